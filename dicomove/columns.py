@@ -1,0 +1,61 @@
+"""Columns of the tables that dicomove returns: text, counts and times, each nullable. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import pandas as pd
+
+_TEXT_IS_A_DTYPE: Final = int(pd.__version__.split(".")[0]) >= 3
+
+
+def text(values: Iterable[str | None], index: pd.Index | None = None) -> pd.Series:
+    """Return a column of text; ``None`` and ``""`` are null."""
+    column = pd.Series([value or None for value in values], index=index, dtype=object)
+    # pandas 2 would write the missing ones out as "None".
+    return column.astype("str") if _TEXT_IS_A_DTYPE else column
+
+
+def counts(values: Iterable[int | None], index: pd.Index | None = None) -> pd.Series:
+    """Return a column of whole numbers; ``None`` is null."""
+    return pd.Series(pd.array(list(values), dtype="Int64"), index=index)
+
+
+def seconds(values: Iterable[float | None], index: pd.Index | None = None) -> pd.Series:
+    """Return a column of seconds; ``None`` is NaN."""
+    return pd.Series(list(values), index=index, dtype="float64")
+
+
+def times(values: Iterable[datetime | None], index: pd.Index | None = None) -> pd.Series:
+    """Return a column of points in time, in UTC; ``None`` is NaT."""
+    return pd.Series(pd.to_datetime(pd.Series(list(values), dtype=object), utc=True).array, index=index)
+
+
+def whole_number(value: object) -> int | None:
+    """Return a count that came as text or number, or ``None`` where it is none.
+
+    Examples
+    --------
+    >>> whole_number("12 "), whole_number(3.0), whole_number("many"), whole_number(None)
+    (12, 3, None, None)
+    """
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return int(number) if number >= 0 and number.is_integer() else None
+
+
+def with_columns(table: pd.DataFrame, columns: dict[str, pd.Series], replaced: Sequence[str]) -> pd.DataFrame:
+    """Return the table with further columns, by position; those of the same names that came in are gone."""
+    kept = [position for position, label in enumerate(table.columns) if _plain(label) not in replaced]
+    result = table.iloc[:, kept].copy()
+    for name, column in columns.items():
+        result[name] = column.array
+    return result
+
+
+def _plain(label: object) -> object:
+    return label[0] if isinstance(label, tuple) and not any(label[1:]) else label

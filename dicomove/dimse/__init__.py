@@ -1,0 +1,18 @@
+"""The DICOM protocol: `MoveScu` and `FindScu`, over associations that never wait without a limit.
+
+::
+
+    transport      a TCP connection whose every wait has a limit and can be stopped
+    messages       PS3.7: command sets and identifiers as bytes
+    association    PS3.8: negotiation, PDUs, release and abort, in one thread
+    link           one association at a time, reused while it is known to be clean
+    scu            what both services share: C-ECHO, C-CANCEL, logging
+    find, move     the services
+
+`pynetdicom` does the negotiation's codecs; why not its threads and its waiting: docs/decisions/0001.
+"""
+
+from dicomove.dimse.find import EchoResult, FindResult, FindScu, attribute
+from dicomove.dimse.move import MoveResult, MoveScu
+
+__all__ = ["EchoResult", "FindResult", "FindScu", "MoveResult", "MoveScu", "attribute"]

@@ -1,0 +1,262 @@
+"""`FindScu`: C-FIND (PS3.4 C.4.1), with its answers as plain text."""
+
+from __future__ import annotations
+
+import logging
+import re
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pydicom.charset import decode_bytes, python_encoding
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+
+from dicomove.cohort import LEVELS, keyword
+from dicomove.dimse.link import FIND, Exchange
+from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_data_set, raw_elements
+from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
+from dicomove.errors import AssociationError, IdentifierError
+from dicomove.events import notify
+from dicomove.outcome import ADVICE, category, failure_word
+
+_TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+_BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+_DELIMITERS: Final = {ord(character) for character in "\r\n\t\f\\^="}
+
+logger = logging.getLogger("dicomove.dimse")
+
+Match = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FindResult:
+    """What one C-FIND brought. Iterating over it yields the matches.
+
+    Attributes
+    ----------
+    matches
+        Each a dict of DICOM keyword -> text; several values are joined by a backslash, an empty value is ``""``.
+    status
+        The final DIMSE Status; ``None`` where there was none.
+    error
+        One word of the closed set of the result table; ``None`` where all went well.
+    advice
+        One line for a person.
+    error_comment
+        The PACS's own words.
+    cancelled
+        Whether C-CANCEL was sent.
+    sent
+        Whether the C-FIND was sent.
+    """
+
+    matches: tuple[Match, ...] = field(repr=False)
+    status: str | None
+    error: str | None = None
+    advice: str | None = None
+    error_comment: str | None = None
+    cancelled: bool = False
+    sent: bool = True
+
+    def __iter__(self) -> Iterator[Match]:
+        return iter(self.matches)
+
+    def __len__(self) -> int:
+        return len(self.matches)
+
+
+class FindScu(Scu):
+    """Asks one PACS with C-FIND and C-ECHO.
+
+    Parameters
+    ----------
+    pacs
+        The PACS.
+    verbose
+        Show what happens on the network in the log.
+
+    Examples
+    --------
+    >>> from dicomove import FindScu
+    >>> from dicomove.testing import demo_pacs
+    >>> with demo_pacs() as pacs, FindScu(pacs) as scu:
+    ...     found = scu.find_studies({"AccessionNumber": "A0010", "StudyDescription": ""})
+    >>> len(found)
+    1
+    """
+
+    def find_studies(
+        self,
+        query: Mapping[str, object],
+        *,
+        query_model: str = "StudyRoot",
+        on_match: Callable[[Match], object] | None = None,
+        total_timeout: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> FindResult:
+        """Send one C-FIND and return its matches, at whatever level the query says.
+
+        What goes wrong on the network or at the PACS is in the result, with the matches that came before it.
+
+        Parameters
+        ----------
+        query
+            Keys by keyword or by tag (``"00100020"``, ``"(0010,0020)"``); ``""`` asks for a value. Without
+            ``QueryRetrieveLevel`` the level is ``STUDY``.
+        query_model
+            ``"StudyRoot"`` or ``"PatientRoot"``.
+        on_match
+            Called with each match as it comes.
+        total_timeout
+            Seconds for the whole exchange; ``None`` is no limit.
+        stop
+            Cancels once it is set.
+
+        Raises
+        ------
+        IdentifierError
+            The query cannot be sent.
+        """
+        keys = find_keys(query, query_model)
+        self._cancelled.clear()
+        canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
+        matches: list[Match] = []
+        final: Message | None = None
+        problem: AssociationError | None = None
+        try:
+            with self._link.exchange(FIND[query_model], canceller.look) as exchange:
+                canceller.exchange = exchange
+                data = encode_identifier(keys, exchange.context.transfer_syntax)
+                logger.info("C-FIND-RQ %d %s by %s", exchange.message_id, keys["QueryRetrieveLevel"], _asked(keys))
+                exchange.send({"CommandField": C_FIND_RQ}, data)
+                for final in exchange.responses(look=canceller.look):
+                    matches += self._matches(exchange, final, on_match)
+        except AssociationError as error:
+            problem, final = error, None
+        result = _result(matches, final, canceller.late or problem)
+        return replace(result, cancelled=canceller.sent and not canceller.late, sent=canceller.exchange is not None)
+
+    def _matches(
+        self, exchange: Exchange, response: Message, on_match: Callable[[Match], object] | None
+    ) -> list[Match]:
+        if category(response.number("Status") or 0) != "pending" or not has_data_set(response.command):
+            return []
+        match = decode_match(response.data or b"", exchange.context.transfer_syntax)
+        if on_match:
+            notify(on_match, match)
+        return [match]
+
+
+def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | list[str]]:
+    """Return the keys of a C-FIND by keyword, the level first.
+
+    Raises
+    ------
+    IdentifierError
+        An unknown key, level or query model, or a value that is not text.
+    """
+    if query_model not in FIND:
+        message = f"query_model {query_model!r} is not one of {', '.join(sorted(FIND))}"
+        raise IdentifierError(message)
+    keys: dict[str, str | list[str]] = {"QueryRetrieveLevel": "STUDY"}
+    for name, value in query.items():
+        known = attribute(name)
+        keys[known] = _key_text(known, value)
+    if keys["QueryRetrieveLevel"] not in LEVELS:
+        message = f"QueryRetrieveLevel is not one of {', '.join(LEVELS)}"
+        raise IdentifierError(message, column="QueryRetrieveLevel")
+    return keys
+
+
+def attribute(name: str) -> str:
+    """Return the keyword of a DICOM attribute that was named by keyword, by tag, or in a usual spelling.
+
+    Raises
+    ------
+    IdentifierError
+        There is no such attribute.
+
+    Examples
+    --------
+    >>> attribute("(0008,1010)"), attribute("MRN")
+    ('StationName', 'PatientID')
+    """
+    digits = re.sub(r"[(), ]", "", name)
+    found = keyword_for_tag(int(digits, 16)) if re.fullmatch(r"[0-9a-fA-F]{8}", digits) else ""
+    known = keyword(name) or found or (name if tag_for_keyword(name) is not None else "")
+    if not known:
+        message = f"{name!r} is no DICOM attribute: write its keyword or its tag"
+        raise IdentifierError(message)
+    return known
+
+
+def decode_match(data: bytes, transfer_syntax: str) -> Match:
+    """Return an answer of C-FIND as keyword -> text, decoded by its Specific Character Set."""
+    elements = raw_elements(data, transfer_syntax)
+    charset = elements.pop("SpecificCharacterSet", None)
+    encodings = _encodings((charset.value if charset else None) or b"")
+    return {name: element_text(element, encodings) for name, element in elements.items() if name}
+
+
+def element_text(element: RawDataElement, encodings: list[str]) -> str:
+    """Return the value of an element as text, as lenient as an answer of a PACS needs it."""
+    value = element.value or b""
+    vr = element.VR or dictionary_VR(element.tag)
+    if vr in _BINARY_VRS:
+        return "\\".join(map(str, _numbers(value, _BINARY_VRS[vr], "<" if element.is_little_endian else ">")))
+    text = _decode(value, encodings) if vr in _TEXT_VRS else value.decode("ascii", "replace")
+    return "\\".join(part.strip(" \0") for part in text.split("\\"))
+
+
+def _result(matches: list[Match], final: Message | None, problem: AssociationError | None) -> FindResult:
+    found = tuple(matches)
+    if problem:
+        advice = f"{problem}. {ADVICE.get(problem.error, '')}".strip()
+        return FindResult(found, None, problem.error, advice)
+    status = (final.number("Status") if final else 0) or 0
+    comment = final.text("ErrorComment") if final else None
+    logger.info("C-FIND-RSP %s, %d matches", hexadecimal(status), len(found))
+    failed = category(status) == "failure"
+    word = failure_word(status) if failed else None
+    return FindResult(found, hexadecimal(status), word, ADVICE[word] if word else None, comment)
+
+
+def _key_text(known: str, value: object) -> str | list[str]:
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return [str(item) for item in value]
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        message = f"{known}: a value is text, not {type(value).__name__}"
+        raise IdentifierError(message, column=known)
+    return str(value)
+
+
+def _numbers(value: bytes, form: str, order: str) -> tuple[float, ...]:
+    count = len(value) // struct.calcsize(form)
+    return struct.unpack_from(f"{order}{count}{form}", value)
+
+
+def _asked(keys: Mapping[str, object]) -> str:
+    return ", ".join(name for name, value in keys.items() if value and name != "QueryRetrieveLevel") or "no key"
+
+
+def _encodings(charset: bytes) -> list[str]:
+    """Return Python's names of a Specific Character Set; an unknown one is read as Latin-1, which loses nothing."""
+    terms = charset.decode("ascii", "replace").strip(" \0").split("\\")
+    return [python_encoding.get(term.strip(), "latin_1") for term in terms] or ["latin_1"]
+
+
+def _decode(value: bytes, encodings: list[str]) -> str:
+    if b"\x1b" in value:
+        return decode_bytes(value, encodings, _DELIMITERS)
+    try:
+        return value.decode(encodings[0])
+    except (UnicodeDecodeError, LookupError):
+        return value.decode("latin_1")
+
+
+__all__ = ["EchoResult", "FindResult", "FindScu", "Match", "attribute", "decode_match", "find_keys"]

@@ -1,0 +1,186 @@
+"""One association at a time, reused while it is known to be clean, and exchanges over it.
+
+Clean means: the last exchange was read to its final response, nothing has come since, and it has not been idle for
+long (firewalls forget idle connections without a word). Anything else gets a fresh association, at 5-10 ms.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
+from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
+from dicomove.dimse.transport import Connection, Limit, Watch, connect_limit
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, NotSupported
+from dicomove.outcome import category
+from dicomove.pacs import Pacs
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+FIND: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.1", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.1"}
+MOVE: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.2", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.2"}
+SERVICES: Final = {
+    VERIFICATION: "Verification",
+    **{uid: f"{model} FIND" for model, uid in FIND.items()},
+    **{uid: f"{model} MOVE" for model, uid in MOVE.items()},
+}
+
+#: Shorter than the 30 s after which Orthanc closes an idle association.
+_LONGEST_IDLE_S: Final = 15.0
+
+_LONGEST_FAREWELL_S: Final = 5.0
+
+logger = logging.getLogger("dicomove.dimse")
+
+
+class Exchange:
+    """One request and its responses, by their Message ID."""
+
+    def __init__(self, association: Association, context: Context, message_id: int, pacs: Pacs) -> None:
+        self.context = context
+        self.message_id = message_id
+        self._association = association
+        self._pacs = pacs
+        self._field = 0
+
+    def send(self, command: Command, data: bytes | None) -> None:
+        """Send the request."""
+        self._field = int(command["CommandField"])
+        request = {
+            "AffectedSOPClassUID": self.context.abstract_syntax,
+            "MessageID": self.message_id,
+            "Priority": MEDIUM,
+            **command,
+        }
+        self._send(request, data)
+
+    def cancel(self) -> None:
+        """Send C-CANCEL (PS3.7 9.3.2.3)."""
+        logger.info("C-CANCEL-RQ %d", self.message_id)
+        self._send({"CommandField": C_CANCEL_RQ, "MessageIDBeingRespondedTo": self.message_id}, None)
+
+    def responses(self, *limits: Limit, look: Callable[[], None] | None = None) -> Iterator[Message]:
+        """Yield the responses up to the final one.
+
+        Parameters
+        ----------
+        *limits
+            That hold over the whole exchange.
+        look
+            Called at every turn of a wait.
+        """
+        silence = self._silence("first_response_timeout")
+        while True:
+            watch = Watch(silence_limit(silence), *limits, look=look)
+            watch.tick()  # a stream of responses that never pauses never waits
+            response = self._association.receive(watch)
+            if response.number("MessageIDBeingRespondedTo") != self.message_id:
+                logger.info("a response to another request was ignored")
+                continue
+            status = response.number("Status")
+            if response.number("CommandField") != self._field | RESPONSE or status is None:
+                message = "an answer that belongs to another kind of request, or without a status"
+                raise InvalidResponse(message)
+            yield response
+            if category(status) != "pending":
+                return
+            silence = self._silence("idle_timeout")
+
+    def _silence(self, name: str) -> float | None:
+        seconds: float | None = getattr(self._pacs, name)
+        return seconds
+
+    def _send(self, command: Command, data: bytes | None) -> None:
+        watch = Watch(Limit(self._pacs.idle_timeout, IdleTimeout, "sending"))
+        self._association.send(Message(self.context.context_id, command, data), watch)
+
+
+def silence_limit(seconds: float | None) -> Limit:
+    """Return the limit of a silence."""
+    return Limit(seconds, IdleTimeout, "waiting for a response")
+
+
+class Link:
+    """The association of one SCU with one PACS.
+
+    Parameters
+    ----------
+    pacs
+        The PACS.
+    """
+
+    def __init__(self, pacs: Pacs) -> None:
+        self.pacs = pacs
+        self._association: Association | None = None
+        self._message_id = 0
+        self._used_at = 0.0
+
+    @contextmanager
+    def exchange(self, abstract_syntax: str, look: Callable[[], None] | None = None) -> Iterator[Exchange]:
+        """Lend the association to one exchange; it is kept only if the exchange ended well.
+
+        Raises
+        ------
+        AssociationError
+            There is no association, or it did not last.
+        """
+        association = self._clean_association(look)
+        context = association.context_for(abstract_syntax)
+        if context is None:
+            message = f"{self.pacs} does not offer {SERVICES[abstract_syntax]}"
+            raise NotSupported(message)
+        self._association = None
+        self._message_id = self._message_id % 0xFFFF + 1
+        exchange = Exchange(association, context, self._message_id, self.pacs)
+        try:
+            yield exchange
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                with suppress(AssociationError):
+                    exchange.cancel()
+            logger.info("association with %s aborted", self.pacs)
+            association.abort()
+            raise
+        self._association, self._used_at = association, time.monotonic()
+
+    def close(self) -> None:
+        """Release the association, if there is one."""
+        if self._association:
+            self._association.release(min(self.pacs.association_timeout or _LONGEST_FAREWELL_S, _LONGEST_FAREWELL_S))
+            logger.info("association with %s released", self.pacs)
+        self._association = None
+
+    def _clean_association(self, look: Callable[[], None] | None) -> Association:
+        if self._association and not self._association.is_quiet():
+            self._association.abort()
+            self._association = None
+        if self._association and time.monotonic() < self._used_at + _LONGEST_IDLE_S:
+            return self._association
+        self.close()
+        self._association = self._open(look)
+        self._used_at = time.monotonic()
+        return self._association
+
+    def _open(self, look: Callable[[], None] | None) -> Association:
+        pacs, started = self.pacs, time.monotonic()
+        connection = Connection.open(
+            pacs.host, pacs.port, Watch(connect_limit(pacs.connect_timeout, pacs.address), look=look)
+        )
+        try:
+            association = Association.request(
+                connection,
+                called_ae_title=pacs.called_ae_title,
+                calling_ae_title=pacs.calling_ae_title,
+                max_pdu_length=pacs.max_pdu_length,
+                proposed=[(service, TRANSFER_SYNTAXES) for service in SERVICES],
+                watch=Watch(Limit(pacs.association_timeout, AssociationTimeout, "A-ASSOCIATE"), look=look),
+            )
+        except BaseException:
+            connection.close()
+            raise
+        services = ", ".join(SERVICES[context.abstract_syntax] for context in association.contexts.values())
+        logger.info("association with %s after %.0f ms: %s", pacs, 1000 * (time.monotonic() - started), services)
+        return association

@@ -1,0 +1,199 @@
+"""PS3.7: command sets and identifiers as bytes, both ways.
+
+Command sets are read without pydicom: peers send zero-length counts and values that are too short, which must become
+"absent", and never a warning or an exception in the middle of an exchange.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+from pydicom import DataElement, Dataset, config
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.uid import UID
+from pynetdicom.dsutils import decode, encode
+
+from dicomove.errors import InvalidResponse
+
+C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0FFF
+RESPONSE: Final = 0x8000
+NO_DATA_SET: Final = 0x0101
+MEDIUM: Final = 0
+
+# PS3.7 E.1: the elements that dicomove reads or writes; an encoded command set is in this order.
+_ELEMENTS: Final = {
+    "AffectedSOPClassUID": (0x0002, "UI"),
+    "CommandField": (0x0100, "US"),
+    "MessageID": (0x0110, "US"),
+    "MessageIDBeingRespondedTo": (0x0120, "US"),
+    "MoveDestination": (0x0600, "AE"),
+    "Priority": (0x0700, "US"),
+    "CommandDataSetType": (0x0800, "US"),
+    "Status": (0x0900, "US"),
+    "ErrorComment": (0x0902, "LO"),
+    "AffectedSOPInstanceUID": (0x1000, "UI"),
+    "NumberOfRemainingSuboperations": (0x1020, "US"),
+    "NumberOfCompletedSuboperations": (0x1021, "US"),
+    "NumberOfFailedSuboperations": (0x1022, "US"),
+    "NumberOfWarningSuboperations": (0x1023, "US"),
+    "MoveOriginatorApplicationEntityTitle": (0x1030, "AE"),
+    "MoveOriginatorMessageID": (0x1031, "US"),
+}
+_BY_NUMBER: Final = {number: (keyword, vr) for keyword, (number, vr) in _ELEMENTS.items()}
+_ELEMENT_HEADER: Final = struct.Struct("<HHI")
+
+_NO_TEXT: Final = {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"}
+
+Command = Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One DIMSE message: its command set, and its data set as it is encoded."""
+
+    context_id: int
+    command: Command
+    data: bytes | None = None
+
+    def number(self, keyword: str) -> int | None:
+        """Return a number of the command set; ``None`` where it is absent or empty."""
+        value = self.command.get(keyword)
+        return value if isinstance(value, int) else None
+
+    def text(self, keyword: str) -> str | None:
+        """Return a text of the command set; ``None`` where it is absent or empty."""
+        value = self.command.get(keyword)
+        return value if isinstance(value, str) and value else None
+
+
+def has_data_set(command: Command) -> bool:
+    """Whether a data set follows this command set (PS3.7 E.1, Command Data Set Type)."""
+    return command.get("CommandDataSetType", NO_DATA_SET) != NO_DATA_SET
+
+
+def encode_command(message: Message) -> bytes:
+    """Return the command set of a message, with its group length, in Implicit VR Little Endian (PS3.7 6.3.1)."""
+    command = {**message.command, "CommandDataSetType": NO_DATA_SET if message.data is None else 1}
+    elements = b"".join(
+        _element(number, vr, command[keyword]) for keyword, (number, vr) in _ELEMENTS.items() if keyword in command
+    )
+    return _ELEMENT_HEADER.pack(0, 0, 4) + struct.pack("<I", len(elements)) + elements
+
+
+def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
+    """Return the known elements of a command set; those without a value are left out.
+
+    Raises
+    ------
+    InvalidResponse
+        The bytes are no command set.
+    """
+    command: dict[str, int | str] = {}
+    start = 0
+    while start < len(data):
+        end = start + _ELEMENT_HEADER.size
+        group, number, length = _ELEMENT_HEADER.unpack_from(data, start) if end <= len(data) else (1, 0, 0)
+        start = end + length
+        if group != 0 or start > len(data):
+            message = "a command set that cannot be decoded"
+            raise InvalidResponse(message)
+        keyword, vr = _BY_NUMBER.get(number, ("", ""))
+        value = _value(vr, bytes(data[end:start])) if keyword else None
+        if value is not None:
+            command[keyword] = value
+    return command
+
+
+def encode_identifier(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> bytes:
+    """Return an identifier, in the transfer syntax that was negotiated.
+
+    Parameters
+    ----------
+    keys
+        Keyword -> value; several values, where a list of UIDs is meant; empty for a key that is asked for.
+    transfer_syntax
+        Its UID.
+    """
+    data_set = Dataset()
+    charset = _charset("".join(value if isinstance(value, str) else "".join(value) for value in keys.values()))
+    if charset:
+        data_set.SpecificCharacterSet = charset
+    for keyword, value in keys.items():
+        tag = tag_for_keyword(keyword)
+        if tag is None:
+            message = f"{keyword!r} is not a DICOM keyword"
+            raise ValueError(message)
+        content = value if isinstance(value, str) else list(value)
+        # Keys may be wildcards and ranges, which are no valid values.
+        data_set.add(DataElement(tag, dictionary_VR(tag), content, validation_mode=config.IGNORE))
+    syntax = UID(transfer_syntax)
+    encoded = encode(data_set, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+    if encoded is None:
+        message = "an identifier that cannot be encoded"
+        raise ValueError(message)
+    return encoded
+
+
+def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]:
+    """Return the elements of an identifier by keyword, their values not yet decoded.
+
+    Sequences and binary data are left out.
+
+    Raises
+    ------
+    InvalidResponse
+        The bytes are no data set in this transfer syntax.
+    """
+    syntax = UID(transfer_syntax)
+    try:
+        data_set = decode(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+        return dict(_raw(data_set))
+    except Exception as error:  # pydicom raises whatever the peer's bytes make it raise
+        message = "an identifier that cannot be decoded"
+        raise InvalidResponse(message) from error
+
+
+def uids(value: bytes | None) -> tuple[str, ...]:
+    """Return the UIDs of a raw value of VR UI; blanks are left out."""
+    parts = (value or b"").decode("ascii", "replace").split("\\")
+    return tuple(uid for uid in (part.strip(" \0") for part in parts) if uid)
+
+
+def _raw(data_set: Dataset) -> Iterator[tuple[str, RawDataElement]]:
+    for tag in data_set.keys():  # noqa: SIM118 (iterating over the data set itself would decode it)
+        element = data_set.get_item(tag)
+        keyword = keyword_for_tag(tag)
+        if keyword and isinstance(element, RawDataElement) and (element.VR or dictionary_VR(tag)) not in _NO_TEXT:
+            yield keyword, element
+
+
+def _charset(text: str) -> str:
+    """Return the smallest usual Specific Character Set; archives without Unicode understand Latin-1 more often."""
+    if text.isascii():
+        return ""
+    try:
+        text.encode("iso-8859-1")
+    except UnicodeEncodeError:
+        return "ISO_IR 192"
+    return "ISO_IR 100"
+
+
+def _element(number: int, vr: str, value: int | str) -> bytes:
+    if vr == "US":
+        content = struct.pack("<H", value)
+    else:
+        content = str(value).encode("ascii", "replace")
+        content += (b"\0" if vr == "UI" else b" ") * (len(content) % 2)
+    return _ELEMENT_HEADER.pack(0, number, len(content)) + content
+
+
+def _value(vr: str, content: bytes) -> int | str | None:
+    if vr == "US":
+        return int(struct.unpack("<H", content[:2])[0]) if len(content) >= 2 else None
+    text = content.decode("utf-8" if vr == "LO" else "ascii", "replace").strip(" \0")
+    return text or None

@@ -1,0 +1,246 @@
+"""`MoveScu`: C-MOVE (PS3.4 C.4.2) and C-CANCEL."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dicomove.cohort import Identifier, move_identifier
+from dicomove.dimse.find import FindScu
+from dicomove.dimse.link import MOVE, Exchange
+from dicomove.dimse.messages import C_MOVE_RQ, Message, encode_identifier, has_data_set, raw_elements, uids
+from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
+from dicomove.errors import AssociationError, InvalidResponse
+from dicomove.events import CompletedEvent, SubOperationEvent, notify
+from dicomove.outcome import CANCELLED, Counts, Evidence, Outcome, Verdict, category, judge
+from dicomove.pacs import ae_title
+
+logger = logging.getLogger("dicomove.dimse")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveResult:
+    """What one C-MOVE did. The columns of the result table, as far as one retrieval has them.
+
+    Attributes
+    ----------
+    outcome, status, error, advice, error_comment
+        As in the result table.
+    total, completed, failed, warning, remaining
+        The PACS's counts; ``None`` where it gave none.
+    failed_sop_instance_uids
+        (0008,0058), as the PACS gave it.
+    started_at, finished_at
+        In UTC.
+    duration_s
+        Seconds.
+    evidence
+        What the outcome was read from.
+    """
+
+    outcome: Outcome
+    status: str | None
+    error: str | None
+    advice: str | None
+    error_comment: str | None
+    total: int | None
+    completed: int | None
+    failed: int | None
+    warning: int | None
+    remaining: int | None
+    failed_sop_instance_uids: tuple[str, ...]
+    started_at: datetime
+    finished_at: datetime
+    duration_s: float
+    evidence: Evidence = field(repr=False)
+
+
+class MoveScu(Scu):
+    """Moves from one PACS with C-MOVE; the association is reused while it is clean.
+
+    Parameters
+    ----------
+    pacs
+        The PACS.
+    verbose
+        Show what happens on the network in the log.
+
+    Examples
+    --------
+    >>> from dicomove import MoveScu
+    >>> from dicomove.testing import demo_pacs
+    >>> with demo_pacs() as pacs, MoveScu(pacs) as scu:
+    ...     result = scu.move_study({"StudyInstanceUID": "1.2.3.4"}, pacs.destination)
+    >>> result.outcome, result.status
+    ('empty', '0x0000')
+    """
+
+    def move_study(
+        self,
+        query: Mapping[str, object] | Identifier,
+        destination: str,
+        *,
+        query_model: str = "StudyRoot",
+        on_sub_operation: Callable[[SubOperationEvent], object] | None = None,
+        on_completed: Callable[[CompletedEvent], object] | None = None,
+        total_timeout: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> MoveResult:
+        """Move what a query names, at whatever level it says, to an AE that the PACS knows.
+
+        What goes wrong on the network or at the PACS is in the result, with the counts that came before it.
+
+        Parameters
+        ----------
+        query
+            ``QueryRetrieveLevel`` and the unique keys, by keyword or by tag (``"00100020"``, ``"(0010,0020)"``).
+            Other keys are not sent. Without a level, the deepest UID decides.
+        destination
+            The Move Destination's AE title.
+        query_model
+            ``"StudyRoot"`` or ``"PatientRoot"``.
+        on_sub_operation
+            Called with a `SubOperationEvent` at each pending response. What it raises is logged.
+        on_completed
+            Called with a `CompletedEvent` at the end.
+        total_timeout
+            Seconds for the whole exchange; ``None`` is no limit.
+        stop
+            Cancels once it is set.
+
+        Raises
+        ------
+        IdentifierError
+            The query cannot be a C-MOVE; nothing was sent.
+        AddressError
+            `destination` is no AE title.
+        """
+        identifier = query if isinstance(query, Identifier) else move_identifier(query, query_model)
+        self._cancelled.clear()
+        canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
+        operation = _Operation(identifier, ae_title(destination, "destination"), on_sub_operation)
+        try:
+            with self._link.exchange(MOVE[identifier.query_model], canceller.look) as exchange:
+                canceller.exchange = exchange
+                operation.run(exchange, canceller)
+        except AssociationError as error:
+            operation.problem = error
+        result = operation.result(canceller)
+        if on_completed:
+            notify(on_completed, _completed(result))
+        return result
+
+    def find_scu(self) -> FindScu:
+        """Return a `FindScu` that shares this association."""
+        return FindScu(self.pacs, link=self._link)
+
+
+class _Operation:
+    """One C-MOVE while it lasts."""
+
+    def __init__(
+        self, identifier: Identifier, destination: str, on_sub_operation: Callable[[SubOperationEvent], object] | None
+    ) -> None:
+        self.identifier, self.destination, self._on_sub_operation = identifier, destination, on_sub_operation
+        self.problem: AssociationError | None = None
+        self._final: Message | None = None
+        self._sent = False
+        self._counts = Counts()
+        self._failed: tuple[str, ...] = ()
+        self._started_at = datetime.now(UTC)
+        self._started = time.monotonic()
+
+    def run(self, exchange: Exchange, canceller: Canceller) -> None:
+        identifier = self.identifier
+        keys = {"QueryRetrieveLevel": identifier.level, **dict(identifier.keys)}
+        data = encode_identifier(keys, exchange.context.transfer_syntax)
+        logger.info("C-MOVE-RQ %d to %s: %r", exchange.message_id, self.destination, identifier)
+        self._sent = True
+        exchange.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data)
+        for response in exchange.responses(look=canceller.look):
+            self._read(exchange, response)
+
+    def _read(self, exchange: Exchange, response: Message) -> None:
+        status = response.number("Status") or 0
+        final = category(status) != "pending"
+        counts = _counts(response)
+        self._counts = self._counts.after(counts, final=final)
+        logger.info("C-MOVE-RSP %d %s %s", exchange.message_id, hexadecimal(status), counts)
+        if final:
+            self._final = response
+            self._failed = _failed_uids(response, exchange.context.transfer_syntax)
+        elif self._on_sub_operation:
+            event = SubOperationEvent.of(self._counts, time.monotonic() - self._started)
+            notify(self._on_sub_operation, event)
+
+    def result(self, canceller: Canceller) -> MoveResult:
+        final, counts, problem = self._final, self._counts, canceller.late or self.problem
+        status = final.number("Status") if final else None
+        evidence = Evidence(
+            status=None if canceller.late and status == CANCELLED else status,
+            counts=counts,
+            failed_sop_instance_uids=self._failed,
+            problem=problem.error if problem else None,
+            detail=str(problem) if problem else "",
+            sent=self._sent,
+            cancelled=canceller.sent and not canceller.late,
+        )
+        verdict = Verdict("not_attempted") if isinstance(problem, CancelledInTime) else judge(evidence)
+        return MoveResult(
+            outcome=verdict.outcome,
+            status=None if status is None else hexadecimal(status),
+            error=verdict.error,
+            advice=verdict.advice,
+            error_comment=final.text("ErrorComment") if final else None,
+            total=counts.total,
+            completed=counts.completed,
+            failed=counts.failed,
+            warning=counts.warning,
+            remaining=counts.remaining,
+            failed_sop_instance_uids=self._failed,
+            started_at=self._started_at,
+            finished_at=datetime.now(UTC),
+            duration_s=time.monotonic() - self._started,
+            evidence=evidence,
+        )
+
+
+def _counts(response: Message) -> Counts:
+    return Counts(
+        completed=response.number("NumberOfCompletedSuboperations"),
+        failed=response.number("NumberOfFailedSuboperations"),
+        warning=response.number("NumberOfWarningSuboperations"),
+        remaining=response.number("NumberOfRemainingSuboperations"),
+    )
+
+
+def _failed_uids(response: Message, transfer_syntax: str) -> tuple[str, ...]:
+    if not has_data_set(response.command):
+        return ()
+    try:
+        element = raw_elements(response.data or b"", transfer_syntax).get("FailedSOPInstanceUIDList")
+    except InvalidResponse:
+        # The status and the counts stand, also where the list beside them is garbage.
+        logger.info("the identifier of the final response cannot be decoded")
+        return ()
+    return uids(element.value) if element else ()
+
+
+def _completed(result: MoveResult) -> CompletedEvent:
+    parts = [result.outcome, f"{result.completed} of {result.total} instances in {result.duration_s:.1f} s"]
+    message = ": ".join(parts if result.completed is not None else parts[:1])
+    return CompletedEvent(
+        outcome=result.outcome,
+        status=result.status,
+        error=result.error,
+        total=result.total,
+        completed=result.completed,
+        failed=result.failed,
+        warning=result.warning,
+        duration_s=result.duration_s,
+        message=message,
+    )

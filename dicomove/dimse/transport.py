@@ -1,0 +1,173 @@
+"""A TCP connection whose every wait has a limit and can be stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Final, Self
+
+from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, ConnectTimeout
+
+#: How often a wait looks up, in seconds: a cancel is noticed, and a limit holds, with this precision.
+POLL: Final = 0.05
+
+# Linux delays acknowledgements by 40 ms, and the sender's Nagle algorithm waits for them: 100 ms for a small study.
+_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+
+
+class Limit:
+    """A point in time after which waiting ends with an error.
+
+    Parameters
+    ----------
+    seconds
+        From now on; ``None`` is no limit.
+    error
+        What to raise.
+    doing
+        What took too long, for its text.
+    """
+
+    def __init__(self, seconds: float | None, error: type[AssociationError], doing: str) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+        self._seconds, self._error, self._doing = seconds, error, doing
+
+    def check(self) -> None:
+        """Raise the error if the time has come."""
+        if self._end is not None and time.monotonic() >= self._end:
+            message = f"{self._doing}: nothing within {self._seconds:g} s"
+            raise self._error(message)
+
+
+class Watch:
+    """What may end a wait: limits, and a look that is taken at every turn (a cancel, say)."""
+
+    def __init__(self, *limits: Limit, look: Callable[[], None] | None = None) -> None:
+        self.limits = list(limits)
+        self._look = look
+
+    def tick(self) -> None:
+        """Take a look, and raise when a limit has come."""
+        if self._look:
+            self._look()
+        for limit in self.limits:
+            limit.check()
+
+
+class Connection:
+    """A connected socket, read and written in small waits."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(POLL)
+        self._acknowledge_at_once()
+
+    @classmethod
+    def open(cls, host: str, port: int, watch: Watch) -> Self:
+        """Connect, to the first address of the host that answers.
+
+        Raises
+        ------
+        ConnectionFailed
+            Refused, no route, or an unknown host.
+        ConnectTimeout
+            From `watch`.
+        """
+        problem: OSError | None = None
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            message = f"{host!r} is not a known host"
+            raise ConnectionFailed(message) from error
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                _connect(sock, address, watch)
+                return cls(sock)
+            except OSError as error:
+                sock.close()
+                problem = error
+            except BaseException:
+                sock.close()
+                raise
+        message = f"no connection to {host}:{port}: {problem.strerror if problem else 'no address'}"
+        raise ConnectionFailed(message) from problem
+
+    def send(self, data: bytes, watch: Watch) -> None:
+        """Send everything, or raise `ConnectionLost` or what `watch` raises."""
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except TimeoutError:
+                watch.tick()
+            except OSError as error:
+                message = f"the connection broke while sending: {error.strerror}"
+                raise ConnectionLost(message) from error
+
+    def receive(self, size: int, watch: Watch) -> bytearray:
+        """Return exactly so many bytes, or raise `ConnectionLost` or what `watch` raises."""
+        buffer = bytearray(size)
+        view = memoryview(buffer)
+        while view:
+            try:
+                count = self._socket.recv_into(view)
+            except TimeoutError:
+                watch.tick()
+                continue
+            except OSError as error:
+                message = f"the connection broke: {error.strerror}"
+                raise ConnectionLost(message) from error
+            if not count:
+                message = "the peer closed the connection"
+                raise ConnectionLost(message)
+            view = view[count:]
+            self._acknowledge_at_once()
+            if view:
+                watch.tick()
+        return buffer
+
+    def is_quiet(self) -> bool:
+        """Whether the connection stands and nothing has come that nobody read."""
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            self._socket.settimeout(POLL)
+        return False
+
+    def close(self) -> None:
+        """Close the socket, whatever state it is in."""
+        self._socket.close()
+
+    def _acknowledge_at_once(self) -> None:
+        # The kernel forgets this setting whenever it likes, so it is armed again after each read.
+        if _QUICKACK is not None:
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+
+def connect_limit(seconds: float | None, address: str) -> Limit:
+    """Return the limit of a TCP connection."""
+    return Limit(seconds, ConnectTimeout, f"connecting to {address}")
+
+
+def _connect(sock: socket.socket, address: object, watch: Watch) -> None:
+    sock.settimeout(POLL)
+    while True:
+        code = sock.connect_ex(address)  # type: ignore[arg-type]  # typeshed wants the family's tuple
+        if code in (0, errno.EISCONN):
+            return
+        if code not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EALREADY):
+            raise OSError(code, os.strerror(code))
+        watch.tick()
+        time.sleep(0.01)

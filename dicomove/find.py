@@ -1,0 +1,201 @@
+"""`find` and `echo`: what a PACS has of a cohort."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Final
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.cohort import RETURN_KEYS, Level, Query, find_queries, is_blank
+from dicomove.dimse import EchoResult, FindScu, attribute
+from dicomove.errors import FindWarning, IdentifierError, InterruptedWarning
+from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
+from dicomove.outcome import ADVICE, NOT_ATTEMPTED
+from dicomove.pacs import Pacs
+from dicomove.progress import Display, Progress, display
+from dicomove.search import Answer, Search
+
+#: The columns that `find` adds beside the attributes, in this order.
+FIND_COLUMNS: Final = ("outcome", "status", "error", "advice", "error_comment", "matches", "filtered")
+
+
+def echo(pacs: Pacs) -> EchoResult:
+    """Verify with C-ECHO that the PACS is there and talks to us (PS3.4 A.4).
+
+    Parameters
+    ----------
+    pacs
+        The PACS.
+
+    Raises
+    ------
+    AssociationError
+        It is not there, does not want us, or does not answer.
+    StatusError
+        It answered with a failure.
+
+    Examples
+    --------
+    >>> from dicomove.testing import demo_pacs
+    >>> with demo_pacs() as pacs:
+    ...     echo(pacs).status
+    '0x0000'
+    """
+    with FindScu(pacs) as scu:
+        return scu.echo()
+
+
+def find(
+    table: pd.DataFrame,
+    pacs: Pacs,
+    *,
+    level: str = "STUDY",
+    keys: Iterable[str] = (),
+    query_model: str = "StudyRoot",
+    progress: Progress = "auto",
+) -> pd.DataFrame:
+    """Ask the PACS for each row of a cohort with C-FIND (PS3.4 C.4.1): one row per match.
+
+    Columns that are matching keys are sent: PatientID, AccessionNumber, dates and ranges, Modality, names, UIDs, with
+    wildcards where C-FIND allows them. Their headers may be written in the usual ways (docs/tables.md).
+
+    Parameters
+    ----------
+    table
+        The cohort, on any index. Every column of it is kept.
+    pacs
+        The PACS.
+    level
+        ``"PATIENT"``, ``"STUDY"``, ``"SERIES"`` or ``"IMAGE"``: what is found. Keys of the levels above are resolved
+        first.
+    keys
+        Further attributes to ask for, by keyword or by tag.
+    query_model
+        ``"StudyRoot"`` or ``"PatientRoot"``.
+    progress
+        ``"auto"``, ``"tqdm"``, ``False``, or a function that gets the events.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``cohort_row`` (the index label of the row that asked), the cohort's columns, the attributes of the match, and
+
+        - ``outcome``: ``matched``; ``empty``; ``partial`` (matched, but the answer broke off); ``failed``;
+          ``unreachable``; ``interrupted``; ``invalid``; ``not_attempted``. A row that matched nothing has one row all
+          the same.
+        - ``status``, ``error``, ``advice``, ``error_comment``: as in the result table of `move`.
+        - ``matches``, ``filtered``: matches of the cohort row, and answers left out since nobody had asked for them.
+
+        Where a match differs from what the cohort had in a column of the same name (a wildcard, a range), the match
+        stands in the column, and what the cohort had in ``<column>_asked``.
+
+    Raises
+    ------
+    CohortError
+        The table cannot be right. Nothing was sent.
+    IdentifierError
+        One of `keys` is no DICOM attribute.
+
+    Warns
+    -----
+    FindWarning
+        The PACS answered more than was asked.
+    InterruptedWarning
+        It was interrupted; the table holds what was found so far.
+
+    Examples
+    --------
+    >>> from dicomove.testing import demo_pacs
+    >>> cohort = pd.DataFrame({"accession": ["A0010", "A9999"]})
+    >>> with demo_pacs() as pacs:
+    ...     studies = find(cohort, pacs, progress=False)
+    >>> studies["outcome"].tolist()
+    ['matched', 'empty']
+    """
+    queries = find_queries(table, level, query_model)
+    known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
+    wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, keys)]))
+    with display(progress) as show, FindScu(pacs) as scu:
+        answers = _ask_all(table, queries, Search(scu, wanted), show)
+    filtered = [answer.filtered for answer in answers if answer.filtered]
+    if filtered:
+        message = f"the PACS answered more than was asked for {len(filtered)} rows: see the column filtered"
+        warnings.warn(message, FindWarning, stacklevel=2)
+    if any(answer.outcome == "not_attempted" for answer in answers):
+        warnings.warn("interrupted: the table holds what was found so far", InterruptedWarning, stacklevel=2)
+    return _table(table, answers, wanted)
+
+
+def _ask_all(
+    table: pd.DataFrame, queries: Sequence[Query | IdentifierError], search: Search, show: Display
+) -> list[Answer]:
+    answers: list[Answer] = []
+    asked: dict[Query, Answer] = {}
+    show(RunStarted(verb="find", rows=len(queries), requests=len({q for q in queries if isinstance(q, Query)})))
+    try:
+        for position, (label, query) in enumerate(zip(table.index, queries, strict=True)):
+            show(RowStarted(row=label, position=position))
+            answers.append(_ask(query, search, asked))
+            show(_finished(answers[-1], label, position))
+    except KeyboardInterrupt:
+        unasked = Answer("not_attempted", advice=NOT_ATTEMPTED)
+        answers += [unasked] * (len(queries) - len(answers))
+    show(RunEnded(verb="find", interrupted=any(answer.outcome == "not_attempted" for answer in answers)))
+    return answers
+
+
+def _ask(query: Query | IdentifierError, search: Search, asked: dict[Query, Answer]) -> Answer:
+    if isinstance(query, IdentifierError):
+        return Answer("invalid", error="invalid_row", advice=f"{query}. {ADVICE['invalid_row']}")
+    if query not in asked:
+        asked[query] = search.ask(query)
+    return asked[query]
+
+
+def _finished(answer: Answer, label: Hashable, position: int) -> RowFinished:
+    return RowFinished(
+        row=label,
+        position=position,
+        outcome=answer.outcome,
+        error=answer.error,
+        instances=len(answer.matches),
+        duration_s=None,
+    )
+
+
+def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]) -> pd.DataFrame:
+    """Return one row per match, and one for each row of the cohort that matched nothing."""
+    rows = [(position, answer, match) for position, answer in enumerate(answers) for match in (answer.matches or ({},))]
+    positions = [position for position, _, _ in rows]
+    base = table.iloc[positions].reset_index(drop=True)
+    found: dict[str, pd.Series] = {}
+    for name in wanted:
+        found |= _attribute_columns(base, name, [match.get(name) or None for _, _, match in rows])
+    answered = [answer for _, answer, _ in rows]
+    found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in FIND_COLUMNS[:5]}
+    found["matches"] = columns.counts(len(answer.matches) for answer in answered)
+    found["filtered"] = columns.counts(answer.filtered for answer in answered)
+    result = columns.with_columns(base, found, replaced=(*FIND_COLUMNS, "cohort_row"))
+    result.insert(
+        0, "cohort_row", pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
+    )
+    return result
+
+
+def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) -> dict[str, pd.Series]:
+    """Return the column of one attribute, and, where the cohort had something else there, what it had."""
+    if name.startswith("NumberOf"):
+        return {name: columns.counts(columns.whole_number(value) for value in values)}
+    if list(base.columns).count(name) != 1:
+        return {name: columns.text(values)}
+    asked = base[name]
+    merged = [value if value is not None else _text(had) for value, had in zip(values, asked, strict=True)]
+    differs = any(value != _text(had) for value, had in zip(merged, asked, strict=True))
+    return {name: columns.text(merged)} | ({f"{name}_asked": asked} if differs else {})
+
+
+def _text(cell: object) -> str | None:
+    return None if is_blank(cell) else str(cell).strip()

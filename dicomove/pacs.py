@@ -1,0 +1,148 @@
+"""`Pacs`: where the PACS is, by which AE titles we talk, and how long we wait. A frozen value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Final, Literal
+
+from dicomove.errors import AddressError
+
+ANY_CALLED_AE_TITLE: Final = "ANY-SCP"
+
+#: The C-MOVE association itself carries small messages only, so that any size measures the same there; C-FIND answers
+#: and instances gain 10-20 % from 128 KiB over the habitual 16 KiB, and nothing beyond.
+DEFAULT_MAX_PDU_LENGTH: Final = 131072
+
+_ADDRESS = re.compile(r"(?:(?P<ae>.*)@)?(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^\[\]:@\s]+)):(?P<port>[0-9]+)", re.DOTALL)
+
+
+@dataclass(frozen=True, repr=False)
+class Pacs:
+    """A PACS: its address, the AE titles of both sides, and the limits of our patience.
+
+    Parameters
+    ----------
+    address
+        ``"AET@host:port"`` or ``"host:port"``; an IPv6 address stands in brackets, ``"AET@[::1]:4242"``.
+    called_ae_title
+        The PACS's AE title, where the address does not say it.
+    calling_ae_title
+        Ours. Most PACS answer only those that they know.
+    max_pdu_length
+        The largest PDU that we receive, in bytes; 0 is no limit (PS3.8 D.1).
+    connect_timeout
+        Seconds until the TCP connection stands; here and below, ``None`` is no limit.
+    association_timeout
+        Seconds until the PACS has answered A-ASSOCIATE-RQ, C-ECHO, or A-RELEASE-RQ.
+    idle_timeout
+        Seconds of silence between two responses.
+    first_response_timeout
+        Seconds of silence before the first response: a busy PACS queues, and many send no response before the last
+        instance has been moved. ``"auto"`` is five times `idle_timeout`.
+
+    Raises
+    ------
+    AddressError
+        An address, AE title (PS3.5 6.2: at most 16 characters, no backslash, no control characters, not blank), PDU
+        length or timeout that cannot be right.
+
+    Examples
+    --------
+    >>> Pacs("ORTHANC@127.0.0.1:4242", calling_ae_title="MY_SCU")
+    Pacs('ORTHANC@127.0.0.1:4242', calling_ae_title='MY_SCU')
+    >>> Pacs("[::1]:104").host
+    '::1'
+    """
+
+    address: str
+    _: KW_ONLY
+    called_ae_title: str = ANY_CALLED_AE_TITLE
+    calling_ae_title: str = "DICOMOVE"
+    max_pdu_length: int = DEFAULT_MAX_PDU_LENGTH
+    connect_timeout: float | None = 10
+    association_timeout: float | None = 30
+    idle_timeout: float | None = 120
+    first_response_timeout: float | Literal["auto"] | None = "auto"
+    host: str = field(init=False)
+    port: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        called, host, port = _split(self.address, self.called_ae_title)
+        first = self.first_response_timeout
+        if first == "auto":
+            first = None if self.idle_timeout is None else 5 * self.idle_timeout
+        normalised = {
+            "called_ae_title": ae_title(called, "called_ae_title"),
+            "calling_ae_title": ae_title(self.calling_ae_title, "calling_ae_title"),
+            "host": host,
+            "port": port,
+            "first_response_timeout": first,
+        }
+        for name, value in normalised.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "address", f"{self.called_ae_title}@{_bracketed(host)}:{port}")
+        _check_limits(self)
+
+    def __repr__(self) -> str:
+        return f"Pacs({self.address!r}, calling_ae_title={self.calling_ae_title!r})"
+
+    def __str__(self) -> str:
+        return self.address
+
+
+def ae_title(value: object, name: str) -> str:
+    """Return an AE title without the spaces around it, which mean nothing (PS3.5 6.2)."""
+    if not isinstance(value, str):
+        message = f"{name}: an AE title is text, not {type(value).__name__}"
+        raise AddressError(message)
+    title = value.strip(" ")
+    problem = (
+        "is empty"
+        if not title
+        else f"has {len(title)} characters, 16 is the most"
+        if len(title) > 16
+        else "has a character that an AE title cannot have: printable ASCII without the backslash is what it can"
+        if not re.fullmatch(r"[ -\[\]-~]+", title)
+        else None
+    )
+    if problem:
+        message = f"{name} {value!r} {problem} (PS3.5 6.2, VR AE)"
+        raise AddressError(message)
+    return title
+
+
+def _split(address: object, called_ae_title: str) -> tuple[str, str, int]:
+    match = _ADDRESS.fullmatch(address.strip()) if isinstance(address, str) else None
+    if not match:
+        message = f"{address!r} is no address of a PACS: write 'AET@host:port' or 'host:port', IPv6 as 'AET@[::1]:104'"
+        raise AddressError(message)
+    port = int(match["port"])
+    if not 1 <= port <= 65535:
+        message = f"{address!r}: port {port} is not between 1 and 65535"
+        raise AddressError(message)
+    named = called_ae_title if match["ae"] is None else match["ae"]
+    if called_ae_title not in (ANY_CALLED_AE_TITLE, named):
+        message = f"{address!r} and called_ae_title={called_ae_title!r} name two AE titles: which one is it?"
+        raise AddressError(message)
+    return named, match["ipv6"] or match["host"], port
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _check_limits(pacs: Pacs) -> None:
+    for name in ("connect_timeout", "association_timeout", "idle_timeout", "first_response_timeout"):
+        seconds = getattr(pacs, name)
+        if seconds is not None and not (_is_number(seconds) and 0 < seconds < float("inf")):
+            message = f"{name}={seconds!r}: a number of seconds above 0, or None for no limit"
+            raise AddressError(message)
+    length = pacs.max_pdu_length
+    if not _is_number(length) or length != int(length) or not (length == 0 or 128 <= length <= 2**32 - 1):
+        message = f"max_pdu_length={length!r}: a number of bytes from 128 to 4294967295, or 0 for no limit"
+        raise AddressError(message)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

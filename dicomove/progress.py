@@ -1,0 +1,122 @@
+"""Which display shows a run, and at what rate. Displays consume events, in the caller's thread."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Hashable
+from types import TracebackType
+from typing import Final, Literal, Protocol, Self
+
+from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent, notify
+
+Progress = Literal["auto", "tqdm"] | bool | Callable[[Event], object]
+
+#: Redrawings per second are at most five: a C-MOVE gives an event per instance.
+_INTERVAL_S: Final = 0.2
+
+
+class Display(Protocol):
+    """Shows a run. Enter it, call it with each event, leave it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+def display(progress: Progress) -> Display:
+    """Return the display that a ``progress=`` argument names.
+
+    Parameters
+    ----------
+    progress
+        ``"auto"`` or ``"tqdm"``: a bar, in a terminal or in a notebook. ``False``: nothing. A callable: gets each
+        event; what it raises is logged, and the run goes on.
+
+    Raises
+    ------
+    ValueError
+        Something else.
+    """
+    if progress is False:
+        return CallbackDisplay(lambda _: None)
+    if callable(progress):
+        return CallbackDisplay(progress)
+    if progress in ("auto", "tqdm", True):
+        return BarDisplay()
+    message = f"progress={progress!r}: 'auto', 'tqdm', False, or a function that gets the events"
+    raise ValueError(message)
+
+
+class CallbackDisplay:
+    """Hands each event to a function.
+
+    Parameters
+    ----------
+    callback
+        The function.
+    """
+
+    def __init__(self, callback: Callable[[Event], object]) -> None:
+        self._callback = callback
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, event: Event) -> None:
+        """Hand it on."""
+        notify(self._callback, event)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+
+class BarDisplay:
+    """A `tqdm` bar: rows done of all, the outcomes so far, and the instances of the rows in flight."""
+
+    def __init__(self) -> None:
+        self._outcomes: Counter[str] = Counter()
+        self._in_flight: dict[Hashable, SubOperationEvent | None] = {}
+
+    def __enter__(self) -> Self:
+        # Imported here, since tqdm.auto looks for a notebook and its widgets, which takes time.
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(unit="row", mininterval=_INTERVAL_S, file=sys.stderr, dynamic_ncols=True)
+        return self
+
+    def __call__(self, event: Event) -> None:
+        """Show an event; the bar redraws when its interval has passed."""
+        match event:
+            case RunStarted():
+                self._bar.set_description_str(event.verb, refresh=False)
+                self._bar.reset(total=event.rows)
+            case RowStarted():
+                self._in_flight[event.position] = None
+            case SubOperationEvent():
+                self._in_flight[event.position] = event
+            case RowFinished():
+                self._in_flight.pop(event.position, None)
+                self._outcomes[event.outcome] += 1
+            case RunEnded():
+                self._in_flight.clear()
+        self._bar.set_postfix_str(self._postfix(), refresh=False)
+        self._bar.update(int(isinstance(event, RowFinished)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def _postfix(self) -> str:
+        outcomes = [f"{count} {outcome}" for outcome, count in self._outcomes.most_common()]
+        moving = [event for event in self._in_flight.values() if event]
+        instances = "; ".join(str(event) for event in moving)
+        return " | ".join(part for part in (", ".join(outcomes), instances) if part)
