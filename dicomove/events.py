@@ -5,10 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from dicomove.outcome import Counts
+from typing import TypeVar
 
 logger = logging.getLogger("dicomove")
 
@@ -50,19 +47,28 @@ class SubOperationEvent:
     position: int | None = None
 
     @classmethod
-    def of(cls, counts: Counts, elapsed_s: float) -> SubOperationEvent:
+    def of(
+        cls,
+        *,
+        total: int | None,
+        completed: int | None,
+        failed: int | None,
+        warning: int | None,
+        remaining: int | None,
+        elapsed_s: float,
+    ) -> SubOperationEvent:
         """Return the event for these counts, with what follows from them."""
-        done = sum(n or 0 for n in (counts.completed, counts.failed, counts.warning))
+        done = sum(count or 0 for count in (completed, failed, warning))
         rate = done / elapsed_s if elapsed_s > 0 else None
         return cls(
-            total=counts.total,
-            completed=counts.completed,
-            failed=counts.failed,
-            warning=counts.warning,
-            remaining=counts.remaining,
-            percent=min(100.0, 100 * done / counts.total) if counts.total else None,
+            total=total,
+            completed=completed,
+            failed=failed,
+            warning=warning,
+            remaining=remaining,
+            percent=min(100.0, 100 * done / total) if total else None,
             rate=rate,
-            eta_s=counts.remaining / rate if rate and counts.remaining is not None else None,
+            eta_s=remaining / rate if rate and remaining is not None else None,
             elapsed_s=elapsed_s,
         )
 

@@ -13,7 +13,7 @@ from dicomove.cohort import RETURN_KEYS, Level, Query, find_queries, is_blank
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import FindWarning, IdentifierError, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.outcome import ADVICE, NOT_ATTEMPTED
+from dicomove.outcome import ADVICE, NOT_ATTEMPTED, sentences
 from dicomove.pacs import Pacs
 from dicomove.progress import Display, Progress, display
 from dicomove.search import Answer, Search
@@ -149,7 +149,7 @@ def _ask_all(
 
 def _ask(query: Query | IdentifierError, search: Search, asked: dict[Query, Answer]) -> Answer:
     if isinstance(query, IdentifierError):
-        return Answer("invalid", error="invalid_row", advice=f"{query}. {ADVICE['invalid_row']}")
+        return Answer("invalid", error="invalid_row", advice=sentences(str(query), ADVICE["invalid_row"]))
     if query not in asked:
         asked[query] = search.ask(query)
     return asked[query]

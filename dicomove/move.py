@@ -17,7 +17,7 @@ from dicomove.dimse import MoveResult
 from dicomove.errors import IdentifierError, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.inventory import COUNT_KEYS, Verify, check_verify
-from dicomove.outcome import ADVICE, NOT_ATTEMPTED, Outcome
+from dicomove.outcome import ADVICE, NOT_ATTEMPTED, Outcome, sentences
 from dicomove.pacs import Pacs, ae_title
 from dicomove.progress import Display, Progress, display
 from dicomove.workers import Finished, Moving, Order, Report, Started, Task, Workers
@@ -253,7 +253,7 @@ def _expected(level: Level, known: Mapping[str, list[object]], rows: Sequence[in
 def _not_sent(identifier: Identifier | IdentifierError) -> Row:
     if isinstance(identifier, Identifier):
         return Row(outcome="not_attempted", advice=NOT_ATTEMPTED)
-    return Row(outcome="invalid", error="invalid_row", advice=f"{identifier}. {ADVICE['invalid_row']}")
+    return Row(outcome="invalid", error="invalid_row", advice=sentences(str(identifier), ADVICE["invalid_row"]))
 
 
 def _row(result: MoveResult | None) -> Row:

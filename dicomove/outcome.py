@@ -248,9 +248,18 @@ def _unconfirmed(evidence: Evidence, failed: int | None) -> bool:
 
 
 def _verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
-    detail = f"{evidence.detail.rstrip('.')}." if evidence.detail else ""
-    parts = (detail, _numbers(word, evidence), ADVICE.get(word, ""))
-    return Verdict(outcome, word, " ".join(part for part in parts if part))
+    return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), ADVICE.get(word, "")))
+
+
+def sentences(*parts: str) -> str:
+    """Return the parts as sentences in a row.
+
+    Examples
+    --------
+    >>> sentences("the row is empty", "", "Correct it.")
+    'The row is empty. Correct it.'
+    """
+    return " ".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in parts if part)
 
 
 def _numbers(word: str, evidence: Evidence) -> str:

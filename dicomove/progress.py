@@ -89,7 +89,7 @@ class BarDisplay:
         # Imported here, since tqdm.auto looks for a notebook and its widgets, which takes time.
         from tqdm.auto import tqdm
 
-        self._bar = tqdm(unit="row", mininterval=_INTERVAL_S, file=sys.stderr, dynamic_ncols=True)
+        self._bar = tqdm(unit="row", mininterval=_INTERVAL_S, file=sys.stderr, dynamic_ncols=True, delay=1e-9)
         return self
 
     def __call__(self, event: Event) -> None:

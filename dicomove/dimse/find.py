@@ -20,7 +20,7 @@ from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_d
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
 from dicomove.errors import AssociationError, IdentifierError
 from dicomove.events import notify
-from dicomove.outcome import ADVICE, category, failure_word
+from dicomove.outcome import ADVICE, category, failure_word, sentences
 
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
@@ -214,7 +214,7 @@ def element_text(element: RawDataElement, encodings: list[str]) -> str:
 def _result(matches: list[Match], final: Message | None, problem: AssociationError | None) -> FindResult:
     found = tuple(matches)
     if problem:
-        advice = f"{problem}. {ADVICE.get(problem.error, '')}".strip()
+        advice = sentences(str(problem), ADVICE.get(problem.error, ""))
         return FindResult(found, None, problem.error, advice)
     status = (final.number("Status") if final else 0) or 0
     comment = final.text("ErrorComment") if final else None

@@ -174,8 +174,18 @@ class _Operation:
             self._final = response
             self._failed = _failed_uids(response, exchange.context.transfer_syntax)
         elif self._on_sub_operation:
-            event = SubOperationEvent.of(self._counts, time.monotonic() - self._started)
-            notify(self._on_sub_operation, event)
+            notify(self._on_sub_operation, self._event())
+
+    def _event(self) -> SubOperationEvent:
+        counts = self._counts
+        return SubOperationEvent.of(
+            total=counts.total,
+            completed=counts.completed,
+            failed=counts.failed,
+            warning=counts.warning,
+            remaining=counts.remaining,
+            elapsed_s=time.monotonic() - self._started,
+        )
 
     def result(self, canceller: Canceller) -> MoveResult:
         final, counts, problem = self._final, self._counts, canceller.late or self.problem

@@ -1,0 +1,217 @@
+"""A row of a table, as the identifier of a C-MOVE (PS3.4 C.4.2.1.4).
+
+The identifier of a C-MOVE is its level and the unique keys of that level, single-valued: an empty or universal key
+makes a PACS move its whole archive. Nothing else of a row is ever sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dicomove.cohort.keywords import keyword_columns
+from dicomove.cohort.levels import UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.tables import check_arguments, columns_of, index_hint
+from dicomove.cohort.values import has_control_characters, is_blank, is_uid, text
+from dicomove.errors import CohortError, IdentifierError
+
+_LEVEL = "QueryRetrieveLevel"
+_DEEPEST_FIRST: tuple[tuple[str, Level], ...] = (
+    ("SOPInstanceUID", "IMAGE"),
+    ("SeriesInstanceUID", "SERIES"),
+    ("StudyInstanceUID", "STUDY"),
+)
+_RESOLVE = (
+    "C-MOVE takes UIDs: dicomove.find resolves accession numbers, patients, dates and names first. "
+    'A move of whole patients has to be asked for: level="PATIENT", query_model="PatientRoot".'
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Identifier:
+    """The identifier of one C-MOVE.
+
+    Parameters
+    ----------
+    level
+        The query level.
+    query_model
+        The information model.
+    keys
+        The unique keys as pairs of keyword and value, from the top level.
+
+    Examples
+    --------
+    >>> move_identifier({"PatientID": "007", "StudyInstanceUID": "1.2.3"}, "PatientRoot")
+    Identifier(STUDY, PatientRoot, PatientID=<hidden>, StudyInstanceUID=1.2.3)
+    """
+
+    level: Level
+    query_model: QueryModel
+    keys: tuple[tuple[str, str], ...]
+
+    def __getitem__(self, keyword: str) -> str:
+        """Return the value of a unique key."""
+        return dict(self.keys)[keyword]
+
+    def get(self, keyword: str, default: str | None = None) -> str | None:
+        """Return the value of a unique key, or the default where the level does not have it."""
+        return dict(self.keys).get(keyword, default)
+
+    def __repr__(self) -> str:
+        keys = (f"{name}={'<hidden>' if name == 'PatientID' else value}" for name, value in self.keys)
+        return f"Identifier({', '.join([self.level, self.query_model, *keys])})"
+
+
+def move_identifier(
+    query: Mapping[str, object], query_model: str = "StudyRoot", level: str | None = None
+) -> Identifier:
+    """Return the identifier of one C-MOVE.
+
+    Parameters
+    ----------
+    query
+        Values by keyword or tag. What is not a unique key of the level is left out.
+    query_model
+        ``"StudyRoot"`` or ``"PatientRoot"``.
+    level
+        The query level. Without it, the QueryRetrieveLevel of the query, or else the deepest UID that is there.
+
+    Raises
+    ------
+    IdentifierError
+        The query cannot be a C-MOVE.
+
+    Examples
+    --------
+    >>> move_identifier({"StudyInstanceUID": "1.2.3", "AccessionNumber": "A1"})
+    Identifier(STUDY, StudyRoot, StudyInstanceUID=1.2.3)
+    """
+    model = parse_query_model(query_model)
+    known = None if level is None else parse_level(level, model)
+    try:
+        positions = keyword_columns(query, _wanted(model, known))
+    except CohortError as error:
+        raise IdentifierError(str(error)) from None
+    values = list(query.values())
+    return _identifier({name: values[position] for name, position in positions.items()}, model, known)
+
+
+def move_identifiers(
+    table: pd.DataFrame, level: str | None = None, query_model: str = "StudyRoot"
+) -> list[Identifier | IdentifierError]:
+    """Return, for each row of a table, the identifier of its C-MOVE, or why there can be none.
+
+    Parameters
+    ----------
+    table
+        One row for each C-MOVE. It is read by position: any index and repeated labels are welcome.
+    level
+        The query level. Without it, each row's QueryRetrieveLevel, or else the deepest UID that the row fills.
+    query_model
+        ``"StudyRoot"`` or ``"PatientRoot"``.
+
+    Raises
+    ------
+    CohortError
+        No row of the table could be right.
+
+    Examples
+    --------
+    >>> move_identifiers(pd.DataFrame({"study uid": ["1.2.3", "*"]}))
+    [Identifier(STUDY, StudyRoot, StudyInstanceUID=1.2.3),
+     IdentifierError('StudyInstanceUID holds a wildcard; a C-MOVE takes single values only')]
+    """
+    known, model = check_arguments(table, level, query_model)
+    if len(table) == 0:
+        return []
+    wanted = _wanted(model, known)
+    _check_labels(table, known, model)
+    columns = columns_of(table, wanted)
+    if known is None:
+        _check_levels(columns.get(_LEVEL, []))
+    rows = zip(*columns.values(), strict=True)
+    return [_identifier_or_error(dict(zip(columns, row, strict=True)), model, known) for row in rows]
+
+
+def _wanted(model: QueryModel, level: Level | None) -> tuple[str, ...]:
+    return UNIQUE_KEYS[model][level] if level else (_LEVEL, *UNIQUE_KEYS[model]["IMAGE"])
+
+
+def _check_labels(table: pd.DataFrame, level: Level | None, model: QueryModel) -> None:
+    there = keyword_columns(table.columns, _wanted(model, level))
+    top: Level = "PATIENT" if model == "PatientRoot" and _LEVEL in there else "STUDY"
+    needed = UNIQUE_KEYS[model][level or top]
+    missing = [name for name in needed if name not in there]
+    if missing:
+        hint = index_hint(table, missing)
+        msg = f"the table has no column {', '.join(missing)}, and nothing can be moved without it.{hint} {_RESOLVE}"
+        raise CohortError(msg)
+
+
+def _check_levels(cells: list[object]) -> None:
+    filled = [cell for cell in cells if not is_blank(cell)]
+    if filled and not any(_is_level(cell) for cell in filled):
+        msg = f"no value of the column {_LEVEL} is a level: PATIENT, STUDY, SERIES or IMAGE (not INSTANCE)"
+        raise CohortError(msg)
+
+
+def _is_level(cell: object) -> bool:
+    try:
+        parse_level(cell, "PatientRoot")
+    except IdentifierError:
+        return False
+    return True
+
+
+def _identifier_or_error(
+    cells: Mapping[str, object], model: QueryModel, level: Level | None
+) -> Identifier | IdentifierError:
+    try:
+        return _identifier(cells, model, level)
+    except IdentifierError as error:
+        return error.with_traceback(None)
+
+
+def _identifier(cells: Mapping[str, object], model: QueryModel, level: Level | None) -> Identifier:
+    level = level or _level(cells, model)
+    needed = UNIQUE_KEYS[model][level]
+    empty = [name for name in needed if is_blank(cells.get(name))]
+    if empty:
+        hint = " (did C-FIND match nothing?)" if len(empty) == len(needed) else ""
+        msg = f"{empty[0]} is empty{hint}; a C-MOVE at the level {level} in {model} needs {', '.join(needed)}"
+        raise IdentifierError(msg, column=empty[0])
+    return Identifier(level, model, tuple((name, _single_value(cells[name], name)) for name in needed))
+
+
+def _level(cells: Mapping[str, object], model: QueryModel) -> Level:
+    if not is_blank(cells.get(_LEVEL)):
+        return parse_level(cells[_LEVEL], model)
+    for name, level in _DEEPEST_FIRST:
+        if not is_blank(cells.get(name)):
+            return level
+    msg = "there is no StudyInstanceUID (did C-FIND match nothing?)"
+    raise IdentifierError(msg, column="StudyInstanceUID")
+
+
+def _single_value(value: object, column: str) -> str:
+    found = text(value, column)
+    problem = _problem(found, column)
+    if problem:
+        msg = f"{column} {problem}"
+        raise IdentifierError(msg, column=column)
+    return found
+
+
+def _problem(value: str, column: str) -> str | None:
+    if "*" in value or "?" in value:
+        return "holds a wildcard; a C-MOVE takes single values only"
+    if "\\" in value:
+        return "holds a backslash, which separates values; a C-MOVE takes single values only"
+    if column != "PatientID":
+        return None if is_uid(value) else "is not a UID (PS3.5 9.1: 64 digits and dots at most, no leading zeros)"
+    if has_control_characters(value):
+        return "holds control characters"
+    return "is longer than 64 characters" if len(value) > 64 else None

@@ -1,0 +1,151 @@
+"""Headers of a table, as DICOM keywords.
+
+A header is read as a keyword in any case (``patientid``), as a tag (``(0010,0020)``), or as one of the usual spellings
+in `ALIASES`. Only the attributes that matter for Query/Retrieve are known; every other column is the user's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from dicomove.errors import CohortError
+
+KEYWORDS: tuple[str, ...] = (
+    "QueryRetrieveLevel",
+    "PatientID",
+    "PatientName",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "StudyID",
+    "ReferringPhysicianName",
+    "StudyDescription",
+    "ModalitiesInStudy",
+    "SeriesInstanceUID",
+    "Modality",
+    "SeriesNumber",
+    "SeriesDescription",
+    "SeriesDate",
+    "BodyPartExamined",
+    "ProtocolName",
+    "StationName",
+    "SOPInstanceUID",
+    "SOPClassUID",
+    "InstanceNumber",
+    "NumberOfPatientRelatedStudies",
+    "NumberOfPatientRelatedSeries",
+    "NumberOfPatientRelatedInstances",
+    "NumberOfStudyRelatedSeries",
+    "NumberOfStudyRelatedInstances",
+    "NumberOfSeriesRelatedInstances",
+)
+"""The attributes that are recognised."""
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "QueryRetrieveLevel": ("querylevel", "retrievelevel", "qrlevel"),
+    "PatientID": ("patid", "patientno", "patientnr", "patientnumber", "mrn", "medicalrecordnumber"),
+    "PatientName": ("patname", "patientsname"),
+    "PatientBirthDate": ("patientsbirthdate", "patientdob", "dob", "birthdate", "dateofbirth"),
+    "PatientSex": ("patientssex",),
+    "StudyInstanceUID": ("studyuid", "studyinstanceid"),
+    "StudyDate": ("examdate", "dateofstudy", "dateofexam"),
+    "AccessionNumber": (
+        *("accession", "accessionno", "accessionnr", "accessionnum", "accessionid"),
+        *("acc", "accno", "accnr", "accnum", "accnumber"),
+    ),
+    "ReferringPhysicianName": ("referringphysician", "referringphysiciansname"),
+    "ModalitiesInStudy": ("studymodalities",),
+    "SeriesInstanceUID": ("seriesuid", "seriesinstanceid"),
+    "SeriesNumber": ("seriesno", "seriesnr"),
+    "BodyPartExamined": ("bodypart",),
+    "SOPInstanceUID": ("sopuid", "sopinstanceid", "instanceuid"),
+    "InstanceNumber": ("instanceno", "instancenr"),
+}
+"""Usual spellings, in lower case and without anything but letters and digits. A word that often means something else in
+a research table (``level``, ``date``, ``id``, ``protocol``) is not among them."""
+
+VRS: dict[str, str] = {keyword: dictionary_VR(keyword) for keyword in KEYWORDS}
+"""The Value Representation of each of `KEYWORDS`."""
+
+_NOT_ALPHANUMERIC = re.compile(r"[^0-9a-z]+")
+_EXACT = {keyword.lower(): keyword for keyword in KEYWORDS}
+_SPELLINGS = (
+    _EXACT
+    | {f"{tag_for_keyword(keyword):08x}": keyword for keyword in KEYWORDS}
+    | {alias: keyword for keyword, aliases in ALIASES.items() for alias in aliases}
+)
+
+
+def keyword(header: object) -> str | None:
+    """Return the DICOM keyword that a header stands for, or None.
+
+    Parameters
+    ----------
+    header
+        The label of a column. What is not text is never a keyword, except a tuple with one part that is not blank: so
+        pandas names a plain column beside those of two levels.
+
+    Examples
+    --------
+    >>> keyword("accession#"), keyword("Study UID"), keyword("(0010,0020)")
+    ('AccessionNumber', 'StudyInstanceUID', 'PatientID')
+    >>> keyword("cohort arm") is None
+    True
+    """
+    label = _label(header)
+    return None if label is None else _SPELLINGS.get(_NOT_ALPHANUMERIC.sub("", label.lower()))
+
+
+def keyword_columns(columns: Iterable[object], wanted: Collection[str] = KEYWORDS) -> dict[str, int]:
+    """Return the position of the column of each keyword.
+
+    The keyword itself, in any case, goes before a tag or another spelling.
+
+    Parameters
+    ----------
+    columns
+        The labels of a table. They may be repeated, and of any type.
+    wanted
+        The keywords to look for.
+
+    Raises
+    ------
+    CohortError
+        Two columns are the same attribute.
+
+    Examples
+    --------
+    >>> keyword_columns(["mrn", "PatientID", "arm", "study uid"])
+    {'PatientID': 1, 'StudyInstanceUID': 3}
+    """
+    labels = list(columns)
+    found: dict[str, list[int]] = {}
+    for position, label in enumerate(labels):
+        name = keyword(label)
+        if name is not None and name in wanted:
+            found.setdefault(name, []).append(position)
+    return {name: _one(name, positions, labels) for name, positions in found.items()}
+
+
+def _label(header: object) -> str | None:
+    if isinstance(header, tuple):
+        parts = [part for part in header if not (isinstance(part, str) and not part.strip())]
+        header = parts[0] if len(parts) == 1 else None
+    return header if isinstance(header, str) else None
+
+
+def _one(name: str, positions: list[int], labels: list[object]) -> int:
+    exact = [position for position in positions if (_label(labels[position]) or "").strip().lower() in _EXACT]
+    candidates = exact or positions
+    if len(candidates) > 1:
+        names = " and ".join(repr(labels[position]) for position in candidates)
+        msg = f"{name} is there more than once, as the columns {names}: keep one of them"
+        raise CohortError(msg)
+    return candidates[0]

@@ -1,0 +1,204 @@
+"""The value of a matching key (PS3.4 C.2.2.2): what may be asked, and whether an answer is what was asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+
+from dicomove.cohort.keywords import VRS
+from dicomove.cohort.values import EDGES, excel_damage, has_control_characters, is_blank, is_uid, text
+from dicomove.errors import IdentifierError
+
+_WILDCARDS = frozenset("*?")
+_UNIVERSAL = frozenset("*?^= ")
+_DAMAGED_BY_EXCEL = frozenset({"PatientID", "AccessionNumber", "StudyID"})
+_ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_DATE = re.compile(r"[0-9]{8}")
+_TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9]([0-5][0-9](\.[0-9]{1,6})?)?)?")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
+# Archives are sloppy with shorter limits (16 characters of an accession number), and so are their users.
+_LONGEST = 64
+_LONGEST_NAME = 3 * _LONGEST + 2
+
+
+def is_single(value: str) -> bool:
+    """Tell whether a value can stand for one entity only: no wildcard, no list."""
+    return not _WILDCARDS.intersection(value) and "\\" not in value
+
+
+def is_universal(value: object, column: str) -> bool:
+    """Tell whether a cell would match everything: nothing but wildcards, and what separates the parts of a name.
+
+    A wildcard is never a UID, so that in their columns it is an error instead.
+    """
+    return isinstance(value, str) and VRS[column] != "UI" and set(value.strip(EDGES)) <= _UNIVERSAL
+
+
+def criterion(value: object, column: str) -> str:
+    r"""Return a cell as the value of a matching key.
+
+    Parameters
+    ----------
+    value
+        The cell, which is not blank.
+    column
+        The keyword of the attribute.
+
+    Raises
+    ------
+    IdentifierError
+        The cell cannot be asked for.
+
+    Examples
+    --------
+    >>> criterion("2024-01-05", "StudyDate"), criterion("1.2.3 \\ 1.2.4", "StudyInstanceUID")
+    ('20240105', '1.2.3\\1.2.4')
+    """
+    found = text(value, column)
+    normalise = _NORMALISE.get(VRS[column])
+    try:
+        return normalise(found) if normalise else _checked(found, column)
+    except ValueError as error:
+        msg = f"{column} {error}"
+        raise IdentifierError(msg, column=column) from None
+
+
+def matches(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> bool:
+    """Tell whether an answer is what was asked.
+
+    A PACS may ignore a key that it does not support, and so answer more than was asked.
+
+    Parameters
+    ----------
+    keys
+        The matching keys, as pairs of keyword and value.
+    answer
+        The values of the answer, by keyword. What is absent or blank cannot be checked, and counts as a match.
+
+    Examples
+    --------
+    >>> matches([("PatientName", "doe*"), ("StudyDate", "20240101-")], {"PatientName": "DOE^JANE^", "StudyDate": ""})
+    True
+    >>> matches([("AccessionNumber", "A1")], {"AccessionNumber": "A12"})
+    False
+    """
+    return all(_matches(name, asked, answer.get(name)) for name, asked in keys if not is_blank(asked))
+
+
+def _checked(value: str, column: str) -> str:
+    longest = _LONGEST_NAME if VRS[column] == "PN" else _LONGEST
+    damage = excel_damage(value) if column in _DAMAGED_BY_EXCEL else None
+    problems = {
+        "holds a backslash, which separates values; only UIDs can be a list": "\\" in value,
+        "holds control characters": has_control_characters(value),
+        f"is longer than {longest} characters": len(value) > longest,
+        f"was damaged by a spreadsheet: {damage}": damage is not None,
+    }
+    for problem, is_there in problems.items():
+        if is_there:
+            raise ValueError(problem)
+    return value
+
+
+def _uids(value: str) -> str:
+    uids = [uid.strip(EDGES) for uid in value.split("\\")]
+    if not all(map(is_uid, uids)):
+        msg = "is not a UID (PS3.5 9.1: 64 digits and dots at most, no leading zeros, no wildcards)"
+        raise ValueError(msg)
+    return "\\".join(uids)
+
+
+def _dates(value: str) -> str:
+    compact = "".join(match.groups()) if (match := _ISO_DATE.fullmatch(value)) else value
+    begin, hyphen, end = (part.strip(EDGES) for part in compact.partition("-"))
+    if not (begin or end) or not all(map(_is_date, filter(None, (begin, end)))):
+        msg = "is not a date (YYYYMMDD or YYYY-MM-DD) or a range of dates (YYYYMMDD-YYYYMMDD, YYYYMMDD-, -YYYYMMDD)"
+        raise ValueError(msg)
+    if begin and end and begin > end:
+        msg = "is a range that ends before it begins"
+        raise ValueError(msg)
+    return f"{begin}{hyphen}{end}"
+
+
+def _is_date(value: str) -> bool:
+    if not _DATE.fullmatch(value):
+        return False
+    try:
+        dt.date(int(value[:4]), int(value[4:6]), int(value[6:]))
+    except ValueError:
+        return False
+    return True
+
+
+def _times(value: str) -> str:
+    begin, hyphen, end = (part.strip(EDGES) for part in value.replace(":", "").partition("-"))
+    if not (begin or end) or not all(map(_TIME.fullmatch, filter(None, (begin, end)))):
+        msg = "is not a time (HHMMSS or HH:MM:SS) or a range of times (HHMMSS-HHMMSS, HHMMSS-, -HHMMSS)"
+        raise ValueError(msg)
+    return f"{begin}{hyphen}{end}"
+
+
+def _whole(value: str) -> str:
+    if not _WHOLE.fullmatch(value):
+        msg = "is not a whole number"
+        raise ValueError(msg)
+    return value
+
+
+def _matches(name: str, asked: str, answered: object) -> bool:
+    match = _MATCH.get(VRS.get(name, ""), _match_text)
+    values = [value for value in _values(answered) if value]
+    return not values or any(match(asked, value) for value in values)
+
+
+def _values(answered: object) -> list[str]:
+    if is_blank(answered):
+        return []
+    # pydicom's MultiValue is a sequence, and not a list.
+    parts = answered if isinstance(answered, Sequence) and not isinstance(answered, str) else str(answered).split("\\")
+    return ["" if is_blank(part) else str(part).strip(EDGES) for part in parts]
+
+
+def _match_uid(asked: str, value: str) -> bool:
+    return value in asked.split("\\")
+
+
+def _match_date(asked: str, value: str) -> bool:
+    date = value.replace("-", "").replace(".", "")[:8]
+    begin, hyphen, end = asked.partition("-")
+    return not _DATE.fullmatch(date) or begin <= date <= (end or ("9" if hyphen else begin))
+
+
+def _match_time(asked: str, value: str) -> bool:
+    begin, hyphen, end = asked.replace(".", "").partition("-")
+    time = value.replace(":", "").replace(".", "").ljust(12, "0")
+    # "1030" is the whole minute.
+    return begin.ljust(12, "0") <= time <= (end or ("" if hyphen else begin)).ljust(12, "9")
+
+
+def _match_whole(asked: str, value: str) -> bool:
+    return not _WHOLE.fullmatch(value) or int(asked) == int(value)
+
+
+def _match_name(asked: str, value: str) -> bool:
+    # A name may be there in three scripts, "YAMADA^TARO=山田^太郎", and any of them may have been asked for.
+    name, plain = _plain_name(asked), _plain_name(value)
+    return any(_match_text(name, candidate) for candidate in (plain, *plain.split("=")))
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[\s^]+(?==|$)", "", re.sub(r"\s*\^\s*", "^", name)).rstrip("=").casefold()
+
+
+def _match_text(asked: str, value: str) -> bool:
+    if not _WILDCARDS.intersection(asked):
+        return asked.strip(EDGES) == value
+    # One "*" says what a run of them says, and costs no backtracking.
+    parts = re.split(r"(\*+|\?)", asked.strip(EDGES))
+    pattern = "".join("." if part == "?" else ".*" if part[:1] == "*" else re.escape(part) for part in parts)
+    return re.fullmatch(pattern, value, re.DOTALL) is not None
+
+
+_NORMALISE = {"UI": _uids, "DA": _dates, "TM": _times, "IS": _whole}
+_MATCH = {"UI": _match_uid, "DA": _match_date, "TM": _match_time, "IS": _match_whole, "PN": _match_name}

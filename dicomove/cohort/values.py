@@ -1,0 +1,148 @@
+"""One cell of a table, as text."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import numbers
+import re
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydicom.valuerep import PersonName
+
+from dicomove.cohort.keywords import VRS
+from dicomove.errors import IdentifierError
+
+# DICOM pads with blanks and NULs; zero-width characters come with cells that were pasted from web pages.
+EDGES = "".join(character for character in map(chr, range(0x3001)) if character.isspace()) + "\0\u200b\ufeff"
+"""The characters that are stripped from both ends of a cell."""
+
+_UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_DAMAGE = {
+    # The plus is what Excel writes and nobody types: 0001E5 is an accession number.
+    "scientific notation": re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE]\+[0-9]+"),
+    "the .0 of a number": re.compile(r"[0-9]+\.0"),
+    'a formula (="...")': re.compile(r'="?.*', re.DOTALL),
+    "a leading apostrophe": re.compile(r"'.*", re.DOTALL),
+}
+# Excel keeps 15 digits of a number, and writes zeros for the others.
+_ROUNDED = re.compile(r"(?=[0-9]{16})[0-9]{1,15}0{4,}")
+
+
+def is_blank(value: object) -> bool:
+    r"""Tell whether a cell holds nothing: None, NaN, NA, NaT, or text of blanks and NULs only.
+
+    Examples
+    --------
+    >>> is_blank(float("nan")), is_blank(" \0"), is_blank(0)
+    (True, True, False)
+    """
+    if isinstance(value, (str, PersonName)):
+        return not str(value).strip(EDGES)
+    cell: Any = value
+    return value is None or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a cell holds a number, or a truth value, instead of text."""
+    return isinstance(value, (numbers.Number, np.bool_))
+
+
+def text(value: object, column: str) -> str:
+    """Return a cell that is not blank as text, without the padding around it.
+
+    Parameters
+    ----------
+    value
+        Text; a date where the attribute is a date, a time where it is a time, a whole number where it is one.
+    column
+        The keyword of the attribute.
+
+    Raises
+    ------
+    IdentifierError
+        The cell is of another type: a number in the place of an identifier has lost its zeros already.
+
+    Examples
+    --------
+    >>> text(" 000123 ", "AccessionNumber"), text(dt.date(2024, 1, 5), "StudyDate"), text(3.0, "SeriesNumber")
+    ('000123', '20240105', '3')
+    """
+    if isinstance(value, (str, PersonName)):
+        return str(value).strip(EDGES)
+    vr = VRS.get(column)
+    if vr == "DA" and isinstance(value, dt.date):
+        return f"{value.year:04}{value.month:02}{value.day:02}"
+    if vr == "TM" and isinstance(value, dt.time):
+        return value.strftime("%H%M%S")
+    if is_number(value):
+        whole = whole_number(value) if vr == "IS" else None
+        if whole is not None:
+            return whole
+        msg = f"{column} is a number; identifiers are text (dtype=str, or dicomove.read_cohort)"
+        raise IdentifierError(msg, column=column)
+    msg = f"{column} is of type {type(value).__name__}; one value, as text, is needed"
+    raise IdentifierError(msg, column=column)
+
+
+def whole_number(value: object) -> str | None:
+    """Return the digits of a whole number, of whatever type it is, or None.
+
+    Examples
+    --------
+    >>> whole_number(3.0), whole_number(3.5), whole_number(True)
+    ('3', None, None)
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return None
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, (float, np.floating, Decimal)) and math.isfinite(value) and int(value) == value:
+        return str(int(value))
+    return None
+
+
+def is_uid(value: str) -> bool:
+    """Tell whether a text is a well-formed UID (PS3.5 9.1).
+
+    Examples
+    --------
+    >>> is_uid("1.2.840.10008.1.1"), is_uid("1.2.03"), is_uid("1.2.*")
+    (True, False, False)
+    """
+    return len(value) <= 64 and _UID.fullmatch(value) is not None
+
+
+def has_control_characters(value: str) -> bool:
+    """Tell whether a text holds characters that no identifier may hold: line breaks, tabs, escapes."""
+    return _CONTROL.search(value) is not None
+
+
+def excel_damage(value: str, *, rounding: bool = False) -> str | None:
+    """Name what a spreadsheet did to an identifier, or return None.
+
+    Parameters
+    ----------
+    value
+        The cell, stripped.
+    rounding
+        Name long numbers that end in zeros, too. It is a hint, for the one who reads the file: such an accession
+        number may be right.
+
+    Examples
+    --------
+    >>> excel_damage("1.23457E+19")
+    'scientific notation'
+    >>> excel_damage("0001E5") is None
+    True
+    """
+    for name, pattern in _DAMAGE.items():
+        if pattern.fullmatch(value):
+            return name
+    if rounding and _ROUNDED.fullmatch(value):
+        return "a long number that ends in zeros (Excel keeps 15 digits)"
+    return None

@@ -1,0 +1,75 @@
+"""Attribute matching (PS3.4 C.2.2.2): single value, list of UID, universal, wildcard and range."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+WILDCARDS = set("*?")
+_WILDCARD_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
+# The earliest and the latest moment that a time without minutes or seconds can mean.
+_PRECISION = {"DA": ("", ""), "TM": ("000000.000000", "235959.999999")}
+
+
+def exact(identifier: Dataset, keyword: str) -> str | None:
+    """Return the value of a key that can have one meaning only."""
+    values = texts(identifier.get(keyword))
+    return values[0] if len(values) == 1 and not WILDCARDS & set(values[0]) else None
+
+
+def texts(value: object) -> list[str]:
+    """Normalise what pydicom makes of an empty, a single and a multiple value."""
+    values = value if isinstance(value, list | tuple | MultiValue) else [value]
+    return [text for text in (str(item).strip() for item in values if item is not None) if text]
+
+
+def universal(key: DataElement) -> bool:
+    """Whether a key matches everything."""
+    values = texts(key.value)
+    return not values or (key.VR in _WILDCARD_VRS and any(set(text) == {"*"} for text in values))
+
+
+def criterion(element: DataElement) -> Callable[[object], bool]:
+    """Compile a key: one of its values, or wildcards, or ranges, matches one of the values that are given."""
+    vr = dictionary_VR(element.tag)
+    matches = [_match(vr, pattern) for pattern in texts(element.value)]
+    plain = _names if vr == "PN" else texts
+    return lambda value: any(match(text) for text in plain(value) for match in matches)
+
+
+def _match(vr: str, pattern: str) -> Callable[[str], object]:
+    if vr in _PRECISION:
+        return _between(*_PRECISION[vr], pattern)
+    if vr == "PN":
+        pattern = _names(pattern)[0]
+    if vr in _WILDCARD_VRS:
+        expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+        return re.compile(expression, re.DOTALL).fullmatch
+    return pattern.__eq__
+
+
+def _names(value: object) -> list[str]:
+    """Return a person's name as a whole, then its groups (alphabetic, ideographic, phonetic), all without case."""
+    return [
+        name.rstrip("^").casefold()
+        for text in texts(value)
+        for name in (text.rstrip("="), *(text.split("=") if "=" in text else ()))
+    ]
+
+
+def _between(earliest: str, latest: str, pattern: str) -> Callable[[str], bool]:
+    """Compile a date or time, or a range of them, with both of its ends."""
+
+    def full(text: str, rest: str) -> str:
+        text = text.strip().replace(":", "")
+        return text + rest[len(text) :]
+
+    low, dash, high = pattern.partition("-")
+    start = full(low, earliest) if low.strip() else ""
+    end = (full(high, latest) if high.strip() else "~") if dash else start
+    return lambda text: start <= full(text, earliest) <= end

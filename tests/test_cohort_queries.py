@@ -1,0 +1,497 @@
+from __future__ import annotations
+
+import datetime as dt
+import pickle
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.multival import MultiValue
+from pydicom.valuerep import PersonName
+
+from dicomove.cohort import (
+    LEVELS,
+    MATCHING_KEYS,
+    RETURN_KEYS,
+    UNIQUE_KEYS,
+    Query,
+    Step,
+    find_queries,
+    find_query,
+    matches,
+)
+from dicomove.cohort.keywords import KEYWORDS, VRS
+from dicomove.errors import CohortError, IdentifierError
+
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
+UID, SERIES, SOP = "1.2.3", "1.2.3.4", "1.2.3.4.5"
+Steps = list[tuple[str, dict[str, str]]]
+
+
+def steps(query: Query) -> Steps:
+    return [(step.level, dict(step.keys)) for step in query.steps]
+
+
+def test_tables_of_keys() -> None:
+    keys = [name for level in LEVELS for name in MATCHING_KEYS[level]]
+    assert len(keys) == len(set(keys))
+    assert set(keys) == {name for name in KEYWORDS if name != "QueryRetrieveLevel" and "Related" not in name}
+    for level in LEVELS:
+        assert len(RETURN_KEYS[level]) == len(set(RETURN_KEYS[level]))
+        assert set(UNIQUE_KEYS["PatientRoot"][level]) <= set(RETURN_KEYS[level]) <= set(KEYWORDS)
+        assert not {"PatientName", "PatientBirthDate", "QueryRetrieveLevel"} & set(RETURN_KEYS[level])
+
+
+@pytest.mark.parametrize(
+    ("row", "level", "model", "expected"),
+    [
+        ({"AccessionNumber": "A1"}, "STUDY", "StudyRoot", [("STUDY", {"AccessionNumber": "A1"})]),
+        (
+            {"acc": "A1", "Modality": "CT"},
+            "SERIES",
+            "StudyRoot",
+            [("STUDY", {"AccessionNumber": "A1"}), ("SERIES", {"Modality": "CT"})],
+        ),
+        ({"AccessionNumber": "A1"}, "SERIES", "StudyRoot", [("STUDY", {"AccessionNumber": "A1"}), ("SERIES", {})]),
+        (
+            {"acc": "A1", "SOPInstanceUID": SOP},
+            "IMAGE",
+            "StudyRoot",
+            [("STUDY", {"AccessionNumber": "A1"}), ("SERIES", {}), ("IMAGE", {"SOPInstanceUID": SOP})],
+        ),
+        (
+            {"acc": "A1", "SeriesInstanceUID": SERIES},
+            "IMAGE",
+            "StudyRoot",
+            [("STUDY", {"AccessionNumber": "A1"}), ("IMAGE", {"SeriesInstanceUID": SERIES})],
+        ),
+        ({"StudyInstanceUID": UID}, "SERIES", "StudyRoot", [("SERIES", {"StudyInstanceUID": UID})]),
+        (
+            {"StudyInstanceUID": UID, "acc": "A1"},
+            "SERIES",
+            "StudyRoot",
+            [("STUDY", {"StudyInstanceUID": UID, "AccessionNumber": "A1"}), ("SERIES", {})],
+        ),
+        (
+            {"StudyInstanceUID": f"{UID}\\1.2.4"},
+            "SERIES",
+            "StudyRoot",
+            [("STUDY", {"StudyInstanceUID": f"{UID}\\1.2.4"}), ("SERIES", {})],
+        ),
+        (
+            {"StudyInstanceUID": UID, "SeriesInstanceUID": SERIES},
+            "IMAGE",
+            "StudyRoot",
+            [("IMAGE", {"StudyInstanceUID": UID, "SeriesInstanceUID": SERIES})],
+        ),
+        (
+            {"StudyInstanceUID": UID, "SOPInstanceUID": SOP},
+            "IMAGE",
+            "StudyRoot",
+            [("SERIES", {"StudyInstanceUID": UID}), ("IMAGE", {"SOPInstanceUID": SOP})],
+        ),
+        # The patient belongs to the study in StudyRoot.
+        (
+            {"PatientID": "P*", "StudyDate": "2024-01-05"},
+            "STUDY",
+            "StudyRoot",
+            [("STUDY", {"PatientID": "P*", "StudyDate": "20240105"})],
+        ),
+        # Modality is an attribute of the series.
+        (
+            {"Modality": "CT", "acc": "A"},
+            "STUDY",
+            "StudyRoot",
+            [("STUDY", {"AccessionNumber": "A", "ModalitiesInStudy": "CT"})],
+        ),
+        (
+            {"Modality": "CT", "ModalitiesInStudy": "MR"},
+            "STUDY",
+            "StudyRoot",
+            [("STUDY", {"ModalitiesInStudy": "MR"})],
+        ),
+        # Keys below the level, counts and levels are not asked for.
+        (
+            {"acc": "A", "SeriesInstanceUID": "bad", "NumberOfStudyRelatedSeries": "3", "QueryRetrieveLevel": "IMAGE"},
+            "STUDY",
+            "StudyRoot",
+            [("STUDY", {"AccessionNumber": "A"})],
+        ),
+        # A wildcard that matches everything is no key.
+        (
+            {"PatientID": "*", "PatientName": "*^*", "acc": "A"},
+            "STUDY",
+            "StudyRoot",
+            [("STUDY", {"AccessionNumber": "A"})],
+        ),
+        # An answer of C-FIND, asked again.
+        (
+            {"StudyInstanceUID": UID, "ModalitiesInStudy": "CT\\SR"},
+            "SERIES",
+            "StudyRoot",
+            [("SERIES", {"StudyInstanceUID": UID})],
+        ),
+        ({"PatientID": "7"}, "PATIENT", "PatientRoot", [("PATIENT", {"PatientID": "7"})]),
+        ({"PatientID": "7"}, "STUDY", "PatientRoot", [("STUDY", {"PatientID": "7"})]),
+        ({"PatientID": "7"}, "SERIES", "PatientRoot", [("STUDY", {"PatientID": "7"}), ("SERIES", {})]),
+        (
+            {"PatientID": "7", "acc": "A"},
+            "STUDY",
+            "PatientRoot",
+            [("STUDY", {"PatientID": "7", "AccessionNumber": "A"})],
+        ),
+        (
+            {"PatientName": "DOE*", "acc": "A"},
+            "STUDY",
+            "PatientRoot",
+            [("PATIENT", {"PatientName": "DOE*"}), ("STUDY", {"AccessionNumber": "A"})],
+        ),
+        (
+            {"PatientID": "7*", "acc": "A"},
+            "STUDY",
+            "PatientRoot",
+            [("PATIENT", {"PatientID": "7*"}), ("STUDY", {"AccessionNumber": "A"})],
+        ),
+        (
+            {"PatientID": "7", "StudyInstanceUID": UID, "SeriesNumber": 3},
+            "SERIES",
+            "PatientRoot",
+            [("SERIES", {"PatientID": "7", "StudyInstanceUID": UID, "SeriesNumber": "3"})],
+        ),
+    ],
+)
+def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) -> None:
+    query = find_query(row, level, model)
+    assert (query.level, query.query_model) == (level, model)
+    assert steps(query) == expected
+    assert find_queries(pd.DataFrame([row], dtype=object), level, model) == [query]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("StudyDate", "20240105", "20240105"),
+        ("StudyDate", "2024-01-05", "20240105"),
+        ("StudyDate", "20240101-20240131", "20240101-20240131"),
+        ("StudyDate", "20240101 - 20240131", "20240101-20240131"),
+        ("StudyDate", "20240105-20240105", "20240105-20240105"),
+        ("StudyDate", "20240101-", "20240101-"),
+        ("StudyDate", "-20240131", "-20240131"),
+        ("StudyDate", dt.date(2024, 1, 5), "20240105"),
+        ("StudyDate", pd.Timestamp("2024-01-05 10:00"), "20240105"),
+        ("StudyTime", "10:30", "1030"),
+        ("StudyTime", "103000-12", "103000-12"),
+        ("StudyInstanceUID", " 1.2.3 \\ 1.2.4", "1.2.3\\1.2.4"),
+        ("AccessionNumber", "0001E5", "0001E5"),
+        ("AccessionNumber", "x" * 64, "x" * 64),
+        ("PatientName", "x" * 100, "x" * 100),
+        ("PatientName", PersonName("Doe^Jane"), "Doe^Jane"),
+        ("PatientID", "1234567890120000", "1234567890120000"),
+        ("StudyDescription", "123.0", "123.0"),
+    ],
+)
+def test_values(column: str, value: object, expected: str) -> None:
+    assert steps(find_query({column: value})) == [("STUDY", {column: expected})]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("StudyDate", "05.01.2024", "YYYYMMDD"),
+        ("StudyDate", "01/05/2024", "YYYYMMDD"),
+        ("StudyDate", "20241301", "YYYYMMDD"),
+        ("StudyDate", "2024-02-30", "YYYYMMDD"),
+        ("StudyDate", "2024-01", "YYYYMMDD"),
+        ("StudyDate", "202401*", "YYYYMMDD"),
+        ("StudyDate", "-", "YYYYMMDD"),
+        ("StudyDate", "--20240101", "YYYYMMDD"),
+        ("StudyDate", "20240101-20240102-20240103", "YYYYMMDD"),
+        ("StudyDate", "20240131-20240101", "ends before"),
+        ("StudyDate", "٢٠٢٤٠١٠٥", "YYYYMMDD"),
+        ("StudyTime", "25", "HHMMSS"),
+        ("StudyTime", "-", "HHMMSS"),
+        ("StudyInstanceUID", "1.2.*", "UID"),
+        ("StudyInstanceUID", "*", "UID"),
+        ("StudyInstanceUID", "1.2.03", "UID"),
+        ("StudyInstanceUID", "1.2.3\\", "UID"),
+        ("StudyInstanceUID", ["1.2.3", "1.2.4"], "list"),
+        ("AccessionNumber", "A\\B", "backslash"),
+        ("ModalitiesInStudy", "CT\\MR", "backslash"),
+        ("AccessionNumber", ["A"], "list"),
+        ("AccessionNumber", "1.2E+19", "scientific"),
+        ("PatientID", "123.0", "spreadsheet"),
+        ("PatientID", '="000123"', "spreadsheet"),
+        ("StudyID", "'000123", "spreadsheet"),
+        ("AccessionNumber", "A\nB", "control"),
+        ("PatientID", "x" * 65, "64"),
+        ("PatientName", "x" * 200, "longer"),
+    ],
+)
+def test_values_that_cannot_be_asked_for(column: str, value: object, message: str) -> None:
+    with pytest.raises(IdentifierError, match=message) as caught:
+        find_query({column: value})
+    assert caught.value.column == column
+    assert str(value) == "-" or str(value) not in str(caught.value).removeprefix(column)
+    bad, good = find_queries(pd.DataFrame([{column: value}, {"StudyDescription": "HEAD"}], dtype=object))
+    assert isinstance(bad, IdentifierError)
+    assert isinstance(good, Query)
+
+
+@pytest.mark.parametrize(("column", "value"), [("AccessionNumber", 123), ("PatientID", 1.5), ("StudyDate", 20240105)])
+def test_a_number_is_the_error_of_its_row(column: str, value: object) -> None:
+    bad, good = find_queries(pd.DataFrame({column: pd.Series([value, "20240105"], dtype=object)}))
+    assert isinstance(bad, IdentifierError)
+    assert bad.column == column
+    assert isinstance(good, Query)
+
+
+@pytest.mark.parametrize("value", ["7.5", "a", "1\\2", 7.5, True])
+def test_numbers_that_are_not_whole(value: object) -> None:
+    with pytest.raises(IdentifierError, match="number"):
+        find_query({"StudyInstanceUID": UID, "SeriesNumber": value}, "SERIES")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"acc": ""},
+        {"acc": None, "mrn": float("nan")},
+        {"acc": "*"},
+        {"acc": "**"},
+        {"PatientName": "*^*"},
+        {"acc": "??????????"},
+        {"PatientName": "^"},
+        {"PatientID": "*", "acc": "*?"},
+        {"SeriesInstanceUID": SERIES},
+    ],
+)
+def test_the_whole_archive_is_never_asked_for(row: dict[str, object]) -> None:
+    with pytest.raises(IdentifierError, match="whole archive"):
+        find_query(row)
+
+
+@pytest.mark.parametrize(
+    ("row", "level", "model", "column"),
+    [
+        ({"SeriesInstanceUID": SERIES}, "SERIES", "StudyRoot", "StudyInstanceUID"),
+        ({"Modality": "CT"}, "SERIES", "StudyRoot", "StudyInstanceUID"),
+        ({"acc": "A"}, "STUDY", "PatientRoot", "PatientID"),
+        ({"PatientID": "*", "acc": "A"}, "STUDY", "PatientRoot", "PatientID"),
+        ({"StudyInstanceUID": UID}, "SERIES", "PatientRoot", "PatientID"),
+    ],
+)
+def test_the_top_level_needs_a_key(row: dict[str, object], level: str, model: str, column: str) -> None:
+    with pytest.raises(IdentifierError, match="to begin with") as caught:
+        find_query(row, level, model)
+    assert caught.value.column == column
+
+
+@pytest.mark.parametrize("arguments", [("PATIENT", "StudyRoot"), ("x", "StudyRoot"), ("", "StudyRoot"), ("STUDY", "x")])
+def test_levels_and_models_that_are_not(arguments: tuple[str, str]) -> None:
+    with pytest.raises(IdentifierError):
+        find_query({"acc": "A"}, *arguments)
+    for table in (pd.DataFrame({"acc": ["A"]}), pd.DataFrame()):
+        with pytest.raises(CohortError):
+            find_queries(table, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("table", "level", "message"),
+    [
+        (pd.DataFrame({"arm": ["a"]}), "STUDY", "no column"),
+        (pd.DataFrame({"SeriesInstanceUID": [SERIES]}), "STUDY", "no column"),
+        (pd.DataFrame({"NumberOfStudyRelatedSeries": ["3"]}), "STUDY", "no column"),
+        (pd.DataFrame({"acc": ["A"], "x": ["b"]}).set_index("acc"), "STUDY", "reset_index"),
+        (pd.DataFrame({"acc": [123]}), "STUDY", "AccessionNumber holds numbers"),
+        (pd.DataFrame({"mrn": [123.0, None]}), "STUDY", "PatientID holds numbers"),
+        (pd.DataFrame({"StudyID": [1], "acc": ["A"]}), "STUDY", "StudyID holds numbers"),
+        (pd.DataFrame({"study uid": [1.2]}), "STUDY", "StudyInstanceUID holds numbers"),
+        (pd.DataFrame([["A", "B"]], columns=["acc", "accession"]), "STUDY", "more than once"),
+        ([{"acc": "A"}], "STUDY", "DataFrame"),
+    ],
+)
+def test_tables_that_cannot_be_right(table: pd.DataFrame, level: str, message: str) -> None:
+    with pytest.raises(CohortError, match=message):
+        find_queries(table, level)
+
+
+def test_no_level() -> None:
+    with pytest.raises(CohortError, match="level"):
+        find_queries(pd.DataFrame(), None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("columns", [[], ["arm"], ["acc"]])
+def test_an_empty_table(columns: list[str]) -> None:
+    assert find_queries(pd.DataFrame(columns=columns)) == []
+
+
+def test_rows_are_read_by_position_and_the_table_stays() -> None:
+    table = pd.DataFrame([["a", "A1"], ["b", None], ["c", "A3"]], columns=["x", "acc"], index=[1, 1, 1])
+    before = table.copy(deep=True)
+    one, two, three = find_queries(table)
+    assert isinstance(one, Query)
+    assert isinstance(two, IdentifierError)
+    assert isinstance(three, Query)
+    assert steps(one) != steps(three)
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_queries_are_values_and_show_no_patient() -> None:
+    row = {"PatientID": "SECRET", "PatientName": "SECRET^*", "acc": "SECRET"}
+    one, two = find_query(row), find_query(row)
+    assert one == two
+    assert len({one, two}) == 1
+    assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301 (our own)
+    assert "AccessionNumber" in repr(one)
+    assert "SECRET" not in repr(one) + str(one) + repr(one.steps) + str(Step("STUDY", (("PatientID", "SECRET"),)))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "answered", "expected"),
+    [
+        ("AccessionNumber", "A1", "A1", True),
+        ("AccessionNumber", "A1", " A1 ", True),
+        ("AccessionNumber", "A1", "a1", False),
+        ("AccessionNumber", "A1", "A12", False),
+        ("AccessionNumber", "A1", "", True),
+        ("AccessionNumber", "A1", None, True),
+        ("AccessionNumber", "A*", "A12", True),
+        ("AccessionNumber", "A?", "A12", False),
+        ("AccessionNumber", "A??", "A12", True),
+        ("AccessionNumber", "[A]*", "A12", False),
+        ("AccessionNumber", "[A]*", "[A]1", True),
+        ("AccessionNumber", "A.1", "AB1", False),
+        ("AccessionNumber", "A.*", "A.1", True),
+        ("AccessionNumber", "*1", "A12", False),
+        ("StudyInstanceUID", "1.2.3", "1.2.3", True),
+        ("StudyInstanceUID", "1.2.3", "1.2.3\0", True),
+        ("StudyInstanceUID", "1.2.3", "1.2.30", False),
+        ("StudyInstanceUID", "1.2.3\\1.2.4", "1.2.4", True),
+        ("StudyInstanceUID", "1.2.3\\1.2.4", "1.2.5", False),
+        ("StudyDate", "20240105", "20240105", True),
+        ("StudyDate", "20240105", "2024.01.05", True),
+        ("StudyDate", "20240105", dt.date(2024, 1, 5), True),
+        ("StudyDate", "20240105", "20240106", False),
+        ("StudyDate", "20240101-20240131", "20240131", True),
+        ("StudyDate", "20240101-20240131", "20240201", False),
+        ("StudyDate", "20240101-", "20991231", True),
+        ("StudyDate", "20240101-", "20231231", False),
+        ("StudyDate", "-20240131", "19000101", True),
+        ("StudyDate", "-20240131", "20240201", False),
+        ("StudyDate", "20240105", "unknown", True),
+        ("StudyTime", "1030", "103045.123", True),
+        ("StudyTime", "1030", "103100", False),
+        ("StudyTime", "10-12", "125959.999999", True),
+        ("StudyTime", "10-12", "130000", False),
+        ("StudyTime", "10-", "235959", True),
+        ("StudyTime", "-10", "110000", False),
+        ("StudyTime", "103045.5", "10:30:45.500000", True),
+        ("SeriesNumber", "3", "3", True),
+        ("SeriesNumber", "3", 3, True),
+        ("SeriesNumber", "03", "3", True),
+        ("SeriesNumber", "3", "4", False),
+        ("PatientName", "doe^jane", "DOE^JANE^^", True),
+        ("PatientName", "DOE^JANE^^^", "DOE^JANE", True),
+        ("PatientName", "DOE^JANE ", "Doe ^ Jane", True),
+        ("PatientName", "doe*", "DOE^JANE", True),
+        ("PatientName", "doe", "DOE^JANE", False),
+        ("PatientName", "DOE^J?NE", PersonName("Doe^June"), True),
+        ("PatientName", "Yamada^Tarou", "Yamada^Tarou=山田^太郎=やまだ^たろう", True),
+        ("PatientName", "山田^太郎", "Yamada^Tarou=山田^太郎", True),
+        ("PatientName", "山田^花子", "Yamada^Tarou=山田^太郎", False),
+        ("ModalitiesInStudy", "CT", "CT\\MR", True),
+        ("ModalitiesInStudy", "MR", ["CT", "MR"], True),
+        ("ModalitiesInStudy", "MR", MultiValue(str, ["CT", "MR"]), True),
+        ("ModalitiesInStudy", "PT", "CT\\MR", False),
+        ("ModalitiesInStudy", "PT", [], True),
+        ("AccessionNumber", "", "A1", True),
+    ],
+)
+def test_matches(name: str, asked: str, answered: object, *, expected: bool) -> None:
+    assert matches([(name, asked)], {name: answered}) is expected
+
+
+def test_every_key_has_to_match() -> None:
+    keys = [("AccessionNumber", "A1"), ("StudyDate", "20240101-")]
+    assert matches(keys, {"AccessionNumber": "A1", "StudyDate": "20240102", "Modality": "CT"})
+    assert not matches(keys, {"AccessionNumber": "A1", "StudyDate": "20231231"})
+    assert not matches(keys, {"AccessionNumber": "A2", "StudyDate": "20240102"})
+    assert matches(keys, {})
+    assert matches([], {"AccessionNumber": "A2"})
+
+
+def test_many_wildcards_cost_nothing() -> None:
+    assert not matches([("AccessionNumber", "*" * 60 + "b")], {"AccessionNumber": "a" * 64})
+
+
+texts = st.one_of(
+    st.text(alphabet="AB1*?\\^ .-\n\0", max_size=8),
+    st.from_regex(r"[A-Z]{1,3}[0-9]{1,8}", fullmatch=True),
+    st.from_regex(r"[0-2](\.[1-9]{1,3}){1,4}", fullmatch=True),
+    st.dates().map(lambda date: date.strftime("%Y%m%d").zfill(8)),
+)
+cells = st.one_of(texts, st.integers(), st.floats(), st.dates(), st.none(), st.lists(texts, max_size=2))
+rows = st.dictionaries(st.sampled_from(KEYWORDS), cells, max_size=8)
+
+
+@relaxed
+@given(rows, st.sampled_from(LEVELS), st.sampled_from(["StudyRoot", "PatientRoot"]))
+def test_any_query_is_a_chain_of_levels_with_real_keys(row: dict[str, object], level: str, model: str) -> None:
+    try:
+        query = find_query(row, level, model)
+    except IdentifierError:
+        return
+    levels = [step.level for step in query.steps]
+    assert levels == sorted(set(levels), key=LEVELS.index)
+    assert levels[-1] == query.level == level
+    assert query.steps[0].keys
+    for step in query.steps:
+        for name, value in step.keys:
+            assert value
+            assert type(value) is str
+            assert VRS[name] != "UI" or not set("*?") & set(value)
+            assert set(value) - set("*?^= ")
+            assert all(LEVELS.index(step.level) >= LEVELS.index(own) for own in LEVELS if name in MATCHING_KEYS[own])
+    sent = {name for step in query.steps for name, _ in step.keys}
+    assert sent <= set(row) | {"ModalitiesInStudy"}
+
+
+@relaxed
+@given(st.lists(rows, max_size=4), st.sampled_from(LEVELS), st.sampled_from(["StudyRoot", "PatientRoot", "x"]))
+def test_any_table_gives_one_entry_per_row_or_a_cohort_error(
+    data: list[dict[str, object]], level: str, model: str
+) -> None:
+    table = pd.DataFrame(data, dtype=object)
+    try:
+        found = find_queries(table, level, model)
+    except CohortError:
+        return
+    assert len(found) == len(table)
+    assert all(isinstance(entry, (Query, IdentifierError)) for entry in found)
+
+
+@relaxed
+@given(rows, st.sampled_from(["STUDY", "SERIES", "IMAGE"]))
+def test_a_row_without_wildcards_matches_itself(row: dict[str, object], level: str) -> None:
+    try:
+        query = find_query(row, level)
+    except IdentifierError:
+        return
+    for step in query.steps:
+        if not any(set("*?-") & set(value) for _, value in step.keys):
+            assert matches(step.keys, dict(step.keys))
+
+
+@relaxed
+@given(st.text(alphabet="A1*?", min_size=1, max_size=8), st.text(alphabet="A1[]", min_size=1, max_size=8))
+def test_wildcards_are_those_of_a_plain_reference(asked: str, value: str) -> None:
+    def reference(pattern: str, rest: str) -> bool:
+        if not pattern:
+            return not rest
+        if pattern[0] == "*":
+            return any(reference(pattern[1:], rest[i:]) for i in range(len(rest) + 1))
+        return bool(rest) and pattern[0] in {"?", rest[0]} and reference(pattern[1:], rest[1:])
+
+    assert matches([("AccessionNumber", asked)], {"AccessionNumber": value}) is reference(asked, value)
