@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         return int(chosen.run(chosen))
-    except (DicomoveError, OSError) as error:
+    except (DicomoveError, OSError, LookupError) as error:
         print(f"dicomove: {error}", file=sys.stderr)
         return 2
 
@@ -40,6 +41,13 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="run the main job on an embedded PACS with real images")
     demo.add_argument("cohort", nargs="?", type=Path, help="a cohort of your own; default: datasets/demo_cohort.csv")
+    demo.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="something that the PACS does wrong, as docs/faults.md names it; may be repeated",
+    )
     demo.set_defaults(run=_demo)
 
     verify = commands.add_parser("echo", help="verify the connection with C-ECHO")
@@ -97,9 +105,12 @@ def _demo(chosen: argparse.Namespace) -> int:
     # Not at the top: the demo is the only command that needs a PACS in this process.
     from dicomove.testing import demo_pacs
     from dicomove.testing.demo import demo_cohort
+    from dicomove.testing.faults import named
 
     path = chosen.cohort or demo_cohort()
-    with demo_pacs() as pacs:
+    with demo_pacs(faults=[named(name) for name in chosen.fault]) as running:
+        # A PACS with a fault may never answer, and nobody wants to watch that for ten minutes.
+        pacs = replace(running, association_timeout=5, idle_timeout=2, first_response_timeout=5)
         print(f"A PACS with real images listens at {pacs}; it may move to {pacs.destination}.\n")
         print(f"1. cohort = read_cohort({path.name!r})")
         cohort = read_cohort(path)

@@ -27,6 +27,9 @@ Category = Literal["success", "warning", "pending", "cancel", "failure"]
 
 CANCELLED: Final = 0xFE00
 
+#: Counts are of VR US (PS3.7 E.1).
+_COUNT_LIMIT: Final = 1 << 16
+
 _FAILURES: Final = {
     0x0105: "identifier_mismatch",
     0x0106: "identifier_mismatch",
@@ -211,8 +214,11 @@ def shortfall(evidence: Evidence) -> bool:
     moved = evidence.counts.moved
     if moved is None:
         return False
+    expected = evidence.expected or 0
+    if expected >= _COUNT_LIMIT and (expected - moved) % _COUNT_LIMIT == 0:
+        return False  # all of them: the counts have 16 bits, and have started again at zero
     announced = (evidence.counts.total or 0) - (evidence.counts.failed or 0)
-    return moved < max(announced, evidence.expected or 0)
+    return moved < max(announced, expected)
 
 
 def _without_answer(evidence: Evidence) -> Verdict:

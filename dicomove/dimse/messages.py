@@ -185,7 +185,7 @@ def _charset(text: str) -> str:
 
 def _element(number: int, vr: str, value: int | str) -> bytes:
     if vr == "US":
-        content = struct.pack("<H", value)
+        content = b"" if value == "" else struct.pack("<H", value)
     else:
         content = str(value).encode("ascii", "replace")
         content += (b"\0" if vr == "UI" else b" ") * (len(content) % 2)

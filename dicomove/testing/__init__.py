@@ -1,4 +1,4 @@
-"""A PACS to try things on, without a hospital.
+"""A PACS to try things on, without a hospital: well-behaved, or with every fault of a real one.
 
 >>> import dicomove
 >>> with demo_pacs() as pacs:
@@ -6,6 +6,11 @@
 '0x0000'
 """
 
-from dicomove.testing.demo import DemoPacs, demo_pacs
+from dicomove.testing import faults
+from dicomove.testing.demo import demo_pacs
+from dicomove.testing.rehearsal import RehearsalPacs, RunningPacs
+from dicomove.testing.synthetic import Synthetic
 
-__all__ = ["DemoPacs", "demo_pacs"]
+DemoPacs = RunningPacs
+
+__all__ = ["RehearsalPacs", "RunningPacs", "Synthetic", "demo_pacs", "faults"]

@@ -1,4 +1,4 @@
-"""The demo PACS's own process: ``python -m dicomove.testing.process``, told what to do on standard input.
+"""The rehearsal PACS's own process: ``python -m dicomove.testing.process``, told what to do on standard input.
 
 It ends when standard input does, and so with the process that started it, however that ends.
 """
@@ -7,26 +7,53 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
-from dicomove.testing.server import QueryRetrieveScp, StorageScp
+from dicomove.testing.faults.base import Injector, Request
+from dicomove.testing.order import Order
+from dicomove.testing.server import QueryRetrieveScp
+from dicomove.testing.storage import StorageScp
+
+
+def serve(order: Order, ready: Callable[[int], None], until_told: Callable[[], object]) -> None:
+    """Serve until told to stop."""
+    order.received.mkdir(parents=True, exist_ok=True)
+    source = order.source
+    archive = Archive.from_folder(source) if isinstance(source, Path) else Archive(source.instances_of_all())
+    injector = Injector(order.faults, order.seed)
+    with order.log.open("a") as log, Listener(StorageScp(order.received)) as storage:
+        destinations = {order.destination: ("127.0.0.1", storage.port), **order.destinations}
+        scp = QueryRetrieveScp(order.ae_title, archive, destinations, injector, _recorder(log))
+        with Listener(scp, order.port, gate=injector.enter, max_pdu_length=injector.max_pdu_length) as pacs:
+            ready(pacs.port)
+            until_told()
+
+
+def _recorder(log: IO[str]) -> Callable[[Request], None]:
+    lock = threading.Lock()
+
+    def record(request: Request) -> None:
+        facts = {name: getattr(request, name) for name in ("command", "level", "query_model", "attempt", "keys")}
+        with lock:
+            log.write(json.dumps(facts) + "\n")
+            log.flush()
+
+    return record
 
 
 def main() -> None:
     """Serve until standard input ends."""
-    order = json.loads(sys.stdin.readline())
-    destinations = {title: (str(host), int(port)) for title, (host, port) in order["destinations"].items()}
-    received = Path(order["received"])
-    received.mkdir(parents=True, exist_ok=True)
-    archive = Archive.from_folder(Path(order["folder"]))
-    with Listener(StorageScp(received)) as storage:
-        destinations.setdefault(order["destination"], ("127.0.0.1", storage.port))
-        with Listener(QueryRetrieveScp(order["ae_title"], archive, destinations), order["port"]) as pacs:
-            sys.stdout.write(f"{pacs.port}\n")
-            sys.stdout.flush()
-            sys.stdin.read()
+
+    def ready(port: int) -> None:
+        sys.stdout.write(f"{port}\n")
+        sys.stdout.flush()
+
+    serve(Order.decoded(sys.stdin.readline()), ready, sys.stdin.read)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
 from itertools import product
@@ -51,6 +51,22 @@ _COMMON: dict[str, str | int] = {
     "RescaleIntercept": "-1024",
     "RescaleSlope": "1",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthetic:
+    """An archive of CT studies that need no disk; the parameters are those of `synthetic_instances`."""
+
+    studies: int = 10
+    series: int = 1
+    instances: int = 10
+    size: int = 512 * 1024
+    patients: int | None = None
+    seed: int = 0
+
+    def instances_of_all(self) -> Iterator[Instance]:
+        """Describe every instance."""
+        return synthetic_instances(**asdict(self))
 
 
 def synthetic_instances(

@@ -1,0 +1,313 @@
+"""What a fault is: it sees requests, matches, instances and responses as they pass, and changes or ends them."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import ClassVar
+
+from pydicom import Dataset
+
+from dicomove.outcome import category
+from dicomove.testing.archive import Archive, Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a fault sees of a request.
+
+    Attributes
+    ----------
+    command
+        ``"C-ECHO"``, ``"C-FIND"``, ``"C-MOVE"`` or ``"C-GET"``.
+    level, query_model
+        Of the identifier; empty for C-ECHO.
+    keys
+        Of the identifier, as text; several values are joined by a backslash.
+    attempt
+        The how-manieth request of this command with these keys it is, from 1.
+    archive
+        What the PACS holds.
+    """
+
+    command: str
+    level: str
+    query_model: str
+    keys: Mapping[str, str]
+    attempt: int
+    archive: Archive = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A response before it is sent.
+
+    Attributes
+    ----------
+    status
+        The DIMSE Status.
+    number
+        The how-manieth response to its request it is, from 1.
+    completed, failed, warning, remaining
+        Counts; ``None`` leaves the element out, ``-1`` sends it without a value.
+    failed_uids
+        The Failed SOP Instance UID List; ``None`` leaves it out.
+    comment
+        The Error Comment.
+    match
+        The identifier of a C-FIND's match.
+    data
+        Bytes that are sent instead of an identifier.
+    message_id_shift
+        Added to the Message ID that the response names.
+    """
+
+    status: int
+    number: int = 0
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+    remaining: int | None = None
+    failed_uids: tuple[str, ...] | None = None
+    comment: str = ""
+    match: Dataset | None = field(default=None, repr=False)
+    data: bytes | None = None
+    message_id_shift: int = 0
+
+    @property
+    def final(self) -> bool:
+        """Whether it ends its exchange."""
+        return category(self.status) != "pending"
+
+
+class Refuse(Exception):  # noqa: N818 (an order, not an error)
+    """Answer the request with this status, and do nothing else."""
+
+    def __init__(self, status: int, comment: str = "") -> None:
+        super().__init__(f"0x{status:04X}")
+        self.status, self.comment = status, comment
+
+
+class Reject(Exception):  # noqa: N818 (an order, not an error)
+    """Answer A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+
+    def __init__(self, result: int, source: int, reason: int) -> None:
+        super().__init__(f"{result}/{source}/{reason}")
+        self.result, self.source, self.reason = result, source, reason
+
+
+class Abort(Exception):  # noqa: N818 (an order, not an error)
+    """Send A-ABORT."""
+
+
+class Close(Exception):  # noqa: N818 (an order, not an error)
+    """End the TCP connection: with a FIN, or with a RST."""
+
+    def __init__(self, *, reset: bool = False) -> None:
+        super().__init__("reset" if reset else "close")
+        self.reset = reset
+
+
+class Vanish(Exception):  # noqa: N818 (an order, not an error)
+    """Say nothing more, and leave the connection open: a cable that was pulled."""
+
+
+class Die(Exception):  # noqa: N818 (an order, not an error)
+    """End every connection and the listener, and come back later at the same port."""
+
+    def __init__(self, back_after_s: float | None) -> None:
+        super().__init__(f"back after {back_after_s} s")
+        self.back_after_s = back_after_s
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A PACS without a fault. What goes wrong overrides one of the ``on_`` methods.
+
+    Parameters
+    ----------
+    studies
+        Only requests with one of these values among their unique keys; empty is all.
+    attempts
+        Only the first so many attempts at the same identifier; ``None`` is all.
+    probability
+        Of each request, from 0 to 1, decided by the seed of the PACS.
+    """
+
+    _: KW_ONLY
+    studies: tuple[str, ...] = ()
+    attempts: int | None = None
+    probability: float = 1.0
+
+    #: Commands that it concerns.
+    commands: ClassVar[tuple[str, ...]] = ("C-MOVE", "C-GET")
+    #: Answer first, and store afterwards.
+    final_first: ClassVar[bool] = False
+    #: Store each instance over an association of its own.
+    association_per_instance: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """Its name in the shell: ``no-pendings`` for ``NoPendings``."""
+        return "".join(f"-{char.lower()}" if char.isupper() else char for char in type(self).__name__).strip("-")
+
+    def concerns(self, request: Request) -> bool:
+        """Whether it is limited to requests such as this one."""
+        named = not self.studies or bool(set(self.studies) & set(request.keys.values()))
+        return named and request.command in self.commands and request.attempt <= (self.attempts or request.attempt)
+
+    def on_association(self, open_associations: int) -> None:
+        """See an association that is asked for; raise `Reject`, `Abort`, `Close` or `Vanish`."""
+
+    def on_request(self, request: Request) -> None:
+        """See a request; raise `Refuse`, `Abort`, `Close`, `Vanish` or `Die`, or take time."""
+
+    def on_query(self, request: Request, identifier: Dataset) -> None:
+        """Change the identifier of a C-FIND in place before it is matched."""
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        """Change what a C-FIND answers."""
+        return matches
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
+        """Change what a C-MOVE moves."""
+        return instances
+
+    def on_store(self, request: Request, instance: Instance) -> Sequence[Instance]:
+        """Change what is sent instead of an instance; nothing counts as stored."""
+        return [instance]
+
+    def on_stored(self, request: Request, instance: Instance, status: int) -> int:
+        """Change how the response to a C-STORE is counted."""
+        return status
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        """Change a response, drop it, add more; raise `Abort`, `Close`, `Vanish` or `Die`."""
+        return [response]
+
+    def on_cancel(self, request: Request) -> bool:
+        """See a C-CANCEL; return whether it is honoured."""
+        return True
+
+    def max_pdu_length(self) -> int | None:
+        """Return the longest PDU that the PACS receives, ``None`` for its own choice."""
+        return None
+
+
+class Injector:
+    """Decides which faults concern which request.
+
+    Parameters
+    ----------
+    faults
+        All of them.
+    seed
+        Of the probabilities.
+    """
+
+    def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
+        self.faults = tuple(faults)
+        self._random = random.Random(seed)
+        self._attempts: Counter[tuple[object, ...]] = Counter()
+        self._associations = 0
+        self._lock = threading.Lock()
+
+    def enter(self, open_associations: int) -> None:
+        """See an association that is asked for, while so many are open."""
+        for fault in self.faults:
+            with self._lock:
+                met = self._random.random() < fault.probability and self._associations < (fault.attempts or math.inf)
+            if met:
+                fault.on_association(open_associations)
+        with self._lock:
+            self._associations += 1
+
+    @property
+    def max_pdu_length(self) -> int:
+        """The longest PDU that the PACS receives; 0 is no limit."""
+        return next((length for fault in self.faults if (length := fault.max_pdu_length())), 0)
+
+    def attempt(self, command: str, keys: Mapping[str, str]) -> int:
+        """Count one more request of this command with these keys."""
+        with self._lock:
+            self._attempts[command, *sorted(keys.items())] += 1
+            return self._attempts[command, *sorted(keys.items())]
+
+    def concerning(self, request: Request) -> Chain:
+        """Return the faults that this request meets."""
+        with self._lock:
+            met = [
+                fault for fault in self.faults if fault.concerns(request) and self._random.random() < fault.probability
+            ]
+        return Chain(tuple(met), request)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Several faults as one, for one request."""
+
+    faults: tuple[Fault, ...]
+    request: Request
+
+    def begin(self) -> None:
+        """See the request."""
+        for fault in self.faults:
+            fault.on_request(self.request)
+
+    def matches(self, identifier: Dataset, query_model: str) -> list[Dataset]:
+        """Match as the faults would have it."""
+        for fault in self.faults:
+            fault.on_query(self.request, identifier)
+        found = list(self.request.archive.find(identifier, query_model))
+        for fault in self.faults:
+            found = fault.on_matches(self.request, found)
+        return found
+
+    def selection(self, instances: list[Instance]) -> list[Instance]:
+        """Select as the faults would have it."""
+        for fault in self.faults:
+            instances = fault.on_selection(self.request, instances)
+        return instances
+
+    def sent_for(self, instance: Instance) -> list[Instance]:
+        """Return what is sent for an instance."""
+        sent = [instance]
+        for fault in self.faults:
+            sent = [changed for one in sent for changed in fault.on_store(self.request, one)]
+        return sent
+
+    def counted(self, instance: Instance, status: int) -> int:
+        """Return the status that is counted for an instance."""
+        for fault in self.faults:
+            status = fault.on_stored(self.request, instance, status)
+        return status
+
+    def responses(self, response: Response) -> Iterator[Response]:
+        """Yield what is sent for a response."""
+        yield from _through(self.faults, self.request, response)
+
+    def honours_cancel(self) -> bool:
+        """Whether a C-CANCEL is honoured."""
+        return all(fault.on_cancel(self.request) for fault in self.faults)
+
+    @property
+    def final_first(self) -> bool:
+        """Whether the answer comes before the stores."""
+        return any(fault.final_first for fault in self.faults)
+
+    @property
+    def association_per_instance(self) -> bool:
+        """Whether each instance has an association of its own."""
+        return any(fault.association_per_instance for fault in self.faults)
+
+
+def _through(faults: Sequence[Fault], request: Request, response: Response) -> Iterator[Response]:
+    if not faults:
+        yield response
+        return
+    for changed in faults[0].on_response(request, response):
+        yield from _through(faults[1:], request, changed)

@@ -1,0 +1,132 @@
+"""Faults of what is sent: twice, of another study, corrupted, empty, private, slowly, over many associations."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from pydicom.uid import generate_uid
+
+from dicomove.testing.archive import Instance
+from dicomove.testing.faults.base import Fault, Request
+
+PRIVATE_SOP_CLASS = "1.3.46.670589.2.5.1.1"
+
+
+@dataclass(frozen=True)
+class StoresTwice(Fault):
+    """Each instance is sent twice, as archives with two copies of a study do, and Orthanc for a UID named twice."""
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:
+        return [instance, instance]
+
+
+@dataclass(frozen=True)
+class StoresAnotherStudy(Fault):
+    """An instance of another study comes along; Orthanc moves another patient's study by a shared accession number."""
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
+        wanted = {instance.study_instance_uid for instance in instances}
+        stray = next((one for one in request.archive.instances if one.study_instance_uid not in wanted), None)
+        return [*instances, stray] if stray and instances else instances
+
+
+@dataclass(frozen=True)
+class LosesInstances(Fault):
+    """Some instances are forgotten, and neither sent nor counted: the study is in two archives, one of them down.
+
+    Parameters
+    ----------
+    keep
+        The share that is sent.
+    """
+
+    keep: float = 0.5
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
+        return instances[: max(1, int(len(instances) * self.keep))]
+
+
+@dataclass(frozen=True)
+class _Rewrites(Fault):
+    """What is sent for an instance is made from its data set."""
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:
+        return [replace(instance, source=lambda: self._rewritten(instance.read()))]
+
+    def _rewritten(self, data: bytes) -> bytes:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CorruptsInstances(_Rewrites):
+    """Bytes in the middle of each data set are wrong: bad disks, bad memory."""
+
+    def _rewritten(self, data: bytes) -> bytes:
+        middle = len(data) // 2
+        return data[:middle] + bytes(byte ^ 0xFF for byte in data[middle : middle + 64]) + data[middle + 64 :]
+
+
+@dataclass(frozen=True)
+class TruncatesInstances(_Rewrites):
+    """Each data set ends in the middle of its pixel data."""
+
+    def _rewritten(self, data: bytes) -> bytes:
+        return data[: len(data) // 4 * 2]
+
+
+@dataclass(frozen=True)
+class EmptyInstances(_Rewrites):
+    """The data set of each C-STORE is empty."""
+
+    def _rewritten(self, data: bytes) -> bytes:
+        return b""
+
+
+@dataclass(frozen=True)
+class GarbageInstances(_Rewrites):
+    """What is sent has no sense, not even that of an element's header."""
+
+    def _rewritten(self, data: bytes) -> bytes:
+        return bytes(range(255, 0, -1)) * 4
+
+
+@dataclass(frozen=True)
+class PrivateSopClasses(Fault):
+    """The instances are of a private SOP class, as Philips's and GE's raw data are (Orthanc then drops the rest)."""
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:
+        return [replace(instance, sop_class_uid=PRIVATE_SOP_CLASS)]
+
+
+@dataclass(frozen=True)
+class OtherInstanceUids(Fault):
+    """The SOP Instance UID of each C-STORE is a new one, as pseudonymising gateways make it."""
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:
+        return [replace(instance, sop_instance_uid=generate_uid(entropy_srcs=[instance.sop_instance_uid]))]
+
+
+@dataclass(frozen=True)
+class AssociationPerInstance(Fault):
+    """Each instance comes over an association of its own (dcm4chee-arc-light#2225; Orthanc: one per SOP class)."""
+
+    association_per_instance: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Bandwidth(Fault):
+    """The instances come slowly.
+
+    Parameters
+    ----------
+    bytes_per_second
+        How slowly.
+    """
+
+    bytes_per_second: float = 1_000_000
+
+    def on_stored(self, request: Request, instance: Instance, status: int) -> int:
+        time.sleep(len(instance.read()) / self.bytes_per_second)
+        return status

@@ -1,0 +1,386 @@
+"""Faults of the responses: missing or endless, false statuses, false or absent counts, false lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import ClassVar
+
+from pydicom import Dataset
+
+from dicomove.testing.archive import Instance
+from dicomove.testing.faults.base import Fault, Refuse, Request, Response
+
+_EMPTY_VALUE = -1
+_PENDING = 0xFF00
+
+
+@dataclass(frozen=True)
+class NoPendings(Fault):
+    """No pending responses, only the final one, however long it takes.
+
+    PS3.4 C.4.2.3.1 allows it; dcm4chee sends one every five seconds. A client that waits 30 s for each response cuts it
+    off (pynetdicom#825, #792).
+    """
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [response] if response.final else []
+
+
+@dataclass(frozen=True)
+class PendingForever(Fault):
+    """Pending responses that never end (dcm4che#199, #366).
+
+    Parameters
+    ----------
+    interval_s
+        Seconds between two of them.
+    """
+
+    interval_s: float = 0.05
+
+    def on_response(self, request: Request, response: Response) -> Iterator[Response]:
+        if not response.final:
+            yield response
+            return
+        for _ in count():
+            time.sleep(self.interval_s)
+            yield replace(response, status=_PENDING, remaining=1, failed_uids=None, number=response.number)
+
+
+@dataclass(frozen=True)
+class FinalBeforeStores(Fault):
+    """Success first, and the instances afterwards.
+
+    Orthanc with SynchronousCMove=false, "typically encountered in hospital-wide PACS systems" (Orthanc Book).
+    """
+
+    final_first: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class SuccessWithNothingMoved(Fault):
+    """Success, with counts of zero, for a study that is there: IMPAX when it is overloaded (ADIT's comments)."""
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
+        return []
+
+
+@dataclass(frozen=True)
+class SuccessWithAllFailed(Fault):
+    """Success, and every sub-operation has failed: GE and Synapse (ADIT's comments)."""
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:
+        return []
+
+    def on_stored(self, request: Request, instance: Instance, status: int) -> int:
+        return 0xA700
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, status=0x0000) if response.final else response]
+
+
+@dataclass(frozen=True)
+class WarningWithAllFailed(SuccessWithAllFailed):
+    """0xB000, and every sub-operation has failed."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, status=0xB000) if response.final else response]
+
+
+@dataclass(frozen=True)
+class FalseSuccess(Fault):
+    """Counts and Status say that all was stored, and nothing was sent: Orthanc's asynchronous C-MOVE to a dead AE."""
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:
+        return []
+
+
+@dataclass(frozen=True)
+class SomeFail(Fault):
+    """The destination refuses some instances, of a SOP class or transfer syntax that it does not take (pynetdicom#926).
+
+    Parameters
+    ----------
+    every
+        Every so-manieth instance fails.
+    """
+
+    every: int = 2
+
+    def on_stored(self, request: Request, instance: Instance, status: int) -> int:
+        return 0xA700 if self._hit(request, instance) else status
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:
+        return [] if self._hit(request, instance) else [instance]
+
+    def _hit(self, request: Request, instance: Instance) -> bool:
+        return int(instance.sop_instance_uid[-3:].replace(".", "")) % self.every == 0
+
+
+@dataclass(frozen=True)
+class StoredWithWarnings(Fault):
+    """The destination stores everything with a warning (0xB000, coercion of data elements): 0xB000, nothing failed."""
+
+    def on_stored(self, request: Request, instance: Instance, status: int) -> int:
+        return 0xB000
+
+
+@dataclass(frozen=True)
+class Answers(Fault):
+    """The PACS answers with this status, and does nothing.
+
+    All of PS3.4 C.4.2.1.5 and PS3.7 Annex C can be had so. Orthanc answers 0xC000 to whatever it does not like,
+    Conquest 0xC004 when it finds nothing, dcm4chee 0xC801 when it does not know the destination.
+
+    Parameters
+    ----------
+    status
+        The DIMSE Status.
+    comment
+        The Error Comment.
+    """
+
+    status: int = 0xC000
+    comment: str = ""
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(self.status, self.comment)
+
+
+@dataclass(frozen=True)
+class AnswersFind(Answers):
+    """The PACS answers C-FIND with this status, and does nothing."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+
+@dataclass(frozen=True)
+class FinalStatus(Fault):
+    """The PACS moves everything, and then answers with this status: Orthanc answers 0xC000 after a partial delivery.
+
+    Parameters
+    ----------
+    status
+        The DIMSE Status.
+    """
+
+    status: int = 0xC000
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, status=self.status) if response.final else response]
+
+
+@dataclass(frozen=True)
+class UnknownDestination(Fault):
+    """The PACS does not know the Move Destination: 0xA801. The commonest of all (pynetdicom#358)."""
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(0xA801, "Move Destination unknown")
+
+
+@dataclass(frozen=True)
+class OutOfResources(Fault):
+    """0xA702: the PACS cannot perform sub-operations now, as when its own associations are used up (pynetdicom#732)."""
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(0xA702, "Out of resources")
+
+
+@dataclass(frozen=True)
+class NoCounts(Fault):
+    """No counts in any response, as Dicoogle before 2024-12 (dicoogle#710)."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, completed=None, failed=None, warning=None, remaining=None)]
+
+
+@dataclass(frozen=True)
+class NoFinalCounts(Fault):
+    """No counts in the final response."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        bare = replace(response, completed=None, failed=None, warning=None, remaining=None)
+        return [bare if response.final else response]
+
+
+@dataclass(frozen=True)
+class NoZeroCounts(Fault):
+    """A count of zero is left out: dcm4chee-arc, which so answers "nothing matched" without any count."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [
+            replace(
+                response,
+                completed=response.completed or None,
+                failed=response.failed or None,
+                warning=response.warning or None,
+                remaining=response.remaining or None,
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class EmptyCounts(Fault):
+    """The elements of the counts are there, with a length of zero (stackoverflow 19547885)."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, completed=_EMPTY_VALUE, failed=_EMPTY_VALUE, warning=_EMPTY_VALUE)]
+
+
+@dataclass(frozen=True)
+class WrongCounts(Fault):
+    """The final counts are too high or too low: 248 completed after about half was sent (stackoverflow 19547885).
+
+    Parameters
+    ----------
+    completed
+        Added to the completed ones.
+    failed
+        Added to the failed ones.
+    """
+
+    completed: int = -1
+    failed: int = 0
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        if not response.final:
+            return [response]
+        completed = max(0, (response.completed or 0) + self.completed)
+        return [replace(response, completed=completed, failed=(response.failed or 0) + self.failed)]
+
+
+@dataclass(frozen=True)
+class CountsOverflow(Fault):
+    """More than 65535 instances: the counts are 16 bits wide, and start again at zero (PS3.7 E.1, VR US).
+
+    The PACS pretends that each study holds 65536 instances more than it does, and counts without them.
+    """
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        for match in matches:
+            for keyword in ("NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances"):
+                if match.get(keyword) is not None:
+                    setattr(match, keyword, int(match[keyword].value) + 65536)
+        return matches
+
+
+@dataclass(frozen=True)
+class ZeroCountsOnFailure(Fault):
+    """Some fail, and the PACS answers 0xC000 with all counts zero, though instances have arrived: Orthanc."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        bare = replace(response, status=0xC000, completed=0, failed=0, warning=0, failed_uids=None)
+        return [bare if response.final else response]
+
+
+@dataclass(frozen=True)
+class NoFailedList(SomeFail):
+    """Some fail, and the Failed SOP Instance UID List is absent."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, failed_uids=None)]
+
+
+@dataclass(frozen=True)
+class WrongFailedList(SomeFail):
+    """Some fail, and the Failed SOP Instance UID List names others (dcm4che#804)."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, failed_uids=("1.2.3.4",)) if response.failed_uids else response]
+
+
+@dataclass(frozen=True)
+class RepeatedFailedList(SomeFail):
+    """Some fail, and the Failed SOP Instance UID List has one of them again and again (dcm4che#804)."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        repeated = response.failed_uids and response.failed_uids[:1] * 5
+        return [replace(response, failed_uids=repeated)]
+
+
+@dataclass(frozen=True)
+class GarbledIdentifier(SomeFail):
+    """Some fail, and the identifier of the final response cannot be decoded (Philips MV300, DCMTK's dimmove.cc)."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, failed_uids=None, data=b"\x08\x00\x58") if response.final else response]
+
+
+@dataclass(frozen=True)
+class StaleResponse(Fault):
+    """A final response to another request comes before the right one.
+
+    It happens where a client abandons an exchange and uses the association again; pynetdicom takes it for the answer.
+    """
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        stale = Response(status=0x0000, number=response.number, completed=99, failed=0, warning=0, message_id_shift=-1)
+        return [stale, response] if response.number == 1 else [response]
+
+
+@dataclass(frozen=True)
+class Latency(Fault):
+    """Each response takes its time.
+
+    Parameters
+    ----------
+    seconds
+        For each response.
+    """
+
+    seconds: float = 0.1
+    commands: ClassVar[tuple[str, ...]] = ("C-ECHO", "C-FIND", "C-MOVE", "C-GET")
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        time.sleep(self.seconds)
+        return [response]
+
+
+@dataclass(frozen=True)
+class Nearline(Fault):
+    """The study is on tape: the first attempt fails with 0xA702, or is answered by silence; later ones work.
+
+    Parameters
+    ----------
+    silence_s
+        Seconds of silence before the failure.
+    attempts
+        The attempts that fail.
+    """
+
+    silence_s: float = 0.0
+    attempts: int | None = 1
+
+    def on_request(self, request: Request) -> None:
+        time.sleep(self.silence_s)
+        raise Refuse(0xA702, "Study is being retrieved from tape")
+
+
+@dataclass(frozen=True)
+class IgnoresCancel(Fault):
+    """C-CANCEL is ignored, and the move goes on to its end."""
+
+    def on_cancel(self, request: Request) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class LateCancel(Fault):
+    """C-CANCEL is answered late; GE takes some 20 s (ADIT's comments).
+
+    Parameters
+    ----------
+    seconds
+        How late.
+    """
+
+    seconds: float = 2.0
+
+    def on_cancel(self, request: Request) -> bool:
+        time.sleep(self.seconds)
+        return True

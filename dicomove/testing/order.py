@@ -1,0 +1,48 @@
+"""What the rehearsal PACS's process is told to serve."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dicomove.testing.faults.base import Fault
+from dicomove.testing.synthetic import Synthetic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the process is to serve."""
+
+    ae_title: str
+    source: Path | Synthetic
+    scratch: Path
+    destination: str
+    destinations: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+    port: int = 0
+
+    @property
+    def received(self) -> Path:
+        """The folder of the Storage SCP."""
+        return self.scratch / "received"
+
+    @property
+    def log(self) -> Path:
+        """The file of the requests, one JSON object in a line."""
+        return self.scratch / "requests.jsonl"
+
+    def encoded(self) -> str:
+        """Return it as one line."""
+        return base64.b64encode(pickle.dumps(self)).decode()
+
+    @staticmethod
+    def decoded(line: str) -> Order:
+        """Return what `encoded` made; it comes from the process that started this one, over a pipe."""
+        order = pickle.loads(base64.b64decode(line))  # noqa: S301 (see above)
+        if not isinstance(order, Order):
+            raise TypeError(line)
+        return order

@@ -1,0 +1,152 @@
+"""`RehearsalPacs`: a PACS in a process of its own, well-behaved or with faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import pandas as pd
+
+from dicomove.pacs import Pacs
+from dicomove.testing.faults.base import Fault
+from dicomove.testing.images import real_images
+from dicomove.testing.order import Order
+from dicomove.testing.synthetic import Synthetic
+
+_FAREWELL_S: Final = 10
+_COLUMNS: Final = ["command", "level", "query_model", "attempt", "keys"]
+
+
+@dataclass(frozen=True, repr=False)
+class RunningPacs(Pacs):
+    """The address of a running rehearsal PACS, where its images go, and what it was asked.
+
+    Parameters
+    ----------
+    destination
+        An AE title that it moves to: a Storage SCP of its own.
+    received
+        The folder of that Storage SCP.
+    log
+        The file in which it writes down what it was asked.
+    """
+
+    destination: str = ""
+    received: Path = Path()
+    log: Path = Path()
+
+    def requests(self) -> pd.DataFrame:
+        """Return what it was asked so far.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per request: ``command``, ``level``, ``query_model``, ``attempt`` (of this command with these
+            keys, from 1) and ``keys`` (a dict).
+        """
+        rows = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+class RehearsalPacs:
+    """A PACS on this machine: C-ECHO, C-FIND, C-MOVE and C-GET, in a process of its own.
+
+    Parameters
+    ----------
+    source
+        The folder of DICOM files that it serves, or a `Synthetic` archive; without it, real images that come with
+        pydicom (datasets/README.md).
+    faults
+        What it does wrong: `dicomove.testing.faults`. Without any, it follows the standard.
+    seed
+        Of the faults' probabilities.
+    ae_title
+        Its AE title.
+    destinations
+        Further AE titles that it moves to, with host and port.
+    port
+        0 lets the system pick one.
+
+    Examples
+    --------
+    >>> import dicomove as dm
+    >>> from dicomove.testing import RehearsalPacs, Synthetic, faults
+    >>> with RehearsalPacs(Synthetic(studies=3, instances=4, size=512), [faults.SuccessWithAllFailed()]) as pacs:
+    ...     studies = dm.find(pd.DataFrame({"PatientID": ["SYN000002"]}), pacs, progress=False)
+    ...     results = dm.move(studies, pacs, pacs.destination, progress=False)
+    >>> results[["outcome", "status", "error"]].iloc[0].tolist()
+    ['failed', '0x0000', 'all_failed']
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Synthetic | None = None,
+        faults: Sequence[Fault] = (),
+        *,
+        seed: int = 0,
+        ae_title: str = "REHEARSAL",
+        destination: str = "REHEARSAL_STORE",
+        destinations: Mapping[str, tuple[str, int]] | None = None,
+        port: int = 0,
+    ) -> None:
+        self._source = source
+        self._order = {
+            "faults": tuple(faults),
+            "seed": seed,
+            "ae_title": ae_title,
+            "destination": destination,
+            "destinations": dict(destinations or {}),
+            "port": port,
+        }
+
+    def __enter__(self) -> RunningPacs:
+        self._scratch = tempfile.TemporaryDirectory(prefix="dicomove-pacs-", ignore_cleanup_errors=True)
+        folder = Path(self._scratch.name)
+        order = Order(source=self._given(folder), scratch=folder, **self._order)  # type: ignore[arg-type]  # see above
+        # Not multiprocessing: it imports the caller's script once more, which a notebook or a script may not survive.
+        command = [sys.executable, "-m", "dicomove.testing.process"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own module)
+        return RunningPacs(
+            f"{order.ae_title}@127.0.0.1:{self._told(order)}",
+            destination=order.destination,
+            received=order.received,
+            log=order.log,
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._process:
+            if self._process.stdin:
+                self._process.stdin.close()
+            try:
+                self._process.wait(_FAREWELL_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._scratch.cleanup()
+
+    def _given(self, scratch: Path) -> Path | Synthetic:
+        if isinstance(self._source, Synthetic):
+            return self._source
+        return Path(self._source).resolve() if self._source else real_images(scratch / "images")
+
+    def _told(self, order: Order) -> int:
+        """Tell the process what to serve, and return its port."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError
+        self._process.stdin.write(order.encoded() + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            self.__exit__(None, None, None)
+            message = f"the rehearsal PACS did not start: exit code {self._process.returncode}"
+            raise RuntimeError(message)
+        return int(line)

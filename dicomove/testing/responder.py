@@ -1,0 +1,86 @@
+"""The responses to one request, as the faults would have them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.uid import UID
+from pynetdicom.dsutils import decode, encode
+
+from dicomove.dimse.association import Association
+from dicomove.dimse.messages import C_CANCEL_RQ, RESPONSE, Command, Message, encode_identifier
+from dicomove.dimse.transport import Limit, Watch
+from dicomove.errors import IdleTimeout
+from dicomove.testing.faults.base import Chain, Response
+
+_SILENCE_S: Final = 60.0
+_COUNTS: Final = ("remaining", "completed", "failed", "warning")
+
+
+class Responder:
+    """Sends the responses to one request.
+
+    Parameters
+    ----------
+    association
+        Where the request came from.
+    request
+        The request.
+    chain
+        The faults that it meets.
+    """
+
+    def __init__(self, association: Association, request: Message, chain: Chain) -> None:
+        self._association, self._request, self._chain = association, request, chain
+        self._context = association.contexts[request.context_id]
+        self._sent = 0
+
+    def respond(self, response: Response) -> None:
+        """Send one response, or what the faults make of it."""
+        self._sent += 1
+        for changed in self._chain.responses(replace(response, number=self._sent)):
+            self._send(changed)
+            if response.final and not changed.final and self.cancelled():
+                return  # pending responses for ever end with C-CANCEL
+
+    def cancelled(self) -> bool:
+        """Whether C-CANCEL has come for this request."""
+        if self._association.is_quiet():
+            return False
+        message = self._association.receive(_watch())
+        return message.number("CommandField") == C_CANCEL_RQ
+
+    def _send(self, response: Response) -> None:
+        counts = {f"NumberOf{name.title()}Suboperations": getattr(response, name) for name in _COUNTS}
+        command: Command = {
+            "AffectedSOPClassUID": self._context.abstract_syntax,
+            "CommandField": (self._request.number("CommandField") or 0) | RESPONSE,
+            "MessageIDBeingRespondedTo": (self._request.number("MessageID") or 0) + response.message_id_shift & 0xFFFF,
+            "Status": response.status,
+            **({"ErrorComment": response.comment[:64]} if response.comment else {}),
+            **{name: "" if count < 0 else count for name, count in counts.items() if count is not None},
+        }
+        self._association.send(Message(self._context.context_id, command, self._data(response)), _watch())
+
+    def _data(self, response: Response) -> bytes | None:
+        syntax = UID(self._context.transfer_syntax)
+        if response.data is not None:
+            return response.data
+        if response.match is not None:
+            return encode(response.match, syntax.is_implicit_VR, syntax.is_little_endian)
+        if response.failed_uids is not None:
+            return encode_identifier({"FailedSOPInstanceUIDList": response.failed_uids}, syntax)
+        return None
+
+
+def decode_identifier(association: Association, request: Message) -> Dataset:
+    """Decode the identifier of a request."""
+    syntax = UID(association.contexts[request.context_id].transfer_syntax)
+    return decode(BytesIO(request.data or b""), syntax.is_implicit_VR, syntax.is_little_endian)
+
+
+def _watch() -> Watch:
+    return Watch(Limit(_SILENCE_S, IdleTimeout, "waiting for the client"))

@@ -1,0 +1,116 @@
+"""C-STORE, both sides: what a PACS sends for a C-MOVE or C-GET, and a Storage SCP as somewhere to move to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pydicom.uid import UID
+from pynetdicom.dsutils import create_file_meta, encode_file_meta
+
+from dicomove.dimse.association import Association
+from dicomove.dimse.messages import C_STORE_RQ, MEDIUM, RESPONSE, Command, Message
+from dicomove.dimse.transport import Connection, Limit, Watch, connect_limit
+from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
+from dicomove.testing.acceptor import Peer
+from dicomove.testing.archive import Instance
+
+#: The AE title and the Message ID of the C-MOVE that a C-STORE belongs to (PS3.7 9.1.1.1).
+Originator = tuple[str, int]
+Store = Callable[[Instance], int]
+
+SUCCESS: Final = 0x0000
+NO_CONTEXT: Final = 0x0122
+_SILENCE_S: Final = 60.0
+_MOST_CONTEXTS: Final = 128
+
+
+class StorageScp:
+    """Writes each instance it is sent into a folder, as a DICOM file (PS3.10 7).
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def handle(self, association: Association, peer: Peer, request: Message) -> None:
+        """Answer C-STORE and C-ECHO."""
+        uid = request.text("AffectedSOPInstanceUID")
+        if request.number("CommandField") == C_STORE_RQ:
+            self._write(association, peer, request, uid or "")
+        command: Command = {
+            "AffectedSOPClassUID": request.text("AffectedSOPClassUID") or "",
+            "CommandField": (request.number("CommandField") or 0) | RESPONSE,
+            "MessageIDBeingRespondedTo": request.number("MessageID") or 0,
+            "Status": SUCCESS,
+            **({"AffectedSOPInstanceUID": uid} if uid else {}),
+        }
+        association.send(Message(request.context_id, command), _watch())
+
+    def _write(self, association: Association, peer: Peer, request: Message, uid: str) -> None:
+        if not UID(uid).is_valid:
+            message = "an instance without a valid UID"
+            raise InvalidResponse(message)
+        meta = create_file_meta(
+            sop_class_uid=UID(request.text("AffectedSOPClassUID") or ""),
+            sop_instance_uid=UID(uid),
+            transfer_syntax=UID(association.contexts[request.context_id].transfer_syntax),
+        )
+        path = self._folder / f"{uid}.dcm"
+        partial = path.with_suffix(f".{peer.calling_ae_title}.part")
+        partial.write_bytes(bytes(128) + b"DICM" + encode_file_meta(meta) + (request.data or b""))
+        partial.replace(path)
+
+
+@contextmanager
+def storing(
+    address: tuple[str, int],
+    called_ae_title: str,
+    calling_ae_title: str,
+    instances: Sequence[Instance],
+    originator: Originator,
+) -> Iterator[Store]:
+    """Open an association for these instances, and lend the function that stores one and returns the Status."""
+    pairs = dict.fromkeys((instance.sop_class_uid, instance.transfer_syntax) for instance in instances)
+    connection = Connection.open(*address, Watch(connect_limit(_SILENCE_S, called_ae_title)))
+    try:
+        association = Association.request(
+            connection,
+            called_ae_title=called_ae_title,
+            calling_ae_title=calling_ae_title,
+            max_pdu_length=16384,
+            proposed=[(abstract, [transfer]) for abstract, transfer in list(pairs)[:_MOST_CONTEXTS]],
+            watch=Watch(Limit(_SILENCE_S, AssociationTimeout, "A-ASSOCIATE")),
+        )
+        yield lambda instance: store(association, instance, originator)
+        association.release(_SILENCE_S)
+    finally:
+        connection.close()
+
+
+def store(association: Association, instance: Instance, originator: Originator | None = None) -> int:
+    """Send one C-STORE over an association, and return the Status of the response."""
+    context = association.context_for(instance.sop_class_uid, instance.transfer_syntax)
+    if context is None:
+        return NO_CONTEXT
+    command: dict[str, int | str] = {
+        "AffectedSOPClassUID": instance.sop_class_uid,
+        "CommandField": C_STORE_RQ,
+        "MessageID": 1,
+        "Priority": MEDIUM,
+        "AffectedSOPInstanceUID": instance.sop_instance_uid,
+    }
+    if originator:
+        command["MoveOriginatorApplicationEntityTitle"], command["MoveOriginatorMessageID"] = originator
+    association.send(Message(context.context_id, command, instance.read()), _watch())
+    return association.receive(_watch()).number("Status") or SUCCESS
+
+
+def _watch() -> Watch:
+    return Watch(Limit(_SILENCE_S, IdleTimeout, "C-STORE"))

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydicom import dcmread
+
+import dicomove as dm
+from dicomove.testing import RunningPacs, Synthetic, fault_table, faults
+from dicomove.testing.codes import STATUSES
+from tests.servers import program
+
+Start = Callable[..., RunningPacs]
+SMALL = Synthetic(studies=4, instances=3, size=128)
+
+
+def studies(pacs: dm.Pacs, *numbers: int) -> pd.DataFrame:
+    return dm.find(pd.DataFrame({"AccessionNumber": [f"{n:06d}" for n in numbers]}), pacs, progress=False)
+
+
+def outcomes(pacs: RunningPacs, table: pd.DataFrame, **options: object) -> list[str]:
+    return dm.move(table, pacs, pacs.destination, progress=False, **options)["outcome"].tolist()  # type: ignore[arg-type]
+
+
+def test_the_page_of_faults_says_what_happens() -> None:
+    page = Path(__file__).parents[1] / "docs" / "faults.md"
+    assert fault_table.page().splitlines() == page.read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", sorted(faults.BY_NAME))
+def test_every_fault_says_which_pacs_does_this(name: str) -> None:
+    kind = faults.BY_NAME[name]
+    assert inspect.getdoc(kind)
+    assert kind().name == name
+    assert kind.__name__ in faults.__all__
+
+
+def test_every_status_has_its_row() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()
+    assert all(f"`0x{status:04X}`" in page for status in STATUSES)
+
+
+def test_a_fault_of_some_attempts_passes(rehearsal_pacs: Start) -> None:
+    pacs = rehearsal_pacs(SMALL, [faults.Nearline(attempts=2)])
+    table = studies(pacs, 1, 2)
+    assert [outcomes(pacs, table) for _ in range(3)] == [["failed"] * 2, ["failed"] * 2, ["complete"] * 2]
+
+
+def test_a_fault_of_some_studies_leaves_the_others(rehearsal_pacs: Start) -> None:
+    uid = next(SMALL.instances_of_all()).study_instance_uid
+    pacs = rehearsal_pacs(SMALL, [faults.AbortsAtResponse(studies=(uid,))])
+    assert outcomes(pacs, studies(pacs, 1, 2, 3)) == ["interrupted", "complete", "complete"]
+
+
+def test_the_seed_decides_what_is_probable(rehearsal_pacs: Start) -> None:
+    def run(seed: int) -> list[str]:
+        pacs = rehearsal_pacs(
+            Synthetic(studies=20, instances=1, size=64), [faults.OutOfResources(probability=0.5)], seed=seed
+        )
+        return outcomes(pacs, studies(pacs, *range(1, 21)))
+
+    first, again, other = run(1), run(1), run(2)
+    assert first == again != other
+    assert set(first) == {"complete", "failed"}
+
+
+def test_faults_are_combined(rehearsal_pacs: Start) -> None:
+    pacs = rehearsal_pacs(SMALL, [faults.NoPendings(), faults.NoZeroCounts(), faults.StoredWithWarnings()])
+    result = dm.move(studies(pacs, 1), pacs, pacs.destination, progress=False).iloc[0]
+    assert (result["outcome"], result["status"], result["warning"]) == ("complete", "0xB000", 3)
+    assert pd.isna(result["completed"])
+
+
+def test_it_comes_back_after_it_died(rehearsal_pacs: Start) -> None:
+    pacs = rehearsal_pacs(SMALL, [faults.Dies(attempts=1, back_after_s=0.1)])
+    table = pd.DataFrame({"StudyInstanceUID": [next(SMALL.instances_of_all()).study_instance_uid]})
+    assert outcomes(pacs, table) == ["interrupted"]
+    end = time.monotonic() + 10
+    while (again := outcomes(pacs, table)) == ["unreachable"]:
+        assert time.monotonic() < end
+    assert again == ["complete"]
+
+
+def test_it_writes_down_what_it_was_asked(rehearsal_pacs: Start) -> None:
+    pacs = rehearsal_pacs(SMALL)
+    dm.echo(pacs)
+    outcomes(pacs, studies(pacs, 2, 2))
+    requests = pacs.requests()
+    assert requests["command"].tolist() == ["C-ECHO", "C-FIND", "C-MOVE"]
+    assert list(requests["keys"].iloc[2]) == ["StudyInstanceUID"]
+
+
+def test_a_hundred_thousand_studies_cost_no_disk(rehearsal_pacs: Start) -> None:
+    pacs = rehearsal_pacs(Synthetic(studies=100_000, instances=1, size=64))
+    table = dm.find(pd.DataFrame({"PatientID": ["SYN099999"]}), pacs, progress=False)
+    assert outcomes(pacs, table) == ["complete"]
+    assert sum(path.stat().st_size for path in pacs.received.parent.rglob("*") if path.is_file()) < 100_000
+
+
+def test_c_get_of_dcmtk_brings_the_instances_bit_by_bit(rehearsal_pacs: Start, tmp_path: Path) -> None:
+    pacs = rehearsal_pacs(SMALL)
+    wanted = [one for one in SMALL.instances_of_all() if one.study_instance_uid.endswith(".1")]
+    command = [program("getscu"), "-S", "-aec", "REHEARSAL", "-od", str(tmp_path), "127.0.0.1", str(pacs.port)]
+    keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={wanted[0].study_instance_uid}"]
+    subprocess.run([*command, *keys], check=True, capture_output=True)
+    arrived = {str(dcmread(path).SOPInstanceUID): path.read_bytes() for path in tmp_path.iterdir()}
+    assert arrived.keys() == {one.sop_instance_uid for one in wanted}
+    assert all(arrived[one.sop_instance_uid].endswith(one.read()) for one in wanted)
+
+
+def test_the_process_ends_with_the_one_that_started_it() -> None:
+    script = (
+        "import os, signal; from dicomove.testing import RehearsalPacs, Synthetic\n"
+        "pacs = RehearsalPacs(Synthetic(studies=1, instances=1, size=64)); running = pacs.__enter__()\n"
+        "print(pacs._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    server = Path(f"/proc/{killed.stdout.strip()}")
+    end = time.monotonic() + 10
+    while server.exists() and "Z" not in (server / "stat").read_text().split()[2]:
+        assert time.monotonic() < end
+
+
+def test_the_shell_shows_a_fault(capfd: pytest.CaptureFixture[str]) -> None:
+    from dicomove.cli import main
+
+    assert main(["demo", "--fault", "success-with-all-failed"]) == 0
+    shown = capfd.readouterr().out
+    assert "all_failed" in shown
+    assert "0 images arrived" in shown
+    assert main(["demo", "--fault", "sucess-with-all"]) == 2
+    assert "success-with-all-failed" in capfd.readouterr().err
