@@ -231,7 +231,10 @@ def _without_answer(evidence: Evidence) -> Verdict:
 def _by_counts(evidence: Evidence) -> Verdict:
     moved, failed = evidence.counts.moved, _failed(evidence)
     if failed:
-        return _verdict("partial" if moved else "failed", "some_failed" if moved else "all_failed", evidence)
+        # A list without counts: the others were moved, if there are others.
+        others = evidence.counts.failed is None and moved is None and failed != evidence.expected
+        some = bool(moved) or others
+        return _verdict("partial" if some else "failed", "some_failed" if some else "all_failed", evidence)
     if _unconfirmed(evidence, failed):
         return Verdict("empty", None, _EMPTY) if evidence.expected == 0 else Verdict("unconfirmed", None, _UNCONFIRMED)
     if shortfall(evidence):
@@ -265,7 +268,7 @@ def sentences(*parts: str) -> str:
     >>> sentences("the row is empty", "", "Correct it.")
     'The row is empty. Correct it.'
     """
-    return " ".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in parts if part)
+    return " ".join(part[0].upper() + part[1:] + ("" if part[-1] in ".?!" else ".") for part in parts if part)
 
 
 def _numbers(word: str, evidence: Evidence) -> str:

@@ -68,12 +68,12 @@ class Pacs:
     port: int = field(init=False)
 
     def __post_init__(self) -> None:
-        called, host, port = _split(self.address, self.called_ae_title)
+        named, host, port = _split(self.address)
         first = self.first_response_timeout
         if first == "auto":
             first = None if self.idle_timeout is None else 5 * self.idle_timeout
         normalised = {
-            "called_ae_title": ae_title(called, "called_ae_title"),
+            "called_ae_title": _called(named, ae_title(self.called_ae_title, "called_ae_title"), self.address),
             "calling_ae_title": ae_title(self.calling_ae_title, "calling_ae_title"),
             "host": host,
             "port": port,
@@ -112,7 +112,7 @@ def ae_title(value: object, name: str) -> str:
     return title
 
 
-def _split(address: object, called_ae_title: str) -> tuple[str, str, int]:
+def _split(address: object) -> tuple[str | None, str, int]:
     match = _ADDRESS.fullmatch(address.strip()) if isinstance(address, str) else None
     if not match:
         message = f"{address!r} is no address of a PACS: write 'AET@host:port' or 'host:port', IPv6 as 'AET@[::1]:104'"
@@ -121,11 +121,18 @@ def _split(address: object, called_ae_title: str) -> tuple[str, str, int]:
     if not 1 <= port <= 65535:
         message = f"{address!r}: port {port} is not between 1 and 65535"
         raise AddressError(message)
-    named = called_ae_title if match["ae"] is None else match["ae"]
-    if called_ae_title not in (ANY_CALLED_AE_TITLE, named):
+    return match["ae"], match["ipv6"] or match["host"], port
+
+
+def _called(named: str | None, called_ae_title: str, address: str) -> str:
+    """Return the called AE title, of which the address's and the argument's may each be absent."""
+    if named is None:
+        return called_ae_title
+    title = ae_title(named, "called_ae_title")
+    if called_ae_title not in (ANY_CALLED_AE_TITLE, title):
         message = f"{address!r} and called_ae_title={called_ae_title!r} name two AE titles: which one is it?"
         raise AddressError(message)
-    return named, match["ipv6"] or match["host"], port
+    return title
 
 
 def _bracketed(host: str) -> str:
@@ -139,7 +146,7 @@ def _check_limits(pacs: Pacs) -> None:
             message = f"{name}={seconds!r}: a number of seconds above 0, or None for no limit"
             raise AddressError(message)
     length = pacs.max_pdu_length
-    if not _is_number(length) or length != int(length) or not (length == 0 or 128 <= length <= 2**32 - 1):
+    if not (isinstance(length, int) and not isinstance(length, bool) and (length == 0 or 128 <= length <= 2**32 - 1)):
         message = f"max_pdu_length={length!r}: a number of bytes from 128 to 4294967295, or 0 for no limit"
         raise AddressError(message)
 

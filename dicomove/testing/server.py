@@ -12,12 +12,12 @@ from dicomove.dimse import messages
 from dicomove.dimse.association import Association
 from dicomove.dimse.link import FIND, MOVE
 from dicomove.dimse.messages import Message
-from dicomove.errors import AssociationError, ConnectionFailed, ConnectTimeout
+from dicomove.errors import AssociationError
 from dicomove.testing.acceptor import GET, Peer
 from dicomove.testing.archive import Archive, IdentifierMismatch, Instance
 from dicomove.testing.faults.base import Chain, Injector, Refuse, Request, Response
 from dicomove.testing.responder import Responder, decode_identifier
-from dicomove.testing.storage import store, storing
+from dicomove.testing.storage import Originator, store, storing
 from dicomove.testing.suboperations import SubOperations
 
 SUCCESS, PENDING, CANCELLED = 0x0000, 0xFF00, 0xFE00
@@ -79,7 +79,8 @@ class QueryRetrieveScp:
                 case "C-FIND":
                     self._find(responder, chain, identifier)
                 case "C-MOVE":
-                    self._move(responder, chain, identifier, (peer.calling_ae_title, message))
+                    by = (peer.calling_ae_title, message.number("MessageID") or 0)
+                    self._move(responder, chain, identifier, message.text("MoveDestination") or "", by)
                 case "C-GET":
                     self._get(responder, chain, identifier, association)
                 case _:
@@ -109,45 +110,39 @@ class QueryRetrieveScp:
                 return
         responder.respond(Response(status=SUCCESS))
 
-    def _move(self, responder: Responder, chain: Chain, identifier: Dataset, originator: tuple[str, Message]) -> None:
-        title = originator[1].text("MoveDestination") or ""
+    def _move(self, responder: Responder, chain: Chain, identifier: Dataset, title: str, by: Originator) -> None:
         selected = self.archive.select(identifier, chain.request.query_model)
         if title not in self.destinations:
             responder.respond(Response(status=DESTINATION_UNKNOWN, comment=f"unknown: {title}"))
             return
         operations = SubOperations(responder, chain, chain.selection(selected))
-        destination = self.destinations[title]
-        by = (originator[0], originator[1].number("MessageID") or 0)
-
-        def store_alone(instance: Instance) -> int:
-            with storing(destination, title, self.ae_title, [instance], by) as send:
-                return send(instance)
-
         if chain.final_first:
             operations.pretend()
             operations.finish()
-        run = operations.run_unseen if chain.final_first else operations.run
         try:
-            if chain.association_per_instance:
-                run(store_alone)
-            elif operations.sent:
-                with storing(destination, title, self.ae_title, operations.sent, by) as send:
-                    run(send)
-            else:
-                run(lambda _: SUCCESS)
-        except _DestinationLost:
+            self._store(operations, chain, title, by)
+        except AssociationError:  # the destination is not there, or not any more
             operations.fail_the_rest()
         if not chain.final_first:
             operations.finish()
+
+    def _store(self, operations: SubOperations, chain: Chain, title: str, by: Originator) -> None:
+        def store_alone(instance: Instance) -> int:
+            with storing(self.destinations[title], title, self.ae_title, [instance], by) as send:
+                return send(instance)
+
+        run = operations.run_unseen if chain.final_first else operations.run
+        if chain.association_per_instance or not operations.sent:
+            run(store_alone)
+            return
+        with storing(self.destinations[title], title, self.ae_title, operations.sent, by) as send:
+            run(send)
 
     def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:
         instances = chain.selection(self.archive.select(identifier, chain.request.query_model))
         operations = SubOperations(responder, chain, instances)
         operations.run(lambda instance: store(association, instance))
         operations.finish()
-
-
-_DestinationLost = (ConnectionFailed, ConnectTimeout, AssociationError)
 
 
 def _text(value: object) -> str:
