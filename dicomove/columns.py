@@ -30,7 +30,8 @@ def seconds(values: Iterable[float | None], index: pd.Index | None = None) -> pd
 
 def times(values: Iterable[datetime | None], index: pd.Index | None = None) -> pd.Series:
     """Return a column of points in time, in UTC; ``None`` is NaT."""
-    return pd.Series(pd.to_datetime(pd.Series(list(values), dtype=object), utc=True).array, index=index)
+    # The unit is said, since pandas takes another one for an empty column.
+    return pd.Series(pd.Series(list(values), dtype=object).astype("datetime64[us, UTC]").array, index=index)
 
 
 def whole_number(value: object) -> int | None:

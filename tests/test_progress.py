@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent
+from dicomove.progress import Progress, display
+
+
+def moving(completed: int) -> SubOperationEvent:
+    event = SubOperationEvent.of(
+        total=10, completed=completed, failed=1, warning=0, remaining=9 - completed, elapsed_s=2.0
+    )
+    assert event.rate == (completed + 1) / 2
+    return event
+
+
+def test_percent_rate_and_what_is_left() -> None:
+    event = moving(4)
+    assert (event.percent, event.rate, event.eta_s) == (50.0, 2.5, 2.0)
+    assert str(event) == "4 of 10 instances, 50 %, 2.5/s, 2 s left, 1 failed"
+
+
+def test_what_is_not_known_is_not_made_up() -> None:
+    event = SubOperationEvent.of(total=None, completed=None, failed=None, warning=None, remaining=None, elapsed_s=0.0)
+    assert (event.percent, event.rate, event.eta_s) == (None, None, None)
+    assert str(event) == "? of ? instances"
+
+
+def test_the_bar_shows_rows_outcomes_and_instances(capsys: pytest.CaptureFixture[str]) -> None:
+    with display("tqdm") as show:
+        show(RunStarted(verb="move", rows=2, requests=2))
+        show(RowStarted(row="a", position=0))
+        show(moving(4))
+        show(RowFinished(row="a", position=0, outcome="complete", error=None, instances=10, duration_s=1.0))
+        show(RowStarted(row="b", position=1))
+        show(RowFinished(row="b", position=1, outcome="failed", error="no_match", instances=0, duration_s=1.0))
+        show(RunEnded(verb="move", interrupted=False))
+    shown = capsys.readouterr().err
+    assert "2/2" in shown
+    assert "1 complete, 1 failed" in shown
+
+
+def test_a_function_gets_the_events_and_may_raise() -> None:
+    got = []
+
+    def callback(event: object) -> None:
+        got.append(event)
+        raise RuntimeError
+
+    with display(callback) as show:
+        show(RunStarted(verb="find", rows=0, requests=0))
+    assert got == [RunStarted(verb="find", rows=0, requests=0)]
+
+
+@pytest.mark.parametrize("progress", ["panel of glass", 3, None])
+def test_no_display(progress: Progress) -> None:
+    with pytest.raises(ValueError, match="progress="):
+        display(progress)
