@@ -495,3 +495,18 @@ def test_wildcards_are_those_of_a_plain_reference(asked: str, value: str) -> Non
         return bool(rest) and pattern[0] in {"?", rest[0]} and reference(pattern[1:], rest[1:])
 
     assert matches([("AccessionNumber", asked)], {"AccessionNumber": value}) is reference(asked, value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "same"),
+    [
+        pytest.param("DEMO^ŁUCJA", "DEMO^UCJA", True, id="left out"),
+        pytest.param("DEMO^ŁUCJA", "DEMO^?UCJA", True, id="replaced"),
+        pytest.param("DEMO^ŁU*", "DEMO^UCJA", True, id="left out, with a wildcard"),
+        pytest.param("JÖRG", "JÜRG", False, id="another letter"),
+        pytest.param("JÖRG", "JAN", False, id="another name"),
+        pytest.param("JORG", "JRG", False, id="a letter that every character set has"),
+    ],
+)
+def test_letters_that_an_archive_cannot_write(asked: str, answered: str, same: bool) -> None:
+    assert matches([("PatientName", asked)], {"PatientName": answered}) is same

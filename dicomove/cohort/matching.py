@@ -192,6 +192,15 @@ def _plain_name(name: str) -> str:
 
 
 def _match_text(asked: str, value: str) -> bool:
+    return _match_exactly(asked, value) or (
+        # An archive that knows one character set leaves out, or replaces, what that cannot write: Orthanc does.
+        not asked.isascii()
+        and set(re.sub(_REPLACED, "", value)) <= set(asked) | set(filter(str.isascii, value))
+        and _match_exactly(_NOT_ASCII.sub("", asked), _NOT_ASCII.sub("", re.sub(_REPLACED, "", value)))
+    )
+
+
+def _match_exactly(asked: str, value: str) -> bool:
     if not _WILDCARDS.intersection(asked):
         return asked.strip(EDGES) == value
     # One "*" says what a run of them says, and costs no backtracking.
@@ -200,5 +209,7 @@ def _match_text(asked: str, value: str) -> bool:
     return re.fullmatch(pattern, value, re.DOTALL) is not None
 
 
+_REPLACED = r"[?\ufffd]"
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _NORMALISE = {"UI": _uids, "DA": _dates, "TM": _times, "IS": _whole}
 _MATCH = {"UI": _match_uid, "DA": _match_date, "TM": _match_time, "IS": _match_whole, "PN": _match_name}
