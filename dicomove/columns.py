@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -51,12 +51,18 @@ def whole_number(value: object) -> int | None:
 
 def with_columns(table: pd.DataFrame, columns: dict[str, pd.Series], replaced: Sequence[str]) -> pd.DataFrame:
     """Return the table with further columns, by position; those of the same names that came in are gone."""
-    kept = [position for position, label in enumerate(table.columns) if _plain(label) not in replaced]
+    kept = [position for position, found in enumerate(table.columns) if _plain(found) not in replaced]
     result = table.iloc[:, kept].copy()
     for name, column in columns.items():
-        result[name] = column.array
+        result[label(result, name)] = column.array
     return result
 
 
-def _plain(label: object) -> object:
-    return label[0] if isinstance(label, tuple) and not any(label[1:]) else label
+def label(table: pd.DataFrame, name: str) -> Hashable:
+    """Return the label of a new column, on as many levels as the table's columns have."""
+    nested = [""] * (table.columns.nlevels - 1)
+    return (name, *nested) if nested else name
+
+
+def _plain(found: object) -> object:
+    return found[0] if isinstance(found, tuple) and not any(found[1:]) else found

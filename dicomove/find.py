@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import pandas as pd
@@ -134,8 +135,9 @@ def _ask_all(
 ) -> list[Answer]:
     answers: list[Answer] = []
     asked: dict[Query, Answer] = {}
-    show(RunStarted(verb="find", rows=len(queries), requests=len({q for q in queries if isinstance(q, Query)})))
+    requests = len({query for query in queries if isinstance(query, Query)})
     try:
+        show(RunStarted(verb="find", rows=len(queries), requests=requests))
         for position, (label, query) in enumerate(zip(table.index, queries, strict=True)):
             show(RowStarted(row=label, position=position))
             answers.append(_ask(query, search, asked))
@@ -143,7 +145,8 @@ def _ask_all(
     except KeyboardInterrupt:
         unasked = Answer("not_attempted", advice=NOT_ATTEMPTED)
         answers += [unasked] * (len(queries) - len(answers))
-    show(RunEnded(verb="find", interrupted=any(answer.outcome == "not_attempted" for answer in answers)))
+    with suppress(KeyboardInterrupt):  # too late to stop anything
+        show(RunEnded(verb="find", interrupted=any(answer.outcome == "not_attempted" for answer in answers)))
     return answers
 
 
@@ -179,9 +182,8 @@ def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     found["matches"] = columns.counts(len(answer.matches) for answer in answered)
     found["filtered"] = columns.counts(answer.filtered for answer in answered)
     result = columns.with_columns(base, found, replaced=(*FIND_COLUMNS, "cohort_row"))
-    result.insert(
-        0, "cohort_row", pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
-    )
+    labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
+    result.insert(0, columns.label(result, "cohort_row"), labels)
     return result
 
 

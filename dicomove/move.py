@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from numbers import Integral, Real
 from typing import Any, Final
 
 import pandas as pd
@@ -165,26 +167,26 @@ class _Run:
 
     def go(self, workers: Workers) -> None:
         """Do all tasks, or as many as there are before an interrupt."""
-        self._show(RunStarted(verb="move", rows=len(self.rows), requests=len(self.tasks)))
-        for position, row in enumerate(self.rows):
-            if row.outcome == "invalid":
-                self._finish(position, row)
         try:
+            self._show(RunStarted(verb="move", rows=len(self.rows), requests=len(self.tasks)))
+            self._show_finished(position for position, row in enumerate(self.rows) if row.outcome == "invalid")
             for report in workers.reports():
                 self._take(report)
         except KeyboardInterrupt:
             self.interrupted = True
             self._stop(workers)
-        self._show(RunEnded(verb="move", interrupted=self.interrupted))
+        with suppress(KeyboardInterrupt):  # too late to stop anything
+            self._show(RunEnded(verb="move", interrupted=self.interrupted))
 
     def _stop(self, workers: Workers) -> None:
-        try:
+        with suppress(KeyboardInterrupt):  # the second one: the PACS is not waited for
             for report in workers.stop():
                 self._take(report)
-        except KeyboardInterrupt:
-            pass  # the second one: the PACS is not waited for
-        for position in sorted(self._in_flight):
-            self._finish(position, Row(outcome="interrupted", error="cancelled", advice=_NO_ANSWER, attempts=1))
+        unknown = Row(outcome="interrupted", error="cancelled", advice=_NO_ANSWER, attempts=1)
+        for position in self._in_flight:
+            self.rows[position] = unknown
+        with suppress(KeyboardInterrupt):
+            self._show_finished(sorted(self._in_flight))
 
     def _take(self, report: Report) -> None:
         match report:
@@ -196,34 +198,36 @@ class _Run:
                 position = task.positions[0]
                 self._show(replace(event, row=self._labels[position], position=position))
             case Finished(task, result):
+                row = _row(result)
+                # First all that is known, since an interrupt may come with each event that is shown.
                 for position in task.positions:
-                    self._finish(position, _row(result))
+                    self.rows[position] = row
                 self._in_flight -= set(task.positions)
+                self._show_finished(task.positions)
 
-    def _finish(self, position: int, row: Row) -> None:
-        self.rows[position] = row
-        moved = None if row.completed is None else row.completed + (row.warning or 0)
-        self._show(
-            RowFinished(
+    def _show_finished(self, positions: Iterable[int]) -> None:
+        for position in positions:
+            row = self.rows[position]
+            event = RowFinished(
                 row=self._labels[position],
                 position=position,
                 outcome=row.outcome,
                 error=row.error,
-                instances=moved,
+                instances=None if row.completed is None else row.completed + (row.warning or 0),
                 duration_s=row.duration_s,
             )
-        )
+            self._show(event)
 
 
 def _check(order: Order, concurrency: int) -> None:
     check_verify(order.verify)
-    if not isinstance(concurrency, int) or concurrency < 1:
+    if not isinstance(concurrency, Integral) or not concurrency >= 1:
         message = f"concurrency={concurrency!r}: a whole number of associations, at least 1"
         raise ValueError(message)
-    if not (order.delay >= 0 and math.isfinite(order.delay)):
+    if not (isinstance(order.delay, Real) and order.delay >= 0 and math.isfinite(order.delay)):
         message = f"delay={order.delay!r}: a number of seconds, at least 0"
         raise ValueError(message)
-    if order.total_timeout is not None and not order.total_timeout > 0:
+    if order.total_timeout is not None and not (isinstance(order.total_timeout, Real) and order.total_timeout > 0):
         message = f"total_timeout={order.total_timeout!r}: a number of seconds above 0, or None for no limit"
         raise ValueError(message)
 

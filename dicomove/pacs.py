@@ -10,8 +10,8 @@ from dicomove.errors import AddressError
 
 ANY_CALLED_AE_TITLE: Final = "ANY-SCP"
 
-#: The C-MOVE association itself carries small messages only, so that any size measures the same there; C-FIND answers
-#: and instances gain 10-20 % from 128 KiB over the habitual 16 KiB, and nothing beyond.
+#: From 16 KiB to 1 MiB all measure the same here (docs/performance.md): these associations carry small messages. So it
+#: is the size from which on nothing is ever cut in two.
 DEFAULT_MAX_PDU_LENGTH: Final = 131072
 
 _ADDRESS = re.compile(r"(?:(?P<ae>.*)@)?(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^\[\]:@\s]+)):(?P<port>[0-9]+)", re.DOTALL)

@@ -113,11 +113,12 @@ class Workers:
             threading.Thread(target=self._work, name=f"dicomove-{number}", daemon=True)
             for number in range(min(concurrency, len(tasks)))
         ]
-        self._working = len(self._threads)
+        self._working = 0
 
     def reports(self) -> Iterator[Report]:
         """Start, and yield what happens until all is done."""
         for thread in self._threads:
+            self._working += 1
             thread.start()
         yield from self._reports_while(lambda: True)
 
@@ -148,14 +149,18 @@ class Workers:
         with MoveScu(self._order.pacs) as scu:
             inventory = Inventory(scu.find_scu(), self._order.verify, self._stop)
             pause = 0.0
-            while not self._stop.wait(pause):
-                try:
-                    task = self._tasks.get_nowait()
-                except queue.Empty:
+            while task := self._next():
+                if self._stop.wait(pause):
                     return
                 self._reports.put(Started(task))
                 self._reports.put(Finished(task, self._move(task, scu, inventory)))
                 pause = self._order.delay
+
+    def _next(self) -> Task | None:
+        try:
+            return self._tasks.get_nowait()
+        except queue.Empty:
+            return None
 
     def _move(self, task: Task, scu: MoveScu, inventory: Inventory) -> MoveResult | None:
         try:

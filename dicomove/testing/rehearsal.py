@@ -113,7 +113,13 @@ class RehearsalPacs:
         order = Order(source=self._given(folder), scratch=folder, **self._order)  # type: ignore[arg-type]  # see above
         # Not multiprocessing: it imports the caller's script once more, which a notebook or a script may not survive.
         command = [sys.executable, "-m", "dicomove.testing.process"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own module)
+        self._process = subprocess.Popen(  # noqa: S603 (our own module)
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # the stop button interrupts the notebook, and not its PACS
+        )
         return RunningPacs(
             f"{order.ae_title}@127.0.0.1:{self._told(order)}",
             destination=order.destination,
