@@ -58,8 +58,9 @@ class SubOperationEvent:
         elapsed_s: float,
     ) -> SubOperationEvent:
         """Return the event for these counts, with what follows from them."""
-        done = sum(count or 0 for count in (completed, failed, warning))
-        rate = done / elapsed_s if elapsed_s > 0 else None
+        known = [count for count in (completed, failed, warning) if count is not None]
+        done = sum(known)
+        rate = done / elapsed_s if known and elapsed_s > 0 else None
         return cls(
             total=total,
             completed=completed,

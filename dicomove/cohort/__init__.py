@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dicomove.cohort.identifiers import Identifier, move_identifier, move_identifiers
 from dicomove.cohort.keywords import keyword, keyword_columns
-from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel
+from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.matching import matches
 from dicomove.cohort.queries import MATCHING_KEYS, RETURN_KEYS, Query, Step, find_queries, find_query
 from dicomove.cohort.reading import read_cohort
@@ -28,5 +28,7 @@ __all__ = [
     "matches",
     "move_identifier",
     "move_identifiers",
+    "parse_level",
+    "parse_query_model",
     "read_cohort",
 ]

@@ -258,6 +258,9 @@ def _read_answer(connection: Connection, proposed: Mapping[int, str], watch: Wat
     except Exception as error:  # the codec raises whatever the peer's bytes make it raise
         message = "an A-ASSOCIATE-AC that cannot be decoded"
         raise InvalidResponse(message) from error
+    if not results:
+        message = "an A-ASSOCIATE-AC without presentation contexts"
+        raise InvalidResponse(message)
     contexts = {
         number: Context(number, proposed[number], transfer_syntax)
         for number, result, transfer_syntax in results

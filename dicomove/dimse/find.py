@@ -6,6 +6,7 @@ import logging
 import re
 import struct
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -14,9 +15,9 @@ from pydicom.charset import decode_bytes, python_encoding
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 
-from dicomove.cohort import LEVELS, keyword
+from dicomove.cohort import keyword, parse_level, parse_query_model
 from dicomove.dimse.link import FIND, Exchange
-from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_data_set, raw_elements
+from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_data_set, raw_elements, split_charset
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
 from dicomove.errors import AssociationError, IdentifierError
 from dicomove.events import notify
@@ -127,6 +128,7 @@ class FindScu(Scu):
         final: Message | None = None
         problem: AssociationError | None = None
         try:
+            canceller.look()
             with self._link.exchange(FIND[query_model], canceller.look) as exchange:
                 canceller.exchange = exchange
                 data = encode_identifier(keys, exchange.context.transfer_syntax)
@@ -158,17 +160,11 @@ def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | 
     IdentifierError
         An unknown key, level or query model, or a value that is not text.
     """
-    if query_model not in FIND:
-        message = f"query_model {query_model!r} is not one of {', '.join(sorted(FIND))}"
-        raise IdentifierError(message)
     keys: dict[str, str | list[str]] = {"QueryRetrieveLevel": "STUDY"}
     for name, value in query.items():
         known = attribute(name)
         keys[known] = _key_text(known, value)
-    if keys["QueryRetrieveLevel"] not in LEVELS:
-        message = f"QueryRetrieveLevel is not one of {', '.join(LEVELS)}"
-        raise IdentifierError(message, column="QueryRetrieveLevel")
-    return keys
+    return keys | {"QueryRetrieveLevel": parse_level(keys["QueryRetrieveLevel"], parse_query_model(query_model))}
 
 
 def attribute(name: str) -> str:
@@ -195,10 +191,9 @@ def attribute(name: str) -> str:
 
 def decode_match(data: bytes, transfer_syntax: str) -> Match:
     """Return an answer of C-FIND as keyword -> text, decoded by its Specific Character Set."""
-    elements = raw_elements(data, transfer_syntax)
-    charset = elements.pop("SpecificCharacterSet", None)
-    encodings = _encodings((charset.value if charset else None) or b"")
-    return {name: element_text(element, encodings) for name, element in elements.items() if name}
+    charset, rest = split_charset(data, transfer_syntax)
+    encodings = _encodings(charset)
+    return {name: element_text(element, encodings) for name, element in raw_elements(rest, transfer_syntax).items()}
 
 
 def element_text(element: RawDataElement, encodings: list[str]) -> str:
@@ -252,7 +247,9 @@ def _encodings(charset: bytes) -> list[str]:
 
 def _decode(value: bytes, encodings: list[str]) -> str:
     if b"\x1b" in value:
-        return decode_bytes(value, encodings, _DELIMITERS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what cannot be decoded is replaced, and stays visible
+            return decode_bytes(value, encodings, _DELIMITERS)
     try:
         return value.decode(encodings[0])
     except (UnicodeDecodeError, LookupError):

@@ -14,7 +14,7 @@ from typing import Final
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
-from dicomove.dimse.transport import Connection, Limit, Watch, connect_limit
+from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, NotSupported
 from dicomove.outcome import category
 from dicomove.pacs import Pacs
@@ -166,9 +166,7 @@ class Link:
 
     def _open(self, look: Callable[[], None] | None) -> Association:
         pacs, started = self.pacs, time.monotonic()
-        connection = Connection.open(
-            pacs.host, pacs.port, Watch(connect_limit(pacs.connect_timeout, pacs.address), look=look)
-        )
+        connection = Connection.open(pacs.host, pacs.port, pacs.connect_timeout, look)
         try:
             association = Association.request(
                 connection,

@@ -158,6 +158,23 @@ def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]
         raise InvalidResponse(message) from error
 
 
+def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """Return the Specific Character Set that an identifier begins with, and the rest of it.
+
+    pydicom warns of one that it does not know, in the middle of an exchange.
+    """
+    syntax = UID(transfer_syntax)
+    order = "<" if syntax.is_little_endian else ">"
+    if data[:4] != struct.pack(f"{order}HH", 0x0008, 0x0005) or len(data) < _ELEMENT_HEADER.size:
+        return b"", data
+    start = _ELEMENT_HEADER.size
+    if syntax.is_implicit_VR:
+        (length,) = struct.unpack_from(f"{order}I", data, 4)
+    else:
+        (length,) = struct.unpack_from(f"{order}H", data, 6)
+    return data[start : start + length], data[start + length :]
+
+
 def uids(value: bytes | None) -> tuple[str, ...]:
     """Return the UIDs of a raw value of VR UI; blanks are left out."""
     parts = (value or b"").decode("ascii", "replace").split("\\")
@@ -168,8 +185,12 @@ def _raw(data_set: Dataset) -> Iterator[tuple[str, RawDataElement]]:
     for tag in data_set.keys():  # noqa: SIM118 (iterating over the data set itself would decode it)
         element = data_set.get_item(tag)
         keyword = keyword_for_tag(tag)
-        if keyword and isinstance(element, RawDataElement) and (element.VR or dictionary_VR(tag)) not in _NO_TEXT:
+        if not keyword or (element.VR or dictionary_VR(tag)) in _NO_TEXT:
+            continue
+        if isinstance(element, RawDataElement):
             yield keyword, element
+        elif element.is_empty:  # pydicom has no raw form of some empty values
+            yield keyword, RawDataElement(tag, element.VR, 0, b"", 0, is_implicit_VR=False, is_little_endian=True)
 
 
 def _charset(text: str) -> str:

@@ -124,6 +124,7 @@ class MoveScu(Scu):
         canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
         operation = _Operation(identifier, ae_title(destination, "destination"), on_sub_operation)
         try:
+            canceller.look()
             with self._link.exchange(MOVE[identifier.query_model], canceller.look) as exchange:
                 canceller.exchange = exchange
                 operation.run(exchange, canceller)

@@ -68,35 +68,31 @@ class Connection:
         self._acknowledge_at_once()
 
     @classmethod
-    def open(cls, host: str, port: int, watch: Watch) -> Self:
-        """Connect, to the first address of the host that answers.
+    def open(cls, host: str, port: int, seconds: float | None, look: Callable[[], None] | None = None) -> Self:
+        """Connect, to the first address of the host that answers; each has its share of the time.
 
         Raises
         ------
         ConnectionFailed
             Refused, no route, or an unknown host.
         ConnectTimeout
-            From `watch`.
+            No answer.
         """
-        problem: OSError | None = None
         try:
             addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             message = f"{host!r} is not a known host"
             raise ConnectionFailed(message) from error
+        problem: AssociationError = ConnectionFailed(f"{host!r} has no address")
         for family, kind, protocol, _, address in addresses:
-            sock = socket.socket(family, kind, protocol)
+            limit = Limit(seconds and seconds / len(addresses), ConnectTimeout, f"connecting to {host}:{port}")
             try:
-                _connect(sock, address, watch)
-                return cls(sock)
-            except OSError as error:
-                sock.close()
+                return cls(_connected(socket.socket(family, kind, protocol), address, Watch(limit, look=look)))
+            except ConnectTimeout as error:
                 problem = error
-            except BaseException:
-                sock.close()
-                raise
-        message = f"no connection to {host}:{port}: {problem.strerror if problem else 'no address'}"
-        raise ConnectionFailed(message) from problem
+            except OSError as error:
+                problem = ConnectionFailed(f"no connection to {host}:{port}: {error.strerror}")
+        raise problem
 
     def send(self, data: bytes, watch: Watch) -> None:
         """Send everything, or raise `ConnectionLost` or what `watch` raises."""
@@ -156,18 +152,21 @@ class Connection:
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
-def connect_limit(seconds: float | None, address: str) -> Limit:
-    """Return the limit of a TCP connection."""
-    return Limit(seconds, ConnectTimeout, f"connecting to {address}")
-
-
-def _connect(sock: socket.socket, address: object, watch: Watch) -> None:
+def _connected(sock: socket.socket, address: object, watch: Watch) -> socket.socket:
     sock.settimeout(POLL)
-    while True:
-        code = sock.connect_ex(address)  # type: ignore[arg-type]  # typeshed wants the family's tuple
-        if code in (0, errno.EISCONN):
-            return
-        if code not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EALREADY):
-            raise OSError(code, os.strerror(code))
-        watch.tick()
-        time.sleep(0.01)
+    try:
+        while not _is_connected(sock.connect_ex(address)):  # type: ignore[arg-type]  # typeshed wants the family's tuple
+            watch.tick()
+            time.sleep(0.01)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_connected(code: int) -> bool:
+    if code in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EALREADY):
+        return False
+    if code not in (0, errno.EISCONN):
+        raise OSError(code, os.strerror(code))
+    return True

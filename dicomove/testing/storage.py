@@ -12,7 +12,7 @@ from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import C_STORE_RQ, MEDIUM, RESPONSE, Command, Message
-from dicomove.dimse.transport import Connection, Limit, Watch, connect_limit
+from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
 from dicomove.testing.acceptor import Peer
 from dicomove.testing.archive import Instance
@@ -78,7 +78,7 @@ def storing(
 ) -> Iterator[Store]:
     """Open an association for these instances, and lend the function that stores one and returns the Status."""
     pairs = dict.fromkeys((instance.sop_class_uid, instance.transfer_syntax) for instance in instances)
-    connection = Connection.open(*address, Watch(connect_limit(_SILENCE_S, called_ae_title)))
+    connection = Connection.open(*address, _SILENCE_S)
     try:
         association = Association.request(
             connection,
