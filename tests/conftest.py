@@ -1,0 +1,139 @@
+"""The servers that tests share: started once, when the first test asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from dicomove import Pacs
+from dicomove.testing import RunningPacs, demo_pacs
+from dicomove.testing.acceptor import Listener
+from dicomove.testing.archive import Archive
+from dicomove.testing.images import real_images
+from dicomove.testing.synthetic import synthetic_instances
+from tests import servers
+from tests.servers import Gate, Here, Server, Store
+
+# How fast an example is says more about the machine than about us.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
+#: The study that takes long enough to be cancelled.
+LONG = next(synthetic_instances(studies=1, instances=1)).study_instance_uid
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real images, and one study of 60 small synthetic ones."""
+    folder = real_images(tmp_path_factory.mktemp("images"))
+    servers.write(synthetic_instances(studies=1, instances=60, size=8192), folder / "synthetic")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def session_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with servers.storescp(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def session_ct_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("ct_store")
+    with servers.storescp(folder, servers.CT_ONLY, servers.ct_only(folder)) as store:
+        yield store
+
+
+@pytest.fixture
+def store(session_store: Store) -> Store:
+    """DCMTK's storescp, empty."""
+    session_store.clear()
+    return session_store
+
+
+@pytest.fixture
+def ct_store(session_ct_store: Store) -> Store:
+    """A storescp that accepts CT images only, empty."""
+    session_ct_store.clear()
+    return session_ct_store
+
+
+@pytest.fixture(scope="session")
+def gate_port() -> Iterator[tuple[Gate, int]]:
+    gate = Gate()
+    with Listener(gate) as listener:
+        yield gate, listener.port
+
+
+@pytest.fixture
+def gate(gate_port: tuple[Gate, int]) -> Iterator[Gate]:
+    """A storage that holds what it gets until it is told."""
+    yield gate_port[0]
+    gate_port[0].close()
+
+
+@pytest.fixture(scope="session")
+def destinations(
+    session_store: Store, session_ct_store: Store, gate_port: tuple[Gate, int]
+) -> Iterator[Mapping[str, int]]:
+    """Every destination that the servers know: AE title -> port."""
+    with servers.dead_port() as down:
+        yield {
+            servers.DESTINATION: session_store.port,
+            servers.CT_ONLY: session_ct_store.port,
+            servers.GATE: gate_port[1],
+            servers.DOWN: down,
+        }
+
+
+@pytest.fixture(scope="session")
+def orthanc(
+    tmp_path_factory: pytest.TempPathFactory, images: Path, destinations: Mapping[str, int]
+) -> Iterator[Server]:
+    with servers.orthanc(tmp_path_factory.mktemp("orthanc"), images, destinations) as server:
+        pacs = Pacs(f"ORTHANC@127.0.0.1:{server.dicom_port}", calling_ae_title="MY_SCU")
+        yield Server("orthanc", pacs, tuple(servers.held(images)))
+
+
+@pytest.fixture(scope="session")
+def dcmqrscp(
+    tmp_path_factory: pytest.TempPathFactory, images: Path, destinations: Mapping[str, int]
+) -> Iterator[Server]:
+    with servers.dcmqrscp(tmp_path_factory.mktemp("dcmqrscp"), images, destinations) as port:
+        plain = tuple(one for one in servers.held(images) if one.transfer_syntax in servers.UNCOMPRESSED)
+        yield Server("dcmqrscp", Pacs(f"DCMQRSCP@127.0.0.1:{port}", calling_ae_title="MY_SCU"), plain)
+
+
+@pytest.fixture(scope="session")
+def demo(images: Path, destinations: Mapping[str, int]) -> Iterator[RunningPacs]:
+    """The embedded PACS, in its process."""
+    with demo_pacs(images, destinations={name: ("127.0.0.1", port) for name, port in destinations.items()}) as pacs:
+        yield pacs
+
+
+@pytest.fixture(scope="session")
+def embedded(demo: RunningPacs, images: Path) -> Server:
+    return Server("embedded", demo, tuple(servers.held(images)))
+
+
+@pytest.fixture(scope="session")
+def archive(images: Path) -> Archive:
+    """All images, for a PACS in the test's own process."""
+    return Archive.from_folder(images)
+
+
+@pytest.fixture
+def here(archive: Archive) -> Iterator[Here]:
+    """A PACS in the test's own process, that remembers what it was asked."""
+    with servers.here(archive) as made:
+        yield made
+
+
+@pytest.fixture(params=["orthanc", "dcmqrscp", "embedded"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each of the three PACS in turn."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Server)
+    return found

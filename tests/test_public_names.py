@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import shutil
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import dicomove
+from dicomove import errors
+from dicomove.outcome import ADVICE
+
+ROOT = Path(dicomove.__file__).parents[1]
+PUBLIC = [
+    "AddressError",
+    "AssociationError",
+    "CohortError",
+    "CohortWarning",
+    "CompletedEvent",
+    "DicomoveError",
+    "DicomoveWarning",
+    "EchoResult",
+    "FindResult",
+    "FindScu",
+    "FindWarning",
+    "IdentifierError",
+    "InterruptedWarning",
+    "MoveResult",
+    "MoveScu",
+    "Pacs",
+    "StatusError",
+    "SubOperationEvent",
+    "__version__",
+    "echo",
+    "find",
+    "move",
+    "read_cohort",
+]
+#: Errors with an explanation of their own, which is better than any line that stands ready.
+WITHOUT_ADVICE: set[str] = set()
+
+
+def modules() -> Iterator[str]:
+    yield "dicomove"
+    for module in pkgutil.walk_packages(dicomove.__path__, "dicomove."):
+        if not module.name.startswith("dicomove.testing.process"):
+            yield module.name
+
+
+def association_errors() -> list[type[errors.AssociationError]]:
+    found = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    return [kind for kind in found if issubclass(kind, errors.AssociationError) and kind is not errors.AssociationError]
+
+
+def test_the_public_names() -> None:
+    assert dicomove.__all__ == PUBLIC
+    assert sorted(dicomove.__all__) == dicomove.__all__
+
+
+def test_what_is_exposed_is_public() -> None:
+    exposed = {name for name, value in vars(dicomove).items() if not isinstance(value, types.ModuleType)}
+    assert {name for name in exposed if not name.startswith("_")} | {"__version__"} == set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if name != "__version__"])
+def test_every_public_name_is_documented(name: str) -> None:
+    documented = getattr(dicomove, name).__doc__
+    assert documented
+    assert not documented.startswith(f"{name}(")  # as a dataclass without a docstring has it
+
+
+@pytest.mark.parametrize("name", list(modules()))
+def test_every_module_has_a_docstring_and_names_what_it_has(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    assert [each for each in getattr(module, "__all__", []) if not hasattr(module, each)] == []
+
+
+def test_every_error_and_warning_is_one_of_ours_and_in_the_tree() -> None:
+    tree = errors.__doc__ or ""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(kinds) >= 18
+    for kind in kinds:
+        assert issubclass(kind, errors.DicomoveError | errors.DicomoveWarning)
+        assert f" {kind.__name__} " in tree or tree.lstrip().startswith(kind.__name__) or kind.__name__ in tree.split()
+    for value_error in (errors.AddressError, errors.CohortError, errors.IdentifierError):
+        assert issubclass(value_error, ValueError)
+
+
+def test_every_association_error_has_its_own_word_and_an_advice() -> None:
+    words = [kind.error for kind in association_errors()]
+    assert len(words) == len(set(words)) >= 10
+    assert errors.AssociationError.error not in words
+    assert set(words) - WITHOUT_ADVICE <= set(ADVICE)
+
+
+def test_every_advice_is_one_line_of_whole_sentences() -> None:
+    for advice in ADVICE.values():
+        assert "\n" not in advice
+        assert advice[0].isupper()
+        assert advice[-1] in ".?"
+
+
+@pytest.mark.parametrize("module", ["dicomove", "dicomove.testing"])
+def test_an_import_leaves_notebooks_and_plots_alone(module: str) -> None:
+    script = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "dicomove" in loaded
+    assert {"ipywidgets", "IPython", "matplotlib", "pytest"} & set(loaded) == set()
+
+
+def test_an_import_says_nothing_and_starts_no_thread() -> None:
+    script = "import threading, dicomove; assert threading.active_count() == 1"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_imports_go_one_way() -> None:
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("the contracts are in the checkout")
+    command = Path(sys.executable).with_name("lint-imports")
+    found = str(command) if command.exists() else shutil.which("lint-imports")
+    assert found, "import-linter is not installed"
+    done = subprocess.run([found, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " 0 broken" in done.stdout
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(dicomove.__file__).parent / "py.typed").is_file()
