@@ -11,6 +11,4 @@ from dicomove.testing.demo import demo_pacs
 from dicomove.testing.rehearsal import RehearsalPacs, RunningPacs
 from dicomove.testing.synthetic import Synthetic
 
-DemoPacs = RunningPacs
-
 __all__ = ["RehearsalPacs", "RunningPacs", "Synthetic", "demo_pacs", "faults"]
