@@ -305,7 +305,7 @@ def test_the_demo_cohort_from_end_to_end(server: Server, store: Store) -> None:
 
 
 def test_three_at_a_time(server: Server, gate: Gate) -> None:
-    """The gate lets nobody in before three moves wait at it (dcmqrscp locks its index, and serves them in turn)."""
+    """The gate lets nobody in before three moves wait at it (dcmqrscp locks its index, and may serve them in turn)."""
     started: list[int] = []
     at_once = 1 if server.name == "dcmqrscp" else 3
 
@@ -313,7 +313,7 @@ def test_three_at_a_time(server: Server, gate: Gate) -> None:
         if isinstance(event, RowStarted):
             started.append(event.position)
             if len(started) == 3:
-                servers.wait_until(lambda: gate.waiting == at_once)
+                servers.wait_until(lambda: gate.waiting >= at_once)
                 gate.let()
 
     accessions = ["A0001", "A0010", "A0200", "A0100", "A0300"]
