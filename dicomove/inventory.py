@@ -55,6 +55,8 @@ class Inventory:
         hint
             What the caller's table says; it may be old, and is asked for anew where it does not add up.
         """
+        if identifier.level == "IMAGE" and evidence.counts.moved:
+            return replace(evidence, expected=1)
         if not _matters(evidence):
             return replace(evidence, expected=hint)
         best = replace(evidence, expected=hint)

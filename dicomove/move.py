@@ -247,9 +247,7 @@ def _tasks(table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierErr
 
 def _expected(level: Level, known: Mapping[str, list[object]], rows: Sequence[int]) -> int | None:
     """Return how many instances the table says that there are, in the first of these rows that says it."""
-    if level == "IMAGE":
-        return 1
-    cells = known.get(COUNT_KEYS[level])
+    cells = known.get(COUNT_KEYS.get(level, ""))
     numbers = [columns.whole_number(cells[row]) for row in rows] if cells else []
     return next((number for number in numbers if number is not None), None)
 

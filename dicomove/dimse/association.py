@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -37,10 +38,12 @@ ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT 
 
 _PDU_HEADER: Final = struct.Struct(">BxI")
 _PDV_HEADER: Final = struct.Struct(">IBB")
-_RELEASE_OR_ABORT_BYTES: Final = 4
+_SHORT_PDU_BYTES: Final = 4
 _LONGEST_ASSOCIATE_PDU: Final = 1 << 20
 #: Some peers send more than was negotiated; this much is forgiven, and is the most where no limit was negotiated.
 _LONGEST_P_DATA: Final = 1 << 24
+#: A header of a presentation data value, and two bytes.
+_SHORTEST_PDU: Final = 8
 _LONGEST_MESSAGE: Final = 1 << 26
 _LONGEST_SENT_PDU: Final = 1 << 18
 _COURTESY_S: Final = 1.0
@@ -71,6 +74,7 @@ class Association:
     def __init__(self, connection: Connection, contexts: Mapping[int, Context], peer_max_length: int) -> None:
         self._connection = connection
         self.contexts = contexts
+        self._unread: deque[tuple[int, bool, bool, bytes]] = deque()
         self._fragment = min(peer_max_length or _LONGEST_SENT_PDU, _LONGEST_SENT_PDU) - 6
 
     @classmethod
@@ -97,7 +101,7 @@ class Association:
             definition.context_id = 2 * number + 1
         request.presentation_context_definition_list = definitions
         connection.send(A_ASSOCIATE_RQ(request).encode(), watch)
-        numbered = {2 * number + 1: abstract for number, (abstract, _) in enumerate(proposed)}
+        numbered = {2 * number + 1: pair for number, pair in enumerate(proposed)}
         return cls(connection, *_read_answer(connection, numbered, watch))
 
     def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> Context | None:
@@ -143,7 +147,7 @@ class Association:
 
     def is_quiet(self) -> bool:
         """Whether the association stands and nothing has come that nobody read."""
-        return self._connection.is_quiet()
+        return not self._unread and self._connection.is_quiet()
 
     def release(self, seconds: float | None) -> None:
         """Release in the orderly way (PS3.8 7.2); close in any case."""
@@ -174,9 +178,11 @@ class Association:
 
     def _fragments(self, watch: Watch) -> Iterator[tuple[int, bool, bool, bytes]]:
         while True:
+            while self._unread:  # one PDU may hold fragments of two messages
+                yield self._unread.popleft()
             kind, body = read_pdu(self._connection, watch)
             if kind == P_DATA:
-                yield from split_p_data(body)
+                self._unread.extend(split_p_data(body))
             elif kind == RELEASE_RQ:
                 with contextlib.suppress(ConnectionLost):
                     self._connection.send(_short_pdu(RELEASE_RP), watch)
@@ -209,7 +215,7 @@ def read_pdu(connection: Connection, watch: Watch) -> tuple[int, bytes]:
         P_DATA: _LONGEST_P_DATA,
         ASSOCIATE_RQ: _LONGEST_ASSOCIATE_PDU,
         ASSOCIATE_AC: _LONGEST_ASSOCIATE_PDU,
-    }.get(kind, _RELEASE_OR_ABORT_BYTES)
+    }.get(kind, _SHORT_PDU_BYTES)
     if not ASSOCIATE_RQ <= kind <= ABORT or length > longest:
         message = f"no DICOM: a PDU of type {kind} and {length} bytes"
         raise InvalidResponse(message)
@@ -242,7 +248,9 @@ def refuse_pdu(kind: int, body: bytes) -> None:
     raise InvalidResponse(message)
 
 
-def _read_answer(connection: Connection, proposed: Mapping[int, str], watch: Watch) -> tuple[dict[int, Context], int]:
+def _read_answer(
+    connection: Connection, proposed: Mapping[int, tuple[str, Sequence[str]]], watch: Watch
+) -> tuple[dict[int, Context], int]:
     kind, body = read_pdu(connection, watch)
     pdu = _PDU_HEADER.pack(kind, len(body)) + body
     if kind == ASSOCIATE_RJ:
@@ -258,18 +266,25 @@ def _read_answer(connection: Connection, proposed: Mapping[int, str], watch: Wat
     except Exception as error:  # the codec raises whatever the peer's bytes make it raise
         message = "an A-ASSOCIATE-AC that cannot be decoded"
         raise InvalidResponse(message) from error
-    if not results:
-        message = "an A-ASSOCIATE-AC without presentation contexts"
+    if not results or 0 < peer_max_length < _SHORTEST_PDU:
+        message = "an A-ASSOCIATE-AC without presentation contexts, or for PDUs that hold nothing"
         raise InvalidResponse(message)
-    contexts = {
-        number: Context(number, proposed[number], transfer_syntax)
-        for number, result, transfer_syntax in results
-        if result == 0 and number is not None and number in proposed
-    }
-    return contexts, peer_max_length
+    return {context.context_id: context for context in _accepted(results, proposed)}, peer_max_length
+
+
+def _accepted(
+    results: Sequence[tuple[int | None, int | None, str]], proposed: Mapping[int, tuple[str, Sequence[str]]]
+) -> Iterator[Context]:
+    """Yield the contexts that were accepted as they had been proposed."""
+    for number, result, transfer_syntax in results:
+        abstract_syntax, transfer_syntaxes = proposed.get(number or 0, ("", ()))
+        if number is not None and result == 0 and transfer_syntax in transfer_syntaxes:
+            yield Context(number, abstract_syntax, transfer_syntax)
 
 
 def _rejection(pdu: bytes) -> str:
+    if len(pdu) < _PDU_HEADER.size + _SHORT_PDU_BYTES:
+        return "the PACS rejected the association, and gave no reason"
     rejection = A_ASSOCIATE_RJ()
     rejection.decode(pdu)
     try:
@@ -280,4 +295,4 @@ def _rejection(pdu: bytes) -> str:
 
 
 def _short_pdu(kind: int) -> bytes:
-    return _PDU_HEADER.pack(kind, _RELEASE_OR_ABORT_BYTES) + bytes(_RELEASE_OR_ABORT_BYTES)
+    return _PDU_HEADER.pack(kind, _SHORT_PDU_BYTES) + bytes(_SHORT_PDU_BYTES)

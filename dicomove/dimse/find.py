@@ -133,7 +133,7 @@ class FindScu(Scu):
                 canceller.exchange = exchange
                 data = encode_identifier(keys, exchange.context.transfer_syntax)
                 logger.info("C-FIND-RQ %d %s by %s", exchange.message_id, keys["QueryRetrieveLevel"], _asked(keys))
-                exchange.send({"CommandField": C_FIND_RQ}, data)
+                exchange.send({"CommandField": C_FIND_RQ}, data, canceller.total)
                 for final in exchange.responses(look=canceller.look):
                     matches += self._matches(exchange, final, on_match)
         except AssociationError as error:

@@ -46,8 +46,8 @@ class Exchange:
         self._pacs = pacs
         self._field = 0
 
-    def send(self, command: Command, data: bytes | None) -> None:
-        """Send the request."""
+    def send(self, command: Command, data: bytes | None, *limits: Limit) -> None:
+        """Send the request, within these limits."""
         self._field = int(command["CommandField"])
         request = {
             "AffectedSOPClassUID": self.context.abstract_syntax,
@@ -55,7 +55,7 @@ class Exchange:
             "Priority": MEDIUM,
             **command,
         }
-        self._send(request, data)
+        self._send(request, data, *limits)
 
     def cancel(self) -> None:
         """Send C-CANCEL (PS3.7 9.3.2.3)."""
@@ -72,11 +72,9 @@ class Exchange:
         look
             Called at every turn of a wait.
         """
-        silence = self._silence("first_response_timeout")
+        silence = silence_limit(self._silence("first_response_timeout"))
         while True:
-            watch = Watch(silence_limit(silence), *limits, look=look)
-            watch.tick()  # a stream of responses that never pauses never waits
-            response = self._association.receive(watch)
+            response = self._association.receive(Watch(silence, *limits, look=look))
             if response.number("MessageIDBeingRespondedTo") != self.message_id:
                 logger.info("a response to another request was ignored")
                 continue
@@ -87,14 +85,14 @@ class Exchange:
             yield response
             if category(status) != "pending":
                 return
-            silence = self._silence("idle_timeout")
+            silence = silence_limit(self._silence("idle_timeout"))
 
     def _silence(self, name: str) -> float | None:
         seconds: float | None = getattr(self._pacs, name)
         return seconds
 
-    def _send(self, command: Command, data: bytes | None) -> None:
-        watch = Watch(Limit(self._pacs.idle_timeout, IdleTimeout, "sending"))
+    def _send(self, command: Command, data: bytes | None, *limits: Limit) -> None:
+        watch = Watch(Limit(self._pacs.idle_timeout, IdleTimeout, "sending"), *limits)
         self._association.send(Message(self.context.context_id, command, data), watch)
 
 

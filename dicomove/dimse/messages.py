@@ -188,6 +188,8 @@ def _raw(data_set: Dataset) -> Iterator[tuple[str, RawDataElement]]:
         if not keyword or (element.VR or dictionary_VR(tag)) in _NO_TEXT:
             continue
         if isinstance(element, RawDataElement):
+            if len(element.value or b"") < element.length:
+                raise EOFError
             yield keyword, element
         elif element.is_empty:  # pydicom has no raw form of some empty values
             yield keyword, RawDataElement(tag, element.VR, 0, b"", 0, is_implicit_VR=False, is_little_endian=True)

@@ -161,7 +161,7 @@ class _Operation:
         data = encode_identifier(keys, exchange.context.transfer_syntax)
         logger.info("C-MOVE-RQ %d to %s: %r", exchange.message_id, self.destination, identifier)
         self._sent = True
-        exchange.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data)
+        exchange.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data, canceller.total)
         for response in exchange.responses(look=canceller.look):
             self._read(exchange, response)
 

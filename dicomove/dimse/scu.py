@@ -61,7 +61,7 @@ class Canceller:
 
     def __init__(self, *wishes: threading.Event | None, total_timeout: float | None = None) -> None:
         self._wishes = [wish for wish in wishes if wish]
-        self._total = Limit(total_timeout, TotalTimeout, "the whole exchange")
+        self.total = Limit(total_timeout, TotalTimeout, "the whole exchange")
         self._grace: Limit | None = None
         self.exchange: Exchange | None = None
         self.late: TotalTimeout | None = None
@@ -84,7 +84,7 @@ class Canceller:
 
     def _wish(self) -> bool:
         try:
-            self._total.check()
+            self.total.check()
         except TotalTimeout as error:
             self.late = error
         return self.late is not None or any(wish.is_set() for wish in self._wishes)

@@ -108,6 +108,7 @@ class Connection:
 
     def receive(self, size: int, watch: Watch) -> bytearray:
         """Return exactly so many bytes, or raise `ConnectionLost` or what `watch` raises."""
+        watch.tick()  # a peer that never pauses for long never lets us wait
         buffer = bytearray(size)
         view = memoryview(buffer)
         while view:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,11 +40,11 @@ class StorageScp:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def handle(self, association: Association, peer: Peer, request: Message) -> None:
+    def handle(self, association: Association, peer: Peer, request: Message) -> None:  # noqa: ARG002 (the protocol)
         """Answer C-STORE and C-ECHO."""
         uid = request.text("AffectedSOPInstanceUID")
         if request.number("CommandField") == C_STORE_RQ:
-            self._write(association, peer, request, uid or "")
+            self._write(association, request, uid or "")
         command: Command = {
             "AffectedSOPClassUID": request.text("AffectedSOPClassUID") or "",
             "CommandField": (request.number("CommandField") or 0) | RESPONSE,
@@ -53,7 +54,7 @@ class StorageScp:
         }
         association.send(Message(request.context_id, command), _watch())
 
-    def _write(self, association: Association, peer: Peer, request: Message, uid: str) -> None:
+    def _write(self, association: Association, request: Message, uid: str) -> None:
         if not UID(uid).is_valid:
             message = "an instance without a valid UID"
             raise InvalidResponse(message)
@@ -63,7 +64,8 @@ class StorageScp:
             transfer_syntax=UID(association.contexts[request.context_id].transfer_syntax),
         )
         path = self._folder / f"{uid}.dcm"
-        partial = path.with_suffix(f".{peer.calling_ae_title}.part")
+        # Two moves may bring the same instance at the same time.
+        partial = path.with_suffix(f".{threading.get_ident()}.part")
         partial.write_bytes(bytes(128) + b"DICM" + encode_file_meta(meta) + (request.data or b""))
         partial.replace(path)
 

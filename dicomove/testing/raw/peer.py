@@ -1,0 +1,110 @@
+"""`ScriptedPeer`: a PACS that speaks bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from dicomove.testing.raw.steps import play
+from dicomove.testing.raw.talk import Step, Talk
+
+_FAREWELL_S: Final = 10.0
+
+
+class ScriptedPeer:
+    """Plays a script to each client that connects, on a free port of 127.0.0.1.
+
+    Each connection has a daemon thread; whatever the script does, it ends with the ``with`` block.
+
+    Parameters
+    ----------
+    *scripts
+        Steps, in their order. With several, the first connection gets the first, the second the second, and all
+        later ones the last.
+    seconds
+        How long a connection lasts at the most.
+
+    Examples
+    --------
+    >>> from dicomove import MoveScu, Pacs
+    >>> from dicomove.testing.raw import Accept, ReadRequest, Reset, ScriptedPeer
+    >>> with ScriptedPeer([Accept(), ReadRequest(), Reset()]) as peer, MoveScu(Pacs(peer.address)) as scu:
+    ...     result = scu.move_study({"StudyInstanceUID": "1.2.3"}, "ANYWHERE")
+    >>> result.outcome, result.error, peer.connections
+    ('interrupted', 'connection_lost', 1)
+    """
+
+    def __init__(self, *scripts: Sequence[Step], seconds: float = 60.0) -> None:
+        self._scripts, self._seconds = scripts, seconds
+        self._closing = threading.Event()
+        self._talks: list[Talk] = []
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        self._server = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port: int = self._server.getsockname()[1]
+        self._accepting = threading.Thread(target=self._accept, name="raw-listener", daemon=True)
+        self._accepting.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        _wake(self._server)
+        self._accepting.join(_FAREWELL_S)
+        self._server.close()
+        for sock in self._sockets:
+            _wake(sock)
+        for thread in self._threads:
+            thread.join(_FAREWELL_S)
+
+    @property
+    def address(self) -> str:
+        """As `Pacs` takes it."""
+        return f"RAW@127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return len(self._talks)
+
+    @property
+    def received(self) -> list[bytes]:
+        """What came over each connection; the first MiB of it."""
+        return [bytes(talk.received) for talk in self._talks]
+
+    @property
+    def sent(self) -> list[bytes]:
+        """What went over each connection; the first MiB of it."""
+        return [bytes(talk.sent) for talk in self._talks]
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            script = self._scripts[min(len(self._talks), len(self._scripts) - 1)]
+            talk = Talk(client, self._seconds, self._closing)
+            thread = threading.Thread(target=self._play, args=(client, talk, script), name="raw-peer", daemon=True)
+            self._sockets.append(client)
+            self._threads.append(thread)
+            self._talks.append(talk)
+            thread.start()
+
+    def _play(self, client: socket.socket, talk: Talk, script: Sequence[Step]) -> None:
+        # The client has left, or the time is over: either way the script ends here.
+        with client, contextlib.suppress(OSError, EOFError):
+            play(tuple(script), talk)
+
+
+def _wake(sock: socket.socket) -> None:
+    """End what waits at a socket."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

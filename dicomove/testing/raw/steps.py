@@ -1,0 +1,292 @@
+"""What a raw peer can do: steps, each a small frozen value, to be put in a row."""
+
+# ruff: noqa: D102 (what the call of a step does is what its class says)
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+from dicomove.dimse.association import ASSOCIATE_RQ, RELEASE_RQ
+from dicomove.dimse.messages import C_MOVE_RQ, RESPONSE
+from dicomove.testing.raw import pdus
+from dicomove.testing.raw.talk import Request, Step, Talk
+
+PENDING: Final = 0xFF00
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPdu:
+    """Read one PDU, whatever it is."""
+
+    def __call__(self, talk: Talk) -> None:
+        talk.read_pdu()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBytes:
+    """Read so many bytes."""
+
+    count: int
+
+    def __call__(self, talk: Talk) -> None:
+        talk.read(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """Read a whole request: the steps after it answer it. A client that releases is let go."""
+
+    def __call__(self, talk: Talk) -> None:
+        talk.read_request()
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Say nothing, and read on until the other side leaves. Every script ends with it."""
+
+    def __call__(self, talk: Talk) -> None:
+        while talk.read_some():
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Deaf:
+    """Neither say nor read anything for so long.
+
+    Parameters
+    ----------
+    seconds
+        From now.
+    """
+
+    seconds: float = 3600
+
+    def __call__(self, talk: Talk) -> None:
+        talk.pause(self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send these bytes."""
+
+    data: bytes
+
+    def __call__(self, talk: Talk) -> None:
+        talk.send(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Send these bytes slowly.
+
+    Parameters
+    ----------
+    data
+        The bytes.
+    size
+        How many at a time.
+    interval_s
+        Seconds between them.
+    """
+
+    data: bytes
+    size: int = 1
+    interval_s: float = 0.05
+
+    def __call__(self, talk: Talk) -> None:
+        for start in range(0, len(self.data), self.size):
+            talk.send(self.data[start : start + self.size])
+            talk.pause(self.interval_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Do a step again and again.
+
+    Parameters
+    ----------
+    step
+        The step.
+    times
+        How often; ``None`` is until the other side leaves, or the time is over.
+    """
+
+    step: Step
+    times: int | None = None
+
+    def __call__(self, talk: Talk) -> None:
+        done = 0
+        while self.times is None or done < self.times:
+            self.step(talk)
+            done += 1
+
+
+@dataclass(frozen=True, slots=True)
+class FinishSending:
+    """Send FIN, and go on reading: the other side gets all that was sent before."""
+
+    def __call__(self, talk: Talk) -> None:
+        talk.finish_sending()
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection: a process that ends, Orthanc with a client that may not do what it asks."""
+
+    def __call__(self, talk: Talk) -> None:
+        talk.leave()
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """End the connection with a RST: a crashed process, a firewall's timeout."""
+
+    def __call__(self, talk: Talk) -> None:
+        talk.leave(reset=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Read A-ASSOCIATE-RQ, and accept what it proposes.
+
+    Parameters
+    ----------
+    result, transfer_syntax, max_pdu_length
+        As in `pdus.associate_answer`.
+    part
+        How much of the answer is sent, from 0 to 1.
+    """
+
+    result: int = 0
+    transfer_syntax: str | None = None
+    max_pdu_length: int | None = 0
+    part: float = 1.0
+
+    def __call__(self, talk: Talk) -> None:
+        while talk.read_pdu()[0] != ASSOCIATE_RQ:
+            pass
+        answer = pdus.associate_answer(
+            talk.associate,
+            result=self.result,
+            transfer_syntax=self.transfer_syntax,
+            max_pdu_length=self.max_pdu_length,
+        )
+        talk.send(answer[: round(len(answer) * self.part)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respond:
+    """Answer the request that was read last, rightly unless told otherwise.
+
+    Parameters
+    ----------
+    status
+        The DIMSE Status; ``None`` leaves it out.
+    completed, remaining
+        Counts, for C-MOVE only.
+    data
+        The identifier as bytes; empty announces one and sends none.
+    command_field
+        Of another kind of response.
+    message_id_shift
+        Added to the Message ID that it names.
+    context_id
+        Of a presentation context that is not the request's.
+    fragment
+        The most bytes in one PDU.
+    """
+
+    status: int | None = 0x0000
+    completed: int | None = None
+    remaining: int | None = None
+    data: bytes | None = None
+    command_field: int | None = None
+    message_id_shift: int = 0
+    context_id: int | None = None
+    fragment: int = 16378
+
+    def __call__(self, talk: Talk) -> None:
+        talk.send(b"".join(map(pdus.p_data, self.pdvs(talk))))
+
+    def pdvs(self, talk: Talk) -> list[bytes]:
+        """Return the items of the response."""
+        request = talk.request or Request(1, "", C_MOVE_RQ, 1)
+        command: dict[str, int | str | None] = {
+            "AffectedSOPClassUID": request.abstract_syntax,
+            "CommandField": self.command_field or request.command_field | RESPONSE,
+            "MessageIDBeingRespondedTo": request.message_id + self.message_id_shift & 0xFFFF,
+            "Status": self.status,
+        }
+        if request.command_field == C_MOVE_RQ:
+            command["NumberOfRemainingSuboperations"] = self.remaining
+            command["NumberOfCompletedSuboperations"] = self.completed
+        context_id = request.context_id if self.context_id is None else self.context_id
+        present = {name: value for name, value in command.items() if value is not None}
+        return pdus.message_pdvs(context_id, present, self.data, self.fragment)
+
+
+@dataclass(frozen=True, slots=True)
+class InOnePdu:
+    """Send several responses in one P-DATA-TF, as PS3.8 9.3.5 permits and few peers expect."""
+
+    responses: tuple[Respond, ...]
+
+    def __call__(self, talk: Talk) -> None:
+        talk.send(pdus.p_data(*(item for response in self.responses for item in response.pdvs(talk))))
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitRelease:
+    """Read until A-RELEASE-RQ, and do not answer it: that is the next step's."""
+
+    def __call__(self, talk: Talk) -> None:
+        while talk.read_pdu()[0] != RELEASE_RQ:
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Associate:
+    """Ask for an association, and read the answer.
+
+    Parameters
+    ----------
+    abstract_syntax, transfer_syntax
+        Of presentation context 1.
+    max_pdu_length
+        The longest PDU that we would receive.
+    """
+
+    abstract_syntax: str
+    transfer_syntax: str
+    max_pdu_length: int = 16384
+
+    def __call__(self, talk: Talk) -> None:
+        contexts = {self.abstract_syntax: [self.transfer_syntax]}
+        request = pdus.associate_request(talk.called_ae_title, contexts, max_pdu_length=self.max_pdu_length)
+        talk.send(request)
+        talk.read_pdu()
+
+
+def garbage(count: int = 4096, seed: int = 0) -> Send:
+    """Send random bytes, the same for the same seed."""
+    return Send(random.Random(seed).randbytes(count))
+
+
+def damaged(data: bytes, seed: int = 0) -> Send:
+    """Send these bytes with up to four places damaged, the same for the same seed."""
+    chance = random.Random(seed)
+    made = bytearray(data)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(made) + 1)
+        piece = made[at : at + chance.randint(1, 40)]
+        other = bytes(byte ^ 1 << chance.randrange(8) for byte in piece[:1])
+        made[at : at + len(piece)] = chance.choice([b"", piece * 2, other + piece[1:], chance.randbytes(len(piece))])
+    return Send(bytes(made))
+
+
+def play(steps: tuple[Step, ...], talk: Talk) -> None:
+    """Do all steps, and then be silent until the other side leaves; raises what ends it earlier."""
+    for step in steps:
+        step(talk)
+    Silence()(talk)
