@@ -193,7 +193,7 @@ def test_movescu_cancels(demo: RunningPacs, gate: Gate) -> None:
     assert STATUS.findall(said)[-1] == "0xfe00"
     counts = {name: int(count) for name, count in last_counts(said).items()}
     assert (counts["Completed"] + counts["Remaining"], counts["Failed"], counts["Warning"]) == (60, 0, 0)
-    assert 3 <= counts["Completed"] < 60
+    assert 2 <= counts["Completed"] < 60
 
 
 def test_pynetdicom_echoes_and_finds(association: Association) -> None:

@@ -114,6 +114,9 @@ def test_a_failure_without_counts_is_its_status(code: int, word: str) -> None:
             SUCCESS, final(3, 0, 0, announced=FIVE), None, "partial", "missing_instances", id="fewer than announced"
         ),
         pytest.param(SUCCESS, final(3, 2, 0, announced=FIVE), 5, "partial", "some_failed", id="failed, not missing"),
+        pytest.param(SUCCESS, final(4464, 0, 0), 70000, "complete", None, id="the counts have 16 bits"),
+        pytest.param(SUCCESS, final(4463, 0, 0), 70000, "partial", "missing_instances", id="16 bits, and one missing"),
+        pytest.param(SUCCESS, final(4463, 1, 0), 70000, "partial", "some_failed", id="16 bits, and one failed"),
         pytest.param(SUCCESS, final(), None, "unconfirmed", None, id="no counts"),
         pytest.param(SUCCESS, final(), 5, "unconfirmed", None, id="no counts, and something expected"),
         pytest.param(SUCCESS, final(), 0, "empty", None, id="no counts, and nothing there"),

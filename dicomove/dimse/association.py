@@ -43,7 +43,7 @@ _LONGEST_ASSOCIATE_PDU: Final = 1 << 20
 #: Some peers send more than was negotiated; this much is forgiven, and is the most where no limit was negotiated.
 _LONGEST_P_DATA: Final = 1 << 24
 #: A header of a presentation data value, and two bytes.
-_SHORTEST_PDU: Final = 8
+SHORTEST_PDU: Final = 8
 _LONGEST_MESSAGE: Final = 1 << 26
 _LONGEST_SENT_PDU: Final = 1 << 18
 _COURTESY_S: Final = 1.0
@@ -266,7 +266,7 @@ def _read_answer(
     except Exception as error:  # the codec raises whatever the peer's bytes make it raise
         message = "an A-ASSOCIATE-AC that cannot be decoded"
         raise InvalidResponse(message) from error
-    if not results or 0 < peer_max_length < _SHORTEST_PDU:
+    if not results or 0 < peer_max_length < SHORTEST_PDU:
         message = "an A-ASSOCIATE-AC without presentation contexts, or for PDUs that hold nothing"
         raise InvalidResponse(message)
     return {context.context_id: context for context in _accepted(results, proposed)}, peer_max_length

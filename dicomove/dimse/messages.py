@@ -152,10 +152,14 @@ def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]
     syntax = UID(transfer_syntax)
     try:
         data_set = decode(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
-        return dict(_raw(data_set))
+        elements = dict(_raw(data_set))
     except Exception as error:  # pydicom raises whatever the peer's bytes make it raise
         message = "an identifier that cannot be decoded"
         raise InvalidResponse(message) from error
+    if data and not data_set:
+        message = "an identifier that ends inside its first element"
+        raise InvalidResponse(message)
+    return elements
 
 
 def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:

@@ -20,6 +20,7 @@ from pynetdicom.presentation import PresentationContext
 from dicomove.dimse.association import (
     ASSOCIATE_RJ,
     ASSOCIATE_RQ,
+    SHORTEST_PDU,
     TRANSFER_SYNTAXES,
     Association,
     Context,
@@ -170,6 +171,9 @@ def accept(connection: Connection, enter: Callable[[], None], max_pdu_length: in
     """Read A-ASSOCIATE-RQ and accept every abstract syntax of it, unless `enter` raises."""
     watch = Watch(Limit(_HANDSHAKE_S, AssociationTimeout, "A-ASSOCIATE"))
     request = _read_request(connection, watch)
+    if 0 < (request.maximum_length_received or 0) < SHORTEST_PDU:
+        message = "an A-ASSOCIATE-RQ for PDUs that hold nothing"
+        raise InvalidResponse(message)
     peer = Peer(request.calling_ae_title or "", request.called_ae_title or "")
     results = [_result(proposed) for proposed in request.presentation_context_definition_list]
     answer = associate_primitive(peer.called_ae_title, peer.calling_ae_title, max_pdu_length)
