@@ -215,7 +215,7 @@ def shortfall(evidence: Evidence) -> bool:
     if moved is None:
         return False
     expected = evidence.expected or 0
-    if expected >= _COUNT_LIMIT and (expected - moved) % _COUNT_LIMIT == 0:
+    if moved and expected >= _COUNT_LIMIT and (expected - moved) % _COUNT_LIMIT == 0:
         return False  # all of them: the counts have 16 bits, and have started again at zero
     announced = (evidence.counts.total or 0) - (evidence.counts.failed or 0)
     return moved < max(announced, expected)
