@@ -276,8 +276,11 @@ def test_a_port_that_is_taken_is_an_error(demo: RunningPacs, capfd: pytest.Captu
     assert "Address already in use" in capfd.readouterr().err
 
 
+# A background job of a shell inherits that SIGINT is ignored; the script hears it all the same.
 SCRIPT = """
+import signal
 from dicomove.testing import demo_pacs
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with demo_pacs() as pacs:
     print(pacs.port, flush=True)
     input()
