@@ -59,6 +59,8 @@ class Inventory:
             return replace(evidence, expected=1)
         if not _matters(evidence):
             return replace(evidence, expected=hint)
+        if identifier.level == "IMAGE" and not evidence.counts.moved:
+            hint = None  # that there is one was only assumed
         best = replace(evidence, expected=hint)
         for estimate in self._estimates(identifier, hint):
             if estimate is not None:

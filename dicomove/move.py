@@ -18,6 +18,7 @@ from dicomove.cohort import Identifier, Level, keyword_columns, move_identifiers
 from dicomove.dimse import MoveResult
 from dicomove.errors import IdentifierError, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
+from dicomove.interrupts import Interrupts
 from dicomove.inventory import COUNT_KEYS, Verify, check_verify
 from dicomove.outcome import ADVICE, NOT_ATTEMPTED, Outcome, sentences
 from dicomove.pacs import Pacs, ae_title
@@ -144,22 +145,28 @@ def move(
     identifiers = move_identifiers(table, level, query_model)
     order = Order(pacs, ae_title(destination, "destination"), delay, total_timeout, verify)
     _check(order, concurrency)
-    with display(progress) as show:
-        run = _Run(table, identifiers, show)
+    with Interrupts() as interrupts, display(progress) as show:
+        run = _Run(table, identifiers, show, interrupts)
         run.go(Workers(order, run.tasks, concurrency))
-    if run.interrupted:
-        left = sum(row.outcome == "not_attempted" for row in run.rows)
-        message = f"interrupted: {left} of {len(run.rows)} rows were not attempted"
-        warnings.warn(message, InterruptedWarning, stacklevel=2)
-    return _table(table, run.rows)
+        if run.interrupted:
+            left = sum(row.outcome == "not_attempted" for row in run.rows)
+            message = f"interrupted: {left} of {len(run.rows)} rows were not attempted"
+            warnings.warn(message, InterruptedWarning, stacklevel=2)
+        return _table(table, run.rows)
 
 
 class _Run:
     """The rows of a run, as their results come in."""
 
-    def __init__(self, table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierError], show: Display) -> None:
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        identifiers: Sequence[Identifier | IdentifierError],
+        show: Display,
+        interrupts: Interrupts,
+    ) -> None:
         self._labels = list(table.index)
-        self._show = show
+        self._show, self._interrupts = show, interrupts
         self._in_flight: set[int] = set()
         self.interrupted = False
         self.rows = [_not_sent(identifier) for identifier in identifiers]
@@ -170,17 +177,19 @@ class _Run:
         try:
             self._show(RunStarted(verb="move", rows=len(self.rows), requests=len(self.tasks)))
             self._show_finished(position for position, row in enumerate(self.rows) if row.outcome == "invalid")
-            for report in workers.reports():
+            for report in workers.reports(lambda: not self._interrupts.count):
                 self._take(report)
-        except KeyboardInterrupt:
+            self.interrupted = workers.working
+        except KeyboardInterrupt:  # of a display, or of somebody else's handler
             self.interrupted = True
+        if self.interrupted:
             self._stop(workers)
         with suppress(KeyboardInterrupt):  # too late to stop anything
             self._show(RunEnded(verb="move", interrupted=self.interrupted))
 
     def _stop(self, workers: Workers) -> None:
         with suppress(KeyboardInterrupt):  # the second one: the PACS is not waited for
-            for report in workers.stop():
+            for report in workers.stop(lambda: self._interrupts.count < 2):
                 self._take(report)
         unknown = Row(outcome="interrupted", error="cancelled", advice=_NO_ANSWER, attempts=1)
         for position in self._in_flight:

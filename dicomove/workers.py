@@ -115,18 +115,26 @@ class Workers:
         ]
         self._working = 0
 
-    def reports(self) -> Iterator[Report]:
-        """Start, and yield what happens until all is done."""
+    @property
+    def working(self) -> bool:
+        """Whether there is still something to be done."""
+        return self._working > 0
+
+    def reports(self, wanted: Callable[[], bool]) -> Iterator[Report]:
+        """Start, and yield what happens until all is done, or it is not wanted any more."""
         for thread in self._threads:
             self._working += 1
             thread.start()
-        yield from self._reports_while(lambda: True)
+        yield from self._reports_while(wanted)
 
-    def stop(self) -> Iterator[Report]:
+    def stop(self, wanted: Callable[[], bool]) -> Iterator[Report]:
         """Cancel the moves in flight, begin no more, and yield what still happens, for a few seconds at the most."""
         self._stop.set()
         end = time.monotonic() + _LONGEST_STOP_S
-        yield from self._reports_while(lambda: time.monotonic() < end)
+        yield from self._reports_while(lambda: wanted() and time.monotonic() < end)
+        # What has been reported by now needs no waiting: a task that was begun is never taken for one that was not.
+        while not self._reports.empty():
+            yield from self._read(self._reports.get())
 
     def _reports_while(self, wanted: Callable[[], bool]) -> Iterator[Report]:
         while self._working and wanted():
@@ -134,10 +142,13 @@ class Workers:
                 report = self._reports.get(timeout=_LOOK_UP_S)
             except queue.Empty:
                 continue
-            if isinstance(report, _Ended):
-                self._working -= 1
-            else:
-                yield report
+            yield from self._read(report)
+
+    def _read(self, report: Report | _Ended) -> Iterator[Report]:
+        if isinstance(report, _Ended):
+            self._working -= 1
+        else:
+            yield report
 
     def _work(self) -> None:
         try:
