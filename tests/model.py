@@ -41,13 +41,14 @@ import dicomove as dm
 from dicomove import workers
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import C_CANCEL_RQ, C_FIND_RQ, C_MOVE_RQ, Message
+from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.transport import Connection, Watch
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.inventory import Verify
 from dicomove.move import RESULT_COLUMNS
 from dicomove.outcome import ADVICE, category
 from dicomove.testing import Synthetic
-from dicomove.testing.acceptor import Listener, Peer, Service
+from dicomove.testing.acceptor import Listener, Service
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.base import Fault, Injector, Request
 from dicomove.testing.responder import decode_identifier

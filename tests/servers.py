@@ -32,9 +32,10 @@ from pynetdicom.dsutils import create_file_meta, decode, encode_file_meta, split
 from dicomove import Pacs
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import RESPONSE, Message
+from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.transport import Limit, Watch
 from dicomove.errors import IdleTimeout
-from dicomove.testing.acceptor import Listener, Peer, Service
+from dicomove.testing.acceptor import Listener, Service
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.server import QueryRetrieveScp
 

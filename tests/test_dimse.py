@@ -23,10 +23,10 @@ import dicomove as dm
 from dicomove.dimse.association import Association
 from dicomove.dimse.find import decode_match
 from dicomove.dimse.messages import Message, decode_command, encode_identifier
+from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.transport import Limit, Watch
 from dicomove.errors import IdleTimeout
 from dicomove.testing import RunningPacs
-from dicomove.testing.acceptor import Peer
 from dicomove.testing.archive import Archive
 from dicomove.testing.images import DEMO_PATIENTS, series_uid, study_uid
 from tests import servers

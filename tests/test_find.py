@@ -16,9 +16,9 @@ from pydicom import Dataset
 import dicomove as dm
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message, encode_identifier
+from dicomove.dimse.negotiation import Peer
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.find import FIND_COLUMNS
-from dicomove.testing.acceptor import Peer
 from dicomove.testing.archive import Archive
 from dicomove.testing.images import instance_uid, series_uid, study_uid
 from tests import servers

@@ -5,6 +5,8 @@
     transport      a TCP connection whose every wait has a limit and can be stopped
     messages       PS3.7: command sets and identifiers as bytes
     association    PS3.8: negotiation, PDUs, release and abort, in one thread
+    negotiation    the acceptor's side of it
+    services       the SOP classes of Verification and Query/Retrieve
     link           one association at a time, reused while it is known to be clean
     scu            what both services share: C-ECHO, C-CANCEL, logging
     find, move     the services

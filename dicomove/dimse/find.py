@@ -16,9 +16,10 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 
 from dicomove.cohort import keyword, parse_level, parse_query_model
-from dicomove.dimse.link import FIND, Exchange
+from dicomove.dimse.link import Exchange
 from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_data_set, raw_elements, split_charset
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
+from dicomove.dimse.services import FIND
 from dicomove.errors import AssociationError, IdentifierError
 from dicomove.events import notify
 from dicomove.outcome import ADVICE, category, failure_word, sentences

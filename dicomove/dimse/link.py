@@ -14,19 +14,11 @@ from typing import Final
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
+from dicomove.dimse.services import SERVICES
 from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, NotSupported
 from dicomove.outcome import category
 from dicomove.pacs import Pacs
-
-VERIFICATION: Final = "1.2.840.10008.1.1"
-FIND: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.1", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.1"}
-MOVE: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.2", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.2"}
-SERVICES: Final = {
-    VERIFICATION: "Verification",
-    **{uid: f"{model} FIND" for model, uid in FIND.items()},
-    **{uid: f"{model} MOVE" for model, uid in MOVE.items()},
-}
 
 #: Shorter than the 30 s after which Orthanc closes an idle association.
 _LONGEST_IDLE_S: Final = 15.0

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse.find import FindScu
-from dicomove.dimse.link import MOVE, Exchange
+from dicomove.dimse.link import Exchange
 from dicomove.dimse.messages import C_MOVE_RQ, Message, encode_identifier, has_data_set, raw_elements, uids
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
+from dicomove.dimse.services import MOVE
 from dicomove.errors import AssociationError, InvalidResponse
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import CANCELLED, Counts, Evidence, Outcome, Verdict, category, judge

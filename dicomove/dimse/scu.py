@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from dicomove.dimse.link import VERIFICATION, Exchange, Link
+from dicomove.dimse.link import Exchange, Link
 from dicomove.dimse.messages import C_ECHO_RQ, Message
+from dicomove.dimse.services import VERIFICATION
 from dicomove.dimse.transport import Limit
 from dicomove.errors import AssociationError, IdleTimeout, StatusError, TotalTimeout
 from dicomove.outcome import ADVICE, failure_word

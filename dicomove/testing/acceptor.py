@@ -1,4 +1,4 @@
-"""The other side of an association: the answer to A-ASSOCIATE-RQ (PS3.8 7.1), and a listener."""
+"""The other side of an association: a listener, and what its faults do to A-ASSOCIATE-RQ (PS3.8 7.1)."""
 
 from __future__ import annotations
 
@@ -7,50 +7,23 @@ import logging
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from pydicom.uid import UID
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
-from pynetdicom.presentation import PresentationContext
-
-from dicomove.dimse.association import (
-    ASSOCIATE_RJ,
-    ASSOCIATE_RQ,
-    SHORTEST_PDU,
-    TRANSFER_SYNTAXES,
-    Association,
-    Context,
-    associate_primitive,
-    read_pdu,
-    refuse_pdu,
-)
-from dicomove.dimse.link import SERVICES
+from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message
+from dicomove.dimse.negotiation import Peer, read_proposal
 from dicomove.dimse.transport import Connection, Limit, Watch
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
 from dicomove.testing.faults.base import Abort, Close, Die, Reject, Vanish
 
-GET: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.3", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.3"}
-
-_ACCEPTED, _NO_TRANSFER_SYNTAX = 0, 4
 _HANDSHAKE_S: Final = 30.0
 _IDLE_S: Final = 600.0
 #: SO_LINGER with no time: the connection ends with a RST.
 _RESET: Final = struct.pack("ii", 1, 0)
 
 logger = logging.getLogger("dicomove.testing")
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who asked for the association."""
-
-    calling_ae_title: str
-    called_ae_title: str
 
 
 class Service(Protocol):
@@ -170,65 +143,13 @@ class Listener:
 def accept(connection: Connection, enter: Callable[[], None], max_pdu_length: int) -> tuple[Association, Peer]:
     """Read A-ASSOCIATE-RQ and accept every abstract syntax of it, unless `enter` raises."""
     watch = Watch(Limit(_HANDSHAKE_S, AssociationTimeout, "A-ASSOCIATE"))
-    request = _read_request(connection, watch)
-    if 0 < (request.maximum_length_received or 0) < SHORTEST_PDU:
-        message = "an A-ASSOCIATE-RQ for PDUs that hold nothing"
-        raise InvalidResponse(message)
-    peer = Peer(request.calling_ae_title or "", request.called_ae_title or "")
-    results = [_result(proposed) for proposed in request.presentation_context_definition_list]
-    answer = associate_primitive(peer.called_ae_title, peer.calling_ae_title, max_pdu_length)
-    answer.result, answer.presentation_context_definition_results_list = 0, results
-    answer.user_information = [*answer.user_information, *_roles(request)]
+    proposal = read_proposal(connection, watch)
     try:
         enter()
     except Reject as order:
-        pdu = struct.pack(">BxIxBBB", ASSOCIATE_RJ, 4, order.result, order.source, order.reason)
-        connection.send(pdu, watch)
+        proposal.reject(order.result, order.source, order.reason, watch)
         raise Close from order
     except Abort as order:
         Association(connection, {}, 0).abort()
         raise Close from order
-    connection.send(A_ASSOCIATE_AC(answer).encode(), watch)
-    return Association(connection, _contexts(results), request.maximum_length_received or 0), peer
-
-
-def _read_request(connection: Connection, watch: Watch) -> A_ASSOCIATE:
-    kind, body = read_pdu(connection, watch)
-    if kind != ASSOCIATE_RQ:
-        refuse_pdu(kind, body)
-    request = A_ASSOCIATE_RQ()
-    try:
-        request.decode(struct.pack(">BxI", kind, len(body)) + body)
-        return request.to_primitive()
-    except Exception as error:  # the codec raises whatever the peer's bytes make it raise
-        message = "an A-ASSOCIATE-RQ that cannot be decoded"
-        raise InvalidResponse(message) from error
-
-
-def _roles(request: A_ASSOCIATE) -> Iterator[SCP_SCU_RoleSelectionNegotiation]:
-    """Accept the roles that are proposed: for C-GET the client is the SCP of storage (PS3.7 D.3.3.4)."""
-    for item in request.user_information:
-        if isinstance(item, SCP_SCU_RoleSelectionNegotiation):
-            yield item
-
-
-def _contexts(results: Iterable[PresentationContext]) -> dict[int, Context]:
-    return {
-        number: Context(number, str(result.abstract_syntax), str(result.transfer_syntax[0]))
-        for result in results
-        if result.result == _ACCEPTED and (number := result.context_id) is not None
-    }
-
-
-def _result(proposed: PresentationContext) -> PresentationContext:
-    """Accept a context: a service in a syntax that we can decode, anything else is storage in whatever syntax comes."""
-    service = proposed.abstract_syntax in SERVICES or proposed.abstract_syntax in GET.values()
-    usable: list[str | bytes | UID] = [
-        syntax for syntax in proposed.transfer_syntax if not service or syntax in TRANSFER_SYNTAXES
-    ]
-    result = PresentationContext()
-    result.context_id = proposed.context_id
-    result.abstract_syntax = proposed.abstract_syntax
-    result.transfer_syntax = usable[:1] or [*proposed.transfer_syntax[:1]]
-    result.result = _ACCEPTED if usable else _NO_TRANSFER_SYNTAX
-    return result
+    return proposal.accept(max_pdu_length, watch), proposal.peer

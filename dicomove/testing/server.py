@@ -10,10 +10,10 @@ from pydicom.multival import MultiValue
 
 from dicomove.dimse import messages
 from dicomove.dimse.association import Association
-from dicomove.dimse.link import FIND, MOVE
 from dicomove.dimse.messages import Message
+from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.services import FIND, GET, MOVE
 from dicomove.errors import AssociationError
-from dicomove.testing.acceptor import GET, Peer
 from dicomove.testing.archive import Archive, IdentifierMismatch, Instance
 from dicomove.testing.faults.base import Chain, Injector, Refuse, Request, Response
 from dicomove.testing.responder import Responder, decode_identifier

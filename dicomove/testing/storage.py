@@ -13,9 +13,9 @@ from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import C_STORE_RQ, MEDIUM, RESPONSE, Command, Message
+from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
-from dicomove.testing.acceptor import Peer
 from dicomove.testing.archive import Instance
 
 #: The AE title and the Message ID of the C-MOVE that a C-STORE belongs to (PS3.7 9.1.1.1).
