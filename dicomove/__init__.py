@@ -12,12 +12,15 @@ from dicomove.errors import (
     FindWarning,
     IdentifierError,
     InterruptedWarning,
+    ReceiverError,
+    ReceiverWarning,
     StatusError,
 )
 from dicomove.events import CompletedEvent, SubOperationEvent
 from dicomove.find import echo, find
 from dicomove.move import move
 from dicomove.pacs import Pacs
+from dicomove.receiver import Receiver, close_receivers, verify
 
 __version__ = "0.1.0"
 
@@ -38,11 +41,16 @@ __all__ = [
     "MoveResult",
     "MoveScu",
     "Pacs",
+    "Receiver",
+    "ReceiverError",
+    "ReceiverWarning",
     "StatusError",
     "SubOperationEvent",
     "__version__",
+    "close_receivers",
     "echo",
     "find",
     "move",
     "read_cohort",
+    "verify",
 ]

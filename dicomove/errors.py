@@ -7,6 +7,7 @@
     ├── CohortError            a table that cannot be right; nothing was sent       (also ValueError)
     ├── IdentifierError        one row that cannot be sent                          (also ValueError)
     ├── StatusError            the PACS answered with a failure
+    ├── ReceiverError          the receiver cannot start, or its process died
     └── AssociationError       no answer, because the association failed
         ├── ConnectionFailed       TCP: refused, no route, unknown host
         ├── ConnectTimeout         TCP: no answer
@@ -21,7 +22,8 @@
     DicomoveWarning            (a UserWarning)
     ├── CohortWarning          cells that were damaged before they came here
     ├── FindWarning            a PACS that answered more than was asked
-    └── InterruptedWarning     a run that was stopped: the table is partial
+    ├── InterruptedWarning     a run that was stopped: the table is partial
+    └── ReceiverWarning        a receiver whose process died, and was started again
 
 Every `AssociationError` has its word for the ``error`` column in the attribute `error`. No text of an exception holds
 an identifier of a patient.
@@ -73,6 +75,10 @@ class StatusError(DicomoveError):
         super().__init__(message)
         self.status = status
         self.error = error
+
+
+class ReceiverError(DicomoveError):
+    """The receiver cannot start (the port or the folder is taken, say), or its process died and did not come back."""
 
 
 class AssociationError(DicomoveError):
@@ -155,3 +161,7 @@ class FindWarning(DicomoveWarning):
 
 class InterruptedWarning(DicomoveWarning):
     """A run that was stopped: the table is partial."""
+
+
+class ReceiverWarning(DicomoveWarning):
+    """A receiver whose process died, and was started again."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypeVar, get_args
 
 from dicomove.cohort import Identifier, Level, matches
 from dicomove.columns import whole_number
@@ -13,6 +13,11 @@ from dicomove.dimse import FindScu
 from dicomove.outcome import Evidence, category, failure_word, shortfall
 
 Verify = Literal["auto", "instances", "counts", "arrivals"]
+
+#: SOP Instance UIDs, with the series of each.
+Listed = Mapping[str, str]
+
+T = TypeVar("T")
 
 Ask = Callable[[Identifier, Level, dict[str, str]], list[dict[str, str]]]
 
@@ -43,8 +48,10 @@ class Inventory:
         self._verify = verify
         self._answers = True
 
-    def expected(self, evidence: Evidence, identifier: Identifier, hint: int | None) -> Evidence:
-        """Return the evidence with what was expected.
+    def expected(
+        self, evidence: Evidence, identifier: Identifier, hint: int | None, held: Collection[str] | None = None
+    ) -> tuple[Evidence, Listed | None]:
+        """Return the evidence with what was expected, and the list of it, where one was made.
 
         Parameters
         ----------
@@ -54,22 +61,27 @@ class Inventory:
             Of the C-MOVE.
         hint
             What the caller's table says; it may be old, and is asked for anew where it does not add up.
+        held
+            The SOP Instance UIDs that are on disk, where a receiver knows.
         """
-        if identifier.level == "IMAGE" and evidence.counts.moved:
-            return replace(evidence, expected=1)
-        if not _matters(evidence):
-            return replace(evidence, expected=hint)
-        if identifier.level == "IMAGE" and not evidence.counts.moved:
-            hint = None  # that there is one was only assumed
+        if held is not None:
+            evidence = replace(evidence, received=len(held))
+        if identifier.level == "IMAGE":
+            moved = evidence.counts.moved if held is None else evidence.received
+            hint = 1 if moved else None  # that there is one was only assumed
+            if moved:
+                return _with_missing(replace(evidence, expected=1), None, held), None
+        listed: Listed | None = None
         best = replace(evidence, expected=hint)
-        for estimate in self._estimates(identifier, hint):
-            if estimate is not None:
-                best = replace(evidence, expected=estimate)
+        for stock in self._stocks(identifier, hint) if _matters(evidence) else ():
+            if stock is not None:
+                best = replace(evidence, expected=stock if isinstance(stock, int) else len(stock))
+                listed = None if isinstance(stock, int) else stock
             if _adds_up(best):
                 break
-        return best
+        return _with_missing(best, listed, held), listed
 
-    def _estimates(self, identifier: Identifier, hint: int | None) -> Iterator[int | None]:
+    def _stocks(self, identifier: Identifier, hint: int | None) -> Iterator[int | Listed | None]:
         if self._verify in ("auto", "counts", "arrivals"):
             yield hint
         if self._verify in ("auto", "counts"):
@@ -77,7 +89,7 @@ class Inventory:
         if self._verify in ("auto", "instances"):
             yield self._ask(_listed_instances, identifier)
 
-    def _ask(self, question: Callable[[Ask, Identifier], int | None], identifier: Identifier) -> int | None:
+    def _ask(self, question: Callable[[Ask, Identifier], T | None], identifier: Identifier) -> T | None:
         if not self._answers:
             return None
         try:
@@ -111,8 +123,20 @@ def check_verify(verify: str) -> None:
         raise ValueError(message)
 
 
+def _with_missing(evidence: Evidence, listed: Listed | None, held: Collection[str] | None) -> Evidence:
+    """Return the evidence with the number of instances that are not on disk."""
+    if held is None:
+        return evidence
+    if listed is not None:
+        return replace(evidence, missing=len(listed.keys() - set(held)))
+    whole = evidence.reported if evidence.expected is None else evidence.expected
+    return evidence if whole is None else replace(evidence, missing=max(0, whole - len(held)))
+
+
 def _matters(evidence: Evidence) -> bool:
     """Whether the number of instances can change what the response means."""
+    if evidence.received and evidence.sent and not evidence.cancelled:
+        return True
     if evidence.status is None or evidence.cancelled:
         return False
     if category(evidence.status) in ("success", "warning"):
@@ -124,6 +148,8 @@ def _adds_up(evidence: Evidence) -> bool:
     counts, expected = evidence.counts, evidence.expected
     if expected is None:
         return False
+    if evidence.received is not None:
+        return evidence.received == expected and (expected > 0 or not counts.moved)
     if counts.moved is None or counts.failed:
         return True
     return not shortfall(evidence) and (counts.moved == 0) == (expected == 0)
@@ -141,8 +167,8 @@ def _related_instances(ask: Ask, identifier: Identifier) -> int | None:
     return None if None in numbers else sum(number or 0 for number in numbers)
 
 
-def _listed_instances(ask: Ask, identifier: Identifier) -> int | None:
-    """Return how many instances an IMAGE-level C-FIND lists, series by series (PS3.4 C.4.1.2.1, no relational keys)."""
+def _listed_instances(ask: Ask, identifier: Identifier) -> Listed | None:
+    """Return what an IMAGE-level C-FIND lists, series by series (PS3.4 C.4.1.2.1, no relational keys)."""
     if identifier.level == "PATIENT":
         return None
     keys = dict(identifier.keys)
@@ -150,8 +176,9 @@ def _listed_instances(ask: Ask, identifier: Identifier) -> int | None:
     if series == [None]:
         found = ask(identifier, "SERIES", keys | {"SeriesInstanceUID": ""})
         series = [match.get("SeriesInstanceUID") for match in found]
-    listed: set[str] = set()
+    listed: dict[str, str] = {}
     for uid in filter(None, series):
         query = {"SOPInstanceUID": ""} | keys | {"SeriesInstanceUID": uid}
-        listed |= {match.get("SOPInstanceUID", "") for match in ask(identifier, "IMAGE", query)}
-    return len(listed - {""})
+        listed |= {match.get("SOPInstanceUID", ""): uid for match in ask(identifier, "IMAGE", query)}
+    listed.pop("", None)
+    return listed

@@ -4,74 +4,43 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, Final
 
 import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, keyword_columns, move_identifiers
-from dicomove.dimse import MoveResult
-from dicomove.errors import IdentifierError, InterruptedWarning
+from dicomove.errors import IdentifierError, InterruptedWarning, ReceiverError
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.interrupts import Interrupts
 from dicomove.inventory import COUNT_KEYS, Verify, check_verify
-from dicomove.outcome import ADVICE, NOT_ATTEMPTED, Outcome, sentences
 from dicomove.pacs import Pacs, ae_title
 from dicomove.progress import Display, Progress, display
+from dicomove.receiver import Receiver
+from dicomove.reconciliation import Reconciled, discrepancies, look_again
+from dicomove.results import (
+    RESULT_COLUMNS,
+    Row,
+    invalid,
+    not_attempted,
+    not_durable,
+    result_table,
+    row_of,
+    without_answer,
+    without_receiver,
+)
 from dicomove.workers import Finished, Moving, Order, Report, Started, Task, Workers
 
-_TEXT: Final = ("outcome", "status", "error", "advice", "error_comment")
-_COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expected", "received", "bytes", "missing")
-
-#: The columns that `move` adds, in this order.
-RESULT_COLUMNS: Final = (
-    *_TEXT,
-    *_COUNTS,
-    "failed_sop_instance_uids",
-    "attempts",
-    "started_at",
-    "finished_at",
-    "duration_s",
-)
-
-_DEFECT: Final = "A defect in dicomove, in doubt whether anything was moved: please report it with the log."
-_NO_ANSWER: Final = "The run was stopped before the PACS had answered: what was sent by then is in doubt."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """The result of one row: the columns of the result table."""
-
-    outcome: Outcome
-    status: str | None = None
-    error: str | None = None
-    advice: str | None = None
-    error_comment: str | None = None
-    total: int | None = None
-    completed: int | None = None
-    failed: int | None = None
-    warning: int | None = None
-    remaining: int | None = None
-    expected: int | None = None
-    received: int | None = None
-    bytes: int | None = None
-    missing: int | None = None
-    failed_sop_instance_uids: str | None = None
-    attempts: int = 0
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    duration_s: float | None = None
+__all__ = ["RESULT_COLUMNS", "move"]
 
 
 def move(
     table: pd.DataFrame,
     pacs: Pacs,
-    destination: str,
+    destination: str | Receiver,
     *,
     level: str | None = None,
     query_model: str = "StudyRoot",
@@ -94,7 +63,8 @@ def move(
     pacs
         The PACS.
     destination
-        The Move Destination: an AE title that the PACS knows.
+        The Move Destination: an AE title that the PACS knows, or a `Receiver` on this machine, by whose AE title the
+        PACS knows it. With a receiver, what is on disk decides.
     level
         ``"PATIENT"``, ``"STUDY"``, ``"SERIES"`` or ``"IMAGE"``; ``None`` reads the column ``QueryRetrieveLevel``, or
         else takes the deepest UID that the row fills. Whole patients are moved only where the level says so.
@@ -143,16 +113,20 @@ def move(
     {'a': 'empty', 'b': 'invalid'}
     """
     identifiers = move_identifiers(table, level, query_model)
-    order = Order(pacs, ae_title(destination, "destination"), delay, total_timeout, verify)
+    receiver = destination if isinstance(destination, Receiver) else None
+    title = receiver.ae_title if receiver else ae_title(destination, "destination")
+    order = Order(pacs, title, receiver, receiver.begin_run() if receiver else "", delay, total_timeout, verify)
     _check(order, concurrency)
     with Interrupts() as interrupts, display(progress) as show:
         run = _Run(table, identifiers, show, interrupts)
         run.go(Workers(order, run.tasks, concurrency))
+        if receiver:
+            run.look_again(receiver, order.run)
         if run.interrupted:
             left = sum(row.outcome == "not_attempted" for row in run.rows)
             message = f"interrupted: {left} of {len(run.rows)} rows were not attempted"
             warnings.warn(message, InterruptedWarning, stacklevel=2)
-        return _table(table, run.rows)
+        return result_table(table, run.rows)
 
 
 class _Run:
@@ -168,6 +142,7 @@ class _Run:
         self._labels = list(table.index)
         self._show, self._interrupts = show, interrupts
         self._in_flight: set[int] = set()
+        self._reconciled: dict[Task, Reconciled] = {}
         self.interrupted = False
         self.rows = [_not_sent(identifier) for identifier in identifiers]
         self.tasks = _tasks(table, identifiers)
@@ -191,11 +166,32 @@ class _Run:
         with suppress(KeyboardInterrupt):  # the second one: the PACS is not waited for
             for report in workers.stop(lambda: self._interrupts.count < 2):
                 self._take(report)
-        unknown = Row(outcome="interrupted", error="cancelled", advice=_NO_ANSWER, attempts=1)
         for position in self._in_flight:
-            self.rows[position] = unknown
+            self.rows[position] = without_answer()
         with suppress(KeyboardInterrupt):
             self._show_finished(sorted(self._in_flight))
+
+    def look_again(self, receiver: Receiver, name: str) -> None:
+        """Read the rows again with what came after their end, once all of it is durable."""
+        problem = _flushed(receiver)
+        for task, reconciled in self._reconciled.items():
+            if reconciled.result.evidence.missing and not problem:
+                held = dict(receiver.ask("held", keys=dict(task.identifier.keys)))
+                self._reconciled[task] = look_again(reconciled, held)
+            row = _finished(self._reconciled[task], None)
+            if problem and row.received:
+                row = not_durable(row, problem)
+            for position in task.positions:
+                self.rows[position] = row
+        receiver.end_run(name, self._discrepancies())
+
+    def _discrepancies(self) -> list[dict[str, Hashable]]:
+        return [
+            {"row": self._labels[position], **found}
+            for task, reconciled in self._reconciled.items()
+            for found in discrepancies(reconciled, task.identifier)
+            for position in task.positions
+        ]
 
     def _take(self, report: Report) -> None:
         match report:
@@ -206,8 +202,10 @@ class _Run:
             case Moving(task, event):
                 position = task.positions[0]
                 self._show(replace(event, row=self._labels[position], position=position))
-            case Finished(task, result):
-                row = _row(result)
+            case Finished(task, reconciled, problem):
+                row = _finished(reconciled, problem)
+                if reconciled and reconciled.settled:
+                    self._reconciled[task] = reconciled
                 # First all that is known, since an interrupt may come with each event that is shown.
                 for position in task.positions:
                     self.rows[position] = row
@@ -222,7 +220,7 @@ class _Run:
                 position=position,
                 outcome=row.outcome,
                 error=row.error,
-                instances=None if row.completed is None else row.completed + (row.warning or 0),
+                instances=row.instances,
                 duration_s=row.duration_s,
             )
             self._show(event)
@@ -262,30 +260,20 @@ def _expected(level: Level, known: Mapping[str, list[object]], rows: Sequence[in
 
 
 def _not_sent(identifier: Identifier | IdentifierError) -> Row:
-    if isinstance(identifier, Identifier):
-        return Row(outcome="not_attempted", advice=NOT_ATTEMPTED)
-    return Row(outcome="invalid", error="invalid_row", advice=sentences(str(identifier), ADVICE["invalid_row"]))
+    return not_attempted() if isinstance(identifier, Identifier) else invalid(identifier)
 
 
-def _row(result: MoveResult | None) -> Row:
-    if result is None:
-        return Row(outcome="interrupted", error="internal_error", advice=_DEFECT, attempts=1)
-    if result.outcome == "not_attempted":
-        return Row(outcome="not_attempted", advice=NOT_ATTEMPTED)
-    return Row(
-        **{name: getattr(result, name) for name in (*_TEXT, *_COUNTS[:5], "started_at", "finished_at", "duration_s")},
-        expected=result.evidence.expected,
-        failed_sop_instance_uids="\\".join(result.failed_sop_instance_uids) or None,
-        attempts=int(result.evidence.sent),
-    )
+def _finished(reconciled: Reconciled | None, problem: str | None) -> Row:
+    if problem:
+        return without_receiver(problem)
+    size = reconciled.settled.bytes if reconciled and reconciled.settled else None
+    return row_of(reconciled.result if reconciled else None, size)
 
 
-def _table(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
-    def values(name: str) -> list[Any]:
-        return [getattr(row, name) for row in rows]
-
-    made = {name: columns.text(values(name)) for name in (*_TEXT, "failed_sop_instance_uids")}
-    made |= {name: columns.counts(values(name)) for name in (*_COUNTS, "attempts")}
-    made |= {name: columns.times(values(name)) for name in ("started_at", "finished_at")}
-    made["duration_s"] = columns.seconds(values("duration_s"))
-    return columns.with_columns(table, {name: made[name] for name in RESULT_COLUMNS}, replaced=RESULT_COLUMNS)
+def _flushed(receiver: Receiver) -> str | None:
+    """Return what prevents that all is durable, if anything does."""
+    try:
+        receiver.flush()
+    except ReceiverError as error:
+        return str(error)
+    return None

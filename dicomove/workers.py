@@ -7,16 +7,19 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from dicomove.cohort import Identifier
-from dicomove.dimse import MoveResult, MoveScu
+from dicomove.dimse import MoveScu
 from dicomove.dimse.scu import CANCEL_GRACE_S
+from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.inventory import Inventory, Verify
-from dicomove.outcome import judge
 from dicomove.pacs import Pacs
+from dicomove.receiver import Receiver, Reception
+from dicomove.reconciliation import Reconciled, reconcile
 
 #: How long the caller's thread waits for an event before it looks up, so that an interrupt is noticed on every system.
 _LOOK_UP_S: Final = 0.2
@@ -47,10 +50,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What holds for all rows of a run: the arguments of `move`."""
+    """What holds for all rows of a run: the arguments of `move`, and where the destination is a receiver, its run."""
 
     pacs: Pacs
     destination: str
+    receiver: Receiver | None = None
+    run: str = ""
     delay: float = 0
     total_timeout: float | None = None
     verify: Verify = "auto"
@@ -73,10 +78,11 @@ class Moving:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A task has its result; ``None`` where a defect of dicomove prevented one."""
+    """A task has its result; ``None`` where a defect prevented one, or the end of the receiver: `problem` says it."""
 
     task: Task
-    result: MoveResult | None
+    reconciled: Reconciled | None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ class Workers:
                 if self._stop.wait(pause):
                     return
                 self._reports.put(Started(task))
-                self._reports.put(Finished(task, self._move(task, scu, inventory)))
+                self._reports.put(self._move(task, scu, inventory))
                 pause = self._order.delay
 
     def _next(self) -> Task | None:
@@ -173,26 +179,35 @@ class Workers:
         except queue.Empty:
             return None
 
-    def _move(self, task: Task, scu: MoveScu, inventory: Inventory) -> MoveResult | None:
+    def _move(self, task: Task, scu: MoveScu, inventory: Inventory) -> Finished:
         try:
-            result = scu.move_study(
-                task.identifier,
-                self._order.destination,
-                on_sub_operation=lambda event: self._reports.put(Moving(task, event)),
-                total_timeout=self._order.total_timeout,
-                stop=self._stop,
-            )
-            return _judged_again(result, inventory, task)
+            with self._reception(task) as reception:
+                result = scu.move_study(
+                    task.identifier,
+                    self._order.destination,
+                    on_sub_operation=lambda event: self._reports.put(Moving(task, event)),
+                    total_timeout=self._order.total_timeout,
+                    stop=self._stop,
+                    sign_of_life=reception.heard_at if reception else None,
+                )
+                if result.outcome == "not_attempted":
+                    return Finished(task, Reconciled(result))
+                return Finished(task, reconcile(result, task.identifier, task.expected, inventory, reception))
+        except ReceiverError as error:
+            return Finished(task, None, str(error))
         except Exception:
             # One row's defect is one row's: the others are moved all the same.
             logger.exception("a defect in dicomove; the run goes on")
-            return None
+            return Finished(task, None)
 
-
-def _judged_again(result: MoveResult, inventory: Inventory, task: Task) -> MoveResult:
-    """Return the result as it reads once it is known what was expected."""
-    if result.outcome == "not_attempted":
-        return result
-    evidence = inventory.expected(result.evidence, task.identifier, task.expected)
-    verdict = judge(evidence)
-    return replace(result, evidence=evidence, outcome=verdict.outcome, error=verdict.error, advice=verdict.advice)
+    @contextmanager
+    def _reception(self, task: Task) -> Iterator[Reception | None]:
+        receiver = self._order.receiver
+        if receiver is None:
+            yield None
+            return
+        row = f"{self._order.run}{task.positions[0]}"
+        try:
+            yield receiver.expect(row, dict(task.identifier.keys), self._order.pacs.host)
+        finally:
+            receiver.done(row)

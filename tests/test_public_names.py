@@ -33,13 +33,18 @@ PUBLIC = [
     "MoveResult",
     "MoveScu",
     "Pacs",
+    "Receiver",
+    "ReceiverError",
+    "ReceiverWarning",
     "StatusError",
     "SubOperationEvent",
     "__version__",
+    "close_receivers",
     "echo",
     "find",
     "move",
     "read_cohort",
+    "verify",
 ]
 #: Errors with an explanation of their own, which is better than any line that stands ready.
 WITHOUT_ADVICE: set[str] = set()

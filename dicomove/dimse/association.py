@@ -36,8 +36,8 @@ TRANSFER_SYNTAXES: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, Expl
 
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 
-_PDU_HEADER: Final = struct.Struct(">BxI")
-_PDV_HEADER: Final = struct.Struct(">IBB")
+PDU_HEADER: Final = struct.Struct(">BxI")
+PDV_HEADER: Final = struct.Struct(">IBB")
 _SHORT_PDU_BYTES: Final = 4
 _LONGEST_ASSOCIATE_PDU: Final = 1 << 20
 #: Some peers send more than was negotiated; this much is forgiven, and is the most where no limit was negotiated.
@@ -162,6 +162,11 @@ class Association:
                     break
         self._connection.close()
 
+    def confirm_release(self, watch: Watch) -> None:
+        """Answer the peer's A-RELEASE-RQ."""
+        with contextlib.suppress(ConnectionLost):
+            self._connection.send(_short_pdu(RELEASE_RP), watch)
+
     def abort(self) -> None:
         """Send A-ABORT (PS3.8 7.3) and close."""
         with contextlib.suppress(ConnectionLost, IdleTimeout):
@@ -172,8 +177,8 @@ class Association:
         for start in range(0, max(len(data), 1), self._fragment):
             piece = data[start : start + self._fragment]
             control = int(is_command) | (2 if start + self._fragment >= len(data) else 0)
-            yield _PDU_HEADER.pack(P_DATA, len(piece) + 6)
-            yield _PDV_HEADER.pack(len(piece) + 2, context_id, control)
+            yield PDU_HEADER.pack(P_DATA, len(piece) + 6)
+            yield PDV_HEADER.pack(len(piece) + 2, context_id, control)
             yield piece
 
     def _fragments(self, watch: Watch) -> Iterator[tuple[int, bool, bool, bytes]]:
@@ -184,8 +189,7 @@ class Association:
             if kind == P_DATA:
                 self._unread.extend(split_p_data(body))
             elif kind == RELEASE_RQ:
-                with contextlib.suppress(ConnectionLost):
-                    self._connection.send(_short_pdu(RELEASE_RP), watch)
+                self.confirm_release(watch)
                 message = "the peer released the association"
                 raise ConnectionLost(message)
             else:
@@ -210,7 +214,7 @@ def associate_primitive(called_ae_title: str, calling_ae_title: str, max_pdu_len
 
 def read_pdu(connection: Connection, watch: Watch) -> tuple[int, bytes]:
     """Return the type and the body of the next PDU; a header that cannot be right is `InvalidResponse`."""
-    kind, length = _PDU_HEADER.unpack(connection.receive(_PDU_HEADER.size, watch))
+    kind, length = PDU_HEADER.unpack(connection.receive(PDU_HEADER.size, watch))
     longest = {
         P_DATA: _LONGEST_P_DATA,
         ASSOCIATE_RQ: _LONGEST_ASSOCIATE_PDU,
@@ -226,15 +230,15 @@ def split_p_data(body: bytes) -> Iterator[tuple[int, bool, bool, bytes]]:
     """Yield (context, is command, is last, fragment) for each presentation data value of a P-DATA-TF (PS3.8 9.3.5)."""
     start = 0
     while start < len(body):
-        if len(body) - start < _PDV_HEADER.size:
+        if len(body) - start < PDV_HEADER.size:
             message = "a P-DATA-TF PDU that ends inside an item"
             raise InvalidResponse(message)
-        length, context_id, control = _PDV_HEADER.unpack_from(body, start)
+        length, context_id, control = PDV_HEADER.unpack_from(body, start)
         end = start + 4 + length
         if length < 2 or end > len(body):
             message = "a presentation data value of an impossible length"
             raise InvalidResponse(message)
-        yield context_id, bool(control & 1), bool(control & 2), body[start + _PDV_HEADER.size : end]
+        yield context_id, bool(control & 1), bool(control & 2), body[start + PDV_HEADER.size : end]
         start = end
 
 
@@ -252,7 +256,7 @@ def _read_answer(
     connection: Connection, proposed: Mapping[int, tuple[str, Sequence[str]]], watch: Watch
 ) -> tuple[dict[int, Context], int]:
     kind, body = read_pdu(connection, watch)
-    pdu = _PDU_HEADER.pack(kind, len(body)) + body
+    pdu = PDU_HEADER.pack(kind, len(body)) + body
     if kind == ASSOCIATE_RJ:
         raise AssociationRejected(_rejection(pdu))
     if kind != ASSOCIATE_AC:
@@ -283,7 +287,7 @@ def _accepted(
 
 
 def _rejection(pdu: bytes) -> str:
-    if len(pdu) < _PDU_HEADER.size + _SHORT_PDU_BYTES:
+    if len(pdu) < PDU_HEADER.size + _SHORT_PDU_BYTES:
         return "the PACS rejected the association, and gave no reason"
     rejection = A_ASSOCIATE_RJ()
     rejection.decode(pdu)
@@ -295,4 +299,4 @@ def _rejection(pdu: bytes) -> str:
 
 
 def _short_pdu(kind: int) -> bytes:
-    return _PDU_HEADER.pack(kind, _SHORT_PDU_BYTES) + bytes(_SHORT_PDU_BYTES)
+    return PDU_HEADER.pack(kind, _SHORT_PDU_BYTES) + bytes(_SHORT_PDU_BYTES)

@@ -54,7 +54,12 @@ class Exchange:
         logger.info("C-CANCEL-RQ %d", self.message_id)
         self._send({"CommandField": C_CANCEL_RQ, "MessageIDBeingRespondedTo": self.message_id}, None)
 
-    def responses(self, *limits: Limit, look: Callable[[], None] | None = None) -> Iterator[Message]:
+    def responses(
+        self,
+        *limits: Limit,
+        look: Callable[[], None] | None = None,
+        sign_of_life: Callable[[], float] | None = None,
+    ) -> Iterator[Message]:
         """Yield the responses up to the final one.
 
         Parameters
@@ -63,8 +68,10 @@ class Exchange:
             That hold over the whole exchange.
         look
             Called at every turn of a wait.
+        sign_of_life
+            Returns when there was one elsewhere, on the monotonic clock.
         """
-        silence = silence_limit(self._silence("first_response_timeout"))
+        silence = silence_limit(self._silence("first_response_timeout"), sign_of_life)
         while True:
             response = self._association.receive(Watch(silence, *limits, look=look))
             if response.number("MessageIDBeingRespondedTo") != self.message_id:
@@ -77,7 +84,7 @@ class Exchange:
             yield response
             if category(status) != "pending":
                 return
-            silence = silence_limit(self._silence("idle_timeout"))
+            silence = silence_limit(self._silence("idle_timeout"), sign_of_life)
 
     def _silence(self, name: str) -> float | None:
         seconds: float | None = getattr(self._pacs, name)
@@ -88,9 +95,9 @@ class Exchange:
         self._association.send(Message(self.context.context_id, command, data), watch)
 
 
-def silence_limit(seconds: float | None) -> Limit:
+def silence_limit(seconds: float | None, sign_of_life: Callable[[], float] | None = None) -> Limit:
     """Return the limit of a silence."""
-    return Limit(seconds, IdleTimeout, "waiting for a response")
+    return Limit(seconds, IdleTimeout, "waiting for a response", sign_of_life)
 
 
 class Link:

@@ -90,6 +90,7 @@ class MoveScu(Scu):
         on_completed: Callable[[CompletedEvent], object] | None = None,
         total_timeout: float | None = None,
         stop: threading.Event | None = None,
+        sign_of_life: Callable[[], float] | None = None,
     ) -> MoveResult:
         """Move what a query names, at whatever level it says, to an AE that the PACS knows.
 
@@ -112,6 +113,9 @@ class MoveScu(Scu):
             Seconds for the whole exchange; ``None`` is no limit.
         stop
             Cancels once it is set.
+        sign_of_life
+            Returns when the destination got something last, in seconds of the monotonic clock: a PACS that sends no
+            pending responses is not silent as long as something comes.
 
         Raises
         ------
@@ -128,7 +132,7 @@ class MoveScu(Scu):
             canceller.look()
             with self._link.exchange(MOVE[identifier.query_model], canceller.look) as exchange:
                 canceller.exchange = exchange
-                operation.run(exchange, canceller)
+                operation.run(exchange, canceller, sign_of_life)
         except AssociationError as error:
             operation.problem = error
         result = operation.result(canceller)
@@ -156,14 +160,14 @@ class _Operation:
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
 
-    def run(self, exchange: Exchange, canceller: Canceller) -> None:
+    def run(self, exchange: Exchange, canceller: Canceller, sign_of_life: Callable[[], float] | None) -> None:
         identifier = self.identifier
         keys = {"QueryRetrieveLevel": identifier.level, **dict(identifier.keys)}
         data = encode_identifier(keys, exchange.context.transfer_syntax)
         logger.info("C-MOVE-RQ %d to %s: %r", exchange.message_id, self.destination, identifier)
         self._sent = True
         exchange.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data, canceller.total)
-        for response in exchange.responses(look=canceller.look):
+        for response in exchange.responses(look=canceller.look, sign_of_life=sign_of_life):
             self._read(exchange, response)
 
     def _read(self, exchange: Exchange, response: Message) -> None:

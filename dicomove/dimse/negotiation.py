@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
-from pydicom.uid import UID
+from pydicom.uid import UID, ImplicitVRLittleEndian
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
@@ -35,6 +36,8 @@ from dicomove.dimse.transport import Connection, Watch
 from dicomove.errors import InvalidResponse
 
 _ACCEPTED, _NO_TRANSFER_SYNTAX = 0, 4
+#: 128 presentation contexts of 75 transfer syntaxes each; more keeps the codec busy for seconds.
+_LONGEST_REQUEST: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ def read_proposal(connection: Connection, watch: Watch) -> Proposal:
     kind, body = read_pdu(connection, watch)
     if kind != ASSOCIATE_RQ:
         refuse_pdu(kind, body)
+    if len(body) > _LONGEST_REQUEST:
+        message = f"an A-ASSOCIATE-RQ of {len(body)} bytes"
+        raise InvalidResponse(message)
     pdu = A_ASSOCIATE_RQ()
     try:
         pdu.decode(struct.pack(">BxI", kind, len(body)) + body)
@@ -100,7 +106,9 @@ def _granted(
     are answered one after the other, so that any number may be on their way (PS3.7 D.3.3.3).
     """
     for item in request.user_information:
-        if isinstance(item, SCP_SCU_RoleSelectionNegotiation | AsynchronousOperationsWindowNegotiation):
+        if isinstance(item, AsynchronousOperationsWindowNegotiation) or (
+            isinstance(item, SCP_SCU_RoleSelectionNegotiation) and (item.scu_role or item.scp_role)
+        ):
             yield item
 
 
@@ -114,12 +122,15 @@ def _contexts(results: Iterable[PresentationContext]) -> dict[int, Context]:
 
 def _result(proposed: PresentationContext) -> PresentationContext:
     service = proposed.abstract_syntax in SERVICES or proposed.abstract_syntax in GET.values()
+    # A peer may leave out what it proposes: then nothing is accepted, and the answer names something all the same.
     usable: list[str | bytes | UID] = [
-        syntax for syntax in proposed.transfer_syntax if not service or syntax in TRANSFER_SYNTAXES
+        syntax
+        for syntax in proposed.transfer_syntax
+        if proposed.abstract_syntax and (not service or syntax in TRANSFER_SYNTAXES)
     ]
     result = PresentationContext()
     result.context_id = proposed.context_id
-    result.abstract_syntax = proposed.abstract_syntax
-    result.transfer_syntax = usable[:1] or [*proposed.transfer_syntax[:1]]
+    result.abstract_syntax = proposed.abstract_syntax or ""
+    result.transfer_syntax = usable[:1] or [*proposed.transfer_syntax[:1]] or [ImplicitVRLittleEndian]
     result.result = _ACCEPTED if usable else _NO_TRANSFER_SYNTAX
     return result

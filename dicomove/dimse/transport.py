@@ -30,15 +30,28 @@ class Limit:
         What to raise.
     doing
         What took too long, for its text.
+    sign_of_life
+        Returns when there was one, on the monotonic clock: the time begins anew with each.
     """
 
-    def __init__(self, seconds: float | None, error: type[AssociationError], doing: str) -> None:
-        self._end = None if seconds is None else time.monotonic() + seconds
+    def __init__(
+        self,
+        seconds: float | None,
+        error: type[AssociationError],
+        doing: str,
+        sign_of_life: Callable[[], float] | None = None,
+    ) -> None:
+        self._start = time.monotonic()
         self._seconds, self._error, self._doing = seconds, error, doing
+        self._sign_of_life = sign_of_life
 
     def check(self) -> None:
         """Raise the error if the time has come."""
-        if self._end is not None and time.monotonic() >= self._end:
+        if self._seconds is None or time.monotonic() < self._start + self._seconds:
+            return
+        if self._sign_of_life:
+            self._start = max(self._start, self._sign_of_life())
+        if time.monotonic() >= self._start + self._seconds:
             message = f"{self._doing}: nothing within {self._seconds:g} s"
             raise self._error(message)
 
@@ -108,10 +121,16 @@ class Connection:
 
     def receive(self, size: int, watch: Watch) -> bytearray:
         """Return exactly so many bytes, or raise `ConnectionLost` or what `watch` raises."""
-        watch.tick()  # a peer that never pauses for long never lets us wait
         buffer = bytearray(size)
         view = memoryview(buffer)
         while view:
+            view = view[self.receive_some(view, watch) :]
+        return buffer
+
+    def receive_some(self, view: memoryview, watch: Watch) -> int:
+        """Read at least one byte, and return how many; raise `ConnectionLost` or what `watch` raises."""
+        watch.tick()  # a peer that never pauses for long never lets us wait
+        while True:
             try:
                 count = self._socket.recv_into(view)
             except TimeoutError:
@@ -123,11 +142,8 @@ class Connection:
             if not count:
                 message = "the peer closed the connection"
                 raise ConnectionLost(message)
-            view = view[count:]
             self._acknowledge_at_once()
-            if view:
-                watch.tick()
-        return buffer
+            return count
 
     def is_quiet(self) -> bool:
         """Whether the connection stands and nothing has come that nobody read."""

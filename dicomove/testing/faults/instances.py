@@ -73,7 +73,7 @@ class TruncatesInstances(_Rewrites):
     """Each data set ends in the middle of its pixel data."""
 
     def _rewritten(self, data: bytes) -> bytes:
-        return data[: len(data) // 4 * 2]
+        return data[: len(data) * 3 // 8 * 2]
 
 
 @dataclass(frozen=True)

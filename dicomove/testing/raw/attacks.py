@@ -10,7 +10,7 @@ from typing import Final, Literal
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 from dicomove.dimse.association import ASSOCIATE_RQ, P_DATA
-from dicomove.dimse.messages import C_ECHO_RQ, C_STORE_RQ, MEDIUM
+from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, MEDIUM, RESPONSE
 from dicomove.testing.raw import pdus
 from dicomove.testing.raw.steps import (
     Associate,
@@ -149,12 +149,32 @@ def _damaged(about: str, session: bytes) -> Attack:
     return Attack(about, tuple((damaged(session, seed), FinishSending()) for seed in range(100)))
 
 
+def _lie(at: int, lie: bytes) -> bytes:
+    """Return the A-ASSOCIATE-RQ with something else at a place that counts from its presentation context."""
+    start = _REQUEST.index(b"\x20\x00", 74) + at
+    return _REQUEST[:start] + lie + _REQUEST[start + len(lie) :]
+
+
 def _data(size: int, *, last: bool = False) -> bytes:
     return pdus.p_data(pdus.pdv(1, bytes(size), command=False, last=last))
 
 
 _ASSOCIATE: Final = Associate(CTImageStorage, ImplicitVRLittleEndian)
 _REQUEST: Final = pdus.associate_request("ANY-SCP", {CTImageStorage: [ImplicitVRLittleEndian]})
+_CONTEXTS: Final = {f"1.2.840.10008.5.1.4.1.1.{number}": [ImplicitVRLittleEndian] for number in range(127)}
+_LIES: Final = (
+    *(_lie(4, bytes([number])) for number in (0, 2, 255)),
+    *(_lie(2, length) for length in (b"\0\0", b"\0\1", b"\x7f\xff", b"\xff\xff")),
+    *(_lie(at, b"\x3f") for at in (8, 12 + len(CTImageStorage))),  # no abstract syntax; no transfer syntax
+    *(_lie(10, length) for length in (b"\0\0", b"\xff\xff")),
+    _REQUEST[:2] + pdus.header(ASSOCIATE_RQ, len(_REQUEST))[2:] + _REQUEST[6:] + b"\0" * 6,
+    pdus.associate_request("ANY-SCP", {}),
+    pdus.associate_request("ANY-SCP", {CTImageStorage: []}),
+    pdus.associate_request("ANY-SCP", {"": [""], CTImageStorage: ["", "\0", "1" * 64, "2" * 10000]}),
+    pdus.associate_request("ANY-SCP", _CONTEXTS | {"1" * 60000: ["1.2"]}),
+    pdus.associate_request("ANY-SCP", {CTImageStorage: [ImplicitVRLittleEndian]}, calling_ae_title=""),
+    pdus.associate_request("ANY-SCP", {CTImageStorage: [ImplicitVRLittleEndian]}, calling_ae_title="a\\b\x7f\0\n"),
+)
 
 _BEFORE: Final = {
     "silent": _connected("A connection, and not a byte."),
@@ -184,6 +204,15 @@ _BEFORE: Final = {
     "p-data-first": _connected("C-STORE without an association.", Send(_store())),
     "aborts": _connected("A-ABORT before anything.", Send(pdus.abort(0))),
     "releases-first": _connected("A-RELEASE-RQ before anything.", Send(pdus.RELEASE_REQUEST)),
+    "lying-associates": Attack(
+        "A-ASSOCIATE-RQs that cannot be: no syntaxes, even numbers, lengths that lie.",
+        tuple((Send(lie), FinishSending()) for lie in _LIES),
+    ),
+    "associate-of-1-mib": _connected(
+        "A quarter of a million items, over which a codec may take its time.",
+        Send(pdus.pdu(ASSOCIATE_RQ, _REQUEST[6:] + b"\x50\0\0\0" * (_MIB // 4 - 100))),
+        FinishSending(),
+    ),
     "damaged-associates": _damaged("A-ASSOCIATE-RQs with a few bytes wrong, 100 of them.", _REQUEST),
     "damaged-sessions": _damaged(
         "Sessions with a few bytes wrong, 100 of them.", _REQUEST + _store() + pdus.RELEASE_REQUEST
@@ -199,11 +228,26 @@ _AFTER: Final = {
         "A length of 2 GiB, and 64 MiB of it.", Send(pdus.header(P_DATA, 1 << 31)), Repeat(Send(bytes(_MIB)), 64)
     ),
     "half-p-data": _associated("Half of a P-DATA.", Send(_store()[:200])),
+    "pdv-of-0-bytes": _associated("An item without a header.", Send(pdus.pdu(P_DATA, b"\0\0\0\0\1\3"))),
     "pdv-of-1-byte": _associated("An item without room for its header.", Send(pdus.pdu(P_DATA, b"\0\0\0\1\1\3"))),
     "pdv-of-4-gib": _associated("An item longer than its PDU.", Send(pdus.pdu(P_DATA, b"\xff\xff\xff\xff\1\3ab"))),
     "unknown-context": _associated("C-STORE over a context that there is not.", Send(_store(context_id=99))),
     "no-command-set": _associated(
         "A command set that is none.", Send(pdus.p_data(pdus.pdv(1, b"no command set", command=True)))
+    ),
+    "command-without-end": _associated(
+        "A command set of a MiB.",
+        Repeat(Send(pdus.p_data(pdus.pdv(1, bytes(16378), command=True, last=False))), 64),
+        FinishSending(),
+    ),
+    "data-before-command": _associated("A data set that no command set announced.", Send(_data(64, last=True))),
+    "odd-commands": Attack(
+        "Commands that no Storage SCP knows, responses that answer nothing, and a C-CANCEL.",
+        tuple(
+            (_ASSOCIATE, Send(_message({"CommandField": field}, data)), FinishSending())
+            for field in (0, C_FIND_RQ, 0x0150, 0x7FFF, C_STORE_RQ | RESPONSE, C_ECHO_RQ | RESPONSE, C_CANCEL_RQ)
+            for data in (None, b"12")
+        ),
     ),
     "no-data-set": _associated("C-STORE without a data set; pynetdicom never answers it.", Send(_store(None))),
     "data-set-never-comes": _associated("C-STORE whose data set does not come.", Send(_store(b""))),
@@ -212,6 +256,12 @@ _AFTER: Final = {
     ),
     "resets-in-the-middle": _associated(
         "C-STORE that ends inside its data set, with a RST.", Send(_store(b"") + _data(2048)), Reset()
+    ),
+    "releases-in-the-middle": _associated(
+        "A-RELEASE-RQ inside of a data set.", Send(_store(b"") + _data(2048) + pdus.RELEASE_REQUEST)
+    ),
+    "aborts-in-the-middle": _associated(
+        "A-ABORT inside of a data set.", Send(_store(b"") + _data(2048) + pdus.abort(2)), FinishSending()
     ),
     "no-uid": _associated("C-STORE of an instance without a UID.", Send(_message({"CommandField": C_STORE_RQ}, b"12"))),
     "endless-fragments": _associated(

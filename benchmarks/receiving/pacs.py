@@ -1,0 +1,103 @@
+"""The PACS of the benchmark: one Orthanc as it comes, and what its REST interface says about what it holds."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dicomove as dm
+from benchmarks.receiving.datasets import Digest, digest
+from tests.servers import answers, free_port, wait_until
+
+AE_TITLE = "ORTHANC"
+
+
+@dataclass
+class Orthanc:
+    """A running Orthanc. One HTTP connection is kept: thousands of instances go through it."""
+
+    dicom_port: int
+    http_port: int
+    _connection: http.client.HTTPConnection = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=600)
+
+    @property
+    def pacs(self) -> dm.Pacs:
+        return dm.Pacs(f"{AE_TITLE}@127.0.0.1:{self.dicom_port}", calling_ae_title="BENCHMARK")
+
+    def hang_up(self) -> None:
+        """Connect anew for the next request: Orthanc itself hangs up on who is silent for a second."""
+        self._connection.close()
+
+    def upload(self, size: int, chunks: Iterable[bytes]) -> str:
+        """Store one file, and return Orthanc's name of it."""
+        self._connection.request("POST", "/instances", iter(chunks), {"Content-Length": str(size)})
+        return str(self._answer()["ID"])
+
+    def register(self, ae_title: str, port: int) -> None:
+        """Make an AE title a Move Destination."""
+        self.hang_up()
+        modality = {"AET": ae_title, "Host": "127.0.0.1", "Port": port}
+        self._connection.request("PUT", f"/modalities/{ae_title}", json.dumps(modality))
+        self._answer()
+
+    def digest(self, name: str) -> Digest:
+        """Take the digest of the data set that it holds under this name."""
+        self._connection.request("GET", f"/instances/{name}/file")
+        return digest(self._connection.getresponse())
+
+    def _answer(self) -> Any:
+        answer = self._connection.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            message = f"Orthanc answers {answer.status}: {text.decode(errors='replace')}"
+            raise SystemExit(message)
+        return json.loads(text or b"{}")
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[Orthanc]:
+    """Start Orthanc with its defaults: no plugins, no compression, and no TCP_NODELAY, as hospitals run it."""
+    server = Orthanc(free_port(), free_port())
+    path = folder / "orthanc.json"
+    path.write_text(json.dumps(_configuration(server, folder)))
+    environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
+    with (folder / "orthanc.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["/usr/sbin/Orthanc", str(path)], env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_until(lambda: answers(server.dicom_port) and answers(server.http_port), 60)
+        yield server
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+
+
+def _configuration(server: Orthanc, folder: Path) -> dict[str, object]:
+    return {
+        "Name": "benchmark",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "StorageCompression": False,
+        "Plugins": [],
+        "HttpPort": server.http_port,
+        "DicomPort": server.dicom_port,
+        "DicomAet": AE_TITLE,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowFind": True,
+        "DicomAlwaysAllowMove": True,
+        "StableAge": 1,
+    }

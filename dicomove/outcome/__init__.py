@@ -1,0 +1,58 @@
+"""What a C-MOVE did: status, counts, expectation and disk become an outcome, an error and an advice. Pure.
+
+::
+
+    statuses     what kind a DIMSE Status is, and the word for a failure
+    evidence     what is known of one C-MOVE
+    judgement    the verdict on the PACS's word
+    disk         the verdict on what is on disk, where that is known
+    advice       what a person is told
+
+A status is a claim: where counts and status disagree, the counts are believed, since real PACS answer Success when
+every sub-operation failed (GE, Synapse) or when nothing was moved under load (IMPAX). A count that is absent is
+unknown, never 0. With a receiver, the disk decides.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dicomove.outcome.advice import ADVICE, NOT_ATTEMPTED, sentences
+from dicomove.outcome.disk import by_disk
+from dicomove.outcome.evidence import Counts, Evidence, Outcome, Verdict, shortfall
+from dicomove.outcome.judgement import by_word
+from dicomove.outcome.statuses import CANCELLED, Category, category, failure_word
+
+__all__ = [
+    "ADVICE",
+    "CANCELLED",
+    "NOT_ATTEMPTED",
+    "Category",
+    "Counts",
+    "Evidence",
+    "Outcome",
+    "Verdict",
+    "category",
+    "failure_word",
+    "judge",
+    "sentences",
+    "shortfall",
+]
+
+_NO_ANSWER_TO_CANCEL: Final = (
+    "The PACS did not answer C-CANCEL and the association was aborted: it may go on sending for a while."
+)
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Return the outcome of one C-MOVE, with the error and an advice.
+
+    Parameters
+    ----------
+    evidence
+        Status, counts, what was expected, and what is on disk.
+    """
+    verdict = by_word(evidence) if evidence.received is None else by_disk(evidence)
+    if evidence.cancelled and verdict.outcome != "complete":
+        return Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
+    return verdict

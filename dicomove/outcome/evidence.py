@@ -1,0 +1,134 @@
+"""What is known of one C-MOVE: the PACS's counts, what was expected, and what there is on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+Outcome = Literal[
+    "complete",
+    "partial",
+    "empty",
+    "unconfirmed",
+    "failed",
+    "unreachable",
+    "interrupted",
+    "cancelled",
+    "invalid",
+    "skipped",
+    "not_attempted",
+]
+
+#: Counts are of VR US (PS3.7 E.1).
+_COUNT_LIMIT: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The PACS's counts of sub-operations, ``None`` where it gave none (PS3.7 9.1.4.1.8).
+
+    Attributes
+    ----------
+    at_end
+        Whether they are those of the final response, and not older.
+    """
+
+    total: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+    remaining: int | None = None
+    at_end: bool = False
+
+    @property
+    def moved(self) -> int | None:
+        """Instances that were stored; those with a warning are among them."""
+        known = [count for count in (self.completed, self.warning) if count is not None]
+        return sum(known) if known else None
+
+    def after(self, response: Counts, *, final: bool) -> Counts:
+        """Return the counts after one more response; one that has any of its own replaces all."""
+        if response.completed is None and response.failed is None and response.warning is None:
+            return self
+        total = self.total if self.total is not None else _total(response, final=final)
+        return replace(response, total=total, at_end=final)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that is known of one C-MOVE when it has ended.
+
+    Attributes
+    ----------
+    status
+        The final DIMSE Status, where there was a final response.
+    counts
+        The latest counts.
+    failed_sop_instance_uids
+        (0008,0058), as the PACS gave it.
+    expected
+        What C-FIND says the row holds.
+    problem, detail
+        The word of the `AssociationError` that ended it, and its text.
+    sent
+        Whether the C-MOVE was sent.
+    cancelled
+        Whether C-CANCEL was sent.
+    received
+        Instances on disk; ``None`` where the destination is no `Receiver`, and so for the rest.
+    missing
+        Expected, or else reported, and not on disk; ``None`` where nobody said how many there are.
+    refused, damaged
+        Instances that came and could not be stored, or were no whole data sets.
+    strangers
+        Addresses whose connections the receiver refused.
+    """
+
+    status: int | None = None
+    counts: Counts = Counts()
+    failed_sop_instance_uids: tuple[str, ...] = ()
+    expected: int | None = None
+    problem: str | None = None
+    detail: str = ""
+    sent: bool = True
+    cancelled: bool = False
+    received: int | None = None
+    missing: int | None = None
+    refused: int = 0
+    damaged: int = 0
+    strangers: tuple[str, ...] = ()
+
+    @property
+    def reported(self) -> int | None:
+        """Instances that the PACS says it tried to move."""
+        counts = self.counts
+        if counts.moved is None and counts.failed is None:
+            return counts.total
+        return max(counts.total or 0, (counts.moved or 0) + (counts.failed or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Our reading of the evidence: the columns ``outcome``, ``error`` and ``advice``."""
+
+    outcome: Outcome
+    error: str | None = None
+    advice: str | None = None
+
+
+def shortfall(evidence: Evidence) -> bool:
+    """Return whether fewer instances were moved than the PACS announced, or than C-FIND knows."""
+    moved = evidence.counts.moved
+    if moved is None:
+        return False
+    expected = evidence.expected or 0
+    if moved and expected >= _COUNT_LIMIT and (expected - moved) % _COUNT_LIMIT == 0:
+        return False  # all of them: the counts have 16 bits, and have started again at zero
+    announced = (evidence.counts.total or 0) - (evidence.counts.failed or 0)
+    return moved < max(announced, expected)
+
+
+def _total(response: Counts, *, final: bool) -> int | None:
+    if response.completed is None or (response.remaining is None and not final):
+        return None
+    return sum(count or 0 for count in (response.completed, response.failed, response.warning, response.remaining))

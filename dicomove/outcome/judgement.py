@@ -1,0 +1,98 @@
+"""How the evidence becomes an outcome, where only the PACS's word is known."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dicomove.outcome.advice import ADVICE, sentences
+from dicomove.outcome.evidence import Evidence, Outcome, Verdict, shortfall
+from dicomove.outcome.statuses import category, failure_word
+
+EMPTY: Final = "Success, and nothing was moved: the PACS has nothing for this identifier."
+_UNCONFIRMED: Final = (
+    "The PACS says Success without counts: look into the destination, or move to a receiver that counts."
+)
+
+
+def by_word(evidence: Evidence) -> Verdict:
+    """Return the verdict on what the PACS says: its Status, its counts, and what C-FIND counts."""
+    if evidence.status is None:
+        return _without_answer(evidence)
+    kind = category(evidence.status)
+    if kind in ("success", "warning"):
+        return _by_counts(evidence)
+    word = "cancelled_by_pacs" if kind == "cancel" else failure_word(evidence.status)
+    if evidence.counts.moved:
+        return verdict("partial", word, evidence)
+    if word == "unable_to_process" and evidence.expected == 0:
+        word = "no_match"
+    return verdict("failed", word, evidence)
+
+
+def _without_answer(evidence: Evidence) -> Verdict:
+    word = evidence.problem or "connection_lost"
+    if evidence.sent:
+        return verdict("interrupted", word, evidence)
+    return verdict("failed" if word == "not_supported" else "unreachable", word, evidence)
+
+
+def _by_counts(evidence: Evidence) -> Verdict:
+    moved, failed = evidence.counts.moved, _failed(evidence)
+    if failed:
+        # A list without counts: the others were moved, if there are others.
+        others = evidence.counts.failed is None and moved is None and failed != evidence.expected
+        some = bool(moved) or others
+        return verdict("partial" if some else "failed", "some_failed" if some else "all_failed", evidence)
+    if _unconfirmed(evidence, failed):
+        return Verdict("empty", None, EMPTY) if evidence.expected == 0 else Verdict("unconfirmed", None, _UNCONFIRMED)
+    if shortfall(evidence):
+        return verdict("partial" if moved else "failed", "missing_instances", evidence)
+    return Verdict("complete") if moved else Verdict("empty", None, EMPTY)
+
+
+def _failed(evidence: Evidence) -> int | None:
+    if evidence.counts.failed is None and evidence.failed_sop_instance_uids:
+        return len(evidence.failed_sop_instance_uids)
+    return evidence.counts.failed
+
+
+def _unconfirmed(evidence: Evidence, failed: int | None) -> bool:
+    """Whether the counts do not say what happened: absent, not yet at the end, or a warning that nothing explains."""
+    counts = evidence.counts
+    unexplained = category(evidence.status or 0) == "warning" and failed is None and counts.warning is None
+    stale = not counts.at_end and counts.remaining != 0
+    return counts.moved is None or stale or unexplained
+
+
+def verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
+    """Return a verdict with its advice."""
+    return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), ADVICE.get(word, "")))
+
+
+def _numbers(word: str, evidence: Evidence) -> str:
+    counts = evidence.counts
+    if evidence.received is not None:
+        return numbers_on_disk(evidence)
+    if word == "missing_instances":
+        return f"{counts.moved} of {max(counts.total or 0, evidence.expected or 0)} instances."
+    if word == "some_failed" and counts.failed:
+        return f"{counts.failed} failed, {counts.moved} moved."
+    return ""
+
+
+def numbers_on_disk(evidence: Evidence) -> str:
+    """Return what there is on disk and what happened to the rest, as sentences."""
+    received, missing = evidence.received or 0, evidence.missing
+    whole = (
+        f"{received} instances are on disk"
+        if missing is None
+        else f"{received} of {received + missing} instances are on disk"
+    )
+    damaged = f"{evidence.damaged} came damaged and are in quarantine" if evidence.damaged else ""
+    strangers = ", ".join(evidence.strangers)
+    refused = (
+        f"connections from {strangers} were refused: if the PACS sends from there, give allow to the receiver"
+        if strangers
+        else ""
+    )
+    return sentences(whole, damaged, refused)

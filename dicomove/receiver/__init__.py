@@ -1,0 +1,23 @@
+"""The receiver: a Move Destination on this machine, in a process of its own, whose record says what is on disk.
+
+::
+
+    receiver, reception   the face: `Receiver`, and one row while it is received            (the caller's process)
+    handle, start         the process, as its parent sees it
+    process, settings     the process: what it is told, and what it tells
+    listener, admission   the port: who may connect, how many, for how long
+    conversation, stream  one association: C-STORE and C-ECHO, and the straight path for P-DATA
+    incoming, skim, meta  one instance while it comes: temporary file, hash, a look at its UIDs
+    storage, accounts     what becomes of it, and to which rows it belongs
+    shelf, paths, lock    the folder: final names, quarantine
+    keeper, record        what came is made durable, and written down
+    manifest              the record as a DataFrame; `verify`
+    administration        what the PACS's administrator enters
+"""
+
+from dicomove.receiver.manifest import MANIFEST_COLUMNS, verify
+from dicomove.receiver.receiver import Receiver, close_receivers
+from dicomove.receiver.reception import Reception, Settled
+from dicomove.receiver.settings import Limits
+
+__all__ = ["MANIFEST_COLUMNS", "Limits", "Receiver", "Reception", "Settled", "close_receivers", "verify"]

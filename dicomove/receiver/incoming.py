@@ -1,0 +1,159 @@
+"""One instance while it comes: a temporary file, its hash, and a look at its UIDs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from pydicom.datadict import keyword_for_tag
+
+from dicomove.receiver.digest import FollowingDigest
+from dicomove.receiver.meta import file_meta
+from dicomove.receiver.shelf import Spare, Written
+from dicomove.receiver.skim import Skimmer, text
+
+_FOLLOWED_AFTER: Final = 1 << 23
+_CHECKED_AFTER: Final = 1 << 22
+#: System calls that write several pieces take a thousand of them at the most.
+_MOST_PENDING: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a C-STORE-RQ says, and who sent it (PS3.7 9.1.1.1)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+    address: str
+    move_originator_ae_title: str | None
+    move_originator_message_id: int | None
+
+
+class Incoming:
+    """Takes the data set of one C-STORE as it comes.
+
+    What the disk refuses is kept in mind, and the rest of the data set is read all the same: the association goes on.
+
+    Parameters
+    ----------
+    origin
+        What is known of it.
+    spare
+        Its temporary file.
+    wanted
+        The tags whose values decide where it goes.
+    follow
+        Lets the digest of a big one follow while it comes.
+    check_free
+        Raises `OSError` when the disk has too little space left: an instance may have no end.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        spare: Spare,
+        wanted: Collection[int],
+        follow: Callable[[FollowingDigest, int], object],
+        check_free: Callable[[], object],
+    ) -> None:
+        self.origin = origin
+        self.failure: OSError | None = None
+        self.descriptor: int | None = None
+        self.digest: FollowingDigest | None = None
+        self.size = 0
+        self._spare, self._follow, self._check_free = spare, follow, check_free
+        self._pending: list[bytes | memoryview] = []
+        self._followed = self._checked = 0
+        self._skimmer = Skimmer(origin.transfer_syntax_uid, wanted)
+
+    def open(self) -> None:
+        """Begin the file, with its File Meta group."""
+        try:
+            self._check_free()
+            self.descriptor = self._spare.take()
+        except OSError as error:
+            self.fail(error)
+            return
+        self.digest = FollowingDigest(self.descriptor)
+        origin = self.origin
+        self._pend(file_meta(origin.sop_class_uid, origin.sop_instance_uid, origin.transfer_syntax_uid))
+
+    def feed(self, data: memoryview) -> None:
+        """Take the next bytes of the data set, which stay where they are until `flush`."""
+        self._skimmer.feed(data)
+        self._pend(data)
+        if len(self._pending) == _MOST_PENDING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        pending, self._pending = self._pending, []
+        if self.descriptor is not None:
+            try:
+                self._write(self.descriptor, pending)
+            except OSError as error:
+                self.fail(error)
+        if self.digest and self.size - self._followed > _FOLLOWED_AFTER:
+            self._followed = self.size
+            self._follow(self.digest, self.size)
+
+    def values(self) -> dict[str, str]:
+        """Return what is known of it so far, by keyword."""
+        raw: Mapping[int, bytes] = self._skimmer.values
+        return {keyword_for_tag(tag): text(raw, tag) for tag in tuple(raw)}
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the data set, once it has come to its end."""
+        return self._skimmer.problem()
+
+    def written(self) -> Written:
+        """Return the whole file."""
+        return Written(self._spare.path, self.size)
+
+    def fail(self, error: OSError) -> None:
+        """Keep in mind that it cannot be stored; what there is of it goes."""
+        self.failure = self.failure or error
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what there is of it."""
+        self.close()
+        self._pending = []
+        with suppress(OSError):
+            self._spare.path.unlink()
+
+    def close(self) -> None:
+        """Close the file, unless somebody else does."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+    def hand_over(self) -> int | None:
+        """Return the descriptor; it is the caller's now."""
+        descriptor, self.descriptor = self.descriptor, None
+        return descriptor
+
+    def _pend(self, data: bytes | memoryview) -> None:
+        if self.descriptor is not None:
+            self._pending.append(data)
+            self.size += len(data)
+
+    def _write(self, descriptor: int, pending: list[bytes | memoryview]) -> None:
+        if self.size - self._checked > _CHECKED_AFTER:
+            self._checked = self.size
+            self._check_free()
+        left = sum(map(len, pending))
+        while pending:
+            written = os.writev(descriptor, pending)
+            left -= written
+            if not left:
+                return
+            # A disk that is almost full takes some of it, and says so the next time.
+            while written >= len(pending[0]):
+                written -= len(pending.pop(0))
+            pending[0] = memoryview(pending[0])[written:]

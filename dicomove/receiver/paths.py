@@ -1,0 +1,222 @@
+"""Where an instance goes: a template of keywords, whose every component is safe, whatever the values are.
+
+The values come from a peer, and a name has to be good for Linux, macOS and Windows, and for a network file system that
+was mounted with who knows which options.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final, NoReturn
+
+from pydicom.datadict import dictionary_VR, keyword_dict
+
+DEFAULT_PATH: Final = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
+"""No patient is in a path, unless asked for."""
+
+_INSTANCE: Final = "SOPInstanceUID"
+_NO_TEXT: Final = {"AT", "FD", "FL", "SL", "SQ", "SS", "SV", "UL", "UN", "US", "UV"}
+_DATA_SET: Final = 0x00080000
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
+_NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_PLAIN_UID: Final = re.compile(r"[0-9](?:[0-9.]{0,62}[0-9])?")
+_NOT_UID: Final = re.compile(r"[^0-9.]+")
+_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+_LITERAL: Final = re.compile(r"[A-Za-z0-9._=+-]*")
+# No name of an instance has one of these, safe or not: they show where it begins.
+_SEPARATOR: Final = re.compile(r"[_-]")
+# Of the 255 bytes that a name may have, some are left for what a receiver puts behind it.
+_LONGEST: Final = 200
+
+
+def safe(value: str) -> str:
+    r"""Return a value as a name that every file system takes.
+
+    What is plain stays as it is. Anything else becomes what is plain of it, ``~``, and a checksum: ``~`` is in no plain
+    value, so that different values have different names.
+
+    Examples
+    --------
+    >>> safe("PAT-0001"), safe("1.2.840.10008")
+    ('PAT-0001', '1.2.840.10008')
+    >>> safe("../etc"), safe("CON"), safe("")
+    ('etc~f7f9121fdb53d8de', 'CON~a3dbc4b644a9a2c5', '~e3b0c44298fc1c14')
+    """
+    if _PLAIN.fullmatch(value) and not _DEVICE.fullmatch(value):
+        return value
+    return _checked(value, _NOT_PLAIN)
+
+
+class PathTemplate:
+    """Where instances go, below the folder of a receiver.
+
+    Parameters
+    ----------
+    template
+        Components with ``/`` between them; DICOM keywords stand in braces.
+
+    Attributes
+    ----------
+    template
+        As it was given.
+    keywords
+        The keywords, each once, in their order.
+
+    Raises
+    ------
+    ValueError
+        The template cannot be used: the message says why, for the one who wrote it.
+
+    Examples
+    --------
+    >>> template = PathTemplate("{PatientID}/{Modality}_{SOPInstanceUID}.dcm")
+    >>> template.keywords
+    ('PatientID', 'Modality', 'SOPInstanceUID')
+    >>> template.relative({"PatientID": "000123", "Modality": "CT", "SOPInstanceUID": "1.2.3"})
+    PurePosixPath('000123/CT_1.2.3.dcm')
+    """
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self._components = _components(template)
+        fields = [part.keyword for component in self._components for part in component if part.keyword]
+        self.keywords: tuple[str, ...] = tuple(dict.fromkeys(fields))
+        if _INSTANCE not in fields:
+            _refuse(template, f"it has no {{{_INSTANCE}}}; without it two instances would share a name")
+        for component in self._components:
+            _check(template, component)
+        if not any(_tells_instances_apart(component) for component in self._components):
+            _refuse(
+                template,
+                f"two instances could share a name; put {{{_INSTANCE}}} at the beginning or at the end of a component, "
+                "with '_' or '-' between it and another keyword",
+            )
+
+    def relative(self, values: Mapping[str, str]) -> PurePosixPath:
+        """Return the path of an instance, below the folder; keywords without a value are no problem."""
+        return PurePosixPath(*(_join(component, values) for component in self._components))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Text as it stands, or a keyword."""
+
+    literal: str = ""
+    keyword: str = ""
+
+    def name(self, values: Mapping[str, str]) -> str:
+        if not self.keyword:
+            return self.literal
+        value = values.get(self.keyword, "")
+        if self.keyword != _INSTANCE:
+            return safe(value)
+        # Names of instances differ also where a file system does not tell "a" from "A".
+        return value if _PLAIN_UID.fullmatch(value) else _checked(value, _NOT_UID)
+
+
+_Component = tuple[_Part, ...]
+
+
+def _components(template: str) -> list[_Component]:
+    components: list[list[_Part]] = [[]]
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        _refuse(template, f"its braces do not match ({error})", error)
+    for literal, field, form, conversion in parsed:
+        first, *others = literal.split("/")
+        components[-1].append(_Part(literal=first))
+        components.extend([_Part(literal=other)] for other in others)
+        if field is not None:
+            if form or conversion:
+                _refuse(template, f"write {{{field}}}, and nothing else in the braces")
+            _check_keyword(template, field)
+            components[-1].append(_Part(keyword=field))
+    # A doubled brace is text, which comes in two parts.
+    return [tuple(part for part in component if part != _Part()) for component in components]
+
+
+def _check_keyword(template: str, keyword: str) -> None:
+    tag = keyword_dict.get(keyword, 0) if keyword else 0  # pydicom has attributes without a keyword
+    if tag < _DATA_SET:
+        near = difflib.get_close_matches(
+            keyword, [known for known in keyword_dict if keyword_dict[known] >= _DATA_SET], 1
+        )
+        hint = f"; did you mean {{{near[0]}}}?" if near else ""
+        _refuse(template, f"{{{keyword}}} is not the keyword of an attribute of a data set{hint}")
+    vr = dictionary_VR(tag)
+    if vr in _NO_TEXT or vr.startswith("O") or " or " in vr:
+        _refuse(template, f"the value of {{{keyword}}} is not text")
+
+
+def _check(template: str, component: _Component) -> None:
+    literal = "".join(part.literal for part in component)
+    if "\\" in literal:
+        _refuse(template, "it has a backslash; components are separated by '/'")
+    if not component:
+        absolute = template.startswith("/")
+        _refuse(template, "it is an absolute path" if absolute else "it has a component without a name")
+    if literal == ".." and not any(part.keyword for part in component):
+        _refuse(template, "'..' would leave the folder")
+    if not _LITERAL.fullmatch(literal):
+        _refuse(template, "beside keywords it may have letters of A-Z, digits, and '.', '_', '-', '=', '+'")
+    if component[0].literal.startswith(".") or component[-1].literal.endswith("."):
+        _refuse(template, "a component cannot begin or end with a dot")
+    if len(literal) > _LONGEST // 2:
+        _refuse(template, "it has a component that is too long")
+    if not any(part.keyword for part in component) and _DEVICE.fullmatch(literal):
+        _refuse(template, f"{literal!r} is the name of a device on Windows")
+
+
+def _tells_instances_apart(component: _Component) -> bool:
+    """Whether the instance can be read from the component: values of other keywords cannot run into it."""
+    fields = [part.keyword for part in component]
+    if _INSTANCE not in fields:
+        return False
+    at = fields.index(_INSTANCE)
+    return not (_runs_into(component[at + 1 :]) or any(fields[:at])) or (
+        not _runs_into(component[:at][::-1]) and not any(fields[at + 1 :])
+    )
+
+
+def _runs_into(neighbours: Sequence[_Part]) -> bool:
+    """Whether there is a keyword among the neighbours, the nearest first, without a separator before it."""
+    for part in neighbours:
+        if part.keyword:
+            return True
+        if _SEPARATOR.search(part.literal):
+            return False
+    return False
+
+
+def _join(component: _Component, values: Mapping[str, str]) -> str:
+    name = "".join(part.name(values) for part in component)
+    if _DEVICE.fullmatch(name):
+        # Each part of it was safe: {Modality}{SeriesNumber} with COM and 1.
+        return f"~{name}"
+    if len(name) > _LONGEST:
+        return f"{name[:80]}~{_checksum(name)}~{name[-80:]}"
+    return name
+
+
+def _checked(value: str, unsafe: re.Pattern[str]) -> str:
+    rest = unsafe.sub("", value).lstrip(".")[:40]
+    if _DEVICE.fullmatch(f"{rest}~"):
+        rest = rest.replace(".", "")  # NUL.txt is a device, whatever follows
+    return f"{rest}~{_checksum(value)}"
+
+
+def _checksum(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _refuse(template: str, reason: str, cause: Exception | None = None) -> NoReturn:
+    message = f"the path {template!r} cannot be used: {reason}"
+    raise ValueError(message) from cause

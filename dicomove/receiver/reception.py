@@ -1,0 +1,121 @@
+"""One row while it is received: from before its C-MOVE is sent until what is on disk is known."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dicomove.receiver.receiver import Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What there is of a row.
+
+    Attributes
+    ----------
+    arrivals
+        Instances that came for it, also twice.
+    fates
+        How many of each fate: ``stored``, ``duplicate``, ``replaced``, ``kept_both``, ``differs``, ``damaged``,
+        ``refused``.
+    held
+        The instances on disk, by SOP Instance UID, with their sizes.
+    refused
+        Addresses that were not let in since the row began, with the number of their connections.
+    """
+
+    arrivals: int = 0
+    fates: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """The size of what is on disk."""
+        return sum(self.held.values())
+
+
+class Reception:
+    """What a receiver does for one row.
+
+    Parameters
+    ----------
+    receiver
+        The receiver.
+    row
+        A name that no other row has.
+    keys
+        The unique keys that the row names.
+    host
+        Where the PACS is.
+    """
+
+    def __init__(self, receiver: Receiver, row: str, keys: Mapping[str, str], host: str) -> None:
+        self.row, self.keys = row, dict(keys)
+        self.addresses = addresses(host)
+        self._receiver = receiver
+        self._refused = dict(receiver.refused)
+        self._seen = (0, 0)
+        self._heard_at = time.monotonic()
+
+    def open(self) -> None:
+        """Let the PACS in, and count from now on."""
+        self._receiver.ask("expect", row=self.row, keys=self.keys, addresses=self.addresses)
+
+    def progress(self) -> tuple[int, int]:
+        """Return instances and bytes that have come so far."""
+        now = self._receiver.progress(self.row)
+        if now != self._seen:
+            self._seen, self._heard_at = now, time.monotonic()
+        return now
+
+    def heard_at(self) -> float:
+        """Return when something came last, in seconds of the monotonic clock."""
+        self.progress()
+        return self._heard_at
+
+    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
+        """Wait until so many came, or for a quiet period, and return what there is.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver is gone for good.
+        """
+        period = self._receiver.quiet_period
+        found = self._receiver.ask(
+            "settle",
+            row=self.row,
+            addresses=self.addresses,
+            enough=enough,
+            quiet=period if quiet is None else quiet,
+            linger=period,
+        )
+        before = self._refused
+        refused = {address: count - before.get(address, 0) for address, count in self._receiver.refused.items()}
+        return Settled(
+            arrivals=found["arrivals"],
+            fates=found["fates"],
+            held=dict(found["held"]),
+            refused={address: count for address, count in refused.items() if count},
+        )
+
+
+def addresses(host: str) -> list[str]:
+    """Return the IP addresses of a host; none of one that is not known, to which no C-MOVE can be sent either."""
+    try:
+        return _addresses(host)
+    except (OSError, UnicodeError):
+        return []
+
+
+@lru_cache(maxsize=64)
+def _addresses(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return sorted({str(address[0]) for *_, address in found})

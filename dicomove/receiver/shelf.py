@@ -1,0 +1,190 @@
+"""The folder: temporary files, final names, quarantine. Nothing has its final name until it is whole."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import os
+import shutil
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal
+
+Existing = Literal["keep", "replace", "keep_both"]
+Disposition = Literal["stored", "duplicate", "replaced", "kept_both", "quarantined"]
+
+SERVICE_FOLDER: Final = ".dicomove"
+_FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_MOST_RESERVED: Final = 1 << 30
+_RESERVED_SHARE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Written:
+    """A whole instance under its temporary name."""
+
+    path: Path
+    size: int
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the file, where one is needed to tell it from another."""
+        return file_sha256(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where an instance went; `path` is relative to the folder."""
+
+    path: str
+    disposition: Disposition
+    reason: str | None = None
+
+
+class Spare:
+    """A temporary file, which may be open already.
+
+    Parameters
+    ----------
+    path
+        Its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def open(self) -> int:
+        """Make the file, and return its descriptor."""
+        self._descriptor = os.open(self.path, _FLAGS, 0o666)
+        return self._descriptor
+
+    def take(self) -> int:
+        """Return its descriptor, which is the caller's now."""
+        descriptor = self.open() if self._descriptor is None else self._descriptor
+        self._descriptor = None
+        return descriptor
+
+
+class Shelf:
+    """Places instances in a folder.
+
+    Parameters
+    ----------
+    folder
+        Where to; it is made if there is none.
+    existing
+        What becomes of an instance that is there with different bytes: ``"keep"`` puts the new one into quarantine,
+        ``"replace"`` replaces the old one, ``"keep_both"`` gives the new one a name of its own.
+    min_free
+        Bytes that are left free; ``None`` is 1 GiB, or 5 % of a small file system.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, existing: Existing = "keep", min_free: int | None = None) -> None:
+        self.folder = folder
+        self._existing, self._min_free = existing, min_free
+        self._incoming = folder / SERVICE_FOLDER / "incoming"
+        self._quarantine = folder / SERVICE_FOLDER / "quarantine"
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._spares: deque[Spare] = deque()
+        self._incoming.mkdir(parents=True, exist_ok=True)
+
+    def clean(self) -> None:
+        """Remove what an earlier receiver left half-written."""
+        for left in self._incoming.glob("*.part"):
+            left.unlink(missing_ok=True)
+
+    def check_free(self) -> None:
+        """Raise OSError (ENOSPC) when less than ``min_free`` is free."""
+        usage = shutil.disk_usage(self.folder)
+        reserved = min(_MOST_RESERVED, int(usage.total * _RESERVED_SHARE)) if self._min_free is None else self._min_free
+        if usage.free < reserved:
+            raise OSError(errno.ENOSPC, f"{usage.free} bytes are free, min_free is {reserved}")
+
+    def spare(self) -> Spare:
+        """Return a temporary file."""
+        try:
+            return self._spares.popleft()
+        except IndexError:
+            return self._new()
+
+    def prepare(self) -> None:
+        """Make the next temporary file in advance, since that takes as long as to write one."""
+        if not self._spares:
+            spare = self._new()
+            with suppress(OSError):  # it is said when it matters
+                spare.open()
+                self._spares.append(spare)
+
+    def _new(self) -> Spare:
+        return Spare(self._incoming / f"{next(self._numbers)}.part")
+
+    def place(self, written: Written, relative: PurePosixPath) -> Placed:
+        """Give an instance its final name, or say what prevented it.
+
+        Raises
+        ------
+        OSError
+            The file system refuses it; it is still under its temporary name.
+        """
+        if self._take(written.path, relative):
+            return Placed(str(relative), "stored")
+        if self._is_same(written, relative):
+            written.path.unlink()
+            return Placed(str(relative), "duplicate")
+        if self._existing == "replace":
+            written.path.replace(self.folder / relative)
+            return Placed(str(relative), "replaced")
+        if self._existing == "keep":
+            return self.quarantine(written, relative.name, "another instance of this UID is there, with other bytes")
+        for number in itertools.count(2):
+            beside = relative.with_name(f"{relative.stem}~{number}{relative.suffix}")
+            if self._take(written.path, beside):
+                return Placed(str(beside), "kept_both", "another instance of this UID is there, with other bytes")
+            if self._is_same(written, beside):
+                written.path.unlink()
+                return Placed(str(beside), "duplicate")
+        raise AssertionError  # the numbers do not end
+
+    def quarantine(self, written: Written, name: str, reason: str) -> Placed:
+        """Put an instance aside; the same bytes have the same name there."""
+        self._quarantine.mkdir(exist_ok=True)
+        # Not ".dcm": who looks for images finds those of the rows only.
+        path = self._quarantine / f"{name.removesuffix('.dcm')}~{written.sha256[:16]}.quarantined"
+        written.path.replace(path)
+        return Placed(path.relative_to(self.folder).as_posix(), "quarantined", reason)
+
+    def _take(self, temporary: Path, relative: PurePosixPath) -> bool:
+        """Rename, unless something is there; one receiver at a time has the folder."""
+        final = self.folder / relative
+        with self._lock:
+            if os.path.lexists(final):
+                return False
+            try:
+                temporary.rename(final)
+            except FileNotFoundError:
+                final.parent.mkdir(parents=True, exist_ok=True)
+                temporary.rename(final)
+        return True
+
+    def _is_same(self, written: Written, relative: PurePosixPath) -> bool:
+        there = self.folder / relative
+        return there.is_file() and there.stat().st_size == written.size and file_sha256(there) == written.sha256
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return digest.hexdigest()

@@ -1,0 +1,250 @@
+"""PS3.5: a look over the bytes of a data set as they come off the network, none of which are kept.
+
+Tolerant, because what is looked over is stored as it came: what cannot be understood is named at the end, and is never
+an exception. Nested sequences are a number, and not a stack: it is odd inside of a sequence, even inside of an item.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Final
+
+from pydicom.charset import CODES_TO_ENCODINGS, handled_encodings, python_encoding
+
+Buffer = bytes | memoryview
+# Tag, VR (empty where there is none), where the value starts, and its length; a header that is cut ends past the data.
+_Reader = Callable[[Buffer, int], tuple[int, bytes, int, int]]
+
+_IMPLICIT_LE: Final = "1.2.840.10008.1.2"
+_EXPLICIT_LE: Final = "1.2.840.10008.1.2.1"
+_EXPLICIT_BE: Final = "1.2.840.10008.1.2.2"
+# The second and third: JPIP Referenced Deflate, and JPIP HTJ2K Referenced Deflate.
+_DEFLATED: Final = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
+
+_CHARACTER_SET: Final = 0x00080005
+_DELIMITER_GROUP: Final = 0xFFFE
+_ITEM, _ITEM_END, _SEQUENCE_END = _DELIMITERS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_UNDEFINED: Final = 0xFFFFFFFF
+
+_SHORT: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_IMPLICIT_HEADER: Final = struct.Struct("<HHI").unpack_from
+_HEADER, _LONG_HEADER = 8, 12
+_KEPT: Final = 1024
+_ENOUGH: Final = _LONG_HEADER + _KEPT
+_SLICE: Final = 1 << 15
+
+_ESCAPED: Final = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
+_RESET: Final = re.compile(rb"[\\^=\t\n\f\r]")
+
+
+def text(values: Mapping[int, bytes], tag: int) -> str:
+    r"""Return a value as text, without the padding around it; empty where there is none.
+
+    The Specific Character Set (0008,0005) may be among the values; what it cannot explain is read as Latin-1.
+
+    Examples
+    --------
+    >>> text({0x00080005: b"ISO_IR 192", 0x00100020: b"\xc5\x81-1 "}, 0x00100020)
+    'Ł-1'
+    """
+    value = values.get(tag, b"")
+    if not value.isascii() or b"\x1b" in value:
+        name = values.get(_CHARACTER_SET, b"").decode("latin-1").split("\\")[0].strip(" \0")
+        with suppress(LookupError, UnicodeError):
+            return _decode(value, python_encoding.get(name, "latin-1")).strip(" \0")
+    return value.decode("latin-1").strip(" \0")
+
+
+class Skimmer:
+    """Looks over one data set, and keeps a few values of it.
+
+    Parameters
+    ----------
+    transfer_syntax
+        Its UID; one that is not known is Explicit VR Little Endian, as every encapsulated one (PS3.5 A.4).
+    wanted
+        Tags whose values are kept; those of elements inside of sequences are not.
+
+    Attributes
+    ----------
+    values
+        Tag -> the first 1024 bytes of its value, as they came. Of two elements with one tag, the first counts.
+    """
+
+    def __init__(self, transfer_syntax: str, wanted: Collection[int]) -> None:
+        inner = Skimmer(_EXPLICIT_LE, wanted) if transfer_syntax in _DEFLATED else None
+        self._deflated = _Deflated(inner) if inner else None
+        self.values: dict[int, bytes] = inner.values if inner else {}
+        self._wanted = frozenset(wanted)
+        self._last = max(self._wanted, default=_UNDEFINED)
+        self._order = ">" if transfer_syntax == _EXPLICIT_BE else "<"
+        self._read = self._usual = _implicit_le if transfer_syntax == _IMPLICIT_LE else _explicit(self._order)
+        self._carry = b""
+        self._skip = self._tag = self._depth = self._unknown_depth = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether every wanted element has been met or passed; elements are in the order of their tags."""
+        if self._deflated is not None:
+            return self._deflated.inner.done
+        return self._tag > self._last or 0 < len(self.values) == len(self._wanted)
+
+    def feed(self, data: Buffer) -> None:
+        """Look over the next bytes, wherever they are cut."""
+        size = len(data)
+        if size <= self._skip:
+            self._skip -= size
+        elif self._deflated is not None:
+            self._deflated.feed(data)
+        else:
+            self._advance(data)
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the data set, in words, if it ends here; ``None`` where it is whole."""
+        if self._deflated is not None:
+            return self._deflated.problem()
+        cut = self._carry
+        # Zeros are padding; but in big endian, one may be the first half of a group.
+        is_padding = not any(cut) and (self._order == "<" or len(cut) % 2 == 0)
+        if is_padding and not (self._skip or self._depth):
+            return None if self._tag else "the data set is empty"
+        group, element = divmod(self._tag, 1 << 16)
+        if not self._depth and len(cut) >= 4:
+            group, element = struct.unpack_from(f"{self._order}HH", cut)
+        after = "" if self._skip or self._depth or len(cut) >= 4 else "the element after "
+        return f"the data set ends inside of {after}({group:04X},{element:04X})"
+
+    def _advance(self, data: Buffer) -> None:
+        at = self._skip
+        if self._carry:
+            joined = self._carry + bytes(data[:_ENOUGH])
+            reached = self._scan(joined, 0)
+            if reached == 0:
+                self._carry = joined
+                return
+            at = reached - len(self._carry)
+        at = self._scan(data, at)
+        self._skip = max(0, at - len(data))
+        self._carry = bytes(data[at:])
+
+    def _scan(self, data: Buffer, at: int) -> int:
+        """Return where the first element begins that is cut; past the end of the data, where a value is to skip."""
+        size, wanted, values = len(data), self._wanted, self.values
+        while at + _HEADER <= size:
+            tag, vr, start, length = self._read(data, at)
+            if start > size:
+                break
+            if length == _UNDEFINED or tag in _DELIMITERS:
+                at = start + self._nest(tag, vr, length)
+                continue
+            if not self._depth:
+                if tag in wanted and tag not in values:
+                    stop = start + min(length, _KEPT)
+                    if stop > size:
+                        break
+                    values[tag] = bytes(data[start:stop])
+                # Zeros after the last element read as empty elements with the tag 0.
+                self._tag = tag or self._tag
+            at = start + length
+        return at
+
+    def _nest(self, tag: int, vr: bytes, length: int) -> int:
+        """Enter or leave a sequence or an item; return how much of it is to skip."""
+        in_item = self._depth % 2 == 0
+        if tag == _ITEM:
+            if length != _UNDEFINED:
+                return length
+            self._depth += not in_item
+        elif tag == _ITEM_END:
+            # Some writers end items of defined length, too.
+            self._depth -= in_item and self._depth > 0
+        elif tag == _SEQUENCE_END:
+            self._depth = max(0, self._depth - (2 if in_item else 1))
+        else:
+            if not self._depth:
+                self._tag = tag
+            self._depth += 1 if in_item else 2
+            if vr == b"UN" and not self._unknown_depth:
+                # PS3.5 6.2.2, note 4: whatever the transfer syntax.
+                self._unknown_depth, self._read = self._depth, _implicit_le
+        if self._depth < self._unknown_depth:
+            self._unknown_depth, self._read = 0, self._usual
+        return 0
+
+
+class _Deflated:
+    """Inflates a data set in small pieces (a bomb costs no memory), and no further than is wanted."""
+
+    def __init__(self, inner: Skimmer) -> None:
+        self.inner = inner
+        self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+        self._fed = self._stopped = self._broken = False
+
+    def feed(self, data: Buffer) -> None:
+        self._fed = True
+        for start in range(0, len(data), _SLICE):
+            try:
+                self._inflate(data[start : start + _SLICE])
+            except zlib.error:
+                self._broken = True
+
+    def problem(self) -> str | None:
+        if self._broken:
+            return "the data set cannot be inflated"
+        if self._stopped:
+            return None if self.inner.values else "the data set has none of the elements that it must have"
+        if self._fed and not self._stream.eof:
+            return "the deflated data set ends too early"
+        return self.inner.problem()
+
+    def _inflate(self, data: Buffer) -> None:
+        piece = b""
+        # A full piece may have more behind it, though all of the input is used up.
+        while (data or len(piece) == _SLICE) and not (self._stopped or self._broken or self._stream.eof):
+            piece = self._stream.decompress(data, _SLICE)
+            self.inner.feed(piece)
+            self._stopped = self.inner.done
+            data = self._stream.unconsumed_tail
+
+
+def _explicit(order: str) -> _Reader:
+    header, number = struct.Struct(f"{order}HH2sH").unpack_from, struct.Struct(f"{order}I").unpack_from
+
+    def read(data: Buffer, at: int) -> tuple[int, bytes, int, int]:
+        group, element, vr, length = header(data, at)
+        tag = group << 16 | element
+        if vr in _SHORT and group != _DELIMITER_GROUP:
+            return tag, vr, at + _HEADER, length
+        if group == _DELIMITER_GROUP or not (vr.isalpha() and vr.isupper()):
+            return tag, b"", at + _HEADER, number(data, at + 4)[0]
+        # PS3.5 6.2 promises the long form for every VR to come; who invents one may not know of that.
+        if vr not in _LONG and length:
+            return tag, vr, at + _HEADER, length
+        start = at + _LONG_HEADER
+        return tag, vr, start, number(data, at + 8)[0] if start <= len(data) else 0
+
+    return read
+
+
+def _implicit_le(data: Buffer, at: int) -> tuple[int, bytes, int, int]:
+    group, element, length = _IMPLICIT_HEADER(data, at)
+    return group << 16 | element, b"", at + _HEADER, length
+
+
+def _decode(value: bytes, first: str) -> str:
+    """Decode with code extensions (PS3.5 6.1.2.5), as pydicom does, which warns of what it does not understand."""
+    decoded = ""
+    for part in _ESCAPED.findall(value):
+        size = 0 if part[:1] != b"\x1b" else 4 if part[:3] in (b"\x1b$(", b"\x1b$)") else 3
+        encoding = CODES_TO_ENCODINGS[part[:size]] if size else first
+        end = next((reset.start() for reset in _RESET.finditer(part, size)), len(part))
+        if size and encoding not in handled_encodings:
+            decoded += part[size:end].decode(encoding) + part[end:].decode(first)
+        else:
+            decoded += part.decode(encoding)
+    return decoded

@@ -1,0 +1,129 @@
+"""One row after its C-MOVE: what was expected, what came, what is on disk, and what that means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from dicomove.cohort import Identifier
+from dicomove.dimse import MoveResult
+from dicomove.inventory import Inventory, Listed
+from dicomove.outcome import Evidence, category, judge
+from dicomove.receiver import Reception, Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The result of one row, and what it was read from.
+
+    Attributes
+    ----------
+    result
+        As it reads now.
+    settled
+        What the receiver has; ``None`` for another destination.
+    listed
+        What an IMAGE-level C-FIND lists, where one was asked.
+    """
+
+    result: MoveResult
+    settled: Settled | None = None
+    listed: Listed | None = None
+
+    @property
+    def missing(self) -> Listed:
+        """The instances that were listed and are not on disk, each with its series."""
+        held = self.settled.held if self.settled else {}
+        return {uid: series for uid, series in (self.listed or {}).items() if uid not in held}
+
+    @property
+    def unexpected(self) -> list[str]:
+        """The instances that are on disk and were not listed."""
+        held = self.settled.held if self.settled and self.listed is not None else {}
+        return [uid for uid in held if uid not in (self.listed or {})]
+
+
+def reconcile(
+    result: MoveResult, identifier: Identifier, hint: int | None, inventory: Inventory, reception: Reception | None
+) -> Reconciled:
+    """Return the result as it reads once it is known what was expected, and what came.
+
+    Parameters
+    ----------
+    result
+        As the PACS's word has it.
+    identifier
+        What was moved.
+    hint
+        The number of instances that the caller's table says.
+    inventory
+        Asks the PACS what there is.
+    reception
+        The row at the receiver, if there is one.
+
+    Raises
+    ------
+    ReceiverError
+        The receiver is gone for good.
+    """
+    if reception is None:
+        evidence, listed = inventory.expected(result.evidence, identifier, hint)
+        return Reconciled(_read_again(result, evidence), None, listed)
+    enough = _enough(result.evidence, hint)
+    settled = reception.settle(enough, quiet=None if result.evidence.sent else 0)
+    evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, hint, settled.held)
+    came_early = enough is not None and settled.arrivals >= enough
+    if evidence.missing and came_early and _went_well(evidence):
+        # The PACS said less than there is: what is missing may be on its way.
+        settled = reception.settle(settled.arrivals + evidence.missing)
+        evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, hint, settled.held)
+    return Reconciled(_read_again(result, evidence), settled, listed)
+
+
+def look_again(reconciled: Reconciled, held: Mapping[str, int]) -> Reconciled:
+    """Return the result as it reads with what came after the row had ended."""
+    settled, evidence = reconciled.settled, reconciled.result.evidence
+    if settled is None or len(held) <= len(settled.held):
+        return reconciled
+    late = len(held) - len(settled.held)
+    listed = reconciled.listed
+    still = len(listed.keys() - held.keys()) if listed is not None else max(0, (evidence.missing or 0) - late)
+    evidence = replace(evidence, received=len(held), missing=None if evidence.missing is None else still)
+    return Reconciled(_read_again(reconciled.result, evidence), replace(settled, held=held), listed)
+
+
+def discrepancies(reconciled: Reconciled, identifier: Identifier) -> Iterator[dict[str, str]]:
+    """Yield what does not add up in a row: one dict for each instance."""
+    keys = dict(identifier.keys)
+    known = {"StudyInstanceUID": keys.get("StudyInstanceUID", "")}
+    for uid, series in reconciled.missing.items():
+        yield {"kind": "missing", **known, "SeriesInstanceUID": series, "SOPInstanceUID": uid}
+    for uid in reconciled.unexpected:
+        yield {"kind": "unexpected", **known, "SeriesInstanceUID": "", "SOPInstanceUID": uid}
+
+
+def _enough(evidence: Evidence, hint: int | None) -> int | None:
+    """Return after how many arrivals nothing more needs to be waited for; ``None`` where nobody knows."""
+    if not _went_well(evidence):
+        return evidence.counts.moved or 0
+    known = [number for number in (hint, evidence.counts.moved) if number is not None]
+    return max(known) if known else None
+
+
+def _went_well(evidence: Evidence) -> bool:
+    return evidence.status is not None and category(evidence.status) in ("success", "warning")
+
+
+def _with(evidence: Evidence, settled: Settled) -> Evidence:
+    return replace(
+        evidence,
+        received=len(settled.held),
+        refused=settled.fates.get("refused", 0),
+        damaged=settled.fates.get("damaged", 0),
+        strangers=tuple(settled.refused),
+    )
+
+
+def _read_again(result: MoveResult, evidence: Evidence) -> MoveResult:
+    verdict = judge(evidence)
+    return replace(result, evidence=evidence, outcome=verdict.outcome, error=verdict.error, advice=verdict.advice)

@@ -1,0 +1,120 @@
+"""The result table: one `Row` for each row of a run, and the columns that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.dimse import MoveResult
+from dicomove.errors import IdentifierError
+from dicomove.outcome import ADVICE, NOT_ATTEMPTED, Outcome, sentences
+
+_TEXT: Final = ("outcome", "status", "error", "advice", "error_comment")
+_COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expected", "received", "bytes", "missing")
+
+#: The columns that `move` adds, in this order.
+RESULT_COLUMNS: Final = (
+    *_TEXT,
+    *_COUNTS,
+    "failed_sop_instance_uids",
+    "attempts",
+    "started_at",
+    "finished_at",
+    "duration_s",
+)
+
+_DEFECT: Final = "A defect in dicomove, in doubt whether anything was moved: please report it with the log."
+_NO_ANSWER: Final = "The run was stopped before the PACS had answered: what was sent by then is in doubt."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """The result of one row: the columns of the result table."""
+
+    outcome: Outcome
+    status: str | None = None
+    error: str | None = None
+    advice: str | None = None
+    error_comment: str | None = None
+    total: int | None = None
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+    remaining: int | None = None
+    expected: int | None = None
+    received: int | None = None
+    bytes: int | None = None
+    missing: int | None = None
+    failed_sop_instance_uids: str | None = None
+    attempts: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_s: float | None = None
+
+    @property
+    def instances(self) -> int | None:
+        """What arrived, or else what the PACS says that it moved."""
+        if self.received is not None:
+            return self.received
+        return None if self.completed is None else self.completed + (self.warning or 0)
+
+
+def not_attempted() -> Row:
+    """Return the row of a run that ended before its turn."""
+    return Row(outcome="not_attempted", advice=NOT_ATTEMPTED)
+
+
+def invalid(error: IdentifierError) -> Row:
+    """Return the row that cannot be a C-MOVE."""
+    return Row(outcome="invalid", error="invalid_row", advice=sentences(str(error), ADVICE["invalid_row"]))
+
+
+def without_answer() -> Row:
+    """Return the row of which nobody waited for the end."""
+    return Row(outcome="interrupted", error="cancelled", advice=_NO_ANSWER, attempts=1)
+
+
+def without_receiver(problem: str) -> Row:
+    """Return the row that was not sent, since nobody would have received it."""
+    return Row(outcome="not_attempted", error="receiver_failed", advice=sentences(problem, ADVICE["receiver_failed"]))
+
+
+def not_durable(row: Row, problem: str) -> Row:
+    """Return the row whose files, or whose record, did not reach the disk."""
+    return replace(row, outcome="partial", error="storage_failed", advice=sentences(problem, ADVICE["storage_failed"]))
+
+
+def row_of(result: MoveResult | None, size: int | None = None) -> Row:
+    """Return the row of a result; ``None`` is a defect. `size` is what a receiver has on disk of it, in bytes."""
+    if result is None:
+        return Row(outcome="interrupted", error="internal_error", advice=_DEFECT, attempts=1)
+    if result.outcome == "not_attempted":
+        return not_attempted()
+    evidence = result.evidence
+    return Row(
+        **{name: getattr(result, name) for name in (*_TEXT, *_COUNTS[:5], "started_at", "finished_at", "duration_s")},
+        expected=evidence.expected,
+        received=evidence.received,
+        bytes=size,
+        missing=evidence.missing,
+        failed_sop_instance_uids="\\".join(result.failed_sop_instance_uids) or None,
+        attempts=int(evidence.sent),
+    )
+
+
+def result_table(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the caller's table with the columns of its rows' results."""
+
+    def values(name: str) -> list[Any]:
+        return [getattr(row, name) for row in rows]
+
+    made = {name: columns.text(values(name)) for name in (*_TEXT, "failed_sop_instance_uids")}
+    made |= {name: columns.counts(values(name)) for name in (*_COUNTS, "attempts")}
+    made |= {name: columns.times(values(name)) for name in ("started_at", "finished_at")}
+    made["duration_s"] = columns.seconds(values("duration_s"))
+    return columns.with_columns(table, {name: made[name] for name in RESULT_COLUMNS}, replaced=RESULT_COLUMNS)

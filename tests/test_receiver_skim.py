@@ -1,0 +1,455 @@
+from __future__ import annotations
+
+import struct
+import tracemalloc
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom.data
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom import DataElement, Dataset, Sequence, dcmread
+from pydicom.encaps import encapsulate
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import RLELossless
+from pydicom.valuerep import PersonName
+
+from dicomove.receiver.skim import Skimmer, text
+
+IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED, RLE, PRIVATE = "1.2.840.10008.1.2.1.99", str(RLELossless), "1.2.3.4.5"
+SYNTAXES = (IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE, PRIVATE)
+
+CHARSET, SOP, STUDY, SERIES, PATIENT = 0x00080005, 0x00080018, 0x0020000D, 0x0020000E, 0x00100020
+PIXELS = 0x7FE00010
+WANTED = (CHARSET, SOP, PATIENT, STUDY, SERIES)
+
+often = settings(
+    derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), database=None
+)
+cuts = st.one_of(st.just([1]), st.lists(st.integers(1, 40), min_size=1), st.lists(st.integers(1, 5000), min_size=1))
+
+
+def pieces(data: bytes, sizes: list[int]) -> Iterator[memoryview]:
+    at, turn = 0, 0
+    while at < len(data):
+        size = sizes[turn % len(sizes)]
+        yield memoryview(data)[at : at + size]
+        at, turn = at + size, turn + 1
+
+
+def skim(
+    data: bytes, syntax: str = EXPLICIT, sizes: list[int] | None = None, wanted: tuple[int, ...] = WANTED
+) -> Skimmer:
+    skimmer = Skimmer(syntax, wanted)
+    for piece in pieces(data, sizes or [max(1, len(data))]):
+        skimmer.feed(piece)
+    return skimmer
+
+
+def deflate(data: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return stream.compress(data) + stream.flush()
+
+
+def encoded(dataset: Dataset, syntax: str) -> bytes:
+    """The data set as pydicom writes it."""
+    file = DicomBytesIO()
+    file.is_implicit_VR, file.is_little_endian = syntax == IMPLICIT, syntax != BIG
+    write_dataset(file, dataset)
+    return deflate(file.getvalue()) if syntax == DEFLATED else file.getvalue()
+
+
+def long(tag: int, vr: bytes, length: int, value: bytes = b"") -> bytes:
+    return struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, vr, 0, length) + value
+
+
+def short(tag: int, vr: bytes, value: bytes) -> bytes:
+    return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+
+
+def plain(tag: int, value: bytes = b"", length: int | None = None) -> bytes:
+    return struct.pack("<HHI", tag >> 16, tag & 0xFFFF, len(value) if length is None else length) + value
+
+
+UNDEFINED = 0xFFFFFFFF
+ITEM = plain(0xFFFEE000, length=UNDEFINED)
+ITEM_END, SEQUENCE_END = plain(0xFFFEE00D), plain(0xFFFEE0DD)
+FIRST, LAST = short(SOP, b"UI", b"1.2.3\0"), short(STUDY, b"UI", b"1.2\0")
+
+
+# --- data sets that pydicom writes ------------------------------------------------------------------------------------
+
+texts = st.text("ABC 123", max_size=30)
+uids = st.lists(st.integers(0, 10**9), min_size=2, max_size=5).map(lambda parts: ".".join(map(str, parts)))
+blobs = st.one_of(st.binary(max_size=40), st.sampled_from([bytes(1500), b"LO" * 2000])).map(
+    lambda value: value + b"\0" * (len(value) % 2)
+)
+
+
+@st.composite
+def datasets(draw: st.DrawFn, depth: int = 2, *, pixels: bool = True) -> Dataset:
+    dataset = Dataset()
+    for tag, vr, values in (
+        (CHARSET, "CS", st.sampled_from(["ISO_IR 100", "ISO_IR 192"])),
+        (SOP, "UI", uids),
+        (PATIENT, "LO", texts),
+        (0x00104000, "LT", st.sampled_from(["", "abc", "abc " * 1000])),
+        (STUDY, "UI", uids),
+        (SERIES, "UI", uids),
+        (0x00200013, "IS", st.integers(0, 9999)),
+        (0x00280010, "US", st.integers(0, 65535)),
+        (0x00090010, "LO", st.just("dicomove")),
+        (0x00091001, "OB", blobs),
+        (0x00091002, "UN", blobs),
+        (0x00420011, "OB", blobs),
+    ):
+        if draw(st.booleans()):
+            dataset.add(DataElement(tag, vr, draw(values)))
+    for tag in (0x00081115, 0x00091003, 0x00400275, 0x30060010) if depth else ():
+        if draw(st.integers(0, 2)) == 0:
+            items = draw(st.lists(datasets(depth - 1, pixels=pixels), max_size=2))
+            for item in items:
+                item.is_undefined_length_sequence_item = draw(st.booleans())
+            dataset.add(DataElement(tag, "SQ", Sequence(items)))
+            dataset[tag].is_undefined_length = draw(st.booleans())
+    if pixels and draw(st.booleans()):
+        frames = draw(st.lists(st.binary(min_size=2, max_size=200), min_size=1, max_size=3))
+        dataset.add(DataElement(PIXELS, "OB", encapsulate(frames)))
+        dataset[PIXELS].is_undefined_length = True
+    return dataset
+
+
+def raw(dataset: Dataset, tag: int) -> bytes | None:
+    if tag not in dataset:
+        return None
+    value = str(dataset[tag].value).encode()
+    return value + (b"\0" if dataset[tag].VR == "UI" else b" ") * (len(value) % 2)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@often
+@given(data=st.data(), sizes=cuts)
+def test_what_pydicom_writes_gives_the_values_that_pydicom_reads(
+    syntax: str, data: st.DataObject, sizes: list[int]
+) -> None:
+    dataset = data.draw(datasets(pixels=syntax in (RLE, PRIVATE)).filter(len))
+    content = encoded(dataset, syntax)
+    skimmer = skim(content, syntax, sizes)
+    expected = {tag: value for tag in WANTED if (value := raw(dataset, tag)) is not None}
+    assert skimmer.values == expected
+    if syntax != DEFLATED or expected:
+        assert skimmer.problem() is None
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG, RLE])
+@settings(often, max_examples=25)
+@given(data=st.data())
+def test_every_cut_inside_an_element_is_a_problem(syntax: str, data: st.DataObject) -> None:
+    dataset = data.draw(datasets(depth=1, pixels=syntax == RLE).filter(len))
+    whole, starts = b"", {0}
+    for tag in sorted(dataset.keys()):
+        one = Dataset()
+        one.add(dataset[tag])
+        whole += encoded(one, syntax)
+        starts.add(len(whole))
+    assert whole == encoded(dataset, syntax)
+    skimmer = Skimmer(syntax, WANTED)
+    for at in range(len(whole)):
+        assert (skimmer.problem() is None) == (at in starts and at > 0), at
+        skimmer.feed(whole[at : at + 1])
+    assert skimmer.problem() is None
+
+
+@often
+@given(dataset=datasets(pixels=False).filter(len), sizes=cuts, data=st.data())
+def test_a_deflated_data_set_that_is_cut_is_a_problem_unless_all_is_known(
+    dataset: Dataset, sizes: list[int], data: st.DataObject
+) -> None:
+    content = encoded(dataset, DEFLATED)
+    skimmer = skim(content[: data.draw(st.integers(0, len(content) - 1))], DEFLATED, sizes)
+    assert skimmer.problem() is not None or (skimmer.done and skimmer.values)
+
+
+# --- real files -------------------------------------------------------------------------------------------------------
+
+REAL = Path(pydicom.data.__file__).parent / "test_files"
+TRUNCATED = {
+    "MR_truncated.dcm": "the data set ends inside of (7FE0,0010)",
+    "rtplan_truncated.dcm": "the data set ends inside of (300A,00B0)",
+}
+
+
+def real_data_sets() -> Iterator[tuple[str, Dataset, bytes]]:
+    """The files that come with pydicom, and what stands behind their File Meta Information."""
+    for path in sorted(REAL.rglob("*")):
+        content = path.read_bytes() if path.is_file() else b""
+        if content[128:132] != b"DICM":
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = dcmread(path)
+        if "TransferSyntaxUID" in dataset.file_meta and "FileMetaInformationGroupLength" in dataset.file_meta:
+            yield path.name, dataset, content[132 + 12 + dataset.file_meta.FileMetaInformationGroupLength :]
+
+
+@pytest.mark.parametrize("size", [7, 997, 16384])
+def test_real_files_give_the_uids_that_pydicom_reads(size: int) -> None:
+    problems, syntaxes = {}, set()
+    for name, dataset, content in real_data_sets():
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
+        skimmer = skim(content, syntax, [size], wanted=(SOP, STUDY, SERIES))
+        found = [text(skimmer.values, tag) for tag in (SOP, STUDY, SERIES)]
+        assert found == [str(dataset[tag].value or "") if tag in dataset else "" for tag in (SOP, STUDY, SERIES)], name
+        syntaxes.add(syntax)
+        problem = skimmer.problem()
+        if problem is not None:
+            problems[name] = problem
+    assert problems == TRUNCATED
+    assert len(syntaxes) >= 12
+    assert {IMPLICIT, EXPLICIT, BIG, DEFLATED} <= syntaxes
+
+
+# --- sequences --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes", [[1], [13], [1 << 20]])
+def test_sequences_are_nested_to_any_depth(sizes: list[int]) -> None:
+    depth = 20_000
+    opened = (long(0x00081115, b"SQ", UNDEFINED) + ITEM) * depth
+    skimmer = skim(FIRST + opened + LAST, sizes=sizes)
+    assert skimmer.problem() == "the data set ends inside of (0008,1115)"
+    assert STUDY not in skimmer.values
+    skimmer.feed((ITEM_END + SEQUENCE_END) * depth + LAST)
+    assert skimmer.problem() is None
+    assert skimmer.values == {SOP: b"1.2.3\0", STUDY: b"1.2\0"}
+
+
+@pytest.mark.parametrize("sizes", [[1], [5], [1 << 20]])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_what_is_of_unknown_vr_and_undefined_length_is_implicit_little_endian(order: str, sizes: list[int]) -> None:
+    def element(tag: int, vr: bytes, value: bytes) -> bytes:
+        return struct.pack(f"{order}HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+
+    unknown = struct.pack(f"{order}HH2sHI", 0x0009, 0x1001, b"UN", 0, UNDEFINED)
+    # An implicit length of 0x4F4C would be the VR LO.
+    content = plain(0x00091010, b"x" * 0x4F4C) + plain(0x00091011, length=UNDEFINED)
+    inner = ITEM + plain(STUDY, b"9.9\0") + ITEM_END + SEQUENCE_END
+    whole = (element(SOP, b"UI", b"1.2.3\0") + unknown + ITEM + content + inner + ITEM_END + SEQUENCE_END) + element(
+        STUDY, b"UI", b"1.2\0"
+    )
+    skimmer = skim(whole, EXPLICIT if order == "<" else BIG, sizes)
+    assert skimmer.problem() is None
+    assert skimmer.values == {SOP: b"1.2.3\0", STUDY: b"1.2\0"}
+
+
+OPENED = long(0x00081115, b"SQ", UNDEFINED)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        ITEM_END + SEQUENCE_END,
+        plain(0xFFFEE000, b"12345678"),
+        OPENED + ITEM + SEQUENCE_END,
+        OPENED + plain(0xFFFEE000, FIRST) + ITEM_END + SEQUENCE_END,
+        OPENED + ITEM + short(PATIENT, b"LO", b"no") + ITEM + ITEM_END + SEQUENCE_END,
+        OPENED + OPENED + ITEM + ITEM_END + SEQUENCE_END + ITEM_END + SEQUENCE_END,
+        plain(0x00081120, b"ab"),
+        plain(0x00081120, length=UNDEFINED) + ITEM + plain(PATIENT, b"no") + ITEM_END + SEQUENCE_END,
+        long(0x00090010, b"ZZ", 4, b"1234"),
+        short(0x00090010, b"ZZ", b"1234"),
+        short(SOP, b"UI", b"second"),
+    ],
+    ids=[
+        *("delimiters-of-nothing", "an-item-of-nothing", "no-item-end", "an-item-end-too-many", "an-item-in-an-item"),
+        *("a-sequence-without-an-item", "implicit", "implicit-sequence", "vr-to-come", "vr-of-somebody", "second-one"),
+    ],
+)
+def test_what_is_wrong_and_can_be_understood_is_no_problem(between: bytes) -> None:
+    for sizes in ([1], [1 << 20]):
+        skimmer = skim(FIRST + between + LAST, sizes=sizes)
+        assert (skimmer.values, skimmer.problem()) == ({SOP: b"1.2.3\0", STUDY: b"1.2\0"}, None)
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_nothing_is_empty(syntax: str) -> None:
+    skimmer = Skimmer(syntax, WANTED)
+    assert skimmer.problem() == "the data set is empty"
+    skimmer.feed(b"")
+    assert skimmer.problem() == "the data set is empty"
+
+
+@pytest.mark.parametrize("zeros", range(34))
+def test_zeros_behind_the_last_element_are_padding(zeros: int) -> None:
+    for sizes in ([1], [1 << 20]):
+        assert skim(FIRST + LAST + b"\0" * zeros, sizes=sizes).problem() is None
+        assert skim(plain(SOP, b"1.2.3\0") + b"\0" * zeros, IMPLICIT, sizes).problem() is None
+    assert skim(b"\0" * zeros).problem() == "the data set is empty"
+    assert skim(deflate(FIRST) + b"\0" * zeros, DEFLATED).problem() is None
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (FIRST[:3], "the element after (0000,0000)"),
+        (FIRST[:4], "(0008,0018)"),
+        (FIRST[:-1], "(0008,0018)"),
+        (FIRST + LAST[:2], "the element after (0008,0018)"),
+        (FIRST + LAST[:9], "(0020,000D)"),
+        (FIRST + long(PIXELS, b"OW", 0xFFFFFFFE, b"1234"), "(7FE0,0010)"),
+        (FIRST + long(PIXELS, b"OW", 4)[:10], "(7FE0,0010)"),
+        (FIRST + long(PIXELS, b"OB", UNDEFINED) + plain(0xFFFEE000, length=8) + b"1234", "(7FE0,0010)"),
+        (FIRST + long(PIXELS, b"OB", UNDEFINED) + plain(0xFFFEE000, b"1234"), "(7FE0,0010)"),
+        (FIRST + OPENED + ITEM + LAST[:9], "(0008,1115)"),
+        (FIRST + OPENED + ITEM + b"\0" * 12, "(0008,1115)"),
+    ],
+)
+def test_a_data_set_that_is_cut_is_named(content: bytes, where: str) -> None:
+    for sizes in ([1], [1 << 20]):
+        assert skim(content, sizes=sizes).problem() == f"the data set ends inside of {where}"
+
+
+def test_what_is_deflated_wrongly_is_named() -> None:
+    content = FIRST + long(0x00091001, b"OB", 200_000, bytes(200_000)) + LAST
+    whole = deflate(content)
+    assert skim(whole, DEFLATED, [100]).problem() is None
+    assert skim(whole[:-20], DEFLATED).problem() == "the deflated data set ends too early"
+    assert skim(content, DEFLATED).problem() == "the data set cannot be inflated"
+    assert skim(deflate(content[:-1]), DEFLATED).problem() == "the data set ends inside of (0020,000D)"
+    strangers = deflate(long(PIXELS, b"OW", 4, b"1234"))
+    assert skim(strangers, DEFLATED).problem() == "the data set has none of the elements that it must have"
+    assert skim(strangers, DEFLATED, wanted=()).problem() is None
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes", [[1], [700], [1 << 20]])
+def test_the_first_kibibyte_of_a_value_is_kept(sizes: list[int]) -> None:
+    value = bytes(range(256)) * 12
+    for syntax, content in ((EXPLICIT, long(PIXELS, b"OB", len(value), value)), (IMPLICIT, plain(PIXELS, value))):
+        skimmer = skim(content, syntax, sizes, wanted=(PIXELS,))
+        assert (skimmer.values, skimmer.problem()) == ({PIXELS: value[:1024]}, None)
+    assert skim(short(PATIENT, b"LO", b"")).values == {PATIENT: b""}
+
+
+def test_it_is_known_when_all_is_known() -> None:
+    skimmer = Skimmer(EXPLICIT, (SOP, STUDY))
+    skimmer.feed(FIRST)
+    assert not skimmer.done
+    skimmer.feed(LAST)
+    assert skimmer.done
+    assert skim(LAST, wanted=(SOP,)).done
+    assert not skim(LAST, wanted=()).done
+
+
+@pytest.mark.parametrize(
+    ("charset", "value", "expected"),
+    [
+        (None, b" ID 1 \0\0", "ID 1"),
+        (None, b"J\xf6rg", "Jörg"),
+        (b"ISO_IR 192", "Łucja".encode(), "Łucja"),
+        (b"ISO_IR 192", b"J\xf6rg", "Jörg"),
+        (b"ISO_IR 100 ", b"J\xf6rg", "Jörg"),
+        (b"ISO_IR 999", b"J\xf6rg", "Jörg"),
+        (b"utf-8 bomb\xff", b"J\xf6rg", "Jörg"),
+        (b"GB18030", "王".encode("gb18030"), "王"),
+        (b"\\ISO 2022 IR 87", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", "Yamada^Tarou=山田^太郎"),
+        (b"\\ISO 2022 IR 149", b"Hong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7", "Hong=洪^吉洞"),
+        (b"\\ISO 2022 IR 149", b"\x1b$)C\xfb", "\x1b$)Cû"),
+        (b"ISO_IR 100", b"\x1b%Z what", "\x1b%Z what"),
+    ],
+)
+def test_text(charset: bytes | None, value: bytes, expected: str) -> None:
+    assert text({PATIENT: value} if charset is None else {CHARSET: charset, PATIENT: value}, PATIENT) == expected
+
+
+def test_text_is_what_pydicom_reads() -> None:
+    for name, dataset, content in real_data_sets():
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
+        values = skim(content, syntax, wanted=(*WANTED, 0x00100010)).values
+        if 0x00100010 in values and CHARSET in values:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = dataset.PatientName
+            expected = str(value.decode() if isinstance(value, PersonName) else value)
+            assert text(values, 0x00100010).rstrip("=^ ") == expected.rstrip("=^ "), name
+    assert text({}, PATIENT) == ""
+
+
+# --- peers that lie ---------------------------------------------------------------------------------------------------
+
+
+@settings(often, max_examples=300)
+@given(content=st.binary(max_size=3000), charset=st.binary(max_size=20), sizes=cuts, syntax=st.sampled_from(SYNTAXES))
+def test_random_bytes_never_raise(content: bytes, charset: bytes, sizes: list[int], syntax: str) -> None:
+    skimmer = skim(content, syntax, sizes)
+    if syntax != DEFLATED:
+        at_once = skim(content, syntax)
+        assert (skimmer.values, skimmer.problem()) == (at_once.values, at_once.problem())
+    text({CHARSET: charset, PATIENT: content}, PATIENT)
+    for tag in WANTED:
+        text(skimmer.values, tag)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@often
+@given(data=st.data(), sizes=cuts)
+def test_flipped_bits_never_raise(syntax: str, data: st.DataObject, sizes: list[int]) -> None:
+    content = bytearray(encoded(data.draw(datasets(pixels=syntax == RLE).filter(len)), syntax))
+    for at in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+        content[at] ^= 1 << data.draw(st.integers(0, 7))
+    skimmer, at_once = skim(bytes(content), syntax, sizes), skim(bytes(content), syntax)
+    if syntax != DEFLATED:  # where tags are in no order, it depends on the pieces when everything has been passed
+        assert (skimmer.values, skimmer.problem()) == (at_once.values, at_once.problem())
+
+
+@settings(often, max_examples=300)
+@given(
+    parts=st.lists(
+        st.sampled_from(
+            [ITEM, ITEM_END, SEQUENCE_END, FIRST, LAST, OPENED, long(0x00091001, b"UN", UNDEFINED), plain(SOP, b"x")]
+        ),
+        max_size=40,
+    ),
+    sizes=cuts,
+)
+def test_delimiters_in_any_order_never_raise(parts: list[bytes], sizes: list[int]) -> None:
+    content = b"".join(parts)
+    skimmer, at_once = skim(content, sizes=sizes), skim(content)
+    assert (skimmer.values, skimmer.problem()) == (at_once.values, at_once.problem())
+
+
+def peak_of(skimmer: Skimmer, content: bytes, size: int) -> int:
+    tracemalloc.start()
+    try:
+        for piece in pieces(content, [size]):
+            skimmer.feed(piece)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [16384, 1 << 24])
+def test_a_bomb_costs_no_memory(size: int) -> None:
+    stream = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    bomb = stream.compress(FIRST + long(0x00091001, b"OB", 0xFFFFFFF0))
+    bomb += b"".join(stream.compress(bytes(1 << 20)) for _ in range(100)) + stream.flush()
+    skimmer = Skimmer(DEFLATED, WANTED)
+    assert peak_of(skimmer, bomb, size) < 300_000
+    assert skimmer.problem() == "the data set ends inside of (0009,1001)"
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
+def test_a_large_data_set_costs_no_memory(syntax: str) -> None:
+    one = plain(PATIENT, b"x" * 0x3000) if syntax == IMPLICIT else short(PATIENT, b"LO", b"x" * 0x3000)
+    content = one * 1000 + OPENED + ITEM + one * 100
+    assert peak_of(Skimmer(syntax, WANTED), content, 65536) < 30_000
