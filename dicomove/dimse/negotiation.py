@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pydicom.uid import UID, ImplicitVRLittleEndian
@@ -35,6 +36,7 @@ from dicomove.dimse.services import GET, SERVICES
 from dicomove.dimse.transport import Connection, Watch
 from dicomove.errors import InvalidResponse
 
+_MOST_REMEMBERED: Final = 1 << 16
 _ACCEPTED, _NO_TRANSFER_SYNTAX = 0, 4
 #: 128 presentation contexts of 75 transfer syntaxes each; more keeps the codec busy for seconds.
 _LONGEST_REQUEST: Final = 1 << 18
@@ -53,17 +55,15 @@ class Proposal:
     """An A-ASSOCIATE-RQ that was read, and not yet answered."""
 
     connection: Connection
-    request: A_ASSOCIATE
+    pdu: bytes
     peer: Peer
 
     def accept(self, max_pdu_length: int, watch: Watch) -> Association:
         """Answer A-ASSOCIATE-AC; `max_pdu_length` is the longest PDU that we receive, 0 is no limit."""
-        results = [_result(proposed) for proposed in self.request.presentation_context_definition_list]
-        answer = associate_primitive(self.peer.called_ae_title, self.peer.calling_ae_title, max_pdu_length)
-        answer.result, answer.presentation_context_definition_results_list = 0, results
-        answer.user_information = [*answer.user_information, *_granted(self.request)]
-        self.connection.send(A_ASSOCIATE_AC(answer).encode(), watch)
-        return Association(self.connection, _contexts(results), self.request.maximum_length_received or 0)
+        acceptance = _remembered_acceptance if len(self.pdu) < _MOST_REMEMBERED else _acceptance
+        answer, contexts, peer_max_length = acceptance(self.pdu, max_pdu_length)
+        self.connection.send(answer, watch)
+        return Association(self.connection, contexts, peer_max_length)
 
     def reject(self, result: int, source: int, reason: int, watch: Watch) -> None:
         """Answer A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
@@ -84,17 +84,37 @@ def read_proposal(connection: Connection, watch: Watch) -> Proposal:
     if len(body) > _LONGEST_REQUEST:
         message = f"an A-ASSOCIATE-RQ of {len(body)} bytes"
         raise InvalidResponse(message)
-    pdu = A_ASSOCIATE_RQ()
-    try:
-        pdu.decode(struct.pack(">BxI", kind, len(body)) + body)
-        request = pdu.to_primitive()
-    except Exception as error:  # the codec raises whatever the peer's bytes make it raise
-        message = "an A-ASSOCIATE-RQ that cannot be decoded"
-        raise InvalidResponse(message) from error
+    pdu = struct.pack(">BxI", kind, len(body)) + body
+    request = (_remembered if len(pdu) < _MOST_REMEMBERED else _decoded)(pdu)
     if 0 < (request.maximum_length_received or 0) < SHORTEST_PDU:
         message = "an A-ASSOCIATE-RQ for PDUs that hold nothing"
         raise InvalidResponse(message)
-    return Proposal(connection, request, Peer(request.calling_ae_title or "", request.called_ae_title or ""))
+    return Proposal(connection, pdu, Peer(request.calling_ae_title or "", request.called_ae_title or ""))
+
+
+def _decoded(pdu: bytes) -> A_ASSOCIATE:
+    codec = A_ASSOCIATE_RQ()
+    try:
+        codec.decode(pdu)
+        return codec.to_primitive()
+    except Exception as error:  # the codec raises whatever the peer's bytes make it raise
+        message = "an A-ASSOCIATE-RQ that cannot be decoded"
+        raise InvalidResponse(message) from error
+
+
+def _acceptance(pdu: bytes, max_pdu_length: int) -> tuple[bytes, dict[int, Context], int]:
+    """Return the answer to a request, the contexts that it accepts, and the longest PDU that the peer receives."""
+    request = _decoded(pdu)
+    results = [_result(proposed) for proposed in request.presentation_context_definition_list]
+    answer = associate_primitive(request.called_ae_title or "", request.calling_ae_title or "", max_pdu_length)
+    answer.result, answer.presentation_context_definition_results_list = 0, results
+    answer.user_information = [*answer.user_information, *_granted(request)]
+    return A_ASSOCIATE_AC(answer).encode(), _contexts(results), request.maximum_length_received or 0
+
+
+# A PACS that opens an association for each study says the same each time, and the codec takes milliseconds.
+_remembered = lru_cache(maxsize=32)(_decoded)
+_remembered_acceptance = lru_cache(maxsize=32)(_acceptance)
 
 
 def _granted(

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pydicom import config
+
 from dicomove.errors import ReceiverError
 from dicomove.receiver.accounts import Accounts
 from dicomove.receiver.admission import Admission, network
@@ -108,6 +110,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
         signal.signal(number, signal.SIG_IGN)  # it ends with its parent, who may still want what is on its way
     _allow_many_files()
+    # Each UID of each presentation context would be validated twice: half of what a negotiation costs.
+    config.settings.reading_validation_mode = config.IGNORE
     teller = Teller()
     settings = Settings.from_json(sys.stdin.readline())
     logger.addHandler(_Logged(teller))
