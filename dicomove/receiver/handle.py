@@ -64,6 +64,8 @@ class Handle:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            # A thread per association: each would keep an arena of memory of its own.
+            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
             start_new_session=True,  # the stop button interrupts the notebook, and not the receiver
         )
         self.pid = self._process.pid

@@ -6,15 +6,17 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from pydicom.datadict import keyword_for_tag
 
 from dicomove.receiver.digest import FollowingDigest
 from dicomove.receiver.meta import file_meta
-from dicomove.receiver.shelf import Spare, Written
+from dicomove.receiver.shelf import Written
 from dicomove.receiver.skim import Skimmer, text
 
+_FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _FOLLOWED_AFTER: Final = 1 << 23
 _CHECKED_AFTER: Final = 1 << 22
 #: System calls that write several pieces take a thousand of them at the most.
@@ -43,8 +45,8 @@ class Incoming:
     ----------
     origin
         What is known of it.
-    spare
-        Its temporary file.
+    path
+        Its temporary name.
     wanted
         The tags whose values decide where it goes.
     follow
@@ -56,7 +58,7 @@ class Incoming:
     def __init__(
         self,
         origin: Origin,
-        spare: Spare,
+        path: Path,
         wanted: Collection[int],
         follow: Callable[[FollowingDigest, int], object],
         check_free: Callable[[], object],
@@ -66,7 +68,7 @@ class Incoming:
         self.descriptor: int | None = None
         self.digest: FollowingDigest | None = None
         self.size = 0
-        self._spare, self._follow, self._check_free = spare, follow, check_free
+        self._path, self._follow, self._check_free = path, follow, check_free
         self._pending: list[bytes | memoryview] = []
         self._followed = self._checked = 0
         self._skimmer = Skimmer(origin.transfer_syntax_uid, wanted)
@@ -75,7 +77,7 @@ class Incoming:
         """Begin the file, with its File Meta group."""
         try:
             self._check_free()
-            self.descriptor = self._spare.take()
+            self.descriptor = os.open(self._path, _FLAGS, 0o666)
         except OSError as error:
             self.fail(error)
             return
@@ -113,7 +115,7 @@ class Incoming:
 
     def written(self) -> Written:
         """Return the whole file."""
-        return Written(self._spare.path, self.size)
+        return Written(self._path, self.size)
 
     def fail(self, error: OSError) -> None:
         """Keep in mind that it cannot be stored; what there is of it goes."""
@@ -125,7 +127,7 @@ class Incoming:
         self.close()
         self._pending = []
         with suppress(OSError):
-            self._spare.path.unlink()
+            self._path.unlink()
 
     def close(self) -> None:
         """Close the file, unless somebody else does."""

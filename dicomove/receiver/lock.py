@@ -22,11 +22,17 @@ class FolderLock:
     ------
     ReceiverError
         Another receiver has it.
+
+    Attributes
+    ----------
+    was_left
+        Whether the one before ended without saying so: it was killed.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = FileLock(folder / SERVICE_FOLDER / "lock")
+        self.was_left = False
         self._owner = folder / SERVICE_FOLDER / "owner"
 
     def __enter__(self) -> Self:
@@ -35,6 +41,7 @@ class FolderLock:
         except Timeout:
             message = f"another receiver has the folder {self._folder} (its process is {self._named()}): close that one"
             raise ReceiverError(message) from None
+        self.was_left = self._owner.exists()
         self._owner.write_text(str(os.getpid()))
         return self
 

@@ -30,6 +30,7 @@ from dicomove.receiver.listener import Listener
 from dicomove.receiver.lock import FolderLock
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.record import Record
+from dicomove.receiver.recovery import recover
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.shelf import Shelf
 from dicomove.receiver.storage import Storage
@@ -144,10 +145,12 @@ def _allow_many_files() -> None:
 def _service(settings: Settings, stack: contextlib.ExitStack) -> Service:
     folder = Path(settings.folder)
     shelf = Shelf(folder, settings.existing, settings.min_free)
-    stack.enter_context(FolderLock(folder))
+    lock = stack.enter_context(FolderLock(folder))
     shelf.clean()
     record = Record(folder)
     stack.callback(record.close)
+    if lock.was_left:
+        recover(folder, record, shelf)
     keeper = Keeper(folder, record)
     stack.callback(keeper.close)
     anybody = settings.accept == "any"

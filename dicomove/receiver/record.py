@@ -120,6 +120,11 @@ class Record:
             rows = self._connection.execute(query, list(keys.values())).fetchall()
         return [_entry(row) for row in rows]
 
+    def paths(self) -> set[str]:
+        """Return the paths of all entries."""
+        with self._lock:
+            return {path for (path,) in self._connection.execute("SELECT path FROM instances")}
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

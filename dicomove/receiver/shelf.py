@@ -8,8 +8,6 @@ import itertools
 import os
 import shutil
 import threading
-from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -19,7 +17,6 @@ Existing = Literal["keep", "replace", "keep_both"]
 Disposition = Literal["stored", "duplicate", "replaced", "kept_both", "quarantined"]
 
 SERVICE_FOLDER: Final = ".dicomove"
-_FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _MOST_RESERVED: Final = 1 << 30
 _RESERVED_SHARE: Final = 0.05
 
@@ -44,31 +41,6 @@ class Placed:
     path: str
     disposition: Disposition
     reason: str | None = None
-
-
-class Spare:
-    """A temporary file, which may be open already.
-
-    Parameters
-    ----------
-    path
-        Its name.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._descriptor: int | None = None
-
-    def open(self) -> int:
-        """Make the file, and return its descriptor."""
-        self._descriptor = os.open(self.path, _FLAGS, 0o666)
-        return self._descriptor
-
-    def take(self) -> int:
-        """Return its descriptor, which is the caller's now."""
-        descriptor = self.open() if self._descriptor is None else self._descriptor
-        self._descriptor = None
-        return descriptor
 
 
 class Shelf:
@@ -97,7 +69,6 @@ class Shelf:
         self._quarantine = folder / SERVICE_FOLDER / "quarantine"
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._spares: deque[Spare] = deque()
         self._incoming.mkdir(parents=True, exist_ok=True)
 
     def clean(self) -> None:
@@ -112,23 +83,9 @@ class Shelf:
         if usage.free < reserved:
             raise OSError(errno.ENOSPC, f"{usage.free} bytes are free, min_free is {reserved}")
 
-    def spare(self) -> Spare:
-        """Return a temporary file."""
-        try:
-            return self._spares.popleft()
-        except IndexError:
-            return self._new()
-
-    def prepare(self) -> None:
-        """Make the next temporary file in advance, since that takes as long as to write one."""
-        if not self._spares:
-            spare = self._new()
-            with suppress(OSError):  # it is said when it matters
-                spare.open()
-                self._spares.append(spare)
-
-    def _new(self) -> Spare:
-        return Spare(self._incoming / f"{next(self._numbers)}.part")
+    def temporary(self) -> Path:
+        """Return a new temporary name."""
+        return self._incoming / f"{next(self._numbers)}.part"
 
     def place(self, written: Written, relative: PurePosixPath) -> Placed:
         """Give an instance its final name, or say what prevented it.

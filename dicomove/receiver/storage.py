@@ -73,7 +73,7 @@ class Storage:
     def begin(self, origin: Origin) -> Incoming:
         """Return the instance that is about to come."""
         follow, check_free = self._keeper.follow, self._shelf.check_free
-        incoming = Incoming(origin, self._shelf.spare(), self._wanted, follow, check_free)
+        incoming = Incoming(origin, self._shelf.temporary(), self._wanted, follow, check_free)
         incoming.open()
         with self._lock:
             self._coming.add(incoming)
@@ -90,13 +90,13 @@ class Storage:
         Success whenever it is safe, also in quarantine: some PACS drop the rest of a study when one is refused.
         """
         incoming.flush()
-        values = incoming.values()
-        values["SOPInstanceUID"] = values.get("SOPInstanceUID") or incoming.origin.sop_instance_uid
+        found = incoming.values()
+        values = {**found, "SOPInstanceUID": found.get("SOPInstanceUID") or incoming.origin.sop_instance_uid}
         written = incoming.written()
         placed = None
         if incoming.failure is None:
             try:
-                placed = self._place(incoming, written, values)
+                placed = self._place(written, values, self._reason(incoming, found))
             except OSError as error:
                 incoming.fail(error)
         if placed is None:
@@ -120,7 +120,6 @@ class Storage:
                 self.unrequested += 1
         self._accounts.arrived(finished.values, fate, incoming.size)
         self._gone(incoming)
-        self._shelf.prepare()
 
     def is_coming(self, account: Account) -> bool:
         """Whether an instance is on its way that may be of this row."""
@@ -136,8 +135,7 @@ class Storage:
         with self._lock:
             self._coming.discard(incoming)
 
-    def _place(self, incoming: Incoming, written: Written, values: Mapping[str, str]) -> Placed:
-        reason = self._reason(incoming, values)
+    def _place(self, written: Written, values: Mapping[str, str], reason: str | None) -> Placed:
         relative = self._template.relative(values)
         if reason:
             return self._shelf.quarantine(written, relative.name, reason)

@@ -14,7 +14,7 @@ from dicomove.dimse.association import P_DATA, PDU_HEADER, PDV_HEADER
 from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import IdleTimeout, InvalidResponse
 
-_BUFFER_SIZE: Final = 1 << 19
+_BUFFER_SIZE: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,399 @@
+"""`Receiver`: its life, who has its port, and whom it lets in."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dicomove as dm
+from dicomove.dimse.association import Association
+from dicomove.dimse.messages import Message
+from dicomove.dimse.transport import Connection, Limit, Watch
+from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout
+from tests import receiving, servers
+
+pytestmark = pytest.mark.timeout(60)
+
+
+# Its life.
+
+
+def test_it_listens_from_the_moment_it_is_made_until_it_is_closed(tmp_path: Path) -> None:
+    receiver = receiving.receiver(tmp_path / "new" / "folder")
+    assert servers.answers(receiver.port)
+    assert (tmp_path / "new" / "folder").is_dir()
+    assert receiving.alive(receiver.pid)
+    receiver.close()
+    assert receiving.is_free(receiver.port)
+    assert not receiving.alive(receiver.pid)
+    receiver.close()
+    assert "closed" in repr(receiver)
+
+
+def test_it_ends_with_its_with(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver:
+        assert servers.answers(receiver.port)
+    assert receiving.is_free(receiver.port)
+    with receiving.receiver(tmp_path, port=receiver.port) as again:
+        assert again.port == receiver.port
+
+
+def test_what_is_closed_says_so(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver) as pacs:
+        pass
+    assert receiver.manifest().empty
+    with pytest.raises(dm.ReceiverError, match="is closed: make a new one"):
+        receiver.flush()
+    with receiving.pacs(receiver) as pacs:
+        result = receiving.move(receiving.studies(), pacs, receiver)
+    assert receiving.row(result, "outcome", "error") == ("not_attempted", "receiver_failed")
+    assert "closed" in result["advice"].iloc[0]
+
+
+def test_two_at_one_port(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path / "a") as receiver:
+        with pytest.raises(dm.ReceiverError) as raised:
+            receiving.receiver(tmp_path / "b", port=receiver.port)
+        said = str(raised.value)
+        for part in (f"port {receiver.port}", "this process", str(tmp_path / "a"), "close()", "close_receivers()"):
+            assert part in said
+        assert servers.answers(receiver.port)
+
+
+def test_a_port_that_another_program_has(tmp_path: Path) -> None:
+    program = (
+        "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        with pytest.raises(dm.ReceiverError) as raised:
+            receiving.receiver(tmp_path, port=port)
+        other.communicate("\n")
+    assert f"port {port} is taken by process {other.pid} ({sys.executable}" in str(raised.value)
+    with receiving.receiver(tmp_path, port=port) as receiver:
+        assert receiver.port == port
+
+
+def test_a_port_that_is_about_to_be_free_is_waited_for(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        closing = threading.Timer(0.5, other.close)
+        closing.start()
+        with receiving.receiver(tmp_path, port=port) as receiver:
+            assert receiver.port == port
+        closing.join()
+
+
+def test_two_in_one_folder(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver:
+        with pytest.raises(dm.ReceiverError, match=rf"has the folder .*{tmp_path.name} .*process is {receiver.pid}\)"):
+            receiving.receiver(tmp_path)
+        assert servers.answers(receiver.port)
+    receiving.receiver(tmp_path).close()
+
+
+def test_close_receivers_closes_all(tmp_path: Path) -> None:
+    made = [receiving.receiver(tmp_path / name) for name in "ab"]
+    dm.close_receivers()
+    assert [receiving.is_free(receiver.port) for receiver in made] == [True, True]
+    dm.close_receivers()
+
+
+def test_one_that_nobody_can_reach_any_more_frees_its_port(tmp_path: Path) -> None:
+    receiver = receiving.receiver(tmp_path)
+    port, pid = receiver.port, receiver.pid
+    del receiver
+    gc.collect()
+    assert receiving.is_free(port)
+    assert not receiving.alive(pid)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"port": -1}, ValueError),
+        ({"port": 65536}, ValueError),
+        ({"port": "104"}, ValueError),
+        ({"quiet_period": -1}, ValueError),
+        ({"quiet_period": float("inf")}, ValueError),
+        ({"accept": "all"}, ValueError),
+        ({"existing": "overwrite"}, ValueError),
+        ({"allow": ["10.1.0.0/99"]}, ValueError),
+        ({"path": "../{SOPInstanceUID}"}, ValueError),
+        ({"ae_title": "AN AE TITLE TOO LONG"}, dm.AddressError),
+    ],
+)
+def test_an_argument_that_cannot_be_right(tmp_path: Path, options: dict[str, Any], error: type[Exception]) -> None:
+    (name,) = options
+    with pytest.raises(error, match=name):
+        receiving.receiver(tmp_path / "none", **options)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(dm.ReceiverError, match="did not start"):
+        receiving.receiver(tmp_path / "file" / "folder")
+
+
+def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
+    with pytest.raises(dm.ReceiverError, match="did not start"):
+        receiving.receiver(tmp_path, host="192.0.2.1")
+    receiving.receiver(tmp_path).close()
+
+
+# However its parent ends.
+
+SCRIPT = """
+import os, signal, sys, time, warnings
+import dicomove as dm
+warnings.simplefilter("error")
+folder, ending = sys.argv[1:]
+receiver = dm.Receiver(folder, port=0, host="127.0.0.1")
+child = os.fork() if ending.startswith("fork") else 0
+if ending.startswith("fork") and not child:
+    time.sleep(30)
+    os._exit(0)
+print(receiver.port, receiver.pid, child, flush=True)
+try:
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    receiver.flush()
+    print("interrupted", flush=True)
+    sys.stdin.readline()
+if ending == "exception":
+    raise RuntimeError
+if ending == "_exit":
+    os._exit(0)
+if ending == "fork, close":
+    receiver.close()
+"""
+
+
+@contextmanager
+def kernel(folder: Path, ending: str) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
+    """A process with a receiver, with the port and the number of the receiver's process."""
+    script = folder / "kernel.py"
+    script.write_text(SCRIPT)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(folder / "images"), ending],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            port, pid, child = map(int, process.stdout.readline().split())
+            yield process, port, pid
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            if child:
+                os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("ending", ["end", "exception", "_exit", "SIGTERM", "SIGKILL", "fork, SIGKILL", "fork, close"])
+def test_no_receiver_outlives_its_parent(tmp_path: Path, ending: str) -> None:
+    with kernel(tmp_path, ending) as (process, port, pid):
+        assert receiving.alive(pid)
+        assert not receiving.is_free(port)
+        name = ending.removeprefix("fork, ")
+        if name.startswith("SIG"):
+            process.send_signal(getattr(signal, name))
+        else:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        began = time.monotonic()
+        servers.wait_until(lambda: not receiving.alive(pid), 5)
+        servers.wait_until(lambda: receiving.is_free(port), 5)
+        process.wait(5)
+        assert time.monotonic() - began < 4
+
+
+def test_ctrl_c_does_not_end_it(tmp_path: Path) -> None:
+    with kernel(tmp_path, "end") as (process, port, pid):
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "interrupted\n"
+        assert receiving.alive(pid)
+        assert servers.answers(port)
+        _, complained = process.communicate("\n", timeout=10)
+    assert complained == ""
+    assert process.returncode == 0
+
+
+def test_a_forked_child_that_ends_leaves_it_alone(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, allow=["127.0.0.1"]) as receiver:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: this process has threads
+            child = os.fork()
+        if not child:
+            receiver.close()
+            os._exit(0)
+        servers.wait_until(lambda: os.waitpid(child, os.WNOHANG)[0] == child, 5)
+        receiver.flush()
+        assert receiving.send(receiver, receiving.instance()) == [0]
+
+
+# What the administrator enters.
+
+
+def test_the_repr_says_what_the_administrator_enters(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, ae_title="RESEARCH") as receiver:
+        assert repr(receiver) == (
+            f"Receiver({str(tmp_path)!r}): the PACS's administrator enters the AE title RESEARCH, "
+            f"host 127.0.0.1, port {receiver.port}"
+        )
+        assert (receiver.ae_title, receiver.host) == ("RESEARCH", "127.0.0.1")
+        assert receiver.as_destination() == {"RESEARCH": ("127.0.0.1", receiver.port)}
+
+
+def test_every_address_is_told_as_one_that_others_reach(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, host="0.0.0.0") as receiver:  # noqa: S104 (it is what the test is about)
+        entry = json.loads(receiver.orthanc_modality())["DICOMOVE"]
+        assert entry["Host"] not in ("0.0.0.0", "")  # noqa: S104 (it asks that it is not)
+        assert entry["Host"] in repr(receiver)
+        assert f"= (DICOMOVE, {entry['Host']}, {receiver.port})" in receiver.dcmtk_host()
+        device = json.loads(receiver.dcm4chee_device())
+        assert device["dicomNetworkConnection"][0]["dicomPort"] == receiver.port
+        with socket.create_connection((entry["Host"], receiver.port), timeout=5) as client:
+            assert client.recv(1) == b""  # nobody is awaited
+
+
+# Whom it lets in.
+
+
+def echo(port: int, source: str = "127.0.0.1", called: str = "DICOMOVE") -> str | None:
+    """C-ECHO from one of this machine's addresses."""
+    client = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
+    connection = Connection(client)
+    try:
+        association = Association.request(
+            connection,
+            called_ae_title=called,
+            calling_ae_title="PEER",
+            max_pdu_length=16384,
+            proposed=[("1.2.840.10008.1.1", ["1.2.840.10008.1.2"])],
+            watch=Watch(Limit(5, IdleTimeout, "A-ASSOCIATE")),
+        )
+        command: dict[str, int | str] = {
+            "AffectedSOPClassUID": "1.2.840.10008.1.1",
+            "CommandField": 0x0030,
+            "MessageID": 1,
+        }
+        watch = Watch(Limit(5, IdleTimeout, "C-ECHO"))
+        association.send(Message(1, command), watch)
+        answer = association.receive(watch)
+        association.release(5)
+        return f"0x{answer.number('Status'):04X}"
+    finally:
+        connection.close()
+
+
+def test_nobody_is_let_in_whom_nobody_asked(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", receiver.port), 5, ("127.0.0.2", 0)) as client:
+                assert client.recv(1) == b""
+        with pytest.raises(AssociationError):
+            echo(receiver.port)
+        servers.wait_until(lambda: receiver.refused == {"127.0.0.2": 3, "127.0.0.1": 1}, 5)
+
+
+@pytest.mark.parametrize("allow", ["127.0.0.2", ["10.0.0.0/8", "127.0.0.2/31"]])
+def test_who_is_allowed_is_let_in(tmp_path: Path, allow: object) -> None:
+    with receiving.receiver(tmp_path, allow=allow) as receiver:
+        assert echo(receiver.port, "127.0.0.2") == "0x0000"
+        with pytest.raises(AssociationError):
+            echo(receiver.port, "127.0.0.4")
+        servers.wait_until(lambda: receiver.refused == {"127.0.0.4": 1}, 5)
+
+
+def test_a_plain_storage_scp_lets_anybody_in(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, accept="any") as receiver:
+        assert [echo(receiver.port, f"127.0.0.{number}") for number in (1, 2, 3)] == ["0x0000"] * 3
+        assert receiving.send(receiver, receiving.instance()) == [0]
+        assert receiver.manifest()["quarantine"].isna().all()
+        assert not receiver.refused
+
+
+@pytest.mark.parametrize("called", ["ANOTHER", "dicomove", "ANY-SCP"])
+def test_who_calls_another_ae_title_is_rejected(tmp_path: Path, called: str) -> None:
+    with receiving.receiver(tmp_path, allow=["127.0.0.1"]) as receiver:
+        with pytest.raises(AssociationRejected):
+            echo(receiver.port, called=called)
+        assert echo(receiver.port) == "0x0000"
+
+
+def test_the_pacs_is_let_in_while_its_row_is_in_flight_and_no_longer(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, quiet_period=0.2) as receiver, receiving.pacs(receiver) as pacs:
+        result = receiving.move(receiving.studies(count=2), pacs, receiver)
+        assert result["outcome"].tolist() == ["complete", "complete"]
+        servers.wait_until(lambda: is_refused(receiver), 3)
+
+
+def test_a_row_that_was_never_sent_lets_nobody_in_for_ever(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, quiet_period=0.2) as receiver:
+        run = receiver.begin_run()
+        receiver.expect(f"{run}0", {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
+        assert echo(receiver.port) == "0x0000"
+        receiver.done(f"{run}0")
+        receiver.end_run(run)
+        servers.wait_until(lambda: is_refused(receiver), 3)
+
+
+def test_a_row_that_settles_twice_does_not_lock_the_next_one_out(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, quiet_period=0) as receiver:
+        run = receiver.begin_run()
+        first = receiver.expect(f"{run}0", {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
+        second = receiver.expect(f"{run}1", {"StudyInstanceUID": "1.2.4"}, "127.0.0.1")
+        first.settle(0)
+        first.settle(0)
+        assert echo(receiver.port) == "0x0000"
+        second.settle(0)
+        third = receiver.expect(f"{run}2", {"StudyInstanceUID": "1.2.5"}, "127.0.0.1")
+        assert echo(receiver.port) == "0x0000"
+        third.settle(0)
+        receiver.end_run(run)
+        servers.wait_until(lambda: is_refused(receiver), 3)
+
+
+def test_a_pacs_that_sends_from_another_node_is_named(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver:
+        run = receiver.begin_run()
+        reception = receiver.expect(f"{run}0", {"StudyInstanceUID": "1.2.3"}, "192.0.2.99")
+        with pytest.raises(AssociationError):
+            echo(receiver.port)
+        settled = reception.settle(None)
+        assert settled.refused == {"127.0.0.1": 1}
+        later = receiver.expect(f"{run}1", {"StudyInstanceUID": "1.2.4"}, "192.0.2.99")
+        assert later.settle(0).refused == {}
+        receiver.end_run(run)
+
+
+def is_refused(receiver: dm.Receiver) -> bool:
+    try:
+        echo(receiver.port)
+    except AssociationError:
+        return True
+    return False

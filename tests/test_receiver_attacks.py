@@ -1,0 +1,541 @@
+"""Peers that misbehave: each loses its own connection, within its time, and nobody else notices.
+
+``DICOMOVE_BIG_INSTANCE_MIB=2048`` is how big the instance is that must not show in the receiver's memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import logging
+import os
+import shutil
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
+from pynetdicom.dsutils import split_dataset
+from pynetdicom.pdu import A_ASSOCIATE_AC
+
+import dicomove as dm
+from dicomove.dimse.association import P_DATA, Association
+from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, Message
+from dicomove.dimse.transport import Connection, Limit, Watch
+from dicomove.errors import IdleTimeout
+from dicomove.receiver import Limits, Receiver
+from dicomove.testing import Synthetic
+from dicomove.testing.archive import Instance
+from dicomove.testing.raw import ATTACKS, Associate, Attack, Drip, FinishSending, Send, attack, pdus
+from dicomove.testing.storage import storing
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process takes is told by /proc")
+
+HOST: Final = "127.0.0.1"
+#: As `dicomove.testing.raw` calls an SCP.
+AE_TITLE: Final = "ANY-SCP"
+MIB: Final = 1 << 20
+LIMITS: Final = Limits(handshake=1, idle=1, pdu=1, associations=32)
+#: What an end may take beyond its limit on a slow machine.
+MARGIN_S: Final = 10.0
+SECONDS: Final = 60.0
+#: Peers that go by themselves.
+LEAVES: Final = {"port-scan", "resets", "resets-in-the-middle"}
+
+CT_REQUEST: Final = pdus.associate_request(AE_TITLE, {CTImageStorage: [ImplicitVRLittleEndian]})
+ASSOCIATE: Final = Associate(CTImageStorage, ImplicitVRLittleEndian)
+
+
+def message(command: Mapping[str, int | str], data: bytes | None = None, fragment: int = 16378) -> bytes:
+    """Return the PDUs of a message over context 1."""
+    full = {"AffectedSOPClassUID": CTImageStorage, "MessageID": 1, **command}
+    return b"".join(map(pdus.p_data, pdus.message_pdvs(1, full, data, fragment)))
+
+
+def data_pdu(data: bytes, *, last: bool) -> bytes:
+    return pdus.p_data(pdus.pdv(1, data, command=False, last=last))
+
+
+def store_request(uid: str, data: bytes = b"") -> bytes:
+    """Return a C-STORE-RQ; empty data is announced, and does not come."""
+    return message({"CommandField": C_STORE_RQ, "Priority": 0, "AffectedSOPInstanceUID": uid}, data)
+
+
+#: What `ATTACKS` has not, since it is about what a receiver does with it.
+MORE: Final = {
+    "drip-of-a-header": Attack(
+        "The header of a PDU, a byte at a time.", ((ASSOCIATE, Drip(pdus.header(P_DATA, 9), interval_s=0.4)),)
+    ),
+    "drip-of-a-data-set": Attack(
+        "A data set, a byte at a time.",
+        ((ASSOCIATE, Send(store_request("1.2.3")), Drip(data_pdu(bytes(4000), last=True), interval_s=0.02)),),
+    ),
+    "drip-of-a-short-pdu": Attack(
+        "A release, a byte at a time.", ((ASSOCIATE, Drip(pdus.RELEASE_REQUEST, interval_s=0.3)),)
+    ),
+    "long-uids": Attack(
+        "UIDs of 60000 characters.",
+        (
+            (ASSOCIATE, Send(store_request("1" * 60000, b"12")), FinishSending()),
+            (
+                ASSOCIATE,
+                Send(message({"CommandField": C_STORE_RQ, "AffectedSOPClassUID": "2" * 60000}, b"12")),
+                FinishSending(),
+            ),
+        ),
+    ),
+    "odd-text": Attack(
+        "UIDs that are no text.",
+        tuple(
+            (ASSOCIATE, Send(store_request("1.2.3", b"12").replace(b"1.2.3\0", odd)), FinishSending())
+            for odd in (b"\xff" * 6, b"\0" * 6, b"../../", b"/tmp/\xe9", b"a\nb\rc\t", b"\xed\xa0\x80\xed\xb0\x80")
+        ),
+    ),
+}
+EVERY: Final = {**ATTACKS, **MORE}
+
+
+@dataclass(frozen=True)
+class Vitals:
+    """What a process takes."""
+
+    threads: int
+    descriptors: int
+    resident: int
+
+
+def memory(pid: int, name: str) -> int:
+    """Return a size from the status of a process, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith(f"{name}:"))
+
+
+def vitals(pid: int) -> Vitals:
+    process = Path(f"/proc/{pid}")
+    threads, descriptors = (sum(1 for _ in (process / name).iterdir()) for name in ("task", "fd"))
+    return Vitals(threads, descriptors, memory(pid, "VmRSS"))
+
+
+class Defects(logging.Handler):
+    """Remembers what a receiver logs that is no peer's fault."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if "a defect in dicomove" in text or record.exc_info:
+            self.found.append(text)
+
+
+@contextmanager
+def no_defects() -> Iterator[Defects]:
+    """Fail if the receiver logs a defect of its own."""
+    handler, logger = Defects(), logging.getLogger("dicomove.receiver")
+    logger.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        logger.removeHandler(handler)
+    assert not handler.found, handler.found[0]
+
+
+_seeds = itertools.count(1000)
+
+
+def new_images(count: int = 1, size: int = 512) -> list[Instance]:
+    """Return images that nobody has stored yet."""
+    return list(Synthetic(studies=1, instances=count, size=size, seed=next(_seeds)).instances_of_all())
+
+
+@dataclass
+class Scp:
+    """A receiver, and what it takes when it has nothing to do."""
+
+    receiver: Receiver
+    defects: Defects
+    folder: Path = field(init=False)
+    pid: int = field(init=False)
+    rest: Vitals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder, self.pid = self.receiver.folder, self.receiver.pid
+        for _ in range(3):
+            self.serves()
+        self.receiver.flush()
+        wait_until(lambda: self.vitals() == self.vitals())
+        self.rest = self.vitals()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return HOST, self.receiver.port
+
+    def vitals(self) -> Vitals:
+        return vitals(self.pid)
+
+    def store(self, count: int = 1) -> None:
+        """Store images properly over one association, and see that they are there, bit for bit."""
+        images = new_images(count)
+        with storing(self.address, AE_TITLE, "GOOD", images, ("GOOD", 1)) as send:
+            for image in images:
+                assert send(image) == 0x0000
+        for image in images:
+            assert self.path_of(image).read_bytes().endswith(image.read())
+
+    def path_of(self, image: Instance) -> Path:
+        return self.folder / image.study_instance_uid / image.series_instance_uid / f"{image.sop_instance_uid}.dcm"
+
+    def serves(self) -> None:
+        """See that a peer that behaves is served at once."""
+        started = time.monotonic()
+        self.store()
+        assert dm.echo(dm.Pacs(f"{AE_TITLE}@{HOST}:{self.receiver.port}")).status == "0x0000"
+        assert time.monotonic() - started < MARGIN_S
+
+    def parts(self) -> list[Path]:
+        return list((self.folder / ".dicomove" / "incoming").iterdir())
+
+    def recovers(self, grown: int = 24 * MIB) -> None:
+        """See that everything is as before: nothing is left of whoever was there."""
+        self.serves()
+        self.receiver.flush()
+
+        def is_at_rest() -> bool:
+            now = self.vitals()
+            return now.threads <= self.rest.threads and now.descriptors <= self.rest.descriptors and not self.parts()
+
+        wait_until(is_at_rest, MARGIN_S)
+        assert self.vitals().resident < self.rest.resident + grown
+        assert self.receiver.pid == self.pid
+        assert not self.defects.found, self.defects.found[0]
+
+
+@contextmanager
+def running(folder: Path, limits: Limits = LIMITS, *, min_free: int = 0) -> Iterator[Scp]:
+    """A receiver for everybody."""
+    with (
+        no_defects() as defects,
+        Receiver(
+            folder, ae_title=AE_TITLE, port=0, host=HOST, accept="any", limits=limits, min_free=min_free
+        ) as receiver,
+    ):
+        yield Scp(receiver, defects)
+
+
+@pytest.fixture(scope="module")
+def scp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scp]:
+    with running(tmp_path_factory.mktemp("attacked")) as made:
+        yield made
+        assert set(dm.verify(made.folder)["verified"]) == {"ok"}
+
+
+def connect(address: tuple[str, int]) -> socket.socket:
+    sock = socket.create_connection(address, timeout=SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def associated(stack: ExitStack, address: tuple[str, int]) -> socket.socket:
+    """A socket over which an association has been accepted."""
+    sock = stack.enter_context(connect(address))
+    sock.sendall(CT_REQUEST)
+    assert sock.recv(65536)[:1] == b"\x02"
+    return sock
+
+
+def read_to_end(sock: socket.socket) -> bytes:
+    """Return what the other side says until it leaves."""
+    said = b""
+    with suppress(ConnectionError):
+        while data := sock.recv(65536):
+            said += data
+    return said
+
+
+def watch() -> Watch:
+    return Watch(Limit(SECONDS, IdleTimeout, "a test"))
+
+
+@contextmanager
+def association(address: tuple[str, int]) -> Iterator[Association]:
+    connection = Connection.open(*address, SECONDS)
+    try:
+        yield Association.request(
+            connection,
+            called_ae_title=AE_TITLE,
+            calling_ae_title="GOOD",
+            max_pdu_length=16384,
+            proposed=[(CTImageStorage, [ImplicitVRLittleEndian])],
+            watch=watch(),
+        )
+    finally:
+        connection.close()
+
+
+# ------------------------------------------------------------------------------------------------- one attack each
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_attack_hurts_nobody_else(name: str, scp: Scp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ATTACKS, name, EVERY[name])
+    with ThreadPoolExecutor(1) as pool:
+        attacking = pool.submit(attack, name, *scp.address, AE_TITLE, seconds=SECONDS)
+        scp.store(3)
+        result = attacking.result()
+    assert result.ended == ("left" if name in LEAVES else "closed")
+    assert result.seconds < LIMITS.idle + LIMITS.pdu + MARGIN_S
+    scp.recovers()
+
+
+def test_all_attacks_at_once(scp: Scp) -> None:
+    with ThreadPoolExecutor(len(ATTACKS)) as pool:
+        attacking = [pool.submit(attack, name, *scp.address, AE_TITLE, seconds=SECONDS) for name in ATTACKS]
+        scp.store()
+        assert "timeout" not in {each.result().ended for each in attacking}
+    scp.recovers()
+
+
+def test_silence_at_every_stage(scp: Scp) -> None:
+    """Whatever a peer has said, then it is silent: in the midst of a header, a command, a data set, or between."""
+    image = new_images()[0]
+    session = CT_REQUEST + store_request(image.sop_instance_uid, bytes(64)) + store_request("1.2", b"") + bytes(3)
+    starts = [0, 1, 6, 7, 74, len(CT_REQUEST) - 1]
+    stages = [*starts, *range(len(CT_REQUEST), len(session), 40), len(session)]
+    started = time.monotonic()
+    with ExitStack() as stack:
+        peers = [stack.enter_context(connect(scp.address)) for _ in stages]
+        for peer, stage in zip(peers, stages, strict=True):
+            peer.sendall(session[:stage])
+        scp.store(3)
+        for peer in peers:
+            read_to_end(peer)
+        assert time.monotonic() - started < LIMITS.idle + LIMITS.pdu + MARGIN_S
+    assert len(peers) < LIMITS.associations  # none had to leave for another
+    scp.recovers()
+
+
+@pytest.mark.parametrize("end", ["abort", "release", "FIN", "RST", "silence", "second request", "command"])
+def test_nothing_is_left_of_half_a_data_set(end: str, scp: Scp) -> None:
+    image = new_images(size=200_000)[0]
+    half = image.read()[:100_000]
+    with ExitStack() as stack:
+        sock = associated(stack, scp.address)
+        sock.sendall(store_request(image.sop_instance_uid) + data_pdu(half, last=False))
+        wait_until(lambda: len(scp.parts()) == 1)
+        if end == "RST":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if end in ("RST", "FIN"):
+            sock.close()
+        said = {
+            "abort": pdus.abort(0),
+            "release": pdus.RELEASE_REQUEST,
+            "second request": CT_REQUEST,
+            "command": store_request("1.2.3", b"12"),
+        }
+        if end in said:
+            sock.sendall(said[end])
+        wait_until(lambda: not scp.parts())
+    assert not list(scp.folder.rglob(f"*{image.sop_instance_uid}*"))
+    scp.recovers()
+
+
+# ------------------------------------------------------------------------------------------------- many at a time
+
+
+def test_port_scan(scp: Scp) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        storing_meanwhile = pool.submit(scp.store, 20)
+        for _ in range(1000):
+            connect(scp.address).close()
+        storing_meanwhile.result()
+    scp.recovers()
+
+
+def test_port_scan_while_no_row_is_in_flight(tmp_path: Path) -> None:
+    with no_defects(), Receiver(tmp_path, ae_title=AE_TITLE, port=0, host=HOST, limits=LIMITS) as receiver:
+        before = vitals(receiver.pid)
+        for number in range(1000):
+            with connect((HOST, receiver.port)) as sock, suppress(ConnectionError):
+                if number % 10 == 0:
+                    sock.sendall(CT_REQUEST)
+                    assert read_to_end(sock) == b""
+        wait_until(lambda: receiver.refused.total() == 1000)
+        assert dict(receiver.refused) == {HOST: 1000}
+        assert vitals(receiver.pid).threads <= before.threads
+        assert vitals(receiver.pid).descriptors <= before.descriptors
+        assert receiver.unrequested == 0
+
+
+def test_hundreds_of_half_headers_do_not_end_an_association_that_is_used(scp: Scp) -> None:
+    images = new_images(6)
+    with ExitStack() as stack:
+        send = stack.enter_context(storing(scp.address, AE_TITLE, "GOOD", images, ("GOOD", 1)))
+        for image in images:
+            assert send(image) == 0x0000
+            for _ in range(2 * LIMITS.associations):
+                stack.enter_context(connect(scp.address)).sendall(b"\x01\0\0")
+        scp.store()  # and another one comes in
+        assert len(images) * 2 * LIMITS.associations > 300
+    scp.recovers()
+
+
+def test_data_sets_that_stall_keep_nobody_out(tmp_path: Path) -> None:
+    """Also where the limits are long: who takes the last place in the midst of a message has to go on with it."""
+    with running(tmp_path, Limits(handshake=60, idle=60, pdu=60, associations=8)) as scp, ExitStack() as stack:
+        for _ in range(8):
+            associated(stack, scp.address).sendall(store_request("1.2.3") + data_pdu(bytes(64), last=False))
+        wait_until(lambda: len(scp.parts()) == 8)
+
+        def is_served() -> bool:
+            with suppress(dm.AssociationError):
+                scp.store()
+                return True
+            return False
+
+        wait_until(is_served, 10)
+        stack.close()
+        scp.recovers()
+
+
+# ------------------------------------------------------------------------------------------------- what is answered
+
+
+def test_a_context_that_proposes_nothing_is_refused_and_the_others_serve(scp: Scp) -> None:
+    request = pdus.associate_request(AE_TITLE, {"1.2.3.4": [], MRImageStorage: [ExplicitVRLittleEndian], "": ["1.2"]})
+    with connect(scp.address) as sock:
+        sock.sendall(request)
+        answer = A_ASSOCIATE_AC()
+        answer.decode(sock.recv(65536))
+    assert [(item.context_id, item.result) for item in answer.presentation_context] == [(1, 4), (3, 0), (5, 4)]
+    scp.recovers()
+
+
+def test_128_contexts(scp: Scp) -> None:
+    contexts = {f"1.2.840.{number}": [f"1.3.{number}.{syntax}" for syntax in range(60)] for number in range(128)}
+    with connect(scp.address) as sock:
+        sock.sendall(pdus.associate_request(AE_TITLE, contexts))
+        said = b""
+        while len(said) < 6 or len(said) < 6 + int.from_bytes(said[2:6]):
+            said += sock.recv(65536)
+        answer = A_ASSOCIATE_AC()
+        answer.decode(said)
+        accepted = {item.context_id: str(item.transfer_syntax) for item in answer.presentation_context}
+        assert accepted == {2 * number + 1: f"1.3.{number}.0" for number in range(128)}
+        assert {item.result for item in answer.presentation_context} == {0}
+        sock.sendall(pdus.RELEASE_REQUEST)
+        assert read_to_end(sock) == pdus.RELEASE_ANSWER
+    scp.recovers()
+
+
+@pytest.mark.parametrize(
+    ("command", "data", "status"),
+    [
+        ({"CommandField": C_STORE_RQ, "AffectedSOPInstanceUID": "1.2.3"}, None, 0xC000),
+        ({"CommandField": C_FIND_RQ}, b"12345678", 0x0211),
+        ({"CommandField": 0x7123}, None, 0x0211),
+        ({}, None, 0x0211),
+        ({"CommandField": C_ECHO_RQ}, b"a data set where none belongs", 0x0000),
+        ({"CommandField": C_STORE_RQ | RESPONSE}, None, None),
+        ({"CommandField": C_STORE_RQ | RESPONSE}, b"12", None),
+        ({"CommandField": C_CANCEL_RQ, "MessageIDBeingRespondedTo": 1}, None, None),
+    ],
+)
+def test_an_association_outlives_an_odd_message(
+    command: Mapping[str, int | str], data: bytes | None, status: int | None, scp: Scp
+) -> None:
+    with association(scp.address) as made:
+        odd: Command = {"AffectedSOPClassUID": CTImageStorage, "MessageID": 6, **command}
+        made.send(Message(1, odd, data), watch())
+        if status is not None:
+            answer = made.receive(watch())
+            assert (answer.number("Status"), answer.number("MessageIDBeingRespondedTo")) == (status, 6)
+        made.send(Message(1, {"CommandField": C_ECHO_RQ, "MessageID": 7}), watch())
+        answer = made.receive(watch())
+        assert (answer.number("Status"), answer.number("MessageIDBeingRespondedTo")) == (0, 7)
+        made.release(SECONDS)
+
+
+@pytest.mark.parametrize("uid", ["", "1.2.3"])
+def test_an_instance_without_a_uid_is_safe_in_quarantine(uid: str, scp: Scp) -> None:
+    """And answered with Success: some PACS drop the rest of a study when one is refused."""
+    data = pdus.element(0x0008, 0x0060, b"CT")
+    with association(scp.address) as made:
+        made.send(
+            Message(1, {"CommandField": C_STORE_RQ, "MessageID": 1, "AffectedSOPInstanceUID": uid}, data), watch()
+        )
+        assert made.receive(watch()).number("Status") == 0x0000
+        made.release(SECONDS)
+    (entry,) = (each for each in scp.receiver.manifest().itertuples() if each.SOPInstanceUID == uid)
+    assert str(entry.quarantine).startswith("damaged: no StudyInstanceUID")
+    assert (scp.folder / str(entry.path)).read_bytes().endswith(data)
+
+
+# ------------------------------------------------------------------------------------------------- without an end
+
+
+def pixels(instance: Instance) -> bytes:
+    """The data set of an image, up to where its pixels begin."""
+    data = instance.read()
+    return data[: data.rindex(struct.pack("<HH2sH", 0x7FE0, 0x0010, b"OW", 0))]
+
+
+def send_image(sock: socket.socket, image: Instance, pdu: bytes, count: Callable[[], bool]) -> None:
+    sock.sendall(store_request(image.sop_instance_uid))
+    while count():
+        sock.sendall(pdu)
+
+
+def test_an_instance_without_end_stops_at_min_free(tmp_path: Path) -> None:
+    """The disk is not filled, and the association learns at its end that nothing was stored."""
+    min_free = shutil.disk_usage(tmp_path).free - 64 * MIB
+    with running(tmp_path, min_free=min_free) as scp, ExitStack() as stack:
+        sock = associated(stack, scp.address)
+        send_image(sock, new_images()[0], data_pdu(bytes(MIB), last=False), iter([True] * 256 + [False]).__next__)
+        assert not scp.parts()
+        sock.sendall(data_pdu(b"", last=True))
+        answer = sock.recv(65536)
+        assert struct.pack("<HHIH", 0, 0x0900, 2, 0xA700) in answer
+        stack.close()
+        shutil.rmtree(scp.folder / ".dicomove" / "incoming")  # nobody minds: it is empty
+        (scp.folder / ".dicomove" / "incoming").mkdir()
+        assert set(dm.verify(scp.folder)["verified"]) == {"ok"}
+
+
+def test_the_size_of_an_instance_does_not_show_in_memory(tmp_path: Path) -> None:
+    size = int(os.environ.get("DICOMOVE_BIG_INSTANCE_MIB", "320")) * MIB
+    image = new_images()[0]
+    head = pixels(image) + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, size)
+    chunk = os.urandom(MIB // 8)
+    digest = hashlib.sha256(head)
+    with running(tmp_path) as scp, ExitStack() as stack:
+        sock = stack.enter_context(connect(scp.address))
+        sock.sendall(pdus.associate_request(AE_TITLE, {CTImageStorage: [ExplicitVRLittleEndian]}))
+        assert sock.recv(65536)[:1] == b"\x02"
+        sock.sendall(store_request(image.sop_instance_uid) + data_pdu(head, last=False))
+        pdu = data_pdu(chunk, last=False)
+        for _ in range(size // len(chunk)):
+            sock.sendall(pdu)
+            digest.update(chunk)
+        sock.sendall(data_pdu(b"", last=True))
+        assert struct.pack("<HHIH", 0, 0x0900, 2, 0x0000) in sock.recv(65536)
+        stack.close()
+        path = scp.path_of(image)
+        written = hashlib.sha256()
+        with path.open("rb") as file:
+            file.seek(split_dataset(path)[1])
+            while block := file.read(MIB):
+                written.update(block)
+        assert written.hexdigest() == digest.hexdigest()
+        scp.recovers()
+        assert set(dm.verify(scp.folder)["verified"]) == {"ok"}
+        assert memory(scp.pid, "VmHWM") < 100 * MIB
+        path.unlink()

@@ -1,0 +1,169 @@
+"""The receiver's process is killed, and the run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.events import Event, RowStarted, SubOperationEvent
+from dicomove.testing import RehearsalPacs, Synthetic, faults
+from dicomove.testing.storage import storing
+from tests import receiving, servers
+
+pytestmark = pytest.mark.timeout(60)
+
+SOURCE = Synthetic(studies=4, instances=12, size=20_000)
+ROWS = receiving.studies(SOURCE, 4)
+
+
+def kill(receiver: dm.Receiver) -> None:
+    """Kill its process, and wait for the next one."""
+    dead = receiver.pid
+    os.kill(dead, signal.SIGKILL)
+    servers.wait_until(lambda: receiver.pid != dead, 10)
+
+
+def killing(receiver: dm.Receiver, kind: type[Event], number: int) -> Callable[[Event], None]:
+    """A callback that kills the receiver's process at an event."""
+    seen = 0
+
+    def callback(event: Event) -> None:
+        nonlocal seen
+        seen += isinstance(event, kind)
+        if isinstance(event, kind) and seen == number:
+            os.kill(receiver.pid, signal.SIGKILL)
+
+    return callback
+
+
+def assert_right(result: pd.DataFrame, receiver: dm.Receiver) -> None:
+    """The table says what is on disk and in the record, and nothing there differs from its source."""
+    receiving.assert_whole(receiver.folder, SOURCE)
+    manifest = receiver.manifest()
+    recorded = manifest[manifest["quarantine"].isna()].groupby("StudyInstanceUID").size()
+    for _, row in result.iterrows():
+        assert row["received"] == recorded.get(row["StudyInstanceUID"], 0)
+        assert row["received"] + row["missing"] == 12
+        assert (row["outcome"] == "complete") == (row["missing"] == 0)
+    assert set(dm.verify(receiver.folder)["verified"]) <= {"ok", "unrecorded"}
+
+
+@pytest.mark.parametrize(
+    ("present", "kind", "number"),
+    [
+        ([faults.Latency(seconds=0.02)], SubOperationEvent, 17),
+        ([faults.Bandwidth(bytes_per_second=2e6)], SubOperationEvent, 3),
+        ([faults.Latency(seconds=0.02)], RowStarted, 2),
+        ([faults.AssociationPerInstance()], SubOperationEvent, 15),
+    ],
+    ids=["in the second row", "in the first row", "at the beginning of a row", "an association per instance"],
+)
+def test_the_run_goes_on(tmp_path: Path, present: list[faults.Fault], kind: type[Event], number: int) -> None:
+    with receiving.receiver(tmp_path) as receiver:
+        port, first = receiver.port, receiver.pid
+        with RehearsalPacs(SOURCE, present, destinations=receiver.as_destination()) as pacs:
+            with pytest.warns(dm.ReceiverWarning, match="was killed by SIGKILL and was started again"):
+                result = receiving.move(ROWS, pacs, receiver, progress=killing(receiver, kind, number))
+            assert receiver.port == port
+            assert receiver.pid != first
+            assert not receiving.alive(first)
+            assert len(result) == 4
+            assert "complete" in set(result["outcome"])
+            assert set(result["outcome"]) <= {"complete", "partial", "failed"}
+            assert_right(result, receiver)
+            again = receiving.move(result, pacs, receiver)
+        assert again["outcome"].tolist() == ["complete"] * 4
+        assert_right(again, receiver)
+        assert len(receiving.files(tmp_path)) == 48
+        assert receiving.partial(tmp_path) == []
+        assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def test_several_rows_in_flight_survive_it(tmp_path: Path) -> None:
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
+    ):
+        with pytest.warns(dm.ReceiverWarning):  # noqa: PT031 (two lines are one move)
+            callback = killing(receiver, SubOperationEvent, 10)
+            result = receiving.move(ROWS, pacs, receiver, concurrency=3, progress=callback)
+        assert_right(result, receiver)
+        again = receiving.move(result, pacs, receiver, concurrency=3)
+        assert again["outcome"].tolist() == ["complete"] * 4
+        assert_right(again, receiver)
+
+
+def test_it_comes_back_between_two_runs(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        with pytest.warns(dm.ReceiverWarning):
+            kill(receiver)
+        result = receiving.move(ROWS, pacs, receiver)
+        assert result["outcome"].tolist() == ["complete"] * 4
+        assert_right(result, receiver)
+
+
+def test_what_was_half_written_is_gone_when_it_is_back(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, accept="any") as receiver:
+        with receiving.slow_line(receiver.port, piece=1 << 14) as slow:
+            sending = threading.Thread(target=_send_big, args=(slow,))
+            sending.start()
+            servers.wait_until(lambda: bool(receiving.partial(tmp_path)), 10)
+            with pytest.warns(dm.ReceiverWarning):
+                kill(receiver)
+            sending.join(20)
+        assert receiving.partial(tmp_path) == []
+        assert receiving.files(tmp_path) == {}
+        assert receiver.manifest().empty
+        assert receiving.send(receiver, receiving.instance()) == [0]
+
+
+def _send_big(port: int) -> None:
+    address = ("127.0.0.1", port)
+    with pytest.raises(dm.AssociationError), storing(address, "DICOMOVE", "P", [BIG], ("O", 1)) as send:
+        send(BIG)
+
+
+BIG = receiving.instance(pixels=bytes(4_000_000))
+
+
+def test_one_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        with pytest.warns(dm.ReceiverWarning):  # noqa: PT031 (each of them warns)
+            for _ in range(4):
+                kill(receiver)
+        os.kill(receiver.pid, signal.SIGKILL)
+        began = time.monotonic()
+        result = receiving.move(ROWS, pacs, receiver, concurrency=2)
+        assert time.monotonic() - began < 10
+        assert result["outcome"].tolist() == ["not_attempted"] * 4
+        assert result["error"].tolist() == ["receiver_failed"] * 4
+        assert result["attempts"].tolist() == [0] * 4
+        assert "for the 5th time" in result["advice"].iloc[0]
+        with pytest.raises(dm.ReceiverError):
+            receiver.manifest()
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        assert receiving.move(result, pacs, receiver)["outcome"].tolist() == ["complete"] * 4
+
+
+def test_one_that_dies_for_the_last_time_in_the_middle_of_a_run(tmp_path: Path) -> None:
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
+    ):
+        with pytest.warns(dm.ReceiverWarning):  # noqa: PT031 (each of them warns)
+            for _ in range(4):
+                kill(receiver)
+        result = receiving.move(ROWS, pacs, receiver, progress=killing(receiver, SubOperationEvent, 15))
+        # It came, but nobody is left who knows whether it is recorded.
+        assert result["outcome"].iloc[0] == "partial"
+        assert result["error"].iloc[0] == "storage_failed"
+        assert result["error"].iloc[1:].tolist() == ["receiver_failed"] * 3
+        assert result["outcome"].iloc[2:].tolist() == ["not_attempted"] * 2

@@ -1,0 +1,361 @@
+"""What the receiver puts into its folder, where, and what it refuses."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.filereader import read_file_meta_info
+
+import dicomove as dm
+from dicomove.dimse.association import IMPLEMENTATION_CLASS_UID
+from dicomove.testing import Synthetic
+from dicomove.testing.archive import Archive, Instance
+from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS
+from dicomove.testing.storage import storing
+from tests import receiving, servers
+from tests.receiving import instance
+
+pytestmark = pytest.mark.timeout(60)
+
+BIG = Synthetic(studies=2, instances=3, size=200_000)
+
+
+@contextmanager
+def plain(folder: Path, **options: object) -> Iterator[dm.Receiver]:
+    with receiving.receiver(folder, accept="any", **options) as receiver:
+        yield receiver
+
+
+# The bytes.
+
+
+def test_every_byte_is_kept_in_every_transfer_syntax(tmp_path: Path, archive: Archive) -> None:
+    sent = archive.instances
+    with plain(tmp_path) as receiver:
+        assert receiving.send(receiver, *sent) == [0] * len(sent)
+        manifest = receiver.manifest().set_index("SOPInstanceUID")
+    assert len({one.transfer_syntax for one in sent}) >= 12
+    for one in sent:
+        row = manifest.loc[one.sop_instance_uid]
+        path = tmp_path / str(row["path"])
+        assert row["path"] == f"{one.study_instance_uid}/{one.series_instance_uid}/{one.sop_instance_uid}.dcm"
+        assert receiving.data_set(path) == one.read()
+        assert row["bytes"] == path.stat().st_size
+        assert (row["SOPClassUID"], row["TransferSyntaxUID"]) == (one.sop_class_uid, one.transfer_syntax)
+        meta = read_file_meta_info(path)
+        assert meta.MediaStorageSOPClassUID == one.sop_class_uid
+        assert meta.MediaStorageSOPInstanceUID == one.sop_instance_uid
+        assert meta.TransferSyntaxUID == one.transfer_syntax
+        assert meta.FileMetaInformationVersion == b"\0\1"
+        assert meta.ImplementationClassUID == IMPLEMENTATION_CLASS_UID
+        assert path.read_bytes()[:132] == bytes(128) + b"DICM"
+        assert path.stat().st_size - len(one.read()) == 132 + 12 + meta.FileMetaInformationGroupLength
+        assert dcmread(path).StudyInstanceUID == one.study_instance_uid
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def test_any_sop_class_is_taken(tmp_path: Path) -> None:
+    classes = [PRIVATE_SOP_CLASS, "1.2.840.10008.5.1.4.1.1.3", "1.2.3", "1.2.840.10008.5.1.4.34.7"]
+    sent = [
+        replace(instance(uid=f"1.2.{number}", SOPClassUID=uid), sop_class_uid=uid) for number, uid in enumerate(classes)
+    ]
+    with plain(tmp_path) as receiver:
+        assert receiving.send(receiver, *sent) == [0] * 4
+        assert receiver.manifest()["SOPClassUID"].tolist() == classes
+    for one in sent:
+        assert dcmread(receiving.files(tmp_path)[one.sop_instance_uid]).file_meta.MediaStorageSOPClassUID in classes
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 16_382, 131_072, 1_000_001])
+def test_any_size(tmp_path: Path, size: int) -> None:
+    sent = instance(pixels=bytes(range(256)) * (size // 256) + bytes(size % 256 // 2 * 2))
+    with plain(tmp_path) as receiver:
+        assert receiving.send(receiver, sent) == [0]
+    assert receiving.data_set(receiving.files(tmp_path)["1.2.3.4.5"]) == sent.read()
+
+
+def test_the_file_meta_group_is_the_same_whoever_sends(tmp_path: Path) -> None:
+    with plain(tmp_path) as receiver:
+        receiving.send(receiver, instance(), calling="A")
+        before = receiving.files(tmp_path)["1.2.3.4.5"].read_bytes()
+        receiving.send(receiver, instance(), calling="B")
+        manifest = receiver.manifest()
+    assert manifest[["times_received", "calling_ae_title"]].to_numpy().tolist() == [[2, "A"]]
+    assert receiving.files(tmp_path)["1.2.3.4.5"].read_bytes() == before
+
+
+# The paths.
+
+
+def test_a_template(tmp_path: Path) -> None:
+    path = "{PatientID}/{StudyDate}/{Modality}_{SeriesNumber}/x-{SOPInstanceUID}"
+    with plain(tmp_path, path=path) as receiver:
+        receiving.send(receiver, instance(PatientID="00012", Modality="CT", SeriesNumber="3"))
+        (found,) = receiver.manifest()["path"]
+    patient, day, series, name = found.split("/")
+    assert (patient, series, name) == ("00012", "CT_3", "x-1.2.3.4.5")
+    assert day.startswith("~")  # there is none
+    assert (tmp_path / found).is_file()
+
+
+HOSTILE = [
+    *("../../../outside", "/etc/passwd", "..", ".", "CON", "nul.txt", "a/b", "a\\b", "*", "1.2.é", "9" * 300),
+    *("1.2.3\r\n", "~1.2.3", "C:1.2", "-rf", "$(touch x)", "1.2.3.dcm", "a", "A"),
+]
+
+
+def test_hostile_uids_stay_in_the_folder_and_are_told_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "images"
+    sent = [
+        instance(study=uid, uid=uid, SeriesInstanceUID=uid, PatientID=uid, SpecificCharacterSet="ISO_IR 192")
+        for uid in HOSTILE
+    ]
+    with plain(folder, path="{PatientID}/{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm") as receiver:
+        for one in sent:
+            assert receiving.send(receiver, one) == [0]
+        manifest = receiver.manifest()
+    assert len(manifest) == len(HOSTILE)
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(folder)] == []
+    kept = manifest[manifest["quarantine"].isna()]
+    for one in sent:
+        row = kept[kept["StudyInstanceUID"] == one.study_instance_uid.strip("\0 ")].iloc[0]
+        path = (folder / row["path"]).resolve()
+        assert path.is_relative_to(folder)
+        assert receiving.data_set(path) == one.read()
+    assert len({path.casefold() for path in manifest["path"]}) == len(HOSTILE)
+    assert set(dm.verify(folder)["verified"]) == {"ok"}
+
+
+# The same, and other bytes.
+
+
+def test_the_same_again_is_one_file(tmp_path: Path) -> None:
+    with plain(tmp_path) as receiver:
+        for _ in range(3):
+            assert receiving.send(receiver, instance()) == [0]
+        manifest = receiver.manifest()
+    assert manifest["times_received"].tolist() == [3]
+    assert len(receiving.files(tmp_path)) == 1
+    assert receiving.partial(tmp_path) == []
+
+
+FIRST, OTHER = instance(pixels=b"first!"), instance(pixels=b"other!")
+
+
+def test_other_bytes_are_kept_out(tmp_path: Path) -> None:
+    with plain(tmp_path, existing="keep") as receiver:
+        for one in (FIRST, OTHER, OTHER, FIRST):
+            assert receiving.send(receiver, one) == [0]
+        manifest = receiver.manifest().sort_values("quarantine", na_position="first")
+    assert manifest["SOPInstanceUID"].tolist() == ["1.2.3.4.5"] * 2
+    assert manifest["times_received"].tolist() == [2, 2]
+    assert manifest["quarantine"].isna().tolist() == [True, False]
+    assert "with other bytes" in manifest["quarantine"].iloc[1]
+    assert receiving.data_set(receiving.files(tmp_path)["1.2.3.4.5"]) == FIRST.read()
+    assert receiving.data_set(tmp_path / manifest["path"].iloc[1]) == OTHER.read()
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def test_other_bytes_replace(tmp_path: Path) -> None:
+    with plain(tmp_path, existing="replace") as receiver:
+        receiving.send(receiver, FIRST)
+        receiving.send(receiver, OTHER, calling="LATER")
+        manifest = receiver.manifest()
+    assert manifest[["times_received", "calling_ae_title"]].to_numpy().tolist() == [[1, "LATER"]]
+    assert receiving.data_set(receiving.files(tmp_path)["1.2.3.4.5"]) == OTHER.read()
+    assert dm.verify(tmp_path)["verified"].tolist() == ["ok"]
+
+
+def test_both_are_kept(tmp_path: Path) -> None:
+    third = instance(pixels=b"third!")
+    with plain(tmp_path, existing="keep_both") as receiver:
+        for one in (FIRST, OTHER, third, OTHER, FIRST):
+            assert receiving.send(receiver, one) == [0]
+        manifest = receiver.manifest()
+    found = receiving.files(tmp_path)
+    assert sorted(found) == ["1.2.3.4.5", "1.2.3.4.5~2", "1.2.3.4.5~3"]
+    assert [receiving.data_set(found[name]) for name in sorted(found)] == [FIRST.read(), OTHER.read(), third.read()]
+    assert sorted(manifest["times_received"]) == [1, 2, 2]
+    assert manifest["SOPInstanceUID"].tolist() == ["1.2.3.4.5"] * 3
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def test_a_file_that_was_there_before_is_not_overwritten(tmp_path: Path) -> None:
+    there = tmp_path / "1.2.3" / "1.2.3.1" / "1.2.3.4.5.dcm"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"mine")
+    with plain(tmp_path) as receiver:
+        assert receiving.send(receiver, instance()) == [0]
+        assert "with other bytes" in receiver.manifest()["quarantine"].iloc[0]
+    assert there.read_bytes() == b"mine"
+
+
+# Quarantine.
+
+
+def test_what_nobody_asked_for_goes_to_quarantine(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, allow=["127.0.0.1"]) as receiver:
+        assert receiving.send(receiver, instance(), instance(uid="1.2.9")) == [0, 0]
+        manifest = receiver.manifest()
+        servers.wait_until(lambda: receiver.unrequested == 2, 5)
+    assert manifest["quarantine"].tolist() == ["unrequested"] * 2
+    assert manifest["StudyInstanceUID"].tolist() == ["1.2.3"] * 2
+    assert receiving.files(tmp_path) == {}
+    assert [dcmread(tmp_path / path).SOPInstanceUID for path in manifest["path"]] == ["1.2.3.4.5", "1.2.9"]
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+WHOLE = instance().read()
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (replace(instance(), source=lambda: b""), "empty"),
+        (replace(instance(), source=lambda: WHOLE[:-3]), "ends inside of (7FE0,0010)"),
+        (replace(instance(), source=lambda: WHOLE[:40]), "damaged"),
+        (replace(instance(), source=lambda: bytes(range(255, 0, -1)) * 9), "damaged"),
+        (instance(StudyInstanceUID=""), "no StudyInstanceUID"),
+        (instance(SeriesInstanceUID=""), "no SeriesInstanceUID"),
+        (instance(SOPInstanceUID=""), "no SOPInstanceUID"),
+        (instance(SOPInstanceUID="1.2.3.4.6"), "names another instance"),
+    ],
+)
+def test_what_is_damaged_goes_to_quarantine(tmp_path: Path, sent: Instance, reason: str) -> None:
+    with plain(tmp_path) as receiver:
+        assert receiving.send(receiver, sent) == [0]
+        manifest = receiver.manifest()
+    assert manifest["quarantine"].iloc[0].startswith("damaged: ")
+    assert reason in manifest["quarantine"].iloc[0]
+    assert receiving.files(tmp_path) == {}
+    kept = (tmp_path / manifest["path"].iloc[0]).read_bytes()
+    assert kept.endswith(sent.read())
+    assert dm.verify(tmp_path)["verified"].tolist() == ["ok"]
+
+
+def test_nothing_is_left_of_an_instance_that_does_not_end(tmp_path: Path) -> None:
+    with plain(tmp_path) as receiver, servers.relay(receiver.port) as relay:
+        big = instance(pixels=bytes(8_000_000))
+
+        def cut() -> None:
+            servers.wait_until(lambda: bool(receiving.partial(tmp_path)))
+            relay.cut()
+
+        with (  # noqa: PT012 (the line is cut while it is in use)
+            receiving.slow_line(relay.port, piece=1 << 14) as slow,
+            pytest.raises(dm.AssociationError),
+            storing(("127.0.0.1", slow), "DICOMOVE", "PEER", [big], ("O", 1)) as store,
+        ):
+            cutting = threading.Thread(target=cut)
+            cutting.start()
+            store(big)
+        cutting.join()
+        servers.wait_until(lambda: not receiving.partial(tmp_path), 10)
+        assert receiver.manifest().empty
+    assert receiving.files(tmp_path) == {}
+
+
+# What cannot be stored.
+
+
+def test_a_folder_that_is_blocked(tmp_path: Path) -> None:
+    rows = receiving.studies(count=2)
+    blocked = tmp_path / rows["StudyInstanceUID"][0]
+    blocked.write_text("a file where a folder must go")
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver) as pacs:
+        result = receiving.move(rows, pacs, receiver)
+        assert result["outcome"].tolist() == ["failed", "complete"]
+        assert receiving.row(result[:1], "error", "received", "missing", "failed") == ("storage_failed", 0, 6, 6)
+        assert "disk full" in result["advice"].iloc[0]
+        assert receiving.partial(tmp_path) == []
+        blocked.unlink()
+        assert receiving.move(rows, pacs, receiver)["outcome"].tolist() == ["complete", "complete"]
+
+
+def test_too_little_space(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, min_free=1 << 60) as receiver, receiving.pacs(receiver) as pacs:
+        result = receiving.move(receiving.studies(), pacs, receiver)
+        assert receiving.row(result, "outcome", "error", "received") == ("failed", "storage_failed", 0)
+        assert receiver.manifest().empty
+    assert receiving.files(tmp_path) == {}
+    assert receiving.partial(tmp_path) == []
+
+
+def test_the_status_of_what_cannot_be_stored(tmp_path: Path) -> None:
+    with plain(tmp_path, min_free=1 << 60) as receiver:
+        sent = [instance(), instance(uid="1.2.4", pixels=bytes(1_000_000)), instance(uid="1.2.5")]
+        assert receiving.send(receiver, *sent) == [0xA700] * 3  # over one association, which lives on
+
+
+def limit_file_size(receiver: dm.Receiver, size: int) -> None:
+    """No file of its process may be larger from now on: as a disk that is full, in the middle of a write."""
+    _, hard = resource.prlimit(receiver.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(receiver.pid, resource.RLIMIT_FSIZE, (hard if size < 0 else size, hard))
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_an_instance(tmp_path: Path) -> None:
+    rows = receiving.studies(BIG, 2)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=BIG) as pacs:
+        limit_file_size(receiver, 100_000)
+        result = receiving.move(rows, pacs, receiver)
+        assert result["outcome"].tolist() == ["failed", "failed"]
+        assert result["error"].tolist() == ["storage_failed", "storage_failed"]
+        assert result["failed"].tolist() == [3, 3]
+        assert receiving.files(tmp_path) == {}
+        assert receiving.partial(tmp_path) == []
+        limit_file_size(receiver, -1)
+        result = receiving.move(rows, pacs, receiver)
+        assert result["outcome"].tolist() == ["complete", "complete"]
+    receiving.assert_whole(tmp_path, BIG)
+
+
+def test_a_disk_that_has_no_room_for_the_record(tmp_path: Path) -> None:
+    rows = receiving.studies(count=2)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver) as pacs:
+        limit_file_size(receiver, 4096)
+        result = receiving.move(rows, pacs, receiver)
+        assert result["outcome"].tolist() == ["partial", "partial"]
+        assert result["error"].tolist() == ["storage_failed", "storage_failed"]
+        assert "record cannot be written" in result["advice"].iloc[0]
+        limit_file_size(receiver, -1)
+        servers.wait_until(lambda: is_durable(receiver), 10)
+        assert receiving.move(rows, pacs, receiver)["outcome"].tolist() == ["complete", "complete"]
+        assert len(receiver.manifest()) == 12
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def is_durable(receiver: dm.Receiver) -> bool:
+    try:
+        receiver.flush()
+    except dm.ReceiverError:
+        return False
+    return True
+
+
+def test_a_folder_that_goes_away(tmp_path: Path) -> None:
+    incoming = tmp_path / ".dicomove" / "incoming"
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver) as pacs:
+        shutil.rmtree(incoming)
+        result = receiving.move(receiving.studies(), pacs, receiver)
+        assert receiving.row(result, "outcome", "error") == ("failed", "storage_failed")
+        incoming.mkdir()
+        assert receiving.move(result, pacs, receiver)["outcome"].tolist() == ["complete"]
+
+
+def test_some_of_a_row_cannot_be_stored(tmp_path: Path) -> None:
+    """The path of one series is blocked, that of the other is not."""
+    rows = receiving.studies(receiving.LAYERED)
+    series = next(receiving.LAYERED.instances_of_all()).series_instance_uid
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=receiving.LAYERED) as pacs:
+        (tmp_path / rows["StudyInstanceUID"][0]).mkdir()
+        (tmp_path / rows["StudyInstanceUID"][0] / series).write_text("")
+        result = receiving.move(rows, pacs, receiver)
+    assert receiving.row(result, "outcome", "error", "received", "missing") == ("partial", "storage_failed", 3, 3)
