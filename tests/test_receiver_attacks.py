@@ -474,7 +474,11 @@ def test_an_instance_without_a_uid_is_safe_in_quarantine(uid: str, scp: Scp) -> 
         )
         assert made.receive(watch()).number("Status") == 0x0000
         made.release(SECONDS)
-    (entry,) = (each for each in scp.receiver.manifest().itertuples() if each.SOPInstanceUID == uid)
+    (entry,) = (
+        each
+        for each in scp.receiver.manifest().fillna({"SOPInstanceUID": ""}).itertuples()
+        if each.SOPInstanceUID == uid
+    )
     assert str(entry.quarantine).startswith("damaged: no StudyInstanceUID")
     assert (scp.folder / str(entry.path)).read_bytes().endswith(data)
 
