@@ -15,6 +15,7 @@ from dicomove.testing.raw import pdus
 from dicomove.testing.raw.steps import (
     Associate,
     Close,
+    Deaf,
     Drip,
     FinishSending,
     Repeat,
@@ -271,6 +272,9 @@ _AFTER: Final = {
     ),
     "small-fragments": _associated(
         "A data set in PDUs of two bytes.", Send(_store(b"")), Repeat(Send(_data(2) * 4096), 8)
+    ),
+    "never-reads": _associated(
+        "Requests whose answers are never read.", Repeat(Send(_message({"CommandField": C_ECHO_RQ}) * 64), 256), Deaf()
     ),
     "receives-6-bytes": Attack(
         "A maximum PDU length in which no fragment has room.",
