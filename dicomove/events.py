@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 logger = logging.getLogger("dicomove")
@@ -159,6 +160,8 @@ class RowFinished:
         Instances that the PACS says it moved, or matches that it found; ``None`` where it does not say.
     duration_s
         Seconds that the request took.
+    bytes
+        Bytes on disk; ``None`` where the destination is no receiver.
     """
 
     row: Hashable
@@ -167,6 +170,73 @@ class RowFinished:
     error: str | None
     instances: int | None
     duration_s: float | None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arriving:
+    """Instances of a row in flight have come to a receiver.
+
+    Attributes
+    ----------
+    row, position
+        The row's label, and its position from 0.
+    instances, bytes
+        What has come for this row so far.
+    """
+
+    row: Hashable
+    position: int
+    instances: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowWillRetry:
+    """A row has failed in a way that may pass, and will be tried again.
+
+    Attributes
+    ----------
+    row, position
+        The row's label, and its position from 0.
+    outcome, error
+        Of the attempt that failed, as in the result table.
+    attempt
+        Its number, from 1.
+    wait_s
+        Seconds until it may be tried again.
+    """
+
+    row: Hashable
+    position: int
+    outcome: str
+    error: str | None
+    attempt: int
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The run begins no more rows for now; those in flight go on.
+
+    Attributes
+    ----------
+    reason
+        ``"hours"``, ``"pacs_down"``, ``"disk_full"``, ``"back_off"``, ``"rate"``, or ``"paused"``.
+    message
+        One line for a person.
+    until
+        When it will look again, in UTC; ``None`` where nobody knows.
+    """
+
+    reason: str
+    message: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuing:
+    """What a run waited for is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +255,17 @@ class RunEnded:
     interrupted: bool
 
 
-Event = SubOperationEvent | RunStarted | RowStarted | RowFinished | RunEnded
+Event = (
+    SubOperationEvent
+    | RunStarted
+    | RowStarted
+    | Arriving
+    | RowWillRetry
+    | RowFinished
+    | Waiting
+    | Continuing
+    | RunEnded
+)
 
 
 def notify(callback: Callable[[T], object], event: T) -> None:

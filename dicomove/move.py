@@ -222,6 +222,7 @@ class _Run:
                 error=row.error,
                 instances=row.instances,
                 duration_s=row.duration_s,
+                bytes=row.bytes,
             )
             self._show(event)
 
