@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tests.servers import Gate, Here, Server, Store
 # How fast an example is says more about the machine than about us.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# A shell that starts the tests in the background has interrupts ignored, by them and by all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: The study that takes long enough to be cancelled.
 LONG = next(synthetic_instances(studies=1, instances=1)).study_instance_uid
