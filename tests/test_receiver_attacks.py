@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import logging
 import os
+import select
 import shutil
 import socket
 import struct
@@ -33,7 +34,7 @@ from dicomove.errors import IdleTimeout
 from dicomove.receiver import Limits, Receiver
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Instance
-from dicomove.testing.raw import ATTACKS, Associate, Attack, Drip, FinishSending, Send, attack, pdus
+from dicomove.testing.raw import ATTACKS, Associate, Attack, Deaf, Drip, FinishSending, Send, Step, attack, pdus
 from dicomove.testing.storage import storing
 from tests.servers import wait_until
 
@@ -100,8 +101,16 @@ MORE: Final = {
         ),
     ),
 }
-# Thousands of requests of which nobody reads the answers take longer than these tests wait: it is an open question.
-_ATTACKS: Final = {name: one for name, one in ATTACKS.items() if name != "never-reads"}
+
+
+def looks_again(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Let whoever is deaf see what became of its connection, once it must have lost it: it would never know."""
+    return tuple(Deaf(LIMITS.idle + LIMITS.pdu + 1) if isinstance(step, Deaf) else step for step in steps)
+
+
+_ATTACKS: Final = {
+    name: Attack(one.about, tuple(looks_again(steps) for steps in one.sessions)) for name, one in ATTACKS.items()
+}
 EVERY: Final = {**_ATTACKS, **MORE}
 
 
@@ -298,7 +307,9 @@ def test_an_attack_hurts_nobody_else(name: str, scp: Scp, monkeypatch: pytest.Mo
     scp.recovers()
 
 
-def test_all_attacks_at_once(scp: Scp) -> None:
+def test_all_attacks_at_once(scp: Scp, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, one in _ATTACKS.items():
+        monkeypatch.setitem(ATTACKS, name, one)
     with ThreadPoolExecutor(len(_ATTACKS)) as pool:
         attacking = [pool.submit(attack, name, *scp.address, AE_TITLE, seconds=SECONDS) for name in _ATTACKS]
         scp.store()
@@ -350,6 +361,68 @@ def test_nothing_is_left_of_half_a_data_set(end: str, scp: Scp) -> None:
     scp.recovers()
 
 
+# ------------------------------------------------------------------------------------------------- answers unread
+
+ECHO: Final = message({"CommandField": C_ECHO_RQ})
+_ESTABLISHED, _TIME_WAIT, _LISTEN = 1, 6, 10
+
+
+def hard_of_hearing(stack: ExitStack, address: tuple[str, int]) -> socket.socket:
+    """A socket in which next to nothing has room that nobody has read, over which an association was accepted."""
+    sock = stack.enter_context(socket.socket())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(SECONDS)
+    sock.connect(address)
+    sock.sendall(CT_REQUEST)
+    assert sock.recv(65536)[:1] == b"\x02"
+    return sock
+
+
+def closing(port: int) -> int:
+    """How many connections at a port the system still has to end, although nobody has them any more."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    states = [int(row[3], 16) for row in rows if int(row[1].rpartition(":")[2], 16) == port]
+    return sum(1 for state in states if state not in (_ESTABLISHED, _TIME_WAIT, _LISTEN))
+
+
+@pytest.mark.parametrize("requests", [500, 16384])
+def test_who_does_not_read_is_reset(requests: int, scp: Scp) -> None:
+    """Also if the system would take all answers: then it is the next request that does not come."""
+    with ExitStack() as stack:
+        sock = hard_of_hearing(stack, scp.address)
+        started = time.monotonic()
+        with suppress(ConnectionError):
+            sock.sendall(ECHO * requests)
+        lost = select.poll()
+        lost.register(sock, 0)  # a RST is told unasked; what could be read is not
+        assert lost.poll((LIMITS.idle + LIMITS.pdu + MARGIN_S) * 1000)
+        assert time.monotonic() - started < LIMITS.idle + LIMITS.pdu + MARGIN_S
+        assert closing(scp.receiver.port) == 0
+        scp.recovers()
+
+
+def test_what_the_system_keeps_for_who_does_not_read_goes_with_it(scp: Scp) -> None:
+    """A peer that ends the association by a mistake of its own, and leaves answers unread."""
+    with ExitStack() as stack:
+        for _ in range(8):
+            hard_of_hearing(stack, scp.address).sendall(ECHO * 500 + CT_REQUEST)
+        wait_until(lambda: scp.vitals().threads <= scp.rest.threads, MARGIN_S)
+        wait_until(lambda: closing(scp.receiver.port) == 0, LIMITS.pdu + MARGIN_S)
+        scp.recovers()
+
+
+def test_who_reads_late_gets_every_answer(scp: Scp) -> None:
+    """Also one that has said that it will send nothing more."""
+    with ExitStack() as stack:
+        sock = hard_of_hearing(stack, scp.address)
+        sock.sendall(ECHO * 500)
+        sock.shutdown(socket.SHUT_WR)
+        wait_until(lambda: closing(scp.receiver.port) == 1, MARGIN_S)  # it has nobody any more
+        said = read_to_end(sock)
+        assert said.count(struct.pack("<HHIH", 0, 0x0900, 2, 0x0000)) == 500
+    scp.recovers()
+
+
 # ------------------------------------------------------------------------------------------------- many at a time
 
 
@@ -364,6 +437,7 @@ def test_port_scan(scp: Scp) -> None:
 
 def test_port_scan_while_no_row_is_in_flight(tmp_path: Path) -> None:
     with no_defects(), Receiver(tmp_path, ae_title=AE_TITLE, port=0, host=HOST, limits=LIMITS) as receiver:
+        receiver.flush()  # who answers has started all of its threads
         before = vitals(receiver.pid)
         for number in range(1000):
             with connect((HOST, receiver.port)) as sock, suppress(ConnectionError):
@@ -372,8 +446,8 @@ def test_port_scan_while_no_row_is_in_flight(tmp_path: Path) -> None:
                     assert read_to_end(sock) == b""
         wait_until(lambda: receiver.refused.total() == 1000)
         assert dict(receiver.refused) == {HOST: 1000}
-        assert vitals(receiver.pid).threads <= before.threads
-        assert vitals(receiver.pid).descriptors <= before.descriptors
+        wait_until(lambda: vitals(receiver.pid).threads <= before.threads, MARGIN_S)
+        wait_until(lambda: vitals(receiver.pid).descriptors <= before.descriptors, MARGIN_S)
         assert receiver.unrequested == 0
 
 

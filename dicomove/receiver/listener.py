@@ -13,9 +13,10 @@ from typing import Final
 from dicomove.dimse.association import Association
 from dicomove.dimse.negotiation import Proposal, read_proposal
 from dicomove.dimse.transport import Connection, Limit, Watch
-from dicomove.errors import AssociationError, AssociationTimeout
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
 from dicomove.receiver.admission import Admission
 from dicomove.receiver.conversation import Conversation
+from dicomove.receiver.parting import bound_answers, is_deaf, limit_farewell, reset
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
 from dicomove.receiver.stream import Stream
@@ -79,6 +80,7 @@ class Listener:
         self._ae_title, self._admission, self._storage, self._limits = ae_title, admission, storage, limits
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=512)
+        bound_answers(self._socket)
         self.port: int = self._socket.getsockname()[1]
         self._closed = False
         self._lock = threading.Lock()
@@ -151,6 +153,7 @@ class Listener:
             self._end(peer)
 
     def _end(self, peer: _Peer) -> None:
+        limit_farewell(peer.client, self._limits.pdu)
         peer.client.close()
         with self._lock:
             self._peers.discard(peer)
@@ -164,9 +167,17 @@ class Listener:
                 return
             stream = Stream(connection, _LONGEST_PDU, self._limits.idle, self._limits.pdu)
             Conversation(association, proposal.peer, address, stream, self._storage, peer.be_busy, peer.be_idle).run()
-        except AssociationError:
-            Association(connection, {}, 0).abort()
+        except AssociationError as error:
+            self._abort(connection, peer, error)
             raise
+
+    def _abort(self, connection: Connection, peer: _Peer, error: AssociationError) -> None:
+        # Only after a timeout had the peer time to read: else what is on its way may still be wanted.
+        if isinstance(error, IdleTimeout | AssociationTimeout) and is_deaf(peer.client):
+            reset(peer.client)
+            return
+        limit_farewell(peer.client, self._limits.pdu)
+        Association(connection, {}, 0).abort()
 
     def _answer(self, proposal: Proposal, watch: Watch) -> Association | None:
         if proposal.peer.called_ae_title.strip() != self._ae_title:
