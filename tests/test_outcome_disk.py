@@ -1,0 +1,153 @@
+"""Every branch of the verdict on what is on disk: status, counts, expectation and disk in, one word out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomove.outcome import Counts, Evidence, Outcome, judge
+from dicomove.outcome.disk import by_disk
+
+SUCCESS, WARNING, CANCEL, FAILURE, NO_MATCH = 0x0000, 0xB000, 0xFE00, 0xC000, 0x0112
+
+
+def counts(completed: int | None = None, failed: int | None = None, warning: int | None = None) -> Counts:
+    return Counts().after(Counts(completed=completed, failed=failed, warning=warning), final=True)
+
+
+def disk(received: int, missing: int | None, expected: int | None = None, **more: Any) -> Evidence:
+    return Evidence(received=received, missing=missing, expected=expected, **more)
+
+
+UNANSWERED = ("cancelled", None)
+ALL, NONE, SOME, NOTHING_SAID = counts(6, 0, 0), counts(0, 0, 0), counts(4, 2, 0), Counts()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "outcome", "error"),
+    [
+        # Everything that was expected is on disk: whatever the PACS said.
+        (disk(6, 0, 6, status=SUCCESS, counts=ALL), "complete", None),
+        (disk(6, 0, 6, status=WARNING, counts=SOME), "complete", None),
+        (disk(6, 0, 6, status=SUCCESS, counts=NOTHING_SAID), "complete", None),
+        (disk(6, 0, 6, status=SUCCESS, counts=NONE), "complete", None),
+        (disk(6, 0, 6, status=SUCCESS, counts=counts(0, 6, 0)), "complete", None),
+        (disk(6, 0, 6, status=FAILURE), "complete", None),
+        (disk(6, 0, 6, status=CANCEL), "complete", None),
+        (disk(6, 0, 6, problem="connection_lost"), "complete", None),
+        (disk(6, 0, 6, problem="idle_timeout", counts=counts(3)), "complete", None),
+        (disk(6, 0, 6, status=SUCCESS, cancelled=True), "complete", None),
+        (disk(7, 0, 6, status=SUCCESS, counts=ALL), "complete", None),
+        (disk(6, 0, 6, status=SUCCESS, counts=ALL, refused=2, damaged=1), "complete", None),
+        # Nobody knows what was expected: then as many as the PACS says that it moved, if it says Success.
+        (disk(6, 0, status=SUCCESS, counts=ALL), "complete", None),
+        (disk(6, 0, status=WARNING, counts=counts(5, 0, 1)), "complete", None),
+        (disk(6, 0, status=FAILURE, counts=ALL), "partial", "unable_to_process"),
+        (disk(6, 0, problem="connection_lost", counts=ALL), "interrupted", "connection_lost"),
+        (disk(6, None, status=SUCCESS), "unconfirmed", None),
+        (disk(6, None, status=FAILURE), "partial", "unable_to_process"),
+        (disk(6, None, problem="idle_timeout"), "interrupted", "idle_timeout"),
+        # Some are missing: the word of the PACS says why, if it has one.
+        (disk(4, 2, 6, status=SUCCESS, counts=ALL), "partial", "missing_instances"),
+        (disk(4, 2, 6, status=SUCCESS, counts=NOTHING_SAID), "partial", "missing_instances"),
+        (disk(4, 2, 6, status=SUCCESS, counts=NONE), "partial", "missing_instances"),
+        (disk(4, 2, 6, status=WARNING, counts=SOME), "partial", "some_failed"),
+        (disk(4, 2, 6, status=SUCCESS, counts=counts(0, 6, 0)), "partial", "all_failed"),
+        (disk(4, 2, 6, status=FAILURE), "partial", "unable_to_process"),
+        (disk(4, 2, 6, status=0xA702), "partial", "out_of_resources"),
+        (disk(4, 2, 6, status=CANCEL), "partial", "cancelled_by_pacs"),
+        (disk(4, 2, 6, problem="connection_lost"), "interrupted", "connection_lost"),
+        (disk(4, 2, 6, status=CANCEL, cancelled=True), "cancelled", None),
+        (disk(4, 2, 6, cancelled=True, problem="connection_lost"), "cancelled", None),
+        # Some could not be stored.
+        (disk(4, 2, 6, status=WARNING, counts=SOME, refused=2), "partial", "storage_failed"),
+        (disk(4, 2, 6, problem="connection_lost", refused=1), "partial", "storage_failed"),
+        (disk(4, None, status=SUCCESS, refused=1), "partial", "storage_failed"),
+        (disk(0, 6, 6, status=0xA702, counts=counts(0, 6, 0), refused=6), "failed", "storage_failed"),
+        (disk(0, None, status=SUCCESS, refused=6), "failed", "storage_failed"),
+        # Nothing is on disk.
+        (disk(0, 6, 6, status=SUCCESS, counts=ALL), "failed", "missing_instances"),
+        (disk(0, 6, 6, status=SUCCESS, counts=NONE), "failed", "missing_instances"),
+        (disk(0, 6, status=SUCCESS, counts=ALL), "failed", "missing_instances"),
+        (disk(0, 6, 6, status=SUCCESS), "failed", "missing_instances"),
+        (disk(0, 6, 6, status=WARNING, counts=SOME), "failed", "missing_instances"),
+        (disk(0, 6, 6, status=SUCCESS, counts=counts(0, 6, 0)), "failed", "all_failed"),
+        (disk(0, 6, 6, status=FAILURE, counts=SOME), "failed", "missing_instances"),
+        (disk(0, 0, 0, status=SUCCESS, counts=NONE), "empty", None),
+        (disk(0, 0, 0, status=SUCCESS), "empty", None),
+        (disk(0, None, status=SUCCESS), "empty", None),
+        (disk(0, 0, status=SUCCESS, counts=NONE), "empty", None),
+        (disk(0, None, status=NO_MATCH), "failed", "no_match"),
+        (disk(0, 0, 0, status=FAILURE), "failed", "no_match"),
+        (disk(0, 6, 6, status=FAILURE), "failed", "unable_to_process"),
+        (disk(0, 6, 6, status=0xA801), "failed", "destination_unknown"),
+        (disk(0, 6, 6, problem="idle_timeout"), "interrupted", "idle_timeout"),
+        (disk(0, 6, 6, status=CANCEL, cancelled=True), "cancelled", None),
+        # Nothing was sent: what is on disk is of an earlier run, and nobody was asked.
+        (disk(6, None, sent=False, problem="connection_failed"), "unreachable", "connection_failed"),
+        (disk(6, 0, 6, sent=False, problem="connection_failed"), "unreachable", "connection_failed"),
+        (disk(0, None, sent=False, problem="not_supported"), "failed", "not_supported"),
+    ],
+)
+def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -> None:
+    verdict = judge(evidence)
+    assert (verdict.outcome, verdict.error) == (outcome, error)
+    # Who is told nothing need do nothing: it is complete, or cancelled as it should be.
+    assert bool(verdict.advice) == (
+        outcome not in ("complete", "cancelled") or (outcome, evidence.status) == UNANSWERED
+    )
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (disk(4, 2, 6, status=SUCCESS, counts=ALL), "4 of 6 instances are on disk."),
+        (disk(0, 6, 6, status=SUCCESS, counts=ALL), "0 of 6 instances are on disk."),
+        (disk(4, None, status=SUCCESS), "4 instances are on disk. Success, and nobody said how many there are"),
+        (disk(4, 2, 6, status=SUCCESS, damaged=2), "2 came damaged and are in quarantine."),
+        (
+            disk(0, 6, 6, status=SUCCESS, counts=ALL, strangers=("10.0.0.7", "10.0.0.8")),
+            "Connections from 10.0.0.7, 10.0.0.8 were refused: if the PACS sends from there, give allow",
+        ),
+        (disk(0, 6, 6, status=SUCCESS, refused=6), "is the disk full"),
+    ],
+)
+def test_the_advice_says_what_there_is(evidence: Evidence, said: str) -> None:
+    assert said in (judge(evidence).advice or "")
+
+
+numbers = st.integers(0, 9)
+maybe = st.none() | numbers
+evidences = st.builds(
+    Evidence,
+    status=st.sampled_from([None, SUCCESS, WARNING, CANCEL, FAILURE, NO_MATCH, 0xA702, 0xA801]),
+    counts=st.builds(counts, maybe, maybe, maybe),
+    expected=maybe,
+    received=numbers,
+    missing=maybe,
+    refused=numbers,
+    damaged=numbers,
+    cancelled=st.booleans(),
+    strangers=st.just(()),
+)
+
+
+@given(evidences)
+def test_what_always_holds(evidence: Evidence) -> None:
+    verdict = judge(evidence)
+    assert verdict.outcome in get_args(Outcome)
+    assert (verdict.error is None) == (verdict.outcome in ("complete", "empty", "unconfirmed", "cancelled"))
+    if verdict.outcome == "complete":
+        assert evidence.received
+        assert evidence.missing == 0
+    if verdict.outcome == "empty":
+        assert not evidence.received
+    if evidence.received and not evidence.cancelled:
+        assert verdict.outcome in ("complete", "partial", "unconfirmed", "interrupted")
+    if not evidence.cancelled:
+        assert verdict == by_disk(evidence)
+    assert judge(replace(evidence, damaged=0)).outcome == verdict.outcome
