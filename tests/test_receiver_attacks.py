@@ -177,6 +177,8 @@ class Scp:
     folder: Path = field(init=False)
     pid: int = field(init=False)
     rest: Vitals = field(init=False)
+    #: The SHA-256 of every data set that it has stored.
+    stored: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.folder, self.pid = self.receiver.folder, self.receiver.pid
@@ -200,7 +202,9 @@ class Scp:
             for image in images:
                 assert send(image) == 0x0000
         for image in images:
-            assert self.path_of(image).read_bytes().endswith(image.read())
+            data = image.read()
+            assert self.path_of(image).read_bytes().endswith(data)
+            self.stored.add(hashlib.sha256(data).hexdigest())
 
     def path_of(self, image: Instance) -> Path:
         return self.folder / image.study_instance_uid / image.series_instance_uid / f"{image.sop_instance_uid}.dcm"
