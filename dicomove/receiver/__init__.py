@@ -2,7 +2,9 @@
 
 ::
 
-    receiver, reception   the face: `Receiver`, and one row while it is received            (the caller's process)
+    receiver, arguments   the face: `Receiver`                                              (the caller's process)
+    reception, flights    one row while it is received, and all of them
+    supervision           the process goes on: it is started again where it died
     handle, start         the process, as its parent sees it
     process, settings     the process: what it is told, and what it tells
     listener, admission   the port: who may connect, how many, for how long
@@ -16,8 +18,9 @@
 """
 
 from dicomove.receiver.manifest import MANIFEST_COLUMNS, verify
-from dicomove.receiver.receiver import Receiver, close_receivers
+from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.reception import Reception, Settled
 from dicomove.receiver.settings import Limits
+from dicomove.receiver.supervision import close_receivers
 
 __all__ = ["MANIFEST_COLUMNS", "Limits", "Receiver", "Reception", "Settled", "close_receivers", "verify"]
