@@ -72,12 +72,12 @@ def reconcile(
     enough = _enough(result.evidence, hint)
     settled = reception.settle(enough, quiet=None if result.evidence.sent else 0)
     evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, hint, settled.held)
-    came_early = enough is not None and settled.arrivals >= enough
-    if evidence.missing and came_early and _went_well(evidence):
-        # The PACS said less than there is: what is missing may be on its way.
-        settled = reception.settle(settled.arrivals + evidence.missing)
-        evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, hint, settled.held)
-    return Reconciled(_read_again(result, evidence), settled, listed)
+    # The PACS said less than there is, or sends twice: what is missing may be on its way.
+    while evidence.missing and enough is not None and settled.arrivals >= enough and _went_well(evidence):
+        enough = settled.arrivals + evidence.missing
+        settled = reception.settle(enough)
+        evidence = _counted_anew(_with(evidence, settled), settled.held, listed)
+    return Reconciled(_read_again(result, _without_echo(evidence)), settled, listed)
 
 
 def look_again(reconciled: Reconciled, held: Mapping[str, int]) -> Reconciled:
@@ -85,11 +85,8 @@ def look_again(reconciled: Reconciled, held: Mapping[str, int]) -> Reconciled:
     settled, evidence = reconciled.settled, reconciled.result.evidence
     if settled is None or len(held) <= len(settled.held):
         return reconciled
-    late = len(held) - len(settled.held)
-    listed = reconciled.listed
-    still = len(listed.keys() - held.keys()) if listed is not None else max(0, (evidence.missing or 0) - late)
-    evidence = replace(evidence, received=len(held), missing=None if evidence.missing is None else still)
-    return Reconciled(_read_again(reconciled.result, evidence), replace(settled, held=held), listed)
+    evidence = _counted_anew(replace(evidence, received=len(held)), held, reconciled.listed)
+    return Reconciled(_read_again(reconciled.result, evidence), replace(settled, held=held), reconciled.listed)
 
 
 def discrepancies(reconciled: Reconciled, identifier: Identifier) -> Iterator[dict[str, str]]:
@@ -122,6 +119,22 @@ def _with(evidence: Evidence, settled: Settled) -> Evidence:
         damaged=settled.fates.get("damaged", 0),
         strangers=tuple(settled.refused),
     )
+
+
+def _counted_anew(evidence: Evidence, held: Mapping[str, int], listed: Listed | None) -> Evidence:
+    """Return the evidence with what is missing now; what was expected is as it was."""
+    if evidence.missing is None:
+        return evidence
+    whole = evidence.reported if evidence.expected is None else evidence.expected
+    missing = len(listed.keys() - held.keys()) if listed is not None else max(0, (whole or 0) - len(held))
+    return replace(evidence, missing=missing)
+
+
+def _without_echo(evidence: Evidence) -> Evidence:
+    """Return the evidence without a count of nothing: nothing came now, and what is there is of an earlier run."""
+    if evidence.expected is None and evidence.received and not evidence.reported:
+        return replace(evidence, missing=None)
+    return evidence
 
 
 def _read_again(result: MoveResult, evidence: Evidence) -> MoveResult:
