@@ -1,0 +1,28 @@
+"""When the next row may begin, whether a row is tried again, and when a run ends: decisions over a clock. Pure.
+
+::
+
+    hours        the hours in which moves may begin
+    retry        which failures are tried again, and after how long
+    congestion   how many moves at a time a PACS bears
+    breaker      a pause while the PACS is down, or the disk is full
+    rate         instances per second
+    failures     how many failed rows end a run
+    backoff      waiting times that grow
+    clock        a clock that may go back
+
+Nothing here sleeps, starts a thread, or looks at a clock: `now` is an argument, in seconds of any one clock, best of
+`time.monotonic`. A clock that goes back makes no wait longer than it was. The objects belong to one thread, the driver
+of the run.
+"""
+
+from __future__ import annotations
+
+from dicomove.pacing.breaker import Breaker
+from dicomove.pacing.congestion import Congestion
+from dicomove.pacing.failures import Failures
+from dicomove.pacing.hours import Hours
+from dicomove.pacing.rate import Rate
+from dicomove.pacing.retry import Retry
+
+__all__ = ["Breaker", "Congestion", "Failures", "Hours", "Rate", "Retry"]

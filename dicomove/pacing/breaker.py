@@ -1,0 +1,159 @@
+"""A pause while nothing can work: the PACS is down, or the disk is full.
+
+The circuit breaker of M. Nygard, Release It! (2007): after some failures in a row nobody tries any more, except for a
+probe from time to time; once a probe works, everything goes on. Without it, a PACS that restarts at midnight has failed
+ten thousand rows by one minute past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Final
+
+from tenacity import wait_exponential
+
+from dicomove.pacing.backoff import Wait, check_wait, pause_s
+from dicomove.pacing.clock import Clock
+
+_DEFAULT_PROBE: Final = wait_exponential(multiplier=1, max=60)
+
+
+class Breaker:
+    """Closed while things work; open, with probes, while they do not.
+
+    ::
+
+        closed -- `after` failures of different rows in a row --> open -- a probe, or a row in flight, works --> closed
+
+    Failures of one and the same row may be the row's fault, and count once.
+
+    Parameters
+    ----------
+    after
+        So many failures open it.
+    patience_s
+        The run gives up when it was open for so long, and a probe has failed; 0 gives up at the first probe that fails,
+        ``None`` never.
+    probe
+        Seconds between two probes, or a strategy of `tenacity`; 1, 2, 4, ... 60 by default.
+
+    Attributes
+    ----------
+    opened_at
+        When it opened; ``None`` while it is closed.
+    probe_at
+        When the next probe is due; ``None`` while it is closed. A time that has passed is due at once.
+
+    Raises
+    ------
+    ValueError
+        The arguments cannot be right.
+
+    Examples
+    --------
+    >>> breaker = Breaker(after=2, patience_s=3600)
+    >>> breaker.failed("row 1", now=10.0)
+    >>> breaker.failed("row 2", now=11.0)
+    >>> breaker.is_open, breaker.probe_at
+    (True, 12.0)
+    >>> breaker.probed(False, now=12.0)
+    >>> breaker.probe_at
+    14.0
+    >>> breaker.probed(True, now=14.0)
+    >>> breaker.is_open
+    False
+    """
+
+    def __init__(self, *, after: int = 5, patience_s: float | None = None, probe: Wait = _DEFAULT_PROBE) -> None:
+        if isinstance(after, bool) or not isinstance(after, int) or after < 1:
+            message = f"after is a whole number of failures from 1: not {after!r}"
+            raise ValueError(message)
+        if patience_s is not None and not patience_s >= 0:
+            message = f"patience_s is a number of seconds from 0, or None to wait for ever: not {patience_s!r}"
+            raise ValueError(message)
+        check_wait(probe, "probe")
+        self._after = after
+        self._patience_s = patience_s
+        self._probe = probe
+        self._keys: set[Hashable] = set()
+        self._failed_probes = 0
+        self._clock = Clock()
+        self.opened_at: float | None = None
+        self.probe_at: float | None = None
+
+    def __repr__(self) -> str:
+        if self.is_open:
+            return f"<Breaker: open, {self._failed_probes} probes have failed>"
+        return f"<Breaker: closed, {len(self._keys)} of {self._after} failures>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is to be tried but a probe."""
+        return self.opened_at is not None
+
+    def failed(self, key: Hashable, now: float) -> None:
+        """Take note of a failure.
+
+        Parameters
+        ----------
+        key
+            What failed, so that the same row counts once.
+        now
+            The time, in seconds.
+        """
+        self._mind(now)
+        if self.is_open:
+            return  # a row that was in flight: it says nothing new, and does not put off the probe
+        self._keys.add(key)
+        if len(self._keys) >= self._after:
+            self.opened_at = now
+            self.probe_at = now + pause_s(self._probe, 1)
+
+    def succeeded(self, now: float) -> None:
+        """Take note of any sign that it works.
+
+        Parameters
+        ----------
+        now
+            The time, in seconds.
+        """
+        self._mind(now)
+        self._keys.clear()
+        self._failed_probes = 0
+        self.opened_at = self.probe_at = None
+
+    def probed(self, worked: bool, now: float) -> None:  # noqa: FBT001 - a finding, not a switch
+        """Take note of a probe.
+
+        Parameters
+        ----------
+        worked
+            What it found.
+        now
+            The time, in seconds.
+        """
+        self._mind(now)
+        if worked:
+            self.succeeded(now)
+        elif self.is_open:
+            self._failed_probes += 1
+            self.probe_at = now + pause_s(self._probe, self._failed_probes + 1)
+
+    def given_up(self, now: float) -> bool:
+        """Return whether it was open for longer than anybody wants to wait.
+
+        Parameters
+        ----------
+        now
+            The time, in seconds.
+        """
+        self._mind(now)
+        if self.opened_at is None or self._patience_s is None or not self._failed_probes:
+            return False  # without a look at how things are, nobody gives up
+        return now - self.opened_at >= self._patience_s
+
+    def _mind(self, now: float) -> None:
+        back = self._clock.step(now)
+        if self.opened_at is not None and self.probe_at is not None:
+            self.opened_at += back
+            self.probe_at += back

@@ -1,0 +1,68 @@
+"""How many failed rows end a run."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+OnFailure = Literal["continue", "stop"]
+
+#: Outcomes that somebody has to look at. ``empty`` is an answer, and ``invalid`` was clear before anything was sent.
+FAILED: Final = frozenset({"failed", "partial", "interrupted", "unreachable"})
+
+
+class Failures:
+    """Count rows that failed, and say when there are too many.
+
+    Parameters
+    ----------
+    most
+        The run ends when so many rows have failed; ``None`` is no limit.
+    on_failure
+        ``"continue"``, or ``"stop"``: the first row that fails ends the run.
+
+    Raises
+    ------
+    ValueError
+        The arguments cannot be right.
+
+    Examples
+    --------
+    >>> failures = Failures(2, "continue")
+    >>> for outcome in ("failed", "complete", "empty", "partial"):
+    ...     failures.count(outcome)
+    >>> failures.counted, failures.exhausted
+    (2, True)
+    """
+
+    def __init__(self, most: int | None = None, on_failure: OnFailure = "continue") -> None:
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            message = f"max_failures is a whole number from 1, or None for no limit: not {most!r}"
+            raise ValueError(message)
+        if on_failure not in get_args(OnFailure):
+            message = f"on_failure is 'continue' or 'stop': not {on_failure!r}"
+            raise ValueError(message)
+        self._most = 1 if on_failure == "stop" else most
+        self._counted = 0
+
+    def __repr__(self) -> str:
+        return f"<Failures: {self._counted} of {'any number' if self._most is None else self._most}>"
+
+    @property
+    def counted(self) -> int:
+        """How many rows have failed."""
+        return self._counted
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the run is to end."""
+        return self._most is not None and self._counted >= self._most
+
+    def count(self, outcome: str) -> None:
+        """Take note of a row that has ended, and will not be tried again.
+
+        Parameters
+        ----------
+        outcome
+            As in the result table.
+        """
+        self._counted += outcome in FAILED

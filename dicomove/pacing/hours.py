@@ -1,0 +1,260 @@
+"""The hours in which moves may begin, as a person writes them.
+
+What counts is the clock on the wall of the zone: from 19:00 to 06:00 is ten hours in the night in which clocks go
+forward, twelve in the night in which they go back, and a time that does not exist is never open. So whether a moment is
+open is a function of the wall's date and time alone, and when that changes is found by going from one time at which it
+may change to the next: the edges of the windows, midnight, and the moment in which the clocks are changed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+#: What is always open closes then; far enough from the end of time to be shown in any zone.
+NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+_LOCAL: Final = "local"
+_DAY_NAMES: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_EVERY_DAY: Final = frozenset(range(7))
+_DAY_MINUTES: Final = 24 * 60
+# The longest wait is a week, and a week more where the clocks went over the window.
+_HORIZON: Final = timedelta(days=30)
+_FORM: Final = "write them as '19:00-06:00 Europe/Berlin' or 'Mon-Fri 19:00-06:00, Sat-Sun 00:00-24:00 Europe/Berlin'"
+_TIME: Final = "[0-9]{1,2}:[0-9]{2}"
+_WINDOW: Final = re.compile(
+    rf"(?:(?P<days>[A-Za-z]+(?:\s*-\s*[A-Za-z]+)?)\s+)?(?P<start>{_TIME})\s*-\s*(?P<end>{_TIME})(?:\s+(?P<zone>\S+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window: minutes of the day on the wall, and the weekdays on which it begins.
+
+    Attributes
+    ----------
+    start, end
+        Minutes since midnight, the end excluded. An end before the start is on the next day.
+    days
+        Weekdays, from 0 for Monday.
+    """
+
+    start: int
+    end: int
+    days: frozenset[int] = _EVERY_DAY
+
+    def holds(self, wall: datetime) -> bool:
+        """Return whether the window is open at a time on the wall.
+
+        Parameters
+        ----------
+        wall
+            Date and time, without a zone.
+        """
+        minute, today = wall.hour * 60 + wall.minute, wall.weekday()
+        if self.start < self.end:
+            return today in self.days and self.start <= minute < self.end
+        return (today in self.days and minute >= self.start) or ((today - 1) % 7 in self.days and minute < self.end)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Hours:
+    """The hours in which moves may begin. Made by `Hours.parse`.
+
+    Attributes
+    ----------
+    windows
+        It is open while one of them is.
+    zone
+        The key of a time zone; ``None`` is the zone of this machine.
+
+    Examples
+    --------
+    >>> hours = Hours.parse("Mon-Fri 19:00-06:00, Sat-Sun 00:00-24:00 Europe/Berlin")
+    >>> monday_noon = datetime(2026, 6, 15, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+    >>> hours.is_open(monday_noon)
+    False
+    >>> hours.opens_at(monday_noon).isoformat()
+    '2026-06-15T17:00:00+00:00'
+    """
+
+    windows: tuple[Window, ...]
+    zone: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Hours:
+        """Return the hours that a person wrote.
+
+        Parameters
+        ----------
+        text
+            Windows, separated by commas, and a time zone: ``"12:00-13:00, 19:00-06:00 Europe/Berlin"``. A window may
+            begin with the weekdays on which it begins; without them it begins on each day. Without a zone, or with the
+            word ``local``, the zone is that of the machine.
+
+        Raises
+        ------
+        ValueError
+            It cannot be understood.
+        """
+        if not isinstance(text, str):
+            message = f"hours are text, not {type(text).__name__}: {_FORM}"
+            raise ValueError(message)  # noqa: TRY004 - every argument that cannot be right is a ValueError
+        parts = re.sub("[\N{EN DASH}\N{EM DASH}]", "-", text).split(",")
+        found = [_WINDOW.fullmatch(part.strip()) for part in parts]
+        windows: list[Window] = []
+        for part, match in zip(parts, found, strict=True):
+            if match is None:
+                message = f"hours {text!r}: {part.strip()!r} is no window: {_FORM}"
+                raise ValueError(message)
+            if match["zone"] and match is not found[-1]:
+                message = f"hours {text!r}: the time zone stands once, at the end: {_FORM}"
+                raise ValueError(message)
+            windows.append(_window(match["days"], match["start"], match["end"]))
+        zone = found[-1]["zone"] if found[-1] else None
+        return cls(tuple(windows), _zone(zone))
+
+    def __str__(self) -> str:
+        every_day = all(window.days == _EVERY_DAY for window in self.windows)
+        windows = ", ".join(_text(window, with_days=not every_day) for window in self.windows)
+        return f"{windows} {self.zone or _LOCAL}"
+
+    def __repr__(self) -> str:
+        return f"Hours.parse({str(self)!r})"
+
+    def is_open(self, moment: datetime) -> bool:
+        """Return whether a move may begin.
+
+        Parameters
+        ----------
+        moment
+            A time that knows its zone.
+        """
+        wall = self._wall(moment)
+        return any(window.holds(wall) for window in self.windows)
+
+    def opens_at(self, moment: datetime) -> datetime:
+        """Return the first time from `moment` on at which a move may begin, in UTC; `moment` itself if it may now.
+
+        Parameters
+        ----------
+        moment
+            A time that knows its zone.
+        """
+        return self._first(moment, open_=True)
+
+    def closes_at(self, moment: datetime) -> datetime:
+        """Return the first time from `moment` on at which no move may begin, in UTC; `moment` itself if none may now.
+
+        Parameters
+        ----------
+        moment
+            A time that knows its zone.
+
+        Returns
+        -------
+        datetime
+            `NEVER`, in the year 9999, for what is always open.
+        """
+        return self._first(moment, open_=False)
+
+    def _first(self, moment: datetime, *, open_: bool) -> datetime:
+        if self.is_open(moment) == open_:
+            return moment
+        now = moment.astimezone(UTC)
+        end = now + _HORIZON
+        while now < end:
+            now = self._next_edge(now)
+            if self.is_open(now) == open_:
+                return now
+        return NEVER
+
+    def _next_edge(self, moment: datetime) -> datetime:
+        """Return the next moment at which something may change."""
+        wall = self._wall(moment)
+        midnight = datetime.combine(wall, datetime.min.time())
+        edges = {minute for window in self.windows for minute in (window.start, window.end)} | {_DAY_MINUTES}
+        edge = min(at for minute in edges if (at := midnight + timedelta(minutes=minute)) > wall)
+        later = moment + (edge - wall)
+        return later if self._offset(later) == self._offset(moment) else self._clock_change(moment, later)
+
+    def _clock_change(self, before: datetime, after: datetime) -> datetime:
+        """Return the second in which the clocks are changed: the one thing that zoneinfo does not tell."""
+        low = before.replace(microsecond=0)
+        first, last, offset = 0, int((after - low).total_seconds()), self._offset(before)
+        while last - first > 1:
+            middle = (first + last) // 2
+            first, last = (middle, last) if self._offset(low + timedelta(seconds=middle)) == offset else (first, middle)
+        return low + timedelta(seconds=last)
+
+    def _offset(self, moment: datetime) -> timedelta:
+        return self._wall(moment) - moment.replace(tzinfo=None)
+
+    def _wall(self, moment: datetime) -> datetime:
+        if moment.tzinfo is None:
+            message = "a moment knows its zone: datetime.now(UTC), not datetime.now()"
+            raise ValueError(message)
+        return moment.astimezone(ZoneInfo(self.zone) if self.zone else None).replace(tzinfo=None)
+
+
+def _window(days: str | None, start: str, end: str) -> Window:
+    first, last = _minutes(start), _minutes(end)
+    if first == last or (first, last) == (_DAY_MINUTES, 0):
+        message = f"hours: the window {start}-{end} is empty: for a whole day write 00:00-24:00"
+        raise ValueError(message)
+    if first == _DAY_MINUTES:
+        message = f"hours: the window {start}-{end} begins at the end of a day: write 00:00-{end}"
+        raise ValueError(message)
+    return Window(first, last or _DAY_MINUTES, _weekdays(days))
+
+
+def _minutes(text: str) -> int:
+    hour, minute = map(int, text.split(":"))
+    if minute > 59 or hour * 60 + minute > _DAY_MINUTES:
+        message = f"hours: there is no time {text}: write 00:00 to 24:00"
+        raise ValueError(message)
+    return hour * 60 + minute
+
+
+def _weekdays(text: str | None) -> frozenset[int]:
+    if text is None:
+        return _EVERY_DAY
+    ends = [_weekday(name.strip()) for name in text.split("-")]
+    first, last = ends[0], ends[-1]
+    return frozenset((first + step) % 7 for step in range((last - first) % 7 + 1))
+
+
+def _weekday(text: str) -> int:
+    for day, name in enumerate(_DAY_NAMES):
+        if text.lower() in (name.lower(), name[:3].lower()):
+            return day
+    message = f"hours: {text!r} is no weekday: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"
+    raise ValueError(message)
+
+
+def _zone(text: str | None) -> str | None:
+    if text is None or text == _LOCAL:
+        return None
+    try:
+        return ZoneInfo(text).key
+    except (KeyError, OSError, ValueError) as error:  # a zone that is not there, a folder of zones, a path
+        near = get_close_matches(text, available_timezones(), n=1, cutoff=0.7)
+        hint = f"did you mean {near[0]}?" if near else "write one such as Europe/Berlin or UTC"
+        message = f"hours: {text!r} is no time zone: {hint}"
+        raise ValueError(message) from error
+
+
+def _text(window: Window, *, with_days: bool) -> str:
+    times = "-".join(f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (window.start, window.end))
+    return f"{_days_text(window.days)} {times}" if with_days else times
+
+
+def _days_text(days: frozenset[int]) -> str:
+    # The first day is the one that has no day before it.
+    first = next((day for day in sorted(days) if (day - 1) % 7 not in days), 0)
+    names = [_DAY_NAMES[(first + step) % 7][:3] for step in (0, len(days) - 1)]
+    return "-".join(dict.fromkeys(names))

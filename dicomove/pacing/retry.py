@@ -1,0 +1,134 @@
+"""Which failures are tried again, and after how long.
+
+Retry is for what may pass: no association, a lost association, out of resources, silence, instances that are missing.
+What cannot pass is never tried again: a destination that the PACS does not know, an identifier that does not match its
+level, a service that it does not offer, a row that cannot be sent. Trying those again costs a night, and the PACS's
+goodwill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tenacity import wait_exponential, wait_random_exponential
+
+from dicomove.pacing.backoff import Wait, check_wait, described, pause_s
+
+#: Words of the ``error`` column that may pass.
+RETRYABLE: Final = frozenset(
+    {
+        "all_failed",
+        "association_aborted",
+        "association_rejected",
+        "association_timeout",
+        "cancelled_by_pacs",
+        "connect_timeout",
+        "connection_failed",
+        "connection_lost",
+        "idle_timeout",
+        "invalid_response",
+        "missing_instances",
+        "out_of_resources",
+        "receiver_failed",
+        "some_failed",
+        "storage_failed",
+    }
+)
+
+#: Words that may pass at one PACS and not at another: its user knows, and lists them.
+OPTIONAL: Final = frozenset({"no_match", "not_authorized", "total_timeout", "unable_to_process"})
+
+#: Words that cannot pass.
+NEVER: Final = frozenset({"destination_unknown", "identifier_mismatch", "invalid_row", "not_supported"})
+
+_ENDED: Final = frozenset({"complete", "cancelled", "invalid", "skipped"})
+
+# 10 to 12 s, 20 to 24 s, ... 10 min: rows that failed together do not come back together.
+_DEFAULT_WAIT: Final = wait_exponential(multiplier=10, max=540) + wait_random_exponential(multiplier=2, max=60)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Retry:
+    """How often a row is tried, when, and for which errors.
+
+    Parameters
+    ----------
+    attempts
+        C-MOVEs for a row in all, the first one included. 1 is no retry.
+    wait
+        Seconds between two attempts of a row, or a strategy of `tenacity`: ``wait_fixed(60)``,
+        ``wait_exponential(multiplier=10, max=600)``, ``wait_fixed(10) + wait_random(0, 5)``. By default the wait
+        doubles from about 10 s to at most 10 min, with some chance in it.
+    on
+        The words of the ``error`` column that are tried again; those that may pass by default (`RETRYABLE`).
+
+    Raises
+    ------
+    ValueError
+        The arguments cannot be right; or `on` has a word that nobody knows, or one that cannot pass.
+
+    Examples
+    --------
+    >>> retry = Retry(attempts=3, wait=60)
+    >>> retry.wants("interrupted", "idle_timeout", attempt=1)
+    True
+    >>> retry.wants("interrupted", "idle_timeout", attempt=3)
+    False
+    >>> retry.wants("failed", "destination_unknown", attempt=1)
+    False
+    """
+
+    attempts: int = 3
+    wait: Wait = _DEFAULT_WAIT
+    on: Iterable[str] = RETRYABLE
+
+    def __post_init__(self) -> None:
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+            message = f"attempts is a whole number from 1, the first attempt included: not {self.attempts!r}"
+            raise ValueError(message)
+        check_wait(self.wait, "wait")
+        object.__setattr__(self, "on", _checked(self.on))
+
+    def __repr__(self) -> str:
+        on = "" if self.on == RETRYABLE else f", on={sorted(self.on)}"
+        return f"Retry(attempts={self.attempts}, wait={described(self.wait)}{on})"
+
+    def wants(self, outcome: str, error: str | None, attempt: int) -> bool:
+        """Return whether a row is to be tried again.
+
+        Parameters
+        ----------
+        outcome, error
+            Of the attempt that has ended, as in the result table.
+        attempt
+            Its number, from 1.
+        """
+        return attempt < self.attempts and outcome not in _ENDED and error is not None and error in self.on
+
+    def pause_s(self, attempt: int) -> float:
+        """Return how many seconds to wait before the next attempt.
+
+        Parameters
+        ----------
+        attempt
+            The number of the attempt that has ended, from 1.
+        """
+        return pause_s(self.wait, attempt)
+
+
+def _checked(on: Iterable[str]) -> frozenset[str]:
+    known = RETRYABLE | OPTIONAL
+    if isinstance(on, str):
+        message = f"on is a list of words: [{on!r}], not {on!r}"
+        raise ValueError(message)  # noqa: TRY004 - every argument that cannot be right is a ValueError
+    words = frozenset(on)
+    if words & NEVER:
+        message = f"on: {', '.join(sorted(words & NEVER))} cannot pass, however often it is tried: leave it out"
+        raise ValueError(message)
+    if words - known:
+        unknown = ", ".join(sorted(map(str, words - known)))
+        message = f"on: {unknown} is no error that can be tried again; there are {', '.join(sorted(known))}"
+        raise ValueError(message)
+    return words
