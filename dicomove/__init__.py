@@ -12,15 +12,21 @@ from dicomove.errors import (
     FindWarning,
     IdentifierError,
     InterruptedWarning,
+    JournalError,
+    JournalWarning,
     ReceiverError,
     ReceiverWarning,
     StatusError,
 )
 from dicomove.events import CompletedEvent, SubOperationEvent
 from dicomove.find import echo, find
-from dicomove.move import move
+from dicomove.job import MoveJob
+from dicomove.journal import export, read_attempts, read_journal, read_manifest, read_results, read_runs
+from dicomove.move import move, start_move
+from dicomove.pacing import Hours, Retry
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver, close_receivers, verify
+from dicomove.run import Distributed
 
 __version__ = "0.1.0"
 
@@ -32,25 +38,38 @@ __all__ = [
     "CompletedEvent",
     "DicomoveError",
     "DicomoveWarning",
+    "Distributed",
     "EchoResult",
     "FindResult",
     "FindScu",
     "FindWarning",
+    "Hours",
     "IdentifierError",
     "InterruptedWarning",
+    "JournalError",
+    "JournalWarning",
+    "MoveJob",
     "MoveResult",
     "MoveScu",
     "Pacs",
     "Receiver",
     "ReceiverError",
     "ReceiverWarning",
+    "Retry",
     "StatusError",
     "SubOperationEvent",
     "__version__",
     "close_receivers",
     "echo",
+    "export",
     "find",
     "move",
+    "read_attempts",
     "read_cohort",
+    "read_journal",
+    "read_manifest",
+    "read_results",
+    "read_runs",
+    "start_move",
     "verify",
 ]

@@ -8,6 +8,7 @@
     ├── IdentifierError        one row that cannot be sent                          (also ValueError)
     ├── StatusError            the PACS answered with a failure
     ├── ReceiverError          the receiver cannot start, or its process died
+    ├── JournalError           the journal cannot be used
     └── AssociationError       no answer, because the association failed
         ├── ConnectionFailed       TCP: refused, no route, unknown host
         ├── ConnectTimeout         TCP: no answer
@@ -23,6 +24,7 @@
     ├── CohortWarning          cells that were damaged before they came here
     ├── FindWarning            a PACS that answered more than was asked
     ├── InterruptedWarning     a run that was stopped: the table is partial
+    ├── JournalWarning         a journal that could not be written to its end
     └── ReceiverWarning        a receiver whose process died, and was started again
 
 Every `AssociationError` has its word for the ``error`` column in the attribute `error`. No text of an exception holds
@@ -81,6 +83,10 @@ class ReceiverError(DicomoveError):
     """The receiver cannot start (the port or the folder is taken, say), or its process died and did not come back."""
 
 
+class JournalError(DicomoveError):
+    """The journal is of something else, of a newer version, damaged, held by another process, or cannot be written."""
+
+
 class AssociationError(DicomoveError):
     """There is no answer, because the association could not be made or did not last."""
 
@@ -100,9 +106,21 @@ class ConnectTimeout(AssociationError):  # noqa: N818 (the condition is the name
 
 
 class AssociationRejected(AssociationError):  # noqa: N818 (the condition is the name)
-    """The PACS answered A-ASSOCIATE-RJ."""
+    """The PACS answered A-ASSOCIATE-RJ.
+
+    Parameters
+    ----------
+    *arguments
+        The text.
+    for_good
+        Whether it will answer so again: it does not know one of the AE titles, say (PS3.8 9.3.4).
+    """
 
     error = "association_rejected"
+
+    def __init__(self, *arguments: object, for_good: bool = False) -> None:
+        super().__init__(*arguments)
+        self.for_good = for_good
 
 
 class AssociationTimeout(AssociationError):  # noqa: N818 (the condition is the name)
@@ -161,6 +179,10 @@ class FindWarning(DicomoveWarning):
 
 class InterruptedWarning(DicomoveWarning):
     """A run that was stopped: the table is partial."""
+
+
+class JournalWarning(DicomoveWarning):
+    """The end of a run could not be written into its journal: the next run moves these rows again."""
 
 
 class ReceiverWarning(DicomoveWarning):

@@ -12,7 +12,7 @@ from dicomove.columns import whole_number
 from dicomove.dimse import FindScu
 from dicomove.outcome import Evidence, category, failure_word, shortfall
 
-Verify = Literal["auto", "instances", "counts", "arrivals"]
+Verify = Literal["auto", "instances", "counts", "arrivals", "hash"]
 
 #: SOP Instance UIDs, with the series of each.
 Listed = Mapping[str, str]
@@ -38,7 +38,8 @@ class Inventory:
         Asks.
     verify
         ``"counts"`` asks for the numbers of related instances, ``"instances"`` lists them, ``"auto"`` does the first
-        and, where that is missing or does not add up, the second; ``"arrivals"`` asks nothing.
+        and, where that is missing or does not add up, the second; ``"arrivals"`` asks nothing. ``"hash"`` asks as
+        ``"auto"`` does.
     stop
         Cancels once it is set.
     """
@@ -81,12 +82,16 @@ class Inventory:
                 break
         return _with_missing(best, listed, held), listed
 
+    def listed(self, identifier: Identifier) -> Listed | None:
+        """Return the instances that the PACS lists, or ``None`` if it gives no answer, or nobody may ask."""
+        return None if self._verify == "arrivals" else self._ask(_listed_instances, identifier)
+
     def _stocks(self, identifier: Identifier, hint: int | None) -> Iterator[int | Listed | None]:
-        if self._verify in ("auto", "counts", "arrivals"):
+        if self._verify != "instances":
             yield hint
-        if self._verify in ("auto", "counts"):
+        if self._verify in ("auto", "hash", "counts"):
             yield self._ask(_related_instances, identifier)
-        if self._verify in ("auto", "instances"):
+        if self._verify in ("auto", "hash", "instances"):
             yield self._ask(_listed_instances, identifier)
 
     def _ask(self, question: Callable[[Ask, Identifier], T | None], identifier: Identifier) -> T | None:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.inventory import Inventory, Listed
 from dicomove.outcome import Evidence, category, judge
-from dicomove.receiver import Reception, Settled
+from dicomove.receiver import Settled
+
+
+class Rows(Protocol):
+    """One row at its receiver, wherever that is: see `dicomove.receiver.Reception`."""
+
+    def heard_at(self) -> float:
+        """Return when something came last, in seconds of the monotonic clock."""
+
+    def held(self) -> Mapping[str, int]:
+        """Return what is on disk of it: SOP Instance UIDs and sizes."""
+
+    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
+        """Wait until so many came, or for a quiet period, and return what there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +58,13 @@ class Reconciled:
 
 
 def reconcile(
-    result: MoveResult, identifier: Identifier, hint: int | None, inventory: Inventory, reception: Reception | None
+    result: MoveResult,
+    identifier: Identifier,
+    hint: int | None,
+    inventory: Inventory,
+    reception: Rows | None,
+    *,
+    narrowed: bool = False,
 ) -> Reconciled:
     """Return the result as it reads once it is known what was expected, and what came.
 
@@ -60,6 +80,8 @@ def reconcile(
         Asks the PACS what there is.
     reception
         The row at the receiver, if there is one.
+    narrowed
+        Whether only some of the row was asked for.
 
     Raises
     ------
@@ -69,7 +91,7 @@ def reconcile(
     if reception is None:
         evidence, listed = inventory.expected(result.evidence, identifier, hint)
         return Reconciled(_read_again(result, evidence), None, listed)
-    enough = _enough(result.evidence, hint)
+    enough = _enough(result.evidence, None if narrowed else hint)
     settled = reception.settle(enough, quiet=None if result.evidence.sent else 0)
     evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, hint, settled.held)
     # The PACS said less than there is, or sends twice: what is missing may be on its way.

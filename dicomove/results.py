@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pandas as pd
@@ -29,6 +29,7 @@ RESULT_COLUMNS: Final = (
 )
 
 _DEFECT: Final = "A defect in dicomove, in doubt whether anything was moved: please report it with the log."
+_ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
 _NO_ANSWER: Final = "The run was stopped before the PACS had answered: what was sent by then is in doubt."
 
 
@@ -87,6 +88,53 @@ def without_receiver(problem: str) -> Row:
 def not_durable(row: Row, problem: str) -> Row:
     """Return the row whose files, or whose record, did not reach the disk."""
     return replace(row, outcome="partial", error="storage_failed", advice=sentences(problem, ADVICE["storage_failed"]))
+
+
+def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> Row:
+    """Return the row that needed no C-MOVE, since an earlier run had brought all of it."""
+    return Row(
+        outcome="complete",
+        advice=_ALREADY,
+        expected=expected,
+        received=len(held),
+        bytes=sum(held.values()),
+        missing=0,
+        started_at=at,
+        finished_at=datetime.now(UTC),
+        duration_s=0.0,
+    )
+
+
+def skipped(row: Row, at: datetime) -> Row:
+    """Return the row that an earlier run completed, with its numbers."""
+    advice = f"An earlier run completed it, at {at:%Y-%m-%d %H:%M} UTC."
+    return replace(row, outcome="skipped", error=None, advice=advice)
+
+
+def never_reached(row: Row, error: str, advice: str) -> Row:
+    """Return the row whose turn did not come, since the PACS was gone; what an earlier attempt brought stays."""
+    return row if row.attempts else replace(row, outcome="unreachable", error=error, advice=advice)
+
+
+def lost(problem: str, error: str) -> Row:
+    """Return the row of which nobody can tell what happened, since who moved it is gone."""
+    return Row(outcome="interrupted", error=error, advice=sentences(problem, ADVICE.get(error, "")), attempts=1)
+
+
+def after(before: Row | None, row: Row) -> Row:
+    """Return a row after one more attempt: its own result, unless an earlier attempt did better, and all C-MOVEs."""
+    if before is None:
+        return row
+    keep = not row.attempts or (
+        row.received is None and before.outcome == "partial" and row.outcome in ("failed", "empty", "unconfirmed")
+    )
+    return replace(
+        before if keep else row,
+        attempts=before.attempts + row.attempts,
+        started_at=before.started_at or row.started_at,
+        finished_at=row.finished_at or before.finished_at,
+        duration_s=(before.duration_s or 0.0) + (row.duration_s or 0.0),
+    )
 
 
 def row_of(result: MoveResult | None, size: int | None = None) -> Row:

@@ -64,7 +64,8 @@ def studies(source: Synthetic = SMALL, count: int = 1) -> pd.DataFrame:
 
 
 def move(table: pd.DataFrame, pacs: dm.Pacs, receiver: dm.Receiver, **options: Any) -> pd.DataFrame:
-    return dm.move(table, pacs, receiver, **{"progress": False, **options})
+    """Move, and take no notice of what an earlier move brought."""
+    return dm.move(table, pacs, receiver, **{"progress": False, "journal": False, **options})
 
 
 def row(result: pd.DataFrame, *columns: str) -> tuple[object, ...]:

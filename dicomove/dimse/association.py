@@ -39,6 +39,10 @@ ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT 
 PDU_HEADER: Final = struct.Struct(">BxI")
 PDV_HEADER: Final = struct.Struct(">IBB")
 _SHORT_PDU_BYTES: Final = 4
+#: Of an A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, and the reasons that name what is not known.
+_PERMANENT: Final = 1
+_SERVICE_USER: Final = 1
+_NOT_KNOWN: Final = (2, 3, 7)
 _LONGEST_ASSOCIATE_PDU: Final = 1 << 20
 #: Some peers send more than was negotiated; this much is forgiven, and is the most where no limit was negotiated.
 _LONGEST_P_DATA: Final = 1 << 24
@@ -258,7 +262,7 @@ def _read_answer(
     kind, body = read_pdu(connection, watch)
     pdu = PDU_HEADER.pack(kind, len(body)) + body
     if kind == ASSOCIATE_RJ:
-        raise AssociationRejected(_rejection(pdu))
+        raise AssociationRejected(_rejection(pdu), for_good=_is_for_good(pdu))
     if kind != ASSOCIATE_AC:
         refuse_pdu(kind, body)
     answer = A_ASSOCIATE_AC()
@@ -296,6 +300,12 @@ def _rejection(pdu: bytes) -> str:
     except (KeyError, ValueError, TypeError):
         reason = f"result {pdu[7]}, source {pdu[8]}, reason {pdu[9]}"
     return f"the PACS rejected the association ({reason})"
+
+
+def _is_for_good(pdu: bytes) -> bool:
+    """Whether the reason is one that stays: an AE title or an application context that the PACS does not know."""
+    result, source, reason = (*pdu[7:10], 0, 0, 0)[:3]
+    return result == _PERMANENT and source == _SERVICE_USER and reason in _NOT_KNOWN
 
 
 def _short_pdu(kind: int) -> bytes:

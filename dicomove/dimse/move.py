@@ -15,7 +15,7 @@ from dicomove.dimse.link import Exchange
 from dicomove.dimse.messages import C_MOVE_RQ, Message, encode_identifier, has_data_set, raw_elements, uids
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
 from dicomove.dimse.services import MOVE
-from dicomove.errors import AssociationError, InvalidResponse
+from dicomove.errors import AssociationError, AssociationRejected, InvalidResponse
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import CANCELLED, Counts, Evidence, Outcome, Verdict, category, judge
 from dicomove.pacs import ae_title
@@ -204,6 +204,7 @@ class _Operation:
             detail=str(problem) if problem else "",
             sent=self._sent,
             cancelled=canceller.sent and not canceller.late,
+            hopeless=isinstance(problem, AssociationRejected) and problem.for_good,
         )
         verdict = Verdict("not_attempted") if isinstance(problem, CancelledInTime) else judge(evidence)
         return MoveResult(

@@ -35,6 +35,8 @@ ADVICE: Final = {
     "and move the row again.",
     "receiver_failed": "The receiver was gone: what came is on disk, and what it knows of the row is not. Move the row "
     "again.",
+    "executor_failed": "The executor, or one of its workers, is gone: what was sent by then is in doubt. Move the row "
+    "again.",
     "invalid_row": "Correct the row; nothing was sent.",
     "cancelled_by_pacs": "The PACS ended the move by itself: move the row again.",
 }

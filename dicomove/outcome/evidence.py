@@ -82,6 +82,8 @@ class Evidence:
         Instances that came and could not be stored, or were no whole data sets.
     strangers
         Addresses whose connections the receiver refused.
+    hopeless
+        Whether the PACS said that another try will not do: it does not know our AE title, say.
     """
 
     status: int | None = None
@@ -97,6 +99,7 @@ class Evidence:
     refused: int = 0
     damaged: int = 0
     strangers: tuple[str, ...] = ()
+    hopeless: bool = False
 
     @property
     def reported(self) -> int | None:

@@ -27,6 +27,7 @@ RETRYABLE: Final = frozenset(
         "connect_timeout",
         "connection_failed",
         "connection_lost",
+        "executor_failed",
         "idle_timeout",
         "invalid_response",
         "missing_instances",

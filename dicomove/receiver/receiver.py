@@ -21,7 +21,7 @@ from dicomove.receiver.manifest import manifest_of
 from dicomove.receiver.paths import DEFAULT_PATH
 from dicomove.receiver.reception import Reception
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits
-from dicomove.receiver.shelf import Existing
+from dicomove.receiver.shelf import Existing, room
 from dicomove.receiver.supervision import Supervisor
 
 _FLUSH_S: Final = 120.0
@@ -214,6 +214,11 @@ class Receiver:
         problem = self.ask("flush", seconds=_FLUSH_S)
         if problem:
             raise ReceiverError(problem)
+
+    def has_room(self) -> bool:
+        """Return whether its disk has more free than is to be left free."""
+        free, reserved = room(self.folder, self._supervisor.settings.min_free)
+        return free >= reserved
 
     def as_destination(self) -> dict[str, tuple[str, int]]:
         """Return its AE title with host and port, for a rehearsal PACS on this machine."""

@@ -80,6 +80,16 @@ class Reception:
         self.progress()
         return self._heard_at
 
+    def held(self) -> Mapping[str, int]:
+        """Return what is on disk of it: SOP Instance UIDs and sizes.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver is gone for good.
+        """
+        return dict(self._receiver.ask("held", keys=self.keys))
+
     def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
         """Wait until so many came, or for a quiet period, and return what there is.
 

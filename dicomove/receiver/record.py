@@ -114,11 +114,8 @@ class Record:
 
     def of(self, keys: Mapping[str, str]) -> list[Entry]:
         """Return the entries of what these keys name, without those in quarantine."""
-        where = " AND ".join(f"{name} = ?" for name in keys if name in KEYS)
-        query = f"SELECT * FROM instances WHERE quarantine IS NULL AND {where}"  # noqa: S608 (keywords of our own)
         with self._lock:
-            rows = self._connection.execute(query, list(keys.values())).fetchall()
-        return [_entry(row) for row in rows]
+            return _entries_of(self._connection, keys)
 
     def paths(self) -> set[str]:
         """Return the paths of all entries."""
@@ -148,6 +145,33 @@ def read_entries(folder: Path) -> list[Entry]:
             return [_entry(row) for row in connection.execute("SELECT * FROM instances ORDER BY path")]
     except sqlite3.DatabaseError as error:
         raise _damaged(path, error) from error
+
+
+class RecordReader:
+    """The record of one folder, for reading beside a receiver that writes.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._connection = sqlite3.connect(folder / _FILE, timeout=_BUSY_S)
+
+    def of(self, keys: Mapping[str, str]) -> list[Entry]:
+        """Return the entries of what these keys name, without those in quarantine."""
+        return _entries_of(self._connection, keys)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+def _entries_of(connection: sqlite3.Connection, keys: Mapping[str, str]) -> list[Entry]:
+    where = " AND ".join(f"{name} = ?" for name in keys if name in KEYS)
+    query = f"SELECT * FROM instances WHERE quarantine IS NULL AND {where}"  # noqa: S608 (keywords of our own)
+    return [_entry(row) for row in connection.execute(query, list(keys.values()))]
 
 
 def _open(path: Path) -> sqlite3.Connection:

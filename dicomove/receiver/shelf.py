@@ -43,6 +43,13 @@ class Placed:
     reason: str | None = None
 
 
+def room(folder: Path, min_free: int | None) -> tuple[int, int]:
+    """Return how many bytes the disk of a folder has free, and how many of them are to be left free."""
+    usage = shutil.disk_usage(folder)
+    reserved = min(_MOST_RESERVED, int(usage.total * _RESERVED_SHARE)) if min_free is None else min_free
+    return usage.free, reserved
+
+
 class Shelf:
     """Places instances in a folder.
 
@@ -78,10 +85,9 @@ class Shelf:
 
     def check_free(self) -> None:
         """Raise OSError (ENOSPC) when less than ``min_free`` is free."""
-        usage = shutil.disk_usage(self.folder)
-        reserved = min(_MOST_RESERVED, int(usage.total * _RESERVED_SHARE)) if self._min_free is None else self._min_free
-        if usage.free < reserved:
-            raise OSError(errno.ENOSPC, f"{usage.free} bytes are free, min_free is {reserved}")
+        free, reserved = room(self.folder, self._min_free)
+        if free < reserved:
+            raise OSError(errno.ENOSPC, f"{free} bytes are free, min_free is {reserved}")
 
     def temporary(self) -> Path:
         """Return a new temporary name."""

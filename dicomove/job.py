@@ -1,0 +1,141 @@
+"""`MoveJob`: a run in the background, that can be watched, paused and cancelled while the notebook goes on."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import warnings
+import weakref
+from typing import Final
+
+import pandas as pd
+
+from dicomove.errors import DicomoveWarning
+from dicomove.progress import Display
+from dicomove.run.work import Work, warn_of
+
+_LOOK_UP_S: Final = 0.1
+_FAREWELL_S: Final = 15.0
+_running: weakref.WeakSet[MoveJob] = weakref.WeakSet()
+
+
+class MoveJob:
+    """A run in the background: made by `start_move`.
+
+    Its table is there at any time, as it stands. A job that is still running when the interpreter ends is cancelled
+    then, after a warning; with a journal, the same call goes on where it ended.
+
+    Parameters
+    ----------
+    work
+        The run.
+    show
+        Its display.
+
+    Examples
+    --------
+    >>> import dicomove as dm
+    >>> from dicomove.testing import demo_pacs
+    >>> studies = pd.DataFrame({"StudyInstanceUID": ["1.2.3.4"]})
+    >>> with demo_pacs() as pacs:
+    ...     job = dm.start_move(studies, pacs, pacs.destination, progress=False)
+    ...     results = job.wait()
+    >>> job.done, results["outcome"].tolist()
+    (True, ['empty'])
+    """
+
+    def __init__(self, work: Work, show: Display) -> None:
+        self._work, self._show = work, show
+        self._stops = 0
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="dicomove-job", daemon=True)
+        _running.add(self)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        outcomes = self.results["outcome"].value_counts()
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+        state = "done" if self.done else "cancelling" if self._stops else "paused" if self.paused else "running"
+        return f"MoveJob({state}: {counts or 'no rows'})"
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return not self._thread.is_alive()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it begins no more rows for now."""
+        return self._work.schedule.paused
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """The result table as it stands: rows whose turn has not come are `not_attempted`."""
+        return self._work.results
+
+    def cancel(self) -> None:
+        """Send C-CANCEL for what is in flight, and begin no more; a second time, the PACS is not waited for."""
+        self._stops += 1
+
+    def pause(self) -> None:
+        """Begin no more rows; what is in flight is finished."""
+        self._work.schedule.paused = True
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._work.schedule.paused = False
+
+    def wait(self, timeout: float | None = None) -> pd.DataFrame:
+        """Wait for the end, and return the result table. An interrupt of the wait cancels nothing.
+
+        Parameters
+        ----------
+        timeout
+            Seconds; ``None`` is no limit.
+
+        Raises
+        ------
+        TimeoutError
+            It has not ended by then; it goes on.
+        Exception
+            What ended the run, if something did that no row can say.
+
+        Warns
+        -----
+        InterruptedWarning, JournalWarning
+            As `move` does.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.done and (end is None or time.monotonic() < end):
+            self._thread.join(_LOOK_UP_S if end is None else max(0.0, min(_LOOK_UP_S, end - time.monotonic())))
+        if not self.done:
+            message = f"the job has not ended within {timeout:g} s; it goes on"
+            raise TimeoutError(message)
+        if self._error:
+            raise self._error
+        warn_of(self._work, stacklevel=2)
+        return self.results
+
+    def _run(self) -> None:
+        try:
+            with self._show as show:
+                self._work.do(show, lambda: self._stops)
+        except BaseException as error:  # noqa: BLE001 (`wait` raises it again)
+            self._error = error
+        finally:
+            _running.discard(self)
+
+
+@atexit.register
+def _cancel_all() -> None:
+    """Cancel the jobs that are running when the interpreter ends: no PACS goes on sending to nobody."""
+    left = list(_running)
+    if not left:
+        return
+    message = f"{len(left)} background moves were running when the interpreter ended: call job.wait() before"
+    warnings.warn(message, DicomoveWarning, stacklevel=1)
+    for job in left:
+        job.cancel()
+    for job in left:
+        job._thread.join(_FAREWELL_S)  # noqa: SLF001 (it is this module's own)

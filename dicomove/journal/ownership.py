@@ -1,0 +1,55 @@
+"""One process at a time has a journal: a lock that the system releases when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from dicomove.errors import JournalError
+
+_PATIENCE_S = 3.0
+
+
+class Ownership:
+    """Holds a journal.
+
+    Parameters
+    ----------
+    path
+        The journal.
+
+    Raises
+    ------
+    JournalError
+        Another process has it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
+        self._owner = path.with_name(f"{path.name}.owner")
+        try:
+            self._lock.acquire(timeout=_PATIENCE_S)
+        except Timeout:
+            message = f"another process has the journal {path} ({self._named()}): wait for it, or use another journal"
+            raise JournalError(message) from None
+        except OSError as error:
+            message = f"the journal {path} cannot be made: {error.strerror or error}"
+            raise JournalError(message) from None
+        with suppress(OSError):  # it only names us
+            self._owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+
+    def release(self) -> None:
+        """Let others have it."""
+        with suppress(OSError):
+            self._owner.unlink(missing_ok=True)
+        self._lock.release()
+
+    def _named(self) -> str:
+        try:
+            return self._owner.read_text()
+        except OSError:
+            return "nobody knows which"

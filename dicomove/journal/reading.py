@@ -1,0 +1,237 @@
+"""The journal as DataFrames, also while a run writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.errors import JournalError
+from dicomove.journal import cells
+from dicomove.journal.schema import BUSY_S, INSTANCE, JOURNAL_FILE, RESULT, check, damaged, row_of
+from dicomove.receiver.manifest import MANIFEST_COLUMNS
+from dicomove.results import RESULT_COLUMNS, not_attempted, result_table
+
+_NUMBERS: Final = ("bytes", "move_originator_message_id", "times_received")
+_RUN_COLUMNS: Final = (
+    *("started_at", "ended_at", "interrupted", "host", "pid", "versions", "pacs", "destination"),
+    *("calling_ae_title", "options", "cohort_sha256", "columns", "folder"),
+)
+_KEYWORDS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
+    """Return the result table of a run, as `move` returns it, also while the run goes on.
+
+    Parameters
+    ----------
+    path
+        The journal, or the folder of a `Receiver`.
+    run
+        The number of the run; ``None`` is the latest.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The caller's rows, columns and index, and the columns `RESULT_COLUMNS`. A row whose turn has not come is
+        `not_attempted`; one that is tried again reads as after its last attempt. ``attrs["run"]`` has the facts of
+        the run: when, by which versions, from which PACS, with which options, and the cohort's hash.
+
+    Raises
+    ------
+    JournalError
+        There is no journal, or no such run, or it cannot be read.
+    """
+    with _reading(path) as connection:
+        number, facts = _facts(connection, run, path)
+        names = ", ".join(f"ifnull(a.{name}, r.{name})" if name == "outcome" else f"a.{name}" for name in RESULT)
+        query = f"""
+            SELECT r.label, r.cells, r.outcome, {", ".join(f"r.{name}" for name in RESULT)}, a.outcome, {names}
+            FROM rows r LEFT JOIN attempts a ON a.attempt =
+                (SELECT max(attempt) FROM attempts WHERE key = r.key AND run = r.run)
+            WHERE r.run = ? ORDER BY r.position"""  # noqa: S608 (names of our own)
+        found = connection.execute(query, (number,)).fetchall()
+    width = len(RESULT)
+    rows = []
+    for _, __, settled, *values in found:
+        own, attempt, last = values[:width], values[width], values[width + 1 :]
+        rows.append(row_of(own) if settled else row_of(last) if attempt else not_attempted())
+    table = _table([cells.decode(row[1]) for row in found], [cells.decode(row[0]) for row in found], facts)
+    made = result_table(table, rows)
+    made.attrs["run"] = {"run": number, **{name: value for name, value in facts.items() if name in _RUN_COLUMNS}}
+    return made
+
+
+def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
+    """Return what the journal says that was on disk when its row was written down.
+
+    Parameters
+    ----------
+    path
+        The journal, or the folder of a `Receiver`.
+    run
+        Only what this run wrote down; ``None`` is all of it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per instance: the columns of `Receiver.manifest`, and ``run``.
+
+    Raises
+    ------
+    JournalError
+        There is no journal, or it cannot be read.
+    """
+    with _reading(path) as connection:
+        where = "" if run is None else "WHERE run = ?"
+        query = f"SELECT run, {', '.join(INSTANCE)} FROM instances {where} GROUP BY path ORDER BY path"  # noqa: S608
+        found = connection.execute(query, () if run is None else (run,)).fetchall()
+    made: dict[str, pd.Series] = {}
+    for number, name in enumerate(("run", *INSTANCE)):
+        values = [row[number] for row in found]
+        if name in _NUMBERS or name == "run":
+            made[name] = columns.counts(values)
+        elif name == "received_at":
+            made[name] = columns.times([datetime.fromisoformat(value) for value in values])
+        else:
+            made[name] = columns.text(values)
+    return pd.DataFrame({name: made[name] for name in (*MANIFEST_COLUMNS, "run")})
+
+
+def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
+    """Return every attempt, in its order.
+
+    Parameters
+    ----------
+    path
+        The journal, or the folder of a `Receiver`.
+    run
+        Only those of this run; ``None`` is all of them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per attempt: ``attempt``, ``run``, ``at`` (when it was written down), ``row`` (the label of the first
+        row that asked), the unique keys of the row, ``asked_level`` and ``asked_uids`` (how many UIDs of that level
+        were asked for), ``sent``, ``final``, and the columns `RESULT_COLUMNS`.
+
+    Raises
+    ------
+    JournalError
+        There is no journal, or it cannot be read.
+    """
+    with _reading(path) as connection:
+        query = f"""
+            SELECT a.attempt, a.run, a.at, a.level, a.identifier, a.sent, a.final, k.identifier,
+                (SELECT label FROM rows r WHERE r.run = a.run AND r.key = a.key ORDER BY position LIMIT 1),
+                {", ".join(f"a.{name}" for name in RESULT)}
+            FROM attempts a JOIN keys k ON k.key = a.key {"" if run is None else "WHERE a.run = ?"}
+            ORDER BY a.attempt"""  # noqa: S608 (names of our own)
+        found = connection.execute(query, () if run is None else (run,)).fetchall()
+    keys = [dict(json.loads(row[7])) for row in found]
+    table = pd.DataFrame(
+        {
+            "attempt": columns.counts(row[0] for row in found),
+            "run": columns.counts(row[1] for row in found),
+            "at": columns.times([datetime.fromisoformat(row[2]) for row in found]),
+            "row": pd.Series([cells.decode(row[8]) for row in found], dtype=object),
+            **{name: columns.text([key.get(name) for key in keys]) for name in _KEYWORDS},
+            "asked_level": columns.text([row[3] for row in found]),
+            "asked_uids": columns.counts([_asked(row[4]) for row in found]),
+            "sent": pd.Series([bool(row[5]) for row in found], dtype=bool),
+            "final": pd.Series([bool(row[6]) for row in found], dtype=bool),
+        }
+    )
+    return result_table(table, [row_of(row[9:]) for row in found])
+
+
+def read_runs(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return every run.
+
+    Parameters
+    ----------
+    path
+        The journal, or the folder of a `Receiver`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per run, by its number: ``started_at`` and ``ended_at`` (null while it goes on, or where it was
+        killed), ``interrupted``, ``host``, ``pid``, ``versions``, ``pacs``, ``destination``, ``calling_ae_title``,
+        ``options``, ``cohort_sha256``, ``columns``, ``folder``.
+
+    Raises
+    ------
+    JournalError
+        There is no journal, or it cannot be read.
+    """
+    with _reading(path) as connection:
+        found = [_decoded(row) for row in connection.execute("SELECT * FROM runs ORDER BY run")]
+    table = pd.DataFrame(found, columns=["run", *_RUN_COLUMNS]).set_index("run")
+    for name in ("started_at", "ended_at"):
+        table[name] = columns.times(table[name].tolist(), index=table.index)
+    return table
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
+    where = Path(path)
+    where = where / JOURNAL_FILE if where.is_dir() else where
+    if not where.exists():
+        message = f"there is no journal at {where}"
+        raise JournalError(message)
+    try:
+        connection = sqlite3.connect(where, timeout=BUSY_S)
+        connection.row_factory = sqlite3.Row
+        try:
+            check(connection, where)
+            yield connection
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise damaged(where, error) from None
+
+
+def _facts(connection: sqlite3.Connection, run: int | None, path: str | os.PathLike[str]) -> tuple[int, dict[str, Any]]:
+    number = run or connection.execute("SELECT max(run) FROM runs").fetchone()[0]
+    found = connection.execute("SELECT * FROM runs WHERE run = ?", (number,)).fetchone()
+    if found is None:
+        message = f"the journal {path} has no run{'' if run is None else f' {run}'}"
+        raise JournalError(message)
+    return int(number), _decoded(found)
+
+
+def _decoded(row: sqlite3.Row) -> dict[str, Any]:
+    facts = dict(row)
+    for name in ("versions", "options", "dtypes", "index_dtypes"):
+        facts[name] = json.loads(facts[name])
+    for name in ("columns", "index_names"):
+        facts[name] = cells.decode(facts[name])
+    for name in ("started_at", "ended_at"):
+        facts[name] = datetime.fromisoformat(facts[name]) if facts[name] else None
+    facts["interrupted"] = None if facts["interrupted"] is None else bool(facts["interrupted"])
+    return facts
+
+
+def _table(rows: Sequence[Sequence[object]], labels: Sequence[Any], facts: dict[str, Any]) -> pd.DataFrame:
+    made = {number: cells.column([row[number] for row in rows], dtype) for number, dtype in enumerate(facts["dtypes"])}
+    table = pd.DataFrame(made, index=range(len(rows)))
+    table.columns = pd.Index(facts["columns"], tupleize_cols=True)
+    names, dtypes = facts["index_names"], facts["index_dtypes"]
+    parts = [(label,) for label in labels] if len(names) == 1 else labels
+    levels = [cells.column([part[number] for part in parts], dtype) for number, dtype in enumerate(dtypes)]
+    table.index = cells.index(levels, names)
+    return table.loc[:, [name not in RESULT_COLUMNS for name in facts["columns"]]]
+
+
+def _asked(identifier: str) -> int:
+    pairs = json.loads(identifier)
+    return len(pairs[-1][1].split("\\")) if pairs else 0

@@ -1,0 +1,129 @@
+"""What is written down, and by what a row is known."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from dicomove.receiver.record import Entry
+from dicomove.results import Row
+
+
+class Stored(NamedTuple):
+    """One file that was there when its row was written down; its path is relative to the receiver's folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """By what a row is known from run to run, whatever its number and its table.
+
+    Attributes
+    ----------
+    pacs, destination
+        ``"AET@host:port"`` and an AE title.
+    level, query_model, keys
+        The identifier.
+    """
+
+    pacs: str
+    destination: str
+    level: str
+    query_model: str
+    keys: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={'<hidden>' if name == 'PatientID' else value}" for name, value in self.keys)
+        return f"Key({', '.join([self.pacs, self.destination, self.level, self.query_model, *shown])})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What holds for a whole run.
+
+    Attributes
+    ----------
+    pacs, destination, calling_ae_title, options
+        As they were given to `move`.
+    cohort_sha256
+        Of the caller's table.
+    columns, dtypes, index_names, index_dtypes
+        Of the caller's table, in order; labels as JSON.
+    folder
+        Of the receiver.
+    """
+
+    pacs: str
+    destination: str
+    calling_ae_title: str
+    options: Mapping[str, object]
+    cohort_sha256: str
+    columns: Sequence[Hashable]
+    dtypes: Sequence[str]
+    index_names: Sequence[Hashable]
+    index_dtypes: Sequence[str]
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFacts:
+    """One row of the caller's table.
+
+    Attributes
+    ----------
+    position, label, cells
+        Where it stands, its label, and what it holds.
+    key
+        ``None`` where it cannot be a C-MOVE.
+    row
+        A result that stands from the beginning: invalid or skipped.
+    """
+
+    position: int
+    label: Hashable
+    cells: Sequence[object]
+    key: Key | None = None
+    row: Row | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One attempt, and how the row reads after it.
+
+    Attributes
+    ----------
+    key
+        Of the row.
+    row
+        Its result.
+    level, identifier
+        What was asked for: a retry asks for what is missing.
+    sent
+        Whether a C-MOVE was sent.
+    final
+        Whether no other attempt follows in this run.
+    instances
+        What is on disk of the row.
+    """
+
+    key: Key
+    row: Row
+    level: str
+    identifier: tuple[tuple[str, str], ...]
+    sent: bool = True
+    final: bool = True
+    instances: Sequence[Entry] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The latest reading of a row: its result, in which run, and when."""
+
+    row: Row
+    run: int
+    at: datetime

@@ -1,0 +1,182 @@
+"""The rows of a run, as their results come in, and what is shown of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from dicomove.cohort import Identifier
+from dicomove.errors import IdentifierError
+from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry
+from dicomove.reconciliation import Reconciled, discrepancies, look_again
+from dicomove.results import (
+    Row,
+    after,
+    invalid,
+    lost,
+    not_attempted,
+    not_durable,
+    row_of,
+    without_answer,
+    without_receiver,
+)
+from dicomove.run.tasks import Finished, Moving, Order, Task
+
+
+class Book:
+    """The rows of a run.
+
+    Parameters
+    ----------
+    labels
+        Of the rows.
+    identifiers
+        Of the rows; an error where a row cannot be a C-MOVE.
+
+    Attributes
+    ----------
+    rows
+        The results, by position.
+    show
+        Gets the events.
+    """
+
+    def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Identifier | IdentifierError]) -> None:
+        self._labels = labels
+        self.show: Callable[[Event], object] = lambda _: None
+        self.rows = [_not_sent(identifier) for identifier in identifiers]
+        self._in_flight: dict[Task, tuple[int, int]] = {}
+        self._so_far: dict[Identifier, Row] = {}
+        self._doubtful: dict[Task, Reconciled] = {}
+
+    def settle(self, task: Task, row: Row) -> None:
+        """Give the rows of a task their result, without showing it."""
+        for position in task.positions:
+            self.rows[position] = row
+
+    def show_settled(self, positions: Iterable[int]) -> None:
+        """Show the results of these rows."""
+        for position in positions:
+            row = self.rows[position]
+            event = RowFinished(
+                row=self._labels[position],
+                position=position,
+                outcome=row.outcome,
+                error=row.error,
+                instances=row.instances,
+                duration_s=row.duration_s,
+                bytes=row.bytes,
+            )
+            self.show(event)
+
+    def begin(self, task: Task) -> None:
+        """Take a task into flight."""
+        self._in_flight[task] = (0, 0)
+
+    def show_begun(self, task: Task) -> None:
+        """Show that a task has begun."""
+        for position in task.positions:
+            self.show(RowStarted(row=self._labels[position], position=position))
+
+    def moving(self, report: Moving) -> None:
+        """Show a pending response."""
+        position = report.task.positions[0]
+        self.show(replace(report.event, row=self._labels[position], position=position))
+
+    def arriving(self, order: Order) -> None:
+        """Show what has come to the receivers for the rows in flight."""
+        for task, seen in list(self._in_flight.items()):
+            if task.receiver is None:
+                continue
+            position = task.positions[0]
+            now = order.receivers[task.receiver].progress(f"{order.names[task.receiver]}{position}")
+            if now > seen:
+                self._in_flight[task] = now
+                label = self._labels[position]
+                self.show(Arriving(row=label, position=position, instances=now[0], bytes=now[1]))
+
+    def landed(self, finished: Finished) -> Row:
+        """Take a task out of flight, and return its row as it reads after this attempt."""
+        self._in_flight.pop(finished.task, None)
+        row = after(self._so_far.get(finished.task.identifier), _row_of(finished))
+        self._so_far[finished.task.identifier] = row
+        self.settle(finished.task, row)
+        reconciled = finished.reconciled
+        if reconciled and reconciled.settled and (reconciled.result.evidence.missing or reconciled.unexpected):
+            self._doubtful[finished.task] = reconciled
+        else:
+            self._doubtful.pop(finished.task, None)
+        return row
+
+    def will_retry(self, task: Task, row: Row, wait_s: float) -> None:
+        """Show that a task will be tried again."""
+        for position in task.positions:
+            event = RowWillRetry(
+                row=self._labels[position],
+                position=position,
+                outcome=row.outcome,
+                error=row.error,
+                attempt=task.attempt,
+                wait_s=wait_s,
+            )
+            self.show(event)
+
+    def ended(self, task: Task) -> None:
+        """Forget how a task came to its result."""
+        self._so_far.pop(task.identifier, None)
+
+    def give_up(self) -> list[Task]:
+        """Give the rows in flight, of which nobody waits for the end, their result, and return them."""
+        left = list(self._in_flight)
+        for task in left:
+            self.settle(task, after(self._so_far.get(task.identifier), without_answer()))
+        self._in_flight.clear()
+        return left
+
+    def look_again(self, order: Order) -> Iterator[tuple[Task, Row]]:
+        """Read the rows again with what came after their end; yield those that read differently."""
+        for task, reconciled in self._doubtful.items():
+            receiver = order.receivers[task.receiver or 0]
+            if not reconciled.result.evidence.missing:
+                continue
+            again = look_again(reconciled, dict(receiver.ask("held", keys=dict(task.identifier.keys))))
+            if again is not reconciled:
+                self._doubtful[task] = again
+                before = self.rows[task.positions[0]]
+                size = again.settled.bytes if again.settled else None
+                row = replace(row_of(again.result, size), attempts=before.attempts, started_at=before.started_at)
+                self.settle(task, row)
+                yield task, row
+
+    def not_durable(self, problem: str) -> None:
+        """Say of every row that has something on disk that it may not last."""
+        for position, row in enumerate(self.rows):
+            if row.received and row.outcome not in ("skipped", "invalid"):
+                self.rows[position] = not_durable(row, problem)
+
+    def discrepancies(self, receiver: int) -> list[dict[str, Hashable]]:
+        """Return what did not add up at one receiver: one dict for each row and instance."""
+        return [
+            {"row": self._labels[position], **found}
+            for task, reconciled in self._doubtful.items()
+            if task.receiver == receiver
+            for found in discrepancies(reconciled, task.identifier)
+            for position in task.positions
+        ]
+
+
+def _not_sent(identifier: Identifier | IdentifierError) -> Row:
+    return not_attempted() if isinstance(identifier, Identifier) else invalid(identifier)
+
+
+def _row_of(finished: Finished) -> Row:
+    if finished.row:
+        return finished.row
+    if finished.problem:
+        known = finished.error == "receiver_failed"
+        return without_receiver(finished.problem) if known else lost(finished.problem, finished.error)
+    reconciled = finished.reconciled
+    size = reconciled.settled.bytes if reconciled and reconciled.settled else None
+    row = row_of(reconciled.result if reconciled else None, size)
+    sent = sum(attempted.result.evidence.sent for attempted in finished.attempts)
+    return replace(row, attempts=sent) if finished.attempts else row

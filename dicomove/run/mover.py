@@ -1,0 +1,154 @@
+"""One task: the C-MOVEs, and the reconciliation of what came. The same code in a thread and in a worker elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from dicomove.cohort import Identifier
+from dicomove.dimse import MoveResult, MoveScu
+from dicomove.errors import ReceiverError
+from dicomove.events import SubOperationEvent
+from dicomove.inventory import Inventory, Listed
+from dicomove.reconciliation import Reconciled, Rows, reconcile
+from dicomove.results import Row, on_disk_already
+from dicomove.run.narrowing import asks, coarser, combined, is_refused
+from dicomove.run.tasks import Attempted, Depth, Finished, Line, Order, Task
+
+logger = logging.getLogger("dicomove")
+
+
+class Mover:
+    """Moves tasks over an association of its own.
+
+    Parameters
+    ----------
+    order
+        What holds for all rows.
+    line
+        To the run.
+    """
+
+    def __init__(self, order: Order, line: Line) -> None:
+        self._order, self._line = order, line
+        self._scu = MoveScu(order.pacs)
+        self._inventory = Inventory(self._scu.find_scu(), order.verify, line.stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """Release the association; the next task opens a new one."""
+        self._scu.close()
+
+    def move(self, task: Task) -> Finished:
+        """Do one attempt of a task."""
+        try:
+            with self._line.reception(task) as reception:
+                return self._move(task, reception)
+        except ReceiverError as error:
+            return Finished(task, problem=str(error), error="receiver_failed")
+        except Exception:
+            # One row's defect is one row's: the others are moved all the same.
+            logger.exception("a defect in dicomove; the run goes on")
+            return Finished(task)
+
+    def _move(self, task: Task, reception: Rows | None) -> Finished:
+        missing = task.missing
+        if reception and task.look_first:
+            looked = self._look(task, reception)
+            if isinstance(looked, Row):
+                return Finished(task, row=looked)
+            missing = looked
+        attempt = _Attempt(self._scu, self._order, task, self._line, reception)
+        if missing:
+            attempt.narrowed(missing)
+        else:
+            attempt.ask(task.identifier)
+        return self._finished(task, attempt, reception)
+
+    def _finished(self, task: Task, attempt: _Attempt, reception: Rows | None) -> Finished:
+        result = combined([attempted.result for attempted in attempt.attempts])
+        if result.outcome == "not_attempted":
+            return Finished(task, reconciled=Reconciled(result))
+        reconciled = reconcile(
+            result, task.identifier, task.expected, self._inventory, reception, narrowed=attempt.is_narrowed
+        )
+        return Finished(task, tuple(attempt.attempts), reconciled, depth=attempt.learnt, silence_s=attempt.silence_s)
+
+    def _look(self, task: Task, reception: Rows) -> Row | Listed | None:
+        """Return the row that is on disk already, or else what is missing of it; ``None`` where all of it is."""
+        held = reception.held()
+        if not held:
+            return None
+        at = datetime.now(UTC)
+        listed = self._inventory.listed(task.identifier)
+        if not listed:
+            return None
+        missing = {uid: series for uid, series in listed.items() if uid not in held}
+        if missing:
+            return missing if len(missing) < len(listed) else None
+        return on_disk_already(expected=len(listed), held=held, at=at)
+
+
+class _Attempt:
+    """The C-MOVEs of one attempt, while it lasts."""
+
+    def __init__(self, scu: MoveScu, order: Order, task: Task, line: Line, reception: Rows | None) -> None:
+        self._scu, self._order, self._task, self._line, self._reception = scu, order, task, line, reception
+        self.attempts: list[Attempted] = []
+        self.is_narrowed = False
+        self.learnt: Depth | None = None
+        self.silence_s: float | None = None
+        self._heard = time.monotonic()
+
+    def narrowed(self, missing: Listed) -> None:
+        """Ask for what is missing, as far down as this PACS can be asked."""
+        self.is_narrowed = True
+        depth: Depth | None = self._task.depth
+        was_refused = False
+        while depth:
+            reached, asked = asks(self._task.identifier, missing, depth)
+            if not self._ask_all(asked):
+                self.learnt = reached if was_refused else None
+                return
+            was_refused, depth = True, coarser(reached)
+
+    def _ask_all(self, asked: Sequence[Identifier]) -> bool:
+        """Send these C-MOVEs, until one is not answered; return whether the PACS cannot be asked like that."""
+        for number, identifier in enumerate(asked):
+            result = self.ask(identifier)
+            if result.status is None:
+                return False
+            if number == 0 and is_refused(result):
+                return True
+        return False
+
+    def ask(self, identifier: Identifier) -> MoveResult:
+        """Send one C-MOVE."""
+        self._heard = time.monotonic()
+        result = self._scu.move_study(
+            identifier,
+            self._order.destination(self._task),
+            on_sub_operation=self._moving,
+            total_timeout=self._order.total_timeout,
+            stop=self._line.stop,
+            sign_of_life=self._reception.heard_at if self._reception else None,
+        )
+        self.attempts.append(Attempted(identifier, result))
+        return result
+
+    def _moving(self, event: SubOperationEvent) -> None:
+        now = time.monotonic()
+        self.silence_s = max(self.silence_s or 0.0, now - self._heard)
+        self._heard = now
+        self._line.moving(self._task, event)

@@ -1,0 +1,103 @@
+"""What to ask for where only some of a row is missing: instances, else series, else all of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Final, get_args
+
+from dicomove.cohort import Identifier
+from dicomove.dimse import MoveResult
+from dicomove.inventory import Listed
+from dicomove.outcome import Counts
+from dicomove.run.tasks import Depth
+
+#: C-MOVEs for one row beyond which it is kinder to ask for more at a time.
+_MOST_ASKED: Final = 16
+#: UIDs in one identifier: 32 KiB at the most.
+_MOST_UIDS: Final = 500
+_DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
+#: How a PACS says that it cannot be asked like that.
+_REFUSALS: Final = ("identifier_mismatch", "not_supported", "unable_to_process", "no_match")
+
+
+def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, list[Identifier]]:
+    """Return the C-MOVEs that bring what is missing, and how far down they go.
+
+    Parameters
+    ----------
+    identifier
+        Of the row: a study or a series.
+    missing
+        The instances, with their series.
+    depth
+        How far down the PACS can be asked.
+    """
+    if identifier.level not in ("STUDY", "SERIES") or not all(missing.values()):
+        return "whole", [identifier]
+    for reached in _DEPTHS[_DEPTHS.index(depth) :]:
+        asked = list(islice(_asks(identifier, missing, reached), _MOST_ASKED + 1))
+        if len(asked) <= _MOST_ASKED:
+            return reached, asked
+    return "whole", [identifier]
+
+
+def coarser(depth: Depth) -> Depth | None:
+    """Return the next depth, if there is one."""
+    below = _DEPTHS.index(depth) + 1
+    return _DEPTHS[below] if below < len(_DEPTHS) else None
+
+
+def is_refused(result: MoveResult) -> bool:
+    """Whether the PACS had an answer, and it was that it cannot, or nothing."""
+    moved = result.evidence.counts.moved
+    return result.status is not None and not moved and (result.error in _REFUSALS or result.outcome == "empty")
+
+
+def combined(results: Sequence[MoveResult]) -> MoveResult:
+    """Return the result of several C-MOVEs as that of one: counts are added, the first that went wrong is the word."""
+    *_, last = results
+    if len(results) == 1:
+        return last
+    word = next((result for result in results if result.outcome != "complete"), last)
+    counts = Counts(
+        **{name: _sum(results, name) for name in ("total", "completed", "failed", "warning", "remaining")},
+        at_end=all(result.evidence.counts.at_end for result in results),
+    )
+    failed = tuple(uid for result in results for uid in result.failed_sop_instance_uids)
+    return replace(
+        word,
+        total=counts.total,
+        completed=counts.completed,
+        failed=counts.failed,
+        warning=counts.warning,
+        remaining=counts.remaining,
+        failed_sop_instance_uids=failed,
+        started_at=results[0].started_at,
+        finished_at=last.finished_at,
+        duration_s=sum(result.duration_s for result in results),
+        evidence=replace(word.evidence, counts=counts, failed_sop_instance_uids=failed),
+    )
+
+
+def _asks(identifier: Identifier, missing: Listed, depth: Depth) -> Iterator[Identifier]:
+    above = tuple(pair for pair in identifier.keys if pair[0] != "SeriesInstanceUID")
+    if depth == "whole" or (depth == "series" and identifier.level == "SERIES"):
+        yield identifier
+        return
+    for series in dict.fromkeys(missing.values()):
+        keys = (*above, ("SeriesInstanceUID", series))
+        if depth == "series":
+            yield Identifier("SERIES", identifier.query_model, keys)
+            continue
+        uids = [uid for uid, its_series in missing.items() if its_series == series]
+        size = _MOST_UIDS if depth == "instances" else 1
+        for start in range(0, len(uids), size):
+            listed = "\\".join(uids[start : start + size])
+            yield Identifier("IMAGE", identifier.query_model, (*keys, ("SOPInstanceUID", listed)))
+
+
+def _sum(results: Sequence[MoveResult], name: str) -> int | None:
+    known = [value for result in results if (value := getattr(result, name)) is not None]
+    return sum(known) if known else None

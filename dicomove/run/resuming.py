@@ -1,0 +1,72 @@
+"""What an earlier run with the same journal has done already, and what of it is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dicomove.cohort import Identifier
+from dicomove.inventory import Verify
+from dicomove.journal import Journal, Key
+from dicomove.receiver.shelf import file_sha256
+from dicomove.results import Row, skipped
+from dicomove.run.tasks import Order
+
+#: A path, its size and its hash.
+Stored = tuple[str, int, str]
+
+
+def key_of(order: Order, identifier: Identifier) -> Key:
+    """Return by what the journal knows a task: PACS, destination, level and identifier."""
+    return Key(
+        pacs=order.pacs.address,
+        destination="\\".join(sorted(order.destinations)),
+        level=identifier.level,
+        query_model=identifier.query_model,
+        keys=identifier.keys,
+    )
+
+
+def completed(journal: Journal, keys: Collection[Key], order: Order) -> dict[Key, Row]:
+    """Return the rows that an earlier run completed, if what it stored is still on disk.
+
+    Parameters
+    ----------
+    journal
+        The journal.
+    keys
+        Of this run's tasks.
+    order
+        With receivers, files are looked at: their sizes, and with ``verify="hash"`` their bytes.
+    """
+    earlier = {key: found for key, found in journal.earlier(keys).items() if found.row.outcome == "complete"}
+    if not order.receivers:
+        return {key: skipped(found.row, found.at) for key, found in earlier.items()}
+    stored = journal.instances(list(earlier))
+    folders = [receiver.folder for receiver in order.receivers]
+    there = _there(stored, folders, order.verify)
+    return {
+        key: skipped(found.row, found.at)
+        for key, found in earlier.items()
+        if key in there and len(stored[key]) == found.row.received
+    }
+
+
+def _there(stored: Mapping[Key, Sequence[Stored]], folders: Sequence[Path], verify: Verify) -> set[Key]:
+    def is_there(key: Key) -> bool:
+        return all(any(_is(folder, file, verify) for folder in folders) for file in stored[key])
+
+    keys = [key for key, files in stored.items() if files]
+    with ThreadPoolExecutor() as pool:
+        return {key for key, found in zip(keys, pool.map(is_there, keys), strict=True) if found}
+
+
+def _is(folder: Path, file: Stored, verify: Verify) -> bool:
+    path, size, sha256 = file
+    try:
+        if (folder / path).stat().st_size != size:
+            return False
+        return verify != "hash" or file_sha256(folder / path) == sha256
+    except OSError:
+        return False

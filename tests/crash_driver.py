@@ -1,0 +1,24 @@
+"""The script of a user who pulls a cohort overnight: what `tests.test_crash` kills, and starts again."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+
+import dicomove as dm
+
+
+def main(table: str, folder: str, pacs_port: str, port: str, concurrency: str) -> None:
+    """Pull the cohort, and keep the table under its final name only when it is whole."""
+    warnings.simplefilter("ignore", dm.ReceiverWarning)
+    cohort = dm.read_cohort(table)
+    pacs = dm.Pacs(f"ORTHANC@127.0.0.1:{pacs_port}", idle_timeout=5, connect_timeout=2, association_timeout=5)
+    with dm.Receiver(folder, port=int(port), host="127.0.0.1", quiet_period=0.5) as receiver:
+        retry = dm.Retry(attempts=8, wait=0.2)
+        results = dm.move(cohort, pacs, receiver, concurrency=int(concurrency), delay=0.03, retry=retry, progress=False)
+    dm.export(results, Path(folder).with_suffix(".csv"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
