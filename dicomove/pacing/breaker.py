@@ -25,7 +25,8 @@ class Breaker:
 
         closed -- `after` failures of different rows in a row --> open -- a probe, or a row in flight, works --> closed
 
-    Failures of one and the same row may be the row's fault, and count once.
+    Failures of one and the same row may be the row's fault, and count once. A probe asks for less than a row does: if
+    it works, and the rows fail all the same, the next opening begins with the pause at which this one ended.
 
     Parameters
     ----------
@@ -43,6 +44,10 @@ class Breaker:
         When it opened; ``None`` while it is closed.
     probe_at
         When the next probe is due; ``None`` while it is closed. A time that has passed is due at once.
+
+    Notes
+    -----
+    Both are times of the clock as it was at the latest call with a `now`: ask `given_up` first, then look at them.
 
     Raises
     ------
@@ -77,6 +82,7 @@ class Breaker:
         self._probe = probe
         self._keys: set[Hashable] = set()
         self._failed_probes = 0
+        self._pauses = 0
         self._clock = Clock()
         self.opened_at: float | None = None
         self.probe_at: float | None = None
@@ -107,7 +113,7 @@ class Breaker:
         self._keys.add(key)
         if len(self._keys) >= self._after:
             self.opened_at = now
-            self.probe_at = now + pause_s(self._probe, 1)
+            self._put_off_probe(now)
 
     def succeeded(self, now: float) -> None:
         """Take note of any sign that it works.
@@ -118,9 +124,8 @@ class Breaker:
             The time, in seconds.
         """
         self._mind(now)
-        self._keys.clear()
-        self._failed_probes = 0
-        self.opened_at = self.probe_at = None
+        self._pauses = 0
+        self._close()
 
     def probed(self, worked: bool, now: float) -> None:  # noqa: FBT001 - a finding, not a switch
         """Take note of a probe.
@@ -133,11 +138,13 @@ class Breaker:
             The time, in seconds.
         """
         self._mind(now)
+        if not self.is_open:
+            return  # a row in flight has told already that it works
         if worked:
-            self.succeeded(now)
-        elif self.is_open:
+            self._close()
+        else:
             self._failed_probes += 1
-            self.probe_at = now + pause_s(self._probe, self._failed_probes + 1)
+            self._put_off_probe(now)
 
     def given_up(self, now: float) -> bool:
         """Return whether it was open for longer than anybody wants to wait.
@@ -151,6 +158,15 @@ class Breaker:
         if self.opened_at is None or self._patience_s is None or not self._failed_probes:
             return False  # without a look at how things are, nobody gives up
         return now - self.opened_at >= self._patience_s
+
+    def _put_off_probe(self, now: float) -> None:
+        self._pauses += 1
+        self.probe_at = now + pause_s(self._probe, self._pauses)
+
+    def _close(self) -> None:
+        self._keys.clear()
+        self._failed_probes = 0
+        self.opened_at = self.probe_at = None
 
     def _mind(self, now: float) -> None:
         back = self._clock.step(now)

@@ -237,12 +237,14 @@ def _weekday(text: str) -> int:
 
 
 def _zone(text: str | None) -> str | None:
-    if text is None or text == _LOCAL:
+    if text is None or text.lower() == _LOCAL:
         return None
     try:
         return ZoneInfo(text).key
     except (KeyError, OSError, ValueError) as error:  # a zone that is not there, a folder of zones, a path
-        near = get_close_matches(text, available_timezones(), n=1, cutoff=0.7)
+        known = sorted(available_timezones())
+        named = [zone for zone in known if f"/{zone}".lower().endswith(f"/{text}".lower())]
+        near = named or get_close_matches(text, known, n=1, cutoff=0.7)
         hint = f"did you mean {near[0]}?" if near else "write one such as Europe/Berlin or UTC"
         message = f"hours: {text!r} is no time zone: {hint}"
         raise ValueError(message) from error
