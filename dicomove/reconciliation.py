@@ -95,8 +95,8 @@ def reconcile(
     settled = reception.settle(enough, quiet=None if result.evidence.sent else 0)
     evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, hint, settled.held)
     # The PACS said less than there is, or sends twice: what is missing may be on its way.
-    while evidence.missing and enough is not None and settled.arrivals >= enough and _went_well(evidence):
-        enough = settled.arrivals + evidence.missing
+    while enough is not None and settled.arrivals >= enough and (coming := _may_be_coming(evidence)) > 0:
+        enough = settled.arrivals + coming
         settled = reception.settle(enough)
         evidence = _counted_anew(_with(evidence, settled), settled.held, listed)
     return Reconciled(_read_again(result, _without_echo(evidence)), settled, listed)
@@ -127,6 +127,11 @@ def _enough(evidence: Evidence, hint: int | None) -> int | None:
         return evidence.counts.moved or 0
     known = [number for number in (hint, evidence.counts.moved) if number is not None]
     return max(known) if known else None
+
+
+def _may_be_coming(evidence: Evidence) -> int:
+    """Return how many of the missing instances nobody has called failed."""
+    return (evidence.missing or 0) - (evidence.counts.failed or 0) if _went_well(evidence) else 0
 
 
 def _went_well(evidence: Evidence) -> bool:

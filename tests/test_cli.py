@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.cli import main
-from dicomove.testing import RunningPacs, Synthetic
+from dicomove.cli import _advice, main
+from dicomove.testing import RunningPacs, Synthetic, faults
+from dicomove.testing.faults.base import Request
+from tests import receiving, servers
 
 Start = Callable[..., RunningPacs]
 SMALL = Synthetic(studies=3, instances=2, size=64)
@@ -27,8 +29,31 @@ def test_the_demo_shows_every_kind_of_thing_that_happens(capfd: pytest.CaptureFi
     assert main(["demo"]) == 0
     shown = capfd.readouterr().out
     assert "Rows: 10 complete, 2 invalid, 1 empty." in shown
-    assert "27 images arrived" in shown
+    assert "results = move(studies, pacs, receiver)" in shown
+    assert "Files: 27 ok." in shown
     assert "What to do next" in shown
+    assert "<NA>" not in shown
+    assert "nan" not in shown
+
+
+def test_the_demo_shows_a_fault_and_keeps_the_images(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cohort, images = tmp_path / "cohort.csv", tmp_path / "images"
+    cohort.write_text("accession\nA0001\nA0010\n")
+    assert main(["demo", str(cohort), "--fault", "stores-another-study", "--receive", str(images)]) == 0
+    shown = capfd.readouterr().out
+    assert "Rows: 2 complete." in shown
+    assert "in quarantine: unrequested" in shown
+    assert main(["verify", str(images)]) == 0
+    assert len(receiving.files(images)) == 8
+
+
+def test_the_demo_ends_though_nothing_came(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cohort = tmp_path / "cohort.csv"
+    cohort.write_text("accession\nA0010\n")
+    assert main(["demo", str(cohort), "--fault", "false-success"]) == 0
+    shown = capfd.readouterr().out
+    assert "Rows: 1 failed." in shown
+    assert "Files: none." in shown
 
 
 def test_echo_says_that_the_pacs_is_there(rehearsal_pacs: Start, capfd: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +81,115 @@ def test_the_exit_code_is_0_when_every_row_is_complete(rehearsal_pacs: Start, tm
     assert main(["move", str(path), str(pacs), pacs.destination]) == 0
 
 
+class SomeOfAStudyFail(faults.SomeFail):
+    """... and come when they are asked for by themselves."""
+
+    def concerns(self, request: Request) -> bool:
+        return super().concerns(request) and request.level == "STUDY"
+
+
+def test_move_receives_here(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    studies, results, images = tmp_path / "studies.csv", tmp_path / "results.csv", tmp_path / "images"
+    uids = receiving.studies(SMALL, 3).iloc[:, 0].tolist()
+    pd.DataFrame({"StudyInstanceUID": [*uids, "1.2.3"]}).to_csv(studies, index=False)
+    port = servers.free_port()
+    where = {"RESEARCH": ("127.0.0.1", port)}
+    with receiving.pacs(where, SomeOfAStudyFail(studies=(uids[2],)), source=SMALL) as pacs:
+        receive = ["--receive", str(images), "--port", str(port), "--ae-title", "RESEARCH"]
+        assert main(["move", str(studies), str(pacs), *receive, "-o", str(results)]) == 1
+        told = capfd.readouterr()
+        assert "Rows: 2 complete, 1 partial, 1 empty." in told.out
+        assert "the PACS's administrator enters the AE title RESEARCH, host " in told.err
+        assert f", port {port}\n" in told.err
+        table = dm.read_cohort(results)
+        assert table["received"].tolist() == ["2", "2", "1", "0"]
+        table[:3].to_csv(studies, index=False)
+        assert main(["move", str(studies), str(pacs), *receive]) == 0
+    shown = capfd.readouterr().out
+    assert "Rows: 2 skipped, 1 complete." in shown
+    assert "received" in shown
+    assert "missing" in shown
+    assert receiving.is_free(port)
+    assert main(["verify", str(images)]) == 0
+    assert len(receiving.files(images)) == 6
+
+
+def test_what_only_a_receiver_knows_is_not_shown_of_another(
+    rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs = rehearsal_pacs(SMALL)
+    path = tmp_path / "studies.csv"
+    receiving.studies(SMALL).to_csv(path, index=False)
+    assert main(["move", str(path), str(pacs), pacs.destination]) == 0
+    shown = capfd.readouterr().out
+    assert "completed" in shown
+    assert "received" not in shown
+
+
+def test_verify_reads_every_file_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    images, output = tmp_path / "images", tmp_path / "verified.csv"
+    with receiving.receiver(images, accept="any") as receiver:
+        assert receiving.send(receiver, *SMALL.instances_of_all()) == [0] * 6
+    assert main(["verify", str(images)]) == 0
+    assert capfd.readouterr().out == "Files: 6 ok.\n"
+    gone, changed, *_ = sorted(receiving.files(images).values())
+    gone.unlink()
+    changed.write_bytes(changed.read_bytes()[:-1] + b"?")
+    (images / "mine.txt").write_text("")
+    assert main(["verify", str(images), "-o", str(output)]) == 1
+    shown = capfd.readouterr().out
+    for part in (
+        "Files: 4 ok, 1 missing, 1 hash_differs, 1 unrecorded.",
+        f"  missing: {gone.relative_to(images)}",
+        f"  hash_differs: {changed.relative_to(images)}",
+        "  unrecorded: mine.txt",
+    ):
+        assert part in shown
+    assert sorted(pd.read_csv(output)["verified"]) == ["hash_differs", "missing", "ok", "ok", "ok", "ok", "unrecorded"]
+
+
+NOBODY = "PACS@127.0.0.1:1"
+WHERE = "give one destination"
+
+
+@pytest.mark.parametrize("more", [["--port", "1"], ["--ae-title", "A"], ["--allow", "10.0.0.1"], ["--receive", "x"]])
+def test_there_is_one_destination(more: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "studies.csv"
+    path.write_text("StudyInstanceUID\n1.2.3\n")
+    assert main(["move", str(path), NOBODY, "DESTINATION_AE", *more]) == 2
+    assert WHERE in capfd.readouterr().err
+    assert main(["move", str(path), NOBODY]) == 2
+    assert WHERE in capfd.readouterr().err
+    assert not Path("x").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--port", "99999"], "port=99999"),
+        (["--ae-title", "AN AE TITLE TOO LONG"], "ae_title"),
+        (["--allow", "10.0.0.0/99"], "allow"),
+        (["--port", "0", "--concurrency", "0"], "concurrency=0"),
+        (["--port", "0", "--delay", "-1"], "delay=-1"),
+    ],
+)
+def test_an_argument_that_cannot_be_right(
+    more: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "studies.csv"
+    path.write_text("StudyInstanceUID\n1.2.3\n")
+    assert main(["move", str(path), NOBODY, "--receive", str(tmp_path / "images"), *more]) == 2
+    assert said in capfd.readouterr().err
+
+
+def test_each_advice_is_shown_once_and_not_too_many_of_them() -> None:
+    advised = [f"Advice {min(number, 14)}." for number in range(20)]
+    lines = _advice(pd.DataFrame({"outcome": "failed", "advice": [*advised, None]})).splitlines()
+    assert lines[0] == "  6 failed: Advice 14."
+    assert lines[1:10] == [f"  1 failed: Advice {number}." for number in range(9)]
+    assert lines[10:] == ["  5 more: see the column advice"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -63,12 +197,14 @@ def test_the_exit_code_is_0_when_every_row_is_complete(rehearsal_pacs: Start, tm
         (["echo", "PACS@127.0.0.1:1"], "no connection"),
         (["find", "absent.csv", "PACS@127.0.0.1:1"], "absent.csv"),
         (["demo", "--fault", "no-pending"], "no-pendings"),
+        (["verify", "absent"], "there is no folder absent"),
+        (["verify", "SOMETHING_EMPTY"], "nothing was received"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(
-    arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]
+    arguments: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(arguments) == 2
+    assert main([str(tmp_path) if word == "SOMETHING_EMPTY" else word for word in arguments]) == 2
     error = capfd.readouterr().err
     assert error.startswith("dicomove: ")
     assert said in error

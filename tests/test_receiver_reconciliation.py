@@ -290,13 +290,14 @@ def test_what_comes_after_the_quiet_period_counts_if_the_run_goes_on(tmp_path: P
     assert result["received"].tolist() == [6, 6]
 
 
-def test_a_row_of_which_less_comes_than_is_reported_waits_the_quiet_period(tmp_path: Path) -> None:
+def test_a_row_waits_the_quiet_period_for_what_is_reported_and_not_for_what_failed(tmp_path: Path) -> None:
     source = fresh(studies=2)
     rows = receiving.studies(source, 2)
-    lies = faults.FalseSuccess(studies=(rows["StudyInstanceUID"][0],))
+    lying, refused = rows["StudyInstanceUID"]
+    present = faults.FalseSuccess(studies=(lying,)), faults.SomeFail(studies=(refused,))
     with (
         receiving.receiver(tmp_path, quiet_period=1.5) as receiver,
-        receiving.pacs(receiver, lies, source=source) as pacs,
+        receiving.pacs(receiver, *present, source=source) as pacs,
     ):
         times = [time.monotonic()]
         for number in (0, 1):

@@ -1,4 +1,4 @@
-"""`demo_pacs`: the rehearsal PACS without faults, with real images."""
+"""What the demo is made of: the rehearsal PACS with real images, a cohort, and a receiver for it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from dicomove.receiver import Receiver
 from dicomove.testing.faults.base import Fault
 from dicomove.testing.rehearsal import RehearsalPacs
 
 AE_TITLE: Final = "DEMO_PACS"
 DESTINATION: Final = "DEMO_STORE"
+#: The demo's PACS is on this machine: what has not come by then does not come.
+_QUIET_S: Final = 0.5
 
 
 def demo_pacs(
@@ -53,3 +56,14 @@ def demo_cohort() -> Path:
     """Return the path of the demo's cohort: packaged with a wheel, in ``datasets/`` of a checkout."""
     packaged = Path(__file__).parent / "demo_cohort.csv"
     return packaged if packaged.exists() else Path(__file__).parents[2] / "datasets" / "demo_cohort.csv"
+
+
+def demo_receiver(folder: str | os.PathLike[str]) -> Receiver:
+    """Return a receiver for the demo's PACS: on this machine only, at a port that the system picks.
+
+    Parameters
+    ----------
+    folder
+        Where the images go.
+    """
+    return Receiver(folder, port=0, host="127.0.0.1", quiet_period=_QUIET_S)
