@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable
+
+import pytest
+import tenacity
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomove.pacing import Breaker
+from dicomove.pacing.backoff import Wait
+
+
+def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
+    key = 0
+    while not breaker.is_open:
+        breaker.failed(key, now)
+        key += 1
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("after", "keys", "opens"),
+    [
+        (1, "a", True),
+        (2, "a", False),
+        (2, "ab", True),
+        (3, "ab", False),
+        (3, "aaaaaaaaaa", False),  # a row that fails again and again may be to blame itself
+        (3, "ababababab", False),
+        (3, "aabbc", True),
+        (2, "a+b", False),  # + is a success
+        (2, "a+bc", True),
+        (5, "abcd+efgh+ijkl", False),
+        (5, "abcd+efghi", True),
+    ],
+)
+def test_failures_of_different_rows_in_a_row_open_it(after: int, keys: str, opens: bool) -> None:
+    breaker = Breaker(after=after, patience_s=None)
+    for now, key in enumerate(keys):
+        breaker.succeeded(now) if key == "+" else breaker.failed(key, now)
+    assert breaker.is_open == opens
+    assert (breaker.opened_at is not None) == (breaker.probe_at is not None) == opens
+
+
+def test_five_rows_open_it_unless_something_else_is_said() -> None:
+    breaker = Breaker()
+    for key in range(4):
+        breaker.failed(key, now=1.0)
+    assert not breaker.is_open
+    breaker.failed(4, now=2.0)
+    assert breaker.opened_at == 2.0
+
+
+@pytest.mark.parametrize("key", ["row", 7, ("PACS", "1.2.3"), None, frozenset({1})])
+def test_a_row_is_anything_that_can_be_told_from_others(key: Hashable) -> None:
+    breaker = Breaker(after=2)
+    breaker.failed(key, 0.0)
+    breaker.failed(key, 0.0)
+    breaker.failed("another", 0.0)
+    assert breaker.is_open
+
+
+@pytest.mark.parametrize(
+    ("probe", "pauses"),
+    [
+        (None, [1, 2, 4, 8, 16, 32, 60, 60, 60]),
+        (5, [5, 5, 5, 5]),
+        (tenacity.wait_fixed(30), [30, 30, 30]),
+        (tenacity.wait_exponential(multiplier=2, max=10), [2, 4, 8, 10, 10]),
+        (tenacity.wait_fixed(1) + tenacity.wait_exponential(max=4), [2, 3, 5, 5]),
+        (0, [0, 0]),
+    ],
+)
+def test_probes_become_rarer(probe: Wait | None, pauses: list[float]) -> None:
+    breaker = Breaker(after=1) if probe is None else Breaker(after=1, probe=probe)
+    now = 100.0
+    breaker.failed("row", now)
+    for pause in pauses:
+        assert breaker.probe_at == now + pause
+        now += pause + 3.0  # a probe takes its time, and the pause begins after it
+        breaker.probed(False, now)
+    assert breaker.is_open
+
+
+def test_a_probe_that_works_closes_it() -> None:
+    breaker = opened(Breaker(after=3))
+    breaker.probed(False, 1.0)
+    breaker.probed(True, 3.0)
+    assert not breaker.is_open
+    assert breaker.opened_at is None
+    assert breaker.probe_at is None
+    for key in range(2):  # it counts anew
+        breaker.failed(key, 4.0)
+        assert not breaker.is_open
+    breaker.failed(2, 4.0)
+    assert breaker.is_open
+
+
+def test_a_row_in_flight_that_works_closes_it() -> None:
+    breaker = opened(Breaker(after=3))
+    breaker.probed(False, 1.0)
+    breaker.succeeded(2.0)
+    assert not breaker.is_open
+    breaker.probed(False, 2.5)  # the probe that was under way
+    assert not breaker.is_open
+    assert breaker.probe_at is None
+    assert opened(breaker, now=9.0).probe_at == 10.0
+
+
+def test_rows_in_flight_that_fail_do_not_put_off_the_probe() -> None:
+    breaker = opened(Breaker(after=3))
+    for now in range(1, 50):
+        breaker.failed(f"in flight {now}", now)
+    assert (breaker.opened_at, breaker.probe_at) == (0.0, 1.0)
+
+
+def test_probes_that_work_while_rows_fail_become_rarer_too() -> None:
+    """A PACS that answers echoes and drops every move is not asked for all its rows within a minute."""
+    breaker, pauses = Breaker(after=2), []
+    now = 0.0
+    for _ in range(8):
+        opened(breaker, now)
+        assert breaker.probe_at is not None
+        pauses.append(breaker.probe_at - now)
+        now = breaker.probe_at
+        breaker.probed(True, now)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    breaker.succeeded(now)
+    assert opened(breaker, now).probe_at == now + 1
+
+
+@pytest.mark.parametrize(
+    ("patience_s", "probes", "gives_up"),
+    [
+        (0, [], [(0.0, False), (1e9, False)]),  # nobody has looked
+        (0, [1.0], [(1.0, True)]),
+        (10, [1.0, 3.0, 7.0], [(7.0, False), (9.9, False), (10.0, True), (99.0, True)]),
+        (10, [], [(99.0, False)]),
+        (0.5, [1.0], [(1.0, True)]),
+        (None, [1.0, 3.0, 7.0], [(7.0, False), (1e12, False)]),
+        (math.inf, [1.0, 3.0, 7.0], [(7.0, False), (1e12, False)]),
+    ],
+)
+def test_when_it_gives_up(
+    patience_s: float | None, probes: Iterable[float], gives_up: list[tuple[float, bool]]
+) -> None:
+    breaker = Breaker(after=1, patience_s=patience_s)
+    assert not breaker.given_up(-1.0)
+    breaker.failed("row", 0.0)
+    for now in probes:
+        breaker.probed(False, now)
+    for now, expected in gives_up:
+        assert breaker.given_up(now) == expected
+
+
+def test_patience_begins_again_when_it_has_worked() -> None:
+    breaker = opened(Breaker(after=1, patience_s=10))
+    breaker.probed(False, 1.0)
+    breaker.probed(True, 3.0)
+    assert not breaker.given_up(100.0)
+    breaker.failed("row", 100.0)
+    assert not breaker.given_up(105.0)
+    breaker.probed(False, 106.0)
+    assert not breaker.given_up(109.0)
+    assert breaker.given_up(110.0)
+
+
+def test_a_clock_that_goes_back_puts_nothing_off() -> None:
+    breaker = opened(Breaker(after=1, patience_s=100), now=10_000.0)
+    breaker.probed(False, 10_001.0)
+    assert breaker.probe_at == 10_003.0
+    assert not breaker.given_up(5_000.0)
+    assert (breaker.opened_at, breaker.probe_at) == (4_999.0, 5_002.0)
+    assert breaker.given_up(5_099.0)
+
+
+def test_a_clock_that_went_forward_makes_the_probe_due() -> None:
+    breaker = opened(Breaker(after=1))
+    assert breaker.probe_at is not None
+    assert breaker.probe_at < 1_000_000.0
+
+
+@given(
+    st.lists(st.floats(-10_000, 10_000), max_size=30),
+    st.integers(1, 12),
+    st.floats(0, 600),
+)
+def test_a_run_never_waits_for_longer_than_a_minute(jumps: list[float], failing: int, patience_s: float) -> None:
+    """A driver that waits for each probe, on a clock that jumps: it gets through, or it gives up, after few probes."""
+    clock, breaker = 0.0, Breaker(after=1, patience_s=patience_s)
+    breaker.failed("row", clock)
+    remaining = list(jumps)
+    for probes in range(failing + 1):
+        clock += remaining.pop() if remaining else 0.0
+        if breaker.given_up(clock):
+            break
+        assert breaker.probe_at is not None
+        wait = max(0.0, breaker.probe_at - clock)
+        assert wait <= 60.0
+        clock += wait
+        breaker.probed(probes == failing, clock)
+    assert breaker.given_up(clock) or not breaker.is_open
+
+
+@pytest.mark.parametrize("after", [0, -1, 2.0, None, "5", True])
+def test_failures_that_cannot_be_right(after: object) -> None:
+    with pytest.raises(ValueError, match="whole number of failures"):
+        Breaker(after=after)  # type: ignore[arg-type]  # what a user may try
+
+
+@pytest.mark.parametrize("patience_s", [-1, -0.1, math.nan])
+def test_patience_that_cannot_be_right(patience_s: float) -> None:
+    with pytest.raises(ValueError, match="patience_s is a number"):
+        Breaker(patience_s=patience_s)
+
+
+@pytest.mark.parametrize("probe", [-1, math.nan, "often", lambda: 1.0])
+def test_a_probe_that_cannot_be_right(probe: Wait) -> None:
+    with pytest.raises(ValueError, match="probe is a number of seconds, or a strategy"):
+        Breaker(probe=probe)
+
+
+def test_how_it_shows_itself() -> None:
+    breaker = Breaker(after=2)
+    breaker.failed("PATIENT^NAME", 0.0)
+    assert repr(breaker) == "<Breaker: closed, 1 of 2 failures>"
+    breaker.failed("another", 0.0)
+    breaker.probed(False, 1.0)
+    assert repr(breaker) == "<Breaker: open, 1 probes have failed>"

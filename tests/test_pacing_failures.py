@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import ast
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomove import pacing
+from dicomove.outcome import Outcome
+from dicomove.pacing import Failures
+from dicomove.pacing.clock import Clock
+from dicomove.pacing.failures import OnFailure
+
+
+@pytest.mark.parametrize("outcome", get_args(Outcome))
+def test_what_counts_as_a_failure(outcome: str) -> None:
+    failures = Failures(1, "continue")
+    failures.count(outcome)
+    assert failures.exhausted == (outcome in ("failed", "partial", "interrupted", "unreachable"))
+
+
+@pytest.mark.parametrize(
+    ("most", "on_failure", "failed", "exhausted"),
+    [
+        (None, "continue", 0, False),
+        (None, "continue", 100_000, False),
+        (None, "stop", 0, False),
+        (None, "stop", 1, True),
+        (3, "continue", 2, False),
+        (3, "continue", 3, True),
+        (3, "continue", 4, True),
+        (3, "stop", 1, True),
+        (1, "continue", 1, True),
+    ],
+)
+def test_when_a_run_ends(most: int | None, on_failure: OnFailure, failed: int, exhausted: bool) -> None:
+    failures = Failures(most, on_failure)
+    for _ in range(failed):
+        failures.count("failed")
+        failures.count("complete")
+    assert failures.counted == failed
+    assert failures.exhausted == exhausted
+
+
+@pytest.mark.parametrize("most", [0, -1, 1.5, "3", True])
+def test_a_number_that_cannot_be_right(most: object) -> None:
+    with pytest.raises(ValueError, match="max_failures is a whole number from 1"):
+        Failures(most)  # type: ignore[arg-type]  # what a user may try
+
+
+@pytest.mark.parametrize("on_failure", ["raise", "", None, True])
+def test_a_policy_that_nobody_knows(on_failure: object) -> None:
+    with pytest.raises(ValueError, match="on_failure is 'continue' or 'stop'"):
+        Failures(None, on_failure)  # type: ignore[arg-type]  # what a user may try
+
+
+def test_how_it_shows_itself() -> None:
+    failures = Failures(3)
+    failures.count("failed")
+    assert repr(failures) == "<Failures: 1 of 3>"
+    assert repr(Failures()) == "<Failures: 0 of any number>"
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1))
+def test_a_clock_tells_how_far_it_went_back(times: list[float]) -> None:
+    clock = Clock()
+    assert [clock.step(now) for now in times] == [0.0, *(min(0.0, now - then) for then, now in pairwise(times))]
+
+
+def test_nothing_here_looks_at_a_clock_or_waits() -> None:
+    pure = {"__future__", "collections", "dataclasses", "datetime", "difflib", "re", "statistics", "typing", "zoneinfo"}
+    imported: set[str] = set()
+    for path in Path(*pacing.__path__).glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not names & {"now", "today", "utcnow", "sleep", "monotonic"}, path.name
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(str(node.module).split(".")[0])
+    assert imported <= pure | {"tenacity", "dicomove"}
+    assert pure <= sys.stdlib_module_names
