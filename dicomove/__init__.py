@@ -25,6 +25,7 @@ from dicomove.journal import export, read_attempts, read_journal, read_manifest,
 from dicomove.move import move, start_move
 from dicomove.pacing import Hours, Retry
 from dicomove.pacs import Pacs
+from dicomove.plan import plan
 from dicomove.receiver import Receiver, close_receivers, verify
 from dicomove.run import Distributed
 
@@ -64,6 +65,7 @@ __all__ = [
     "export",
     "find",
     "move",
+    "plan",
     "read_attempts",
     "read_cohort",
     "read_journal",

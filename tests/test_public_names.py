@@ -50,6 +50,7 @@ PUBLIC = [
     "export",
     "find",
     "move",
+    "plan",
     "read_attempts",
     "read_cohort",
     "read_journal",

@@ -1,0 +1,287 @@
+"""`plan`: what a move would do. Nothing is moved."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.cohort import Identifier, is_blank, keyword_columns, matches, move_identifiers
+from dicomove.dimse import FindResult, FindScu
+from dicomove.errors import IdentifierError, InterruptedWarning
+from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
+from dicomove.inventory import COUNT_KEYS
+from dicomove.journal import JOURNAL_FILE, Journal
+from dicomove.outcome import ADVICE, sentences
+from dicomove.pacs import Pacs
+from dicomove.progress import Display, Progress, display
+from dicomove.run import Destination, Options, order_of
+from dicomove.run.resuming import completed, key_of
+from dicomove.run.tasks import Order
+
+__all__ = ["PLAN_COLUMNS", "plan"]
+
+Action = Literal["move", "repeated", "skip", "invalid"]
+
+#: The columns that `plan` adds, in this order.
+PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "advice")
+
+_LEVEL: Final = "QueryRetrieveLevel"
+_REPEATED: Final = "An earlier row is the same: it is moved once, and both get the result."
+_NOTHING: Final = "The PACS has nothing for this identifier: is it right?"
+_ALL: Final = "All of it is on disk already."
+_NO_NUMBER: Final = "The PACS does not say how many there are."
+
+
+def plan(
+    table: pd.DataFrame,
+    pacs: Pacs,
+    destination: Destination | None = None,
+    *,
+    level: str | None = None,
+    query_model: str = "StudyRoot",
+    journal: str | os.PathLike[str] | Literal[False] | None = None,
+    progress: Progress = "auto",
+) -> pd.DataFrame:
+    """Say for each row of a table what `move` would do with it. Nothing is moved.
+
+    The PACS is asked with one C-FIND for each row that would be moved, and whose number of instances the table of
+    `find` does not hold already.
+
+    Parameters
+    ----------
+    table
+        As for `move`.
+    pacs
+        The PACS.
+    destination
+        As for `move`; without it, nothing is known of what is there already.
+    level, query_model
+        As for `move`.
+    journal
+        As for `move`; one that is not there yet is not made.
+    progress
+        ``"auto"``, ``"panel"``, ``"tqdm"``, ``False``, or a function that gets the events.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows and columns of `table`, on its index and in its order, and
+
+        - ``action``: ``move``; ``repeated`` (an earlier row is the same); ``skip`` (an earlier run completed it);
+          ``invalid`` (it cannot be sent).
+        - ``QueryRetrieveLevel``: the level at which it would be moved. A row that is invalid keeps what it had.
+        - ``expected``: how many instances it holds; null where nobody knows.
+        - ``on_disk``: how many of them a `Receiver` has already; null for another destination.
+        - ``advice``: one line for a person.
+
+    Raises
+    ------
+    CohortError
+        The table cannot be right. Nothing was sent.
+    AddressError
+        `destination` is no AE title.
+    JournalError
+        The journal is of something else, damaged, or another process has it.
+    ReceiverError
+        The receiver is closed, or gone for good.
+    ValueError
+        A journal without a destination.
+
+    Warns
+    -----
+    InterruptedWarning
+        It was interrupted: of the rest of the rows, it is not known how many instances they hold.
+
+    Examples
+    --------
+    >>> from dicomove.testing import demo_pacs
+    >>> cohort = pd.DataFrame({"StudyInstanceUID": ["1.2.3.4", "1.2.3.4", "1.2.*"]})
+    >>> with demo_pacs() as pacs:
+    ...     planned = plan(cohort, pacs, progress=False)
+    >>> planned["action"].tolist()
+    ['move', 'repeated', 'invalid']
+    """
+    identifiers = move_identifiers(table, level, query_model)
+    steps = _steps(table, identifiers)
+    if destination is not None:
+        order = order_of(pacs, destination, Options(journal=journal))
+        _look_at_disk(order, steps)
+        _look_into_journal(order, journal, steps)
+    elif journal:
+        message = f"journal={os.fspath(journal)!r}: say to which destination, as in move(table, pacs, destination)"
+        raise ValueError(message)
+    with display(progress) as show:
+        interrupted = _ask_all(pacs, list(table.index), identifiers, steps, show)
+    if interrupted:
+        warnings.warn("interrupted: some rows were not looked up", InterruptedWarning, stacklevel=2)
+    return _table(table, identifiers, steps)
+
+
+@dataclass(slots=True)
+class _Step:
+    """What becomes of the rows that name the same."""
+
+    first: int
+    action: Action = "move"
+    expected: int | None = None
+    on_disk: int | None = None
+    advice: str | None = None
+
+
+Steps = Mapping[Identifier, _Step]
+
+
+def _steps(table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierError]) -> dict[Identifier, _Step]:
+    where = keyword_columns(table.columns, COUNT_KEYS.values())
+    known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
+    steps: dict[Identifier, _Step] = {}
+    for position, identifier in enumerate(identifiers):
+        if isinstance(identifier, Identifier):
+            step = steps.setdefault(identifier, _Step(position))
+            cells = known.get(COUNT_KEYS.get(identifier.level, ""))
+            if step.expected is None and cells:
+                step.expected = columns.whole_number(cells[position])
+    return steps
+
+
+def _look_at_disk(order: Order, steps: Steps) -> None:
+    for identifier, step in steps.items() if order.receivers else ():
+        held = [receiver.ask("held", keys=dict(identifier.keys)) for receiver in order.receivers]
+        step.on_disk = len({uid for found in held for uid, _ in found})
+
+
+def _look_into_journal(order: Order, journal: str | os.PathLike[str] | Literal[False] | None, steps: Steps) -> None:
+    path = order.receivers[0].folder / JOURNAL_FILE if journal is None and order.receivers else journal
+    if not path or not Path(path).exists():
+        return
+    keys = {identifier: key_of(order, identifier) for identifier in steps}
+    with Journal.open(path) as opened:
+        done = completed(opened, list(keys.values()), order)
+    for identifier, key in keys.items():
+        if key in done:
+            step = steps[identifier]
+            step.action, step.expected, step.advice = "skip", done[key].expected, done[key].advice
+
+
+def _ask_all(
+    pacs: Pacs,
+    labels: Sequence[Hashable],
+    identifiers: Sequence[Identifier | IdentifierError],
+    steps: Steps,
+    show: Display,
+) -> bool:
+    """Ask the PACS what the rows hold; return whether that was interrupted."""
+    unknown = {identifier for identifier, step in steps.items() if step.action == "move" and step.expected is None}
+    interrupted = False
+    try:
+        show(RunStarted(verb="plan", rows=len(labels), requests=len(unknown)))
+        with FindScu(pacs) as scu:
+            counting = _Counting(scu)
+            for position, identifier in enumerate(identifiers):
+                show(RowStarted(row=labels[position], position=position))
+                if isinstance(identifier, Identifier) and identifier in unknown:
+                    unknown.remove(identifier)
+                    steps[identifier].expected, steps[identifier].advice = counting.expected(identifier)
+                show(_finished(labels[position], position, identifier, steps))
+    except KeyboardInterrupt:
+        interrupted = True
+    with suppress(KeyboardInterrupt):  # too late to stop anything
+        show(RunEnded(verb="plan", interrupted=interrupted))
+    return interrupted
+
+
+class _Counting:
+    """Asks how many instances there are; a PACS that is not there is not asked again."""
+
+    def __init__(self, scu: FindScu) -> None:
+        self._scu = scu
+        self._failed: FindResult | None = None
+
+    def expected(self, identifier: Identifier) -> tuple[int | None, str | None]:
+        """Return how many instances there are, if that is known, and else why not."""
+        found = self._ask(identifier) if self._failed is None else self._failed
+        if found.error:
+            self._failed = found if found.status is None else None
+            return None, found.advice
+        numbers = list(_numbers(identifier, found))
+        if None in numbers:
+            return None, _NO_NUMBER
+        return sum(number or 0 for number in numbers), None
+
+    def _ask(self, identifier: Identifier) -> FindResult:
+        keyword = COUNT_KEYS.get(identifier.level)
+        asked = {keyword: ""} if keyword else {}
+        return self._scu.find_studies(
+            {_LEVEL: identifier.level, **dict(identifier.keys), **asked}, query_model=identifier.query_model
+        )
+
+
+def _numbers(identifier: Identifier, found: FindResult) -> Iterator[int | None]:
+    """Yield the number of instances of each match; an instance is one."""
+    keyword = COUNT_KEYS.get(identifier.level)
+    for match in found:
+        if matches(identifier.keys, match):
+            yield columns.whole_number(match.get(keyword)) if keyword else 1
+
+
+def _finished(label: Hashable, position: int, identifier: Identifier | IdentifierError, steps: Steps) -> RowFinished:
+    step = steps[identifier] if isinstance(identifier, Identifier) else None
+    return RowFinished(
+        row=label,
+        position=position,
+        outcome=_action(position, step),
+        error=None if step else "invalid_row",
+        instances=step.expected if step else None,
+        duration_s=None,
+    )
+
+
+def _action(position: int, step: _Step | None) -> Action:
+    if step is None:
+        return "invalid"
+    return step.action if position == step.first or step.action != "move" else "repeated"
+
+
+def _advice(action: Action, step: _Step) -> str | None:
+    if action == "repeated":
+        return _REPEATED
+    if step.advice or action != "move":
+        return step.advice
+    if step.expected == 0:
+        return _NOTHING
+    return _ALL if step.expected and (step.on_disk or 0) >= step.expected else None
+
+
+def _table(table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierError], steps: Steps) -> pd.DataFrame:
+    where = keyword_columns(table.columns, [_LEVEL])
+    had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
+    rows: list[tuple[Action, str | None, int | None, int | None, str | None]] = []
+    for position, identifier in enumerate(identifiers):
+        if isinstance(identifier, Identifier):
+            step = steps[identifier]
+            action = _action(position, step)
+            rows.append((action, identifier.level, step.expected, step.on_disk, _advice(action, step)))
+        else:
+            advice = sentences(str(identifier), ADVICE["invalid_row"])
+            rows.append(("invalid", _text(had[position]), None, None, advice))
+    actions, levels, expected, on_disk, advices = zip(*rows, strict=True) if rows else ((),) * 5
+    made = {
+        "action": columns.text(actions),
+        _LEVEL: columns.text(levels),
+        "expected": columns.counts(expected),
+        "on_disk": columns.counts(on_disk),
+        "advice": columns.text(advices),
+    }
+    return columns.with_columns(table, made, replaced=PLAN_COLUMNS)
+
+
+def _text(cell: object) -> str | None:
+    return None if is_blank(cell) else str(cell)

@@ -1,0 +1,283 @@
+"""`plan`: what a move would do is what the move then does, and nothing is moved by it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
+from dicomove.plan import PLAN_COLUMNS
+from dicomove.testing import Synthetic, faults
+from dicomove.testing.archive import Archive
+from tests import receiving, servers
+from tests.servers import Here
+
+pytestmark = pytest.mark.timeout(60)
+
+SOURCE = Synthetic(studies=4, series=2, instances=3, size=512, patients=2)
+ALL = list(SOURCE.instances_of_all())
+STUDIES = list(dict.fromkeys(one.study_instance_uid for one in ALL))
+KEYS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+LEVELS = ["PATIENT", "STUDY", "SERIES", "IMAGE"]
+
+
+def plan(table: pd.DataFrame, pacs: dm.Pacs, *arguments: object, **options: object) -> pd.DataFrame:
+    return dm.plan(table, pacs, *arguments, **{"progress": False, **options})  # type: ignore[arg-type]  # as they are given
+
+
+def values(planned: pd.DataFrame, *names: str) -> list[list[object]]:
+    """The cells of some columns, with None for what is null."""
+    found = planned[list(names)].astype(object)
+    return found.where(found.notna(), None).to_numpy().tolist()
+
+
+@pytest.fixture
+def here() -> Iterator[Here]:
+    """A PACS that remembers what it was asked."""
+    with servers.here(Archive(ALL)) as made:
+        yield made
+
+
+def asked(here: Here) -> list[tuple[str, str]]:
+    return [(command, keys["QueryRetrieveLevel"]) for command, keys in here.recorder.requests]
+
+
+def test_each_row_has_an_action_and_nothing_is_moved(here: Here) -> None:
+    pacs = here.pacs
+    uids = [STUDIES[0], STUDIES[1], STUDIES[0], "1.2.*", "", "1.2.3"]
+    table = pd.DataFrame({"Study UID": uids, "arm": list("abcdef")}, index=[1, 1, 2, 3, 4, 5])
+    planned = plan(table, pacs)
+    assert planned.columns.tolist() == ["Study UID", "arm", *PLAN_COLUMNS]
+    assert planned.index.tolist() == [1, 1, 2, 3, 4, 5]
+    assert planned["arm"].tolist() == list("abcdef")
+    assert values(planned, "action", "QueryRetrieveLevel", "expected", "on_disk") == [
+        ["move", "STUDY", 6, None],
+        ["move", "STUDY", 6, None],
+        ["repeated", "STUDY", 6, None],
+        ["invalid", None, None, None],
+        ["invalid", None, None, None],
+        ["move", "STUDY", 0, None],
+    ]
+    advices = [row[0] for row in values(planned, "advice")]
+    assert advices[:2] == [None, None]
+    for advice, said in zip(
+        advices[2:], ["moved once", "holds a wildcard", "no StudyInstanceUID", "nothing for this"], strict=True
+    ):
+        assert isinstance(advice, str)
+        assert said in advice
+    assert asked(here) == [("C-FIND", "STUDY")] * 3
+    assert list(table.columns) == ["Study UID", "arm"]
+
+
+def test_what_find_has_told_is_not_asked_again(here: Here) -> None:
+    pacs = here.pacs
+    found = dm.find(pd.DataFrame({"PatientID": ["SYN000001", "SYN000002"]}), pacs, progress=False)
+    before = len(asked(here))
+    found["NumberOfStudyRelatedInstances"] = [6, 5, None, 6]
+    planned = plan(found, pacs)
+    assert planned["expected"].tolist() == [6, 5, 6, 6]
+    assert len(asked(here)) == before + 1
+
+
+def test_the_deepest_uid_decides_as_in_move(here: Here) -> None:
+    pacs = here.pacs
+    one = ALL[0]
+    keys = [one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid]
+    table = pd.DataFrame([[*keys[:depth], *[""] * (3 - depth)] for depth in (1, 2, 3)], columns=KEYS[1:])
+    planned = plan(table, pacs)
+    assert values(planned, "QueryRetrieveLevel", "expected") == [["STUDY", 6], ["SERIES", 3], ["IMAGE", 1]]
+    assert plan(table, pacs, level="STUDY")["action"].tolist() == ["move", "repeated", "repeated"]
+
+
+@pytest.mark.parametrize(("level", "expected"), [("PATIENT", 12), ("STUDY", 6), ("SERIES", 3), ("IMAGE", 1)])
+def test_each_level(here: Here, level: str, expected: int) -> None:
+    pacs = here.pacs
+    one = ALL[-1]
+    there = [one.patient_id, one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid]
+    depth = LEVELS.index(level)
+    nowhere = [*there[:depth], "1.2.3.4"]
+    table = pd.DataFrame([there[: depth + 1], nowhere], columns=KEYS[: depth + 1]).assign(QueryRetrieveLevel=level)
+    planned = plan(table, pacs, query_model="PatientRoot")
+    assert values(planned, "QueryRetrieveLevel", "expected") == [[level, expected], [level, 0]]
+    assert asked(here) == [("C-FIND", level)] * 2
+
+
+def test_a_row_that_is_invalid_keeps_its_level(here: Here) -> None:
+    """Else the table of a plan would move something else: here, a study instead of nothing."""
+    table = pd.DataFrame(
+        {
+            "PatientID": ["SYN*", "SYN000001"],
+            "StudyInstanceUID": STUDIES[:2],
+            "QueryRetrieveLevel": ["patient", " study "],
+        }
+    )
+    pacs = here.pacs
+    planned = plan(table, pacs, query_model="PatientRoot")
+    assert values(planned, "action", "QueryRetrieveLevel") == [["invalid", "patient"], ["move", "STUDY"]]
+    results = dm.move(planned, pacs, servers.SINK, query_model="PatientRoot", progress=False)
+    assert results["outcome"].tolist()[0] == "invalid"
+    again = plan(planned, pacs, query_model="PatientRoot")
+    assert again.columns.tolist() == planned.columns.tolist()
+
+
+def test_a_pacs_that_gives_no_numbers() -> None:
+    with receiving.pacs({}, faults.NoRelatedCounts(), source=SOURCE) as pacs:
+        planned = plan(pd.DataFrame({"StudyInstanceUID": [STUDIES[0], "1.2.3"]}), pacs)
+    assert values(planned, "action", "expected") == [["move", None], ["move", 0]]
+    assert "does not say how many" in str(planned["advice"][0])
+
+
+def test_a_pacs_that_answers_more_than_was_asked() -> None:
+    with receiving.pacs({}, IgnoresUids(), source=SOURCE) as pacs:
+        assert plan(pd.DataFrame({"StudyInstanceUID": STUDIES[:1]}), pacs)["expected"].tolist() == [6]
+
+
+class IgnoresUids(faults.IgnoresKeys):
+    """Every study comes back."""
+
+    def on_query(self, request: object, identifier: object) -> None:  # noqa: ARG002 (as in `Fault`)
+        identifier.StudyInstanceUID = ""  # type: ignore[attr-defined]  # a Dataset has its attributes by keyword
+
+
+def test_a_failure_is_one_rows() -> None:
+    with receiving.pacs({}, faults.AnswersFind(0xA700, studies=(STUDIES[0],)), source=SOURCE) as pacs:
+        planned = plan(pd.DataFrame({"StudyInstanceUID": STUDIES[:2]}), pacs)
+    assert values(planned, "action", "expected") == [["move", None], ["move", 6]]
+    assert "resources" in str(planned["advice"][0])
+
+
+def test_a_pacs_that_is_not_there_is_asked_once() -> None:
+    with servers.counting() as nobody:
+        planned = plan(pd.DataFrame({"StudyInstanceUID": STUDIES}), nobody.pacs)
+        assert nobody.connections == 1
+    assert values(planned, "action", "expected") == [["move", None]] * 4
+    (advice,) = set(planned["advice"])
+    assert isinstance(advice, str)
+
+
+# Where a receiver is the destination.
+
+
+def test_what_is_on_disk_and_what_would_be_skipped(tmp_path: Path) -> None:
+    table = pd.DataFrame({"StudyInstanceUID": [*STUDIES[:3], STUDIES[0]]})
+    lost = faults.SomeFail(studies=(STUDIES[1],))
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, lost, source=SOURCE) as pacs:
+        assert values(plan(table, pacs, receiver), "action", "on_disk") == [["move", 0]] * 3 + [["repeated", 0]]
+        moved = dm.move(table[:2], pacs, receiver, progress=False)
+        assert moved["outcome"].tolist() == ["complete", "partial"]
+        planned = plan(table, pacs, receiver)
+        assert values(planned, "action", "expected", "on_disk") == [
+            ["skip", 6, 6],
+            ["move", 6, 4],
+            ["move", 6, 0],
+            ["skip", 6, 6],
+        ]
+        assert "An earlier run completed it" in str(planned["advice"][0])
+        without = plan(table, pacs, receiver, journal=False)
+        assert without["action"].tolist() == ["move", "move", "move", "repeated"]
+        assert without["advice"][0] == "All of it is on disk already."
+        # What the plan says is what the move does.
+        results = dm.move(table, pacs, receiver, progress=False)
+        assert (results["outcome"] == "skipped").tolist() == (planned["action"] == "skip").tolist()
+        # What is not there any more would be moved.
+        next(path for path in receiving.files(tmp_path).values() if STUDIES[0] == path.parts[-3]).unlink()
+        assert plan(table, pacs, receiver)["action"].tolist()[0] == "move"
+    with pytest.raises(dm.ReceiverError, match="closed"):
+        plan(table, pacs, receiver)
+
+
+def test_the_journal_of_another_destination(here: Here, tmp_path: Path) -> None:
+    pacs, journal = here.pacs, tmp_path / "pull.sqlite"
+    table = pd.DataFrame({"StudyInstanceUID": STUDIES[:2]})
+    assert plan(table, pacs, servers.SINK, journal=journal)["action"].tolist() == ["move", "move"]
+    assert list(tmp_path.iterdir()) == []
+    dm.move(table[:1], pacs, servers.SINK, journal=journal, progress=False)
+    planned = plan(table, pacs, servers.SINK, journal=journal)
+    assert values(planned, "action", "expected", "on_disk") == [["skip", 6, None], ["move", 6, None]]
+    assert plan(table, pacs, servers.SINK)["action"].tolist() == ["move", "move"]
+
+
+# What cannot be right.
+
+
+@pytest.mark.parametrize(
+    ("table", "options"),
+    [
+        (pd.DataFrame({"AccessionNumber": ["A1"]}), {}),
+        (pd.DataFrame({"StudyInstanceUID": [1.5]}), {}),
+        (pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), {"level": "SERIES"}),
+        (pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), {"level": "PATIENT"}),
+        (pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), {"query_model": "Root"}),
+    ],
+)
+def test_a_table_that_cannot_be_right_is_an_error_as_in_move(table: pd.DataFrame, options: dict[str, str]) -> None:
+    with servers.counting() as nobody:
+        with pytest.raises(dm.CohortError) as planned:
+            plan(table, nobody.pacs, **options)
+        with pytest.raises(dm.CohortError) as moved:
+            dm.move(
+                table,
+                nobody.pacs,
+                "DESTINATION",
+                level=options.get("level"),
+                query_model=options.get("query_model", "StudyRoot"),
+            )
+        assert str(planned.value) == str(moved.value)
+        assert nobody.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error"),
+    [
+        (["AN AE TITLE TOO LONG"], {}, dm.AddressError),
+        ([7], {}, dm.AddressError),
+        ([], {"journal": "pull.sqlite"}, ValueError),
+        ([], {"progress": "loud"}, ValueError),
+    ],
+)
+def test_an_argument_that_cannot_be_right(
+    arguments: list[object], options: dict[str, object], error: type[Exception]
+) -> None:
+    with servers.counting() as nobody:
+        with pytest.raises(error):
+            plan(pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), nobody.pacs, *arguments, **options)
+        assert nobody.connections == 0
+
+
+def test_an_empty_table_has_the_same_columns() -> None:
+    with servers.counting() as nobody:
+        empty = plan(pd.DataFrame({"StudyInstanceUID": []}), nobody.pacs)
+        full = plan(pd.DataFrame({"StudyInstanceUID": ["*"]}), nobody.pacs)
+        assert nobody.connections == 0
+    assert len(empty) == 0
+    assert empty.dtypes[list(PLAN_COLUMNS)].tolist() == full.dtypes[list(PLAN_COLUMNS)].tolist()
+
+
+# What is shown, and what an interrupt leaves.
+
+
+def test_every_row_is_shown(here: Here) -> None:
+    shown: list[Event] = []
+    table = pd.DataFrame({"StudyInstanceUID": [STUDIES[0], STUDIES[0], "*"]}, index=["a", "b", "c"])
+    plan(table, here.pacs, progress=shown.append)
+    assert shown[0] == RunStarted(verb="plan", rows=3, requests=1)
+    assert [event.row for event in shown if isinstance(event, RowStarted)] == ["a", "b", "c"]
+    finished = [event for event in shown if isinstance(event, RowFinished)]
+    assert [(event.outcome, event.instances) for event in finished] == [("move", 6), ("repeated", 6), ("invalid", None)]
+    assert shown[-1] == RunEnded(verb="plan", interrupted=False)
+
+
+def test_an_interrupt_leaves_the_rest_unknown(here: Here) -> None:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, RowFinished) and event.position == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.warns(dm.InterruptedWarning, match="not looked up"):
+        planned = plan(pd.DataFrame({"StudyInstanceUID": STUDIES}), here.pacs, progress=interrupt)
+    assert values(planned, "action", "expected") == [["move", 6], ["move", 6], ["move", None], ["move", None]]
