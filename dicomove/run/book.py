@@ -47,7 +47,7 @@ class Book:
         self.rows = [_not_sent(identifier) for identifier in identifiers]
         self._in_flight: dict[Task, tuple[int, int]] = {}
         self._so_far: dict[Identifier, Row] = {}
-        self._doubtful: dict[Task, Reconciled] = {}
+        self._doubtful: dict[Identifier, tuple[Task, Reconciled]] = {}
 
     def settle(self, task: Task, row: Row) -> None:
         """Give the rows of a task their result, without showing it."""
@@ -103,9 +103,9 @@ class Book:
         self.settle(finished.task, row)
         reconciled = finished.reconciled
         if reconciled and reconciled.settled and (reconciled.result.evidence.missing or reconciled.unexpected):
-            self._doubtful[finished.task] = reconciled
-        else:
-            self._doubtful.pop(finished.task, None)
+            self._doubtful[finished.task.identifier] = finished.task, reconciled
+        elif reconciled:
+            self._doubtful.pop(finished.task.identifier, None)
         return row
 
     def will_retry(self, task: Task, row: Row, wait_s: float) -> None:
@@ -135,13 +135,13 @@ class Book:
 
     def look_again(self, order: Order) -> Iterator[tuple[Task, Row]]:
         """Read the rows again with what came after their end; yield those that read differently."""
-        for task, reconciled in self._doubtful.items():
+        for task, reconciled in list(self._doubtful.values()):
             receiver = order.receivers[task.receiver or 0]
             if not reconciled.result.evidence.missing:
                 continue
             again = look_again(reconciled, dict(receiver.ask("held", keys=dict(task.identifier.keys))))
             if again is not reconciled:
-                self._doubtful[task] = again
+                self._doubtful[task.identifier] = task, again
                 before = self.rows[task.positions[0]]
                 size = again.settled.bytes if again.settled else None
                 row = replace(row_of(again.result, size), attempts=before.attempts, started_at=before.started_at)
@@ -158,7 +158,7 @@ class Book:
         """Return what did not add up at one receiver: one dict for each row and instance."""
         return [
             {"row": self._labels[position], **found}
-            for task, reconciled in self._doubtful.items()
+            for task, reconciled in self._doubtful.values()
             if task.receiver == receiver
             for found in discrepancies(reconciled, task.identifier)
             for position in task.positions

@@ -77,7 +77,7 @@ class Mover:
         return self._finished(task, attempt, reception)
 
     def _finished(self, task: Task, attempt: _Attempt, reception: Rows | None) -> Finished:
-        result = combined([attempted.result for attempted in attempt.attempts])
+        result = combined(attempt.answered)
         if result.outcome == "not_attempted":
             return Finished(task, reconciled=Reconciled(result))
         reconciled = reconcile(
@@ -106,6 +106,8 @@ class _Attempt:
     def __init__(self, scu: MoveScu, order: Order, task: Task, line: Line, reception: Rows | None) -> None:
         self._scu, self._order, self._task, self._line, self._reception = scu, order, task, line, reception
         self.attempts: list[Attempted] = []
+        #: The results that say what became of the row, and not only what the PACS cannot do.
+        self.answered: list[MoveResult] = []
         self.is_narrowed = False
         self.learnt: Depth | None = None
         self.silence_s: float | None = None
@@ -115,16 +117,20 @@ class _Attempt:
         """Ask for what is missing, as far down as this PACS can be asked."""
         self.is_narrowed = True
         depth: Depth | None = self._task.depth
-        was_refused = False
+        refused: list[Identifier] = []
         while depth:
             reached, asked = asks(self._task.identifier, missing, depth)
-            if not self._ask_all(asked):
-                self.learnt = reached if was_refused else None
-                return
-            was_refused, depth = True, coarser(reached)
+            # Of one instance, a list is no list.
+            if asked != refused:
+                if not self._ask_all(asked):
+                    self.learnt = reached if refused else None
+                    return
+                refused = asked
+            depth = coarser(reached)
 
     def _ask_all(self, asked: Sequence[Identifier]) -> bool:
         """Send these C-MOVEs, until one is not answered; return whether the PACS cannot be asked like that."""
+        self.answered.clear()
         for number, identifier in enumerate(asked):
             result = self.ask(identifier)
             if result.status is None:
@@ -145,6 +151,7 @@ class _Attempt:
             sign_of_life=self._reception.heard_at if self._reception else None,
         )
         self.attempts.append(Attempted(identifier, result))
+        self.answered.append(result)
         return result
 
     def _moving(self, event: SubOperationEvent) -> None:

@@ -18,8 +18,9 @@ _MOST_ASKED: Final = 16
 #: UIDs in one identifier: 32 KiB at the most.
 _MOST_UIDS: Final = 500
 _DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
-#: How a PACS says that it cannot be asked like that.
-_REFUSALS: Final = ("identifier_mismatch", "not_supported", "unable_to_process", "no_match")
+#: How a PACS says that it cannot be asked like that; qrscp of pynetdicom says of a list that it does not know the
+#: destination.
+_REFUSALS: Final = ("destination_unknown", "identifier_mismatch", "not_supported", "unable_to_process", "no_match")
 
 
 def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, list[Identifier]]:

@@ -15,26 +15,22 @@ from dicomove.pacing import Breaker, Congestion, Failures, Hours, Rate, Retry
 from dicomove.results import Row
 from dicomove.run.tasks import Task
 
-#: Words that say that the PACS, or the way to it, is down, if they come again and again.
-_DOWN: Final = frozenset(
-    {
-        "connection_failed",
-        "connect_timeout",
-        "association_rejected",
-        "association_timeout",
-        "association_aborted",
-        "connection_lost",
-        "idle_timeout",
-    }
-)
-#: How long a run waits for a PACS that is down, or a disk that is full, if the caller does not say it: seconds.
+#: Words of an association that ended before its answer: the PACS may be going down.
+_LOST: Final = frozenset({"association_aborted", "connection_lost", "idle_timeout"})
+#: So many different rows in a row, and the run asks the PACS how it is before it goes on.
+_IN_A_ROW: Final = 5
+_FULL_IN_A_ROW: Final = 3
+#: How long a run waits for a PACS that is down, or a disk that is full, if the caller does not say it: seconds, and how
+#: many times as long as one row would wait for its attempts.
 _PATIENCE_S: Final = 60.0
-_PATIENCE_WITH_RETRY_S: Final = 600.0
+_PATIENCE_TIMES: Final = 10
 #: After an association that was one too many.
 _REFUSED_S: Final = 1.0
 _MOST_REFUSALS: Final = 20
 #: Seconds after which the clock on the wall is looked at again: it may jump.
 _LOOK_S: Final = 30.0
+#: At which the answer to a probe is looked for.
+_PROBING_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +50,15 @@ class Manners:
     def patience_s(self) -> float | None:
         """Seconds that a run waits for a PACS that is down."""
         if self.outage_timeout == "auto":
-            return _PATIENCE_WITH_RETRY_S if self.retry else _PATIENCE_S
+            return max(_PATIENCE_S, _PATIENCE_TIMES * self.first_patience_s)
         return self.outage_timeout
+
+    @property
+    def first_patience_s(self) -> float:
+        """Seconds that a run waits for a PACS that never answered: as long as a row would for its attempts."""
+        if self.retry is None:
+            return 0.0
+        return sum(self.retry.pause_s(attempt) for attempt in range(1, self.retry.attempts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,11 @@ class Schedule:
         self._in_flight: set[Identifier] = set()
         self._resting: deque[float] = deque()
         self._congestion = Congestion(manners.concurrency)
-        self._pacs, self._disk = (Breaker(after=after, patience_s=manners.patience_s) for after in (5, 3))
+        patience_s = manners.patience_s
+        # With retry, a PACS that cannot be reached costs no row an attempt.
+        self._unreachable = Breaker(after=1 if manners.retry else _IN_A_ROW, patience_s=patience_s)
+        self._lost = Breaker(after=_IN_A_ROW, patience_s=patience_s)
+        self._disk = Breaker(after=_FULL_IN_A_ROW, patience_s=patience_s)
         self._rate = Rate(manners.max_instances_per_second)
         self._failures = Failures(manners.max_failures, manners.on_failure)
         self._pacs_worked = self._disk_worked = self._probing = False
@@ -140,7 +147,7 @@ class Schedule:
 
     def pacs_is_lost(self, now: float) -> bool:
         """Whether the PACS has been down for so long that the run ends."""
-        return self._is_no_pacs or (self._pacs.is_open and self._pacs.given_up(now))
+        return self._is_no_pacs or any(breaker.given_up(now) for breaker in self._open())
 
     @property
     def suspects_disk(self) -> bool:
@@ -179,7 +186,7 @@ class Schedule:
     def _obstacle(self, now: float, wall: datetime, *, free: bool) -> Hold | Probe | None:
         if self.paused:
             return Hold("paused", "paused")
-        if self._pacs.is_open:
+        if self._open():
             return self._outage(now)
         if self._disk.is_open and not self._has_room(now, free=free):
             return Hold("disk_full", "the disk of the receiver is full: make room", now + 1)
@@ -194,11 +201,15 @@ class Schedule:
         return None
 
     def _outage(self, now: float) -> Hold | Probe:
-        at = self._pacs.probe_at
-        if at is not None and at <= now and not self._probing:
+        at = max(breaker.probe_at or now for breaker in self._open())
+        if at <= now and not self._probing:
             self._probing = True
             return Probe()
-        return Hold("pacs_down", "the PACS does not answer: the run goes on when it does", at)
+        return Hold("pacs_down", "the PACS does not answer: the run goes on when it does", max(at, now + _PROBING_S))
+
+    def _open(self) -> list[Breaker]:
+        """Return what keeps the run from asking the PACS for more."""
+        return [breaker for breaker in (self._unreachable, self._lost) if breaker.is_open]
 
     def _has_room(self, now: float, *, free: bool) -> bool:
         """Whether the disk has room again; where nothing was ever stored, or for too long, each row finds out."""
@@ -211,10 +222,12 @@ class Schedule:
     def probed(self, now: float, *, worked: bool) -> None:
         """Take in whether the PACS is up again."""
         self._probing = False
-        self._pacs.probed(worked, now)
-        if not worked and not self._pacs_worked and not self._manners.retry:
-            # Nobody has ever answered at this address: that is no outage.
-            self._is_no_pacs = True
+        for breaker in self._open():
+            opened_at = breaker.opened_at
+            breaker.probed(worked, now)
+            if not worked and not self._pacs_worked and now - (opened_at or now) >= self._manners.first_patience_s:
+                # Nobody has ever answered at this address: that is no outage.
+                self._is_no_pacs = True
 
     def finished(self, again: Task, row: Row, now: float, *, hopeless: bool, silence_s: float | None) -> float | None:
         """Take in the end of an attempt; return after how many seconds it is tried again, ``None`` if it is not.
@@ -233,14 +246,16 @@ class Schedule:
             The longest silence between two responses.
         """
         alone = self.in_flight == 1 and self._congestion.limit == 1
+        one_too_many = row.error == "association_rejected" and not alone
         self._in_flight.discard(again.identifier)
         if self._manners.delay:
             self._resting.append(now + self._manners.delay)
-        self._learn(again, row, now, silence_s)
-        if row.error == "association_rejected" and not hopeless and not alone and again.refusals < _MOST_REFUSALS:
+        self._learn(again, row, now, silence_s, one_too_many=one_too_many)
+        retry = self._manners.retry
+        is_outage = retry is not None and row.outcome == "unreachable" and row.error in retry.on
+        if (one_too_many or is_outage) and not hopeless and again.refusals < _MOST_REFUSALS:
             self._put_off(replace(again, refusals=again.refusals + 1), now + _REFUSED_S)
             return _REFUSED_S
-        retry = self._manners.retry
         if retry and not hopeless and retry.wants(row.outcome, row.error, again.attempt):
             pause = retry.pause_s(again.attempt)
             self._put_off(replace(again, attempt=again.attempt + 1), now + pause)
@@ -252,13 +267,17 @@ class Schedule:
         """Return the tasks that have not begun, or would have been tried again."""
         return [*self._ready, *(task for _, _, task in sorted(self._later, key=lambda entry: entry[:2]))]
 
-    def _learn(self, task: Task, row: Row, now: float, silence_s: float | None) -> None:
-        if row.error in _DOWN and row.outcome != "complete":
-            self._pacs.failed(task.identifier, now)
-            self.down = row.error
-        elif row.status is not None:
-            self._pacs.succeeded(now)
+    def _learn(self, task: Task, row: Row, now: float, silence_s: float | None, *, one_too_many: bool) -> None:
+        if row.outcome == "unreachable" and not one_too_many:
+            self._unreachable.failed(task.identifier, now)
+            self.down = row.error or self.down
+        elif row.error in _LOST:
             self._pacs_worked = True
+            self._lost.failed(task.identifier, now)
+        elif row.status is not None:
+            self._pacs_worked = True
+            self._unreachable.succeeded(now)
+            self._lost.succeeded(now)
         if row.error == "storage_failed":
             if not self._gave_up_disk:
                 self._disk.failed(task.identifier, now)
