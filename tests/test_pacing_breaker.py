@@ -161,10 +161,18 @@ def test_patience_begins_again_when_it_has_worked() -> None:
     breaker.probed(True, 3.0)
     assert not breaker.given_up(100.0)
     breaker.failed("row", 100.0)
-    assert not breaker.given_up(105.0)
+    assert not breaker.given_up(105.0)  # nobody has looked since it opened again
     breaker.probed(False, 106.0)
     assert not breaker.given_up(109.0)
     assert breaker.given_up(110.0)
+
+
+def test_a_probe_that_failed_before_it_worked_does_not_count() -> None:
+    breaker = opened(Breaker(after=1, patience_s=0))
+    breaker.probed(False, 1.0)
+    breaker.probed(True, 3.0)
+    breaker.failed("row", 3.0)
+    assert not breaker.given_up(100.0)
 
 
 def test_a_clock_that_goes_back_puts_nothing_off() -> None:

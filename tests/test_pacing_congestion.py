@@ -85,6 +85,7 @@ def test_congestion_begins_the_round_again() -> None:
         ([9.0] * 20 + [1.0] * 20, 4.1, True),  # the latest 20
         ([9.0] * 11 + [1.0] * 9, 20.0, False),  # the median
         ([9.0] * 9 + [1.0] * 11, 20.0, True),
+        ([9.0] * 11 + [1.0] * 10, 20.5, True),  # ... and not 21
         ([0.1] * 20, None, False),
         ([0.1] * 20, math.nan, False),
         ([0.1] * 20, -5.0, False),  # a clock that went back
@@ -114,6 +115,21 @@ def test_a_clock_that_went_back_does_not_hold_the_limit() -> None:
     congestion.congested(now=1_000.0)  # still the same burst
     assert congestion.limit == 32
     congestion.congested(now=1_005.0)
+    assert congestion.limit == 16
+
+
+def test_a_success_notices_that_the_clock_went_back() -> None:
+    congestion = Congestion(64)
+    congestion.congested(now=10_000.0)
+    congestion.went_well(None, now=1_000.0)
+    congestion.congested(now=1_005.0)
+    assert congestion.limit == 16
+
+
+def test_without_a_calm_each_sign_counts() -> None:
+    congestion = Congestion(64, calm_s=0)
+    congestion.congested(0.0)
+    congestion.congested(0.0)
     assert congestion.limit == 16
 
 

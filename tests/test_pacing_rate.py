@@ -53,6 +53,13 @@ def test_the_time_that_a_move_took(moves: list[tuple[int, float, float]], now: f
     assert rate.ready_at(now) == ready_at
 
 
+def test_a_clock_that_goes_back_and_forth() -> None:
+    rate = Rate(10)
+    rate.spent(100, now=1_000.0)
+    rate.spent(100, now=0.0)
+    assert rate.ready_at(1_000.0) == 1_000.0
+
+
 moves = st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 30)), min_size=1, max_size=30)
 
 

@@ -69,6 +69,7 @@ def test_no_word_is_no_retry() -> None:
     [
         (7, [7, 7, 7, 7]),
         (0, [0, 0, 0, 0]),
+        (LONGEST_S, [LONGEST_S] * 4),
         (0.5, [0.5, 0.5, 0.5, 0.5]),
         (tenacity.wait_none(), [0, 0, 0, 0]),
         (tenacity.wait_fixed(60), [60, 60, 60, 60]),
@@ -130,6 +131,7 @@ def test_attempts_that_cannot_be_right(attempts: object) -> None:
         (-1, "from 0 to a day"),
         (float("nan"), "from 0 to a day"),
         (float("inf"), "from 0 to a day"),
+        (LONGEST_S + 1, "from 0 to a day"),
         (True, "from 0 to a day"),
         ("10", "from 0 to a day"),
         (None, "from 0 to a day"),
