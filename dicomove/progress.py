@@ -1,4 +1,4 @@
-"""Which display shows a run, and at what rate. Displays consume events, in the caller's thread."""
+"""Which display shows a run, and at what rate. Displays consume events, in the one thread that draws."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Final, Literal, Protocol, Self
 
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent, notify
+from dicomove.panel import Job, JobPanel, PanelDisplay, in_notebook
 
-Progress = Literal["auto", "tqdm"] | bool | Callable[[Event], object]
+Progress = Literal["auto", "tqdm", "panel"] | bool | Callable[[Event], object]
 
 #: Redrawings per second are at most five: a C-MOVE gives an event per instance.
 _INTERVAL_S: Final = 0.2
@@ -30,27 +31,52 @@ class Display(Protocol):
 
 
 def display(progress: Progress) -> Display:
-    """Return the display that a ``progress=`` argument names.
+    """Return the display that a ``progress=`` argument names, for a run that blocks its caller.
 
     Parameters
     ----------
     progress
-        ``"auto"`` or ``"tqdm"``: a bar, in a terminal or in a notebook. ``False``: nothing. A callable: gets each
-        event; what it raises is logged, and the run goes on.
+        ``"auto"``: a panel in a notebook, and a bar elsewhere. ``"panel"``: the same, said aloud. ``"tqdm"``: a bar.
+        ``False``: nothing. A callable: gets each event; what it raises is logged, and the run goes on.
 
     Raises
     ------
     ValueError
         Something else.
     """
+    return _plain(progress) or PanelDisplay()
+
+
+def job_display(progress: Progress, job: Job) -> Display:
+    """Return the display that a ``progress=`` argument names, for a job in the background.
+
+    It is made in the caller's thread, so that it stays where it is, and used in the job's: entered, called, left.
+
+    Parameters
+    ----------
+    progress
+        As for `display`. A panel has buttons then, which act on the job.
+    job
+        What the buttons cancel, pause and resume.
+
+    Raises
+    ------
+    ValueError
+        `progress` is something else.
+    """
+    return _plain(progress) or JobPanel(job)
+
+
+def _plain(progress: Progress) -> Display | None:
+    """Return the display if it is another than a panel."""
     if progress is False:
         return CallbackDisplay(lambda _: None)
     if callable(progress):
         return CallbackDisplay(progress)
-    if progress in ("auto", "tqdm", True):
-        return BarDisplay()
-    message = f"progress={progress!r}: 'auto', 'tqdm', False, or a function that gets the events"
-    raise ValueError(message)
+    if progress not in ("auto", "tqdm", "panel", True):
+        message = f"progress={progress!r}: 'auto', 'tqdm', 'panel', False, or a function that gets the events"
+        raise ValueError(message)
+    return BarDisplay() if progress == "tqdm" or not in_notebook() else None
 
 
 class CallbackDisplay:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent
-from dicomove.progress import Progress, display
+from dicomove.panel import PanelDisplay
+from dicomove.progress import BarDisplay, CallbackDisplay, Display, Progress, display, job_display
 
 
 def moving(completed: int) -> SubOperationEvent:
@@ -56,3 +59,49 @@ def test_a_function_gets_the_events_and_may_raise() -> None:
 def test_no_display(progress: Progress) -> None:
     with pytest.raises(ValueError, match="progress="):
         display(progress)
+
+
+class ZMQInteractiveShell:
+    """Takes the place of ipykernel's shell, by which a notebook is known."""
+
+
+class Shell(ZMQInteractiveShell):
+    """As Colab has it."""
+
+
+class TerminalInteractiveShell:
+    """IPython in a terminal."""
+
+
+@pytest.mark.parametrize("progress", ["auto", "panel", True])
+@pytest.mark.parametrize(
+    ("shell", "shown"),
+    [(ZMQInteractiveShell(), PanelDisplay), (Shell(), PanelDisplay), (TerminalInteractiveShell(), BarDisplay)],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_notebook_gets_a_panel(
+    progress: Progress, shell: object, shown: type[Display], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    assert type(display(progress)) is shown
+    assert type(display("tqdm")) is BarDisplay
+    assert type(display(False)) is type(display(print)) is CallbackDisplay
+
+
+@pytest.mark.parametrize("progress", ["auto", "panel"])
+def test_without_ipython_there_is_a_bar(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    assert type(display(progress)) is BarDisplay
+
+
+def test_a_job_outside_of_a_notebook_has_a_bar() -> None:
+    class Idle:
+        def cancel(self) -> None: ...
+
+        def pause(self) -> None: ...
+
+        def resume(self) -> None: ...
+
+    assert type(job_display("auto", Idle())) is BarDisplay
+    with pytest.raises(ValueError, match="progress="):
+        job_display(3, Idle())  # type: ignore[arg-type]  # what a user may write

@@ -1,0 +1,21 @@
+"""What a run looks like in a notebook: one panel, drawn a few times a second, whose last state stays in the file.
+
+::
+
+    state        what is known of a run, folded from its events    (pure)
+    wording      what is said of it                                 (pure)
+    html, text   the panel, for a notebook and for what shows none  (pure)
+    drawing      when it is drawn, and where
+    job          the same panel with buttons, for a job in the background
+
+The panel is HTML under one display id, and no widget: a widget's state is not in the notebook that papermill or
+nbconvert save, and needs the network to be shown again. The buttons of a job are the only widgets.
+"""
+
+from dicomove.panel.drawing import PanelDisplay, in_notebook
+from dicomove.panel.html import to_html
+from dicomove.panel.job import Job, JobPanel
+from dicomove.panel.state import Flight, PanelState
+from dicomove.panel.text import to_text
+
+__all__ = ["Flight", "Job", "JobPanel", "PanelDisplay", "PanelState", "in_notebook", "to_html", "to_text"]

@@ -1,0 +1,110 @@
+"""The panel as HTML: inline styles only, since a notebook that is opened again loses scripts and style sheets. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from html import escape
+from typing import Final
+
+from dicomove.panel import wording
+from dicomove.panel.state import Flight, PanelState
+
+#: The palette of Okabe and Ito, which the colour-blind can tell apart, and two greys: its black would not be seen on a
+#: dark page. There are more outcomes than colours: the two that are the network's share one, and each has its word.
+COLOURS: Final = {
+    "complete": "#009E73",
+    "matched": "#009E73",
+    "skipped": "#56B4E9",
+    "unconfirmed": "#0072B2",
+    "partial": "#E69F00",
+    "empty": "#F0E442",
+    "interrupted": "#CC79A7",
+    "failed": "#D55E00",
+    "unreachable": "#CC79A7",
+    "cancelled": "#999999",
+    "invalid": "#666666",
+}
+_OTHER: Final = "#999999"
+# Visible on white and on black.
+_TRACK: Final = "rgba(128,128,128,0.25)"
+_QUIET: Final = "opacity:0.75"
+
+
+def to_html(state: PanelState, *, now: datetime, hint: str = "") -> str:
+    """Return the panel as HTML.
+
+    Parameters
+    ----------
+    state
+        What is known of the run.
+    now
+        The local time.
+    hint
+        What the reader may do while it runs.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> state = PanelState(verb="move", rows=8, outcomes={"complete": 3})
+    >>> "move: 3 of 8 rows" in to_html(state, now=datetime(2026, 1, 31, 20, 0, tzinfo=UTC))
+    True
+    """
+    parts = [
+        _line(wording.headline(state), "font-weight:bold"),
+        _bar(state),
+        _legend(state),
+        _line(" · ".join(wording.amounts(state, now))),
+        _rows_in_flight(state),
+        _line(wording.waiting(state, now), "font-weight:bold"),
+        _line("" if state.end else hint, _QUIET),
+    ]
+    style = "max-width:720px;padding:4px 0;line-height:1.5"
+    return f'<div class="dicomove-panel" style="{style}">{"".join(parts)}</div>'
+
+
+def _line(text: str, style: str = "") -> str:
+    return f'<div style="{style}">{escape(text)}</div>' if text else ""
+
+
+def _bar(state: PanelState) -> str:
+    """Return the bar whose whole width is all rows, and each colour the rows of one outcome."""
+    rows = max(state.rows, state.done, 1)
+    pieces = [
+        f'<div class="dicomove-{escape(outcome)}" title="{escape(outcome)}: {count:,}"'
+        f' style="float:left;height:14px;width:{100 * count / rows:.3f}%;background-color:{_colour(outcome)}"></div>'
+        for outcome, count in wording.outcomes(state)
+    ]
+    style = f"height:14px;overflow:hidden;border-radius:3px;background-color:{_TRACK}"
+    return f'<div class="dicomove-bar" style="{style}">{"".join(pieces)}</div>'
+
+
+def _legend(state: PanelState) -> str:
+    words = [
+        f'<span style="display:inline-block;margin-right:14px">{_swatch(outcome)}{count:,} {escape(outcome)}</span>'
+        for outcome, count in wording.outcomes(state)
+    ]
+    return f"<div>{''.join(words)}</div>" if words else ""
+
+
+def _swatch(outcome: str) -> str:
+    style = f"display:inline-block;width:10px;height:10px;margin-right:4px;background-color:{_colour(outcome)}"
+    return f'<span style="{style}"></span>'
+
+
+def _rows_in_flight(state: PanelState) -> str:
+    shown, more = wording.in_flight(state)
+    lines = [_row_in_flight(flight) for flight in shown]
+    lines += [_line(f"and {more:,} more in flight", _QUIET)] if more else []
+    return "".join(lines)
+
+
+def _row_in_flight(flight: Flight) -> str:
+    """Return one row: its own small bar, its label, and how far it is."""
+    track = f"display:inline-block;width:80px;height:6px;margin-right:8px;background-color:{_TRACK};overflow:hidden"
+    piece = f"float:left;height:6px;width:{100 * flight.part:.1f}%;background-color:{COLOURS['complete']}"
+    bar = f'<span style="{track}"><span style="{piece}"></span></span>'
+    return f"<div>{bar}<b>{escape(wording.label(flight.label))}</b> {escape(wording.flown(flight))}</div>"
+
+
+def _colour(outcome: str) -> str:
+    return COLOURS.get(outcome, _OTHER)

@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import html.parser
+import re
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from dicomove.events import (
+    Arriving,
+    Continuing,
+    Event,
+    RowFinished,
+    RowStarted,
+    RowWillRetry,
+    RunEnded,
+    RunStarted,
+    SubOperationEvent,
+    Waiting,
+)
+from dicomove.outcome import Outcome
+from dicomove.panel import PanelState, to_html, to_text, wording
+from dicomove.panel.drawing import Pace, Panel, PanelDisplay
+from dicomove.panel.html import COLOURS
+
+NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
+
+
+def started(rows: int, requests: int | None = None, verb: str = "move") -> RunStarted:
+    return RunStarted(verb=verb, rows=rows, requests=rows if requests is None else requests)
+
+
+def begun(position: int, row: Any = None) -> RowStarted:
+    return RowStarted(row=position if row is None else row, position=position)
+
+
+def finished(position: int, outcome: str = "complete", **known: Any) -> RowFinished:
+    given = {"instances": 10, "duration_s": 1.0 + position, "error": None, "bytes": None} | known
+    return RowFinished(row=position, position=position, outcome=outcome, **given)
+
+
+def pending(position: int, completed: int | None, total: int | None = 10) -> SubOperationEvent:
+    return SubOperationEvent(
+        total=total,
+        completed=completed,
+        failed=0,
+        warning=None,
+        remaining=None,
+        percent=None,
+        rate=None,
+        eta_s=None,
+        elapsed_s=1.0,
+        row=position,
+        position=position,
+    )
+
+
+def arriving(position: int, instances: int, size: int) -> Arriving:
+    return Arriving(row=position, position=position, instances=instances, bytes=size)
+
+
+def state_of(*events: Event | tuple[float, Event]) -> PanelState:
+    """The state after events: one each tenth of a second, or when it is said."""
+    state, at = PanelState(), 0.0
+    for given in events:
+        at, event = given if isinstance(given, tuple) else (at + 0.1, given)
+        state = state.after(event, at)
+    return state
+
+
+def text(state: PanelState, hint: str = "") -> str:
+    return to_text(state, now=NOW, hint=hint)
+
+
+class Wellformed(html.parser.HTMLParser):
+    """Fails where a tag is not closed; keeps what a reader sees."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, _: list[tuple[str, str | None]]) -> None:
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.seen.append(data)
+
+
+def seen(state: PanelState, hint: str = "") -> str:
+    return "\n".join(Wellformed(to_html(state, now=NOW, hint=hint)).seen)
+
+
+def test_rows_and_outcomes_so_far() -> None:
+    state = state_of(started(4), begun(0), finished(0), begun(1), finished(1, "failed"), begun(2))
+    for shown in (text(state), seen(state)):
+        assert "move: 2 of 4 rows" in shown
+        assert "1 complete" in shown
+        assert "1 failed" in shown
+    assert "[####################....................]" in text(state)
+
+
+def test_the_bar_gives_each_outcome_its_share_and_its_colour() -> None:
+    state = state_of(started(8), *(finished(row) for row in range(3)), finished(3, "failed"))
+    bar = to_html(state, now=NOW)
+    assert re.findall(r'class="dicomove-(\w+)"[^>]*width:([\d.]+)%;background-color:(#\w+)', bar) == [
+        ("complete", "37.500", COLOURS["complete"]),
+        ("failed", "12.500", COLOURS["failed"]),
+    ]
+
+
+def test_every_outcome_has_its_place_and_its_colour() -> None:
+    assert set(get_args(Outcome)) <= set(wording.OUTCOMES)
+    assert set(COLOURS) == set(wording.OUTCOMES) - {"not_attempted"}
+    state = state_of(started(2), finished(0, "unheard_of"), finished(1, "failed"))
+    assert [outcome for outcome, _ in wording.outcomes(state)] == ["failed", "unheard_of"]
+    assert "1 unheard_of" in seen(state)
+
+
+def test_a_row_in_flight_says_how_far_it_is() -> None:
+    state = state_of(started(2), begun(0, "first"), begun(1, "second"), pending(1, 4))
+    assert "in flight: second: 4 of 10 instances" not in text(state)  # the label comes with the news
+    assert "in flight: 1: 4 of 10 instances" in text(state)
+    assert "in flight: first: no answer yet" in text(state)
+    assert "width:40.0%" in to_html(state, now=NOW)
+
+
+def test_what_has_arrived_is_believed_over_what_the_pacs_says() -> None:
+    state = state_of(started(1), begun(0), pending(0, 4), arriving(0, 3, 1_500_000), pending(0, 9))
+    assert "3 of 10 instances, 1.5 MB" in text(state)
+    assert (state.instances, state.bytes) == (3, 1_500_000)
+
+
+def test_counts_that_nobody_gives_are_not_made_up() -> None:
+    state = state_of(started(1), begun(0), pending(0, None, None))
+    assert "in flight: 0: no answer yet" in text(state)
+    assert "in flight: 0: ? of 7 instances" in text(state.after(pending(0, None, 7), 1.0))
+    assert "MB/s" not in text(state)
+
+
+def test_rates_are_those_of_the_last_seconds() -> None:
+    fast = [(second, arriving(0, 10 * second, 5_000_000 * second)) for second in range(1, 11)]
+    state = state_of((0.0, started(2)), (0.0, begun(0)), *fast)
+    assert (state.rate, state.byte_rate) == (10.0, 5e6)
+    assert "100 instances, 50.0 MB, 10.0 instances/s, 5.0 MB/s" in text(state)
+    # Then the PACS makes it wait: the rate fades, and is forgotten after the window.
+    assert state.seen_at(20.0).rate == 5.0
+    assert state_of((0.0, started(2)), (0.0, begun(0)), *fast, *((t, begun(1)) for t in range(11, 41))).rate == 0.0
+
+
+def test_a_row_that_is_tried_again_takes_its_instances_back() -> None:
+    retry = RowWillRetry(row=0, position=0, outcome="failed", error="out_of_resources", attempt=1, wait_s=60.0)
+    state = state_of((0.0, started(2)), (0.1, begun(0)), (2.0, pending(0, 9)), (3.0, retry), (4.0, retry))
+    assert (state.instances, state.rate, state.in_flight) == (0, 0.0, {})
+    assert "2 retries" in text(state)
+    assert state.after(begun(0), 5.0).in_flight.keys() == {0}
+
+
+def test_rows_that_name_the_same_are_counted_once() -> None:
+    same: dict[str, Any] = {"instances": 10, "bytes": 1_000_000, "duration_s": 4.5}
+    state = state_of(started(3, requests=2), begun(0), begun(1), finished(0, **same), finished(1, **same))
+    assert (state.done, state.instances, state.bytes, state.finished_requests) == (2, 10, 1_000_000, 1)
+    other = state.after(begun(2), 9.0).after(finished(2, **(same | {"duration_s": 4.6})), 10.0)
+    assert (other.instances, other.bytes, other.finished_requests) == (20, 2_000_000, 2)
+
+
+def test_what_is_left_is_told_in_requests() -> None:
+    # One of four rows is invalid: it takes no time. After two requests of three in 20 s, 10 s are left.
+    state = state_of((0.0, started(4, requests=3)), (0.0, finished(3, "invalid", duration_s=None, instances=None)))
+    assert state.eta_s is None
+    state = state.after(begun(0), 0.1).after(finished(0), 10.0).after(begun(1), 10.0).after(finished(1), 20.0)
+    assert state.eta_s == pytest.approx(10.0)
+    assert "about 10 s left, until 20:00:10" in text(state)
+    # Half of the third is half of what was left.
+    assert state.after(begun(2), 20.0).after(pending(2, 5), 20.0).eta_s == pytest.approx(20 / 2.5 / 2)
+
+
+def test_the_time_that_is_waited_does_not_count() -> None:
+    waiting = Waiting(reason="hours", message="Outside of the hours.", until=NOW + timedelta(hours=2))
+    state = state_of((0.0, started(2)), (0.0, begun(0)), (10.0, finished(0)), (10.0, waiting))
+    assert state.eta_s is None
+    assert "Waits: Outside of the hours. (until 22:00)" in text(state)
+    assert "Waits: Outside of the hours. (until 22:00)" in seen(state)
+    state = state.after(Continuing(), 1000.0).after(begun(1), 1000.0)
+    assert state.eta_s == pytest.approx(10.0)
+    assert "Waits" not in text(state)
+
+
+def test_the_end_says_how_long_and_how_fast() -> None:
+    state = state_of((0.0, started(1)), (0.0, begun(0)), (10.0, finished(0, bytes=5_000_000)))
+    ended = state.after(RunEnded(verb="move", interrupted=False), 10.0)
+    assert text(ended, "press").splitlines() == [
+        "move: 1 of 1 row in 10 s",
+        f"[{40 * '#'}]",
+        "1 complete",
+        "10 instances, 5.0 MB, 1.0 instances/s, 0.5 MB/s",
+    ]
+
+
+def test_an_interrupted_run_says_what_was_not_attempted() -> None:
+    state = state_of(started(5), begun(0), finished(0, "cancelled"), RunEnded(verb="move", interrupted=True))
+    assert "move: 1 of 5 rows in 0 s, stopped, 4 not attempted" in seen(state, "press")
+    assert "press" not in seen(state, "press")
+
+
+def test_find_counts_matches() -> None:
+    state = state_of(started(2, verb="find"), begun(0), finished(0, "matched", instances=3, duration_s=None))
+    assert "find: 1 of 2 rows" in text(state)
+    assert "3 matches" in text(state)
+
+
+def test_labels_are_escaped_and_stay_on_their_line() -> None:
+    state = state_of(started(1), RowStarted(row="<script>alert(1)</script>\n&\x1b[0m", position=0))
+    page = to_html(state, now=NOW)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "\x1b" not in text(state)
+    assert "\n&" not in text(state)
+    long = state_of(started(1), RowStarted(row="x" * 500, position=0))
+    assert len(max(text(long).splitlines(), key=len)) < 100
+
+
+def test_what_it_waits_for_is_escaped() -> None:
+    state = state_of(started(1), Waiting(reason="pacs_down", message="<b>down</b>"))
+    assert "<b>down" not in to_html(state, now=NOW)
+
+
+def test_a_hundred_thousand_rows_and_fifty_in_flight() -> None:
+    state = state_of((0.0, started(100_000)))
+    for position in range(50):
+        state = state.after(begun(position), 1.0)
+    state = state.after(pending(49, 7), 1.0)
+    assert "in flight: 49: 7 of 10 instances" in text(state)  # who has news comes first
+    assert "in flight: 45 more" in text(state)
+    assert "and 45 more in flight" in seen(state)
+    assert len(to_html(state, now=NOW)) < 4000
+
+
+def test_an_event_costs_little_whatever_is_in_flight() -> None:
+    # 20 000 rows that name one study are begun at once, and end at once: nothing may be copied for each of them.
+    state, began = state_of(started(20_000, requests=1)), time.process_time()
+    for position in range(20_000):
+        state = state.after(begun(position), 1.0)
+    assert wording.in_flight(state)[1] == 20_000 - wording.SHOWN_IN_FLIGHT
+    for position in range(20_000):
+        state = state.after(finished(position, duration_s=3.0), 2.0)
+    assert (state.done, state.instances, state.more_in_flight, state.in_flight) == (20_000, 10, 0, {})
+    # Some 10 microseconds each here; a hundred would be 7 % of a receiver's time.
+    assert (time.process_time() - began) / 40_000 < 100e-6
+
+
+def test_at_most_five_drawings_in_any_second() -> None:
+    pace, drawn = Pace(), []
+    for millisecond in range(0, 10_000, 3):
+        if pace.allows(now=millisecond / 1000, urgent=millisecond % 2 == 0):
+            drawn.append(millisecond)
+    assert all(later - earlier > 1000 for earlier, later in zip(drawn, drawn[5:], strict=False))
+    assert 20 <= len(drawn) <= 30
+
+
+def test_news_is_drawn_at_once_after_a_stream_of_counts() -> None:
+    pace = Pace()
+    for millisecond in range(0, 2_000, 10):
+        pace.allows(now=millisecond / 1000, urgent=False)
+    assert pace.allows(now=2.0, urgent=True)
+    assert pace.allows(now=2.001, urgent=True)
+
+
+def test_the_bundle_has_html_and_text() -> None:
+    bundle = Panel(state_of(started(3)), "press")._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/plain"}
+    assert all("move: 0 of 3 rows" in shown and "press" in shown for shown in bundle.values())
+
+
+class Front:
+    """Takes the place of the front end: IPython's `display`, and its handle."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[PanelState] = []
+        monkeypatch.setattr("IPython.display.display", self.display)
+
+    def display(self, panel: Panel, *, display_id: bool) -> Front:
+        assert display_id
+        return self.update(panel)
+
+    def update(self, panel: Panel) -> Front:
+        self.shown.append(panel.state)
+        return self
+
+
+def test_the_first_and_the_last_state_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    front = Front(monkeypatch)
+    with PanelDisplay(clock=lambda: 7.0) as show:
+        assert front.shown == []
+        show(started(900))
+        for row in range(900):
+            show(finished(row))
+    assert (front.shown[0].rows, front.shown[0].done) == (900, 0)
+    assert (front.shown[-1].done, front.shown[-1].end) == (900, "done")
+    assert len(front.shown) <= 5
+
+
+def test_an_error_of_the_run_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    front = Front(monkeypatch)
+    with suppress(KeyError), PanelDisplay() as show:
+        show(started(3))
+        raise KeyError
+    assert "broke off" in text(front.shown[-1])
+
+
+def test_silence_is_shown_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    front, now = Front(monkeypatch), [0.0]
+    show = PanelDisplay(clock=lambda: now[0])
+    show.tick()
+    assert front.shown == []  # there is nothing yet
+    show(started(9))
+    for row in range(9):
+        show(begun(row))
+    assert len(front.shown[-1].in_flight) < 9  # more than there is time for
+    now[0] = 1.5
+    show.tick()
+    assert len(front.shown[-1].in_flight) == 9
+
+
+def test_a_front_end_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("IPython.display.display", broken)
+    with PanelDisplay() as show:
+        for event in (started(3), begun(0), finished(0)):
+            show(event)
+    assert len([record for record in caplog.records if "panel" in record.message]) == 1
+
+
+CELL = """
+import dicomove as dm, pandas as pd
+from dicomove.testing import RehearsalPacs, Synthetic
+with RehearsalPacs(Synthetic(studies=3, instances=4, size=512)) as pacs:
+    studies = dm.find(pd.DataFrame({"PatientID": ["SYN*"]}), pacs, progress=False)
+    results = dm.move(studies, pacs, pacs.destination)
+"""
+
+
+def test_a_saved_notebook_keeps_the_end_state(tmp_path: Path) -> None:
+    # nbclient is what papermill and nbconvert run notebooks with.
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])  # type: ignore[no-untyped-call]  # nbformat has no types
+    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    (output,) = notebook.cells[0].outputs
+    assert output["data"]["text/plain"].startswith("move: 3 of 3 rows in ")
+    assert "3 complete" in output["data"]["text/html"]
+    assert "12 instances" in output["data"]["text/plain"]
+    assert "stop button" not in output["data"]["text/html"]
