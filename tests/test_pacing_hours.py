@@ -67,23 +67,32 @@ def test_when_it_opens_and_closes() -> None:
     ("text", "moment", "opens"),
     [
         # The last hours of the working week: the weekend is one long window.
-        ("Mon-Fri 19:00-06:00, Sat-Sun 00:00-24:00", berlin("2026-06-19T18:59"), "2026-06-19T17:00+00:00"),
-        ("Sun 03:00-04:00", berlin("2026-06-21T04:00"), "2026-06-28T01:00+00:00"),
+        ("Mon-Fri 19:00-06:00, Sat-Sun 00:00-24:00", berlin("2026-06-19T18:59"), "2026-06-19T19:00+02:00"),
+        ("Sun 03:00-04:00", berlin("2026-06-21T04:00"), "2026-06-28T03:00+02:00"),
         # 02:00 to 03:00 does not exist on 2026-03-29, neither in a day nor in a week.
-        ("02:10-02:50", berlin("2026-03-28T12:00"), "2026-03-30T00:10+00:00"),
-        ("Sun 02:10-02:50", berlin("2026-03-28T12:00"), "2026-04-05T00:10+00:00"),
+        ("02:10-02:50", berlin("2026-03-28T12:00"), "2026-03-30T02:10+02:00"),
+        ("Sun 02:10-02:50", berlin("2026-03-28T12:00"), "2026-04-05T02:10+02:00"),
         # A window that begins in the gap opens when the clocks have been changed.
-        ("02:30-04:00", berlin("2026-03-28T12:00"), "2026-03-29T01:00+00:00"),
+        ("02:30-04:00", berlin("2026-03-28T12:00"), "2026-03-29T03:00+02:00"),
         # 02:00 to 03:00 happens twice on 2026-10-25, and the window with it.
-        ("02:10-02:50", berlin("2026-10-25T00:00"), "2026-10-25T00:10+00:00"),
-        ("02:10-02:50", berlin("2026-10-25T02:50"), "2026-10-25T01:10+00:00"),
-        ("02:10-02:50", berlin("2026-10-25T02:50", fold=1), "2026-10-26T01:10+00:00"),
+        ("02:10-02:50", berlin("2026-10-25T00:00"), "2026-10-25T02:10+02:00"),
+        ("02:10-02:50", berlin("2026-10-25T02:50"), "2026-10-25T02:10+01:00"),
+        ("02:10-02:50", berlin("2026-10-25T02:50", fold=1), "2026-10-26T02:10+01:00"),
         # The clocks go back into a window that was over.
-        ("02:00-02:30", berlin("2026-10-25T02:45"), "2026-10-25T01:00+00:00"),
+        ("02:00-02:30", berlin("2026-10-25T02:45"), "2026-10-25T02:00+01:00"),
     ],
 )
 def test_the_nights_in_which_clocks_are_changed(text: str, moment: datetime, opens: str) -> None:
     assert Hours.parse(f"{text} Europe/Berlin").opens_at(moment).isoformat(timespec="minutes") == opens
+
+
+def test_the_time_at_which_it_opens_can_be_shown_and_reckoned_with() -> None:
+    hours = Hours.parse("19:00-06:00 Europe/Berlin")
+    day_before = berlin("2026-03-29T00:00") - timedelta(hours=12)
+    closes = hours.closes_at(hours.opens_at(day_before))
+    assert f"{closes:%a %H:%M}" == "Sun 06:00"
+    # 18 hours on the wall; within Berlin's own zone Python would say so, too.
+    assert closes - day_before == timedelta(hours=17)
 
 
 def test_the_weekend_is_one_window() -> None:

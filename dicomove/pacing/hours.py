@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from difflib import get_close_matches
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
@@ -79,7 +79,7 @@ class Hours:
     >>> hours.is_open(monday_noon)
     False
     >>> hours.opens_at(monday_noon).isoformat()
-    '2026-06-15T17:00:00+00:00'
+    '2026-06-15T19:00:00+02:00'
     """
 
     windows: tuple[Window, ...]
@@ -138,17 +138,7 @@ class Hours:
         return any(window.holds(wall) for window in self.windows)
 
     def opens_at(self, moment: datetime) -> datetime:
-        """Return the first time from `moment` on at which a move may begin, in UTC; `moment` itself if it may now.
-
-        Parameters
-        ----------
-        moment
-            A time that knows its zone.
-        """
-        return self._first(moment, open_=True)
-
-    def closes_at(self, moment: datetime) -> datetime:
-        """Return the first time from `moment` on at which no move may begin, in UTC; `moment` itself if none may now.
+        """Return the first time from `moment` on at which a move may begin; `moment` itself if it may now.
 
         Parameters
         ----------
@@ -158,7 +148,22 @@ class Hours:
         Returns
         -------
         datetime
-            `NEVER`, in the year 9999, for what is always open.
+            As the clock on the wall shows it, with the offset to UTC at that time: to be shown, and to reckon with.
+        """
+        return self._first(moment, open_=True)
+
+    def closes_at(self, moment: datetime) -> datetime:
+        """Return the first time from `moment` on at which no move may begin; `moment` itself if none may now.
+
+        Parameters
+        ----------
+        moment
+            A time that knows its zone.
+
+        Returns
+        -------
+        datetime
+            As from `opens_at`; and `NEVER`, in the year 9999, for what is always open.
         """
         return self._first(moment, open_=False)
 
@@ -170,7 +175,8 @@ class Hours:
         while now < end:
             now = self._next_edge(now)
             if self.is_open(now) == open_:
-                return now
+                # Not the zone itself: Python's differences within a zone forget that clocks are changed.
+                return now.astimezone(timezone(self._offset(now)))
         return NEVER
 
     def _next_edge(self, moment: datetime) -> datetime:
