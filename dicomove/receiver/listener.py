@@ -113,7 +113,11 @@ class Listener:
                 time.sleep(0.05)  # out of file descriptors, say: it passes
                 continue
             peer = _Peer(client)
-            if not admitted or not self._has_room_for(peer):
+            if not admitted:
+                client.close()
+                continue
+            if not self._has_room_for(peer):
+                logger.info("a connection from %s was closed: all that there may be are busy", address[0])
                 client.close()
                 continue
             try:
