@@ -175,6 +175,13 @@ def test_rows_that_name_the_same_are_counted_once() -> None:
     assert (other.instances, other.bytes, other.finished_requests) == (20, 2_000_000, 2)
 
 
+def test_what_an_earlier_run_completed_is_not_counted_as_moved() -> None:
+    skipped = [finished(row, "skipped", bytes=1_000_000) for row in range(7)]
+    state = state_of((0.0, started(9, requests=2)), *((0.1, row) for row in skipped), (0.1, begun(8)))
+    assert (state.done, state.instances, state.bytes, state.finished_requests) == (7, 0, None, 0)
+    assert state.after(finished(8), 10.0).eta_s == pytest.approx(10.0)
+
+
 def test_what_is_left_is_told_in_requests() -> None:
     # One of four rows is invalid: it takes no time. After two requests of three in 20 s, 10 s are left.
     state = state_of((0.0, started(4, requests=3)), (0.0, finished(3, "invalid", duration_s=None, instances=None)))

@@ -252,22 +252,25 @@ class PanelState:
 
     def _finished(self, event: RowFinished, at: float) -> PanelState:
         flight = self.in_flight.get(event.position)
-        was_sent = event.duration_s is not None
+        # What was not begun, since it is invalid or an earlier run completed it, was no request of this run.
+        was_begun = flight is not None or self.more_in_flight > 0
         # Rows that name the same end together, with the very same duration: what they moved was moved once.
         latest = (event.duration_s, event.instances, event.bytes)
-        counts = not (was_sent and latest == self._latest)
+        counts = was_begun and (event.duration_s is None or latest != self._latest)
         instances = flight.instances if flight and event.instances is None else event.instances
-        size = self.finished_bytes if event.bytes is None else (self.finished_bytes or 0) + event.bytes
+        size = self.finished_bytes
+        if event.bytes is not None and counts:
+            size = (size or 0) + event.bytes
         return replace(
             self,
             at=at,
             outcomes={**self.outcomes, event.outcome: self.outcomes.get(event.outcome, 0) + 1},
             finished_instances=self.finished_instances + (instances or 0 if counts else 0),
-            finished_bytes=size if counts else self.finished_bytes,
-            finished_requests=self.finished_requests + (counts and (flight is not None or was_sent)),
+            finished_bytes=size,
+            finished_requests=self.finished_requests + counts,
             _latest=latest,
             _samples=self._samples_until(at),
-            **(self._landed(event.position) if flight or was_sent else {}),
+            **(self._landed(event.position) if was_begun else {}),
         )
 
     def _waits(self, waiting: Waiting | None, at: float) -> PanelState:
