@@ -19,8 +19,8 @@ class Rows(Protocol):
     def heard_at(self) -> float:
         """Return when something came last, in seconds of the monotonic clock."""
 
-    def held(self) -> Mapping[str, int]:
-        """Return what is on disk of it: SOP Instance UIDs and sizes."""
+    def held(self, *, read: bool = False) -> Mapping[str, int]:
+        """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the record, too."""
 
     def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
         """Wait until so many came, or for a quiet period, and return what there is."""

@@ -29,7 +29,8 @@ class Ownership:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
+        # Opened in one thread, and closed in that of a job.
+        self._lock = FileLock(path.with_name(f"{path.name}.lock"), thread_local=False)
         self._owner = path.with_name(f"{path.name}.owner")
         try:
             self._lock.acquire(timeout=_PATIENCE_S)

@@ -73,7 +73,8 @@ class Handle:
         if first.get("event") != "ready":
             self.close()
             self.in_use = bool(first.get("in_use"))
-            raise StartError(str(first.get("text") or f"its process {self.ending()}"), in_use=self.in_use)
+            text = first.get("text")
+            raise StartError(str(text or f"its process {self.ending()}"), in_use=self.in_use, died=not text)
         self.port = int(first["port"])
         self._thread = threading.Thread(target=self._read, name="dicomove-receiver", daemon=True)
         self._thread.start()
@@ -201,8 +202,10 @@ class StartError(ReceiverError):
     ----------
     in_use
         Whether somebody else has the port.
+    died
+        Whether it ended without a word: it was killed, and another one may do.
     """
 
-    def __init__(self, message: str, *, in_use: bool) -> None:
+    def __init__(self, message: str, *, in_use: bool, died: bool) -> None:
         super().__init__(message)
-        self.in_use = in_use
+        self.in_use, self.died = in_use, died

@@ -100,6 +100,10 @@ class Keeper:
         known = {entry.path: entry for entry in [*self._record.of(keys), *waiting]}
         return [entry for entry in known.values() if self._is_there(entry)]
 
+    def recorded(self, path: str) -> str | None:
+        """Return the hash of what was placed under a name, if that is written down."""
+        return self._record.sha256(path)
+
     def flush(self, seconds: float) -> str | None:
         """Wait until all that was given is durable, and return what prevents it, if anything does."""
         with self._changed:

@@ -32,7 +32,7 @@ from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.record import Record
 from dicomove.receiver.recovery import recover
 from dicomove.receiver.settings import Settings
-from dicomove.receiver.shelf import Shelf
+from dicomove.receiver.shelf import Shelf, file_sha256
 from dicomove.receiver.storage import Storage
 
 _TELL_S: Final = 0.1
@@ -92,9 +92,13 @@ class Service:
         self.admission.close(row, linger)
         return {"arrivals": account.arrivals, "fates": account.fates, "held": self.held(account.keys)}
 
-    def held(self, keys: Mapping[str, str]) -> list[tuple[str, int]]:
-        """Return what is on disk of these keys: SOP Instance UIDs and sizes."""
-        return [(entry.SOPInstanceUID, entry.bytes) for entry in self.keeper.of(keys)]
+    def held(self, keys: Mapping[str, str], *, read: bool = False) -> list[tuple[str, int]]:
+        """Return what is on disk of these keys: SOP Instance UIDs and sizes; `read` compares the bytes, too."""
+        entries = self.keeper.of(keys)
+        if read:
+            folder = self.storage.folder
+            entries = [entry for entry in entries if file_sha256(folder / entry.path) == entry.sha256]
+        return [(entry.SOPInstanceUID, entry.bytes) for entry in entries]
 
     def flush(self, seconds: float) -> str | None:
         """Make all durable, or say what prevents it."""

@@ -80,15 +80,15 @@ class Reception:
         self.progress()
         return self._heard_at
 
-    def held(self) -> Mapping[str, int]:
-        """Return what is on disk of it: SOP Instance UIDs and sizes.
+    def held(self, *, read: bool = False) -> Mapping[str, int]:
+        """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the record, too.
 
         Raises
         ------
         ReceiverError
             The receiver is gone for good.
         """
-        return dict(self._receiver.ask("held", keys=self.keys))
+        return dict(self._receiver.ask("held", keys=self.keys, read=read))
 
     def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
         """Wait until so many came, or for a quiet period, and return what there is.

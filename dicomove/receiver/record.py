@@ -117,6 +117,12 @@ class Record:
         with self._lock:
             return _entries_of(self._connection, keys)
 
+    def sha256(self, path: str) -> str | None:
+        """Return the hash of a file, ``None`` where it is not in the record."""
+        with self._lock:
+            found = self._connection.execute("SELECT sha256 FROM instances WHERE path = ?", (path,)).fetchone()
+        return str(found[0]) if found else None
+
     def paths(self) -> set[str]:
         """Return the paths of all entries."""
         with self._lock:

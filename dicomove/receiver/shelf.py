@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -93,8 +94,20 @@ class Shelf:
         """Return a new temporary name."""
         return self._incoming / f"{next(self._numbers)}.part"
 
-    def place(self, written: Written, relative: PurePosixPath) -> Placed:
+    def place(
+        self, written: Written, relative: PurePosixPath, recorded: Callable[[str], str | None] = lambda _: None
+    ) -> Placed:
         """Give an instance its final name, or say what prevented it.
+
+        Parameters
+        ----------
+        written
+            The instance.
+        relative
+            Its name in the folder.
+        recorded
+            Returns the hash of what was placed under a name. What is there and was changed since goes to quarantine,
+            where what was placed there comes again.
 
         Raises
         ------
@@ -106,6 +119,10 @@ class Shelf:
         if self._is_same(written, relative):
             written.path.unlink()
             return Placed(str(relative), "duplicate")
+        if recorded(str(relative)) == written.sha256:
+            self._put_aside(relative)
+            written.path.replace(self.folder / relative)
+            return Placed(str(relative), "stored")
         if self._existing == "replace":
             written.path.replace(self.folder / relative)
             return Placed(str(relative), "replaced")
@@ -127,6 +144,13 @@ class Shelf:
         path = self._quarantine / f"{name.removesuffix('.dcm')}~{written.sha256[:16]}.quarantined"
         written.path.replace(path)
         return Placed(path.relative_to(self.folder).as_posix(), "quarantined", reason)
+
+    def _put_aside(self, relative: PurePosixPath) -> None:
+        """Put what somebody changed aside: it is theirs, and not what was received."""
+        self._quarantine.mkdir(exist_ok=True)
+        changed = self.folder / relative
+        name = f"{relative.name.removesuffix('.dcm')}~{file_sha256(changed)[:16]}.changed"
+        changed.replace(self._quarantine / name)
 
     def _take(self, temporary: Path, relative: PurePosixPath) -> bool:
         """Rename, unless something is there; one receiver at a time has the folder."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from pydicom.datadict import tag_for_keyword
@@ -69,6 +70,11 @@ class Storage:
         self._lock = threading.Lock()
         self._coming: set[Incoming] = set()
         self.unrequested = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where the instances are."""
+        return self._shelf.folder
 
     def begin(self, origin: Origin) -> Incoming:
         """Return the instance that is about to come."""
@@ -139,7 +145,7 @@ class Storage:
         relative = self._template.relative(values)
         if reason:
             return self._shelf.quarantine(written, relative.name, reason)
-        return self._shelf.place(written, relative)
+        return self._shelf.place(written, relative, self._keeper.recorded)
 
     def _keep(self, finished: Finished, placed: Placed) -> None:
         if placed.disposition == "duplicate":

@@ -19,6 +19,8 @@ from dicomove.receiver.settings import Settings
 
 _MOST_DEATHS: Final = 5
 _DEATHS_WITHIN_S: Final = 60.0
+#: Of one that is killed while it starts.
+_MOST_STARTS: Final = 3
 
 logger = logging.getLogger("dicomove.receiver")
 
@@ -110,10 +112,14 @@ class Supervisor:
             if supervisor:
                 supervisor._died()  # noqa: SLF001 (it is this class)
 
-        try:
-            handle = Handle(self.settings, self._flights.take, died)
-        except StartError as error:
-            raise ReceiverError(_why(error, self.settings)) from None
+        for left in reversed(range(_MOST_STARTS)):
+            try:
+                handle = Handle(self.settings, self._flights.take, died)
+            except StartError as error:
+                if not (error.died and left):
+                    raise ReceiverError(_why(error, self.settings)) from None
+            else:
+                break
         self._finalizer = weakref.finalize(self, handle.close)
         return handle
 

@@ -157,7 +157,7 @@ def _answer(reception: Rows | None, question: str, arguments: tuple[Any, ...]) -
     if question == "silence":
         return time.monotonic() - reception.heard_at()
     try:
-        return reception.held() if question == "held" else reception.settle(*arguments)
+        return reception.held(read=arguments[0]) if question == "held" else reception.settle(*arguments)
     except Exception as error:  # noqa: BLE001 (it is raised again where it was asked)
         return error
 
@@ -262,9 +262,9 @@ class _RemoteRows:
         """Return when something came last, in seconds of the monotonic clock of this machine."""
         return time.monotonic() - float(self._line.ask("silence"))
 
-    def held(self) -> Mapping[str, int]:
-        """Return what is on disk of it."""
-        held: Mapping[str, int] = self._line.ask("held")
+    def held(self, *, read: bool = False) -> Mapping[str, int]:
+        """Return what is on disk of it; `read` compares the bytes with the record, too."""
+        held: Mapping[str, int] = self._line.ask("held", read)
         return held
 
     def settle(self, enough: int | None, quiet: float | None = None) -> Settled:

@@ -87,7 +87,7 @@ class Mover:
 
     def _look(self, task: Task, reception: Rows) -> Row | Listed | None:
         """Return the row that is on disk already, or else what is missing of it; ``None`` where all of it is."""
-        held = reception.held()
+        held = reception.held(read=self._order.verify == "hash")
         if not held:
             return None
         at = datetime.now(UTC)

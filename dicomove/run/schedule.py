@@ -252,7 +252,7 @@ class Schedule:
             self._resting.append(now + self._manners.delay)
         self._learn(again, row, now, silence_s, one_too_many=one_too_many)
         retry = self._manners.retry
-        is_outage = retry is not None and row.outcome == "unreachable" and row.error in retry.on
+        is_outage = retry is not None and row.outcome == "unreachable" and (row.error or "") in retry.on
         if (one_too_many or is_outage) and not hopeless and again.refusals < _MOST_REFUSALS:
             self._put_off(replace(again, refusals=again.refusals + 1), now + _REFUSED_S)
             return _REFUSED_S

@@ -1,0 +1,231 @@
+"""The same call goes on where the last one ended: what is complete, and still there, is not moved again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.events import Event, RowStarted, RunStarted
+from dicomove.testing import Synthetic, faults
+from tests import receiving, servers
+
+pytestmark = pytest.mark.timeout(60)
+
+SOURCE = Synthetic(studies=4, series=2, instances=2, size=512)
+COHORT = receiving.studies(SOURCE, 4).assign(group=["a", "b", "a", "b"], PatientName="Doe^Jane")
+
+
+@dataclass
+class Scene:
+    receiver: dm.Receiver
+    pacs: dm.Pacs
+
+    def move(self, table: pd.DataFrame = COHORT, **options: Any) -> tuple[pd.DataFrame, list[object]]:
+        """The result table, and the labels of the rows that were moved."""
+        seen: list[Event] = []
+        results = dm.move(table, self.pacs, self.receiver, progress=seen.append, **options)
+        started = [event.row for event in seen if isinstance(event, RowStarted)]
+        (run,) = (event for event in seen if isinstance(event, RunStarted))
+        assert run.requests == len(set(started))
+        return results, started
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with receiving.receiver(tmp_path / "images") as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        yield Scene(receiver, pacs)
+
+
+def test_a_second_call_moves_nothing_and_returns_the_whole_table(scene: Scene) -> None:
+    first, started = scene.move()
+    assert started == [0, 1, 2, 3]
+    assert first["outcome"].tolist() == ["complete"] * 4
+    second, started = scene.move()
+    assert started == []
+    assert second["outcome"].tolist() == ["skipped"] * 4
+    same = ["received", "bytes", "expected", "status", "completed", "started_at", "duration_s", "group"]
+    pd.testing.assert_frame_equal(first[same], second[same])
+    assert second["advice"].str.startswith("An earlier run completed it").all()
+    assert second["error"].isna().all()
+
+
+def test_a_cohort_that_grew_shrank_and_was_reordered(scene: Scene) -> None:
+    scene.move(COHORT[:2])
+    changed = COHORT.iloc[[3, 1, 2]].set_axis(["x", "y", "y"], axis=0)
+    results, started = scene.move(changed)
+    assert started == ["x", "y"]
+    assert results.index.tolist() == ["x", "y", "y"]
+    assert results["outcome"].tolist() == ["complete", "skipped", "complete"]
+
+
+def test_a_row_that_comes_twice_is_skipped_twice(scene: Scene) -> None:
+    scene.move()
+    results, started = scene.move(pd.concat([COHORT, COHORT[:1]]))
+    assert started == []
+    assert results["outcome"].tolist() == ["skipped"] * 5
+
+
+def test_what_is_no_longer_on_disk_is_moved_again_and_only_that(scene: Scene) -> None:
+    scene.move()
+    path = scene.receiver.manifest()["path"].iloc[0]
+    (scene.receiver.folder / path).unlink()
+    results, started = scene.move()
+    assert started == [0]
+    assert results["outcome"].tolist() == ["complete"] + ["skipped"] * 3
+    attempts = dm.read_attempts(scene.receiver.folder, run=2)
+    assert attempts[["asked_level", "asked_uids"]].to_numpy().tolist() == [["IMAGE", 1]]
+    receiving.assert_whole(scene.receiver.folder, SOURCE)
+
+
+def test_a_size_that_changed_is_noticed_always_and_bytes_with_hash(scene: Scene) -> None:
+    scene.move()
+    folder = scene.receiver.folder
+    shorter, other = (folder / path for path in scene.receiver.manifest()["path"].iloc[[0, -1]])
+    shorter.write_bytes(shorter.read_bytes()[:-2])
+    _, started = scene.move()
+    assert started == [0]
+    content = bytearray(other.read_bytes())
+    content[-1] ^= 1
+    other.write_bytes(content)
+    _, started = scene.move()
+    assert started == []
+    _, started = scene.move(verify="hash")
+    assert started == [3]
+    # What was changed is put aside: it is somebody's work.
+    assert set(dm.verify(folder)["verified"]) == {"ok"}
+    assert len(list((folder / ".dicomove" / "quarantine").glob("*.changed"))) == 2
+
+
+def test_what_is_in_doubt_is_finished(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver:
+        ends = faults.ClosesAtResponse(response=3, attempts=1, studies=(COHORT["StudyInstanceUID"][1],))
+        with receiving.pacs(receiver, ends, source=SOURCE) as pacs:
+            first = dm.move(COHORT, pacs, receiver, progress=False)
+            assert first["outcome"].tolist() == ["complete", "interrupted", "complete", "complete"]
+            second = dm.move(COHORT, pacs, receiver, progress=False)
+    assert second["outcome"].tolist() == ["skipped", "complete", "skipped", "skipped"]
+    assert second["received"].tolist() == [4] * 4
+
+
+def test_all_that_came_before_the_end_needs_no_move(tmp_path: Path) -> None:
+    uid = COHORT["StudyInstanceUID"][0]
+    with receiving.receiver(tmp_path) as receiver:
+        with receiving.pacs(receiver, faults.Hangs(attempts=1), source=SOURCE, idle_timeout=0.3) as pacs:
+            stuck = dm.move(COHORT[:1], pacs, receiver, progress=False)
+            assert stuck["outcome"].tolist() != ["complete"]
+        with receiving.pacs(receiver, source=SOURCE) as other:
+            dm.move(COHORT[:1], other, receiver, progress=False)
+            assert dm.read_attempts(receiver.folder)["sent"].tolist() == [True, True]
+        del uid
+
+
+@pytest.mark.parametrize("difference", ["pacs", "level", "journal"])
+def test_another_question_is_another_row(tmp_path: Path, scene: Scene, difference: str) -> None:
+    scene.move()
+    if difference == "pacs":
+        with receiving.pacs(scene.receiver, source=SOURCE) as pacs:
+            _, started = Scene(scene.receiver, pacs).move()
+    elif difference == "level":
+        series = scene.receiver.manifest()[["StudyInstanceUID", "SeriesInstanceUID"]].drop_duplicates()
+        _, started = scene.move(series.reset_index(drop=True))
+    else:
+        _, started = scene.move(journal=tmp_path / "other.sqlite")
+    assert len(started) == (8 if difference == "level" else 4)
+
+
+def test_elsewhere_a_journal_is_named(tmp_path: Path) -> None:
+    journal = tmp_path / "pull.sqlite"
+    with (
+        receiving.receiver(tmp_path / "images", accept="any") as store,
+        receiving.pacs(store.as_destination(), source=SOURCE) as pacs,
+    ):
+        first = dm.move(COHORT, pacs, store.ae_title, journal=journal, progress=False)
+        second = dm.move(COHORT, pacs, store.ae_title, journal=str(journal), progress=False)
+        third = dm.move(COHORT, pacs, store.ae_title, progress=False)
+    assert first["outcome"].tolist() == third["outcome"].tolist() == ["complete"] * 4
+    assert second["outcome"].tolist() == ["skipped"] * 4
+
+
+def test_no_journal_is_no_memory(scene: Scene) -> None:
+    scene.move(journal=False)
+    results, _ = scene.move(journal=False)
+    assert results["outcome"].tolist() == ["complete"] * 4
+    with pytest.raises(dm.JournalError, match="no journal"):
+        dm.read_journal(scene.receiver.folder)
+
+
+def test_the_journal_says_what_the_table_says(scene: Scene) -> None:
+    table = COHORT.assign(
+        when=pd.Timestamp("2026-01-02", tz="UTC"), StudyInstanceUID=[*COHORT["StudyInstanceUID"][:3], ""]
+    )
+    table.index = pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1), ("b", 1)], names=["site", None])
+    results, _ = scene.move(table)
+    read = dm.read_journal(scene.receiver.folder)
+    pd.testing.assert_frame_equal(read, results)
+    facts = read.attrs["run"]
+    assert facts["pacs"] == scene.pacs.address
+    assert facts["destination"] == "DICOMOVE"
+    assert set(facts["versions"]) == {"python", "dicomove", "pynetdicom", "pydicom", "pandas"}
+    assert facts["interrupted"] is False
+
+
+def test_the_journal_can_be_read_while_the_run_goes_on(scene: Scene) -> None:
+    tables = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, RowStarted):
+            tables.append(dm.read_journal(scene.receiver.folder))
+
+    dm.move(COHORT, scene.pacs, scene.receiver, progress=look)
+    assert len(tables) == 4
+    assert all(len(table) == 4 for table in tables)
+    assert tables[0]["outcome"].tolist() == ["not_attempted"] * 4
+
+
+def test_two_jobs_side_by_side_share_it(scene: Scene) -> None:
+    jobs = [dm.start_move(COHORT[n::2], scene.pacs, scene.receiver, progress=False) for n in range(2)]
+    assert [job.wait(30)["outcome"].tolist() for job in jobs] == [["complete"] * 2] * 2
+    assert len(dm.read_runs(scene.receiver.folder)) == 2
+    _, started = scene.move()
+    assert started == []
+
+
+@contextmanager
+def another_process(journal: Path) -> Iterator[int]:
+    """A process that has a journal."""
+    opened = f"from dicomove.journal import Journal; journal = Journal.open({str(journal)!r})"
+    script = f"{opened}; print('has it', flush=True); input()"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "has it\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_another_process_has_it(tmp_path: Path) -> None:
+    journal = tmp_path / "pull.sqlite"
+    nobody = dm.Pacs("127.0.0.1:1")
+    with another_process(journal) as pid, pytest.raises(dm.JournalError, match=rf"process {pid} on "):
+        dm.move(COHORT, nobody, "X", journal=journal, progress=False)
+    with servers.dead_port() as port:
+        again = dm.move(COHORT, dm.Pacs(f"127.0.0.1:{port}"), "X", journal=journal, progress=False)
+    assert again["outcome"].tolist() == ["unreachable"] * 4
+
+
+def test_the_journal_is_for_its_owner_only(tmp_path: Path) -> None:
+    with servers.dead_port() as port:
+        dm.move(COHORT, dm.Pacs(f"127.0.0.1:{port}"), "X", journal=tmp_path / "pull.sqlite", progress=False)
+    assert os.name != "posix" or (tmp_path / "pull.sqlite").stat().st_mode & 0o077 == 0
