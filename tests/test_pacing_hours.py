@@ -86,6 +86,14 @@ def test_the_nights_in_which_clocks_are_changed(text: str, moment: datetime, ope
     assert Hours.parse(f"{text} Europe/Berlin").opens_at(moment).isoformat(timespec="minutes") == opens
 
 
+def test_the_very_second_in_which_clocks_are_changed() -> None:
+    hours = Hours.parse("02:30-04:00 Europe/Berlin")
+    changed = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    for seconds in range(1, 3600, 7):
+        assert hours.opens_at(changed - timedelta(seconds=seconds)) == changed
+        assert hours.opens_at(changed - timedelta(seconds=seconds, microseconds=1)) == changed
+
+
 def test_the_time_at_which_it_opens_can_be_shown_and_reckoned_with() -> None:
     hours = Hours.parse("19:00-06:00 Europe/Berlin")
     day_before = berlin("2026-03-29T00:00") - timedelta(hours=12)
