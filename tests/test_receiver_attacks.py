@@ -439,6 +439,15 @@ def test_port_scan(scp: Scp) -> None:
     scp.recovers()
 
 
+def test_the_number_of_associations_does_not_show_in_memory(tmp_path: Path) -> None:
+    with running(tmp_path) as scp:
+        for _ in range(1000):
+            with connect(scp.address) as sock:
+                sock.sendall(CT_REQUEST + ECHO + pdus.RELEASE_REQUEST)
+                assert read_to_end(sock).endswith(pdus.RELEASE_ANSWER)
+        scp.recovers(10 * MIB)
+
+
 def test_port_scan_while_no_row_is_in_flight(tmp_path: Path) -> None:
     with no_defects(), Receiver(tmp_path, ae_title=AE_TITLE, port=0, host=HOST, limits=LIMITS) as receiver:
         receiver.flush()  # who answers has started all of its threads

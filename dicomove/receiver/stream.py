@@ -6,6 +6,7 @@ does not grow with what a peer sends, or says that it will send.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -57,7 +58,8 @@ class Stream:
     def __init__(self, connection: Connection, longest_pdu: int, idle_s: float, pdu_s: float) -> None:
         self._connection, self._longest_pdu = connection, longest_pdu
         self._idle_s, self.pdu_s = idle_s, pdu_s
-        self._buffer = memoryview(bytearray(_BUFFER_SIZE))
+        # Not from the heap, of which each association would leave half a KiB unusable, for as long as we run.
+        self._buffer = memoryview(mmap.mmap(-1, _BUFFER_SIZE))
         self._start = self._end = 0
         self._watch = Watch()
 
