@@ -288,7 +288,7 @@ class Schedule:
             self._congestion.congested(now)
         elif row.outcome == "complete":
             self._congestion.went_well(silence_s, now)
-        self._rate.spent(row.instances or 0, now)
+        self._rate.spent(row.instances or 0, now, since=now - (row.duration_s or 0.0))
 
     def _put_off(self, task: Task, at: float) -> None:
         heapq.heappush(self._later, (at, next(self._numbers), task))
