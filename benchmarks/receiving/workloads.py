@@ -146,7 +146,7 @@ def _big(workload: Workload) -> Iterator[tuple[str, File]]:
     """One instance, of which no process ever holds more than a frame."""
     frame = random.Random(0).randbytes(512 * KIB)
     frames = workload.size // len(frame)
-    header = _multi_frame(frames)
+    header = multi_frame(frames)
     syntax = ExplicitVRLittleEndian
     head = file_head(header.SOPClassUID, header.SOPInstanceUID, syntax) + (encode(header, False, True) or b"")  # noqa: FBT003
     pixels = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, frames * len(frame))
@@ -154,7 +154,8 @@ def _big(workload: Workload) -> Iterator[tuple[str, File]]:
     yield header.StudyInstanceUID, (size, chain([head + pixels], repeat(frame, frames)))
 
 
-def _multi_frame(frames: int) -> Dataset:
+def multi_frame(frames: int) -> Dataset:
+    """Return a data set of so many frames of 512 KiB, without them."""
     uids = [generate_uid(entropy_srcs=["dicomove benchmark", part, str(frames)]) for part in "abc"]
     header = Dataset()
     header.SOPClassUID = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
