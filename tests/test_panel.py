@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import html.parser
 import re
+import sys
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ from dicomove.events import (
     Waiting,
 )
 from dicomove.outcome import Outcome
-from dicomove.panel import PanelState, to_html, to_text, wording
+from dicomove.panel import JobPanel, PanelState, to_html, to_text, wording
 from dicomove.panel.drawing import Pace, Panel, PanelDisplay
 from dicomove.panel.html import COLOURS
 
@@ -130,9 +131,9 @@ def test_every_outcome_has_its_place_and_its_colour() -> None:
 
 def test_a_row_in_flight_says_how_far_it_is() -> None:
     state = state_of(started(2), begun(0, "first"), begun(1, "second"), pending(1, 4))
-    assert "in flight: second: 4 of 10 instances" not in text(state)  # the label comes with the news
-    assert "in flight: 1: 4 of 10 instances" in text(state)
-    assert "in flight: first: no answer yet" in text(state)
+    assert "row second: 4 of 10 instances" not in text(state)  # the label comes with the news
+    assert "row 1: 4 of 10 instances" in text(state)
+    assert "row first: no answer yet" in text(state)
     assert "width:40.0%" in to_html(state, now=NOW)
 
 
@@ -144,8 +145,8 @@ def test_what_has_arrived_is_believed_over_what_the_pacs_says() -> None:
 
 def test_counts_that_nobody_gives_are_not_made_up() -> None:
     state = state_of(started(1), begun(0), pending(0, None, None))
-    assert "in flight: 0: no answer yet" in text(state)
-    assert "in flight: 0: ? of 7 instances" in text(state.after(pending(0, None, 7), 1.0))
+    assert "row 0: no answer yet" in text(state)
+    assert "row 0: ? of 7 instances" in text(state.after(pending(0, None, 7), 1.0))
     assert "MB/s" not in text(state)
 
 
@@ -248,8 +249,8 @@ def test_a_hundred_thousand_rows_and_fifty_in_flight() -> None:
     for position in range(50):
         state = state.after(begun(position), 1.0)
     state = state.after(pending(49, 7), 1.0)
-    assert "in flight: 49: 7 of 10 instances" in text(state)  # who has news comes first
-    assert "in flight: 45 more" in text(state)
+    assert "row 49: 7 of 10 instances" in text(state)  # who has news comes first
+    assert "and 45 more in flight" in text(state)
     assert "and 45 more in flight" in seen(state)
     assert len(to_html(state, now=NOW)) < 4000
 
@@ -269,8 +270,8 @@ def test_an_event_costs_little_whatever_is_in_flight() -> None:
 
 def test_at_most_five_drawings_in_any_second() -> None:
     pace, drawn = Pace(), []
-    for millisecond in range(0, 10_000, 3):
-        if pace.allows(now=millisecond / 1000, urgent=millisecond % 2 == 0):
+    for millisecond in range(0, 10_000, 2):
+        if pace.allows(now=millisecond / 1000, reserve=millisecond % 3):
             drawn.append(millisecond)
     assert all(later - earlier > 1000 for earlier, later in zip(drawn, drawn[5:], strict=False))
     assert 20 <= len(drawn) <= 30
@@ -279,9 +280,9 @@ def test_at_most_five_drawings_in_any_second() -> None:
 def test_news_is_drawn_at_once_after_a_stream_of_counts() -> None:
     pace = Pace()
     for millisecond in range(0, 2_000, 10):
-        pace.allows(now=millisecond / 1000, urgent=False)
-    assert pace.allows(now=2.0, urgent=True)
-    assert pace.allows(now=2.001, urgent=True)
+        pace.allows(now=millisecond / 1000, reserve=2)
+    assert pace.allows(now=2.0, reserve=1)
+    assert pace.allows(now=2.001, reserve=0)
 
 
 def test_the_bundle_has_html_and_text() -> None:
@@ -291,19 +292,47 @@ def test_the_bundle_has_html_and_text() -> None:
 
 
 class Front:
-    """Takes the place of the front end: IPython's `display`, and its handle."""
+    """Takes the place of the front end: IPython's `display`, and its handles."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.shown: list[PanelState] = []
+        self.hints: list[str] = []
+        self.others: list[object] = []
         monkeypatch.setattr("IPython.display.display", self.display)
 
-    def display(self, panel: Panel, *, display_id: bool) -> Front:
+    def display(self, shown: object, *, display_id: bool) -> Front:
         assert display_id
-        return self.update(panel)
-
-    def update(self, panel: Panel) -> Front:
-        self.shown.append(panel.state)
+        self.update(shown)
         return self
+
+    def update(self, shown: object) -> None:
+        if isinstance(shown, Panel):
+            self.shown.append(shown.state)
+            self.hints.append(shown.hint)
+        else:
+            self.others.append(shown)
+
+
+class Job:
+    """Writes down what its buttons ask for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def cancel(self) -> None:
+        self.asked.append("cancel")
+
+    def pause(self) -> None:
+        self.asked.append("pause")
+
+    def resume(self) -> None:
+        self.asked.append("resume")
+
+
+def buttons_of(front: Front) -> tuple[Any, Any]:
+    box = front.others[0]
+    cancel, pause = box.children  # type: ignore[attr-defined]  # an ipywidgets.HBox, which has no types
+    return cancel, pause
 
 
 def test_the_first_and_the_last_state_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,6 +378,50 @@ def test_a_front_end_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch, ca
         for event in (started(3), begun(0), finished(0)):
             show(event)
     assert len([record for record in caplog.records if "panel" in record.message]) == 1
+
+
+def test_the_buttons_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    front, job = Front(monkeypatch), Job()
+    show = JobPanel(job)
+    assert "starting" in text(front.shown[0])  # at once, in the caller's thread
+    cancel, pause = buttons_of(front)
+    with show:
+        show(started(3))
+        pause.click()
+        assert pause.description == "Resume"
+        show(Waiting(reason="paused", message="paused"))
+        pause.click()
+        show(Continuing())
+        assert pause.description == "Pause"
+        show(Waiting(reason="paused", message="paused"))  # by `job.pause()` in another cell
+        assert pause.description == "Resume"
+        show(Continuing())
+        show(Waiting(reason="hours", message="Outside of the hours."))
+        assert pause.description == "Pause"
+        cancel.click()
+        assert (cancel.disabled, pause.disabled) == (True, True)
+        assert len(front.others) == 1
+        show(RunEnded(verb="move", interrupted=True))
+    assert job.asked == ["pause", "resume", "cancel"]
+    assert len(front.others) == 2
+    assert front.others[1]._repr_mimebundle_() == {"text/html": "", "text/plain": ""}  # type: ignore[attr-defined]  # what takes their place
+
+
+def test_a_job_that_breaks_loses_its_buttons(monkeypatch: pytest.MonkeyPatch) -> None:
+    front = Front(monkeypatch)
+    with suppress(KeyError), JobPanel(Job()):
+        raise KeyError
+    assert front.shown[-1].end == "broke off"
+    assert len(front.others) == 2
+
+
+def test_without_ipywidgets_a_job_says_what_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    front = Front(monkeypatch)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with JobPanel(Job()) as show:
+        show(started(3))
+    assert front.others == []
+    assert "job.cancel()" in front.hints[0]
 
 
 CELL = """

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
-from dicomove.events import Arriving, Event, SubOperationEvent
+from dicomove.events import Arriving, Event, RowFinished, SubOperationEvent
 from dicomove.panel.html import to_html
 from dicomove.panel.state import PanelState
 from dicomove.panel.text import to_text
@@ -45,13 +45,13 @@ def in_notebook() -> bool:
 class Pace:
     """Says whether it is time to draw.
 
-    What may be the last news for a while (a row has been begun, and the PACS makes it wait) is to be seen at once:
-    counts of instances, of which there are many, leave a reserve for it.
+    What may be the last news for a while (a row has been begun, and the PACS makes it wait) is to be seen at once: what
+    comes often leaves a reserve for it.
 
     Examples
     --------
     >>> pace = Pace()
-    >>> [pace.allows(now=0.0, urgent=False) for _ in range(2)], [pace.allows(now=0.0, urgent=True) for _ in range(3)]
+    >>> [pace.allows(now=0.0, reserve=2) for _ in range(2)], [pace.allows(now=0.0, reserve=0) for _ in range(3)]
     ([True, False], [True, True, False])
     """
 
@@ -59,11 +59,11 @@ class Pace:
         self._left = _AT_ONCE
         self._at = 0.0
 
-    def allows(self, *, now: float, urgent: bool) -> bool:
-        """Return whether to draw now, and count it."""
+    def allows(self, *, now: float, reserve: int) -> bool:
+        """Return whether to draw now, if so many drawings are to be left, and count it."""
         self._left = min(_AT_ONCE, self._left + (now - self._at) * _PER_SECOND)
         self._at = now
-        if self._left < (1.0 if urgent else _AT_ONCE):
+        if self._left < reserve + 1.0:
             return False
         self._left -= 1.0
         return True
@@ -115,24 +115,27 @@ class PanelDisplay:
     def __call__(self, event: Event) -> None:
         """Take an event in, and draw when it is time."""
         self.state = self.state.after(event, self._clock())
-        self._draw_when_due(urgent=not isinstance(event, SubOperationEvent | Arriving))
+        if self.state.end:
+            self._draw()
+        else:
+            self._draw_when_due(_reserve(event))
 
     def tick(self) -> None:
         """Say that nothing has happened: what was not drawn yet is drawn, and rates fade."""
         self.state = self.state.seen_at(self._clock())
         if self._drawn_at is not None and self.state.at - self._drawn_at >= _IDLE_S:
-            self._draw_when_due(urgent=True)
+            self._draw_when_due(reserve=0)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not self.state.end:
             self.state = self.state.ended("broke off" if kind else "done", self._clock())
-        if self._drawn_at is not None:
-            self._draw()
+            if self._drawn_at is not None:
+                self._draw()
 
-    def _draw_when_due(self, *, urgent: bool) -> None:
-        if self._drawn_at is None or self._pace.allows(now=self.state.at, urgent=urgent):
+    def _draw_when_due(self, reserve: int) -> None:
+        if self._drawn_at is None or self._pace.allows(now=self.state.at, reserve=reserve):
             self._draw()
 
     def _draw(self) -> None:
@@ -153,3 +156,11 @@ class PanelDisplay:
             self._handle = display(panel, display_id=True)
         elif self._handle:
             self._handle.update(panel)
+
+
+def _reserve(event: Event) -> int:
+    """Return how many drawings are to be left for what is rarer than this event."""
+    if isinstance(event, SubOperationEvent | Arriving):
+        return 2
+    # The next row is mostly begun at once, and a panel without any would be wrong until there is time again.
+    return 1 if isinstance(event, RowFinished) else 0

@@ -103,7 +103,7 @@ def _row_in_flight(flight: Flight) -> str:
     track = f"display:inline-block;width:80px;height:6px;margin-right:8px;background-color:{_TRACK};overflow:hidden"
     piece = f"float:left;height:6px;width:{100 * flight.part:.1f}%;background-color:{COLOURS['complete']}"
     bar = f'<span style="{track}"><span style="{piece}"></span></span>'
-    return f"<div>{bar}<b>{escape(wording.label(flight.label))}</b> {escape(wording.flown(flight))}</div>"
+    return f"<div>{bar}row <b>{escape(wording.label(flight.label))}</b>: {escape(wording.flown(flight))}</div>"
 
 
 def _colour(outcome: str) -> str:

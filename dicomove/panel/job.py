@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
-from types import TracebackType
-from typing import Any, Final, Protocol
+from types import ModuleType, TracebackType
+from typing import Any, Final, Protocol, cast
 
 from dicomove.events import Continuing, Event, Waiting, notify
 from dicomove.panel.drawing import PanelDisplay
@@ -42,23 +41,28 @@ class JobPanel(PanelDisplay):
     """
 
     def __init__(self, job: Job, clock: Callable[[], float] = time.monotonic) -> None:
-        buttons = find_spec("ipywidgets") is not None
-        super().__init__("" if buttons else _WITHOUT_BUTTONS, clock)
+        widgets = _ipywidgets()
+        super().__init__("" if widgets else _WITHOUT_BUTTONS, clock)
         self._draw()
-        self._buttons = _Buttons(job) if buttons else None
+        self._buttons = _Buttons(job, widgets) if widgets else None
 
     def __call__(self, event: Event) -> None:
         """Take an event in, and draw when it is time."""
         super().__call__(event)
         if self._buttons and isinstance(event, Waiting | Continuing):
             notify(self._buttons.say_paused, isinstance(event, Waiting) and event.reason == "paused")
+        self._remove_buttons_at_the_end()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, traceback)
-        if self._buttons:
+        self._remove_buttons_at_the_end()
+
+    def _remove_buttons_at_the_end(self) -> None:
+        if self._buttons and self.state.end:
             self._buttons.remove()
+            self._buttons = None
 
 
 class _Nothing:
@@ -71,8 +75,7 @@ class _Nothing:
 class _Buttons:
     """Cancel, and Pause or Resume."""
 
-    def __init__(self, job: Job) -> None:
-        import ipywidgets
+    def __init__(self, job: Job, ipywidgets: Any) -> None:
         from IPython.display import display
 
         self._job = job
@@ -106,6 +109,14 @@ class _Buttons:
         else:
             self._job.pause()
         self.say_paused(not self._paused)
+
+
+def _ipywidgets() -> ModuleType | None:
+    try:
+        import ipywidgets
+    except ImportError:
+        return None
+    return cast("ModuleType", ipywidgets)
 
 
 def _hear_while_busy(button: Any) -> None:

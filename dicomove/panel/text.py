@@ -37,8 +37,8 @@ def to_text(state: PanelState, *, now: datetime, hint: str = "") -> str:
     lines = [wording.headline(state), _bar(state)]
     lines.append(", ".join(f"{count:,} {outcome}" for outcome, count in wording.outcomes(state)))
     lines.append(", ".join(wording.amounts(state, now)))
-    lines += [f"in flight: {wording.label(flight.label)}: {wording.flown(flight)}" for flight in shown]
-    lines += [f"in flight: {more:,} more"] if more else []
+    lines += [f"row {wording.label(flight.label)}: {wording.flown(flight)}" for flight in shown]
+    lines += [f"and {more:,} more in flight"] if more else []
     lines += [wording.waiting(state, now), "" if state.end else hint]
     return "\n".join(line for line in lines if line)
 

@@ -1,0 +1,168 @@
+"""JupyterLab in a headless Chromium: a notebook whose cells are run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Locator, Page
+
+#: Without news and their pop-ups; with all cells in the page, also those that are not on the screen.
+SETTINGS = {
+    "config/labconfig/page_config.json": {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}},
+    "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+}
+
+# "Idle" in the status bar comes too early: a cell that is run before all of these is lost.
+READY = """async () => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    await panel.context.ready;
+    await panel.revealed;
+    await panel.sessionContext.ready;
+    await panel.sessionContext.session.kernel.info;
+}"""
+
+ADD_AND_RUN = """source => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    notebook.model.sharedModel.addCell({cell_type: 'code', source, metadata: {trusted: true}});
+    notebook.activeCellIndex = notebook.widgets.length - 1;
+    notebook.deselectAll();
+    void window.jupyterapp.commands.execute('notebook:run-cell');
+    return notebook.activeCellIndex;
+}"""
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    """Wait for a condition, and return what it gives."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"waited in vain for: {what}"
+        time.sleep(0.02)
+    return found
+
+
+@contextmanager
+def running_lab(folder: Path, kernels: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """JupyterLab over a folder, with kernels by name that have these variables; yields its address."""
+    settings = SETTINGS | {
+        f"data/kernels/{name}/kernel.json": {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": name,
+            "language": "python",
+            "env": variables,
+        }
+        for name, variables in kernels.items()
+    }
+    for path, content in settings.items():
+        target = folder / "jupyter" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(content))
+    home = folder / "jupyter"
+    places = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    places |= {f"JUPYTERLAB_{name}_DIR": str(home / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0"]
+    command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
+    command += [f"--ServerApp.root_dir={folder}"]
+    environment = os.environ | places | {"IPYTHONDIR": str(home / "ipython")}
+    with (folder / "lab.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            told = until(lambda: next((home / "runtime").glob("jpserver-*.json"), None), f"JupyterLab, see {log.name}")
+            address = until(lambda: told.read_text() and json.loads(told.read_text())["url"], "its address").rstrip("/")
+            until(lambda: answers(f"{address}/api"), "an answer of JupyterLab")
+            yield address
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 (our own server)
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Cell:
+    """A code cell that has been run."""
+
+    def __init__(self, page: Page, number: int) -> None:
+        self._cell = page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+        self.panels = self._cell.locator(".dicomove-panel")
+
+    @property
+    def output(self) -> str:
+        # An Output widget would have an area of its own within this one.
+        area = self._cell.locator(".jp-Cell-outputArea")
+        return area.inner_text() if area.count() else ""
+
+    @property
+    def panel(self) -> str:
+        """What the cell's panel says; nothing where it has none."""
+        return self.panels.inner_text() if self.panels.count() else ""
+
+    @property
+    def is_running(self) -> bool:
+        return "[*]" in self._cell.locator(".jp-InputPrompt").first.inner_text()
+
+    def button(self, name: str) -> Locator:
+        return self._cell.get_by_role("button", name=name)
+
+    def ended(self) -> Cell:
+        until(lambda: not self.is_running, "the end of the cell")
+        return self
+
+    def says(self, *words: str) -> Cell:
+        until(lambda: all(word in self.panel for word in words), f"{words} in the panel")
+        return self
+
+    def prints(self, text: str) -> Cell:
+        until(lambda: text in self.output, f"{text!r} in the output")
+        return self
+
+    def picture(self, path: Path) -> Image.Image:
+        """The cell as it is seen, kept for a person to look at, and the bar of its panel."""
+        self._cell.screenshot(path=path)
+        return Image.open(BytesIO(self.panels.locator(".dicomove-bar").screenshot())).convert("RGB")
+
+
+class Notebook:
+    """A notebook with a kernel, open in a page."""
+
+    def __init__(self, page: Page, address: str, folder: Path, kernel: str) -> None:
+        self.path = folder / f"{kernel}.ipynb"
+        spec = {"name": kernel, "display_name": kernel, "language": "python"}
+        empty = {"cells": [], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+        self.path.write_text(json.dumps(empty))
+        self.page = page
+        page.goto(f"{address}/lab/workspaces/{kernel}/tree/{self.path.name}?reset")
+        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext != null", timeout=30_000)
+        page.evaluate(READY)
+
+    def run(self, source: str) -> Cell:
+        """Add a cell and run it."""
+        return Cell(self.page, self.page.evaluate(ADD_AND_RUN, source))
+
+    def press_stop(self) -> None:
+        self.page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name='interrupt']").click()
+
+    def saved(self) -> list[Any]:
+        """The cells, as they are saved."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        return list(json.loads(self.path.read_text())["cells"])

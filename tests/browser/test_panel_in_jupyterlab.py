@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dicomove.panel.html import COLOURS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from tests.browser.lab import Cell, Notebook
+
+pytestmark = pytest.mark.browser
+
+MOVE = 'results = dm.move(studies, pacs, "REHEARSAL_STORE")'
+
+
+def rows_done(cell: Cell) -> int:
+    found = re.search(r"move: (\d+) of 12 rows", cell.panel)
+    return int(found[1]) if found else 0
+
+
+def share(picture: Image, outcome: str) -> float:
+    """How much of a bar has an outcome's colour."""
+    colour = tuple(bytes.fromhex(COLOURS[outcome][1:]))
+    line = [picture.getpixel((x, picture.height // 2)) for x in range(picture.width)]
+    return line.count(colour) / len(line)
+
+
+def bundles(cell: dict[str, Any]) -> list[dict[str, Any]]:
+    return [output["data"] for output in cell["outputs"] if "data" in output]
+
+
+def test_the_panel_moves_while_the_cell_runs(notebook: Notebook, pictures: Path) -> None:
+    from tests.browser.lab import until
+
+    cell = notebook.run(MOVE)
+    seen: set[int] = set()
+
+    def moved() -> bool:
+        if cell.is_running:
+            seen.add(rows_done(cell))
+        return len(seen - {0, 12}) >= 3
+
+    until(moved, "three states between the first and the last")
+    cell.says("instances/s", "stop button")
+    under_way = cell.picture(pictures / f"moving-{notebook.path.stem}.png")
+    assert share(under_way, "complete") > 0.05
+    cell.ended().says("12 of 12 rows", "10 complete", "1 partial", "1 failed")
+    at_the_end = cell.picture(pictures / f"done-{notebook.path.stem}.png")
+    for outcome, rows in {"complete": 10, "partial": 1, "failed": 1}.items():
+        assert share(at_the_end, outcome) == pytest.approx(rows / 12, abs=0.02)
+    assert cell.panels.count() == 1
+
+
+def test_the_stop_button_gives_the_table_so_far(notebook: Notebook, pictures: Path) -> None:
+    from tests.browser.lab import until
+
+    cell = notebook.run(MOVE)
+    until(lambda: rows_done(cell) >= 4, "four rows")
+    notebook.press_stop()
+    cell.ended().says("stopped", "not attempted", "1 cancelled")
+    cell.picture(pictures / f"stopped-{notebook.path.stem}.png")
+    assert "InterruptedWarning" in cell.output
+    counted = notebook.run("print(sorted(results.outcome))").prints("not_attempted")
+    assert counted.output.count("'cancelled'") == 1
+
+
+def test_the_saved_notebook_shows_the_end(notebook: Notebook) -> None:
+    notebook.run(f"{MOVE[:-1]}, level='STUDY')").ended()
+    notebook.run("print('below')").prints("below")
+    *_, moved, below = notebook.saved()
+    (bundle,) = bundles(moved)
+    assert "move: 12 of 12 rows in" in "".join(bundle["text/html"])
+    assert "10 complete, 1 partial, 1 failed" in "".join(bundle["text/plain"])
+    assert [output["output_type"] for output in below["outputs"]] == ["stream"]
+
+
+JOB = """
+from dicomove.panel import JobPanel
+
+class Late:
+    def cancel(self): job.cancel()
+    def pause(self): job.pause()
+    def resume(self): job.resume()
+
+job = dm.start_move(studies, pacs, "REHEARSAL_STORE", delay=1, progress=JobPanel(Late()))
+"""
+BUSY = """
+end = time.monotonic() + 20
+print("busy")
+while not job.paused and time.monotonic() < end:
+    sum(range(1000))
+print("it was paused" if job.paused else "it was not heard")
+"""
+
+
+def test_a_job_is_paused_and_cancelled_with_its_buttons(notebook: Notebook, pictures: Path) -> None:
+    from tests.browser.lab import until
+
+    cell = notebook.run(JOB).ended().says("1 of 12 rows")
+    if notebook.path.stem == "newest":  # the oldest kernels hear a button when no cell is running
+        busy = notebook.run(BUSY).prints("busy")
+        cell.button("Pause").click()
+        busy.prints("it was paused")
+    else:
+        cell.button("Pause").click()
+    cell.says("Waits: paused")
+    cell.picture(pictures / f"paused-{notebook.path.stem}.png")
+    done = rows_done(cell)
+    cell.button("Resume").click()
+    until(lambda: rows_done(cell) > done, "more rows")
+    assert "Waits" not in cell.panel
+    cell.button("Cancel").click()
+    cell.says("stopped", "not attempted")
+    until(lambda: not cell.button("Cancel").count(), "the end of the buttons")
+    cell.picture(pictures / f"cancelled-{notebook.path.stem}.png")
+    notebook.run("print(job.wait().outcome.value_counts())").prints("not_attempted")
+    assert cell.panels.count() == 1
+
+
+def test_a_job_stays_under_its_cell(notebook: Notebook) -> None:
+    first, second = notebook.run(JOB), notebook.run("print('next')").prints("next")
+    first.says("2 of 12 rows")
+    first.button("Cancel").click()
+    first.says("stopped")
+    notebook.run("print(job.done or job.wait() is not None)").prints("True")
+    *_, job, below, _ = notebook.saved()
+    assert second.output.strip() == "next"
+    assert second.panels.count() == 0
+    assert ["".join(output["text"]) for output in below["outputs"]] == ["next\n"]
+    shown = ["".join(bundle["text/plain"]) for bundle in bundles(job)]
+    assert shown[0].startswith("move: ")
+    assert "stopped" in shown[0]
+    assert shown[1:] == [""]  # where the buttons were
