@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, get_args
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from dicomove.cohort import LEVELS, read_cohort
 from dicomove.cohort.levels import QUERY_MODELS
 from dicomove.errors import AddressError, DicomoveError
 from dicomove.find import echo, find
+from dicomove.inventory import Verify
 from dicomove.move import move
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver, verify
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_destination(retrieve)
     retrieve.add_argument("--concurrency", type=int, default=1, help="associations at the same time")
     retrieve.add_argument("--delay", type=float, default=0, help="seconds of rest between two moves")
+    _add_manners(retrieve)
     for command in (search, retrieve):
         command.add_argument("--level", choices=LEVELS, help="default: STUDY to find, what the row fills to move")
         command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
@@ -100,6 +102,17 @@ def _add_destination(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_manners(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--verify", choices=get_args(Verify), default="auto", help="how to learn what is expected")
+    alone = command.add_argument_group("to be left alone; docs/how-to tells what each means")
+    alone.add_argument("--journal", type=Path, metavar="FILE", help="write all down there; the same command goes on")
+    alone.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
+    alone.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
+    alone.add_argument("--max-instances-per-second", type=float, metavar="N")
+    alone.add_argument("--outage-timeout", type=float, metavar="S", help="wait for a PACS that is down")
+    alone.add_argument("--max-failures", type=int, metavar="N", help="end the run when so many rows have failed")
+
+
 def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", type=Path, help="write the table there, as CSV")
 
@@ -132,6 +145,13 @@ def _move(chosen: argparse.Namespace) -> int:
             query_model=chosen.query_model,
             concurrency=chosen.concurrency,
             delay=chosen.delay,
+            verify=chosen.verify,
+            journal=chosen.journal,
+            retry=chosen.retry,
+            hours=chosen.hours,
+            max_instances_per_second=chosen.max_instances_per_second,
+            outage_timeout="auto" if chosen.outage_timeout is None else chosen.outage_timeout,
+            max_failures=chosen.max_failures,
         )
     return _report(results, chosen.output, good=("complete", "skipped"))
 

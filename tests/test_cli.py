@@ -213,3 +213,18 @@ def test_what_cannot_be_done_is_said_in_a_line(
 def test_it_is_a_command() -> None:
     command = Path(sys.executable).parent / "dicomove"
     assert "COMMAND" in subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_move_that_is_left_alone_goes_on_where_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    studies, images = tmp_path / "studies.csv", tmp_path / "images"
+    journal = tmp_path / "pull.sqlite"
+    source = Synthetic(studies=3, instances=2, size=512)
+    receiving.studies(source, 3).to_csv(studies, index=False)
+    with receiving.receiver(images, accept="any") as store, receiving.pacs(store, source=source) as pacs:
+        manners = ["--retry", "2", "--hours", "00:00-24:00", "--outage-timeout", "1", "--max-failures", "9"]
+        command = ["move", str(studies), pacs.address, store.ae_title, "--journal", str(journal), *manners]
+        assert main(command) == 0
+        assert main([*command, "-o", str(tmp_path / "results.csv")]) == 0
+    assert set(pd.read_csv(tmp_path / "results.csv")["outcome"]) == {"skipped"}
+    assert main([*command[:-2], "--max-failures", "0"]) == 2
+    assert "max_failures" in capsys.readouterr().err

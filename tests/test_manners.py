@@ -183,7 +183,7 @@ def test_so_many_may_fail(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_arguments_that_cannot_be_right(tmp_path: Path, wrong: dict[str, object]) -> None:
+def test_arguments_that_cannot_be_right(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong)) if "retry" not in wrong else "attempts"):
         run(folder=tmp_path, **wrong)
 

@@ -1,0 +1,176 @@
+"""Rows are moved by the workers of an executor, and the run keeps hold of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import psutil
+import pytest
+
+import dicomove as dm
+from dicomove.events import Arriving, Event, RowFinished, RowStarted, SubOperationEvent
+from dicomove.testing import Synthetic, faults
+from tests import receiving
+
+pytestmark = pytest.mark.timeout(90)
+
+SOURCE = Synthetic(studies=8, instances=4, size=512)
+TABLE = receiving.studies(SOURCE, 8)
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Executor]:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[Executor]:
+    distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client.get_executor()
+
+
+@pytest.fixture(params=["threads", "processes", "dask"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    if request.param == "threads":
+        with ThreadPoolExecutor(3) as threads:
+            yield threads
+    else:
+        yield request.getfixturevalue(request.param)
+
+
+def test_rows_are_moved_and_verified_as_by_threads(tmp_path: Path, executor: Executor) -> None:
+    seen: list[Event] = []
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        results = dm.move(TABLE, pacs, receiver, executor=executor, concurrency=3, progress=seen.append)
+        again = dm.move(TABLE, pacs, receiver, executor=executor, concurrency=3, progress=False)
+    assert results["outcome"].tolist() == ["complete"] * 8
+    assert again["outcome"].tolist() == ["skipped"] * 8
+    receiving.assert_whole(tmp_path, SOURCE)
+    assert sum(isinstance(event, SubOperationEvent) for event in seen) >= 8
+    assert {event.row for event in seen if isinstance(event, RowFinished)} == set(range(8))
+
+
+def test_one_limit_holds_over_all_workers(tmp_path: Path, executor: Executor) -> None:
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.LimitsAssociations(limit=2), source=SOURCE) as pacs,
+    ):
+        results = dm.move(TABLE, pacs, receiver, executor=executor, concurrency=2, progress=False)
+    assert results["outcome"].tolist() == ["complete"] * 8
+
+
+def test_a_stop_reaches_them(tmp_path: Path, executor: Executor) -> None:
+    stops = iter([signal.SIGINT])
+
+    def act(event: Event) -> None:
+        if isinstance(event, SubOperationEvent):
+            for number in stops:
+                os.kill(os.getpid(), number)
+
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.Latency(seconds=0.1), source=SOURCE) as pacs,
+        pytest.warns(dm.InterruptedWarning),
+    ):
+        results = dm.move(TABLE, pacs, receiver, executor=executor, concurrency=2, progress=act)
+    assert results["outcome"].tolist()[-1] == "not_attempted"
+    assert "cancelled" in set(results["outcome"])
+    assert set(results["outcome"]) <= {"cancelled", "complete", "not_attempted"}
+
+
+def test_what_arrives_resets_the_clock_of_a_worker_elsewhere(tmp_path: Path, processes: Executor) -> None:
+    present = faults.NoPendings(), faults.Bandwidth(bytes_per_second=4000)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, *present, source=SOURCE, idle_timeout=0.5, first_response_timeout=0.5) as pacs,
+    ):
+        seen: list[Event] = []
+        results = dm.move(TABLE[:1], pacs, receiver, executor=processes, progress=seen.append)
+    assert results["outcome"].tolist() == ["complete"]
+    assert results["duration_s"][0] > 0.5
+    assert any(isinstance(event, Arriving) for event in seen)
+
+
+def test_a_worker_that_is_killed_costs_its_row_one_attempt(tmp_path: Path) -> None:
+    kills = iter([signal.SIGKILL])
+
+    def act(event: Event) -> None:
+        if isinstance(event, RowStarted):
+            for number in kills:
+                for child in psutil.Process().children():
+                    if "spawn_main" in " ".join(child.cmdline()):
+                        child.send_signal(number)
+
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, source=SOURCE) as pacs,
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor,
+    ):
+        executor.submit(os.getpid).result()
+        results = dm.move(TABLE, pacs, receiver, executor=executor, progress=act)
+        assert results["error"].tolist() == ["executor_failed"] * 8
+        again = dm.move(TABLE, pacs, receiver, progress=False)
+    assert set(again["outcome"]) == {"complete"}
+
+
+def test_an_executor_that_was_shut_down(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        executor = ThreadPoolExecutor(1)
+        executor.shutdown()
+        results = dm.move(TABLE[:2], pacs, receiver, executor=executor, progress=False)
+    assert results["error"].tolist() == ["executor_failed"] * 2
+
+
+def test_receivers_share_the_rows(tmp_path: Path) -> None:
+    with (
+        receiving.receiver(tmp_path / "a", ae_title="A") as first,
+        receiving.receiver(tmp_path / "b", ae_title="B") as second,
+        receiving.pacs({**first.as_destination(), **second.as_destination()}, source=SOURCE) as pacs,
+    ):
+        results = dm.move(TABLE, pacs, [first, second], concurrency=2, progress=False)
+        again = dm.move(TABLE, pacs, [first, second], concurrency=2, progress=False)
+        assert len(first.manifest()) + len(second.manifest()) == 32
+        assert min(len(first.manifest()), len(second.manifest())) >= 4
+    assert results["outcome"].tolist() == ["complete"] * 8
+    assert again["outcome"].tolist() == ["skipped"] * 8
+
+
+def test_two_receivers_of_one_name_are_none(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path / "a") as first, receiving.receiver(tmp_path / "b") as second:
+        with pytest.raises(ValueError, match="AE title of its own"):
+            dm.move(TABLE, dm.Pacs("127.0.0.1:1"), [first, second], progress=False)
+        with pytest.raises(ValueError, match="receivers"):
+            dm.move(TABLE, dm.Pacs("127.0.0.1:1"), [], progress=False)
+
+
+def test_a_stranger_on_the_line_is_refused(tmp_path: Path) -> None:
+    def knock(_: Event) -> None:
+        for found in psutil.Process().net_connections("tcp"):
+            if found.status == "LISTEN" and found.laddr.ip == "127.0.0.1":
+                threading.Thread(target=_knock, args=(found.laddr.port,), daemon=True).start()
+
+    def _knock(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), 1) as stranger:
+            stranger.sendall(b"\\0\\0\\0\\4quit")
+
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        ThreadPoolExecutor(2) as executor,
+        receiving.pacs(receiver, source=SOURCE) as pacs,
+    ):
+        results = dm.move(TABLE, pacs, receiver, executor=executor, concurrency=2, progress=knock)
+    assert results["outcome"].tolist() == ["complete"] * 8

@@ -1,0 +1,129 @@
+"""A run in the background: watched, paused, cancelled, waited for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.events import Event, RowFinished, RowStarted, Waiting
+from dicomove.testing import Synthetic, faults
+from tests import receiving, servers
+
+pytestmark = pytest.mark.timeout(60)
+
+SOURCE = Synthetic(studies=8, instances=4, size=512)
+TABLE = receiving.studies(SOURCE, 8)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[dm.Pacs, dm.Receiver]]:
+    """A PACS that takes 50 ms for each response, and a receiver."""
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.Latency(seconds=0.05), source=SOURCE) as pacs,
+    ):
+        yield pacs, receiver
+
+
+def test_it_returns_at_once_and_has_the_whole_table_in_the_end(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
+    job = dm.start_move(TABLE, *slow, progress=False)
+    assert not job.done
+    assert set(job.results["outcome"]) <= {"not_attempted", "complete"}
+    assert repr(job).startswith("MoveJob(running")
+    results = job.wait()
+    assert results["outcome"].tolist() == ["complete"] * 8
+    assert job.done
+    assert repr(job) == "MoveJob(done: 8 complete)"
+    pd.testing.assert_frame_equal(results, job.results)
+
+
+def test_a_limit_of_patience_leaves_it_running(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
+    job = dm.start_move(TABLE, *slow, progress=False)
+    with pytest.raises(TimeoutError, match="goes on"):
+        job.wait(0.05)
+    assert job.wait(30)["outcome"].tolist() == ["complete"] * 8
+
+
+def test_cancel_is_an_end_with_the_rest_not_attempted(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
+    seen: list[Event] = []
+    job = dm.start_move(TABLE, *slow, progress=seen.append)
+    servers.wait_until(lambda: any(isinstance(event, RowFinished) for event in seen))
+    job.cancel()
+    with pytest.warns(dm.InterruptedWarning, match="of 8 rows were not attempted"):
+        results = job.wait(20)
+    outcomes = results["outcome"].tolist()
+    assert outcomes[0] == "complete"
+    assert outcomes[-1] == "not_attempted"
+    assert set(outcomes) <= {"complete", "cancelled", "partial", "not_attempted"}
+
+
+def test_a_pause_lets_what_is_in_flight_end_and_begins_nothing(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
+    seen: list[Event] = []
+    job = dm.start_move(TABLE, *slow, progress=seen.append)
+    servers.wait_until(lambda: any(isinstance(event, RowStarted) for event in seen))
+    job.pause()
+    assert job.paused
+    servers.wait_until(lambda: any(isinstance(event, Waiting) and event.reason == "paused" for event in seen))
+    servers.wait_until(lambda: _count(seen, RowFinished) == _count(seen, RowStarted))
+    begun = _count(seen, RowStarted)
+    assert begun < 8
+    assert "paused" in repr(job)
+    with pytest.raises(TimeoutError):
+        job.wait(0.3)
+    assert _count(seen, RowStarted) == begun
+    job.resume()
+    assert job.wait(30)["outcome"].tolist() == ["complete"] * 8
+
+
+def _count(seen: list[Event], kind: type) -> int:
+    return sum(isinstance(event, kind) for event in seen)
+
+
+def test_two_jobs_side_by_side(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
+    jobs = [dm.start_move(TABLE[n::2], *slow, progress=False) for n in range(2)]
+    assert [job.wait(30)["outcome"].tolist() for job in jobs] == [["complete"] * 4] * 2
+
+
+def test_what_cannot_be_right_is_said_before_anything_begins() -> None:
+    nobody = dm.Pacs("127.0.0.1:1")
+    with pytest.raises(dm.CohortError):
+        dm.start_move(pd.DataFrame({"x": [1]}), nobody, "X", progress=False)
+    with pytest.raises(ValueError, match="concurrency"):
+        dm.start_move(TABLE, nobody, "X", progress=False, concurrency=0)
+    with pytest.raises(TypeError, match="colour"):
+        dm.start_move(TABLE, nobody, "X", progress=False, colour="red")  # type: ignore[call-arg]  # that is the test
+
+
+def test_a_journal_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    nowhere = tmp_path / "file" / "pull.sqlite"
+    with pytest.raises(dm.JournalError, match="cannot be made"):
+        dm.start_move(TABLE, dm.Pacs("127.0.0.1:1"), "X", progress=False, journal=nowhere)
+
+
+def test_the_end_of_the_interpreter_cancels_and_warns(tmp_path: Path) -> None:
+    with (
+        receiving.receiver(tmp_path, accept="any") as store,
+        receiving.pacs(store.as_destination(), faults.Latency(seconds=0.1), source=SOURCE) as pacs,
+    ):
+        script = f"""
+            import dicomove as dm, pandas as pd
+            table = pd.DataFrame({{"StudyInstanceUID": {TABLE["StudyInstanceUID"].tolist()!r}}})
+            job = dm.start_move(table, dm.Pacs({pacs.address!r}), {store.ae_title!r}, progress=False,
+                                journal={str(tmp_path / "pull.sqlite")!r})
+        """
+        command = [sys.executable, "-c", textwrap.dedent(script)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        assert "call job.wait() before" in done.stderr
+        table = dm.read_journal(tmp_path / "pull.sqlite")
+        assert "not_attempted" in set(table["outcome"])
+        assert dm.read_runs(tmp_path / "pull.sqlite")["interrupted"].tolist() == [True]
+        again = dm.move(TABLE, pacs, store.ae_title, progress=False, journal=tmp_path / "pull.sqlite")
+        assert set(again["outcome"]) <= {"complete", "skipped"}
