@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.errors import DicomoveWarning
-from dicomove.progress import Display
+from dicomove.progress import Progress, job_display
 from dicomove.run.work import Work, warn_of
 
 _LOOK_UP_S: Final = 0.1
@@ -30,8 +30,8 @@ class MoveJob:
     ----------
     work
         The run.
-    show
-        Its display.
+    progress
+        Which display shows it.
 
     Examples
     --------
@@ -45,11 +45,13 @@ class MoveJob:
     (True, ['empty'])
     """
 
-    def __init__(self, work: Work, show: Display) -> None:
-        self._work, self._show = work, show
+    def __init__(self, work: Work, progress: Progress) -> None:
+        self._work = work
         self._stops = 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="dicomove-job", daemon=True)
+        # Made in the caller's thread, so that it stays under the cell that began the job.
+        self._show = job_display(progress, self)
         _running.add(self)
         self._thread.start()
 

@@ -14,7 +14,7 @@ from dicomove.inventory import Verify
 from dicomove.job import MoveJob
 from dicomove.pacing import Hours, Retry
 from dicomove.pacs import Pacs
-from dicomove.progress import Progress, display
+from dicomove.progress import Progress, check_progress, display
 from dicomove.results import RESULT_COLUMNS
 from dicomove.run import Destination, Distributed, Keywords, OnFailure, Options, Work, order_of, warn_of
 
@@ -186,6 +186,6 @@ def start_move(
     """
     identifiers = move_identifiers(table, level, query_model)
     checked = Options(**options)
-    show = display(progress)
+    check_progress(progress)
     work = Work(table, identifiers, order_of(pacs, destination, checked), checked)
-    return MoveJob(work, show)
+    return MoveJob(work, progress)

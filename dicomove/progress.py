@@ -67,15 +67,20 @@ def job_display(progress: Progress, job: Job) -> Display:
     return _plain(progress) or JobPanel(job)
 
 
+def check_progress(progress: Progress) -> None:
+    """Raise ValueError for what is no ``progress=`` argument."""
+    if progress is not False and not callable(progress) and progress not in ("auto", "tqdm", "panel", True):
+        message = f"progress={progress!r}: 'auto', 'tqdm', 'panel', False, or a function that gets the events"
+        raise ValueError(message)
+
+
 def _plain(progress: Progress) -> Display | None:
     """Return the display if it is another than a panel."""
+    check_progress(progress)
     if progress is False:
         return CallbackDisplay(lambda _: None)
     if callable(progress):
         return CallbackDisplay(progress)
-    if progress not in ("auto", "tqdm", "panel", True):
-        message = f"progress={progress!r}: 'auto', 'tqdm', 'panel', False, or a function that gets the events"
-        raise ValueError(message)
     return BarDisplay() if progress == "tqdm" or not in_notebook() else None
 
 
