@@ -89,7 +89,7 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     if not beside.exists():
         return _usual(pd.read_csv(where, dtype=str, keep_default_na=False))
     schema = json.loads(beside.read_text(encoding="utf-8"))
-    found = pd.read_csv(where, dtype=str, keep_default_na=False, header=None, skiprows=1)
+    found = pd.read_csv(where, dtype=str, keep_default_na=False, skip_blank_lines=False)
     rows = found.astype(object).where(found != "", None).to_numpy().tolist()
     for column, numbers in schema["empty"].items():
         for number in numbers:
