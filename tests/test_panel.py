@@ -218,7 +218,7 @@ def test_the_end_says_how_long_and_how_fast() -> None:
 
 def test_an_interrupted_run_says_what_was_not_attempted() -> None:
     state = state_of(started(5), begun(0), finished(0, "cancelled"), RunEnded(verb="move", interrupted=True))
-    assert "move: 1 of 5 rows in 0 s, stopped, 4 not attempted" in seen(state, "press")
+    assert "move: 1 of 5 rows in 0.3 s, stopped, 4 not attempted" in seen(state, "press")
     assert "press" not in seen(state, "press")
 
 
@@ -345,6 +345,20 @@ def test_the_first_and_the_last_state_are_drawn(monkeypatch: pytest.MonkeyPatch)
     assert (front.shown[0].rows, front.shown[0].done) == (900, 0)
     assert (front.shown[-1].done, front.shown[-1].end) == (900, "done")
     assert len(front.shown) <= 5
+
+
+def test_counts_that_were_not_drawn_are_there_with_the_next_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    front = Front(monkeypatch)
+    show = PanelDisplay(clock=lambda: 7.0)
+    show(started(2))
+    show(begun(0))
+    for count in range(50):
+        show(pending(0, count, 100))
+    show(arriving(0, 60, 1000))
+    assert len(front.shown) == 2
+    show(begun(1))
+    flight = front.shown[-1].in_flight[0]
+    assert (flight.instances, flight.total, flight.bytes) == (60, 100, 1000)
 
 
 def test_an_error_of_the_run_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

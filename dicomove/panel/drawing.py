@@ -24,6 +24,9 @@ STOP_HINT: Final = "The stop button cancels, and returns the table so far."
 #: Drawings that may follow each other at once, and those that may follow in each second after: at most five in any.
 _AT_ONCE: Final = 3.0
 _PER_SECOND: Final = 2.5
+#: Drawings that are left for what is rarer: by counts of instances, and by ends of rows.
+_RESERVE_OF_COUNTS: Final = 2
+_RESERVE_OF_ENDS: Final = 1
 #: How often a run is drawn of which there is no news.
 _IDLE_S: Final = 1.0
 
@@ -107,6 +110,7 @@ class PanelDisplay:
         self._drawn_at: float | None = None
         self._handle: Any = None
         self._broken = False
+        self._counts: dict[tuple[type[Event], int | None], SubOperationEvent | Arriving] = {}
         self.state = PanelState(began_at=clock())
 
     def __enter__(self) -> Self:
@@ -114,29 +118,43 @@ class PanelDisplay:
 
     def __call__(self, event: Event) -> None:
         """Take an event in, and draw when it is time."""
-        self.state = self.state.after(event, self._clock())
-        if self.state.end:
+        now = self._clock()
+        if self._drawn_at is not None and isinstance(event, SubOperationEvent | Arriving):
+            # There is one per instance, and each says all that those before it said: the latest is enough.
+            self._counts[type(event), event.position] = event
+            if self._pace.allows(now=now, reserve=_RESERVE_OF_COUNTS):
+                self._take_in_counts(now)
+                self._draw()
+            return
+        self._take_in_counts(now)
+        self.state = self.state.after(event, now)
+        # The next row is mostly begun at once, and a panel without any would be wrong until there is time again.
+        reserve = _RESERVE_OF_ENDS if isinstance(event, RowFinished) else 0
+        if self._drawn_at is None or self.state.end or self._pace.allows(now=now, reserve=reserve):
             self._draw()
-        else:
-            self._draw_when_due(_reserve(event))
 
     def tick(self) -> None:
         """Say that nothing has happened: what was not drawn yet is drawn, and rates fade."""
-        self.state = self.state.seen_at(self._clock())
-        if self._drawn_at is not None and self.state.at - self._drawn_at >= _IDLE_S:
-            self._draw_when_due(reserve=0)
+        now = self._clock()
+        if self._drawn_at is not None and now - self._drawn_at >= _IDLE_S and self._pace.allows(now=now, reserve=0):
+            self._take_in_counts(now)
+            self._draw()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not self.state.end:
-            self.state = self.state.ended("broke off" if kind else "done", self._clock())
+            now = self._clock()
+            self._take_in_counts(now)
+            self.state = self.state.ended("broke off" if kind else "done", now)
             if self._drawn_at is not None:
                 self._draw()
 
-    def _draw_when_due(self, reserve: int) -> None:
-        if self._drawn_at is None or self._pace.allows(now=self.state.at, reserve=reserve):
-            self._draw()
+    def _take_in_counts(self, now: float) -> None:
+        for event in self._counts.values():
+            self.state = self.state.after(event, now)
+        self._counts.clear()
+        self.state = self.state.seen_at(now)
 
     def _draw(self) -> None:
         self._drawn_at = self.state.at
@@ -156,11 +174,3 @@ class PanelDisplay:
             self._handle = display(panel, display_id=True)
         elif self._handle:
             self._handle.update(panel)
-
-
-def _reserve(event: Event) -> int:
-    """Return how many drawings are to be left for what is rarer than this event."""
-    if isinstance(event, SubOperationEvent | Arriving):
-        return 2
-    # The next row is mostly begun at once, and a panel without any would be wrong until there is time again.
-    return 1 if isinstance(event, RowFinished) else 0

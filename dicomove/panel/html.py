@@ -83,7 +83,7 @@ def _legend(state: PanelState) -> str:
         f'<span style="display:inline-block;margin-right:14px">{_swatch(outcome)}{count:,} {escape(outcome)}</span>'
         for outcome, count in wording.outcomes(state)
     ]
-    return f"<div>{''.join(words)}</div>" if words else ""
+    return f"<div>{' '.join(words)}</div>" if words else ""
 
 
 def _swatch(outcome: str) -> str:

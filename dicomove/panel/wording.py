@@ -140,9 +140,11 @@ def duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> duration(4.2), duration(192), duration(7500)
-    ('4 s', '3 min 12 s', '2 h 5 min')
+    >>> duration(0.42), duration(4.2), duration(192), duration(7500)
+    ('0.4 s', '4 s', '3 min 12 s', '2 h 5 min')
     """
+    if seconds < 1:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.browser.lab import Notebook
+
+#: Without the extra `browser` the tests are skipped, and nothing is imported in search of doctests.
+collect_ignore = [] if find_spec("playwright") and find_spec("PIL") else ["lab.py"]
 
 #: The oldest kernel that is supported. The newest is the one that is installed.
 OLDEST = "6.29.5"
@@ -55,7 +59,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, oldest_kernel: Path) -> Iterat
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    pytest.importorskip("playwright", reason="the extra `browser` is not installed")
+    if collect_ignore:
+        pytest.skip("the extra `browser` is not installed")
     from playwright.sync_api import sync_playwright
 
     from tests.browser.lab import chromium
