@@ -55,7 +55,7 @@ def headline(state: PanelState) -> str:
     'move: 7 of 1,200 rows'
     """
     if not state.verb:
-        return "starting"
+        return state.end or "starting"
     said = f"{state.verb}: {state.done:,} of {state.rows:,} {'row' if state.rows == 1 else 'rows'}"
     if not state.end:
         return said

@@ -79,16 +79,7 @@ def test_the_saved_notebook_shows_the_end(notebook: Notebook) -> None:
     assert [output["output_type"] for output in below["outputs"]] == ["stream"]
 
 
-JOB = """
-from dicomove.panel import JobPanel
-
-class Late:
-    def cancel(self): job.cancel()
-    def pause(self): job.pause()
-    def resume(self): job.resume()
-
-job = dm.start_move(studies, pacs, "REHEARSAL_STORE", delay=1, progress=JobPanel(Late()))
-"""
+JOB = 'job = dm.start_move(studies, pacs, "REHEARSAL_STORE", delay=1)'
 BUSY = """
 end = time.monotonic() + 20
 print("busy")
@@ -122,15 +113,19 @@ def test_a_job_is_paused_and_cancelled_with_its_buttons(notebook: Notebook, pict
     assert cell.panels.count() == 1
 
 
-def test_a_job_stays_under_its_cell(notebook: Notebook) -> None:
-    first, second = notebook.run(JOB), notebook.run("print('next')").prints("next")
+def test_two_jobs_stay_under_their_cells(notebook: Notebook) -> None:
+    first, between = notebook.run(JOB), notebook.run("print('next')").prints("next")
+    other = notebook.run(f"other_{JOB}")
     first.says("2 of 12 rows")
     first.button("Cancel").click()
     first.says("stopped")
-    notebook.run("print(job.done or job.wait() is not None)").prints("True")
-    *_, job, below, _ = notebook.saved()
-    assert second.output.strip() == "next"
-    assert second.panels.count() == 0
+    done = rows_done(other)
+    other.says(f"{done + 1} of 12 rows").button("Cancel").click()
+    other.says("stopped")
+    notebook.run("print(len(job.wait()) + len(other_job.wait()))").prints("24")
+    *_, job, below, _, _ = notebook.saved()
+    assert between.output.strip() == "next"
+    assert between.panels.count() == 0
     assert ["".join(output["text"]) for output in below["outputs"]] == ["next\n"]
     shown = ["".join(bundle["text/plain"]) for bundle in bundles(job)]
     assert shown[0].startswith("move: ")
