@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 import time
@@ -28,9 +29,22 @@ def outcomes(pacs: RunningPacs, table: pd.DataFrame, **options: object) -> list[
     return dm.move(table, pacs, pacs.destination, progress=False, **options)["outcome"].tolist()  # type: ignore[arg-type]
 
 
+PAGE = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()
+
+
 def test_the_page_of_faults_says_what_happens() -> None:
-    page = Path(__file__).parents[1] / "docs" / "faults.md"
-    assert fault_table.page().splitlines() == page.read_text().splitlines()
+    assert fault_table.page().splitlines() == PAGE.splitlines()
+
+
+def test_on_the_page_a_receiver_says_complete_where_all_is_on_disk_and_only_there() -> None:
+    header, _, *lines = [line for line in PAGE.split("## ")[0].splitlines() if line.startswith("|")]
+    names = header.split(" | ")
+    verdict, disk = names.index("receiver"), names.index("on disk")
+    cells = [line.split(" | ") for line in lines]
+    assert len(cells) == len(faults.BY_NAME)
+    for row in cells:
+        whole = re.match(r"(\d+)/\1(?!\d|, \d+ of them altered)", row[disk])
+        assert (row[verdict] == "`complete`") == bool(whole), row[0]
 
 
 @pytest.mark.parametrize("name", sorted(faults.BY_NAME))
@@ -42,8 +56,7 @@ def test_every_fault_says_which_pacs_does_this(name: str) -> None:
 
 
 def test_every_status_has_its_row() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()
-    assert all(f"`0x{status:04X}`" in page for status in STATUSES)
+    assert all(f"`0x{status:04X}`" in PAGE for status in STATUSES)
 
 
 def test_a_fault_of_some_attempts_passes(rehearsal_pacs: Start) -> None:
@@ -125,14 +138,3 @@ def test_the_process_ends_with_the_one_that_started_it() -> None:
     end = time.monotonic() + 10
     while server.exists() and "Z" not in (server / "stat").read_text().split()[2]:
         assert time.monotonic() < end
-
-
-def test_the_shell_shows_a_fault(capfd: pytest.CaptureFixture[str]) -> None:
-    from dicomove.cli import main
-
-    assert main(["demo", "--fault", "success-with-all-failed"]) == 0
-    shown = capfd.readouterr().out
-    assert "all_failed" in shown
-    assert "0 images arrived" in shown
-    assert main(["demo", "--fault", "sucess-with-all"]) == 2
-    assert "success-with-all-failed" in capfd.readouterr().err

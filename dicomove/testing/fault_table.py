@@ -1,45 +1,22 @@
-"""What dicomove says and does about every fault: ``python -m dicomove.testing.fault_table`` prints docs/faults.md.
-
-Each fault concerns the first of two studies, of six instances each; the second shows that a fault in one row does not
-reach its neighbour. Timeouts are short.
-"""
+"""What dicomove says and does about every fault: ``python -m dicomove.testing.fault_table`` prints docs/faults.md."""
 
 from __future__ import annotations
 
 import inspect
-import queue
 import re
-import signal
 import sys
-import tempfile
-import threading
-import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import pandas as pd
 
-from dicomove.errors import DicomoveWarning
-from dicomove.events import Event, SubOperationEvent
-from dicomove.find import find
-from dicomove.move import move
-from dicomove.pacs import Pacs
+from dicomove.pacing import Retry
 from dicomove.testing import faults
 from dicomove.testing.codes import REJECTIONS, STATUSES
+from dicomove.testing.fault_runs import STUDIES, Disk, Rehearsal, Stage, Trial, given, rehearsals, stage
 from dicomove.testing.faults.base import Fault
-from dicomove.testing.order import Order
-from dicomove.testing.process import serve
-from dicomove.testing.synthetic import Synthetic
 
-_ARCHIVE: Final = Synthetic(studies=12, instances=6, size=512, patients=12)
-_STUDIES: Final = list(dict.fromkeys(one.study_instance_uid for one in _ARCHIVE.instances_of_all()))
-_DESTINATION: Final = "STORE"
 _COUNTS: Final = ("completed", "failed", "warning")
-_LONGEST_WAIT_S: Final = 5.0
 
 _HEAD: Final = """# When a PACS goes wrong
 
@@ -47,13 +24,17 @@ Every fault of `dicomove.testing.faults`, and what `find` and `move` make of it.
 `dicomove demo --fault NAME`. `python -m dicomove.testing.fault_table` runs them all and prints this page; the tests
 compare.
 
-Each fault concerns the first of two studies of six instances. *moved* is what the PACS counts as completed, failed and
-with warnings, *arrived* what the destination really has, *neighbour* the outcome of the second study.
+Each fault concerns the first of two studies of six instances, which are moved twice: to an AE that dicomove cannot look
+into (*outcome*, *error*, *status*, *advice*), and from the beginning into a `Receiver` (*receiver*, *its error*, *its
+advice* where that is another one). *moved* is what the PACS counts as completed, failed and with warnings, *arrived*
+what the AE really has, *on disk* what is really in the receiver's folder. *again* tells whether `retry` would try once
+more, and where it depends, which of the two. *neighbour* is the outcome of the second study, at both.
 """
 
 _STATUS_HEAD: Final = """## Every status
 
-A C-MOVE that is answered with this status and nothing else (PS3.4 C.4.2.1.5, PS3.7 Annex C), for a study that is there.
+A C-MOVE that is answered with this status and nothing else (PS3.4 C.4.2.1.5, PS3.7 Annex C), for a study that is there;
+*receiver* and *its error* are of a move into a `Receiver`, on whose disk there is nothing then.
 `dicomove.testing.faults.Answers(status)` is the fault.
 """
 
@@ -63,88 +44,98 @@ A-ASSOCIATE-RJ (PS3.8 Table 9-21). `dicomove.testing.faults.RejectsAssociation(r
 """
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """How a fault is tried, where the usual way does not show it."""
-
-    fault: Fault
-    also: tuple[Fault, ...] = ()
-    interrupt: bool = False
-    cohort: Mapping[str, object] = field(default_factory=dict)
-    keys: tuple[str, ...] = ()
-    level: str = "STUDY"
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""
-
-
-def rehearsals() -> Iterator[Rehearsal]:
-    """Yield one for each fault, by name."""
-    special = {
-        "limits-associations": Rehearsal(faults.LimitsAssociations(limit=0), note="others have taken them all"),
-        "refuses-image-level": Rehearsal(faults.RefusesImageLevel(), level="IMAGE", note="rows of instances"),
-        "matches-prefixes": Rehearsal(
-            faults.MatchesPrefixes(), cohort={"AccessionNumber": ["00000", "000002"]}, note="asked for `00000`"
-        ),
-        "ignores-case": Rehearsal(
-            faults.IgnoresCase(), cohort={"PatientID": ["syn000001", "SYN000002"]}, note="asked for `syn000001`"
-        ),
-        "ignores-keys": Rehearsal(
-            faults.IgnoresKeys(),
-            cohort={"PatientID": ["SYN000001", "SYN000002"], "Modality": ["MR", "CT"]},
-            note="asked for MR, which there is not",
-        ),
-        "ignores-cancel": Rehearsal(
-            _limited(faults.IgnoresCancel()), also=(faults.Latency(seconds=0.1),), interrupt=True, note="interrupted"
-        ),
-        "late-cancel": Rehearsal(
-            _limited(faults.LateCancel(seconds=1)),
-            also=(faults.Latency(seconds=0.1),),
-            interrupt=True,
-            note="interrupted",
-        ),
-        "caps-find": Rehearsal(
-            faults.CapsFind(most=3), cohort={"PatientID": ["SYN*", "SYN000002"]}, note="12 studies match"
-        ),
-        "pending-forever": Rehearsal(
-            faults.PendingForever(studies=(_STUDIES[0],)), arguments={"total_timeout": 1}, note="with `total_timeout=1`"
-        ),
-    }
-    for name, kind in sorted(faults.BY_NAME.items()):
-        yield special.get(name) or Rehearsal(_limited(kind()))
-
-
-def rehearse(rehearsal: Rehearsal) -> dict[str, str]:
-    """Run one, and return its row of the table."""
-    with warnings.catch_warnings(), _running(rehearsal.fault, *rehearsal.also) as (pacs, received):
-        warnings.simplefilter("ignore", DicomoveWarning)
-        cohort = pd.DataFrame(rehearsal.cohort or {"AccessionNumber": ["000001", "000002"]})
-        found = find(cohort, pacs, level=rehearsal.level, keys=rehearsal.keys, progress=False)
-        known = found if found["outcome"].isin(["matched", "partial"]).any() else _given(rehearsal)
-        progress = _interrupt if rehearsal.interrupt else False
-        results = move(known, pacs, _DESTINATION, progress=progress, **rehearsal.arguments)
-        arrived = _arrived(received, results)
-    return _row(rehearsal, found, results, arrived)
-
-
 def page() -> str:
     """Return docs/faults.md."""
-    faulty = [rehearse(rehearsal) for rehearsal in rehearsals()]
-    answered = [
-        {"status": f"`0x{status:04X}`", "meaning": meaning} | _answered(faults.Answers(status))
-        for status, meaning in STATUSES.items()
-    ]
-    rejected = [
-        {"result/source/reason": "/".join(map(str, numbers)), "meaning": meaning}
-        | _answered(faults.RejectsAssociation(*numbers))
-        for numbers, meaning in REJECTIONS.items()
-    ]
-    parts = [_HEAD, _markdown(faulty), _STATUS_HEAD, _markdown(answered), _REJECTION_HEAD, _markdown(rejected)]
-    return "\n".join(parts)
+    with stage() as on:
+        parts = [
+            (_HEAD, [_fault_row(on, rehearsal) for rehearsal in rehearsals()]),
+            (_STATUS_HEAD, list(_statuses(on))),
+            (_REJECTION_HEAD, list(_rejections(on))),
+        ]
+    return "\n".join(part for head, rows in parts for part in (head, _markdown(rows)))
 
 
-def _answered(fault: Fault) -> dict[str, str]:
-    row = rehearse(Rehearsal(fault, cohort={"StudyInstanceUID": _STUDIES[:1]}))
-    return {name: row[name] for name in ("outcome", "error")}
+def _fault_row(on: Stage, rehearsal: Rehearsal) -> dict[str, str]:
+    found = on.find(rehearsal)
+    known = found if found["outcome"].isin(["matched", "partial"]).any() else given(rehearsal)
+    there, here = on.to_an_ae(rehearsal, known), on.to_the_receiver(rehearsal, known)
+    first, own = there.results.iloc[0], here.results.iloc[0]
+    said, also = _advice(first), _advice(own)
+    return {
+        "fault": f"`{rehearsal.fault.name}`" + (f" ({rehearsal.note})" if rehearsal.note else ""),
+        "what it is": _first_sentence(rehearsal.fault),
+        "find": _found(found.iloc[0]),
+        "status": _word(first["status"]),
+        "moved": "/".join("-" if pd.isna(first[name]) else str(first[name]) for name in _COUNTS),
+        "outcome": _word(first["outcome"]),
+        "error": _word(first["error"]),
+        "arrived": str(there.disk.there),
+        "receiver": _word(own["outcome"]),
+        "its error": _word(own["error"]),
+        "on disk": _on_disk(here.disk),
+        "again": _again(first, own),
+        "neighbour": " ".join(dict.fromkeys(_word(trial.results["outcome"].iloc[-1]) for trial in (there, here))),
+        "advice": said,
+        "its advice": "" if also == said else also,
+    }
+
+
+def _statuses(on: Stage) -> Iterator[dict[str, str]]:
+    for status, meaning in STATUSES.items():
+        there, here = _answered(on, faults.Answers(status))
+        yield {
+            "status": f"`0x{status:04X}`",
+            "meaning": meaning,
+            **_verdict(there, "outcome", "error"),
+            **_verdict(here, "receiver", "its error"),
+        }
+
+
+def _rejections(on: Stage) -> Iterator[dict[str, str]]:
+    for numbers, meaning in REJECTIONS.items():
+        there, here = _answered(on, faults.RejectsAssociation(*numbers))
+        yield {
+            "result/source/reason": "/".join(map(str, numbers)),
+            "meaning": meaning,
+            **_verdict(there, "outcome", "error"),
+            "again": _again(there.results.iloc[0], here.results.iloc[0]),
+        }
+
+
+def _answered(on: Stage, fault: Fault) -> tuple[Trial, Trial]:
+    rehearsal = Rehearsal(fault)
+    study = pd.DataFrame({"StudyInstanceUID": STUDIES[:1]})
+    return on.to_an_ae(rehearsal, study), on.to_the_receiver(rehearsal, study)
+
+
+def _verdict(trial: Trial, outcome: str, error: str) -> dict[str, str]:
+    first = trial.results.iloc[0]
+    return {outcome: _word(first["outcome"]), error: _word(first["error"])}
+
+
+def _again(*rows: pd.Series) -> str:
+    """Return whether both would be tried again with `retry`, or which."""
+    wanted = [Retry().wants(row["outcome"], _or_none(row["error"]), attempt=1) for row in rows]
+    if all(wanted):
+        return "yes"
+    return ", ".join(word for word, wants in zip(("AE", "receiver"), wanted, strict=True) if wants)
+
+
+def _on_disk(disk: Disk) -> str:
+    if not disk.wanted:
+        return ""
+    altered = f", {disk.altered} of them altered" if disk.altered else ""
+    aside = f", {disk.put_aside} in quarantine" if disk.put_aside else ""
+    return f"{disk.there}/{disk.wanted}{altered}{aside}"
+
+
+def _found(row: pd.Series) -> str:
+    left_out = f", {row['filtered']} left out" if row["filtered"] else ""
+    return " ".join(filter(None, (_word(row["outcome"]), _word(row["error"])))) + left_out
+
+
+def _advice(row: pd.Series) -> str:
+    return re.sub(r"127\.0\.0\.1:\d+", "…", _or_none(row["advice"]) or "")
 
 
 def _markdown(rows: list[dict[str, str]]) -> str:
@@ -153,77 +144,8 @@ def _markdown(rows: list[dict[str, str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row.values()) + " |" for row in rows), ""])
 
 
-def _limited(fault: Fault) -> Fault:
-    """Limit a fault to the first study; one of the association, or of finding, cannot be."""
-    return replace(fault, studies=(_STUDIES[0],)) if "C-MOVE" in fault.commands else fault
-
-
-@contextmanager
-def _running(*present: Fault) -> Iterator[tuple[Pacs, Path]]:
-    """Run the PACS in a thread: a process of its own for each fault would take a minute."""
-    ports: queue.SimpleQueue[int] = queue.SimpleQueue()
-    end = threading.Event()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        order = Order(ae_title="PACS", source=_ARCHIVE, scratch=Path(scratch), destination=_DESTINATION, faults=present)
-        thread = threading.Thread(target=serve, args=(order, ports.put, end.wait))
-        thread.start()
-        try:
-            yield _impatient(ports.get(timeout=_LONGEST_WAIT_S)), order.received
-        finally:
-            end.set()
-            thread.join()
-
-
-def _impatient(port: int) -> Pacs:
-    return Pacs(
-        f"PACS@127.0.0.1:{port}",
-        connect_timeout=1,
-        association_timeout=0.5,
-        idle_timeout=0.5,
-        first_response_timeout=1,
-    )
-
-
-def _given(rehearsal: Rehearsal) -> pd.DataFrame:
-    """Return the studies themselves, where C-FIND does not work."""
-    return pd.DataFrame({"StudyInstanceUID": _STUDIES[:2], "level": rehearsal.level})
-
-
-def _interrupt(event: Event) -> None:
-    """Press Ctrl-C once the move is under way."""
-    if isinstance(event, SubOperationEvent):
-        signal.raise_signal(signal.SIGINT)
-
-
-def _arrived(received: Path, results: pd.DataFrame) -> int:
-    """Count the instances of the first row; those that come after the final response are waited for a little."""
-    prefix = str(results["StudyInstanceUID"].iloc[0])
-    before, stable = -1, 0
-    while stable < 3:
-        now = sum(path.name.startswith(f"{prefix}.") and path.suffix == ".dcm" for path in received.iterdir())
-        stable = stable + 1 if now == before else 0
-        before = now
-        time.sleep(0.02)
-    return before
-
-
-def _row(rehearsal: Rehearsal, found: pd.DataFrame, results: pd.DataFrame, arrived: int) -> dict[str, str]:
-    first, last = results.iloc[0], results.iloc[-1]
-    asked = found.iloc[0]
-    filtered = f", {asked['filtered']} left out" if asked["filtered"] else ""
-    said = str(first["advice"]) if pd.notna(first["advice"]) else ""
-    return {
-        "fault": f"`{rehearsal.fault.name}`" + (f" ({rehearsal.note})" if rehearsal.note else ""),
-        "what it is": _first_sentence(rehearsal.fault),
-        "find": _word(asked["outcome"]) + (f" `{asked['error']}`" if pd.notna(asked["error"]) else "") + filtered,
-        "outcome": _word(first["outcome"]),
-        "error": _word(first["error"]),
-        "status": _word(first["status"]),
-        "moved": "/".join("-" if pd.isna(first[name]) else str(first[name]) for name in _COUNTS),
-        "arrived": str(arrived),
-        "neighbour": _word(last["outcome"]),
-        "advice": re.sub(r"127\.0\.0\.1:\d+", "…", said),
-    }
+def _or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _word(value: object) -> str:
