@@ -256,22 +256,29 @@ def test_the_time_of_a_pdu(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- by number
 
 
+@contextmanager
+def with_places(folder: Path, count: int) -> Iterator[tuple[str, int]]:
+    """The address of a receiver for so many peers, of which nobody else has had one."""
+    with receiving.receiver(folder, ae_title=AE_TITLE, accept="any", limits=limits(associations=count)) as receiver:
+        yield HOST, receiver.port
+
+
 def test_one_too_many_takes_the_place_of_the_one_that_has_been_idle_for_the_longest_time(tmp_path: Path) -> None:
-    with running(tmp_path, limits(associations=3)) as scp, ExitStack() as stack:
-        first, second, third = (associated(stack, scp.address) for _ in range(3))
+    with with_places(tmp_path, 3) as address, ExitStack() as stack:
+        first, second, third = (associated(stack, address) for _ in range(3))
         for each in (first, second, third, first):
             assert is_served(each)
-        fourth = associated(stack, scp.address)
+        fourth = associated(stack, address)
         wait_until(lambda: is_ended(second), MARGIN_S)
         assert [is_served(each) for each in (first, third, fourth)] == [True] * 3
 
 
 def test_who_never_asked_for_anything_leaves_first(tmp_path: Path) -> None:
-    with running(tmp_path, limits(associations=2)) as scp, ExitStack() as stack:
-        served = associated(stack, scp.address)
+    with with_places(tmp_path, 2) as address, ExitStack() as stack:
+        served = associated(stack, address)
         assert is_served(served)
-        silent = associated(stack, scp.address)  # younger than the other
-        newcomer = associated(stack, scp.address)
+        silent = associated(stack, address)  # younger than the other
+        newcomer = associated(stack, address)
         wait_until(lambda: is_ended(silent), MARGIN_S)
         assert is_served(served)
         assert is_served(newcomer)
@@ -279,23 +286,23 @@ def test_who_never_asked_for_anything_leaves_first(tmp_path: Path) -> None:
 
 def test_nobody_leaves_in_the_midst_of_a_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As long as it goes on: who comes then is closed, and the log says why."""
-    with running(tmp_path, limits(associations=2)) as scp, ExitStack() as stack:
+    with with_places(tmp_path, 2) as address, ExitStack() as stack:
         caplog.set_level(logging.INFO, "dicomove.receiver")
         images = new_images(2, size=20_000)
-        busy = [associated(stack, scp.address) for _ in images]
+        busy = [associated(stack, address) for _ in images]
         for sock, image in zip(busy, images, strict=True):
             sock.sendall(store_request(image.sop_instance_uid))
         for start in range(0, 20_000, 1000):
             for sock, image in zip(busy, images, strict=True):
                 sock.sendall(data_pdu(image.read()[start : start + 1000], last=False))
-            wait_until(lambda start=start: received(scp.folder) > 2 * (start + 1000), MARGIN_S)  # type: ignore[misc]  # likewise
-            with connect(scp.address) as newcomer:
+            wait_until(lambda start=start: received(tmp_path) > 2 * (start + 1000), MARGIN_S)  # type: ignore[misc]  # likewise
+            with connect(address) as newcomer:
                 assert read_to_end(newcomer) == b""
         for sock, image in zip(busy, images, strict=True):
             sock.sendall(data_pdu(image.read()[20_000:], last=True))
             assert SUCCESS in sock.recv(65536)
         assert f"a connection from {HOST} was closed: all that there may be are busy" in caplog.messages
-        wait_until(lambda: dm.echo(dm.Pacs(f"{AE_TITLE}@{HOST}:{scp.receiver.port}")).status == "0x0000", MARGIN_S)
+        wait_until(lambda: dm.echo(dm.Pacs(f"{AE_TITLE}@{HOST}:{address[1]}")).status == "0x0000", MARGIN_S)
 
 
 def received(folder: Path) -> int:

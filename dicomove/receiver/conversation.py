@@ -44,7 +44,7 @@ class Conversation:
     storage
         Stores.
     busy, idle
-        Called whenever some of a message has come, and when it has been answered.
+        Called whenever some of a message has come, and when it is about to be answered, or needs no answer.
     """
 
     def __init__(
@@ -128,7 +128,8 @@ class Conversation:
             self._finish(request, incoming)
         elif field != C_CANCEL_RQ and not field & RESPONSE:
             self._answer(request, _status(field))
-        self._idle()
+        else:
+            self._idle()
 
     def _finish(self, request: Message, incoming: Incoming) -> None:
         finished = self._storage.finish(incoming)
@@ -137,8 +138,10 @@ class Conversation:
         finally:
             # The peer prepares the next one meanwhile.
             self._storage.note(finished)
+            self._idle()
 
     def _answer(self, request: Message, status: int) -> None:
+        self._idle()  # before it knows: who has its answer may rely on being one that was served
         uid = request.text("AffectedSOPInstanceUID")
         command: Command = {
             "AffectedSOPClassUID": request.text("AffectedSOPClassUID") or "",
