@@ -27,6 +27,7 @@ from dicomove.pacing import Hours, Retry
 from dicomove.pacs import Pacs
 from dicomove.plan import plan
 from dicomove.receiver import Receiver, close_receivers, verify
+from dicomove.report import plot, preview, report, summary
 from dicomove.run import Distributed
 
 __version__ = "0.1.0"
@@ -66,12 +67,16 @@ __all__ = [
     "find",
     "move",
     "plan",
+    "plot",
+    "preview",
     "read_attempts",
     "read_cohort",
     "read_journal",
     "read_manifest",
     "read_results",
     "read_runs",
+    "report",
     "start_move",
+    "summary",
     "verify",
 ]

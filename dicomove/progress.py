@@ -25,6 +25,9 @@ class Display(Protocol):
     def __call__(self, event: Event) -> None:
         """Show an event."""
 
+    def tick(self) -> None:
+        """Take note that time has passed without an event."""
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
@@ -103,6 +106,9 @@ class CallbackDisplay:
         """Hand it on."""
         notify(self._callback, event)
 
+    def tick(self) -> None:
+        """Do nothing: a function gets events only."""
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -140,6 +146,9 @@ class BarDisplay:
                 self._in_flight.clear()
         self._bar.set_postfix_str(self._postfix(), refresh=False)
         self._bar.update(int(isinstance(event, RowFinished)))
+
+    def tick(self) -> None:
+        """Do nothing: in the log of a batch job, a line every moment of a night helps nobody."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -51,13 +51,17 @@ PUBLIC = [
     "find",
     "move",
     "plan",
+    "plot",
+    "preview",
     "read_attempts",
     "read_cohort",
     "read_journal",
     "read_manifest",
     "read_results",
     "read_runs",
+    "report",
     "start_move",
+    "summary",
     "verify",
 ]
 #: Errors with an explanation of their own, which is better than any line that stands ready.

@@ -151,8 +151,12 @@ class Run:
         """Take in the next report, and all that have come by then."""
         seconds = _LOOK_UP_S if until is None else min(_LOOK_UP_S, max(0.0, until - time.monotonic()))
         self._book.arriving(self._order)
-        with suppress(queue.Empty):
+        try:
             self._take(self._reports.get(timeout=seconds or None, block=bool(seconds)))
+        except queue.Empty:
+            self._show.tick()
+            return
+        with suppress(queue.Empty):
             while True:
                 self._take(self._reports.get_nowait())
 

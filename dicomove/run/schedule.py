@@ -185,7 +185,7 @@ class Schedule:
 
     def _obstacle(self, now: float, wall: datetime, *, free: bool) -> Hold | Probe | None:
         if self.paused:
-            return Hold("paused", "paused")
+            return Hold("paused", "a pause, until somebody resumes")
         if self._open():
             return self._outage(now)
         if self._disk.is_open and not self._has_room(now, free=free):
