@@ -1,31 +1,48 @@
-"""Cells and labels of the caller's table as JSON, and back; and the hash of a cohort. Pure."""
+"""Cells and labels of the caller's table as JSON, and back. Pure.
+
+Text, numbers, truth values and nulls are JSON's own. A time is ``{"time": "2026-11-24T03:15:21"}``, a day
+``{"day": ...}``, a span of time ``{"span": ...}`` (all in ISO 8601), a tuple ``{"tuple": [...]}``. Anything else
+becomes its text.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
+_BACK: Final[dict[str, Callable[[Any], Any]]] = {
+    "time": pd.Timestamp,
+    "day": date.fromisoformat,
+    "span": pd.Timedelta,
+    "tuple": lambda parts: tuple(map(back, parts)),
+}
+
 
 def encode(value: object) -> str:
-    """Return a label as JSON: numbers, text, dates and tuples of them come back as they were."""
-    return json.dumps(_plain(value), ensure_ascii=False)
+    """Return a label as JSON."""
+    return json.dumps(plain(value))
 
 
 def encode_all(values: Iterable[object]) -> str:
     """Return the cells of a row as JSON."""
-    return json.dumps([_plain(value) for value in values], ensure_ascii=False)
+    return json.dumps([plain(value) for value in values])
 
 
 def decode(text: str) -> Any:
-    """Return what was encoded."""
+    """Return what was encoded.
+
+    Examples
+    --------
+    >>> decode(encode(("000123", 7, None, date(2026, 11, 24))))
+    ('000123', 7, None, datetime.date(2026, 11, 24))
+    """
     return back(json.loads(text))
 
 
@@ -34,15 +51,59 @@ def back(value: Any) -> Any:
     if isinstance(value, list):
         return [back(part) for part in value]
     if isinstance(value, dict):
-        return tuple(map(back, value["tuple"])) if "tuple" in value else pd.Timestamp(value["time"])
+        ((kind, content),) = value.items()
+        return _BACK[kind](content)
     return value
 
 
+def plain(value: object) -> object:
+    """Return a value as JSON has it."""
+    # Most cells are text, and there may be millions.
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, tuple):
+        return {"tuple": [plain(part) for part in value]}
+    if not pd.api.types.is_scalar(value):
+        return str(value)
+    if pd.isna(value):  # type: ignore[call-overload]  # it takes every scalar
+        return None
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: object) -> object:
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        return number if math.isfinite(number) else str(number)
+    if isinstance(value, datetime):
+        return {"time": value.isoformat()}
+    if isinstance(value, date):
+        return {"day": value.isoformat()}
+    if isinstance(value, timedelta):
+        return {"span": pd.Timedelta(value).isoformat()}
+    # A number, or a truth value, of NumPy.
+    item = getattr(value, "item", None)
+    return str(value) if item is None else plain(item())
+
+
 def column(values: Sequence[object], dtype: str) -> pd.Series:
-    """Return cells as a column of the dtype that they had, if that is possible."""
+    """Return cells as a column of the dtype that they had, if that is possible.
+
+    Examples
+    --------
+    >>> column([7, None], "Int64").tolist()
+    [7, <NA>]
+    """
     made = pd.Series(list(values), dtype=object)
     with suppress(TypeError, ValueError, OverflowError):
-        return made if dtype == "object" else made.astype(dtype)  # type: ignore[call-overload]  # it is a dtype's name
+        if dtype == "object":
+            return made
+        if dtype.startswith("datetime64["):
+            # Times of a zone with summer and winter have two offsets, which pandas takes for two zones.
+            made = pd.Series(pd.to_datetime(made, utc="," in dtype, format="ISO8601"))
+        restored: pd.Series = made.astype(dtype)  # type: ignore[call-overload]  # it is a dtype's name
+        return restored
     return made
 
 
@@ -54,48 +115,9 @@ def index(levels: Sequence[pd.Series], names: Sequence[Hashable]) -> pd.Index:
     return pd.MultiIndex.from_arrays(list(levels), names=list(names))
 
 
-def cohort_sha256(table: pd.DataFrame) -> str:
-    """Return the SHA-256 of what a cohort says: its columns and cells, whatever its index and its dtypes.
-
-    Every cell counts as text, and as nothing where it is missing; the order of rows and columns counts.
-
-    Parameters
-    ----------
-    table
-        The cohort.
-
-    Examples
-    --------
-    >>> as_text = pd.DataFrame({"StudyInstanceUID": ["1.2.3"], "Images": ["7"]})
-    >>> as_number = pd.DataFrame({"StudyInstanceUID": ["1.2.3"], "Images": [7]}, index=["a"])
-    >>> cohort_sha256(as_text) == cohort_sha256(as_number)
-    True
-    """
-    digest = hashlib.sha256(encode_all(map(str, table.columns)).encode())
-    cells = [table.iloc[:, number].tolist() for number in range(table.shape[1])]
-    for row in zip(*cells, strict=True):
-        digest.update(b"\n" + json.dumps([_text(cell) for cell in row], ensure_ascii=False).encode())
-    return digest.hexdigest()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, tuple):
-        return {"tuple": [_plain(part) for part in value]}
-    if value is None or isinstance(value, str | bool):
-        return value
-    if isinstance(value, datetime | date):
-        return None if pd.isna(value) else {"time": value.isoformat()}
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        number = float(value)
-        return None if math.isnan(number) else number
-    with suppress(TypeError, ValueError):
-        if pd.isna(value):  # type: ignore[call-overload]  # it takes anything
-            return None
-    return str(value)
-
-
-def _text(cell: object) -> str | None:
-    plain = _plain(cell)
-    return plain if plain is None or isinstance(plain, str) else json.dumps(plain)
+def columns(labels: Sequence[Hashable], names: Sequence[Hashable] = ()) -> pd.Index:
+    """Return the labels of columns as the index that they were."""
+    made: pd.Index = pd.Index(labels, tupleize_cols=True) if len(labels) else pd.Index([], dtype="str")
+    if names and len(names) == made.nlevels:
+        made.names = list(names)
+    return made

@@ -1,14 +1,19 @@
 """A result table as CSV, Parquet or JSON, and the same table back.
 
 JSON holds the types of columns and index beside the rows, and Parquet its own. A CSV file, which everybody opens, gets
-them in a second file beside it; without that one, dicomove's own columns have their types, and the caller's are text.
+them in a second file beside it, together with what CSV cannot say: text of no characters, and values of a column of
+all sorts. Without that file, or once the CSV file has been edited, dicomove's own columns have their types, and the
+caller's are text.
 """
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,27 +22,27 @@ import pandas as pd
 from dicomove import columns
 from dicomove.journal import cells
 from dicomove.journal.reading import read_journal
+from dicomove.results import RESULT_COLUMNS
 
-_COUNTS: Final = frozenset(
-    {
-        *("total", "completed", "failed", "warning", "remaining", "expected", "received", "bytes", "missing"),
-        *("attempts", "run", "asked_uids"),
-    }
-)
-_TIMES: Final = frozenset(("started_at", "finished_at", "received_at", "at"))
-_KINDS: Final = (".csv", ".parquet", ".json")
+_TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
+_TIMES: Final = ("started_at", "finished_at")
+_COUNTS: Final = frozenset(RESULT_COLUMNS) - {*_TEXT, *_TIMES, "duration_s"}
+# As Python writes any text, whatever is in it.
+_ENCODING: Final[dict[str, Any]] = {"encoding": "utf-8", "errors": "surrogatepass"}
 
 
 def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLike[str]) -> Path:
     """Write a result table to a file, from which `read_results` makes the same table again.
 
+    What identifies patients in the table does so in the file.
+
     Parameters
     ----------
     results
-        A table that `move` returned, or the path of a journal.
+        A table that `move` returned, or the path of a journal: its latest run.
     path
-        The file: ``.csv``, ``.json``, or ``.parquet`` (which needs the extra ``parquet``). It gets its name when it is
-        whole.
+        The file: ``.csv`` (with its types beside it, in ``.csv.schema.json``), ``.json``, or ``.parquet`` (which needs
+        the extra ``parquet``). It has its name when it is whole; what had that name is replaced.
 
     Returns
     -------
@@ -46,19 +51,28 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
 
     Raises
     ------
+    JournalError
+        There is no journal, or it cannot be read.
     ValueError
-        Another suffix.
+        Another suffix, or a table that Parquet cannot hold.
     ImportError
         ``pyarrow`` is not installed.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> results = pd.DataFrame({"AccessionNumber": ["000123", None], "outcome": ["complete", "empty"]})
+    >>> read_results(export(results, Path(mkdtemp(), "results.csv"))).equals(results)
+    True
     """
-    table = results if isinstance(results, pd.DataFrame) else read_journal(results)
     where = Path(path)
-    _check(where)
+    suffix = _suffix(where)
+    table = results if isinstance(results, pd.DataFrame) else read_journal(results)
     half = where.with_name(f".{where.name}.part")
     try:
-        _write(table, half, where.suffix)
-        if where.suffix == ".csv":
-            _beside(where).write_text(json.dumps(_schema(table) | {"empty": _empty(table)}), encoding="utf-8")
+        _WRITERS[suffix](table, half)
+        if suffix == ".csv":
+            _write_beside(table, where, half)
         half.replace(where)
     finally:
         half.unlink(missing_ok=True)
@@ -76,114 +90,177 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        Another suffix than those of `export`.
+        Another suffix than those of `export`, or a file that it did not write.
+    ImportError
+        ``pyarrow`` is not installed.
     """
     where = Path(path)
-    _check(where)
-    if where.suffix == ".parquet":
-        return pd.read_parquet(where)
-    if where.suffix == ".json":
-        content = json.loads(where.read_text(encoding="utf-8"))
-        return _made([cells.back(row) for row in content["rows"]], content["schema"])
-    beside = _beside(where)
-    if not beside.exists():
-        return _usual(pd.read_csv(where, dtype=str, keep_default_na=False))
-    schema = json.loads(beside.read_text(encoding="utf-8"))
-    found = pd.read_csv(where, dtype=str, keep_default_na=False, skip_blank_lines=False)
-    rows = found.astype(object).where(found != "", None).to_numpy().tolist()
-    for column, numbers in schema["empty"].items():
-        for number in numbers:
-            rows[number][int(column)] = ""
-    return _made(rows, schema)
-
-
-def _write(table: pd.DataFrame, path: Path, suffix: str) -> None:
+    suffix = _suffix(where)
     if suffix == ".parquet":
-        table.to_parquet(path)
-        return
-    rows = [(*_labels(label, table.index.nlevels), *row) for label, row in _rows(table)]
-    if suffix == ".json":
-        schema = json.dumps(_schema(table))
-        lines = ",\n".join(map(cells.encode_all, rows))
-        path.write_text(f'{{"schema": {schema},\n"rows": [\n{lines}\n]}}\n', encoding="utf-8")
-        return
-    names = [*table.index.names, *table.columns]
-    flat = pd.DataFrame(rows, columns=[_plain_name(name) for name in names], dtype=object)
-    flat.to_csv(path, index=False)
+        _need_pyarrow()
+        return pd.read_parquet(where, engine="pyarrow")
+    if suffix == ".csv":
+        return _read_csv(where)
+    try:
+        content = json.loads(where.read_text(**_ENCODING))
+        return _made([cells.back(row) for row in content["rows"]], content["schema"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        message = f"{where} holds no table that export wrote ({type(error).__name__})"
+        raise ValueError(message) from None
 
 
-def _rows(table: pd.DataFrame) -> list[tuple[Any, tuple[Any, ...]]]:
-    made = [table.iloc[:, number].astype(object).tolist() for number in range(table.shape[1])]
-    rows = list(zip(*made, strict=True)) if made else [()] * len(table)
-    return list(zip(table.index, rows, strict=True))
+def _write_json(table: pd.DataFrame, path: Path) -> None:
+    lines = ",\n".join(json.dumps([cells.plain(cell) for cell in row], ensure_ascii=False) for row in _rows(table))
+    path.write_text(f'{{"schema": {json.dumps(_schema(table))},\n"rows": [\n{lines}\n]}}\n', **_ENCODING)
 
 
-def _empty(table: pd.DataFrame) -> dict[int, list[int]]:
-    """Return where there is text of no characters, which CSV cannot tell from nothing."""
-    flat: list[Iterable[object]] = [table.index.get_level_values(n) for n in range(table.index.nlevels)]
-    flat += [table.iloc[:, n] for n in range(table.shape[1])]
-    found = {
-        n: [row for row, value in enumerate(values) if isinstance(value, str) and not value]
-        for n, values in enumerate(flat)
-    }
-    return {n: rows for n, rows in found.items() if rows}
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    with path.open("w", newline="", **_ENCODING) as file:
+        writer = csv.writer(file)
+        writer.writerow([_header(name) for name in (*table.index.names, *table.columns)])
+        writer.writerows(map(_as_text, row) for row in _rows(table))
 
 
-def _labels(label: Any, levels: int) -> tuple[Any, ...]:
-    return label if levels > 1 else (label,)
+def _write_parquet(table: pd.DataFrame, path: Path) -> None:
+    _need_pyarrow()
+    names = list(table.columns)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        message = "Parquet wants each column's name once, and as text: rename them, or export to .json or .csv"
+        raise ValueError(message)
+    # The facts of a run hold times, which pandas cannot write there.
+    bare = table.copy(deep=False)
+    bare.attrs = {}
+    try:
+        bare.to_parquet(path, engine="pyarrow")
+    except (TypeError, ValueError):
+        # Without the error's own text, which holds what is in the cells.
+        message = "Parquet wants one type for each column: export to .json or .csv, or give the columns one type each"
+        raise ValueError(message) from None
+
+
+_WRITERS: Final[dict[str, Callable[[pd.DataFrame, Path], None]]] = {
+    ".csv": _write_csv,
+    ".json": _write_json,
+    ".parquet": _write_parquet,
+}
+
+
+def _write_beside(table: pd.DataFrame, where: Path, half: Path) -> None:
+    beside = _beside(where)
+    part = beside.with_name(f".{beside.name}.part")
+    schema = _schema(table) | {"sha256": _sha256(half), "cells": _unsaid(table)}
+    part.write_text(json.dumps(schema), **_ENCODING)
+    part.replace(beside)
+
+
+def _unsaid(table: pd.DataFrame) -> dict[int, dict[int, Any]]:
+    """Return the cells that would come back from CSV as something else, by column and row."""
+    schema = _schema(table)
+    dtypes = (*schema["index_dtypes"], *schema["dtypes"])
+    made: dict[int, dict[int, Any]] = {number: {} for number, dtype in enumerate(dtypes) if not _is_simple(dtype)}
+    for row, values in enumerate(_rows(table)):
+        for number, found in made.items():
+            cell = cells.plain(values[number])
+            if cell == "" or not (cell is None or isinstance(cell, str)):
+                found[row] = cell
+    return made
+
+
+def _is_simple(dtype: str) -> bool:
+    return dtype.lower().startswith(("int", "uint", "float", "bool", "datetime64"))
+
+
+def _as_text(cell: object) -> object:
+    found = cells.plain(cell)
+    return next(iter(found.values())) if isinstance(found, dict) else found
+
+
+def _rows(table: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """Return the rows, each with its labels first."""
+    levels = [table.index.get_level_values(number) for number in range(table.index.nlevels)]
+    made = [level.astype(object).tolist() for level in levels]
+    made += [table.iloc[:, number].astype(object).tolist() for number in range(table.shape[1])]
+    return list(zip(*made, strict=True))
 
 
 def _schema(table: pd.DataFrame) -> dict[str, Any]:
     levels = [table.index.get_level_values(number) for number in range(table.index.nlevels)]
     return {
-        "columns": cells.encode_all(table.columns),
+        "columns": [cells.plain(name) for name in table.columns],
+        "column_names": [cells.plain(name) for name in table.columns.names],
         "dtypes": [str(dtype) for dtype in table.dtypes],
-        "index_names": cells.encode_all(table.index.names),
+        "index_names": [cells.plain(name) for name in table.index.names],
         "index_dtypes": [str(level.dtype) for level in levels],
     }
 
 
 def _made(rows: Sequence[Sequence[Any]], schema: dict[str, Any]) -> pd.DataFrame:
-    names, dtypes = cells.decode(schema["index_names"]), schema["index_dtypes"]
-    width = len(names)
+    names, dtypes = cells.back(schema["index_names"]), schema["index_dtypes"]
     made = {
-        number: _typed([row[width + number] for row in rows], dtype) for number, dtype in enumerate(schema["dtypes"])
+        number: _typed([row[len(names) + number] for row in rows], dtype)
+        for number, dtype in enumerate(schema["dtypes"])
     }
     table = pd.DataFrame(made, index=range(len(rows)))
-    table.columns = pd.Index(cells.decode(schema["columns"]), tupleize_cols=True)
-    levels = [_typed([row[number] for row in rows], dtype) for number, dtype in enumerate(dtypes)]
-    table.index = cells.index(levels, names)
+    table.columns = cells.columns(cells.back(schema["columns"]), cells.back(schema["column_names"]))
+    table.index = cells.index(
+        [_typed([row[number] for row in rows], dtype) for number, dtype in enumerate(dtypes)], names
+    )
     return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # Not by the csv module, which reads no cell of more than 128 KiB: a list of failed instances may be longer.
+    found = pd.read_csv(
+        path,
+        header=None,
+        dtype=object,
+        keep_default_na=False,
+        skip_blank_lines=False,
+        encoding_errors="surrogatepass",
+    )
+    header, *rows = [[cell or None for cell in row] for row in found.to_numpy().tolist()]
+    beside = _beside(path)
+    schema = json.loads(beside.read_text(**_ENCODING)) if beside.exists() else {}
+    if schema.get("sha256") != _sha256(path):
+        return _usual([name or "" for name in header], rows)
+    for column, unsaid in schema["cells"].items():
+        for row, cell in unsaid.items():
+            rows[int(row)][int(column)] = cells.back(cell)
+    return _made(rows, schema)
 
 
 def _typed(values: list[Any], dtype: str) -> pd.Series:
     """Return values, which may be text, as a column of this dtype."""
-    texts = any(isinstance(value, str) for value in values)
-    if texts and dtype in ("bool", "boolean"):
-        values = [None if value is None else value == "True" for value in values]
-    elif texts and dtype.lower().startswith(("int", "uint", "float")):
-        values = [
-            None if value is None else float(value) if "." in value or "e" in value else int(value) for value in values
-        ]
+    kind = dtype.lower()
+    if kind.startswith("bool"):
+        values = [value == "True" if isinstance(value, str) else value for value in values]
+    elif kind.startswith(("int", "uint")):
+        values = [int(value) if isinstance(value, str) else value for value in values]
+    elif kind.startswith("float"):
+        values = [float(value) if isinstance(value, str) else value for value in values]
     return cells.column(values, dtype)
 
 
-def _usual(found: pd.DataFrame) -> pd.DataFrame:
+def _usual(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pd.DataFrame:
     """Return a table of text with the types of dicomove's own columns."""
-    for name in found.columns:
-        values = [value or None for value in found[name]]
+    made: dict[int, pd.Series] = {}
+    for number, name in enumerate(header):
+        values = [row[number] for row in rows]
         if name in _COUNTS:
-            found[name] = columns.counts([None if value is None else int(value) for value in values])
+            made[number] = columns.counts([None if value is None else int(value) for value in values])
         elif name in _TIMES:
-            found[name] = columns.times([None if value is None else pd.Timestamp(value) for value in values])
+            made[number] = columns.times([None if value is None else pd.Timestamp(value) for value in values])
         elif name == "duration_s":
-            found[name] = columns.seconds([None if value is None else float(value) for value in values])
+            made[number] = columns.seconds([None if value is None else float(value) for value in values])
         else:
-            found[name] = columns.text(values)
-    return found
+            made[number] = columns.text(values)
+    table = pd.DataFrame(made, index=range(len(rows)))
+    table.columns = pd.Index(header)
+    # An index without a name.
+    return table if all(header) else table.set_index(pd.Index(made[0], name=None)).iloc[:, 1:]
 
 
-def _plain_name(name: object) -> str:
+def _header(name: object) -> str:
     return "" if name is None else " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
@@ -191,7 +268,20 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.schema.json")
 
 
-def _check(path: Path) -> None:
-    if path.suffix not in _KINDS:
-        message = f"{path.name!r}: the file's suffix says what it is, one of {', '.join(_KINDS)}"
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
+        message = f"{path.name!r}: the file's suffix says what it is, one of {', '.join(_WRITERS)}"
         raise ValueError(message)
+    return suffix
+
+
+def _need_pyarrow() -> None:
+    if find_spec("pyarrow") is None:
+        message = 'Parquet needs pyarrow: pip install "dicomove[parquet]"'
+        raise ImportError(message)

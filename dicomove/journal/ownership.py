@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from dicomove.errors import JournalError
+from dicomove.receiver.shelf import SERVICE_FOLDER
 
 _PATIENCE_S = 3.0
 
@@ -25,10 +26,11 @@ class Ownership:
     Raises
     ------
     JournalError
-        Another process has it.
+        Another process has it, or its folder cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
+        _check_folder(path)
         # Opened in one thread, and closed in that of a job.
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), thread_local=False)
         self._owner = path.with_name(f"{path.name}.owner")
@@ -54,3 +56,15 @@ class Ownership:
             return self._owner.read_text()
         except OSError:
             return "nobody knows which"
+
+
+def _check_folder(path: Path) -> None:
+    if path.is_dir():
+        message = f"the journal {path} is a folder: name a file in it"
+        raise JournalError(message)
+    if path.parent.name == SERVICE_FOLDER and path.parent.parent.is_dir():
+        path.parent.mkdir(exist_ok=True)
+    # A folder that is made by mistake is a journal that nobody finds, and a run that does not go on.
+    if not path.parent.is_dir():
+        message = f"the journal {path} has no folder to be in: make it first, or look at its name"
+        raise JournalError(message)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -16,16 +14,20 @@ import pandas as pd
 from dicomove import columns
 from dicomove.errors import JournalError
 from dicomove.journal import cells
-from dicomove.journal.schema import BUSY_S, INSTANCE, JOURNAL_FILE, RESULT, check, damaged, row_of
+from dicomove.journal.opening import open_to_read
+from dicomove.journal.schema import INSTANCE, RESULT, row_of
 from dicomove.receiver.manifest import MANIFEST_COLUMNS
-from dicomove.results import RESULT_COLUMNS, not_attempted, result_table
+from dicomove.results import RESULT_COLUMNS, Row, not_attempted, result_table
 
-_NUMBERS: Final = ("bytes", "move_originator_message_id", "times_received")
+_NUMBERS: Final = ("run", "bytes", "move_originator_message_id", "times_received")
 _RUN_COLUMNS: Final = (
     *("started_at", "ended_at", "interrupted", "host", "pid", "versions", "pacs", "destination"),
     *("calling_ae_title", "options", "cohort_sha256", "columns", "folder"),
 )
 _KEYWORDS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+# SQLite takes the label from the row that has the minimum.
+_FIRST: Final = "(SELECT run, key, label, min(position) FROM rows WHERE key IS NOT NULL GROUP BY run, key)"
+_LATEST: Final = "(i.key, i.attempt) IN (SELECT key, max(attempt) FROM instances GROUP BY key)"
 
 
 def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
@@ -50,20 +52,16 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
     JournalError
         There is no journal, or no such run, or it cannot be read.
     """
-    with _reading(path) as connection:
+    with open_to_read(path) as connection:
         number, facts = _facts(connection, run, path)
-        names = ", ".join(f"ifnull(a.{name}, r.{name})" if name == "outcome" else f"a.{name}" for name in RESULT)
         query = f"""
-            SELECT r.label, r.cells, r.outcome, {", ".join(f"r.{name}" for name in RESULT)}, a.outcome, {names}
+            SELECT r.label, r.cells, {", ".join(f"r.{name}" for name in RESULT)},
+                {", ".join(f"a.{name}" for name in RESULT)}
             FROM rows r LEFT JOIN attempts a ON a.attempt =
                 (SELECT max(attempt) FROM attempts WHERE key = r.key AND run = r.run)
             WHERE r.run = ? ORDER BY r.position"""  # noqa: S608 (names of our own)
         found = connection.execute(query, (number,)).fetchall()
-    width = len(RESULT)
-    rows = []
-    for _, __, settled, *values in found:
-        own, attempt, last = values[:width], values[width], values[width + 1 :]
-        rows.append(row_of(own) if settled else row_of(last) if attempt else not_attempted())
+    rows = [_row(values[: len(RESULT)], values[len(RESULT) :]) for _, __, *values in found]
     table = _table([cells.decode(row[1]) for row in found], [cells.decode(row[0]) for row in found], facts)
     made = result_table(table, rows)
     made.attrs["run"] = {"run": number, **{name: value for name, value in facts.items() if name in _RUN_COLUMNS}}
@@ -71,39 +69,45 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
 
 
 def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
-    """Return what the journal says that was on disk when its row was written down.
+    """Return what the journal says that was on disk when its row was last written down.
 
     Parameters
     ----------
     path
         The journal, or the folder of a `Receiver`.
     run
-        Only what this run wrote down; ``None`` is all of it.
+        Only what this run was the first to write down, whatever became of it later.
 
     Returns
     -------
     pandas.DataFrame
-        One row per instance: the columns of `Receiver.manifest`, and ``run``.
+        One row per instance: the columns of `Receiver.manifest`; ``run``, which was the first to write it down; and
+        ``row``, the label of the first row of that run that asked for it.
 
     Raises
     ------
     JournalError
         There is no journal, or it cannot be read.
     """
-    with _reading(path) as connection:
-        where = "" if run is None else "WHERE run = ?"
-        query = f"SELECT run, {', '.join(INSTANCE)} FROM instances {where} GROUP BY path ORDER BY path"  # noqa: S608
+    with open_to_read(path) as connection:
+        where = _LATEST if run is None else "i.run = ?"
+        query = f"""
+            SELECT i.run, r.label, {", ".join(f"i.{name}" for name in INSTANCE)}, max(i.attempt)
+            FROM instances i LEFT JOIN {_FIRST} r ON r.run = i.run AND r.key = i.key
+            WHERE {where} GROUP BY i.path ORDER BY i.path"""  # noqa: S608 (names of our own)
         found = connection.execute(query, () if run is None else (run,)).fetchall()
     made: dict[str, pd.Series] = {}
-    for number, name in enumerate(("run", *INSTANCE)):
+    for number, name in enumerate(("run", "row", *INSTANCE)):
         values = [row[number] for row in found]
-        if name in _NUMBERS or name == "run":
+        if name in _NUMBERS:
             made[name] = columns.counts(values)
+        elif name == "row":
+            made[name] = _labels(values)
         elif name == "received_at":
             made[name] = columns.times([datetime.fromisoformat(value) for value in values])
         else:
             made[name] = columns.text(values)
-    return pd.DataFrame({name: made[name] for name in (*MANIFEST_COLUMNS, "run")})
+    return pd.DataFrame({name: made[name] for name in (*MANIFEST_COLUMNS, "run", "row")})
 
 
 def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
@@ -128,13 +132,12 @@ def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd
     JournalError
         There is no journal, or it cannot be read.
     """
-    with _reading(path) as connection:
+    with open_to_read(path) as connection:
         query = f"""
-            SELECT a.attempt, a.run, a.at, a.level, a.identifier, a.sent, a.final, k.identifier,
-                (SELECT label FROM rows r WHERE r.run = a.run AND r.key = a.key ORDER BY position LIMIT 1),
+            SELECT a.attempt, a.run, a.at, a.level, a.identifier, a.sent, a.final, k.identifier, r.label,
                 {", ".join(f"a.{name}" for name in RESULT)}
-            FROM attempts a JOIN keys k ON k.key = a.key {"" if run is None else "WHERE a.run = ?"}
-            ORDER BY a.attempt"""  # noqa: S608 (names of our own)
+            FROM attempts a JOIN keys k ON k.key = a.key LEFT JOIN {_FIRST} r ON r.run = a.run AND r.key = a.key
+            {"" if run is None else "WHERE a.run = ?"} ORDER BY a.attempt"""  # noqa: S608 (names of our own)
         found = connection.execute(query, () if run is None else (run,)).fetchall()
     keys = [dict(json.loads(row[7])) for row in found]
     table = pd.DataFrame(
@@ -142,7 +145,7 @@ def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd
             "attempt": columns.counts(row[0] for row in found),
             "run": columns.counts(row[1] for row in found),
             "at": columns.times([datetime.fromisoformat(row[2]) for row in found]),
-            "row": pd.Series([cells.decode(row[8]) for row in found], dtype=object),
+            "row": _labels([row[8] for row in found]),
             **{name: columns.text([key.get(name) for key in keys]) for name in _KEYWORDS},
             "asked_level": columns.text([row[3] for row in found]),
             "asked_uids": columns.counts([_asked(row[4]) for row in found]),
@@ -173,7 +176,8 @@ def read_runs(path: str | os.PathLike[str]) -> pd.DataFrame:
     JournalError
         There is no journal, or it cannot be read.
     """
-    with _reading(path) as connection:
+    with open_to_read(path) as connection:
+        connection.row_factory = sqlite3.Row
         found = [_decoded(row) for row in connection.execute("SELECT * FROM runs ORDER BY run")]
     table = pd.DataFrame(found, columns=["run", *_RUN_COLUMNS]).set_index("run")
     for name in ("started_at", "ended_at"):
@@ -181,28 +185,11 @@ def read_runs(path: str | os.PathLike[str]) -> pd.DataFrame:
     return table
 
 
-@contextmanager
-def _reading(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
-    where = Path(path)
-    where = where / JOURNAL_FILE if where.is_dir() else where
-    if not where.exists():
-        message = f"there is no journal at {where}"
-        raise JournalError(message)
-    try:
-        connection = sqlite3.connect(where, timeout=BUSY_S)
-        connection.row_factory = sqlite3.Row
-        try:
-            check(connection, where)
-            yield connection
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        raise damaged(where, error) from None
-
-
 def _facts(connection: sqlite3.Connection, run: int | None, path: str | os.PathLike[str]) -> tuple[int, dict[str, Any]]:
-    number = run or connection.execute("SELECT max(run) FROM runs").fetchone()[0]
+    number = connection.execute("SELECT max(run) FROM runs").fetchone()[0] if run is None else run
+    connection.row_factory = sqlite3.Row
     found = connection.execute("SELECT * FROM runs WHERE run = ?", (number,)).fetchone()
+    connection.row_factory = None
     if found is None:
         message = f"the journal {path} has no run{'' if run is None else f' {run}'}"
         raise JournalError(message)
@@ -224,12 +211,22 @@ def _decoded(row: sqlite3.Row) -> dict[str, Any]:
 def _table(rows: Sequence[Sequence[object]], labels: Sequence[Any], facts: dict[str, Any]) -> pd.DataFrame:
     made = {number: cells.column([row[number] for row in rows], dtype) for number, dtype in enumerate(facts["dtypes"])}
     table = pd.DataFrame(made, index=range(len(rows)))
-    table.columns = pd.Index(facts["columns"], tupleize_cols=True)
+    table.columns = cells.columns(facts["columns"])
     names, dtypes = facts["index_names"], facts["index_dtypes"]
     parts = [(label,) for label in labels] if len(names) == 1 else labels
     levels = [cells.column([part[number] for part in parts], dtype) for number, dtype in enumerate(dtypes)]
     table.index = cells.index(levels, names)
     return table.loc[:, [name not in RESULT_COLUMNS for name in facts["columns"]]]
+
+
+def _labels(found: Sequence[str | None]) -> pd.Series:
+    return pd.Series([None if label is None else cells.decode(label) for label in found], dtype=object)
+
+
+def _row(settled: Sequence[Any], last: Sequence[Any]) -> Row:
+    """Return a row's result: the one that stood from the beginning, else that of its last attempt."""
+    at = RESULT.index("outcome")
+    return row_of(settled) if settled[at] else row_of(last) if last[at] else not_attempted()
 
 
 def _asked(identifier: str) -> int:

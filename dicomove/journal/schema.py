@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
-from dicomove.errors import JournalError
 from dicomove.receiver.record import Entry
 from dicomove.results import Row
 
@@ -18,13 +15,12 @@ JOURNAL_FILE: Final = ".dicomove/journal.sqlite"
 #: "dcmj", so that a file of something else is not taken for a journal.
 APPLICATION: Final = 0x64636D6A
 VERSION: Final = 1
-BUSY_S: Final = 30.0
 
 #: The columns of a result, and those of an instance; the patient's identifier is in the files.
 RESULT: Final = [field.name for field in fields(Row)]
 INSTANCE: Final = [field.name for field in fields(Entry) if field.name != "PatientID"]
 _TIMES: Final = ("started_at", "finished_at")
-_RESULT_AT: Final = {name: number for number, name in enumerate(RESULT)}
+_NOTHING: Final = (None,) * len(RESULT)
 
 SCHEMA: Final = f"""
 CREATE TABLE runs (
@@ -44,19 +40,16 @@ CREATE TABLE attempts (
 );
 CREATE INDEX attempts_by_key ON attempts (key, attempt);
 CREATE TABLE instances (
-    key, run, {", ".join(INSTANCE)}, PRIMARY KEY (key, path)
+    key, {", ".join(INSTANCE)}, run, attempt, PRIMARY KEY (key, path, sha256)
 ) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 """
 
 
-def result_values(row: Row | None) -> list[object]:
+def result_values(row: Row | None) -> Sequence[object]:
     """Return a result as SQLite keeps it; one that is not there yet as nulls."""
-    if row is None:
-        return [None] * len(RESULT)
-    values = [getattr(row, name) for name in RESULT]
-    return [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    return _NOTHING if row is None else [_kept(getattr(row, name)) for name in RESULT]
 
 
 def row_of(values: Sequence[Any]) -> Row:
@@ -69,25 +62,11 @@ def row_of(values: Sequence[Any]) -> Row:
 
 def instance_values(entry: Entry) -> list[object]:
     """Return an instance as SQLite keeps it."""
-    return [getattr(entry, name) for name in INSTANCE]
+    return [_kept(getattr(entry, name)) for name in INSTANCE]
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise JournalError for a file that is no journal, or one of another version."""
-    application, version = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-    )
-    if application != APPLICATION:
-        message = f"{path} is no journal of dicomove: give another name, or move that file away"
-        raise JournalError(message)
-    if version != VERSION:
-        message = f"{path} is of version {version}, this dicomove reads version {VERSION}: use the newer dicomove"
-        raise JournalError(message)
-
-
-def damaged(path: Path, error: object) -> JournalError:
-    """Return the error for a file that cannot be read."""
-    return JournalError(
-        f"{path} is damaged ({error}), and is left as it is: move it away, and the next run begins a new one; "
-        "sqlite3's command .recover reads what can be read"
-    )
+def _kept(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    # What a PACS says need not be text that can be written.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value

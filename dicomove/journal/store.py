@@ -12,29 +12,21 @@ import platform
 import socket
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self, TypeVar
 
-from dicomove.errors import JournalError
 from dicomove.journal import cells
+from dicomove.journal.opening import open_to_write, unusable
 from dicomove.journal.ownership import Ownership
-from dicomove.journal.schema import (
-    BUSY_S,
-    INSTANCE,
-    RESULT,
-    SCHEMA,
-    check,
-    damaged,
-    instance_values,
-    result_values,
-    row_of,
-)
+from dicomove.journal.schema import INSTANCE, RESULT, instance_values, result_values, row_of
 from dicomove.journal.values import Earlier, Key, Reading, RowFacts, RunFacts, Stored
+
+T = TypeVar("T")
 
 _PACKAGES: Final = ("dicomove", "pynetdicom", "pydicom", "pandas")
 _KEY: Final = "pacs, destination, level, query_model, identifier"
@@ -51,7 +43,11 @@ def _insert(table: str, names: Sequence[str], how: str = "INSERT") -> str:
 _ADD_KEY: Final = _insert("keys", _KEY.split(", "), "INSERT OR IGNORE")
 _ADD_ROW: Final = _insert("rows", ["run", "position", "key", "label", "cells", *RESULT])
 _ADD_ATTEMPT: Final = _insert("attempts", ["run", "key", "at", "level", "identifier", "sent", "final", *RESULT])
-_ADD_INSTANCE: Final = _insert("instances", ["key", "run", *INSTANCE], "INSERT OR REPLACE")
+_ADD_INSTANCE: Final = (
+    _insert("instances", ["key", *INSTANCE, "run", "attempt"])
+    + " ON CONFLICT (key, path, sha256) DO UPDATE"
+    + " SET attempt = excluded.attempt, times_received = excluded.times_received"
+)
 
 
 class Journal:
@@ -61,6 +57,8 @@ class Journal:
     """
 
     _open: ClassVar[dict[Path, Journal]] = {}
+    # A connection of SQLite that came through a fork must not even be closed.
+    _inherited: ClassVar[list[Journal]] = []
     _opening: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +67,7 @@ class Journal:
         self._lock = threading.RLock()
         self._ownership = Ownership(path)
         try:
-            self._connection = _connect(path)
+            self._connection = open_to_write(path)
         except BaseException:
             self._ownership.release()
             raise
@@ -83,7 +81,8 @@ class Journal:
         JournalError
             The file is of something else, of a newer version, or damaged, or another process has it.
         """
-        where = Path(path).absolute()
+        # By whatever name it goes, it is one file with one lock.
+        where = Path(path).resolve()
         with cls._opening:
             journal = cls._open.get(where)
             if journal is None:
@@ -99,9 +98,17 @@ class Journal:
     ) -> None:
         self.close()
 
+    @classmethod
+    def after_fork(cls) -> None:
+        """Leave what is open to the process that opened it."""
+        cls._inherited.extend(cls._open.values())
+        cls._open, cls._opening = {}, threading.Lock()
+
     def close(self) -> None:
         """Let go of it; who shares it keeps it."""
         with self._opening:
+            if not self._users:
+                return
             self._users -= 1
             if not self._users:
                 self._open.pop(self.path, None)
@@ -118,8 +125,7 @@ class Journal:
             It cannot be written. Nothing was.
         """
         with self._lock:
-            run: int = self._write(lambda connection: self._begin(connection, facts, rows))
-            return run
+            return self._write(lambda: self._begin(facts, rows))
 
     def add(self, run: int, readings: Sequence[Reading]) -> None:
         """Write down attempts and what is on disk of their rows, all or none of them, durably.
@@ -130,7 +136,7 @@ class Journal:
             It cannot be written. Nothing was; another try may do.
         """
         with self._lock:
-            self._write(lambda connection: self._add(connection, run, readings))
+            self._write(lambda: self._add(run, readings))
 
     def end(self, run: int, *, interrupted: bool) -> None:
         """Write down that a run has ended.
@@ -143,60 +149,58 @@ class Journal:
         values = (_now(), int(interrupted), run)
         statement = "UPDATE runs SET ended_at = ?, interrupted = ? WHERE run = ?"
         with self._lock:
-            self._write(lambda connection: connection.execute(statement, values))
+            self._write(lambda: self._connection.execute(statement, values))
 
     def known(self, keys: Collection[Key]) -> set[Key]:
         """Return those of these keys that an earlier run had."""
-        wanted = set(keys)
         with self._lock:
-            return {key for _, key in self._keys() if key in wanted}
+            return set(self._numbered(keys).values())
 
     def earlier(self, keys: Collection[Key]) -> dict[Key, Earlier]:
         """Return the latest reading of each of these keys that has one."""
-        wanted = set(keys)
         query = (
             f"SELECT key, run, at, {', '.join(RESULT)} FROM attempts "  # noqa: S608 (names of our own)
             "WHERE attempt IN (SELECT max(attempt) FROM attempts GROUP BY key)"
         )
         with self._lock:
-            named = dict(self._keys())
-            found = self._connection.execute(query)
+            named = self._numbered(keys)
             return {
                 named[key]: Earlier(row_of(values), run, datetime.fromisoformat(at))
-                for key, run, at, *values in found
-                if named[key] in wanted
+                for key, run, at, *values in self._read(query)
+                if key in named
             }
 
     def instances(self, keys: Collection[Key]) -> dict[Key, list[Stored]]:
         """Return what was on disk of each of these keys when it was last written down."""
         made: dict[Key, list[Stored]] = {key: [] for key in keys}
+        query = (
+            "SELECT key, path, bytes, sha256 FROM instances "
+            "JOIN (SELECT key, max(attempt) AS attempt FROM instances GROUP BY key) USING (key, attempt)"
+        )
         with self._lock:
-            named = dict(self._keys())
-            for key, path, size, sha256 in self._connection.execute("SELECT key, path, bytes, sha256 FROM instances"):
-                if named[key] in made:
+            named = self._numbered(keys)
+            for key, path, size, sha256 in self._read(query):
+                if key in named:
                     made[named[key]].append(Stored(path, size, sha256))
         return made
 
-    def _keys(self) -> Iterable[tuple[int, Key]]:
-        query = f"SELECT key, {_KEY} FROM keys"  # noqa: S608 (names of our own)
-        for number, pacs, destination, level, model, identifier in self._connection.execute(query):
-            pairs = tuple((name, value) for name, value in json.loads(identifier))
-            yield number, Key(pacs, destination, level, model, pairs)
+    def _numbered(self, keys: Iterable[Key]) -> dict[int, Key]:
+        """Return these keys by their numbers, without those that are not there."""
+        found = ((self._read(_FIND_KEY, _key_values(key)).fetchone(), key) for key in keys)
+        return {number[0]: key for number, key in found if number}
 
-    def _begin(self, connection: sqlite3.Connection, facts: RunFacts, rows: Sequence[RowFacts]) -> int:
+    def _begin(self, facts: RunFacts, rows: Sequence[RowFacts]) -> int:
         values = _run_values(facts)
-        run = connection.execute(_insert("runs", list(values)), list(values.values())).lastrowid or 0
-        connection.executemany(_ADD_KEY, (_key_values(row.key) for row in rows if row.key))
-        numbers = {key: number for number, key in self._keys()}
-        connection.executemany(
+        run = self._connection.execute(_insert("runs", list(values)), list(values.values())).lastrowid or 0
+        keys = dict.fromkeys(row.key for row in rows if row.key)
+        self._connection.executemany(_ADD_KEY, map(_key_values, keys))
+        numbers: dict[Key | None, int] = {key: number for number, key in self._numbered(keys).items()}
+        self._connection.executemany(
             _ADD_ROW,
             (
                 (
-                    run,
-                    row.position,
-                    numbers[row.key] if row.key else None,
-                    cells.encode(row.label),
-                    cells.encode_all(row.cells),
+                    *(run, row.position, numbers.get(row.key)),
+                    *(cells.encode(row.label), cells.encode_all(row.cells)),
                     *result_values(row.row),
                 )
                 for row in rows
@@ -204,61 +208,43 @@ class Journal:
         )
         return run
 
-    def _add(self, connection: sqlite3.Connection, run: int, readings: Sequence[Reading]) -> None:
+    def _add(self, run: int, readings: Sequence[Reading]) -> None:
         at = _now()
         for reading in readings:
-            (key,) = connection.execute(_FIND_KEY, _key_values(reading.key)).fetchone()
+            key_values = _key_values(reading.key)
+            self._connection.execute(_ADD_KEY, key_values)
+            (key,) = self._connection.execute(_FIND_KEY, key_values).fetchone()
             asked = json.dumps(reading.identifier)
             values = (run, key, at, reading.level, asked, int(reading.sent), int(reading.final))
-            connection.execute(_ADD_ATTEMPT, (*values, *result_values(reading.row)))
-            connection.executemany(_ADD_INSTANCE, ((key, run, *instance_values(one)) for one in reading.instances))
+            attempt = self._connection.execute(_ADD_ATTEMPT, (*values, *result_values(reading.row))).lastrowid
+            instances = ((key, *instance_values(one), run, attempt) for one in reading.instances)
+            self._connection.executemany(_ADD_INSTANCE, instances)
 
-    def _write(self, work: Any) -> Any:
+    def _read(self, query: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from None
+
+    def _write(self, work: Callable[[], T]) -> T:
+        """Do something that writes in one durable transaction, or not at all."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                result = work(self._connection)
+                result = work()
                 self._connection.execute("COMMIT")
             except BaseException:
+                # Where the disk is full, SQLite may have done it already.
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            message = f"the journal {self.path} cannot be written: {error}"
-            raise JournalError(message) from None
+            raise unusable(self.path, error) from None
         return result
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    is_new = not path.exists() or not path.stat().st_size
-    try:
-        if is_new:
-            path.touch(mode=0o600)
-        else:
-            _check(path)
-        connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = TRUNCATE")
-        connection.execute("PRAGMA synchronous = FULL")
-        if is_new:
-            connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-    except sqlite3.DatabaseError as error:
-        raise damaged(path, error) from None
-    except OSError as error:
-        message = f"the journal {path} cannot be made: {error.strerror or error}"
-        raise JournalError(message) from None
-    return connection
-
-
-def _check(path: Path) -> None:
-    """Look at a file before anything is written to it."""
-    connection = sqlite3.connect(path, timeout=BUSY_S)
-    try:
-        check(connection, path)
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise damaged(path, found)
-    finally:
-        connection.close()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Journal.after_fork)
 
 
 def _run_values(facts: RunFacts) -> Mapping[str, object]:
