@@ -225,9 +225,9 @@ class Schedule:
         for breaker in self._open():
             opened_at = breaker.opened_at
             breaker.probed(worked, now)
-            if not worked and not self._pacs_worked and now - (opened_at or now) >= self._manners.first_patience_s:
+            if not worked and not self._pacs_worked and self._manners.outage_timeout == "auto":
                 # Nobody has ever answered at this address: that is no outage.
-                self._is_no_pacs = True
+                self._is_no_pacs |= now - (opened_at or now) >= self._manners.first_patience_s
 
     def finished(self, again: Task, row: Row, now: float, *, hopeless: bool, silence_s: float | None) -> float | None:
         """Take in the end of an attempt; return after how many seconds it is tried again, ``None`` if it is not.
