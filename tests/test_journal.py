@@ -1,58 +1,28 @@
-"""The file itself: what is in it lasts, what is no journal is left alone, and what was exported comes back."""
+"""The journal as the run writes it: durable, shared within a process, and nobody else's at the same time."""
 
 from __future__ import annotations
 
 import os
-import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import textwrap
-import threading
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pandas.testing import assert_frame_equal
 
 import dicomove as dm
-from dicomove.journal import Journal, Key, Reading, RowFacts, RunFacts, cohort_sha256
-from dicomove.results import Row, not_attempted, result_table
-from tests import servers
+from dicomove.errors import JournalError
+from dicomove.journal import Journal, opening
+from dicomove.results import invalid, skipped
+from tests.journals import AT, COMPLETE, FACTS, PARTIAL, entry, key, outcomes, python, reading, rows
 
-NOW = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
-
-
-def key(number: int = 1) -> Key:
-    return Key("PACS@127.0.0.1:104", "DICOMOVE", "STUDY", "StudyRoot", (("StudyInstanceUID", f"1.2.{number}"),))
-
-
-def facts(columns: Sequence[str] = ("StudyInstanceUID",)) -> RunFacts:
-    return RunFacts(
-        pacs="PACS@127.0.0.1:104",
-        destination="DICOMOVE",
-        calling_ae_title="ME",
-        options={"concurrency": 2},
-        cohort_sha256="0" * 64,
-        columns=columns,
-        dtypes=["str"] * len(columns),
-        index_names=[None],
-        index_dtypes=["int64"],
-    )
-
-
-def rows(count: int) -> list[RowFacts]:
-    return [RowFacts(position=n, label=n, cells=[f"1.2.{n}"], key=key(n)) for n in range(count)]
-
-
-def reading(number: int = 0, outcome: Any = "complete", **more: Any) -> Reading:
-    row = Row(outcome=outcome, attempts=1, started_at=NOW, finished_at=NOW, duration_s=0.5, **more)
-    return Reading(key=key(number), row=row, level="STUDY", identifier=key(number).keys)
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
@@ -60,234 +30,274 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "pull.sqlite"
 
 
-def test_the_latest_attempt_is_what_counts_and_none_is_rewritten(path: Path) -> None:
-    with Journal.open(path) as journal:
-        run = journal.begin(facts(), rows(3))
-        journal.add(run, [reading(0, "failed", error="out_of_resources"), reading(1)])
-        journal.add(run, [reading(0)])
-        assert journal.known([key(0), key(2), key(7)]) == {key(0), key(2)}
-        found = journal.earlier([key(0), key(1), key(2)])
-    assert {number: found[key(number)].row.outcome for number in (0, 1)} == {0: "complete", 1: "complete"}
-    assert key(2) not in found
-    assert dm.read_attempts(path)["outcome"].tolist() == ["failed", "complete", "complete"]
-    assert dm.read_journal(path)["outcome"].tolist() == ["complete", "complete", "not_attempted"]
-    assert dm.read_runs(path)["ended_at"].isna().tolist() == [True]
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    with Journal.open(path) as opened:
+        yield opened
 
 
-def test_each_run_has_its_table(path: Path) -> None:
-    with Journal.open(path) as journal:
-        first = journal.begin(facts(), rows(2))
-        journal.add(first, [reading(0, "failed")])
-        second = journal.begin(facts(), rows(1))
-        journal.add(second, [reading(0)])
-        journal.end(second, interrupted=False)
-    assert dm.read_journal(path, run=first)["outcome"].tolist() == ["failed", "not_attempted"]
-    assert dm.read_journal(path)["outcome"].tolist() == ["complete"]
-    with pytest.raises(dm.JournalError, match="no run 7"):
-        dm.read_journal(path, run=7)
+# What is written is there.
 
 
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [(b"PK\3\4 a spreadsheet", "damaged"), (b"SQLite format 3\0" + bytes(5000), "damaged"), (b"x", "no journal of dicomove")],
-    ids=["other", "header only", "one byte"],
-)
-def test_what_is_no_journal_is_left_as_it_is(path: Path, content: bytes, what: str) -> None:
-    path.write_bytes(content)
-    with pytest.raises(dm.JournalError, match=what):
-        Journal.open(path)
-    assert path.read_bytes() == content
-    with pytest.raises(dm.JournalError, match=what):
-        dm.read_journal(path)
+def test_a_run_reads_as_it_was_written(journal: Journal, path: Path) -> None:
+    run = journal.begin(FACTS, rows(1, 2, None, 1))
+    journal.add(run, [reading(1)])
+    table = dm.read_journal(path)
+    assert table["outcome"].tolist() == ["complete", "not_attempted", "not_attempted", "complete"]
+    assert table["StudyInstanceUID"].tolist() == ["1.2.1", "1.2.2", "1.2.None", "1.2.1"]
+    assert table["group"].tolist() == [7] * 4
+    assert table.loc[0, "started_at"] == AT
+    assert table["remaining"].isna().all()
 
 
-def test_a_database_of_something_else(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE patients (name)")
-    connection.close()
-    before = path.read_bytes()
-    with pytest.raises(dm.JournalError, match="is no journal of dicomove"):
-        Journal.open(path)
-    assert path.read_bytes() == before
+def test_a_run_says_who_when_and_with_what(journal: Journal, path: Path) -> None:
+    run = journal.begin(FACTS, rows(1))
+    facts = dm.read_journal(path).attrs["run"]
+    assert (facts["run"], facts["ended_at"], facts["interrupted"]) == (run, None, None)
+    assert (facts["pacs"], facts["destination"], facts["options"]) == (FACTS.pacs, "HERE", FACTS.options)
+    assert facts["versions"]["dicomove"] == dm.__version__
+    assert set(facts["versions"]) == {"python", "dicomove", "pynetdicom", "pydicom", "pandas"}
+    assert facts["pid"] == os.getpid()
+    journal.end(run, interrupted=True)
+    (row,) = dm.read_runs(path).reset_index().to_dict("records")
+    assert (row["run"], row["interrupted"], row["columns"]) == (run, True, ["StudyInstanceUID", "group"])
+    assert row["started_at"] <= row["ended_at"]
 
 
-def test_a_journal_of_a_newer_dicomove(path: Path) -> None:
-    Journal.open(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    before = path.read_bytes()
-    with pytest.raises(dm.JournalError, match=r"version 99.*newer dicomove"):
-        Journal.open(path)
-    assert path.read_bytes() == before
+def test_a_result_that_stands_from_the_beginning_stays(journal: Journal, path: Path) -> None:
+    refused = invalid(dm.IdentifierError("a wildcard", column="StudyInstanceUID"))
+    run = journal.begin(
+        FACTS, [*rows(None, settled=refused), replace(rows(1)[0], position=1, row=skipped(COMPLETE, AT))]
+    )
+    assert outcomes(path) == ["invalid", "skipped"]
+    # Another run of the same process may still be at it.
+    journal.add(run, [reading(1, PARTIAL)])
+    assert outcomes(path) == ["invalid", "skipped"]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-def test_a_journal_that_was_cut(path: Path, share: float) -> None:
-    with Journal.open(path) as journal:
-        run = journal.begin(facts(), rows(2000))
-        journal.add(run, [reading(number) for number in range(2000)])
-    whole = path.read_bytes()
-    cut = whole[: int(len(whole) * share)]
-    path.write_bytes(cut)
-    with pytest.raises(dm.JournalError, match=r"damaged.*left as it is"):
-        Journal.open(path)
-    assert path.read_bytes() == cut
+def test_an_attempt_is_appended_and_the_last_one_counts(journal: Journal, path: Path) -> None:
+    run = journal.begin(FACTS, rows(1))
+    journal.add(run, [reading(1, PARTIAL, final=False)])
+    assert outcomes(path) == ["partial"]
+    asked = replace(reading(1), level="IMAGE", identifier=(*key(1).keys, ("SOPInstanceUID", "1.2.3\\1.2.4\\1.2.5")))
+    journal.add(run, [asked])
+    assert outcomes(path) == ["complete"]
+    attempts = dm.read_attempts(path)
+    assert attempts["outcome"].tolist() == ["partial", "complete"]
+    assert attempts["asked_level"].tolist() == ["STUDY", "IMAGE"]
+    assert attempts["asked_uids"].tolist() == [1, 3]
+    assert attempts["final"].tolist() == [False, True]
+    assert attempts["StudyInstanceUID"].tolist() == ["1.2.1"] * 2
+    assert attempts["row"].tolist() == [0, 0]
 
 
-def test_what_was_written_before_a_kill_is_there_after_it(path: Path) -> None:
-    script = textwrap.dedent(f"""
-        import itertools
-        from pathlib import Path
-        from tests.test_journal import *
-        journal = Journal.open({str(path)!r})
-        run = journal.begin(facts(), rows(5000))
-        for number in itertools.count():
-            journal.add(run, [reading(n) for n in range(number * 5, number * 5 + 5)])
-            print(number, flush=True)
-    """)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    with process:
-        assert process.stdout
-        said = [process.stdout.readline() for _ in range(20)]
-        process.send_signal(signal.SIGKILL)
-        said += process.stdout.readlines()
-    written = int([line for line in said if line.endswith("\n")][-1]) + 1
-    complete = (dm.read_journal(path)["outcome"] == "complete").sum()
-    assert complete in (written * 5, written * 5 + 5)
-    with Journal.open(path) as journal:
-        assert len(journal.earlier([key(number) for number in range(5000)])) == complete
+def test_each_run_has_its_own_results(journal: Journal, path: Path) -> None:
+    first = journal.begin(FACTS, rows(1, 2))
+    journal.add(first, [reading(1, PARTIAL), reading(2)])
+    second = journal.begin(FACTS, rows(3, 1))
+    journal.add(second, [reading(1)])
+    assert outcomes(path) == ["not_attempted", "complete"]
+    assert outcomes(path, first) == ["partial", "complete"]
+    assert dm.read_attempts(path, run=second)["row"].tolist() == [1]
+    for unknown in (0, 3):
+        with pytest.raises(JournalError, match=f"no run {unknown}"):
+            dm.read_journal(path, run=unknown)
 
 
-def test_one_process_at_a_time_and_who_has_it(path: Path) -> None:
-    with Journal.open(path), Journal.open(path):
-        script = f"from dicomove.journal import Journal; Journal.open({str(path)!r})"
-        other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert f"another process has the journal {path} (process {os.getpid()} on " in other.stderr
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_who_shares_it_keeps_it(path: Path) -> None:
-    first, second = Journal.open(path), Journal.open(path)
-    assert first is second
-    run = first.begin(facts(), rows(1))
-    closing = threading.Thread(target=first.close)
-    closing.start()
-    closing.join()
-    second.add(run, [reading(0)])
-    second.close()
-    Journal.open(path).close()
-
-
-def test_a_disk_that_is_full_loses_nothing_that_was_written(path: Path) -> None:
-    with Journal.open(path) as journal:
-        run = journal.begin(facts(), rows(400))
-        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
-        journal._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-        journal.add(run, [reading(0)])
-        with pytest.raises(dm.JournalError, match="cannot be written: database or disk is full"):
-            journal.add(run, [reading(number) for number in range(1, 400)])
-        assert len(dm.read_attempts(path)) == 1
-        journal._connection.execute("PRAGMA max_page_count = 1000000")
-        journal.add(run, [reading(number) for number in range(1, 400)])
-    assert len(dm.read_attempts(path)) == 400
-
-
-def test_reading_while_somebody_writes(path: Path) -> None:
-    with Journal.open(path) as journal:
-        run = journal.begin(facts(), rows(50))
-        stop = threading.Event()
-
-        def write() -> None:
-            for number in range(50):
-                journal.add(run, [reading(number)])
-            stop.set()
-
-        writer = threading.Thread(target=write)
-        writer.start()
-        seen = []
-        while not stop.is_set():
-            seen.append((dm.read_journal(path)["outcome"] == "complete").sum())
-        writer.join()
-    assert seen == sorted(seen)
-    servers.wait_until(lambda: (dm.read_journal(path)["outcome"] == "complete").sum() == 50)
-
-
-def test_what_identifies_a_patient_is_in_no_repr() -> None:
-    patient = Key("P@h:1", "D", "PATIENT", "PatientRoot", (("PatientID", "DOE^JANE"),))
-    assert "DOE" not in repr(patient)
-
-
-def test_the_hash_of_a_cohort_is_that_of_what_it_says() -> None:
-    table = pd.DataFrame({"StudyInstanceUID": ["1.2", None], "n": [1, 2]})
-    same = [
-        table.set_axis(["x", "y"], axis=0),
-        table.astype(object),
-        table.assign(n=["1", "2"]),
-        table.astype({"n": "Int64"}),
-    ]
-    changed = [table.assign(n=[1, 3]), table.assign(n=["", "2"])]
-    other = [table[::-1], table[["n", "StudyInstanceUID"]], table[:1], *changed]
-    assert {cohort_sha256(one) for one in same} == {cohort_sha256(table)}
-    assert len({cohort_sha256(one) for one in other} | {cohort_sha256(table)}) == 6
-
-
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=6)
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> pd.DataFrame:
-    """Result tables over any index that can be written down."""
-    count = draw(st.integers(0, 4))
-    several = draw(st.booleans())
-    uids = draw(st.lists(st.sampled_from(["1.2", "007", None]), min_size=count, max_size=count))
-    made = {
-        "StudyInstanceUID": pd.Series(uids, dtype="str"),
-        "n": draw(st.lists(st.integers(-(2**53), 2**53), min_size=count, max_size=count)),
-        "x": draw(st.lists(st.floats(allow_infinity=False, width=32), min_size=count, max_size=count)),
-        "yes": draw(st.lists(st.booleans(), min_size=count, max_size=count)),
-        "note": pd.Series(draw(st.lists(TEXT, min_size=count, max_size=count)), dtype="str"),
-        "when": pd.Series([NOW] * count, dtype="datetime64[us, UTC]"),
+def test_earlier_is_the_latest_reading_of_each_key(journal: Journal) -> None:
+    first = journal.begin(FACTS, rows(1, 2, 3))
+    journal.add(first, [reading(1, PARTIAL), reading(2), reading(1)])
+    second = journal.begin(FACTS, rows(2))
+    journal.add(second, [reading(2, PARTIAL)])
+    found = journal.earlier([key(1), key(2), key(3), key(9), key(1, pacs="OTHER@h:104")])
+    assert {known: (one.row, one.run) for known, one in found.items()} == {
+        key(1): (COMPLETE, first),
+        key(2): (PARTIAL, second),
     }
-    table = pd.DataFrame(made, index=range(count)).astype({"n": "int64", "x": "float64", "yes": "bool"})
-    labels = draw(st.lists(TEXT, min_size=count, max_size=count))
-    if several:
-        numbers = draw(st.lists(st.integers(0, 2), min_size=count, max_size=count))
-        levels: list[pd.Series] = [pd.Series(labels, dtype="str"), pd.Series(numbers, dtype="int64")]
-        table.index = pd.MultiIndex.from_arrays(levels, names=["site", None])
-    else:
-        table.index = pd.Index(pd.Series(labels, dtype="str"), name=draw(st.sampled_from([None, "site"])))
-    outcome = Row(outcome="complete", total=3, completed=3, started_at=NOW, duration_s=0.25, error_comment='a, "b"\n')
-    return result_table(table, [draw(st.sampled_from([outcome, not_attempted()])) for _ in range(count)])
+    assert all(one.at.tzinfo for one in found.values())
+    assert journal.known([key(1), key(3), key(9)]) == {key(1), key(3)}
 
 
-@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
-@settings(max_examples=40)
-@given(table=tables())
-def test_what_was_exported_comes_back(tmp_path_factory: pytest.TempPathFactory, kind: str, table: pd.DataFrame) -> None:
-    folder = tmp_path_factory.mktemp("export")
-    path = dm.export(table, folder / f"results.{kind}")
-    assert_frame_equal(dm.read_results(path), table)
-    assert not list(folder.glob("*.part"))
+def test_a_clock_that_jumps_back_changes_no_order(journal: Journal, path: Path) -> None:
+    run = journal.begin(FACTS, rows(1))
+    journal.add(run, [reading(1, PARTIAL)])
+    journal._connection.execute("UPDATE attempts SET at = '2099-01-01T00:00:00+00:00'")
+    journal.add(run, [reading(1)])
+    assert outcomes(path) == ["complete"]
+    assert journal.earlier([key(1)])[key(1)].row == COMPLETE
 
 
-def test_a_csv_without_what_stands_beside_it_has_our_types(tmp_path: Path) -> None:
-    table = result_table(pd.DataFrame({"AccessionNumber": ["007"]}), [Row(outcome="complete", total=3, started_at=NOW)])
-    path = dm.export(table, tmp_path / "results.csv")
-    (tmp_path / "results.csv.schema.json").unlink()
-    read = dm.read_results(path)
-    assert read["AccessionNumber"].tolist() == ["007"]
-    assert str(read["total"].dtype) == "Int64"
-    assert str(read["started_at"].dtype) == "datetime64[us, UTC]"
+# Instances: what each run brought, and what is there.
 
 
-def test_a_journal_is_exported_too(path: Path, tmp_path: Path) -> None:
-    with Journal.open(path) as journal:
-        journal.add(journal.begin(facts(), rows(2)), [reading(0)])
-    read = dm.read_results(dm.export(path, tmp_path / "results.json"))
-    assert read["outcome"].tolist() == ["complete", "not_attempted"]
+def test_instances_are_those_of_the_last_reading_that_found_any(journal: Journal, path: Path) -> None:
+    first = journal.begin(FACTS, rows(1, 2))
+    journal.add(first, [reading(1, PARTIAL, [entry(1, 1), entry(1, 2)]), reading(2, COMPLETE, [entry(2, 1)])])
+    second = journal.begin(FACTS, rows(2, 1))
+    again = [entry(1, 1), entry(1, 2, "b"), entry(1, 3)]
+    journal.add(second, [reading(1, COMPLETE, again), reading(2, replace(PARTIAL, received=None))])
+    stored = journal.instances([key(1), key(2), key(9)])
+    assert {known: len(files) for known, files in stored.items()} == {key(1): 3, key(2): 1, key(9): 0}
+    assert {one.sha256[0] for one in stored[key(1)]} == {"a", "b"}
+    manifest = dm.read_manifest(path)
+    assert manifest["path"].tolist() == ["1.2.1/1/1.dcm", "1.2.1/1/2.dcm", "1.2.1/1/3.dcm", "1.2.2/1/1.dcm"]
+    assert manifest["run"].tolist() == [first, second, second, first]
+    assert manifest["row"].tolist() == [0, 1, 1, 1]
 
 
-def test_a_suffix_that_nobody_knows(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="suffix"):
-        dm.export(pd.DataFrame(), tmp_path / "results.xls")
+def test_a_manifest_of_a_run_is_what_it_brought_whatever_came_later(journal: Journal, path: Path) -> None:
+    first = journal.begin(FACTS, rows(1))
+    journal.add(first, [reading(1, PARTIAL, [entry(1, 1), entry(1, 2)])])
+    before = dm.read_manifest(path, run=first)
+    second = journal.begin(FACTS, rows(1))
+    moved = [entry(1, 1, path="elsewhere/1.dcm"), replace(entry(1, 2), times_received=2)]
+    journal.add(second, [reading(1, COMPLETE, moved)])
+    after = dm.read_manifest(path, run=first)
+    pd.testing.assert_frame_equal(before.drop(columns="times_received"), after.drop(columns="times_received"))
+    assert dm.read_manifest(path, run=second)["path"].tolist() == ["elsewhere/1.dcm"]
+    assert dm.read_manifest(path)["path"].tolist() == ["1.2.1/1/2.dcm", "elsewhere/1.dcm"]
+    assert dm.read_manifest(path)["times_received"].tolist() == [2, 1]
+
+
+def test_an_instance_of_two_rows_is_one_line_of_the_manifest(journal: Journal, path: Path) -> None:
+    run = journal.begin(FACTS, rows(1, 2))
+    same = entry(1, 1)
+    journal.add(run, [reading(1, COMPLETE, [same]), reading(2, COMPLETE, [same])])
+    assert len(dm.read_manifest(path)) == 1
+    assert all(journal.instances([key(1), key(2)]).values())
+
+
+def test_a_manifest_is_one_that_verify_takes(journal: Journal, path: Path, tmp_path: Path) -> None:
+    run = journal.begin(FACTS, rows(1))
+    journal.add(run, [reading(1, COMPLETE, [entry(1, 1)])])
+    assert dm.verify(dm.read_manifest(path), folder=tmp_path)["verified"].tolist() == ["missing"]
+
+
+def test_patients_are_where_the_table_had_them_and_nowhere_else(journal: Journal, path: Path) -> None:
+    secret = replace(key(1), keys=(("PatientID", "P-SECRET"), ("StudyInstanceUID", "1.2.1")))
+    assert "P-SECRET" not in repr(secret)
+    run = journal.begin(FACTS, rows(1))
+    journal.add(run, [reading(1, COMPLETE, [entry(1, 1)])])
+    assert b"P-SECRET" not in path.read_bytes()
+
+
+# Who has it.
+
+
+OPENS = """
+    import sys
+    from dicomove.errors import JournalError
+    from dicomove.journal import Journal, ownership
+    ownership._PATIENCE_S = 0.1
+    try:
+        Journal.open(sys.argv[1])
+    except JournalError as error:
+        print(error)
+"""
+
+
+def elsewhere(path: Path) -> str:
+    """What another process is told that opens a journal; nothing where it can."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(OPENS), str(path)], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_who_opens_it_twice_in_a_process_shares_it_and_nobody_else_has_it(path: Path) -> None:
+    (path.parent / "link").symlink_to(path.parent, target_is_directory=True)
+    first, second = Journal.open(path), Journal.open(path.parent / "link" / path.name)
+    first.close()
+    assert second.begin(FACTS, rows(1)) == 1
+    told = elsewhere(path)
+    assert str(path) in told
+    assert f"process {os.getpid()} on {socket.gethostname()}" in told
+    second.close()
+    second.close()
+    assert elsewhere(path) == ""
+    with Journal.open(path) as third:
+        assert third.begin(FACTS, rows(1)) == 2
+
+
+HOLDS = """
+    import os, sys
+    from dicomove.errors import JournalError
+    from dicomove.journal import Journal, ownership
+    ownership._PATIENCE_S = 0.1
+    journal = Journal.open(sys.argv[1])
+    if os.fork():
+        sys.stdin.readline()
+        os._exit(0)
+    try:
+        Journal.open(sys.argv[1])
+    except JournalError as error:
+        print("child:", error, flush=True)
+    sys.stdin.readline()
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_the_process_that_has_it_does_not_have_it(path: Path) -> None:
+    with python(HOLDS, path) as parent:
+        assert parent.stdin
+        assert parent.stdout
+        assert f"process {parent.pid}" in parent.stdout.readline()
+        parent.kill()
+        parent.wait()
+        # The child lives on, as the worker of a pool does whose notebook was killed.
+        with Journal.open(path) as journal:
+            assert journal.begin(FACTS, rows(1)) == 1
+        parent.stdin.close()
+
+
+def test_threads_take_turns(journal: Journal, path: Path) -> None:
+    run = journal.begin(FACTS, rows(*range(40)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: journal.add(run, [reading(number, COMPLETE, [entry(number, 1)])]), range(40)))
+    assert outcomes(path) == ["complete"] * 40
+    assert len(dm.read_manifest(path)) == 40
+
+
+def test_who_reads_sees_all_of_what_was_added_together_or_nothing(journal: Journal, path: Path) -> None:
+    run = journal.begin(FACTS, rows(*range(20)))
+
+    def write() -> None:
+        for number in range(0, 20, 2):
+            journal.add(run, [reading(number), reading(number + 1)])
+
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write)
+        seen = 0
+        while not written.done():
+            found = outcomes(path)
+            assert found[::2] == found[1::2]
+            assert found.count("complete") >= seen
+            seen = found.count("complete")
+        written.result()
+    assert outcomes(path) == ["complete"] * 20
+
+
+@pytest.mark.parametrize("read", [dm.read_journal, dm.read_attempts, dm.read_manifest])
+def test_work_grows_with_the_rows_and_not_with_their_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], pd.DataFrame]
+) -> None:
+    steps = []
+    connect = opening._connect
+
+    def counting(path: Path, mode: str) -> sqlite3.Connection:
+        connection = connect(path, mode)
+        connection.set_progress_handler(lambda: steps.append(1), 100)
+        return connection
+
+    monkeypatch.setattr(opening, "_connect", counting)
+    taken = []
+    for count in (200, 800):
+        with Journal.open(tmp_path / f"{count}.sqlite") as journal:
+            run = journal.begin(FACTS, rows(*range(count)))
+            journal.add(run, [reading(number, COMPLETE, [entry(number, 1)]) for number in range(count)])
+            steps.clear()
+            assert len(read(journal.path)) == count
+            taken.append(len(steps))
+    assert taken[0] > 10
+    assert taken[1] < taken[0] * 7
