@@ -229,3 +229,18 @@ def test_the_journal_is_for_its_owner_only(tmp_path: Path) -> None:
     with servers.dead_port() as port:
         dm.move(COHORT, dm.Pacs(f"127.0.0.1:{port}"), "X", journal=tmp_path / "pull.sqlite", progress=False)
     assert os.name != "posix" or (tmp_path / "pull.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_a_journal_that_nobody_asked_for_stops_no_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.move(COHORT[:1])
+    monkeypatch.setattr("dicomove.journal.store.Journal.begin", _full)
+    with pytest.warns(dm.JournalWarning, match="the disk is full"):
+        results, _ = scene.move()
+    assert results["outcome"].tolist() == ["skipped"] + ["complete"] * 3
+    with pytest.raises(dm.JournalError, match="the disk is full"):
+        scene.move(journal=scene.receiver.folder / "own.sqlite")
+
+
+def _full(*_: object) -> int:
+    message = "the disk is full"
+    raise dm.JournalError(message)

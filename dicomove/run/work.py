@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, keyword_columns
-from dicomove.errors import IdentifierError, InterruptedWarning, JournalWarning
+from dicomove.errors import IdentifierError, InterruptedWarning, JournalError, JournalWarning
 from dicomove.inventory import COUNT_KEYS
 from dicomove.journal import JOURNAL_FILE, Journal, RowFacts, RunFacts, cohort_sha256
 from dicomove.progress import Display
@@ -69,11 +69,16 @@ class Work:
         self._journal = _journal(order, options)
         self._keys = {task.identifier: key_of(order, task.identifier) for task in tasks}
         self._key_at = {position: self._keys[task.identifier] for task in tasks for position in task.positions}
-        self._tasks = tasks if self._journal is None else self._left(self._journal, tasks)
-        self._settled = [position for position, row in enumerate(self._book.rows) if row.outcome != "not_attempted"]
-        self.schedule = Schedule(self._tasks, manners)
         self.interrupted = False
         self.problem: str | None = None
+        try:
+            self._tasks = tasks if self._journal is None else self._left(self._journal, tasks)
+        except BaseException:
+            if self._journal:
+                self._journal.close()
+            raise
+        self._settled = [position for position, row in enumerate(self._book.rows) if row.outcome != "not_attempted"]
+        self.schedule = Schedule(self._tasks, manners)
 
     @property
     def results(self) -> pd.DataFrame:
@@ -92,15 +97,31 @@ class Work:
             self._do(show, stops, None)
             return
         with self._journal as journal:
-            number = journal.begin(self._facts(), self._row_facts())
+            number = self._begin(journal)
+            if number is None:
+                self._do(show, stops, None)
+                return
             self._do(show, stops, partial(Ledger, journal, number, self._order.receivers))
-            journal.end(number, interrupted=self.interrupted)
+            try:
+                journal.end(number, interrupted=self.interrupted)
+            except JournalError as error:  # the table is there all the same
+                self.problem = self.problem or str(error)
+
+    def _begin(self, journal: Journal) -> int | None:
+        """Write down what will be done; nobody asked for a journal that is kept by itself, and nobody stops without."""
+        try:
+            return journal.begin(self._facts(), self._row_facts())
+        except JournalError as error:
+            if self._options.journal is not None:
+                raise
+            self.problem = str(error)
+            return None
 
     def _do(self, show: Display, stops: Callable[[], int], make_ledger: Callable[..., Ledger] | None) -> None:
         self._book.show = show
         run = Run(self._order, self.schedule, self._book, self._pool, make_ledger, show, stops)
         run.go(len(self._table), len(self._tasks), self._settled)
-        self.interrupted, self.problem = run.interrupted, run.problem
+        self.interrupted, self.problem = run.interrupted, run.problem or self.problem
 
     def _pool(self, tell: Tell) -> Pool:
         if self._options.executor is None:
@@ -165,8 +186,10 @@ def warn_of(work: Work, stacklevel: int) -> None:
 def _journal(order: Order, options: Options) -> Journal | None:
     path = options.journal
     if path is None:
-        path = order.receivers[0].folder / JOURNAL_FILE if order.receivers else False
-    return Journal.open(Path(path)) if path else None
+        folder = order.receivers[0].folder if order.receivers else None
+        # Into a folder that cannot be written nothing comes, either: each row says so.
+        path = folder / JOURNAL_FILE if folder and os.access((folder / JOURNAL_FILE).parent, os.W_OK) else False
+    return Journal.open(path) if path else None
 
 
 def _tasks(table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierError]) -> list[Task]:
