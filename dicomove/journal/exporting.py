@@ -27,6 +27,7 @@ from dicomove.results import RESULT_COLUMNS
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
 _TIMES: Final = ("started_at", "finished_at")
 _COUNTS: Final = frozenset(RESULT_COLUMNS) - {*_TEXT, *_TIMES, "duration_s"}
+_DTYPES: Final = "dicomove"
 # As Python writes any text, whatever is in it.
 _ENCODING: Final[dict[str, Any]] = {"encoding": "utf-8", "errors": "surrogatepass"}
 
@@ -97,8 +98,7 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     where = Path(path)
     suffix = _suffix(where)
     if suffix == ".parquet":
-        _need_pyarrow()
-        return pd.read_parquet(where, engine="pyarrow")
+        return _read_parquet(where)
     if suffix == ".csv":
         return _read_csv(where)
     try:
@@ -127,9 +127,9 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         message = "Parquet wants each column's name once, and as text: rename them, or export to .json or .csv"
         raise ValueError(message)
-    # The facts of a run hold times, which pandas cannot write there.
+    # In place of the facts of a run, which hold times that pandas cannot write there.
     bare = table.copy(deep=False)
-    bare.attrs = {}
+    bare.attrs = {_DTYPES: _schema(table)}
     try:
         bare.to_parquet(path, engine="pyarrow")
     except (TypeError, ValueError):
@@ -227,6 +227,26 @@ def _read_csv(path: Path) -> pd.DataFrame:
         for row, cell in unsaid.items():
             rows[int(row)][int(column)] = cells.back(cell)
     return _made(rows, schema)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    _need_pyarrow()
+    table = pd.read_parquet(path, engine="pyarrow")
+    schema = table.attrs.pop(_DTYPES, None)
+    if schema is None:
+        return table
+    # Parquet has one kind of text, pandas more than one.
+    made = {number: _as(table.iloc[:, number], dtype) for number, dtype in enumerate(schema["dtypes"])}
+    levels = [_as(table.index.get_level_values(n), dtype) for n, dtype in enumerate(schema["index_dtypes"])]
+    restored = pd.DataFrame(made, index=range(len(table)))
+    restored.columns, restored.index = table.columns, cells.index(levels, table.index.names)
+    return restored
+
+
+def _as(values: pd.Series | pd.Index, dtype: str) -> pd.Series:
+    if str(values.dtype) == dtype:
+        return pd.Series(values.array, dtype=values.dtype)
+    return cells.column(values.astype(object).tolist(), dtype)
 
 
 def _typed(values: list[Any], dtype: str) -> pd.Series:
