@@ -258,11 +258,13 @@ class Run:
 def _again(finished: Finished) -> Task:
     """Return the task as it would be tried again: for what is missing, where that is known."""
     reconciled = finished.reconciled
-    missing = reconciled.missing if reconciled and reconciled.settled and reconciled.settled.held else None
+    held = reconciled.settled.held if reconciled and reconciled.settled else None
+    missing = reconciled.missing if reconciled and held else None
     return replace(
         finished.task,
         missing=missing or finished.task.missing,
-        look_first=False,
+        # Something came, and the PACS could not say any more what else there is.
+        look_first=bool(held) and not missing,
         expected=_expected(finished),
     )
 
