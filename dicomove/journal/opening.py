@@ -21,10 +21,10 @@ _BUSY_S: Final = 30.0
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WHY: Final = {
-    sqlite3.SQLITE_FULL: "the disk is full: make room",
+    sqlite3.SQLITE_FULL: "make room",
     sqlite3.SQLITE_BUSY: "another program has it open and does not let go: close that one",
-    sqlite3.SQLITE_READONLY: "it must not be written: change its permissions, or use another journal",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: look at its permissions and those of its folder",
+    sqlite3.SQLITE_READONLY: "change its permissions and those of its folder, or use another journal",
+    sqlite3.SQLITE_CANTOPEN: "look at its permissions and those of its folder",
     sqlite3.SQLITE_IOERR: "its file system fails: is the disk full, or the quota used up?",
 }
 
@@ -71,7 +71,7 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
         raise JournalError(message)
     try:
         with closing(_for_reading(where)) as connection:
-            if _is_empty(connection):
+            if _is_empty(connection, where):
                 message = f"the journal {where} is empty: no run has begun"
                 raise JournalError(message)
             _check(connection, where)
@@ -80,14 +80,14 @@ def open_to_read(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
         raise unusable(where, error) from None
 
 
-def unusable(path: Path, error: sqlite3.Error) -> JournalError:
-    """Return the error for a journal of which SQLite says this."""
+def unusable(path: Path, error: sqlite3.Error, act: str = "opened") -> JournalError:
+    """Return the error for a journal of which SQLite says this, when it was to be opened, read or written."""
     # Python's own errors have no code.
     code = getattr(error, "sqlite_errorcode", 0)
     if code & 0xFF in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ:
         return _damaged(path, str(error))
     why = _WHY.get(code & 0xFF)
-    return JournalError(f"the journal {path} cannot be used ({error}){f': {why}' if why else ''}")
+    return JournalError(f"the journal {path} cannot be {act}: {error}{f' ({why})' if why else ''}")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -125,7 +125,7 @@ def _look(path: Path) -> None:
     """Look at a file as one who cannot write to it: also a database of something else stays as it is."""
     with closing(_connect(path, "ro")) as connection:
         try:
-            if not _is_empty(connection):
+            if not _is_empty(connection, path):
                 _check(connection, path)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
@@ -133,7 +133,7 @@ def _look(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if not _is_empty(connection):
+    if not _is_empty(connection, path):
         _check(connection, path)
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
@@ -141,12 +141,13 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = TRUNCATE")
     connection.execute("PRAGMA synchronous = FULL")
     # Also after one who was killed while it made the file.
-    if _is_empty(connection):
+    if _is_empty(connection, path):
         connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
 
 
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return not connection.execute("PRAGMA page_count").fetchone()[0]
+def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+    # SQLite calls a file of one byte empty, too; it is somebody's all the same.
+    return not connection.execute("PRAGMA page_count").fetchone()[0] and not path.stat().st_size
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

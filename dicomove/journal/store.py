@@ -224,7 +224,7 @@ class Journal:
         try:
             return self._connection.execute(query, values)
         except sqlite3.Error as error:
-            raise unusable(self.path, error) from None
+            raise unusable(self.path, error, "read") from None
 
     def _write(self, work: Callable[[], T]) -> T:
         """Do something that writes in one durable transaction, or not at all."""
@@ -239,7 +239,7 @@ class Journal:
                     self._connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise unusable(self.path, error) from None
+            raise unusable(self.path, error, "written") from None
         return result
 
 
