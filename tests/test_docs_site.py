@@ -1,0 +1,37 @@
+"""The pages of the documentation: nothing is left out. That they build and link is seen by `tests/run`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import dicomove as dm
+from dicomove.outcome import ADVICE
+
+DOCS = Path(__file__).parents[1] / "docs"
+SITE = DOCS.parent / "mkdocs.yml"
+
+
+@pytest.mark.parametrize("word", sorted({*ADVICE, "cancelled", "internal_error"}))
+def test_every_error_has_its_cause_and_its_remedy(word: str) -> None:
+    page = (DOCS / "when-it-goes-wrong.md").read_text()
+    (section,) = re.findall(rf"^## {word}\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    cause, remedy = section.split("**What to do:**")
+    assert cause.strip()
+    assert remedy.strip(" .\n")
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    named = re.findall(r"^::: dicomove\.(\w+)$", (DOCS / "reference.md").read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(set(dm.__all__) - {"__version__"})
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = str(yaml.safe_load(SITE.read_text())["nav"])
+    missing = [
+        str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if f"'{path.relative_to(DOCS)}'" not in navigation
+    ]
+    assert missing == []
