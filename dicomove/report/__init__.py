@@ -2,10 +2,14 @@
 
 ::
 
-    flow         the numbers: rows, what became of them, and why      (pure)
-    summary      the same as a small table
-    plots        the same as pictures (extra ``plot``)
-    pseudonyms   keyed hashes instead of identifiers                  (pure)
+    table        a result table, or that of a journal, as it can be counted
+    flow         how many rows reached each step, and why not all      (pure)
+    summary      the numbers as a small table
+    figures      how a notebook shows a picture
+    flow_chart   the flow as a picture
+    plots        all of it as a picture (extra ``plot``)
+    methods      all of it as a paragraph                              (pure)
+    pseudonyms   keyed hashes instead of identifiers                   (pure)
     page         `report`: one file that needs nothing else
     preview      a montage of what arrived (extra ``plot``)
 """

@@ -1,28 +1,28 @@
-"""The numbers of a run: rows, what became of them, and why. Pure."""
+"""The flow of a cohort, as in CONSORT 2010 and STARD 2015: how many rows reached each step, and why not all. Pure.
+
+A row is in a step while nothing is known that takes it out.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
-from dicomove.journal import read_journal
+from dicomove.outcome import ADVICE
+from dicomove.report.table import OTHER, WELL, counted_once, instances
 
-#: Those by whom a row is lost, from the first step to the last, with the words for a reader.
-_STEPS: Final[tuple[tuple[str, tuple[str, ...], str], ...]] = (
-    ("Rows of the cohort", (), ""),
-    ("Sent to the PACS", ("invalid", "not_attempted", "unreachable"), "not sent"),
-    ("Known to the PACS", ("empty",), "not found"),
-    ("Moved, in part at least", ("failed", "interrupted", "cancelled"), "not moved"),
-    ("Complete", ("partial", "unconfirmed"), "not known to be whole"),
-)
-_UNKNOWN_TO_PACS: Final = ("no_match",)
+#: For the time of counting, a column of this name.
+_HELD: Final = "instances held"
+_MOVED: Final = (*WELL, "partial", "unconfirmed")
+#: A row of `find` that matched nothing: `move` can only call it invalid.
+UNMATCHED: Final = "unmatched"
 #: In words for a reader who was not there.
 REASONS: Final = {
     "invalid": "the row cannot be asked for",
+    UNMATCHED: "C-FIND found nothing for it",
     "not_attempted": "the run ended before its turn",
     "unreachable": "the PACS could not be reached",
     "empty": "the PACS has nothing for it",
@@ -31,12 +31,35 @@ REASONS: Final = {
     "cancelled": "cancelled by the user",
     "partial": "some instances are missing",
     "unconfirmed": "the PACS does not say what it moved",
+    OTHER: "of another outcome",
 }
-#: Results in the order in which they are shown.
-OUTCOMES: Final = (
-    *("complete", "skipped", "partial", "unconfirmed", "empty", "failed", "interrupted"),
-    *("cancelled", "unreachable", "invalid", "not_attempted"),
-)
+#: Errors that say no more than the outcome, or than the reason.
+_SAID_BY_OUTCOME: Final = ("invalid_row", "no_match", "cancelled")
+_SAID_ALREADY: Final = (*_SAID_BY_OUTCOME, "missing_instances", "connection_lost")
+#: Errors that have no advice, since they have an explanation of their own.
+_OTHER_ERRORS: Final = ("cancelled", "internal_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Rows that did not reach a step, for one reason."""
+
+    outcome: str
+    error: str | None
+    rows: int
+
+    @property
+    def reason(self) -> str:
+        """Why, for a reader who was not there."""
+        said = REASONS[self.outcome]
+        is_news = self.error is not None and self.error not in _SAID_ALREADY
+        return f"{said} ({_words(self.error)})" if is_news else said
+
+    @property
+    def brief(self) -> str:
+        """Outcome and error, in the words of the result table."""
+        outcome = "no match in C-FIND" if self.outcome == UNMATCHED else _words(self.outcome)
+        return f"{outcome}: {_words(self.error)}" if self.error and self.error not in _SAID_BY_OUTCOME else outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,54 +72,104 @@ class Step:
         What the rows have reached.
     rows
         How many have.
+    patients, studies
+        How many different ones they name; ``None`` where the table names none.
+    instances
+        How many they hold, or brought; ``None`` where nobody says.
     lost
-        Those that were lost since the step before, by reason.
+        Those that were lost since the step before, by reason, frequent ones first.
     """
 
     name: str
     rows: int
-    lost: tuple[tuple[str, int], ...] = ()
-
-
-def table_of(results: pd.DataFrame | str | os.PathLike[str]) -> pd.DataFrame:
-    """Return the result table, also of a journal.
-
-    Raises
-    ------
-    ValueError
-        It is no result table.
-    """
-    table = results if isinstance(results, pd.DataFrame) else read_journal(results)
-    if "outcome" not in table.columns or "attempts" not in table.columns:
-        message = "a result table of move() has the columns outcome, attempts, ...: this one has not"
-        raise ValueError(message)
-    return table
+    patients: int | None
+    studies: int | None
+    instances: int | None
+    lost: tuple[Loss, ...] = ()
 
 
 def flow(table: pd.DataFrame) -> list[Step]:
-    """Return how many rows reached each step, and why the others did not (after CONSORT 2010 and STARD 2015)."""
-    outcomes = table["outcome"].astype(object).where(~table["error"].isin(_UNKNOWN_TO_PACS), "empty")
-    left = len(table)
-    steps = [Step(_STEPS[0][0], left)]
-    for name, losing, _ in _STEPS[1:]:
-        lost = [(REASONS[outcome], int((outcomes == outcome).sum())) for outcome in losing]
-        left -= sum(count for _, count in lost)
-        steps.append(Step(name, left, tuple((reason, count) for reason, count in lost if count)))
-    return steps
+    """Return how many rows reached each step, and why the others did not: rows, found, moved, complete."""
+    brought = instances(table).fillna(0)
+    outcomes = _outcomes(table, brought)
+    found = ~outcomes.isin(["invalid", "empty", UNMATCHED])
+    moved = found & (outcomes.isin(_MOVED) | (brought > 0))
+    complete = moved & outcomes.isin(WELL)
+    whole = pd.Series([True] * len(table), dtype=bool)
+    kept = zip((whole, whole, found, moved), (whole, found, moved, complete), strict=True)
+    names = ("Rows of the table", _name_of_found(table, found, brought), "Moved, all or in part", "Complete")
+    moved_by = instances(table)
+    held = (None, table["expected"] if table.loc[found, "expected"].notna().all() else None, moved_by, moved_by)
+    return [
+        _step(name, table, before, here, outcomes, counts)
+        for name, (before, here), counts in zip(names, kept, held, strict=True)
+    ]
 
 
-def instances(table: pd.DataFrame) -> pd.Series:
-    """Return how many instances each row brought: on disk, or else moved, as the PACS says."""
-    moved = table["completed"].fillna(0) + table["warning"].fillna(0)
-    return table["received"].fillna(moved).astype("Int64")
+def cohort_rows(table: pd.DataFrame) -> int | None:
+    """Return how many rows the cohort had, of which `find` has made one for each match; ``None`` without `find`."""
+    return int(table["cohort_row"].nunique()) or None
 
 
-def in_order(outcomes: Sequence[str]) -> list[str]:
-    """Return the outcomes that there are, best first."""
-    found = set(outcomes)
-    return [outcome for outcome in OUTCOMES if outcome in found]
+def known_error(word: object) -> str | None:
+    """Return a word of the column ``error`` if it is one of ours: of another, nobody knows what it holds."""
+    return word if isinstance(word, str) and (word in ADVICE or word in _OTHER_ERRORS) else None
 
 
-def by_run(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that this run moved: those that it skipped were moved by another."""
-    return table[table["started_at"].notna() & (table["outcome"] != "skipped")]
+def share(part: int, whole: int) -> str:
+    """Return a part of a whole in per cent.
+
+    Examples
+    --------
+    >>> share(1999, 2000), share(0, 0), share(1, 3)
+    ('99.9 %', '0 %', '33.3 %')
+    """
+    if part == whole:
+        return "100 %" if whole else "0 %"
+    # Neither all nor nothing is what it rounds to.
+    return f"{min(max(100 * part / whole, 0.1), 99.9):.1f} %" if part else "0 %"
+
+
+def _outcomes(table: pd.DataFrame, brought: pd.Series) -> pd.Series:
+    outcomes = table["outcome"].astype(object)
+    unknown = table["outcome"].eq("failed") & table["error"].eq("no_match")
+    outcomes = outcomes.mask(unknown.fillna(value=False), "empty")
+    return outcomes.mask(((table["matches"] == 0) & (brought == 0)).fillna(value=False), UNMATCHED)
+
+
+def _name_of_found(table: pd.DataFrame, found: pd.Series, brought: pd.Series) -> str:
+    numbers = table[["expected", "matches"]].assign(brought=brought)
+    known = (numbers.fillna(0) > 0).any(axis="columns") | table["outcome"].isin(_MOVED)
+    return "Found in the PACS" if known[found].all() else "Found, or not ruled out"
+
+
+def _step(
+    name: str,
+    table: pd.DataFrame,
+    before: pd.Series,
+    here: pd.Series,
+    outcomes: pd.Series,
+    counts: pd.Series | None,
+) -> Step:
+    lost = before & ~here
+    rows = table[here]
+    once = counted_once(rows.assign(**{_HELD: counts[here]})) if counts is not None else None
+    known = once[_HELD].dropna() if once is not None else ()
+    why = zip(outcomes[lost].tolist(), table.loc[lost, "error"].tolist(), strict=True)
+    losses = Counter((outcome, known_error(error)) for outcome, error in why).most_common()
+    return Step(
+        name=name,
+        rows=len(rows),
+        patients=_different(rows["PatientID"]),
+        studies=_different(rows["StudyInstanceUID"]),
+        instances=int(sum(known)) if len(known) else None,
+        lost=tuple(Loss(outcome, error, rows) for (outcome, error), rows in losses),
+    )
+
+
+def _words(word: str | None) -> str:
+    return (word or "").replace("_", " ")
+
+
+def _different(keys: pd.Series) -> int | None:
+    return int(keys.nunique()) or None

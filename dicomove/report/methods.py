@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from dicomove.report.flow import flow, instances
+from dicomove.report.flow import flow, share
+from dicomove.report.table import counted_once, instances
 
 
 def methods(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
@@ -20,7 +21,7 @@ def methods(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     facts
         Of its run, as a journal has them; what is not there is left out.
     """
-    return " ".join(part for part in (_how(facts), _when(table, facts), _what(table), _checked(table)) if part)
+    return " ".join(part for part in (_how(facts), _when(table), _what(table), _checked(table)) if part)
 
 
 def _how(facts: Mapping[str, Any]) -> str:
@@ -34,10 +35,9 @@ def _how(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _when(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
-    begun = facts.get("started_at") or table["started_at"].min()
-    ended = facts.get("ended_at") or table["finished_at"].max()
-    if begun is None or ended is None or pd.isna(begun) or pd.isna(ended):
+def _when(table: pd.DataFrame) -> str:
+    begun, ended = table["started_at"].min(), table["finished_at"].max()  # of the runs before, too
+    if pd.isna(begun) or pd.isna(ended):
         return ""
     when = f"on {begun:%Y-%m-%d}" if begun.date() == ended.date() else f"from {begun:%Y-%m-%d} to {ended:%Y-%m-%d}"
     return f"The retrieval took place {when} (UTC)."
@@ -46,12 +46,15 @@ def _when(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
 def _what(table: pd.DataFrame) -> str:
     first, *others = flow(table)
     last = others[-1]
-    lost = [f"{count:,} because {reason}" for step in others for reason, count in step.lost]
-    share = f" ({100 * last.rows / first.rows:.1f} %)" if first.rows else ""
-    excluded = f"; {first.rows - last.rows:,} were not: {', '.join(lost)}" if lost else ""
+    lost = [f"{loss.reason} (n = {loss.rows:,})" for step in others for loss in step.lost]
+    part = f" ({share(last.rows, first.rows)})" if first.rows else ""
+    excluded = f"; {first.rows - last.rows:,} were not: {'; '.join(lost)}" if lost else ""
+    held = [f"{count:,} {noun}" for noun, count in (("studies", last.studies), ("patients", last.patients)) if count]
+    of_them = f" ({' of '.join(held)})" if held else ""
+    verb = "received" if table["received"].notna().any() else "moved"
     return (
-        f"Of {first.rows:,} requested entries, {last.rows:,}{share} were retrieved completely{excluded}. "
-        f"In all, {int(instances(table).sum()):,} instances were received."
+        f"Of {first.rows:,} requested entries, {last.rows:,}{part} were retrieved completely{of_them}{excluded}. "
+        f"In all, {int(instances(counted_once(table)).sum()):,} instances were {verb}."
     )
 
 

@@ -14,17 +14,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from dicomove.cohort import keyword
+from dicomove.journal import cohort_sha256
 from dicomove.outcome import ADVICE
-from dicomove.report.flow import REASONS, flow, instances, table_of
+from dicomove.panel.wording import size
+from dicomove.report.flow import REASONS, flow, known_error
 from dicomove.report.methods import methods
+from dicomove.report.plots import draw
 from dicomove.report.pseudonyms import Pseudonyms
 from dicomove.report.summary import summary
+from dicomove.report.table import WELL, Results, counted_once, instances, own_columns, read, table_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_ROWS: Final = 500
-_GOOD: Final = ("complete", "skipped")
+#: More would be a page that no browser shows.
+_MOST_ROWS: Final = 5000
+_LONG: Final = 24
 _PAGE: Final = Template(
     """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -35,7 +41,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; 
 h1 { font-size: 1.6em; } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; margin: 1em 0; font-size: .92em; }
 th, td { text-align: left; vertical-align: top; padding: .25em .8em .25em 0; border-bottom: 1px solid var(--line); }
-td { overflow-wrap: anywhere; } td:nth-last-child(1) { min-width: 14em; }
+td.u { overflow-wrap: anywhere; min-width: 11em; } td:nth-last-child(1) { min-width: 14em; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; background: #fff; border-radius: 4px; } code { font-size: .9em; overflow-wrap: anywhere; }
 .note { opacity: .75; font-size: .9em; }
@@ -50,7 +56,7 @@ $sections
 
 
 def report(
-    results: pd.DataFrame | str | os.PathLike[str],
+    results: Results,
     path: str | os.PathLike[str],
     *,
     pseudonymize: bool = True,
@@ -69,7 +75,8 @@ def report(
     path
         The HTML file. It gets its name when it is whole.
     pseudonymize
-        Rows are named by keyed hashes and UIDs are mapped; paths, and what the PACS or the rows say in words of their
+        Rows and patients are named by keyed hashes, UIDs are mapped, and the cohort's hash is keyed. Columns that are
+        no attributes of DICOM are counted and not named; paths, and what the PACS or the rows say in words of their
         own, are left out. Only with ``False`` identifiers of patients can be in it.
     key
         Makes the pseudonyms of several reports the same; ``None`` is a random one for this report.
@@ -83,17 +90,22 @@ def report(
 
     Raises
     ------
-    ValueError
+    CohortError
         It is no result table.
+    JournalError
+        There is no journal, or it cannot be read.
+    ValueError
+        The key is empty.
     """
-    table = table_of(results)
+    given = read(results)
+    table = table_of(given)
     names = Pseudonyms(key) if pseudonymize else None
-    facts = dict(table.attrs.get("run", {}))
+    facts = table.attrs["run"]
     sections = [
-        ("What was asked", _asked(table, facts)),
+        ("What was asked", _asked(given, table, facts, names)),
         ("What became of it", _flow(table)),
         ("Summary", _summary(table, names)),
-        ("Rows that are not complete", _incomplete(table, names)),
+        ("Rows that are not complete", _incomplete(given, table, names)),
         ("For the methods section", f"<p>{escape(methods(table, facts))}</p>"),
     ]
     page = _PAGE.substitute(
@@ -115,9 +127,10 @@ def _note(*, pseudonymize: bool) -> str:
     return f"{written} It may identify patients: do not hand it on."
 
 
-def _asked(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
-    lines = [("Rows of the cohort", f"{len(table):,}"), ("Columns", ", ".join(map(str, facts.get("columns", []))))]
-    lines += [("SHA-256 of the cohort", str(facts.get("cohort_sha256", "")))]
+def _asked(given: pd.DataFrame, table: pd.DataFrame, facts: Mapping[str, Any], names: Pseudonyms | None) -> str:
+    sha256 = str(facts.get("cohort_sha256") or cohort_sha256(given.iloc[:, own_columns(given)]))
+    lines = [("Rows of the table", f"{len(table):,}"), ("Columns", _columns(given, named=names is None))]
+    lines += [("Keyed SHA-256 of the cohort", names.cohort(sha256)) if names else ("SHA-256 of the cohort", sha256)]
     lines += [("PACS", str(facts.get("pacs", ""))), ("Destination", str(facts.get("destination", "")))]
     lines += [("Our AE title", str(facts.get("calling_ae_title", "")))]
     lines += [("Begun", _time(facts.get("started_at") or table["started_at"].min()))]
@@ -129,23 +142,32 @@ def _asked(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     return _rows((("", ""), *((name, value) for name, value in lines if value)))
 
 
+def _columns(given: pd.DataFrame, *, named: bool) -> str:
+    """Return the names of the caller's columns; those that are no attributes may be anything, and are counted."""
+    labels = [given.columns[place] for place in own_columns(given)]
+    if named:
+        return ", ".join(map(str, labels))
+    known = list(dict.fromkeys(name for name in map(keyword, labels) if name is not None))
+    others = sum(keyword(label) is None for label in labels)
+    return ", ".join(known + ([f"and {others:,} more"] if others else []))
+
+
 def _flow(table: pd.DataFrame) -> str:
-    lines = [("step", "rows", "lost before it")]
-    lines += [
-        (step.name, f"{step.rows:,}", "; ".join(f"{count:,}: {reason}" for reason, count in step.lost))
-        for step in flow(table)
-    ]
-    brought = int(instances(table).sum())
-    size = int(table["bytes"].sum()) if table["bytes"].notna().any() else None
-    whole = f"{brought:,} instances" + (f", {size / 1e9:,.2f} GB on disk" if size is not None else "")
-    return f"{_picture(table)}{_rows(lines, numbers=(1,))}<p>{escape(whole)}.</p>"
+    lines = [("step", "rows", "patients", "studies", "instances", "lost before it")]
+    for step in flow(table):
+        lost = "; ".join(f"{loss.rows:,}: {loss.reason}" for loss in step.lost)
+        counts = (step.rows, step.patients, step.studies, step.instances)
+        rows, *others = ("" if count is None else f"{count:,}" for count in counts)
+        lines.append((step.name, rows, others[0], others[1], others[2], lost))
+    once = counted_once(table)
+    held = int(once["bytes"].sum())
+    whole = f"{int(instances(once).sum()):,} instances" + (f", {size(held)} on disk" if held else "")
+    return f"{_picture(table)}{_rows(lines, numbers=(1, 2, 3, 4))}<p>{escape(whole)}.</p>"
 
 
 def _picture(table: pd.DataFrame) -> str:
     try:
-        from dicomove.report.plots import plot
-
-        figure = plot(table)
+        figure = draw(table)
     except ImportError:  # the extra `plot`
         return ""
     return f'<p><img alt="flow, throughput, durations and hours" src="{_data_uri(figure)}"></p>'
@@ -158,42 +180,69 @@ def _data_uri(figure: Figure) -> str:
 
 
 def _summary(table: pd.DataFrame, names: Pseudonyms | None) -> str:
-    lines: list[tuple[str, ...]] = [("outcome", "error", "rows", "instances", "median s", "what to do")]
+    lines: list[tuple[str, ...]] = [("outcome", "error", "rows", "instances", "median (s)", "what to do")]
     for key, line in summary(table).iterrows():
         outcome, error = key if isinstance(key, tuple) else (key, "")
-        median = "" if pd.isna(line["median_s"]) else f"{line['median_s']:.2f}"
+        median = "" if pd.isna(line["median_s"]) else f"{line['median_s']:.3g}"
         # Where there is no word for it, the advice is that of a row, and may say what is in it.
-        advice = ADVICE.get(error, "") if names else str(line["advice"])
-        lines.append((outcome, error, f"{line['rows']:,}", f"{line['instances']:,}", median, advice))
+        advice = ADVICE.get(error, "") if names and line["advice"] else str(line["advice"])
+        counts = (f"{line['rows']:,}", _number(line["instances"]), median)
+        lines.append((outcome, _error(error, names), *counts, advice))
     return _rows(lines, numbers=(2, 3, 4))
 
 
-def _incomplete(table: pd.DataFrame, names: Pseudonyms | None) -> str:
-    rows = table[~table["outcome"].isin(_GOOD)]
-    lines: list[tuple[str, ...]] = [("row", "study", "outcome", "error", "on disk", "expected", "why")]
-    for label, row in rows.head(_MOST_ROWS).iterrows():
-        study = row.get("StudyInstanceUID")
-        study = study if isinstance(study, str) else ""
-        error = row["error"] if isinstance(row["error"], str) else ""
-        why = ADVICE.get(error, REASONS.get(row["outcome"], "")) if names else str(row["advice"] or "")
-        named = (names.label(label), names.uid(study) if study else "") if names else (str(label), study)
-        lines.append((*named, row["outcome"], error, _number(row["received"]), _number(row["expected"]), why))
-    more = len(rows) - _MOST_ROWS
-    return _rows(lines, numbers=(4, 5)) + (f"<p>... and {more:,} more.</p>" if more > 0 else "")
+def _incomplete(given: pd.DataFrame, table: pd.DataFrame, names: Pseudonyms | None) -> str:
+    rows = table[~table["outcome"].isin(WELL)]
+    shown = rows.head(_MOST_ROWS).assign(brought=instances(rows))
+    own = [] if names else own_columns(given)
+    head = ("number", "row", "patient", "study", "outcome", "error", "instances", "expected", "why")
+    lines: list[tuple[str, ...]] = [(*head, *(str(given.columns[place]) for place in own))]
+    for position, row in shown.iterrows():
+        place = int(str(position))
+        cells = (str(given.iloc[place, column]) for column in own)
+        lines.append((f"{place + 1:,}", *_named(row, names), *_became(row, names), *cells))
+    more = f"<p>... and {len(rows) - _MOST_ROWS:,} more.</p>" if len(rows) > _MOST_ROWS else ""
+    return _rows(lines, numbers=(0, 6, 7)) + more
+
+
+def _named(row: pd.Series, names: Pseudonyms | None) -> tuple[str, str, str]:
+    patient, study = (row[key] if isinstance(row[key], str) else "" for key in ("PatientID", "StudyInstanceUID"))
+    if names is None:
+        return str(row["label"]), patient, study
+    return names.label(row["label"]), names.patient(patient) if patient else "", names.uid(study) if study else ""
+
+
+def _became(row: pd.Series, names: Pseudonyms | None) -> tuple[str, ...]:
+    said = [text for text in (row["advice"], row["error_comment"]) if isinstance(text, str)]
+    why = ADVICE.get(str(row["error"]), REASONS[row["outcome"]]) if names else " | ".join(said)
+    counts = (_number(row["brought"]), _number(row["expected"]))
+    return (row["outcome"], _error(row["error"], names), *counts, why)
+
+
+def _error(word: object, names: Pseudonyms | None) -> str:
+    """Return the word of the column ``error``; one that is none of ours may be anything."""
+    if not isinstance(word, str) or not word:
+        return ""
+    return word if names is None else known_error(word) or "other"
 
 
 def _rows(lines: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
     head, *body = lines
 
     def cells(line: Sequence[str], tag: str) -> str:
-        kinds = (' class="n"' if number in numbers else "" for number in range(len(line)))
-        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, line, strict=True))
+        kinds = ("n" if number in numbers else "u" if _is_long(cell) else "" for number, cell in enumerate(line))
+        return "".join(f'<{tag} class="{kind}">{escape(cell)}</{tag}>' for kind, cell in zip(kinds, line, strict=True))
 
     if not body:
         return "<p>None.</p>"
     rows = "".join(f"<tr>{cells(line, 'td')}</tr>" for line in body)
     top = f"<thead><tr>{cells(head, 'th')}</tr></thead>" if any(head) else ""
     return f"<table>{top}<tbody>{rows}</tbody></table>"
+
+
+def _is_long(cell: str) -> bool:
+    """Whether a cell, a UID say, has a word that would make the table wider than the page."""
+    return max(map(len, cell.split()), default=0) > _LONG
 
 
 def _number(value: Any) -> str:

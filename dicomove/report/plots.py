@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import textwrap
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from dicomove.panel.html import COLOURS
-from dicomove.report.flow import by_run, flow, in_order, instances, table_of
+from dicomove.report.figures import new_figure, show_in_notebooks
+from dicomove.report.flow import cohort_rows, flow
+from dicomove.report.flow_chart import SIZE, draw_flow
+from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 _INK: Final = "#222222"
 _PAPER: Final = "#FFFFFF"
 _PALE: Final = "#E0E0E0"
+_RATE: Final = "#0072B2"
 _MOST_POINTS: Final = 5000
 _MOST_BINS: Final = 60
-_MIB: Final = 1 << 20
+_MB: Final = 1e6
 _UNITS: Final = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
-def plot(results: pd.DataFrame | str | os.PathLike[str]) -> Figure:
+def plot(results: Results) -> Figure:
     """Draw what happened: the cohort's flow, throughput over time, duration against size, and outcomes by hour.
 
     The colours can be told apart with any kind of colour vision, and the paper is white, also in a dark notebook.
@@ -37,39 +39,36 @@ def plot(results: pd.DataFrame | str | os.PathLike[str]) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        It is not shown by itself in a script: ``figure.savefig("run.png")``.
+        A notebook shows it where it is returned. It is not shown by itself in a script:
+        ``figure.savefig("run.png")``.
 
     Raises
     ------
-    ValueError
+    CohortError
         It is no result table.
+    JournalError
+        There is no journal, or it cannot be read.
     ImportError
         matplotlib is not installed: ``pip install dicomove[plot]``.
     """
-    from matplotlib.figure import Figure
+    show_in_notebooks()
+    return draw(table_of(results))
 
-    table = table_of(results)
-    figure = Figure(figsize=(11, 7.5), layout="constrained", facecolor=_PAPER)
-    axes = figure.subplots(2, 2)
-    for axis in axes.flat:
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Return the picture of a run, which stays where it is."""
+    figure = new_figure(13.4, SIZE[1], _PAPER)
+    grid = figure.add_gridspec(1, 2, width_ratios=(SIZE[0], 13.4 - SIZE[0]))
+    left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    draw_flow(left.add_axes((0, 0, 1, 1)), flow(table), cohort_rows(table), _INK)
+    axes = right.subplots(3, 1)
+    for axis in axes:
         _prepare(axis)
-    _draw_flow(axes[0, 0], table)
-    moved = by_run(table)
-    _draw_throughput(axes[0, 1], moved)
-    _draw_durations(axes[1, 0], moved)
-    _draw_hours(axes[1, 1], moved)
-    _draw_legend(figure, table)
-    return figure
-
-
-def flow_figure(table: pd.DataFrame) -> Figure:
-    """Draw the cohort's flow alone."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.6), layout="constrained", facecolor=_PAPER)
-    axis = figure.subplots()
-    _prepare(axis)
-    _draw_flow(axis, table)
+    moved = counted_once(by_run(table))
+    _draw_throughput(axes[0], moved)
+    _draw_durations(axes[1], moved)
+    _draw_hours(axes[2], by_run(table))
+    _draw_legend(right, table)
     return figure
 
 
@@ -84,50 +83,38 @@ def _title(axis: Axes, text: str) -> None:
     axis.set_title(text, loc="left", fontsize=11, fontweight="bold", color=_INK)
 
 
-def _draw_flow(axis: Axes, table: pd.DataFrame) -> None:
-    steps = flow(table)
-    most = max(1, steps[0].rows)
-    for number, step in enumerate(steps):
-        colour = COLOURS["complete"] if number == len(steps) - 1 else "#56B4E9"
-        axis.barh(number, step.rows, color=colour, height=0.5)
-        lost = "; ".join(f"{count:,} ({reason})" for reason, count in step.lost)
-        axis.text(0, number - 0.33, f"{step.name}: {step.rows:,}", fontsize=9, color=_INK, va="bottom")
-        if lost:
-            text = textwrap.shorten(f"lost: {lost}", 88, placeholder=" \N{HORIZONTAL ELLIPSIS}")
-            axis.text(most * 0.01, number, text, fontsize=8, color=_INK, va="center")
-    axis.set_ylim(len(steps) - 0.5, -0.75)
-    axis.set_xlim(0, most)
-    axis.set_yticks([])
-    axis.spines["left"].set_visible(False)
-    axis.set_xlabel("rows", color=_INK)
-    _title(axis, "What became of the cohort")
-
-
 def _draw_throughput(axis: Axes, moved: pd.DataFrame) -> None:
+    """Draw how much was moved at which time: what a row brought is spread over the time that it took."""
+    import numpy as np
+
     _title(axis, "Throughput")
-    axis.set_ylabel("instances per second", color=_INK)
-    ended = moved[moved["finished_at"].notna()]
+    axis.set_ylabel("instances / s", color=_INK)
+    ended = moved[moved["finished_at"].notna() & (moved["duration_s"] > 0)]
     if ended.empty:
         _say_nothing(axis)
+        axis.set_xlabel("time", color=_INK)
         return
     start = ended["started_at"].min()
-    after = (ended["finished_at"] - start).dt.total_seconds()
-    unit, seconds = next((unit for unit in _UNITS if after.max() >= 3 * unit[1]), _UNITS[-1])
-    bins = min(_MOST_BINS, max(1, len(ended)))
-    width = max(float(after.max()), 1e-6) / bins
-    number = (after / width).astype(int).clip(upper=bins - 1)
-    rates = instances(ended).astype(float).groupby(number.to_numpy()).sum().reindex(range(bins), fill_value=0) / width
-    axis.bar([(n + 0.5) * width / seconds for n in range(bins)], rates, width=width / seconds * 0.92, color="#0072B2")
-    axis.set_xlim(0, width * bins / seconds)
-    axis.set_xlabel(f"{unit} since the first move began", color=_INK)
+    end = (ended["finished_at"] - start).dt.total_seconds().to_numpy()
+    length = ended["duration_s"].to_numpy()
+    brought = instances(ended).fillna(0).to_numpy(dtype=float)
+    unit, seconds = next((unit for unit in _UNITS if end.max() >= 3 * unit[1]), _UNITS[-1])
+    edges = np.linspace(0, max(float(end.max()), 1e-6), _MOST_BINS + 1)
+    done = np.array([(brought * np.clip((edge - end) / length + 1, 0, 1)).sum() for edge in edges])
+    axis.stairs(np.clip(np.diff(done), 0, None) / np.diff(edges), edges / seconds, fill=True, color=_RATE)
+    axis.set_xlim(0, edges[-1] / seconds)
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel(f"{unit} since {start:%Y-%m-%d %H:%M:%S} UTC", color=_INK)
+    busy = busy_seconds(moved)
+    axis.set_title(f"{brought.sum() / busy:,.1f} instances/s while moving", loc="right", fontsize=8.5, color=_INK)
 
 
 def _draw_durations(axis: Axes, moved: pd.DataFrame) -> None:
     _title(axis, "Duration against size")
     has_bytes = bool(moved["bytes"].notna().any())
-    size = moved["bytes"].astype("Float64") / _MIB if has_bytes else instances(moved).astype("Float64")
-    axis.set_xlabel("size on disk in MiB" if has_bytes else "instances", color=_INK)
-    axis.set_ylabel("duration in seconds", color=_INK)
+    size = moved["bytes"].astype("Float64") / _MB if has_bytes else instances(moved).astype("Float64")
+    axis.set_xlabel("size (MB)" if has_bytes else "size (instances)", color=_INK)
+    axis.set_ylabel("duration (s)", color=_INK)
     known = moved[(size.fillna(0) > 0).to_numpy(bool) & (moved["duration_s"] > 0).to_numpy(bool)]
     if known.empty:
         _say_nothing(axis)
@@ -137,19 +124,32 @@ def _draw_durations(axis: Axes, moved: pd.DataFrame) -> None:
         axis.text(1, 1, f"{_MOST_POINTS:,} of the rows", transform=axis.transAxes, ha="right", va="top", fontsize=8)
     for outcome in in_order(known["outcome"].tolist()):
         of_it = known[known["outcome"] == outcome]
-        sizes = of_it["bytes"].astype(float) / _MIB if has_bytes else instances(of_it).astype(float)
+        sizes = of_it["bytes"].astype(float) / _MB if has_bytes else instances(of_it).astype(float)
         axis.scatter(
             sizes, of_it["duration_s"], s=16, color=COLOURS.get(outcome, _PALE), edgecolors=_INK, linewidths=0.2
         )
-    axis.set_xscale("log")
-    axis.set_yscale("log")
+    _decades(axis, size[known.index].astype(float), known["duration_s"])
+
+
+def _decades(axis: Axes, *values: pd.Series) -> None:
+    """Show whole powers of ten: a narrower range may be without a single label."""
+    import numpy as np
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axis.set(xscale="log", yscale="log")
+    plain = FuncFormatter(lambda value, _: f"{value:,.12g}" if value >= 1 else f"{value:.12f}".rstrip("0"))
+    for one, found in zip((axis.xaxis, axis.yaxis), values, strict=True):
+        low, high = np.floor(np.log10(found.min() * 0.8)), np.ceil(np.log10(found.max() * 1.25))
+        one.set_view_interval(10.0**low, 10.0 ** max(high, low + 1), ignore=True)
+        one.set_major_formatter(plain)
+        one.set_minor_formatter(NullFormatter())
 
 
 def _draw_hours(axis: Axes, moved: pd.DataFrame) -> None:
     from matplotlib.ticker import MaxNLocator
 
     _title(axis, "Outcomes by hour")
-    axis.set_xlabel("hour of the day in UTC", color=_INK)
+    axis.set_xlabel("hour of the day in which the row was begun (UTC)", color=_INK)
     axis.set_ylabel("rows", color=_INK)
     if moved.empty:
         _say_nothing(axis)
@@ -162,10 +162,11 @@ def _draw_hours(axis: Axes, moved: pd.DataFrame) -> None:
         bottom = bottom + counts
     axis.set_xlim(-0.6, 23.6)
     axis.set_xticks(range(0, 24, 3))
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axis.yaxis.set_major_formatter("{x:,.0f}")
 
 
-def _draw_legend(figure: Figure, table: pd.DataFrame) -> None:
+def _draw_legend(figure: SubFigure, table: pd.DataFrame) -> None:
     from matplotlib.patches import Patch
 
     found = in_order(table["outcome"].tolist())

@@ -9,6 +9,7 @@ from typing import Final
 
 _KEY_BYTES: Final = 32
 _LABEL_DIGITS: Final = 10
+_ROUNDS: Final = 200_000
 #: Of a UID that is derived from 128 random bits (PS3.5 B.2).
 _UID_BYTES: Final = 16
 
@@ -21,6 +22,11 @@ class Pseudonyms:
     key
         Whoever has it can tell whose pseudonym it is; ``None`` is a random one, which nobody keeps.
 
+    Raises
+    ------
+    ValueError
+        The key is empty.
+
     Examples
     --------
     >>> names = Pseudonyms("our group's secret")
@@ -32,15 +38,29 @@ class Pseudonyms:
 
     def __init__(self, key: str | bytes | None = None) -> None:
         given = secrets.token_bytes(_KEY_BYTES) if key is None else key
-        self._key = given.encode() if isinstance(given, str) else given
+        if not given:
+            message = "the key is empty: anybody could tell whose pseudonyms they are"
+            raise ValueError(message)
+        password = given.encode() if isinstance(given, str) else given
+        # There are few numbers of patients: who guesses the key has them all, so that a guess must take its time.
+        self._key = hashlib.pbkdf2_hmac("sha256", password, b"dicomove pseudonyms", _ROUNDS)
 
     def label(self, value: object) -> str:
         """Return the pseudonym of a row."""
-        return f"row {self._digest(repr(value)).hex()[:_LABEL_DIGITS]}"
+        return f"row {self._digest('label', repr(value)).hex()[:_LABEL_DIGITS]}"
+
+    def patient(self, value: str) -> str:
+        """Return the pseudonym of a patient."""
+        return f"patient {self._digest('PatientID', value).hex()[:_LABEL_DIGITS]}"
 
     def uid(self, value: str) -> str:
         """Return the UID that stands for one."""
-        return f"2.25.{int.from_bytes(self._digest(value)[:_UID_BYTES])}"
+        return f"2.25.{int.from_bytes(self._digest('UID', value)[:_UID_BYTES])}"
 
-    def _digest(self, value: str) -> bytes:
-        return hmac.new(self._key, value.encode(), hashlib.sha256).digest()
+    def cohort(self, sha256: str) -> str:
+        """Return what stands for the hash of a cohort: that of a short one would give away who is in it."""
+        return self._digest("cohort", sha256).hex()
+
+    def _digest(self, kind: str, value: str) -> bytes:
+        said = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, said, hashlib.sha256).digest()

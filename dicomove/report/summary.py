@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from typing import Final
 
 import pandas as pd
 
 from dicomove import columns
 from dicomove.outcome import ADVICE
-from dicomove.report.flow import by_run, in_order, instances, table_of
+from dicomove.report.table import WELL, Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
 
 _FIRST: Final = 3
 _LONGEST_LABEL: Final = 24
 
 
-def summary(results: pd.DataFrame | str | os.PathLike[str]) -> pd.DataFrame:
+class Summary(pd.DataFrame):
+    """A DataFrame that a notebook shows with all of its text; what is made of it is a plain one."""
+
+    @property
+    def _constructor(self) -> Callable[..., pd.DataFrame]:
+        return pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        with pd.option_context("display.max_colwidth", None):
+            return self.to_html(na_rep="", float_format="{:,.2f}".format, border=0)
+
+
+def summary(results: Results) -> pd.DataFrame:
     """Return a small table of what happened: a row for each outcome and error, and one for all.
 
     Parameters
@@ -27,14 +39,17 @@ def summary(results: pd.DataFrame | str | os.PathLike[str]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         By ``outcome`` and ``error``: ``rows``; ``instances`` and ``bytes`` that they brought (null where nobody
-        counted); ``median_s`` and ``total_s``, the seconds of their moves; ``instances_per_s`` of the time that the
-        moves took; ``first_rows``, the labels of the first few; ``advice``, what to do about it. The last row,
-        ``all``, has ``instances_per_s`` from the first move's begin to the last one's end.
+        counted; what several rows had asked for counts once); ``median_s``, the seconds of the move in the middle;
+        ``total_s``, the seconds in which at least one of them went on, without pauses; ``instances_per_s`` in that
+        time; ``first_rows``, the labels of the first few; ``advice``, what to do about it, once for each error. The
+        last row is ``all``. What an earlier run had completed has no part in the times.
 
     Raises
     ------
-    ValueError
+    CohortError
         It is no result table.
+    JournalError
+        There is no journal, or it cannot be read.
 
     Examples
     --------
@@ -49,44 +64,46 @@ def summary(results: pd.DataFrame | str | os.PathLike[str]) -> pd.DataFrame:
     table = table_of(results)
     errors = table["error"].astype(object).where(table["error"].notna(), "")
     made: dict[tuple[str, str], dict[str, object]] = {}
+    advised: set[str] = set()
     for outcome in in_order(table["outcome"].tolist()):
         of_outcome = table["outcome"] == outcome
         for error in errors[of_outcome].value_counts().index:
-            made[outcome, str(error)] = _line(table[of_outcome & (errors == error)], str(error))
-    made["all", ""] = _line(table, "") | {"first_rows": "", "advice": "", "instances_per_s": _overall(table)}
+            advice = _advice(table[of_outcome & (errors == error)], str(error))
+            line = _line(table[of_outcome & (errors == error)])
+            made[outcome, str(error)] = line | {"advice": "" if advice in advised else advice}
+            advised.add(advice)
+    made["all", ""] = _line(table) | {"first_rows": "", "advice": ""}
     index = pd.MultiIndex.from_tuples(list(made), names=["outcome", "error"])
-    lines = pd.DataFrame(list(made.values()), index=index)
+    lines = Summary(list(made.values()), index=index)
     for name in ("rows", "instances", "bytes"):
         lines[name] = columns.counts(lines[name].tolist(), index=index)
     return lines
 
 
-def _line(rows: pd.DataFrame, error: str) -> dict[str, object]:
-    seconds = by_run(rows)["duration_s"]
-    moved = int(instances(rows).sum())
-    total = float(seconds.sum())
+def _line(rows: pd.DataFrame) -> dict[str, object]:
+    once = counted_once(rows)
+    here = by_run(once)
+    moved, seconds = _sum(instances(here)), busy_seconds(here)
+    median = here["duration_s"].median()
     return {
         "rows": len(rows),
-        "instances": moved,
-        "bytes": int(rows["bytes"].sum()) if rows["bytes"].notna().any() else None,
-        "median_s": float(seconds.median()) if len(seconds) else None,
-        "total_s": total,
-        "instances_per_s": moved / total if moved and total else None,
+        "instances": _sum(instances(once)),
+        "bytes": _sum(once["bytes"]),
+        "median_s": float(median) if pd.notna(median) else None,
+        "total_s": seconds,
+        "instances_per_s": moved / seconds if moved and seconds else None,
         "first_rows": _first(rows),
-        "advice": _advice(rows, error),
+        "advice": "",
     }
 
 
-def _overall(table: pd.DataFrame) -> float | None:
-    moved = by_run(table)
-    if not len(moved):
-        return None
-    seconds = (moved["finished_at"].max() - moved["started_at"].min()).total_seconds()
-    return float(instances(moved).sum()) / seconds if seconds > 0 else None
+def _sum(numbers: pd.Series) -> int | None:
+    known = numbers.dropna()
+    return int(known.sum()) if len(known) else None
 
 
 def _first(rows: pd.DataFrame) -> str:
-    labels = [str(label)[:_LONGEST_LABEL] for label in rows.index[:_FIRST]]
+    labels = [str(label)[:_LONGEST_LABEL] for label in rows["label"].iloc[:_FIRST]]
     return ", ".join(labels) + (", ..." if len(rows) > _FIRST else "")
 
 
@@ -94,4 +111,4 @@ def _advice(rows: pd.DataFrame, error: str) -> str:
     if error in ADVICE:
         return ADVICE[error]
     given = rows["advice"].dropna()
-    return str(given.mode().iloc[0]) if len(given) and rows["outcome"].iloc[0] != "skipped" else ""
+    return str(given.mode().iloc[0]) if len(given) and rows["outcome"].iloc[0] not in WELL else ""

@@ -1,0 +1,164 @@
+"""The table that is reported on: of a journal, of a file, or as `move` returned it. Pure, but for the journal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.cohort import is_blank, keyword
+from dicomove.errors import CohortError
+from dicomove.journal import read_journal
+from dicomove.results import RESULT_COLUMNS
+
+#: A result table, or the path of a journal.
+Results: TypeAlias = "pd.DataFrame | str | os.PathLike[str]"
+
+#: Results in the order in which they are shown.
+OUTCOMES: Final = (
+    *("complete", "skipped", "partial", "unconfirmed", "empty", "failed", "interrupted"),
+    *("cancelled", "unreachable", "invalid", "not_attempted"),
+)
+#: For a word that is none of these.
+OTHER: Final = "other"
+#: Nothing is missing of these rows.
+WELL: Final = ("complete", "skipped")
+
+#: What tells one patient, and one study, from another.
+KEYS: Final = ("PatientID", "StudyInstanceUID")
+_TEXT: Final = (
+    *("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids"),
+    *(*KEYS, "cohort_row"),
+)
+_TIMES: Final = ("started_at", "finished_at")
+_MILLISECOND: Final = 1000
+
+
+def read(results: Results) -> pd.DataFrame:
+    """Return a result table as it is, or that of a journal's latest run.
+
+    Raises
+    ------
+    CohortError
+        It is no result table.
+    JournalError
+        There is no journal, or it cannot be read.
+    """
+    table = read_journal(results) if isinstance(results, str | os.PathLike) else results
+    if not isinstance(table, pd.DataFrame) or "outcome" not in map(_name, table.columns):
+        message = "a result table of move() has the column outcome, and this has not; a journal is given by its path"
+        raise CohortError(message)
+    return table
+
+
+def table_of(results: Results) -> pd.DataFrame:
+    """Return what can be counted of a result table, also of a journal: by position, whatever its index and columns.
+
+    It has the columns `RESULT_COLUMNS` with the types that `move` gives them, which a table that was kept as CSV has
+    lost; a word for the outcome that is none of ours is ``other``. And ``label``, the row's; ``PatientID`` and
+    ``StudyInstanceUID``, null where the table has none; and ``matches`` and ``cohort_row`` of `find`.
+
+    Raises
+    ------
+    CohortError
+        It is no result table.
+    JournalError
+        There is no journal, or it cannot be read.
+    """
+    table = read(results)
+    places = {_name(label): place for place, label in reversed(list(enumerate(table.columns)))}
+    spelled = {keyword(label): place for place, label in reversed(list(enumerate(table.columns)))}
+    places |= {name: spelled[name] for name in KEYS if name in spelled and name not in places}
+    nothing = pd.Series([None] * len(table), dtype=object)
+    made = {
+        name: _typed(name, table.iloc[:, places[name]].reset_index(drop=True) if name in places else nothing)
+        for name in (*RESULT_COLUMNS, *KEYS, "matches", "cohort_row")
+    }
+    made["outcome"] = made["outcome"].where(made["outcome"].isin(OUTCOMES), OTHER)
+    made["label"] = pd.Series(table.index.tolist(), dtype=object)
+    clean = pd.DataFrame(made)
+    run = table.attrs.get("run")
+    clean.attrs["run"] = dict(run) if isinstance(run, Mapping) else {}
+    return clean
+
+
+def own_columns(results: pd.DataFrame) -> list[int]:
+    """Return the positions of the columns that the caller brought."""
+    return [place for place, label in enumerate(results.columns) if _name(label) not in RESULT_COLUMNS]
+
+
+def instances(table: pd.DataFrame) -> pd.Series:
+    """Return how many instances each row brought: on disk, or else moved, as the PACS says; null where nobody does."""
+    return table["received"].fillna(table["completed"] + table["warning"].fillna(0))
+
+
+def counted_once(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without those that share the move of an earlier one: what names the same is moved once.
+
+    Two moves do not begin, and end, in the same microseconds. Where a file has kept seconds only, they are of one
+    study besides.
+    """
+    known = table[["started_at", "finished_at"]]
+    if not (known["started_at"].dt.microsecond.fillna(0) % _MILLISECOND).any():
+        known = known.assign(study=table["StudyInstanceUID"])
+    return table[~(known.duplicated() & known.notna().all(axis="columns"))]
+
+
+def in_order(outcomes: Sequence[str]) -> list[str]:
+    """Return the outcomes that there are, best first."""
+    found = set(outcomes)
+    return [outcome for outcome in (*OUTCOMES, OTHER) if outcome in found]
+
+
+def by_run(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that this run moved: those that it skipped were moved by another."""
+    return table[table["started_at"].notna() & (table["outcome"] != "skipped")]
+
+
+def busy_seconds(table: pd.DataFrame) -> float:
+    """Return the time in which at least one of the rows was being moved: no pause is in it, and nothing twice.
+
+    A row that was tried again has waited between: its duration is counted back from its end.
+
+    Examples
+    --------
+    >>> at = pd.to_datetime(["2026-01-31 20:00:03", "2026-01-31 20:00:04", "2026-01-31 21:00:00"], utc=True)
+    >>> busy_seconds(pd.DataFrame({"finished_at": at, "duration_s": 3.0}))
+    7.0
+    """
+    spans = table[["finished_at", "duration_s"]].dropna()
+    if spans.empty:
+        return 0.0
+    end = (spans["finished_at"] - spans["finished_at"].min()).dt.total_seconds()
+    in_time = pd.DataFrame({"begin": end - spans["duration_s"], "end": end}).sort_values("begin")
+    before = in_time["end"].cummax()
+    pauses = (in_time["begin"] - before.shift()).clip(lower=0).sum()
+    return float(before.iloc[-1] - in_time["begin"].iloc[0] - pauses)
+
+
+def _typed(name: str, cells: pd.Series) -> pd.Series:
+    if name in _TEXT:
+        return columns.text(map(_text, cells.tolist()))
+    if name in _TIMES:
+        is_time = isinstance(cells.dtype, pd.DatetimeTZDtype)
+        times = pd.to_datetime(cells, utc=True, errors="coerce", format=None if is_time else "ISO8601")
+        return times.astype("datetime64[us, UTC]")
+    if name == "duration_s":
+        seconds = pd.to_numeric(cells, errors="coerce").astype("float64")
+        return seconds.where(seconds.between(0, float("inf"), inclusive="left"))
+    if cells.dtype == "Int64":
+        return cells.where(cells >= 0)
+    return columns.counts(None if is_blank(cell) else columns.whole_number(cell) for cell in cells.tolist())
+
+
+def _text(cell: object) -> str | None:
+    if isinstance(cell, str):  # nearly all are, and `is_blank` looks at each letter
+        return cell.strip() or None
+    return None if is_blank(cell) else str(cell)
+
+
+def _name(label: object) -> object:
+    return label[0] if isinstance(label, tuple) and label and not any(label[1:]) else label
