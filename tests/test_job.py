@@ -104,7 +104,7 @@ def test_what_cannot_be_right_is_said_before_anything_begins() -> None:
 def test_a_journal_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     nowhere = tmp_path / "file" / "pull.sqlite"
-    with pytest.raises(dm.JournalError, match="cannot be made"):
+    with pytest.raises(dm.JournalError, match=r"pull\.sqlite"):
         dm.start_move(TABLE, dm.Pacs("127.0.0.1:1"), "X", progress=False, journal=nowhere)
 
 

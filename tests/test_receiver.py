@@ -171,8 +171,8 @@ child = os.fork() if ending.startswith("fork") else 0
 if ending.startswith("fork") and not child:
     time.sleep(30)
     os._exit(0)
-print(receiver.port, receiver.pid, child, flush=True)
 try:
+    print(receiver.port, receiver.pid, child, flush=True)
     sys.stdin.readline()
 except KeyboardInterrupt:
     receiver.flush()

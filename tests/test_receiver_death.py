@@ -15,6 +15,7 @@ import pytest
 import dicomove as dm
 from dicomove.events import Event, RowStarted, SubOperationEvent
 from dicomove.testing import RehearsalPacs, Synthetic, faults
+from dicomove.testing.faults.base import Refuse, Request
 from dicomove.testing.storage import storing
 from tests import receiving, servers
 
@@ -167,3 +168,19 @@ def test_one_that_dies_for_the_last_time_in_the_middle_of_a_run(tmp_path: Path) 
         assert result["error"].iloc[0] == "storage_failed"
         assert result["error"].iloc[1:].tolist() == ["receiver_failed"] * 3
         assert result["outcome"].iloc[2:].tolist() == ["not_attempted"] * 2
+
+
+def test_what_failed_while_it_was_away_is_tried_again(tmp_path: Path) -> None:
+    """The PACS finds nobody, and says so with a status that is no reason to try again."""
+
+    class KillsAtTheFirst(faults.Fault):
+        def on_request(self, request: Request) -> None:
+            if request.attempt == 1 and request.keys["StudyInstanceUID"] == ROWS["StudyInstanceUID"][1]:
+                os.kill(receiver.pid, signal.SIGKILL)
+                raise Refuse(0xC000, "Cannot connect to the destination")
+
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, KillsAtTheFirst(), source=SOURCE) as pacs:
+        with pytest.warns(dm.ReceiverWarning):
+            result = receiving.move(ROWS, pacs, receiver, retry=dm.Retry(attempts=2, wait=0.1))
+        assert result["outcome"].tolist() == ["complete"] * 4
+        assert result["attempts"].tolist() == [1, 2, 1, 1]

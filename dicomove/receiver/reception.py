@@ -28,12 +28,15 @@ class Settled:
         The instances on disk, by SOP Instance UID, with their sizes.
     refused
         Addresses that were not let in since the row began, with the number of their connections.
+    restarted
+        Whether the receiver's process died since the row began: for a moment, the PACS found nobody.
     """
 
     arrivals: int = 0
     fates: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    restarted: bool = False
 
     @property
     def bytes(self) -> int:
@@ -63,6 +66,7 @@ class Reception:
         self._refused = dict(receiver.refused)
         self._seen = (0, 0)
         self._heard_at = time.monotonic()
+        self._pid = receiver.pid
 
     def open(self) -> None:
         """Let the PACS in, and count from now on."""
@@ -114,6 +118,7 @@ class Reception:
             fates=found["fates"],
             held=dict(found["held"]),
             refused={address: count for address, count in refused.items() if count},
+            restarted=self._receiver.pid != self._pid,
         )
 
 

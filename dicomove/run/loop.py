@@ -181,7 +181,7 @@ class Run:
         evidence = finished.reconciled.result.evidence if finished.reconciled else None
         wait_s = self._schedule.finished(
             _again(finished),
-            row,
+            _as_it_may_pass(finished, row),
             time.monotonic(),
             hopeless=evidence is not None and evidence.hopeless,
             silence_s=finished.silence_s,
@@ -253,6 +253,14 @@ class Run:
             while True:
                 self._take(self._reports.get_nowait())
         return problem
+
+
+def _as_it_may_pass(finished: Finished, row: Row) -> Row:
+    """Return a row as the schedule sees it: what failed while the receiver was away is no fault of the PACS."""
+    settled = finished.reconciled.settled if finished.reconciled else None
+    if settled and settled.restarted and row.outcome != "complete":
+        return replace(row, error="receiver_failed")
+    return row
 
 
 def _again(finished: Finished) -> Task:
