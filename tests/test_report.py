@@ -19,13 +19,12 @@ from matplotlib.patches import Rectangle, StepPatch
 from nbclient import NotebookClient
 
 import dicomove as dm
-from dicomove.receiver.manifest import manifest_of
 from dicomove.report.flow import cohort_rows, flow
 from dicomove.report.methods import methods
 from dicomove.report.pseudonyms import Pseudonyms
 from dicomove.report.table import OUTCOMES, table_of
 from dicomove.results import Row, result_table
-from dicomove.testing import Synthetic, demo_pacs, faults
+from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from tests import receiving
 
@@ -308,38 +307,3 @@ def test_the_methods_paragraph_says_how_it_was_checked(run: tuple[pd.DataFrame, 
     verified = methods(table_of(run[0]), {})
     assert "files on disk" in verified
     assert "files on disk" not in methods(table_of(run[0].drop(columns="received")), {})
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[pd.DataFrame, Path]]:
-    """Real images."""
-    folder = tmp_path_factory.mktemp("real")
-    with receiving.receiver(folder) as receiver, demo_pacs(destinations=receiver.as_destination()) as pacs:
-        cohort = dm.read_cohort(Path(__file__).parents[1] / "datasets" / "demo_cohort.csv")
-        yield dm.move(dm.find(cohort, pacs, progress=False), pacs, receiver, progress=False), folder
-
-
-def test_a_preview_has_a_tile_for_each_series(images: tuple[pd.DataFrame, Path]) -> None:
-    results, folder = images
-    figure = dm.preview(folder)
-    shown = [axis for axis in figure.axes if axis.get_title()]
-    assert len(shown) == 17
-    assert sum(bool(axis.images) for axis in shown) >= 11
-    assert sum("no image" in text.get_text() for axis in shown for text in axis.texts) >= 4
-    assert {axis.get_title().split(",")[0] for axis in shown} >= {"CT", "MR", "US"}
-    same = dm.preview(results, folder=folder)
-    assert len([axis for axis in same.axes if axis.get_title()]) == 17
-    few = dm.preview(folder, most=3)
-    assert "14 more are not shown" in str(few.get_suptitle())
-
-
-def test_what_is_missing_is_shown_as_such(images: tuple[pd.DataFrame, Path], tmp_path: Path) -> None:
-    figure = dm.preview(manifest_of(images[1]), folder=tmp_path, most=2)
-    assert [text.get_text() for axis in figure.axes for text in axis.texts] == ["missing", "missing"]
-    with pytest.raises(ValueError, match="folder"):
-        dm.preview(images[0])
-
-
-def test_a_preview_of_nothing(tmp_path: Path) -> None:
-    with receiving.receiver(tmp_path):
-        assert dm.preview(tmp_path).get_suptitle() == "0 series, 0 instances"

@@ -6,13 +6,16 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from dicomove.journal import read_journal, read_manifest
 from dicomove.receiver.manifest import manifest_of
+from dicomove.report.figures import new_figure, show_in_notebooks
+from dicomove.report.pixels import Picture, modality_and_number, picture
+from dicomove.report.table import Results, table_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,173 +25,131 @@ _COLUMNS: Final = 6
 _TILE_INCHES: Final = 1.9
 _PAPER: Final = "#111111"
 _INK: Final = "#EEEEEE"
-_HEADER: Final = ["InstanceNumber", "Modality", "NumberOfFrames", "SeriesNumber"]
+_PROBLEM: Final = "#E69F00"
+_SERIES: Final = ("StudyInstanceUID", "SeriesInstanceUID")
+#: Of a longer series, so many headers are read: its middle is then nearly its middle.
+_MOST_HEADERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One series.
-
-    Attributes
-    ----------
-    caption
-        Modality and number of instances: nothing that names a patient.
-    pixels
-        The image, grey or RGB; ``None`` where `problem` says why not.
-    problem
-        Why there is none.
-    """
+    """One series: modality and number of instances, and nothing that names a patient."""
 
     caption: str
-    pixels: Any = None
-    problem: str = ""
+    picture: Picture
 
 
-def preview(
-    images: pd.DataFrame | str | os.PathLike[str], *, folder: str | os.PathLike[str] | None = None, most: int = 24
-) -> Figure:
+def preview(results: Results, *, folder: str | os.PathLike[str] | None = None, most: int = 24) -> Figure:
     """Show what arrived: one middle image of each series, windowed as its header says.
 
     Captions name modality and number of instances, and nothing of a patient; what is burnt into an image is there.
 
     Parameters
     ----------
-    images
-        The manifest of a `Receiver`, or its folder; or a table that `move` returned, whose studies are shown then.
+    results
+        A table that `move` returned, whose studies are shown; or the manifest of a `Receiver`; or the path of a
+        receiver's folder, or of a journal: then all of it.
     folder
-        The folder, where `images` is a result table, or a manifest that was kept as a file.
+        The folder, for a result table, and for a manifest that was kept as a file. A journal's table knows it.
     most
-        Series at the most.
+        Tiles at the most.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A tile for each series. One whose file is gone, or whose compression cannot be decoded, says so: the extra
-        ``images`` decodes JPEG, JPEG-LS and JPEG 2000.
+        A tile for each series, and for each study of a result table of which nothing arrived. One whose file is gone,
+        that is no image, or whose compression cannot be decoded, says so: the extra ``images`` decodes JPEG, JPEG-LS
+        and JPEG 2000.
 
     Raises
     ------
+    CohortError
+        It is neither a result table nor a manifest.
+    JournalError
+        There is no journal, or it cannot be read.
     ValueError
-        The table has no StudyInstanceUID, or nobody says in which folder the files are.
+        Nobody says in which folder the files are.
     ImportError
         matplotlib is not installed: ``pip install dicomove[plot]``.
     """
-    from matplotlib.figure import Figure
-
-    manifest, root = _manifest(images, folder)
-    groups = [group for _, group in manifest.groupby(["StudyInstanceUID", "SeriesInstanceUID"], sort=False)]
+    manifest, root, absent = _sources(results, folder)
+    groups = [group for _, group in manifest.groupby(list(_SERIES), sort=False, dropna=False)]
     tiles = [_tile(group, root) for group in groups[:most]]
+    tiles += [Tile("study", Picture(problem="nothing arrived"))] * min(absent, most - len(tiles))
     columns = min(_COLUMNS, max(1, len(tiles)))
     lines = max(1, math.ceil(len(tiles) / columns))
-    figure = Figure(
-        figsize=(columns * _TILE_INCHES, lines * (_TILE_INCHES + 0.25) + 0.3), layout="constrained", facecolor=_PAPER
-    )
-    axes = figure.subplots(lines, columns, squeeze=False).flat
-    for axis in axes:
+    figure = new_figure(columns * _TILE_INCHES, lines * (_TILE_INCHES + 0.3) + 0.45, _PAPER)
+    for axis in figure.subplots(lines, columns, squeeze=False).flat:
         axis.axis("off")
     for axis, tile in zip(figure.axes, tiles, strict=False):
         _draw(axis, tile)
-    more = f", {len(groups) - most} more are not shown" if len(groups) > most else ""
-    figure.suptitle(f"{len(groups)} series, {len(manifest)} instances{more}", color=_INK, fontsize=10)
+    figure.suptitle(_headline(len(groups), len(manifest), absent, len(tiles)), color=_INK, fontsize=10)
+    show_in_notebooks()
     return figure
 
 
-def _manifest(
-    images: pd.DataFrame | str | os.PathLike[str], folder: str | os.PathLike[str] | None
-) -> tuple[pd.DataFrame, Path]:
-    if not isinstance(images, pd.DataFrame):
-        root = Path(images)
-        return _of_rows(manifest_of(root)), root
-    if "path" in images.columns:
-        given = folder if folder is not None else images.attrs.get("folder")
-        if given is None:
-            message = "say in which folder=... the files of this manifest are"
-            raise ValueError(message)
-        return _of_rows(images), Path(given)
-    if folder is None or "StudyInstanceUID" not in images.columns:
-        message = "a result table needs the column StudyInstanceUID, and the folder=... of the receiver"
+def _headline(series: int, count: int, absent: int, shown: int) -> str:
+    said = f"{series} series, {count} instances"
+    said += f", nothing of {absent} {'study' if absent == 1 else 'studies'}" if absent else ""
+    left = series + absent - shown
+    return said + (f", {left} more are not shown" if left else "")
+
+
+def _sources(results: Results, folder: str | os.PathLike[str] | None) -> tuple[pd.DataFrame, Path, int]:
+    """Return the manifest, its folder, and of how many studies nothing arrived."""
+    if not isinstance(results, pd.DataFrame):
+        path = Path(results)
+        if path.is_dir():
+            return _accepted(manifest_of(path)), path, 0
+        return _accepted(read_manifest(path)), _folder(folder, read_journal(path).attrs["run"]), 0
+    if {"path", *_SERIES} <= set(results.columns):
+        return _accepted(results), _folder(folder, results.attrs), 0
+    table = table_of(results)
+    root = _folder(folder, table.attrs["run"])
+    manifest = _accepted(manifest_of(root))
+    wanted = set(table["StudyInstanceUID"].dropna())
+    if not wanted:
+        message = "the result table has no StudyInstanceUID: give the manifest, or the folder of the receiver"
         raise ValueError(message)
-    manifest = _of_rows(manifest_of(Path(folder)))
-    return manifest[manifest["StudyInstanceUID"].isin(set(images["StudyInstanceUID"].dropna()))], Path(folder)
+    return manifest[manifest["StudyInstanceUID"].isin(wanted)], root, len(wanted - set(manifest["StudyInstanceUID"]))
 
 
-def _of_rows(manifest: pd.DataFrame) -> pd.DataFrame:
+def _folder(given: str | os.PathLike[str] | None, known: object) -> Path:
+    folder = given if given is not None else known.get("folder") if isinstance(known, dict) else None
+    if folder is None:
+        message = "say in which folder=... the files are: that of the receiver"
+        raise ValueError(message)
+    return Path(folder)
+
+
+def _accepted(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest[manifest["quarantine"].isna()] if "quarantine" in manifest.columns else manifest
 
 
 def _tile(series: pd.DataFrame, root: Path) -> Tile:
-    paths = [root / path for path in series["path"]]
+    paths = [root / str(path) for path in series["path"]]
     there = [path for path in paths if path.is_file()]
-    count = f"{len(paths)} instance{'s' if len(paths) > 1 else ''}"
+    gone = f", {len(paths) - len(there)} missing" if len(there) < len(paths) else ""
+    counted = f"{len(paths)} instance{'s' if len(paths) > 1 else ''}{gone}"
     if not there:
-        return Tile(count, problem="missing")
+        return Tile(counted, Picture(problem="missing"))
     path, modality = _middle(there)
-    caption = f"{modality}, {count}" if modality else count
-    try:
-        return Tile(caption, _pixels(path))
-    except Exception as error:  # noqa: BLE001 (a decoder raises what it likes, and one image is one tile)
-        return Tile(caption, problem=_why(error, str(series["TransferSyntaxUID"].iloc[0])))
+    return Tile(f"{modality}, {counted}" if modality else counted, picture(path))
 
 
 def _middle(paths: Sequence[Path]) -> tuple[Path, str]:
     """Return the image in the middle of a series by its InstanceNumber, and the modality."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
-    found = []
-    for path in paths:
-        try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=_HEADER)
-            number, modality = int(header.get("InstanceNumber") or 0), str(header.get("Modality") or "")
-        except (InvalidDicomError, OSError, ValueError, TypeError):
-            number, modality = 0, ""
-        found.append((number, path, modality))
-    found.sort()
-    _, path, modality = found[len(found) // 2]
+    known = [(path, *modality_and_number(path)) for path in paths[:: math.ceil(len(paths) / _MOST_HEADERS)]]
+    known.sort(key=lambda one: (one[2], str(one[0])))
+    path, modality, _ = known[len(known) // 2]
     return path, modality
-
-
-def _pixels(path: Path) -> Any:
-    """Return the image, the middle frame of several, as the header wants it to be seen (PS3.3 C.11)."""
-    import numpy as np
-    from pydicom import dcmread
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-    from pydicom.pixels.utils import pixel_array
-
-    data_set = dcmread(path)
-    frames = int(data_set.get("NumberOfFrames") or 1)
-    image = pixel_array(data_set, index=frames // 2)
-    if image.ndim == 3:
-        return (
-            image.astype(np.uint8) if image.dtype == np.uint8 else (image / max(1, image.max()) * 255).astype(np.uint8)
-        )
-    values = apply_modality_lut(image, data_set)
-    image = apply_voi_lut(values, data_set).astype(float)
-    low, high = image.min(), image.max()
-    if low == high or "WindowCenter" not in data_set:  # a window beside all that there is shows nothing
-        image = values.astype(float)
-        low, high = np.percentile(image, (0.5, 99.5))
-    image = np.clip((image - low) / ((high - low) or 1.0), 0, 1)
-    return 1 - image if data_set.get("PhotometricInterpretation") == "MONOCHROME1" else image
-
-
-def _why(error: Exception, transfer_syntax: str) -> str:
-    from pydicom.uid import UID
-
-    syntax = UID(transfer_syntax)
-    if isinstance(error, AttributeError | KeyError):
-        return "no image"
-    if not (syntax.is_transfer_syntax and syntax.is_compressed):
-        return "cannot be decoded"
-    what = f"cannot be decoded:\n{syntax.name.split('(')[0].strip()}"
-    return what if find_spec("gdcm") else f"{what}\npip install dicomove[images]"
 
 
 def _draw(axis: Axes, tile: Tile) -> None:
     axis.set_title(tile.caption, color=_INK, fontsize=8)
-    if tile.pixels is None:
-        axis.text(0.5, 0.5, tile.problem, color="#E69F00", fontsize=8, ha="center", va="center", wrap=True)
-        axis.set_xlim(0, 1)
-        axis.set_ylim(0, 1)
+    shown = tile.picture
+    if shown.pixels is None:
+        axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axis.text(0.5, 0.5, shown.problem, color=_PROBLEM, fontsize=8, ha="center", va="center")
         return
-    axis.imshow(tile.pixels, cmap="gray", vmin=0, vmax=1 if tile.pixels.ndim == 2 else None)
+    axis.imshow(shown.pixels, cmap="gray", vmin=0, vmax=1, aspect=shown.aspect)
