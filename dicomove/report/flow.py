@@ -35,7 +35,7 @@ REASONS: Final = {
 }
 #: Errors that say no more than the outcome, or than the reason.
 _SAID_BY_OUTCOME: Final = ("invalid_row", "no_match", "cancelled")
-_SAID_ALREADY: Final = (*_SAID_BY_OUTCOME, "missing_instances", "connection_lost")
+_SAID_BY_REASON: Final = ("missing_instances", "connection_lost")
 #: Errors that have no advice, since they have an explanation of their own.
 _OTHER_ERRORS: Final = ("cancelled", "internal_error")
 
@@ -52,14 +52,13 @@ class Loss:
     def reason(self) -> str:
         """Why, for a reader who was not there."""
         said = REASONS[self.outcome]
-        is_news = self.error is not None and self.error not in _SAID_ALREADY
-        return f"{said} ({_words(self.error)})" if is_news else said
+        return said if self.error in (None, *_SAID_BY_REASON) else f"{said} ({_words(self.error)})"
 
     @property
     def brief(self) -> str:
         """Outcome and error, in the words of the result table."""
         outcome = "no match in C-FIND" if self.outcome == UNMATCHED else _words(self.outcome)
-        return f"{outcome}: {_words(self.error)}" if self.error and self.error not in _SAID_BY_OUTCOME else outcome
+        return f"{outcome}: {_words(self.error)}" if self.error else outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ def _step(
     once = counted_once(rows.assign(**{_HELD: counts[here]})) if counts is not None else None
     known = once[_HELD].dropna() if once is not None else ()
     why = zip(outcomes[lost].tolist(), table.loc[lost, "error"].tolist(), strict=True)
-    losses = Counter((outcome, known_error(error)) for outcome, error in why).most_common()
+    losses = Counter((outcome, _telling(error)) for outcome, error in why).most_common()
     return Step(
         name=name,
         rows=len(rows),
@@ -165,6 +164,11 @@ def _step(
         instances=int(sum(known)) if len(known) else None,
         lost=tuple(Loss(outcome, error, rows) for (outcome, error), rows in losses),
     )
+
+
+def _telling(word: object) -> str | None:
+    error = known_error(word)
+    return None if error in _SAID_BY_OUTCOME else error
 
 
 def _words(word: str | None) -> str:

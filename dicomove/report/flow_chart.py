@@ -20,7 +20,7 @@ _HEIGHT: Final = 1.06
 _LINE: Final = 0.21
 _MOST: Final = 4
 #: As many letters fit into a box.
-_FITS: Final = 46
+_FITS: Final = 43
 _BEFORE: Final = "#56B4E9"
 _PALE: Final = "#E0E0E0"
 _PLAIN: Final = "#999999"

@@ -41,6 +41,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; 
 h1 { font-size: 1.6em; } h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; margin: 1em 0; font-size: .92em; }
 th, td { text-align: left; vertical-align: top; padding: .25em .8em .25em 0; border-bottom: 1px solid var(--line); }
+td { white-space: pre-line; }
 td.u { overflow-wrap: anywhere; min-width: 11em; } td:nth-last-child(1) { min-width: 14em; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; background: #fff; border-radius: 4px; } code { font-size: .9em; overflow-wrap: anywhere; }
@@ -155,7 +156,7 @@ def _columns(given: pd.DataFrame, *, named: bool) -> str:
 def _flow(table: pd.DataFrame) -> str:
     lines = [("step", "rows", "patients", "studies", "instances", "lost before it")]
     for step in flow(table):
-        lost = "; ".join(f"{loss.rows:,}: {loss.reason}" for loss in step.lost)
+        lost = "\n".join(f"{loss.rows:,}: {loss.reason}" for loss in step.lost)
         counts = (step.rows, step.patients, step.studies, step.instances)
         rows, *others = ("" if count is None else f"{count:,}" for count in counts)
         lines.append((step.name, rows, others[0], others[1], others[2], lost))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ _INK: Final = "#222222"
 _PAPER: Final = "#FFFFFF"
 _PALE: Final = "#E0E0E0"
 _RATE: Final = "#0072B2"
+_HATCH: Final = "////"
 _MOST_POINTS: Final = 5000
 _MOST_BINS: Final = 60
 _MB: Final = 1e6
@@ -158,7 +159,7 @@ def _draw_hours(axis: Axes, moved: pd.DataFrame) -> None:
     bottom = pd.Series(0, index=range(24))
     for outcome in in_order(moved["outcome"].tolist()):
         counts = hours[moved["outcome"] == outcome].value_counts().reindex(range(24), fill_value=0)
-        axis.bar(range(24), counts, bottom=bottom, color=COLOURS.get(outcome, _PALE), width=0.85)
+        axis.bar(range(24), counts, bottom=bottom, width=0.85, **_look(outcome))
         bottom = bottom + counts
     axis.set_xlim(-0.6, 23.6)
     axis.set_xticks(range(0, 24, 3))
@@ -170,13 +171,17 @@ def _draw_legend(figure: SubFigure, table: pd.DataFrame) -> None:
     from matplotlib.patches import Patch
 
     found = in_order(table["outcome"].tolist())
-    handles = [
-        Patch(facecolor=COLOURS.get(outcome, _PALE), edgecolor=_INK, linewidth=0.3, label=outcome) for outcome in found
-    ]
+    handles = [Patch(label=outcome, **_look(outcome)) for outcome in found]
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(6, len(handles)), frameon=False, labelcolor=_INK
+            handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, labelcolor=_INK
         )
+
+
+def _look(outcome: str) -> dict[str, Any]:
+    """Return how an area of an outcome looks: two outcomes share a colour, and one of them is hatched."""
+    hatched = {"hatch": _HATCH} if outcome == "unreachable" else {}
+    return {"facecolor": COLOURS.get(outcome, _PALE), "edgecolor": _INK, "linewidth": 0, **hatched}
 
 
 def _say_nothing(axis: Axes) -> None:
