@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import dicomove as dm
 from dicomove import columns
 from dicomove.errors import JournalError
-from dicomove.journal import Journal, RowFacts, RunFacts, cohort_sha256, exporting
+from dicomove.journal import Journal, RowFacts, RunFacts, cells, cohort_sha256, exporting
 from dicomove.outcome import NOT_ATTEMPTED
 from dicomove.results import Row, result_table
 from tests.journals import COMPLETE, FACTS, reading, rows
@@ -121,19 +121,19 @@ def facts_of(table: pd.DataFrame) -> RunFacts:
 
 def written(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The table after a journey through a journal, without the columns of results."""
-    cells = [table.iloc[:, number].tolist() for number in range(table.shape[1])]
+    made = [table.iloc[:, number].tolist() for number in range(table.shape[1])]
     with Journal.open(path) as journal:
         number = journal.begin(
             facts_of(table),
             [
-                RowFacts(position=position, label=found, cells=[values[position] for values in cells])
+                RowFacts(position=position, label=found, cells=[values[position] for values in made])
                 for position, found in enumerate(table.index)
             ],
         )
         return dm.read_journal(path, run=number)
 
 
-MANY = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @MANY
@@ -159,7 +159,17 @@ def test_a_result_table_comes_back_from_a_file(tmp_path: Path, suffix: str, tabl
 def test_a_result_table_comes_back_from_parquet(tmp_path: Path, table: pd.DataFrame) -> None:
     table.index = table.index.set_names([f"level {number}" for number in range(table.index.nlevels)])
     path = dm.export(table, tmp_path / "results.parquet")
-    assert_same(dm.read_results(path), table)
+    assert_same(_with_one_nothing(dm.read_results(path)), _with_one_nothing(table))
+
+
+def _with_one_nothing(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with None for NaN among objects: Parquet knows one kind of nothing."""
+    made = table.copy()
+    for number, dtype in enumerate(table.dtypes):
+        if pd.api.types.is_object_dtype(dtype):
+            column = table.iloc[:, number]
+            made.isetitem(number, column.where(column.notna(), None).array)
+    return made
 
 
 # What hypothesis does not think of.
@@ -293,3 +303,10 @@ def test_the_hash_stays_what_it_is() -> None:
     """It stands in journals, and in papers."""
     assert cohort_sha256(COHORT) == "d96b6b768bdec2ed582e8a5a6df81b39b740af68e863dc2177b1c4f34e26e6be"
     assert cohort_sha256(COHORT[:0]) == hashlib.sha256(b'["PatientID", "visits"]').hexdigest()
+
+
+@pytest.mark.parametrize("dtype", ["str", "object"])
+def test_text_of_one_pandas_is_read_by_the_other(dtype: str) -> None:
+    found = cells.column(["000123", None], dtype)
+    assert found[0] == "000123"
+    assert found.isna().tolist() == [False, True]

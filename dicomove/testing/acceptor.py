@@ -75,8 +75,9 @@ class Listener:
         self._stop()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._listen, name="dicomove-listener", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._listen, name="dicomove-listener", daemon=True)
+        thread.start()
+        self._thread = thread  # only now: whoever stops it waits for one that has begun
 
     def _stop(self) -> None:
         with contextlib.suppress(OSError):
