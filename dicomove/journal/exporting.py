@@ -246,7 +246,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _as(values: pd.Series | pd.Index, dtype: str) -> pd.Series:
     if str(values.dtype) == dtype:
         return pd.Series(values.array, dtype=values.dtype)
-    return cells.column(values.astype(object).tolist(), dtype)
+    return cells.column([None if pd.isna(value) else value for value in values.astype(object)], dtype)
 
 
 def _typed(values: list[Any], dtype: str) -> pd.Series:
