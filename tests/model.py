@@ -3,16 +3,16 @@
 ::
 
     World            a PACS in this process: what it holds, what it was asked, what it answered, what arrived from it
+    Landed           a file that has arrived, at a Storage SCP of the PACS or in the folder of a `Receiver`
     Cell, Row        what a table says, and what is meant by it
     Options          the arguments of `move`, and when Ctrl-C is pressed
     perform -> Run   one `move`: what went in, what came out, what was shown, and what the world saw of it
     PROMISES         what has to be true of a run: one function for each promise
 
 The truth never comes from what is tested: an identifier is derived from what its cells mean, the counts are overheard
-at the PACS's side of the association, and what arrived is looked for in the folder of its Storage SCP.
-`tests/test_model.py` makes tables, faults and interrupts at random. Another kind of destination is another way to ask a
-`World` what arrived; another keyword of `move` is another field of `Options`; what either promises is another function
-among `PROMISES`.
+at the PACS's side of the association, and what arrived is looked for in folders. `tests/test_model.py` makes tables,
+faults and interrupts at random. Another kind of destination is another way to ask a `World` what arrived; another
+keyword of `move` is another field of `Options`; what either promises is another function among `PROMISES`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import TemporaryDirectory, mkdtemp
 from types import FrameType
 from typing import Any, Final, Self
 
 import pandas as pd
 from pydicom import Dataset
+from pynetdicom.dsutils import split_dataset
 
 import dicomove as dm
 from dicomove.dimse.association import Association
@@ -46,6 +48,7 @@ from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.inventory import Verify
 from dicomove.move import RESULT_COLUMNS
 from dicomove.outcome import ADVICE, category
+from dicomove.receiver.shelf import SERVICE_FOLDER
 from dicomove.run import book, loop
 from dicomove.testing import Synthetic
 from dicomove.testing.acceptor import Listener, Service
@@ -55,7 +58,9 @@ from dicomove.testing.responder import decode_identifier
 from dicomove.testing.server import QueryRetrieveScp
 from dicomove.testing.storage import StorageScp
 
-DESTINATION: Final = "STORE"
+#: Where rows may be moved to: a third AE, and a `Receiver`.
+STORE: Final = "STORE"
+RECEIVER: Final = "RECEIVER"
 LEVELS: Final = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 FIELDS: Final = ("patient_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid")
@@ -95,6 +100,10 @@ HARMLESS: Final = {
     *("no-pendings", "stale-response", "latency", "small-pdus", "association-per-instance", "stores-twice"),
     *("bandwidth", "private-sop-classes", "corrupts-instances", "truncates-instances", "empty-instances"),
     *("garbage-instances", "final-before-stores", "false-success", "ignores-cancel", "late-cancel", "refuses-lists"),
+}
+#: What is sent is not what the PACS holds, or is not sent at all: to another AE it reads as if it were.
+SPOILS: Final = {
+    *("corrupts-instances", "truncates-instances", "empty-instances", "garbage-instances", "false-success"),
 }
 #: They end every association, whoever's it is.
 ENDS_EVERYTHING: Final = {"dies"}
@@ -267,6 +276,59 @@ def _archive(holds: Synthetic) -> Archive:
     return Archive(holds.instances_of_all())
 
 
+#: After so long without an arrival nothing more is expected: a PACS in this process sends at once what it sends.
+QUIET_S: Final = 0.3
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A file that has arrived."""
+
+    uid: str
+    size: int
+    data_set: bytes = field(repr=False)
+
+
+class Shore:
+    """A receiver for all worlds, since each has a process of its own, and what it had open when it was new."""
+
+    def __init__(self) -> None:
+        self.receiver = dm.Receiver(mkdtemp(), ae_title=RECEIVER, port=0, host="127.0.0.1", quiet_period=QUIET_S)
+        self.pid = self.receiver.pid
+        threads, files = self.opened()
+        # SQLite keeps its journal open from the first entry on.
+        self.open = threads, files + 1
+
+    def close(self) -> None:
+        self.receiver.close()
+        rmtree(self.receiver.folder)
+
+    def opened(self) -> tuple[int, int]:
+        """Count the threads and the file descriptors of its process, where the system tells."""
+        process = Path("/proc", str(self.receiver.pid))
+        return sum(1 for _ in process.glob("task/*")), sum(1 for _ in process.glob("fd/*"))
+
+    def is_as_it_was(self) -> bool:
+        return all(now <= then for now, then in zip(self.opened(), self.open, strict=True))
+
+    def files(self) -> list[Path]:
+        """Return what is outside of quarantine."""
+        return [path for path in self.receiver.folder.rglob("*") if path.is_file() and SERVICE_FOLDER not in path.parts]
+
+    def half_written(self) -> list[Path]:
+        return list(self.receiver.folder.rglob("*.part"))
+
+    def clear(self) -> None:
+        """Remove what has landed, and what was put aside."""
+        for path in [*self.files(), *self.receiver.folder.rglob("*.quarantined")]:
+            path.unlink()
+
+
+@lru_cache(maxsize=1)
+def shore() -> Shore:
+    return Shore()
+
+
 class World:
     """A PACS and its Storage SCP, in threads of this process.
 
@@ -299,7 +361,7 @@ class World:
         self._pacs.close()
         self.faults, self.since = tuple(present), len(self.heard)
         injector = Injector(self.faults, seed)
-        destinations = {DESTINATION: ("127.0.0.1", self._storage.port)}
+        destinations = {STORE: ("127.0.0.1", self._storage.port), **shore().receiver.as_destination()}
         self._service = _Overhearing(QueryRetrieveScp("PACS", self.archive, destinations, injector), self.heard)
         self._listener = self._pacs.enter_context(
             Listener(self._service, gate=self._gate(injector), max_pdu_length=injector.max_pdu_length)
@@ -333,14 +395,16 @@ class World:
             if all(getattr(one, named[name]) == value for name, value in wanted.keys)
         ]
 
-    def arrived(self) -> set[str]:
-        """Return the SOP Instance UIDs of what is in the folder of its Storage SCP."""
-        return {path.stem for path in self._folder.glob("*.dcm")}
+    def landed(self, into: str) -> list[Landed]:
+        """Return what is in the folder of its Storage SCP, or of the receiver."""
+        files = list(self._folder.glob("*.dcm")) if into == STORE else shore().files()
+        return [Landed(path.stem, path.stat().st_size, _data_set(path)) for path in files]
 
     def forget_arrivals(self) -> None:
-        """Empty the folder."""
+        """Empty both folders."""
         for path in self._folder.iterdir():
             path.unlink()
+        shore().clear()
 
     def settle(self) -> None:
         """Wait until the PACS has nothing more to do: it may go on when the client has gone."""
@@ -350,6 +414,10 @@ class World:
         """Count the connections that the client has not closed."""
         with self._listener._lock:
             return sum(_is_open(client) for client in self._listener._clients)
+
+
+def _data_set(path: Path) -> bytes:
+    return path.read_bytes()[split_dataset(path)[1] :]
 
 
 def _is_open(client: socket.socket) -> bool:
@@ -389,6 +457,7 @@ class Press:
 class Options:
     """The arguments of `move`, and the moments of an interrupt."""
 
+    into: str = STORE
     level: str | None = None
     query_model: str = "StudyRoot"
     concurrency: int = 1
@@ -456,7 +525,7 @@ class Run:
     attempts_before: Mapping[Asked, int]
     heard: Sequence[Heard]
     associations: int
-    arrived: set[str]
+    landed: Sequence[Landed]
     raised: BaseException | None
     returned: pd.DataFrame | None
     warned: Sequence[Warning]
@@ -473,6 +542,11 @@ class Run:
     def result(self) -> pd.DataFrame:
         assert self.returned is not None
         return self.returned
+
+    @property
+    def arrived(self) -> set[str]:
+        """The SOP Instance UIDs of what is at the destination."""
+        return {one.uid for one in self.landed}
 
     @property
     def interrupted(self) -> bool:
@@ -549,7 +623,7 @@ def perform(world: World, table: pd.DataFrame, rows: Sequence[Row], options: Opt
         attempts_before=attempts,
         heard=world.heard[since:],
         associations=world.associations - associations,
-        arrived=world.arrived(),
+        landed=world.landed(options.into),
         raised=raised,
         returned=returned,
         warned=[one.message for one in warned if isinstance(one.message, Warning)],
@@ -564,13 +638,14 @@ def _move(table: pd.DataFrame, pacs: dm.Pacs, options: Options, keyboard: Keyboa
     return dm.move(
         table,
         pacs,
-        DESTINATION,
+        STORE if options.into == STORE else shore().receiver,
         level=options.level,
         query_model=options.query_model,
         concurrency=options.concurrency,
         delay=options.delay,
         total_timeout=options.total_timeout,
         verify=options.verify,
+        journal=False,
         progress=keyboard.show,
     )
 
@@ -614,7 +689,8 @@ def without_faults(run: Run, wanted: Asked) -> Expected:
 
 def is_untouched(run: Run, wanted: Asked) -> bool:
     """Whether a row's C-MOVE meets nothing that could change how it reads."""
-    return not run.reaches_everyone and all(fault.name in HARMLESS for fault in run.may_meet(wanted))
+    harmless = HARMLESS - SPOILS if run.options.into == RECEIVER else HARMLESS
+    return not run.reaches_everyone and all(fault.name in harmless for fault in run.may_meet(wanted))
 
 
 def is_honest(run: Run, wanted: Asked) -> bool:
@@ -689,8 +765,9 @@ def the_words_are_of_the_closed_sets(run: Run) -> None:
     assert run.result["status"].dropna().str.fullmatch("0x[0-9A-F]{4}").all()
 
 
-def what_only_a_receiver_knows_is_null(run: Run) -> None:
-    assert run.result[["received", "bytes", "missing"]].isna().all(axis=None)
+def what_only_a_receiver_knows_is_null_elsewhere(run: Run) -> None:
+    if run.options.into != RECEIVER:
+        assert run.result[["received", "bytes", "missing"]].isna().all(axis=None)
 
 
 def a_row_is_invalid_if_it_cannot_be_asked_and_only_then(run: Run) -> None:
@@ -705,7 +782,7 @@ def only_what_a_row_asks_for_is_sent_by_level_and_unique_keys(run: Run) -> None:
         assert move.asked in wanted, f"no row asks for {move.asked}"
         sent = {name: str(value) for name, value in move.identifier.items()}
         assert sent == {"QueryRetrieveLevel": move.asked.level, **dict(move.asked.keys)}
-        assert move.destination == DESTINATION
+        assert move.destination == run.options.into
         assert not any(set(value) & set("*?\\") or not value for value in sent.values())
 
 
@@ -788,7 +865,8 @@ def the_counts_add_up(run: Run) -> None:
 
 
 def complete_is_never_false(run: Run) -> None:
-    for wanted, verdict in run.verdicts():
+    """To another AE it is as true as the PACS is honest; of a receiver, see below."""
+    for wanted, verdict in run.verdicts() if run.options.into == STORE else ():
         met = {fault.name for fault in run.may_meet(wanted)}
         unseen = met & LOSES_SILENTLY and not has_inventory(run, wanted)
         if verdict["outcome"] == "complete" and is_honest(run, wanted) and not unseen:
@@ -851,7 +929,8 @@ def it_ends_within_its_timeouts(run: Run) -> None:
     silence = pacs.idle_timeout or 0
     tasks = len({one for one in run.asked if one is not None})
     responses = 2 + max((len(run.world.instances(one)) for one in run.asked if one is not None), default=0)
-    for_each = options.delay + (responses + 8) * silence + (options.total_timeout or 0)
+    quiet = 3 * (QUIET_S + 0.5) if options.into == RECEIVER else 0
+    for_each = options.delay + (responses + 8) * silence + (options.total_timeout or 0) + quiet
     assert run.seconds < 3 + tasks * for_each
     if run.interrupted:
         assert run.seconds < 3 + tasks * for_each / options.concurrency + loop.LONGEST_STOP_S
@@ -876,7 +955,7 @@ def what_had_finished_before_an_interrupt_stays(run: Run) -> None:
         for position, event in _finished(run.keyboard.pressed[0]).items():
             verdict = run.result.iloc[position]
             assert (verdict["outcome"], verdict["duration_s"]) == (
-                event.outcome,
+                _since(run, event.outcome, verdict["outcome"]),
                 event.duration_s if event.duration_s is not None else verdict["duration_s"],
             ), f"row {position} was {event.outcome}, and is {verdict['outcome']} after the interrupt"
 
@@ -905,21 +984,132 @@ def what_is_shown_is_what_the_table_says(run: Run) -> None:
     if not run.interrupted:
         assert isinstance(events[-1], RunEnded)
         assert sorted(_finished(events)) == list(range(len(run.rows)))
-    shown = {position: event.outcome for position, event in _finished(events).items()}
     outcomes = run.result["outcome"].tolist()
-    assert shown == {position: outcomes[position] for position in shown}
+    shown = _finished(events)
+    assert {position: outcomes[position] for position in shown} == {
+        position: _since(run, event.outcome, outcomes[position]) for position, event in shown.items()
+    }
     times = [event.position for event in events if isinstance(event, RowFinished)]
-    assert len(times) == len(set(times)), "a row that finished twice"
+    # What the second interrupt did not wait for may come all the same, and is shown anew.
+    assert len(times) == len(set(times)) or len(run.keyboard.pressed) > 1, "a row that finished twice"
 
 
 def _finished(events: Sequence[Event]) -> dict[int, RowFinished]:
     return {event.position: event for event in events if isinstance(event, RowFinished)}
 
 
+def _since(run: Run, shown: str, outcome: str) -> str:
+    """Return how a row may read that was shown: a receiver looks again, and what came late can only complete it."""
+    return outcome if run.options.into == RECEIVER and outcome in ("complete", "partial") else shown
+
+
 def _was_begun(run: Run, wanted: Asked) -> bool:
     begun = {event.position for event in run.keyboard.events if isinstance(event, RowStarted)}
     return any(other == wanted and position in begun for position, other in enumerate(run.asked))
 
+
+# ------------------------------------------------------------------------------------- with a receiver
+
+
+def _there(run: Run, wanted: Asked) -> list[Landed]:
+    """Return what has landed of a row."""
+    uids = {one.sop_instance_uid for one in run.world.instances(wanted)}
+    return [one for one in run.landed if one.uid in uids]
+
+
+def knows_what_there_is(run: Run, wanted: Asked) -> bool:
+    """Whether somebody tells truly how many instances there are, or the PACS's counts can be taken for it."""
+    if wanted.level == "IMAGE" or has_inventory(run, wanted):
+        return True
+    met = {fault.name for fault in run.may_meet(wanted)}
+    return is_honest(run, wanted) and not met & (LOSES_SILENTLY | FORGES_COUNTS) and not is_misled(run, wanted)
+
+
+def complete_is_on_disk(run: Run) -> None:
+    for wanted, verdict in run.verdicts():
+        if verdict["outcome"] == "complete":
+            assert _there(run, wanted), f"{wanted} is complete, and nothing of it is on disk"
+            missing = len(run.world.instances(wanted)) - len(_there(run, wanted))
+            assert not missing or not knows_what_there_is(run, wanted), f"{wanted} is complete without {missing}"
+
+
+def what_is_on_disk_is_complete_whatever_the_pacs_said(run: Run) -> None:
+    for wanted, verdict in run.verdicts():
+        whole = len(run.world.instances(wanted))
+        if verdict["attempts"] and not run.interrupted and verdict["expected"] is not pd.NA:
+            all_there = 0 < whole == len(_there(run, wanted)) == verdict["expected"]
+            assert not all_there or verdict["outcome"] == "complete", f"{wanted} is on disk: {verdict}"
+
+
+def what_is_on_disk_is_what_the_pacs_holds(run: Run) -> None:
+    if any(fault.name in SPOILS for fault in run.world.faults):
+        return
+    held = {one.sop_instance_uid: one for one in run.world.archive.instances}
+    for one in run.landed:
+        assert one.data_set == held[one.uid].read(), one
+
+
+def received_and_bytes_are_what_is_on_disk(run: Run) -> None:
+    for wanted, verdict in run.verdicts():
+        there = _there(run, wanted)
+        if pd.isna(verdict["received"]):
+            assert pd.isna(verdict["bytes"])
+            assert pd.isna(verdict["missing"])
+            assert not verdict["attempts"] or run.interrupted, f"{wanted}: {verdict}"
+            continue
+        assert verdict["received"] <= len(there), f"{wanted}: {verdict}"
+        if not run.interrupted:
+            assert verdict["received"] == len(there), f"{wanted}: {verdict}, and {len(there)} are on disk"
+            assert verdict["bytes"] == sum(one.size for one in there)
+
+
+def missing_is_what_is_expected_and_not_on_disk(run: Run) -> None:
+    for wanted, verdict in run.verdicts():
+        whole, received, missing = (verdict[name] for name in ("expected", "received", "missing"))
+        if pd.isna(missing):
+            assert pd.isna(received) or pd.isna(whole), f"{wanted}: {verdict}"
+        elif pd.notna(whole):
+            assert missing == max(0, whole - received), f"{wanted}: {verdict}"
+
+
+def nothing_unrequested_is_outside_of_quarantine(run: Run) -> None:
+    asked_for = {one.sop_instance_uid for wanted in run.asked if wanted for one in run.world.instances(wanted)}
+    assert run.arrived <= asked_for
+
+
+def the_record_is_that_of_the_files(run: Run) -> None:
+    manifest = shore().receiver.manifest()
+    there = manifest[manifest["path"].map(lambda path: (shore().receiver.folder / path).is_file()).astype(bool)]
+    assert set(dm.verify(there)["verified"]) <= {"ok"}
+    kept = there[there["quarantine"].isna()]
+    assert sorted(kept["SOPInstanceUID"]) == sorted(one.uid for one in run.landed)
+
+
+def nothing_is_left_of_what_went_wrong_at_the_receiver(run: Run) -> None:
+    ground = shore()
+    assert ground.receiver.pid == ground.pid, "it died"
+    assert holds_soon(lambda: not ground.half_written(), 2), ground.half_written()
+    back = holds_soon(ground.is_as_it_was, 5)
+    assert back, f"threads and file descriptors: {ground.opened()}, and {ground.open} when it was new"
+    if run.returned is not None:
+        assert not set(run.result["error"].dropna()) & {"storage_failed", "receiver_failed"}
+
+
+#: Of every run into a receiver, and of one that returns a table.
+OF_A_RECEIVER: Final = (
+    what_is_on_disk_is_what_the_pacs_holds,
+    nothing_unrequested_is_outside_of_quarantine,
+    the_record_is_that_of_the_files,
+    nothing_is_left_of_what_went_wrong_at_the_receiver,
+)
+OF_A_RECEIVERS_TABLE: Final = (
+    complete_is_on_disk,
+    what_is_on_disk_is_complete_whatever_the_pacs_said,
+    received_and_bytes_are_what_is_on_disk,
+    missing_is_what_is_expected_and_not_on_disk,
+)
+
+# ----------------------------------------------------------------------------------------- all of them
 
 #: Of every run.
 ALWAYS: Final = (
@@ -940,7 +1130,7 @@ OF_A_TABLE: Final = (
     the_callers_columns_are_as_they_were,
     the_columns_have_their_types,
     the_words_are_of_the_closed_sets,
-    what_only_a_receiver_knows_is_null,
+    what_only_a_receiver_knows_is_null_elsewhere,
     a_row_is_invalid_if_it_cannot_be_asked_and_only_then,
     rows_that_ask_the_same_get_the_same,
     the_attempts_are_the_moves_that_the_pacs_saw,
@@ -961,9 +1151,18 @@ OF_A_TABLE: Final = (
 )
 
 
+#: By the destination, and by whether there is a table.
+PROMISES: Final = {
+    (STORE, False): ALWAYS,
+    (STORE, True): (*ALWAYS, *OF_A_TABLE),
+    (RECEIVER, False): (*ALWAYS, *OF_A_RECEIVER),
+    (RECEIVER, True): (*ALWAYS, *OF_A_TABLE, *OF_A_RECEIVER, *OF_A_RECEIVERS_TABLE),
+}
+
+
 def keeps_its_promises(run: Run) -> None:
     """Raise AssertionError for the first promise that a run broke."""
-    for promise in ALWAYS if run.returned is None else (*ALWAYS, *OF_A_TABLE):
+    for promise in PROMISES[run.options.into, run.returned is not None]:
         promise(run)
 
 

@@ -10,7 +10,7 @@ which are other ones each time; what fails is shrunk, printed, kept in ``.hypoth
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -32,6 +32,8 @@ from tests.model import (
     LEVELS,
     NOTHING,
     NUMBER_KEYS,
+    RECEIVER,
+    STORE,
     Cell,
     Options,
     Press,
@@ -42,6 +44,7 @@ from tests.model import (
     keeps_its_promises,
     perform,
     search,
+    shore,
 )
 
 _ASKED_FOR: Final = int(os.environ.get("DICOMOVE_MODEL_EXAMPLES", "0"))
@@ -62,6 +65,15 @@ def profile(examples: int, **more: Any) -> settings:
 
 # To shrink a failure takes up to five minutes.
 pytestmark = pytest.mark.timeout(400 + 3 * _ASKED_FOR)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def receiver() -> Iterator[None]:
+    """Ends the receiver of all worlds with the last of them."""
+    yield
+    shore().close()
+    shore.cache_clear()
+
 
 # ------------------------------------------------------------------------------------------- what a PACS holds
 
@@ -259,6 +271,7 @@ levels = {
 }
 plain_options = st.builds(
     Options,
+    into=st.sampled_from([STORE, RECEIVER]),
     query_model=st.sampled_from(["StudyRoot", "StudyRoot", "PatientRoot"]),
     concurrency=st.integers(1, 3),
     delay=st.sampled_from([0, 0, 0.01]),
@@ -326,9 +339,10 @@ def plain_cohort(rows: Sequence[Row]) -> Cohort:
     return Cohort(tuple(rows), {name: name for name in rows[0]}, pd.RangeIndex(len(rows)))
 
 
+@pytest.mark.parametrize("into", [STORE, RECEIVER])
 @pytest.mark.parametrize("verify", ["auto", "counts", "instances", "arrivals"])
 @pytest.mark.parametrize("query_model", ["StudyRoot", "PatientRoot"])
-def test_every_kind_of_row(query_model: str, verify: Verify) -> None:
+def test_every_kind_of_row(query_model: str, verify: Verify, into: str) -> None:
     whole = [row_of(first_of(0), level) for level in LEVELS]
     unknown = [row_of(first_of(1), level, **{name: _UNKNOWN[name]}) for level, name in zip(LEVELS, KEYS, strict=True)]
     unsendable = [
@@ -343,18 +357,20 @@ def test_every_kind_of_row(query_model: str, verify: Verify) -> None:
     leveled = [row_of(first_of(3), "IMAGE", QueryRetrieveLevel=cell) for cell in _LEVEL_CELLS]
     only_patient = [row_of(first_of(3), "PATIENT", QueryRetrieveLevel=NOTHING)]
     rows = [*whole, *unknown, *unsendable, *padded, *leveled, *only_patient, *whole]
-    play(Scenario(HOLDS, (), 0, plain_cohort(rows), Options(query_model=query_model, verify=verify, concurrency=2)))
+    play(
+        Scenario(HOLDS, (), 0, plain_cohort(rows), Options(into, query_model=query_model, verify=verify, concurrency=2))
+    )
 
 
-@pytest.mark.parametrize("verify", ["auto", "arrivals"])
+@pytest.mark.parametrize(("into", "verify"), [(STORE, "auto"), (STORE, "arrivals"), (RECEIVER, "auto")])
 @pytest.mark.parametrize("name", sorted(faults.BY_NAME))
-def test_each_fault_alone(name: str, verify: Verify) -> None:
+def test_each_fault_alone(name: str, into: str, verify: Verify) -> None:
     """It concerns the first study; rows of others are between its rows, and after them."""
     fault = faults.BY_NAME[name](studies=(STUDIES[0],))
     wanted = [(0, "STUDY"), (1, "STUDY"), (0, "SERIES"), (2, "SERIES"), (3, "IMAGE"), (0, "STUDY")]
     rows = [row_of(first_of(study), level) for study, level in wanted]
     rows += [row_of(first_of(1), "STUDY", StudyInstanceUID=_UNKNOWN["StudyInstanceUID"])]
-    options = Options(verify=verify, total_timeout=0.8 if name == "pending-forever" else None)
+    options = Options(into, verify=verify, total_timeout=0.8 if name == "pending-forever" else None)
     play(Scenario(HOLDS, (fault,), 0, plain_cohort(rows), options))
 
 
