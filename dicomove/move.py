@@ -149,10 +149,12 @@ def move(
     )
     show = display(progress)
     work = Work(table, identifiers, order_of(pacs, destination, options), options)
-    with Interrupts() as interrupts, show:
-        work.do(show, lambda: interrupts.count)
-    warn_of(work, stacklevel=2)
-    return work.results
+    # All of it within, so that an interrupt that comes when the run has ended does not take its table away.
+    with Interrupts() as interrupts:
+        with show:
+            work.do(show, lambda: interrupts.count)
+        warn_of(work, stacklevel=2)
+        return work.results
 
 
 def start_move(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -157,20 +157,35 @@ def test_two_receivers_of_one_name_are_none(tmp_path: Path) -> None:
             dm.move(TABLE, dm.Pacs("127.0.0.1:1"), [], progress=False)
 
 
-def test_a_stranger_on_the_line_is_refused(tmp_path: Path) -> None:
+def _listening() -> set[int]:
+    found = psutil.Process().net_connections("tcp")
+    return {one.laddr.port for one in found if one.status == "LISTEN" and one.laddr.ip == "127.0.0.1"}
+
+
+def _knocking(saying: bytes) -> tuple[Callable[[Event], None], list[socket.socket]]:
+    """Return a display that connects to what the run has opened, and what it connected."""
+    before, strangers = _listening(), []
+
     def knock(_: Event) -> None:
-        for found in psutil.Process().net_connections("tcp"):
-            if found.status == "LISTEN" and found.laddr.ip == "127.0.0.1":
-                threading.Thread(target=_knock, args=(found.laddr.port,), daemon=True).start()
+        for port in _listening() - before:
+            # By then the run may have ended, and its port be closed.
+            with suppress(OSError):
+                strangers.append(socket.create_connection(("127.0.0.1", port), 5))
+                strangers[-1].sendall(saying)
 
-    def _knock(port: int) -> None:
-        with socket.create_connection(("127.0.0.1", port), 1) as stranger:
-            stranger.sendall(b"\\0\\0\\0\\4quit")
+    return knock, strangers
 
+
+@pytest.mark.parametrize("saying", [b"\0\0\0\4quit", b"\x7f\xff\xff\xffmuch", b"\xff" * 12, b""])
+def test_a_stranger_on_the_line_is_refused_and_keeps_nobody_waiting(tmp_path: Path, saying: bytes) -> None:
     with (
         receiving.receiver(tmp_path) as receiver,
         ThreadPoolExecutor(2) as executor,
         receiving.pacs(receiver, source=SOURCE) as pacs,
     ):
+        knock, strangers = _knocking(saying)
         results = dm.move(TABLE, pacs, receiver, executor=executor, concurrency=2, progress=knock)
+    for one in strangers:
+        one.close()
+    assert strangers
     assert results["outcome"].tolist() == ["complete"] * 8

@@ -11,13 +11,14 @@ import contextlib
 import logging
 import os
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -71,7 +72,8 @@ class Executors:
         self._where = executor if isinstance(executor, Distributed) else Distributed(executor)
         self._line = DirectLine(order, tell)
         self._authkey = os.urandom(_KEY_BYTES)
-        self._listener = Listener((self._where.host, 0), backlog=64, authkey=self._authkey)
+        self._listener = Listener((self._where.host, 0), backlog=64)
+        self._address: tuple[str, int] = self._listener.address
         self._lock = threading.Lock()
         self._given: dict[str, Task] = {}
         self._connections: set[Connection[Any, Any]] = set()
@@ -82,7 +84,7 @@ class Executors:
         """Let a worker move a task."""
         name = os.urandom(8).hex()
         self._given[name] = task
-        call = _Call(self._listener.address, self._authkey, name, self._order.remote(), task)
+        call = _Call(self._address, self._authkey, name, self._order.remote(), task)
         try:
             future: Future[Finished] = self._where.executor.submit(call)
         except RuntimeError as error:  # it was shut down
@@ -101,9 +103,9 @@ class Executors:
     def close(self, wanted: Callable[[], bool]) -> None:  # noqa: ARG002 (there is nothing to wait for)
         """Let go of the line; whoever asks for it from now on finds nobody."""
         self._closed = True
-        # A connection wakes the thread that waits for one.
-        with contextlib.suppress(OSError, EOFError):
-            Client(self._listener.address, authkey=self._authkey).close()
+        # A connection wakes the thread that waits for one; if a stranger's has done so, nobody would answer it.
+        with contextlib.suppress(OSError):
+            socket.create_connection(self._address, 1).close()
         self._listener.close()
 
     def _ended(self, name: str, done: Future[Finished]) -> None:
@@ -118,15 +120,23 @@ class Executors:
         while not self._closed:
             try:
                 connection = self._listener.accept()
-            except (OSError, EOFError, ValueError):
+            except OSError:
                 continue
+            # Who says nothing keeps a thread of its own waiting, and no worker.
+            threading.Thread(target=self._admit, args=(connection,), name="dicomove-line", daemon=True).start()
+
+    def _admit(self, connection: Connection[Any, Any]) -> None:
+        with connection:
+            try:
+                deliver_challenge(connection, self._authkey)
+                answer_challenge(connection, self._authkey)
             except Exception as error:  # noqa: BLE001 (whoever connects may send what they like)
                 logger.info("a connection to the run was refused: %s", type(error).__name__)
-                continue
-            threading.Thread(target=self._serve, args=(connection,), name="dicomove-line", daemon=True).start()
+            else:
+                self._serve(connection)
 
     def _serve(self, connection: Connection[Any, Any]) -> None:
-        with connection, contextlib.suppress(EOFError, OSError):
+        with contextlib.suppress(EOFError, OSError):
             task = self._given.get(connection.recv())
             if task is None:
                 return
