@@ -166,3 +166,10 @@ class Notebook:
         """The cells, as they are saved."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
         return list(json.loads(self.path.read_text())["cells"])
+
+    def restart(self) -> None:
+        """Restart the kernel with the button, and say yes."""
+        self.page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name='restart']").click()
+        self.page.locator(".jp-Dialog button.jp-mod-accept").click()
+        self.page.locator(".jp-Dialog").wait_for(state="detached")
+        self.page.evaluate(READY)

@@ -11,6 +11,7 @@ from dicomove.panel.html import COLOURS
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from dicomove.testing import RunningPacs
     from tests.browser.lab import Cell, Notebook
 
 pytestmark = pytest.mark.browser
@@ -131,3 +132,21 @@ def test_two_jobs_stay_under_their_cells(notebook: Notebook) -> None:
     assert shown[0].startswith("move: ")
     assert "stopped" in shown[0]
     assert shown[1:] == [""]  # where the buttons were
+
+
+def test_a_kernel_that_is_restarted_goes_on_where_it_was(notebook: Notebook, slow_pacs: RunningPacs) -> None:
+    from tests.browser.conftest import SETUP
+    from tests.browser.lab import until
+
+    journaled = f"{MOVE[:-1]}, journal='{notebook.path.stem}.sqlite')"
+    cell = notebook.run(journaled)
+    until(lambda: rows_done(cell) >= 4, "four rows")
+    notebook.restart()
+    notebook.run(SETUP.format(address=slow_pacs.address)).prints("12 studies").ended()
+    again = notebook.run(journaled).ended().says("12 of 12 rows", "skipped")
+    counted = notebook.run("print(results.outcome.value_counts().to_dict())").prints("skipped")
+    found = dict(re.findall(r"'(\w+)': (\d+)", counted.output))
+    assert int(found["skipped"]) >= 3
+    assert int(found["skipped"]) + int(found["complete"]) == 10
+    assert (found["partial"], found["failed"]) == ("1", "1")
+    assert again.panels.count() == 1
