@@ -1,4 +1,4 @@
-"""Random tables, faults and interrupts against the model of the truth in `tests/model.py`.
+"""Random tables, faults and interrupts against the model of the truth in `tests/model`.
 
 In CI the examples are the same each time. To look for more, ask for as many as there is time for::
 
@@ -25,27 +25,12 @@ from dicomove.inventory import Verify
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault
-from tests.model import (
-    FIELDS,
-    FIRST_KEY,
-    KEYS,
-    LEVELS,
-    NOTHING,
-    NUMBER_KEYS,
-    RECEIVER,
-    STORE,
-    Cell,
-    Options,
-    Press,
-    Row,
-    Run,
-    World,
-    finds_the_truth,
-    keeps_its_promises,
-    perform,
-    search,
-    shore,
-)
+from tests.model.every import keeps_its_promises
+from tests.model.run import Options, Press, Run, perform
+from tests.model.search import finds_the_truth, search
+from tests.model.table import NOTHING, Cell, Row
+from tests.model.words import FIELDS, FIRST_KEY, KEYS, LEVELS, NUMBER_KEYS, RECEIVER, STORE
+from tests.model.world import World, shore
 
 _ASKED_FOR: Final = int(os.environ.get("DICOMOVE_MODEL_EXAMPLES", "0"))
 

@@ -1,0 +1,67 @@
+"""The words of the standard and of dicomove that promises speak of, and what the faults of a PACS do to them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dicomove.outcome import ADVICE
+from dicomove.testing.faults.base import Fault
+
+#: Where rows may be moved to: a third AE, and a `Receiver`.
+STORE: Final = "STORE"
+RECEIVER: Final = "RECEIVER"
+LEVELS: Final = ("PATIENT", "STUDY", "SERIES", "IMAGE")
+KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+FIELDS: Final = ("patient_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid")
+FIRST_KEY: Final = {"PatientRoot": 0, "StudyRoot": 1}
+MODELS: Final = {"1.2.840.10008.5.1.4.1.2.1": "PatientRoot", "1.2.840.10008.5.1.4.1.2.2": "StudyRoot"}
+NUMBER_KEYS: Final = {
+    "PATIENT": "NumberOfPatientRelatedInstances",
+    "STUDY": "NumberOfStudyRelatedInstances",
+    "SERIES": "NumberOfSeriesRelatedInstances",
+}
+COUNTS: Final = ("completed", "failed", "warning", "remaining")
+
+OUTCOMES: Final = {
+    *("complete", "partial", "empty", "unconfirmed", "failed", "unreachable", "interrupted", "cancelled", "invalid"),
+    *("skipped", "not_attempted"),
+}
+#: "internal_error" is not among them: no PACS and no table may bring out a defect of ours.
+ERRORS: Final = {*ADVICE, "cancelled"}
+NOT_SENT: Final = {"unreachable", "invalid", "skipped", "not_attempted"}
+
+# ---------------------------------------------------------------------------------------------------------- faults
+
+#: The counts say that something was moved, and it was not sent, or it was sent under another name.
+LIES: Final = {"false-success", "wrong-counts", "other-instance-uids", "final-before-stores"}
+#: Together with another fault, one of these hides a loss: it counts what failed as stored, or something else instead.
+LIES_TOGETHER: Final = {"stored-with-warnings", "stores-another-study"}
+#: What is lost is not counted either: only an inventory can tell.
+LOSES_SILENTLY: Final = {"loses-instances", "success-with-nothing-moved"}
+#: C-FIND gives other numbers, or fewer instances, than there are.
+MISCOUNTS: Final = {"caps-find", "counts-overflow"}
+#: After a C-FIND without an answer the PACS is asked for no more numbers, whichever row it was for.
+NEVER_ASKED_AGAIN: Final = {"hangs-at-find"}
+#: These make counts of their own, from whatever counts there are.
+FORGES_COUNTS: Final = {"wrong-counts", "zero-counts-on-failure", "pending-forever"}
+#: The row reads as if they were not there.
+HARMLESS: Final = {
+    *("no-pendings", "stale-response", "latency", "small-pdus", "association-per-instance", "stores-twice"),
+    *("bandwidth", "private-sop-classes", "corrupts-instances", "truncates-instances", "empty-instances"),
+    *("garbage-instances", "final-before-stores", "false-success", "ignores-cancel", "late-cancel", "refuses-lists"),
+}
+#: What is sent is not what the PACS holds, or is not sent at all: to another AE it reads as if it were.
+SPOILS: Final = {
+    *("corrupts-instances", "truncates-instances", "empty-instances", "garbage-instances", "false-success"),
+}
+#: They end every association, whoever's it is.
+ENDS_EVERYTHING: Final = {"dies"}
+#: They leave us waiting, so that the timeouts are short where one of them is.
+SILENT: Final = {
+    *("hangs", "hangs-at-find", "vanishes-at-response", "silent-association", "pending-forever", "dies"),
+}
+
+
+def reaches_everyone(fault: Fault) -> bool:
+    """Whether a fault is one of the association, which knows of no row."""
+    return fault.name in ENDS_EVERYTHING or type(fault).on_association is not Fault.on_association
