@@ -52,16 +52,16 @@ def measure(rows: int, concurrency: int, port: int, *, shown: bool) -> Measured:
         results = dm.move(table, pacs, "SINK", **options)
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         resident = _resident_mb() - before
-        _require(results, "complete")
+        require(results, "complete")
         size, peak = journal.stat().st_size, _peak_mb()
         del results
         started = time.perf_counter()
-        _require(dm.move(table, pacs, "SINK", **options), "skipped")
+        require(dm.move(table, pacs, "SINK", **options), "skipped")
         resumed = time.perf_counter() - started
     return Measured(rows, concurrency, shown, seconds, cpu, resident, peak, size, resumed)
 
 
-def _require(results: pd.DataFrame, outcome: str) -> None:
+def require(results: pd.DataFrame, outcome: str) -> None:
     """Stop where a speed would be that of doing something else."""
     if set(results["outcome"]) != {outcome}:
         message = f"not all rows are {outcome}: {results['outcome'].value_counts().to_dict()}"
