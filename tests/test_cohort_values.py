@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom.uid import UID
 from pydicom.valuerep import PersonName
 
-from dicomove.cohort.values import EDGES, excel_damage, is_blank, is_number, is_uid, text, whole_number
+from dicomove.cohort.values import EDGES, is_blank, is_number, is_uid, text, whole_number
 from dicomove.errors import IdentifierError
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
@@ -163,67 +163,9 @@ def test_not_a_uid(value: str) -> None:
     assert not is_uid(value)
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["1.2E+19", "1,2E+19", "1e+5", "1.23457E+19", "-1E+5", "123.0", "0.0", '="000123"', "=A1", "'000123"],
-)
-def test_damage(value: str) -> None:
-    assert excel_damage(value)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "0001E5",
-        "1E5",
-        "1.2E19",
-        "123.00",
-        "123.10",
-        "12.01",
-        "A123.0",
-        "1.2.0",
-        "000123",
-        "12345678901230000",
-        "O'Neil",
-    ],
-)
-def test_no_damage(value: str) -> None:
-    assert excel_damage(value) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "damaged"),
-    [
-        ("1234567890120000", True),
-        ("1234567890123450000", True),
-        ("12345678901234500000", True),
-        ("123456789012340000", True),
-        ("12345678901234560000", False),  # more than 15 digits are left
-        ("123456789010000", False),  # 15 digits
-        ("1234567890123000", False),
-        ("123456789012345678", False),
-    ],
-)
-def test_rounding_is_a_hint_for_readers(value: str, *, damaged: bool) -> None:
-    assert (excel_damage(value, rounding=True) is not None) is damaged
-    assert excel_damage(value) is None
-
-
 @relaxed
 @given(st.text(max_size=20), st.text(alphabet=EDGES, max_size=5), st.text(alphabet=EDGES, max_size=5))
 def test_padding_never_changes_a_value(core: str, before: str, after: str) -> None:
     padded = before + core + after
     assert is_blank(padded) == is_blank(core)
     assert text(padded, "PatientID") == text(core, "PatientID")
-
-
-@relaxed
-@given(st.floats(min_value=1e15, max_value=1e25), st.integers(0, 10))
-def test_scientific_notation_is_always_seen(value: float, digits: int) -> None:
-    assert excel_damage(f"{value:.{digits}E}") == "scientific notation"
-
-
-@relaxed
-@given(st.from_regex(r"[A-Z]{0,3}[0-9]{1,15}", fullmatch=True))
-def test_plain_identifiers_are_never_damage(value: str) -> None:
-    assert excel_damage(value, rounding=True) is None

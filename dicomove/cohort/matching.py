@@ -6,13 +6,13 @@ import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 
+from dicomove.cohort.damage import damage
 from dicomove.cohort.keywords import VRS
-from dicomove.cohort.values import EDGES, excel_damage, has_control_characters, is_blank, is_uid, text
+from dicomove.cohort.values import EDGES, has_control_characters, is_blank, is_uid, text
 from dicomove.errors import IdentifierError
 
 _WILDCARDS = frozenset("*?")
 _UNIVERSAL = frozenset("*?^= ")
-_DAMAGED_BY_EXCEL = frozenset({"PatientID", "AccessionNumber", "StudyID"})
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9]([0-5][0-9](\.[0-9]{1,6})?)?)?")
@@ -88,12 +88,12 @@ def matches(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> bo
 
 def _checked(value: str, column: str) -> str:
     longest = _LONGEST_NAME if VRS[column] == "PN" else _LONGEST
-    damage = excel_damage(value) if column in _DAMAGED_BY_EXCEL else None
+    happened = damage(value, column)
     problems = {
         "holds a backslash, which separates values; only UIDs can be a list": "\\" in value,
         "holds control characters": has_control_characters(value),
         f"is longer than {longest} characters": len(value) > longest,
-        f"was damaged by a spreadsheet: {damage}": damage is not None,
+        f"was damaged by a spreadsheet: {happened}": happened is not None,
     }
     for problem, is_there in problems.items():
         if is_there:

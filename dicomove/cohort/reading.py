@@ -15,8 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from dicomove.cohort import files
+from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.keywords import VRS, keyword_columns
-from dicomove.cohort.values import EDGES, excel_damage, is_blank, is_number, whole_number
+from dicomove.cohort.values import EDGES, is_blank, is_number, whole_number
 from dicomove.errors import CohortError, CohortWarning
 
 _NAMED = 10
@@ -51,8 +52,8 @@ def read_cohort(path: str | os.PathLike[str], *, sheet: int | str = 0, encoding:
         Identifiers were damaged, or the encoding had to be guessed.
     """
     content = _read(Path(path), sheet, encoding)
-    table, damage = _table(content)
-    for note in [*content.notes, *_report(damage)]:
+    table, damaged = _table(content)
+    for note in [*content.notes, *_report(damaged)]:
         warnings.warn(note, CohortWarning, stacklevel=2)
     return table
 
@@ -74,7 +75,7 @@ def _table(content: files.Content) -> tuple[pd.DataFrame, list[tuple[int, str]]]
     for name, position in keyword_columns(labels).items():
         labels[position] = name
     cells = [list(column) for column in zip(*content.rows, strict=True)] or [[] for _ in labels]
-    damage = [
+    found = [
         (row, f"row {row}{_line(content.lines, row)}, {label}: {problem}")
         for label, column in zip(labels, cells, strict=True)
         if _is_identifier(label)
@@ -85,18 +86,18 @@ def _table(content: files.Content) -> tuple[pd.DataFrame, list[tuple[int, str]]]
     kept = [i for i, label in enumerate(labels) if label or not all(map(is_blank, cells[i]))]
     table = pd.DataFrame({i: [_text(cell, labels[i]) for cell in cells[i]] for i in kept}, dtype=str)
     table.columns = pd.Index([labels[i] for i in kept], dtype=str)
-    return table, sorted(damage, key=lambda found: found[0])
+    return table, sorted(found, key=lambda cell: cell[0])
 
 
 def _line(lines: Sequence[int], row: int) -> str:
     return f" (line {lines[row]})" if lines else ""
 
 
-def _report(damage: list[tuple[int, str]]) -> list[str]:
-    if not damage:
+def _report(damaged: list[tuple[int, str]]) -> list[str]:
+    if not damaged:
         return []
-    named = "; ".join(description for _, description in damage[:_NAMED])
-    more = f"; and {len(damage) - _NAMED} more" if len(damage) > _NAMED else ""
+    named = "; ".join(description for _, description in damaged[:_NAMED])
+    more = f"; and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
     return [f"identifiers were damaged before they came here, and were left as they are: {named}{more}"]
 
 
@@ -123,8 +124,7 @@ def _problem(cell: object, label: str) -> str | None:
         return None
     written = _text(cell, label)
     if isinstance(cell, str):
-        too_short = VRS.get(label) == "UI" and written.count(".") < 2
-        return excel_damage(written, rounding=True) or ("too short for a UID" if too_short else None)
+        return damage(written, label) or doubt(written, label)
     if VRS.get(label) == "DA" and (isinstance(cell, dt.date) or (written.isdigit() and len(written) == 8)):
         return None
     if is_number(cell):

@@ -22,15 +22,6 @@ EDGES = "".join(character for character in map(chr, range(0x3001)) if character.
 
 _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_DAMAGE = {
-    # The plus is what Excel writes and nobody types: 0001E5 is an accession number.
-    "scientific notation": re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE]\+[0-9]+"),
-    "the .0 of a number": re.compile(r"[0-9]+\.0"),
-    'a formula (="...")': re.compile(r'="?.*', re.DOTALL),
-    "a leading apostrophe": re.compile(r"'.*", re.DOTALL),
-}
-# Excel keeps 15 digits of a number, and writes zeros for the others.
-_ROUNDED = re.compile(r"(?=[0-9]{16})[0-9]{1,15}0{4,}")
 
 
 def is_blank(value: object) -> bool:
@@ -120,29 +111,3 @@ def is_uid(value: str) -> bool:
 def has_control_characters(value: str) -> bool:
     """Tell whether a text holds characters that no identifier may hold: line breaks, tabs, escapes."""
     return _CONTROL.search(value) is not None
-
-
-def excel_damage(value: str, *, rounding: bool = False) -> str | None:
-    """Name what a spreadsheet did to an identifier, or return None.
-
-    Parameters
-    ----------
-    value
-        The cell, stripped.
-    rounding
-        Name long numbers that end in zeros, too. It is a hint, for the one who reads the file: such an accession
-        number may be right.
-
-    Examples
-    --------
-    >>> excel_damage("1.23457E+19")
-    'scientific notation'
-    >>> excel_damage("0001E5") is None
-    True
-    """
-    for name, pattern in _DAMAGE.items():
-        if pattern.fullmatch(value):
-            return name
-    if rounding and _ROUNDED.fullmatch(value):
-        return "a long number that ends in zeros (Excel keeps 15 digits)"
-    return None

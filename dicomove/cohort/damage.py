@@ -1,0 +1,144 @@
+"""What became of a cell before it came here: the value that its reader saw, or that it should hold, is another one.
+
+`damage` is certain enough to refuse the cell as a key. `doubt` is a hint for the one who reads the file: the cell may
+be right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from dicomove.cohort.keywords import VRS
+
+IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
+"""The keys whose values look like numbers, so that spreadsheets take them for numbers."""
+
+Patterns = tuple[tuple[str, re.Pattern[str]], ...]
+
+
+def damage(value: str, column: str) -> str | None:
+    """Name what happened to a cell, in plain words, or return None.
+
+    Parameters
+    ----------
+    value
+        The cell as text, without blanks around it.
+    column
+        The label of its column. Of a DICOM keyword more is known than of a column of the user's own: ``1.234.567`` is
+        a damaged PatientID and may be the beginning of a UID.
+
+    Examples
+    --------
+    >>> damage("#REF!", "AccessionNumber"), damage("1.23457E+19", "PatientID")
+    ('an error of a spreadsheet', 'scientific notation')
+    >>> damage("1.234.567", "PatientID"), damage("1.234.567", "StudyInstanceUID"), damage("0001E5", "AccessionNumber")
+    ('thousands separators', None, None)
+    """
+    return _first(_certain(column), value)
+
+
+def doubt(value: str, column: str) -> str | None:
+    """Say why a cell may be damaged, although it may be right just as well, or return None.
+
+    Parameters
+    ----------
+    value
+        The cell as text, without blanks around it.
+    column
+        The label of its column.
+
+    Examples
+    --------
+    >>> doubt("1234567890120000", "AccessionNumber"), doubt("20.240", "AccessionNumber")
+    ('a long number that ends in zeros (Excel keeps 15 digits)', 'a point that may separate thousands')
+    """
+    if column in IDENTIFIERS:
+        return _first(_DOUBTFUL_IDENTIFIER, value)
+    if VRS.get(column) == "UI":
+        return _first(_DOUBTFUL_UID, value)
+    return None
+
+
+def _first(patterns: Iterable[tuple[str, re.Pattern[str]]], value: str) -> str | None:
+    return next((name for name, pattern in patterns if pattern.fullmatch(value)), None)
+
+
+def _certain(column: str) -> Patterns:
+    vr = VRS.get(column)
+    if column in IDENTIFIERS:
+        return (*_ANYWHERE, *_KEY, *_NUMBER, *_IDENTIFIER)
+    if vr == "DA":
+        return (*_ANYWHERE, *_KEY, *_NUMBER, *_DATE)
+    if vr == "UI":
+        return (*_ANYWHERE, *_KEY)
+    return _ANYWHERE if vr in {"PN", None} else (*_ANYWHERE, *_KEY[:1])
+
+
+# Excel, LibreOffice and Google Sheets, in any language: #REF!, #WERT!, #¿NOMBRE?, #DIV/0!, Err:502. The words without
+# a mark at their end are not available, in English, German, Spanish, Dutch, Danish, Hungarian, Turkish and Russian.
+_ERROR_WORD = (
+    r"#[¡¿]?[^\W\d][\w/.]*[!?]"
+    r"|(?i:#(?:n/?a|n/?v|n/?d|n/?b|i/t|yok|saknas|hiányzik|н/д|getting_data|daten_abrufen)[!.]?|\#error)"
+    r"|(?i:err|error|erreur|fehler):[0-9]{3}"
+)
+# In a name, or in a remark, text may begin with the sign ("=山田^太郎" is a name in one script).
+_FORMULA = r"""\{?=[ ]*[-+@]?(?:"[^"]*"?|\$?[A-Za-z]{1,3}\$?[0-9]+|[\w.]+[(!\[]|'[^']+'!|[0-9]+[-+*/&]|\().*"""
+
+_ANYWHERE = (
+    ("an error of a spreadsheet", re.compile(_ERROR_WORD)),
+    ("a column that was too narrow (####)", re.compile(r"\#{2,}")),
+    ('a formula (="...")', re.compile(_FORMULA, re.DOTALL)),
+    ("a character that another program could not read", re.compile(r".*\ufffd.*", re.DOTALL)),
+)
+
+# The plus is what Excel writes and people do not type: 0001E5 is an accession number. Java and SAS write no plus.
+_SCIENTIFIC = (
+    r"[-+]?[0-9]+(?:[.,][0-9]*)?[ ]?[eE]\+[ ]?[0-9]+"
+    r"|[-+]?[0-9]{1,3}[.,][0-9]+[ ]?[eE]-?[0-9]{1,3}"
+    r"|[-+]?[0-9]+(?:[.,][0-9]+)?[ ]?[xX\u00d7*·⋅][ ]?10(?:\^\+?[0-9]+|[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
+)
+_KEY = (
+    ('a formula (="...")', re.compile(r"\{?=.*", re.DOTALL)),
+    ("a column that was too narrow (####)", re.compile(r"\#+")),
+    ("scientific notation", re.compile(_SCIENTIFIC)),
+    ("a leading apostrophe", re.compile(r"['\u2019\u2018`\u00b4].*", re.DOTALL)),
+    ("quotation marks around it", re.compile(r'["“”„«»].*["“”„«»]', re.DOTALL)),
+    ("its end was cut off (...)", re.compile(r".*(?:…|\.\.\.)", re.DOTALL)),
+)
+
+# No grouping begins with a zero. A point and a blank are found in identifiers, a comma and the others are not.
+_GROUPS = (
+    r"[-+]?[1-9][0-9]{0,2}(?:(?:\.[0-9]{3}){2,}(?:,[0-9]+)?|(?:[ ][0-9]{3}){2,}(?:[.,][0-9]+)?)"
+    r"|[-+]?[0-9]{1,3}(?:(?:,[0-9]{3})+(?:\.[0-9]+)?|(?:\.[0-9]{3})+,[0-9]+)"
+    r"|[-+]?[0-9]{1,3}(?:['\u2019\u2018\u02bc\u00b4`\u00a0\u2007\u2009\u202f٬][0-9]{3})+(?:[.,][0-9]+)?"
+    r"|[-+]?[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?"
+)
+_NUMBER = (
+    ("thousands separators", re.compile(_GROUPS)),
+    ("the .0 of a number", re.compile(r"[-+]?[0-9]+[.,]0")),
+    ("a percentage, or an amount of money", re.compile(r"[$€£][ ]?[0-9.,]+|[0-9.,]+\s?[%$€£]")),
+)
+_IDENTIFIER = (
+    # A date alone may be an identifier; a program writes the time of midnight behind it.
+    ("a date", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?")),
+    ("a time", re.compile(r"(?:[0-9]+ days?,? )?[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?")),
+    ("a truth value", re.compile(r"(?i:true|false|wahr|falsch|vrai|faux|verdadero|falso)")),
+)
+_DATE = (("a date as the number of its day", re.compile(r"[0-9]{5}(?:[.,][0-9]+)?")),)
+
+_MONTH = r"(?i:jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)\w{0,6}"
+_DOUBTFUL_IDENTIFIER = (
+    # Excel keeps 15 digits of a number, and writes zeros for the others.
+    (
+        "a long number that ends in zeros (Excel keeps 15 digits)",
+        re.compile(r"(?=[0-9]{16})[0-9]{1,15}0{4,}"),
+    ),
+    ("a point that may separate thousands", re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")),
+    ("a blank that may separate thousands", re.compile(r"[1-9][0-9]{0,2}[ ][0-9]{3}")),
+    (
+        "maybe a date that a spreadsheet made of it",
+        re.compile(rf"[0-9]{{1,2}}[-. ]+{_MONTH}\.?|{_MONTH}[-. ]+[0-9]{{2,4}}"),
+    ),
+)
+_DOUBTFUL_UID = (("too short for a UID", re.compile(r"[^.]*\.?[^.]*")),)
