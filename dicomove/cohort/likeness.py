@@ -1,0 +1,272 @@
+"""Text that a person cannot tell apart, and text that only looks alike.
+
+*The same text*: canonically equivalent (Unicode Standard Annex 15, NFC), whatever invisible characters are inside,
+whatever kind a blank is of, and whichever of the hyphens ``-``, U+2010 and U+2011 is written. Padding does not count.
+
+*Look-alikes*, which are not the same, and of which `difference` says in what they differ: case, width, accents,
+leading zeros, the number of blanks, dashes, quotation marks, letters of another alphabet, O and 0. An archive may
+tell them apart, and so may two patients.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from typing import Final
+
+from dicomove.cohort.values import EDGES
+
+# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, which Python's data lack, and the marks of
+# annotations. Other format characters (category Cf), as the Arabic sign of a number, are seen.
+_INVISIBLE: Final = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# What spelling needs: an archive that holds such a name holds it with them.
+_NEEDED: Final = {
+    "[\u200c\u200d]": "ARABIC|SYRIAC|MANDAIC|NKO|MONGOLIAN|DEVANAGARI|BENGALI|GURMUKHI|GUJARATI|ORIYA|TAMIL|TELUGU|"
+    "KANNADA|MALAYALAM|SINHALA|MYANMAR|KHMER|TIBETAN|BALINESE|JAVANESE",
+    "[\u180b-\u180f]": "MONGOLIAN",
+    "[\U000e0100-\U000e01ef]": "CJK",
+}
+# Braille's empty cell is seen as a blank.
+_BLANKS: Final = re.compile("[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]")
+_HYPHENS: Final = re.compile("[\u2010\u2011]")
+
+_DASHES: Final = re.compile("[\u02d7\u058a\u1806\u2012-\u2015\u2043\u2212\u2796\u2e3a\u2e3b\ufe58\ufe63\uff0d]")
+_QUOTES: Final = re.compile('["`\u00ab\u00b4\u00bb\u02b9-\u02bd\u2018-\u201f\u2032-\u2036\u2039\u203a\uff07\uff40]')
+_POINTS: Final = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652\u0670]")
+_LEADING_ZEROS: Final = re.compile("(?<![0-9])0+(?=[0-9])")
+
+# Letters with a stroke and the like, which Unicode does not take apart.
+_STROKES: Final[Mapping[int, str]] = {
+    **{ord(letter): bare for letter, bare in zip("łŁøØđĐħĦıŧŦðÐ", "lLoOdDhHitTdD", strict=True)},
+    **{ord(letter): bare for letter, bare in zip("æÆœŒþÞ", ("ae", "AE", "oe", "OE", "th", "Th"), strict=True)},
+}
+_UMLAUTS: Final = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ø": "oe", "Ø": "Oe", "å": "aa", "Å": "Aa"}
+)
+# Of the confusables of Unicode Technical Standard 39: letters of other alphabets which look like Latin ones in every
+# usual typeface, and what Arabic and Persian keyboards write for the same letter.
+_OTHER_ALPHABETS: Final = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХѕіјаеорсухѡԁһԛԝӀ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοακιρχ" + "ϲՏօ" + "یىکہە",
+    "ABESIJKMHOPCTYXsijaeopcyxwdhqwI" + "ABEZHIKMNOPTYXoakipx" + "cSo" + "ييكهه",
+)
+_O_AND_ZERO: Final = str.maketrans("OoIl|", "00111")
+# Coarser than all of the above together, and quick: what differs here is not alike.
+_COARSE: Final = str.maketrans(
+    {
+        **{chr(other).casefold(): chr(latin).casefold() for other, latin in _OTHER_ALPHABETS.items()},
+        **{chr(letter).casefold(): bare.casefold() for letter, bare in _STROKES.items()},
+    }
+)
+_IGNORED: Final = frozenset("0o1ilae")
+
+
+def without_invisible(text: str) -> str:
+    r"""Return a text without characters that are not seen: marks of direction, zero widths, soft hyphens, selectors.
+
+    What the spelling of a script needs stays where it is needed: joiners between Arabic or Indic letters, selectors
+    behind Mongolian letters and Chinese characters. Two names that differ in these alone are the same text.
+
+    Examples
+    --------
+    >>> without_invisible("\u202aA123\u202c"), without_invisible("علی\u200cرضا") == "علی\u200cرضا"
+    ('A123', True)
+    """
+    return text if text.isascii() else _INVISIBLE.sub(_kept, text)
+
+
+def invisible_in(text: str) -> list[str]:
+    r"""Name the characters that `without_invisible` takes off, each once, in the order of the text.
+
+    Examples
+    --------
+    >>> invisible_in("\u202aA\u00ad123\u202c")
+    ['U+202A LEFT-TO-RIGHT EMBEDDING', 'U+00AD SOFT HYPHEN', 'U+202C POP DIRECTIONAL FORMATTING']
+    """
+    if text.isascii():
+        return []
+    found = [match.group() for match in _INVISIBLE.finditer(text) if not _kept(match)]
+    return [_named(character) for character in dict.fromkeys(found)]
+
+
+def odd_in(text: str) -> list[str]:
+    r"""Name the characters that look like those of a plain identifier, and are others.
+
+    For a person who wonders why an archive does not know what is plainly there.
+
+    Examples
+    --------
+    >>> odd_in("\u0410-12\uff13"), odd_in("А\u0411В-1")  # the second is a Russian word, not a mistake
+    (['U+0410 CYRILLIC CAPITAL LETTER A', 'U+FF13 FULLWIDTH DIGIT THREE'], [])
+    """
+    shown = plain(text)
+    is_latin = all(_script(letter) == "LATIN" for letter in _latin(shown) if letter.isalpha())
+    odd = [character for character in shown if not character.isascii() and _latin(character).isascii()]
+    return [_named(character) for character in dict.fromkeys(odd) if is_latin or not character.isalpha()]
+
+
+def as_key(text: str) -> str:
+    r"""Return a text as it is asked for: composed, every blank a blank, every hyphen a hyphen, nothing invisible.
+
+    Examples
+    --------
+    >>> as_key("Mu\u0308ller^\u200eA\u00a0B"), as_key("A\u20111")
+    ('Müller^A B', 'A-1')
+    """
+    return (text if text.isascii() and "\t" not in text else _plain(without_invisible(text))).strip(EDGES)
+
+
+def plain(text: str) -> str:
+    r"""Return a text as it is compared: two texts are the same for a person if this is equal.
+
+    Examples
+    --------
+    >>> plain(" \ufeffA\u202f1\0"), plain("علی\u200cرضا") == plain("علیرضا")
+    ('A 1', True)
+    """
+    return (text if text.isascii() and "\t" not in text else _plain(_INVISIBLE.sub("", text))).strip(EDGES)
+
+
+def same_text(asked: str, answered: str) -> bool:
+    r"""Tell whether a person cannot tell two texts apart.
+
+    Examples
+    --------
+    >>> same_text("Mu\u0308ller", "Müller"), same_text("A\u00a01", "A 1"), same_text("A  1", "A 1"), same_text("a", "A")
+    (True, True, False, False)
+    """
+    return plain(asked) == plain(answered)
+
+
+def difference(asked: str, answered: str) -> str | None:
+    """Say in what two look-alikes differ, without their values; ``None`` where they are the same, or not alike.
+
+    Parameters
+    ----------
+    asked, answered
+        Single values; a text with a wildcard is like no other.
+
+    Examples
+    --------
+    >>> difference("0012345", "12345"), difference("MÜLLER", "Mueller")
+    ('leading zeros', 'umlauts written with an e and upper and lower case')
+    >>> difference("А-1", "A1"), difference("A1", "A2")  # the first A is Cyrillic
+    ('letters of another alphabet that look the same and punctuation', None)
+    """
+    first, second = plain(asked), plain(answered)
+    has_wildcard = not set("*?").isdisjoint(first + second)
+    if first == second or not (first and second) or has_wildcard or _coarse(first) != _coarse(second):
+        return None
+    return next((_listed(folds) for folds in _SETS if _folded(first, folds) == _folded(second, folds)), None)
+
+
+def _kept(match: re.Match[str]) -> str:
+    """Return the invisible character if the spelling around it needs it."""
+    text, at, character = match.string, match.start(), match.group()
+    before, after = _script(text[at - 1 : at]), _script(text[at + 1 : at + 2])
+    for characters, scripts in _NEEDED.items():
+        if re.match(characters, character):
+            joins = character in "\u200c\u200d"
+            is_needed = re.fullmatch(scripts, before) and (not joins or re.fullmatch(scripts, after))
+            return character if is_needed else ""
+    return ""
+
+
+def _script(character: str) -> str:
+    is_letter = character != "" and unicodedata.category(character)[0] in "LM"
+    return re.split("[ -]", unicodedata.name(character, ""))[0] if is_letter else ""
+
+
+def _named(character: str) -> str:
+    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+
+
+def _plain(text: str) -> str:
+    return _HYPHENS.sub("-", _BLANKS.sub(" ", unicodedata.normalize("NFC", text)))
+
+
+def _latin(text: str) -> str:
+    return _digits(_width(_quotes(_dashes(text))).translate(_OTHER_ALPHABETS))
+
+
+def _width(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+def _other_alphabets(text: str) -> str:
+    return text.translate(_OTHER_ALPHABETS)
+
+
+def _digits(text: str) -> str:
+    return "".join(str(unicodedata.decimal(character, character)) for character in text)
+
+
+def _dashes(text: str) -> str:
+    return _DASHES.sub("-", text)
+
+
+def _quotes(text: str) -> str:
+    return _QUOTES.sub("'", text)
+
+
+def _umlauts(text: str) -> str:
+    return unicodedata.normalize("NFC", text).translate(_UMLAUTS)
+
+
+def _accents(text: str) -> str:
+    return unicodedata.normalize("NFC", _POINTS.sub("", unicodedata.normalize("NFD", text)).translate(_STROKES))
+
+
+def _o_and_zero(text: str) -> str:
+    return text.translate(_O_AND_ZERO)
+
+
+def _blanks(text: str) -> str:
+    return "".join(text.split())
+
+
+def _punctuation(text: str) -> str:
+    return "".join(character for character in text if unicodedata.category(character)[0] not in "PS")
+
+
+def _leading_zeros(text: str) -> str:
+    return _LEADING_ZEROS.sub("", text)
+
+
+# In the order in which they are taken off; of several that would explain a difference, the first is named.
+_FOLDS: Final[Sequence[tuple[str, Callable[[str], str]]]] = (
+    ("a dash of another kind", _dashes),
+    ("quotation marks of another kind", _quotes),
+    ("full-width or other forms of letters", _width),
+    ("letters of another alphabet that look the same", _other_alphabets),
+    ("digits of another script", _digits),
+    ("umlauts written with an e", _umlauts),
+    ("accents", _accents),
+    ("upper and lower case", str.casefold),
+    ("blanks", _blanks),
+    ("punctuation", _punctuation),
+    ("leading zeros", _leading_zeros),
+    ("O and 0, or I, l and 1", _o_and_zero),
+)
+# Text that differs in more than three ways does not look alike.
+_SETS: Final = [folds for count in (1, 2, 3) for folds in combinations(_FOLDS, count)]
+
+
+def _folded(text: str, folds: Sequence[tuple[str, Callable[[str], str]]]) -> str:
+    for _, fold in folds:
+        text = fold(text)
+    return text
+
+
+def _listed(folds: Sequence[tuple[str, Callable[[str], str]]]) -> str:
+    names = [name for name, _ in folds]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _coarse(text: str) -> str:
+    bare = _POINTS.sub("", unicodedata.normalize("NFKD", _digits(text))).casefold().translate(_COARSE)
+    return "".join(character for character in bare if character.isalnum() and character not in _IGNORED)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomove.cohort import likeness
+from dicomove.cohort.likeness import (
+    as_key,
+    difference,
+    invisible_in,
+    odd_in,
+    plain,
+    same_text,
+    without_invisible,
+)
+
+PERSIAN = "علی\u200cرضا"
+HINDI = "क्\u200dष"
+MANDARIN = "葛\U000e0100城"
+
+# Characters that the folds know, and a few that they do not.
+texts = st.text(
+    st.sampled_from(
+        "aAbBeilI1oO0sS927 -^.'uüÜßäåøłæÉé̈́аАВвоΟομИйیيの、ｱアＡ１٣–‐‑’\"\u00a0\u3000\u200b\u200c\u202a\ufeff\u00ad\t\n*"
+    )
+    | st.characters(),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize(
+    "invisible",
+    "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u202e\u2060\u2064\u2066\u2069\u3164"
+    "\ufe0f\ufeff\uffa0\ufff9\U000e0001\U000e0041\U000e0100",
+)
+def test_what_is_not_seen_is_taken_off_and_named(invisible: str) -> None:
+    asked = f"{invisible}A{invisible}1{invisible}"
+    assert without_invisible(asked) == as_key(asked) == plain(asked) == "A1"
+    assert invisible_in(asked) == [f"U+{ord(invisible):04X} {unicodedata.name(invisible, '')}".rstrip()]
+    assert same_text(asked, "A1")
+
+
+@pytest.mark.parametrize("seen", ["A1", "A 1", "Müller^Änne", "\u0600123", "山田^太郎", "A\u00a01", "김^철수"])
+def test_what_is_seen_stays(seen: str) -> None:
+    assert without_invisible(seen) == seen
+    assert invisible_in(seen) == []
+
+
+@pytest.mark.parametrize("name", [PERSIAN, HINDI, MANDARIN])
+def test_what_a_script_needs_stays_in_a_key(name: str) -> None:
+    assert as_key(name) == name
+    assert invisible_in(name) == []
+    assert same_text(name, likeness._INVISIBLE.sub("", name))
+
+
+@pytest.mark.parametrize("text", ["\u200cرضا", "A\u200cرضا", "رضا\u200c", "A\u200d1", "1\U000e0100", "A\u180b"])
+def test_a_joiner_that_joins_nothing_is_taken_off(text: str) -> None:
+    assert likeness._INVISIBLE.search(as_key(text)) is None
+    assert len(invisible_in(text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("Mu\u0308ller", "Müller"),
+        ("\u212bngstr\u00f6m", "Ångström"),
+        ("K1", "\u212a1"),  # the sign of the Kelvin
+        ("각", "각"),
+        *[(f"A{blank}1", "A 1") for blank in "\t\u00a0\u2003\u2009\u202f\u205f\u2800\u3000"],
+        ("A\u20111", "A-1"),
+        ("A\u20101", "A-1"),
+        (" A1 \0", "A1"),
+        ("\u202aA1\u202c", "A1"),
+        ("A\u00ad1", "A1"),
+        ("\u200e \ufeffA1", "A1"),
+    ],
+)
+def test_the_same_text(asked: str, answered: str) -> None:
+    assert same_text(asked, answered)
+    assert same_text(as_key(asked), as_key(answered))
+    assert difference(asked, answered) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "expected"),
+    [
+        ("abc-7", "ABC-7", "upper and lower case"),
+        ("Straße", "STRASSE", "upper and lower case"),
+        ("abl", "ABL", "upper and lower case"),
+        ("В", "в", "upper and lower case"),
+        ("0012", "12", "leading zeros"),
+        ("A-0012", "A-12", "leading zeros"),
+        ("A1O", "A10", "O and 0, or I, l and 1"),
+        ("lI7", "1l7", "O and 0, or I, l and 1"),
+        ("А12", "A12", "letters of another alphabet that look the same"),
+        ("ΑΒ12", "AB12", "letters of another alphabet that look the same"),
+        ("علی", "علي", "letters of another alphabet that look the same"),
+        ("Ａ１２", "A12", "full-width or other forms of letters"),
+        ("ﾔﾏﾀﾞ", "ヤマダ", "full-width or other forms of letters"),
+        ("٠١٢", "012", "digits of another script"),
+        ("2024–17", "2024-17", "a dash of another kind"),
+        ("2024−17", "2024-17", "a dash of another kind"),
+        ("O’Neil", "O'Neil", "quotation marks of another kind"),
+        ("O´Neil", "O'Neil", "quotation marks of another kind"),
+        ("Mueller", "Müller", "umlauts written with an e"),
+        ("Mueller", "MÜLLER", "umlauts written with an e and upper and lower case"),
+        ("Muller", "Müller", "accents"),
+        ("izmir", "İZMİR", "accents and upper and lower case"),
+        ("Soren", "Søren", "accents"),
+        ("lukasz", "Łukasz", "accents and upper and lower case"),
+        ("A 12", "A12", "blanks"),
+        ("A  12", "A 12", "blanks"),
+        ("2024/17", "2024-17", "punctuation"),
+        ("1.234.567", "1234567", "punctuation"),
+        ("Doe, Jane", "Doe^Jane", "blanks and punctuation"),
+        ("doe 017", "DOE17", "upper and lower case, blanks and leading zeros"),
+    ],
+)
+def test_a_look_alike_is_told(asked: str, answered: str, expected: str) -> None:
+    assert difference(asked, answered) == difference(answered, asked) == expected
+    assert not same_text(asked, answered)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [("A1", "A2"), ("12", "120"), ("12", "21"), ("", "A"), ("", "-"), ("A*", "A1"), ("M?ller", "Muller"), ("a", "б")],
+)
+def test_what_is_not_alike(asked: str, answered: str) -> None:
+    assert not same_text(asked, answered)
+    assert difference(asked, answered) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A-12", []),
+        ("Müller", []),
+        ("А-12", ["U+0410 CYRILLIC CAPITAL LETTER A"]),
+        ("Müllеr", ["U+0435 CYRILLIC SMALL LETTER IE"]),
+        ("Иванова", []),
+        ("Иванова–1", ["U+2013 EN DASH"]),
+        ("A–１", ["U+2013 EN DASH", "U+FF11 FULLWIDTH DIGIT ONE"]),
+        ("٣", ["U+0663 ARABIC-INDIC DIGIT THREE"]),
+    ],
+)
+def test_odd_characters_are_named(text: str, expected: list[str]) -> None:
+    assert odd_in(text) == expected
+
+
+@given(texts, texts)
+def test_likeness_is_the_same_both_ways(asked: str, answered: str) -> None:
+    assert same_text(asked, asked)
+    assert difference(asked, asked) is None
+    assert same_text(asked, answered) == same_text(answered, asked)
+    assert difference(asked, answered) == difference(answered, asked)
+
+
+@given(texts)
+def test_what_is_done_once_is_done(text: str) -> None:
+    bare = without_invisible(text)
+    assert without_invisible(bare) == bare
+    assert invisible_in(bare) == []
+    assert (bare == text) == (not invisible_in(text))
+    assert as_key(as_key(text)) == as_key(text)
+    assert plain(plain(text)) == plain(text) == plain(as_key(text))
+    assert same_text(text, as_key(text))
+    assert difference(text, as_key(text)) is None
+
+
+@given(texts, st.data())
+def test_every_fold_is_found(text: str, data: st.DataObject) -> None:
+    """The quick look that spares the others misses nothing that one, two or three folds explain."""
+    folds = data.draw(st.sampled_from(likeness._SETS))
+    other = likeness._folded(plain(text), folds)
+    if same_text(text, other) or set("*?") & set(text + other):
+        return
+    if likeness._folded(plain(other), folds) == likeness._folded(plain(text), folds) and plain(other):
+        assert difference(text, other) is not None
