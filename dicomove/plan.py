@@ -13,22 +13,22 @@ from typing import Final, Literal
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, is_blank, keyword_columns, matches, move_identifiers
+from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns, matches, move_identifiers
 from dicomove.dimse import FindResult, FindScu
-from dicomove.errors import IdentifierError, InterruptedWarning
+from dicomove.errors import InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.inventory import COUNT_KEYS
 from dicomove.journal import JOURNAL_FILE, Journal
-from dicomove.outcome import ADVICE, sentences
 from dicomove.pacs import Pacs
 from dicomove.progress import Display, Progress, display
+from dicomove.results import not_sent
 from dicomove.run import Destination, Options, order_of
 from dicomove.run.resuming import completed, key_of
 from dicomove.run.tasks import Order
 
 __all__ = ["PLAN_COLUMNS", "plan"]
 
-Action = Literal["move", "repeated", "skip", "invalid"]
+Action = Literal["move", "repeated", "skip", "nothing", "invalid"]
 
 #: The columns that `plan` adds, in this order.
 PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "advice")
@@ -76,7 +76,7 @@ def plan(
         The rows and columns of `table`, on its index and in its order, and
 
         - ``action``: ``move``; ``repeated`` (an earlier row is the same); ``skip`` (an earlier run completed it);
-          ``invalid`` (it cannot be sent).
+          ``nothing`` (`find` has matched nothing for it, and ``advice`` says why); ``invalid`` (it cannot be sent).
         - ``QueryRetrieveLevel``: the level at which it would be moved. A row that is invalid keeps what it had.
         - ``expected``: how many instances it holds; null where nobody knows.
         - ``on_disk``: how many of them a `Receiver` has already; null for another destination.
@@ -139,7 +139,7 @@ class _Step:
 Steps = Mapping[Identifier, _Step]
 
 
-def _steps(table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierError]) -> dict[Identifier, _Step]:
+def _steps(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identifier, _Step]:
     where = keyword_columns(table.columns, COUNT_KEYS.values())
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
     steps: dict[Identifier, _Step] = {}
@@ -174,7 +174,7 @@ def _look_into_journal(order: Order, journal: str | os.PathLike[str] | Literal[F
 def _ask_all(
     pacs: Pacs,
     labels: Sequence[Hashable],
-    identifiers: Sequence[Identifier | IdentifierError],
+    identifiers: Sequence[Requested],
     steps: Steps,
     show: Display,
 ) -> bool:
@@ -232,21 +232,24 @@ def _numbers(identifier: Identifier, found: FindResult) -> Iterator[int | None]:
             yield columns.whole_number(match.get(keyword)) if keyword else 1
 
 
-def _finished(label: Hashable, position: int, identifier: Identifier | IdentifierError, steps: Steps) -> RowFinished:
-    step = steps[identifier] if isinstance(identifier, Identifier) else None
+def _finished(label: Hashable, position: int, requested: Requested, steps: Steps) -> RowFinished:
+    step = steps[requested] if isinstance(requested, Identifier) else None
+    said = None if step else not_sent(requested)
     return RowFinished(
         row=label,
         position=position,
-        outcome=_action(position, step),
-        error=None if step else "invalid_row",
+        outcome=_action(position, step) if step else _action_without(requested),
+        error=said.error if said else None,
         instances=step.expected if step else None,
         duration_s=None,
     )
 
 
-def _action(position: int, step: _Step | None) -> Action:
-    if step is None:
-        return "invalid"
+def _action_without(requested: Requested) -> Action:
+    return "nothing" if isinstance(requested, Unmatched) and requested.outcome != "invalid" else "invalid"
+
+
+def _action(position: int, step: _Step) -> Action:
     return step.action if position == step.first or step.action != "move" else "repeated"
 
 
@@ -260,7 +263,7 @@ def _advice(action: Action, step: _Step) -> str | None:
     return _ALL if step.expected and (step.on_disk or 0) >= step.expected else None
 
 
-def _table(table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierError], steps: Steps) -> pd.DataFrame:
+def _table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps) -> pd.DataFrame:
     where = keyword_columns(table.columns, [_LEVEL])
     had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
     rows: list[tuple[Action, str | None, int | None, int | None, str | None]] = []
@@ -270,8 +273,7 @@ def _table(table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierErr
             action = _action(position, step)
             rows.append((action, identifier.level, step.expected, step.on_disk, _advice(action, step)))
         else:
-            advice = sentences(str(identifier), ADVICE["invalid_row"])
-            rows.append(("invalid", _text(had[position]), None, None, advice))
+            rows.append((_action_without(identifier), _text(had[position]), None, None, not_sent(identifier).advice))
     actions, levels, expected, on_disk, advices = zip(*rows, strict=True) if rows else ((),) * 5
     made = {
         "action": columns.text(actions),

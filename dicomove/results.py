@@ -10,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove import columns
+from dicomove.cohort import Requested, Unmatched
 from dicomove.dimse import MoveResult
 from dicomove.errors import IdentifierError
 from dicomove.outcome import ADVICE, NOT_ATTEMPTED, Outcome, sentences
@@ -73,6 +74,24 @@ def not_attempted() -> Row:
 def invalid(error: IdentifierError) -> Row:
     """Return the row that cannot be a C-MOVE."""
     return Row(outcome="invalid", error="invalid_row", advice=sentences(str(error), ADVICE["invalid_row"]))
+
+
+def unmatched(found: Unmatched) -> Row:
+    """Return the row of which `find` has said why there is nothing to move."""
+    return Row(
+        outcome=found.outcome,
+        status=found.status,
+        error=found.error,
+        advice=found.advice,
+        error_comment=found.error_comment,
+    )
+
+
+def not_sent(requested: Requested) -> Row:
+    """Return the row before anything was sent for it."""
+    if isinstance(requested, Unmatched):
+        return unmatched(requested)
+    return invalid(requested) if isinstance(requested, IdentifierError) else not_attempted()
 
 
 def without_answer() -> Row:

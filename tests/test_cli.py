@@ -28,7 +28,7 @@ def cohort(tmp_path: Path) -> Path:
 def test_the_demo_shows_every_kind_of_thing_that_happens(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
     shown = capfd.readouterr().out
-    assert "Rows: 10 complete, 2 invalid, 1 empty." in shown
+    assert "Rows: 10 complete, 2 empty, 1 invalid." in shown
     assert "results = move(studies, pacs, receiver)" in shown
     assert "Files: 27 ok." in shown
     assert "What to do next" in shown
@@ -68,7 +68,7 @@ def test_find_and_move_write_tables(rehearsal_pacs: Start, cohort: Path, tmp_pat
     assert main(["find", str(cohort), str(pacs), "-o", str(studies)]) == 1
     assert main(["move", str(studies), str(pacs), pacs.destination, "-o", str(results), "--concurrency", "2"]) == 1
     table = dm.read_cohort(results)
-    assert table["outcome"].tolist() == ["complete", "complete", "invalid"]
+    assert table["outcome"].tolist() == ["complete", "complete", "empty"]
     assert table["arm"].tolist() == ["a", "b", "a"]
     assert table["AccessionNumber"].tolist() == ["000001", "000003", "999999"]
 

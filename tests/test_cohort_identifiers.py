@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import UID
 
-from dicomove.cohort import LEVELS, UNIQUE_KEYS, Identifier, QueryModel, move_identifier, move_identifiers
+from dicomove.cohort import LEVELS, UNIQUE_KEYS, Identifier, QueryModel, Unmatched, move_identifier, move_identifiers
 from dicomove.cohort.values import is_uid
 from dicomove.errors import CohortError, IdentifierError
 
@@ -32,6 +32,7 @@ def frame(**columns: object) -> pd.DataFrame:
 
 def only(table: pd.DataFrame, level: str | None = None, query_model: str = "StudyRoot") -> Identifier | IdentifierError:
     (found,) = move_identifiers(table, level, query_model)
+    assert not isinstance(found, Unmatched)
     return found
 
 

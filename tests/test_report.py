@@ -71,7 +71,7 @@ def test_what_find_did_not_match_is_not_found(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
         found = dm.find(pd.DataFrame({"PatientID": ["SYN000001", "NOBODY"]}), pacs, progress=False)
         results = dm.move(found, pacs, receiver, progress=False)
-    assert results["outcome"].tolist() == ["complete", "invalid"]
+    assert results["outcome"].tolist() == ["complete", "empty"]
     _, second, *_ = flow(table_of(results))
     assert (second.name, second.instances) == ("Found in the PACS", 4)
     assert [loss.reason for loss in second.lost] == ["C-FIND found nothing for it"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dicomove.cohort.identifiers import Identifier, move_identifier, move_identifiers
+from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
+from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers
 from dicomove.cohort.keywords import keyword, keyword_columns
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.matching import matches
@@ -19,10 +20,13 @@ __all__ = [
     "Level",
     "Query",
     "QueryModel",
+    "Requested",
     "Step",
+    "Unmatched",
     "find_queries",
     "find_query",
     "is_blank",
+    "is_found",
     "keyword",
     "keyword_columns",
     "matches",
@@ -30,5 +34,7 @@ __all__ = [
     "move_identifiers",
     "parse_level",
     "parse_query_model",
+    "plain_label",
     "read_cohort",
+    "unmatched",
 ]

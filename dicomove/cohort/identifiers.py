@@ -7,10 +7,12 @@ makes a PACS move its whole archive. Nothing else of a row is ever sent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import pandas as pd
 
+from dicomove.cohort.found import Unmatched, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
 from dicomove.cohort.levels import UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
@@ -23,6 +25,7 @@ _DEEPEST_FIRST: tuple[tuple[str, Level], ...] = (
     ("SeriesInstanceUID", "SERIES"),
     ("StudyInstanceUID", "STUDY"),
 )
+_NOT_MATCHED = "Nothing was sent, since C-FIND had matched nothing for this row: look it up again with find()."
 _RESOLVE = (
     "C-MOVE takes UIDs: dicomove.find resolves accession numbers, patients, dates and names first. "
     'A move of whole patients has to be asked for: level="PATIENT", query_model="PatientRoot".'
@@ -65,6 +68,10 @@ class Identifier:
         return f"Identifier({', '.join([self.level, self.query_model, *keys])})"
 
 
+#: What a row of a table asks for: a C-MOVE; or it cannot be one; or `find` has matched nothing for it.
+Requested: TypeAlias = Identifier | IdentifierError | Unmatched
+
+
 def move_identifier(
     query: Mapping[str, object], query_model: str = "StudyRoot", level: str | None = None
 ) -> Identifier:
@@ -99,10 +106,11 @@ def move_identifier(
     return _identifier({name: values[position] for name, position in positions.items()}, model, known)
 
 
-def move_identifiers(
-    table: pd.DataFrame, level: str | None = None, query_model: str = "StudyRoot"
-) -> list[Identifier | IdentifierError]:
+def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model: str = "StudyRoot") -> list[Requested]:
     """Return, for each row of a table, the identifier of its C-MOVE, or why there can be none.
+
+    A row that `find` could not match keeps what `find` said, also where it has a UID that the cohort brought: nothing
+    that `find` held against the row's other keys, and left out, is moved after all.
 
     Parameters
     ----------
@@ -132,8 +140,12 @@ def move_identifiers(
     columns = columns_of(table, wanted)
     if known is None:
         _check_levels(columns.get(_LEVEL, []))
-    rows = zip(*columns.values(), strict=True)
-    return [_identifier_or_error(dict(zip(columns, row, strict=True)), model, known) for row in rows]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    said = unmatched_rows(table)
+    return [
+        _identifier_or_error(row, model, known) if found is None else _said_by_find(found, row)
+        for row, found in zip(rows, said, strict=True)
+    ]
 
 
 def _wanted(model: QueryModel, level: Level | None) -> tuple[str, ...]:
@@ -164,6 +176,13 @@ def _is_level(cell: object) -> bool:
     except IdentifierError:
         return False
     return True
+
+
+def _said_by_find(found: Unmatched, cells: Mapping[str, object]) -> Unmatched:
+    advice = found.advice or ""
+    if _NOT_MATCHED in advice or all(is_blank(cells.get(name)) for name, _ in _DEEPEST_FIRST):
+        return found
+    return replace(found, advice=f"{advice} {_NOT_MATCHED}".strip())
 
 
 def _identifier_or_error(

@@ -17,7 +17,7 @@ from dicomove.report.table import OTHER, WELL, counted_once, instances
 #: For the time of counting, a column of this name.
 _HELD: Final = "instances held"
 _MOVED: Final = (*WELL, "partial", "unconfirmed")
-#: A row of `find` that matched nothing: `move` can only call it invalid.
+#: A row of `find` that the PACS has nothing for.
 UNMATCHED: Final = "unmatched"
 #: In words for a reader who was not there.
 REASONS: Final = {
@@ -133,7 +133,8 @@ def _outcomes(table: pd.DataFrame, brought: pd.Series) -> pd.Series:
     outcomes = table["outcome"].astype(object)
     unknown = table["outcome"].eq("failed") & table["error"].eq("no_match")
     outcomes = outcomes.mask(unknown.fillna(value=False), "empty")
-    return outcomes.mask(((table["matches"] == 0) & (brought == 0)).fillna(value=False), UNMATCHED)
+    unmatched = (table["matches"] == 0) & (brought == 0) & (outcomes == "empty")
+    return outcomes.mask(unmatched.fillna(value=False), UNMATCHED)
 
 
 def _name_of_found(table: pd.DataFrame, found: pd.Series, brought: pd.Series) -> str:

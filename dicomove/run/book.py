@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from dicomove.cohort import Identifier
-from dicomove.errors import IdentifierError
+from dicomove.cohort import Identifier, Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry
 from dicomove.reconciliation import Reconciled, discrepancies, look_again
 from dicomove.results import (
     Row,
     after,
-    invalid,
     lost,
-    not_attempted,
     not_durable,
+    not_sent,
     row_of,
     without_answer,
     without_receiver,
@@ -31,7 +29,7 @@ class Book:
     labels
         Of the rows.
     identifiers
-        Of the rows; an error where a row cannot be a C-MOVE.
+        Of the rows; an error where a row cannot be a C-MOVE; or what `find` said of a row that it could not match.
 
     Attributes
     ----------
@@ -41,10 +39,10 @@ class Book:
         Gets the events.
     """
 
-    def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Identifier | IdentifierError]) -> None:
+    def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Requested]) -> None:
         self._labels = labels
         self.show: Callable[[Event], object] = lambda _: None
-        self.rows = [_not_sent(identifier) for identifier in identifiers]
+        self.rows = [not_sent(requested) for requested in identifiers]
         self._in_flight: dict[Task, tuple[int, int]] = {}
         self._so_far: dict[Identifier, Row] = {}
         self._doubtful: dict[Identifier, tuple[Task, Reconciled]] = {}
@@ -163,10 +161,6 @@ class Book:
             for found in discrepancies(reconciled, task.identifier)
             for position in task.positions
         ]
-
-
-def _not_sent(identifier: Identifier | IdentifierError) -> Row:
-    return not_attempted() if isinstance(identifier, Identifier) else invalid(identifier)
 
 
 def _row_of(finished: Finished) -> Row:

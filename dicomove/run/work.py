@@ -11,8 +11,8 @@ from functools import partial
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Level, keyword_columns
-from dicomove.errors import IdentifierError, InterruptedWarning, JournalError, JournalWarning
+from dicomove.cohort import Identifier, Level, Requested, keyword_columns
+from dicomove.errors import InterruptedWarning, JournalError, JournalWarning
 from dicomove.inventory import COUNT_KEYS
 from dicomove.journal import JOURNAL_FILE, Journal, RowFacts, RunFacts, cohort_sha256
 from dicomove.progress import Display
@@ -58,7 +58,7 @@ class Work:
     def __init__(
         self,
         table: pd.DataFrame,
-        identifiers: Sequence[Identifier | IdentifierError],
+        identifiers: Sequence[Requested],
         order: Order,
         options: Options,
     ) -> None:
@@ -77,7 +77,8 @@ class Work:
             if self._journal:
                 self._journal.close()
             raise
-        self._settled = [position for position, row in enumerate(self._book.rows) if row.outcome != "not_attempted"]
+        left = {position for task in self._tasks for position in task.positions}
+        self._settled = [position for position in range(len(identifiers)) if position not in left]
         self.schedule = Schedule(self._tasks, manners)
 
     @property
@@ -192,7 +193,7 @@ def _journal(order: Order, options: Options) -> Journal | None:
     return Journal.open(path) if path else None
 
 
-def _tasks(table: pd.DataFrame, identifiers: Sequence[Identifier | IdentifierError]) -> list[Task]:
+def _tasks(table: pd.DataFrame, identifiers: Sequence[Requested]) -> list[Task]:
     positions: dict[Identifier, list[int]] = {}
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):

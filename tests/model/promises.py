@@ -15,7 +15,7 @@ from dicomove.move import RESULT_COLUMNS
 from dicomove.run import loop
 from tests.model.expected import has_inventory, is_honest, is_misled, is_untouched, without_faults
 from tests.model.run import Run
-from tests.model.table import Asked
+from tests.model.table import SAID_BY_FIND, Asked
 from tests.model.words import (
     COUNTS,
     ERRORS,
@@ -85,7 +85,10 @@ def what_only_a_receiver_knows_is_null_elsewhere(run: Run) -> None:
 
 
 def a_row_is_invalid_if_it_cannot_be_asked_and_only_then(run: Run) -> None:
-    for wanted, (_, verdict) in zip(run.asked, run.result.iterrows(), strict=True):
+    for row, wanted, (_, verdict) in zip(run.rows, run.asked, run.result.iterrows(), strict=True):
+        if SAID_BY_FIND in row:
+            assert verdict["outcome"] == row[SAID_BY_FIND].value
+            continue
         assert (verdict["outcome"] == "invalid") == (wanted is None)
         assert (verdict["error"] == "invalid_row") == (wanted is None)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 import dicomove as dm
-from tests.model.table import Asked, Cell, Row
+from tests.model.table import SAID_BY_FIND, Asked, Cell, Row
 from tests.model.words import FIELDS, KEYS, LEVELS, NUMBER_KEYS, reaches_everyone
 from tests.model.world import World, holds_soon
 
@@ -31,7 +31,11 @@ class Found:
     def rows(self) -> list[Row]:
         """Return its rows as they can be moved."""
         names = [name for name in (*KEYS, *NUMBER_KEYS.values()) if name in self.result]
-        return [{name: _found_cell(row[name]) for name in names} for row in self.result.to_dict("records")]
+        return [
+            {name: _found_cell(row[name]) for name in names}
+            | ({} if row["matches"] else {SAID_BY_FIND: Cell(row["outcome"], row["outcome"])})
+            for row in self.result.to_dict("records")
+        ]
 
 
 def _found_cell(raw: Any) -> Cell:

@@ -26,6 +26,8 @@ class Cell:
 
 
 NOTHING: Final = Cell(None, blank=True)
+#: In place of a keyword: the outcome of a row that `find` could not match.
+SAID_BY_FIND: Final = "said by find"
 #: The cells of one row, by keyword.
 Row = Mapping[str, Cell]
 
@@ -42,6 +44,8 @@ class Asked:
 def asked(row: Row, level: str | None, query_model: str) -> Asked | None:
     """Return what a row asks for, or nothing where it cannot be asked."""
     word = level or _level_of(row)
+    if SAID_BY_FIND in row:
+        return None
     if word not in LEVELS[FIRST_KEY[query_model] :]:
         return None
     names = KEYS[FIRST_KEY[query_model] : LEVELS.index(word) + 1]

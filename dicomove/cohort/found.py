@@ -1,0 +1,109 @@
+"""Tables of `find`, as they come to `move`: which they are, and what `find` said of a row that it could not match.
+
+Such a table may have been written to a file and read again with `read_cohort`: then every cell of it is text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+import pandas as pd
+
+from dicomove.cohort.values import EDGES, is_blank
+
+#: What `find` says of a row of the cohort that matched nothing.
+UnmatchedOutcome = Literal["empty", "failed", "unreachable", "interrupted", "cancelled", "invalid", "not_attempted"]
+
+#: Only a table of `find` has all of these; `move` replaces none of them but the outcome.
+_SIGNS: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
+_SAID: Final = ("status", "error", "advice", "error_comment")
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """What `find` said of a row that it could not match: there is nothing to move, and this is why.
+
+    Attributes
+    ----------
+    outcome, status, error, advice, error_comment
+        As in the table of `find`.
+    """
+
+    outcome: UnmatchedOutcome
+    status: str | None = None
+    error: str | None = None
+    advice: str | None = None
+    error_comment: str | None = None
+
+
+def plain_label(label: object) -> object:
+    """Return the label of a column, also where pandas has put it beside labels of several levels.
+
+    Examples
+    --------
+    >>> plain_label(("outcome", "")), plain_label("outcome"), plain_label(("outcome", "first"))
+    ('outcome', 'outcome', ('outcome', 'first'))
+    """
+    return label[0] if isinstance(label, tuple) and label and not any(label[1:]) else label
+
+
+def is_found(columns: Iterable[object]) -> bool:
+    """Tell by its columns whether a table is one of `find`, or of a move of it.
+
+    Examples
+    --------
+    >>> is_found(["cohort_row", "mrn", "outcome", "matches", "filtered"]), is_found(["mrn", "outcome"])
+    (True, False)
+    """
+    return {plain_label(label) for label in columns} >= _SIGNS
+
+
+def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
+    """Return what `find` said of a row that it could not match; ``None`` where it matched, or nothing is said.
+
+    Parameters
+    ----------
+    cells
+        Of a row of a table of `find`, or of a move of it.
+
+    Examples
+    --------
+    >>> unmatched({"outcome": "empty", "matches": "0"})
+    Unmatched(outcome='empty', status=None, error=None, advice=None, error_comment=None)
+    >>> unmatched({"outcome": "failed", "matches": 1}) is None  # it is the move that failed
+    True
+    """
+    outcome = _text(cells.get("outcome"))
+    if not _is_outcome(outcome) or not _is_zero(cells.get("matches")):
+        return None
+    return Unmatched(outcome, *(_text(cells.get(name)) for name in _SAID))  # type: ignore[arg-type]  # it is one of them
+
+
+def unmatched_rows(table: pd.DataFrame) -> list[Unmatched | None]:
+    """Return for each row of a table what `find` said of it, if `find` could not match it."""
+    if not is_found(table.columns):
+        return [None] * len(table)
+    wanted = ("outcome", "matches", *_SAID)
+    places = {name: place for place, label in enumerate(table.columns) if (name := plain_label(label)) in wanted}
+    rows = zip(*(table.iloc[:, place].tolist() for place in places.values()), strict=True)
+    return [unmatched(dict(zip(map(str, places), row, strict=True))) for row in rows]
+
+
+def _is_outcome(word: str | None) -> bool:
+    return word in get_args(UnmatchedOutcome)
+
+
+def _is_zero(cell: object) -> bool:
+    if is_blank(cell):
+        return False
+    number: Any = cell
+    try:
+        return float(number) == 0
+    except (TypeError, ValueError):
+        return False
+
+
+def _text(cell: object) -> str | None:
+    return None if is_blank(cell) else str(cell).strip(EDGES)
