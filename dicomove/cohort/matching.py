@@ -132,11 +132,27 @@ def _is_date(value: str) -> bool:
 
 
 def _times(value: str) -> str:
-    begin, hyphen, end = (part.strip(EDGES) for part in value.replace(":", "").partition("-"))
+    begin, hyphen, end = (_digits_of_time(part.strip(EDGES)) for part in value.partition("-"))
     if not (begin or end) or not all(map(_TIME.fullmatch, filter(None, (begin, end)))):
         msg = "is not a time (HHMMSS or HH:MM:SS) or a range of times (HHMMSS-HHMMSS, HHMMSS-, -HHMMSS)"
         raise ValueError(msg)
-    return f"{begin}{hyphen}{end}"
+    return _to_the_last_moment(begin, hyphen, end)
+
+
+def _digits_of_time(part: str) -> str:
+    # "9:30" is what a spreadsheet shows; without its colon, "930" may be anything.
+    return ("0" if part[1:2] == ":" else "") + part.replace(":", "")
+
+
+def _to_the_last_moment(begin: str, hyphen: str, end: str) -> str:
+    """Ask for all of the hour, the minute or the second that a time names: archives compare text, or moments.
+
+    The begin stays as it is: as text, "1030" comes before "103000", and archives hold both.
+    """
+    last = end if hyphen else begin
+    if not last or "." in last:
+        return f"{begin}{hyphen}{end}"
+    return f"{begin}-{last}{'235959'[len(last) :]}.999999"
 
 
 def _whole(value: str) -> str:
