@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, Literal, TypeVar, get_args
 
-from dicomove.cohort import Identifier, Level, matches
+from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
+from dicomove.cohort.matching import is_single
+from dicomove.cohort.values import has_control_characters
 from dicomove.columns import whole_number
 from dicomove.dimse import FindScu
 from dicomove.outcome import Evidence, category, failure_word, shortfall
@@ -112,13 +114,23 @@ class Inventory:
         )
         if found.error or found.cancelled:
             raise _NoAnswerError(worth_another_try=found.status is not None)
-        return [match for match in found if matches(identifier.keys, match)]
+        key = UNIQUE_KEYS[identifier.query_model][level][-1]
+        if not all(_names_one(match.get(key, "")) for match in found):
+            raise _NoAnswerError(worth_another_try=True)
+        answers = [match for match in found if matches(identifier.keys, match)]
+        # An archive that joins two databases gives an answer twice.
+        return list({tuple(answer.items()): answer for answer in answers}.values())
 
 
 class _NoAnswerError(Exception):
     def __init__(self, *, worth_another_try: bool) -> None:
         super().__init__("C-FIND brought no answer")
         self.worth_another_try = worth_another_try
+
+
+def _names_one(value: str) -> bool:
+    """Tell whether a unique key names one thing. Neither of a wildcard nor of a list is it known how many there are."""
+    return bool(value.strip()) and is_single(value) and not has_control_characters(value)
 
 
 def check_verify(verify: str) -> None:

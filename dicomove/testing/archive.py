@@ -71,7 +71,8 @@ _SETTINGS = RLock()
 
 
 @contextmanager
-def _tolerant() -> Iterator[None]:
+def tolerant() -> Iterator[None]:
+    """Let pydicom write and read values that the standard forbids."""
     with _SETTINGS, disable_value_validation():
         yield
 
@@ -102,7 +103,7 @@ class Instance:
     source: Callable[[], bytes] = field(repr=False, compare=False)
 
     @classmethod
-    @_tolerant()
+    @tolerant()
     def from_file(cls, path: Path) -> Instance:
         """Take a file as it is."""
         header = dcmread(path, stop_before_pixels=True, specific_tags=_HEADER)
@@ -170,7 +171,7 @@ class Archive:
     def __repr__(self) -> str:
         return f"<Archive: {len(self._patients)} patients, {len(self._studies)} studies, {len(self)} instances>"
 
-    @_tolerant()
+    @tolerant()
     def find(self, identifier: Dataset, query_model: str) -> Iterator[Dataset]:
         """Answer a C-FIND: one identifier per match, with the requested and the unique keys.
 
@@ -194,7 +195,7 @@ class Archive:
         matches = (entity for entity in entities if all(fits(entity.value(keyword)) for keyword, fits in tests))
         return (_answer(entity, keys, [*above, level]) for entity in matches)
 
-    @_tolerant()
+    @tolerant()
     def select(self, identifier: Dataset, query_model: str) -> list[Instance]:
         """Select what a C-MOVE moves. Only level and unique keys count; every other key is ignored.
 
@@ -317,7 +318,7 @@ def _known(keyword: str, level: str) -> bool:
     return keyword in _LEVEL_OF and LEVELS.index(_LEVEL_OF[keyword]) <= LEVELS.index(level)
 
 
-@_tolerant()
+@tolerant()
 def _answer(entity: _Entity, keys: Iterable[DataElement], levels: Sequence[str]) -> Dataset:
     answer = Dataset()
     answer.QueryRetrieveLevel = levels[-1]

@@ -14,7 +14,7 @@ from dicomove.dimse.messages import Message
 from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.services import FIND, GET, MOVE
 from dicomove.errors import AssociationError
-from dicomove.testing.archive import Archive, IdentifierMismatch, Instance
+from dicomove.testing.archive import Archive, IdentifierMismatch, Instance, tolerant
 from dicomove.testing.faults.base import Chain, Injector, Refuse, Request, Response
 from dicomove.testing.responder import Responder, decode_identifier
 from dicomove.testing.storage import Originator, store, storing
@@ -92,7 +92,8 @@ class QueryRetrieveScp:
 
     def _request(self, association: Association, message: Message, identifier: Dataset) -> Request:
         command = _COMMANDS.get(message.number("CommandField") or 0, "")
-        keys = {element.keyword: _text(element.value) for element in identifier if element.value not in (None, "")}
+        with tolerant():
+            keys = {element.keyword: _text(element.value) for element in identifier if element.value not in (None, "")}
         return Request(
             command=command,
             level=keys.pop("QueryRetrieveLevel", ""),
@@ -100,6 +101,7 @@ class QueryRetrieveScp:
             keys=keys,
             attempt=self._injector.attempt(command, keys),
             archive=self.archive,
+            keywords=tuple(element.keyword for element in identifier if element.keyword),
         )
 
     def _find(self, responder: Responder, chain: Chain, identifier: Dataset) -> None:

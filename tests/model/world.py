@@ -26,7 +26,7 @@ from dicomove.outcome import category
 from dicomove.receiver.shelf import SERVICE_FOLDER
 from dicomove.testing import Synthetic
 from dicomove.testing.acceptor import Listener, Service
-from dicomove.testing.archive import Archive, Instance
+from dicomove.testing.archive import Archive, Instance, tolerant
 from dicomove.testing.faults.base import Fault, Injector
 from dicomove.testing.responder import decode_identifier
 from dicomove.testing.server import QueryRetrieveScp
@@ -103,11 +103,13 @@ class _Overhearing:
 
 def _heard(association: Association, message: Message) -> Heard:
     identifier: Dataset = decode_identifier(association, message)
+    with tolerant():
+        keys = {element.keyword: element.value for element in identifier}
     service = association.contexts[message.context_id].abstract_syntax.rpartition(".")[0]
     return Heard(
         command=message.number("CommandField") or 0,
         query_model=MODELS.get(service, service),
-        identifier={element.keyword: element.value for element in identifier},
+        identifier=keys,
         destination=message.text("MoveDestination"),
         message_id=message.number("MessageID") or 0,
         connection=association._connection,

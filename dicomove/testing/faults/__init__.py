@@ -10,6 +10,21 @@ Each is a small class whose docstring says which real PACS does this. Faults are
 
 from difflib import get_close_matches
 
+from dicomove.testing.faults.answers import (
+    FindEchoesKeys,
+    FindFoldsPatientId,
+    FindIgnoresAllKeys,
+    FindListsUids,
+    FindPadsPatientId,
+    FindRepeatsAnswers,
+    FindWithEmptyUid,
+    FindWithEmptyUpperUids,
+    FindWithoutPatientId,
+    FindWithoutUid,
+    FindWithoutUpperUids,
+    FindWithWildcardUids,
+    MoveIgnoresKeys,
+)
 from dicomove.testing.faults.associations import (
     AbortsAssociation,
     AbortsAtResponse,
@@ -142,6 +157,18 @@ __all__ = [
     "Fault",
     "FinalBeforeStores",
     "FinalStatus",
+    "FindEchoesKeys",
+    "FindFoldsPatientId",
+    "FindIgnoresAllKeys",
+    "FindListsUids",
+    "FindPadsPatientId",
+    "FindRepeatsAnswers",
+    "FindWithEmptyUid",
+    "FindWithEmptyUpperUids",
+    "FindWithWildcardUids",
+    "FindWithoutPatientId",
+    "FindWithoutUid",
+    "FindWithoutUpperUids",
     "GarbageInstances",
     "GarbledIdentifier",
     "Hangs",
@@ -154,6 +181,7 @@ __all__ = [
     "LimitsAssociations",
     "LosesInstances",
     "MatchesPrefixes",
+    "MoveIgnoresKeys",
     "Nearline",
     "NeedsPatientId",
     "NoCounts",

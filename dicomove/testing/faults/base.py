@@ -32,6 +32,8 @@ class Request:
         The how-manieth request of this command with these keys it is, from 1.
     archive
         What the PACS holds.
+    keywords
+        Of the elements of the identifier, also of those without a value.
     """
 
     command: str
@@ -40,6 +42,7 @@ class Request:
     keys: Mapping[str, str]
     attempt: int
     archive: Archive = field(repr=False)
+    keywords: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

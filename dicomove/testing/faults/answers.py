@@ -1,0 +1,206 @@
+"""Faults of what is found and moved: answers without the UID that they are about, and answers about other patients."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from pydicom import Dataset
+
+from dicomove.testing.archive import Instance, tolerant
+from dicomove.testing.faults.base import Fault, Request
+
+_KEYS: Final = {
+    "PATIENT": ("PatientID", "patient_id"),
+    "STUDY": ("StudyInstanceUID", "study_instance_uid"),
+    "SERIES": ("SeriesInstanceUID", "series_instance_uid"),
+    "IMAGE": ("SOPInstanceUID", "sop_instance_uid"),
+}
+_LEVELS: Final = tuple(_KEYS)
+
+
+@dataclass(frozen=True)
+class _Find(Fault):
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+
+@dataclass(frozen=True)
+class _ChangesAnswers(_Find):
+    """Each answer is changed."""
+
+    @tolerant()
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        for match in matches:
+            self._change(request, match)
+        return matches
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FindWithoutUid(_ChangesAnswers):
+    """The answers of C-FIND lack the unique key of their level, though it is required (PS3.4 C.4.1.1.3.2)."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        del match[_KEYS[request.level][0]]
+
+
+@dataclass(frozen=True)
+class FindWithEmptyUid(_ChangesAnswers):
+    """The answers of C-FIND have the unique key of their level without a value."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        setattr(match, _KEYS[request.level][0], "")
+
+
+@dataclass(frozen=True)
+class FindWithoutUpperUids(_ChangesAnswers):
+    """The answers of C-FIND lack the unique keys of the levels above, as many archives leave out what was asked by."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        for keyword in _keys_above(request):
+            if keyword in match:
+                del match[keyword]
+
+
+@dataclass(frozen=True)
+class FindWithEmptyUpperUids(_ChangesAnswers):
+    """The answers of C-FIND have the unique keys of the levels above without a value."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        for keyword in _keys_above(request):
+            setattr(match, keyword, "")
+
+
+@dataclass(frozen=True)
+class FindWithWildcardUids(_ChangesAnswers):
+    """The unique key in the answers of C-FIND is a wildcard, which would move the whole archive if it was sent back."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        setattr(match, _KEYS[request.level][0], "*")
+
+
+@dataclass(frozen=True)
+class FindListsUids(_ChangesAnswers):
+    """The unique key in the answers of C-FIND is a list, with a UID of somebody else as its second value."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        keyword, field = _KEYS[request.level]
+        other = next((one for one in _values(request, field) if one != match.get(keyword)), None)
+        if other is not None and request.level != "PATIENT":
+            setattr(match, keyword, [str(match.get(keyword)), other])
+
+
+@dataclass(frozen=True)
+class FindWithoutPatientId(_ChangesAnswers):
+    """The answers of C-FIND have an empty PatientID, as pseudonymising gateways blank it."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        match.PatientID = ""
+
+
+@dataclass(frozen=True)
+class FindPadsPatientId(_ChangesAnswers):
+    """The PatientID in the answers of C-FIND has blanks and a NUL around it, as a database column of fixed width."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        if match.get("PatientID"):
+            match.PatientID = f"  {match.PatientID}  \0"
+
+
+@dataclass(frozen=True)
+class FindFoldsPatientId(_ChangesAnswers):
+    """The PatientID in the answers of C-FIND is in lower case."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        if match.get("PatientID"):
+            match.PatientID = str(match.PatientID).lower()
+
+
+@dataclass(frozen=True)
+class FindRepeatsAnswers(_Find):
+    """C-FIND gives each answer twice, as an archive does that joins two databases."""
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        return [copy.deepcopy(match) for match in matches for _ in range(2)]
+
+
+@dataclass(frozen=True)
+class FindIgnoresAllKeys(_Find):
+    """C-FIND answers with everything there is at its level, whatever the keys, and whether or not any is there."""
+
+    def on_query(self, request: Request, identifier: Dataset) -> None:
+        _make_acceptable(request, identifier)
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        return list(_everything(request))
+
+
+@dataclass(frozen=True)
+class FindEchoesKeys(_Find):
+    """C-FIND answers with everything there is, and each answer repeats the keys of the request as if they were its."""
+
+    def on_query(self, request: Request, identifier: Dataset) -> None:
+        _make_acceptable(request, identifier)
+
+    @tolerant()
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        unique = _KEYS[request.level][0]
+        answers = list(_everything(request))
+        for answer in answers:
+            for keyword, value in request.keys.items():
+                if keyword != unique and keyword in answer:
+                    setattr(answer, keyword, value.split("\\"))
+        return answers
+
+
+@dataclass(frozen=True)
+class MoveIgnoresKeys(Fault):
+    """C-MOVE sends the whole archive, whatever was asked: dcmqrscp and qrscp do, for an empty unique key."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-MOVE",)
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
+        wanted = {one.sop_instance_uid for one in instances}
+        return [*instances, *(one for one in request.archive.instances if one.sop_instance_uid not in wanted)]
+
+
+def _keys_above(request: Request) -> list[str]:
+    above = _LEVELS[: _LEVELS.index(request.level)]
+    return [_KEYS[level][0] for level in above]
+
+
+def _values(request: Request, field: str) -> list[str]:
+    return list(dict.fromkeys(getattr(one, field) for one in request.archive.instances))
+
+
+@tolerant()
+def _make_acceptable(request: Request, identifier: Dataset) -> None:
+    """Put right what the archive would refuse, such as a level without the unique keys above it."""
+    for keyword, value in _parents(request, request.archive.instances[0]):
+        setattr(identifier, keyword, value)
+
+
+def _parents(request: Request, instance: Instance) -> list[tuple[str, str]]:
+    """Return the unique keys above the level of a request, as the information model has them."""
+    first = 0 if request.query_model == "PatientRoot" else 1
+    above = _LEVELS[first : max(first, _LEVELS.index(request.level))]
+    return [(keyword, getattr(instance, field)) for keyword, field in map(_KEYS.__getitem__, above)]
+
+
+def _everything(request: Request) -> Iterator[Dataset]:
+    """Yield an answer for each entity of the level of a request."""
+    for parents in dict.fromkeys(tuple(_parents(request, one)) for one in request.archive.instances):
+        identifier = Dataset()
+        for keyword, value in _asked_for(request.keywords, parents):
+            setattr(identifier, keyword, value)
+        identifier.QueryRetrieveLevel = request.level
+        yield from request.archive.find(identifier, request.query_model)
+
+
+def _asked_for(keywords: Sequence[str], parents: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    yield from ((keyword, "") for keyword in keywords)
+    yield from parents
