@@ -6,16 +6,15 @@ import logging
 import re
 import struct
 import threading
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pydicom.charset import decode_bytes, python_encoding
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 
 from dicomove.cohort import keyword, parse_level, parse_query_model
+from dicomove.dimse.charset import decode, encodings
 from dicomove.dimse.link import Exchange
 from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_data_set, raw_elements, split_charset
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
@@ -26,7 +25,6 @@ from dicomove.outcome import ADVICE, category, failure_word, sentences
 
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
-_DELIMITERS: Final = {ord(character) for character in "\r\n\t\f\\^="}
 
 logger = logging.getLogger("dicomove.dimse")
 
@@ -193,17 +191,17 @@ def attribute(name: str) -> str:
 def decode_match(data: bytes, transfer_syntax: str) -> Match:
     """Return an answer of C-FIND as keyword -> text, decoded by its Specific Character Set."""
     charset, rest = split_charset(data, transfer_syntax)
-    encodings = _encodings(charset)
-    return {name: element_text(element, encodings) for name, element in raw_elements(rest, transfer_syntax).items()}
+    declared = encodings(charset)
+    return {name: element_text(element, declared) for name, element in raw_elements(rest, transfer_syntax).items()}
 
 
-def element_text(element: RawDataElement, encodings: list[str]) -> str:
+def element_text(element: RawDataElement, declared: Sequence[str]) -> str:
     """Return the value of an element as text, as lenient as an answer of a PACS needs it."""
     value = element.value or b""
     vr = element.VR or dictionary_VR(element.tag)
     if vr in _BINARY_VRS:
         return "\\".join(map(str, _numbers(value, _BINARY_VRS[vr], "<" if element.is_little_endian else ">")))
-    text = _decode(value, encodings) if vr in _TEXT_VRS else value.decode("ascii", "replace")
+    text = decode(value, declared) if vr in _TEXT_VRS else decode(value)
     return "\\".join(part.strip(" \0") for part in text.split("\\"))
 
 
@@ -238,23 +236,6 @@ def _numbers(value: bytes, form: str, order: str) -> tuple[float, ...]:
 
 def _asked(keys: Mapping[str, object]) -> str:
     return ", ".join(name for name, value in keys.items() if value and name != "QueryRetrieveLevel") or "no key"
-
-
-def _encodings(charset: bytes) -> list[str]:
-    """Return Python's names of a Specific Character Set; an unknown one is read as Latin-1, which loses nothing."""
-    terms = charset.decode("ascii", "replace").strip(" \0").split("\\")
-    return [python_encoding.get(term.strip(), "latin_1") for term in terms] or ["latin_1"]
-
-
-def _decode(value: bytes, encodings: list[str]) -> str:
-    if b"\x1b" in value:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what cannot be decoded is replaced, and stays visible
-            return decode_bytes(value, encodings, _DELIMITERS)
-    try:
-        return value.decode(encodings[0])
-    except (UnicodeDecodeError, LookupError):
-        return value.decode("latin_1")
 
 
 __all__ = ["EchoResult", "FindResult", "FindScu", "Match", "attribute", "decode_match", "find_keys"]

@@ -163,20 +163,22 @@ def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]
 
 
 def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:
-    """Return the Specific Character Set that an identifier begins with, and the rest of it.
+    """Return the Specific Character Set near the beginning of an identifier, and the identifier without it.
 
     pydicom warns of one that it does not know, in the middle of an exchange.
     """
     syntax = UID(transfer_syntax)
     order = "<" if syntax.is_little_endian else ">"
-    if data[:4] != struct.pack(f"{order}HH", 0x0008, 0x0005) or len(data) < _ELEMENT_HEADER.size:
-        return b"", data
-    start = _ELEMENT_HEADER.size
-    if syntax.is_implicit_VR:
-        (length,) = struct.unpack_from(f"{order}I", data, 4)
-    else:
-        (length,) = struct.unpack_from(f"{order}H", data, 6)
-    return data[start : start + length], data[start + length :]
+    tag, length = (struct.Struct(f"{order}{form}") for form in ("HH", "I" if syntax.is_implicit_VR else "xxH"))
+    start = 0
+    # A group length, or another old element, may stand before it.
+    while start + _ELEMENT_HEADER.size <= len(data) and tag.unpack_from(data, start) <= (0x0008, 0x0005):
+        begin = start + _ELEMENT_HEADER.size
+        end = begin + length.unpack_from(data, start + 4)[0]
+        if tag.unpack_from(data, start) == (0x0008, 0x0005):
+            return data[begin:end], data[:start] + data[end:]
+        start = end
+    return b"", data
 
 
 def uids(value: bytes | None) -> tuple[str, ...]:

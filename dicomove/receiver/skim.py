@@ -6,14 +6,12 @@ an exception. Nested sequences are a number, and not a stack: it is odd inside o
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from typing import Final
 
-from pydicom.charset import CODES_TO_ENCODINGS, handled_encodings, python_encoding
+from dicomove.dimse.charset import decode, encodings
 
 Buffer = bytes | memoryview
 # Tag, VR (empty where there is none), where the value starts, and its length; a header that is cut ends past the data.
@@ -38,26 +36,18 @@ _KEPT: Final = 1024
 _ENOUGH: Final = _LONG_HEADER + _KEPT
 _SLICE: Final = 1 << 15
 
-_ESCAPED: Final = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*")
-_RESET: Final = re.compile(rb"[\\^=\t\n\f\r]")
-
 
 def text(values: Mapping[int, bytes], tag: int) -> str:
     r"""Return a value as text, without the padding around it; empty where there is none.
 
-    The Specific Character Set (0008,0005) may be among the values; what it cannot explain is read as Latin-1.
+    The Specific Character Set (0008,0005) may be among the values; bytes that contradict it are what they are.
 
     Examples
     --------
     >>> text({0x00080005: b"ISO_IR 192", 0x00100020: b"\xc5\x81-1 "}, 0x00100020)
     'Ł-1'
     """
-    value = values.get(tag, b"")
-    if not value.isascii() or b"\x1b" in value:
-        name = values.get(_CHARACTER_SET, b"").decode("latin-1").split("\\")[0].strip(" \0")
-        with suppress(LookupError, UnicodeError):
-            return _decode(value, python_encoding.get(name, "latin-1")).strip(" \0")
-    return value.decode("latin-1").strip(" \0")
+    return decode(values.get(tag, b""), encodings(values.get(_CHARACTER_SET, b""))).strip(" \0")
 
 
 class Skimmer:
@@ -234,17 +224,3 @@ def _explicit(order: str) -> _Reader:
 def _implicit_le(data: Buffer, at: int) -> tuple[int, bytes, int, int]:
     group, element, length = _IMPLICIT_HEADER(data, at)
     return group << 16 | element, b"", at + _HEADER, length
-
-
-def _decode(value: bytes, first: str) -> str:
-    """Decode with code extensions (PS3.5 6.1.2.5), as pydicom does, which warns of what it does not understand."""
-    decoded = ""
-    for part in _ESCAPED.findall(value):
-        size = 0 if part[:1] != b"\x1b" else 4 if part[:3] in (b"\x1b$(", b"\x1b$)") else 3
-        encoding = CODES_TO_ENCODINGS[part[:size]] if size else first
-        end = next((reset.start() for reset in _RESET.finditer(part, size)), len(part))
-        if size and encoding not in handled_encodings:
-            decoded += part[size:end].decode(encoding) + part[end:].decode(first)
-        else:
-            decoded += part.decode(encoding)
-    return decoded
