@@ -22,7 +22,7 @@
         └── InvalidResponse        bytes that are not DICOM, or not an answer
     DicomoveWarning            (a UserWarning)
     ├── CohortWarning          cells that were damaged before they came here
-    ├── FindWarning            a PACS that answered more than was asked
+    ├── FindWarning            answers that were left out, or rows asked by few keys
     ├── InterruptedWarning     a run that was stopped: the table is partial
     ├── JournalWarning         a journal that could not be written to its end
     └── ReceiverWarning        a receiver whose process died, and was started again
@@ -174,7 +174,7 @@ class CohortWarning(DicomoveWarning):
 
 
 class FindWarning(DicomoveWarning):
-    """A PACS that answered more than was asked."""
+    """Answers of C-FIND that were left out, or rows that were asked by fewer keys than their neighbours."""
 
 
 class InterruptedWarning(DicomoveWarning):

@@ -5,14 +5,24 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import RETURN_KEYS, Level, Query, find_queries, is_blank
+from dicomove.cohort import (
+    RETURN_KEYS,
+    Broad,
+    Level,
+    PartialKeys,
+    Query,
+    find_queries,
+    is_blank,
+    overlooked_columns,
+)
 from dicomove.dimse import EchoResult, FindScu, attribute
-from dicomove.errors import FindWarning, IdentifierError, InterruptedWarning
+from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.outcome import ADVICE, NOT_ATTEMPTED, sentences
 from dicomove.pacs import Pacs
@@ -20,7 +30,8 @@ from dicomove.progress import Display, Progress, display
 from dicomove.search import Answer, Search
 
 #: The columns that `find` adds beside the attributes, in this order.
-FIND_COLUMNS: Final = ("outcome", "status", "error", "advice", "error_comment", "matches", "filtered")
+FIND_COLUMNS: Final = ("outcome", "status", "error", "advice", "error_comment", "matches", "filtered", "asked_by")
+_TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
 
 def echo(pacs: Pacs) -> EchoResult:
@@ -56,12 +67,16 @@ def find(
     level: str = "STUDY",
     keys: Iterable[str] = (),
     query_model: str = "StudyRoot",
+    broad: Broad = "refuse",
+    partial_keys: PartialKeys = "ask",
     progress: Progress = "auto",
 ) -> pd.DataFrame:
     """Ask the PACS for each row of a cohort with C-FIND (PS3.4 C.4.1): one row per match.
 
     Columns that are matching keys are sent: PatientID, AccessionNumber, dates and ranges, Modality, names, UIDs, with
-    wildcards where C-FIND allows them. Their headers may be written in the usual ways (docs/tables.md).
+    wildcards where C-FIND allows them. Their headers may be written in the usual ways (docs/tables.md). A row needs a
+    key that identifies a patient or a study; dates, modalities and descriptions only narrow the search. A row that has
+    the UID of a level is asked by that UID alone, and its other keys are held against the answers.
 
     Parameters
     ----------
@@ -76,6 +91,12 @@ def find(
         Further attributes to ask for, by keyword or by tag.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
+    broad
+        ``"refuse"``: a row without PatientID, AccessionNumber, PatientName, StudyID and UIDs is ``invalid``, since it
+        would match the studies of other patients. ``"allow"``: that is meant.
+    partial_keys
+        A row lacks a key that other rows have, and so may match more than they do. ``"ask"``: its advice says by what
+        it was asked, and a warning counts such rows. ``"refuse"``: it is ``invalid``.
     progress
         ``"auto"``, ``"tqdm"``, ``False``, or a function that gets the events.
 
@@ -88,7 +109,9 @@ def find(
           ``unreachable``; ``interrupted``; ``invalid``; ``not_attempted``. A row that matched nothing has one row all
           the same.
         - ``status``, ``error``, ``advice``, ``error_comment``: as in the result table of `move`.
-        - ``matches``, ``filtered``: matches of the cohort row, and answers left out since nobody had asked for them.
+        - ``matches``, ``filtered``: matches of the cohort row, and answers that were left out, since they are not what
+          the row asked for; ``advice`` says why.
+        - ``asked_by``: the keys that were sent, joined by a comma; null where nothing was sent.
 
         Where a match differs from what the cohort had in a column of the same name (a wildcard, a range), the match
         stands in the column, and what the cohort had in ``<column>_asked``.
@@ -98,12 +121,15 @@ def find(
     CohortError
         The table cannot be right. Nothing was sent.
     IdentifierError
-        One of `keys` is no DICOM attribute.
+        One of `keys` is not a DICOM attribute.
 
     Warns
     -----
+    CohortWarning
+        A column looks like an identifier and was not understood, and rows were asked without it.
     FindWarning
-        The PACS answered more than was asked.
+        Answers were left out, since they are not what their row asks for; or rows were asked by fewer keys than the
+        table has.
     InterruptedWarning
         It was interrupted; the table holds what was found so far.
 
@@ -116,18 +142,38 @@ def find(
     >>> studies["outcome"].tolist()
     ['matched', 'empty']
     """
-    queries = find_queries(table, level, query_model)
+    queries = find_queries(table, level, query_model, broad=broad, partial_keys=partial_keys)
+    for message, kind in _before_asking(table, queries):
+        warnings.warn(message, kind, stacklevel=2)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
     wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, keys)]))
     with display(progress) as show, FindScu(pacs) as scu:
         answers = _ask_all(table, queries, Search(scu, wanted), show)
-    filtered = [answer.filtered for answer in answers if answer.filtered]
+    filtered = sum(answer.filtered > 0 for answer in answers)
     if filtered:
-        message = f"the PACS answered more than was asked for {len(filtered)} rows: see the column filtered"
+        message = f"answers to {filtered} rows are not what the rows ask for, and are left out: see filtered and advice"
         warnings.warn(message, FindWarning, stacklevel=2)
     if any(answer.outcome == "not_attempted" for answer in answers):
         warnings.warn("interrupted: the table holds what was found so far", InterruptedWarning, stacklevel=2)
     return _table(table, answers, wanted)
+
+
+def _before_asking(
+    table: pd.DataFrame, queries: Sequence[Query | IdentifierError]
+) -> Iterable[tuple[str, type[DicomoveWarning]]]:
+    """Yield what a person should know of a table before anything is sent."""
+    asked = [query for query in queries if isinstance(query, Query)]
+    # Where each row has its UID, another column would change nothing.
+    found = overlooked_columns(table) if any(not query.is_by_uid for query in asked) else ""
+    if found:
+        yield f"rows are asked without a column that may be meant.{found}", CohortWarning
+    partial = sum(bool(query.blank) for query in asked)
+    if partial:
+        message = (
+            f"{partial} of {len(queries)} rows are asked by fewer keys than the table has, and may match more of their "
+            'patients\' studies than the others: see the columns asked_by and advice, or give partial_keys="refuse"'
+        )
+        yield message, FindWarning
 
 
 def _ask_all(
@@ -155,7 +201,9 @@ def _ask(query: Query | IdentifierError, search: Search, asked: dict[Query, Answ
         return Answer("invalid", error="invalid_row", advice=sentences(str(query), ADVICE["invalid_row"]))
     if query not in asked:
         asked[query] = search.ask(query)
-    return asked[query]
+    answer = asked[query]
+    said = sentences(*query.notes, answer.advice or "") or None
+    return replace(answer, advice=said, asked_by=", ".join(query.asked_by))
 
 
 def _finished(answer: Answer, label: Hashable, position: int) -> RowFinished:
@@ -178,9 +226,10 @@ def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     for name in wanted:
         found |= _attribute_columns(base, name, [match.get(name) or None for _, _, match in rows])
     answered = [answer for _, answer, _ in rows]
-    found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in FIND_COLUMNS[:5]}
+    found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in _TEXT_COLUMNS}
     found["matches"] = columns.counts(len(answer.matches) for answer in answered)
     found["filtered"] = columns.counts(answer.filtered for answer in answered)
+    found["asked_by"] = columns.text(answer.asked_by for answer in answered)
     result = columns.with_columns(base, found, replaced=(*FIND_COLUMNS, "cohort_row"))
     labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
     result.insert(0, columns.label(result, "cohort_row"), labels)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from dicomove.cohort import RETURN_KEYS, UNIQUE_KEYS, Query, QueryModel, Step, matches
+from dicomove.cohort import RETURN_KEYS, UNIQUE_KEYS, Query, QueryModel, Step, left_out, merged, unsafe, why_not
 from dicomove.dimse import FindResult, FindScu
 from dicomove.errors import AssociationAborted as Aborted
 from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse, TotalTimeout
+from dicomove.outcome import sentences
 
 Match = dict[str, str]
+Pair = tuple[str, str]
 
 _AFTER_SENDING: Final = {kind.error for kind in (Aborted, ConnectionLost, IdleTimeout, InvalidResponse, TotalTimeout)}
 _MODALITIES: Final = "ModalitiesInStudy"
@@ -28,7 +30,9 @@ class Answer:
     matches
         Keyword -> text.
     filtered
-        Answers that were left out, since nobody had asked for them.
+        Answers that were left out, since the row did not ask for them.
+    asked_by
+        The keywords of the keys that were sent.
     """
 
     outcome: str
@@ -38,6 +42,7 @@ class Answer:
     advice: str | None = None
     error_comment: str | None = None
     filtered: int = 0
+    asked_by: str | None = None
 
 
 class Search:
@@ -56,20 +61,30 @@ class Search:
         self._wanted = wanted
 
     def ask(self, query: Query) -> Answer:
-        """Return the answer to a row: a later level is asked with the unique keys that the level above answered."""
+        """Return the answer to a row.
+
+        A later level is asked with the unique keys that the level above answered. Every answer is held against all
+        keys of the row, also those of the levels above.
+        """
         found: list[Match] = [{}]
-        filtered, last = 0, FindResult((), "0x0000")
+        keys: list[Pair] = []
+        reasons: list[str] = []
+        last = FindResult((), "0x0000")
         for step in query.steps:
+            keys += [*step.keys, *step.checks]
             below: list[Match] = []
             for above in found:
                 last = self._find(step, above, query)
-                kept = [above | match for match in last if self._asked_for(match, step, above, query)]
-                filtered += len(last) - len(kept)
-                below += kept
+                for match in last:
+                    reason = self._why_not(match, step, above, keys, query.query_model)
+                    if reason is None:
+                        below.append(merged(above, match))
+                    else:
+                        reasons.append(reason)
                 if last.error:
-                    return _answer(below if step is query.steps[-1] else [], last, filtered)
+                    return _answer(below if step is query.steps[-1] else [], last, reasons)
             found = below
-        return _answer(found, last, filtered)
+        return _answer(found, last, reasons)
 
     def _find(self, step: Step, above: Match, query: Query) -> FindResult:
         keys = dict.fromkeys(self._returned(step, query), "")
@@ -79,18 +94,26 @@ class Search:
         )
 
     def _returned(self, step: Step, query: Query) -> Sequence[str]:
-        return self._wanted if step.level == query.level else RETURN_KEYS[step.level]
+        returned = self._wanted if step.level == query.level else RETURN_KEYS[step.level]
+        return (*returned, *(name for name, _ in step.checks))
 
-    def _asked_for(self, match: Match, step: Step, above: Match, query: Query) -> bool:
-        """Whether a match is what was asked; modalities that the PACS does not tell are looked up in the series."""
-        asked = dict(step.keys)
-        if _MODALITIES in asked and not match.get(_MODALITIES):
-            match[_MODALITIES] = "\\".join(self._modalities(above | match, query.query_model))
-        upper = [(name, above[name]) for name in _unique_keys_above(step, query.query_model) if above.get(name)]
-        return matches([*step.keys, *upper], match)
+    def _why_not(
+        self, match: Match, step: Step, above: Match, keys: Sequence[Pair], query_model: QueryModel
+    ) -> str | None:
+        """Say why a match is not what was asked; modalities that the PACS does not tell are looked up in the series."""
+        unique = UNIQUE_KEYS[query_model][step.level][-1]
+        upper = [(name, above[name]) for name in _unique_keys_above(step, query_model) if above.get(name)]
+        reason = why_not(match, unique, [*keys, *upper])
+        asked = {name for name, _ in (*step.keys, *step.checks)}
+        if reason is None and _MODALITIES in asked and not match.get(_MODALITIES):
+            match[_MODALITIES] = "\\".join(self._modalities(merged(above, match), query_model))
+            reason = why_not(match, unique, keys)
+        return reason
 
     def _modalities(self, study: Match, query_model: QueryModel) -> list[str]:
         keys = {name: study.get(name, "") for name in UNIQUE_KEYS[query_model]["STUDY"]}
+        if any(map(unsafe, keys.values())):
+            return []
         series = self._scu.find_studies(
             {"QueryRetrieveLevel": "SERIES", "Modality": "", "SeriesInstanceUID": "", **keys}, query_model=query_model
         )
@@ -110,19 +133,16 @@ def find_outcome(result: FindResult, *, matched: bool) -> str:
     return "interrupted" if result.sent else "unreachable"
 
 
-def _answer(found: list[Match], last: FindResult, filtered: int) -> Answer:
-    answer = Answer(
+def _answer(found: list[Match], last: FindResult, reasons: Sequence[str]) -> Answer:
+    return Answer(
         find_outcome(last, matched=bool(found)),
         tuple(found),
         last.status,
         last.error,
-        last.advice,
+        sentences(last.advice or "", left_out(reasons) or "") or None,
         last.error_comment,
-        filtered,
+        len(reasons),
     )
-    if filtered and not answer.advice:
-        return replace(answer, advice=f"The PACS gave {filtered} more that nobody had asked for: they are left out.")
-    return answer
 
 
 def _unique_keys_above(step: Step, query_model: QueryModel) -> Iterator[str]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydicom.datadict import tag_for_keyword
 
 from dicomove.cohort import keyword, keyword_columns
-from dicomove.cohort.keywords import ALIASES, KEYWORDS, VRS
+from dicomove.cohort.keywords import ALIASES, EXACT, KEYWORDS, VRS
 from dicomove.errors import CohortError
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
@@ -15,7 +15,8 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]) 
 @pytest.mark.parametrize("name", KEYWORDS)
 def test_each_keyword_is_known_in_any_spelling(name: str) -> None:
     tag = f"{tag_for_keyword(name):08X}"
-    spellings = [name, name.lower(), name.upper(), f" {name} ", tag, f"{tag[:4]},{tag[4:]}", f"({tag[:4]},{tag[4:]})"]
+    any_case = [] if name in EXACT else [name.lower(), name.upper()]
+    spellings = [name, *any_case, f" {name} ", tag, f"{tag[:4]},{tag[4:]}", f"({tag[:4]},{tag[4:]})"]
     assert {keyword(spelling) for spelling in [*spellings, f"{tag[:4]} {tag[4:]}", tag.lower()]} == {name}
 
 
@@ -24,7 +25,6 @@ def test_each_keyword_is_known_in_any_spelling(name: str) -> None:
     [
         ("Accession Number", "AccessionNumber"),
         ("accession#", "AccessionNumber"),
-        ("acc", "AccessionNumber"),
         ("ACC_NO", "AccessionNumber"),
         ("study_uid", "StudyInstanceUID"),
         ("study uid", "StudyInstanceUID"),
@@ -39,7 +39,8 @@ def test_each_keyword_is_known_in_any_spelling(name: str) -> None:
         ("exam date", "StudyDate"),
         ("query level", "QueryRetrieveLevel"),
         ("\ufeffPatientID", "PatientID"),
-        ("study id", "StudyID"),
+        ("StudyID", "StudyID"),
+        ("(0020,0010)", "StudyID"),
         (("StudyInstanceUID", ""), "StudyInstanceUID"),
         (("", "mrn"), "PatientID"),
     ],
@@ -58,6 +59,11 @@ def test_usual_spellings(header: object, expected: str) -> None:
         "date",
         "id",
         "uid",
+        "acc",
+        "study_id",
+        "study id",
+        "STUDYID",
+        "patient no",
         "name",
         "protocol",
         "outcome",
@@ -97,19 +103,19 @@ def test_vrs() -> None:
 
 
 def test_positions_with_repeated_and_foreign_labels() -> None:
-    columns = ["x", "x", 7, None, ("StudyInstanceUID", ""), "acc", "x"]
+    columns = ["x", "x", 7, None, ("StudyInstanceUID", ""), "accession", "x"]
     assert keyword_columns(columns) == {"StudyInstanceUID": 4, "AccessionNumber": 5}
 
 
 @pytest.mark.parametrize(
-    "columns", [["mrn", "PatientID"], ["patientid", "mrn", "patient number"], ["00100020", "PatientID"]]
+    "columns", [["mrn", "PatientID"], ["patientid", "mrn", "medical record number"], ["00100020", "PatientID"]]
 )
 def test_a_keyword_goes_before_an_alias(columns: list[str]) -> None:
     position = keyword_columns(columns)["PatientID"]
     assert columns[position].lower() == "patientid"
 
 
-@pytest.mark.parametrize("columns", [["MRN", "patient number"], ["PatientID", "patientid"], ["00100020", "mrn"]])
+@pytest.mark.parametrize("columns", [["MRN", "medical record number"], ["PatientID", "patientid"], ["00100020", "mrn"]])
 def test_the_same_attribute_twice_is_an_error_that_names_the_columns(columns: list[str]) -> None:
     with pytest.raises(CohortError, match="PatientID is there more than once") as caught:
         keyword_columns(columns)
@@ -117,7 +123,7 @@ def test_the_same_attribute_twice_is_an_error_that_names_the_columns(columns: li
 
 
 def test_what_is_not_wanted_may_be_ambiguous() -> None:
-    assert keyword_columns(["mrn", "patient number", "acc"], {"AccessionNumber"}) == {"AccessionNumber": 2}
+    assert keyword_columns(["mrn", "medical record number", "accession"], {"AccessionNumber"}) == {"AccessionNumber": 2}
 
 
 @relaxed

@@ -11,6 +11,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from dicomove.cohort import (
+    IDENTIFYING_KEYS,
     LEVELS,
     MATCHING_KEYS,
     RETURN_KEYS,
@@ -48,30 +49,30 @@ def test_tables_of_keys() -> None:
     [
         ({"AccessionNumber": "A1"}, "STUDY", "StudyRoot", [("STUDY", {"AccessionNumber": "A1"})]),
         (
-            {"acc": "A1", "Modality": "CT"},
+            {"accession": "A1", "Modality": "CT"},
             "SERIES",
             "StudyRoot",
             [("STUDY", {"AccessionNumber": "A1"}), ("SERIES", {"Modality": "CT"})],
         ),
         ({"AccessionNumber": "A1"}, "SERIES", "StudyRoot", [("STUDY", {"AccessionNumber": "A1"}), ("SERIES", {})]),
         (
-            {"acc": "A1", "SOPInstanceUID": SOP},
+            {"accession": "A1", "SOPInstanceUID": SOP},
             "IMAGE",
             "StudyRoot",
             [("STUDY", {"AccessionNumber": "A1"}), ("SERIES", {}), ("IMAGE", {"SOPInstanceUID": SOP})],
         ),
         (
-            {"acc": "A1", "SeriesInstanceUID": SERIES},
+            {"accession": "A1", "SeriesInstanceUID": SERIES},
             "IMAGE",
             "StudyRoot",
             [("STUDY", {"AccessionNumber": "A1"}), ("IMAGE", {"SeriesInstanceUID": SERIES})],
         ),
         ({"StudyInstanceUID": UID}, "SERIES", "StudyRoot", [("SERIES", {"StudyInstanceUID": UID})]),
         (
-            {"StudyInstanceUID": UID, "acc": "A1"},
+            {"StudyInstanceUID": UID, "accession": "A1"},
             "SERIES",
             "StudyRoot",
-            [("STUDY", {"StudyInstanceUID": UID, "AccessionNumber": "A1"}), ("SERIES", {})],
+            [("STUDY", {"StudyInstanceUID": UID}), ("SERIES", {})],
         ),
         (
             {"StudyInstanceUID": f"{UID}\\1.2.4"},
@@ -100,32 +101,37 @@ def test_tables_of_keys() -> None:
         ),
         # Modality is an attribute of the series.
         (
-            {"Modality": "CT", "acc": "A"},
+            {"Modality": "CT", "accession": "A"},
             "STUDY",
             "StudyRoot",
             [("STUDY", {"AccessionNumber": "A", "ModalitiesInStudy": "CT"})],
         ),
         (
-            {"Modality": "CT", "ModalitiesInStudy": "MR"},
+            {"Modality": "CT", "ModalitiesInStudy": "MR", "PatientID": "7"},
             "STUDY",
             "StudyRoot",
-            [("STUDY", {"ModalitiesInStudy": "MR"})],
+            [("STUDY", {"PatientID": "7", "ModalitiesInStudy": "MR"})],
         ),
         # Keys below the level, counts and levels are not asked for.
         (
-            {"acc": "A", "SeriesInstanceUID": "bad", "NumberOfStudyRelatedSeries": "3", "QueryRetrieveLevel": "IMAGE"},
+            {
+                "accession": "A",
+                "SeriesInstanceUID": "bad",
+                "NumberOfStudyRelatedSeries": "3",
+                "QueryRetrieveLevel": "IMAGE",
+            },
             "STUDY",
             "StudyRoot",
             [("STUDY", {"AccessionNumber": "A"})],
         ),
         # A wildcard that matches everything is no key.
         (
-            {"PatientID": "*", "PatientName": "*^*", "acc": "A"},
+            {"PatientID": "*", "PatientName": "*^*", "accession": "A"},
             "STUDY",
             "StudyRoot",
             [("STUDY", {"AccessionNumber": "A"})],
         ),
-        # An answer of C-FIND, asked again.
+        # The UID is enough. What cannot be read beside it is not sent.
         (
             {"StudyInstanceUID": UID, "ModalitiesInStudy": "CT\\SR"},
             "SERIES",
@@ -136,19 +142,19 @@ def test_tables_of_keys() -> None:
         ({"PatientID": "7"}, "STUDY", "PatientRoot", [("STUDY", {"PatientID": "7"})]),
         ({"PatientID": "7"}, "SERIES", "PatientRoot", [("STUDY", {"PatientID": "7"}), ("SERIES", {})]),
         (
-            {"PatientID": "7", "acc": "A"},
+            {"PatientID": "7", "accession": "A"},
             "STUDY",
             "PatientRoot",
             [("STUDY", {"PatientID": "7", "AccessionNumber": "A"})],
         ),
         (
-            {"PatientName": "DOE*", "acc": "A"},
+            {"PatientName": "DOE*", "accession": "A"},
             "STUDY",
             "PatientRoot",
             [("PATIENT", {"PatientName": "DOE*"}), ("STUDY", {"AccessionNumber": "A"})],
         ),
         (
-            {"PatientID": "7*", "acc": "A"},
+            {"PatientID": "7*", "accession": "A"},
             "STUDY",
             "PatientRoot",
             [("PATIENT", {"PatientID": "7*"}), ("STUDY", {"AccessionNumber": "A"})],
@@ -200,7 +206,7 @@ def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) 
     ],
 )
 def test_values(column: str, value: object, expected: str) -> None:
-    assert steps(find_query({column: value})) == [("STUDY", {column: expected})]
+    assert steps(find_query({column: value}, broad="allow")) == [("STUDY", {column: expected})]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +228,7 @@ def test_values(column: str, value: object, expected: str) -> None:
         ("StudyTime", "-", "HHMMSS"),
         ("StudyInstanceUID", "1.2.*", "UID"),
         ("StudyInstanceUID", "*", "UID"),
-        ("StudyInstanceUID", "1.2.03", "UID"),
+        ("StudyInstanceUID", "1.2..3", "UID"),
         ("StudyInstanceUID", "1.2.3\\", "UID"),
         ("StudyInstanceUID", ["1.2.3", "1.2.4"], "list"),
         ("AccessionNumber", "A\\B", "backslash"),
@@ -239,17 +245,19 @@ def test_values(column: str, value: object, expected: str) -> None:
 )
 def test_values_that_cannot_be_asked_for(column: str, value: object, message: str) -> None:
     with pytest.raises(IdentifierError, match=message) as caught:
-        find_query({column: value})
+        find_query({column: value}, broad="allow")
     assert caught.value.column == column
     assert str(value) == "-" or str(value) not in str(caught.value).removeprefix(column)
-    bad, good = find_queries(pd.DataFrame([{column: value}, {"StudyDescription": "HEAD"}], dtype=object))
+    table = pd.DataFrame([{column: value}, {"StudyDescription": "HEAD"}], dtype=object)
+    bad, good = find_queries(table, broad="allow")
     assert isinstance(bad, IdentifierError)
     assert isinstance(good, Query)
 
 
 @pytest.mark.parametrize(("column", "value"), [("AccessionNumber", 123), ("PatientID", 1.5), ("StudyDate", 20240105)])
 def test_a_number_is_the_error_of_its_row(column: str, value: object) -> None:
-    bad, good = find_queries(pd.DataFrame({column: pd.Series([value, "20240105"], dtype=object)}))
+    table = pd.DataFrame({column: pd.Series([value, "20240105"], dtype=object)})
+    bad, good = find_queries(table, broad="allow")
     assert isinstance(bad, IdentifierError)
     assert bad.column == column
     assert isinstance(good, Query)
@@ -265,14 +273,14 @@ def test_numbers_that_are_not_whole(value: object) -> None:
     "row",
     [
         {},
-        {"acc": ""},
-        {"acc": None, "mrn": float("nan")},
-        {"acc": "*"},
-        {"acc": "**"},
+        {"accession": ""},
+        {"accession": None, "mrn": float("nan")},
+        {"accession": "*"},
+        {"accession": "**"},
         {"PatientName": "*^*"},
-        {"acc": "??????????"},
+        {"accession": "??????????"},
         {"PatientName": "^"},
-        {"PatientID": "*", "acc": "*?"},
+        {"PatientID": "*", "accession": "*?"},
         {"SeriesInstanceUID": SERIES},
     ],
 )
@@ -286,8 +294,8 @@ def test_the_whole_archive_is_never_asked_for(row: dict[str, object]) -> None:
     [
         ({"SeriesInstanceUID": SERIES}, "SERIES", "StudyRoot", "StudyInstanceUID"),
         ({"Modality": "CT"}, "SERIES", "StudyRoot", "StudyInstanceUID"),
-        ({"acc": "A"}, "STUDY", "PatientRoot", "PatientID"),
-        ({"PatientID": "*", "acc": "A"}, "STUDY", "PatientRoot", "PatientID"),
+        ({"accession": "A"}, "STUDY", "PatientRoot", "PatientID"),
+        ({"PatientID": "*", "accession": "A"}, "STUDY", "PatientRoot", "PatientID"),
         ({"StudyInstanceUID": UID}, "SERIES", "PatientRoot", "PatientID"),
     ],
 )
@@ -300,8 +308,8 @@ def test_the_top_level_needs_a_key(row: dict[str, object], level: str, model: st
 @pytest.mark.parametrize("arguments", [("PATIENT", "StudyRoot"), ("x", "StudyRoot"), ("", "StudyRoot"), ("STUDY", "x")])
 def test_levels_and_models_that_are_not(arguments: tuple[str, str]) -> None:
     with pytest.raises(IdentifierError):
-        find_query({"acc": "A"}, *arguments)
-    for table in (pd.DataFrame({"acc": ["A"]}), pd.DataFrame()):
+        find_query({"accession": "A"}, *arguments)
+    for table in (pd.DataFrame({"accession": ["A"]}), pd.DataFrame()):
         with pytest.raises(CohortError):
             find_queries(table, *arguments)
 
@@ -309,16 +317,16 @@ def test_levels_and_models_that_are_not(arguments: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("table", "level", "message"),
     [
-        (pd.DataFrame({"arm": ["a"]}), "STUDY", "no column"),
-        (pd.DataFrame({"SeriesInstanceUID": [SERIES]}), "STUDY", "no column"),
-        (pd.DataFrame({"NumberOfStudyRelatedSeries": ["3"]}), "STUDY", "no column"),
-        (pd.DataFrame({"acc": ["A"], "x": ["b"]}).set_index("acc"), "STUDY", "reset_index"),
-        (pd.DataFrame({"acc": [123]}), "STUDY", "AccessionNumber holds numbers"),
+        (pd.DataFrame({"arm": ["a"]}), "STUDY", "no column of the table identifies"),
+        (pd.DataFrame({"SeriesInstanceUID": [SERIES]}), "STUDY", "no column of the table identifies"),
+        (pd.DataFrame({"NumberOfStudyRelatedSeries": ["3"]}), "STUDY", "no column of the table identifies"),
+        (pd.DataFrame({"accession": ["A"], "x": ["b"]}).set_index("accession"), "STUDY", "reset_index"),
+        (pd.DataFrame({"accession": [123]}), "STUDY", "AccessionNumber holds numbers"),
         (pd.DataFrame({"mrn": [123.0, None]}), "STUDY", "PatientID holds numbers"),
-        (pd.DataFrame({"StudyID": [1], "acc": ["A"]}), "STUDY", "StudyID holds numbers"),
+        (pd.DataFrame({"StudyID": [1], "accession": ["A"]}), "STUDY", "StudyID holds numbers"),
         (pd.DataFrame({"study uid": [1.2]}), "STUDY", "StudyInstanceUID holds numbers"),
-        (pd.DataFrame([["A", "B"]], columns=["acc", "accession"]), "STUDY", "more than once"),
-        ([{"acc": "A"}], "STUDY", "DataFrame"),
+        (pd.DataFrame([["A", "B"]], columns=["accession", "accession"]), "STUDY", "more than once"),
+        ([{"accession": "A"}], "STUDY", "DataFrame"),
     ],
 )
 def test_tables_that_cannot_be_right(table: pd.DataFrame, level: str, message: str) -> None:
@@ -326,18 +334,161 @@ def test_tables_that_cannot_be_right(table: pd.DataFrame, level: str, message: s
         find_queries(table, level)
 
 
+NARROWING = [name for name in KEYWORDS if VRS[name] not in ("UI", "IS") and name not in IDENTIFYING_KEYS]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NARROWING if name in MATCHING_KEYS["STUDY"] + MATCHING_KEYS["PATIENT"]]
+)
+def test_what_only_narrows_is_not_asked_for_alone(name: str) -> None:
+    cell = {"DA": "20240105", "TM": "103000"}.get(VRS[name], "X")
+    with pytest.raises(CohortError, match="no column of the table identifies"):
+        find_queries(pd.DataFrame({name: [cell]}))
+    (refused,) = find_queries(pd.DataFrame({"AccessionNumber": [""], name: [cell]}))
+    assert isinstance(refused, IdentifierError)
+    assert 'broad="allow"' in str(refused)
+    (broad,) = find_queries(pd.DataFrame({name: [cell]}), broad="allow")
+    assert isinstance(broad, Query)
+    assert broad.asked_by == (name,)
+
+
+@pytest.mark.parametrize("name", [name for name in IDENTIFYING_KEYS if not name.startswith("S") or name == "StudyID"])
+def test_an_identifying_key_is_enough(name: str) -> None:
+    query = find_query({name: "X1", "StudyDate": "20240105"})
+    assert query.asked_by == tuple(sorted((name, "StudyDate"), key=KEYWORDS.index)) or set(query.asked_by) == {
+        name,
+        "StudyDate",
+    }
+
+
+def test_a_table_without_an_identifying_column_lists_its_headers() -> None:
+    table = pd.DataFrame([["7", "A1", "20240105", "x"]], columns=["Patienten-ID", "Auftragsnummer", "StudyDate", "arm"])
+    with pytest.raises(CohortError) as caught:
+        find_queries(table)
+    said = str(caught.value)
+    assert "headers are: 'Patienten-ID', 'Auftragsnummer', 'StudyDate', 'arm'" in said
+    assert "Understood: 'StudyDate'" in said
+    assert "'Patienten-ID' (PatientID?), 'Auftragsnummer' (AccessionNumber?)" in said
+    assert 'broad="allow" searches by StudyDate alone' in said
+
+
+def test_a_header_that_may_be_a_patient_is_not_shown() -> None:
+    with pytest.raises(CohortError) as caught:
+        find_queries(pd.DataFrame(columns=["SECRET^JANE", "00012345", "StudyDate"], data=[["a", "b", "20240105"]]))
+    assert "SECRET" not in str(caught.value)
+    assert "00012345" not in str(caught.value)
+
+
+def test_where_the_uid_is_there_the_other_keys_are_checks() -> None:
+    query = find_query({"StudyInstanceUID": UID, "PatientID": "7", "StudyDate": "2024-01-05"})
+    assert steps(query) == [("STUDY", {"StudyInstanceUID": UID})]
+    assert dict(query.steps[0].checks) == {"PatientID": "7", "StudyDate": "20240105"}
+    assert query.notes == ()
+
+
+def test_what_cannot_be_read_beside_a_uid_is_said() -> None:
+    query = find_query({"StudyInstanceUID": UID, "StudyDate": "01-31-2000", "PatientID": "1.2E+19"})
+    assert steps(query) == [("STUDY", {"StudyInstanceUID": UID})]
+    assert query.steps[0].checks == ()
+    assert ["PatientID was damaged" in query.notes[0], "StudyDate is not a date" in query.notes[1]] == [True, True]
+    assert not any("2000" in note or "19" in note for note in query.notes)
+
+
+def test_a_row_with_fewer_keys_than_its_neighbours_says_so() -> None:
+    table = pd.DataFrame({"PatientID": ["7", "8", "9"], "accession": ["A1", "", None], "StudyDate": [""] * 3})
+    full, *fewer = find_queries(table)
+    assert isinstance(full, Query)
+    assert (full.blank, full.notes) == ((), ())
+    for query in fewer:
+        assert isinstance(query, Query)
+        assert query.blank == ("AccessionNumber",)
+        assert query.notes == ("asked by PatientID alone: in this row, AccessionNumber is blank",)
+    kept, *refused = find_queries(table, partial_keys="refuse")
+    assert kept == full
+    assert [isinstance(error, IdentifierError) and error.column for error in refused] == ["AccessionNumber"] * 2
+
+
+def test_a_row_with_its_uid_has_all_the_keys_it_needs() -> None:
+    table = pd.DataFrame({"StudyInstanceUID": [UID, UID], "PatientID": ["7", ""]})
+    assert [query.blank for query in find_queries(table) if isinstance(query, Query)] == [(), ()]
+
+
+def test_an_accession_number_does_not_miss_a_uid() -> None:
+    table = pd.DataFrame({"StudyInstanceUID": [UID, "", ""], "accession": ["", "A1", ""], "mrn": ["7", "8", "9"]})
+    _, by_accession, by_patient = find_queries(table)
+    assert isinstance(by_accession, Query)
+    assert isinstance(by_patient, Query)
+    assert (by_accession.blank, by_patient.blank) == ((), ("StudyInstanceUID", "AccessionNumber"))
+
+
+def test_a_wildcard_in_all_that_identifies_is_said() -> None:
+    assert find_query({"PatientName": "M?ller*"}).notes == ("PatientName with a wildcard may match several patients",)
+    assert find_query({"PatientName": "M*", "PatientID": "7"}).notes == ()
+
+
+def test_invisible_characters_are_taken_off_and_named() -> None:
+    query = find_query({"AccessionNumber": "\u202aA1\u202c"})
+    assert steps(query) == [("STUDY", {"AccessionNumber": "A1"})]
+    assert "U+202A LEFT-TO-RIGHT EMBEDDING" in query.notes[0]
+
+
+def found(**columns: object) -> pd.DataFrame:
+    """Return a table as `find` makes it."""
+    return pd.DataFrame({"cohort_row": [0], **columns, "outcome": ["matched"], "matches": [1], "filtered": [0]})
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"StudyDescription": "CT HEAD\\NECK"},
+        {"StudyDescription": "a\r\nb"},
+        {"AccessionNumber": "20240.0"},
+        {"PatientID": "00\t7"},
+        {"StudyTime": "240000"},
+        {"StudyDate": "1.1.24"},
+        {"ModalitiesInStudy": "CT\\SR"},
+    ],
+)
+def test_what_the_pacs_gave_is_asked_again_by_its_uid_alone(columns: dict[str, str]) -> None:
+    for uid in (UID, "1.2.03", "1.2.840.X-1", "1." + "2" * 90):
+        (query,) = find_queries(found(StudyInstanceUID=[uid], **columns), "SERIES")
+        assert isinstance(query, Query)
+        assert steps(query) == [("SERIES", {"StudyInstanceUID": uid})]
+        assert query.notes == ()
+
+
+@pytest.mark.parametrize("uid", ["1.2.*", "1.2?", "1.2\\1.3", "1.2\n3"])
+def test_a_uid_that_is_not_one_value_is_never_sent_whoever_gave_it(uid: str) -> None:
+    (query,) = find_queries(found(StudyInstanceUID=[uid]), "SERIES")
+    assert isinstance(query, IdentifierError)
+    assert uid not in str(query)
+
+
+def test_what_find_could_not_match_is_asked_again_by_what_was_typed() -> None:
+    table = found(AccessionNumber=["A1"], StudyInstanceUID=[None]).assign(outcome="unreachable", matches=0)
+    (query,) = find_queries(table)
+    assert isinstance(query, Query)
+    assert steps(query) == [("STUDY", {"AccessionNumber": "A1"})]
+
+
+@pytest.mark.parametrize(("name", "value"), [("broad", "yes"), ("partial_keys", "maybe")])
+def test_words_that_are_not_known(name: str, value: str) -> None:
+    with pytest.raises(CohortError, match=f"{name}='{value}'"):
+        find_queries(pd.DataFrame({"accession": ["A"]}), **{name: value})  # type: ignore[arg-type]
+
+
 def test_no_level() -> None:
     with pytest.raises(CohortError, match="level"):
         find_queries(pd.DataFrame(), None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("columns", [[], ["arm"], ["acc"]])
+@pytest.mark.parametrize("columns", [[], ["arm"], ["accession"]])
 def test_an_empty_table(columns: list[str]) -> None:
     assert find_queries(pd.DataFrame(columns=columns)) == []
 
 
 def test_rows_are_read_by_position_and_the_table_stays() -> None:
-    table = pd.DataFrame([["a", "A1"], ["b", None], ["c", "A3"]], columns=["x", "acc"], index=[1, 1, 1])
+    table = pd.DataFrame([["a", "A1"], ["b", None], ["c", "A3"]], columns=["x", "accession"], index=[1, 1, 1])
     before = table.copy(deep=True)
     one, two, three = find_queries(table)
     assert isinstance(one, Query)
@@ -348,7 +499,7 @@ def test_rows_are_read_by_position_and_the_table_stays() -> None:
 
 
 def test_queries_are_values_and_show_no_patient() -> None:
-    row = {"PatientID": "SECRET", "PatientName": "SECRET^*", "acc": "SECRET"}
+    row = {"PatientID": "SECRET", "PatientName": "SECRET^*", "accession": "SECRET"}
     one, two = find_query(row), find_query(row)
     assert one == two
     assert len({one, two}) == 1

@@ -34,7 +34,7 @@ def workbook(folder: Path, *rows: list[object]) -> Path:
     path = folder / "cohort.xlsx"
     with pd.ExcelWriter(path) as book:
         pd.DataFrame(list(rows), dtype=object).to_excel(book, sheet_name="first", header=False, index=False)
-        pd.DataFrame({"acc": []}).to_excel(book, sheet_name="other", index=False)
+        pd.DataFrame({"accession": []}).to_excel(book, sheet_name="other", index=False)
     return path
 
 
@@ -78,18 +78,18 @@ def test_every_identifier_stays_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.csv", "acc,arm\nA1,x\n"),
-        ("a.CSV", "acc;arm\r\nA1;x\r\n"),
-        ("a.csv", "acc\tarm\nA1\tx"),
-        ("a.csv", '"acc","arm"\n"A1","x"\n'),
-        ("a.csv", '"acc";"arm"\n"A1";"x"\n'),
-        ("a.csv", "\n\nacc, arm\n\n A1 ,  x \n\n"),
-        ("a.csv", "\ufeffacc,arm\nA1,x\n"),
-        ("a.tsv", "acc\tarm\nA1\tx\n"),
-        ("a.txt", "acc\tarm\nA1\tx\n"),
-        ("a.txt", "acc;arm\nA1;x\n"),
-        ("a.csv", "acc,arm,,\nA1,x,,\n"),
-        ("a.csv", "acc,arm\rA1,x\r"),
+        ("a.csv", "accession,arm\nA1,x\n"),
+        ("a.CSV", "accession;arm\r\nA1;x\r\n"),
+        ("a.csv", "accession\tarm\nA1\tx"),
+        ("a.csv", '"accession","arm"\n"A1","x"\n'),
+        ("a.csv", '"accession";"arm"\n"A1";"x"\n'),
+        ("a.csv", "\n\naccession, arm\n\n A1 ,  x \n\n"),
+        ("a.csv", "\ufeffaccession,arm\nA1,x\n"),
+        ("a.tsv", "accession\tarm\nA1\tx\n"),
+        ("a.txt", "accession\tarm\nA1\tx\n"),
+        ("a.txt", "accession;arm\nA1;x\n"),
+        ("a.csv", "accession,arm,,\nA1,x,,\n"),
+        ("a.csv", "accession,arm\rA1,x\r"),
     ],
 )
 def test_delimiters_line_ends_and_padding(tmp_path: Path, name: str, content: str) -> None:
@@ -97,17 +97,19 @@ def test_delimiters_line_ends_and_padding(tmp_path: Path, name: str, content: st
 
 
 def test_a_tsv_is_not_guessed(tmp_path: Path) -> None:
-    assert records(read_cohort(write(tmp_path, "a;b;acc\tarm\n1\t2\n", "a.tsv"))) == [{"a;b;acc": "1", "arm": "2"}]
+    assert records(read_cohort(write(tmp_path, "a;b;accession\tarm\n1\t2\n", "a.tsv"))) == [
+        {"a;b;accession": "1", "arm": "2"}
+    ]
 
 
 def test_utf_16_is_what_a_spreadsheet_calls_unicode_text(tmp_path: Path) -> None:
-    table = read_cohort(write(tmp_path, "acc\tname\nA1\tMüller\n".encode("utf-16"), "a.txt"))
+    table = read_cohort(write(tmp_path, "accession\tname\nA1\tMüller\n".encode("utf-16"), "a.txt"))
     assert records(table) == [{"AccessionNumber": "A1", "name": "Müller"}]
 
 
 @pytest.mark.parametrize(("name", "encoding"), [("Müller €", "cp1252"), ("M\x81ller", "latin-1")])
 def test_what_is_not_utf_8_is_said(tmp_path: Path, name: str, encoding: str) -> None:
-    path = write(tmp_path, f"acc,name\nA1,{name}\n".encode(encoding))
+    path = write(tmp_path, f"accession,name\nA1,{name}\n".encode(encoding))
     table, message = read_with_warning(path)
     assert records(table) == [{"AccessionNumber": "A1", "name": name}]
     assert encoding in message
@@ -116,17 +118,17 @@ def test_what_is_not_utf_8_is_said(tmp_path: Path, name: str, encoding: str) -> 
 
 def test_another_encoding_is_not_guessed(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="ascii"):
-        read_cohort(write(tmp_path, "acc\nÄ\n"), encoding="ascii")
+        read_cohort(write(tmp_path, "accession\nÄ\n"), encoding="ascii")
 
 
 def test_lines_that_are_rows_and_lines_that_are_not(tmp_path: Path) -> None:
-    table = read_cohort(write(tmp_path, "acc,arm\nA1\n\n  \n,\nA2,x\n"))
+    table = read_cohort(write(tmp_path, "accession,arm\nA1\n\n  \n,\nA2,x\n"))
     assert records(table) == [
         {"AccessionNumber": "A1", "arm": ""},
         {"AccessionNumber": "", "arm": ""},
         {"AccessionNumber": "A2", "arm": "x"},
     ]
-    assert records(read_cohort(write(tmp_path, 'acc\n""\n\nA1\n'))) == [
+    assert records(read_cohort(write(tmp_path, 'accession\n""\n\nA1\n'))) == [
         {"AccessionNumber": ""},
         {"AccessionNumber": "A1"},
     ]
@@ -135,12 +137,12 @@ def test_lines_that_are_rows_and_lines_that_are_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ("acc,arm\nA1,x\nSECRET,JANE,x\n", 3),
-        ("acc,arm\n\n\nSECRET,JANE,\n", 4),
-        ('acc,arm\n"A\n1",x\nSECRET,JANE,x\n', 4),
-        ('acc,arm\nA1,x\n"SECRET,x\n', 3),
-        ('acc,arm\nA1,x\n"SECRET"JANE,x\n', 3),
-        ("acc,arm\nA1,x\n" + "S" * 200_000 + ",x\n", 3),
+        ("accession,arm\nA1,x\nSECRET,JANE,x\n", 3),
+        ("accession,arm\n\n\nSECRET,JANE,\n", 4),
+        ('accession,arm\n"A\n1",x\nSECRET,JANE,x\n', 4),
+        ('accession,arm\nA1,x\n"SECRET,x\n', 3),
+        ('accession,arm\nA1,x\n"SECRET"JANE,x\n', 3),
+        ("accession,arm\nA1,x\n" + "S" * 200_000 + ",x\n", 3),
     ],
 )
 def test_a_line_that_does_not_fit_is_named_and_not_shown(tmp_path: Path, content: str, line: int) -> None:
@@ -157,7 +159,7 @@ def test_an_empty_file(tmp_path: Path, content: str) -> None:
 
 
 def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
-    table = read_cohort(write(tmp_path, "acc,arm\n"))
+    table = read_cohort(write(tmp_path, "accession,arm\n"))
     assert list(table.columns) == ["AccessionNumber", "arm"]
     assert records(table) == []
     assert move_identifiers(table) == find_queries(table) == []
@@ -176,8 +178,8 @@ def test_a_type_that_is_not_known(tmp_path: Path) -> None:
 
 
 def test_two_headers_of_one_attribute(tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match="'MRN' and 'patient number'"):
-        read_cohort(write(tmp_path, "MRN,patient number\n1,2\n"))
+    with pytest.raises(CohortError, match="'MRN' and 'medical record number'"):
+        read_cohort(write(tmp_path, "MRN,medical record number\n1,2\n"))
     table = read_cohort(write(tmp_path, "MRN,patientid,x,x\n1,2,3,4\n"))
     assert list(table.columns) == ["MRN", "PatientID", "x", "x"]
 
@@ -225,7 +227,7 @@ def test_what_is_no_damage(tmp_path: Path, column: str, value: str) -> None:
 
 def test_one_warning_names_ten_cells_in_order(tmp_path: Path) -> None:
     lines = "".join("123.0,1E+5\n" for _ in range(7))
-    _, message = read_with_warning(write(tmp_path, "mrn,acc\n" + lines))
+    _, message = read_with_warning(write(tmp_path, "mrn,accession\n" + lines))
     assert message.count("row ") == 10
     assert message.index("row 0 (line 2), PatientID") < message.index("row 0 (line 2), AccessionNumber")
     assert message.endswith("and 4 more")
@@ -233,7 +235,7 @@ def test_one_warning_names_ten_cells_in_order(tmp_path: Path) -> None:
 
 
 def test_damage_that_was_reported_is_refused_by_find(tmp_path: Path) -> None:
-    table, _ = read_with_warning(write(tmp_path, "acc\n1.2E+19\nA1\n"))
+    table, _ = read_with_warning(write(tmp_path, "accession\n1.2E+19\nA1\n"))
     assert isinstance(find_queries(table)[0], IdentifierError)
 
 
@@ -257,7 +259,7 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
 def test_numbers_in_a_spreadsheet_are_reported_by_place(tmp_path: Path) -> None:
     path = workbook(
         tmp_path,
-        ["mrn", "acc", "study uid", "StudyDate"],
+        ["mrn", "accession", "study uid", "StudyDate"],
         [123, 12345678901234569216, 1.2, 45296.5],
         ["123", "A", UID, "20240105"],
         ["124", dt.date(2024, 3, 2), UID, None],
@@ -298,7 +300,7 @@ def test_an_empty_sheet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.xlsx", "a.xls", "a.ods", "a.parquet"])
 def test_a_file_of_another_type(tmp_path: Path, name: str) -> None:
     with pytest.raises(CohortError, match="cannot be read"):
-        read_cohort(write(tmp_path, "acc\nA1\n", name))
+        read_cohort(write(tmp_path, "accession\nA1\n", name))
 
 
 @pytest.mark.parametrize(
@@ -316,7 +318,7 @@ def test_an_extra_that_is_not_installed(
 def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "cohort.parquet"
     data = pd.DataFrame({"study uid": [UID, None], "SeriesNumber": [3, 4], "arm": [" a", "b"]}, index=[5, 7])
-    data.rename_axis("acc").set_index(pd.Index(["A1", "0001E5"], name="acc")).to_parquet(path)
+    data.rename_axis("accession").set_index(pd.Index(["A1", "0001E5"], name="accession")).to_parquet(path)
     table = read_cohort(path)
     assert records(table.sort_index(axis=1)) == [
         {"AccessionNumber": "A1", "SeriesNumber": "3", "StudyInstanceUID": UID, "arm": "a"},
@@ -328,7 +330,9 @@ def test_parquet(tmp_path: Path) -> None:
 
 def test_numbers_in_parquet_keep_all_digits_and_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "cohort.parquet"
-    parquet.write_table(pa.table({"acc": [1234567890123456789, None], "StudyDate": [dt.date(2024, 1, 5), None]}), path)
+    parquet.write_table(
+        pa.table({"accession": [1234567890123456789, None], "StudyDate": [dt.date(2024, 1, 5), None]}), path
+    )
     table, message = read_with_warning(path)
     assert records(table)[0] == {"AccessionNumber": "1234567890123456789", "StudyDate": "20240105"}
     assert "row 0, AccessionNumber: stored as a number, leading zeros" in message
@@ -345,7 +349,7 @@ texts = st.text(alphabet=st.characters(codec="utf-8", exclude_characters='\0\r\u
 def test_what_is_written_is_what_is_read(tmp_path: Path, rows: list[tuple[str, str, str]], delimiter: str) -> None:
     file = io.StringIO()
     writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL)
-    writer.writerows([("acc", "PatientName", "arm"), *rows])
+    writer.writerows([("accession", "PatientName", "arm"), *rows])
     path = write(tmp_path, file.getvalue())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CohortWarning)

@@ -611,7 +611,7 @@ def test_a_find_is_cancelled(here: Here) -> None:
         ({"StudyInstanceUID": "1.2.*"}, {}),
         ({"StudyInstanceUID": ["1.2.3", "1.2.4"]}, {}),
         ({"StudyInstanceUID": "1.2.3\\1.2.4"}, {}),
-        ({"StudyInstanceUID": "1.02"}, {}),
+        ({"StudyInstanceUID": "1..2"}, {}),
         ({"AccessionNumber": "A0001"}, {}),
         ({"StudyDate": "20240101-20240131"}, {}),
         ({"StudyInstanceUID": CT, "QueryRetrieveLevel": "INSTANCE"}, {}),

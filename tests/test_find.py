@@ -246,13 +246,15 @@ class IgnoresDates(Archive):
 def test_answers_that_nobody_asked_for_are_left_out(archive: Archive) -> None:
     with (
         servers.here(Prefixes(archive.instances)) as here,
-        pytest.warns(dm.FindWarning, match="more than was asked for 1 rows"),
+        pytest.warns(dm.FindWarning, match="answers to 1 rows are not what the rows ask for"),
     ):
         found = find(accessions("A001", "A0010"), here)
     assert found["AccessionNumber"].tolist() == ["A001", "A0010"]
     assert found["matches"].tolist() == [1, 1]
     assert found["filtered"].tolist() == [1, 0]
-    assert found["advice"].iloc[0] == "The PACS gave 1 more that nobody had asked for: they are left out."
+    assert found["advice"].iloc[0] == (
+        "Of the answers of the PACS, these were left out: 1 had another AccessionNumber."
+    )
     assert pd.isna(found["advice"].iloc[1])
 
 

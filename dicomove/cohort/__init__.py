@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from dicomove.cohort.answers import left_out, merged, why_not
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers
 from dicomove.cohort.keywords import keyword, keyword_columns
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.matching import matches
-from dicomove.cohort.queries import MATCHING_KEYS, RETURN_KEYS, Query, Step, find_queries, find_query
+from dicomove.cohort.queries import (
+    IDENTIFYING_KEYS,
+    MATCHING_KEYS,
+    RETURN_KEYS,
+    Broad,
+    PartialKeys,
+    Query,
+    Step,
+    find_queries,
+    find_query,
+    matching_keys,
+    overlooked_columns,
+)
 from dicomove.cohort.reading import read_cohort
-from dicomove.cohort.values import is_blank
+from dicomove.cohort.values import is_blank, unsafe
 
 __all__ = [
+    "IDENTIFYING_KEYS",
     "LEVELS",
     "MATCHING_KEYS",
     "RETURN_KEYS",
     "UNIQUE_KEYS",
+    "Broad",
     "Identifier",
     "Level",
+    "PartialKeys",
     "Query",
     "QueryModel",
     "Requested",
@@ -29,12 +45,18 @@ __all__ = [
     "is_found",
     "keyword",
     "keyword_columns",
+    "left_out",
     "matches",
+    "matching_keys",
+    "merged",
     "move_identifier",
     "move_identifiers",
+    "overlooked_columns",
     "parse_level",
     "parse_query_model",
     "plain_label",
     "read_cohort",
     "unmatched",
+    "unsafe",
+    "why_not",
 ]

@@ -15,8 +15,9 @@ import pandas as pd
 from dicomove.cohort.found import Unmatched, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
 from dicomove.cohort.levels import UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.matching import key_text
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
-from dicomove.cohort.values import has_control_characters, is_blank, is_uid, text
+from dicomove.cohort.values import has_control_characters, is_blank, is_uid
 from dicomove.errors import CohortError, IdentifierError
 
 _LEVEL = "QueryRetrieveLevel"
@@ -216,7 +217,7 @@ def _level(cells: Mapping[str, object], model: QueryModel) -> Level:
 
 
 def _single_value(value: object, column: str) -> str:
-    found = text(value, column)
+    found = key_text(value, column)
     problem = _problem(found, column)
     if problem:
         msg = f"{column} {problem}"
@@ -230,7 +231,7 @@ def _problem(value: str, column: str) -> str | None:
     if "\\" in value:
         return "holds a backslash, which separates values; a C-MOVE takes single values only"
     if column != "PatientID":
-        return None if is_uid(value) else "is not a UID (PS3.5 9.1: 64 digits and dots at most, no leading zeros)"
+        return None if is_uid(value) else "is not a UID (PS3.5 9.1: digits and dots, 64 characters at most)"
     if has_control_characters(value):
         return "holds control characters"
     return "is longer than 64 characters" if len(value) > 64 else None

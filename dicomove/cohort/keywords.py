@@ -1,7 +1,8 @@
 """Headers of a table, as DICOM keywords.
 
 A header is read as a keyword in any case (``patientid``), as a tag (``(0010,0020)``), or as one of the usual spellings
-in `ALIASES`. Only the attributes that matter for Query/Retrieve are known; every other column is the user's own.
+in `ALIASES`. Words that mean something else in a research table are keys in their exact spelling only: see `EXACT`.
+Only the attributes that matter for Query/Retrieve are known; every other column is the user's own.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ KEYWORDS: tuple[str, ...] = (
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "QueryRetrieveLevel": ("querylevel", "retrievelevel", "qrlevel"),
-    "PatientID": ("patid", "patientno", "patientnr", "patientnumber", "mrn", "medicalrecordnumber"),
+    "PatientID": ("patid", "mrn", "medicalrecordnumber"),
     "PatientName": ("patname", "patientsname"),
     "PatientBirthDate": ("patientsbirthdate", "patientdob", "dob", "birthdate", "dateofbirth"),
     "PatientSex": ("patientssex",),
@@ -58,7 +59,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "StudyDate": ("examdate", "dateofstudy", "dateofexam"),
     "AccessionNumber": (
         *("accession", "accessionno", "accessionnr", "accessionnum", "accessionid"),
-        *("acc", "accno", "accnr", "accnum", "accnumber"),
+        *("accno", "accnr", "accnum", "accnumber"),
     ),
     "ReferringPhysicianName": ("referringphysician", "referringphysiciansname"),
     "ModalitiesInStudy": ("studymodalities",),
@@ -69,15 +70,19 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "InstanceNumber": ("instanceno", "instancenr"),
 }
 """Usual spellings, in lower case and without anything but letters and digits. A word that often means something else in
-a research table (``level``, ``date``, ``id``, ``protocol``) is not among them."""
+a research table (``level``, ``date``, ``id``, ``protocol``, ``acc`` for accuracy, ``patient no`` for a running number)
+is not among them."""
+
+EXACT: frozenset[str] = frozenset({"StudyID"})
+"""Keywords that are read in their exact spelling, or as a tag: ``study_id`` numbers the participants of a study."""
 
 VRS: dict[str, str] = {keyword: dictionary_VR(keyword) for keyword in KEYWORDS}
 """The Value Representation of each of `KEYWORDS`."""
 
 _NOT_ALPHANUMERIC = re.compile(r"[^0-9a-z]+")
-_EXACT = {keyword.lower(): keyword for keyword in KEYWORDS}
+_ANY_CASE = {keyword.lower(): keyword for keyword in KEYWORDS if keyword not in EXACT}
 _SPELLINGS = (
-    _EXACT
+    _ANY_CASE
     | {f"{tag_for_keyword(keyword):08x}": keyword for keyword in KEYWORDS}
     | {alias: keyword for keyword, aliases in ALIASES.items() for alias in aliases}
 )
@@ -99,8 +104,11 @@ def keyword(header: object) -> str | None:
     >>> keyword("cohort arm") is None
     True
     """
-    label = _label(header)
-    return None if label is None else _SPELLINGS.get(_NOT_ALPHANUMERIC.sub("", label.lower()))
+    label = label_text(header)
+    if label is None:
+        return None
+    spelling = "".join(filter(str.isprintable, label)).strip()
+    return spelling if spelling in EXACT else _SPELLINGS.get(_NOT_ALPHANUMERIC.sub("", spelling.lower()))
 
 
 def keyword_columns(columns: Iterable[object], wanted: Collection[str] = KEYWORDS) -> dict[str, int]:
@@ -134,7 +142,8 @@ def keyword_columns(columns: Iterable[object], wanted: Collection[str] = KEYWORD
     return {name: _one(name, positions, labels) for name, positions in found.items()}
 
 
-def _label(header: object) -> str | None:
+def label_text(header: object) -> str | None:
+    """Return the text of a column's label, or None where it is not text."""
     if isinstance(header, tuple):
         parts = [part for part in header if not (isinstance(part, str) and not part.strip())]
         header = parts[0] if len(parts) == 1 else None
@@ -142,7 +151,7 @@ def _label(header: object) -> str | None:
 
 
 def _one(name: str, positions: list[int], labels: list[object]) -> int:
-    exact = [position for position in positions if (_label(labels[position]) or "").strip().lower() in _EXACT]
+    exact = [position for position in positions if (label_text(labels[position]) or "").strip().lower() == name.lower()]
     candidates = exact or positions
     if len(candidates) > 1:
         names = " and ".join(repr(labels[position]) for position in candidates)

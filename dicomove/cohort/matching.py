@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from dicomove.cohort.damage import damage
 from dicomove.cohort.keywords import VRS
+from dicomove.cohort.likeness import as_key, difference, plain
 from dicomove.cohort.values import EDGES, has_control_characters, is_blank, is_uid, text
 from dicomove.errors import IdentifierError
 
@@ -22,9 +23,14 @@ _LONGEST = 64
 _LONGEST_NAME = 3 * _LONGEST + 2
 
 
+def has_wildcard(value: str) -> bool:
+    """Tell whether a value of a matching key matches more than itself."""
+    return not _WILDCARDS.isdisjoint(value)
+
+
 def is_single(value: str) -> bool:
     """Tell whether a value can stand for one entity only: no wildcard, no list."""
-    return not _WILDCARDS.intersection(value) and "\\" not in value
+    return not has_wildcard(value) and "\\" not in value
 
 
 def is_universal(value: object, column: str) -> bool:
@@ -33,6 +39,20 @@ def is_universal(value: object, column: str) -> bool:
     A wildcard is never a UID, so that in their columns it is an error instead.
     """
     return isinstance(value, str) and VRS[column] != "UI" and set(value.strip(EDGES)) <= _UNIVERSAL
+
+
+def key_text(value: object, column: str) -> str:
+    r"""Return a cell as the text of a key, without what a person cannot see.
+
+    Control characters stay, so that the key is refused: they are not typed, and a tab may have stood between two cells.
+
+    Examples
+    --------
+    >>> key_text("\u202aA1\u202c", "AccessionNumber")
+    'A1'
+    """
+    found = text(value, column)
+    return found if has_control_characters(found) else as_key(found).strip(EDGES)
 
 
 def criterion(value: object, column: str) -> str:
@@ -55,7 +75,7 @@ def criterion(value: object, column: str) -> str:
     >>> criterion("2024-01-05", "StudyDate"), criterion("1.2.3 \\ 1.2.4", "StudyInstanceUID")
     ('20240105', '1.2.3\\1.2.4')
     """
-    found = text(value, column)
+    found = key_text(value, column)
     normalise = _NORMALISE.get(VRS[column])
     try:
         return normalise(found) if normalise else _checked(found, column)
@@ -83,7 +103,40 @@ def matches(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> bo
     >>> matches([("AccessionNumber", "A1")], {"AccessionNumber": "A12"})
     False
     """
-    return all(_matches(name, asked, answer.get(name)) for name, asked in keys if not is_blank(asked))
+    return not contradictions(keys, answer)
+
+
+def contradictions(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> list[str]:
+    """Return the keywords of the keys that an answer contradicts; for the arguments, see `matches`.
+
+    Examples
+    --------
+    >>> contradictions([("AccessionNumber", "A1"), ("Modality", "CT")], {"AccessionNumber": "A12", "Modality": "CT"})
+    ['AccessionNumber']
+    """
+    return [name for name, asked in keys if not is_blank(asked) and not _matches(name, asked, answer.get(name))]
+
+
+def only_difference(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> str | None:
+    """Say in what an answer differs from the keys that it contradicts, if a person could take them for the same.
+
+    Examples
+    --------
+    >>> only_difference([("AccessionNumber", "00123")], {"AccessionNumber": "123"})
+    'leading zeros (AccessionNumber)'
+    >>> only_difference([("AccessionNumber", "00123")], {"AccessionNumber": "999"}) is None
+    True
+    """
+    wrong = contradictions(keys, answer)
+    asked = dict(keys)
+    found = [(name, _difference(asked[name], answer.get(name))) for name in wrong]
+    if not found or not all(difference for _, difference in found):
+        return None
+    return ", ".join(f"{difference} ({name})" for name, difference in found)
+
+
+def _difference(asked: str, answered: object) -> str | None:
+    return next((found for value in _values(answered) if (found := difference(asked, value))), None)
 
 
 def _checked(value: str, column: str) -> str:
@@ -104,7 +157,7 @@ def _checked(value: str, column: str) -> str:
 def _uids(value: str) -> str:
     uids = [uid.strip(EDGES) for uid in value.split("\\")]
     if not all(map(is_uid, uids)):
-        msg = "is not a UID (PS3.5 9.1: 64 digits and dots at most, no leading zeros, no wildcards)"
+        msg = "is not a UID (PS3.5 9.1: digits and dots, 64 characters at most, no wildcards)"
         raise ValueError(msg)
     return "\\".join(uids)
 
@@ -173,7 +226,7 @@ def _values(answered: object) -> list[str]:
         return []
     # pydicom's MultiValue is a sequence, and not a list.
     parts = answered if isinstance(answered, Sequence) and not isinstance(answered, str) else str(answered).split("\\")
-    return ["" if is_blank(part) else str(part).strip(EDGES) for part in parts]
+    return ["" if is_blank(part) else plain(str(part)) for part in parts]
 
 
 def _match_uid(asked: str, value: str) -> bool:
@@ -218,9 +271,9 @@ def _match_text(asked: str, value: str) -> bool:
 
 def _match_exactly(asked: str, value: str) -> bool:
     if not _WILDCARDS.intersection(asked):
-        return asked.strip(EDGES) == value
+        return plain(asked) == plain(value)
     # One "*" says what a run of them says, and costs no backtracking.
-    parts = re.split(r"(\*+|\?)", asked.strip(EDGES))
+    parts = re.split(r"(\*+|\?)", plain(asked))
     pattern = "".join("." if part == "?" else ".*" if part[:1] == "*" else re.escape(part) for part in parts)
     return re.fullmatch(pattern, value, re.DOTALL) is not None
 

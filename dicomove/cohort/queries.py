@@ -1,22 +1,37 @@
 """A row of a table, as the C-FINDs that answer it (PS3.4 C.4.1).
 
 A search is hierarchical: where a key belongs to a level above the one asked for, that level is asked first, and the
-unique keys of each answer go into the next step. No archive is asked for everything it has.
+unique keys of each answer go into the next step. A row is asked for all that it names: an identifying key is needed
+(`IDENTIFYING_KEYS`), and dates, modalities and descriptions only narrow the search. Where a row has the unique key of a
+level, that key alone is sent, and the other keys of the level are held against the answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, get_args
 
 import pandas as pd
 
+from dicomove.cohort import headers
+from dicomove.cohort.found import is_found, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
-from dicomove.cohort.matching import criterion, is_single, is_universal
+from dicomove.cohort.likeness import invisible_in
+from dicomove.cohort.matching import criterion, has_wildcard, is_single, is_universal
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
-from dicomove.cohort.values import is_blank
+from dicomove.cohort.values import given_key, is_blank
 from dicomove.errors import CohortError, IdentifierError
+
+Broad = Literal["refuse", "allow"]
+PartialKeys = Literal["ask", "refuse"]
+
+IDENTIFYING_KEYS: Final = (
+    *("PatientID", "AccessionNumber", "PatientName", "StudyID"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+)
+"""The attributes that name patients, studies, or what is in them. Every other matching key only narrows a search."""
 
 MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
     "PATIENT": ("PatientID", "PatientName", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
@@ -65,10 +80,13 @@ class Step:
     keys
         Its matching keys as pairs of keyword and value, from the top level. The unique keys that an answer of the step
         before gives come on top of them.
+    checks
+        Further keys of the row, which are not sent: an answer that contradicts one of them is no match.
     """
 
     level: Level
     keys: tuple[tuple[str, str], ...]
+    checks: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"Step({', '.join([self.level, *(name for name, _ in self.keys)])})"
@@ -86,6 +104,10 @@ class Query:
         The information model.
     steps
         The steps, from the top level.
+    notes
+        Sentences on how the row was read, for its ``advice``.
+    blank
+        The keys that other rows of the table have and this one has not.
 
     Examples
     --------
@@ -96,12 +118,26 @@ class Query:
     level: Level
     query_model: QueryModel
     steps: tuple[Step, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    blank: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def asked_by(self) -> tuple[str, ...]:
+        """The keywords of the keys that are sent."""
+        return tuple(dict.fromkeys(name for step in self.steps for name, _ in step.keys))
+
+    @property
+    def is_by_uid(self) -> bool:
+        """Whether the first step asks for UIDs, so that no other patient's studies can match."""
+        return any(name.endswith("UID") for name, _ in self.steps[0].keys)
 
     def __repr__(self) -> str:
         return f"Query({', '.join([self.level, self.query_model, *map(repr, self.steps)])})"
 
 
-def find_query(row: Mapping[str, object], level: str = "STUDY", query_model: str = "StudyRoot") -> Query:
+def find_query(
+    row: Mapping[str, object], level: str = "STUDY", query_model: str = "StudyRoot", *, broad: Broad = "refuse"
+) -> Query:
     """Return the C-FINDs for one row.
 
     Parameters
@@ -112,6 +148,8 @@ def find_query(row: Mapping[str, object], level: str = "STUDY", query_model: str
         The query level.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
+    broad
+        ``"allow"`` takes a row without an identifying key, too.
 
     Raises
     ------
@@ -126,26 +164,38 @@ def find_query(row: Mapping[str, object], level: str = "STUDY", query_model: str
     model = parse_query_model(query_model)
     known = parse_level(level, model)
     try:
-        positions = keyword_columns(row, _wanted(known, model))
+        positions = keyword_columns(row, matching_keys(known, model))
     except CohortError as error:
         raise IdentifierError(str(error)) from None
     values = list(row.values())
-    return _query({name: values[position] for name, position in positions.items()}, known, model)
+    cells = {name: values[position] for name, position in positions.items()}
+    return _query(cells, known, model, broad=broad, given=False)
 
 
 def find_queries(
-    table: pd.DataFrame, level: str = "STUDY", query_model: str = "StudyRoot"
+    table: pd.DataFrame,
+    level: str = "STUDY",
+    query_model: str = "StudyRoot",
+    *,
+    broad: Broad = "refuse",
+    partial_keys: PartialKeys = "ask",
 ) -> list[Query | IdentifierError]:
     """Return, for each row of a table, its C-FINDs, or why there can be none.
 
     Parameters
     ----------
     table
-        One row for each search. It is read by position: any index and repeated labels are welcome.
+        One row for each search. It is read by position: any index and repeated labels are welcome. The UIDs of a table
+        that comes from `find` are taken as the PACS gave them, whatever their form.
     level
         The query level.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
+    broad
+        ``"refuse"``: a row needs one of `IDENTIFYING_KEYS`. ``"allow"``: dates, modalities and descriptions will do.
+    partial_keys
+        ``"ask"``: a row that lacks a key which other rows have is asked by the keys that it has. ``"refuse"``: it is
+        an error.
 
     Raises
     ------
@@ -159,75 +209,190 @@ def find_queries(
      IdentifierError('AccessionNumber was damaged by a spreadsheet: scientific notation')]
     """
     known, model = check_arguments(table, level, query_model)
+    _check_words(broad, partial_keys)
     if known is None:
         msg = f"a level is needed: one of {', '.join(UNIQUE_KEYS[model])}"
         raise CohortError(msg)
     if len(table) == 0:
         return []
-    wanted = _wanted(known, model)
+    wanted = matching_keys(known, model)
     columns = columns_of(table, wanted)
-    if not columns:
-        hint = index_hint(table, wanted)
-        msg = f"the table has no column to search by at the level {known}: one of {', '.join(wanted)} is needed.{hint}"
-        raise CohortError(msg)
-    rows = zip(*columns.values(), strict=True)
-    return [_query_or_error(dict(zip(columns, row, strict=True)), known, model) for row in rows]
+    _check_headers(table, columns, known, model, broad)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    from_pacs = [is_found(table.columns) and said is None for said in unmatched_rows(table)]
+    queries = [
+        _query_or_error(cells, known, model, broad=broad, given=given)
+        for cells, given in zip(rows, from_pacs, strict=True)
+    ]
+    filled = set().union(*(_prepared(cells, known) for cells in rows)) if not any(from_pacs) else set()
+    return [_with_blank(query, filled, refuse=partial_keys == "refuse") for query in queries]
+
+
+def matching_keys(level: Level, model: QueryModel) -> tuple[str, ...]:
+    """Return the attributes by which a search at a level may ask, those of the levels above included."""
+    keys = [name for above in _levels(level, model) for name in _keys_at(above, model)]
+    return (*keys, "Modality") if level == "STUDY" else tuple(keys)
+
+
+def overlooked_columns(table: pd.DataFrame) -> str:
+    """Return a sentence on the columns that look like an identifier which the table has nowhere else, or nothing."""
+    there = keyword_columns(table.columns, IDENTIFYING_KEYS)
+    # Names and StudyIDs add little to the others, and research tables have many columns that look like them.
+    wanted = [name for name in IDENTIFYING_KEYS if name not in (*there, "PatientName", "StudyID")]
+    return headers.hint(headers.overlooked(table.columns, wanted))
+
+
+def _check_words(broad: str, partial_keys: str) -> None:
+    for name, value, words in (
+        ("broad", broad, get_args(Broad)),
+        ("partial_keys", partial_keys, get_args(PartialKeys)),
+    ):
+        if value not in words:
+            msg = f"{name}={value!r} is not one of {', '.join(words)}"
+            raise CohortError(msg)
+
+
+def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, model: QueryModel, broad: Broad) -> None:
+    """Refuse a table none of whose rows could name a patient or a study."""
+    understood = list(taken)
+    if any(name in IDENTIFYING_KEYS for name in understood) or (broad == "allow" and understood):
+        return
+    wanted = [name for name in IDENTIFYING_KEYS if name in matching_keys(level, model)]
+    alone = f' broad="allow" searches by {", ".join(understood)} alone.' if understood else ""
+    msg = (
+        f"no column of the table identifies patients or studies: one of {', '.join(wanted)} is needed to search at the "
+        f"level {level}. The headers are: {headers.listed(table.columns)}. Understood: {headers.listed(understood)}."
+        f"{headers.hint(headers.overlooked(table.columns, IDENTIFYING_KEYS))}{index_hint(table, wanted)}{alone}"
+    )
+    raise CohortError(msg)
 
 
 def _levels(level: Level, model: QueryModel) -> list[Level]:
     return [above for above in LEVELS[: LEVELS.index(level) + 1] if above in UNIQUE_KEYS[model]]
 
 
-def _matching_keys(level: Level, model: QueryModel) -> tuple[str, ...]:
+def _keys_at(level: Level, model: QueryModel) -> tuple[str, ...]:
     patient = MATCHING_KEYS["PATIENT"] if (level, model) == ("STUDY", "StudyRoot") else ()
     return (*patient, *MATCHING_KEYS[level])
 
 
-def _wanted(level: Level, model: QueryModel) -> tuple[str, ...]:
-    keys = [name for above in _levels(level, model) for name in _matching_keys(above, model)]
-    return (*keys, "Modality") if level == "STUDY" else tuple(keys)
-
-
-def _query_or_error(cells: Mapping[str, object], level: Level, model: QueryModel) -> Query | IdentifierError:
+def _query_or_error(
+    cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool
+) -> Query | IdentifierError:
     try:
-        return _query(cells, level, model)
+        return _query(cells, level, model, broad=broad, given=given)
     except IdentifierError as error:
         return error.with_traceback(None)
 
 
-def _query(cells: Mapping[str, object], level: Level, model: QueryModel) -> Query:
-    values = _values(_prepared(cells, level))
-    if not values:
+def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool) -> Query:
+    prepared = _prepared(cells, level)
+    if not prepared:
         msg = "the row is empty, or holds nothing but wildcards: it would list the whole archive"
         raise IdentifierError(msg)
     steps: list[Step] = []
-    known: list[tuple[str, str]] = []  # unique keys of levels that need no C-FIND of their own
+    known: tuple[tuple[str, str], ...] = ()  # unique keys of levels that need no C-FIND of their own
+    notes: list[str] = []
     for at in _levels(level, model):
-        keys = [(name, values[name]) for name in _matching_keys(at, model) if name in values]
         unique = UNIQUE_KEYS[model][at][-1]
-        if at != level and [name for name, _ in keys] == [unique] and is_single(values[unique]):
+        keys, checks, said = _keys_and_checks(prepared, _keys_at(at, model), unique, given=given)
+        notes += said
+        if at != level and not checks and [name for name, _ in keys] == [unique] and is_single(keys[0][1]):
             known += keys
             continue
         if not (steps or known or keys):
             raise _without_key(unique, at, model)
-        steps.append(Step(at, (*known, *keys)))
-        known = []
-    return Query(level, model, tuple(steps))
+        steps.append(Step(at, (*known, *keys), checks))
+        known = ()
+    query = Query(level, model, tuple(steps), tuple(notes))
+    _check_identifying(query, broad)
+    return replace(query, notes=(*notes, *_on_wildcards(query), *_on_invisible(prepared, query.asked_by)))
+
+
+def _keys_and_checks(
+    prepared: Mapping[str, object], names: Iterable[str], unique: str, *, given: bool
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], list[str]]:
+    """Return what is sent at one level, what is held against the answers, and what is to be said of the rest."""
+    filled = [name for name in names if name in prepared]
+    if unique not in filled:
+        return tuple((name, criterion(prepared[name], name)) for name in filled), (), []
+    if given:
+        return ((unique, given_key(prepared[unique], unique)),), (), []
+    checks, notes = [], []
+    for name in filled:
+        try:
+            checks.append((name, criterion(prepared[name], name)))
+        except IdentifierError as error:
+            if name == unique:
+                raise
+            notes.append(f"{unique} alone was asked for: {error}")
+    return ((unique, dict(checks).pop(unique)),), tuple(pair for pair in checks if pair[0] != unique), notes
 
 
 def _prepared(cells: Mapping[str, object], level: Level) -> dict[str, object]:
+    """Return the cells that say something, by the keyword under which they are asked."""
     prepared = {name: cell for name, cell in cells.items() if not is_blank(cell) and not is_universal(cell, name)}
     if level == "STUDY" and "Modality" in prepared:
         prepared.setdefault("ModalitiesInStudy", prepared["Modality"])
         del prepared["Modality"]
-    # An answer of C-FIND lists all modalities of a study. It cannot be asked for, and need not be: the study is known.
-    if "StudyInstanceUID" in prepared and "\\" in str(prepared.get("ModalitiesInStudy", "")):
-        del prepared["ModalitiesInStudy"]
     return prepared
 
 
-def _values(cells: Mapping[str, object]) -> dict[str, str]:
-    return {name: criterion(cell, name) for name, cell in cells.items()}
+def _check_identifying(query: Query, broad: Broad) -> None:
+    if broad == "refuse" and not any(name in IDENTIFYING_KEYS for name in query.asked_by):
+        msg = (
+            f"the row names no patient and no study: {', '.join(query.asked_by)} would match those of others. Fill one "
+            f'of {", ".join(IDENTIFYING_KEYS[:5])}, or mean it: broad="allow"'
+        )
+        raise IdentifierError(msg)
+
+
+def _on_wildcards(query: Query) -> Sequence[str]:
+    """Return a sentence on a row whose identifying keys are all open."""
+    keys = [pair for step in query.steps for pair in step.keys if pair[0] in IDENTIFYING_KEYS]
+    if not keys or not all(has_wildcard(value) for _, value in keys):
+        return ()
+    return (f"{' and '.join(name for name, _ in keys)} with a wildcard may match several patients",)
+
+
+def _on_invisible(prepared: Mapping[str, object], names: Iterable[str]) -> list[str]:
+    """Return a sentence for each key from which invisible characters were taken off."""
+    found = {name: invisible_in(str(prepared[name])) for name in names if name in prepared}
+    return [
+        f"{name} was asked for without its invisible characters ({', '.join(characters)})"
+        for name, characters in found.items()
+        if characters
+    ]
+
+
+def _with_blank(query: Query | IdentifierError, filled: set[str], *, refuse: bool) -> Query | IdentifierError:
+    """Return a query that knows which keys of the other rows it lacks."""
+    if isinstance(query, IdentifierError):
+        return query
+    blank = _blank_keys(query, filled)
+    if not blank:
+        return query
+    which = f"asked by {', '.join(query.asked_by)} alone: in this row, {' and '.join(blank)} is blank"
+    if refuse:
+        msg = f'{which} (partial_keys="refuse")'
+        return IdentifierError(msg, column=blank[0])
+    return replace(query, blank=blank, notes=(which, *query.notes))
+
+
+def _blank_keys(query: Query, filled: set[str]) -> tuple[str, ...]:
+    """Return the keys of other rows that this one lacks, at the levels whose unique key it lacks, too.
+
+    An accession number names one study, as its UID does: beside it, the UID is not missed.
+    """
+    has = {name for step in query.steps for name, _ in (*step.keys, *step.checks)}
+    lacking = (
+        name
+        for at in _levels(query.level, query.query_model)
+        if UNIQUE_KEYS[query.query_model][at][-1] not in has
+        for name in _keys_at(at, query.query_model)
+    )
+    enough = "StudyInstanceUID" if "AccessionNumber" in has else ""
+    return tuple(name for name in lacking if name in filled and name not in (*has, enough))
 
 
 def _without_key(unique: str, level: Level, model: QueryModel) -> IdentifierError:

@@ -20,7 +20,9 @@ from dicomove.errors import IdentifierError
 EDGES = "".join(character for character in map(chr, range(0x3001)) if character.isspace()) + "\0\u200b\ufeff"
 """The characters that are stripped from both ends of a cell."""
 
-_UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+# RFC 3061: a UID as a URN, which is how some databases write it.
+_URN = re.compile(r"urn:oid:", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -63,9 +65,10 @@ def text(value: object, column: str) -> str:
     >>> text(" 000123 ", "AccessionNumber"), text(dt.date(2024, 1, 5), "StudyDate"), text(3.0, "SeriesNumber")
     ('000123', '20240105', '3')
     """
-    if isinstance(value, (str, PersonName)):
-        return str(value).strip(EDGES)
     vr = VRS.get(column)
+    if isinstance(value, (str, PersonName)):
+        plain = str(value).strip(EDGES)
+        return _URN.sub("", plain, count=1) if vr == "UI" else plain
     if vr == "DA" and isinstance(value, dt.date):
         return f"{value.year:04}{value.month:02}{value.day:02}"
     if vr == "TM" and isinstance(value, dt.time):
@@ -98,14 +101,62 @@ def whole_number(value: object) -> str | None:
 
 
 def is_uid(value: str) -> bool:
-    """Tell whether a text is a well-formed UID (PS3.5 9.1).
+    """Tell whether a text is a UID as a person may write it: digits and dots, 64 at the most, no empty component.
+
+    PS3.5 9.1 forbids leading zeros in a component. Archives hold such UIDs, and give them back as they are.
 
     Examples
     --------
-    >>> is_uid("1.2.840.10008.1.1"), is_uid("1.2.03"), is_uid("1.2.*")
-    (True, False, False)
+    >>> is_uid("1.2.840.10008.1.1"), is_uid("1.2.03"), is_uid("1.2..3"), is_uid("1.2.*")
+    (True, True, False, False)
     """
     return len(value) <= 64 and _UID.fullmatch(value) is not None
+
+
+def given_key(value: object, column: str) -> str:
+    """Return a unique key as the PACS gave it, whatever its form.
+
+    Parameters
+    ----------
+    value
+        The cell of a table that comes from `find`.
+    column
+        The keyword of the attribute.
+
+    Raises
+    ------
+    IdentifierError
+        It could stand for more than one entity, or for none: it is empty, or holds a wildcard, a list or a control
+        character.
+
+    Examples
+    --------
+    >>> given_key("1.2.840.05453119.1", "StudyInstanceUID")
+    '1.2.840.05453119.1'
+    """
+    found = str(value).strip(EDGES)
+    problem = unsafe(found)
+    if problem:
+        msg = f"{column} {problem}, as the PACS gave it"
+        raise IdentifierError(msg, column=column)
+    return found
+
+
+def unsafe(value: str) -> str | None:
+    """Say why a value must not be sent as a unique key, or return None.
+
+    Examples
+    --------
+    >>> unsafe("1.2.*"), unsafe("1.2.3")
+    ('holds a wildcard', None)
+    """
+    if not value:
+        return "is empty"
+    if not {"*", "?"}.isdisjoint(value):
+        return "holds a wildcard"
+    if "\\" in value:
+        return "holds a backslash, which separates values"
+    return "holds control characters" if has_control_characters(value) else None
 
 
 def has_control_characters(value: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 
-from dicomove.cohort import keyword, parse_level, parse_query_model
+from dicomove.cohort import UNIQUE_KEYS, keyword, parse_level, parse_query_model, unsafe
 from dicomove.dimse.charset import decode, encodings
 from dicomove.dimse.link import Exchange
 from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_data_set, raw_elements, split_charset
@@ -157,13 +157,22 @@ def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | 
     Raises
     ------
     IdentifierError
-        An unknown key, level or query model, or a value that is not text.
+        An unknown key, level or query model, a value that is not text, or a level above without its unique key: a
+        PACS takes that for all it has (PS3.4 C.4.1.2.1 asks for one value of each).
     """
     keys: dict[str, str | list[str]] = {"QueryRetrieveLevel": "STUDY"}
     for name, value in query.items():
         known = attribute(name)
         keys[known] = _key_text(known, value)
-    return keys | {"QueryRetrieveLevel": parse_level(keys["QueryRetrieveLevel"], parse_query_model(query_model))}
+    model = parse_query_model(query_model)
+    level = parse_level(keys["QueryRetrieveLevel"], model)
+    for name in UNIQUE_KEYS[model][level][:-1]:
+        value = keys.get(name, "")
+        problem = "is a list" if isinstance(value, list) and len(value) != 1 else unsafe("".join(value))
+        if problem:
+            message = f"{name} {problem}: a C-FIND at the level {level} in {model} needs one value of it"
+            raise IdentifierError(message, column=name)
+    return keys | {"QueryRetrieveLevel": level}
 
 
 def attribute(name: str) -> str:
