@@ -667,6 +667,31 @@ def test_find_studies(here: Here, query: dict[str, object], found: list[str]) ->
     assert len(result) == len(found)
 
 
+@pytest.mark.parametrize(
+    ("query", "charset"),
+    [
+        ({"PatientID": "1"}, ""),
+        ({"PatientName": "Müller*"}, "ISO_IR 100"),
+        ({"PatientName": "Łucja*"}, "ISO_IR 192"),
+        ({"PatientName": "Müller*", "SpecificCharacterSet": ""}, "ISO_IR 100"),
+        ({"PatientName": "Müller*", "SpecificCharacterSet": "ISO_IR 192"}, "ISO_IR 192"),
+    ],
+)
+def test_the_character_set_is_always_asked_for(here: Here, query: dict[str, str], charset: str) -> None:
+    with dm.FindScu(here.pacs) as finder:
+        finder.find_studies(query)
+    (asked,) = here.recorder.asked("C-FIND")
+    assert asked["SpecificCharacterSet"] == charset
+    assert asked.get("PatientName", "") == query.get("PatientName", "")
+
+
+def test_a_move_has_no_character_set(here: Here) -> None:
+    with dm.MoveScu(here.pacs) as scu:
+        scu.move_study({"StudyInstanceUID": CT, "QueryRetrieveLevel": "STUDY"}, SINK)
+    (asked,) = here.recorder.asked("C-MOVE")
+    assert set(asked) == {"StudyInstanceUID", "QueryRetrieveLevel"}
+
+
 def test_what_was_asked_for_and_is_empty_is_an_empty_text(here: Here) -> None:
     with dm.FindScu(here.pacs) as finder:
         (match,) = finder.find_studies({"AccessionNumber": "A0001", "ReferringPhysicianName": "", "StudyTime": ""})

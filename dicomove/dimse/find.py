@@ -130,7 +130,8 @@ class FindScu(Scu):
             canceller.look()
             with self._link.exchange(FIND[query_model], canceller.look) as exchange:
                 canceller.exchange = exchange
-                data = encode_identifier(keys, exchange.context.transfer_syntax)
+                # Some archives tell the character set of their answers only if it is asked for.
+                data = encode_identifier({"SpecificCharacterSet": "", **keys}, exchange.context.transfer_syntax)
                 logger.info("C-FIND-RQ %d %s by %s", exchange.message_id, keys["QueryRetrieveLevel"], _asked(keys))
                 exchange.send({"CommandField": C_FIND_RQ}, data, canceller.total)
                 for final in exchange.responses(look=canceller.look):

@@ -115,14 +115,15 @@ def encode_identifier(keys: Mapping[str, str | Sequence[str]], transfer_syntax: 
     Parameters
     ----------
     keys
-        Keyword -> value; several values, where a list of UIDs is meant; empty for a key that is asked for.
+        Keyword -> value; several values, where a list of UIDs is meant; empty for a key that is asked for. Text beyond
+        ASCII brings the Specific Character Set that it needs, unless the keys name one.
     transfer_syntax
         Its UID.
     """
     data_set = Dataset()
     charset = _charset("".join(value if isinstance(value, str) else "".join(value) for value in keys.values()))
-    if charset:
-        data_set.SpecificCharacterSet = charset
+    if charset and not keys.get("SpecificCharacterSet"):
+        keys = {**keys, "SpecificCharacterSet": charset}
     for keyword, value in keys.items():
         tag = tag_for_keyword(keyword)
         if tag is None:
