@@ -14,6 +14,11 @@ from dicomove.cohort.keywords import VRS
 IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
 """The keys whose values look like numbers, so that spreadsheets take them for numbers."""
 
+SHORT_LINE = "#SHORT_LINE!"
+"""What is added to a key of a line with too few fields, and stands for the fields that it does not have."""
+UNTOLD = "#UNKNOWN!"
+"""What stands for a cell of which is not known whether it is empty."""
+
 Patterns = tuple[tuple[str, re.Pattern[str]], ...]
 
 
@@ -86,8 +91,10 @@ _ERROR_WORD = (
 _FORMULA = r"""\{?=[ ]*[-+@]?(?:"[^"]*"?|\$?[A-Za-z]{1,3}\$?[0-9]+|[\w.]+[(!\[]|'[^']+'!|[0-9]+[-+*/&]|\().*"""
 
 _ANYWHERE = (
+    ("its line has too few fields", re.compile(rf".*{SHORT_LINE}", re.DOTALL)),
+    ("maybe empty, maybe an error of the spreadsheet: save the file as .xlsx", re.compile(UNTOLD)),
     ("an error of a spreadsheet", re.compile(_ERROR_WORD)),
-    ("a column that was too narrow (####)", re.compile(r"\#{2,}")),
+    ("#### in the place of a value (a column that was too narrow?)", re.compile(r"\#{2,}")),
     ('a formula (="...")', re.compile(_FORMULA, re.DOTALL)),
     ("a character that another program could not read", re.compile(r".*\ufffd.*", re.DOTALL)),
 )
@@ -100,7 +107,7 @@ _SCIENTIFIC = (
 )
 _KEY = (
     ('a formula (="...")', re.compile(r"\{?=.*", re.DOTALL)),
-    ("a column that was too narrow (####)", re.compile(r"\#+")),
+    ("#### in the place of a value (a column that was too narrow?)", re.compile(r"\#+")),
     ("scientific notation", re.compile(_SCIENTIFIC)),
     ("a leading apostrophe", re.compile(r"['\u2019\u2018`\u00b4].*", re.DOTALL)),
     ("quotation marks around it", re.compile(r'["“”„«»].*["“”„«»]', re.DOTALL)),
@@ -123,6 +130,7 @@ _IDENTIFIER = (
     # A date alone may be an identifier; a program writes the time of midnight behind it.
     ("a date", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?")),
     ("a time", re.compile(r"(?:[0-9]+ days?,? )?[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?")),
+    ("a list, or another structure of a program", re.compile(r"\[.*\]|\{.*\}|\(.*,\)|b(['\"]).*\1", re.DOTALL)),
     ("a truth value", re.compile(r"(?i:true|false|wahr|falsch|vrai|faux|verdadero|falso)")),
 )
 _DATE = (("a date as the number of its day", re.compile(r"[0-9]{5}(?:[.,][0-9]+)?")),)

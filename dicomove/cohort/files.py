@@ -1,161 +1,130 @@
-"""The rows of a file, before anything is made of them: CSV, TSV, Parquet and spreadsheets."""
+"""The rows of a file, before anything is made of them."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dicomove.cohort.values import is_blank
-from dicomove.errors import CohortError
 
-TEXT = (".csv", ".tsv", ".txt")
-SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
-PARQUET = (".parquet", ".pq")
-
-_QUOTED = re.compile(r'"[^"]*"')
-_UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__")
+NAMED = 10
+"""How many places a sentence names."""
 
 
-class Content(NamedTuple):
-    """What a file holds.
+class Shown(NamedTuple):
+    """A number of a spreadsheet, and how the spreadsheet shows it.
 
     Parameters
     ----------
-    header
-        The names of the columns.
+    value
+        The number.
+    text
+        What a person sees: ``000123`` for 123, ``1,234,567`` for 1234567, ``####`` where that cannot be told.
+    """
+
+    value: object
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The rows of a text file, of a sheet or of a Parquet file, with the header among them.
+
+    Parameters
+    ----------
     rows
-        The cells, as they are stored.
+        The cells, as they are stored. Rows of a text file may differ in length.
     lines
-        The line of each row in the file, where it has lines.
+        The line of each row in the file, from 1; empty where there are no lines.
+    name
+        The name of the sheet.
+    is_hidden
+        Whether the spreadsheet hides the sheet.
+    problems
+        What is known of single cells beside their value, by row and column.
+    merged
+        The cells that were filled from the first one of merged cells, by row and column.
+    hidden
+        The rows that the spreadsheet hides.
+    blank_is_unknown
+        Whether a cell that looks empty may be an error, or a formula without its result.
     notes
-        What the one who reads it has to know.
+        What the one who reads the file has to know.
     """
 
-    header: list[str]
     rows: list[list[object]]
-    lines: list[int]
-    notes: list[str]
+    lines: list[int] = field(default_factory=list)
+    name: str | None = None
+    is_hidden: bool = False
+    problems: dict[tuple[int, int], str] = field(default_factory=dict)
+    merged: frozenset[tuple[int, int]] = frozenset()
+    hidden: frozenset[int] = frozenset()
+    blank_is_unknown: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
-def read_text(raw: bytes, suffix: str, encoding: str) -> Content:
-    """Return the content of a CSV or TSV file.
+def places(lines: Sequence[int]) -> str:
+    """Return lines for a person, ten of them at most.
 
-    Raises
-    ------
-    CohortError
-        It is empty, or its rows do not fit its header.
+    Examples
+    --------
+    >>> places([3]), places([3, 4, 7])
+    ('line 3', 'lines 3, 4, 7')
     """
-    decoded, notes = _decode(raw, encoding)
-    delimiter = "\t" if suffix == ".tsv" else _delimiter(decoded)
-    # newline="" leaves line breaks inside of cells to the csv module.
-    reader = csv.reader(io.StringIO(decoded, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    numbered: list[tuple[int, list[object]]] = []
-    begin = 1
-    try:
-        for row in reader:
-            # One cell that is empty is an empty line, unless a row has one cell only.
-            if row and (row != [""] or (numbered and len(numbered[0][1]) == 1)):
-                numbered.append((begin, list(row)))
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        msg = f"line {begin}: not CSV as it should be: {error}"
-        raise CohortError(msg) from None
-    return _content(numbered, notes)
+    named = ", ".join(map(str, lines[:NAMED]))
+    more = f", and {len(lines) - NAMED} more" if len(lines) > NAMED else ""
+    return f"{'line' if len(lines) == 1 else 'lines'} {named}{more}"
 
 
-def read_spreadsheet(raw: bytes, sheet: int | str) -> Content:
-    """Return the content of one sheet of a spreadsheet.
+class Range(NamedTuple):
+    """Merged cells: the first and the last line and column, from 1."""
 
-    Raises
-    ------
-    CohortError
-        It is no spreadsheet, or is empty, or has no such sheet.
-    """
-    try:
-        import python_calamine as calamine
-    except ImportError:
-        msg = 'spreadsheets need one more package: pip install "dicomove[excel]"'
-        raise ImportError(msg) from None
-    try:
-        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(raw))
-        name = book.sheet_names[sheet] if isinstance(sheet, int) else sheet
-        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-    except (IndexError, calamine.WorksheetNotFound):
-        msg = f"there is no sheet {sheet!r}"
-        raise CohortError(msg) from None
-    except calamine.CalamineError as error:
-        msg = f"the spreadsheet cannot be read ({type(error).__name__})"
-        raise CohortError(msg) from None
-    # A row without any cell is the empty line of a spreadsheet: what is left where rows were cleared.
-    numbered = [(line, list[object](row)) for line, row in enumerate(rows, start=1) if not all(map(is_blank, row))]
-    return _content(numbered, [])
+    first_line: int
+    last_line: int
+    first_column: int
+    last_column: int
 
 
-def read_parquet(raw: bytes) -> Content:
-    """Return the content of a Parquet file.
+@dataclass(slots=True)
+class Cells:
+    """The cells of a sheet while it is read, by line and column, from 1."""
 
-    Raises
-    ------
-    CohortError
-        It is no Parquet file.
-    """
-    # pandas would make floats of the integers in a column with empty cells.
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        msg = 'Parquet needs one more package: pip install "dicomove[parquet]"'
-        raise ImportError(msg) from None
-    try:
-        table = parquet.read_table(io.BytesIO(raw))
-    except (pa.ArrowException, OSError) as error:
-        msg = f"the Parquet file cannot be read ({type(error).__name__})"
-        raise CohortError(msg) from None
-    kept = [place for place, name in enumerate(table.column_names) if not _UNNAMED_INDEX.fullmatch(name)]
-    columns = [table.column(place).to_pylist() for place in kept]
-    header = [table.column_names[place] for place in kept]
-    return Content(header, [list(row) for row in zip(*columns, strict=True)], [], [])
+    values: dict[tuple[int, int], object] = field(default_factory=dict)
+    problems: dict[tuple[int, int], str] = field(default_factory=dict)
+    merged: list[Range] = field(default_factory=list)
+    hidden: set[int] = field(default_factory=set)
 
-
-def _decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
-    # What a spreadsheet calls "Unicode text" is UTF-16.
-    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else encoding
-    try:
-        return raw.decode(encoding).removeprefix("\ufeff"), []
-    except UnicodeDecodeError:
-        if not codecs.lookup(encoding).name.startswith("utf-8"):
-            msg = f"the file is not encoded in {encoding}"
-            raise CohortError(msg) from None
-    decoded, fallback = _decode_western(raw)
-    return decoded, [f"the file is not encoded in UTF-8, and was read as {fallback}: encoding={fallback!r} confirms it"]
+    def as_grid(self, name: str, *, is_hidden: bool = False, blank_is_unknown: bool = False) -> Grid:
+        """Return the rows that hold something, with merged cells filled from their first one."""
+        filled = dict(_fillings(self.values, self.merged))
+        values = self.values | filled
+        taken = {place: value for place, value in values.items() if not is_blank(value)}
+        lines = sorted({line for line, _ in taken})
+        width = max((column for _, column in taken), default=0)
+        row_of = {line: row for row, line in enumerate(lines)}
+        return Grid(
+            name=name,
+            is_hidden=is_hidden,
+            blank_is_unknown=blank_is_unknown,
+            lines=lines,
+            rows=[[values.get((line, column), "") for column in range(1, width + 1)] for line in lines],
+            problems={(row_of[line], column - 1): said for (line, column), said in self.problems.items()},
+            merged=frozenset((row_of[line], column - 1) for line, column in filled),
+            hidden=frozenset(row_of[line] for line in self.hidden if line in row_of),
+        )
 
 
-def _decode_western(raw: bytes) -> tuple[str, str]:
-    try:
-        return raw.decode("cp1252"), "cp1252"
-    except UnicodeDecodeError:
-        return raw.decode("latin-1"), "latin-1"
-
-
-def _delimiter(decoded: str) -> str:
-    header = next((line for line in decoded.splitlines() if line.strip()), "")
-    plain = _QUOTED.sub("", header)
-    return max(",;\t", key=plain.count)
-
-
-def _content(numbered: Sequence[tuple[int, list[object]]], notes: list[str]) -> Content:
-    if not numbered:
-        msg = "the file is empty: there is no header"
-        raise CohortError(msg)
-    width = len(numbered[0][1])
-    for line, row in numbered:
-        if len(row) > width:
-            msg = f"line {line} has {len(row)} fields, and the header {width}: is a cell with a delimiter not quoted?"
-            raise CohortError(msg)
-    padded = [[*row, *[""] * (width - len(row))] for _, row in numbered]
-    lines = [line for line, _ in numbered]
-    return Content([str(name) for name in padded[0]], padded[1:], lines[1:], notes)
+def _fillings(
+    values: dict[tuple[int, int], object], merged: Sequence[Range]
+) -> Iterable[tuple[tuple[int, int], object]]:
+    last = max((line for (line, _), value in values.items() if not is_blank(value)), default=0)
+    for area in merged:
+        first = values.get((area.first_line, area.first_column))
+        if is_blank(first):
+            continue
+        # Whole columns may be merged: no sheet goes on below its last cell.
+        for line in range(area.first_line, max(min(area.last_line, last), area.first_line) + 1):
+            for column in range(area.first_column, area.last_column + 1):
+                if (line, column) != (area.first_line, area.first_column):
+                    yield (line, column), first

@@ -6,129 +6,242 @@ What pandas, and spreadsheets before it, make of identifiers by default: ``00012
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort import files
-from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.keywords import VRS, keyword_columns
-from dicomove.cohort.values import EDGES, is_blank, is_number, whole_number
+from dicomove.cohort.damage import SHORT_LINE, UNTOLD
+from dicomove.cohort.files import NAMED, Grid, places
+from dicomove.cohort.header_rows import (
+    Columns,
+    choose_sheet,
+    has_no_header,
+    header_row,
+    labels,
+    left_out,
+    wanted_headers,
+)
+from dicomove.cohort.keywords import VRS
+from dicomove.cohort.parquet_files import SUFFIXES as PARQUET
+from dicomove.cohort.parquet_files import read_parquet
+from dicomove.cohort.spreadsheets import is_spreadsheet, read_spreadsheet
+from dicomove.cohort.stored_cells import cell_problem, cell_text
+from dicomove.cohort.text_files import read_text
 from dicomove.errors import CohortError, CohortWarning
 
-_NAMED = 10
+TEXT = (".csv", ".tsv", ".txt")
+SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+
+_DAMAGED: Final = "cells were damaged before they came here, and were left as they are"
+_SHORT: Final = "lines have too few fields, and their keys are unknown (is a cell with a line break not quoted?)"
+_MERGED: Final = "merged cells were filled from their first cell"
 
 
-def read_cohort(path: str | os.PathLike[str], *, sheet: int | str = 0, encoding: str = "utf-8-sig") -> pd.DataFrame:
+def read_cohort(
+    path: str | os.PathLike[str],
+    *,
+    columns: Columns | None = None,
+    sheet: int | str | None = None,
+    header: int | None = None,
+    encoding: str = "utf-8-sig",
+) -> pd.DataFrame:
     """Read a table with every cell as text: leading zeros and UIDs stay as they are.
 
     An empty cell is ``""``, and nothing else is (``NULL`` and ``NA`` are text). Blanks around cells are stripped, and
-    headers that stand for a DICOM attribute become its keyword. Cells that a spreadsheet damaged before are reported,
-    and never repaired.
+    headers that stand for a DICOM attribute become its keyword. A cell that does not hold the value that a person saw
+    is reported and never repaired: its row is invalid, where it is a key.
 
     Parameters
     ----------
     path
-        A file of type .csv (``,`` ``;`` or tab), .tsv, .txt, .parquet, .xlsx, .xls or .ods.
+        A file of type .csv (``,`` ``;`` ``|`` or tab), .tsv, .txt, .parquet, .xlsx, .xls or .ods, or a folder of
+        Parquet files.
+    columns
+        The keyword of headers that are not known: ``{"Auftragsnummer": "AccessionNumber"}``. A header may be given by
+        its position, from 0. For a file without a header, the names of all columns, in their order.
     sheet
-        The sheet of a spreadsheet, by position or name.
+        The sheet of a spreadsheet, by position or name. Without it, the first sheet, or the only one with headers that
+        are known.
+    header
+        The line of the header, from 0 as in pandas: 1 is the second line of the file. Without it, the header is looked
+        for, and what stands above it is left out, with a warning.
     encoding
-        The encoding of a text file. What is not UTF-8 is read as Windows-1252, with a warning.
+        The encoding of a text file. UTF-16 is recognised. What is not UTF-8 is read as Windows-1252, with a warning.
 
     Raises
     ------
     CohortError
-        The file is no table, or two of its columns are the same attribute.
+        The file is no table, its header is not found, or two of its columns are the same attribute.
     ImportError
         An optional package for this type of file is not installed.
 
     Warns
     -----
     CohortWarning
-        Identifiers were damaged, or the encoding had to be guessed.
+        Cells were damaged, merged cells were filled, or something had to be guessed.
     """
-    content = _read(Path(path), sheet, encoding)
-    table, damaged = _table(content)
-    for note in [*content.notes, *_report(damaged)]:
+    wanted = wanted_headers(columns)
+    grid, notes = choose_sheet(_read(Path(path), encoding, wanted), sheet, wanted)
+    grid, said = _with_header(grid, columns, header, wanted)
+    table, reports = _table(grid, columns)
+    for note in [*grid.notes, *notes, *said, *reports]:
         warnings.warn(note, CohortWarning, stacklevel=2)
     return table
 
 
-def _read(path: Path, sheet: int | str, encoding: str) -> files.Content:
+def _read(path: Path, encoding: str, wanted: frozenset[str]) -> list[Grid]:
     suffix = path.suffix.lower()
-    if suffix not in (*files.TEXT, *files.SPREADSHEETS, *files.PARQUET):
+    if path.is_dir() and suffix not in TEXT:
+        return [read_parquet(path)]
+    if suffix not in (*TEXT, *SPREADSHEETS, *PARQUET):
         msg = f"files of type {suffix or '(none)'} are not known: .csv, .tsv, .txt, .parquet, .xlsx, .xls, .ods"
         raise CohortError(msg)
+    if path.is_dir():
+        msg = f"{path.name!r} is a folder, and not a file: give the file in it"
+        raise CohortError(msg)
+    if suffix in PARQUET:
+        return [read_parquet(path)]
     raw = path.read_bytes()
-    if suffix in files.TEXT:
-        return files.read_text(raw, suffix, encoding)
-    return files.read_spreadsheet(raw, sheet) if suffix in files.SPREADSHEETS else files.read_parquet(raw)
+    if suffix in SPREADSHEETS or is_spreadsheet(raw):
+        return read_spreadsheet(raw)
+    return [read_text(raw, suffix, encoding, wanted)]
 
 
-def _table(content: files.Content) -> tuple[pd.DataFrame, list[tuple[int, str]]]:
-    """Return the table, and the row and the description of each damaged cell."""
-    labels = [header.strip(EDGES) for header in content.header]
-    for name, position in keyword_columns(labels).items():
-        labels[position] = name
-    cells = [list(column) for column in zip(*content.rows, strict=True)] or [[] for _ in labels]
-    found = [
-        (row, f"row {row}{_line(content.lines, row)}, {label}: {problem}")
-        for label, column in zip(labels, cells, strict=True)
-        if _is_identifier(label)
-        for row, cell in enumerate(column)
-        if (problem := _problem(cell, label))
+def _with_header(
+    grid: Grid, columns: Columns | None, header: int | None, wanted: frozenset[str]
+) -> tuple[Grid, list[str]]:
+    """Return the grid with its header as the first row."""
+    if isinstance(columns, str):
+        msg = 'columns= is a dictionary ({"Auftragsnummer": "AccessionNumber"}), or a list of names'
+        raise CohortError(msg)
+    if has_no_header(grid, columns) and header is None:
+        return _named(grid, columns), []
+    row = header_row(grid, header, wanted) if grid.lines or not grid.rows else 0
+    return _below(grid, row), left_out(grid, row)
+
+
+def _named(grid: Grid, columns: Columns | None) -> Grid:
+    width = max(map(len, grid.rows), default=0)
+    names: list[object] = [""] * width if columns is None or isinstance(columns, Mapping) else list(columns)
+    if len(names) != width:
+        msg = f"columns= names {len(names)} columns, and the file has {width}"
+        raise CohortError(msg)
+    shifted = {(row + 1, column): said for (row, column), said in grid.problems.items()}
+    merged = frozenset((row + 1, column) for row, column in grid.merged)
+    hidden = frozenset(row + 1 for row in grid.hidden)
+    lines = [0, *grid.lines] if grid.lines else []
+    return replace(grid, rows=[names, *grid.rows], lines=lines, problems=shifted, merged=merged, hidden=hidden)
+
+
+def _below(grid: Grid, first: int) -> Grid:
+    names = [
+        # A title over two columns names the first of them.
+        "" if (first, column) in grid.merged and column and grid.rows[first][column - 1] == name else name
+        for column, name in enumerate(grid.rows[first])
     ]
+    return replace(
+        grid,
+        rows=[names, *grid.rows[first + 1 :]],
+        lines=grid.lines[first:],
+        problems={(row - first, column): said for (row, column), said in grid.problems.items() if row >= first},
+        merged=frozenset((row - first, column) for row, column in grid.merged if row > first),
+        hidden=frozenset(row - first for row in grid.hidden if row > first),
+    )
+
+
+def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table, and what has to be said of its cells."""
+    names, notes = labels(grid.rows[0], columns)
+    _check_lengths(grid, len(names))
+    rows = [[*row, *[""] * (len(names) - len(row))] for row in grid.rows[1:]]
+    cells = [[cell_text(row[place], name) for row in rows] for place, name in enumerate(names)]
+    short = _mark_short_lines(grid, names, cells)
+    if grid.blank_is_unknown:
+        _mark_unknown(names, cells)
     # Spreadsheets leave columns behind that never held anything.
-    kept = [i for i, label in enumerate(labels) if label or not all(map(is_blank, cells[i]))]
-    table = pd.DataFrame({i: [_text(cell, labels[i]) for cell in cells[i]] for i in kept}, dtype=str)
-    table.columns = pd.Index([labels[i] for i in kept], dtype=str)
-    return table, sorted(found, key=lambda cell: cell[0])
+    kept = [place for place, name in enumerate(names) if name or any(cells[place])]
+    table = pd.DataFrame({place: cells[place] for place in kept}, dtype=str)
+    table.columns = pd.Index([names[place] for place in kept], dtype=str)
+    merged = [(row - 1, names[column]) for row, column in sorted(grid.merged) if column in kept]
+    damaged = _damaged(grid, names, rows, cells, {row for row, _ in short})
+    found = ((_MERGED, merged), (_SHORT, short), (_DAMAGED, damaged))
+    return table, [*notes, *_hidden(grid), *(said for what, where in found for said in _report(grid, what, where))]
 
 
-def _line(lines: Sequence[int], row: int) -> str:
-    return f" (line {lines[row]})" if lines else ""
+def _check_lengths(grid: Grid, width: int) -> None:
+    for line, row in zip(grid.lines, grid.rows, strict=False):
+        if len(row) > width:
+            msg = f"line {line} has {len(row)} fields, and the header {width}: is a cell with a delimiter not quoted?"
+            raise CohortError(msg)
 
 
-def _report(damaged: list[tuple[int, str]]) -> list[str]:
-    if not damaged:
+def _mark_short_lines(grid: Grid, names: Sequence[str], cells: Sequence[list[str]]) -> list[tuple[int, str]]:
+    """Mark the keys of lines with too few fields, and return these lines.
+
+    Where a line break is not quoted, a line holds the end of a cell. It could be the number of another patient.
+    """
+    lengths = [len(row) for row in grid.rows[1:]]
+    for row, length in enumerate(lengths):
+        if length == len(names):
+            continue
+        for place, name in enumerate(names):
+            if place >= length:
+                cells[place][row] = SHORT_LINE
+            elif name in VRS:
+                _mark(cells[place], row)
+        if length == 1:
+            # It may be the end of the cell before, or the beginning of the one behind.
+            for neighbour, place in ((row - 1, len(names) - 1), (row + 1, 0)):
+                if 0 <= neighbour < len(lengths) and lengths[neighbour] == len(names) and names[place] in VRS:
+                    _mark(cells[place], neighbour)
+    return [(row, f"{length} of {len(names)} fields") for row, length in enumerate(lengths) if length < len(names)]
+
+
+def _mark(column: list[str], row: int) -> None:
+    if not column[row].endswith(SHORT_LINE):
+        column[row] = f"{column[row]} {SHORT_LINE}".strip()
+
+
+def _mark_unknown(names: Sequence[str], cells: Sequence[list[str]]) -> None:
+    for name, column in zip(names, cells, strict=True):
+        if name in VRS:
+            column[:] = [cell or UNTOLD for cell in column]
+
+
+def _damaged(
+    grid: Grid, names: Sequence[str], rows: Sequence[Sequence[object]], cells: Sequence[list[str]], short: set[int]
+) -> list[tuple[int, str]]:
+    """Return the row of each damaged cell, and its column with what happened; those in keys come first."""
+    found = []
+    for place, name in enumerate(names):
+        for row, written in enumerate(cells[place]):
+            problem = grid.problems.get((row + 1, place))
+            if problem is None and row not in short:
+                stored = rows[row][place]
+                problem = cell_problem(
+                    written if written in {UNTOLD} or SHORT_LINE in written else stored, written, name
+                )
+            if problem:
+                found.append((name not in VRS, row, f"{name or f'column {place + 1}'}: {problem}"))
+    return [(row, said) for _, row, said in sorted(found, key=lambda cell: cell[:2])]
+
+
+def _hidden(grid: Grid) -> list[str]:
+    lines = [grid.lines[row] for row in sorted(grid.hidden)]
+    return (
+        [f"the spreadsheet hides rows (a filter?), which were read like the others: {places(lines)}"] if lines else []
+    )
+
+
+def _report(grid: Grid, what: str, where: Sequence[tuple[int, str]]) -> list[str]:
+    if not where:
         return []
-    named = "; ".join(description for _, description in damaged[:_NAMED])
-    more = f"; and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
-    return [f"identifiers were damaged before they came here, and were left as they are: {named}{more}"]
-
-
-def _is_identifier(label: str) -> bool:
-    return VRS.get(label) in {"UI", "DA"} or label in {"PatientID", "AccessionNumber", "StudyID"}
-
-
-def _text(cell: object, label: str) -> str:
-    if is_blank(cell):
-        return ""
-    if isinstance(cell, str):
-        return cell.strip(EDGES)
-    if isinstance(cell, dt.date):  # a datetime, too
-        return cell.strftime("%Y%m%d") if VRS.get(label) == "DA" else _iso(cell)
-    return whole_number(cell) or str(cell)
-
-
-def _iso(date: dt.date) -> str:
-    return date.isoformat().removesuffix("T00:00:00")
-
-
-def _problem(cell: object, label: str) -> str | None:
-    if is_blank(cell):
-        return None
-    written = _text(cell, label)
-    if isinstance(cell, str):
-        return damage(written, label) or doubt(written, label)
-    if VRS.get(label) == "DA" and (isinstance(cell, dt.date) or (written.isdigit() and len(written) == 8)):
-        return None
-    if is_number(cell):
-        ruined = isinstance(cell, float) and len(written) > 15
-        lost = "digits after the 15th are lost" if ruined else "leading zeros may be lost"
-        return f"stored as a number, {lost}"
-    return f"stored as a {type(cell).__name__}"
+    lines = [f" (line {line})" for line in grid.lines[1:]] or [""] * len(grid.rows)
+    named = "; ".join(f"row {row}{lines[row]}, {said}" for row, said in where[:NAMED])
+    more = f"; and {len(where) - NAMED} more" if len(where) > NAMED else ""
+    return [f"{what}: {named}{more}"]

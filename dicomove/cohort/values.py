@@ -23,6 +23,10 @@ EDGES = "".join(character for character in map(chr, range(0x3001)) if character.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 # RFC 3061: a UID as a URN, which is how some databases write it.
 _URN = re.compile(r"urn:oid:", re.IGNORECASE)
+# What programs write of a date that they keep as a point in time.
+_MIDNIGHT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})[T ]00:00(?::00(?:[.,]0+)?)?(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -51,7 +55,9 @@ def text(value: object, column: str) -> str:
     Parameters
     ----------
     value
-        Text; a date where the attribute is a date, a time where it is a time, a whole number where it is one.
+        Text; a date where the attribute is a date (a period is the range of its days), a time
+        where it is a time, a whole number where it is one. Of a date with the time of midnight, as text, the date is
+        left.
     column
         The keyword of the attribute.
 
@@ -67,20 +73,41 @@ def text(value: object, column: str) -> str:
     """
     vr = VRS.get(column)
     if isinstance(value, (str, PersonName)):
-        plain = str(value).strip(EDGES)
-        return _URN.sub("", plain, count=1) if vr == "UI" else plain
-    if vr == "DA" and isinstance(value, dt.date):
-        return f"{value.year:04}{value.month:02}{value.day:02}"
-    if vr == "TM" and isinstance(value, dt.time):
-        return value.strftime("%H%M%S")
-    if is_number(value):
-        whole = whole_number(value) if vr == "IS" else None
-        if whole is not None:
-            return whole
+        found = str(value).strip(EDGES)
+        midnight = _MIDNIGHT.fullmatch(found) if vr == "DA" else None
+        return midnight[1] if midnight else _URN.sub("", found, count=1) if vr == "UI" else found
+    written = _date_text(value) if vr == "DA" else _time_text(value) if vr == "TM" else None
+    if written is None and vr == "IS":
+        written = whole_number(value)
+    if written is not None:
+        return written
+    if is_number(value) and not isinstance(value, (np.datetime64, np.timedelta64)):
         msg = f"{column} is a number; identifiers are text (dtype=str, or dicomove.read_cohort)"
         raise IdentifierError(msg, column=column)
-    msg = f"{column} is of type {type(value).__name__}; one value, as text, is needed"
+    hint = ' (.str.decode("utf-8") makes text of a column of bytes)' if isinstance(value, bytes) else ""
+    msg = f"{column} is of type {type(value).__name__}; one value, as text, is needed{hint}"
     raise IdentifierError(msg, column=column)
+
+
+def _date_text(value: object) -> str | None:
+    """Return a date as DICOM writes it, and a period as the range of its days."""
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
+    if isinstance(value, pd.Period):
+        days = [f"{day.year:04}{day.month:02}{day.day:02}" for day in (value.start_time, value.end_time)]
+        return days[0] if days[0] == days[1] else "-".join(days)
+    if isinstance(value, dt.date):
+        return f"{value.year:04}{value.month:02}{value.day:02}"
+    return None
+
+
+def _time_text(value: object) -> str | None:
+    """Return a time of day as DICOM writes it; a span of time less than a day is the one since midnight."""
+    if isinstance(value, np.timedelta64):
+        value = pd.Timedelta(value)
+    if isinstance(value, dt.timedelta) and dt.timedelta() <= value < dt.timedelta(days=1):
+        value = (dt.datetime.min + value).time()  # noqa: DTZ901 (a time of day has no zone)
+    return value.strftime("%H%M%S") if isinstance(value, dt.time) else None
 
 
 def whole_number(value: object) -> str | None:

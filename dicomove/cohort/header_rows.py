@@ -1,0 +1,271 @@
+"""Which row of a file is its header, and which DICOM keyword each of its headers stands for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from dicomove.cohort.files import NAMED, Grid, Shown, places
+from dicomove.cohort.keywords import KEYWORDS, keyword, keyword_columns
+from dicomove.cohort.values import EDGES, is_blank
+from dicomove.errors import CohortError
+
+Columns = Mapping[str | int, str] | Sequence[str]
+"""What the user says of columns: the keyword of each header, or the names of all columns of a file without a header."""
+
+_SEARCHED: Final = 40
+_DATA: Final = re.compile(
+    r"[0-2](?:\.[0-9]+){3,}"  # a UID
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}"  # a date
+    r"|[-+]?[0-9]{2,}(?:[.,][0-9]+)*(?:[eE]\+[0-9]+)?"  # a number
+)
+_EXACT: Final = {name.lower(): name for name in KEYWORDS}
+
+
+def header_text(cell: object) -> str:
+    r"""Return a header on one line.
+
+    Examples
+    --------
+    >>> header_text(" Accession\nNumber "), header_text(None)
+    ('Accession Number', '')
+    """
+    if is_blank(cell):
+        return ""
+    text = cell.text if isinstance(cell, Shown) else str(cell)
+    return " ".join(text.strip(EDGES).split())
+
+
+def count_keywords(row: Sequence[object], wanted: Collection[str] = ()) -> int:
+    """Return how many cells of a row are headers that are known."""
+    return sum(bool(keyword(text) or text in wanted) for text in map(header_text, row) if text)
+
+
+def wanted_headers(columns: Columns | None) -> frozenset[str]:
+    """Return the headers that the user named."""
+    return frozenset(header_text(name) for name in columns) if isinstance(columns, Mapping) else frozenset()
+
+
+def best_row(grid: Grid, wanted: Collection[str]) -> tuple[int, int]:
+    """Return the row with the most headers that are known, the first of them, and how many it has."""
+    scores = [count_keywords(row, wanted) for row in grid.rows[:_SEARCHED]]
+    most = max(scores, default=0)
+    return (scores.index(most) if scores else 0), most
+
+
+def header_row(grid: Grid, header: int | None, wanted: Collection[str]) -> int:
+    """Return the row that is the header.
+
+    Parameters
+    ----------
+    grid
+        The rows.
+    header
+        The line of the header, from 0, as the user says; None looks for it.
+    wanted
+        Headers that it has, beside those that are keywords.
+
+    Raises
+    ------
+    CohortError
+        There is no header, or more than one row may be it.
+    """
+    if not grid.rows:
+        msg = "the file is empty: there is no header"
+        raise CohortError(msg)
+    if header is not None:
+        return _given(grid, header, wanted)
+    best, most = best_row(grid, wanted)
+    if most:
+        _check_above(grid, best)
+        _check_below(grid, best)
+        return best
+    first = next((row for row in range(min(len(grid.rows), _SEARCHED)) if _filled(grid.rows[row]) > 1), 0)
+    _check_no_data(grid, first)
+    return first
+
+
+def _given(grid: Grid, header: int, wanted: Collection[str]) -> int:
+    row = grid.lines.index(header + 1) if header + 1 in grid.lines else -1
+    best, most = best_row(grid, wanted)
+    if row < 0 or (most and not count_keywords(grid.rows[row], wanted)):
+        other = f"; line {grid.lines[best]} has headers that are known: header={grid.lines[best] - 1}" if most else ""
+        what = "is no row" if row < 0 else "has no header that is known"
+        msg = f"header={header} is line {header + 1}, since header counts from 0: this line {what}{other}"
+        raise CohortError(msg)
+    return row
+
+
+def _filled(row: Sequence[object]) -> int:
+    # Merged cells are one title.
+    return len({text for text in map(header_text, row) if text})
+
+
+def _check_above(grid: Grid, row: int) -> None:
+    if row and grid.lines[row] > grid.lines[row - 1] + 1:
+        return  # an empty line ends what stands above a table
+    rivals = [above for above in range(row) if _filled(grid.rows[above]) >= max(2, _filled(grid.rows[row]))]
+    if rivals:
+        line, other = grid.lines[row], grid.lines[rivals[0]]
+        msg = (
+            f"line {line} has a header that is known, and line {other} looks like a header, too: "
+            f"header={other - 1} takes line {other} (columns= says what its headers mean), "
+            f"header={line - 1} line {line}"
+        )
+        raise CohortError(msg)
+
+
+def _check_below(grid: Grid, row: int) -> None:
+    if row + 1 >= len(grid.rows) or not grid.lines:
+        return
+    names, below = grid.rows[row], list(map(header_text, grid.rows[row + 1]))
+    is_second = any(keyword(text) and not keyword(header_text(name)) for name, text in zip(names, below, strict=False))
+    if is_second and not any(map(_has_digit, below)):
+        lines = f"{grid.lines[row]} and {grid.lines[row + 1]}"
+        msg = f"lines {lines} look like a header of two rows: make one row of them, with a name for each column"
+        raise CohortError(msg)
+
+
+def _check_no_data(grid: Grid, row: int) -> None:
+    names = list(map(header_text, grid.rows[row]))
+    below = list(map(header_text, grid.rows[row + 1])) if row + 1 < len(grid.rows) else []
+    is_alike = any(_shape(name) == _shape(text) and _has_digit(name) for name, text in zip(names, below, strict=False))
+    if is_alike or any(map(_DATA.fullmatch, names)):
+        line = grid.lines[row] if grid.lines else 1
+        msg = (
+            f"line {line} should be the header, and looks like data (a UID, a date, a number): is there no header? "
+            f'columns=["PatientID", ...] names the columns, in their order; header={line - 1} takes the line as it is'
+        )
+        raise CohortError(msg)
+
+
+def _has_digit(text: str) -> bool:
+    return any(map(str.isdigit, text))
+
+
+def _shape(text: str) -> str:
+    return re.sub(r"[0-9]", "0", text)
+
+
+def has_no_header(grid: Grid, columns: Columns | None) -> bool:
+    """Tell whether the user names all columns of a file without a header."""
+    if isinstance(columns, Mapping):
+        positions = bool(columns) and all(isinstance(name, int) for name in columns)
+        first = map(header_text, grid.rows[0]) if grid.rows else ()
+        return positions and best_row(grid, ())[1] == 0 and any(map(_DATA.fullmatch, first))
+    return columns is not None
+
+
+def labels(headers: Sequence[object], columns: Columns | None) -> tuple[list[str], list[str]]:
+    """Return the labels of the table, and what has to be said of them.
+
+    Parameters
+    ----------
+    headers
+        The cells of the header.
+    columns
+        The keyword of each header, as the user says.
+
+    Raises
+    ------
+    CohortError
+        A header is not there or is there twice, a keyword is not known, or two columns are the same attribute.
+    """
+    found = [header_text(header) for header in headers]
+    mapped = _mapped(found, columns) if isinstance(columns, Mapping) else {}
+    notes = []
+    for position, name in enumerate(found):
+        exact = _EXACT.get(name.lower())
+        if position not in mapped and exact in mapped.values():
+            found[position] = f"{name}_cohort"
+            notes.append(f"the column {name!r} stays yours, as {found[position]!r}: columns= names another one")
+    for position, name in mapped.items():
+        found[position] = name
+    for name, position in keyword_columns(found).items():
+        found[position] = name
+    return found, notes
+
+
+def _mapped(found: Sequence[str], columns: Mapping[str | int, str]) -> dict[int, str]:
+    mapped: dict[int, str] = {}
+    for header, name in columns.items():
+        known = _EXACT.get(str(name).lower())
+        if known is None:
+            msg = f"columns={{{header!r}: {name!r}}}: {name!r} is not one of the keywords {', '.join(KEYWORDS)}"
+            raise CohortError(msg)
+        position = _position(found, header)
+        if known in mapped.values() or position in mapped:
+            msg = f"columns= names {known} twice, or two keywords for {header!r}: one column for each is needed"
+            raise CohortError(msg)
+        mapped[position] = known
+    return mapped
+
+
+def _position(found: Sequence[str], header: str | int) -> int:
+    if isinstance(header, int):
+        places_of = [header] if 0 <= header < len(found) else []
+    else:
+        name = header_text(header)
+        places_of = [place for place, other in enumerate(found) if other == name]
+        places_of = places_of or [place for place, other in enumerate(found) if other.casefold() == name.casefold()]
+    if len(places_of) != 1:
+        seen = ", ".join(map(repr, filter(None, found)))
+        what = "is not there" if not places_of else "is there more than once (its position, from 0, tells which)"
+        msg = f"columns=: the header {header!r} {what}; the headers are {seen}"
+        raise CohortError(msg)
+    return places_of[0]
+
+
+def choose_sheet(grids: Sequence[Grid], sheet: int | str | None, wanted: Collection[str]) -> tuple[Grid, list[str]]:
+    """Return the sheet that holds the table, and what has to be said of the choice.
+
+    Parameters
+    ----------
+    grids
+        The sheets.
+    sheet
+        The one that the user wants, by position or name; None looks for it.
+    wanted
+        Headers that it has, beside those that are keywords.
+
+    Raises
+    ------
+    CohortError
+        There is no such sheet, or more than one may be meant.
+    """
+    names = ", ".join(repr(grid.name) for grid in grids[:NAMED])
+    if sheet is not None:
+        chosen = [grid for place, grid in enumerate(grids) if sheet in (place, grid.name)]
+        if isinstance(sheet, bool) or not chosen:
+            msg = f"there is no sheet {sheet!r}; the sheets are {names}"
+            raise CohortError(msg)
+        return chosen[0], []
+    visible = [grid for grid in grids if not grid.is_hidden] or list(grids)
+    known = [grid for grid in visible if best_row(grid, wanted)[1]]
+    first = next(iter(visible), None)
+    if first is None:
+        msg = "the file is empty: there is no header"
+        raise CohortError(msg)
+    if first in known or not known:
+        others = [repr(grid.name) for grid in known if grid is not first and len(grid.rows) > 1]
+        said = (
+            f"only the sheet {first.name!r} was read; {', '.join(others)} may be cohorts, too: sheet= takes another one"
+        )
+        return first, [said] if others else []
+    if len(known) > 1:
+        msg = (
+            f"the first sheet has no header that is known, and more than one of the others has "
+            f"({', '.join(repr(grid.name) for grid in known)}): sheet= takes one of them"
+        )
+        raise CohortError(msg)
+    return known[0], [f"the sheet {known[0].name!r} was read, since the first one has no header that is known"]
+
+
+def left_out(grid: Grid, row: int) -> list[str]:
+    """Return a sentence on the lines above the header, if there are any."""
+    if not row:
+        return []
+    return [
+        f"the header was found on line {grid.lines[row]}; what stands above was left out: {places(grid.lines[:row])}"
+    ]

@@ -1,0 +1,91 @@
+"""The rows of a Parquet file, or of a folder of them."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from dicomove.cohort.files import Grid
+from dicomove.errors import CohortError
+
+SUFFIXES = (".parquet", ".pq")
+
+_UNNAMED_INDEX = re.compile(r"__index_level_[0-9]+__")
+_NUMBERS = re.compile(r"([0-9]+)")
+
+
+def read_parquet(path: Path) -> Grid:
+    """Return the rows of a Parquet file, or of all Parquet files of a folder.
+
+    Raises
+    ------
+    CohortError
+        They are no Parquet files, or their columns do not fit together.
+    ImportError
+        The extra ``parquet`` is not installed.
+    """
+    # pandas would make floats of the integers in a column with empty cells.
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        msg = 'Parquet needs one more package: pip install "dicomove[parquet]"'
+        raise ImportError(msg) from None
+    try:
+        table = _read_folder(path) if path.is_dir() else parquet.read_table(io.BytesIO(path.read_bytes()))
+        kept = [place for place, name in enumerate(table.column_names) if not _UNNAMED_INDEX.fullmatch(name)]
+        columns = [_cells(table.column(place)) for place in kept]
+    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError, NotImplementedError) as error:
+        if isinstance(error, (FileNotFoundError, PermissionError, CohortError)):
+            raise
+        msg = f"the Parquet file cannot be read ({type(error).__name__})"
+        raise CohortError(msg) from None
+    header: list[object] = [table.column_names[place] for place in kept]
+    return Grid(rows=[header, *([*row] for row in zip(*columns, strict=True))] if header else [])
+
+
+def _cells(column: Any) -> list[object]:
+    import pyarrow as pa
+
+    if isinstance(column.type, pa.BaseExtensionType) and hasattr(column.type, "to_pandas_dtype"):
+        # A Period of pandas, say, which is a number here.
+        found: list[object] = column.to_pandas().astype(object).tolist()
+        return found
+    cells: list[object] = column.to_pylist()
+    return cells
+
+
+def _read_folder(folder: Path) -> Any:
+    import pyarrow as pa
+    from pyarrow import dataset
+
+    files = _files(folder)
+    if not files:
+        msg = f"the folder {folder.name!r} holds no Parquet file (.parquet, .pq)"
+        raise CohortError(msg)
+    # Partitions are folders (arm=case). Read as what they look like, their numbers would lose zeros.
+    keys = {part.partition("=")[0] for file in files for part in file.relative_to(folder).parts[:-1] if "=" in part}
+    partitions = pa.schema([(key, pa.string()) for key in sorted(keys)])
+    found = dataset.dataset(
+        [str(file) for file in files],
+        format="parquet",
+        partitioning=dataset.partitioning(partitions, flavor="hive"),
+        partition_base_dir=str(folder),
+    )
+    schemas = [fragment.physical_schema for fragment in found.get_fragments()]
+    united = pa.unify_schemas([*schemas, partitions], promote_options="permissive")
+    return found.replace_schema(united).to_table()
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files, part.2 before part.10, without those that programs hide."""
+    found = [
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in SUFFIXES
+        and file.is_file()
+        and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
+    ]
+    return sorted(found, key=lambda file: [int(p) if p.isdigit() else p for p in _NUMBERS.split(str(file))])

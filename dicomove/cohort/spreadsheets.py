@@ -1,0 +1,208 @@
+"""The sheets of a spreadsheet, with what tells an empty cell from one that holds something else.
+
+Measured with files of each kind: python-calamine, which is the quickest, returns an empty text for a formula without a
+result and for an error, and knows no number formats. openpyxl and xlrd know all of them. Nothing does for .xlsb.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+from dicomove.cohort.files import Cells, Grid, Range, Shown
+from dicomove.cohort.number_formats import shown
+from dicomove.cohort.opendocument import read_ods
+from dicomove.errors import CohortError
+
+NO_RESULT: Final = "a formula without its result: open the file in a spreadsheet program and save it there"
+
+_OLE: Final = b"\xd0\xcf\x11\xe0"
+_ZIP: Final = b"PK"
+# What the readers raise at bytes that are damaged; each is said as a CohortError.
+_BROKEN: Final = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, ET.ParseError, EOFError, OSError, RuntimeError),
+    *(AssertionError, AttributeError, LookupError, OverflowError, TypeError, ValueError),
+)
+
+
+def read_spreadsheet(raw: bytes) -> list[Grid]:
+    """Return the sheets of a spreadsheet, whatever its name says of its type.
+
+    Raises
+    ------
+    CohortError
+        It cannot be read.
+    ImportError
+        The extra ``excel`` is not installed.
+    """
+    reader = _reader(raw)
+    try:
+        with warnings.catch_warnings():
+            # The readers warn of what they leave out (pictures, say), and quote cells.
+            warnings.simplefilter("ignore")
+            return reader(raw)
+    except CohortError:
+        raise
+    except _BROKEN as error:
+        msg = f"the spreadsheet cannot be read ({type(error).__name__}): open it in a spreadsheet program and save it"
+        raise CohortError(msg) from None
+
+
+def is_spreadsheet(raw: bytes) -> bool:
+    """Tell whether bytes begin as a spreadsheet does."""
+    return raw.startswith((_OLE, _ZIP + b"\x03\x04"))
+
+
+def _reader(raw: bytes) -> Callable[[bytes], list[Grid]]:
+    if raw.startswith(_OLE):
+        if "EncryptedPackage".encode("utf-16-le") in raw:
+            msg = "the spreadsheet cannot be read: it is protected by a password"
+            raise CohortError(msg)
+        return _read_xls
+    if not raw.startswith(_ZIP):
+        msg = "the file cannot be read as a spreadsheet: it holds something else (text? then name it .csv)"
+        raise CohortError(msg)
+    names = _names(raw)
+    if "content.xml" in names:
+        return read_ods
+    return _read_xlsb if "xl/workbook.bin" in names else _read_xlsx
+
+
+def _names(raw: bytes) -> set[str]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            return set(archive.namelist())
+    except _BROKEN:
+        msg = "the spreadsheet cannot be read: the file is damaged, or not whole"
+        raise CohortError(msg) from None
+
+
+def _needed(error: ImportError) -> ImportError:
+    message = f'spreadsheets need one more package ({error.name}): pip install "dicomove[excel]"'
+    return ImportError(message)
+
+
+def _read_xlsx(raw: bytes) -> list[Grid]:
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise _needed(error) from None
+    book = openpyxl.load_workbook(io.BytesIO(raw), keep_links=False)
+    formulas = any(cell.data_type == "f" for sheet in book.worksheets for cell in sheet._cells.values())  # noqa: SLF001
+    results = openpyxl.load_workbook(io.BytesIO(raw), data_only=True, keep_links=False) if formulas else book
+    return [
+        _xlsx_cells(sheet, other._cells).as_grid(sheet.title, is_hidden=sheet.sheet_state != "visible")  # noqa: SLF001
+        for sheet, other in zip(book.worksheets, results.worksheets, strict=True)
+    ]
+
+
+def _xlsx_cells(sheet: Any, results: Mapping[tuple[int, int], Any]) -> Cells:
+    found = Cells(
+        merged=[Range(area.min_row, area.max_row, area.min_col, area.max_col) for area in sheet.merged_cells.ranges],
+        hidden={line for line, dimension in sheet.row_dimensions.items() if dimension.hidden},
+    )
+    # Its own iterators make a cell for each gap: a million of them, where one cell stands in the last line.
+    for place, cell in sheet._cells.items():  # noqa: SLF001
+        if cell.value is None:
+            continue
+        if cell.data_type != "f":
+            found.values[place] = _xlsx_value(cell)
+        elif results[place].value is not None or results[place].data_type == "str":
+            # The result of a formula may be a text of no characters.
+            found.values[place] = _xlsx_value(results[place])
+        else:
+            found.values[place] = _formula(cell.value)
+            found.problems[place] = NO_RESULT
+    return found
+
+
+def _formula(value: Any) -> str:
+    return str(value if isinstance(value, str) else getattr(value, "text", None) or "=?")
+
+
+def _xlsx_value(cell: Any) -> object:
+    value = cell.value
+    if isinstance(value, str):
+        return value.replace("_x000D_", "").replace("_x0000_", "")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Shown(value, shown(value, cell.number_format))
+    return "" if value is None else value
+
+
+def _read_xls(raw: bytes) -> list[Grid]:
+    try:
+        import xlrd
+    except ImportError as error:
+        raise _needed(error) from None
+    try:
+        # It writes what it thinks of the file to standard output.
+        book = xlrd.open_workbook(file_contents=raw, formatting_info=True, logfile=io.StringIO())
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
+        msg = f"the spreadsheet cannot be read ({type(error).__name__})"
+        raise CohortError(msg) from None
+    return [_xls_cells(book, sheet).as_grid(sheet.name, is_hidden=sheet.visibility != 0) for sheet in book.sheets()]
+
+
+def _xls_cells(book: Any, sheet: Any) -> Cells:
+    found = Cells(
+        merged=[Range(top + 1, bottom, left + 1, right) for top, bottom, left, right in sheet.merged_cells],
+        hidden={row + 1 for row, information in sheet.rowinfo_map.items() if information.hidden},
+    )
+    for row in range(sheet.nrows):
+        for column, cell in enumerate(sheet.row(row)):
+            place = (row + 1, column + 1)
+            found.values[place] = _xls_value(book, cell)
+            if found.values[place] == "=?":
+                found.problems[place] = NO_RESULT
+    return found
+
+
+def _xls_value(book: Any, cell: Any) -> object:
+    import xlrd
+
+    if cell.ctype == xlrd.XL_CELL_TEXT:
+        # No text of no characters is stored there, but as the result of a formula, or in the place of one.
+        return cell.value or "=?"
+    if cell.ctype == xlrd.XL_CELL_DATE:
+        return xlrd.xldate_as_datetime(cell.value, book.datemode)
+    if cell.ctype == xlrd.XL_CELL_BOOLEAN:
+        return bool(cell.value)
+    if cell.ctype == xlrd.XL_CELL_ERROR:
+        return xlrd.error_text_from_code.get(cell.value, "#ERROR!")
+    if cell.ctype == xlrd.XL_CELL_NUMBER:
+        kind = book.format_map.get(book.xf_list[cell.xf_index].format_key)
+        return Shown(cell.value, shown(cell.value, kind.format_str if kind else "General"))
+    return ""
+
+
+def _read_xlsb(raw: bytes) -> list[Grid]:
+    try:
+        import python_calamine as calamine
+    except ImportError as error:
+        raise _needed(error) from None
+    try:
+        book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(raw))
+        return [
+            _xlsb_cells(book.get_sheet_by_name(sheet.name)).as_grid(
+                sheet.name, is_hidden=sheet.visible != calamine.SheetVisibleEnum.Visible, blank_is_unknown=True
+            )
+            for sheet in book.sheets_metadata
+        ]
+    except calamine.CalamineError as error:
+        msg = f"the spreadsheet cannot be read ({type(error).__name__})"
+        raise CohortError(msg) from None
+
+
+def _xlsb_cells(sheet: Any) -> Cells:
+    found = Cells()
+    for line, row in enumerate(sheet.to_python(skip_empty_area=False), start=1):
+        for column, value in enumerate(row, start=1):
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            found.values[line, column] = Shown(value, shown(value, "General")) if is_number else value
+    return found

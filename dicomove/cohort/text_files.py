@@ -1,0 +1,187 @@
+"""The rows of a text file: its encoding, its delimiter, and what stands above its rows."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from dicomove.cohort.files import Grid, places
+from dicomove.cohort.keywords import keyword
+from dicomove.errors import CohortError
+
+_DELIMITERS: Final = ",;\t|"
+_SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?[,;\t|]*', re.IGNORECASE)
+_HEAD: Final = 40
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
+_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()) -> Grid:
+    """Return the rows of a CSV or TSV file.
+
+    Parameters
+    ----------
+    raw
+        The content of the file.
+    suffix
+        The suffix of its name: a .tsv file has tabs.
+    encoding
+        Its encoding.
+    wanted
+        Headers that it has, beside those that are keywords.
+
+    Raises
+    ------
+    CohortError
+        It is not text of this encoding, or not CSV.
+    """
+    decoded, notes = decode(raw, encoding)
+    if decoded.lstrip()[:200].lower().startswith(("<!doctype html", "<html", "<table", "<?xml", "{\\rtf", "%pdf")):
+        msg = "the file holds something else than rows of text: open it in a spreadsheet program and save it as .xlsx"
+        raise CohortError(msg)
+    begin, separator = _above(decoded)
+    delimiter = separator or ("\t" if suffix == ".tsv" else _delimiter(decoded[begin:], frozenset(wanted)))
+    first = decoded.count("\n", 0, begin) or decoded.count("\r", 0, begin)
+    numbered = list(parsed(decoded[begin:], delimiter, first))
+    if any(line.startswith("#") for line in decoded[:begin].splitlines()):
+        comments = [line for line, row in numbered if row[0].startswith("#") and not any(map(keyword, row))]
+        numbered = [(line, row) for line, row in numbered if line not in set(comments)]
+        notes += [f"comments (#) were left out, below the header too: {places(comments)}"] if comments else []
+    kept = _without_empty_lines(numbered)
+    return Grid(rows=[list(row) for _, row in kept], lines=[line for line, _ in kept], notes=notes)
+
+
+def decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
+    """Return the text of a file, and what has to be said of its encoding.
+
+    Raises
+    ------
+    CohortError
+        It is of another encoding than the one that was given, or there is no such encoding.
+    """
+    try:
+        is_utf_8 = codecs.lookup(encoding).name.startswith("utf-8")
+    except LookupError:
+        msg = f"there is no encoding {encoding!r}"
+        raise CohortError(msg) from None
+    # What a spreadsheet calls "Unicode text" is UTF-16.
+    marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
+    found = marked or (_unmarked(raw) if is_utf_8 else None) or encoding
+    try:
+        return raw.decode(found).removeprefix("\ufeff"), []
+    except (UnicodeError, ValueError):
+        if found != encoding or not is_utf_8:
+            msg = f"the file is not encoded in {found}, or not whole"
+            raise CohortError(msg) from None
+    decoded, fallback = _decode_western(raw)
+    return decoded, [f"the file is not encoded in UTF-8, and was read as {fallback}: encoding={fallback!r} confirms it"]
+
+
+def _unmarked(raw: bytes) -> str | None:
+    """Return the kind of UTF-16 whose every other byte is zero, as it is for digits and delimiters."""
+    head = raw[:4096]
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if max(even, odd) * 10 < len(head) or min(even, odd) * 10 > max(even, odd):
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"
+
+
+def _decode_western(raw: bytes) -> tuple[str, str]:
+    try:
+        return raw.decode("cp1252"), "cp1252"
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), "latin-1"
+
+
+def _above(decoded: str) -> tuple[int, str | None]:
+    """Return where the rows begin, below empty lines, comments and the line that names the delimiter; and that one."""
+    separator = None
+    begin = 0
+    for match in _LINE.finditer(decoded):
+        line = match.group().strip("\r\n")
+        named = _SEPARATOR_LINE.fullmatch(line)
+        if named and not separator:
+            separator = named[1]
+        elif line.strip() and not _is_comment(line, separator):
+            break
+        begin = match.end()
+        if begin == len(decoded):
+            break
+    return begin, separator
+
+
+def _is_comment(line: str, separator: str | None) -> bool:
+    # "#PatientID,Accession" is a header, and so is "#,site".
+    parts = re.split(rf"[{_DELIMITERS}{re.escape(separator or '')}]", line)
+    return line.startswith("#") and not any(map(keyword, parts)) and (parts[0] != "#" or len(parts) == 1)
+
+
+def _delimiter(decoded: str, wanted: frozenset[str]) -> str:
+    """Return the delimiter that makes the most headers of one of the first rows."""
+    head = "".join(match.group() for match, _ in zip(_LINE.finditer(decoded), range(_HEAD), strict=False))
+    first = next((line for line in re.split(r"[\r\n]+", head) if line.strip()), "")
+    plain = _QUOTED.sub("", first)
+    return max(_DELIMITERS, key=lambda delimiter: (_headers(head, delimiter, wanted), plain.count(delimiter)))
+
+
+def _headers(head: str, delimiter: str, wanted: frozenset[str]) -> int:
+    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, skipinitialspace=True)
+    most = 0
+    try:
+        for row in reader:
+            most = max(most, sum(bool(keyword(cell) or cell.strip() in wanted) for cell in row))
+    except csv.Error:
+        return most
+    return most
+
+
+def parsed(decoded: str, delimiter: str, before: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row with the line in which it begins.
+
+    Parameters
+    ----------
+    decoded
+        The text.
+    delimiter
+        Its delimiter.
+    before
+        How many lines of the file are before it.
+
+    Raises
+    ------
+    CohortError
+        It is not CSV.
+    """
+    # newline="" leaves line breaks inside of cells to the csv module.
+    text = io.StringIO(decoded, newline="")
+    try:
+        reader = csv.reader(text, delimiter=delimiter, skipinitialspace=delimiter != " ", strict=True)
+    except (TypeError, ValueError):
+        msg = f"{delimiter!r} cannot be a delimiter"
+        raise CohortError(msg) from None
+    begin = before + 1
+    try:
+        for row in reader:
+            if row:
+                yield begin, row
+            begin = before + reader.line_num + 1
+    except csv.Error as error:
+        msg = f"line {begin}: not CSV as it should be: {error}"
+        raise CohortError(msg) from None
+
+
+def _without_empty_lines(numbered: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Return the rows; a cell that is empty is an empty line, unless all rows have one cell only."""
+    single = all(len(row) == 1 for _, row in numbered)
+    begun = next((place for place, (_, row) in enumerate(numbered) if row != [""]), len(numbered))
+    return [(line, row) for place, (line, row) in enumerate(numbered) if row != [""] or (single and place > begun)]

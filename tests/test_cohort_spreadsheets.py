@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+import datetime as dt
+import io
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+import xlwt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from odf.namespaces import TABLENS
+from odf.opendocument import OpenDocumentSpreadsheet
+from odf.table import CoveredTableCell, Table, TableCell, TableRow
+from odf.text import P
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
+from openpyxl.worksheet.formula import ArrayFormula
+
+from dicomove.cohort import find_queries, read_cohort
+from dicomove.cohort.number_formats import shown
+from dicomove.cohort.values import EDGES
+from dicomove.errors import CohortError, CohortWarning, IdentifierError
+
+relaxed = settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+
+
+def nothing(_: Any) -> None:
+    pass
+
+
+def xlsx(folder: Path, *rows: list[Any], after: Callable[[Any], None] = nothing) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    after(book.active)
+    path = folder / "cohort.xlsx"
+    book.save(path)
+    return path
+
+
+def with_results(path: Path, **results: str) -> Path:
+    """Write the results of formulas into a file, as a spreadsheet program does."""
+    content = {}
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    sheet = content["xl/worksheets/sheet1.xml"].decode()
+    for cell, result in results.items():
+        before, found, behind = sheet.partition(f'<c r="{cell}"')
+        assert found
+        formula, end, rest = behind.partition("<v />") if "<v />" in behind else behind.partition("<v/>")
+        assert end
+        sheet = f'{before}<c r="{cell}" t="str"{formula.replace(" t=", " x=")}<v>{result}</v>{rest}'
+    content["xl/worksheets/sheet1.xml"] = sheet.encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, raw in content.items():
+            archive.writestr(name, raw)
+    return path
+
+
+def xls(folder: Path, fill: Callable[[Any, Any], None]) -> Path:
+    book = xlwt.Workbook()
+    fill(book, book.add_sheet("first"))
+    path = folder / "cohort.xls"
+    book.save(str(path))
+    return path
+
+
+def ods(folder: Path, *rows: list[Any]) -> Path:
+    document = OpenDocumentSpreadsheet()
+    table = Table(name="first")
+    for cells in rows:
+        row = TableRow()
+        for cell in cells:
+            row.addElement(cell if hasattr(cell, "qname") else text_cell(cell))
+        table.addElement(row)
+    document.spreadsheet.addElement(table)
+    path = folder / "cohort.ods"
+    document.save(str(path))
+    return path
+
+
+def text_cell(text: str | None, **attributes: Any) -> Any:
+    if text is None:
+        return TableCell(**attributes)
+    cell = TableCell(**{"valuetype": "string", **attributes})
+    cell.addElement(P(text=text))
+    return cell
+
+
+def read(path: Path, **options: Any) -> tuple[list[dict[str, str]], str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = read_cohort(path, **options)
+    assert all(warning.category is CohortWarning for warning in caught)
+    rows = [{str(name): cell for name, cell in row.items()} for row in table.to_dict("records")]
+    return rows, " | ".join(str(warning.message) for warning in caught)
+
+
+def refused(path: Path) -> list[bool]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CohortWarning)
+        return [isinstance(query, IdentifierError) for query in find_queries(read_cohort(path))]
+
+
+@pytest.mark.parametrize(
+    ("formula", "seen"),
+    [
+        ('="A"&A2', '="A"&A2'),
+        ("=B1", "=B1"),
+        ("=[1]Sheet1!A1", "=[1]Sheet1!A1"),
+        ("=SUM(A1:A2)", "=SUM(A1:A2)"),
+        (ArrayFormula("B2:B2", "=A1:A2"), "=A1:A2"),
+    ],
+)
+@pytest.mark.parametrize("column", ["AccessionNumber", "PatientID", "StudyInstanceUID", "StudyDate"])
+def test_a_formula_without_its_result_is_not_blank(tmp_path: Path, formula: Any, seen: str, column: str) -> None:
+    path = xlsx(tmp_path, ["PatientName", column, "arm"], ["Doe", formula, "x"], ["Doe", "1.2.3", "y"])
+    rows, said = read(path)
+    assert rows[0][column] == seen
+    assert f"row 0 (line 2), {column}: a formula without its result" in said
+    assert refused(path)[0]
+
+
+def test_a_formula_without_its_result_is_said_in_every_column(tmp_path: Path) -> None:
+    rows, said = read(xlsx(tmp_path, ["accession", "arm"], ["A1", "=named_range"]))
+    assert rows == [{"AccessionNumber": "A1", "arm": "=named_range"}]
+    assert "row 0 (line 2), arm: a formula without its result" in said
+
+
+def test_a_formula_with_its_result_is_its_result(tmp_path: Path) -> None:
+    path = xlsx(tmp_path, ["mrn", "accession", "arm"], ["000123", "=A2", "=C1"], ["000124", "=A3", "=C2"])
+    with_results(path, B2="A17", C2="", B3="#REF!")
+    rows, said = read(path)
+    assert rows[0] == {"PatientID": "000123", "AccessionNumber": "A17", "arm": ""}
+    assert rows[1]["AccessionNumber"] == "#REF!"
+    assert "row 0" not in said
+    assert "row 1 (line 3), AccessionNumber: an error" in said
+    assert refused(path) == [False, True]
+
+
+@pytest.mark.parametrize("word", ["#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!"])
+def test_errors_are_not_blank(tmp_path: Path, word: str) -> None:
+    def as_error(sheet: Any) -> None:
+        sheet["B2"].data_type = sheet["C2"].data_type = "e"
+
+    path = xlsx(tmp_path, ["mrn", "accession", "arm"], ["1", word, word], after=as_error)
+    rows, said = read(path)
+    assert rows[0]["AccessionNumber"] == rows[0]["arm"] == word
+    assert "AccessionNumber: an error" in said
+    assert "arm: an error" in said
+    assert refused(path) == [True]
+
+
+def test_merged_cells_are_filled_and_said(tmp_path: Path) -> None:
+    def merge(sheet: Any) -> None:
+        sheet.merge_cells("A2:A4")
+        sheet.merge_cells("C3:D3")
+        sheet.merge_cells("A6:A7")
+
+    path = xlsx(
+        tmp_path,
+        ["mrn", "StudyDate", "arm", "site"],
+        ["000123", "20240105", "a", "s"],
+        [None, "20240106", "b"],
+        [None, "20240107"],
+        ["000124", "20240108"],
+        [None, "20240109"],
+        [None, "20240110"],
+        after=merge,
+    )
+    rows, said = read(path)
+    assert [row["PatientID"] for row in rows] == ["000123"] * 3 + ["000124", "", ""]
+    assert rows[1]["site"] == "b"
+    assert "merged cells were filled from their first cell: row 1 (line 3), PatientID" in said
+    assert "row 1 (line 3), site" in said
+    assert "row 2 (line 4), PatientID" in said
+    assert "row 4" not in said
+
+
+def test_merged_titles_and_headers(tmp_path: Path) -> None:
+    def merge(sheet: Any) -> None:
+        for area in ("A1:C1", "A2:A3", "B2:C2"):
+            sheet.merge_cells(area)
+
+    path = xlsx(
+        tmp_path,
+        ["Cohort stroke", None, None],
+        ["mrn", "Study", None],
+        [None, "StudyDate", "Accession"],
+        ["1", "20240105", "A1"],
+        after=merge,
+    )
+    rows, said = read(path)
+    assert rows == [{"PatientID": "1", "StudyDate": "20240105", "AccessionNumber": "A1"}]
+    assert "the header was found on line 3; what stands above was left out: lines 1, 2" in said
+
+
+def test_whole_columns_may_be_merged(tmp_path: Path) -> None:
+    path = xlsx(
+        tmp_path, ["mrn", "accession"], ["1", "A1"], [None, "A2"], after=lambda sheet: sheet.merge_cells("A2:A20000")
+    )
+    assert [row["PatientID"] for row in read(path)[0]] == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "seen", "is_refused"),
+    [
+        (123, "000000", "000123", False),
+        (123, '"MRN-"0000', "MRN-0123", False),
+        (123456789, "000-00-0000", "123-45-6789", False),
+        (123, "0", "123", False),
+        (123, "General", "123", False),
+        (123456789012345, "0", "123456789012345", False),
+        (1234567, "#,##0", "1,234,567", True),
+        (12345678901234567890, "0", "1.23456789012346E+19", True),
+        (12345678901234567890, "General", "1.23456789012346E+19", True),
+        (123456, "0.00E+00", "1.23E+05", True),
+        (0.5, "0%", "50%", True),
+        (0.5, "# ?/?", "####", True),
+        (123, ";;;", "####", True),
+        (20240105, "dd.mm.yyyy", "#VALUE!", True),
+        (dt.datetime(2024, 1, 5), "dd.mm.yyyy", "2024-01-05 00:00:00", True),  # noqa: DTZ001 (a cell has no zone)
+        (dt.time(9, 30), "hh:mm:ss", "09:30:00", True),
+        (dt.timedelta(hours=30), "[h]:mm:ss", "1 day, 6:00:00", True),
+        (True, "General", "True", True),
+    ],
+)
+def test_an_identifier_is_what_a_person_saw(
+    tmp_path: Path, value: Any, number_format: str, seen: str, *, is_refused: bool
+) -> None:
+    def format_it(sheet: Any) -> None:
+        sheet["A2"].number_format = number_format
+
+    path = xlsx(tmp_path, ["accession"], [value], after=format_it)
+    rows, said = read(path)
+    assert rows == [{"AccessionNumber": seen}]
+    assert refused(path) == [is_refused]
+    assert ("row 0 (line 2), AccessionNumber" in said) is ((seen.isdigit() and seen[0] != "0") or is_refused)
+
+
+def test_own_columns_keep_their_values_and_their_zeros(tmp_path: Path) -> None:
+    def format_them(sheet: Any) -> None:
+        sheet["B2"].number_format, sheet["C2"].number_format, sheet["D2"].number_format = "000", "#,##0", "0%"
+
+    rows, said = read(xlsx(tmp_path, ["accession", "site", "cost", "share"], ["A1", 7, 12345, 0.25], after=format_them))
+    assert rows == [{"AccessionNumber": "A1", "site": "007", "cost": "12345", "share": "0.25"}]
+    assert not said
+
+
+def test_dates_of_1904_rich_text_links_and_what_excel_escapes(tmp_path: Path) -> None:
+    from openpyxl.utils.datetime import CALENDAR_MAC_1904
+
+    book = openpyxl.Workbook()
+    book.epoch = CALENDAR_MAC_1904
+    book.active.append(["accession", "mrn", "StudyDate", "PatientName"])
+    rich = CellRichText("00", TextBlock(InlineFont(b=True), "0123"))
+    book.active.append([rich, "000123", dt.date(2024, 1, 5), "Doe_x000D_\nJane"])
+    book.active["B2"].hyperlink = "https://example.org"
+    book.active["B2"].style = "Hyperlink"
+    book.save(tmp_path / "mac.xlsx")
+    rows, said = read(tmp_path / "mac.xlsx")
+    assert rows == [
+        {"AccessionNumber": "000123", "PatientID": "000123", "StudyDate": "20240105", "PatientName": "Doe\nJane"}
+    ]
+    assert not said
+
+
+def test_hidden_rows_are_said(tmp_path: Path) -> None:
+    def hide(sheet: Any) -> None:
+        sheet.row_dimensions[3].hidden = True
+
+    rows, said = read(xlsx(tmp_path, ["accession"], ["A1"], ["A2"], after=hide))
+    assert len(rows) == 2
+    assert "hides rows (a filter?), which were read like the others: line 3" in said
+
+
+def cover(folder: Path, *names: str, hidden: str = "") -> Path:
+    book = openpyxl.Workbook()
+    book.active.title = "Cover"
+    book.active.append(["Stroke cohort of 2024", "by J. Doe"])
+    for name in names:
+        sheet = book.create_sheet(name)
+        sheet.append(["PatientID"])
+        sheet.append([name])
+        sheet.sheet_state = "hidden" if name == hidden else "visible"
+    book.save(folder / "cover.xlsx")
+    return folder / "cover.xlsx"
+
+
+def test_a_cover_sheet(tmp_path: Path) -> None:
+    rows, said = read(cover(tmp_path, "data"))
+    assert rows == [{"PatientID": "data"}]
+    assert "the sheet 'data' was read" in said
+    rows, said = read(cover(tmp_path, "data", "old", hidden="old"))
+    assert rows == [{"PatientID": "data"}]
+    with pytest.raises(CohortError, match=r"'one', 'two'.*sheet="):
+        read(cover(tmp_path, "one", "two"))
+    for sheet in ("two", 2):
+        assert read(cover(tmp_path, "one", "two"), sheet=sheet) == ([{"PatientID": "two"}], "")
+    for sheet in ("three", 3, -1, True):
+        with pytest.raises(CohortError, match="'Cover', 'one', 'two'"):
+            read(cover(tmp_path, "one", "two"), sheet=sheet)
+
+
+def test_a_second_cohort_in_the_same_file_is_said(tmp_path: Path) -> None:
+    path = xlsx(tmp_path, ["mrn"], ["1"])
+    book = openpyxl.load_workbook(path)
+    book.create_sheet("controls").append(["mrn"])
+    book["controls"].append(["2"])
+    book.save(path)
+    rows, said = read(path)
+    assert rows == [{"PatientID": "1"}]
+    assert "'controls' may be cohorts, too" in said
+
+
+def fill_xls(book: Any, sheet: Any) -> None:
+    for column, name in enumerate(["mrn", "accession", "StudyDate", "arm"]):
+        sheet.write(0, column, name)
+    zeros = xlwt.easyxf(num_format_str="000000")
+    sheet.write(1, 0, 123, zeros)
+    sheet.write(1, 1, "0001E5")
+    sheet.write(1, 2, dt.date(2024, 1, 5), xlwt.easyxf(num_format_str="DD.MM.YYYY"))
+    sheet.write(2, 0, 1234567, xlwt.easyxf(num_format_str="#,##0"))
+    sheet.row(3).set_cell_error(0, 0x2A)
+    sheet.write(4, 0, xlwt.Formula('"A"&B1'))
+    sheet.write_merge(5, 6, 0, 0, "000777")
+    sheet.write(6, 1, "A7")
+    sheet.write(7, 1, 7)
+    sheet.row(7).hidden = True
+    book.add_sheet("notes").write(0, 0, "none")
+
+
+def test_xls_tells_the_same(tmp_path: Path) -> None:
+    path = xls(tmp_path, fill_xls)
+    rows, said = read(path)
+    assert [row["PatientID"] for row in rows] == ["000123", "1,234,567", "#N/A", "=?", "000777", "000777", ""]
+    assert rows[0] == {"PatientID": "000123", "AccessionNumber": "0001E5", "StudyDate": "20240105", "arm": ""}
+    assert refused(path)[1:4] == [True, True, True]
+    for sentence in (
+        "row 1 (line 3), PatientID: stored as a number, and shown with thousands",
+        "row 2 (line 4), PatientID: an error",
+        "row 3 (line 5), PatientID: a formula without its result",
+        "filled from their first cell: row 5 (line 7), PatientID",
+        "row 6 (line 8), AccessionNumber: stored as a number, leading zeros",
+        "hides rows (a filter?), which were read like the others: line 8",
+    ):
+        assert sentence in said
+    assert "row 0" not in said
+
+
+def test_ods_tells_the_same(tmp_path: Path) -> None:
+    covered = CoveredTableCell()
+    seen = TableCell(valuetype="float", value="123")
+    seen.addElement(P(text="000123"))
+    points = TableCell(valuetype="float", value="1234567")
+    points.addElement(P(text="1.234.567"))
+    plain = TableCell(valuetype="float", value="20240105")
+    date = TableCell(valuetype="date", datevalue="2024-01-05")
+    date.addElement(P(text="05.01.24"))
+    path = ods(
+        tmp_path,
+        ["mrn", "accession", "StudyDate", "arm"],
+        [seen, "A1", date, "x"],
+        [points, "A2", plain],
+        [text_cell("#N/A", formula="of:=NA()"), "A3"],
+        [TableCell(formula='of:=[.A1]&"x"'), "A4"],
+        [text_cell("000777", numberrowsspanned=2, numbercolumnsspanned=1), "A5"],
+        [covered, "A6"],
+        [text_cell(None, numbercolumnsrepeated=1000)],
+        [text_cell("Err:502"), text_cell("7", numbercolumnsrepeated=1)],
+    )
+    rows, said = read(path)
+    names = ["000123", "1.234.567", "#N/A", '=[.A1]&"x"', "000777", "000777", "Err:502"]
+    assert [row["PatientID"] for row in rows] == names
+    assert rows[0] == {"PatientID": "000123", "AccessionNumber": "A1", "StudyDate": "20240105", "arm": "x"}
+    assert rows[1]["StudyDate"] == "20240105"
+    assert refused(path) == [False, True, True, True, False, False, True]
+    assert "row 3 (line 5), PatientID: a formula without its result" in said
+    assert "filled from their first cell: row 5 (line 7), PatientID" in said
+    assert "row 0" not in said
+    assert TABLENS
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.xlsx", b""),
+        ("a.xlsx", b"PK\x03\x04 and then nothing"),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)),
+        ("a.xls", b"<html><table><tr><td>accession</td></tr></table></html>"),
+        ("a.ods", b"accession\nA1\n"),
+        ("a.csv", b"PK\x03\x04 and then nothing"),
+        ("a.csv", b"<html><table><tr><td>accession</td></tr></table></html>"),
+    ],
+)
+def test_what_is_no_spreadsheet_is_a_cohort_error(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CohortError):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [{}, {"a.txt": "x"}, {"xl/workbook.xml": "<x/>"}, {"content.xml": "<x"}])
+def test_archives_of_something_else(tmp_path: Path, content: dict[str, str]) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+    (tmp_path / "a.xlsx").write_bytes(file.getvalue())
+    with pytest.raises(CohortError):
+        read(tmp_path / "a.xlsx")
+
+
+def test_a_spreadsheet_of_another_name(tmp_path: Path) -> None:
+    path = xlsx(tmp_path, ["accession"], ["A1"])
+    for name in ("a.xls", "a.csv", "a.ods"):
+        (tmp_path / name).write_bytes(path.read_bytes())
+        assert read(tmp_path / name)[0] == [{"AccessionNumber": "A1"}]
+
+
+texts = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8).map(
+    lambda text: text.strip(EDGES)
+)
+
+
+@relaxed
+@given(st.lists(st.tuples(texts, texts), max_size=5))
+def test_what_openpyxl_writes_comes_back(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    def as_text(sheet: Any) -> None:
+        for cells in sheet.iter_rows():
+            for cell in cells:
+                cell.data_type = "s"
+
+    path = xlsx(tmp_path, ["accession", "arm"], *map(list, rows), after=as_text)
+    found = [(row["AccessionNumber"], row["arm"]) for row in read(path)[0]]
+    # Excel escapes what XML cannot hold, and an empty line is no row.
+    kept = [row for row in rows if any(row)]
+    assert found == kept
+
+
+@relaxed
+@given(st.integers(0, 10**15 - 1), st.integers(1, 20))
+def test_zeros_in_front_are_seen(value: int, width: int) -> None:
+    assert shown(value, "0" * width) == f"{value:0{width}}"
+    assert shown(float(value), "0" * width) == f"{value:0{width}}"
+
+
+@relaxed
+@given(st.floats(allow_nan=False, allow_infinity=False), st.text(alphabet='0#?.,;%E+-/"\\_*[]@ aRd<', max_size=12))
+def test_any_format_shows_something(value: float, number_format: str) -> None:
+    assert isinstance(shown(value, number_format), str)
