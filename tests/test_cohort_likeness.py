@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.cohort import likeness
+from dicomove.cohort import find_query, is_blank, likeness
 from dicomove.cohort.likeness import (
     as_key,
     difference,
@@ -16,6 +16,8 @@ from dicomove.cohort.likeness import (
     same_text,
     without_invisible,
 )
+from dicomove.cohort.values import INVISIBLE
+from dicomove.errors import IdentifierError
 
 PERSIAN = "علی\u200cرضا"
 HINDI = "क्\u200dष"
@@ -53,12 +55,12 @@ def test_what_is_seen_stays(seen: str) -> None:
 def test_what_a_script_needs_stays_in_a_key(name: str) -> None:
     assert as_key(name) == name
     assert invisible_in(name) == []
-    assert same_text(name, likeness._INVISIBLE.sub("", name))
+    assert same_text(name, INVISIBLE.sub("", name))
 
 
 @pytest.mark.parametrize("text", ["\u200cرضا", "A\u200cرضا", "رضا\u200c", "A\u200d1", "1\U000e0100", "A\u180b"])
 def test_a_joiner_that_joins_nothing_is_taken_off(text: str) -> None:
-    assert likeness._INVISIBLE.search(as_key(text)) is None
+    assert INVISIBLE.search(as_key(text)) is None
     assert len(invisible_in(text)) == 1
 
 
@@ -148,6 +150,16 @@ def test_what_is_not_alike(asked: str, answered: str) -> None:
 )
 def test_odd_characters_are_named(text: str, expected: list[str]) -> None:
     assert odd_in(text) == expected
+
+
+@pytest.mark.parametrize(
+    "cell", ["\u200e", "\u202a\u202c", "\u00ad", "\u2800", "\u3164", " \u200b\u00a0", "*\u200e", "^\ufeff^", "?\u00a0"]
+)
+@pytest.mark.parametrize("key", ["PatientID", "PatientName", "AccessionNumber", "StudyID"])
+def test_a_key_of_which_nothing_is_seen_asks_for_nothing(cell: str, key: str) -> None:
+    assert is_blank(cell) or set(plain(cell)) <= set("*?^ ")
+    with pytest.raises(IdentifierError):
+        find_query({key: cell, "StudyDate": "20240105"})
 
 
 @given(texts, texts)

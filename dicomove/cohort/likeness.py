@@ -16,14 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Final
 
-from dicomove.cohort.values import EDGES
+from dicomove.cohort.values import EDGES, INVISIBLE
 
-# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, which Python's data lack, and the marks of
-# annotations. Other format characters (category Cf), as the Arabic sign of a number, are seen.
-_INVISIBLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
 # What spelling needs: an archive that holds such a name holds it with them.
 _NEEDED: Final = {
     "[\u200c\u200d]": "ARABIC|SYRIAC|MANDAIC|NKO|MONGOLIAN|DEVANAGARI|BENGALI|GURMUKHI|GUJARATI|ORIYA|TAMIL|TELUGU|"
@@ -76,7 +70,7 @@ def without_invisible(text: str) -> str:
     >>> without_invisible("\u202aA123\u202c"), without_invisible("علی\u200cرضا") == "علی\u200cرضا"
     ('A123', True)
     """
-    return text if text.isascii() else _INVISIBLE.sub(_kept, text)
+    return text if text.isascii() else INVISIBLE.sub(_kept, text)
 
 
 def invisible_in(text: str) -> list[str]:
@@ -89,7 +83,7 @@ def invisible_in(text: str) -> list[str]:
     """
     if text.isascii():
         return []
-    found = [match.group() for match in _INVISIBLE.finditer(text) if not _kept(match)]
+    found = [match.group() for match in INVISIBLE.finditer(text) if not _kept(match)]
     return [_named(character) for character in dict.fromkeys(found)]
 
 
@@ -128,7 +122,7 @@ def plain(text: str) -> str:
     >>> plain(" \ufeffA\u202f1\0"), plain("علی\u200cرضا") == plain("علیرضا")
     ('A 1', True)
     """
-    return (text if text.isascii() and "\t" not in text else _plain(_INVISIBLE.sub("", text))).strip(EDGES)
+    return (text if text.isascii() and "\t" not in text else _plain(INVISIBLE.sub("", text))).strip(EDGES)
 
 
 def same_text(asked: str, answered: str) -> bool:

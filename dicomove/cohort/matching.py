@@ -38,7 +38,7 @@ def is_universal(value: object, column: str) -> bool:
 
     A wildcard is never a UID, so that in their columns it is an error instead.
     """
-    return isinstance(value, str) and VRS[column] != "UI" and set(value.strip(EDGES)) <= _UNIVERSAL
+    return isinstance(value, str) and VRS[column] != "UI" and set(plain(value)) <= _UNIVERSAL
 
 
 def key_text(value: object, column: str) -> str:

@@ -17,8 +17,16 @@ from dicomove.cohort.keywords import VRS
 from dicomove.errors import IdentifierError
 
 # DICOM pads with blanks and NULs; zero-width characters come with cells that were pasted from web pages.
-EDGES = "".join(character for character in map(chr, range(0x3001)) if character.isspace()) + "\0\u200b\ufeff"
+EDGES = "".join(character for character in map(chr, range(0x3001)) if character.isspace()) + "\0\u200b\u2800\ufeff"
 """The characters that are stripped from both ends of a cell."""
+
+# Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, which Python's data lack, and the marks of
+# annotations. Other format characters (category Cf), as the Arabic sign of a number, are seen.
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""The characters that are not seen, wherever they stand."""
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 # RFC 3061: a UID as a URN, which is how some databases write it.
@@ -31,15 +39,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def is_blank(value: object) -> bool:
-    r"""Tell whether a cell holds nothing: None, NaN, NA, NaT, or text of blanks and NULs only.
+    r"""Tell whether a cell holds nothing: None, NaN, NA, NaT, or text of which nothing is seen.
 
     Examples
     --------
-    >>> is_blank(float("nan")), is_blank(" \0"), is_blank(0)
-    (True, True, False)
+    >>> is_blank(float("nan")), is_blank(" \0"), is_blank("\u200e"), is_blank(0)
+    (True, True, True, False)
     """
     if isinstance(value, (str, PersonName)):
-        return not str(value).strip(EDGES)
+        return not INVISIBLE.sub("", str(value)).strip(EDGES)
     cell: Any = value
     return value is None or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))
 
