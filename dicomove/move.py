@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from concurrent.futures import Executor
 from typing import Literal, Unpack
 
 import pandas as pd
 
-from dicomove.cohort import move_identifiers
+from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
+from dicomove.errors import CohortWarning
 from dicomove.interrupts import Interrupts
 from dicomove.inventory import Verify
 from dicomove.job import MoveJob
@@ -118,6 +120,8 @@ def move(
 
     Warns
     -----
+    CohortWarning
+        Rows lack a UID that others have, and bring a whole study, say, and not one series.
     InterruptedWarning
         It was stopped: the table is partial.
     JournalWarning
@@ -132,7 +136,7 @@ def move(
     >>> results["outcome"].to_dict()
     {'a': 'empty', 'b': 'invalid'}
     """
-    identifiers = move_identifiers(table, level, query_model)
+    identifiers = _identifiers(table, level, query_model)
     options = Options(
         concurrency=concurrency,
         delay=delay,
@@ -186,8 +190,16 @@ def start_move(
     CohortError, AddressError, JournalError, ValueError
         As in `move`: nothing was sent.
     """
-    identifiers = move_identifiers(table, level, query_model)
+    identifiers = _identifiers(table, level, query_model)
     checked = Options(**options)
     check_progress(progress)
     work = Work(table, identifiers, order_of(pacs, destination, checked), checked)
     return MoveJob(work, progress)
+
+
+def _identifiers(table: pd.DataFrame, level: str | None, query_model: str) -> list[Requested]:
+    identifiers = move_identifiers(table, level, query_model)
+    message = None if level else on_coarser_rows(table, identifiers)
+    if message:
+        warnings.warn(message, CohortWarning, stacklevel=3)
+    return identifiers

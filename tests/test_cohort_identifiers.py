@@ -10,7 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import UID
 
-from dicomove.cohort import LEVELS, UNIQUE_KEYS, Identifier, QueryModel, Unmatched, move_identifier, move_identifiers
+from dicomove.cohort import (
+    LEVELS,
+    UNIQUE_KEYS,
+    Identifier,
+    QueryModel,
+    Unmatched,
+    move_identifier,
+    move_identifiers,
+    on_coarser_rows,
+)
 from dicomove.cohort.values import is_uid
 from dicomove.errors import CohortError, IdentifierError
 
@@ -389,3 +398,34 @@ def test_any_row_is_safe_or_an_identifier_error(row: dict[str, object], level: s
 def test_good_identifiers_go_through_as_they_are(patient: str) -> None:
     found = move_identifier({**FULL, "PatientID": patient}, "PatientRoot", "STUDY")
     assert found.keys == (("PatientID", patient.strip()), ("StudyInstanceUID", STUDY))
+
+
+def test_what_find_brought_is_sent_as_the_pacs_gave_it() -> None:
+    odd = ["1.2.03", "1.2.840.X-1", "1." + "2" * 90, "1.2.*", "1.2\\1.3", "1.2.3"]
+    found = pd.DataFrame({"cohort_row": 0, "StudyInstanceUID": odd, "outcome": "matched", "matches": 1, "filtered": 0})
+    *sent, wildcard, several, usual = move_identifiers(found)
+    uids = [entry["StudyInstanceUID"] for entry in [*sent, usual] if isinstance(entry, Identifier)]
+    assert uids == [*odd[:3], odd[5]]
+        *odd[:3],
+        odd[5],
+    ]
+    assert [type(entry) for entry in (wildcard, several)] == [IdentifierError] * 2
+    *refused, sent_too = move_identifiers(found[["StudyInstanceUID"]])
+    assert [type(entry) for entry in refused] == [Identifier, *[IdentifierError] * 4]
+    assert sent_too == usual
+
+
+def test_a_patient_id_that_a_spreadsheet_damaged_is_not_sent() -> None:
+    table = pd.DataFrame({"PatientID": ["#REF!", "1.23E+05", "000123"]})
+    one, two, three = move_identifiers(table, "PATIENT", "PatientRoot")
+    assert [type(entry) for entry in (one, two, three)] == [IdentifierError, IdentifierError, Identifier]
+
+
+def test_a_row_that_lacks_the_uid_of_the_others_is_told() -> None:
+    table = pd.DataFrame({"StudyInstanceUID": ["1.2.3", "1.2.4"], "SeriesInstanceUID": ["1.2.3.1", ""]})
+    message = on_coarser_rows(table, move_identifiers(table))
+    assert message is not None
+    assert "1 of 2 rows lack a UID that the others have" in message
+    leveled = table.assign(QueryRetrieveLevel=["SERIES", "STUDY"])
+    assert on_coarser_rows(leveled, move_identifiers(leveled)) is None
+    assert on_coarser_rows(table.iloc[:1], move_identifiers(table.iloc[:1])) is None

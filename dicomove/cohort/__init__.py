@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dicomove.cohort.answers import left_out, merged, why_not
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
-from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers
+from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers, on_coarser_rows
 from dicomove.cohort.keywords import keyword, keyword_columns
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.matching import matches
@@ -51,6 +51,7 @@ __all__ = [
     "merged",
     "move_identifier",
     "move_identifiers",
+    "on_coarser_rows",
     "overlooked_columns",
     "parse_level",
     "parse_query_model",

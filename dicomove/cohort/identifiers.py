@@ -6,18 +6,19 @@ makes a PACS move its whole archive. Nothing else of a row is ever sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import pandas as pd
 
-from dicomove.cohort.found import Unmatched, unmatched_rows
+from dicomove.cohort.damage import damage
+from dicomove.cohort.found import Unmatched, is_found, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
-from dicomove.cohort.levels import UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.matching import key_text
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
-from dicomove.cohort.values import has_control_characters, is_blank, is_uid
+from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_uid
 from dicomove.errors import CohortError, IdentifierError
 
 _LEVEL = "QueryRetrieveLevel"
@@ -104,7 +105,7 @@ def move_identifier(
     except CohortError as error:
         raise IdentifierError(str(error)) from None
     values = list(query.values())
-    return _identifier({name: values[position] for name, position in positions.items()}, model, known)
+    return _identifier({name: values[position] for name, position in positions.items()}, model, known, _single_value)
 
 
 def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model: str = "StudyRoot") -> list[Requested]:
@@ -116,7 +117,8 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
     Parameters
     ----------
     table
-        One row for each C-MOVE. It is read by position: any index and repeated labels are welcome.
+        One row for each C-MOVE. It is read by position: any index and repeated labels are welcome. The keys of a table
+        that comes from `find` are taken as the PACS gave them, whatever their form.
     level
         The query level. Without it, each row's QueryRetrieveLevel, or else the deepest UID that the row fills.
     query_model
@@ -143,10 +145,29 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
         _check_levels(columns.get(_LEVEL, []))
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     said = unmatched_rows(table)
+    read = given_key if is_found(table.columns) else _single_value
     return [
-        _identifier_or_error(row, model, known) if found is None else _said_by_find(found, row)
+        _identifier_or_error(row, model, known, read) if found is None else _said_by_find(found, row)
         for row, found in zip(rows, said, strict=True)
     ]
+
+
+def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
+    """Return a sentence on rows that bring more than their neighbours do, since they lack the deepest UID, or None.
+
+    Where a column says the level of each row, that is meant.
+    """
+    if _LEVEL in keyword_columns(table.columns, (_LEVEL,)):
+        return None
+    levels = [LEVELS.index(entry.level) for entry in requested if isinstance(entry, Identifier)]
+    coarser = sum(level < max(levels) for level in levels) if levels else 0
+    if not coarser:
+        return None
+    deepest = LEVELS[max(levels)]
+    return (
+        f"{coarser} of {len(requested)} rows lack a UID that the others have, and bring all of the level above, "
+        f"not one {deepest.lower()} each: fill the UID, or name the level of each row in a column {_LEVEL}"
+    )
 
 
 def _wanted(model: QueryModel, level: Level | None) -> tuple[str, ...]:
@@ -187,15 +208,17 @@ def _said_by_find(found: Unmatched, cells: Mapping[str, object]) -> Unmatched:
 
 
 def _identifier_or_error(
-    cells: Mapping[str, object], model: QueryModel, level: Level | None
+    cells: Mapping[str, object], model: QueryModel, level: Level | None, read: Callable[[object, str], str]
 ) -> Identifier | IdentifierError:
     try:
-        return _identifier(cells, model, level)
+        return _identifier(cells, model, level, read)
     except IdentifierError as error:
         return error.with_traceback(None)
 
 
-def _identifier(cells: Mapping[str, object], model: QueryModel, level: Level | None) -> Identifier:
+def _identifier(
+    cells: Mapping[str, object], model: QueryModel, level: Level | None, read: Callable[[object, str], str]
+) -> Identifier:
     level = level or _level(cells, model)
     needed = UNIQUE_KEYS[model][level]
     empty = [name for name in needed if is_blank(cells.get(name))]
@@ -203,7 +226,7 @@ def _identifier(cells: Mapping[str, object], model: QueryModel, level: Level | N
         hint = " (did C-FIND match nothing?)" if len(empty) == len(needed) else ""
         msg = f"{empty[0]} is empty{hint}; a C-MOVE at the level {level} in {model} needs {', '.join(needed)}"
         raise IdentifierError(msg, column=empty[0])
-    return Identifier(level, model, tuple((name, _single_value(cells[name], name)) for name in needed))
+    return Identifier(level, model, tuple((name, read(cells[name], name)) for name in needed))
 
 
 def _level(cells: Mapping[str, object], model: QueryModel) -> Level:
@@ -234,4 +257,7 @@ def _problem(value: str, column: str) -> str | None:
         return None if is_uid(value) else "is not a UID (PS3.5 9.1: digits and dots, 64 characters at most)"
     if has_control_characters(value):
         return "holds control characters"
+    happened = damage(value, column)
+    if happened:
+        return f"was damaged by a spreadsheet: {happened}"
     return "is longer than 64 characters" if len(value) > 64 else None
