@@ -153,7 +153,7 @@ def _move(chosen: argparse.Namespace) -> int:
             outage_timeout="auto" if chosen.outage_timeout is None else chosen.outage_timeout,
             max_failures=chosen.max_failures,
         )
-    return _report(results, chosen.output, good=("complete", "skipped"))
+    return _report(results, chosen.output, good=("complete",))
 
 
 def _destination(chosen: argparse.Namespace, stack: ExitStack) -> str | Receiver:
@@ -254,7 +254,11 @@ def _shortened(uid: object) -> str:
 
 
 def _summary(table: pd.DataFrame) -> str:
-    return "Rows: " + ", ".join(f"{count} {word}" for word, count in table["outcome"].value_counts().items()) + "."
+    said = ", ".join(f"{count} {word}" for word, count in table["outcome"].value_counts().items())
+    resumed = int(table["resumed"].sum()) if "resumed" in table.columns else 0
+    if resumed:
+        said = said.replace(" complete", f" complete ({resumed} of them from an earlier run)", 1)
+    return f"Rows: {said}."
 
 
 def _advice(table: pd.DataFrame) -> str:

@@ -162,6 +162,8 @@ class RowFinished:
         Seconds that the request took.
     bytes
         Bytes on disk; ``None`` where the destination is no receiver.
+    resumed
+        Whether an earlier run with the same journal had completed it.
     """
 
     row: Hashable
@@ -171,6 +173,7 @@ class RowFinished:
     instances: int | None
     duration_s: float | None
     bytes: int | None = None
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ RESULT_COLUMNS: Final = (
     *_COUNTS,
     "failed_sop_instance_uids",
     "attempts",
+    "resumed",
     "started_at",
     "finished_at",
     "duration_s",
@@ -54,6 +55,7 @@ class Row:
     missing: int | None = None
     failed_sop_instance_uids: str | None = None
     attempts: int = 0
+    resumed: bool = False
     started_at: datetime | None = None
     finished_at: datetime | None = None
     duration_s: float | None = None
@@ -124,10 +126,10 @@ def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> 
     )
 
 
-def skipped(row: Row, at: datetime) -> Row:
-    """Return the row that an earlier run completed, with its numbers."""
+def resumed(row: Row, at: datetime) -> Row:
+    """Return the row that an earlier run completed, with its numbers: nothing is sent now."""
     advice = f"An earlier run completed it, at {at:%Y-%m-%d %H:%M} UTC."
-    return replace(row, outcome="skipped", error=None, advice=advice)
+    return replace(row, outcome="complete", error=None, advice=advice, attempts=0, resumed=True)
 
 
 def never_reached(row: Row, error: str, advice: str) -> Row:
@@ -182,6 +184,7 @@ def result_table(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
 
     made = {name: columns.text(values(name)) for name in (*_TEXT, "failed_sop_instance_uids")}
     made |= {name: columns.counts(values(name)) for name in (*_COUNTS, "attempts")}
+    made["resumed"] = columns.flags(values("resumed"))
     made |= {name: columns.times(values(name)) for name in ("started_at", "finished_at")}
     made["duration_s"] = columns.seconds(values("duration_s"))
     return columns.with_columns(table, {name: made[name] for name in RESULT_COLUMNS}, replaced=RESULT_COLUMNS)

@@ -197,3 +197,10 @@ class HidesAnInstance(faults.AnswersFind):
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
         return matches[1:] if request.level == "IMAGE" else matches
+
+
+def outcomes(results: pd.DataFrame) -> list[str]:
+    """The outcomes, with "resumed" for what an earlier run had completed."""
+    resumed = results["resumed"]
+    assert results.loc[resumed, ["outcome", "attempts"]].eq(["complete", 0]).all(axis=None)
+    return results["outcome"].mask(resumed, "resumed").tolist()

@@ -106,7 +106,7 @@ def test_move_receives_here(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         table[:3].to_csv(studies, index=False)
         assert main(["move", str(studies), str(pacs), *receive]) == 0
     shown = capfd.readouterr().out
-    assert "Rows: 2 skipped, 1 complete." in shown
+    assert "Rows: 3 complete (2 of them from an earlier run)." in shown
     assert "received" in shown
     assert "missing" in shown
     assert receiving.is_free(port)
@@ -225,6 +225,6 @@ def test_a_move_that_is_left_alone_goes_on_where_it_ended(tmp_path: Path, capsys
         command = ["move", str(studies), pacs.address, store.ae_title, "--journal", str(journal), *manners]
         assert main(command) == 0
         assert main([*command, "-o", str(tmp_path / "results.csv")]) == 0
-    assert set(pd.read_csv(tmp_path / "results.csv")["outcome"]) == {"skipped"}
+    assert set(pd.read_csv(tmp_path / "results.csv")["resumed"]) == {True}
     assert main([*command[:-2], "--max-failures", "0"]) == 2
     assert "max_failures" in capsys.readouterr().err

@@ -19,7 +19,7 @@ import pytest
 import dicomove as dm
 from dicomove.errors import JournalError
 from dicomove.journal import Journal, opening
-from dicomove.results import invalid, skipped
+from dicomove.results import invalid, resumed
 from tests.journals import AT, COMPLETE, FACTS, PARTIAL, entry, key, outcomes, python, reading, rows
 
 pytestmark = pytest.mark.timeout(60)
@@ -67,12 +67,14 @@ def test_a_run_says_who_when_and_with_what(journal: Journal, path: Path) -> None
 def test_a_result_that_stands_from_the_beginning_stays(journal: Journal, path: Path) -> None:
     refused = invalid(dm.IdentifierError("a wildcard", column="StudyInstanceUID"))
     run = journal.begin(
-        FACTS, [*rows(None, settled=refused), replace(rows(1)[0], position=1, row=skipped(COMPLETE, AT))]
+        FACTS, [*rows(None, settled=refused), replace(rows(1)[0], position=1, row=resumed(COMPLETE, AT))]
     )
-    assert outcomes(path) == ["invalid", "skipped"]
+    assert outcomes(path) == ["invalid", "complete"]
+    assert dm.read_journal(path)["resumed"].tolist() == [False, True]
     # Another run of the same process may still be at it.
     journal.add(run, [reading(1, PARTIAL)])
-    assert outcomes(path) == ["invalid", "skipped"]
+    assert outcomes(path) == ["invalid", "complete"]
+    assert dm.read_journal(path)["resumed"].tolist() == [False, True]
 
 
 def test_an_attempt_is_appended_and_the_last_one_counts(journal: Journal, path: Path) -> None:

@@ -296,7 +296,7 @@ def evidence(draw: st.DrawFn) -> Evidence:
 @given(evidence())
 def test_every_response_has_a_verdict(given_evidence: Evidence) -> None:
     verdict = judge(given_evidence)
-    assert verdict.outcome in OUTCOMES - {"invalid", "skipped", "not_attempted"}
+    assert verdict.outcome in OUTCOMES - {"invalid", "not_attempted"}
     assert verdict.error is None or verdict.error in ADVICE
     assert (verdict.error is None) == (verdict.outcome in ("complete", "empty", "unconfirmed", "cancelled"))
     assert verdict.advice or verdict.outcome in ("complete", "cancelled")

@@ -33,7 +33,7 @@ def test_what_may_pass_is_tried_again_and_nothing_else(error: str | None) -> Non
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
 def test_what_has_ended_is_not_tried_again_whatever_the_error(outcome: str) -> None:
-    ended = outcome in ("complete", "cancelled", "invalid", "skipped")
+    ended = outcome in ("complete", "cancelled", "invalid")
     assert Retry().wants(outcome, "idle_timeout", attempt=1) == (not ended)
     assert not Retry().wants(outcome, None, attempt=1)
 

@@ -177,9 +177,10 @@ def test_rows_that_name_the_same_are_counted_once() -> None:
 
 
 def test_what_an_earlier_run_completed_is_not_counted_as_moved() -> None:
-    skipped = [finished(row, "skipped", bytes=1_000_000) for row in range(7)]
-    state = state_of((0.0, started(9, requests=2)), *((0.1, row) for row in skipped), (0.1, begun(8)))
+    earlier = [finished(row, bytes=1_000_000, resumed=True) for row in range(7)]
+    state = state_of((0.0, started(9, requests=2)), *((0.1, row) for row in earlier), (0.1, begun(8)))
     assert (state.done, state.instances, state.bytes, state.finished_requests) == (7, 0, None, 0)
+    assert "7 complete from an earlier run" in text(state)
     assert state.after(finished(8), 10.0).eta_s == pytest.approx(10.0)
 
 

@@ -164,7 +164,7 @@ def test_a_pacs_that_is_not_there_is_asked_once() -> None:
 # Where a receiver is the destination.
 
 
-def test_what_is_on_disk_and_what_would_be_skipped(tmp_path: Path) -> None:
+def test_what_is_on_disk_and_what_would_be_left_out(tmp_path: Path) -> None:
     table = pd.DataFrame({"StudyInstanceUID": [*STUDIES[:3], STUDIES[0]]})
     lost = faults.SomeFail(studies=(STUDIES[1],))
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, lost, source=SOURCE) as pacs:
@@ -184,7 +184,7 @@ def test_what_is_on_disk_and_what_would_be_skipped(tmp_path: Path) -> None:
         assert without["advice"][0] == "All of it is on disk already."
         # What the plan says is what the move does.
         results = dm.move(table, pacs, receiver, progress=False)
-        assert (results["outcome"] == "skipped").tolist() == (planned["action"] == "skip").tolist()
+        assert results["resumed"].tolist() == (planned["action"] == "skip").tolist()
         # What is not there any more would be moved.
         next(path for path in receiving.files(tmp_path).values() if STUDIES[0] == path.parts[-3]).unlink()
         assert plan(table, pacs, receiver)["action"].tolist()[0] == "move"

@@ -52,7 +52,7 @@ def test_a_second_call_moves_nothing_and_returns_the_whole_table(scene: Scene) -
     assert first["outcome"].tolist() == ["complete"] * 4
     second, started = scene.move()
     assert started == []
-    assert second["outcome"].tolist() == ["skipped"] * 4
+    assert receiving.outcomes(second) == ["resumed"] * 4
     same = ["received", "bytes", "expected", "status", "completed", "started_at", "duration_s", "group"]
     pd.testing.assert_frame_equal(first[same], second[same])
     assert second["advice"].str.startswith("An earlier run completed it").all()
@@ -65,14 +65,14 @@ def test_a_cohort_that_grew_shrank_and_was_reordered(scene: Scene) -> None:
     results, started = scene.move(changed)
     assert started == ["x", "y"]
     assert results.index.tolist() == ["x", "y", "y"]
-    assert results["outcome"].tolist() == ["complete", "skipped", "complete"]
+    assert receiving.outcomes(results) == ["complete", "resumed", "complete"]
 
 
-def test_a_row_that_comes_twice_is_skipped_twice(scene: Scene) -> None:
+def test_a_row_that_comes_twice_is_resumed_twice(scene: Scene) -> None:
     scene.move()
     results, started = scene.move(pd.concat([COHORT, COHORT[:1]]))
     assert started == []
-    assert results["outcome"].tolist() == ["skipped"] * 5
+    assert receiving.outcomes(results) == ["resumed"] * 5
 
 
 def test_what_is_no_longer_on_disk_is_moved_again_and_only_that(scene: Scene) -> None:
@@ -81,7 +81,7 @@ def test_what_is_no_longer_on_disk_is_moved_again_and_only_that(scene: Scene) ->
     (scene.receiver.folder / path).unlink()
     results, started = scene.move()
     assert started == [0]
-    assert results["outcome"].tolist() == ["complete"] + ["skipped"] * 3
+    assert receiving.outcomes(results) == ["complete"] + ["resumed"] * 3
     attempts = dm.read_attempts(scene.receiver.folder, run=2)
     assert attempts[["asked_level", "asked_uids"]].to_numpy().tolist() == [["IMAGE", 1]]
     receiving.assert_whole(scene.receiver.folder, SOURCE)
@@ -113,7 +113,7 @@ def test_what_is_in_doubt_is_finished(tmp_path: Path) -> None:
             first = dm.move(COHORT, pacs, receiver, progress=False)
             assert first["outcome"].tolist() == ["complete", "interrupted", "complete", "complete"]
             second = dm.move(COHORT, pacs, receiver, progress=False)
-    assert second["outcome"].tolist() == ["skipped", "complete", "skipped", "skipped"]
+    assert receiving.outcomes(second) == ["resumed", "complete", "resumed", "resumed"]
     assert second["received"].tolist() == [4] * 4
 
 
@@ -153,7 +153,7 @@ def test_elsewhere_a_journal_is_named(tmp_path: Path) -> None:
         second = dm.move(COHORT, pacs, store.ae_title, journal=str(journal), progress=False)
         third = dm.move(COHORT, pacs, store.ae_title, progress=False)
     assert first["outcome"].tolist() == third["outcome"].tolist() == ["complete"] * 4
-    assert second["outcome"].tolist() == ["skipped"] * 4
+    assert receiving.outcomes(second) == ["resumed"] * 4
 
 
 def test_no_journal_is_no_memory(scene: Scene) -> None:
@@ -236,7 +236,7 @@ def test_a_journal_that_nobody_asked_for_stops_no_run(scene: Scene, monkeypatch:
     monkeypatch.setattr("dicomove.journal.store.Journal.begin", _full)
     with pytest.warns(dm.JournalWarning, match="the disk is full"):
         results, _ = scene.move()
-    assert results["outcome"].tolist() == ["skipped"] + ["complete"] * 3
+    assert receiving.outcomes(results) == ["resumed"] + ["complete"] * 3
     with pytest.raises(dm.JournalError, match="the disk is full"):
         scene.move(journal=scene.receiver.folder / "own.sqlite")
 

@@ -56,14 +56,14 @@ def measure(rows: int, concurrency: int, port: int, *, shown: bool) -> Measured:
         size, peak = journal.stat().st_size, _peak_mb()
         del results
         started = time.perf_counter()
-        require(dm.move(table, pacs, "SINK", **options), "skipped")
+        require(dm.move(table, pacs, "SINK", **options), "complete", resumed=True)
         resumed = time.perf_counter() - started
     return Measured(rows, concurrency, shown, seconds, cpu, resident, peak, size, resumed)
 
 
-def require(results: pd.DataFrame, outcome: str) -> None:
+def require(results: pd.DataFrame, outcome: str, *, resumed: bool = False) -> None:
     """Stop where a speed would be that of doing something else."""
-    if set(results["outcome"]) != {outcome}:
+    if set(results["outcome"]) != {outcome} or set(results["resumed"]) != {resumed}:
         message = f"not all rows are {outcome}: {results['outcome'].value_counts().to_dict()}"
         raise SystemExit(message)
 

@@ -26,7 +26,7 @@ from dicomove.results import RESULT_COLUMNS
 
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
 _TIMES: Final = ("started_at", "finished_at")
-_COUNTS: Final = frozenset(RESULT_COLUMNS) - {*_TEXT, *_TIMES, "duration_s"}
+_COUNTS: Final = frozenset(RESULT_COLUMNS) - {*_TEXT, *_TIMES, "duration_s", "resumed"}
 _DTYPES: Final = "dicomove"
 # As Python writes any text, whatever is in it.
 _ENCODING: Final[dict[str, Any]] = {"encoding": "utf-8", "errors": "surrogatepass"}
@@ -270,6 +270,8 @@ def _usual(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pd.Da
             made[number] = columns.counts([None if value is None else int(value) for value in values])
         elif name in _TIMES:
             made[number] = columns.times([None if value is None else pd.Timestamp(value) for value in values])
+        elif name == "resumed":
+            made[number] = columns.flags(str(value).strip().lower() in ("true", "1") for value in values)
         elif name == "duration_s":
             made[number] = columns.seconds([None if value is None else float(value) for value in values])
         else:

@@ -15,7 +15,7 @@ from dicomove import columns
 from dicomove.errors import JournalError
 from dicomove.journal import cells
 from dicomove.journal.opening import open_to_read
-from dicomove.journal.schema import INSTANCE, RESULT, row_of
+from dicomove.journal.schema import INSTANCE, RESULT, row_of, settled_row_of
 from dicomove.receiver.manifest import MANIFEST_COLUMNS
 from dicomove.results import RESULT_COLUMNS, Row, not_attempted, result_table
 
@@ -226,7 +226,7 @@ def _labels(found: Sequence[str | None]) -> pd.Series:
 def _row(settled: Sequence[Any], last: Sequence[Any]) -> Row:
     """Return a row's result: the one that stood from the beginning, else that of its last attempt."""
     at = RESULT.index("outcome")
-    return row_of(settled) if settled[at] else row_of(last) if last[at] else not_attempted()
+    return settled_row_of(settled) if settled[at] else row_of(last) if last[at] else not_attempted()
 
 
 def _asked(identifier: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,8 +17,10 @@ APPLICATION: Final = 0x64636D6A
 VERSION: Final = 1
 
 #: The columns of a result, and those of an instance; the patient's identifier is in the files.
-RESULT: Final = [field.name for field in fields(Row)]
+RESULT: Final = [field.name for field in fields(Row) if field.name != "resumed"]
 INSTANCE: Final = [field.name for field in fields(Entry) if field.name != "PatientID"]
+#: What versions before 0.2 called the outcome of a row that an earlier run had completed.
+_BEFORE: Final = "skipped"
 _TIMES: Final = ("started_at", "finished_at")
 _NOTHING: Final = (None,) * len(RESULT)
 
@@ -55,9 +57,17 @@ def result_values(row: Row | None) -> Sequence[object]:
 def row_of(values: Sequence[Any]) -> Row:
     """Return the result that was kept."""
     named = dict(zip(RESULT, values, strict=True))
+    if named["outcome"] == _BEFORE:
+        named["outcome"] = "complete"
     for name in _TIMES:
         named[name] = datetime.fromisoformat(named[name]) if named[name] else None
     return Row(**named)
+
+
+def settled_row_of(values: Sequence[Any]) -> Row:
+    """Return the result that stood when its run began: one that was complete then is of an earlier run."""
+    row = row_of(values)
+    return replace(row, attempts=0, resumed=True) if row.outcome == "complete" else row
 
 
 def instance_values(entry: Entry) -> list[object]:

@@ -81,7 +81,8 @@ class RowFacts:
     key
         ``None`` where it cannot be a C-MOVE.
     row
-        A result that stands from the beginning: invalid or skipped.
+        A result that stands from the beginning: one that `find` could not match, or that is invalid; or that an
+        earlier run completed.
     """
 
     position: int

@@ -15,7 +15,6 @@ Outcome = Literal[
     "interrupted",
     "cancelled",
     "invalid",
-    "skipped",
     "not_attempted",
 ]
 

@@ -44,7 +44,7 @@ OPTIONAL: Final = frozenset({"no_match", "not_authorized", "total_timeout", "una
 #: Words that cannot pass.
 NEVER: Final = frozenset({"destination_unknown", "identifier_mismatch", "invalid_row", "not_supported"})
 
-_ENDED: Final = frozenset({"complete", "cancelled", "invalid", "skipped"})
+_ENDED: Final = frozenset({"complete", "cancelled", "invalid"})
 
 # 10 to 12 s, 20 to 24 s, ... 10 min: rows that failed together do not come back together.
 _DEFAULT_WAIT: Final = wait_exponential(multiplier=10, max=540) + wait_random_exponential(multiplier=2, max=60)

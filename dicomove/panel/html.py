@@ -14,7 +14,6 @@ from dicomove.panel.state import Flight, PanelState
 COLOURS: Final = {
     "complete": "#009E73",
     "matched": "#009E73",
-    "skipped": "#56B4E9",
     "unconfirmed": "#0072B2",
     "partial": "#E69F00",
     "empty": "#F0E442",

@@ -85,6 +85,8 @@ class PanelState:
         Rows that have been begun, by position.
     more_in_flight
         How many there are beside those.
+    resumed
+        Rows that an earlier run had completed.
     retries
         How often a row has failed in a way that may pass.
     waiting
@@ -105,6 +107,7 @@ class PanelState:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     in_flight: Mapping[int, Flight] = field(default_factory=dict)
     more_in_flight: int = 0
+    resumed: int = 0
     retries: int = 0
     waiting: Waiting | None = None
     finished_instances: int = 0
@@ -266,6 +269,7 @@ class PanelState:
             at=at,
             outcomes={**self.outcomes, event.outcome: self.outcomes.get(event.outcome, 0) + 1},
             finished_instances=self.finished_instances + (instances or 0 if counts else 0),
+            resumed=self.resumed + event.resumed,
             finished_bytes=size,
             finished_requests=self.finished_requests + counts,
             _latest=latest,

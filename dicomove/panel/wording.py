@@ -15,7 +15,6 @@ SHOWN_IN_FLIGHT: Final = 5
 OUTCOMES: Final = (
     "complete",
     "matched",
-    "skipped",
     "unconfirmed",
     "partial",
     "empty",
@@ -73,6 +72,7 @@ def amounts(state: PanelState, now: datetime) -> list[str]:
     said += [f"{state.byte_rate / 1e6:,.1f} MB/s"] if state.byte_rate is not None else []
     if state.eta_s is not None:
         said.append(f"about {duration(state.eta_s)} left, until {clock(now + timedelta(seconds=state.eta_s), now)}")
+    said += [f"{state.resumed:,} complete from an earlier run"] if state.resumed else []
     said += [f"{state.retries:,} {'retry' if state.retries == 1 else 'retries'}"] if state.retries else []
     return said
 

@@ -19,13 +19,15 @@ Results: TypeAlias = "pd.DataFrame | str | os.PathLike[str]"
 
 #: Results in the order in which they are shown.
 OUTCOMES: Final = (
-    *("complete", "skipped", "partial", "unconfirmed", "empty", "failed", "interrupted"),
+    *("complete", "partial", "unconfirmed", "empty", "failed", "interrupted"),
     *("cancelled", "unreachable", "invalid", "not_attempted"),
 )
+#: What versions before 0.2 called a row that an earlier run had completed.
+_BEFORE: Final = "skipped"
 #: For a word that is none of these.
 OTHER: Final = "other"
 #: Nothing is missing of these rows.
-WELL: Final = ("complete", "skipped")
+WELL: Final = ("complete",)
 
 #: What tells one patient, and one study, from another.
 KEYS: Final = ("PatientID", "StudyInstanceUID")
@@ -77,6 +79,9 @@ def table_of(results: Results) -> pd.DataFrame:
         name: _typed(name, table.iloc[:, places[name]].reset_index(drop=True) if name in places else nothing)
         for name in (*RESULT_COLUMNS, *KEYS, "matches", "cohort_row")
     }
+    before = made["outcome"] == _BEFORE
+    made["resumed"] |= before
+    made["outcome"] = made["outcome"].mask(before, "complete")
     made["outcome"] = made["outcome"].where(made["outcome"].isin(OUTCOMES), OTHER)
     made["label"] = pd.Series(table.index.tolist(), dtype=object)
     clean = pd.DataFrame(made)
@@ -114,8 +119,8 @@ def in_order(outcomes: Sequence[str]) -> list[str]:
 
 
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that this run moved: those that it skipped were moved by another."""
-    return table[table["started_at"].notna() & (table["outcome"] != "skipped")]
+    """Return the rows that this run moved: those that are resumed were moved by another."""
+    return table[table["started_at"].notna() & ~table["resumed"]]
 
 
 def busy_seconds(table: pd.DataFrame) -> float:
@@ -140,6 +145,8 @@ def busy_seconds(table: pd.DataFrame) -> float:
 
 
 def _typed(name: str, cells: pd.Series) -> pd.Series:
+    if name == "resumed":
+        return columns.flags(str(cell).strip().lower() in ("true", "1", "1.0") for cell in cells.tolist())
     if name in _TEXT:
         return columns.text(map(_text, cells.tolist()))
     if name in _TIMES:

@@ -64,6 +64,7 @@ class Book:
                 instances=row.instances,
                 duration_s=row.duration_s,
                 bytes=row.bytes,
+                resumed=row.resumed,
             )
             self.show(event)
 
@@ -149,7 +150,7 @@ class Book:
     def not_durable(self, problem: str) -> None:
         """Say of every row that has something on disk that it may not last."""
         for position, row in enumerate(self.rows):
-            if row.received and row.outcome not in ("skipped", "invalid"):
+            if row.received and not row.resumed:
                 self.rows[position] = not_durable(row, problem)
 
     def discrepancies(self, receiver: int) -> list[dict[str, Hashable]]:

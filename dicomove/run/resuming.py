@@ -10,7 +10,7 @@ from dicomove.cohort import Identifier
 from dicomove.inventory import Verify
 from dicomove.journal import Journal, Key
 from dicomove.receiver.shelf import file_sha256
-from dicomove.results import Row, skipped
+from dicomove.results import Row, resumed
 from dicomove.run.tasks import Order
 
 #: A path, its size and its hash.
@@ -42,12 +42,12 @@ def completed(journal: Journal, keys: Collection[Key], order: Order) -> dict[Key
     """
     earlier = {key: found for key, found in journal.earlier(keys).items() if found.row.outcome == "complete"}
     if not order.receivers:
-        return {key: skipped(found.row, found.at) for key, found in earlier.items()}
+        return {key: resumed(found.row, found.at) for key, found in earlier.items()}
     stored = journal.instances(list(earlier))
     folders = [receiver.folder for receiver in order.receivers]
     there = _there(stored, folders, order.verify)
     return {
-        key: skipped(found.row, found.at)
+        key: resumed(found.row, found.at)
         for key, found in earlier.items()
         if key in there and len(stored[key]) == found.row.received
     }

@@ -65,7 +65,7 @@ def the_columns_have_their_types(run: Run) -> None:
     types = dict.fromkeys(RESULT_COLUMNS, "Int64") | dict.fromkeys(
         ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids"), text
     )
-    types["duration_s"] = "float64"
+    types |= {"duration_s": "float64", "resumed": "bool"}
     for name in ("started_at", "finished_at"):
         types[name] = str(run.result[name].dtype)
         assert isinstance(run.result[name].dtype, pd.DatetimeTZDtype), types[name]

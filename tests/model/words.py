@@ -24,11 +24,11 @@ COUNTS: Final = ("completed", "failed", "warning", "remaining")
 
 OUTCOMES: Final = {
     *("complete", "partial", "empty", "unconfirmed", "failed", "unreachable", "interrupted", "cancelled", "invalid"),
-    *("skipped", "not_attempted"),
+    "not_attempted",
 }
 #: "internal_error" is not among them: no PACS and no table may bring out a defect of ours.
 ERRORS: Final = {*ADVICE, "cancelled"}
-NOT_SENT: Final = {"unreachable", "invalid", "skipped", "not_attempted"}
+NOT_SENT: Final = {"unreachable", "invalid", "not_attempted"}
 
 # ---------------------------------------------------------------------------------------------------------- faults
 
