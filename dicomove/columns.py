@@ -1,12 +1,46 @@
-"""Columns of the tables that dicomove returns: text, counts and times, each nullable. Pure."""
+"""Columns of the tables that dicomove returns: their names, and text, counts and times, each nullable. Pure.
+
+The names are common words, and a cohort may have columns that bear them (``outcome``: died or alive). Where a table has
+all columns that a verb adds, it is one that the verb has made, and they are replaced. Else a column of such a name is
+the caller's own, and is kept under another one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 import pandas as pd
+
+from dicomove.cohort import is_found, plain_label
+
+#: The columns that `find` adds beside the attributes, in this order; ``cohort_row`` comes first of all.
+FIND_COLUMNS: Final = ("outcome", "status", "error", "advice", "error_comment", "matches", "filtered", "asked_by")
+
+#: The columns that `move` adds, in this order.
+RESULT_COLUMNS: Final = (
+    *("outcome", "status", "error", "advice", "error_comment"),
+    *("total", "completed", "failed", "warning", "remaining", "expected", "received", "bytes", "missing"),
+    "failed_sop_instance_uids",
+    "attempts",
+    "resumed",
+    *("started_at", "finished_at", "duration_s"),
+)
+
+#: The columns that `plan` adds, in this order.
+PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "advice")
+
+#: The columns that `verdicts` adds, in this order.
+VERDICT_COLUMNS: Final = (
+    *("studies", "studies_complete", "expected", "received", "missing", "outcome", "error", "advice"),
+)
+
+#: Tables of earlier versions have no such column.
+_NEW: Final = frozenset({"resumed", "QueryRetrieveLevel"})
+_SETS: Final = (RESULT_COLUMNS, PLAN_COLUMNS, VERDICT_COLUMNS)
+_NEIGHBOURS: Final = {pair for added in (FIND_COLUMNS, *_SETS) for pair in pairwise(added)}
 
 _TEXT_IS_A_DTYPE: Final = int(pd.__version__.split(".")[0]) >= 3
 
@@ -54,10 +88,75 @@ def whole_number(value: object) -> int | None:
     return int(number) if number >= 0 and number.is_integer() else None
 
 
-def with_columns(table: pd.DataFrame, columns: dict[str, pd.Series], replaced: Sequence[str]) -> pd.DataFrame:
-    """Return the table with further columns, by position; those of the same names that came in are gone."""
-    kept = [position for position, found in enumerate(table.columns) if _plain(found) not in replaced]
-    result = table.iloc[:, kept].copy()
+def ours(labels: Iterable[object]) -> set[int]:
+    """Return the positions of the columns that an earlier `find`, `move`, `plan` or `verdicts` has added.
+
+    Examples
+    --------
+    >>> ours(["mrn", "outcome"]), sorted(ours(["cohort_row", "mrn", "outcome", "matches", "filtered", "advice"]))
+    (set(), [0, 2, 3, 4, 5])
+    """
+    plain = [plain_label(label) for label in labels]
+    there = {label for label in plain if isinstance(label, str)}
+    names = {name for added in _SETS if there >= frozenset(added) - _NEW for name in added}
+    if is_found(plain):
+        names |= {"cohort_row", *FIND_COLUMNS}
+    places: dict[object, list[int]] = {}
+    for place, label in enumerate(plain):
+        if isinstance(label, str) and label in names:
+            places.setdefault(label, []).append(place)
+    return {_ours_among(found, plain) for found in places.values()}
+
+
+def kept(table: pd.DataFrame, added: Collection[str]) -> dict[int, Hashable]:
+    """Return the new labels of the caller's own columns, by position, whose names columns that are added bear.
+
+    Examples
+    --------
+    >>> kept(pd.DataFrame({"mrn": ["007"], "outcome": ["died"]}), ["outcome", "advice"])
+    {1: 'outcome_cohort'}
+    """
+    made = ours(table.columns)
+    taken = {plain_label(label) for label in table.columns} | set(added)
+    renamed: dict[int, Hashable] = {}
+    for place, found in enumerate(table.columns):
+        name = plain_label(found)
+        if isinstance(name, str) and name in added and place not in made:
+            free = free_name(f"{name}_cohort", taken)
+            taken.add(free)
+            renamed[place] = label(table, free)
+    return renamed
+
+
+def kept_message(table: pd.DataFrame, added: Collection[str]) -> str | None:
+    """Return what there is to say where columns of the caller's own get other names."""
+    renamed = kept(table, added)
+    if not renamed:
+        return None
+    names = ", ".join(dict.fromkeys(str(plain_label(table.columns[place])) for place in renamed))
+    new = ", ".join(str(plain_label(found)) for found in renamed.values())
+    return f"columns of your own have names that dicomove gives to its columns ({names}): they are kept as {new}"
+
+
+def with_columns(table: pd.DataFrame, columns: Mapping[str, pd.Series], added: Collection[str]) -> pd.DataFrame:
+    """Return the table with further columns, by position.
+
+    Parameters
+    ----------
+    table
+        The caller's.
+    columns
+        The new columns. One that is not among `added` takes the place of that of the same name.
+    added
+        The names that the verb adds. Those of an earlier run are gone, and the caller's own have another name.
+    """
+    made, renamed = ours(table.columns), kept(table, added)
+    labels = [renamed.get(place, found) for place, found in enumerate(table.columns)]
+    stays = [place for place, found in enumerate(labels) if not (place in made and plain_label(found) in added)]
+    result = table.iloc[:, stays].copy()
+    if renamed:
+        names = table.columns.names
+        result.columns = _index([labels[place] for place in stays], names)
     for name, column in columns.items():
         result[label(result, name)] = column.array
     return result
@@ -69,5 +168,32 @@ def label(table: pd.DataFrame, name: str) -> Hashable:
     return (name, *nested) if nested else name
 
 
-def _plain(found: object) -> object:
-    return found[0] if isinstance(found, tuple) and not any(found[1:]) else found
+def free_name(name: str, taken: Collection[object]) -> str:
+    """Return a name, with a number where it is taken.
+
+    Examples
+    --------
+    >>> free_name("outcome_cohort", {"outcome_cohort", "outcome_cohort_2"})
+    'outcome_cohort_3'
+    """
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _index(labels: Sequence[Hashable], names: Sequence[Hashable]) -> pd.Index:
+    if len(names) > 1:
+        return pd.MultiIndex.from_tuples(labels, names=names)  # type: ignore[arg-type]  # they are tuples
+    return pd.Index(labels, name=names[0], tupleize_cols=False)
+
+
+def _ours_among(places: Sequence[int], labels: Sequence[object]) -> int:
+    """Return which of several columns of one name is ours: the one in its order among ours, else the last."""
+
+    def in_order(place: int) -> int:
+        beside = pairwise(labels[max(0, place - 1) : place + 2])
+        return sum(pair in _NEIGHBOURS for pair in beside)
+
+    return max(places, key=lambda place: (in_order(place), place))

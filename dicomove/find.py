@@ -19,8 +19,11 @@ from dicomove.cohort import (
     Query,
     find_queries,
     is_blank,
+    is_found,
     overlooked_columns,
+    plain_label,
 )
+from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
@@ -29,8 +32,6 @@ from dicomove.pacs import Pacs
 from dicomove.progress import Display, Progress, display
 from dicomove.search import Answer, Search
 
-#: The columns that `find` adds beside the attributes, in this order.
-FIND_COLUMNS: Final = ("outcome", "status", "error", "advice", "error_comment", "matches", "filtered", "asked_by")
 _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
 
@@ -114,7 +115,8 @@ def find(
         - ``asked_by``: the keys that were sent, joined by a comma; null where nothing was sent.
 
         Where a match differs from what the cohort had in a column of the same name (a wildcard, a range), the match
-        stands in the column, and what the cohort had in ``<column>_asked``.
+        stands in the column, and what the cohort had in ``<column>_asked``. A column of your own that bears the name
+        of one of these (``outcome``: died or alive) is kept as ``<name>_cohort``, with a warning.
 
     Raises
     ------
@@ -126,7 +128,8 @@ def find(
     Warns
     -----
     CohortWarning
-        A column looks like an identifier and was not understood, and rows were asked without it.
+        A column looks like an identifier and was not understood, and rows were asked without it; or a column of your
+        own has another name in the table.
     FindWarning
         Answers were left out, since they are not what their row asks for; or rows were asked by fewer keys than the
         table has.
@@ -230,22 +233,47 @@ def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     found["matches"] = columns.counts(len(answer.matches) for answer in answered)
     found["filtered"] = columns.counts(answer.filtered for answer in answered)
     found["asked_by"] = columns.text(answer.asked_by for answer in answered)
-    result = columns.with_columns(base, found, replaced=(*FIND_COLUMNS, "cohort_row"))
+    added = _added(base, found)
+    message = columns.kept_message(base, added)
+    if message:
+        warnings.warn(message, CohortWarning, stacklevel=3)
+    result = columns.with_columns(base, found, added)
     labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
     result.insert(0, columns.label(result, "cohort_row"), labels)
     return result
 
 
+def _added(base: pd.DataFrame, found: Iterable[str]) -> list[str]:
+    """Return the names of the columns that are added; the other attributes take the place of the cohort's column."""
+    attributes = [name for name in found if name.endswith("_asked") or len(_places(base, name)) > 1]
+    return ["cohort_row", *FIND_COLUMNS, *attributes]
+
+
 def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) -> dict[str, pd.Series]:
     """Return the column of one attribute, and, where the cohort had something else there, what it had."""
-    if name.startswith("NumberOf"):
-        return {name: columns.counts(columns.whole_number(value) for value in values)}
-    if list(base.columns).count(name) != 1:
-        return {name: columns.text(values)}
-    asked = base[name]
-    merged = [value if value is not None else _text(had) for value, had in zip(values, asked, strict=True)]
-    differs = any(value != _text(had) for value, had in zip(merged, asked, strict=True))
-    return {name: columns.text(merged)} | ({f"{name}_asked": asked} if differs else {})
+    places = _places(base, name)
+    is_count = name.startswith("NumberOf")
+    made = columns.counts(map(columns.whole_number, values)) if is_count else columns.text(values)
+    if len(places) != 1:
+        return {name: made}
+    asked = base.iloc[:, places[0]]
+    if is_count:
+        told = zip(made.tolist(), asked.tolist(), strict=True)
+        differs = not is_found(base.columns) and any(
+            not is_blank(had) and columns.whole_number(had) != value for value, had in told
+        )
+    else:
+        merged = [value if value is not None else _text(had) for value, had in zip(values, asked, strict=True)]
+        differs = any(value != _text(had) for value, had in zip(merged, asked, strict=True))
+        made = columns.text(merged)
+    before = f"{name}_asked"
+    # What the cohort had at the first time stays.
+    is_kept = is_found(base.columns) and bool(_places(base, before))
+    return {name: made} | ({before: asked} if differs and not is_kept else {})
+
+
+def _places(table: pd.DataFrame, name: str) -> list[int]:
+    return [place for place, found in enumerate(table.columns) if plain_label(found) == name]
 
 
 def _text(cell: object) -> str | None:

@@ -10,6 +10,7 @@ from typing import Literal, Unpack
 import pandas as pd
 
 from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
+from dicomove.columns import RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning
 from dicomove.interrupts import Interrupts
 from dicomove.inventory import Verify
@@ -17,7 +18,6 @@ from dicomove.job import MoveJob
 from dicomove.pacing import Hours, Retry
 from dicomove.pacs import Pacs
 from dicomove.progress import Progress, check_progress, display
-from dicomove.results import RESULT_COLUMNS
 from dicomove.run import Destination, Distributed, Keywords, OnFailure, Options, Work, order_of, warn_of
 
 __all__ = ["RESULT_COLUMNS", "move", "start_move"]
@@ -105,7 +105,8 @@ def move(
     -------
     pandas.DataFrame
         The rows and columns of `table`, on its index and in its order, and the columns `RESULT_COLUMNS`: docs/tables.md
-        tells what each holds. Of the same names, older columns are replaced.
+        tells what each holds. Those of an earlier run, and of `find`, are replaced; a column of your own that bears
+        the name of one of them (``outcome``: died or alive) is kept as ``<name>_cohort``, with a warning.
 
     Raises
     ------
@@ -121,7 +122,8 @@ def move(
     Warns
     -----
     CohortWarning
-        Rows lack a UID that others have, and bring a whole study, say, and not one series.
+        Rows lack a UID that others have, and bring a whole study, say, and not one series; or a column of your own
+        has another name in the table.
     InterruptedWarning
         It was stopped: the table is partial.
     JournalWarning
@@ -153,6 +155,7 @@ def move(
     )
     show = display(progress)
     work = Work(table, identifiers, order_of(pacs, destination, options), options)
+    _warn_of_own(table)
     # All of it within, so that an interrupt that comes when the run has ended does not take its table away.
     with Interrupts() as interrupts:
         with show:
@@ -194,6 +197,7 @@ def start_move(
     checked = Options(**options)
     check_progress(progress)
     work = Work(table, identifiers, order_of(pacs, destination, checked), checked)
+    _warn_of_own(table)
     return MoveJob(work, progress)
 
 
@@ -203,3 +207,9 @@ def _identifiers(table: pd.DataFrame, level: str | None, query_model: str) -> li
     if message:
         warnings.warn(message, CohortWarning, stacklevel=3)
     return identifiers
+
+
+def _warn_of_own(table: pd.DataFrame) -> None:
+    message = kept_message(table, RESULT_COLUMNS)
+    if message:
+        warnings.warn(message, CohortWarning, stacklevel=3)

@@ -14,8 +14,9 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns, matches, move_identifiers
+from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindResult, FindScu
-from dicomove.errors import InterruptedWarning
+from dicomove.errors import CohortWarning, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.inventory import COUNT_KEYS
 from dicomove.journal import JOURNAL_FILE, Journal
@@ -29,9 +30,6 @@ from dicomove.run.tasks import Order
 __all__ = ["PLAN_COLUMNS", "plan"]
 
 Action = Literal["move", "repeated", "skip", "nothing", "invalid"]
-
-#: The columns that `plan` adds, in this order.
-PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "advice")
 
 _LEVEL: Final = "QueryRetrieveLevel"
 _REPEATED: Final = "An earlier row is the same: it is moved once, and both get the result."
@@ -282,7 +280,19 @@ def _table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps) 
         "on_disk": columns.counts(on_disk),
         "advice": columns.text(advices),
     }
-    return columns.with_columns(table, made, replaced=PLAN_COLUMNS)
+    added = [name for name in PLAN_COLUMNS if name != _LEVEL or _is_another(had, levels)]
+    message = columns.kept_message(table, added)
+    if message:
+        warnings.warn(message, CohortWarning, stacklevel=3)
+    return columns.with_columns(table, made, added)
+
+
+def _is_another(had: Sequence[object], levels: Sequence[str | None]) -> bool:
+    """Whether a column of levels said something else than the levels at which the rows would be moved."""
+    return any(
+        not is_blank(cell) and str(cell).strip().upper() != (level or "").upper()
+        for cell, level in zip(had, levels, strict=False)
+    )
 
 
 def _text(cell: object) -> str | None:

@@ -11,24 +11,15 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Requested, Unmatched
+from dicomove.columns import RESULT_COLUMNS
 from dicomove.dimse import MoveResult
 from dicomove.errors import IdentifierError
 from dicomove.outcome import ADVICE, NOT_ATTEMPTED, Outcome, sentences
 
+__all__ = ["RESULT_COLUMNS", "Row", "result_table"]
+
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment")
 _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expected", "received", "bytes", "missing")
-
-#: The columns that `move` adds, in this order.
-RESULT_COLUMNS: Final = (
-    *_TEXT,
-    *_COUNTS,
-    "failed_sop_instance_uids",
-    "attempts",
-    "resumed",
-    "started_at",
-    "finished_at",
-    "duration_s",
-)
 
 _DEFECT: Final = "A defect in dicomove, in doubt whether anything was moved: please report it with the log."
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
@@ -187,4 +178,4 @@ def result_table(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
     made["resumed"] = columns.flags(values("resumed"))
     made |= {name: columns.times(values(name)) for name in ("started_at", "finished_at")}
     made["duration_s"] = columns.seconds(values("duration_s"))
-    return columns.with_columns(table, {name: made[name] for name in RESULT_COLUMNS}, replaced=RESULT_COLUMNS)
+    return columns.with_columns(table, {name: made[name] for name in RESULT_COLUMNS}, RESULT_COLUMNS)

@@ -14,11 +14,11 @@ import pytest
 from pydicom import Dataset
 
 import dicomove as dm
+from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message, encode_identifier
 from dicomove.dimse.negotiation import Peer
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.find import FIND_COLUMNS
 from dicomove.testing.archive import Archive
 from dicomove.testing.images import instance_uid, series_uid, study_uid
 from tests import servers
@@ -127,7 +127,9 @@ def test_what_was_asked_stays_beside_what_was_found(here: Here) -> None:
 def test_the_callers_table_stays_as_it_is(here: Here) -> None:
     table = accessions("A0001", "A001*", "", index=["a", "b", "c"]).assign(outcome="older")
     before = table.copy(deep=True)
-    found = find(table, here)
+    with pytest.warns(dm.CohortWarning, match="outcome_cohort"):
+        found = find(table, here)
+    assert found["outcome_cohort"].tolist() == ["older"] * len(found)
     found.loc[:, "AccessionNumber"] = "changed"
     found.loc[:, "outcome"] = "changed"
     pd.testing.assert_frame_equal(table, before)

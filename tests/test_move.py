@@ -101,7 +101,7 @@ def test_what_is_unknown_is_null(here: Here) -> None:
     assert (done["status"], done["total"], done["failed"], done["warning"]) == ("0x0000", 5, 0, 0)
     assert done["started_at"] <= done["finished_at"] <= pd.Timestamp.now("UTC")
     assert 0 < done["duration_s"] < 10
-    for name in set(RESULT_COLUMNS) - {"outcome", "error", "advice", "attempts"}:
+    for name in set(RESULT_COLUMNS) - {"outcome", "error", "advice", "attempts", "resumed"}:
         assert pd.isna(invalid[name]), name
     assert (invalid["error"], invalid["attempts"]) == ("invalid_row", 0)
     assert "nothing was sent" in invalid["advice"]
@@ -120,7 +120,9 @@ def test_an_empty_table_has_the_same_columns(here: Here, table: pd.DataFrame) ->
 def test_the_callers_table_stays_as_it_is(here: Here) -> None:
     table = studies(CT, CT, "", index=["a", "b", "c"]).assign(outcome="older")
     before = table.copy(deep=True)
-    result = move(table, here)
+    with pytest.warns(dm.CohortWarning, match="outcome_cohort"):
+        result = move(table, here)
+    assert result["outcome_cohort"].tolist() == ["older"] * 3
     result.loc[:, "StudyInstanceUID"] = "changed"
     result.loc[:, "outcome"] = "changed"
     pd.testing.assert_frame_equal(table, before)

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from dicomove import Pacs, errors, find, move
 from dicomove.cohort import MATCHING_KEYS, RETURN_KEYS
 from dicomove.cohort.keywords import ALIASES, KEYWORDS
-from dicomove.find import FIND_COLUMNS
+from dicomove.columns import FIND_COLUMNS
 from dicomove.move import RESULT_COLUMNS
 from dicomove.outcome import ADVICE, Outcome
 from dicomove.testing import demo_pacs

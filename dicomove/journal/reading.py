@@ -17,7 +17,7 @@ from dicomove.journal import cells
 from dicomove.journal.opening import open_to_read
 from dicomove.journal.schema import INSTANCE, RESULT, row_of, settled_row_of
 from dicomove.receiver.manifest import MANIFEST_COLUMNS
-from dicomove.results import RESULT_COLUMNS, Row, not_attempted, result_table
+from dicomove.results import Row, not_attempted, result_table
 
 _NUMBERS: Final = ("run", "bytes", "move_originator_message_id", "times_received")
 _RUN_COLUMNS: Final = (
@@ -216,7 +216,7 @@ def _table(rows: Sequence[Sequence[object]], labels: Sequence[Any], facts: dict[
     parts = [(label,) for label in labels] if len(names) == 1 else labels
     levels = [cells.column([part[number] for part in parts], dtype) for number, dtype in enumerate(dtypes)]
     table.index = cells.index(levels, names)
-    return table.loc[:, [name not in RESULT_COLUMNS for name in facts["columns"]]]
+    return table
 
 
 def _labels(found: Sequence[str | None]) -> pd.Series:
