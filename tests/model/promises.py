@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 import dicomove as dm
+from dicomove.columns import FIND_COLUMNS, RESULT_COLUMNS
 from dicomove.dimse.messages import C_FIND_RQ, Message
 from dicomove.dimse.transport import Connection
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.move import RESULT_COLUMNS
 from dicomove.run import loop
 from tests.model.expected import has_inventory, is_honest, is_misled, is_untouched, without_faults
 from tests.model.run import Run
@@ -51,9 +51,14 @@ def there_is_one_result_row_for_each_row_on_its_index(run: Run) -> None:
 
 
 def the_callers_columns_are_as_they_were(run: Run) -> None:
-    kept = [number for number, name in enumerate(run.before.columns) if name not in RESULT_COLUMNS]
-    assert list(run.result.columns) == [*run.before.columns[kept], *RESULT_COLUMNS]
-    pd.testing.assert_frame_equal(run.result.iloc[:, : len(kept)], run.before.iloc[:, kept])
+    had = list(run.before.columns)
+    # A table of an earlier run has all of our columns, and one of `find` has its own; else they are the caller's.
+    replaced = RESULT_COLUMNS if {*RESULT_COLUMNS} <= {*had} else FIND_COLUMNS if "cohort_row" in had else ()
+    kept = [number for number, name in enumerate(had) if name not in replaced or name not in RESULT_COLUMNS]
+    names = [f"{name}_cohort" if name in RESULT_COLUMNS else name for name in (had[number] for number in kept)]
+    assert list(run.result.columns) == [*names, *RESULT_COLUMNS]
+    theirs = run.result.iloc[:, : len(kept)]
+    pd.testing.assert_frame_equal(theirs, run.before.iloc[:, kept].set_axis(theirs.columns, axis=1))
 
 
 def the_callers_table_is_not_touched(run: Run) -> None:
