@@ -406,9 +406,6 @@ def test_what_find_brought_is_sent_as_the_pacs_gave_it() -> None:
     *sent, wildcard, several, usual = move_identifiers(found)
     uids = [entry["StudyInstanceUID"] for entry in [*sent, usual] if isinstance(entry, Identifier)]
     assert uids == [*odd[:3], odd[5]]
-        *odd[:3],
-        odd[5],
-    ]
     assert [type(entry) for entry in (wildcard, several)] == [IdentifierError] * 2
     *refused, sent_too = move_identifiers(found[["StudyInstanceUID"]])
     assert [type(entry) for entry in refused] == [Identifier, *[IdentifierError] * 4]
