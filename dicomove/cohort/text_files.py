@@ -76,9 +76,11 @@ def decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
         raise CohortError(msg) from None
     # What a spreadsheet calls "Unicode text" is UTF-16.
     marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
-    found = marked or (_unmarked(raw) if is_utf_8 else None) or encoding
+    unmarked = None if marked or not is_utf_8 else _unmarked(raw)
+    found = marked or unmarked or encoding
+    said = f"the file does not say its encoding, and was read as {unmarked}: encoding={unmarked!r} confirms it"
     try:
-        return raw.decode(found).removeprefix("\ufeff"), []
+        return raw.decode(found).removeprefix("\ufeff"), [said] if unmarked else []
     except (UnicodeError, ValueError):
         if found != encoding or not is_utf_8:
             msg = f"the file is not encoded in {found}, or not whole"

@@ -19,15 +19,24 @@ from typing import Any, Final
 
 import pandas as pd
 
-from dicomove import columns
-from dicomove.journal import cells
+from dicomove.errors import CohortError
+from dicomove.journal import cells, edited
 from dicomove.journal.reading import read_journal
 from dicomove.results import RESULT_COLUMNS
 
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
 _TIMES: Final = ("started_at", "finished_at")
-_COUNTS: Final = frozenset(RESULT_COLUMNS) - {*_TEXT, *_TIMES, "duration_s", "resumed"}
+_TRUTHS: Final = ("resumed",)
+_COUNTS: Final = frozenset(RESULT_COLUMNS) - {*_TEXT, *_TIMES, *_TRUTHS, "duration_s"}
+_KINDS: Final = (
+    dict.fromkeys(_COUNTS, "count")
+    | dict.fromkeys(_TIMES, "time")
+    | dict.fromkeys(_TRUTHS, "truth")
+    | {"duration_s": "seconds"}
+)
 _DTYPES: Final = "dicomove"
+# What JSON and Parquet raise at bytes of something else.
+_UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError, NotImplementedError)
 # As Python writes any text, whatever is in it.
 _ENCODING: Final[dict[str, Any]] = {"encoding": "utf-8", "errors": "surrogatepass"}
 
@@ -83,6 +92,9 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
 def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Return the table that `export` wrote: identifiers as text, counts that may be null, times in UTC.
 
+    A CSV file that another program has saved since is read as that program writes: ``;`` between the cells, ``0,35``,
+    ``WAHR``, ``05.11.2026 09:30``. What may be two things is refused.
+
     Parameters
     ----------
     path
@@ -90,23 +102,38 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
 
     Raises
     ------
+    CohortError
+        The file holds no table that `export` wrote, or a cell of one of dicomove's columns cannot be read: the message
+        names its column and row. It is a ValueError, too.
     ValueError
-        Another suffix than those of `export`, or a file that it did not write.
+        Another suffix than those of `export`.
     ImportError
         ``pyarrow`` is not installed.
+
+    Warns
+    -----
+    CohortWarning
+        Dates of a spreadsheet were read, or identifiers were damaged by one.
     """
     where = Path(path)
     suffix = _suffix(where)
-    if suffix == ".parquet":
-        return _read_parquet(where)
+    if where.is_dir():
+        message = f"{where.name!r} is a folder, and not a file that export wrote"
+        raise CohortError(message)
     if suffix == ".csv":
         return _read_csv(where)
     try:
-        content = json.loads(where.read_text(**_ENCODING))
-        return _made([cells.back(row) for row in content["rows"]], content["schema"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        return _read_parquet(where) if suffix == ".parquet" else _read_json(where)
+    except (FileNotFoundError, PermissionError):
+        raise
+    except _UNREADABLE as error:
         message = f"{where} holds no table that export wrote ({type(error).__name__})"
-        raise ValueError(message) from None
+        raise CohortError(message) from None
+
+
+def _read_json(path: Path) -> pd.DataFrame:
+    content = json.loads(path.read_text(**_ENCODING))
+    return _made([cells.back(row) for row in content["rows"]], content["schema"])
 
 
 def _write_json(table: pd.DataFrame, path: Path) -> None:
@@ -209,6 +236,10 @@ def _made(rows: Sequence[Sequence[Any]], schema: dict[str, Any]) -> pd.DataFrame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    schema = _schema_beside(path)
+    if schema is None:
+        header, cells_of = edited.read_cells(path.read_bytes(), RESULT_COLUMNS)
+        return _usual(header, cells_of)
     # Not by the csv module, which reads no cell of more than 128 KiB: a list of failed instances may be longer.
     found = pd.read_csv(
         path,
@@ -218,15 +249,20 @@ def _read_csv(path: Path) -> pd.DataFrame:
         skip_blank_lines=False,
         encoding_errors="surrogatepass",
     )
-    header, *rows = [[cell or None for cell in row] for row in found.to_numpy().tolist()]
-    beside = _beside(path)
-    schema = json.loads(beside.read_text(**_ENCODING)) if beside.exists() else {}
-    if schema.get("sha256") != _sha256(path):
-        return _usual([name or "" for name in header], rows)
+    _, *rows = [[cell or None for cell in row] for row in found.to_numpy().tolist()]
     for column, unsaid in schema["cells"].items():
         for row, cell in unsaid.items():
             rows[int(row)][int(column)] = cells.back(cell)
     return _made(rows, schema)
+
+
+def _schema_beside(path: Path) -> dict[str, Any] | None:
+    """Return the types that stand beside a CSV file, if they are those of this file as it is."""
+    try:
+        schema = json.loads(_beside(path).read_text(**_ENCODING))
+        return schema if schema["sha256"] == _sha256(path) else None
+    except (KeyError, TypeError, ValueError, FileNotFoundError, IsADirectoryError):
+        return None
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -263,19 +299,7 @@ def _typed(values: list[Any], dtype: str) -> pd.Series:
 
 def _usual(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pd.DataFrame:
     """Return a table of text with the types of dicomove's own columns."""
-    made: dict[int, pd.Series] = {}
-    for number, name in enumerate(header):
-        values = [row[number] for row in rows]
-        if name in _COUNTS:
-            made[number] = columns.counts([None if value is None else int(value) for value in values])
-        elif name in _TIMES:
-            made[number] = columns.times([None if value is None else pd.Timestamp(value) for value in values])
-        elif name == "resumed":
-            made[number] = columns.flags(str(value).strip().lower() in ("true", "1") for value in values)
-        elif name == "duration_s":
-            made[number] = columns.seconds([None if value is None else float(value) for value in values])
-        else:
-            made[number] = columns.text(values)
+    made = edited.typed(header, rows, _KINDS)
     table = pd.DataFrame(made, index=range(len(rows)))
     table.columns = pd.Index(header)
     # An index without a name.
