@@ -20,6 +20,7 @@ from dicomove.cohort import (
     find_queries,
     is_blank,
     is_found,
+    odd_characters,
     overlooked_columns,
     plain_label,
 )
@@ -205,7 +206,8 @@ def _ask(query: Query | IdentifierError, search: Search, asked: dict[Query, Answ
     if query not in asked:
         asked[query] = search.ask(query)
     answer = asked[query]
-    said = sentences(*query.notes, answer.advice or "") or None
+    odd = odd_characters(pair for step in query.steps for pair in step.keys) if answer.outcome == "empty" else ()
+    said = sentences(*query.notes, *odd, answer.advice or "") or None
     return replace(answer, advice=said, asked_by=", ".join(query.asked_by))
 
 

@@ -424,3 +424,10 @@ def test_an_echo_that_nobody_answers() -> None:
     with servers.dead_port() as dead, pytest.raises(dm.AssociationError) as raised:
         dm.echo(dm.Pacs(f"127.0.0.1:{dead}"))
     assert raised.value.error == "connection_failed"
+
+
+def test_an_empty_row_says_which_of_its_characters_only_look_like_others(here: Here) -> None:
+    found = find(accessions("\u0410" + "0001", "A0001"), here)
+    assert found["outcome"].tolist() == ["empty", "matched"]
+    assert "U+0410 CYRILLIC CAPITAL LETTER A" in found["advice"][0]
+    assert pd.isna(found["advice"][1])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.matching import contradictions, only_difference
 from dicomove.cohort.values import EDGES, is_blank, unsafe
 
@@ -55,6 +56,18 @@ def left_out(reasons: Iterable[str]) -> str | None:
         return None
     named = "; ".join(f"{number} {reason}" for reason, number in counted.items())
     return f"Of the answers of the PACS, these were left out: {named}."
+
+
+def odd_characters(keys: Iterable[tuple[str, str]]) -> list[str]:
+    r"""Return a sentence for each key that holds characters which look like others: they may explain an empty answer.
+
+    Examples
+    --------
+    >>> odd_characters([("AccessionNumber", "\u041012")])
+    ['AccessionNumber holds U+0410 CYRILLIC CAPITAL LETTER A, which looks like another character']
+    """
+    found = {name: odd_in(value) for name, value in keys}
+    return [f"{name} holds {', '.join(odd)}, which looks like another character" for name, odd in found.items() if odd]
 
 
 def merged(above: Mapping[str, str], answer: Mapping[str, str]) -> dict[str, str]:

@@ -224,7 +224,14 @@ def _blanks(text: str) -> str:
 
 
 def _punctuation(text: str) -> str:
-    return "".join(character for character in text if unicodedata.category(character)[0] not in "PS")
+    return "".join(
+        character for character in text if unicodedata.category(character)[0] not in "PS" or _says(character)
+    )
+
+
+def _says(symbol: str) -> bool:
+    """Tell whether a symbol stands for letters or digits, as a circled number does."""
+    return any(map(str.isalnum, _width(symbol)))
 
 
 def _leading_zeros(text: str) -> str:
