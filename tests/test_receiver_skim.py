@@ -15,7 +15,7 @@ from pydicom import DataElement, Dataset, Sequence, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import RLELossless
+from pydicom.uid import CTImageStorage, RLELossless
 from pydicom.valuerep import PersonName
 
 from dicomove.receiver.skim import Skimmer, text
@@ -315,6 +315,35 @@ def test_zeros_behind_the_last_element_are_padding(zeros: int) -> None:
 def test_a_data_set_that_is_cut_is_named(content: bytes, where: str) -> None:
     for sizes in ([1], [1 << 20]):
         assert skim(content, sizes=sizes).problem() == f"the data set ends inside of {where}"
+
+
+@pytest.mark.parametrize("sizes", [[1], [3], [1 << 20]])
+@pytest.mark.parametrize(
+    ("sent", "negotiated", "seems"),
+    [
+        (EXPLICIT, IMPLICIT, "Explicit VR Little Endian"),
+        (EXPLICIT, BIG, "Explicit VR Little Endian"),
+        (BIG, EXPLICIT, "Explicit VR Big Endian"),
+        (BIG, IMPLICIT, "Explicit VR Big Endian"),
+        # The scanner reads this, too, and calls it damaged only where it is cut.
+        (IMPLICIT, EXPLICIT, "Implicit VR Little Endian"),
+    ],
+)
+def test_another_transfer_syntax_than_the_negotiated_one_is_named(
+    sent: str, negotiated: str, seems: str, sizes: list[int]
+) -> None:
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.StudyInstanceUID = CTImageStorage, "1.2.3", "1.2.3.4"
+    dataset.PatientID = "007"
+    content = encoded(dataset, sent)
+    problem = skim(content[:-1], negotiated, sizes).problem()
+    assert problem == f"the data set seems to be {seems}, which is not the transfer syntax that was negotiated"
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n\r\n", b"</a>", b"\r\n\r\n\r"])
+def test_bytes_behind_the_last_element_are_named(end: bytes) -> None:
+    content = FIRST + long(PIXELS, b"OW", 4, b"1234") + end
+    assert skim(content).problem() == f"{len(end)} bytes follow the last element, (7FE0,0010)"
 
 
 def test_what_is_deflated_wrongly_is_named() -> None:

@@ -30,6 +30,8 @@ _UNDEFINED: Final = 0xFFFFFFFF
 
 _SHORT: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+#: The group of the first element of nearly every data set, by the order of its bytes.
+_ORDERS: Final = {b"\x08\0": "<", b"\0\x08": ">"}
 _IMPLICIT_HEADER: Final = struct.Struct("<HHI").unpack_from
 _HEADER, _LONG_HEADER = 8, 12
 _KEPT: Final = 1024
@@ -74,7 +76,7 @@ class Skimmer:
         self._last = max(self._wanted, default=_UNDEFINED)
         self._order = ">" if transfer_syntax == _EXPLICIT_BE else "<"
         self._read = self._usual = _implicit_le if transfer_syntax == _IMPLICIT_LE else _explicit(self._order)
-        self._carry = b""
+        self._carry = self._head = b""
         self._skip = self._tag = self._depth = self._unknown_depth = 0
 
     @property
@@ -87,6 +89,8 @@ class Skimmer:
     def feed(self, data: Buffer) -> None:
         """Look over the next bytes, wherever they are cut."""
         size = len(data)
+        if len(self._head) < _HEADER:
+            self._head += bytes(data[: _HEADER - len(self._head)])
         if size <= self._skip:
             self._skip -= size
         elif self._deflated is not None:
@@ -98,16 +102,36 @@ class Skimmer:
         """Return what is wrong with the data set, in words, if it ends here; ``None`` where it is whole."""
         if self._deflated is not None:
             return self._deflated.problem()
+        problem = self._cut()
+        return (self._contradiction() or problem) if problem else None
+
+    def _contradiction(self) -> str | None:
+        """Return how the first element contradicts the transfer syntax, if it does."""
+        order = _ORDERS.get(self._head[:2])
+        is_explicit = self._head[4:6] in _SHORT | _LONG
+        if order is None or len(self._head) < _HEADER or (order == ">" and not is_explicit):
+            return None
+        if order == self._order and is_explicit != (self._usual is _implicit_le):
+            return None
+        name = f"{'Explicit' if is_explicit else 'Implicit'} VR {'Big' if order == '>' else 'Little'} Endian"
+        return f"the data set seems to be {name}, which is not the transfer syntax that was negotiated"
+
+    def _cut(self) -> str | None:
         cut = self._carry
         # Zeros are padding; but in big endian, one may be the first half of a group.
         is_padding = not any(cut) and (self._order == "<" or len(cut) % 2 == 0)
         if is_padding and not (self._skip or self._depth):
             return None if self._tag else "the data set is empty"
         group, element = divmod(self._tag, 1 << 16)
+        if len(cut) >= 2 and not self._skip and not self._depth and self._group(cut) < group:
+            return f"{len(cut)} bytes follow the last element, ({group:04X},{element:04X})"
         if not self._depth and len(cut) >= 4:
             group, element = struct.unpack_from(f"{self._order}HH", cut)
         after = "" if self._skip or self._depth or len(cut) >= 4 else "the element after "
         return f"the data set ends inside of {after}({group:04X},{element:04X})"
+
+    def _group(self, header: bytes) -> int:
+        return int.from_bytes(header[:2], "big" if self._order == ">" else "little")
 
     def _advance(self, data: Buffer) -> None:
         at = self._skip
