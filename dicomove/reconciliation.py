@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.inventory import Inventory, Listed
-from dicomove.outcome import Evidence, category, judge
-from dicomove.receiver import Settled
+from dicomove.outcome import Evidence, category, judge, remarks, rivals
+from dicomove.receiver import OtherPatient, Settled
 
 
 class Rows(Protocol):
@@ -51,6 +52,11 @@ class Reconciled:
         return {uid: series for uid, series in (self.listed or {}).items() if uid not in held}
 
     @property
+    def others(self) -> tuple[OtherPatient, ...]:
+        """The instances that have another PatientID than the row."""
+        return self.settled.others if self.settled else ()
+
+    @property
     def unexpected(self) -> list[str]:
         """The instances that are on disk and were not listed."""
         held = self.settled.held if self.settled and self.listed is not None else {}
@@ -65,6 +71,7 @@ def reconcile(
     reception: Rows | None,
     *,
     narrowed: bool = False,
+    patients: int = 0,
 ) -> Reconciled:
     """Return the result as it reads once it is known what was expected, and what came.
 
@@ -82,12 +89,15 @@ def reconcile(
         The row at the receiver, if there is one.
     narrowed
         Whether only some of the row was asked for.
+    patients
+        How many different PatientIDs the rows name that ask for it.
 
     Raises
     ------
     ReceiverError
         The receiver is gone for good.
     """
+    result = replace(result, evidence=replace(result.evidence, patients=patients))
     if reception is None:
         evidence, listed = inventory.expected(result.evidence, identifier, hint)
         return Reconciled(_read_again(result, evidence), None, listed)
@@ -102,13 +112,39 @@ def reconcile(
     return Reconciled(_read_again(result, _without_echo(evidence)), settled, listed)
 
 
-def look_again(reconciled: Reconciled, held: Mapping[str, int]) -> Reconciled:
-    """Return the result as it reads with what came after the row had ended."""
-    settled, evidence = reconciled.settled, reconciled.result.evidence
+def look_again(reconciled: Reconciled, held: Mapping[str, int], others: Sequence[OtherPatient] = ()) -> Reconciled:
+    """Return the result as it reads with what came after the row had ended.
+
+    Parameters
+    ----------
+    reconciled
+        As it read then.
+    held
+        What is on disk now, by SOP Instance UID, with its size.
+    others
+        What of it has another PatientID than the row.
+    """
+    settled = reconciled.settled
     if settled is None or len(held) <= len(settled.held):
         return reconciled
-    evidence = _counted_anew(replace(evidence, received=len(held)), held, reconciled.listed)
-    return Reconciled(_read_again(reconciled.result, evidence), replace(settled, held=held), reconciled.listed)
+    aside = [one for one in settled.others if one.sop_instance_uid not in held]
+    settled = replace(settled, held=held, others=(*aside, *others))
+    evidence = replace(reconciled.result.evidence, received=len(held), others=_differences(settled))
+    evidence = _counted_anew(evidence, held, reconciled.listed)
+    return Reconciled(_read_again(reconciled.result, evidence), settled, reconciled.listed)
+
+
+def remarks_on(settled: Settled, patients: int) -> list[str]:
+    """Return what is to be told of a row that was on disk already: sentences.
+
+    Parameters
+    ----------
+    settled
+        What the receiver has of it.
+    patients
+        How many different PatientIDs the rows name that ask for it.
+    """
+    return [*remarks(Evidence(others=_differences(settled))), rivals(patients)]
 
 
 def discrepancies(reconciled: Reconciled, identifier: Identifier) -> Iterator[dict[str, str]]:
@@ -119,6 +155,17 @@ def discrepancies(reconciled: Reconciled, identifier: Identifier) -> Iterator[di
         yield {"kind": "missing", **known, "SeriesInstanceUID": series, "SOPInstanceUID": uid}
     for uid in reconciled.unexpected:
         yield {"kind": "unexpected", **known, "SeriesInstanceUID": "", "SOPInstanceUID": uid}
+
+
+def of_other_patients(others: Iterable[OtherPatient]) -> Iterator[dict[str, str]]:
+    """Yield one dict for each instance that has another PatientID than its row."""
+    for one in others:
+        yield {
+            "kind": "other_patient",
+            "StudyInstanceUID": one.study_instance_uid,
+            "SeriesInstanceUID": one.series_instance_uid,
+            "SOPInstanceUID": one.sop_instance_uid,
+        }
 
 
 def _enough(evidence: Evidence, hint: int | None) -> int | None:
@@ -143,9 +190,18 @@ def _with(evidence: Evidence, settled: Settled) -> Evidence:
         evidence,
         received=len(settled.held),
         refused=settled.fates.get("refused", 0),
-        damaged=settled.fates.get("damaged", 0),
+        # A process that was started again has forgotten what came.
+        arrivals=None if settled.restarted else settled.arrivals,
+        aside=tuple(settled.aside.items()),
+        strays=tuple(settled.strays.items()),
+        others=_differences(settled),
         strangers=tuple(settled.refused),
     )
+
+
+def _differences(settled: Settled) -> tuple[tuple[str, int], ...]:
+    """Return in what the PatientIDs of instances on disk differ, and how many for each difference."""
+    return tuple(Counter(one.difference for one in settled.others if one.sop_instance_uid in settled.held).items())
 
 
 def _counted_anew(evidence: Evidence, held: Mapping[str, int], listed: Listed | None) -> Evidence:

@@ -119,7 +119,7 @@ def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> 
 
 def resumed(row: Row, at: datetime) -> Row:
     """Return the row that an earlier run completed, with its numbers: nothing is sent now."""
-    advice = f"An earlier run completed it, at {at:%Y-%m-%d %H:%M} UTC."
+    advice = sentences(f"an earlier run completed it, at {at:%Y-%m-%d %H:%M} UTC", row.advice or "")
     return replace(row, outcome="complete", error=None, advice=advice, attempts=0, resumed=True)
 
 

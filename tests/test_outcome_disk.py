@@ -23,6 +23,7 @@ def disk(received: int, missing: int | None, expected: int | None = None, **more
     return Evidence(received=received, missing=missing, expected=expected, **more)
 
 
+CUT, CASE = "damaged: it is cut", "of another PatientID: in upper and lower case"
 UNANSWERED = ("cancelled", None)
 ALL, NONE, SOME, NOTHING_SAID = counts(6, 0, 0), counts(0, 0, 0), counts(4, 2, 0), Counts()
 
@@ -42,7 +43,7 @@ ALL, NONE, SOME, NOTHING_SAID = counts(6, 0, 0), counts(0, 0, 0), counts(4, 2, 0
         (disk(6, 0, 6, problem="idle_timeout", counts=counts(3)), "complete", None),
         (disk(6, 0, 6, status=SUCCESS, cancelled=True), "complete", None),
         (disk(7, 0, 6, status=SUCCESS, counts=ALL), "complete", None),
-        (disk(6, 0, 6, status=SUCCESS, counts=ALL, refused=2, damaged=1), "complete", None),
+        (disk(6, 0, 6, status=SUCCESS, counts=ALL, refused=2), "complete", None),
         # Nobody knows what was expected: then as many as the PACS says that it moved, if it says Success.
         (disk(6, 0, status=SUCCESS, counts=ALL), "complete", None),
         (disk(6, 0, status=WARNING, counts=counts(5, 0, 1)), "complete", None),
@@ -108,7 +109,20 @@ def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -
         (disk(4, 2, 6, status=SUCCESS, counts=ALL), "4 of 6 instances are on disk."),
         (disk(0, 6, 6, status=SUCCESS, counts=ALL), "0 of 6 instances are on disk."),
         (disk(4, None, status=SUCCESS), "4 instances are on disk. Success, and nobody said how many there are"),
-        (disk(4, 2, 6, status=SUCCESS, damaged=2), "2 came damaged and are in quarantine."),
+        (disk(4, 2, 6, status=SUCCESS, aside=((CUT, 2),)), "2 came damaged and are in quarantine: it is cut."),
+        (
+            disk(0, 9, 9, status=SUCCESS, aside=tuple((f"damaged: it is {n}", n) for n in (1, 2, 3, 4, 5))),
+            "15 came damaged and are in quarantine: it is 5 (5), it is 4 (4), it is 3 (3), 3 for other reasons.",
+        ),
+        (disk(6, 0, 6, status=SUCCESS, aside=((CUT, 1),)), "1 came damaged and are in quarantine: it is cut."),
+        (disk(6, 0, 6, status=SUCCESS, aside=(("with other bytes", 1),)), "1 are in quarantine: with other bytes."),
+        (disk(0, 6, 6, status=SUCCESS, strays=(("unrequested", 6),)), "6 came meanwhile that no row had asked for"),
+        (disk(0, None, status=SUCCESS, strays=((CUT, 6),)), "and are in quarantine (it is cut)."),
+        (disk(0, 0, 0, status=SUCCESS, counts=ALL, aside=((CASE, 6),)), "Nothing is on disk. 6 came with another"),
+        (disk(6, 0, 6, status=SUCCESS, others=(("altogether", 2),)), "2 carry another PatientID than the row"),
+        (disk(6, 0, 6, status=SUCCESS, others=(("they have none", 2),)), "2 carry no PatientID, and are on disk"),
+        (disk(6, 0, 6, status=SUCCESS, patients=2), "name 2 different PatientIDs"),
+        (Evidence(status=SUCCESS, counts=ALL, patients=3), "name 3 different PatientIDs"),
         (
             disk(0, 6, 6, status=SUCCESS, counts=ALL, strangers=("10.0.0.7", "10.0.0.8")),
             "Connections from 10.0.0.7, 10.0.0.8 were refused: if the PACS sends from there, give allow",
@@ -120,7 +134,38 @@ def test_the_advice_says_what_there_is(evidence: Evidence, said: str) -> None:
     assert said in (judge(evidence).advice or "")
 
 
+MOVE_AGAIN = ("Move the row again", ": move the row again")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "error", "said"),
+    [
+        # What did not come may come; what came damaged, or of another patient, comes so every time.
+        (disk(4, 2, 6, status=SUCCESS, counts=ALL), "missing_instances", ": move the row again."),
+        (disk(0, 6, 6, status=SUCCESS, counts=NONE), "missing_instances", ": move the row again."),
+        (disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 6),)), "missing_instances", "show the reason"),
+        (disk(4, 2, 6, status=FAILURE, counts=SOME, aside=((CUT, 2),)), "unable_to_process", "show the reason"),
+        (disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 5),)), "missing_instances", "for what did not come;"),
+        (disk(0, 0, 0, status=SUCCESS, counts=ALL, aside=((CASE, 6),)), "other_patient", "query_model='StudyRoot'"),
+        (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 3),)), "other_patient", "query_model='StudyRoot'"),
+        (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 1), (CUT, 2))), "missing_instances", "show the"),
+        (disk(0, 6, 6, status=SUCCESS, counts=ALL, arrivals=0), "missing_instances", "another host or port"),
+        (disk(0, 6, 6, status=SUCCESS, counts=ALL, strangers=("::1",)), "missing_instances", "once the receiver lets"),
+        (disk(0, 6, 6, status=SUCCESS, arrivals=0, strays=((CUT, 6),)), "missing_instances", "Are they this row's"),
+        (disk(0, 6, 6, status=0xA801, aside=((CUT, 6),)), "destination_unknown", "does not know this destination"),
+        (disk(4, 2, 6, status=SUCCESS, counts=ALL, refused=2, aside=((CUT, 6),)), "storage_failed", "is the disk full"),
+    ],
+)
+def test_to_move_again_is_advised_where_it_helps(evidence: Evidence, error: str, said: str) -> None:
+    verdict = judge(evidence)
+    advice = verdict.advice or ""
+    assert (verdict.error, said in advice) == (error, True), advice
+    helps = "again" in said or "did not come" in said
+    assert helps or not any(text in advice and "once" not in advice for text in MOVE_AGAIN)
+
+
 numbers = st.integers(0, 9)
+reasons = st.lists(st.tuples(st.sampled_from([CUT, CASE, "unrequested"]), st.integers(1, 9)), max_size=3).map(tuple)
 maybe = st.none() | numbers
 evidences = st.builds(
     Evidence,
@@ -130,7 +175,10 @@ evidences = st.builds(
     received=numbers,
     missing=maybe,
     refused=numbers,
-    damaged=numbers,
+    arrivals=maybe,
+    aside=reasons,
+    strays=reasons,
+    others=reasons,
     cancelled=st.booleans(),
     strangers=st.just(()),
 )
@@ -150,4 +198,7 @@ def test_what_always_holds(evidence: Evidence) -> None:
         assert verdict.outcome in ("complete", "partial", "unconfirmed", "interrupted")
     if not evidence.cancelled:
         assert verdict == by_disk(evidence)
-    assert judge(replace(evidence, damaged=0)).outcome == verdict.outcome
+    if verdict.outcome != "empty" and judge(replace(evidence, aside=(), strays=())).outcome != "empty":
+        assert judge(replace(evidence, aside=(), strays=())).outcome == verdict.outcome
+    if evidence.aside:
+        assert verdict.outcome != "empty"

@@ -38,6 +38,14 @@ def test_what_has_ended_is_not_tried_again_whatever_the_error(outcome: str) -> N
     assert not Retry().wants(outcome, None, attempt=1)
 
 
+@pytest.mark.parametrize("error", sorted(ADVICE))
+def test_a_partial_row_lacks_instances_whatever_the_word(error: str) -> None:
+    assert Retry().wants("partial", error, attempt=1) == (error not in NEVER)
+    assert not Retry(attempts=2).wants("partial", error, attempt=2)
+    chosen = Retry(on={"idle_timeout"})  # the caller leaves missing instances out
+    assert chosen.wants("partial", error, attempt=1) == (error == "idle_timeout")
+
+
 @pytest.mark.parametrize("attempts", [1, 2, 3, 50])
 def test_a_row_is_tried_so_often_in_all(attempts: int) -> None:
     retry = Retry(attempts=attempts)

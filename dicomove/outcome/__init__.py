@@ -6,6 +6,8 @@
     evidence     what is known of one C-MOVE
     judgement    the verdict on the PACS's word
     disk         the verdict on what is on disk, where that is known
+    arrivals     what came and is not plainly the row's
+    patients     whether two PatientIDs are the same
     advice       what a person is told
 
 A status is a claim: where counts and status disagree, the counts are believed, since real PACS answer Success when
@@ -15,9 +17,11 @@ unknown, never 0. With a receiver, the disk decides.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from dicomove.outcome.advice import ADVICE, NOT_ATTEMPTED, sentences
+from dicomove.outcome.arrivals import remarks, rivals
 from dicomove.outcome.disk import by_disk
 from dicomove.outcome.evidence import Counts, Evidence, Outcome, Verdict, shortfall
 from dicomove.outcome.judgement import by_word
@@ -35,6 +39,8 @@ __all__ = [
     "category",
     "failure_word",
     "judge",
+    "remarks",
+    "rivals",
     "sentences",
     "shortfall",
 ]
@@ -54,5 +60,5 @@ def judge(evidence: Evidence) -> Verdict:
     """
     verdict = by_word(evidence) if evidence.received is None else by_disk(evidence)
     if evidence.cancelled and verdict.outcome != "complete":
-        return Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
-    return verdict
+        verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
+    return replace(verdict, advice=sentences(verdict.advice or "", rivals(evidence.patients)) or None)

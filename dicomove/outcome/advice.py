@@ -28,17 +28,30 @@ ADVICE: Final = {
     "invalid_response": "The answer was no proper DICOM: is this the DICOM port of a PACS?",
     "all_failed": "The PACS could not store a single instance at the destination: is the destination up, and does it "
     "accept these SOP classes and transfer syntaxes?",
-    "some_failed": "Some instances could not be stored at the destination: move the row again; if they fail again, the "
-    "destination refuses their SOP class or transfer syntax.",
+    "some_failed": "Some instances could not be stored at the destination. Move the row again once; what fails the "
+    "same way then is refused for its SOP class or transfer syntax, or the PACS cannot read it: its log knows more.",
     "missing_instances": "Fewer instances were moved than the PACS holds: move the row again.",
-    "storage_failed": "The receiver could not store what came: is the disk full, or the folder read-only? Make room, "
-    "and move the row again.",
+    "other_patient": "What came has another PatientID than the row, and no attempt changes that: take the PatientID as "
+    "the PACS writes it (find() shows it), or move by StudyInstanceUID, with query_model='StudyRoot'.",
+    "storage_failed": "The receiver could not store what came: is the disk full, or the folder read-only? Move the row "
+    "again once there is room.",
     "receiver_failed": "The receiver was gone: what came is on disk, and what it knows of the row is not. Move the row "
     "again.",
     "executor_failed": "The executor, or one of its workers, is gone: what was sent by then is in doubt. Move the row "
     "again.",
     "invalid_row": "Correct the row; nothing was sent.",
-    "cancelled_by_pacs": "The PACS ended the move by itself: move the row again.",
+    "cancelled_by_pacs": "The PACS ended the move by itself: move the row again. If it does so once more, its log "
+    "knows why.",
+}
+
+#: Where what came to the receiver tells more than the word does.
+BETTER_ADVICE: Final = {
+    "damaged": "The PACS would send the same bytes another time: show the reason to its administrator.",
+    "some_damaged": "Move the row again for what did not come; what is in quarantine would come the same way.",
+    "refused": "Move the row again once the receiver lets them in.",
+    "strays": "Are they this row's, with other identifiers? The manifest of the receiver names them.",
+    "nothing_came": "The PACS says that it moved them, and nothing came: does it have another host or port for this AE "
+    "title? Its administrator knows.",
 }
 
 NOT_ATTEMPTED: Final = "The run ended before its turn: run it again."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dicomove.outcome.advice import sentences
+from dicomove.outcome.arrivals import remarks
 from dicomove.outcome.evidence import Evidence, Verdict
 from dicomove.outcome.judgement import EMPTY, by_word, numbers_on_disk, verdict
 from dicomove.outcome.statuses import category
@@ -18,7 +19,7 @@ def by_disk(evidence: Evidence) -> Verdict:
     if not evidence.sent:
         return word
     if evidence.received and evidence.missing == 0 and (evidence.expected is not None or _is_success(evidence)):
-        return Verdict("complete")
+        return Verdict("complete", None, sentences(*remarks(evidence)) or None)
     if evidence.refused:
         return verdict("partial" if evidence.received else "failed", "storage_failed", evidence)
     return _something(evidence, word) if evidence.received else _nothing(evidence, word)
@@ -33,9 +34,10 @@ def _something(evidence: Evidence, word: Verdict) -> Verdict:
 
 
 def _nothing(evidence: Evidence, word: Verdict) -> Verdict:
-    if word.outcome == "unconfirmed" and not evidence.expected:
+    came = bool(evidence.aside or evidence.strays)
+    if word.outcome == "unconfirmed" and not (evidence.expected or came):
         return Verdict("empty", None, EMPTY)
-    if word.outcome in ("complete", "partial", "unconfirmed"):
+    if word.outcome in ("complete", "partial", "unconfirmed") or (word.outcome == "empty" and evidence.aside):
         return verdict("failed", "missing_instances", evidence)
     return word
 

@@ -77,8 +77,18 @@ class Evidence:
         Instances on disk; ``None`` where the destination is no `Receiver`, and so for the rest.
     missing
         Expected, or else reported, and not on disk; ``None`` where nobody said how many there are.
-    refused, damaged
-        Instances that came and could not be stored, or were no whole data sets.
+    refused
+        Instances that came and could not be stored.
+    arrivals
+        Instances that came for the row, wherever they went; ``None`` where that is not known.
+    aside
+        Why instances that came for the row are in quarantine, and how many for each reason.
+    strays
+        Likewise, of what came while the row was moved, and that no row had asked for.
+    others
+        In what the PatientID of instances on disk differs from that of the row, and how many for each difference.
+    patients
+        How many different PatientIDs the rows name that ask for this.
     strangers
         Addresses whose connections the receiver refused.
     hopeless
@@ -96,7 +106,11 @@ class Evidence:
     received: int | None = None
     missing: int | None = None
     refused: int = 0
-    damaged: int = 0
+    arrivals: int | None = None
+    aside: tuple[tuple[str, int], ...] = ()
+    strays: tuple[tuple[str, int], ...] = ()
+    others: tuple[tuple[str, int], ...] = ()
+    patients: int = 0
     strangers: tuple[str, ...] = ()
     hopeless: bool = False
 

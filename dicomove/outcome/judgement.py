@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from dicomove.outcome.advice import ADVICE, sentences
+from dicomove.outcome.advice import ADVICE, BETTER_ADVICE, sentences
+from dicomove.outcome.arrivals import remarks, remedy, strays
 from dicomove.outcome.evidence import Evidence, Outcome, Verdict, shortfall
 from dicomove.outcome.statuses import category, failure_word
 
@@ -66,7 +68,11 @@ def _unconfirmed(evidence: Evidence, failed: int | None) -> bool:
 
 def verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
     """Return a verdict with its advice."""
-    return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), ADVICE.get(word, "")))
+    better = remedy(word, evidence)
+    if better == "other_patient":
+        word = better
+    advice = BETTER_ADVICE.get(better or "") or ADVICE.get(word, "")
+    return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), advice))
 
 
 def _numbers(word: str, evidence: Evidence) -> str:
@@ -82,17 +88,18 @@ def _numbers(word: str, evidence: Evidence) -> str:
 
 def numbers_on_disk(evidence: Evidence) -> str:
     """Return what there is on disk and what happened to the rest, as sentences."""
+    return sentences(_on_disk(evidence), *remarks(evidence), strays(evidence), _refused(evidence.strangers))
+
+
+def _on_disk(evidence: Evidence) -> str:
     received, missing = evidence.received or 0, evidence.missing
-    whole = (
-        f"{received} instances are on disk"
-        if missing is None
-        else f"{received} of {received + missing} instances are on disk"
-    )
-    damaged = f"{evidence.damaged} came damaged and are in quarantine" if evidence.damaged else ""
-    strangers = ", ".join(evidence.strangers)
-    refused = (
-        f"connections from {strangers} were refused: if the PACS sends from there, give allow to the receiver"
-        if strangers
-        else ""
-    )
-    return sentences(whole, damaged, refused)
+    if missing is None:
+        return f"{received} instances are on disk"
+    return f"{received} of {received + missing} instances are on disk" if received + missing else "nothing is on disk"
+
+
+def _refused(strangers: Sequence[str]) -> str:
+    named = ", ".join(strangers)
+    if not named:
+        return ""
+    return f"connections from {named} were refused: if the PACS sends from there, give allow to the receiver"

@@ -42,8 +42,11 @@ RETRYABLE: Final = frozenset(
 OPTIONAL: Final = frozenset({"no_match", "not_authorized", "total_timeout", "unable_to_process"})
 
 #: Words that cannot pass.
-NEVER: Final = frozenset({"destination_unknown", "identifier_mismatch", "invalid_row", "not_supported"})
+NEVER: Final = frozenset(
+    {"destination_unknown", "identifier_mismatch", "invalid_row", "not_supported", "other_patient"}
+)
 
+_MISSING: Final = "missing_instances"
 _ENDED: Final = frozenset({"complete", "cancelled", "invalid"})
 
 # 10 to 12 s, 20 to 24 s, ... 10 min: rows that failed together do not come back together.
@@ -99,6 +102,8 @@ class Retry:
     def wants(self, outcome: str, error: str | None, attempt: int) -> bool:
         """Return whether a row is to be tried again.
 
+        A partial row lacks instances, whatever the PACS's word for it: it counts as ``missing_instances``, too.
+
         Parameters
         ----------
         outcome, error
@@ -106,7 +111,10 @@ class Retry:
         attempt
             Its number, from 1.
         """
-        return attempt < self.attempts and outcome not in _ENDED and error is not None and error in self.on
+        if attempt >= self.attempts or outcome in _ENDED or error is None:
+            return False
+        lacks = outcome == "partial" and error not in NEVER and _MISSING in self.on
+        return error in self.on or lacks
 
     def pause_s(self, attempt: int) -> float:
         """Return how many seconds to wait before the next attempt.

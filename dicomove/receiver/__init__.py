@@ -19,8 +19,17 @@
 
 from dicomove.receiver.manifest import MANIFEST_COLUMNS, verify
 from dicomove.receiver.receiver import Receiver
-from dicomove.receiver.reception import Reception, Settled
+from dicomove.receiver.reception import OtherPatient, Reception, Settled
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.supervision import close_receivers
 
-__all__ = ["MANIFEST_COLUMNS", "Limits", "Receiver", "Reception", "Settled", "close_receivers", "verify"]
+__all__ = [
+    "MANIFEST_COLUMNS",
+    "Limits",
+    "OtherPatient",
+    "Receiver",
+    "Reception",
+    "Settled",
+    "close_receivers",
+    "verify",
+]

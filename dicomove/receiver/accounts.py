@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
+from dicomove.outcome.arrivals import OTHER_PATIENT, UNREQUESTED
+from dicomove.outcome.patients import difference, is_alike, stripped
 from dicomove.receiver.record import KEYS
 from dicomove.receiver.shelf import Disposition
 
 #: What became of an instance, as a row counts it.
-Fate = Disposition | Literal["differs", "damaged", "refused"]
+Fate = Disposition | Literal["differs", "damaged", "refused", "unrequested"]
+
+_PATIENT: Final = "PatientID"
 
 
 @dataclass(slots=True)
@@ -27,6 +32,10 @@ class Account:
         Instances that came for it, also twice, and their size.
     fates
         How many of each fate.
+    aside, strays
+        Why what came for it, or meanwhile for no row, is in quarantine: how many for each reason.
+    others
+        What is in quarantine since its PatientID differs, and in what: UIDs of study, series and instance before it.
     last
         When the last one came, or the row was opened, in seconds of the monotonic clock.
     """
@@ -35,6 +44,9 @@ class Account:
     arrivals: int = 0
     bytes: int = 0
     fates: dict[str, int] = field(default_factory=dict)
+    aside: Counter[str] = field(default_factory=Counter)
+    strays: Counter[str] = field(default_factory=Counter)
+    others: list[tuple[str, str, str, str]] = field(default_factory=list)
     last: float = field(default_factory=time.monotonic)
 
     @property
@@ -46,6 +58,30 @@ class Account:
     def is_of(self, values: Mapping[str, str]) -> bool:
         """Whether an instance with these values is the row's."""
         return all(values.get(name) == value for name, value in self.keys.items())
+
+    def other_patient(self, values: Mapping[str, str], *, is_alone: bool) -> str | None:
+        """Return in what the PatientID of an instance differs, where that alone keeps it from being the row's.
+
+        A row that names a patient and nothing else has no UID to tell: the PatientID is to be alike, unless the row
+        is alone in flight.
+        """
+        named = self.keys.get(_PATIENT)
+        came = values.get(_PATIENT, "")
+        below = [name for name in self.keys if name != _PATIENT]
+        if named is None or any(values.get(name) != self.keys[name] for name in below):
+            return None
+        return difference(came, [named]) if below or is_alone or is_alike(came, [named]) else None
+
+    def take(self, values: Mapping[str, str], size: int, reason: str | None, patient: str | None = None) -> None:
+        """Count an instance that came, and why it is in quarantine, if it is."""
+        self.arrivals += 1
+        self.bytes += size
+        if reason:
+            self.aside[OTHER_PATIENT + patient if patient else reason] += 1
+        if patient:
+            study, series, instance = (values.get(name, "") for name in KEYS[1:])
+            self.others.append((study, series, instance, patient))
+        self.last = time.monotonic()
 
     def may_be_of(self, values: Mapping[str, str]) -> bool:
         """Whether an instance may be the row's, of which only these values are known yet."""
@@ -65,7 +101,8 @@ class Accounts:
     def open(self, row: str, keys: Mapping[str, str]) -> None:
         """Open the account of a row that is about to be moved; once more, where it is moved again."""
         with self._changed:
-            account = self._accounts[row] = Account(dict(keys))
+            cleaned = {name: stripped(value) for name, value in keys.items()}
+            account = self._accounts[row] = Account(cleaned)
             self._index.setdefault(account.index, set()).add(row)
             self._in_flight.add(row)
 
@@ -80,22 +117,38 @@ class Accounts:
                 if not rows:
                     del self._index[account.index]
 
-    def is_requested(self, values: Mapping[str, str]) -> bool:
-        """Whether a row of a run that goes on asked for this."""
+    def why_unrequested(self, values: Mapping[str, str]) -> str | None:
+        """Return why no row of a run that goes on asked for this; ``None`` where one did."""
         with self._changed:
-            return bool(self._of(values))
+            if self._of(values):
+                return None
+            others = self._of_other_patients(values)
+            return f"{UNREQUESTED}, {OTHER_PATIENT}{others[0][1]}" if others else UNREQUESTED
 
-    def arrived(self, values: Mapping[str, str], fate: Fate, size: int) -> None:
-        """Count an instance for every row that asked for it."""
+    def arrived(self, values: Mapping[str, str], fate: Fate, size: int, reason: str | None = None) -> None:
+        """Count an instance for every row that asked for it, or else for those that may have done so.
+
+        Parameters
+        ----------
+        values, size
+            Of the instance.
+        fate
+            What became of it.
+        reason
+            Why it is in quarantine, if it is.
+        """
         with self._changed:
-            accounts = self._of(values)
-            if not accounts and fate == "damaged" and len(self._in_flight) == 1:
-                accounts = [self._accounts[row] for row in self._in_flight]  # who else could have asked for it
-            for account in accounts:
-                account.arrivals += 1
-                account.bytes += size
+            found: list[tuple[Account, str | None]] = [(account, None) for account in self._of(values)]
+            if not found and fate == "damaged" and len(self._in_flight) == 1:
+                found = [(account, None) for account in self._flying()]  # who else could have asked for it
+            if not found and fate == "unrequested":
+                found.extend(self._of_other_patients(values))
+            for account, patient in found:
+                account.take(values, size, reason, patient)
                 account.fates[fate] = account.fates.get(fate, 0) + 1
-                account.last = time.monotonic()
+            if reason and not found:
+                for account in self._flying():
+                    account.strays[reason] += 1
             self._changed.notify_all()
 
     def settle(self, row: str, enough: int | None, quiet: float, coming: Callable[[Account], bool]) -> Account:
@@ -138,6 +191,15 @@ class Accounts:
                     if row in found:
                         found[row] = found[row][0], found[row][1] + size
         return {row: numbers for row, numbers in found.items() if any(numbers)}
+
+    def _flying(self) -> list[Account]:
+        return [self._accounts[row] for row in self._in_flight]
+
+    def _of_other_patients(self, values: Mapping[str, str]) -> list[tuple[Account, str]]:
+        """Return the rows in flight from which only the PatientID keeps this, and in what that differs."""
+        is_alone = len(self._in_flight) == 1
+        found = ((account, account.other_patient(values, is_alone=is_alone)) for account in self._flying())
+        return [(account, words) for account, words in found if words]
 
     def _of(self, values: Mapping[str, str]) -> list[Account]:
         return [self._accounts[row] for row in self._rows_of(values)]

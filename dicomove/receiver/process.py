@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,17 +23,21 @@ from typing import Any, Final
 from pydicom import config
 
 from dicomove.errors import ReceiverError
+from dicomove.outcome.patients import difference
 from dicomove.receiver.accounts import Accounts
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.keeper import Keeper
 from dicomove.receiver.listener import Listener
 from dicomove.receiver.lock import FolderLock
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.record import Record
+from dicomove.receiver.record import Entry, Record
 from dicomove.receiver.recovery import recover
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.shelf import Shelf, file_sha256
 from dicomove.receiver.storage import Storage
+
+#: UIDs of study, series and instance, and in what the PatientID differs: neither of the two is told.
+Other = tuple[str, str, str, str]
 
 _TELL_S: Final = 0.1
 _BIND_S: Final = 3.0
@@ -85,12 +89,22 @@ class Service:
         self.accounts.open(row, keys)
         self.admission.open(row, addresses)
 
-    def settle(self, row: str, addresses: list[str], enough: int | None, quiet: float, linger: float) -> dict[str, Any]:
+    def settle(
+        self, row: str, addresses: list[str], patients: list[str], enough: int | None, quiet: float, linger: float
+    ) -> dict[str, Any]:
         """Wait for stragglers, and say what came for a row, and what of it is on disk."""
         self.admission.open(row, addresses)  # also where it settles once more
         account = self.accounts.settle(row, enough, quiet, self.storage.is_coming)
         self.admission.close(row, linger)
-        return {"arrivals": account.arrivals, "fates": account.fates, "held": self.held(account.keys)}
+        entries = self.keeper.of(account.keys)
+        return {
+            "arrivals": account.arrivals,
+            "fates": account.fates,
+            "aside": account.aside,
+            "strays": account.strays,
+            "held": _sizes(entries),
+            "others": [*account.others, *_others(entries, patients)],
+        }
 
     def held(self, keys: Mapping[str, str], *, read: bool = False) -> list[tuple[str, int]]:
         """Return what is on disk of these keys: SOP Instance UIDs and sizes; `read` compares the bytes, too."""
@@ -98,7 +112,11 @@ class Service:
         if read:
             folder = self.storage.folder
             entries = [entry for entry in entries if file_sha256(folder / entry.path) == entry.sha256]
-        return [(entry.SOPInstanceUID, entry.bytes) for entry in entries]
+        return _sizes(entries)
+
+    def others(self, keys: Mapping[str, str], patients: list[str]) -> list[Other]:
+        """Return what is on disk of these keys with another PatientID, and in what that differs."""
+        return _others(self.keeper.of(keys), patients) if patients else []
 
     def flush(self, seconds: float) -> str | None:
         """Make all durable, or say what prevents it."""
@@ -108,6 +126,21 @@ class Service:
         """Forget the rows of a run."""
         self.accounts.end(run)
         self.admission.end(run)
+
+
+def _sizes(entries: Iterable[Entry]) -> list[tuple[str, int]]:
+    return [(entry.SOPInstanceUID, entry.bytes) for entry in entries]
+
+
+def _others(entries: Iterable[Entry], patients: Collection[str]) -> list[Other]:
+    if not patients:
+        return []
+    compared = ((entry, difference(entry.PatientID, patients)) for entry in entries)
+    return [
+        (entry.StudyInstanceUID, entry.SeriesInstanceUID, entry.SOPInstanceUID, words)
+        for entry, words in compared
+        if words
+    ]
 
 
 def main() -> None:

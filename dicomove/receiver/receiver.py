@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from dicomove.receiver.arguments import checked_seconds, checked_settings
 from dicomove.receiver.flights import Flights
 from dicomove.receiver.manifest import manifest_of
 from dicomove.receiver.paths import DEFAULT_PATH
-from dicomove.receiver.reception import Reception
+from dicomove.receiver.reception import OtherPatient, Reception
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits
 from dicomove.receiver.shelf import Existing, room
 from dicomove.receiver.supervision import Supervisor
@@ -192,14 +192,14 @@ class Receiver:
         return manifest_of(self.folder)
 
     def discrepancies(self) -> pd.DataFrame:
-        """Return what did not add up in the latest run: which instances are missing, and which nobody expected.
+        """Return what did not add up in the latest run: what is missing, not expected, or of another PatientID.
 
         Returns
         -------
         pandas.DataFrame
-            One row per instance: ``row`` (the label in the result table), ``kind`` (``"missing"`` or
-            ``"unexpected"``), ``StudyInstanceUID``, ``SeriesInstanceUID``, ``SOPInstanceUID``. What came twice, or
-            with other bytes, is in the `manifest`.
+            One row per instance: ``row`` (the label in the result table), ``kind`` (``"missing"``, ``"unexpected"``,
+            or ``"other_patient"``: its PatientID is not the one that the row names), ``StudyInstanceUID``,
+            ``SeriesInstanceUID``, ``SOPInstanceUID``. What came twice, or with other bytes, is in the `manifest`.
         """
         return pd.DataFrame(self._discrepancies, columns=list(DISCREPANCY_COLUMNS), dtype=object)
 
@@ -247,12 +247,18 @@ class Receiver:
         with suppress(ReceiverError):  # it is gone, and so are its rows
             self.ask("end", run=run)
 
-    def expect(self, row: str, keys: Mapping[str, str], host: str) -> Reception:
+    def expect(self, row: str, keys: Mapping[str, str], host: str, patients: Collection[str] = ()) -> Reception:
         """Open a row, before its C-MOVE is sent."""
-        reception = Reception(self, row, keys, host)
+        reception = Reception(self, row, keys, host, patients)
         self._flights.begin(reception)
         reception.open()
         return reception
+
+    def others(self, keys: Mapping[str, str], patients: Collection[str]) -> tuple[OtherPatient, ...]:
+        """Return what is on disk of these keys, and has another PatientID than these."""
+        if not patients:
+            return ()
+        return tuple(OtherPatient(*one) for one in self.ask("others", keys=dict(keys), patients=list(patients)))
 
     def done(self, row: str) -> None:
         """Take a row out of flight."""

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dicomove.receiver.receiver import Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPatient:
+    """An instance that has another PatientID than the row.
+
+    Attributes
+    ----------
+    study_instance_uid, series_instance_uid, sop_instance_uid
+        Its UIDs.
+    difference
+        In what the PatientID differs; neither of the two is told.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    difference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +41,13 @@ class Settled:
         Instances that came for it, also twice.
     fates
         How many of each fate: ``stored``, ``duplicate``, ``replaced``, ``kept_both``, ``differs``, ``damaged``,
-        ``refused``.
+        ``refused``, ``unrequested``.
+    aside, strays
+        Why what came for it, or meanwhile for no row, is in quarantine: how many for each reason.
     held
         The instances on disk, by SOP Instance UID, with their sizes.
+    others
+        The instances that have another PatientID than the row, on disk or in quarantine.
     refused
         Addresses that were not let in since the row began, with the number of their connections.
     restarted
@@ -34,7 +56,10 @@ class Settled:
 
     arrivals: int = 0
     fates: Mapping[str, int] = field(default_factory=dict)
+    aside: Mapping[str, int] = field(default_factory=dict)
+    strays: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
+    others: tuple[OtherPatient, ...] = ()
     refused: Mapping[str, int] = field(default_factory=dict)
     restarted: bool = False
 
@@ -57,10 +82,14 @@ class Reception:
         The unique keys that the row names.
     host
         Where the PACS is.
+    patients
+        The PatientIDs that the row names beside its unique keys: what comes with another one is named.
     """
 
-    def __init__(self, receiver: Receiver, row: str, keys: Mapping[str, str], host: str) -> None:
-        self.row, self.keys = row, dict(keys)
+    def __init__(
+        self, receiver: Receiver, row: str, keys: Mapping[str, str], host: str, patients: Collection[str] = ()
+    ) -> None:
+        self.row, self.keys, self._patients = row, dict(keys), list(patients)
         self.addresses = addresses(host)
         self._receiver = receiver
         self._refused = dict(receiver.refused)
@@ -107,6 +136,7 @@ class Reception:
             "settle",
             row=self.row,
             addresses=self.addresses,
+            patients=self._patients,
             enough=enough,
             quiet=period if quiet is None else quiet,
             linger=period,
@@ -116,7 +146,10 @@ class Reception:
         return Settled(
             arrivals=found["arrivals"],
             fates=found["fates"],
+            aside=found["aside"],
+            strays=found["strays"],
             held=dict(found["held"]),
+            others=tuple(OtherPatient(*one) for one in found["others"]),
             refused={address: count for address, count in refused.items() if count},
             restarted=self._receiver.pid != self._pid,
         )

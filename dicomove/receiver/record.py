@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomove.errors import ReceiverError
+from dicomove.outcome.patients import stripped
 from dicomove.receiver.shelf import SERVICE_FOLDER
 
 _FILE: Final = f"{SERVICE_FOLDER}/record.sqlite"
@@ -56,7 +57,7 @@ class Entry:
 
     def is_of(self, keys: Mapping[str, str]) -> bool:
         """Whether it belongs to what these keys name, and is not in quarantine."""
-        return self.quarantine is None and all(getattr(self, name) == value for name, value in keys.items())
+        return self.quarantine is None and all(getattr(self, name) == stripped(keys[name]) for name in keys)
 
 
 _COLUMNS: Final = [field.name for field in fields(Entry)]
@@ -177,7 +178,7 @@ class RecordReader:
 def _entries_of(connection: sqlite3.Connection, keys: Mapping[str, str]) -> list[Entry]:
     where = " AND ".join(f"{name} = ?" for name in keys if name in KEYS)
     query = f"SELECT * FROM instances WHERE quarantine IS NULL AND {where}"  # noqa: S608 (keywords of our own)
-    return [_entry(row) for row in connection.execute(query, list(keys.values()))]
+    return [_entry(row) for row in connection.execute(query, [stripped(value) for value in keys.values()])]
 
 
 def _open(path: Path) -> sqlite3.Connection:

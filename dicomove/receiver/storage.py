@@ -12,6 +12,7 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
+from dicomove.outcome.arrivals import DAMAGED, UNREQUESTED
 from dicomove.receiver.accounts import Account, Accounts, Fate
 from dicomove.receiver.incoming import Incoming, Origin
 from dicomove.receiver.keeper import Keeper, Kept
@@ -23,7 +24,6 @@ SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
 
 _NEEDED: Final = ("SpecificCharacterSet", "SOPClassUID", *KEYS)
-_UNREQUESTED: Final = "unrequested"
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 logger = logging.getLogger("dicomove.receiver")
@@ -121,10 +121,11 @@ class Storage:
             fate = "refused"
         finally:
             incoming.close()
-        if placed and placed.reason == _UNREQUESTED:
+        if fate == "unrequested":
             with self._lock:
                 self.unrequested += 1
-        self._accounts.arrived(finished.values, fate, incoming.size)
+        reason = placed.reason if placed and placed.disposition == "quarantined" else None
+        self._accounts.arrived(finished.values, fate, incoming.size, reason)
         self._gone(incoming)
 
     def is_coming(self, account: Account) -> bool:
@@ -158,22 +159,23 @@ class Storage:
         """Return why an instance goes to quarantine, if it does."""
         problem = incoming.problem()
         if problem:
-            return f"damaged: {problem}"
+            return DAMAGED + problem
         absent = [name for name in _UIDS if not values.get(name)]
         if absent:
-            return f"damaged: no {', '.join(absent)}"
+            return f"{DAMAGED}no {', '.join(absent)}"
         if values["SOPInstanceUID"] != incoming.origin.sop_instance_uid:
-            return "damaged: the C-STORE names another instance than its data set"
-        if not self._accept_any and not self._accounts.is_requested(values):
-            return _UNREQUESTED
-        return None
+            return f"{DAMAGED}the C-STORE names another instance than its data set"
+        return None if self._accept_any else self._accounts.why_unrequested(values)
 
 
 def _fate(placed: Placed | None) -> Fate:
     if placed is None:
         return "refused"
     if placed.disposition == "quarantined":
-        return "damaged" if (placed.reason or "").startswith("damaged") else "differs"
+        reason = placed.reason or ""
+        if reason.startswith(DAMAGED):
+            return "damaged"
+        return "unrequested" if reason.startswith(UNREQUESTED) else "differs"
     return placed.disposition
 
 

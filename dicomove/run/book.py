@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from dicomove.cohort import Identifier, Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry
-from dicomove.reconciliation import Reconciled, discrepancies, look_again
+from dicomove.outcome.patients import UNLIKE
+from dicomove.receiver import OtherPatient
+from dicomove.reconciliation import Reconciled, discrepancies, look_again, of_other_patients
 from dicomove.results import (
     Row,
     after,
@@ -46,6 +48,7 @@ class Book:
         self._in_flight: dict[Task, tuple[int, int]] = {}
         self._so_far: dict[Identifier, Row] = {}
         self._doubtful: dict[Identifier, tuple[Task, Reconciled]] = {}
+        self._others: dict[Identifier, tuple[Task, tuple[OtherPatient, ...]]] = {}
 
     def settle(self, task: Task, row: Row) -> None:
         """Give the rows of a task their result, without showing it."""
@@ -100,6 +103,7 @@ class Book:
         row = after(self._so_far.get(finished.task.identifier), _row_of(finished))
         self._so_far[finished.task.identifier] = row
         self.settle(finished.task, row)
+        self._name_others(finished.task, finished.others)
         reconciled = finished.reconciled
         if reconciled and reconciled.settled and (reconciled.result.evidence.missing or reconciled.unexpected):
             self._doubtful[finished.task.identifier] = finished.task, reconciled
@@ -138,8 +142,11 @@ class Book:
             receiver = order.receivers[task.receiver or 0]
             if not reconciled.result.evidence.missing:
                 continue
-            again = look_again(reconciled, dict(receiver.ask("held", keys=dict(task.identifier.keys))))
+            keys = dict(task.identifier.keys)
+            held = dict(receiver.ask("held", keys=keys))
+            again = look_again(reconciled, held, receiver.others(keys, task.patients))
             if again is not reconciled:
+                self._name_others(task, again.others)
                 self._doubtful[task.identifier] = task, again
                 before = self.rows[task.positions[0]]
                 size = again.settled.bytes if again.settled else None
@@ -161,7 +168,24 @@ class Book:
             if task.receiver == receiver
             for found in discrepancies(reconciled, task.identifier)
             for position in task.positions
+        ] + [
+            {"row": self._labels[position], **found}
+            for task, others in self._others.values()
+            if task.receiver == receiver
+            for found in of_other_patients(others)
+            for position in task.positions
         ]
+
+    @property
+    def other_patients(self) -> int:
+        """How many rows brought images with another PatientID than they name: not in another spelling."""
+        found = ((task, {one.difference for one in others}) for task, others in self._others.values())
+        return sum(len(task.positions) for task, differences in found if differences & UNLIKE)
+
+    def _name_others(self, task: Task, others: tuple[OtherPatient, ...]) -> None:
+        """Keep what has another PatientID than the row; an attempt that brought nothing takes back nothing."""
+        if others:
+            self._others[task.identifier] = task, others
 
 
 def _row_of(finished: Finished) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -14,8 +15,9 @@ from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.inventory import Inventory, Listed
-from dicomove.reconciliation import Reconciled, Rows, reconcile
-from dicomove.results import Row, on_disk_already
+from dicomove.outcome import sentences
+from dicomove.reconciliation import Reconciled, Rows, reconcile, remarks_on
+from dicomove.results import on_disk_already
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
 from dicomove.run.tasks import Attempted, Depth, Finished, Line, Order, Task
 
@@ -66,8 +68,8 @@ class Mover:
         missing = task.missing
         if reception and task.look_first:
             looked = self._look(task, reception)
-            if isinstance(looked, Row):
-                return Finished(task, row=looked)
+            if isinstance(looked, Finished):
+                return looked
             missing = looked
         attempt = _Attempt(self._scu, self._order, task, self._line, reception)
         if missing:
@@ -81,12 +83,18 @@ class Mover:
         if result.outcome == "not_attempted":
             return Finished(task, reconciled=Reconciled(result))
         reconciled = reconcile(
-            result, task.identifier, task.expected, self._inventory, reception, narrowed=attempt.is_narrowed
+            result,
+            task.identifier,
+            task.expected,
+            self._inventory,
+            reception,
+            narrowed=attempt.is_narrowed,
+            patients=len(task.patients),
         )
         return Finished(task, tuple(attempt.attempts), reconciled, depth=attempt.learnt, silence_s=attempt.silence_s)
 
-    def _look(self, task: Task, reception: Rows) -> Row | Listed | None:
-        """Return the row that is on disk already, or else what is missing of it; ``None`` where all of it is."""
+    def _look(self, task: Task, reception: Rows) -> Finished | Listed | None:
+        """Return the end of a row that is on disk, or else what is missing of it; ``None`` where all of it is."""
         held = reception.held(read=self._order.verify == "hash")
         if not held:
             return None
@@ -97,7 +105,10 @@ class Mover:
         missing = {uid: series for uid, series in listed.items() if uid not in held}
         if missing:
             return missing if len(missing) < len(listed) else None
-        return on_disk_already(expected=len(listed), held=held, at=at)
+        settled = reception.settle(0, 0)
+        row = on_disk_already(expected=len(listed), held=held, at=at)
+        advice = sentences(row.advice or "", *remarks_on(settled, len(task.patients)))
+        return Finished(task, row=replace(row, advice=advice), settled=settled)
 
 
 class _Attempt:

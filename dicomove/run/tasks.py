@@ -13,7 +13,7 @@ from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
 from dicomove.inventory import Listed, Verify
 from dicomove.pacs import Pacs
-from dicomove.receiver import Receiver
+from dicomove.receiver import OtherPatient, Receiver, Settled
 from dicomove.reconciliation import Reconciled, Rows
 from dicomove.results import Row
 
@@ -45,6 +45,8 @@ class Task:
         How far down this PACS can be asked, as far as is known.
     receiver
         Which of the order's receivers gets it.
+    patients
+        The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
     """
 
     identifier: Identifier
@@ -56,6 +58,7 @@ class Task:
     look_first: bool = False
     depth: Depth = "instances"
     receiver: int | None = None
+    patients: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,8 @@ class Finished:
         The C-MOVEs that were sent.
     reconciled
         What they brought; ``None`` where `row` or `problem` says it, or a defect prevented it.
-    row
-        The result of a row that needed no C-MOVE.
+    row, settled
+        The result of a row that needed no C-MOVE, and what the receiver has of it.
     problem, error
         What prevented an answer beside the PACS, and its word.
     depth
@@ -138,6 +141,14 @@ class Finished:
     error: str = "internal_error"
     depth: Depth | None = None
     silence_s: float | None = None
+    settled: Settled | None = None
+
+    @property
+    def others(self) -> tuple[OtherPatient, ...]:
+        """The instances that have another PatientID than the row."""
+        if self.reconciled:
+            return self.reconciled.others
+        return self.settled.others if self.settled else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class DirectLine:
         receiver = self._order.receivers[task.receiver]
         row = f"{self._order.names[task.receiver]}{task.positions[0]}"
         try:
-            yield receiver.expect(row, dict(task.identifier.keys), self._order.pacs.host)
+            yield receiver.expect(row, dict(task.identifier.keys), self._order.pacs.host, task.patients)
         finally:
             receiver.done(row)
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, Requested, keyword_columns
-from dicomove.errors import InterruptedWarning, JournalError, JournalWarning
+from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning
 from dicomove.inventory import COUNT_KEYS
 from dicomove.journal import JOURNAL_FILE, Journal, RowFacts, RunFacts, cohort_sha256
 from dicomove.progress import Display
@@ -22,6 +22,7 @@ from dicomove.run.executors import Executors
 from dicomove.run.ledger import Ledger
 from dicomove.run.loop import Run
 from dicomove.run.options import Options
+from dicomove.run.patients import beside, patients_of
 from dicomove.run.resuming import completed, key_of
 from dicomove.run.schedule import Schedule
 from dicomove.run.tasks import Order, Pool, Task, Tell
@@ -80,6 +81,11 @@ class Work:
         left = {position for task in self._tasks for position in task.positions}
         self._settled = [position for position in range(len(identifiers)) if position not in left]
         self.schedule = Schedule(self._tasks, manners)
+
+    @property
+    def other_patients(self) -> int:
+        """How many rows brought images with another PatientID than they name."""
+        return self._book.other_patients
 
     @property
     def results(self) -> pd.DataFrame:
@@ -179,6 +185,12 @@ def warn_of(work: Work, stacklevel: int) -> None:
         why = "interrupted" if work.interrupted else "stopped after too many failures"
         message = f"{why}: {(outcomes == 'not_attempted').sum()} of {len(outcomes)} rows were not attempted"
         warnings.warn(message, InterruptedWarning, stacklevel=stacklevel + 1)
+    if work.other_patients:
+        message = (
+            f"{work.other_patients} rows brought images with another PatientID than they name: "
+            "see advice, and discrepancies() of the receiver"
+        )
+        warnings.warn(message, ReceiverWarning, stacklevel=stacklevel + 1)
     if work.problem:
         message = f"{work.problem}: what is not in the journal is moved again by the next run"
         warnings.warn(message, JournalWarning, stacklevel=stacklevel + 1)
@@ -200,8 +212,14 @@ def _tasks(table: pd.DataFrame, identifiers: Sequence[Requested]) -> list[Task]:
             positions.setdefault(identifier, []).append(position)
     where = keyword_columns(table.columns, COUNT_KEYS.values()) if positions else {}
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
+    patients = patients_of(table)
     return [
-        Task(identifier, tuple(rows), _expected(identifier.level, known, rows))
+        Task(
+            identifier,
+            tuple(rows),
+            _expected(identifier.level, known, rows),
+            patients=beside(identifier, [patients[row] for row in rows]),
+        )
         for identifier, rows in positions.items()
     ]
 

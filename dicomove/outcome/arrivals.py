@@ -1,0 +1,110 @@
+"""What came and is not plainly the row's: in quarantine, or with another PatientID. As sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from dicomove.outcome.evidence import Evidence
+from dicomove.outcome.patients import NONE_AT_ALL
+
+#: How the reason of an instance in quarantine begins.
+DAMAGED: Final = "damaged: "
+OTHER_PATIENT: Final = "of another PatientID: "
+UNREQUESTED: Final = "unrequested"
+
+#: Reasons of one kind that are told.
+_MOST_TOLD: Final = 3
+
+_COMPARE: Final = "is it the same patient? discrepancies() of the receiver names the instances"
+
+#: Words that an instance in quarantine may explain better.
+_EXPLAINED: Final = frozenset({"missing_instances", "some_failed", "all_failed", "unable_to_process"})
+
+
+def remarks(evidence: Evidence) -> list[str]:
+    """Return what is to be told of a row, whatever its outcome."""
+    return [
+        *_of_other_patients(evidence.others, "carry", "are on disk all the same, since the row names them by UID"),
+        *([_COMPARE] if evidence.others else []),
+        *_of_other_patients(_of_kind(evidence.aside, OTHER_PATIENT), "came with", "are in quarantine"),
+        *_damaged(evidence.aside),
+        *_differing(evidence.aside),
+    ]
+
+
+def rivals(patients: int) -> str:
+    """Return what is to be told where rows name one study, and so many different patients."""
+    if patients < 2:
+        return ""
+    return f"the rows that ask for this name {patients} different PatientIDs, and it is of one patient only"
+
+
+def strays(evidence: Evidence) -> str:
+    """Return what came while the row was moved, and that no row had asked for."""
+    count = _total(evidence.strays)
+    if not count:
+        return ""
+    problems = _of_kind(evidence.strays, DAMAGED)
+    reasons = f" ({_told(problems)})" if problems else ""
+    return f"{count} came meanwhile that no row had asked for, and are in quarantine{reasons}"
+
+
+def remedy(word: str, evidence: Evidence) -> str | None:
+    """Return the word whose advice fits what came, where that is known better than the PACS's word; else ``None``."""
+    if evidence.received is None or word not in _EXPLAINED:
+        return None
+    missing = max(evidence.missing or 0, 1)
+    others = _total(_of_kind(evidence.aside, OTHER_PATIENT))
+    damaged = _total(_of_kind(evidence.aside, DAMAGED))
+    if others >= missing:
+        return "other_patient"
+    if others + damaged >= missing:
+        return "damaged"
+    if evidence.strangers:
+        return "refused"
+    if others + damaged:
+        return "some_damaged"
+    return _of_what_never_came(evidence) if word == "missing_instances" else None
+
+
+def _of_what_never_came(evidence: Evidence) -> str | None:
+    if _total(evidence.strays) and not evidence.arrivals:
+        return "strays"
+    return "nothing_came" if evidence.arrivals == 0 and evidence.counts.moved else None
+
+
+def _of_other_patients(found: Iterable[tuple[str, int]], verb: str, where: str) -> list[str]:
+    return [
+        f"{count} {verb} no PatientID, and {where}"
+        if reason == NONE_AT_ALL
+        else f"{count} {verb} another PatientID than the row (it differs {reason}), and {where}"
+        for reason, count in found
+    ]
+
+
+def _damaged(aside: Iterable[tuple[str, int]]) -> list[str]:
+    found = _of_kind(aside, DAMAGED)
+    return [f"{_total(found)} came damaged and are in quarantine: {_told(found)}"] if found else []
+
+
+def _differing(aside: Iterable[tuple[str, int]]) -> list[str]:
+    found = [(reason, count) for reason, count in aside if not reason.startswith((DAMAGED, OTHER_PATIENT))]
+    return [f"{count} are in quarantine: {reason}" for reason, count in found]
+
+
+def _of_kind(aside: Iterable[tuple[str, int]], kind: str) -> list[tuple[str, int]]:
+    return [(reason.removeprefix(kind), count) for reason, count in aside if reason.startswith(kind)]
+
+
+def _total(found: Iterable[tuple[str, int]]) -> int:
+    return sum(count for _, count in found)
+
+
+def _told(found: list[tuple[str, int]]) -> str:
+    if len(found) == 1:
+        return found[0][0]
+    most = sorted(found, key=lambda pair: -pair[1])
+    told = [f"{reason} ({count})" for reason, count in most[:_MOST_TOLD]]
+    more = [f"{_total(most[_MOST_TOLD:])} for other reasons"] if most[_MOST_TOLD:] else []
+    return ", ".join([*told, *more])

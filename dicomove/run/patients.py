@@ -1,0 +1,50 @@
+"""The PatientIDs that the rows of a table name beside what is moved: what comes is held against them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from dicomove.cohort import Identifier, is_blank, keyword_columns
+from dicomove.cohort.values import text, whole_number
+from dicomove.errors import CohortError, IdentifierError
+from dicomove.outcome.patients import stripped
+
+_PATIENT = "PatientID"
+
+
+def patients_of(table: pd.DataFrame) -> list[str | None]:
+    """Return the PatientID of each row; ``None`` where it has none that images could be held against.
+
+    Examples
+    --------
+    >>> patients_of(pd.DataFrame({"PatientID": ["007", " ", "12*"]}))
+    ['007', None, None]
+    >>> patients_of(pd.DataFrame({"PatientID": [7.0]}))
+    ['7']
+    """
+    try:
+        column = keyword_columns(table.columns, [_PATIENT]).get(_PATIENT)
+    except CohortError:  # two such columns: nothing says which of them it is
+        column = None
+    if column is None:
+        return [None] * len(table)
+    return [_single(cell) for cell in table.iloc[:, column].tolist()]
+
+
+def beside(identifier: Identifier, patients: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the different PatientIDs that rows name beside an identifier that has none."""
+    if identifier.get(_PATIENT) is not None:
+        return ()
+    return tuple(dict.fromkeys(patient for patient in patients if patient))
+
+
+def _single(cell: object) -> str | None:
+    if is_blank(cell):
+        return None
+    try:
+        found = stripped(whole_number(cell) or text(cell, _PATIENT))
+    except IdentifierError:
+        return None
+    return None if not found or set(found) & set("*?\\") else found

@@ -1,0 +1,48 @@
+"""Whether two PatientIDs are the same, and in what they differ."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomove.outcome.patients import ALTOGETHER, NONE_AT_ALL, difference, is_alike
+
+
+@pytest.mark.parametrize(
+    ("came", "named", "words"),
+    [
+        ("007", ["007"], None),
+        # Padding is no part of a value (PS3.5 6.2).
+        ("007 ", ["007"], None),
+        ("007", [" 007\0"], None),
+        ("Müller-7", ["MÜLLER-7"], "in upper and lower case"),
+        ("00 7", ["007"], "in blanks"),
+        ("7", ["007"], "in leading zeros"),
+        ("a7", ["00A7"], "in leading zeros"),
+        ("007^^^HOSP", ["007"], "in what follows it (an issuer, say)"),
+        ("7", ["007@hosp.example"], "in what follows it (an issuer, say)"),
+        ("7_1", ["7_2"], "in what follows it (an issuer, say)"),
+        ("008", ["007"], ALTOGETHER),
+        ("SOMEONE_ELSE", ["FP1"], ALTOGETHER),
+        ("0", ["000"], "in leading zeros"),
+        ("", ["007"], NONE_AT_ALL),
+        # Of several rows, one is enough; of none, nothing is known.
+        ("008", ["007", "008"], None),
+        ("008", [], None),
+        ("abc", ["x", "ABC"], "in upper and lower case"),
+    ],
+)
+def test_in_what_patient_ids_differ(came: str, named: list[str], words: str | None) -> None:
+    assert difference(came, named) == words
+    assert is_alike(came, named) == (words not in (None, ALTOGETHER, NONE_AT_ALL))
+
+
+@given(st.text(), st.text())
+def test_the_words_never_hold_a_patient_id(came: str, named: str) -> None:
+    words = difference(came, [named])
+    assert (words is None) == (came.strip(" \0") == named.strip(" \0"))
+    assert words is None or words in {
+        *("in upper and lower case", "in blanks", "in leading zeros", "in what follows it (an issuer, say)"),
+        *(ALTOGETHER, NONE_AT_ALL),
+    }

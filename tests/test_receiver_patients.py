@@ -1,0 +1,211 @@
+"""Images whose PatientID is another than the one that their row names, and what is in quarantine: the row tells."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.testing import Synthetic, faults
+from dicomove.testing.archive import Instance
+from dicomove.testing.faults.base import Fault, Request
+from tests import receiving, servers
+
+pytestmark = pytest.mark.timeout(60)
+
+SOURCE = Synthetic(studies=4, instances=3, size=512)
+FIRST, SECOND, THIRD, _ = list({one.study_instance_uid: one for one in SOURCE.instances_of_all()}.values())
+HIS = FIRST.patient_id
+
+
+class MovesInAnyCase(Fault):
+    """The PatientID of a C-MOVE matches in any case, as in databases that fold it."""
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:  # noqa: ARG002
+        study, patient = request.keys.get("StudyInstanceUID"), request.keys["PatientID"].casefold()
+        return [
+            one
+            for one in request.archive.instances
+            if one.patient_id.casefold() == patient and study in (None, one.study_instance_uid)
+        ]
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[dm.Receiver]:
+    with receiving.receiver(tmp_path) as receiver:
+        yield receiver
+
+
+def asking(*patients: object, uid: str = FIRST.study_instance_uid, **more: object) -> pd.DataFrame:
+    """Rows that ask for one study, and name these patients."""
+    return pd.DataFrame({"PatientID": list(patients), "StudyInstanceUID": uid, **more}, dtype=object)
+
+
+def moved(rows: pd.DataFrame, receiver: dm.Receiver, *present: Fault, **options: object) -> tuple[pd.DataFrame, str]:
+    """The result, and what was warned of."""
+    with receiving.pacs(receiver, *present, source=SOURCE) as pacs, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = receiving.move(rows, pacs, receiver, **options)
+    assert {one.category for one in caught} <= {dm.ReceiverWarning}
+    return result, " ".join(str(one.message) for one in caught)
+
+
+def advice(result: pd.DataFrame, number: int = 0) -> str:
+    said = result["advice"].iloc[number]
+    return "" if pd.isna(said) else str(said)
+
+
+def others(receiver: dm.Receiver) -> pd.DataFrame:
+    found = receiver.discrepancies()
+    return found[found["kind"] == "other_patient"]
+
+
+@pytest.mark.parametrize("named", [HIS, f"{HIS} ", f" {HIS}", "", None, float("nan"), "*", [HIS]])
+def test_a_patient_that_is_the_same_or_not_named_needs_no_word(named: object, receiver: dm.Receiver) -> None:
+    result, said = moved(asking(named), receiver)
+    assert (result["outcome"].tolist(), advice(result), said) == (["complete"], "", "")
+    assert receiver.discrepancies().empty
+
+
+@pytest.mark.parametrize(
+    ("named", "words", "warned"),
+    [
+        ("SOMEBODY", "it differs altogether", True),
+        (HIS.lower(), "it differs in upper and lower case", False),
+        (f"0{HIS}", "it differs in leading zeros", False),
+        (f"{HIS}^^^HOSP", "it differs in what follows it (an issuer, say)", False),
+    ],
+)
+def test_images_of_another_patient_are_kept_and_named(
+    named: str, words: str, warned: bool, receiver: dm.Receiver
+) -> None:
+    """The row names its study by UID: that is what it gets, and it says that the PatientID is another one."""
+    result, said = moved(asking(named).set_axis(["a"]), receiver)
+    assert result[["outcome", "received", "missing"]].to_numpy().tolist() == [["complete", 3, 0]]
+    assert f"3 carry another PatientID than the row ({words}), and are on disk" in advice(result)
+    assert not any(one.lower() in (advice(result) + said).lower() for one in (named, HIS))
+    assert ("1 rows brought images with another PatientID" in said) == warned
+    found = others(receiver)
+    assert found["row"].tolist() == ["a"] * 3
+    assert set(found["StudyInstanceUID"]) == {FIRST.study_instance_uid}
+    assert set(found["SOPInstanceUID"]) == set(receiver.manifest()["SOPInstanceUID"])
+
+
+@pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
+def test_at_the_lower_levels_too(level: str, receiver: dm.Receiver) -> None:
+    keys = {"SeriesInstanceUID": FIRST.series_instance_uid, "SOPInstanceUID": FIRST.sop_instance_uid}
+    result, said = moved(asking("SOMEBODY", **keys), receiver, level=level)
+    assert "carry another PatientID than the row" in advice(result)
+    assert said
+    assert len(others(receiver)) == result["received"].sum()
+
+
+def test_rows_that_ask_for_one_study_and_name_two_patients(receiver: dm.Receiver) -> None:
+    """One of them is wrong, and the images tell which: neither is told to be in order."""
+    result, _ = moved(asking(HIS, "SOMEBODY", HIS), receiver)
+    assert result["outcome"].tolist() == ["complete"] * 3
+    assert all("name 2 different PatientIDs" in advice(result, number) for number in range(3))
+
+
+@pytest.mark.filterwarnings("ignore::dicomove.ReceiverWarning")
+def test_the_row_says_it_again_when_nothing_is_moved_any_more(receiver: dm.Receiver, tmp_path: Path) -> None:
+    """Whether the journal has it complete, or begun with all of it on disk meanwhile."""
+    rows, complete, begun = asking("SOMEBODY"), tmp_path / "complete.sqlite", tmp_path / "begun.sqlite"
+    with receiving.pacs(receiver, faults.LosesInstances(keep=0.5, attempts=1), source=SOURCE) as pacs:
+        for journal in (begun, complete, complete, begun):
+            result = receiving.move(rows, pacs, receiver, journal=journal)
+            assert "carry another PatientID than the row" in advice(result)
+        assert "on disk from an earlier run" in advice(result)
+    assert len(others(receiver)) == 3
+
+
+def test_the_workers_of_an_executor_tell_it_too(receiver: dm.Receiver) -> None:
+    with ThreadPoolExecutor(2) as executor:
+        result, said = moved(asking("SOMEBODY"), receiver, executor=executor)
+    assert "carry another PatientID than the row" in advice(result)
+    assert said
+    assert len(others(receiver)) == 3
+
+
+def test_a_row_that_names_its_patient_to_the_pacs_gets_nothing_of_another(receiver: dm.Receiver) -> None:
+    """Patient Root: a PACS that matches in any case sends what the row did not name."""
+    result, said = moved(asking(HIS.lower()), receiver, MovesInAnyCase(), query_model="PatientRoot")
+    assert result[["outcome", "error", "received"]].to_numpy().tolist() == [["failed", "other_patient", 0]]
+    assert "3 came with another PatientID than the row (it differs in upper and lower case)" in advice(result)
+    assert "query_model='StudyRoot'" in advice(result)
+    assert "again" not in advice(result)
+    assert not said
+    assert len(others(receiver)) == 3
+    aside = receiver.manifest()["quarantine"].tolist()
+    assert aside == ["unrequested, of another PatientID: in upper and lower case"] * 3
+    servers.wait_until(lambda: receiver.unrequested == 3, 5)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_whole_patient_in_another_case(receiver: dm.Receiver, *, alone: bool) -> None:
+    named = [HIS.lower()] if alone else [HIS.lower(), SECOND.patient_id]
+    result, _ = moved(
+        pd.DataFrame({"PatientID": named}),
+        receiver,
+        MovesInAnyCase(),
+        level="PATIENT",
+        query_model="PatientRoot",
+        concurrency=2,
+        retry=dm.Retry(attempts=3, wait=0),
+    )
+    assert result["outcome"].tolist() == ["failed", "complete"][: len(named)]
+    assert result["error"].iloc[0] == "other_patient"
+    assert result["attempts"].iloc[0] == 1
+    assert "it differs in upper and lower case" in advice(result)
+
+
+def test_padding_is_no_part_of_the_patient_that_is_named(receiver: dm.Receiver) -> None:
+    result, _ = moved(asking(f"{HIS} "), receiver, query_model="PatientRoot")
+    assert (result["outcome"].tolist(), advice(result)) == (["complete"], "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (faults.TruncatesInstances(), "3 came damaged and are in quarantine: the data set ends inside of (7FE0,0010)."),
+        (faults.EmptyInstances(), "3 came damaged and are in quarantine: the data set is empty."),
+        (faults.OtherInstanceUids(), "in quarantine: the C-STORE names another instance than its data set."),
+    ],
+)
+def test_the_reason_for_quarantine_is_in_the_row(fault: Fault, said: str, receiver: dm.Receiver) -> None:
+    result, _ = moved(asking(HIS), receiver, fault)
+    assert said in advice(result)
+    assert "again" not in advice(result)
+
+
+def test_other_bytes_of_an_instance_are_named_though_the_row_is_complete(receiver: dm.Receiver) -> None:
+    moved(asking(HIS), receiver)
+    changed = (
+        receiving.resized(SOURCE, 1024)
+        if hasattr(receiving, "resized")
+        else Synthetic(studies=4, instances=3, size=1024)
+    )
+    with receiving.pacs(receiver, source=changed) as pacs:
+        result = receiving.move(asking(HIS), pacs, receiver)
+    assert result["outcome"].tolist() == ["complete"]
+    assert "3 are in quarantine: another instance of this UID is there, with other bytes." in advice(result)
+
+
+def test_a_partial_row_is_tried_again_whatever_its_status(receiver: dm.Receiver) -> None:
+    """0xC000, and some are on disk: the retry asks for the others, as often as it may."""
+    present = faults.LosesInstances(keep=0.5), faults.ZeroCountsOnFailure()
+    once, _ = moved(asking(HIS), receiver, *present)
+    assert once[["outcome", "status", "received"]].to_numpy().tolist() == [["partial", "0xC000", 1]]
+    rows = asking(SECOND.patient_id, uid=SECOND.study_instance_uid)
+    result, _ = moved(rows, receiver, *present, retry=dm.Retry(attempts=4, wait=0))
+    assert result[["outcome", "status", "received"]].to_numpy().tolist() == [["complete", "0xC000", 3]]
+
+
+def test_what_comes_damaged_every_time_is_not_asked_for_without_end(receiver: dm.Receiver) -> None:
+    result, _ = moved(asking(HIS), receiver, faults.TruncatesInstances(), retry=dm.Retry(attempts=3, wait=0))
+    assert result[["outcome", "attempts", "missing"]].to_numpy().tolist() == [["failed", 3, 3]]
