@@ -29,6 +29,7 @@ from dicomove.plan import plan
 from dicomove.receiver import Receiver, close_receivers, verify
 from dicomove.report import plot, preview, report, summary
 from dicomove.run import Distributed
+from dicomove.verdicts import verdicts
 
 __version__ = "0.1.0"
 
@@ -78,5 +79,6 @@ __all__ = [
     "report",
     "start_move",
     "summary",
+    "verdicts",
     "verify",
 ]

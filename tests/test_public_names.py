@@ -62,6 +62,7 @@ PUBLIC = [
     "report",
     "start_move",
     "summary",
+    "verdicts",
     "verify",
 ]
 #: Errors with an explanation of their own, which is better than any line that stands ready.

@@ -1,0 +1,271 @@
+"""`verdicts`: what became of each row of the cohort, on the cohort's own index."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.cohort import is_blank, keyword_columns, plain_label
+from dicomove.columns import VERDICT_COLUMNS
+from dicomove.errors import CohortError, CohortWarning
+from dicomove.joining import positions_in
+from dicomove.outcome import sentences
+
+__all__ = ["VERDICT_COLUMNS", "verdicts"]
+
+#: The outcomes of a study, gravest first.
+GRAVEST_FIRST: Final = (
+    *("failed", "interrupted", "unreachable", "cancelled", "invalid", "not_attempted", "empty", "unconfirmed"),
+    *("partial", "complete"),
+)
+#: What earlier versions called a row that an earlier run had completed.
+_BEFORE: Final = "skipped"
+_NOT_MOVED: Final = "Found, and not moved yet: move it."
+_NOT_THERE: Final = "The results have no row for it: find it and move it."
+_KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_UIDS: Final = _KEYS[1:]
+_COUNTS: Final = ("expected", "received", "missing")
+_READ: Final = (*_COUNTS, "outcome", "error", "advice", "completed", "warning", "matches")
+#: By the deepest key that a row fills, what C-FIND says that it holds.
+_NUMBERS: Final = {
+    "StudyInstanceUID": "NumberOfStudyRelatedInstances",
+    "SeriesInstanceUID": "NumberOfSeriesRelatedInstances",
+}
+
+
+def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """Say for each row of a cohort what became of all that it matched.
+
+    Parameters
+    ----------
+    cohort
+        The table that `find` was given.
+    results
+        What `move` returned for the table of `find`, or `retrieve` for the cohort; also read again from a file, or
+        several such tables one below the other: of one study, the best result counts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows and columns of `cohort`, on its index and in its order, and
+
+        - ``studies``, ``studies_complete``: how many studies the row matched, and how many of them are complete.
+        - ``expected``, ``received``, ``missing``: instances of all its studies, each counted once; null where that is
+          not known of all of them (``received``: of any of them).
+        - ``outcome``: ``complete`` if all that the row matched is complete; ``partial`` if something of it is there;
+          else the gravest outcome of its studies, or what `find` said of the row. ``not_attempted`` for a row that
+          `results` does not have.
+        - ``error``, ``advice``: of the gravest of its studies.
+
+        A column of your own that bears the name of one of these is kept as ``<name>_cohort``, with a warning.
+
+    Raises
+    ------
+    CohortError
+        The results are not those of this cohort, or its index does not say which row is whose.
+
+    Warns
+    -----
+    CohortWarning
+        A column of your own has another name in the table.
+
+    Examples
+    --------
+    >>> from dicomove.testing import demo_pacs
+    >>> from dicomove import find, move
+    >>> cohort = pd.DataFrame({"AccessionNumber": ["A0010", "A9999"]}, index=["first", "second"])
+    >>> with demo_pacs() as pacs:
+    ...     results = move(find(cohort, pacs, progress=False), pacs, pacs.destination, progress=False)
+    >>> verdicts(cohort, results)[["studies", "studies_complete", "outcome"]].to_dict("index")
+    {'first': {'studies': 1, 'studies_complete': 1, 'outcome': 'complete'},
+     'second': {'studies': 0, 'studies_complete': 0, 'outcome': 'empty'}}
+    """
+    for table in (cohort, results):
+        if not isinstance(table, pd.DataFrame):
+            message = f"verdicts(cohort, results) takes two tables: a {type(table).__name__} is not one"
+            raise CohortError(message)
+    rows: list[list[_Result]] = [[] for _ in range(len(cohort))]
+    for positions, result in zip(positions_in(cohort, results), _results(results), strict=True):
+        for position in positions:
+            rows[position].append(result)
+    of_own = columns.kept_message(cohort, VERDICT_COLUMNS)
+    if of_own:
+        warnings.warn(of_own, CohortWarning, stacklevel=2)
+    return columns.with_columns(cohort, _columns([_verdict(found) for found in rows]), VERDICT_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """One row of the results.
+
+    Attributes
+    ----------
+    keys
+        By which it is known; nothing where `find` matched nothing.
+    study
+        Its StudyInstanceUID.
+    matches
+        How many rows there are of its row of the cohort, if `find` has said so.
+    """
+
+    keys: tuple[tuple[str, str], ...] = ()
+    study: str | None = None
+    outcome: str
+    error: str | None = None
+    advice: str | None = None
+    expected: int | None = None
+    received: int | None = None
+    missing: int | None = None
+    moved: int | None = None
+    matches: int | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether something of it is at the destination."""
+        there = self.received if self.received is not None else self.moved
+        return self.outcome in ("complete", "partial") or bool(there)
+
+    @property
+    def grade(self) -> tuple[int, int]:
+        """How good it is."""
+        known = GRAVEST_FIRST.index(self.outcome) if self.outcome in GRAVEST_FIRST else 0
+        return known, self.received or self.moved or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdict:
+    """The columns `VERDICT_COLUMNS` of one row of the cohort."""
+
+    studies: int | None = 0
+    studies_complete: int | None = 0
+    expected: int | None = None
+    received: int | None = None
+    missing: int | None = None
+    outcome: str
+    error: str | None = None
+    advice: str | None = None
+
+
+def _results(table: pd.DataFrame) -> list[_Result]:
+    """Return the rows of the results, read by the names of their columns."""
+    ours = columns.ours(table.columns)
+    places: dict[str, int] = {}
+    for place, found in enumerate(table.columns):
+        name = plain_label(found)
+        if name in _READ and (place in ours or name not in places):
+            places[str(name)] = place
+    if "outcome" not in places:
+        message = "a result table of move() has the column outcome, and this one does not"
+        raise CohortError(message)
+    if "completed" not in places:  # it was not moved yet: what is named like that is the caller's
+        places = {name: place for name, place in places.items() if name not in _COUNTS}
+    places |= keyword_columns(table.columns, (*_KEYS, *_NUMBERS.values()))
+    cells = {name: table.iloc[:, place].tolist() for name, place in places.items()}
+    return [_result({name: found[row] for name, found in cells.items()}) for row in range(len(table))]
+
+
+def _result(cells: Mapping[str, object]) -> _Result:
+    def number(name: str) -> int | None:
+        cell = cells.get(name)
+        return None if is_blank(cell) else columns.whole_number(cell)
+
+    outcome = _text(cells.get("outcome")) or ""
+    is_found_only = outcome == "matched" or (outcome == "partial" and "completed" not in cells)
+    matches, expected = number("matches"), number("expected")
+    # Without `find`, what the PACS does not have, and what it cannot be asked for, is not matched.
+    is_matched = outcome not in ("empty", "invalid") if matches is None else matches > 0
+    filled = [(name, str(cells[name])) for name in _KEYS if not is_blank(cells.get(name))]
+    uids = [(name, value.strip()) for name, value in filled if name in _UIDS]
+    keys = tuple(uids or filled or [("", "")]) if is_matched else ()
+    deepest = keys[-1][0] if keys else ""
+    return _Result(
+        keys=keys,
+        study=_text(cells.get("StudyInstanceUID")) if keys else None,
+        outcome="not_attempted" if is_found_only else "complete" if outcome == _BEFORE else outcome,
+        error=_text(cells.get("error")),
+        advice=_NOT_MOVED if is_found_only else _text(cells.get("advice")),
+        expected=expected if expected is not None or not keys else number(_NUMBERS.get(deepest, "")),
+        received=number("received"),
+        missing=number("missing"),
+        moved=_sum([number("completed"), number("warning")]),
+        matches=matches,
+    )
+
+
+def _verdict(found: Sequence[_Result]) -> _Verdict:
+    """Return the verdict over all results of a row of the cohort."""
+    if not found:
+        return _Verdict(outcome="not_attempted", advice=_NOT_THERE)
+    best: dict[tuple[tuple[str, str], ...], _Result] = {}
+    for result in found:
+        before = best.get(result.keys)
+        best[result.keys] = result if before is None or result.grade >= before.grade else before
+    matched = [result for keys, result in best.items() if keys]
+    if not matched:
+        said = found[-1]
+        return _Verdict(outcome=said.outcome, error=said.error, advice=said.advice)
+    announced = max(result.matches or 0 for result in found)
+    return _of_matched(matched, left_out=max(0, announced - len([result for result in found if result.keys])))
+
+
+def _of_matched(matched: Sequence[_Result], left_out: int) -> _Verdict:
+    studies: dict[str, bool] = {}
+    for result in matched:
+        if result.study:
+            studies[result.study] = studies.get(result.study, True) and result.outcome == "complete"
+    gravest = min(matched, key=lambda result: result.grade)
+    outcome = gravest.outcome if not left_out or gravest.outcome != "complete" else "not_attempted"
+    if outcome != "complete" and any(result.is_there for result in matched):
+        outcome = "partial"
+    expected = _sum_of_all(matched, lambda result: result.expected) if not left_out else None
+    received = _sum(result.received for result in matched)
+    missing = _sum_of_all(matched, lambda result: result.missing)
+    if missing is None and expected is not None and received is not None:
+        missing = max(0, expected - received)
+    return _Verdict(
+        studies=len(studies) if studies else None,
+        studies_complete=sum(studies.values()) if studies else None,
+        expected=expected,
+        received=received,
+        missing=missing if not left_out else None,
+        outcome=outcome,
+        error=gravest.error,
+        advice=_advice(matched, gravest, left_out),
+    )
+
+
+def _advice(matched: Sequence[_Result], gravest: _Result, left_out: int) -> str | None:
+    told = gravest.advice or ""
+    if gravest.outcome == "complete" and not left_out:
+        return told or None
+    complete, of = sum(result.outcome == "complete" for result in matched), len(matched) + left_out
+    parts = [f"{complete} of {of} matches are complete"] if of > 1 else []
+    parts += [f"The results have no row for {left_out} of them: find and move the row again"] if left_out else []
+    return sentences(*parts, told if gravest.outcome != "complete" else "") or None
+
+
+def _columns(found: Sequence[_Verdict]) -> dict[str, pd.Series]:
+    made: dict[str, pd.Series] = {}
+    for name in VERDICT_COLUMNS:
+        values = [getattr(verdict, name) for verdict in found]
+        made[name] = columns.text(values) if name in ("outcome", "error", "advice") else columns.counts(values)
+    return made
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
+
+
+def _sum_of_all(matched: Sequence[_Result], number: Callable[[_Result], int | None]) -> int | None:
+    numbers = [number(result) for result in matched]
+    return None if None in numbers else sum(found or 0 for found in numbers)
+
+
+def _text(cell: object) -> str | None:
+    return None if is_blank(cell) else str(cell).strip()

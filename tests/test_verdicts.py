@@ -1,0 +1,279 @@
+"""`verdicts`: one row for each row of the cohort, and `complete` only if all that it matched is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.columns import VERDICT_COLUMNS
+from dicomove.results import Row, result_table
+from dicomove.testing import RehearsalPacs, Synthetic, faults
+from dicomove.testing.rehearsal import RunningPacs
+from tests import receiving
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture(scope="module")
+def pacs() -> Iterator[RunningPacs]:
+    with RehearsalPacs(Synthetic(studies=3, series=1, instances=2, size=64, patients=2)) as running:
+        yield running
+
+
+def results(*rows: tuple[Any, str | None, str, dict[str, Any]], **more: list[object]) -> pd.DataFrame:
+    """A result table: cohort_row, StudyInstanceUID, outcome, and what else is known of each row."""
+    labels = [row[0] for row in rows]
+    counts = {label: sum(row[0] == label and row[1] is not None for row in rows) for label in labels}
+    found = pd.DataFrame(
+        {
+            "cohort_row": labels,
+            "StudyInstanceUID": [row[1] for row in rows],
+            "matches": [row[3].get("matches", counts[row[0]] if row[1] else 0) for row in rows],
+            "filtered": 0,
+        }
+        | more
+    )
+    known = [{name: value for name, value in row[3].items() if name != "matches"} for row in rows]
+    return result_table(found, [Row(outcome=row[2], **extra) for row, extra in zip(rows, known, strict=True)])  # type: ignore[arg-type]  # a word
+
+
+def values(table: pd.DataFrame, *names: str) -> list[list[object]]:
+    found = table[list(names)].astype(object)
+    return found.where(found.notna(), None).to_numpy().tolist()
+
+
+def whole(number: int) -> dict[str, Any]:
+    return {"expected": number, "received": number, "missing": 0}
+
+
+ONE = pd.DataFrame({"AccessionNumber": ["A1"]}, index=["a"])
+
+
+def verdict(*rows: tuple[str | None, str, dict[str, Any]]) -> list[object]:
+    made = dm.verdicts(ONE, results(*(("a", *row) for row in rows)))
+    assert made.index.tolist() == ["a"]
+    assert made.columns.tolist() == ["AccessionNumber", *VERDICT_COLUMNS]
+    ((*found,),) = values(made, "studies", "studies_complete", "expected", "received", "missing", "outcome")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([("1.1", "complete", whole(3)), ("1.2", "complete", whole(2))], [2, 2, 5, 5, 0, "complete"]),
+        (
+            [("1.1", "complete", whole(3)), ("1.2", "partial", {"expected": 4, "received": 1, "missing": 3})],
+            [2, 1, 7, 4, 3, "partial"],
+        ),
+        ([("1.1", "complete", whole(3)), ("1.2", "failed", {"expected": 4})], [2, 1, 7, 3, 4, "partial"]),
+        (
+            [("1.1", "failed", {"expected": 3, "received": 1, "missing": 2}), ("1.2", "unreachable", {})],
+            [2, 0, None, 1, None, "partial"],
+        ),
+        # Where no receiver counts, what was moved does.
+        (
+            [("1.1", "interrupted", {"completed": 2}), ("1.2", "failed", {"completed": 0})],
+            [2, 0, *[None] * 3, "partial"],
+        ),
+        ([("1.1", "unreachable", {}), ("1.2", "failed", {"received": 0})], [2, 0, None, 0, None, "failed"]),
+        ([("1.1", "not_attempted", {}), ("1.2", "empty", {})], [2, 0, None, None, None, "not_attempted"]),
+        ([("1.1", "unconfirmed", {}), ("1.2", "cancelled", {})], [2, 0, None, None, None, "cancelled"]),
+        ([(None, "empty", {})], [0, 0, None, None, None, "empty"]),
+        ([(None, "invalid", {})], [0, 0, None, None, None, "invalid"]),
+        # A study that comes twice, as two tables one below the other have it, counts once: at its best.
+        ([("1.1", "failed", {"expected": 3}), ("1.1", "complete", whole(3))], [1, 1, 3, 3, 0, "complete"]),
+        ([("1.1", "complete", whole(3)), ("1.1", "unreachable", {})], [1, 1, 3, 3, 0, "complete"]),
+        ([("1.1", "complete", whole(3)), ("1.1", "complete", whole(3))], [1, 1, 3, 3, 0, "complete"]),
+        ([(None, "unreachable", {}), ("1.1", "complete", whole(3))], [1, 1, 3, 3, 0, "complete"]),
+        # Of two matches, the results have one row.
+        ([("1.1", "complete", whole(3) | {"matches": 2})], [1, 1, None, 3, None, "partial"]),
+        ([("1.1", "failed", {"matches": 2})], [1, 0, None, None, None, "failed"]),
+        ([("1.1", "skipped", whole(3))], [1, 1, 3, 3, 0, "complete"]),
+    ],
+)
+def test_the_verdict(rows: list[tuple[str | None, str, dict[str, Any]]], expected: list[object]) -> None:
+    assert verdict(*rows) == expected
+
+
+def test_it_says_what_is_wrong_and_what_to_do() -> None:
+    table = results(
+        ("a", "1.1", "complete", whole(1)),
+        ("a", "1.2", "failed", {"error": "out_of_resources", "advice": "Wait."}),
+        ("b", None, "empty", {"advice": "The PACS has others."}),
+        ("c", "1.3", "complete", whole(1) | {"advice": "From an earlier run."}),
+        ("d", "1.4", "complete", whole(1) | {"matches": 2}),
+    )
+    made = dm.verdicts(pd.DataFrame(index=list("abcde")), table)
+    assert values(made, "outcome", "error", "advice") == [
+        ["partial", "out_of_resources", "1 of 2 matches are complete. Wait."],
+        ["empty", None, "The PACS has others."],
+        ["complete", None, "From an earlier run."],
+        [
+            "partial",
+            None,
+            "1 of 2 matches are complete. The results have no row for 1 of them: find and move the row again.",
+        ],
+        ["not_attempted", None, "The results have no row for it: find it and move it."],
+    ]
+
+
+def test_series_and_instances_are_those_of_their_study() -> None:
+    series = [f"1.1.{n}" for n in range(3)]
+    table = results(
+        ("a", "1.1", "complete", whole(2)),
+        ("a", "1.1", "partial", {"expected": 2, "received": 1, "missing": 1}),
+        ("a", "1.2", "complete", whole(2)),
+        SeriesInstanceUID=list(series),
+    )
+    made = dm.verdicts(ONE, table)
+    assert values(made, *VERDICT_COLUMNS[:6]) == [[2, 1, 6, 5, 1, "partial"]]
+
+
+def test_a_table_of_find_that_was_not_moved() -> None:
+    found = pd.DataFrame(
+        {
+            "cohort_row": ["a", "b", "c"],
+            "StudyInstanceUID": ["1.1", "1.2", None],
+            "NumberOfStudyRelatedInstances": [3, 4, None],
+            "expected": ["2 years", "1", "2"],
+            "outcome": ["matched", "partial", "empty"],
+            "matches": [1, 1, 0],
+            "filtered": 0,
+        }
+    )
+    made = dm.verdicts(pd.DataFrame(index=["a", "b", "c"]), found)
+    assert values(made, "studies", "studies_complete", "expected", "outcome") == [
+        [1, 0, 3, "not_attempted"],
+        [1, 0, 4, "not_attempted"],
+        [0, 0, None, "empty"],
+    ]
+    assert "move" in str(made["advice"].iloc[0])
+
+
+# Whose row is whose.
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        ["x", "y", "z"],
+        [2, 0, 1],
+        [1.5, np.nan, 2.5],
+        pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)]),
+        pd.to_datetime(["2026-01-01", "2026-01-03", "2026-01-02"]),
+        ["x", "x", "x"],
+        [None, np.nan, "z"],
+        pd.MultiIndex.from_tuples([("a", 1), ("a", 1), ("b", 1)]),
+    ],
+)
+@pytest.mark.parametrize("through", ["memory", "csv", "json", "text"])
+def test_every_index(tmp_path: Path, index: Any, through: str, pacs: RunningPacs) -> None:
+    """Through `find`, a file, and in another order than that of the cohort."""
+    cohort = pd.DataFrame({"PatientID": ["SYN000002", "NOBODY", "SYN000001"], "outcome": ["a", "b", "c"]}, index=index)
+    with pytest.warns(dm.CohortWarning):
+        studies = dm.find(cohort, pacs, progress=False)
+    moved = dm.move(studies, pacs, pacs.destination, progress=False).iloc[::-1]
+    if through == "text":
+        moved.to_csv(tmp_path / "results.csv", index=False)
+        moved = dm.read_cohort(tmp_path / "results.csv")
+    elif through != "memory":
+        moved = dm.read_results(dm.export(moved, tmp_path / f"results.{through}"))
+    with pytest.warns(dm.CohortWarning, match="outcome_cohort"):
+        made = dm.verdicts(cohort, moved)
+    pd.testing.assert_index_equal(made.index, cohort.index)
+    assert made["outcome"].tolist() == ["complete", "empty", "complete"]
+    assert made["studies"].tolist() == [1, 0, 2]
+    assert made["outcome_cohort"].tolist() == ["a", "b", "c"]
+    # ... and of some rows only, too.
+    with pytest.warns(dm.CohortWarning):
+        some = dm.verdicts(cohort, moved[moved["PatientID"] == "SYN000001"])
+    assert some["outcome"].tolist() == ["not_attempted", "not_attempted", "complete"]
+
+
+def test_repeated_labels_with_cells_that_a_match_has_changed() -> None:
+    cohort = pd.DataFrame({"StudyDate": ["2020*", "", "2021*"], "PatientID": ["1", "2", "1"]}, index=["x", "x", "x"])
+    found = pd.DataFrame(
+        {
+            "cohort_row": "x",
+            "StudyDate": ["20200101", "20200102", "20210101"],
+            "StudyDate_asked": ["2020*", None, "2021*"],
+            "PatientID": ["1", "2", "1"],
+            "StudyInstanceUID": ["1.1", "1.2", "1.3"],
+            "matches": 1,
+            "filtered": 0,
+        }
+    )
+    rows = [Row(outcome="complete"), Row(outcome="failed"), Row(outcome="unreachable")]
+    table = result_table(found, rows)
+    assert dm.verdicts(cohort, table)["outcome"].tolist() == ["complete", "failed", "unreachable"]
+    assert dm.verdicts(cohort, table.iloc[[2, 0]])["outcome"].tolist() == ["complete", "not_attempted", "unreachable"]
+    # Rows that are the same have asked for the same.
+    twins = cohort.iloc[[0, 1, 0]]
+    assert dm.verdicts(twins, table.iloc[:2])["outcome"].tolist() == ["complete", "failed", "complete"]
+    with pytest.raises(dm.CohortError, match="reset_index"):
+        dm.verdicts(cohort, table.drop(columns=["StudyDate", "StudyDate_asked"]))
+
+
+def test_a_plain_table_that_was_moved() -> None:
+    cohort = pd.DataFrame({"StudyInstanceUID": ["1.1", "1.*", "1.1"], "arm": ["a", "b", "c"]}, index=["x", "x", "y"])
+    rows = [Row(outcome="complete", expected=2), Row(outcome="invalid"), Row(outcome="complete", expected=2)]
+    made = dm.verdicts(cohort, result_table(cohort, rows))
+    assert values(made, "studies", "studies_complete", "outcome") == [
+        [1, 1, "complete"],
+        [0, 0, "invalid"],
+        [1, 1, "complete"],
+    ]
+    assert made["arm"].tolist() == ["a", "b", "c"]
+    # A file has lost the index, and the rows are the same.
+    lost = result_table(cohort, rows).reset_index(drop=True)
+    assert dm.verdicts(cohort, lost)["outcome"].tolist() == ["complete", "invalid", "complete"]
+    plain = cohort.reset_index(drop=True)
+    assert dm.verdicts(plain, result_table(plain, rows)[1:])["outcome"].tolist() == [
+        "not_attempted",
+        "invalid",
+        "complete",
+    ]
+    for other in (lost.iloc[::-1].reset_index(drop=True), lost[:2]):
+        with pytest.raises(dm.CohortError, match="cohort_row"):
+            dm.verdicts(cohort, other)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "table", "said"),
+    [
+        (ONE, results(("b", "1.1", "complete", {})), "another cohort"),
+        (ONE, ONE, "column outcome"),
+        (ONE, None, "two tables"),
+        ("cohort.csv", ONE, "two tables"),
+    ],
+)
+def test_what_cannot_be_joined_is_said(cohort: Any, table: Any, said: str) -> None:
+    with pytest.raises(dm.CohortError, match=said):
+        dm.verdicts(cohort, table)
+
+
+def test_no_rows() -> None:
+    made = dm.verdicts(pd.DataFrame({"PatientID": []}, dtype=str), results(("a", "1.1", "complete", {}))[:0])
+    assert made.columns.tolist() == ["PatientID", *VERDICT_COLUMNS]
+    assert len(made) == 0
+
+
+def test_what_is_on_disk(tmp_path: Path) -> None:
+    source = Synthetic(studies=4, series=1, instances=2, size=64, patients=2)
+    cohort = pd.DataFrame({"PatientID": ["SYN000002", "SYN000001", "NOBODY"]}, index=["b", "a", "c"])
+    uids = list(dict.fromkeys(one.study_instance_uid for one in source.instances_of_all()))
+    lost = faults.SomeFail(studies=(uids[0],))
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, lost, source=source) as pacs:
+        moved = dm.move(dm.find(cohort, pacs, progress=False), pacs, receiver, progress=False)
+    made = dm.verdicts(cohort, moved)
+    assert int(made["received"].sum()) == len(receiving.files(tmp_path))
+    assert sorted(made["outcome"]) == ["complete", "empty", "partial"]
+    assert made.loc["c", "outcome"] == "empty"
+    assert int(made["missing"].sum()) == 8 - len(receiving.files(tmp_path))
+    assert made["studies"].tolist() == [2, 2, 0]
