@@ -9,7 +9,6 @@ caller's are text.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove.errors import CohortError
+from dicomove.files import file_sha256, replacing
 from dicomove.journal import cells, edited
 from dicomove.journal.reading import read_journal
 from dicomove.results import RESULT_COLUMNS
@@ -78,14 +78,10 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
     where = Path(path)
     suffix = _suffix(where)
     table = results if isinstance(results, pd.DataFrame) else read_journal(results)
-    half = where.with_name(f".{where.name}.part")
-    try:
-        _WRITERS[suffix](table, half)
+    with replacing(where) as part:
+        _WRITERS[suffix](table, part)
         if suffix == ".csv":
-            _write_beside(table, where, half)
-        half.replace(where)
-    finally:
-        half.unlink(missing_ok=True)
+            _write_beside(table, where, part)
     return where
 
 
@@ -172,12 +168,10 @@ _WRITERS: Final[dict[str, Callable[[pd.DataFrame, Path], None]]] = {
 }
 
 
-def _write_beside(table: pd.DataFrame, where: Path, half: Path) -> None:
-    beside = _beside(where)
-    part = beside.with_name(f".{beside.name}.part")
-    schema = _schema(table) | {"sha256": _sha256(half), "cells": _unsaid(table)}
-    part.write_text(json.dumps(schema), **_ENCODING)
-    part.replace(beside)
+def _write_beside(table: pd.DataFrame, where: Path, written: Path) -> None:
+    schema = _schema(table) | {"sha256": file_sha256(written), "cells": _unsaid(table)}
+    with replacing(_beside(where)) as part:
+        part.write_text(json.dumps(schema), **_ENCODING)
 
 
 def _unsaid(table: pd.DataFrame) -> dict[int, dict[int, Any]]:
@@ -260,7 +254,7 @@ def _schema_beside(path: Path) -> dict[str, Any] | None:
     """Return the types that stand beside a CSV file, if they are those of this file as it is."""
     try:
         schema = json.loads(_beside(path).read_text(**_ENCODING))
-        return schema if schema["sha256"] == _sha256(path) else None
+        return schema if schema["sha256"] == file_sha256(path) else None
     except (KeyError, TypeError, ValueError, FileNotFoundError, IsADirectoryError):
         return None
 
@@ -312,11 +306,6 @@ def _header(name: object) -> str:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.schema.json")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _suffix(path: Path) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from dicomove.files import synchronise_folder
 from dicomove.receiver.digest import FollowingDigest
 from dicomove.receiver.record import Entry, Record
 
@@ -158,7 +159,7 @@ class Keeper:
     def _keep(self, batch: Sequence[Kept]) -> None:
         entries = [entry for kept in batch if (entry := self._synchronised(kept))]
         for parent in {(self._folder / entry.path).parent for entry in entries}:
-            _synchronise_folder(parent)
+            synchronise_folder(parent)
         while not self._write(entries):
             time.sleep(_RETRY_S)
         with self._changed:
@@ -203,15 +204,3 @@ class Keeper:
 def _close(kept: Kept) -> None:
     if kept.descriptor is not None:
         os.close(kept.descriptor)
-
-
-def _synchronise_folder(folder: Path) -> None:
-    """Bring the names in a folder onto the disk, where the system can."""
-    if os.name != "posix":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

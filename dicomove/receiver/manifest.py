@@ -13,8 +13,9 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
+from dicomove.files import file_sha256
 from dicomove.receiver.record import Entry, read_entries
-from dicomove.receiver.shelf import SERVICE_FOLDER, file_sha256
+from dicomove.receiver.shelf import SERVICE_FOLDER
 
 #: The columns of a manifest. The patient's identifier is in the record, and in the files.
 MANIFEST_COLUMNS: Final = tuple(field.name for field in fields(Entry) if field.name != "PatientID")

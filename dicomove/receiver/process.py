@@ -23,6 +23,7 @@ from typing import Any, Final
 from pydicom import config
 
 from dicomove.errors import ReceiverError
+from dicomove.files import file_sha256
 from dicomove.outcome.patients import difference
 from dicomove.receiver.accounts import Accounts
 from dicomove.receiver.admission import Admission, network
@@ -33,7 +34,7 @@ from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.record import Entry, Record
 from dicomove.receiver.recovery import recover
 from dicomove.receiver.settings import Settings
-from dicomove.receiver.shelf import Shelf, file_sha256
+from dicomove.receiver.shelf import Shelf
 from dicomove.receiver.storage import Storage
 
 #: UIDs of study, series and instance, and in what the PatientID differs: neither of the two is told.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import os
 import shutil
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
+
+from dicomove.files import file_sha256
 
 Existing = Literal["keep", "replace", "keep_both"]
 Disposition = Literal["stored", "duplicate", "replaced", "kept_both", "quarantined"]
@@ -168,10 +169,3 @@ class Shelf:
     def _is_same(self, written: Written, relative: PurePosixPath) -> bool:
         there = self.folder / relative
         return there.is_file() and there.stat().st_size == written.size and file_sha256(there) == written.sha256
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    return digest.hexdigest()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from dicomove.cohort import keyword
+from dicomove.files import replacing
 from dicomove.journal import cohort_sha256
 from dicomove.outcome import ADVICE
 from dicomove.panel.wording import size
@@ -115,9 +116,8 @@ def report(
         sections="\n".join(f"<h2>{escape(name)}</h2>\n{content}" for name, content in sections),
     )
     where = Path(path)
-    half = where.with_name(f".{where.name}.part")
-    half.write_text(page, encoding="utf-8")
-    half.replace(where)
+    with replacing(where) as part:
+        part.write_text(page, encoding="utf-8")
     return where
 
 

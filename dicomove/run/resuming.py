@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dicomove.cohort import Identifier
+from dicomove.files import file_sha256
 from dicomove.inventory import Verify
 from dicomove.journal import Journal, Key
-from dicomove.receiver.shelf import file_sha256
 from dicomove.results import Row, resumed
 from dicomove.run.tasks import Order
 

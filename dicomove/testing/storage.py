@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from dicomove.dimse.messages import C_STORE_RQ, MEDIUM, RESPONSE, Command, Messa
 from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
+from dicomove.files import replacing
 from dicomove.testing.archive import Instance
 
 #: The AE title and the Message ID of the C-MOVE that a C-STORE belongs to (PS3.7 9.1.1.1).
@@ -63,11 +63,8 @@ class StorageScp:
             sop_instance_uid=UID(uid),
             transfer_syntax=UID(association.contexts[request.context_id].transfer_syntax),
         )
-        path = self._folder / f"{uid}.dcm"
-        # Two moves may bring the same instance at the same time.
-        partial = path.with_suffix(f".{threading.get_ident()}.part")
-        partial.write_bytes(bytes(128) + b"DICM" + encode_file_meta(meta) + (request.data or b""))
-        partial.replace(path)
+        with replacing(self._folder / f"{uid}.dcm") as part:
+            part.write_bytes(bytes(128) + b"DICM" + encode_file_meta(meta) + (request.data or b""))
 
 
 @contextmanager
