@@ -388,6 +388,7 @@ def test_rows_that_share_instances_both_have_them(shared: dm.Receiver) -> None:
     one = next(source.instances_of_all())
     keys = [one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid]
     rows = pd.DataFrame([[*keys[:depth], *[""] * (3 - depth)] for depth in (1, 2, 3)], columns=KEYS["IMAGE"][1:])
+    rows["QueryRetrieveLevel"] = ["STUDY", "SERIES", "IMAGE"]
     with receiving.pacs(shared, source=source) as pacs:
         result = receiving.move(rows, pacs, shared, concurrency=3)
     assert result["outcome"].tolist() == ["complete"] * 3
