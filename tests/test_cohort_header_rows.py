@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dicomove.cohort import find_queries, read_cohort
 from dicomove.errors import CohortError, CohortWarning, IdentifierError
@@ -240,8 +242,49 @@ def test_short_lines_are_named_and_never_padded(
     assert "12345" not in said
 
 
+def test_a_quotation_mark_that_is_not_closed_is_said(tmp_path: Path) -> None:
+    table, said = read(tmp_path, 'accession;arm\nA1;"x\nA2;y\nA3;z"\nA4;w\n')
+    assert [row["AccessionNumber"] for row in rows(table)] == ["A1", "A4"]
+    assert said == "a cell holds what looks like rows (is a quotation mark not closed?): line 2"
+    _, said = read(tmp_path, 'accession;arm\nA1;"x\ny, z"\n')
+    assert not said
+
+
+def test_a_sheet_is_of_a_spreadsheet(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="sheet= is for spreadsheets"):
+        read(tmp_path, "mrn\n1\n", sheet="data")
+
+
 @pytest.mark.parametrize("name", ["d.csv", "d.tsv", "d.parquet", "d"])
 def test_a_folder_without_a_table(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(CohortError, match="folder"):
         read_cohort(tmp_path / name)
+
+
+numbers = st.from_regex(r"[0-9]{1,6}", fullmatch=True)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(numbers, numbers, st.text("ab 1", max_size=4)), min_size=1, max_size=6),
+    st.permutations(["PatientID", "AccessionNumber", "remark"]),
+    st.lists(st.integers(0, 200), max_size=3),
+)
+def test_no_line_break_makes_a_number_of_two(
+    tmp_path: Path, cells: list[tuple[str, str, str]], names: list[str], breaks: list[int]
+) -> None:
+    table = [dict(zip(["PatientID", "AccessionNumber", "remark"], row, strict=True)) for row in cells]
+    content = "".join(f"{';'.join(row[name] for name in names)}\n" for row in table)
+    for place in breaks:
+        content = f"{content[: place % len(content)]}\n{content[place % len(content) :]}"
+    found, _ = read(tmp_path, f"{';'.join(names)}\n{content}")
+    whole = {(row["PatientID"], row["AccessionNumber"]) for row in table}
+    for query in find_queries(found):
+        if not isinstance(query, IdentifierError):
+            keys = {name: value for step in query.steps for name, value in step.keys}
+            # A line break between cells may blank a key: the other one is whole, and asked for by its own name.
+            assert any(
+                keys.get("PatientID", patient) == patient and keys.get("AccessionNumber", accession) == accession
+                for patient, accession in whole
+            )

@@ -44,7 +44,8 @@ def count_keywords(row: Sequence[object], wanted: Collection[str] = ()) -> int:
 
 def wanted_headers(columns: Columns | None) -> frozenset[str]:
     """Return the headers that the user named."""
-    return frozenset(header_text(name) for name in columns) if isinstance(columns, Mapping) else frozenset()
+    names = columns if isinstance(columns, Mapping) else ()
+    return frozenset(header_text(name) for name in names if isinstance(name, str))
 
 
 def best_row(grid: Grid, wanted: Collection[str]) -> tuple[int, int]:
@@ -237,6 +238,9 @@ def choose_sheet(grids: Sequence[Grid], sheet: int | str | None, wanted: Collect
     names = ", ".join(repr(grid.name) for grid in grids[:NAMED])
     if sheet is not None:
         chosen = [grid for place, grid in enumerate(grids) if sheet in (place, grid.name)]
+        if grids and grids[0].name is None:
+            msg = "sheet= is for spreadsheets, and this is another file"
+            raise CohortError(msg)
         if isinstance(sheet, bool) or not chosen:
             msg = f"there is no sheet {sheet!r}; the sheets are {names}"
             raise CohortError(msg)

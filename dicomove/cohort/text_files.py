@@ -58,6 +58,9 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
         numbered = [(line, row) for line, row in numbered if line not in set(comments)]
         notes += [f"comments (#) were left out, below the header too: {places(comments)}"] if comments else []
     kept = _without_empty_lines(numbered)
+    swallowed = [line for line, row in kept if _has_swallowed(row, delimiter)]
+    if swallowed:
+        notes += [f"a cell holds what looks like rows (is a quotation mark not closed?): {places(swallowed)}"]
     return Grid(rows=[list(row) for _, row in kept], lines=[line for line, _ in kept], notes=notes)
 
 
@@ -180,6 +183,12 @@ def parsed(decoded: str, delimiter: str, before: int) -> Iterator[tuple[int, lis
     except csv.Error as error:
         msg = f"line {begin}: not CSV as it should be: {error}"
         raise CohortError(msg) from None
+
+
+def _has_swallowed(row: Sequence[str], delimiter: str) -> bool:
+    """Tell whether a cell of more than one line holds a line with as many delimiters as the row."""
+    inner = (part for cell in row if "\n" in cell or "\r" in cell for part in re.split(r"\r\n|\r|\n", cell)[1:])
+    return len(row) > 1 and any(part.count(delimiter) == len(row) - 1 for part in inner)
 
 
 def _without_empty_lines(numbered: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
