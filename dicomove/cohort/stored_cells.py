@@ -31,10 +31,10 @@ def cell_text(cell: object, label: str) -> str:
     >>> cell_text(Shown(123, "000123"), "PatientID"), cell_text(dt.date(2024, 1, 5), "StudyDate")
     ('000123', '20240105')
     """
-    if is_blank(cell):
-        return ""
     if isinstance(cell, str):
         return cell.strip(EDGES)
+    if is_blank(cell):
+        return ""
     if isinstance(cell, bytes):
         return cell.decode("utf-8", "replace").strip(EDGES)
     if isinstance(cell, (dt.date, dt.time, dt.timedelta, pd.Period)):  # a datetime, too
