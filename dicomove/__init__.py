@@ -28,6 +28,7 @@ from dicomove.pacs import Pacs
 from dicomove.plan import plan
 from dicomove.receiver import Receiver, close_receivers, verify
 from dicomove.report import plot, preview, report, summary
+from dicomove.retrieve import retrieve
 from dicomove.run import Distributed
 from dicomove.verdicts import verdicts
 
@@ -77,6 +78,7 @@ __all__ = [
     "read_results",
     "read_runs",
     "report",
+    "retrieve",
     "start_move",
     "summary",
     "verdicts",

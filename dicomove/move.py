@@ -138,7 +138,7 @@ def move(
     >>> results["outcome"].to_dict()
     {'a': 'empty', 'b': 'invalid'}
     """
-    identifiers = _identifiers(table, level, query_model)
+    identifiers = identifiers_of(table, level, query_model, stacklevel=2)
     options = Options(
         concurrency=concurrency,
         delay=delay,
@@ -155,7 +155,7 @@ def move(
     )
     show = display(progress)
     work = Work(table, identifiers, order_of(pacs, destination, options), options)
-    _warn_of_own(table)
+    warn_of_own(table, stacklevel=2)
     # All of it within, so that an interrupt that comes when the run has ended does not take its table away.
     with Interrupts() as interrupts:
         with show:
@@ -193,23 +193,25 @@ def start_move(
     CohortError, AddressError, JournalError, ValueError
         As in `move`: nothing was sent.
     """
-    identifiers = _identifiers(table, level, query_model)
+    identifiers = identifiers_of(table, level, query_model, stacklevel=2)
     checked = Options(**options)
     check_progress(progress)
     work = Work(table, identifiers, order_of(pacs, destination, checked), checked)
-    _warn_of_own(table)
+    warn_of_own(table, stacklevel=2)
     return MoveJob(work, progress)
 
 
-def _identifiers(table: pd.DataFrame, level: str | None, query_model: str) -> list[Requested]:
+def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str, *, stacklevel: int) -> list[Requested]:
+    """Return what each row asks for, and warn where some ask for more than the others."""
     identifiers = move_identifiers(table, level, query_model)
     message = None if level else on_coarser_rows(table, identifiers)
     if message:
-        warnings.warn(message, CohortWarning, stacklevel=3)
+        warnings.warn(message, CohortWarning, stacklevel=stacklevel + 1)
     return identifiers
 
 
-def _warn_of_own(table: pd.DataFrame) -> None:
+def warn_of_own(table: pd.DataFrame, *, stacklevel: int) -> None:
+    """Warn where columns of the caller's own get another name."""
     message = kept_message(table, RESULT_COLUMNS)
     if message:
-        warnings.warn(message, CohortWarning, stacklevel=3)
+        warnings.warn(message, CohortWarning, stacklevel=stacklevel + 1)

@@ -47,6 +47,8 @@ def display(progress: Progress) -> Display:
     ValueError
         Something else.
     """
+    if isinstance(progress, Phases):
+        return progress
     return _plain(progress) or PanelDisplay()
 
 
@@ -85,6 +87,45 @@ def _plain(progress: Progress) -> Display | None:
     if callable(progress):
         return CallbackDisplay(progress)
     return BarDisplay() if progress == "tqdm" or not in_notebook() else None
+
+
+class Phases:
+    """One display for runs that follow each other, such as a find and the move of what was found.
+
+    Each of them enters it, calls it and leaves it, and it stays until it is left by the one that made it.
+
+    Parameters
+    ----------
+    progress
+        As for `display`.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._show = display(progress)
+        self._depth, self._is_entered = 0, False
+
+    def __enter__(self) -> Self:
+        self._depth += 1
+        return self
+
+    def __call__(self, event: Event) -> None:
+        """Show an event; the first one opens the display, so that a table that is refused shows nothing."""
+        if not self._is_entered:
+            self._is_entered = True
+            self._show.__enter__()
+        self._show(event)
+
+    def tick(self) -> None:
+        """Take note that time has passed without an event."""
+        if self._is_entered:
+            self._show.tick()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._is_entered and not self._depth:
+            self._show.__exit__(kind, error, traceback)
 
 
 class CallbackDisplay:
@@ -133,7 +174,9 @@ class BarDisplay:
         """Show an event; the bar redraws when its interval has passed."""
         match event:
             case RunStarted():
-                self._bar.set_description_str(event.verb, refresh=False)
+                before = f" ({self._said()})" if self._outcomes else ""
+                self._outcomes.clear()
+                self._bar.set_description_str(f"{event.verb}{before}", refresh=False)
                 self._bar.reset(total=event.rows)
             case RowStarted():
                 self._in_flight[event.position] = None
@@ -156,7 +199,9 @@ class BarDisplay:
         self._bar.close()
 
     def _postfix(self) -> str:
-        outcomes = [f"{count} {outcome}" for outcome, count in self._outcomes.most_common()]
         moving = [event for event in self._in_flight.values() if event]
         instances = "; ".join(str(event) for event in moving)
-        return " | ".join(part for part in (", ".join(outcomes), instances) if part)
+        return " | ".join(part for part in (self._said(), instances) if part)
+
+    def _said(self) -> str:
+        return ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.most_common())

@@ -60,6 +60,7 @@ PUBLIC = [
     "read_results",
     "read_runs",
     "report",
+    "retrieve",
     "start_move",
     "summary",
     "verdicts",

@@ -49,6 +49,7 @@ def to_html(state: PanelState, *, now: datetime, hint: str = "") -> str:
     True
     """
     parts = [
+        _line(wording.before(state)),
         _line(wording.headline(state), "font-weight:bold"),
         _bar(state),
         _legend(state),

@@ -97,6 +97,8 @@ class PanelState:
         Requests that have been answered for good.
     end
         How it ended; ``None`` while it runs.
+    before
+        The run that went before in the same panel, at its end.
     began_at, at
         When it began, and this moment, in seconds of a clock that does not jump.
     """
@@ -114,6 +116,7 @@ class PanelState:
     finished_bytes: int | None = None
     finished_requests: int = 0
     end: End | None = None
+    before: PanelState | None = None
     began_at: float = 0.0
     at: float = 0.0
     _waits_since: float = 0.0
@@ -149,7 +152,10 @@ class PanelState:
             case RowWillRetry(position=position):
                 return replace(self.seen_at(at), retries=self.retries + 1, **self._landed(position))
             case RunStarted(verb=verb, rows=rows, requests=requests):
-                return PanelState(verb=verb, rows=rows, requests=requests, began_at=at, at=at).seen_at(at)
+                before = self if self.end else None
+                return PanelState(verb=verb, rows=rows, requests=requests, before=before, began_at=at, at=at).seen_at(
+                    at
+                )
             case Waiting() | Continuing():
                 return self._waits(event if isinstance(event, Waiting) else None, at)
             case RunEnded():

@@ -34,7 +34,7 @@ def to_text(state: PanelState, *, now: datetime, hint: str = "") -> str:
     0 instances
     """
     shown, more = wording.in_flight(state)
-    lines = [wording.headline(state), _bar(state)]
+    lines = [wording.before(state), wording.headline(state), _bar(state)]
     lines.append(", ".join(f"{count:,} {outcome}" for outcome, count in wording.outcomes(state)))
     lines.append(", ".join(wording.amounts(state, now)))
     lines += [f"row {wording.label(flight.label)}: {wording.flown(flight)}" for flight in shown]

@@ -63,6 +63,21 @@ def headline(state: PanelState) -> str:
     return f"{said} in {duration(state.elapsed_s)}{ended}{left}"
 
 
+def before(state: PanelState) -> str:
+    """Return what the run did that went before in the same panel; nothing where there was none.
+
+    Examples
+    --------
+    >>> found = PanelState(verb="find", rows=2, outcomes={"empty": 1, "matched": 1}, end="done", at=3.0)
+    >>> before(PanelState(verb="move", rows=1, before=found))
+    'find: 2 of 2 rows in 3 s (1 matched, 1 empty)'
+    """
+    if state.before is None:
+        return ""
+    said = ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes(state.before))
+    return headline(state.before) + (f" ({said})" if said else "")
+
+
 def amounts(state: PanelState, now: datetime) -> list[str]:
     """Return what has been moved, how fast, and when it will be done."""
     noun = "matches" if state.verb == "find" else "instances"

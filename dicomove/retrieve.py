@@ -1,0 +1,113 @@
+"""`retrieve`: find a cohort, and move what was found, in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Unpack
+
+import pandas as pd
+
+from dicomove.cohort import Broad, PartialKeys
+from dicomove.columns import label
+from dicomove.find import find
+from dicomove.interrupts import Interrupts
+from dicomove.move import identifiers_of, warn_of_own
+from dicomove.pacs import Pacs
+from dicomove.progress import Phases, Progress
+from dicomove.results import not_sent, result_table
+from dicomove.run import Destination, Keywords, Options, Work, order_of, warn_of
+
+__all__ = ["retrieve"]
+
+
+def retrieve(
+    cohort: pd.DataFrame,
+    pacs: Pacs,
+    destination: Destination,
+    *,
+    level: str = "STUDY",
+    keys: Iterable[str] = (),
+    query_model: str = "StudyRoot",
+    broad: Broad = "refuse",
+    partial_keys: PartialKeys = "ask",
+    progress: Progress = "auto",
+    **options: Unpack[Keywords],
+) -> pd.DataFrame:
+    """Find what each row of a cohort names, and move it: ``move(find(cohort))``, with one progress display.
+
+    ``verdicts(cohort, results)`` then says what became of each row of the cohort. With a journal, which a `Receiver`
+    keeps by itself, the same call goes on where the last one ended: the PACS is asked again what there is, and only
+    what is missing is moved.
+
+    Parameters
+    ----------
+    cohort
+        As for `find`: PatientID, AccessionNumber, dates, UIDs, under the usual headers, on any index.
+    pacs
+        The PACS.
+    destination
+        As for `move`: an AE title that the PACS knows, a `Receiver` on this machine, or a list of receivers.
+    level, keys, query_model, broad, partial_keys
+        As for `find`. With the level ``"PATIENT"`` whole patients are moved.
+    progress
+        ``"auto"`` (a panel in a notebook, a bar elsewhere), ``"panel"``, ``"tqdm"``, ``False``, or a function that
+        gets the events of both.
+    **options
+        Every other keyword of `move`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `move` returns it for the table of `find`: one row per match, and one for each row of the cohort that
+        matched nothing; ``cohort_row`` has the label of the row that asked.
+
+    Raises
+    ------
+    CohortError, IdentifierError
+        As in `find`: nothing was sent.
+    AddressError, ValueError
+        Another argument cannot be right: nothing was sent.
+    JournalError
+        The journal is of something else, damaged, or another process has it. Nothing was moved.
+
+    Warns
+    -----
+    CohortWarning, FindWarning, JournalWarning, ReceiverWarning
+        As `find` and `move` do.
+    InterruptedWarning
+        It was stopped: the table holds what was found, and what was moved, by then.
+
+    Examples
+    --------
+    >>> import dicomove as dm
+    >>> from dicomove.testing import demo_pacs
+    >>> cohort = pd.DataFrame({"accession": ["A0010", "A9999"]}, index=["first", "second"])
+    >>> with demo_pacs() as pacs:
+    ...     results = dm.retrieve(cohort, pacs, pacs.destination, progress=False)
+    >>> dm.verdicts(cohort, results)["outcome"].to_dict()
+    {'first': 'complete', 'second': 'empty'}
+    """
+    checked = Options(**options)
+    order = order_of(pacs, destination, checked)
+    with Phases(progress) as phases:
+        studies = find(
+            cohort,
+            pacs,
+            level=level,
+            keys=keys,
+            query_model=query_model,
+            broad=broad,
+            partial_keys=partial_keys,
+            progress=phases,
+        )
+        with Interrupts() as interrupts:
+            # Whole patients are moved only where the level says so.
+            whole = "PATIENT" if level.strip().upper() == "PATIENT" else None
+            requested = identifiers_of(studies, whole, query_model, stacklevel=2)
+            warn_of_own(studies, stacklevel=2)
+            if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has said that it was stopped
+                return result_table(studies, [not_sent(one) for one in requested])
+            work = Work(studies, requested, order, checked)
+            work.do(phases, lambda: interrupts.count)
+            warn_of(work, stacklevel=2)
+            return work.results
