@@ -1,4 +1,4 @@
-"""The same verbs in a shell: ``dicomove demo | echo | find | move | verify``."""
+"""The same verbs in a shell: ``dicomove demo | echo | retrieve | find | move | verify``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import pandas as pd
 
-from dicomove.cohort import LEVELS, read_cohort
+from dicomove.cohort import LEVELS, PartialKeys, read_cohort
 from dicomove.cohort.levels import QUERY_MODELS
 from dicomove.errors import AddressError, DicomoveError
 from dicomove.find import echo, find
@@ -22,9 +22,12 @@ from dicomove.inventory import Verify
 from dicomove.move import move
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver, verify
+from dicomove.retrieve import retrieve
+from dicomove.run import Keywords
+from dicomove.verdicts import verdicts
 
 _BRIEF: Final = [
-    *("cohort_row", "AccessionNumber", "StudyInstanceUID", "ModalitiesInStudy"),
+    *("cohort_row", "AccessionNumber", "StudyInstanceUID", "ModalitiesInStudy", "studies", "studies_complete"),
     *("outcome", "status", "error", "total", "completed", "failed", "expected", "received", "missing", "duration_s"),
 ]
 _ONLY_OF_A_RECEIVER: Final = ("received", "missing")
@@ -51,20 +54,23 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="run the main job on an embedded PACS with real images"))
     asked = commands.add_parser("echo", help="verify the connection with C-ECHO")
     asked.set_defaults(run=_echo)
+    whole = commands.add_parser("retrieve", help="find each row of a cohort, and move what was found")
+    whole.set_defaults(run=_retrieve)
     search = commands.add_parser("find", help="ask the PACS for each row of a cohort")
     search.set_defaults(run=_find)
-    retrieve = commands.add_parser("move", help="move what each row of a table names")
-    retrieve.set_defaults(run=_move)
-    for command in (search, retrieve):
+    moving = commands.add_parser("move", help="move what each row of a table names")
+    moving.set_defaults(run=_move)
+    for command in (whole, search, moving):
         command.add_argument("table", type=Path, help="a .csv, .tsv, .parquet or .xlsx file")
-    for command in (asked, search, retrieve):
+    for command in (asked, whole, search, moving):
         command.add_argument("pacs", help="AET@host:port")
         command.add_argument("--calling-ae-title", default="DICOMOVE", metavar="AET", help="our AE title")
-    _add_destination(retrieve)
-    retrieve.add_argument("--concurrency", type=int, default=1, help="associations at the same time")
-    retrieve.add_argument("--delay", type=float, default=0, help="seconds of rest between two moves")
-    _add_manners(retrieve)
-    for command in (search, retrieve):
+    for command in (whole, moving):
+        _add_destination(command)
+        _add_manners(command)
+    for command in (whole, search):
+        _add_asking(command)
+    for command in (whole, search, moving):
         command.add_argument("--level", choices=LEVELS, help="default: STUDY to find, what the row fills to move")
         command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
         _add_output(command)
@@ -102,7 +108,23 @@ def _add_destination(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_asking(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--broad",
+        action="store_true",
+        help="ask for rows that have dates or modalities alone, too: they match the studies of many patients",
+    )
+    command.add_argument(
+        "--partial-keys",
+        choices=get_args(PartialKeys),
+        default="ask",
+        help="what to do with a row that lacks a key which other rows have; default: ask",
+    )
+
+
 def _add_manners(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--concurrency", type=int, default=1, help="associations at the same time")
+    command.add_argument("--delay", type=float, default=0, help="seconds of rest between two moves")
     command.add_argument("--verify", choices=get_args(Verify), default="auto", help="how to learn what is expected")
     alone = command.add_argument_group("to be left alone; docs/how-to tells what each means")
     alone.add_argument("--journal", type=Path, metavar="FILE", help="write all down there; the same command goes on")
@@ -129,8 +151,27 @@ def _echo(chosen: argparse.Namespace) -> int:
 
 def _find(chosen: argparse.Namespace) -> int:
     table = read_cohort(chosen.table)
-    studies = find(table, _pacs(chosen), level=chosen.level or "STUDY", query_model=chosen.query_model)
+    studies = find(table, _pacs(chosen), **_asking(chosen))
     return _report(studies, chosen.output, good=("matched",))
+
+
+def _asking(chosen: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "level": chosen.level or "STUDY",
+        "query_model": chosen.query_model,
+        "broad": "allow" if chosen.broad else "refuse",
+        "partial_keys": chosen.partial_keys,
+    }
+
+
+def _retrieve(chosen: argparse.Namespace) -> int:
+    cohort, pacs = read_cohort(chosen.table), _pacs(chosen)
+    with ExitStack() as stack:
+        destination = _destination(chosen, stack)
+        results = retrieve(cohort, pacs, destination, **_asking(chosen), **_manners(chosen))
+    if chosen.output:
+        results.to_csv(chosen.output, index=False)
+    return _report(verdicts(cohort, results), None, good=("complete",))
 
 
 def _move(chosen: argparse.Namespace) -> int:
@@ -143,17 +184,23 @@ def _move(chosen: argparse.Namespace) -> int:
             destination,
             level=chosen.level,
             query_model=chosen.query_model,
-            concurrency=chosen.concurrency,
-            delay=chosen.delay,
-            verify=chosen.verify,
-            journal=chosen.journal,
-            retry=chosen.retry,
-            hours=chosen.hours,
-            max_instances_per_second=chosen.max_instances_per_second,
-            outage_timeout="auto" if chosen.outage_timeout is None else chosen.outage_timeout,
-            max_failures=chosen.max_failures,
+            **_manners(chosen),
         )
     return _report(results, chosen.output, good=("complete",))
+
+
+def _manners(chosen: argparse.Namespace) -> Keywords:
+    return {
+        "concurrency": chosen.concurrency,
+        "delay": chosen.delay,
+        "verify": chosen.verify,
+        "journal": chosen.journal,
+        "retry": chosen.retry,
+        "hours": chosen.hours,
+        "max_instances_per_second": chosen.max_instances_per_second,
+        "outage_timeout": "auto" if chosen.outage_timeout is None else chosen.outage_timeout,
+        "max_failures": chosen.max_failures,
+    }
 
 
 def _destination(chosen: argparse.Namespace, stack: ExitStack) -> str | Receiver:
@@ -220,14 +267,14 @@ def _demo(chosen: argparse.Namespace) -> int:
 def _main_job(path: Path, pacs: Pacs, receiver: Receiver) -> pd.DataFrame:
     print(f"1. cohort = read_cohort({path.name!r})")
     cohort = read_cohort(path)
-    print(cohort.to_string(), "\n\n2. studies = find(cohort, pacs)")
-    studies = find(cohort, pacs)
-    _show(studies)
-    print("\n3. results = move(studies, pacs, receiver)")
-    results = move(studies, pacs, receiver)
+    print(cohort.to_string(), "\n\n2. results = retrieve(cohort, pacs, receiver)")
+    results = retrieve(cohort, pacs, receiver)
     _show(results)
+    print("\n3. verdicts(cohort, results)")
+    said = verdicts(cohort, results)
+    _show(said)
     print(f"\n4. verify({str(receiver.folder)!r})\n{_verified(verify(receiver.folder))}")
-    return results
+    return said
 
 
 def _report(table: pd.DataFrame, output: Path | None, *, good: Sequence[str]) -> int:
@@ -274,7 +321,6 @@ _NEXT: Final = """
 What to do next:
   - the same in a notebook:    notebooks/01_quickstart.ipynb
   - with your own PACS:        dicomove echo AET@host:port
-                               dicomove find cohort.csv AET@host:port -o studies.csv
-                               dicomove move studies.csv AET@host:port --receive images -o results.csv
+                               dicomove retrieve cohort.csv AET@host:port --receive images -o results.csv
                                dicomove verify images
   - what each column means:    docs/tables.md"""

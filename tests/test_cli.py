@@ -28,8 +28,9 @@ def cohort(tmp_path: Path) -> Path:
 def test_the_demo_shows_every_kind_of_thing_that_happens(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
     shown = capfd.readouterr().out
-    assert "Rows: 10 complete, 2 empty, 1 invalid." in shown
-    assert "results = move(studies, pacs, receiver)" in shown
+    assert "Rows: 9 complete, 2 empty, 1 invalid." in shown
+    assert "results = retrieve(cohort, pacs, receiver)" in shown
+    assert "verdicts(cohort, results)" in shown
     assert "Files: 27 ok." in shown
     assert "What to do next" in shown
     assert "<NA>" not in shown
@@ -228,3 +229,53 @@ def test_a_move_that_is_left_alone_goes_on_where_it_ended(tmp_path: Path, capsys
     assert set(pd.read_csv(tmp_path / "results.csv")["resumed"]) == {True}
     assert main([*command[:-2], "--max-failures", "0"]) == 2
     assert "max_failures" in capsys.readouterr().err
+
+
+def test_retrieve_says_what_became_of_each_row_of_the_cohort(
+    rehearsal_pacs: Start, cohort: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs, results = rehearsal_pacs(SMALL), tmp_path / "results.csv"
+    command = ["retrieve", str(cohort), str(pacs), pacs.destination, "--concurrency", "2", "-o", str(results)]
+    assert main(command) == 1
+    shown = capfd.readouterr().out
+    assert "Rows: 2 complete, 1 empty." in shown
+    assert "studies_complete" in shown
+    table = dm.read_cohort(results)
+    assert table["cohort_row"].tolist() == ["0", "1", "2"]
+    assert table["outcome"].tolist() == ["complete", "complete", "empty"]
+    assert dm.verdicts(dm.read_cohort(cohort), table)["outcome"].tolist() == ["complete", "complete", "empty"]
+    cohort.write_text("accession,arm\n000001,a\n000003,b\n")
+    assert main(command) == 0
+
+
+def test_retrieve_to_a_receiver_and_again(tmp_path: Path, cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cohort.write_text("PatientID\nSYN000001\n")
+    port = servers.free_port()
+    with receiving.pacs({"RESEARCH": ("127.0.0.1", port)}, source=SMALL) as pacs:
+        receive = ["--receive", str(tmp_path / "images"), "--port", str(port), "--ae-title", "RESEARCH"]
+        for _ in range(2):
+            assert main(["retrieve", str(cohort), str(pacs), *receive, "-o", str(tmp_path / "results.csv")]) == 0
+    assert "Rows: 1 complete." in capfd.readouterr().out
+    assert set(pd.read_csv(tmp_path / "results.csv")["resumed"]) == {True}
+
+
+def test_a_broad_search_has_to_be_asked_for(
+    rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs, cohort = rehearsal_pacs(SMALL), tmp_path / "day.csv"
+    cohort.write_text("ModalitiesInStudy\nCT\n")
+    for command in (["find", str(cohort), str(pacs)], ["retrieve", str(cohort), str(pacs), pacs.destination]):
+        assert main(command) == 2
+        assert "dicomove: " in capfd.readouterr().err
+        assert main([*command, "--broad"]) == 0
+
+
+@pytest.mark.parametrize("more", [[], ["DEST", "--receive", "images"], ["DEST", "--partial-keys", "maybe"]])
+def test_retrieve_that_cannot_be(more: list[str], cohort: Path) -> None:
+    command = ["retrieve", str(cohort), "NOBODY@127.0.0.1:1", *more]
+    if "maybe" in more:
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 2
+    else:
+        assert main(command) == 2

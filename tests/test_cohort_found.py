@@ -84,7 +84,7 @@ def test_a_uid_that_the_cohort_brought_is_not_moved_where_find_left_it_out(here:
     assert studies["outcome"].tolist() == ["empty", "matched"]
     results = dm.move(studies, here.pacs, servers.SINK, progress=False)
     assert results["outcome"].tolist() == ["empty", "complete"]
-    assert "find" in str(results["advice"][0])
+    assert "nothing was sent for its UID" in str(results["advice"][0])
     other = cohort.assign(PatientID="SYN000001", Modality="XX")
     with pytest.warns(dm.FindWarning, match="answers to 1 rows"):
         series = dm.find(other, here.pacs, level="SERIES", progress=False)

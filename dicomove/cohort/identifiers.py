@@ -27,7 +27,7 @@ _DEEPEST_FIRST: tuple[tuple[str, Level], ...] = (
     ("SeriesInstanceUID", "SERIES"),
     ("StudyInstanceUID", "STUDY"),
 )
-_NOT_MATCHED = "Nothing was sent, since C-FIND had matched nothing for this row: look it up again with find()."
+_NOT_MATCHED = "C-FIND has matched nothing for this row, so that nothing was sent for its UID"
 _RESOLVE = (
     "C-MOVE takes UIDs: dicomove.find resolves accession numbers, patients, dates and names first. "
     'A move of whole patients has to be asked for: level="PATIENT", query_model="PatientRoot".'
@@ -204,7 +204,8 @@ def _said_by_find(found: Unmatched, cells: Mapping[str, object]) -> Unmatched:
     advice = found.advice or ""
     if _NOT_MATCHED in advice or all(is_blank(cells.get(name)) for name, _ in _DEEPEST_FIRST):
         return found
-    return replace(found, advice=f"{advice} {_NOT_MATCHED}".strip())
+    next_step = "are all its keys right?" if found.outcome == "empty" else "find it again."
+    return replace(found, advice=f"{advice} {_NOT_MATCHED}: {next_step}".strip())
 
 
 def _identifier_or_error(
