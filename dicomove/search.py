@@ -103,7 +103,7 @@ class Search:
         """Say why a match is not what was asked; modalities that the PACS does not tell are looked up in the series."""
         unique = UNIQUE_KEYS[query_model][step.level][-1]
         upper = [(name, above[name]) for name in _unique_keys_above(step, query_model) if above.get(name)]
-        reason = why_not(match, unique, [*keys, *upper])
+        reason = why_not(match, unique, [*keys, *upper], step.identifying)
         asked = {name for name, _ in (*step.keys, *step.checks)}
         if reason is None and _MODALITIES in asked and not match.get(_MODALITIES):
             match[_MODALITIES] = "\\".join(self._modalities(merged(above, match), query_model))

@@ -21,6 +21,7 @@ from dicomove.cohort import (
     find_queries,
     find_query,
     matches,
+    why_not,
 )
 from dicomove.cohort.keywords import KEYWORDS, VRS
 from dicomove.errors import CohortError, IdentifierError
@@ -676,3 +677,13 @@ def test_wildcards_are_those_of_a_plain_reference(asked: str, value: str) -> Non
 )
 def test_letters_that_an_archive_cannot_write(asked: str, answered: str, same: bool) -> None:
     assert matches([("PatientName", asked)], {"PatientName": answered}) is same
+
+
+def test_an_answer_that_repeats_no_key_of_its_row_is_not_a_match() -> None:
+    (step,) = find_query({"PatientID": "7", "StudyDate": "20240105", "AccessionNumber": "A1"}).steps
+    assert set(step.identifying) == {"PatientID", "AccessionNumber"}
+    answer = {"StudyInstanceUID": UID, "StudyDate": "20240105", "PatientID": "", "AccessionNumber": ""}
+    said = why_not(answer, "StudyInstanceUID", step.keys, step.identifying)
+    assert said == "came without PatientID and AccessionNumber, by which the row asked"
+    assert why_not(answer | {"PatientID": "7"}, "StudyInstanceUID", step.keys, step.identifying) is None
+    assert find_query({"StudyInstanceUID": UID, "PatientID": "7"}).steps[0].identifying == ()

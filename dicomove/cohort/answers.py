@@ -12,7 +12,9 @@ from dicomove.cohort.matching import contradictions, only_difference
 from dicomove.cohort.values import EDGES, is_blank, unsafe
 
 
-def why_not(answer: Mapping[str, object], unique: str, keys: Sequence[tuple[str, str]]) -> str | None:
+def why_not(
+    answer: Mapping[str, object], unique: str, keys: Sequence[tuple[str, str]], identifying: Sequence[str] = ()
+) -> str | None:
     """Say why an answer is not a match of the row that asked, or return None where it is one.
 
     Parameters
@@ -23,6 +25,9 @@ def why_not(answer: Mapping[str, object], unique: str, keys: Sequence[tuple[str,
         The unique key of the level that was asked.
     keys
         All keys of the row, and the unique keys of the levels above, as pairs of keyword and value.
+    identifying
+        The keys of this level by which the row names a patient or a study. An answer that repeats none of them cannot
+        be told from that of a PACS which ignores them.
 
     Examples
     --------
@@ -36,7 +41,8 @@ def why_not(answer: Mapping[str, object], unique: str, keys: Sequence[tuple[str,
         return f"came without {unique}" if is_blank(answer.get(unique)) else f"came with {unique} that {problem}"
     wrong = contradictions(keys, answer)
     if not wrong:
-        return None
+        unproven = identifying and all(is_blank(answer.get(name)) for name in identifying)
+        return f"came without {' and '.join(identifying)}, by which the row asked" if unproven else None
     looks_alike = only_difference(keys, answer)
     return f"differed only in {looks_alike}" if looks_alike else f"had another {' and '.join(dict.fromkeys(wrong))}"
 

@@ -88,6 +88,16 @@ class Step:
     keys: tuple[tuple[str, str], ...]
     checks: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def identifying(self) -> tuple[str, ...]:
+        """The keys of this level that name a patient or a study, its unique key excepted."""
+        own = (
+            (*MATCHING_KEYS["PATIENT"], *MATCHING_KEYS["STUDY"]) if self.level == "STUDY" else MATCHING_KEYS[self.level]
+        )
+        return tuple(
+            name for name, _ in self.keys if name in IDENTIFYING_KEYS and name in own and not name.endswith("UID")
+        )
+
     def __repr__(self) -> str:
         return f"Step({', '.join([self.level, *(name for name, _ in self.keys)])})"
 
