@@ -163,7 +163,7 @@ def row_of(result: MoveResult | None, size: int | None = None) -> Row:
         bytes=size,
         missing=evidence.missing,
         failed_sop_instance_uids="\\".join(result.failed_sop_instance_uids) or None,
-        attempts=int(evidence.sent),
+        attempts=result.attempts,
     )
 
 

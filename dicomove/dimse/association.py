@@ -79,6 +79,9 @@ class Association:
         self._connection = connection
         self.contexts = contexts
         self._unread: deque[tuple[int, bool, bool, bytes]] = deque()
+        self._is_over = False
+        #: How often something came that may have been (part of) a message.
+        self.heard = 0
         self._fragment = min(peer_max_length or _LONGEST_SENT_PDU, _LONGEST_SENT_PDU) - 6
 
     @classmethod
@@ -172,9 +175,10 @@ class Association:
             self._connection.send(_short_pdu(RELEASE_RP), watch)
 
     def abort(self) -> None:
-        """Send A-ABORT (PS3.8 7.3) and close."""
-        with contextlib.suppress(ConnectionLost, IdleTimeout):
-            self._connection.send(_short_pdu(ABORT), Watch(Limit(_COURTESY_S, IdleTimeout, "A-ABORT")))
+        """Send A-ABORT (PS3.8 7.3) unless the peer has ended the association already, and close."""
+        if not self._is_over:
+            with contextlib.suppress(ConnectionLost, IdleTimeout):
+                self._connection.send(_short_pdu(ABORT), Watch(Limit(_COURTESY_S, IdleTimeout, "A-ABORT")))
         self._connection.close()
 
     def _pdus(self, context_id: int, data: bytes, *, is_command: bool) -> Iterator[bytes]:
@@ -189,7 +193,8 @@ class Association:
         while True:
             while self._unread:  # one PDU may hold fragments of two messages
                 yield self._unread.popleft()
-            kind, body = read_pdu(self._connection, watch)
+            kind, body = self._next_pdu(watch)
+            self._is_over = kind in (RELEASE_RQ, ABORT)
             if kind == P_DATA:
                 self._unread.extend(split_p_data(body))
             elif kind == RELEASE_RQ:
@@ -198,6 +203,16 @@ class Association:
                 raise ConnectionLost(message)
             else:
                 refuse_pdu(kind, body)
+
+    def _next_pdu(self, watch: Watch) -> tuple[int, bytes]:
+        """Return the next PDU; all that comes counts as heard, but for a whole A-RELEASE-RQ or A-ABORT."""
+        before, ends = self._connection.bytes_received, False
+        try:
+            kind, body = read_pdu(self._connection, watch)
+            ends = kind in (RELEASE_RQ, ABORT)
+            return kind, body
+        finally:
+            self.heard += self._connection.bytes_received > before and not ends
 
 
 def associate_primitive(called_ae_title: str, calling_ae_title: str, max_pdu_length: int) -> A_ASSOCIATE:

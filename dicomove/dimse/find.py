@@ -124,22 +124,28 @@ class FindScu(Scu):
         self._cancelled.clear()
         canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
         matches: list[Match] = []
+        sent = False
+
+        def talk(exchange: Exchange) -> Message | None:
+            nonlocal sent
+            canceller.exchange, sent, final = exchange, True, None
+            # Some archives tell the character set of their answers only if it is asked for.
+            data = encode_identifier({"SpecificCharacterSet": "", **keys}, exchange.context.transfer_syntax)
+            logger.info("C-FIND-RQ %d %s by %s", exchange.message_id, keys["QueryRetrieveLevel"], _asked(keys))
+            exchange.send({"CommandField": C_FIND_RQ}, data, canceller.total)
+            for final in exchange.responses(look=canceller.look):
+                matches.extend(self._matches(exchange, final, on_match))
+            return final
+
         final: Message | None = None
         problem: AssociationError | None = None
         try:
             canceller.look()
-            with self._link.exchange(FIND[query_model], canceller.look) as exchange:
-                canceller.exchange = exchange
-                # Some archives tell the character set of their answers only if it is asked for.
-                data = encode_identifier({"SpecificCharacterSet": "", **keys}, exchange.context.transfer_syntax)
-                logger.info("C-FIND-RQ %d %s by %s", exchange.message_id, keys["QueryRetrieveLevel"], _asked(keys))
-                exchange.send({"CommandField": C_FIND_RQ}, data, canceller.total)
-                for final in exchange.responses(look=canceller.look):
-                    matches += self._matches(exchange, final, on_match)
+            final = self._link.converse(FIND[query_model], talk, canceller.look, may_repeat=canceller.may_repeat)
         except AssociationError as error:
-            problem, final = error, None
+            problem = error
         result = _result(matches, final, canceller.late or problem)
-        return replace(result, cancelled=canceller.sent and not canceller.late, sent=canceller.exchange is not None)
+        return replace(result, cancelled=canceller.sent and not canceller.late, sent=sent)
 
     def _matches(
         self, exchange: Exchange, response: Message, on_match: Callable[[Match], object] | None

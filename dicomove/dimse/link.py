@@ -2,6 +2,9 @@
 
 Clean means: the last exchange was read to its final response, nothing has come since, and it has not been idle for
 long (firewalls forget idle connections without a word). Anything else gets a fresh association, at 5-10 ms.
+
+The PACS may still end an association in the moment in which a request goes out: the two cross on the wire. `converse`
+then sends the request once more, on a fresh association.
 """
 
 from __future__ import annotations
@@ -10,13 +13,21 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, TypeVar
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
 from dicomove.dimse.services import SERVICES
 from dicomove.dimse.transport import Connection, Limit, Watch
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, NotSupported
+from dicomove.errors import (
+    AssociationAborted,
+    AssociationError,
+    AssociationTimeout,
+    ConnectionLost,
+    IdleTimeout,
+    InvalidResponse,
+    NotSupported,
+)
 from dicomove.outcome import category
 from dicomove.pacs import Pacs
 
@@ -27,16 +38,26 @@ _LONGEST_FAREWELL_S: Final = 5.0
 
 logger = logging.getLogger("dicomove.dimse")
 
+T = TypeVar("T")
+
 
 class Exchange:
     """One request and its responses, by their Message ID."""
 
-    def __init__(self, association: Association, context: Context, message_id: int, pacs: Pacs) -> None:
+    def __init__(
+        self, association: Association, context: Context, message_id: int, pacs: Pacs, *, reused: bool = False
+    ) -> None:
         self.context = context
         self.message_id = message_id
         self._association = association
         self._pacs = pacs
         self._field = 0
+        self._reused, self._heard_before = reused, association.heard
+
+    @property
+    def may_have_crossed(self) -> bool:
+        """Whether the association had been used before, and not a byte of a response has come over it since."""
+        return self._reused and self._association.heard == self._heard_before
 
     def send(self, command: Command, data: bytes | None, *limits: Limit) -> None:
         """Send the request, within these limits."""
@@ -124,6 +145,7 @@ class Link:
         AssociationError
             There is no association, or it did not last.
         """
+        before = self._association
         association = self._clean_association(look)
         context = association.context_for(abstract_syntax)
         if context is None:
@@ -131,7 +153,7 @@ class Link:
             raise NotSupported(message)
         self._association = None
         self._message_id = self._message_id % 0xFFFF + 1
-        exchange = Exchange(association, context, self._message_id, self.pacs)
+        exchange = Exchange(association, context, self._message_id, self.pacs, reused=association is before)
         try:
             yield exchange
         except BaseException as error:
@@ -142,6 +164,62 @@ class Link:
             association.abort()
             raise
         self._association, self._used_at = association, time.monotonic()
+
+    def converse(
+        self,
+        abstract_syntax: str,
+        talk: Callable[[Exchange], T],
+        look: Callable[[], None] | None = None,
+        *,
+        may_repeat: Callable[[], bool] = lambda: True,
+    ) -> T:
+        """Return what `talk` makes of an exchange; let it talk once more if its request crossed the PACS's farewell.
+
+        That is: the association had been used before, and the PACS ended it before the first response. On a fresh
+        association the request is never sent twice, and after a response it is not, either.
+
+        Parameters
+        ----------
+        abstract_syntax
+            The service.
+        talk
+            Sends the request and reads the responses.
+        look
+            Called at every turn of a wait for the association.
+        may_repeat
+            Whether the request may be sent once more: not when something else shows that the PACS has got it, or when
+            nobody wants it any more.
+
+        Raises
+        ------
+        AssociationError
+            There is no association, or it did not last. Where the first one was lost and the second could not be made,
+            the first is what is known of the request.
+        """
+        tried: list[Exchange] = []
+        try:
+            return self._once(abstract_syntax, talk, look, tried)
+        except (AssociationAborted, ConnectionLost) as lost:
+            if not tried or not tried[0].may_have_crossed or not may_repeat():
+                raise
+            logger.info("request %d crossed the end of its association: it is sent once more", tried[0].message_id)
+            try:
+                return self._once(abstract_syntax, talk, look, tried)
+            except AssociationError as error:
+                if len(tried) == 1:
+                    raise lost from error
+                raise
+
+    def _once(
+        self,
+        abstract_syntax: str,
+        talk: Callable[[Exchange], T],
+        look: Callable[[], None] | None,
+        tried: list[Exchange],
+    ) -> T:
+        with self.exchange(abstract_syntax, look) as exchange:
+            tried.append(exchange)
+            return talk(exchange)
 
     def close(self) -> None:
         """Release the association, if there is one."""

@@ -35,6 +35,9 @@ class MoveResult:
         The PACS's counts; ``None`` where it gave none.
     failed_sop_instance_uids
         (0008,0058), as the PACS gave it.
+    attempts
+        C-MOVEs sent: 0 where there was no association, 2 where the PACS ended an association that was reused in the
+        moment in which the first one went out, so that it was sent once more.
     started_at, finished_at
         In UTC.
     duration_s
@@ -54,6 +57,7 @@ class MoveResult:
     warning: int | None
     remaining: int | None
     failed_sop_instance_uids: tuple[str, ...]
+    attempts: int
     started_at: datetime
     finished_at: datetime
     duration_s: float
@@ -130,9 +134,12 @@ class MoveScu(Scu):
         operation = _Operation(identifier, ae_title(destination, "destination"), on_sub_operation)
         try:
             canceller.look()
-            with self._link.exchange(MOVE[identifier.query_model], canceller.look) as exchange:
-                canceller.exchange = exchange
-                operation.run(exchange, canceller, sign_of_life)
+            self._link.converse(
+                MOVE[identifier.query_model],
+                lambda exchange: operation.run(exchange, canceller, sign_of_life),
+                canceller.look,
+                may_repeat=lambda: not operation.has_arrivals(sign_of_life) and canceller.may_repeat(),
+            )
         except AssociationError as error:
             operation.problem = error
         result = operation.result(canceller)
@@ -154,7 +161,8 @@ class _Operation:
         self.identifier, self.destination, self._on_sub_operation = identifier, destination, on_sub_operation
         self.problem: AssociationError | None = None
         self._final: Message | None = None
-        self._sent = False
+        self._sent = 0
+        self._sent_at = 0.0
         self._counts = Counts()
         self._failed: tuple[str, ...] = ()
         self._started_at = datetime.now(UTC)
@@ -162,13 +170,24 @@ class _Operation:
 
     def run(self, exchange: Exchange, canceller: Canceller, sign_of_life: Callable[[], float] | None) -> None:
         identifier = self.identifier
+        canceller.exchange = exchange
         keys = {"QueryRetrieveLevel": identifier.level, **dict(identifier.keys)}
         data = encode_identifier(keys, exchange.context.transfer_syntax)
         logger.info("C-MOVE-RQ %d to %s: %r", exchange.message_id, self.destination, identifier)
-        self._sent = True
+        self._sent += 1
+        self._sent_at = time.monotonic()
         exchange.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data, canceller.total)
         for response in exchange.responses(look=canceller.look, sign_of_life=sign_of_life):
             self._read(exchange, response)
+
+    def has_arrivals(self, sign_of_life: Callable[[], float] | None) -> bool:
+        """Return whether something came to the destination since the C-MOVE was sent: then the PACS has got it."""
+        if sign_of_life is None:
+            return False
+        asked_at = time.monotonic()
+        heard_at = sign_of_life()
+        # The answer may have been under way as long as the question took.
+        return heard_at - (time.monotonic() - asked_at) > self._sent_at
 
     def _read(self, exchange: Exchange, response: Message) -> None:
         status = response.number("Status") or 0
@@ -202,7 +221,7 @@ class _Operation:
             failed_sop_instance_uids=self._failed,
             problem=problem.error if problem else None,
             detail=str(problem) if problem else "",
-            sent=self._sent,
+            sent=self._sent > 0,
             cancelled=canceller.sent and not canceller.late,
             hopeless=isinstance(problem, AssociationRejected) and problem.for_good,
         )
@@ -219,6 +238,7 @@ class _Operation:
             warning=counts.warning,
             remaining=counts.remaining,
             failed_sop_instance_uids=self._failed,
+            attempts=self._sent,
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             duration_s=time.monotonic() - self._started,

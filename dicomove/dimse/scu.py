@@ -72,6 +72,13 @@ class Canceller:
         """Whether C-CANCEL was sent."""
         return self._grace is not None
 
+    def may_repeat(self) -> bool:
+        """Return whether a request that was lost may be sent once more: if nothing asks for an end; forget it then."""
+        if self.sent or self._wish():
+            return False
+        self.exchange = None
+        return True
+
     def look(self) -> None:
         """Send C-CANCEL if somebody wishes so; raise when it was not answered in time."""
         if self._grace:
@@ -142,16 +149,17 @@ class Scu:
             An answer that is not Success.
         """
         started = time.monotonic()
-        with self._link.exchange(VERIFICATION) as exchange:
-            exchange.send({"CommandField": C_ECHO_RQ}, None)
-            limit = Limit(self.pacs.association_timeout, IdleTimeout, "C-ECHO")
-            answer = final_response(exchange, limit)
-        status = answer.number("Status") or 0
+        status = self._link.converse(VERIFICATION, self._echo).number("Status") or 0
         if status != 0:
             word = failure_word(status)
             message = f"{self.pacs} answered C-ECHO with {hexadecimal(status)}. {ADVICE[word]}"
             raise StatusError(message, status=hexadecimal(status), error=word)
         return EchoResult(hexadecimal(status), time.monotonic() - started)
+
+    def _echo(self, exchange: Exchange) -> Message:
+        exchange.send({"CommandField": C_ECHO_RQ}, None)
+        limit = Limit(self.pacs.association_timeout, IdleTimeout, "C-ECHO")
+        return final_response(exchange, limit)
 
 
 def final_response(exchange: Exchange, *limits: Limit) -> Message:

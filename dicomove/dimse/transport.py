@@ -76,6 +76,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self.bytes_received = 0
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(POLL)
         self._acknowledge_at_once()
@@ -142,6 +143,7 @@ class Connection:
             if not count:
                 message = "the peer closed the connection"
                 raise ConnectionLost(message)
+            self.bytes_received += count
             self._acknowledge_at_once()
             return count
 

@@ -197,5 +197,5 @@ def _row_of(finished: Finished) -> Row:
     reconciled = finished.reconciled
     size = reconciled.settled.bytes if reconciled and reconciled.settled else None
     row = row_of(reconciled.result if reconciled else None, size)
-    sent = sum(attempted.result.evidence.sent for attempted in finished.attempts)
+    sent = sum(attempted.result.attempts for attempted in finished.attempts)
     return replace(row, attempts=sent) if finished.attempts else row
