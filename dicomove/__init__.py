@@ -17,6 +17,7 @@ from dicomove.errors import (
     ReceiverError,
     ReceiverWarning,
     StatusError,
+    VerificationWarning,
 )
 from dicomove.events import CompletedEvent, SubOperationEvent
 from dicomove.find import echo, find
@@ -62,6 +63,7 @@ __all__ = [
     "Retry",
     "StatusError",
     "SubOperationEvent",
+    "VerificationWarning",
     "__version__",
     "close_receivers",
     "echo",

@@ -25,7 +25,8 @@
     ├── FindWarning            answers that were left out, or rows asked by few keys
     ├── InterruptedWarning     a run that was stopped: the table is partial
     ├── JournalWarning         a journal that could not be written to its end
-    └── ReceiverWarning        a receiver whose process died, and was started again
+    ├── ReceiverWarning        a receiver whose process died, and was started again
+    └── VerificationWarning    rows of which it is not known what to expect
 
 Every `AssociationError` has its word for the ``error`` column in the attribute `error`. No text of an exception holds
 an identifier of a patient.
@@ -187,3 +188,7 @@ class JournalWarning(DicomoveWarning):
 
 class ReceiverWarning(DicomoveWarning):
     """A receiver whose process died, and was started again."""
+
+
+class VerificationWarning(DicomoveWarning):
+    """C-FIND was not answered for some rows: how many instances they should have is not known."""

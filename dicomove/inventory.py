@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, Literal, TypeVar, get_args
 
+from dicomove.asking import Question, Told
 from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.cohort.matching import is_single
 from dicomove.cohort.values import has_control_characters
 from dicomove.columns import whole_number
-from dicomove.dimse import FindScu
-from dicomove.outcome import Evidence, category, failure_word, shortfall
+from dicomove.dimse import FindResult, FindScu
+from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall
+from dicomove.pacing.retry import NEVER
 
 Verify = Literal["auto", "instances", "counts", "arrivals", "hash"]
 
@@ -31,8 +34,19 @@ COUNT_KEYS: Final[dict[Level, str]] = {
 }
 
 
+#: How a C-FIND is lost that a fresh association may bring through; what was silent once would be silent again.
+BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_response"})
+#: Why it is not known what to expect.
+_SPARED: Final = Unverified("the last C-FINDs were not answered, so that none was sent", may_pass=True)
+_STOPPED: Final = Unverified("it was stopped before C-FIND was sent", may_pass=False)
+_NO_NUMBER: Final = Unverified("the PACS gives no number", may_pass=False)
+
+
 class Inventory:
-    """Asks one PACS how many instances there should be; a PACS that cannot answer is not asked again.
+    """Asks one PACS how many instances there should be.
+
+    A C-FIND that breaks is sent once more, over a fresh association. Where it has no answer, the evidence says why: no
+    row is taken for verified that is not.
 
     Parameters
     ----------
@@ -44,12 +58,23 @@ class Inventory:
         ``"auto"`` does.
     stop
         Cancels once it is set.
+
+    Attributes
+    ----------
+    told
+        What became of the questions since `begin`.
     """
 
     def __init__(self, scu: FindScu, verify: Verify, stop: threading.Event) -> None:
         self._scu, self._stop = scu, stop
         self._verify = verify
-        self._answers = True
+        self.begin()
+
+    def begin(self, allowed: Collection[Question] = get_args(Question)) -> None:
+        """Begin a row, for which only these questions may be asked."""
+        self._allowed = allowed
+        self.told: list[Told] = []
+        self._why: Unverified | None = None
 
     def expected(
         self, evidence: Evidence, identifier: Identifier, hint: int | None, held: Collection[str] | None = None
@@ -74,36 +99,77 @@ class Inventory:
             hint = 1 if moved else None  # that there is one was only assumed
             if moved:
                 return _with_missing(replace(evidence, expected=1), None, held), None
-        listed: Listed | None = None
-        best = replace(evidence, expected=hint)
-        for stock in self._stocks(identifier, hint) if _matters(evidence) else ():
+        best, listed = replace(evidence, expected=hint, unverified=None), None
+        if hint is not None and self._verify != "instances" and _adds_up(best):
+            return _with_missing(best, None, held), None
+        if _matters(evidence):
+            best, listed = self._verified(best, identifier)
+        elif evidence.cancelled and identifier.level != "IMAGE":
+            self._why = _STOPPED
+            best = replace(best, unverified=self._unverified(hint))
+        return _with_missing(best, listed, held), listed
+
+    def _verified(self, evidence: Evidence, identifier: Identifier) -> tuple[Evidence, Listed | None]:
+        """Return the evidence with what the PACS says, or with why it does not say it."""
+        best, listed = evidence, None
+        self._why, is_known = None, False
+        for stock in self._stocks(identifier):
             if stock is not None:
+                is_known = True
                 best = replace(evidence, expected=stock if isinstance(stock, int) else len(stock))
                 listed = None if isinstance(stock, int) else stock
-            if _adds_up(best):
-                break
-        return _with_missing(best, listed, held), listed
+                if _adds_up(best):
+                    break
+        if is_known or (self._why is None and identifier.level == "IMAGE"):
+            return best, listed
+        return replace(best, unverified=self._unverified(evidence.expected)), listed
+
+    def _unverified(self, hint: int | None) -> Unverified | None:
+        if self._verify == "arrivals":
+            return None
+        reason = self._why or _NO_NUMBER
+        what = (
+            "How many instances there should be is not known"
+            if hint is None
+            else f"The number of instances that the table names, {hint}, could not be checked"
+        )
+        return replace(reason, why=f"{what}: {reason.why}.")
 
     def listed(self, identifier: Identifier) -> Listed | None:
         """Return the instances that the PACS lists, or ``None`` if it gives no answer, or nobody may ask."""
-        return None if self._verify == "arrivals" else self._ask(_listed_instances, identifier)
+        return None if self._verify == "arrivals" else self._ask("instances", _listed_instances, identifier)
 
-    def _stocks(self, identifier: Identifier, hint: int | None) -> Iterator[int | Listed | None]:
-        if self._verify != "instances":
-            yield hint
+    def _stocks(self, identifier: Identifier) -> Iterator[int | Listed | None]:
         if self._verify in ("auto", "hash", "counts"):
-            yield self._ask(_related_instances, identifier)
+            yield self._ask("counts", _related_instances, identifier)
         if self._verify in ("auto", "hash", "instances"):
-            yield self._ask(_listed_instances, identifier)
+            yield self._ask("instances", _listed_instances, identifier)
 
-    def _ask(self, question: Callable[[Ask, Identifier], T | None], identifier: Identifier) -> T | None:
-        if not self._answers:
+    def _ask(self, question: Question, ask: Callable[[Ask, Identifier], T | None], identifier: Identifier) -> T | None:
+        """Return the answer; ``None`` where there is none, of which `told` and the reason are kept."""
+        if question not in self._allowed:
+            self._why = self._why or _SPARED
             return None
-        try:
-            return question(self._find, identifier)
-        except _NoAnswerError as error:
-            self._answers = error.worth_another_try
-            return None
+        started = time.monotonic()
+        for is_last in (False, True):
+            try:
+                answer = ask(self._find, identifier)
+            except _NoAnswerError as no_answer:
+                found = no_answer.found
+                self._why = Unverified(_why_not(found), may_pass=not _names_nothing(found) and found.error not in NEVER)
+                if is_last or found.status is not None or found.error not in BROKEN:
+                    self._note(question, found, time.monotonic() - started)
+                    return None
+            else:
+                self.told.append(Told(question))
+                return answer
+        raise AssertionError
+
+    def _note(self, question: Question, found: FindResult, seconds: float) -> None:
+        if found.status is not None:
+            self.told.append(Told(question))
+        elif not found.cancelled and found.error not in ("not_supported", "cancelled"):
+            self.told.append(Told(question, seconds))
 
     def _find(self, identifier: Identifier, level: Level, keys: dict[str, str]) -> list[dict[str, str]]:
         found = self._scu.find_studies(
@@ -113,19 +179,37 @@ class Inventory:
             stop=self._stop,
         )
         if found.error or found.cancelled:
-            raise _NoAnswerError(worth_another_try=found.status is not None)
+            raise _NoAnswerError(found)
         key = UNIQUE_KEYS[identifier.query_model][level][-1]
         if not all(_names_one(match.get(key, "")) for match in found):
-            raise _NoAnswerError(worth_another_try=True)
+            raise _NoAnswerError(replace(found, error="invalid_response"))
         answers = [match for match in found if matches(identifier.keys, match)]
         # An archive that joins two databases gives an answer twice.
         return list({tuple(answer.items()): answer for answer in answers}.values())
 
 
 class _NoAnswerError(Exception):
-    def __init__(self, *, worth_another_try: bool) -> None:
+    def __init__(self, found: FindResult) -> None:
         super().__init__("C-FIND brought no answer")
-        self.worth_another_try = worth_another_try
+        self.found = found
+
+
+def _why_not(found: FindResult) -> str:
+    """Return why a C-FIND brought nothing, for a sentence that goes on with it."""
+    if _names_nothing(found):
+        return "an answer of C-FIND has no UID, or not a single one"
+    if found.status is not None and not found.cancelled:
+        return f"the PACS refused C-FIND with {found.status}"
+    if found.error == "not_supported":
+        return "the PACS does not offer C-FIND"
+    if found.cancelled or found.error == "cancelled":
+        return "C-FIND was cancelled"
+    return f"C-FIND was not answered ({found.error})"
+
+
+def _names_nothing(found: FindResult) -> bool:
+    """Whether there was an answer, and it cannot be used."""
+    return found.status is not None and found.error == "invalid_response"
 
 
 def _names_one(value: str) -> bool:

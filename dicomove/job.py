@@ -105,7 +105,7 @@ class MoveJob:
 
         Warns
         -----
-        InterruptedWarning, JournalWarning
+        InterruptedWarning, JournalWarning, VerificationWarning
             As `move` does.
         """
         end = None if timeout is None else time.monotonic() + timeout

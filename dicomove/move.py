@@ -128,6 +128,8 @@ def move(
         It was stopped: the table is partial.
     JournalWarning
         The end of the run could not be written down.
+    VerificationWarning
+        How many instances some rows should have is not known, since C-FIND did not say it: their advice tells why.
 
     Examples
     --------

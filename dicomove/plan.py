@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,12 +14,13 @@ from typing import Final, Literal
 import pandas as pd
 
 from dicomove import columns
+from dicomove.asking import Asking, Told
 from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns, matches, move_identifiers
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindResult, FindScu
 from dicomove.errors import CohortWarning, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.inventory import COUNT_KEYS
+from dicomove.inventory import BROKEN, COUNT_KEYS
 from dicomove.journal import JOURNAL_FILE, Journal
 from dicomove.pacs import Pacs
 from dicomove.progress import Display, Progress, display
@@ -35,6 +37,8 @@ _LEVEL: Final = "QueryRetrieveLevel"
 _REPEATED: Final = "An earlier row is the same: it is moved once, and both get the result."
 _NOTHING: Final = "The PACS has nothing for this identifier: is it right?"
 _ALL: Final = "All of it is on disk already."
+#: For which a PACS that cannot be reached is left alone, once that has happened several times.
+_LEAST_PAUSE_S: Final = 1.0
 _NO_NUMBER: Final = "The PACS does not say how many there are."
 
 
@@ -197,17 +201,21 @@ def _ask_all(
 
 
 class _Counting:
-    """Asks how many instances there are; a PACS that is not there is not asked again."""
+    """Asks how many instances there are; a PACS that leaves several C-FINDs unanswered is spared for a while."""
 
     def __init__(self, scu: FindScu) -> None:
         self._scu = scu
+        self._asking = Asking()
         self._failed: FindResult | None = None
 
     def expected(self, identifier: Identifier) -> tuple[int | None, str | None]:
         """Return how many instances there are, if that is known, and else why not."""
-        found = self._ask(identifier) if self._failed is None else self._failed
+        if self._failed is not None and "counts" not in self._asking.allowed(time.monotonic()):
+            return None, self._failed.advice
+        found = self._ask(identifier)
+        if found.error in BROKEN:
+            found = self._ask(identifier)
         if found.error:
-            self._failed = found if found.status is None else None
             return None, found.advice
         numbers = list(_numbers(identifier, found))
         if None in numbers:
@@ -217,9 +225,15 @@ class _Counting:
     def _ask(self, identifier: Identifier) -> FindResult:
         keyword = COUNT_KEYS.get(identifier.level)
         asked = {keyword: ""} if keyword else {}
-        return self._scu.find_studies(
+        started = time.monotonic()
+        found = self._scu.find_studies(
             {_LEVEL: identifier.level, **dict(identifier.keys), **asked}, query_model=identifier.query_model
         )
+        now = time.monotonic()
+        self._failed = found if found.status is None else None
+        cost = now - started if found.sent else max(_LEAST_PAUSE_S, now - started)
+        self._asking.learn([Told("counts", None if found.status else cost)], now)
+        return found
 
 
 def _numbers(identifier: Identifier, found: FindResult) -> Iterator[int | None]:

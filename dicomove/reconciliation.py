@@ -10,7 +10,7 @@ from typing import Protocol
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.inventory import Inventory, Listed
-from dicomove.outcome import Evidence, category, judge, remarks, rivals
+from dicomove.outcome import RESTS_ON_C_FIND, Evidence, category, judge, remarks, rivals
 from dicomove.receiver import OtherPatient, Settled
 
 
@@ -44,6 +44,17 @@ class Reconciled:
     result: MoveResult
     settled: Settled | None = None
     listed: Listed | None = None
+
+    @property
+    def is_unverified(self) -> bool:
+        """Whether the row may read otherwise once the PACS says what to expect, and it has not said it."""
+        return self.result.evidence.unverified is not None and self.result.outcome in RESTS_ON_C_FIND
+
+    @property
+    def may_be_verified(self) -> bool:
+        """Whether it is worth while to ask the PACS again what there is."""
+        unverified = self.result.evidence.unverified
+        return self.is_unverified and unverified is not None and unverified.may_pass
 
     @property
     def missing(self) -> Listed:
@@ -110,6 +121,24 @@ def reconcile(
         settled = reception.settle(enough)
         evidence = _counted_anew(_with(evidence, settled), settled.held, listed)
     return Reconciled(_read_again(result, _without_echo(evidence)), settled, listed)
+
+
+def verify_again(
+    reconciled: Reconciled, identifier: Identifier, hint: int | None, inventory: Inventory, reception: Rows | None
+) -> Reconciled:
+    """Return the result as it reads once the PACS was asked again what there is. Nothing is moved.
+
+    Raises
+    ------
+    ReceiverError
+        The receiver is gone for good.
+    """
+    settled = reconciled.settled
+    if settled is not None and reception is not None:
+        settled = replace(settled, held=reception.held())
+    evidence = replace(reconciled.result.evidence, expected=None, missing=None)
+    evidence, listed = inventory.expected(evidence, identifier, hint, settled.held if settled else None)
+    return Reconciled(_read_again(reconciled.result, _without_echo(evidence)), settled, listed)
 
 
 def look_again(reconciled: Reconciled, held: Mapping[str, int], others: Sequence[OtherPatient] = ()) -> Reconciled:

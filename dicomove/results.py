@@ -23,6 +23,7 @@ _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expec
 
 _DEFECT: Final = "A defect in dicomove, in doubt whether anything was moved: please report it with the log."
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
+_NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
 _NO_ANSWER: Final = "The run was stopped before the PACS had answered: what was sent by then is in doubt."
 
 
@@ -97,6 +98,11 @@ def without_receiver(problem: str) -> Row:
     return Row(outcome="not_attempted", error="receiver_failed", advice=sentences(problem, ADVICE["receiver_failed"]))
 
 
+def without_worker(problem: str, error: str) -> Row:
+    """Return the row that was not sent, since the executor, or its worker, was gone before."""
+    return Row(outcome="unreachable", error=error, advice=sentences(problem, _NOT_SENT))
+
+
 def not_durable(row: Row, problem: str) -> Row:
     """Return the row whose files, or whose record, did not reach the disk."""
     return replace(row, outcome="partial", error="storage_failed", advice=sentences(problem, ADVICE["storage_failed"]))
@@ -163,7 +169,7 @@ def row_of(result: MoveResult | None, size: int | None = None) -> Row:
         bytes=size,
         missing=evidence.missing,
         failed_sop_instance_uids="\\".join(result.failed_sop_instance_uids) or None,
-        attempts=result.attempts,
+        attempts=int(evidence.sent),
     )
 
 

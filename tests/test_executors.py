@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing import get_context
+from dataclasses import replace
+from multiprocessing import Pipe, get_context
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 import dicomove as dm
+from dicomove.cohort import Identifier
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, SubOperationEvent
+from dicomove.run.channel import Channel
+from dicomove.run.executors import Executors, RemoteLine, _Call
+from dicomove.run.tasks import Order, Task
 from dicomove.testing import Synthetic, faults
-from tests import receiving
+from tests import receiving, servers
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -133,6 +141,7 @@ def test_an_executor_that_was_shut_down(tmp_path: Path) -> None:
         executor.shutdown()
         results = dm.move(TABLE[:2], pacs, receiver, executor=executor, progress=False)
     assert results["error"].tolist() == ["executor_failed"] * 2
+    assert results["outcome"].tolist() == ["unreachable"] * 2
 
 
 def test_receivers_share_the_rows(tmp_path: Path) -> None:
@@ -189,3 +198,125 @@ def test_a_stranger_on_the_line_is_refused_and_keeps_nobody_waiting(tmp_path: Pa
         one.close()
     assert strangers
     assert results["outcome"].tolist() == ["complete"] * 8
+
+
+# What was never sent is never in doubt.
+
+
+class Losing(ThreadPoolExecutor):
+    """An executor that loses the first task, as one does whose worker is killed before it begins."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.lost = 0
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        if self.lost:
+            return super().submit(*arguments, **options)
+        self.lost += 1
+        future: Future[Any] = Future()
+        future.set_exception(BrokenExecutor("a worker was killed"))
+        return future
+
+
+def test_what_was_lost_before_it_was_sent_is_unreachable(tmp_path: Path) -> None:
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, source=SOURCE) as pacs,
+        Losing() as executor,
+    ):
+        results = dm.move(TABLE[:2], pacs, receiver, executor=executor, progress=False)
+    assert results["outcome"].tolist() == ["unreachable", "complete"]
+    assert results["error"].tolist()[0] == "executor_failed"
+    assert results["attempts"].tolist() == [0, 1]
+    assert "Nothing was sent" in results["advice"][0]
+
+
+def test_what_was_lost_before_it_was_sent_is_tried_again(tmp_path: Path) -> None:
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, source=SOURCE) as pacs,
+        Losing() as executor,
+    ):
+        retry = dm.Retry(attempts=2, wait=0.01)
+        results = dm.move(TABLE[:2], pacs, receiver, executor=executor, retry=retry, progress=False)
+    assert results["outcome"].tolist() == ["complete"] * 2
+    assert results["attempts"].tolist() == [1, 1]
+
+
+def test_what_was_lost_after_it_was_sent_is_in_doubt(tmp_path: Path) -> None:
+    def act(event: Event) -> None:
+        if isinstance(event, SubOperationEvent):
+            for child in psutil.Process().children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.send_signal(signal.SIGKILL)
+
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.Latency(seconds=0.2), source=SOURCE) as pacs,
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor,
+    ):
+        results = dm.move(TABLE[:2], pacs, receiver, executor=executor, progress=act)
+    assert results["outcome"].tolist() == ["interrupted", "unreachable"]
+    assert results["error"].tolist() == ["executor_failed"] * 2
+    assert results["attempts"].tolist() == [1, 0]
+
+
+def test_a_worker_without_a_line_to_the_run_sends_nothing(tmp_path: Path) -> None:
+    """The run is at an address that its workers cannot reach."""
+
+    class Elsewhere(ThreadPoolExecutor):
+        def submit(self, call: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            return super().submit(replace(call, address=("127.0.0.1", 1)), *arguments, **options)
+
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, source=SOURCE) as pacs,
+        Elsewhere(1) as executor,
+    ):
+        results = dm.move(TABLE[:1], pacs, receiver, executor=executor, progress=False)
+    assert receiving.row(results, "outcome", "error", "attempts") == ("unreachable", "executor_failed", 0)
+
+
+def test_lines_one_after_the_other_take_nothing_from_each_other() -> None:
+    """A line that ends while its thread reads must not leave the number of its socket to the next one."""
+    before = threading.active_count()
+    interval = sys.getswitchinterval()
+    task = Task(Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),)), (0,))
+    order = Order(dm.Pacs("127.0.0.1:1"), ("SINK",))
+    with ThreadPoolExecutor(1) as executor:
+        run = Executors(order, lambda _: None, executor)
+        run._given["name"] = task
+        sys.setswitchinterval(1e-6)  # so that threads take turns where they would not for hours
+        try:
+            for _ in range(60):
+                call = _Call(run._address, run._authkey, "name", order, task)
+                with RemoteLine(call) as line, line.reception(task) as reception:
+                    line.sending(task)
+                    assert reception is None
+        finally:
+            sys.setswitchinterval(interval)
+        run.close(lambda: True)
+    servers.wait_until(lambda: threading.active_count() <= before, 10)
+
+
+def test_two_threads_write_whole_messages_to_one_channel() -> None:
+    ours, theirs = Pipe()
+    channel, other = Channel(ours), Channel(theirs)
+    long = "x" * 100_000
+
+    def write() -> None:
+        for _ in range(50):
+            channel.send(long)
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    messages = other.messages()
+    assert {next(messages) for _ in range(150)} == {long}
+    for writer in writers:
+        writer.join()
+    channel.close()
+    assert list(messages) == []
+    channel.send("nobody gets it")
+    other.close()

@@ -44,6 +44,7 @@ PUBLIC = [
     "Retry",
     "StatusError",
     "SubOperationEvent",
+    "VerificationWarning",
     "__version__",
     "close_receivers",
     "echo",

@@ -56,6 +56,7 @@ def case(id: str, *present: Fault, of: tuple[object, ...] = ("complete", None, W
 
 FAILED, HALF = ("failed", "missing_instances", 0, WHOLE), ("partial", "missing_instances", 3, 3)
 SOME_FAILED = ("partial", "some_failed", 3, 3)
+REFUSED_FIND = "How many instances there should be is not known: the PACS refused C-FIND with 0xC000."
 DAMAGED = "6 came damaged and are in quarantine"
 
 NIGHT = [
@@ -114,7 +115,7 @@ NIGHT = [
     case("no numbers, loses instances", faults.NoRelatedCounts(), LOSES, of=HALF),
     case("numbers that are too high", faults.CountsOverflow()),
     case("numbers that are too high, loses instances", faults.CountsOverflow(), LOSES, of=HALF),
-    case("C-FIND fails", SILENT_FIND, expected=None),
+    case("C-FIND fails", SILENT_FIND, expected=None, said=REFUSED_FIND),
     case("C-FIND fails, no counts", SILENT_FIND, faults.NoCounts(), of=("unconfirmed", None, 6, None), expected=None),
     case("C-FIND fails, some fail", SILENT_FIND, faults.SomeFail(), of=SOME_FAILED, expected=None),
     case("C-FIND fails, false success", SILENT_FIND, faults.FalseSuccess(), of=FAILED, expected=None),
@@ -160,7 +161,10 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     ]
     folder = tmp_path_factory.mktemp("night")
     with receiving.receiver(folder, quiet_period=0.15) as receiver:
-        with RehearsalPacs(ARCHIVE, present, destinations=receiver.as_destination()) as pacs:
+        with (
+            RehearsalPacs(ARCHIVE, present, destinations=receiver.as_destination()) as pacs,
+            pytest.warns(dm.errors.VerificationWarning, match=rf"for 3 of {len(ASKED)} rows"),
+        ):
             result = receiving.move(pd.DataFrame({"StudyInstanceUID": ASKED}), pacs, receiver)
         servers.wait_until(lambda: receiver.unrequested > 0, 5)
         return Night(result, receiver.manifest(), receiver.discrepancies(), receiver.unrequested)
@@ -178,7 +182,7 @@ def test_a_night_of_faults(night: Night, number: int) -> None:
     assert str(more.pop("said", "")) in (row["advice"] or "")
     assert sorted(stored["times_received"]) == more.pop("times_received", sorted(stored["times_received"]))
     assert {name: row[name] for name in more} == more
-    assert (row["advice"] is None) == (row["outcome"] == "complete")
+    assert (row["advice"] is None) == (row["outcome"] == "complete" and row["expected"] is not None)
 
 
 def test_what_nobody_asked_for_is_in_quarantine_and_no_rows(night: Night) -> None:
@@ -631,9 +635,14 @@ def test_a_cancelled_row_of_which_all_came_is_complete(shared: dm.Receiver) -> N
     source = fresh(instances=20)
     stop = interrupting(lambda event: isinstance(event, SubOperationEvent))
     present = faults.IgnoresCancel(), faults.Latency(seconds=0.02)
-    with receiving.pacs(shared, *present, source=source) as pacs, pytest.warns(dm.InterruptedWarning):
+    with (
+        receiving.pacs(shared, *present, source=source) as pacs,
+        pytest.warns(dm.InterruptedWarning),
+        pytest.warns(dm.VerificationWarning, match="1 of 1 rows"),
+    ):
         result = receiving.move(receiving.studies(source), pacs, shared, progress=stop)
-    assert receiving.row(result, "outcome", "received") == ("complete", 20)
+    assert receiving.row(result, "outcome", "received", "expected") == ("complete", 20, None)
+    assert "it was stopped before C-FIND was sent" in result["advice"][0]
 
 
 def test_a_row_that_was_stopped_before_it_was_sent_has_nothing(shared: dm.Receiver) -> None:

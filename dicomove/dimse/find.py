@@ -141,7 +141,7 @@ class FindScu(Scu):
         problem: AssociationError | None = None
         try:
             canceller.look()
-            final = self._link.converse(FIND[query_model], talk, canceller.look, may_repeat=canceller.may_repeat)
+            final = self._link.converse(FIND[query_model], talk, canceller.look, lambda _: canceller.may_repeat())
         except AssociationError as error:
             problem = error
         result = _result(matches, final, canceller.late or problem)

@@ -170,8 +170,7 @@ class Link:
         abstract_syntax: str,
         talk: Callable[[Exchange], T],
         look: Callable[[], None] | None = None,
-        *,
-        may_repeat: Callable[[], bool] = lambda: True,
+        may_repeat: Callable[[AssociationError], bool] = lambda _: True,
     ) -> T:
         """Return what `talk` makes of an exchange; let it talk once more if its request crossed the PACS's farewell.
 
@@ -187,8 +186,8 @@ class Link:
         look
             Called at every turn of a wait for the association.
         may_repeat
-            Whether the request may be sent once more: not when something else shows that the PACS has got it, or when
-            nobody wants it any more.
+            Given how the association ended, whether the request may be sent once more: not when something else shows
+            that the PACS has got it, or when its end is wished for.
 
         Raises
         ------
@@ -200,7 +199,7 @@ class Link:
         try:
             return self._once(abstract_syntax, talk, look, tried)
         except (AssociationAborted, ConnectionLost) as lost:
-            if not tried or not tried[0].may_have_crossed or not may_repeat():
+            if not tried or not tried[0].may_have_crossed or not may_repeat(lost):
                 raise
             logger.info("request %d crossed the end of its association: it is sent once more", tried[0].message_id)
             try:

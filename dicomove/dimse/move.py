@@ -35,15 +35,15 @@ class MoveResult:
         The PACS's counts; ``None`` where it gave none.
     failed_sop_instance_uids
         (0008,0058), as the PACS gave it.
-    attempts
-        C-MOVEs sent: 0 where there was no association, 2 where the PACS ended an association that was reused in the
-        moment in which the first one went out, so that it was sent once more.
     started_at, finished_at
         In UTC.
     duration_s
         Seconds.
     evidence
         What the outcome was read from.
+    earlier
+        The C-MOVE before this one, where that crossed the end of an association that was reused, and so was sent once
+        more.
     """
 
     outcome: Outcome
@@ -57,11 +57,16 @@ class MoveResult:
     warning: int | None
     remaining: int | None
     failed_sop_instance_uids: tuple[str, ...]
-    attempts: int
     started_at: datetime
     finished_at: datetime
     duration_s: float
     evidence: Evidence = field(repr=False)
+    earlier: tuple[MoveResult, ...] = field(default=(), repr=False)
+
+    @property
+    def attempts(self) -> int:
+        """C-MOVEs sent."""
+        return sum(one.evidence.sent for one in (*self.earlier, self))
 
 
 class MoveScu(Scu):
@@ -132,17 +137,25 @@ class MoveScu(Scu):
         self._cancelled.clear()
         canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
         operation = _Operation(identifier, ae_title(destination, "destination"), on_sub_operation)
+
+        def may_repeat(lost: AssociationError) -> bool:
+            if operation.has_arrivals(sign_of_life) or not canceller.may_repeat():
+                return False
+            operation.crossed = operation.result(canceller, lost)
+            return True
+
         try:
             canceller.look()
             self._link.converse(
                 MOVE[identifier.query_model],
                 lambda exchange: operation.run(exchange, canceller, sign_of_life),
                 canceller.look,
-                may_repeat=lambda: not operation.has_arrivals(sign_of_life) and canceller.may_repeat(),
+                may_repeat,
             )
+            problem = None
         except AssociationError as error:
-            operation.problem = error
-        result = operation.result(canceller)
+            problem = error
+        result = operation.result(canceller, problem)
         if on_completed:
             notify(on_completed, _completed(result))
         return result
@@ -159,9 +172,11 @@ class _Operation:
         self, identifier: Identifier, destination: str, on_sub_operation: Callable[[SubOperationEvent], object] | None
     ) -> None:
         self.identifier, self.destination, self._on_sub_operation = identifier, destination, on_sub_operation
-        self.problem: AssociationError | None = None
+        #: The C-MOVE that may be sent once more, and was sent once more.
+        self.crossed: MoveResult | None = None
+        self._earlier: tuple[MoveResult, ...] = ()
         self._final: Message | None = None
-        self._sent = 0
+        self._sent = False
         self._sent_at = 0.0
         self._counts = Counts()
         self._failed: tuple[str, ...] = ()
@@ -174,7 +189,8 @@ class _Operation:
         keys = {"QueryRetrieveLevel": identifier.level, **dict(identifier.keys)}
         data = encode_identifier(keys, exchange.context.transfer_syntax)
         logger.info("C-MOVE-RQ %d to %s: %r", exchange.message_id, self.destination, identifier)
-        self._sent += 1
+        self._earlier = (self.crossed,) if self.crossed else ()
+        self._sent = True
         self._sent_at = time.monotonic()
         exchange.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data, canceller.total)
         for response in exchange.responses(look=canceller.look, sign_of_life=sign_of_life):
@@ -212,8 +228,8 @@ class _Operation:
             elapsed_s=time.monotonic() - self._started,
         )
 
-    def result(self, canceller: Canceller) -> MoveResult:
-        final, counts, problem = self._final, self._counts, canceller.late or self.problem
+    def result(self, canceller: Canceller, problem: AssociationError | None) -> MoveResult:
+        final, counts, problem = self._final, self._counts, canceller.late or problem
         status = final.number("Status") if final else None
         evidence = Evidence(
             status=None if canceller.late and status == CANCELLED else status,
@@ -221,7 +237,7 @@ class _Operation:
             failed_sop_instance_uids=self._failed,
             problem=problem.error if problem else None,
             detail=str(problem) if problem else "",
-            sent=self._sent > 0,
+            sent=self._sent,
             cancelled=canceller.sent and not canceller.late,
             hopeless=isinstance(problem, AssociationRejected) and problem.for_good,
         )
@@ -238,11 +254,11 @@ class _Operation:
             warning=counts.warning,
             remaining=counts.remaining,
             failed_sop_instance_uids=self._failed,
-            attempts=self._sent,
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             duration_s=time.monotonic() - self._started,
             evidence=evidence,
+            earlier=self._earlier,
         )
 
 

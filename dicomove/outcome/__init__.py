@@ -23,7 +23,7 @@ from typing import Final
 from dicomove.outcome.advice import ADVICE, NOT_ATTEMPTED, sentences
 from dicomove.outcome.arrivals import remarks, rivals
 from dicomove.outcome.disk import by_disk
-from dicomove.outcome.evidence import Counts, Evidence, Outcome, Verdict, shortfall
+from dicomove.outcome.evidence import Counts, Evidence, Outcome, Unverified, Verdict, shortfall
 from dicomove.outcome.judgement import by_word
 from dicomove.outcome.statuses import CANCELLED, Category, category, failure_word
 
@@ -31,10 +31,12 @@ __all__ = [
     "ADVICE",
     "CANCELLED",
     "NOT_ATTEMPTED",
+    "RESTS_ON_C_FIND",
     "Category",
     "Counts",
     "Evidence",
     "Outcome",
+    "Unverified",
     "Verdict",
     "category",
     "failure_word",
@@ -45,6 +47,8 @@ __all__ = [
     "shortfall",
 ]
 
+#: What may read otherwise once it is known what to expect.
+RESTS_ON_C_FIND: Final = frozenset({"complete", "partial", "empty", "unconfirmed"})
 _NO_ANSWER_TO_CANCEL: Final = (
     "The PACS did not answer C-CANCEL and the association was aborted: it may go on sending for a while."
 )
@@ -61,4 +65,5 @@ def judge(evidence: Evidence) -> Verdict:
     verdict = by_word(evidence) if evidence.received is None else by_disk(evidence)
     if evidence.cancelled and verdict.outcome != "complete":
         verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
-    return replace(verdict, advice=sentences(verdict.advice or "", rivals(evidence.patients)) or None)
+    unverified = evidence.unverified.why if evidence.unverified and verdict.outcome in RESTS_ON_C_FIND else ""
+    return replace(verdict, advice=sentences(verdict.advice or "", unverified, rivals(evidence.patients)) or None)

@@ -53,6 +53,14 @@ class Counts:
         return replace(response, total=total, at_end=final)
 
 
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """Why it is not known what to expect: a sentence, and whether C-FIND may say it another time."""
+
+    why: str
+    may_pass: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that is known of one C-MOVE when it has ended.
@@ -91,6 +99,8 @@ class Evidence:
         How many different PatientIDs the rows name that ask for this.
     strangers
         Addresses whose connections the receiver refused.
+    unverified
+        Why it is not known what to expect, where that was asked.
     hopeless
         Whether the PACS said that another try will not do: it does not know our AE title, say.
     """
@@ -112,6 +122,7 @@ class Evidence:
     others: tuple[tuple[str, int], ...] = ()
     patients: int = 0
     strangers: tuple[str, ...] = ()
+    unverified: Unverified | None = None
     hopeless: bool = False
 
     @property

@@ -7,6 +7,7 @@
     schedule     which task begins next, and what the run waits for, over a clock             (pure)
     mover        one task: the C-MOVEs, and the reconciliation of what came
     threads      movers in threads of this process
+    channel      one end of a connection between two processes
     executors    movers in the workers of any `concurrent.futures.Executor`
     ledger       makes rows durable: their files, then their entries in the journal
     resuming     what an earlier run with the same journal has done already

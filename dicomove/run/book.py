@@ -19,6 +19,7 @@ from dicomove.results import (
     row_of,
     without_answer,
     without_receiver,
+    without_worker,
 )
 from dicomove.run.tasks import Finished, Moving, Order, Task
 
@@ -49,6 +50,12 @@ class Book:
         self._so_far: dict[Identifier, Row] = {}
         self._doubtful: dict[Identifier, tuple[Task, Reconciled]] = {}
         self._others: dict[Identifier, tuple[Task, tuple[OtherPatient, ...]]] = {}
+        self._unverified: dict[Identifier, int] = {}
+
+    @property
+    def unverified(self) -> int:
+        """How many rows may read otherwise once the PACS says what to expect."""
+        return sum(self._unverified.values())
 
     def settle(self, task: Task, row: Row) -> None:
         """Give the rows of a task their result, without showing it."""
@@ -100,11 +107,13 @@ class Book:
     def landed(self, finished: Finished) -> Row:
         """Take a task out of flight, and return its row as it reads after this attempt."""
         self._in_flight.pop(finished.task, None)
-        row = after(self._so_far.get(finished.task.identifier), _row_of(finished))
+        so_far = self._so_far.get(finished.task.identifier)
+        row = _verified(so_far, _row_of(finished)) if finished.task.unverified else after(so_far, _row_of(finished))
         self._so_far[finished.task.identifier] = row
         self.settle(finished.task, row)
         self._name_others(finished.task, finished.others)
         reconciled = finished.reconciled
+        self._count(finished.task, reconciled)
         if reconciled and reconciled.settled and (reconciled.result.evidence.missing or reconciled.unexpected):
             self._doubtful[finished.task.identifier] = finished.task, reconciled
         elif reconciled:
@@ -148,11 +157,15 @@ class Book:
             if again is not reconciled:
                 self._name_others(task, again.others)
                 self._doubtful[task.identifier] = task, again
+                self._count(task, again)
                 before = self.rows[task.positions[0]]
                 size = again.settled.bytes if again.settled else None
                 row = replace(row_of(again.result, size), attempts=before.attempts, started_at=before.started_at)
                 self.settle(task, row)
                 yield task, row
+
+    def _count(self, task: Task, reconciled: Reconciled | None) -> None:
+        self._unverified[task.identifier] = len(task.positions) if reconciled and reconciled.is_unverified else 0
 
     def not_durable(self, problem: str) -> None:
         """Say of every row that has something on disk that it may not last."""
@@ -188,14 +201,23 @@ class Book:
             self._others[task.identifier] = task, others
 
 
+def _verified(before: Row | None, row: Row) -> Row:
+    """Return a row after C-FIND was asked again: no C-MOVE was sent."""
+    if before is None:
+        return row
+    return replace(row, attempts=before.attempts, started_at=before.started_at, duration_s=before.duration_s)
+
+
 def _row_of(finished: Finished) -> Row:
     if finished.row:
         return finished.row
     if finished.problem:
-        known = finished.error == "receiver_failed"
-        return without_receiver(finished.problem) if known else lost(finished.problem, finished.error)
+        if finished.error == "receiver_failed":
+            return without_receiver(finished.problem)
+        gone = lost if finished.sent else without_worker
+        return gone(finished.problem, finished.error)
     reconciled = finished.reconciled
     size = reconciled.settled.bytes if reconciled and reconciled.settled else None
     row = row_of(reconciled.result if reconciled else None, size)
-    sent = sum(attempted.result.attempts for attempted in finished.attempts)
+    sent = sum(attempted.result.evidence.sent for attempted in finished.attempts)
     return replace(row, attempts=sent) if finished.attempts else row

@@ -1,8 +1,9 @@
 """Movers in the workers of any `concurrent.futures.Executor`, and the line to them.
 
 A task is handed to the executor as a picklable call. Its worker connects back to the run, over one authenticated
-connection, by which it tells of pending responses, asks what has come to the receiver, and learns that it is to stop.
-The associations are the workers'; the journal, the limits, the receivers and the clock are the run's.
+connection, by which it tells of each C-MOVE before it is sent and of pending responses, asks what has come to the
+receiver, and learns that it is to stop. The associations are the workers'; the journal, the limits, the receivers and
+the clock are the run's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from types import TracebackType
 from typing import Any, Final, Self
@@ -26,6 +28,7 @@ from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.receiver import Settled
 from dicomove.reconciliation import Rows
+from dicomove.run.channel import Channel
 from dicomove.run.mover import Mover
 from dicomove.run.tasks import Finished, Moving, Order, Task, Tell
 from dicomove.run.threads import DirectLine
@@ -33,6 +36,13 @@ from dicomove.run.threads import DirectLine
 _KEY_BYTES: Final = 32
 _GONE: Final = object()
 _LOST: Final = "the executor lost the worker that moved it"
+_LOST_BEFORE: Final = "the executor lost the worker before anything was sent"
+_NO_LINE: Final = "the worker could not reach the run, and sent nothing"
+_NO_TASKS: Final = "the executor takes no more tasks"
+#: For which a stop waits for what is being written to a worker.
+_STOPPING_S: Final = 0.5
+#: For which a worker waits for its own thread.
+_LEAVING_S: Final = 5.0
 
 logger = logging.getLogger("dicomove")
 
@@ -76,7 +86,9 @@ class Executors:
         self._address: tuple[str, int] = self._listener.address
         self._lock = threading.Lock()
         self._given: dict[str, Task] = {}
-        self._connections: set[Connection[Any, Any]] = set()
+        #: The tasks of which a C-MOVE may have been sent, by their names.
+        self._sending: set[str] = set()
+        self._channels: set[Channel] = set()
         self._closed = False
         threading.Thread(target=self._accept_all, name="dicomove-line", daemon=True).start()
 
@@ -88,7 +100,7 @@ class Executors:
         try:
             future: Future[Finished] = self._where.executor.submit(call)
         except RuntimeError as error:  # it was shut down
-            self._tell(Finished(task, problem=f"the executor takes no more tasks: {error}", error="executor_failed"))
+            self._tell(_not_sent(task, f"{_NO_TASKS}: {error}"))
             return
         future.add_done_callback(lambda done: self._ended(name, done))
 
@@ -96,9 +108,9 @@ class Executors:
         """Cancel what is in flight."""
         self._line.stop.set()
         with self._lock:
-            connections = list(self._connections)
-        for connection in connections:
-            _send(connection, ("stop",))
+            channels = list(self._channels)
+        for channel in channels:
+            channel.send(("stop",), _STOPPING_S)
 
     def close(self, wanted: Callable[[], bool]) -> None:  # noqa: ARG002 (there is nothing to wait for)
         """Let go of the line; whoever asks for it from now on finds nobody."""
@@ -114,7 +126,13 @@ class Executors:
             self._tell(replace(done.result(), task=task))
         except (Exception, CancelledError) as error:  # noqa: BLE001 (an executor may raise what it likes)
             logger.warning("a worker was lost: %s", type(error).__name__)
-            self._tell(Finished(task, problem=f"{_LOST} ({type(error).__name__})", error="executor_failed"))
+            kind = type(error).__name__
+            if name in self._sending:
+                self._tell(Finished(task, problem=f"{_LOST} ({kind})", error="executor_failed"))
+            else:
+                self._tell(_not_sent(task, f"{_LOST_BEFORE} ({kind})"))
+        finally:
+            self._sending.discard(name)
 
     def _accept_all(self) -> None:
         while not self._closed:
@@ -126,39 +144,53 @@ class Executors:
             threading.Thread(target=self._admit, args=(connection,), name="dicomove-line", daemon=True).start()
 
     def _admit(self, connection: Connection[Any, Any]) -> None:
-        with connection:
-            try:
-                deliver_challenge(connection, self._authkey)
-                answer_challenge(connection, self._authkey)
-            except Exception as error:  # noqa: BLE001 (whoever connects may send what they like)
-                logger.info("a connection to the run was refused: %s", type(error).__name__)
-            else:
-                self._serve(connection)
+        try:
+            deliver_challenge(connection, self._authkey)
+            answer_challenge(connection, self._authkey)
+        except Exception as error:  # noqa: BLE001 (whoever connects may send what they like)
+            logger.info("a connection to the run was refused: %s", type(error).__name__)
+            connection.close()
+            return
+        channel = Channel(connection)
+        try:
+            self._serve(channel)
+        finally:
+            channel.close()
 
-    def _serve(self, connection: Connection[Any, Any]) -> None:
-        with contextlib.suppress(EOFError, OSError):
-            task = self._given.get(connection.recv())
-            if task is None:
-                return
+    def _serve(self, channel: Channel) -> None:
+        messages = channel.messages()
+        name = str(next(messages, ""))
+        task = self._given.get(name)
+        if task is None:
+            return
+        with self._lock:
+            self._channels.add(channel)
+        if self._line.stop.is_set():
+            channel.send(("stop",))
+        try:
+            with self._line.reception(task) as reception:
+                self._answer_all(channel, messages, name, task, reception)
+        finally:
             with self._lock:
-                self._connections.add(connection)
-            if self._line.stop.is_set():
-                _send(connection, ("stop",))
-            try:
-                with self._line.reception(task) as reception:
-                    self._answer_all(connection, task, reception)
-            finally:
-                with self._lock:
-                    self._connections.discard(connection)
+                self._channels.discard(channel)
 
-    def _answer_all(self, connection: Connection[Any, Any], task: Task, reception: Rows | None) -> None:
-        _send(connection, ("reception", reception is not None))
-        while True:
-            match connection.recv():
+    def _answer_all(
+        self, channel: Channel, messages: Iterator[Any], name: str, task: Task, reception: Rows | None
+    ) -> None:
+        channel.send(("reception", reception is not None))
+        for message in messages:
+            match message:
                 case "moving", event:
                     self._tell(Moving(task, event))
+                case ("sending",):
+                    self._sending.add(name)  # before the worker goes on
+                    channel.send(("answer", None))
                 case "ask", question, arguments:
-                    _send(connection, ("answer", _answer(reception, question, arguments)))
+                    channel.send(("answer", _answer(reception, question, arguments)))
+
+
+def _not_sent(task: Task, problem: str) -> Finished:
+    return Finished(task, problem=problem, error="executor_failed", sent=False)
 
 
 def _answer(reception: Rows | None, question: str, arguments: tuple[Any, ...]) -> object:
@@ -170,11 +202,6 @@ def _answer(reception: Rows | None, question: str, arguments: tuple[Any, ...]) -
         return reception.held(read=arguments[0]) if question == "held" else reception.settle(*arguments)
     except Exception as error:  # noqa: BLE001 (it is raised again where it was asked)
         return error
-
-
-def _send(connection: Connection[Any, Any], message: object) -> None:
-    with contextlib.suppress(OSError):  # it is gone, and its future says so
-        connection.send(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +216,11 @@ class _Call:
 
     def __call__(self) -> Finished:
         """Move it there."""
-        with RemoteLine(self) as line, Mover(self.order, line) as mover:
+        try:
+            line = RemoteLine(self)
+        except (OSError, EOFError, AuthenticationError) as error:
+            return _not_sent(self.task, f"{_NO_LINE} ({type(error).__name__})")
+        with line, Mover(self.order, line) as mover:
             return mover.move(self.task)
 
     def __repr__(self) -> str:
@@ -208,9 +239,10 @@ class RemoteLine:
     def __init__(self, call: _Call) -> None:
         self.stop = threading.Event()
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._connection: Connection[Any, Any] = Client(call.address, authkey=call.authkey)
-        self._connection.send(call.name)
-        threading.Thread(target=self._listen, name="dicomove-line", daemon=True).start()
+        self._channel = Channel(Client(call.address, authkey=call.authkey))
+        self._channel.send(call.name)
+        self._thread = threading.Thread(target=self._listen, name="dicomove-line", daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -218,11 +250,23 @@ class RemoteLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._connection.close()
+        self._channel.hang_up()
+        self._thread.join(_LEAVING_S)
+
+    def sending(self, task: Task) -> None:  # noqa: ARG002 (the run knows whose line it is)
+        """Tell that a C-MOVE is about to be sent, and go on when the run knows it.
+
+        Raises
+        ------
+        ReceiverError
+            The run is gone.
+        """
+        self._channel.send(("sending",))
+        self._answer()
 
     def moving(self, task: Task, event: SubOperationEvent) -> None:  # noqa: ARG002 (the run knows whose line it is)
         """Tell of a pending response."""
-        _send(self._connection, ("moving", event))
+        self._channel.send(("moving", event))
 
     @contextmanager
     def reception(self, task: Task) -> Iterator[Rows | None]:  # noqa: ARG002 (the run knows whose line it is)
@@ -237,7 +281,7 @@ class RemoteLine:
         ReceiverError
             The receiver is gone for good, or the run is.
         """
-        _send(self._connection, ("ask", question, arguments))
+        self._channel.send(("ask", question, arguments))
         answer = self._answer()
         if isinstance(answer, Exception):
             raise answer
@@ -251,13 +295,13 @@ class RemoteLine:
         return answer
 
     def _listen(self) -> None:
-        with contextlib.suppress(EOFError, OSError, TypeError):  # the last is a connection that was closed meanwhile
-            while True:
-                match self._connection.recv():
-                    case ("stop",):
-                        self.stop.set()
-                    case _, answer:
-                        self._answers.put(answer)
+        for message in self._channel.messages():
+            match message:
+                case ("stop",):
+                    self.stop.set()
+                case _, answer:
+                    self._answers.put(answer)
+        self._channel.close()
         self.stop.set()  # nobody wants it any more
         self._answers.put(_GONE)
 

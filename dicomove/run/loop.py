@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from dicomove.asking import Asking
+from dicomove.cohort import Identifier
 from dicomove.dimse import MoveScu
 from dicomove.dimse.scu import CANCEL_GRACE_S
 from dicomove.errors import AssociationError, ReceiverError, StatusError
@@ -67,8 +69,10 @@ class Run:
         self._ledger = make_ledger(self._reports.put) if make_ledger else None
         self._waiting: Hold | None = None
         self._depth: Depth = "instances"
+        self._asking = Asking()
         self._busy = [0] * len(order.receivers)
         self._stopping = False
+        self._given_up: set[Identifier] = set()
         self.interrupted = False
         self.problem: str | None = None
 
@@ -117,7 +121,7 @@ class Run:
             number = min(range(len(self._busy)), key=self._busy.__getitem__)
             self._busy[number] += 1
             task = replace(task, receiver=number)
-        task = replace(task, depth=self._depth)
+        task = replace(task, depth=self._depth, allowed=self._asking.allowed(time.monotonic()))
         self._book.begin(task)
         self._pool.give(task)
         return task
@@ -178,6 +182,7 @@ class Run:
         if task.receiver is not None:
             self._busy[task.receiver] -= 1
         self._depth = finished.depth or self._depth
+        self._asking.learn(finished.told, time.monotonic())
         evidence = finished.reconciled.result.evidence if finished.reconciled else None
         wait_s = self._schedule.finished(
             _again(finished),
@@ -185,9 +190,11 @@ class Run:
             time.monotonic(),
             hopeless=evidence is not None and evidence.hopeless,
             silence_s=finished.silence_s,
+            unverified=finished.reconciled is not None and finished.reconciled.may_be_verified,
         )
         is_final = wait_s is None or self._stopping
-        if row.outcome == "not_attempted" and not row.error:
+        # What was given up has been shown and written down as in doubt: that it was never sent is news.
+        if row.outcome == "not_attempted" and not row.error and task.identifier not in self._given_up:
             return
         self._write_down(Pending(task, key_of(self._order, task.identifier), row, finished.attempts, is_final))
         if not is_final and wait_s is not None:
@@ -221,6 +228,7 @@ class Run:
     def _leave(self) -> None:
         """Give those that nobody waits for, and those whose turn did not come, their result."""
         for task in self._book.give_up():
+            self._given_up.add(task.identifier)
             self._write_down(Pending(task, key_of(self._order, task.identifier), self._book.rows[task.positions[0]]))
         if self.interrupted or not self._schedule.pacs_is_lost(time.monotonic()):
             return
@@ -271,6 +279,7 @@ def _again(finished: Finished) -> Task:
     return replace(
         finished.task,
         missing=missing or finished.task.missing,
+        unverified=reconciled if reconciled and reconciled.may_be_verified else None,
         # Something came, and the PACS could not say any more what else there is.
         look_first=bool(held) and not missing,
         expected=_expected(finished),

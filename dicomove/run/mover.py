@@ -16,7 +16,7 @@ from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.inventory import Inventory, Listed
 from dicomove.outcome import sentences
-from dicomove.reconciliation import Reconciled, Rows, reconcile, remarks_on
+from dicomove.reconciliation import Reconciled, Rows, reconcile, remarks_on, verify_again
 from dicomove.results import on_disk_already
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
 from dicomove.run.tasks import Attempted, Depth, Finished, Line, Order, Task
@@ -65,6 +65,10 @@ class Mover:
             return Finished(task)
 
     def _move(self, task: Task, reception: Rows | None) -> Finished:
+        self._inventory.begin(task.allowed)
+        if task.unverified:
+            verified = verify_again(task.unverified, task.identifier, task.expected, self._inventory, reception)
+            return Finished(task, reconciled=verified, told=tuple(self._inventory.told))
         missing = task.missing
         if reception and task.look_first:
             looked = self._look(task, reception)
@@ -91,7 +95,14 @@ class Mover:
             narrowed=attempt.is_narrowed,
             patients=len(task.patients),
         )
-        return Finished(task, tuple(attempt.attempts), reconciled, depth=attempt.learnt, silence_s=attempt.silence_s)
+        return Finished(
+            task,
+            tuple(attempt.attempts),
+            reconciled,
+            depth=attempt.learnt,
+            silence_s=attempt.silence_s,
+            told=tuple(self._inventory.told),
+        )
 
     def _look(self, task: Task, reception: Rows) -> Finished | Listed | None:
         """Return the end of a row that is on disk, or else what is missing of it; ``None`` where all of it is."""
@@ -152,6 +163,7 @@ class _Attempt:
 
     def ask(self, identifier: Identifier) -> MoveResult:
         """Send one C-MOVE."""
+        self._line.sending(self._task)
         self._heard = time.monotonic()
         result = self._scu.move_study(
             identifier,
@@ -161,7 +173,7 @@ class _Attempt:
             stop=self._line.stop,
             sign_of_life=self._reception.heard_at if self._reception else None,
         )
-        self.attempts.append(Attempted(identifier, result))
+        self.attempts += [Attempted(identifier, one) for one in (*result.earlier, result)]
         self.answered.append(result)
         return result
 

@@ -75,7 +75,6 @@ def combined(results: Sequence[MoveResult]) -> MoveResult:
         warning=counts.warning,
         remaining=counts.remaining,
         failed_sop_instance_uids=failed,
-        attempts=sum(result.attempts for result in results),
         started_at=results[0].started_at,
         finished_at=last.finished_at,
         duration_s=sum(result.duration_s for result in results),

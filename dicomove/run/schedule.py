@@ -229,7 +229,16 @@ class Schedule:
                 # Nobody has ever answered at this address: that is no outage.
                 self._is_no_pacs |= now - (opened_at or now) >= self._manners.first_patience_s
 
-    def finished(self, again: Task, row: Row, now: float, *, hopeless: bool, silence_s: float | None) -> float | None:
+    def finished(
+        self,
+        again: Task,
+        row: Row,
+        now: float,
+        *,
+        hopeless: bool,
+        silence_s: float | None,
+        unverified: bool = False,
+    ) -> float | None:
         """Take in the end of an attempt; return after how many seconds it is tried again, ``None`` if it is not.
 
         Parameters
@@ -244,6 +253,8 @@ class Schedule:
             Whether the PACS said that it never will.
         silence_s
             The longest silence between two responses.
+        unverified
+            Whether the row may read otherwise once C-FIND is answered, and it may be.
         """
         alone = self.in_flight == 1 and self._congestion.limit == 1
         one_too_many = row.error == "association_rejected" and not alone
@@ -252,11 +263,12 @@ class Schedule:
             self._resting.append(now + self._manners.delay)
         self._learn(again, row, now, silence_s, one_too_many=one_too_many)
         retry = self._manners.retry
-        is_outage = retry is not None and row.outcome == "unreachable" and (row.error or "") in retry.on
+        is_outage = retry is not None and _is_unreachable(row) and (row.error or "") in retry.on
         if (one_too_many or is_outage) and not hopeless and again.refusals < _MOST_REFUSALS:
             self._put_off(replace(again, refusals=again.refusals + 1), now + _REFUSED_S)
             return _REFUSED_S
-        if retry and not hopeless and retry.wants(row.outcome, row.error, again.attempt):
+        unanswered = retry is not None and unverified and again.attempt < retry.attempts
+        if retry and not hopeless and (unanswered or retry.wants(row.outcome, row.error, again.attempt)):
             pause = retry.pause_s(again.attempt)
             self._put_off(replace(again, attempt=again.attempt + 1), now + pause)
             return pause
@@ -268,7 +280,7 @@ class Schedule:
         return [*self._ready, *(task for _, _, task in sorted(self._later, key=lambda entry: entry[:2]))]
 
     def _learn(self, task: Task, row: Row, now: float, silence_s: float | None, *, one_too_many: bool) -> None:
-        if row.outcome == "unreachable" and not one_too_many:
+        if _is_unreachable(row) and not one_too_many:
             self._unreachable.failed(task.identifier, now)
             self.down = row.error or self.down
         elif row.error in _LOST:
@@ -296,3 +308,8 @@ class Schedule:
     def _wake(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
             self._ready.append(heapq.heappop(self._later)[2])
+
+
+def _is_unreachable(row: Row) -> bool:
+    """Whether the PACS could not be reached; an executor that is gone says nothing about the PACS."""
+    return row.outcome == "unreachable" and row.error != "executor_failed"

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
+from dicomove.asking import Question, Told
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
@@ -43,6 +44,10 @@ class Task:
         Whether an earlier run may have brought some of it.
     depth
         How far down this PACS can be asked, as far as is known.
+    allowed
+        What it may be asked with C-FIND: one that has left several without an answer is spared for a while.
+    unverified
+        What an earlier attempt brought, where C-FIND was not answered: only that is tried again, and nothing is moved.
     receiver
         Which of the order's receivers gets it.
     patients
@@ -57,6 +62,8 @@ class Task:
     missing: Listed | None = field(default=None, compare=False)
     look_first: bool = False
     depth: Depth = "instances"
+    allowed: frozenset[Question] = frozenset(get_args(Question))
+    unverified: Reconciled | None = field(default=None, compare=False)
     receiver: int | None = None
     patients: tuple[str, ...] = field(default=(), repr=False)
 
@@ -127,10 +134,14 @@ class Finished:
         The result of a row that needed no C-MOVE, and what the receiver has of it.
     problem, error
         What prevented an answer beside the PACS, and its word.
+    sent
+        Whether a C-MOVE may have been sent, where `problem` prevented an answer.
     depth
         How far down the PACS could be asked, where that was learnt.
     silence_s
         The longest silence between two responses, where there were pending ones.
+    told
+        What became of its C-FINDs.
     """
 
     task: Task
@@ -139,9 +150,11 @@ class Finished:
     row: Row | None = None
     problem: str | None = None
     error: str = "internal_error"
+    sent: bool = True
     depth: Depth | None = None
     silence_s: float | None = None
     settled: Settled | None = None
+    told: tuple[Told, ...] = ()
 
     @property
     def others(self) -> tuple[OtherPatient, ...]:
@@ -167,6 +180,9 @@ class Line(Protocol):
     @property
     def stop(self) -> threading.Event:
         """Set when all has to end."""
+
+    def sending(self, task: Task) -> None:
+        """Tell that a C-MOVE is about to be sent."""
 
     def moving(self, task: Task, event: SubOperationEvent) -> None:
         """Tell of a pending response."""

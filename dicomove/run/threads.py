@@ -37,6 +37,9 @@ class DirectLine:
         self.stop = threading.Event()
         self._order, self._tell = order, tell
 
+    def sending(self, task: Task) -> None:
+        """Tell that a C-MOVE is about to be sent: a thread of this process is not lost, and its end is always told."""
+
     def moving(self, task: Task, event: SubOperationEvent) -> None:
         """Tell of a pending response."""
         self._tell(Moving(task, event))

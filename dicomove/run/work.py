@@ -12,7 +12,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, Requested, keyword_columns
-from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning
+from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
 from dicomove.inventory import COUNT_KEYS
 from dicomove.journal import JOURNAL_FILE, Journal, RowFacts, RunFacts, cohort_sha256
 from dicomove.progress import Display
@@ -91,6 +91,11 @@ class Work:
     def results(self) -> pd.DataFrame:
         """The result table as it stands."""
         return result_table(self._table, list(self._book.rows))
+
+    @property
+    def unverified(self) -> int:
+        """How many rows may read otherwise once the PACS says what to expect."""
+        return self._book.unverified
 
     def do(self, show: Display, stops: Callable[[], int]) -> None:
         """Do it, and show what happens; each stop that is wished for is less patient.
@@ -191,6 +196,12 @@ def warn_of(work: Work, stacklevel: int) -> None:
             "see advice, and discrepancies() of the receiver"
         )
         warnings.warn(message, ReceiverWarning, stacklevel=stacklevel + 1)
+    if work.unverified:
+        message = (
+            f"how many instances there should be is not known for {work.unverified} of {len(work.results)} rows, since "
+            "C-FIND did not say it: their advice tells why. With retry, the PACS is asked again"
+        )
+        warnings.warn(message, VerificationWarning, stacklevel=stacklevel + 1)
     if work.problem:
         message = f"{work.problem}: what is not in the journal is moved again by the next run"
         warnings.warn(message, JournalWarning, stacklevel=stacklevel + 1)

@@ -35,6 +35,7 @@ from tests.model.promises import (
     what_had_finished_before_an_interrupt_stays,
     what_is_asked_twice_is_moved_once,
     what_is_expected_is_what_there_is_or_what_the_table_says,
+    what_is_not_known_is_said,
     what_is_shown_is_what_the_table_says,
     what_only_a_receiver_knows_is_null_elsewhere,
 )
@@ -72,6 +73,7 @@ OF_A_TABLE: Final = (
     empty_is_never_false,
     a_fault_in_one_row_does_not_reach_its_neighbours,
     what_is_expected_is_what_there_is_or_what_the_table_says,
+    what_is_not_known_is_said,
     associations_are_reused_and_never_more_than_concurrency,
     an_interrupt_is_told_and_nothing_else_is,
     what_had_finished_before_an_interrupt_stays,

@@ -40,8 +40,8 @@ LIES_TOGETHER: Final = {"stored-with-warnings", "stores-another-study"}
 LOSES_SILENTLY: Final = {"loses-instances", "success-with-nothing-moved"}
 #: C-FIND gives other numbers, or fewer instances, than there are.
 MISCOUNTS: Final = {"caps-find", "counts-overflow"}
-#: After a C-FIND without an answer the PACS is asked for no more numbers, whichever row it was for.
-NEVER_ASKED_AGAIN: Final = {"hangs-at-find"}
+#: After so many C-FINDs without an answer in a row, the PACS is asked for no more for a while.
+MOST_UNANSWERED: Final = 3
 #: These make counts of their own, from whatever counts there are.
 FORGES_COUNTS: Final = {"wrong-counts", "zero-counts-on-failure", "pending-forever"}
 #: The row reads as if they were not there.

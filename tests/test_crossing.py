@@ -1,0 +1,191 @@
+"""A request and the PACS's farewell cross on the wire: the request goes out once more, and never a third time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.journal import read_attempts
+from dicomove.testing.raw import (
+    Accept,
+    AwaitRelease,
+    Close,
+    FinishSending,
+    ReadBytes,
+    ReadRequest,
+    Reset,
+    Respond,
+    ScriptedPeer,
+    Send,
+    Silence,
+    Step,
+    Talk,
+    pdus,
+)
+
+pytestmark = pytest.mark.timeout(60)
+
+STUDY = {"StudyInstanceUID": "1.2.3"}
+FIRST: tuple[Step, ...] = (Accept(), ReadRequest(), Respond(completed=1, remaining=0))
+GOOD: tuple[Step, ...] = (*FIRST, ReadRequest(), Respond(completed=1, remaining=0), AwaitRelease(), Close())
+
+#: How much of the second request the PACS has read when it says farewell; a client has sent all of it by then.
+MOMENTS: dict[str, tuple[Step, ...]] = {
+    "a byte": (ReadBytes(1),),
+    "half of it": (ReadBytes(40),),
+    "all of it": (ReadRequest(),),
+}
+FAREWELLS: dict[str, tuple[Step, ...]] = {
+    "releases": (Send(pdus.RELEASE_REQUEST), Silence()),
+    "releases and closes": (Send(pdus.RELEASE_REQUEST), Close()),
+    "aborts": (Send(pdus.abort(0)), Silence()),
+    "aborts and closes": (Send(pdus.abort(2)), Close()),
+    "closes": (Close(),),
+    "closes its side": (FinishSending(),),
+    "resets": (Reset(),),
+}
+
+
+def pacs(peer: ScriptedPeer) -> dm.Pacs:
+    return dm.Pacs(peer.address, idle_timeout=2, first_response_timeout=2, association_timeout=2)
+
+
+def move(scu: dm.MoveScu) -> str | None:
+    return scu.move_study(STUDY, "ANYWHERE").error
+
+
+def find(scu: dm.MoveScu) -> str | None:
+    return scu.find_scu().find_studies(STUDY).error
+
+
+def echo(scu: dm.MoveScu) -> str | None:
+    try:
+        scu.echo()
+    except dm.errors.AssociationError as error:
+        return error.error
+    return None
+
+
+@pytest.mark.parametrize("farewell", FAREWELLS.values(), ids=FAREWELLS)
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize("request_", [move, find, echo])
+def test_it_is_sent_once_more(
+    request_: Callable[[dm.MoveScu], str | None], moment: Sequence[Step], farewell: Sequence[Step]
+) -> None:
+    with ScriptedPeer([*FIRST, *moment, *farewell], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+        assert [request_(scu) for _ in range(3)] == [None] * 3
+        assert peer.connections == 2
+
+
+@pytest.mark.parametrize("farewell", FAREWELLS.values(), ids=FAREWELLS)
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize("request_", [move, find, echo])
+def test_on_a_fresh_association_it_is_not(
+    request_: Callable[[dm.MoveScu], str | None], moment: Sequence[Step], farewell: Sequence[Step]
+) -> None:
+    with ScriptedPeer([Accept(), *moment, *farewell], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+        assert request_(scu) in ("connection_lost", "association_aborted")
+        assert peer.connections == 1
+
+
+@pytest.mark.parametrize("farewell", FAREWELLS.values(), ids=FAREWELLS)
+@pytest.mark.parametrize("request_", [move, find, echo])
+def test_it_is_never_sent_a_third_time(request_: Callable[[dm.MoveScu], str | None], farewell: Sequence[Step]) -> None:
+    again: list[Step] = [Accept(), ReadRequest(), *farewell]
+    with ScriptedPeer([*FIRST, ReadRequest(), *farewell], again, GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+        assert request_(scu) is None
+        assert request_(scu) in ("connection_lost", "association_aborted")
+        assert peer.connections == 2
+
+
+ANSWERED: dict[str, tuple[Step, ...]] = {
+    "a pending response": (Respond(status=0xFF00, completed=1, remaining=1),),
+    "a part of a response": (Send(pdus.header(4, 200) + bytes(20)),),
+    "three bytes of a response": (Send(b"\x04\x00\x00"),),
+    "a response to something else": (Respond(message_id_shift=7),),
+}
+
+
+@pytest.mark.parametrize("farewell", ["releases", "aborts", "closes", "resets"])
+@pytest.mark.parametrize("answered", ANSWERED.values(), ids=ANSWERED)
+@pytest.mark.parametrize("request_", [move, find, echo])
+def test_once_anything_was_answered_it_is_not_sent_again(
+    request_: Callable[[dm.MoveScu], str | None], answered: Sequence[Step], farewell: str
+) -> None:
+    with (
+        ScriptedPeer([*FIRST, ReadRequest(), *answered, *FAREWELLS[farewell]], GOOD) as peer,
+        dm.MoveScu(pacs(peer)) as scu,
+    ):
+        assert request_(scu) is None
+        assert request_(scu) in ("connection_lost", "association_aborted", "invalid_response", "idle_timeout")
+        assert peer.connections == 1
+
+
+def test_silence_is_no_farewell() -> None:
+    with ScriptedPeer([*FIRST, ReadRequest(), Silence()], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+        assert (move(scu), move(scu)) == (None, "idle_timeout")
+        assert peer.connections == 1
+
+
+def test_what_was_cancelled_is_not_sent_again() -> None:
+    """The PACS answers C-CANCEL with its farewell."""
+    stop = threading.Event()
+
+    def until_it_is_cancelled(talk: Talk) -> None:
+        stop.set()
+        talk.read_pdu()
+
+    script: list[Step] = [*FIRST, ReadRequest(), until_it_is_cancelled, *FAREWELLS["releases"]]
+    with ScriptedPeer(script, GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+        assert move(scu) is None
+        result = scu.move_study(STUDY, "ANYWHERE", stop=stop)
+        assert (result.outcome, result.attempts, peer.connections) == ("cancelled", 1, 1)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_shows_that_the_pacs_has_got_it_keeps_it_from_being_sent_again(late: bool) -> None:
+    """Instances that arrive are its first answer, whatever comes after them."""
+    long_ago = time.monotonic()
+    with ScriptedPeer([*FIRST, ReadRequest(), *FAREWELLS["resets"]], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+        assert move(scu) is None
+        result = scu.move_study(STUDY, "ANYWHERE", sign_of_life=time.monotonic if late else lambda: long_ago)
+        assert (result.outcome, result.attempts) == (("interrupted", 1) if late else ("complete", 2))
+        assert peer.connections == (1 if late else 2)
+
+
+def test_where_no_other_association_is_made_the_first_one_is_what_is_known() -> None:
+    with (
+        ScriptedPeer([*FIRST, ReadRequest(), *FAREWELLS["releases"]], [Reset()]) as peer,
+        dm.MoveScu(pacs(peer)) as scu,
+    ):
+        assert move(scu) is None
+        result = scu.move_study(STUDY, "ANYWHERE")
+    assert (result.outcome, result.error, result.attempts) == ("interrupted", "connection_lost", 1)
+    assert "the peer released the association" in (result.advice or "").lower()
+
+
+@pytest.mark.parametrize("retry", [None, dm.Retry(attempts=2, wait=0.01)], ids=["without retry", "with retry"])
+def test_a_table_says_how_many_were_sent(tmp_path: Path, retry: dm.Retry | None) -> None:
+    crossing: list[Step] = [*FIRST, ReadRequest(), *FAREWELLS["releases"]]
+    table = pd.DataFrame({"StudyInstanceUID": ["1.2.3", "1.2.4", "1.2.5"]})
+    with ScriptedPeer(crossing, crossing, GOOD) as peer:
+        result = dm.move(
+            table, pacs(peer), "SINK", verify="arrivals", retry=retry, journal=tmp_path / "j", progress=False
+        )
+        assert peer.connections == 3
+    assert result["outcome"].tolist() == ["complete"] * 3
+    assert result["attempts"].tolist() == [1, 2, 2]
+    written = read_attempts(tmp_path / "j")
+    assert written[["row", "sent", "final", "outcome", "error"]].astype(object).fillna("").to_numpy().tolist() == [
+        [0, True, True, "complete", ""],
+        [1, True, False, "interrupted", "connection_lost"],
+        [1, True, True, "complete", ""],
+        [2, True, False, "interrupted", "connection_lost"],
+        [2, True, True, "complete", ""],
+    ]
