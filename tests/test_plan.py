@@ -156,10 +156,11 @@ def test_a_pacs_that_is_not_there_is_asked_by_a_few_rows_and_not_by_all() -> Non
     with servers.counting() as nobody:
         rows = pd.DataFrame({"StudyInstanceUID": [f"1.2.{number}" for number in range(40)]})
         planned = plan(rows, nobody.pacs)
-        assert nobody.connections <= 6  # three rows, and what breaks is tried twice
+        # Three rows, and what breaks is tried twice; on a slow machine one more after each pause.
+        assert nobody.connections <= 12
     assert values(planned, "action", "expected") == [["move", None]] * 40
-    (advice,) = set(planned["advice"])
-    assert isinstance(advice, str)
+    # A connection that is closed at once may be found closed or broken.
+    assert planned["advice"].str.contains("the peer closed|the connection broke", case=False).all()
 
 
 # Where a receiver is the destination.
