@@ -6,7 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dicomove.cohort import RETURN_KEYS, UNIQUE_KEYS, Query, QueryModel, Step, left_out, merged, unsafe, why_not
+from dicomove.cohort import (
+    RETURN_KEYS,
+    UNIQUE_KEYS,
+    Query,
+    QueryModel,
+    Step,
+    left_out,
+    merged,
+    unsafe,
+    why_not,
+)
 from dicomove.dimse import FindResult, FindScu
 from dicomove.errors import AssociationAborted as Aborted
 from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse, TotalTimeout
@@ -73,10 +83,12 @@ class Search:
         for step in query.steps:
             keys += [*step.keys, *step.checks]
             below: list[Match] = []
-            for above in found:
+            for above in (upper | _typed_above(step, query.query_model) for upper in found):
                 last = self._find(step, above, query)
-                for match in last:
-                    reason = self._why_not(match, step, above, keys, query.query_model)
+                answers = _once(last)
+                repeated = _identifying(step, query.query_model) if len(answers) > 1 else []
+                for match in answers:
+                    reason = self._why_not(match, step, above, keys, repeated, query.query_model)
                     if reason is None:
                         below.append(merged(above, match))
                     else:
@@ -98,16 +110,22 @@ class Search:
         return (*returned, *(name for name, _ in step.checks))
 
     def _why_not(
-        self, match: Match, step: Step, above: Match, keys: Sequence[Pair], query_model: QueryModel
+        self,
+        match: Match,
+        step: Step,
+        above: Match,
+        keys: Sequence[Pair],
+        repeated: Sequence[str],
+        query_model: QueryModel,
     ) -> str | None:
         """Say why a match is not what was asked; modalities that the PACS does not tell are looked up in the series."""
         unique = UNIQUE_KEYS[query_model][step.level][-1]
         upper = [(name, above[name]) for name in _unique_keys_above(step, query_model) if above.get(name)]
-        reason = why_not(match, unique, [*keys, *upper], step.identifying)
+        reason = why_not(match, unique, [*keys, *upper], repeated)
         asked = {name for name, _ in (*step.keys, *step.checks)}
         if reason is None and _MODALITIES in asked and not match.get(_MODALITIES):
             match[_MODALITIES] = "\\".join(self._modalities(merged(above, match), query_model))
-            reason = why_not(match, unique, keys)
+            reason = why_not(match, unique, keys, repeated)
         return reason
 
     def _modalities(self, study: Match, query_model: QueryModel) -> list[str]:
@@ -148,6 +166,25 @@ def _answer(found: list[Match], last: FindResult, reasons: Sequence[str]) -> Ans
 def _unique_keys_above(step: Step, query_model: QueryModel) -> Iterator[str]:
     own = UNIQUE_KEYS[query_model][step.level][-1]
     return (name for name in UNIQUE_KEYS[query_model][step.level] if name != own)
+
+
+def _typed_above(step: Step, query_model: QueryModel) -> Match:
+    """Return the unique keys of the levels above that the row has itself: an answer need not repeat them."""
+    return {name: value for name, value in step.keys if name in set(_unique_keys_above(step, query_model))}
+
+
+def _identifying(step: Step, query_model: QueryModel) -> list[str]:
+    """Return the keys of a step that name a patient or a study: of several answers, each has to repeat them.
+
+    A PACS that ignores a key leaves it out of its answers, or leaves it empty: then they may be of any patient.
+    """
+    above = set(_unique_keys_above(step, query_model))
+    return [name for name in step.identifying if name not in above]
+
+
+def _once(result: FindResult) -> list[Match]:
+    """Return each answer once: an archive that joins two databases gives it twice."""
+    return list({tuple(match.items()): match for match in result}.values())
 
 
 def _values(step: Step) -> dict[str, str | list[str]]:

@@ -26,8 +26,8 @@ def why_not(
     keys
         All keys of the row, and the unique keys of the levels above, as pairs of keyword and value.
     identifying
-        The keys of this level by which the row names a patient or a study. An answer that repeats none of them cannot
-        be told from that of a PACS which ignores them.
+        The keys of this level by which the row names a patient or a study, where the answer has to repeat them, or at
+        least the PatientID among them: else it cannot be told from that of a PACS which ignores them.
 
     Examples
     --------
@@ -41,8 +41,9 @@ def why_not(
         return f"came without {unique}" if is_blank(answer.get(unique)) else f"came with {unique} that {problem}"
     wrong = contradictions(keys, answer)
     if not wrong:
-        unproven = identifying and all(is_blank(answer.get(name)) for name in identifying)
-        return f"came without {' and '.join(identifying)}, by which the row asked" if unproven else None
+        blank = [name for name in identifying if is_blank(answer.get(name))]
+        proven = not blank or ("PatientID" in identifying and "PatientID" not in blank)
+        return None if proven else f"came without {' and '.join(blank)}, by which the row asked"
     looks_alike = only_difference(keys, answer)
     return f"differed only in {looks_alike}" if looks_alike else f"had another {' and '.join(dict.fromkeys(wrong))}"
 

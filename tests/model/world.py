@@ -184,8 +184,8 @@ class World:
         What is in its archive.
     """
 
-    def __init__(self, holds: Synthetic) -> None:
-        self.archive = _archive(holds)
+    def __init__(self, holds: Synthetic | Archive) -> None:
+        self.archive = holds if isinstance(holds, Archive) else _archive(holds)
         self.heard: list[Heard] = []
         self.associations = 0
         self.faults: tuple[Fault, ...] = ()

@@ -169,7 +169,9 @@ class MoveIgnoresKeys(Fault):
 
 
 def _keys_above(request: Request) -> list[str]:
-    above = _LEVELS[: _LEVELS.index(request.level)]
+    """Return the unique keys above the level of a request, as the information model has them."""
+    first = 0 if request.query_model == "PatientRoot" else 1
+    above = _LEVELS[first : max(first, _LEVELS.index(request.level))]
     return [_KEYS[level][0] for level in above]
 
 
@@ -185,10 +187,9 @@ def _make_acceptable(request: Request, identifier: Dataset) -> None:
 
 
 def _parents(request: Request, instance: Instance) -> list[tuple[str, str]]:
-    """Return the unique keys above the level of a request, as the information model has them."""
-    first = 0 if request.query_model == "PatientRoot" else 1
-    above = _LEVELS[first : max(first, _LEVELS.index(request.level))]
-    return [(keyword, getattr(instance, field)) for keyword, field in map(_KEYS.__getitem__, above)]
+    """Return the unique keys above the level of a request with the values of an instance."""
+    fields = dict(_KEYS.values())
+    return [(keyword, getattr(instance, fields[keyword])) for keyword in _keys_above(request)]
 
 
 def _everything(request: Request) -> Iterator[Dataset]:

@@ -1,0 +1,12 @@
+"""No other patient's images: what may arrive for a cohort, however its cells, its file and the answers are damaged.
+
+::
+
+    holdings    an archive in which most patients are strangers that look like those that a cohort names
+    meaning     what a person reads in a cell, and which patients a row of such cells names: the oracle
+    damage      what spreadsheets, databases and people do to a cell, each with its meaning
+    cohorts     tables of such cells, as a DataFrame, as CSV and as XLSX
+    arrival     `read_cohort`, `find`, `move` and `retrieve` into a `Receiver`, and whose images are on disk then
+
+The oracle never asks the product what a header or a cell means: it knows what it has written itself.
+"""

@@ -1,0 +1,170 @@
+"""A PACS whose answers lack what they are about, or are of other patients: no such image has a final name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import pandas as pd
+import pytest
+
+from dicomove.testing import faults
+from dicomove.testing.faults.base import Fault
+from tests.model.world import World, shore
+from tests.strangers.arrival import (
+    Arrival,
+    arrive,
+    no_request_has_a_hole,
+    no_row_of_find_is_of_another_patient,
+    no_stranger_is_on_disk,
+)
+from tests.strangers.holdings import STUDIES, Study, archive
+from tests.strangers.meaning import Cell, named
+
+pytestmark = pytest.mark.timeout(120)
+
+JANE: Final = STUDIES[0]
+#: Enough strangers: where an archive gives everything for each of its answers, the answers multiply.
+FEW: Final = (STUDIES[0], STUDIES[2], STUDIES[10])
+WAYS: Final = [(level, "StudyRoot") for level in ("STUDY", "SERIES", "IMAGE")] + [
+    (level, "PatientRoot") for level in ("PATIENT", "STUDY", "SERIES", "IMAGE")
+]
+SOME_WAYS: Final = [WAYS[0], WAYS[1], WAYS[3], WAYS[6]]
+#: By what a row asks.
+KEYS: Final = [
+    ("PatientID",),
+    ("AccessionNumber", "PatientID"),
+    ("PatientID", "StudyInstanceUID"),
+]
+ABOUT_OTHERS: Final = [
+    (faults.FindIgnoresAllKeys(),),
+    (faults.FindIgnoresAllKeys(), faults.FindWithoutUid()),
+    (faults.FindIgnoresAllKeys(), faults.FindWithEmptyUid()),
+    (faults.FindIgnoresAllKeys(), faults.FindWithoutUpperUids()),
+    (faults.FindIgnoresAllKeys(), faults.FindWithEmptyUpperUids()),
+    (faults.FindIgnoresAllKeys(), faults.FindWithoutPatientId()),
+    (faults.FindIgnoresAllKeys(), faults.FindWithWildcardUids()),
+    (faults.FindIgnoresAllKeys(), faults.FindListsUids()),
+    (faults.FindIgnoresAllKeys(), faults.MoveIgnoresKeys()),
+    (faults.FindIgnoresAllKeys(), faults.FindFoldsPatientId()),
+    (faults.FindIgnoresAllKeys(), faults.FindRepeatsAnswers()),
+    (faults.IgnoresKeys(), faults.FindWithoutPatientId()),
+    (faults.MatchesPrefixes(), faults.FindWithoutPatientId()),
+    (faults.IgnoresCase(), faults.FindFoldsPatientId()),
+    (faults.MoveIgnoresKeys(),),
+    (faults.StoresAnotherStudy(),),
+    (faults.OtherInstanceUids(), faults.MoveIgnoresKeys()),
+    (faults.FindWithWildcardUids(), faults.MoveIgnoresKeys()),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def receiver() -> Iterator[None]:
+    """Ends the receiver with the last of them."""
+    yield
+    shore().close()
+    shore.cache_clear()
+
+
+def names(met: Sequence[Fault]) -> str:
+    return "+".join(fault.name for fault in met)
+
+
+def cohort(*studies: Study, keys: Sequence[str]) -> pd.DataFrame:
+    rows = [
+        {"line": f"line {number}"} | {key: study.values()[key] for key in keys} for number, study in enumerate(studies)
+    ]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def by(*studies: Study, keys: Sequence[str], level: str) -> list[set[str]]:
+    return [named({key: Cell(study.values()[key], study.values()[key]) for key in keys}, level) for study in studies]
+
+
+def met_by(
+    *met: Fault,
+    keys: Sequence[str],
+    level: str = "STUDY",
+    query_model: str = "StudyRoot",
+    studies: Sequence[Study] = (JANE,),
+) -> Arrival:
+    with World(archive()) as world:
+        world.meets(met)
+        return arrive(world, lambda: cohort(*studies, keys=keys), level=level, query_model=query_model)
+
+
+@pytest.mark.parametrize("keys", KEYS, ids="+".join)
+@pytest.mark.parametrize("met", ABOUT_OTHERS, ids=names)
+def test_what_no_row_asked_for_has_no_final_name(met: tuple[Fault, ...], keys: tuple[str, ...]) -> None:
+    with World(archive(FEW)) as world:
+        world.meets(met)
+        for level, query_model in SOME_WAYS:
+            arrival = arrive(world, lambda: cohort(JANE, keys=keys), level=level, query_model=query_model)
+            wanted = by(JANE, keys=keys, level=level)
+            no_stranger_is_on_disk(arrival, wanted)
+            no_row_of_find_is_of_another_patient(arrival, wanted)
+            no_request_has_a_hole(arrival)
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.FindWithoutUid(), faults.FindWithEmptyUid(), faults.FindWithWildcardUids()], ids=str
+)
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+def test_an_answer_without_the_uid_of_its_level_is_no_match(fault: Fault, level: str) -> None:
+    arrival = met_by(fault, keys=["PatientID"], level=level)
+    assert arrival.found is not None
+    row = arrival.found.iloc[0]
+    assert row["outcome"] not in ("matched", "partial")
+    assert isinstance(row["advice"], str)
+    assert arrival.on_disk == set()
+
+
+@pytest.mark.parametrize("fault", [faults.FindWithoutUpperUids(), faults.FindWithEmptyUpperUids()], ids=str)
+@pytest.mark.parametrize(
+    "keys", [("PatientID",), ("StudyInstanceUID",), ("StudyInstanceUID", "SeriesInstanceUID")], ids="+".join
+)
+@pytest.mark.parametrize(("level", "query_model"), WAYS)
+def test_the_uids_above_are_carried_down(fault: Fault, keys: tuple[str, ...], level: str, query_model: str) -> None:
+    if query_model == "PatientRoot":
+        keys = ("PatientID", *(key for key in keys if key != "PatientID"))
+    arrival = met_by(fault, keys=keys, level=level, query_model=query_model)
+    assert arrival.moved is not None
+    assert set(arrival.moved["outcome"]) == {"complete"}, arrival.moved["advice"].tolist()
+    assert arrival.patients_on_disk == {"000123"}
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+def test_an_answer_that_comes_twice_is_one_row(level: str) -> None:
+    once, twice = (
+        met_by(keys=["PatientID"], level=level),
+        met_by(faults.FindRepeatsAnswers(), keys=["PatientID"], level=level),
+    )
+    assert once.found is not None
+    assert twice.found is not None
+    assert len(twice.found) == len(once.found)
+    assert twice.moved is not None
+    assert set(twice.moved["outcome"]) == {"complete"}
+
+
+def test_a_padded_patient_id_is_the_same() -> None:
+    arrival = met_by(faults.FindPadsPatientId(), keys=["PatientID"])
+    assert arrival.moved is not None
+    assert set(arrival.moved["outcome"]) == {"complete"}
+
+
+def test_a_patient_id_in_another_case_is_said() -> None:
+    arrival = met_by(faults.FindFoldsPatientId(), keys=["PatientID"], studies=STUDIES[6:7])
+    assert arrival.found is not None
+    row = arrival.found.iloc[0]
+    assert row["outcome"] != "matched" or row["PatientID"] == "ABC-7"
+    assert isinstance(row["advice"], str)
+
+
+@pytest.mark.parametrize("keys", [("AccessionNumber",), ("PatientID",), ("PatientID", "AccessionNumber")], ids="+".join)
+def test_images_of_another_patient_than_the_answer_said_are_told(keys: tuple[str, ...]) -> None:
+    """The answers repeat the keys, whoever's study it is: only the images tell whose they are."""
+    arrival = met_by(faults.FindEchoesKeys(), keys=keys)
+    assert arrival.moved is not None
+    strangers = ~arrival.moved["StudyInstanceUID"].isin([study.uid for study in STUDIES if study.patient == "000123"])
+    told = arrival.moved["advice"].notna() | (arrival.moved["outcome"] != "complete")
+    assert "PatientID" not in keys or told[strangers].all()
