@@ -482,3 +482,16 @@ def test_zeros_in_front_are_seen(value: int, width: int) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False), st.text(alphabet='0#?.,;%E+-/"\\_*[]@ aRd<', max_size=12))
 def test_any_format_shows_something(value: float, number_format: str) -> None:
     assert isinstance(shown(value, number_format), str)
+
+
+@pytest.mark.parametrize(
+    ("number_format", "seen"), [("h:mm", "10:30"), ("[$-407]hh:mm", "10:30"), ("hh:mm:ss", "10:30:00")]
+)
+def test_a_time_that_is_shown_without_seconds_is_the_minute(tmp_path: Path, number_format: str, seen: str) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["AccessionNumber", "StudyTime"])
+    sheet.append(["A1", dt.time(10, 30)])
+    sheet["B2"].number_format = number_format
+    book.save(tmp_path / "times.xlsx")
+    assert read_cohort(tmp_path / "times.xlsx")["StudyTime"].tolist() == [seen]

@@ -6,6 +6,7 @@ result and for an error, and knows no number formats. openpyxl and xlrd know all
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import struct
 import warnings
@@ -132,6 +133,8 @@ def _xlsx_value(cell: Any) -> object:
         return value.replace("_x000D_", "").replace("_x0000_", "")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Shown(value, shown(value, cell.number_format))
+    if isinstance(value, dt.time) and "s" not in cell.number_format.lower():
+        return value.strftime("%H:%M")  # a person saw the minute, and means it
     return "" if value is None else value
 
 
