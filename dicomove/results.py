@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Requested, Unmatched
+from dicomove.cohort import Requested, Unmatched, is_found, plain_label
 from dicomove.columns import RESULT_COLUMNS
 from dicomove.dimse import MoveResult
 from dicomove.errors import IdentifierError
@@ -21,6 +21,8 @@ __all__ = ["RESULT_COLUMNS", "Row", "result_table"]
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment")
 _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expected", "received", "bytes", "missing")
 
+#: What is said of a row of `find` that is ``partial``, since its outcome becomes that of the move.
+FIND_BROKE_OFF: Final = "The answer of C-FIND broke off: the PACS may have more for this row. Find it again."
 _DEFECT: Final = "A defect in dicomove, in doubt whether anything was moved: please report it with the log."
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
@@ -180,8 +182,31 @@ def result_table(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
         return [getattr(row, name) for row in rows]
 
     made = {name: columns.text(values(name)) for name in (*_TEXT, "failed_sop_instance_uids")}
+    made["advice"] = columns.text(_advices(table, rows))
     made |= {name: columns.counts(values(name)) for name in (*_COUNTS, "attempts")}
     made["resumed"] = columns.flags(values("resumed"))
     made |= {name: columns.times(values(name)) for name in ("started_at", "finished_at")}
     made["duration_s"] = columns.seconds(values("duration_s"))
     return columns.with_columns(table, {name: made[name] for name in RESULT_COLUMNS}, RESULT_COLUMNS)
+
+
+def _advices(table: pd.DataFrame, rows: Sequence[Row]) -> list[str | None]:
+    """Return the advice of each row; that the answer of C-FIND broke off is said as long as the row is moved again."""
+    broke_off = find_broke_off(table)
+    return [
+        sentences(row.advice or "", FIND_BROKE_OFF) if is_cut else row.advice
+        for row, is_cut in zip(rows, broke_off, strict=True)
+    ]
+
+
+def find_broke_off(table: pd.DataFrame) -> list[bool]:
+    """Return for each row of a table of `find`, or of a move of it, whether the answer of C-FIND broke off."""
+    places = {plain_label(label): place for place, label in enumerate(table.columns)}
+    if not is_found(table.columns) or "advice" not in places:
+        return [False] * len(table)
+    outcomes, advices = (table.iloc[:, places[name]].tolist() for name in ("outcome", "advice"))
+    is_moved = {*_COUNTS, "attempts"} <= set(places)
+    return [
+        FIND_BROKE_OFF in str(advice) or (outcome == "partial" and not is_moved)
+        for outcome, advice in zip(outcomes, advices, strict=True)
+    ]

@@ -15,6 +15,7 @@ from dicomove.columns import VERDICT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning
 from dicomove.joining import positions_in
 from dicomove.outcome import sentences
+from dicomove.results import FIND_BROKE_OFF
 
 __all__ = ["VERDICT_COLUMNS", "verdicts"]
 
@@ -125,6 +126,11 @@ class _Result:
     matches: int | None = None
 
     @property
+    def broke_off(self) -> bool:
+        """Whether the PACS may have more than `find` has seen."""
+        return FIND_BROKE_OFF in (self.advice or "")
+
+    @property
     def is_there(self) -> bool:
         """Whether something of it is at the destination."""
         there = self.received if self.received is not None else self.moved
@@ -220,6 +226,8 @@ def _of_matched(matched: Sequence[_Result], left_out: int) -> _Verdict:
             studies[result.study] = studies.get(result.study, True) and result.outcome == "complete"
     gravest = min(matched, key=lambda result: result.grade)
     outcome = gravest.outcome if not left_out or gravest.outcome != "complete" else "not_attempted"
+    if any(result.broke_off for result in matched) and outcome == "complete":
+        outcome = "partial"
     if outcome != "complete" and any(result.is_there for result in matched):
         outcome = "partial"
     expected = _sum_of_all(matched, lambda result: result.expected) if not left_out else None
@@ -242,7 +250,7 @@ def _of_matched(matched: Sequence[_Result], left_out: int) -> _Verdict:
 def _advice(matched: Sequence[_Result], gravest: _Result, left_out: int) -> str | None:
     told = gravest.advice or ""
     if gravest.outcome == "complete" and not left_out:
-        return told or None
+        return next((result.advice for result in matched if result.broke_off), told) or None
     complete, of = sum(result.outcome == "complete" for result in matched), len(matched) + left_out
     parts = [f"{complete} of {of} matches are complete"] if of > 1 else []
     parts += [f"The results have no row for {left_out} of them: find and move the row again"] if left_out else []

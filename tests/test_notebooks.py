@@ -71,16 +71,18 @@ def test_a_notebook_runs(path: Path, checkout: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["notebooks", "."])
 def test_the_quickstart_ends_with_what_it_tells(checkout: Path, folder: str) -> None:
-    probe = "import json; print(json.dumps([results.outcome.tolist(), summary.complete.tolist()]))"
+    probe = "import json; print(json.dumps([results.outcome.tolist(), summary.outcome.tolist()]))"
     notebook = executed(ROOT / "notebooks" / "01_quickstart.ipynb", checkout / folder, probe)
-    outcomes, complete = json.loads(code_cells(notebook)[-1].outputs[0]["text"])
+    outcomes, verdicts = json.loads(code_cells(notebook)[-1].outputs[0]["text"])
 
-    assert Counter(outcomes) == {"complete": 10, "invalid": 2, "empty": 1}
-    assert [row for row, is_complete in enumerate(complete) if not is_complete] == [6, 7, 11]
+    assert Counter(outcomes) == {"complete": 10, "empty": 2, "invalid": 1}
+    left = {row: verdict for row, verdict in enumerate(verdicts) if verdict != "complete"}
+    assert left == {6: "empty", 7: "invalid", 11: "empty"}
     counts = [shown(cell) for cell in code_cells(notebook) if cell.source.endswith(".value_counts()")]
     assert [re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE) for text in counts] == [
-        [("complete", "8"), ("invalid", "2"), ("partial", "1"), ("failed", "1"), ("empty", "1")],
-        [("complete", "10"), ("invalid", "2"), ("empty", "1")],
+        [("complete", "8"), ("empty", "2"), ("partial", "1"), ("failed", "1"), ("invalid", "1")],
+        [("complete", "10"), ("empty", "2"), ("invalid", "1")],
+        [("complete", "9"), ("empty", "2"), ("invalid", "1")],
     ]
     saved = pd.read_csv(checkout / folder / "results.csv", dtype=str, keep_default_na=False)
     assert saved["outcome"].tolist() == outcomes
@@ -137,6 +139,8 @@ def test_every_error_is_documented() -> None:
 
 
 def kind_of(column: pd.Series) -> str:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "true or false"
     if pd.api.types.is_integer_dtype(column.dtype):
         return "whole number"
     if isinstance(column.dtype, pd.DatetimeTZDtype):

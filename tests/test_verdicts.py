@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -277,3 +278,29 @@ def test_what_is_on_disk(tmp_path: Path) -> None:
     assert made.loc["c", "outcome"] == "empty"
     assert int(made["missing"].sum()) == 8 - len(receiving.files(tmp_path))
     assert made["studies"].tolist() == [2, 2, 0]
+
+
+@dataclass(frozen=True)
+class BreaksOffFind(faults.FinalStatus):
+    """After the matches, C-FIND fails."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+
+def test_an_answer_of_find_that_broke_off_is_not_forgotten(tmp_path: Path) -> None:
+    """All that was found is complete, and the PACS may have more: also after another move, and in the journal."""
+    source = Synthetic(studies=2, series=1, instances=2, size=64, patients=1)
+    cohort = pd.DataFrame({"PatientID": ["SYN000001"]})
+    journal = tmp_path / "pull.sqlite"
+    with RehearsalPacs(source, [BreaksOffFind(0xC001)]) as pacs:
+        studies = dm.find(cohort, pacs, progress=False)
+    assert studies["outcome"].tolist() == ["partial"] * 2
+    with RehearsalPacs(source) as pacs:
+        moved = dm.move(studies, pacs, pacs.destination, journal=journal, progress=False)
+        again = dm.move(moved, pacs, pacs.destination, journal=journal, progress=False)
+    for table in (moved, again, dm.read_journal(journal), dm.read_journal(journal, run=1)):
+        assert table["outcome"].tolist() == ["complete"] * 2
+        said = dm.verdicts(cohort, table)
+        assert said["outcome"].tolist() == ["partial"]
+        assert said["studies_complete"].tolist() == [2]
+        assert str(said["advice"][0]).count("broke off") == 1
