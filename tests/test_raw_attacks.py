@@ -30,6 +30,7 @@ STALLS = {
     "silent",
     "half-header",
     "half-associate",
+    "no-ae-titles",  # whatever the title, it is served
     "drip",
     "silent-association",
     "half-p-data",

@@ -15,7 +15,7 @@ import pytest
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
 import dicomove as dm
-from dicomove.dimse.association import P_DATA
+from dicomove.dimse.pdu import P_DATA
 from dicomove.receiver import Limits
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.listener import MAX_PDU_LENGTH
@@ -191,19 +191,25 @@ def test_a_pacs_of_which_only_the_name_is_known_is_let_in_by_every_address(tmp_p
 
 @pytest.mark.parametrize(
     ("called", "accepted"),
-    [(AE_TITLE, True), (f" {AE_TITLE}", True), (f"{AE_TITLE}2", False), (AE_TITLE[:-1], False), ("", False)],
+    [
+        (AE_TITLE, True),
+        (f" {AE_TITLE}", True),
+        (AE_TITLE.ljust(16, "\0"), True),
+        (f"{AE_TITLE}\0x", True),
+        (f"{AE_TITLE}2", False),
+        (AE_TITLE[:-1], False),
+        ("", False),
+        ("\0" * 16, False),
+    ],
 )
 def test_the_called_ae_title(called: str, *, accepted: bool, tmp_path: Path) -> None:
-    """Spaces around it are not significant (PS3.8 9.3.2); who calls another is told so, and let go at once.
-
-    One of spaces only is none (PS3.5 6.2), and who calls it is aborted.
-    """
+    """Spaces around it are not significant (PS3.8 9.3.2), nor is padding with NUL; another one is rejected at once."""
     with running(tmp_path, limits()) as scp, connect(scp.address) as sock:
         sock.sendall(CT_REQUEST[:10] + called.encode().ljust(16) + CT_REQUEST[26:])
         if accepted:
             assert sock.recv(65536)[:1] == b"\x02"
         else:
-            assert read_to_end(sock) == (pdus.reject(1, 1, 7) if called else pdus.abort(0))
+            assert read_to_end(sock) == pdus.reject_pdu(1, 1, 7)
 
 
 # ------------------------------------------------------------------------------------------------- by time

@@ -27,8 +27,9 @@ from pynetdicom.dsutils import split_dataset
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
 import dicomove as dm
-from dicomove.dimse.association import P_DATA, Association
+from dicomove.dimse.association import Association
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, Message
+from dicomove.dimse.pdu import P_DATA
 from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import IdleTimeout
 from dicomove.receiver import Limits, Receiver

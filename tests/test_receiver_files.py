@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 
 import dicomove as dm
-from dicomove.dimse.association import IMPLEMENTATION_CLASS_UID
+from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS

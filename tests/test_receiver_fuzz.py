@@ -39,8 +39,8 @@ from pydicom.uid import (
 )
 
 import dicomove as dm
-from dicomove.dimse.association import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ
 from dicomove.dimse.messages import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, decode_command, has_data_set
+from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ
 from dicomove.errors import InvalidResponse
 from dicomove.receiver import Limits
 from dicomove.receiver.storage import SUCCESS
@@ -160,7 +160,7 @@ _EXTRA: Final = (
     pdus.abort(0),
     pdus.RELEASE_REQUEST,
     pdus.RELEASE_ANSWER,
-    pdus.reject(1, 1, 1),
+    pdus.reject_pdu(1, 1, 1),
     pdus.associate_request(AE_TITLE, {CTImageStorage: [ImplicitVRLittleEndian]}),
     pdus.pdu(P_DATA, b""),
     data_pdu(b"", last=True),

@@ -3,6 +3,7 @@
 ::
 
     transport      a TCP connection whose every wait has a limit and can be stopped
+    pdu            PS3.8: association PDUs as bytes, read as far as dicomove uses them
     messages       PS3.7: command sets and identifiers as bytes
     association    PS3.8: negotiation, PDUs, release and abort, in one thread
     negotiation    the acceptor's side of it
@@ -11,7 +12,7 @@
     scu            what both services share: C-ECHO, C-CANCEL, logging
     find, move     the services
 
-`pynetdicom` does the negotiation's codecs; why not its threads and its waiting: docs/decisions/0001.
+Why `pynetdicom`'s associations are not used: docs/decisions/0001.
 """
 
 from dicomove.dimse.find import EchoResult, FindResult, FindScu, attribute

@@ -1,53 +1,48 @@
 """PS3.8 in one thread: negotiation, PDUs, release and abort.
 
-The codecs of the association PDUs are pynetdicom's. P-DATA is read and written here, since every wait has a limit and
-a peer may send anything.
+The bytes of PDUs are `pdu`'s. Here they are waited for, with limits, since a peer may send anything, or nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import build_context
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import (
-    A_ASSOCIATE,
-    ImplementationClassUIDNotification,
-    ImplementationVersionNameNotification,
-    MaximumLengthNotification,
-)
 
 from dicomove.dimse.messages import Message, decode_command, encode_command, has_data_set
+from dicomove.dimse.pdu import (
+    ABORT,
+    ACCEPTED,
+    ASSOCIATE_AC,
+    ASSOCIATE_RJ,
+    ASSOCIATE_RQ,
+    P_DATA,
+    PDU_HEADER,
+    PDV_HEADER,
+    RELEASE_RP,
+    RELEASE_RQ,
+    SHORT_PDU_BYTES,
+    ContextResult,
+    ProposedContext,
+    pdu,
+    read_answer,
+    refuse_pdu,
+    rejection,
+    write_request,
+)
 from dicomove.dimse.transport import Connection, Limit, Watch
-from dicomove.errors import AssociationAborted, AssociationRejected, ConnectionLost, IdleTimeout, InvalidResponse
-
-IMPLEMENTATION_CLASS_UID: Final = "2.25.170310236812409476309457911094093518265"
-IMPLEMENTATION_VERSION_NAME: Final = "DICOMOVE"
-APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
+from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse
 
 # Implicit first: with Explicit VR, dcmqrscp loses a list of UIDs beyond 64 KiB.
 TRANSFER_SYNTAXES: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
-ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
-
-PDU_HEADER: Final = struct.Struct(">BxI")
-PDV_HEADER: Final = struct.Struct(">IBB")
-_SHORT_PDU_BYTES: Final = 4
-#: Of an A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, and the reasons that name what is not known.
-_PERMANENT: Final = 1
-_SERVICE_USER: Final = 1
-_NOT_KNOWN: Final = (2, 3, 7)
 _LONGEST_ASSOCIATE_PDU: Final = 1 << 20
 #: Some peers send more than was negotiated; this much is forgiven, and is the most where no limit was negotiated.
 _LONGEST_P_DATA: Final = 1 << 24
-#: A header of a presentation data value, and two bytes.
-SHORTEST_PDU: Final = 8
 _LONGEST_MESSAGE: Final = 1 << 26
 _LONGEST_SENT_PDU: Final = 1 << 18
 _COURTESY_S: Final = 1.0
@@ -102,14 +97,17 @@ class Association:
         AssociationRejected, AssociationAborted, ConnectionLost, InvalidResponse
             What the peer did instead of accepting.
         """
-        request = associate_primitive(called_ae_title, calling_ae_title, max_pdu_length)
-        definitions = [build_context(abstract, list(transfer)) for abstract, transfer in proposed]
-        for number, definition in enumerate(definitions):
-            definition.context_id = 2 * number + 1
-        request.presentation_context_definition_list = definitions
-        connection.send(A_ASSOCIATE_RQ(request).encode(), watch)
-        numbered = {2 * number + 1: pair for number, pair in enumerate(proposed)}
-        return cls(connection, *_read_answer(connection, numbered, watch))
+        contexts = [
+            ProposedContext(2 * n + 1, abstract, tuple(transfer)) for n, (abstract, transfer) in enumerate(proposed)
+        ]
+        connection.send(write_request(called_ae_title, calling_ae_title, contexts, max_pdu_length), watch)
+        kind, body = read_pdu(connection, watch)
+        if kind == ASSOCIATE_RJ:
+            raise rejection(body)
+        if kind != ASSOCIATE_AC:
+            refuse_pdu(kind, body)
+        answer = read_answer(body)
+        return cls(connection, accepted_contexts(contexts, answer.results), answer.max_pdu_length)
 
     def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> Context | None:
         """Return the accepted context of an abstract syntax, and a transfer syntax if one is named."""
@@ -160,11 +158,11 @@ class Association:
         """Release in the orderly way (PS3.8 7.2); close in any case."""
         watch = Watch(Limit(seconds, IdleTimeout, "A-RELEASE"))
         with contextlib.suppress(ConnectionLost, IdleTimeout, InvalidResponse):
-            self._connection.send(_short_pdu(RELEASE_RQ), watch)
+            self._connection.send(pdu(RELEASE_RQ), watch)
             while True:
                 kind, _ = read_pdu(self._connection, watch)
                 if kind == RELEASE_RQ:  # a collision: both sides release
-                    self._connection.send(_short_pdu(RELEASE_RP), watch)
+                    self._connection.send(pdu(RELEASE_RP), watch)
                 if kind in (RELEASE_RP, ABORT):
                     break
         self._connection.close()
@@ -172,13 +170,13 @@ class Association:
     def confirm_release(self, watch: Watch) -> None:
         """Answer the peer's A-RELEASE-RQ."""
         with contextlib.suppress(ConnectionLost):
-            self._connection.send(_short_pdu(RELEASE_RP), watch)
+            self._connection.send(pdu(RELEASE_RP), watch)
 
     def abort(self) -> None:
         """Send A-ABORT (PS3.8 7.3) unless the peer has ended the association already, and close."""
         if not self._is_over:
             with contextlib.suppress(ConnectionLost, IdleTimeout):
-                self._connection.send(_short_pdu(ABORT), Watch(Limit(_COURTESY_S, IdleTimeout, "A-ABORT")))
+                self._connection.send(pdu(ABORT), Watch(Limit(_COURTESY_S, IdleTimeout, "A-ABORT")))
         self._connection.close()
 
     def _pdus(self, context_id: int, data: bytes, *, is_command: bool) -> Iterator[bytes]:
@@ -215,22 +213,6 @@ class Association:
             self.heard += self._connection.bytes_received > before and not ends
 
 
-def associate_primitive(called_ae_title: str, calling_ae_title: str, max_pdu_length: int) -> A_ASSOCIATE:
-    """Return an A-ASSOCIATE primitive without presentation contexts."""
-    primitive = A_ASSOCIATE()
-    primitive.application_context_name = APPLICATION_CONTEXT_NAME
-    primitive.called_ae_title = called_ae_title
-    primitive.calling_ae_title = calling_ae_title
-    length = MaximumLengthNotification()
-    length.maximum_length_received = max_pdu_length
-    implementation = ImplementationClassUIDNotification()
-    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    version = ImplementationVersionNameNotification()
-    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    primitive.user_information = [length, implementation, version]
-    return primitive
-
-
 def read_pdu(connection: Connection, watch: Watch) -> tuple[int, bytes]:
     """Return the type and the body of the next PDU; a header that cannot be right is `InvalidResponse`."""
     kind, length = PDU_HEADER.unpack(connection.receive(PDU_HEADER.size, watch))
@@ -238,7 +220,7 @@ def read_pdu(connection: Connection, watch: Watch) -> tuple[int, bytes]:
         P_DATA: _LONGEST_P_DATA,
         ASSOCIATE_RQ: _LONGEST_ASSOCIATE_PDU,
         ASSOCIATE_AC: _LONGEST_ASSOCIATE_PDU,
-    }.get(kind, _SHORT_PDU_BYTES)
+    }.get(kind, SHORT_PDU_BYTES)
     if not ASSOCIATE_RQ <= kind <= ABORT or length > longest:
         message = f"no DICOM: a PDU of type {kind} and {length} bytes"
         raise InvalidResponse(message)
@@ -261,67 +243,19 @@ def split_p_data(body: bytes) -> Iterator[tuple[int, bool, bool, bytes]]:
         start = end
 
 
-def refuse_pdu(kind: int, body: bytes) -> None:
-    """Raise what a PDU means that is not the one we wait for."""
-    if kind == ABORT:
-        source = "the PACS" if len(body) == 4 and body[2] == 0 else "the PACS's network layer"
-        message = f"{source} aborted the association"
-        raise AssociationAborted(message)
-    message = f"a PDU of type {kind} where none belongs"
-    raise InvalidResponse(message)
+def accepted_contexts(proposed: Sequence[ProposedContext], results: Sequence[ContextResult]) -> dict[int, Context]:
+    """Return the contexts that were accepted as they had been proposed, by their number.
 
-
-def _read_answer(
-    connection: Connection, proposed: Mapping[int, tuple[str, Sequence[str]]], watch: Watch
-) -> tuple[dict[int, Context], int]:
-    kind, body = read_pdu(connection, watch)
-    pdu = PDU_HEADER.pack(kind, len(body)) + body
-    if kind == ASSOCIATE_RJ:
-        raise AssociationRejected(_rejection(pdu), for_good=_is_for_good(pdu))
-    if kind != ASSOCIATE_AC:
-        refuse_pdu(kind, body)
-    answer = A_ASSOCIATE_AC()
-    try:
-        answer.decode(pdu)
-        results = [(item.context_id, item.result, str(item.transfer_syntax)) for item in answer.presentation_context]
-        user_information = answer.user_information
-        peer_max_length = (user_information.maximum_length if user_information else 0) or 0
-    except Exception as error:  # the codec raises whatever the peer's bytes make it raise
-        message = "an A-ASSOCIATE-AC that cannot be decoded"
-        raise InvalidResponse(message) from error
-    if not results or 0 < peer_max_length < SHORTEST_PDU:
-        message = "an A-ASSOCIATE-AC without presentation contexts, or for PDUs that hold nothing"
-        raise InvalidResponse(message)
-    return {context.context_id: context for context in _accepted(results, proposed)}, peer_max_length
-
-
-def _accepted(
-    results: Sequence[tuple[int | None, int | None, str]], proposed: Mapping[int, tuple[str, Sequence[str]]]
-) -> Iterator[Context]:
-    """Yield the contexts that were accepted as they had been proposed."""
-    for number, result, transfer_syntax in results:
-        abstract_syntax, transfer_syntaxes = proposed.get(number or 0, ("", ()))
-        if number is not None and result == 0 and transfer_syntax in transfer_syntaxes:
-            yield Context(number, abstract_syntax, transfer_syntax)
-
-
-def _rejection(pdu: bytes) -> str:
-    if len(pdu) < PDU_HEADER.size + _SHORT_PDU_BYTES:
-        return "the PACS rejected the association, and gave no reason"
-    rejection = A_ASSOCIATE_RJ()
-    rejection.decode(pdu)
-    try:
-        reason = f"{rejection.result_str}, {rejection.source_str}: {rejection.reason_str}"
-    except (KeyError, ValueError, TypeError):
-        reason = f"result {pdu[7]}, source {pdu[8]}, reason {pdu[9]}"
-    return f"the PACS rejected the association ({reason})"
-
-
-def _is_for_good(pdu: bytes) -> bool:
-    """Whether the reason is one that stays: an AE title or an application context that the PACS does not know."""
-    result, source, reason = (*pdu[7:10], 0, 0, 0)[:3]
-    return result == _PERMANENT and source == _SERVICE_USER and reason in _NOT_KNOWN
-
-
-def _short_pdu(kind: int) -> bytes:
-    return PDU_HEADER.pack(kind, _SHORT_PDU_BYTES) + bytes(_SHORT_PDU_BYTES)
+    Of several results for one context, the first that accepts counts. One that accepts and names no transfer syntax
+    takes the one that was proposed first.
+    """
+    contexts: dict[int, Context] = {}
+    by_number = {context.context_id: context for context in proposed}
+    for result in results:
+        context = by_number.get(result.context_id)
+        if context is None or result.result != ACCEPTED:
+            continue
+        syntax = result.transfer_syntax or context.transfer_syntaxes[0]
+        if syntax in context.transfer_syntaxes:
+            contexts.setdefault(result.context_id, Context(result.context_id, context.abstract_syntax, syntax))
+    return contexts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from dicomove.dimse.association import ABORT, RELEASE_RQ, Association
+from dicomove.dimse.association import Association
 from dicomove.dimse.messages import (
     C_CANCEL_RQ,
     C_ECHO_RQ,
@@ -17,6 +17,7 @@ from dicomove.dimse.messages import (
     has_data_set,
 )
 from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.pdu import ABORT, RELEASE_RQ
 from dicomove.dimse.transport import Limit, Watch
 from dicomove.errors import IdleTimeout, InvalidResponse
 from dicomove.receiver.incoming import Incoming, Origin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from dicomove.dimse.association import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _PREAMBLE: Final = bytes(128) + b"DICM"
 _VERSION: Final = struct.pack("<HH2sHI2s", 0x0002, 0x0001, b"OB", 0, 2, b"\0\1")

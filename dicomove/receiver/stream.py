@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from dicomove.dimse.association import P_DATA, PDU_HEADER, PDV_HEADER
+from dicomove.dimse.pdu import P_DATA, PDU_HEADER, PDV_HEADER
 from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import IdleTimeout, InvalidResponse
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from dicomove.dimse.association import ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA
 from dicomove.dimse.messages import C_STORE_RQ, RESPONSE
+from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA
 from dicomove.testing.raw import pdus
 from dicomove.testing.raw.steps import (
     PENDING,
@@ -101,12 +101,12 @@ _NO_DICOM: Final = {
 _ASSOCIATION: Final = {
     **{
         f"rejects-{result}-{source}-{reason}": _at_once(
-            "A-ASSOCIATE-RJ (PS3.8 Table 9-21).", Send(pdus.reject(result, source, reason)), FinishSending()
+            "A-ASSOCIATE-RJ (PS3.8 Table 9-21).", Send(pdus.reject_pdu(result, source, reason)), FinishSending()
         )
         for result, source in product((1, 2), _REASONS)
         for reason in _REASONS[source]
     },
-    "rejects-9-9-9": _at_once("A-ASSOCIATE-RJ with numbers that nobody defined.", Send(pdus.reject(9, 9, 9))),
+    "rejects-9-9-9": _at_once("A-ASSOCIATE-RJ with numbers that nobody defined.", Send(pdus.reject_pdu(9, 9, 9))),
     "rejects-without-reason": _at_once("A-ASSOCIATE-RJ that ends early.", Send(pdus.pdu(ASSOCIATE_RJ, b"\x00"))),
     **{f"aborts-{source}": _at_once("A-ABORT instead of an answer.", Send(pdus.abort(source))) for source in (0, 1, 2)},
     "aborts-without-source": _at_once("A-ABORT that ends early.", Send(pdus.header(7, 0))),

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dicomove.dimse.association import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ, split_p_data
+from dicomove.dimse.association import split_p_data
 from dicomove.dimse.messages import decode_command, has_data_set
+from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ, read_request
 from dicomove.testing.raw import pdus
 
 #: What is kept of each direction, in bytes: a stream without end must not fill the memory.
@@ -152,7 +153,7 @@ class Talk:
         return seconds
 
     def _request(self, context_id: int, command: dict[str, int | str]) -> Request:
-        abstract = {one.context_id: one.abstract_syntax for one in pdus.proposed(self.associate)}
+        abstract = {one.context_id: one.abstract_syntax for one in read_request(self.associate).contexts}
         field, message_id = (int(command.get(name, 0)) for name in ("CommandField", "MessageID"))
         return Request(context_id, abstract.get(context_id, ""), field, message_id)
 
