@@ -22,15 +22,23 @@ from dicomove.errors import (
 from dicomove.events import CompletedEvent, SubOperationEvent
 from dicomove.find import echo, find
 from dicomove.job import MoveJob
-from dicomove.journal import export, read_attempts, read_journal, read_manifest, read_results, read_runs
 from dicomove.move import move, start_move
 from dicomove.pacing import Hours, Retry
 from dicomove.pacs import Pacs
 from dicomove.plan import plan
-from dicomove.receiver import Receiver, close_receivers, verify
+from dicomove.receiver import Receiver, close_receivers
 from dicomove.report import plot, preview, report, summary
 from dicomove.retrieve import retrieve
 from dicomove.run import Distributed
+from dicomove.store import (
+    export,
+    read_attempts,
+    read_journal,
+    read_manifest,
+    read_results,
+    read_runs,
+    verify,
+)
 from dicomove.verdicts import verdicts
 
 __version__ = "0.1.0"

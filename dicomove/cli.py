@@ -21,9 +21,10 @@ from dicomove.find import echo, find
 from dicomove.inventory import Verify
 from dicomove.move import move
 from dicomove.pacs import Pacs
-from dicomove.receiver import Receiver, verify
+from dicomove.receiver import Receiver
 from dicomove.retrieve import retrieve
 from dicomove.run import Keywords
+from dicomove.store import verify
 from dicomove.verdicts import verdicts
 
 _BRIEF: Final = [

@@ -1,4 +1,4 @@
-"""Files: one that replaces another as a whole, the hash of one, and names that outlive a power failure."""
+"""Files: one that replaces another as a whole, the hash of one, those of a folder, names that outlive a power cut."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+#: What dicomove keeps for itself in the folder of a receiver.
+SERVICE_FOLDER: Final = ".dicomove"
 
 _NUMBERS: Final = itertools.count()
 
@@ -53,6 +56,14 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """Return the files of a receiver's folder, without those that dicomove keeps for itself."""
+    for parent, folders, names in os.walk(folder):
+        if Path(parent) == folder and SERVICE_FOLDER in folders:
+            folders.remove(SERVICE_FOLDER)
+        yield from (Path(parent, name) for name in names)
 
 
 def synchronise_folder(folder: Path) -> None:

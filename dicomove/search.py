@@ -86,9 +86,8 @@ class Search:
             for above in (upper | _typed_above(step, query.query_model) for upper in found):
                 last = self._find(step, above, query)
                 answers = _once(last)
-                repeated = _identifying(step, query.query_model) if len(answers) > 1 else []
                 for match in answers:
-                    reason = self._why_not(match, step, above, keys, repeated, query.query_model)
+                    reason = self._why_not(match, step, above, keys, query.query_model, is_alone=len(answers) == 1)
                     if reason is None:
                         below.append(merged(above, match))
                     else:
@@ -115,17 +114,19 @@ class Search:
         step: Step,
         above: Match,
         keys: Sequence[Pair],
-        repeated: Sequence[str],
         query_model: QueryModel,
+        *,
+        is_alone: bool,
     ) -> str | None:
         """Say why a match is not what was asked; modalities that the PACS does not tell are looked up in the series."""
         unique = UNIQUE_KEYS[query_model][step.level][-1]
         upper = [(name, above[name]) for name in _unique_keys_above(step, query_model) if above.get(name)]
-        reason = why_not(match, unique, [*keys, *upper], repeated)
+        repeated = _identifying(step, query_model)
+        reason = why_not(match, unique, [*keys, *upper], repeated, is_alone=is_alone)
         asked = {name for name, _ in (*step.keys, *step.checks)}
         if reason is None and _MODALITIES in asked and not match.get(_MODALITIES):
             match[_MODALITIES] = "\\".join(self._modalities(merged(above, match), query_model))
-            reason = why_not(match, unique, keys, repeated)
+            reason = why_not(match, unique, keys, repeated, is_alone=is_alone)
         return reason
 
     def _modalities(self, study: Match, query_model: QueryModel) -> list[str]:

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dicomove as dm
-from dicomove.journal import Key, Reading, RowFacts, RunFacts
-from dicomove.receiver.record import Entry
 from dicomove.results import Row
+from dicomove.store import InstanceRecord, Key, Reading, RowFacts, RunFacts
 
 FACTS = RunFacts(
     pacs="PACS@127.0.0.1:104",
@@ -51,13 +50,15 @@ def rows(*numbers: int | None, settled: Row | None = None) -> list[RowFacts]:
     ]
 
 
-def reading(number: int, row: Row = COMPLETE, instances: Sequence[Entry] = (), *, final: bool = True) -> Reading:
+def reading(
+    number: int, row: Row = COMPLETE, instances: Sequence[InstanceRecord] = (), *, final: bool = True
+) -> Reading:
     made = key(number)
     return Reading(key=made, row=row, level="STUDY", identifier=made.keys, final=final, instances=instances)
 
 
-def entry(number: int, instance: int, sha256: str = "a", *, path: str | None = None) -> Entry:
-    return Entry(
+def entry(number: int, instance: int, sha256: str = "a", *, path: str | None = None) -> InstanceRecord:
+    return InstanceRecord(
         path=path or f"1.2.{number}/1/{instance}.dcm",
         bytes=5,
         sha256=sha256 * 64,

@@ -22,8 +22,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.journal import JOURNAL_FILE, read_attempts
-from dicomove.receiver.manifest import manifest_of
+from dicomove.store import JOURNAL_FILE, read_attempts, read_manifest
 from dicomove.testing import Synthetic
 from tests import receiving, servers
 
@@ -128,7 +127,7 @@ def arrivals(folder: Path) -> dict[str, tuple[int, ...]]:
     done = set(attempts.loc[attempts["outcome"] == "complete", "StudyInstanceUID"])
     return {
         str(study): tuple(rows.sort_values("SOPInstanceUID")["times_received"].astype(int))
-        for study, rows in manifest_of(folder).groupby("StudyInstanceUID")
+        for study, rows in read_manifest(folder).groupby("StudyInstanceUID")
         if study in done
     }
 
@@ -160,14 +159,14 @@ def assert_right(scene: Scene) -> None:
         uid: hashlib.sha256(receiving.data_set(path)).hexdigest() for uid, path in receiving.files(scene.folder).items()
     }
     assert held == truth
-    manifest = manifest_of(scene.folder)
+    manifest = read_manifest(scene.folder)
     assert sorted(manifest["SOPInstanceUID"]) == sorted(truth)
     assert manifest["quarantine"].isna().all()
     assert set(dm.verify(scene.folder)["verified"]) == {"ok"}
     assert receiving.partial(scene.folder) == []
     now = arrivals(scene.folder)
     assert {study: now[study] for study in scene.complete} == scene.complete
-    assert sorted(dm.read_manifest(scene.folder)["SOPInstanceUID"]) == sorted(truth)
+    assert sorted(read_manifest(scene.folder / JOURNAL_FILE)["SOPInstanceUID"]) == sorted(truth)
 
 
 def test_nothing_is_lost_whoever_is_killed_and_whenever(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ import pytest
 
 import dicomove as dm
 from dicomove.errors import JournalError
-from dicomove.journal import Journal, opening
 from dicomove.results import invalid, resumed
+from dicomove.store import Journal, sqlite
 from tests.journals import AT, COMPLETE, FACTS, PARTIAL, entry, key, outcomes, python, reading, rows
 
 pytestmark = pytest.mark.timeout(60)
@@ -189,8 +189,8 @@ def test_patients_are_where_the_table_had_them_and_nowhere_else(journal: Journal
 OPENS = """
     import sys
     from dicomove.errors import JournalError
-    from dicomove.journal import Journal, ownership
-    ownership._PATIENCE_S = 0.1
+    from dicomove.store import Journal, lock
+    lock._PATIENCE_S = 0.1
     try:
         Journal.open(sys.argv[1])
     except JournalError as error:
@@ -224,8 +224,8 @@ def test_who_opens_it_twice_in_a_process_shares_it_and_nobody_else_has_it(path: 
 HOLDS = """
     import os, sys
     from dicomove.errors import JournalError
-    from dicomove.journal import Journal, ownership
-    ownership._PATIENCE_S = 0.1
+    from dicomove.store import Journal, lock
+    lock._PATIENCE_S = 0.1
     journal = Journal.open(sys.argv[1])
     if os.fork():
         sys.stdin.readline()
@@ -285,14 +285,14 @@ def test_work_grows_with_the_rows_and_not_with_their_square(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], pd.DataFrame]
 ) -> None:
     steps = []
-    connect = opening._connect
+    connect = sqlite.connect
 
-    def counting(path: Path, mode: str) -> sqlite3.Connection:
-        connection = connect(path, mode)
+    def counting(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
+        connection = connect(path, mode, busy_s)
         connection.set_progress_handler(lambda: steps.append(1), 100)
         return connection
 
-    monkeypatch.setattr(opening, "_connect", counting)
+    monkeypatch.setattr(sqlite, "connect", counting)
     taken = []
     for count in (200, 800):
         with Journal.open(tmp_path / f"{count}.sqlite") as journal:

@@ -10,14 +10,15 @@ import sqlite3
 import stat
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import dicomove as dm
 from dicomove.errors import JournalError
-from dicomove.journal import JOURNAL_FILE, Journal
-from dicomove.journal.schema import APPLICATION, VERSION
+from dicomove.store import JOURNAL_FILE, Journal
+from dicomove.store.schema import JOURNAL
 from tests.journals import COMPLETE, FACTS, entry, key, outcomes, python, reading, rows
 
 pytestmark = pytest.mark.timeout(60)
@@ -74,11 +75,11 @@ def test_a_database_of_something_else(path: Path, mode: str) -> None:
         dm.read_journal(path)
 
 
-@pytest.mark.parametrize("version", [VERSION + 1, 99])
+@pytest.mark.parametrize("version", [JOURNAL.version + 1, 99])
 def test_a_newer_version(path: Path, version: int) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
-            f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {version}; CREATE TABLE runs (a)"
+            f"PRAGMA application_id = {JOURNAL.application_id}; PRAGMA user_version = {version}; CREATE TABLE runs (a)"
         )
     assert_refused(path, f"version {version}.*use the newer dicomove")
     for read in (dm.read_journal, dm.read_manifest, dm.read_attempts, dm.read_runs):
@@ -153,7 +154,7 @@ def test_it_needs_no_shared_memory_and_waits_for_the_disk(path: Path) -> None:
 
 KILLED = """
     import os, sys
-    from dicomove.journal import Journal
+    from dicomove.store import Journal
     from tests.journals import FACTS, COMPLETE, entry, reading, rows
     journal = Journal.open(sys.argv[1])
     # Pages go to the file before the transaction ends, as in one that is larger than the cache.
@@ -190,11 +191,11 @@ def test_what_a_killed_process_left_half_done_is_undone(path: Path, finished: Pa
 
 MAKES = """
     import sqlite3, sys
-    from dicomove.journal import schema
+    from dicomove.store import schema
     connection = sqlite3.connect(sys.argv[1], isolation_level=None)
     connection.execute("PRAGMA cache_size = 1")
     connection.execute("PRAGMA cache_spill = 1")
-    connection.executescript("BEGIN IMMEDIATE;" + schema.SCHEMA)
+    connection.executescript("BEGIN IMMEDIATE;" + schema.JOURNAL.schema)
     connection.execute("CREATE TABLE filler AS SELECT randomblob(40000)")
     print("in the middle", flush=True)
     sys.stdin.readline()
@@ -215,7 +216,7 @@ def test_one_who_was_killed_while_the_file_was_made(path: Path) -> None:
 
 ADDS = """
     import sys
-    from dicomove.journal import Journal
+    from dicomove.store import Journal
     from tests.journals import FACTS, COMPLETE, entry, reading, rows
     with Journal.open(sys.argv[1]) as journal:
         run = journal.begin(FACTS, rows(*range(4000)))
@@ -270,7 +271,7 @@ LIMITED = """
     import resource, sys
     from pathlib import Path
     from dicomove.errors import JournalError
-    from dicomove.journal import Journal
+    from dicomove.store import Journal
     from tests.journals import FACTS, COMPLETE, entry, reading, rows
     path = Path(sys.argv[1])
     with Journal.open(path) as journal:
@@ -301,7 +302,7 @@ def test_a_write_that_the_system_refuses_in_the_middle(path: Path) -> None:
 
 def test_another_program_that_does_not_let_go(path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(finished, path)
-    monkeypatch.setattr("dicomove.journal.opening._BUSY_S", 0.05)
+    monkeypatch.setattr("dicomove.store.journal.JOURNAL", replace(JOURNAL, busy_s=0.05))
     with Journal.open(path) as journal, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match="another program has it open and does not let go: close that one"):

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 import dicomove as dm
 from dicomove import columns
 from dicomove.errors import JournalError
-from dicomove.journal import Journal, RowFacts, RunFacts, cells, cohort_sha256, exporting
 from dicomove.outcome import NOT_ATTEMPTED
 from dicomove.results import Row, result_table
+from dicomove.store import Journal, RowFacts, RunFacts, cells, cohort_sha256, exporting
 from tests.journals import COMPLETE, FACTS, reading, rows
 
 pytestmark = pytest.mark.timeout(60)

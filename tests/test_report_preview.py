@@ -18,8 +18,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, SecondaryCaptureImageStorage
 
 import dicomove as dm
-from dicomove.receiver.manifest import manifest_of
 from dicomove.report.pixels import modality_and_number, picture
+from dicomove.store import read_manifest
 from dicomove.testing import demo_pacs
 from tests import receiving
 
@@ -85,7 +85,7 @@ def test_no_caption_names_a_patient(images: tuple[pd.DataFrame, Path]) -> None:
 
 
 def test_what_is_missing_is_shown_as_such(images: tuple[pd.DataFrame, Path], tmp_path: Path) -> None:
-    figure = dm.preview(manifest_of(images[1]), folder=tmp_path, most=2)
+    figure = dm.preview(read_manifest(images[1]), folder=tmp_path, most=2)
     assert problems(figure) == ["missing", "missing"]
 
 

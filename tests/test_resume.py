@@ -203,7 +203,7 @@ def test_two_jobs_side_by_side_share_it(scene: Scene) -> None:
 @contextmanager
 def another_process(journal: Path) -> Iterator[int]:
     """A process that has a journal."""
-    opened = f"from dicomove.journal import Journal; journal = Journal.open({str(journal)!r})"
+    opened = f"from dicomove.store import Journal; journal = Journal.open({str(journal)!r})"
     script = f"{opened}; print('has it', flush=True); input()"
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -233,7 +233,7 @@ def test_the_journal_is_for_its_owner_only(tmp_path: Path) -> None:
 
 def test_a_journal_that_nobody_asked_for_stops_no_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.move(COHORT[:1])
-    monkeypatch.setattr("dicomove.journal.store.Journal.begin", _full)
+    monkeypatch.setattr("dicomove.store.Journal.begin", _full)
     with pytest.warns(dm.JournalWarning, match="the disk is full"):
         results, _ = scene.move()
     assert receiving.outcomes(results) == ["resumed"] + ["complete"] * 3

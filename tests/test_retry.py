@@ -13,7 +13,7 @@ import tenacity
 
 import dicomove as dm
 from dicomove.events import Event, RowFinished, RowWillRetry
-from dicomove.receiver.manifest import manifest_of
+from dicomove.store import read_manifest
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from tests import receiving
@@ -171,7 +171,7 @@ def test_only_what_is_missing_is_asked_for(
     assert attempts["asked_level"].tolist() == levels
     assert attempts["asked_uids"].tolist() == uids
     assert results["attempts"].tolist() == [len(levels)]
-    came_again = (manifest_of(tmp_path)["times_received"] > 1).sum()
+    came_again = (read_manifest(tmp_path)["times_received"] > 1).sum()
     assert came_again == (4 if refuses else 0)
 
 

@@ -1,4 +1,4 @@
-"""The receiver: a Move Destination on this machine, in a process of its own, whose record says what is on disk.
+"""The receiver: a Move Destination on this machine, in a process of its own, whose index says what is on disk.
 
 ::
 
@@ -11,25 +11,21 @@
     conversation, stream  one association: C-STORE and C-ECHO, and the straight path for P-DATA
     incoming, skim, meta  one instance while it comes: temporary file, hash, a look at its UIDs
     storage, accounts     what becomes of it, and to which rows it belongs
-    shelf, paths, lock    the folder: final names, quarantine
-    keeper, record        what came is made durable, and written down
-    manifest              the record as a DataFrame; `verify`
+    shelf, paths          the folder: final names, quarantine
+    keeper, recovery      what came is made durable, and written into the folder's index
     administration        what the PACS's administrator enters
 """
 
-from dicomove.receiver.manifest import MANIFEST_COLUMNS, verify
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.reception import OtherPatient, Reception, Settled
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.supervision import close_receivers
 
 __all__ = [
-    "MANIFEST_COLUMNS",
     "Limits",
     "OtherPatient",
     "Receiver",
     "Reception",
     "Settled",
     "close_receivers",
-    "verify",
 ]

@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from dicomove.outcome.arrivals import OTHER_PATIENT, UNREQUESTED
 from dicomove.outcome.patients import difference, is_alike, stripped
-from dicomove.receiver.record import KEYS
 from dicomove.receiver.shelf import Disposition
+from dicomove.store.instances import KEYS
 
 #: What became of an instance, as a row counts it.
 Fate = Disposition | Literal["differs", "damaged", "refused", "unrequested"]

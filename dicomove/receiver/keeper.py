@@ -1,4 +1,4 @@
-"""Makes what came durable: its hash, the files on the disk, then their entries in the record.
+"""Makes what came durable: its hash, the files on the disk, then their rows in the index.
 
 Two threads, so that the hash of one file is taken while others are brought onto the disk.
 """
@@ -19,7 +19,7 @@ from typing import Final
 
 from dicomove.files import synchronise_folder
 from dicomove.receiver.digest import FollowingDigest
-from dicomove.receiver.record import Entry, Record
+from dicomove.store.instances import InstanceIndex, InstanceRecord
 
 #: Files that are placed and not yet durable; beyond it the senders wait. Each holds a file descriptor.
 MOST_WAITING: Final = 400
@@ -43,7 +43,7 @@ class Kept:
     """
 
     descriptor: int | None
-    entry: Entry
+    entry: InstanceRecord
     digest: FollowingDigest | None = None
 
 
@@ -54,16 +54,16 @@ class Keeper:
     ----------
     folder
         The folder.
-    record
-        Its record.
+    index
+        Its index.
     """
 
-    def __init__(self, folder: Path, record: Record) -> None:
-        self._folder, self._record = folder, record
+    def __init__(self, folder: Path, index: InstanceIndex) -> None:
+        self._folder, self._index = folder, index
         self._places = threading.Semaphore(MOST_WAITING)
         self._to_hash: queue.SimpleQueue[Kept | tuple[FollowingDigest, int] | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
-        self._waiting: dict[int, Entry] = {}
+        self._waiting: dict[int, InstanceRecord] = {}
         self._hashed: list[Kept] = []
         self._given = self._durable = self._wanted = 0
         self._problem: str | None = None
@@ -94,16 +94,16 @@ class Keeper:
             self._given += 1
         self._to_hash.put(kept)
 
-    def of(self, keys: Mapping[str, str]) -> list[Entry]:
+    def of(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
         """Return the entries of what these keys name and that are on disk as they were written."""
         with self._changed:
             waiting = [entry for entry in self._waiting.values() if entry.is_of(keys)]
-        known = {entry.path: entry for entry in [*self._record.of(keys), *waiting]}
+        known = {entry.path: entry for entry in [*self._index.of(keys), *waiting]}
         return [entry for entry in known.values() if self._is_there(entry)]
 
     def recorded(self, path: str) -> str | None:
         """Return the hash of what was placed under a name, if that is written down."""
-        return self._record.sha256(path)
+        return self._index.sha256(path)
 
     def flush(self, seconds: float) -> str | None:
         """Wait until all that was given is durable, and return what prevents it, if anything does."""
@@ -125,7 +125,7 @@ class Keeper:
         for thread in self._threads:
             thread.join(_RETRY_S * 4)
 
-    def _is_there(self, entry: Entry) -> bool:
+    def _is_there(self, entry: InstanceRecord) -> bool:
         try:
             return (self._folder / entry.path).stat().st_size == entry.bytes
         except OSError:
@@ -171,7 +171,7 @@ class Keeper:
         if batch:
             self._places.release(len(batch))
 
-    def _synchronised(self, kept: Kept) -> Entry | None:
+    def _synchronised(self, kept: Kept) -> InstanceRecord | None:
         """Bring a file onto the disk; one of which this fails is not kept, since nobody knows what is in it."""
         if kept.descriptor is None:
             return kept.entry
@@ -189,9 +189,9 @@ class Keeper:
             _close(kept)
         return replace(kept.entry, sha256=kept.digest.hexdigest()) if kept.digest else kept.entry
 
-    def _write(self, entries: Sequence[Entry]) -> bool:
+    def _write(self, entries: Sequence[InstanceRecord]) -> bool:
         try:
-            self._record.add(entries)
+            self._index.add(entries)
         except sqlite3.Error as error:
             with self._changed:
                 self._problem = f"the record cannot be written: {error}"

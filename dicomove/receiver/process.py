@@ -29,13 +29,12 @@ from dicomove.receiver.accounts import Accounts
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.keeper import Keeper
 from dicomove.receiver.listener import Listener
-from dicomove.receiver.lock import FolderLock
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.record import Entry, Record
 from dicomove.receiver.recovery import recover
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.shelf import Shelf
 from dicomove.receiver.storage import Storage
+from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
 
 #: UIDs of study, series and instance, and in what the PatientID differs: neither of the two is told.
 Other = tuple[str, str, str, str]
@@ -129,11 +128,11 @@ class Service:
         self.admission.end(run)
 
 
-def _sizes(entries: Iterable[Entry]) -> list[tuple[str, int]]:
+def _sizes(entries: Iterable[InstanceRecord]) -> list[tuple[str, int]]:
     return [(entry.SOPInstanceUID, entry.bytes) for entry in entries]
 
 
-def _others(entries: Iterable[Entry], patients: Collection[str]) -> list[Other]:
+def _others(entries: Iterable[InstanceRecord], patients: Collection[str]) -> list[Other]:
     if not patients:
         return []
     compared = ((entry, difference(entry.PatientID, patients)) for entry in entries)
@@ -183,13 +182,13 @@ def _allow_many_files() -> None:
 def _service(settings: Settings, stack: contextlib.ExitStack) -> Service:
     folder = Path(settings.folder)
     shelf = Shelf(folder, settings.existing, settings.min_free)
-    lock = stack.enter_context(FolderLock(folder))
+    was_killed = stack.enter_context(owned(folder))
     shelf.clean()
-    record = Record(folder)
-    stack.callback(record.close)
-    if lock.was_left:
-        recover(folder, record, shelf)
-    keeper = Keeper(folder, record)
+    index = InstanceIndex(folder)
+    stack.callback(index.close)
+    if was_killed:
+        recover(folder, index, shelf)
+    keeper = Keeper(folder, index)
     stack.callback(keeper.close)
     anybody = settings.accept == "any"
     accounts, admission = Accounts(), Admission(map(network, settings.allow), anybody=anybody)

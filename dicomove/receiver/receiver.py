@@ -17,12 +17,12 @@ from dicomove.errors import ReceiverError
 from dicomove.receiver import administration
 from dicomove.receiver.arguments import checked_seconds, checked_settings
 from dicomove.receiver.flights import Flights
-from dicomove.receiver.manifest import manifest_of
 from dicomove.receiver.paths import DEFAULT_PATH
 from dicomove.receiver.reception import OtherPatient, Reception
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits
 from dicomove.receiver.shelf import Existing, room
 from dicomove.receiver.supervision import Supervisor
+from dicomove.store import read_manifest
 
 _FLUSH_S: Final = 120.0
 
@@ -189,7 +189,7 @@ class Receiver:
         """
         if not self._supervisor.closed:
             self.flush()
-        return manifest_of(self.folder)
+        return read_manifest(self.folder)
 
     def discrepancies(self) -> pd.DataFrame:
         """Return what did not add up in the latest run: what is missing, not expected, or of another PatientID.

@@ -1,10 +1,8 @@
-"""After a receiver's process died: what had its final name by then, and was not yet in the record, is recorded."""
+"""After a receiver's process died: what had its final name by then, and was not yet in the index, is recorded."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,9 +11,10 @@ from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
-from dicomove.receiver.record import KEYS, Entry, Record
-from dicomove.receiver.shelf import SERVICE_FOLDER, Shelf, Written
+from dicomove.files import files_in
+from dicomove.receiver.shelf import Shelf, Written
 from dicomove.receiver.skim import Skimmer, text
+from dicomove.store.instances import KEYS, InstanceIndex, InstanceRecord
 
 _PREFIX: Final = 128 + 4 + 12
 _BLOCK: Final = 1 << 20
@@ -24,32 +23,25 @@ _WANTED: Final = [tag_for_keyword(name) or 0 for name in ("SpecificCharacterSet"
 logger = logging.getLogger("dicomove.receiver")
 
 
-def recover(folder: Path, record: Record, shelf: Shelf) -> None:
-    """Record every DICOM file of a folder that is not in its record; one that is not whole goes to quarantine."""
-    known = record.paths()
-    for path in _files(folder):
+def recover(folder: Path, index: InstanceIndex, shelf: Shelf) -> None:
+    """Record every DICOM file of a folder that is not in its index; one that is not whole goes to quarantine."""
+    known = index.paths()
+    for path in files_in(folder):
         relative = path.relative_to(folder).as_posix()
         if relative not in known:
             try:
-                record.add([_entry(path, relative, shelf)])
+                index.add([_record(path, relative, shelf)])
             except (OSError, InvalidDicomError, AttributeError):
                 logger.info("a file in the folder is none of ours")
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        if Path(parent) == folder and SERVICE_FOLDER in folders:
-            folders.remove(SERVICE_FOLDER)
-        yield from (Path(parent, name) for name in names)
-
-
-def _entry(path: Path, relative: str, shelf: Shelf) -> Entry:
+def _record(path: Path, relative: str, shelf: Shelf) -> InstanceRecord:
     meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
     values, problem = _look_over(path, str(meta.TransferSyntaxUID), _PREFIX + meta.FileMetaInformationGroupLength)
     written, stat = Written(path, path.stat().st_size), path.stat()
     sha256 = written.sha256
     reason = f"damaged: {problem}" if problem else None
-    return Entry(
+    return InstanceRecord(
         path=shelf.quarantine(written, path.name, reason).path if reason else relative,
         bytes=written.size,
         sha256=sha256,

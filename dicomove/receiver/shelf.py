@@ -13,12 +13,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from dicomove.files import file_sha256
+from dicomove.files import SERVICE_FOLDER, file_sha256
 
 Existing = Literal["keep", "replace", "keep_both"]
 Disposition = Literal["stored", "duplicate", "replaced", "kept_both", "quarantined"]
 
-SERVICE_FOLDER: Final = ".dicomove"
 _MOST_RESERVED: Final = 1 << 30
 _RESERVED_SHARE: Final = 0.05
 

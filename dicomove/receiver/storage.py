@@ -1,4 +1,4 @@
-"""What becomes of an instance: its place in the folder, its entry in the record, and the Status of the answer."""
+"""What becomes of an instance: its place in the folder, its row in the index, and the Status of the answer."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dicomove.receiver.accounts import Account, Accounts, Fate
 from dicomove.receiver.incoming import Incoming, Origin
 from dicomove.receiver.keeper import Keeper, Kept
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.record import KEYS, Entry
 from dicomove.receiver.shelf import Placed, Shelf, Written
+from dicomove.store.instances import KEYS, InstanceRecord
 
 SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
@@ -179,9 +179,9 @@ def _fate(placed: Placed | None) -> Fate:
     return placed.disposition
 
 
-def _entry(finished: Finished, placed: Placed) -> Entry:
+def _entry(finished: Finished, placed: Placed) -> InstanceRecord:
     origin, values, written = finished.incoming.origin, finished.values, finished.written
-    return Entry(
+    return InstanceRecord(
         path=placed.path,
         bytes=written.size,
         # Of what came again it is known; else it is taken beside the thread that reads the network.

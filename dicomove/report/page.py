@@ -16,7 +16,6 @@ import pandas as pd
 
 from dicomove.cohort import keyword
 from dicomove.files import replacing
-from dicomove.journal import cohort_sha256
 from dicomove.outcome import ADVICE
 from dicomove.panel.wording import size
 from dicomove.report.flow import REASONS, flow, known_error
@@ -25,6 +24,7 @@ from dicomove.report.plots import draw
 from dicomove.report.pseudonyms import Pseudonyms
 from dicomove.report.summary import summary
 from dicomove.report.table import WELL, Results, counted_once, instances, own_columns, read, table_of
+from dicomove.store import cohort_sha256
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from dicomove.journal import read_journal, read_manifest
-from dicomove.receiver.manifest import manifest_of
 from dicomove.report.figures import new_figure, show_in_notebooks
 from dicomove.report.pixels import Picture, modality_and_number, picture
 from dicomove.report.table import Results, table_of
+from dicomove.store import read_journal, read_manifest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,13 +99,13 @@ def _sources(results: Results, folder: str | os.PathLike[str] | None) -> tuple[p
     if not isinstance(results, pd.DataFrame):
         path = Path(results)
         if path.is_dir():
-            return _accepted(manifest_of(path)), path, 0
+            return _accepted(read_manifest(path)), path, 0
         return _accepted(read_manifest(path)), _folder(folder, read_journal(path).attrs["run"]), 0
     if {"path", *_SERIES} <= set(results.columns):
         return _accepted(results), _folder(folder, results.attrs), 0
     table = table_of(results)
     root = _folder(folder, table.attrs["run"])
-    manifest = _accepted(manifest_of(root))
+    manifest = _accepted(read_manifest(root))
     wanted = set(table["StudyInstanceUID"].dropna())
     if not wanted:
         message = "the result table has no StudyInstanceUID: give the manifest, or the folder of the receiver"

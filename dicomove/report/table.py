@@ -11,8 +11,8 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import is_blank, keyword
 from dicomove.errors import CohortError
-from dicomove.journal import read_journal
 from dicomove.results import RESULT_COLUMNS
+from dicomove.store import read_journal
 
 #: A result table, or the path of a journal.
 Results: TypeAlias = "pd.DataFrame | str | os.PathLike[str]"

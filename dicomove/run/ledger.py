@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicomove.errors import JournalError, ReceiverError
-from dicomove.journal import Journal, Key, Reading
 from dicomove.receiver import Receiver
-from dicomove.receiver.record import Entry, RecordReader
 from dicomove.results import Row, not_durable, row_of
 from dicomove.run.tasks import Attempted, Task
+from dicomove.store import InstanceReader, InstanceRecord, Journal, Key, Reading
 
 #: Rows that end within this time are made durable together.
 _TOGETHER_S: Final = 0.3
@@ -104,7 +103,7 @@ class Ledger:
         self._thread.join(_TRY_AGAIN_S * 2)
 
     def _work(self) -> None:
-        readers = [RecordReader(receiver.folder) for receiver in self._receivers]
+        readers = [InstanceReader(receiver.folder) for receiver in self._receivers]
         try:
             while batch := self._batch():
                 self._record(batch, readers)
@@ -128,7 +127,7 @@ class Ledger:
             batch.append(pending)
         return batch
 
-    def _record(self, batch: Sequence[Pending], readers: Sequence[RecordReader]) -> None:
+    def _record(self, batch: Sequence[Pending], readers: Sequence[InstanceReader]) -> None:
         problem = self._flush_receivers()
         recorded = [Recorded(pending, _durable(pending.row, problem)) for pending in batch]
         readings = [reading for entry in recorded for reading in self._readings(entry, readers)]
@@ -149,14 +148,14 @@ class Ledger:
                 return str(error)
         return None
 
-    def _readings(self, recorded: Recorded, readers: Sequence[RecordReader]) -> Iterable[Reading]:
+    def _readings(self, recorded: Recorded, readers: Sequence[InstanceReader]) -> Iterable[Reading]:
         pending = recorded.pending
         *earlier, last = pending.attempts or (None,)
         for attempted in earlier:
             if attempted:
                 yield _reading(pending, row_of(attempted.result), attempted, ())
         number = pending.task.receiver
-        instances: list[Entry] = []
+        instances: list[InstanceRecord] = []
         if number is not None and recorded.row.received:
             instances = readers[number].of(dict(pending.task.identifier.keys))
         yield _reading(pending, recorded.row, last, instances, is_final=pending.is_final)
@@ -177,7 +176,12 @@ def _durable(row: Row, problem: str | None) -> Row:
 
 
 def _reading(
-    pending: Pending, row: Row, attempted: Attempted | None, instances: Sequence[Entry], *, is_final: bool = False
+    pending: Pending,
+    row: Row,
+    attempted: Attempted | None,
+    instances: Sequence[InstanceRecord],
+    *,
+    is_final: bool = False,
 ) -> Reading:
     identifier = attempted.identifier if attempted else pending.task.identifier
     return Reading(

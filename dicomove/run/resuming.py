@@ -9,12 +9,9 @@ from pathlib import Path
 from dicomove.cohort import Identifier
 from dicomove.files import file_sha256
 from dicomove.inventory import Verify
-from dicomove.journal import Journal, Key
 from dicomove.results import Row, resumed
 from dicomove.run.tasks import Order
-
-#: A path, its size and its hash.
-Stored = tuple[str, int, str]
+from dicomove.store import Journal, Key, Stored
 
 
 def key_of(order: Order, identifier: Identifier) -> Key:

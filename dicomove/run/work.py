@@ -14,7 +14,6 @@ from dicomove import columns
 from dicomove.cohort import Identifier, Level, Requested, keyword_columns
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
 from dicomove.inventory import COUNT_KEYS
-from dicomove.journal import JOURNAL_FILE, Journal, RowFacts, RunFacts, cohort_sha256
 from dicomove.progress import Display
 from dicomove.results import result_table
 from dicomove.run.book import Book
@@ -27,6 +26,7 @@ from dicomove.run.resuming import completed, key_of
 from dicomove.run.schedule import Schedule
 from dicomove.run.tasks import Order, Pool, Task, Tell
 from dicomove.run.threads import Threads
+from dicomove.store import JOURNAL_FILE, Journal, RowFacts, RunFacts, cohort_sha256
 
 
 class Work:

@@ -24,11 +24,11 @@ from pynetdicom.dsutils import split_dataset
 
 from dicomove.errors import DicomoveWarning
 from dicomove.events import Event, SubOperationEvent
+from dicomove.files import SERVICE_FOLDER
 from dicomove.find import find
 from dicomove.move import move
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
-from dicomove.receiver.shelf import SERVICE_FOLDER
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault

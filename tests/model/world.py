@@ -22,8 +22,8 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.messages import C_CANCEL_RQ, Message
 from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.transport import Connection, Watch
+from dicomove.files import SERVICE_FOLDER
 from dicomove.outcome import category
-from dicomove.receiver.shelf import SERVICE_FOLDER
 from dicomove.testing import Synthetic
 from dicomove.testing.acceptor import Listener, Service
 from dicomove.testing.archive import Archive, Instance, tolerant

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dicomove.journal import cells
+from dicomove.store import cells
 
 
 def cohort_sha256(table: pd.DataFrame) -> str:

@@ -1,8 +1,4 @@
-"""`Journal`: the file, open for writing.
-
-A rollback journal and full synchronisation: durable, and no shared memory, which network file systems lack
-(docs/decisions/0006).
-"""
+"""`Journal`: what runs did, written down, and what earlier runs did. An attempt is never rewritten."""
 
 from __future__ import annotations
 
@@ -20,11 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self, TypeVar
 
-from dicomove.journal import cells
-from dicomove.journal.opening import open_to_write, unusable
-from dicomove.journal.ownership import Ownership
-from dicomove.journal.schema import INSTANCE, RESULT, instance_values, result_values, row_of
-from dicomove.journal.values import Earlier, Key, Reading, RowFacts, RunFacts, Stored
+from dicomove.errors import JournalError
+from dicomove.files import SERVICE_FOLDER
+from dicomove.store import cells
+from dicomove.store.instances import MANIFEST_COLUMNS
+from dicomove.store.lock import OwnerLock
+from dicomove.store.schema import JOURNAL, RESULT, instance_values, result_values, row_of
+from dicomove.store.sqlite import transaction
+from dicomove.store.values import Earlier, Key, Reading, RowFacts, RunFacts, Stored
 
 T = TypeVar("T")
 
@@ -44,7 +43,7 @@ _ADD_KEY: Final = _insert("keys", _KEY.split(", "), "INSERT OR IGNORE")
 _ADD_ROW: Final = _insert("rows", ["run", "position", "key", "label", "cells", *RESULT])
 _ADD_ATTEMPT: Final = _insert("attempts", ["run", "key", "at", "level", "identifier", "sent", "final", *RESULT])
 _ADD_INSTANCE: Final = (
-    _insert("instances", ["key", *INSTANCE, "run", "attempt"])
+    _insert("instances", ["key", *MANIFEST_COLUMNS, "run", "attempt"])
     + " ON CONFLICT (key, path, sha256) DO UPDATE"
     + " SET attempt = excluded.attempt, times_received = excluded.times_received"
 )
@@ -65,11 +64,11 @@ class Journal:
         self.path = path
         self._users = 0
         self._lock = threading.RLock()
-        self._ownership = Ownership(path)
+        self._owner = _owned(path)
         try:
-            self._connection = open_to_write(path)
+            self._connection = JOURNAL.open_to_write(path)
         except BaseException:
-            self._ownership.release()
+            self._owner.release()
             raise
 
     @classmethod
@@ -114,7 +113,7 @@ class Journal:
                 self._open.pop(self.path, None)
                 with self._lock:
                     self._connection.close()
-                self._ownership.release()
+                self._owner.release()
 
     def begin(self, facts: RunFacts, rows: Sequence[RowFacts]) -> int:
         """Write down a run and its rows, durably; return its number.
@@ -224,27 +223,49 @@ class Journal:
         try:
             return self._connection.execute(query, values)
         except sqlite3.Error as error:
-            raise unusable(self.path, error, "read") from None
+            raise JOURNAL.unusable(self.path, error, "read") from None
 
     def _write(self, work: Callable[[], T]) -> T:
         """Do something that writes in one durable transaction, or not at all."""
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work()
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # Where the disk is full, SQLite may have done it already.
-                with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-                raise
+            with transaction(self._connection):
+                return work()
         except sqlite3.Error as error:
-            raise unusable(self.path, error, "written") from None
-        return result
+            raise JOURNAL.unusable(self.path, error, "written") from None
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Journal.after_fork)
+
+
+def _owned(path: Path) -> OwnerLock:
+    """Return the lock of a journal, as the process that has it."""
+    _check_folder(path)
+    lock, owner = (path.with_name(f"{path.name}.{suffix}") for suffix in ("lock", "owner"))
+
+    def taken(process: str) -> JournalError:
+        return JournalError(f"another process has the journal {path} ({process}): wait for it, or use another journal")
+
+    try:
+        made = OwnerLock(lock, owner, taken)
+    except OSError as error:
+        message = f"the journal {path} cannot be made: {error.strerror or error}"
+        raise JournalError(message) from None
+    with suppress(OSError):  # it only names us
+        made.sign(f"process {os.getpid()} on {socket.gethostname()}")
+    return made
+
+
+def _check_folder(path: Path) -> None:
+    if path.is_dir():
+        message = f"the journal {path} is a folder: name a file in it"
+        raise JournalError(message)
+    if path.parent.name == SERVICE_FOLDER and path.parent.parent.is_dir():
+        path.parent.mkdir(exist_ok=True)
+    # A folder that is made by mistake holds a journal that the next run does not find.
+    if not path.parent.is_dir():
+        message = f"the journal {path} has no folder to be in: make it first, or look at its name"
+        raise JournalError(message)
 
 
 def _run_values(facts: RunFacts) -> Mapping[str, object]:

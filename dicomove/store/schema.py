@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
-from dicomove.receiver.record import Entry
+from dicomove.errors import JournalError
+from dicomove.files import SERVICE_FOLDER
 from dicomove.results import Row
+from dicomove.store.instances import MANIFEST_COLUMNS, InstanceRecord
+from dicomove.store.sqlite import Database
 
 #: Where the folder of a receiver has it.
-JOURNAL_FILE: Final = ".dicomove/journal.sqlite"
-#: "dcmj", so that a file of something else is not taken for a journal.
-APPLICATION: Final = 0x64636D6A
-VERSION: Final = 1
+JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 
-#: The columns of a result, and those of an instance; the patient's identifier is in the files.
+#: The columns of a result.
 RESULT: Final = [field.name for field in fields(Row) if field.name != "resumed"]
-INSTANCE: Final = [field.name for field in fields(Entry) if field.name != "PatientID"]
 #: What versions before 0.2 called the outcome of a row that an earlier run had completed.
 _BEFORE: Final = "skipped"
 _TIMES: Final = ("started_at", "finished_at")
 _NOTHING: Final = (None,) * len(RESULT)
 
-SCHEMA: Final = f"""
+_SCHEMA: Final = f"""
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY, started_at, ended_at, interrupted, host, pid, versions,
     pacs, destination, calling_ae_title, options, cohort_sha256,
@@ -42,11 +43,32 @@ CREATE TABLE attempts (
 );
 CREATE INDEX attempts_by_key ON attempts (key, attempt);
 CREATE TABLE instances (
-    key, {", ".join(INSTANCE)}, run, attempt, PRIMARY KEY (key, path, sha256)
+    key, {", ".join(MANIFEST_COLUMNS)}, run, attempt, PRIMARY KEY (key, path, sha256)
 ) WITHOUT ROWID;
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {VERSION};
 """
+JOURNAL: Final = Database(
+    name="journal",
+    # "dcmj".
+    application_id=0x64636D6A,
+    version=1,
+    schema=_SCHEMA,
+    error=JournalError,
+    busy_s=30.0,
+    # It holds the caller's table.
+    mode=0o600,
+    checks_pages=True,
+    instead="give another name, or move that file away",
+    afterwards="the next run begins a new one",
+)
+
+#: The label of the first row of a run that asked for a key. SQLite takes it from the row that has the minimum.
+FIRST_ROW: Final = "(SELECT run, key, label, min(position) FROM rows WHERE key IS NOT NULL GROUP BY run, key)"
+
+
+def journal_at(path: str | os.PathLike[str]) -> Path:
+    """Return the file of a journal, which may be named by the folder of a receiver."""
+    where = Path(path)
+    return where / JOURNAL_FILE if where.is_dir() else where
 
 
 def result_values(row: Row | None) -> Sequence[object]:
@@ -70,9 +92,9 @@ def settled_row_of(values: Sequence[Any]) -> Row:
     return replace(row, attempts=0, resumed=True) if row.outcome == "complete" else row
 
 
-def instance_values(entry: Entry) -> list[object]:
+def instance_values(record: InstanceRecord) -> list[object]:
     """Return an instance as SQLite keeps it."""
-    return [_kept(getattr(entry, name)) for name in INSTANCE]
+    return [_kept(getattr(record, name)) for name in MANIFEST_COLUMNS]
 
 
 def _kept(value: object) -> object:

@@ -108,6 +108,11 @@ def column(values: Sequence[object], dtype: str) -> pd.Series:
     return made
 
 
+def labels(found: Iterable[str | None]) -> pd.Series:
+    """Return labels that were encoded, as a column."""
+    return pd.Series([None if label is None else decode(label) for label in found], dtype=object)
+
+
 def index(levels: Sequence[pd.Series], names: Sequence[Hashable]) -> pd.Index:
     """Return the levels of an index as the index that they were."""
     if len(names) == 1:

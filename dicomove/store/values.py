@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from dicomove.receiver.record import Entry
 from dicomove.results import Row
+from dicomove.store.instances import InstanceRecord
 
 
 class Stored(NamedTuple):
@@ -118,7 +118,7 @@ class Reading:
     identifier: tuple[tuple[str, str], ...]
     sent: bool = True
     final: bool = True
-    instances: Sequence[Entry] = ()
+    instances: Sequence[InstanceRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)

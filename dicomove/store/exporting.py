@@ -20,9 +20,9 @@ import pandas as pd
 
 from dicomove.errors import CohortError
 from dicomove.files import file_sha256, replacing
-from dicomove.journal import cells, edited
-from dicomove.journal.reading import read_journal
 from dicomove.results import RESULT_COLUMNS
+from dicomove.store import cells, edited
+from dicomove.store.reading import read_journal
 
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
 _TIMES: Final = ("started_at", "finished_at")

@@ -13,21 +13,15 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.errors import JournalError
-from dicomove.journal import cells
-from dicomove.journal.opening import open_to_read
-from dicomove.journal.schema import INSTANCE, RESULT, row_of, settled_row_of
-from dicomove.receiver.manifest import MANIFEST_COLUMNS
 from dicomove.results import Row, not_attempted, result_table
+from dicomove.store import cells
+from dicomove.store.schema import FIRST_ROW, JOURNAL, RESULT, journal_at, row_of, settled_row_of
 
-_NUMBERS: Final = ("run", "bytes", "move_originator_message_id", "times_received")
 _RUN_COLUMNS: Final = (
     *("started_at", "ended_at", "interrupted", "host", "pid", "versions", "pacs", "destination"),
     *("calling_ae_title", "options", "cohort_sha256", "columns", "folder"),
 )
 _KEYWORDS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-# SQLite takes the label from the row that has the minimum.
-_FIRST: Final = "(SELECT run, key, label, min(position) FROM rows WHERE key IS NOT NULL GROUP BY run, key)"
-_LATEST: Final = "(i.key, i.attempt) IN (SELECT key, max(attempt) FROM instances GROUP BY key)"
 
 
 def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
@@ -52,7 +46,7 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
     JournalError
         There is no journal, or no such run, or it cannot be read.
     """
-    with open_to_read(path) as connection:
+    with JOURNAL.open_to_read(journal_at(path)) as connection:
         number, facts = _facts(connection, run, path)
         query = f"""
             SELECT r.label, r.cells, {", ".join(f"r.{name}" for name in RESULT)},
@@ -66,48 +60,6 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
     made = result_table(table, rows)
     made.attrs["run"] = {"run": number, **{name: value for name, value in facts.items() if name in _RUN_COLUMNS}}
     return made
-
-
-def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
-    """Return what the journal says that was on disk when its row was last written down.
-
-    Parameters
-    ----------
-    path
-        The journal, or the folder of a `Receiver`.
-    run
-        Only what this run was the first to write down, whatever became of it later.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per instance: the columns of `Receiver.manifest`; ``run``, which was the first to write it down; and
-        ``row``, the label of the first row of that run that asked for it.
-
-    Raises
-    ------
-    JournalError
-        There is no journal, or it cannot be read.
-    """
-    with open_to_read(path) as connection:
-        where = _LATEST if run is None else "i.run = ?"
-        query = f"""
-            SELECT i.run, r.label, {", ".join(f"i.{name}" for name in INSTANCE)}, max(i.attempt)
-            FROM instances i LEFT JOIN {_FIRST} r ON r.run = i.run AND r.key = i.key
-            WHERE {where} GROUP BY i.path ORDER BY i.path"""  # noqa: S608 (names of our own)
-        found = connection.execute(query, () if run is None else (run,)).fetchall()
-    made: dict[str, pd.Series] = {}
-    for number, name in enumerate(("run", "row", *INSTANCE)):
-        values = [row[number] for row in found]
-        if name in _NUMBERS:
-            made[name] = columns.counts(values)
-        elif name == "row":
-            made[name] = _labels(values)
-        elif name == "received_at":
-            made[name] = columns.times([datetime.fromisoformat(value) for value in values])
-        else:
-            made[name] = columns.text(values)
-    return pd.DataFrame({name: made[name] for name in (*MANIFEST_COLUMNS, "run", "row")})
 
 
 def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
@@ -132,11 +84,11 @@ def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd
     JournalError
         There is no journal, or it cannot be read.
     """
-    with open_to_read(path) as connection:
+    with JOURNAL.open_to_read(journal_at(path)) as connection:
         query = f"""
             SELECT a.attempt, a.run, a.at, a.level, a.identifier, a.sent, a.final, k.identifier, r.label,
                 {", ".join(f"a.{name}" for name in RESULT)}
-            FROM attempts a JOIN keys k ON k.key = a.key LEFT JOIN {_FIRST} r ON r.run = a.run AND r.key = a.key
+            FROM attempts a JOIN keys k ON k.key = a.key LEFT JOIN {FIRST_ROW} r ON r.run = a.run AND r.key = a.key
             {"" if run is None else "WHERE a.run = ?"} ORDER BY a.attempt"""  # noqa: S608 (names of our own)
         found = connection.execute(query, () if run is None else (run,)).fetchall()
     keys = [dict(json.loads(row[7])) for row in found]
@@ -145,7 +97,7 @@ def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd
             "attempt": columns.counts(row[0] for row in found),
             "run": columns.counts(row[1] for row in found),
             "at": columns.times([datetime.fromisoformat(row[2]) for row in found]),
-            "row": _labels([row[8] for row in found]),
+            "row": cells.labels([row[8] for row in found]),
             **{name: columns.text([key.get(name) for key in keys]) for name in _KEYWORDS},
             "asked_level": columns.text([row[3] for row in found]),
             "asked_uids": columns.counts([_asked(row[4]) for row in found]),
@@ -176,7 +128,7 @@ def read_runs(path: str | os.PathLike[str]) -> pd.DataFrame:
     JournalError
         There is no journal, or it cannot be read.
     """
-    with open_to_read(path) as connection:
+    with JOURNAL.open_to_read(journal_at(path)) as connection:
         connection.row_factory = sqlite3.Row
         found = [_decoded(row) for row in connection.execute("SELECT * FROM runs ORDER BY run")]
     table = pd.DataFrame(found, columns=["run", *_RUN_COLUMNS]).set_index("run")
@@ -217,10 +169,6 @@ def _table(rows: Sequence[Sequence[object]], labels: Sequence[Any], facts: dict[
     levels = [cells.column([part[number] for part in parts], dtype) for number, dtype in enumerate(dtypes)]
     table.index = cells.index(levels, names)
     return table
-
-
-def _labels(found: Sequence[str | None]) -> pd.Series:
-    return pd.Series([None if label is None else cells.decode(label) for label in found], dtype=object)
 
 
 def _row(settled: Sequence[Any], last: Sequence[Any]) -> Row:

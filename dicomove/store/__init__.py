@@ -1,0 +1,48 @@
+"""What is written down: the index of a receiver's folder, and the journal of runs; read, exported and compared.
+
+::
+
+    sqlite      one kind of SQLite file: looked at, opened, and what is said where that fails
+    lock        one process at a time has a file or a folder
+    instances   the folder's index: what a receiver has on disk
+    manifest    the same as a DataFrame; `verify`
+    values      what a journal holds, and by what a row is known from run to run
+    cells       cells and labels of the caller's table as JSON, and back
+    hashing     the cohort's hash
+    schema      the tables of the journal
+    journal     `Journal`: writes, and says what earlier runs did
+    reading     the journal as DataFrames, also while a run writes
+    exporting   a result table as CSV, Parquet or JSON, and back
+    edited      a CSV file that another program has saved
+"""
+
+from dicomove.store.exporting import export, read_results
+from dicomove.store.hashing import cohort_sha256
+from dicomove.store.instances import MANIFEST_COLUMNS, InstanceReader, InstanceRecord
+from dicomove.store.journal import Journal
+from dicomove.store.manifest import read_manifest, verify
+from dicomove.store.reading import read_attempts, read_journal, read_runs
+from dicomove.store.schema import JOURNAL_FILE
+from dicomove.store.values import Earlier, Key, Reading, RowFacts, RunFacts, Stored
+
+__all__ = [
+    "JOURNAL_FILE",
+    "MANIFEST_COLUMNS",
+    "Earlier",
+    "InstanceReader",
+    "InstanceRecord",
+    "Journal",
+    "Key",
+    "Reading",
+    "RowFacts",
+    "RunFacts",
+    "Stored",
+    "cohort_sha256",
+    "export",
+    "read_attempts",
+    "read_journal",
+    "read_manifest",
+    "read_results",
+    "read_runs",
+    "verify",
+]

@@ -1,0 +1,221 @@
+"""The index of what is in a folder: one SQLite file, one row for each file, written when the file is durable."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Final
+
+from dicomove.errors import ReceiverError
+from dicomove.files import SERVICE_FOLDER
+from dicomove.outcome.patients import stripped
+from dicomove.store.lock import OwnerLock
+from dicomove.store.sqlite import Database, connect, transaction
+
+_FILE: Final = f"{SERVICE_FOLDER}/record.sqlite"
+
+#: The unique keys, from the patient down, and the columns that hold them.
+KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRecord:
+    """One file of the folder: the columns of the index.
+
+    Attributes
+    ----------
+    path
+        Relative to the folder.
+    quarantine
+        Why it is in quarantine; ``None`` where it is not.
+    times_received
+        How often these bytes came.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    SOPClassUID: str
+    TransferSyntaxUID: str
+    PatientID: str
+    StudyInstanceUID: str
+    SeriesInstanceUID: str
+    SOPInstanceUID: str
+    calling_ae_title: str
+    address: str
+    move_originator_ae_title: str | None
+    move_originator_message_id: int | None
+    received_at: str
+    quarantine: str | None = None
+    times_received: int = 1
+
+    def is_of(self, keys: Mapping[str, str]) -> bool:
+        """Whether it belongs to what these keys name, and is not in quarantine."""
+        return self.quarantine is None and all(getattr(self, name) == stripped(keys[name]) for name in keys)
+
+
+#: The columns of a manifest. The patient's identifier is in the index, and in the files.
+MANIFEST_COLUMNS: Final = tuple(field.name for field in fields(InstanceRecord) if field.name != "PatientID")
+_COLUMNS: Final = [field.name for field in fields(InstanceRecord)]
+_SCHEMA: Final = f"""
+CREATE TABLE instances (
+    {", ".join("path TEXT PRIMARY KEY" if name == "path" else name for name in _COLUMNS)}
+) WITHOUT ROWID;
+CREATE INDEX by_study ON instances (StudyInstanceUID, SeriesInstanceUID);
+CREATE INDEX by_instance ON instances (SOPInstanceUID);
+CREATE INDEX by_patient ON instances (PatientID);
+"""
+_DATABASE: Final = Database(
+    name="record",
+    # "dcmv".
+    application_id=0x64636D76,
+    version=1,
+    schema=_SCHEMA,
+    error=ReceiverError,
+    busy_s=10.0,
+    # As the images beside it.
+    mode=0o666,
+    checks_pages=False,
+    instead="move that file away",
+    afterwards="what is in the folder is received anew",
+)
+_PLACES: Final = ", ".join("?" * len(_COLUMNS))
+# The same bytes once more are counted; other bytes under the name ("replace") are a new entry.
+_INSERT: Final = f"""
+INSERT INTO instances VALUES ({_PLACES}) ON CONFLICT (path) DO UPDATE SET
+    times_received = CASE WHEN sha256 = excluded.sha256 THEN times_received + 1 ELSE 1 END,
+    {
+    ", ".join(
+        f"{name} = CASE WHEN sha256 = excluded.sha256 THEN {name} ELSE excluded.{name} END"
+        for name in _COLUMNS
+        if name not in ("path", "sha256", "times_received")
+    )
+},
+    sha256 = excluded.sha256
+"""  # noqa: S608 (names of our own columns)
+
+
+class InstanceReader:
+    """The index of one folder, to read beside a receiver that writes.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Raises
+    ------
+    ReceiverError
+        The file is of something else, of a newer version, or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.Lock()
+        self._connection = self._open(folder / _FILE)
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        # A reader that may write undoes what a killed receiver left half-written.
+        return connect(path, "rw", _DATABASE.busy_s)
+
+    def of(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
+        """Return the instances of what these keys name, without those in quarantine."""
+        where = " AND ".join(f"{name} = ?" for name in keys if name in KEYS)
+        query = f"SELECT * FROM instances WHERE quarantine IS NULL AND {where}"  # noqa: S608 (keywords of our own)
+        with self._lock:
+            return [_record(row) for row in self._connection.execute(query, [stripped(keys[name]) for name in keys])]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+
+class InstanceIndex(InstanceReader):
+    """The index of one folder, open to write.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Raises
+    ------
+    ReceiverError
+        The file is of something else, of a newer version, or damaged, or it cannot be made.
+    """
+
+    _open = staticmethod(_DATABASE.open_to_write)
+
+    def add(self, records: Iterable[InstanceRecord]) -> None:
+        """Write records, all or none of them, durably.
+
+        Raises
+        ------
+        sqlite3.Error
+            The disk is full, say. Nothing was written.
+        """
+        with self._lock, transaction(self._connection):
+            self._connection.executemany(_INSERT, [astuple(record) for record in records])
+
+    def sha256(self, path: str) -> str | None:
+        """Return the hash of a file, ``None`` where it is not in the index."""
+        with self._lock:
+            found = self._connection.execute("SELECT sha256 FROM instances WHERE path = ?", (path,)).fetchone()
+        return str(found[0]) if found else None
+
+    def paths(self) -> set[str]:
+        """Return the paths of all files."""
+        with self._lock:
+            return {path for (path,) in self._connection.execute("SELECT path FROM instances")}
+
+
+def read_instances(folder: Path) -> list[InstanceRecord]:
+    """Return all that the index of a folder has, by path, also while a receiver writes.
+
+    Raises
+    ------
+    ReceiverError
+        There is no index, or it cannot be read.
+    """
+    with _DATABASE.open_to_read(folder / _FILE) as connection:
+        return [_record(row) for row in connection.execute("SELECT * FROM instances ORDER BY path")]
+
+
+def is_indexed(folder: Path) -> bool:
+    """Tell whether a receiver has used a folder."""
+    return (folder / _FILE).exists()
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[bool]:
+    """Have a folder for a ``with``; tell whether the receiver before was killed.
+
+    Raises
+    ------
+    ReceiverError
+        Another receiver has it.
+    OSError
+        The folder cannot be written to.
+    """
+    service = folder / SERVICE_FOLDER
+    lock = OwnerLock(
+        service / "lock",
+        service / "owner",
+        lambda pid: ReceiverError(f"another receiver has the folder {folder} (its process is {pid}): close that one"),
+    )
+    try:
+        lock.sign(str(os.getpid()))
+        yield lock.was_left
+    finally:
+        lock.release()
+
+
+def _record(row: tuple[object, ...]) -> InstanceRecord:
+    # SQLite's own types are the columns'.
+    return InstanceRecord(**dict(zip(_COLUMNS, row, strict=True)))  # type: ignore[arg-type]

@@ -1,0 +1,151 @@
+"""What is in a folder, as a DataFrame, and `verify`, which compares it with the files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.files import file_sha256, files_in
+from dicomove.store import cells
+from dicomove.store.instances import MANIFEST_COLUMNS, is_indexed, read_instances
+from dicomove.store.schema import FIRST_ROW, JOURNAL, journal_at
+
+_NUMBERS: Final = ("run", "bytes", "move_originator_message_id", "times_received")
+_FOLDER: Final = "folder"
+_LATEST: Final = "(i.key, i.attempt) IN (SELECT key, max(attempt) FROM instances GROUP BY key)"
+
+
+def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
+    """Return what a folder holds, or what a journal says that was on disk.
+
+    Parameters
+    ----------
+    path
+        The folder of a `Receiver`: what is recorded in it, whichever runs brought it, as `Receiver.manifest` returns
+        it. Or a journal: what was on disk of its rows when they were last written down.
+    run
+        Only what this run was the first to write down, whatever became of it later. It is asked of the journal; that of
+        a folder is in it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per instance: the columns of `Receiver.manifest`. Of a journal also ``run``, which was the first to
+        write it down; and ``row``, the label of the first row of that run that asked for it.
+
+    Raises
+    ------
+    ReceiverError
+        No receiver has used the folder, or its record cannot be read.
+    JournalError
+        There is no journal, or it cannot be read.
+    """
+    where = Path(path)
+    return manifest_of(where) if run is None and where.is_dir() else _journal_manifest(where, run)
+
+
+def manifest_of(folder: Path) -> pd.DataFrame:
+    """Return what is recorded in a folder, one row per file."""
+    records = read_instances(folder)
+    table = _table({name: [getattr(record, name) for record in records] for name in MANIFEST_COLUMNS})
+    table.attrs[_FOLDER] = str(folder.absolute())
+    return table
+
+
+def _journal_manifest(path: Path, run: int | None) -> pd.DataFrame:
+    with JOURNAL.open_to_read(journal_at(path)) as connection:
+        query = f"""
+            SELECT {", ".join(f"i.{name}" for name in MANIFEST_COLUMNS)}, i.run, r.label, max(i.attempt)
+            FROM instances i LEFT JOIN {FIRST_ROW} r ON r.run = i.run AND r.key = i.key
+            WHERE {_LATEST if run is None else "i.run = ?"} GROUP BY i.path ORDER BY i.path"""  # noqa: S608 (our names)
+        found = connection.execute(query, () if run is None else (run,)).fetchall()
+    names = (*MANIFEST_COLUMNS, "run", "row")
+    return _table({name: [row[number] for row in found] for number, name in enumerate(names)})
+
+
+def _table(values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    def column(name: str, found: Sequence[Any]) -> pd.Series:
+        if name in _NUMBERS:
+            return columns.counts(found)
+        if name == "received_at":
+            return columns.times([datetime.fromisoformat(value) for value in found])
+        return cells.labels(found) if name == "row" else columns.text(found)
+
+    return pd.DataFrame({name: column(name, found) for name, found in values.items()})
+
+
+def verify(
+    folder_or_manifest: str | os.PathLike[str] | pd.DataFrame, *, folder: str | os.PathLike[str] | None = None
+) -> pd.DataFrame:
+    """Read every file again and compare it with the record: size and SHA-256.
+
+    Parameters
+    ----------
+    folder_or_manifest
+        The folder of a `Receiver`, or a manifest: also one that was kept as a file.
+    folder
+        The folder, for a manifest that was kept as a file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The manifest and the column ``verified``: ``"ok"``, ``"missing"``, ``"size_differs"``, ``"hash_differs"``; and
+        for a folder, files that are not in the record, with ``"unrecorded"``.
+
+    Raises
+    ------
+    ReceiverError
+        The record cannot be read.
+    ValueError
+        A manifest without a folder, or without its columns.
+    """
+    if isinstance(folder_or_manifest, pd.DataFrame):
+        table = folder_or_manifest.copy()
+        root = folder if folder is not None else table.attrs.get(_FOLDER)
+        if root is None or not {"path", "bytes", "sha256"} <= set(table.columns):
+            message = "a manifest has the columns path, bytes and sha256; say in which folder=... its files are"
+            raise ValueError(message)
+    else:
+        root = Path(folder_or_manifest)
+        recorded = manifest_of(root) if is_indexed(root) else _table({name: [] for name in MANIFEST_COLUMNS})
+        table = _with_unrecorded(recorded, root)
+    return table.assign(verified=_verdicts(table, Path(root).absolute()))
+
+
+def _verdicts(table: pd.DataFrame, root: Path) -> pd.Series:
+    def verdict(row: tuple[object, object, object]) -> str:
+        path, size, sha256 = row
+        return _verdict(root / str(path), size, sha256)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(verdict, table[["path", "bytes", "sha256"]].itertuples(index=False, name=None)))
+    return columns.text(found, index=table.index)
+
+
+def _verdict(path: Path, size: object, sha256: object) -> str:
+    if not isinstance(sha256, str):
+        return "unrecorded"
+    try:
+        if path.stat().st_size != int(str(size)):
+            return "size_differs"
+        return "ok" if file_sha256(path) == sha256 else "hash_differs"
+    except OSError:
+        return "missing"
+
+
+def _with_unrecorded(table: pd.DataFrame, root: Path) -> pd.DataFrame:
+    recorded = set(table["path"])
+    names: Iterable[str] = (path.relative_to(root).as_posix() for path in files_in(root))
+    found = sorted(name for name in names if name not in recorded)
+    more = pd.DataFrame({"path": columns.text(found)})
+    attributes = table.attrs
+    table = pd.concat([table, more], ignore_index=True) if found else table
+    table.attrs = attributes
+    return table

@@ -1,0 +1,213 @@
+"""SQLite files: looked at, opened to write or to read; and what is said where that fails.
+
+A file of something else, or a damaged one, stays as it is, byte for byte. A rollback journal and full synchronisation:
+durable, and no shared memory, which network file systems lack (docs/decisions/0006). Nothing here reads a file past
+SQLite: a process that closes it loses the locks that its connections hold
+(https://sqlite.org/howtocorrupt.html, 2.2).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dicomove.errors import DicomoveError
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_WHY: Final = {
+    sqlite3.SQLITE_FULL: "make room",
+    sqlite3.SQLITE_BUSY: "another program has it open and does not let go: close that one",
+    sqlite3.SQLITE_READONLY: "change its permissions and those of its folder, or use another one",
+    sqlite3.SQLITE_CANTOPEN: "look at its permissions and those of its folder",
+    sqlite3.SQLITE_IOERR: "its file system fails: is the disk full, or the quota used up?",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """One kind of file.
+
+    Attributes
+    ----------
+    name
+        What a person is told that it is.
+    application_id, version
+        The numbers by which SQLite tells it from the files of something else.
+    schema
+        Its tables.
+    error
+        What is raised.
+    busy_s
+        How long one who writes waits for those who read, and they for it.
+    mode
+        The permissions of a new one, as for `Path.touch`.
+    checks_pages
+        Whether the whole file is looked at before it is written to.
+    instead
+        What to do where another file has its name.
+    afterwards
+        What follows where it is moved away.
+    """
+
+    name: str
+    application_id: int
+    version: int
+    schema: str
+    error: type[DicomoveError]
+    busy_s: float
+    mode: int
+    checks_pages: bool
+    instead: str
+    afterwards: str
+
+    def open_to_write(self, path: Path) -> sqlite3.Connection:
+        """Return a connection to a file, which is made if there is none.
+
+        Raises
+        ------
+        DicomoveError
+            The file is of something else, of another version, or damaged, or it cannot be made.
+        """
+        try:
+            # Before SQLite makes it, for the permissions; its rollback journal gets the same.
+            path.touch(mode=self.mode)
+            self._look(path)
+            connection = connect(path, "rw", self.busy_s)
+            try:
+                self._prepare(connection, path)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.Error as error:
+            raise self.unusable(path, error) from None
+        except OSError as error:
+            message = f"the {self.name} {path} cannot be made: {error.strerror or error}"
+            raise self.error(message) from None
+        return connection
+
+    @contextmanager
+    def open_to_read(self, path: Path) -> Iterator[sqlite3.Connection]:
+        """Give a connection that sees one state of a file, while another may write.
+
+        Raises
+        ------
+        DicomoveError
+            There is no such file, or it cannot be read.
+        """
+        if not path.exists():
+            message = f"there is no {self.name} at {path}"
+            raise self.error(message)
+        try:
+            with closing(self._for_reading(path)) as connection:
+                if _is_empty(connection, path):
+                    message = f"the {self.name} {path} is empty: no run has begun"
+                    raise self.error(message)
+                self._check(connection, path)
+                yield connection
+        except sqlite3.Error as error:
+            raise self.unusable(path, error) from None
+
+    def unusable(self, path: Path, error: sqlite3.Error, act: str = "opened") -> DicomoveError:
+        """Return the error for a file of which SQLite says this, when it was to be opened, read or written."""
+        # Python's own errors have no code.
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ:
+            return self._damaged(path, str(error))
+        why = _WHY.get(code & 0xFF)
+        return self.error(f"the {self.name} {path} cannot be {act}: {error}{f' ({why})' if why else ''}")
+
+    def _for_reading(self, path: Path) -> sqlite3.Connection:
+        connection = connect(path, "ro", self.busy_s)
+        try:
+            _begin_reading(connection)
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        else:
+            return connection
+        # The last writer was killed in the middle. SQLite must roll back first, which needs write access.
+        connection = connect(path, "rw", self.busy_s)
+        try:
+            _begin_reading(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _look(self, path: Path) -> None:
+        """Look at a file as one who cannot write to it: also a database of something else stays as it is."""
+        with closing(connect(path, "ro", self.busy_s)) as connection:
+            try:
+                if not _is_empty(connection, path):
+                    self._check(connection, path)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                    raise
+
+    def _prepare(self, connection: sqlite3.Connection, path: Path) -> None:
+        if not _is_empty(connection, path):
+            self._check(connection, path)
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if self.checks_pages else "ok"
+            if found != "ok":
+                raise self._damaged(path, str(found).replace("\n", " "))
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA synchronous = FULL")
+        # Also after one that was killed while it made the file.
+        if _is_empty(connection, path):
+            numbers = f"PRAGMA application_id = {self.application_id}; PRAGMA user_version = {self.version};"
+            connection.executescript(f"BEGIN IMMEDIATE; {self.schema} {numbers} COMMIT;")
+
+    def _check(self, connection: sqlite3.Connection, path: Path) -> None:
+        """Raise the error for a file of something else, or of another version."""
+        application, version = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        )
+        if application != self.application_id:
+            message = f"{path} is no {self.name} of dicomove: {self.instead}"
+            raise self.error(message)
+        if version != self.version:
+            read = f"this dicomove reads version {self.version}"
+            message = f"{path} is of version {version}, {read}: use the newer dicomove"
+            raise self.error(message)
+
+    def _damaged(self, path: Path, problem: str) -> DicomoveError:
+        return self.error(
+            f"{path} is damaged, or no {self.name} ({problem}), and is left as it is: move it away, and "
+            f"{self.afterwards}; sqlite3's command .recover reads what can be read"
+        )
+
+
+def connect(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
+    """Return a connection without transactions of Python's own, for one thread at a time."""
+    where = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(where, timeout=busy_s, uri=True, check_same_thread=False, isolation_level=None)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write what the block writes in one durable transaction, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # Where the disk is full, SQLite may have done it already.
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _begin_reading(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+    # SQLite calls a file of one byte empty, too; it is somebody's all the same.
+    return not connection.execute("PRAGMA page_count").fetchone()[0] and not path.stat().st_size
