@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -15,18 +16,37 @@ from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
 from dicomove.testing.images import real_images
 from dicomove.testing.synthetic import synthetic_instances
-from tests import servers
+from tests import distribution, servers
 from tests.servers import Gate, Here, Server, Store
 
-# How fast an example is says more about the machine than about us.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+# How fast an example is says more about the machine than about us. The examples are the same each time, so that a test
+# that fails fails for what was changed; `--hypothesis-profile=random` looks for others.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None)
+settings.load_profile("same")
 
 # A shell that starts the tests in the background has interrupts ignored, by them and by all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: The study that takes long enough to be cancelled.
 LONG = next(synthetic_instances(studies=1, instances=1)).study_instance_uid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> distribution.ByFileAndGroup | None:
+    if config.getoption("dist") != "loadgroup":
+        return None
+    # Else the files with the most tests would begin, and these are the quick ones.
+    config.option.loadscopereorder = False
+    return distribution.ByFileAndGroup(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: distribution.rank(item.nodeid))
 
 
 @pytest.fixture(scope="session")

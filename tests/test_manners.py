@@ -188,6 +188,7 @@ def test_arguments_that_cannot_be_right(tmp_path: Path, wrong: dict[str, Any]) -
         run(folder=tmp_path, **wrong)
 
 
+@pytest.mark.xdist_group("quiet")  # other tests that fill the disk
 def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
     """`min_free` is above what is free once the ballast is there, and below it without."""
     ballast = tmp_path / "ballast"

@@ -17,6 +17,8 @@ from dicomove.testing.storage import StorageScp, storing
 from tests import servers
 from tests.servers import Store
 
+pytestmark = pytest.mark.xdist_group("quiet")
+
 HOST = "127.0.0.1"
 OURS = "LISTENER"
 SECONDS = 0.2

@@ -39,7 +39,10 @@ from dicomove.testing.raw import ATTACKS, Associate, Attack, Deaf, Drip, FinishS
 from dicomove.testing.storage import storing
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process takes is told by /proc")
+pytestmark = [
+    pytest.mark.xdist_group("quiet"),
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process takes is told by /proc"),
+]
 
 HOST: Final = "127.0.0.1"
 #: As `dicomove.testing.raw` calls an SCP.

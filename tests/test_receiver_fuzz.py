@@ -59,6 +59,7 @@ BATCH: Final = 500
 PLAYERS: Final = 4
 
 pytestmark = [
+    pytest.mark.xdist_group("quiet"),
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process takes is told by /proc"),
     pytest.mark.timeout(120 + ASKED_FOR),
 ]

@@ -1,0 +1,53 @@
+"""Which tests run in one process, and in which order, when pytest-xdist has several processes (``pytest -n 2``).
+
+The tests of a file stay together, since they share servers. So do the tests of a group, whatever their file::
+
+    pytestmark = pytest.mark.xdist_group("quiet")
+
+Files that take long begin first, so that no process is left with one of them at the end.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xdist.scheduler import LoadGroupScheduling
+
+#: Measure with `pytest --durations=0`. A file that is missing here is only begun later than it might be.
+LONGEST: Final = (
+    "tests/browser/test_panel_in_jupyterlab.py",
+    "tests/test_receiver_attacks.py",
+    "tests/test_receiver_fuzz.py",
+    "tests/test_model.py",
+    "tests/test_notebooks.py",
+    "tests/test_crash.py",
+    "tests/test_rehearsal.py",
+    "tests/test_raw_peers.py",
+    "tests/test_receiver_reconciliation.py",
+    "tests/test_receiver.py",
+    "tests/test_retry.py",
+    "tests/test_manners.py",
+    "tests/test_receiver_death.py",
+    "tests/test_job.py",
+    "tests/test_report.py",
+    "tests/test_executors.py",
+)
+
+
+def file_of(nodeid: str) -> str:
+    """Return the file of a test."""
+    return nodeid.split("::", 1)[0]
+
+
+def rank(nodeid: str) -> int:
+    """Return where the file of a test stands in the order."""
+    file = file_of(nodeid)
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
+
+
+class ByFileAndGroup(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives a process the tests of a file or of a group, in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        group = str(super()._split_scope(nodeid))
+        return file_of(nodeid) if group == nodeid else group
