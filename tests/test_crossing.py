@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.journal import read_attempts
+from dicomove.store import read_attempts
 from dicomove.testing.raw import (
     Accept,
     AwaitRelease,
