@@ -110,9 +110,17 @@ BAD_UIDS: list[object] = [
 BAD_PATIENTS: list[object] = ["", None, "*", "P*", "P?", "A\\B", "x" * 65, "A\nB", "A\x1bB", 7, 7.0, ["7"], b"7"]
 
 
-@pytest.mark.parametrize("column", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])
-@pytest.mark.parametrize("bad", BAD_UIDS, ids=repr)
-@pytest.mark.parametrize("model", ["StudyRoot", "PatientRoot"])
+UID_COLUMNS = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "column", "model"),
+    [
+        *((bad, "SeriesInstanceUID", "StudyRoot") for bad in BAD_UIDS),
+        *(("1..2", column, model) for column in UID_COLUMNS for model in ["StudyRoot", "PatientRoot"]),
+    ],
+    ids=repr,
+)
 def test_a_bad_uid_is_never_sent(bad: object, column: str, model: str) -> None:
     query = {**FULL, column: bad}
     with pytest.raises(IdentifierError) as caught:
