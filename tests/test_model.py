@@ -26,6 +26,7 @@ from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault
 from tests.model.every import keeps_its_promises
+from tests.model.naming import BY, Named, find_named, keeps_to_what_is_named
 from tests.model.run import Options, Press, Run, perform
 from tests.model.search import finds_the_truth, search
 from tests.model.table import NOTHING, Cell, Row
@@ -387,6 +388,44 @@ def test_a_pacs_with_faults(scenario: Scenario) -> None:
 @given(scenarios(interrupted=True))
 def test_an_interrupt_at_any_moment(scenario: Scenario) -> None:
     tell(scenario, play(scenario))
+
+
+_NAMES: Final = st.lists(st.sampled_from(BY), min_size=1, max_size=4, unique=True)
+
+
+@st.composite
+def named_rows(draw: st.DrawFn, holds: Synthetic) -> list[Named]:
+    """Rows that name patients and studies by some of the keys: of those that are there, of one that is not, of two."""
+    names = draw(_NAMES)
+    instances = list(holds.instances_of_all())
+    return draw(st.lists(_named_row(names, instances), min_size=1, max_size=4))
+
+
+@st.composite
+def _named_row(draw: st.DrawFn, names: Sequence[str], instances: Sequence[Instance]) -> Named:
+    one, other = draw(st.sampled_from(instances)), draw(st.sampled_from(instances))
+    row = {name: str(one.header[name].value) for name in names}
+    if draw(st.integers(0, 3)) == 0:  # a column that was sorted by itself
+        row |= {name: str(other.header[name].value) for name in names[:1]}
+    cells = {name: Cell(value, value) for name, value in row.items()}
+    for name in draw(_several(names)):
+        cells[name] = draw(st.sampled_from([*_BLANKS, Cell(f" {row[name]} ", row[name])]))
+    return cells
+
+
+@profile(60)
+@given(data=st.data(), holds=archives(), faulty=st.booleans(), partial_keys=st.sampled_from(["ask", "ask", "refuse"]))
+def test_a_cohort_by_patient_accession_number_and_date(
+    data: st.DataObject, holds: Synthetic, *, faulty: bool, partial_keys: str
+) -> None:
+    query_model = data.draw(st.sampled_from(["StudyRoot", "StudyRoot", "PatientRoot"]))
+    level = data.draw(st.sampled_from(LEVELS if query_model == "PatientRoot" else LEVELS[1:]))
+    with World(holds) as world:
+        if faulty:
+            world.meets(data.draw(present_faults(holds)))
+        found = find_named(world, data.draw(named_rows(holds)), level, query_model, partial_keys)
+        if found is not None:
+            keeps_to_what_is_named(found)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@
     promises         what has to be true of a run: one function for each promise
     on_disk          likewise of a run into a `Receiver`
     every            which promises hold of which run
-    search           likewise of a `find`
+    search           likewise of a `find` of studies by their UID
+    naming           likewise of a `find` by patient, accession number and date: what a row names, or nothing
 
 The truth never comes from what is tested: an identifier is derived from what its cells mean, the counts are overheard
 at the PACS's side of the association, and what arrived is looked for in folders. `tests/test_model.py` makes tables,

@@ -61,6 +61,7 @@ def arrive(
     *,
     level: str = "STUDY",
     query_model: str = "StudyRoot",
+    at_once: bool = False,
     total_timeout: float | None = None,
 ) -> Arrival:
     """Read a cohort, find and move it, in one or in two."""
@@ -71,9 +72,12 @@ def arrive(
         try:
             arrival.table = read()
             options: dict[str, Any] = {"query_model": query_model, "progress": False}
-            arrival.found = dm.find(arrival.table, world.pacs(), level=level, **options)
-            options |= {"level": level, "journal": False, "total_timeout": total_timeout}
-            arrival.moved = dm.move(arrival.found, world.pacs(), shore().receiver, **options)
+            moving = options | {"level": level, "journal": False, "total_timeout": total_timeout}
+            if at_once:
+                arrival.moved = dm.retrieve(arrival.table, world.pacs(), shore().receiver, **moving)
+            else:
+                arrival.found = dm.find(arrival.table, world.pacs(), level=level, **options)
+                arrival.moved = dm.move(arrival.found, world.pacs(), shore().receiver, **moving)
         except DicomoveError as error:
             arrival.refused = error
     world.settle()
@@ -111,7 +115,7 @@ def no_row_of_find_is_of_another_patient(arrival: Arrival, named: Sequence[set[s
 
 def every_matched_row_tells_by_what_it_was_asked(arrival: Arrival) -> None:
     """`asked_by` names the keys that were sent."""
-    if arrival.found is None or "asked_by" not in arrival.found:
+    if arrival.found is None:
         return
     assert "asked_by" in arrival.found
     for row in matched_rows(arrival.found):
