@@ -14,6 +14,7 @@ from dicomove.cohort import (
     Step,
     left_out,
     merged,
+    unrepeated,
     unsafe,
     why_not,
 )
@@ -79,6 +80,7 @@ class Search:
         found: list[Match] = [{}]
         keys: list[Pair] = []
         reasons: list[str] = []
+        notes: list[str | None] = []
         last = FindResult((), "0x0000")
         for step in query.steps:
             keys += [*step.keys, *step.checks]
@@ -86,16 +88,20 @@ class Search:
             for above in (upper | _typed_above(step, query.query_model) for upper in found):
                 last = self._find(step, above, query)
                 answers = _once(last)
+                identifying = _identifying(step, query.query_model)
                 for match in answers:
-                    reason = self._why_not(match, step, above, keys, query.query_model, is_alone=len(answers) == 1)
+                    # An archive may leave a key empty in its only answer. Of several, each has to repeat it.
+                    repeated = identifying if len(answers) > 1 else []
+                    reason = self._why_not(match, step, above, keys, repeated, query.query_model)
                     if reason is None:
                         below.append(merged(above, match))
+                        notes.append(unrepeated(match, identifying))
                     else:
                         reasons.append(reason)
                 if last.error:
-                    return _answer(below if step is query.steps[-1] else [], last, reasons)
+                    return _answer(below if step is query.steps[-1] else [], last, reasons, notes)
             found = below
-        return _answer(found, last, reasons)
+        return _answer(found, last, reasons, notes)
 
     def _find(self, step: Step, above: Match, query: Query) -> FindResult:
         keys = dict.fromkeys(self._returned(step, query), "")
@@ -114,19 +120,17 @@ class Search:
         step: Step,
         above: Match,
         keys: Sequence[Pair],
+        repeated: Sequence[str],
         query_model: QueryModel,
-        *,
-        is_alone: bool,
     ) -> str | None:
         """Say why a match is not what was asked; modalities that the PACS does not tell are looked up in the series."""
         unique = UNIQUE_KEYS[query_model][step.level][-1]
         upper = [(name, above[name]) for name in _unique_keys_above(step, query_model) if above.get(name)]
-        repeated = _identifying(step, query_model)
-        reason = why_not(match, unique, [*keys, *upper], repeated, is_alone=is_alone)
+        reason = why_not(match, unique, [*keys, *upper], repeated)
         asked = {name for name, _ in (*step.keys, *step.checks)}
         if reason is None and _MODALITIES in asked and not match.get(_MODALITIES):
             match[_MODALITIES] = "\\".join(self._modalities(merged(above, match), query_model))
-            reason = why_not(match, unique, keys, repeated, is_alone=is_alone)
+            reason = why_not(match, unique, keys, repeated)
         return reason
 
     def _modalities(self, study: Match, query_model: QueryModel) -> list[str]:
@@ -152,13 +156,14 @@ def find_outcome(result: FindResult, *, matched: bool) -> str:
     return "interrupted" if result.sent else "unreachable"
 
 
-def _answer(found: list[Match], last: FindResult, reasons: Sequence[str]) -> Answer:
+def _answer(found: list[Match], last: FindResult, reasons: Sequence[str], notes: Sequence[str | None]) -> Answer:
+    said = dict.fromkeys(note for note in notes if note)
     return Answer(
         find_outcome(last, matched=bool(found)),
         tuple(found),
         last.status,
         last.error,
-        sentences(last.advice or "", left_out(reasons) or "") or None,
+        sentences(last.advice or "", *said, left_out(reasons) or "") or None,
         last.error_comment,
         len(reasons),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicomove.cohort.answers import left_out, merged, odd_characters, why_not
+from dicomove.cohort.answers import left_out, merged, odd_characters, unrepeated, why_not
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers, on_coarser_rows
 from dicomove.cohort.keywords import keyword, keyword_columns
@@ -59,6 +59,7 @@ __all__ = [
     "plain_label",
     "read_cohort",
     "unmatched",
+    "unrepeated",
     "unsafe",
     "why_not",
 ]

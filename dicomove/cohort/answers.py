@@ -17,8 +17,6 @@ def why_not(
     unique: str,
     keys: Sequence[tuple[str, str]],
     identifying: Sequence[str] = (),
-    *,
-    is_alone: bool = True,
 ) -> str | None:
     """Say why an answer is not a match of the row that asked, or return None where it is one.
 
@@ -31,11 +29,8 @@ def why_not(
     keys
         All keys of the row, and the unique keys of the levels above, as pairs of keyword and value.
     identifying
-        The keys of this level by which the row names a patient or a study. An answer that does not repeat them cannot
-        be told from that of a PACS which ignores them.
-    is_alone
-        Whether there is only one answer: then one of the identifying keys is enough. Of several answers, each has to
-        repeat all of them, or the PatientID among them.
+        The keys of this level by which the row names a patient or a study, where the answer has to repeat them, or at
+        least the PatientID among them: else it cannot be told from that of a PACS which ignores them.
 
     Examples
     --------
@@ -51,10 +46,23 @@ def why_not(
     if not wrong:
         blank = [name for name in identifying if is_blank(answer.get(name))]
         proven = not blank or ("PatientID" in identifying and "PatientID" not in blank)
-        proven = proven or (is_alone and len(blank) < len(identifying))
         return None if proven else f"came without {' and '.join(blank)}, by which the row asked"
     looks_alike = only_difference(keys, answer)
     return f"differed only in {looks_alike}" if looks_alike else f"had another {' and '.join(dict.fromkeys(wrong))}"
+
+
+def unrepeated(answer: Mapping[str, object], identifying: Sequence[str]) -> str | None:
+    """Return a sentence on an answer that repeats none of the keys by which the row names a patient or a study.
+
+    Examples
+    --------
+    >>> unrepeated({"StudyInstanceUID": "1.2", "AccessionNumber": ""}, ["AccessionNumber"])
+    'The answer does not repeat AccessionNumber: the PACS alone says that it is what the row asked for.'
+    """
+    if not identifying or not all(is_blank(answer.get(name)) for name in identifying):
+        return None
+    named = " and ".join(identifying)
+    return f"The answer does not repeat {named}: the PACS alone says that it is what the row asked for."
 
 
 def left_out(reasons: Iterable[str]) -> str | None:
