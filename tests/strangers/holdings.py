@@ -30,10 +30,13 @@ class Study:
     date: str
     modality: str = "CT"
     series: int = 1
+    time: str = "101500"
+    description: str = ""
+    other_uid: str = ""
 
     @property
     def uid(self) -> str:
-        return f"{ROOT}.{self.number}"
+        return self.other_uid or f"{ROOT}.{self.number}"
 
     def series_uid(self, series: int) -> str:
         return f"{self.uid}.{series}"
@@ -92,8 +95,8 @@ def owner(study_instance_uid: str) -> Study | None:
 
 
 def _instance(study: Study, series: int) -> Instance:
-    values = study.values(series) | {"SOPClassUID": CTImageStorage, "StudyTime": "101500"}
-    values |= {"SeriesNumber": str(series), "InstanceNumber": "1"}
+    values = study.values(series) | {"SOPClassUID": CTImageStorage, "StudyTime": study.time}
+    values |= {"SeriesNumber": str(series), "InstanceNumber": "1", "StudyDescription": study.description}
     data = b"".join(_element(keyword, values[keyword]) for keyword in sorted(values, key=Tag))
     data += struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, 64) + bytes(64)
     header = Dataset()
