@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Error, Locator, Page
 
 #: Without news and their pop-ups; with all cells in the page, also those that are not on the screen.
 SETTINGS = {
@@ -139,7 +139,18 @@ class Cell:
     def picture(self, path: Path) -> Image.Image:
         """The cell as it is seen, kept for a person to look at, and the bar of its panel."""
         self._cell.screenshot(path=path)
-        return Image.open(BytesIO(self.panels.locator(".dicomove-bar").screenshot())).convert("RGB")
+        taken: list[bytes] = []
+        until(lambda: self._photograph(taken), "a picture of the bar")
+        return Image.open(BytesIO(taken[0])).convert("RGB")
+
+    def _photograph(self, taken: list[bytes]) -> bool:
+        """Take a picture of the bar, unless the panel is drawn anew in this moment."""
+        try:
+            taken.append(self.panels.locator(".dicomove-bar").screenshot())
+        except Error as error:
+            if "not attached" not in str(error):
+                raise
+        return bool(taken)
 
 
 class Notebook:
