@@ -382,7 +382,8 @@ def _with_blank(query: Query | IdentifierError, filled: set[str], *, refuse: boo
     blank = _blank_keys(query, filled)
     if not blank:
         return query
-    which = f"asked by {', '.join(query.asked_by)} alone: in this row, {' and '.join(blank)} {'is' if len(blank) == 1 else 'are'} blank"
+    are = "is" if len(blank) == 1 else "are"
+    which = f"asked by {', '.join(query.asked_by)} alone: in this row, {' and '.join(blank)} {are} blank"
     if refuse:
         msg = f'{which} (partial_keys="refuse")'
         return IdentifierError(msg, column=blank[0])

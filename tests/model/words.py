@@ -39,7 +39,7 @@ LIES_TOGETHER: Final = {"stored-with-warnings", "stores-another-study"}
 #: What is lost is not counted either: only an inventory can tell.
 LOSES_SILENTLY: Final = {"loses-instances", "success-with-nothing-moved"}
 #: C-FIND gives other numbers, or fewer instances, than there are.
-MISCOUNTS: Final = {"caps-find", "counts-overflow"}
+MISCOUNTS: Final = {"caps-find", "counts-overflow", "find-echoes-keys"}
 #: After so many C-FINDs without an answer in a row, the PACS is asked for no more for a while.
 MOST_UNANSWERED: Final = 3
 #: These make counts of their own, from whatever counts there are.
