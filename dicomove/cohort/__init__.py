@@ -9,18 +9,15 @@ from dicomove.cohort.keywords import keyword, keyword_columns
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.matching import matches
 from dicomove.cohort.queries import (
-    IDENTIFYING_KEYS,
-    MATCHING_KEYS,
-    RETURN_KEYS,
     Broad,
     PartialKeys,
     Query,
     Step,
     find_queries,
     find_query,
-    matching_keys,
     overlooked_columns,
 )
+from dicomove.cohort.query_keys import IDENTIFYING_KEYS, MATCHING_KEYS, RETURN_KEYS, matching_keys
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.values import is_blank, unsafe
 

@@ -10,63 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 import pandas as pd
 
 from dicomove.cohort import headers
 from dicomove.cohort.found import is_found, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
-from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.levels import UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.likeness import invisible_in
 from dicomove.cohort.matching import criterion, has_wildcard, is_single, is_universal
+from dicomove.cohort.query_keys import IDENTIFYING_KEYS, MATCHING_KEYS, keys_at, levels_down_to, matching_keys
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
 from dicomove.cohort.values import given_key, is_blank
 from dicomove.errors import CohortError, IdentifierError
 
 Broad = Literal["refuse", "allow"]
 PartialKeys = Literal["ask", "refuse"]
-
-IDENTIFYING_KEYS: Final = (
-    *("PatientID", "AccessionNumber", "PatientName", "StudyID"),
-    *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
-)
-"""The attributes that name patients, studies, or what is in them. Every other matching key only narrows a search."""
-
-MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
-    "PATIENT": ("PatientID", "PatientName", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
-    "STUDY": (
-        *("StudyInstanceUID", "AccessionNumber", "StudyDate", "StudyTime", "StudyID"),
-        *("ReferringPhysicianName", "StudyDescription", "ModalitiesInStudy"),
-    ),
-    "SERIES": (
-        *("SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "SeriesDate"),
-        *("BodyPartExamined", "ProtocolName", "StationName"),
-    ),
-    "IMAGE": ("SOPInstanceUID", "SOPClassUID", "InstanceNumber"),
-}
-"""The attributes that may carry a value, by level. In StudyRoot, those of the patient belong to the study."""
-
-_STUDY_RETURN_KEYS = (
-    *("PatientID", "StudyInstanceUID", "StudyDate", "AccessionNumber", "ModalitiesInStudy", "StudyDescription"),
-    *("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
-)
-_SERIES_RETURN_KEYS = (
-    *(*_STUDY_RETURN_KEYS, "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription"),
-    "NumberOfSeriesRelatedInstances",
-)
-
-RETURN_KEYS: dict[Level, tuple[str, ...]] = {
-    "PATIENT": (
-        *("PatientID", "NumberOfPatientRelatedStudies"),
-        *("NumberOfPatientRelatedSeries", "NumberOfPatientRelatedInstances"),
-    ),
-    "STUDY": _STUDY_RETURN_KEYS,
-    "SERIES": _SERIES_RETURN_KEYS,
-    "IMAGE": (*_SERIES_RETURN_KEYS, "SOPInstanceUID", "SOPClassUID", "InstanceNumber"),
-}
-"""The attributes that are asked back, by level, with those of the levels above: many archives give them, too. No name
-and no date of birth is asked for unless somebody wants it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -238,12 +198,6 @@ def find_queries(
     return [_with_blank(query, filled, refuse=partial_keys == "refuse") for query in queries]
 
 
-def matching_keys(level: Level, model: QueryModel) -> tuple[str, ...]:
-    """Return the attributes by which a search at a level may ask, those of the levels above included."""
-    keys = [name for above in _levels(level, model) for name in _keys_at(above, model)]
-    return (*keys, "Modality") if level == "STUDY" else tuple(keys)
-
-
 def overlooked_columns(table: pd.DataFrame) -> str:
     """Return a sentence on the columns that look like an identifier which the table has nowhere else, or nothing."""
     there = keyword_columns(table.columns, IDENTIFYING_KEYS)
@@ -277,15 +231,6 @@ def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, mode
     raise CohortError(msg)
 
 
-def _levels(level: Level, model: QueryModel) -> list[Level]:
-    return [above for above in LEVELS[: LEVELS.index(level) + 1] if above in UNIQUE_KEYS[model]]
-
-
-def _keys_at(level: Level, model: QueryModel) -> tuple[str, ...]:
-    patient = MATCHING_KEYS["PATIENT"] if (level, model) == ("STUDY", "StudyRoot") else ()
-    return (*patient, *MATCHING_KEYS[level])
-
-
 def _query_or_error(
     cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool
 ) -> Query | IdentifierError:
@@ -303,9 +248,9 @@ def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broa
     steps: list[Step] = []
     known: tuple[tuple[str, str], ...] = ()  # unique keys of levels that need no C-FIND of their own
     notes: list[str] = []
-    for at in _levels(level, model):
+    for at in levels_down_to(level, model):
         unique = UNIQUE_KEYS[model][at][-1]
-        keys, checks, said = _keys_and_checks(prepared, _keys_at(at, model), unique, given=given)
+        keys, checks, said = _keys_and_checks(prepared, keys_at(at, model), unique, given=given)
         notes += said
         if at != level and not checks and [name for name, _ in keys] == [unique] and is_single(keys[0][1]):
             known += keys
@@ -398,9 +343,9 @@ def _blank_keys(query: Query, filled: set[str]) -> tuple[str, ...]:
     has = {name for step in query.steps for name, _ in (*step.keys, *step.checks)}
     lacking = (
         name
-        for at in _levels(query.level, query.query_model)
+        for at in levels_down_to(query.level, query.query_model)
         if UNIQUE_KEYS[query.query_model][at][-1] not in has
-        for name in _keys_at(at, query.query_model)
+        for name in keys_at(at, query.query_model)
     )
     enough = "StudyInstanceUID" if "AccessionNumber" in has else ""
     return tuple(name for name in lacking if name in filled and name not in (*has, enough))

@@ -1,0 +1,65 @@
+"""The attributes by which C-FIND may ask, and what it asks back (PS3.4 C.6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel
+
+IDENTIFYING_KEYS: Final = (
+    *("PatientID", "AccessionNumber", "PatientName", "StudyID"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+)
+"""The attributes that name patients, studies, or what is in them. Every other matching key only narrows a search."""
+
+MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
+    "PATIENT": ("PatientID", "PatientName", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
+    "STUDY": (
+        *("StudyInstanceUID", "AccessionNumber", "StudyDate", "StudyTime", "StudyID"),
+        *("ReferringPhysicianName", "StudyDescription", "ModalitiesInStudy"),
+    ),
+    "SERIES": (
+        *("SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "SeriesDate"),
+        *("BodyPartExamined", "ProtocolName", "StationName"),
+    ),
+    "IMAGE": ("SOPInstanceUID", "SOPClassUID", "InstanceNumber"),
+}
+"""The attributes that may carry a value, by level. In StudyRoot, those of the patient belong to the study."""
+
+_STUDY_RETURN_KEYS = (
+    *("PatientID", "StudyInstanceUID", "StudyDate", "AccessionNumber", "ModalitiesInStudy", "StudyDescription"),
+    *("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
+)
+_SERIES_RETURN_KEYS = (
+    *(*_STUDY_RETURN_KEYS, "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription"),
+    "NumberOfSeriesRelatedInstances",
+)
+
+RETURN_KEYS: dict[Level, tuple[str, ...]] = {
+    "PATIENT": (
+        *("PatientID", "NumberOfPatientRelatedStudies"),
+        *("NumberOfPatientRelatedSeries", "NumberOfPatientRelatedInstances"),
+    ),
+    "STUDY": _STUDY_RETURN_KEYS,
+    "SERIES": _SERIES_RETURN_KEYS,
+    "IMAGE": (*_SERIES_RETURN_KEYS, "SOPInstanceUID", "SOPClassUID", "InstanceNumber"),
+}
+"""The attributes that are asked back, by level, with those of the levels above: many archives give them, too. No name
+and no date of birth is asked for unless somebody wants it."""
+
+
+def matching_keys(level: Level, model: QueryModel) -> tuple[str, ...]:
+    """Return the attributes by which a search at a level may ask, those of the levels above included."""
+    keys = [name for above in levels_down_to(level, model) for name in keys_at(above, model)]
+    return (*keys, "Modality") if level == "STUDY" else tuple(keys)
+
+
+def levels_down_to(level: Level, model: QueryModel) -> list[Level]:
+    """Return the levels of a model from its top down to one."""
+    return [above for above in LEVELS[: LEVELS.index(level) + 1] if above in UNIQUE_KEYS[model]]
+
+
+def keys_at(level: Level, model: QueryModel) -> tuple[str, ...]:
+    """Return the attributes by which a search may ask at one level."""
+    patient = MATCHING_KEYS["PATIENT"] if (level, model) == ("STUDY", "StudyRoot") else ()
+    return (*patient, *MATCHING_KEYS[level])
