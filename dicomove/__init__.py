@@ -23,13 +23,13 @@ from dicomove.events import CompletedEvent, SubOperationEvent
 from dicomove.find import echo, find
 from dicomove.job import MoveJob
 from dicomove.move import move, start_move
-from dicomove.pacing import Hours, Retry
 from dicomove.pacs import Pacs
 from dicomove.plan import plan
 from dicomove.receiver import Receiver, close_receivers
 from dicomove.report import plot, preview, report, summary
 from dicomove.retrieve import retrieve
 from dicomove.run import Distributed
+from dicomove.run.pacing import Hours, Retry
 from dicomove.store import (
     export,
     read_attempts,

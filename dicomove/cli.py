@@ -18,12 +18,12 @@ from dicomove.cohort import LEVELS, PartialKeys, read_cohort
 from dicomove.cohort.levels import QUERY_MODELS
 from dicomove.errors import AddressError, DicomoveError
 from dicomove.find import echo, find
-from dicomove.inventory import Verify
 from dicomove.move import move
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
 from dicomove.retrieve import retrieve
 from dicomove.run import Keywords
+from dicomove.run.inventory import Verify
 from dicomove.store import verify
 from dicomove.verdicts import verdicts
 

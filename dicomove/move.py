@@ -13,12 +13,12 @@ from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
 from dicomove.columns import RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning
 from dicomove.interrupts import Interrupts
-from dicomove.inventory import Verify
 from dicomove.job import MoveJob
-from dicomove.pacing import Hours, Retry
+from dicomove.notebook.progress import Progress, check_progress, display
 from dicomove.pacs import Pacs
-from dicomove.progress import Progress, check_progress, display
 from dicomove.run import Destination, Distributed, Keywords, OnFailure, Options, Work, order_of, warn_of
+from dicomove.run.inventory import Verify
+from dicomove.run.pacing import Hours, Retry
 
 __all__ = ["RESULT_COLUMNS", "move", "start_move"]
 

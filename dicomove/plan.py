@@ -20,11 +20,11 @@ from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindResult, FindScu
 from dicomove.errors import CohortWarning, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.inventory import BROKEN, COUNT_KEYS
+from dicomove.notebook.progress import Display, Progress, display
 from dicomove.pacs import Pacs
-from dicomove.progress import Display, Progress, display
 from dicomove.results import not_sent
 from dicomove.run import Destination, Options, order_of
+from dicomove.run.inventory import BROKEN, COUNT_KEYS
 from dicomove.run.resuming import completed, key_of
 from dicomove.run.tasks import Order
 from dicomove.store import JOURNAL_FILE, Journal

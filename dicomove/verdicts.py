@@ -11,9 +11,9 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import is_blank, keyword_columns, plain_label
+from dicomove.cohort.joining import positions_in
 from dicomove.columns import VERDICT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning
-from dicomove.joining import positions_in
 from dicomove.outcome import sentences
 from dicomove.results import FIND_BROKE_OFF
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, precondition, rule
 
-from dicomove.inventory import Verify
+from dicomove.run.inventory import Verify
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault

@@ -8,8 +8,8 @@ import tenacity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.pacing import Breaker
-from dicomove.pacing.backoff import Wait
+from dicomove.run.pacing import Breaker
+from dicomove.run.pacing.backoff import Wait
 
 
 def opened(breaker: Breaker, now: float = 0.0) -> Breaker:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dicomove.pacing import Hours
-from dicomove.pacing.hours import NEVER
+from dicomove.run.pacing import Hours
+from dicomove.run.pacing.hours import NEVER
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)

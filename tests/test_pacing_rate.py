@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.pacing import Rate
+from dicomove.run.pacing import Rate
 
 
 @pytest.mark.parametrize(

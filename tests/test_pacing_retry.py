@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomove.outcome import ADVICE, Outcome
-from dicomove.pacing import Retry
-from dicomove.pacing.backoff import LONGEST_S, Wait
-from dicomove.pacing.retry import NEVER, OPTIONAL, RETRYABLE
+from dicomove.run.pacing import Retry
+from dicomove.run.pacing.backoff import LONGEST_S, Wait
+from dicomove.run.pacing.retry import NEVER, OPTIONAL, RETRYABLE
 
 
 def twice_the_attempt(retry_state: tenacity.RetryCallState) -> float:

@@ -25,10 +25,10 @@ from dicomove.events import (
     SubOperationEvent,
     Waiting,
 )
+from dicomove.notebook import JobPanel, PanelState, to_html, to_text, wording
+from dicomove.notebook.drawing import Pace, Panel, PanelDisplay
+from dicomove.notebook.html import COLOURS
 from dicomove.outcome import Outcome
-from dicomove.panel import JobPanel, PanelState, to_html, to_text, wording
-from dicomove.panel.drawing import Pace, Panel, PanelDisplay
-from dicomove.panel.html import COLOURS
 
 NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
 

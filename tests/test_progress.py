@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent
-from dicomove.panel import PanelDisplay
-from dicomove.progress import BarDisplay, CallbackDisplay, Display, Progress, display, job_display
+from dicomove.notebook import PanelDisplay
+from dicomove.notebook.progress import BarDisplay, CallbackDisplay, Display, Progress, display, job_display
 
 
 def moving(completed: int) -> SubOperationEvent:

@@ -12,9 +12,9 @@ import pytest
 import dicomove as dm
 from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.testing.acceptor import Listener
-from dicomove.testing.raw import ATTACKS, AttackResult, attack
 from dicomove.testing.storage import StorageScp, storing
 from tests import servers
+from tests.attacks import ATTACKS, AttackResult, attack
 from tests.servers import Store
 
 pytestmark = pytest.mark.xdist_group("quiet")

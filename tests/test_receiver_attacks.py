@@ -35,8 +35,9 @@ from dicomove.errors import IdleTimeout
 from dicomove.receiver import Limits, Receiver
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Instance
-from dicomove.testing.raw import ATTACKS, Associate, Attack, Deaf, Drip, FinishSending, Send, Step, attack, pdus
+from dicomove.testing.raw import Associate, Deaf, Drip, FinishSending, Send, Step, pdus
 from dicomove.testing.storage import storing
+from tests.attacks import ATTACKS, Attack, attack
 from tests.servers import wait_until
 
 pytestmark = [

@@ -11,8 +11,9 @@ import pandas as pd
 from pydicom import dcmread
 
 import dicomove as dm
-from dicomove.testing import RunningPacs, Synthetic, fault_table, faults
+from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.codes import STATUSES
+from tests import fault_table
 from tests.servers import program
 
 Start = Callable[..., RunningPacs]

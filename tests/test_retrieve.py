@@ -15,8 +15,8 @@ import pytest
 
 import dicomove as dm
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.panel import PanelDisplay, PanelState, to_text
-from dicomove.progress import Phases
+from dicomove.notebook import PanelDisplay, PanelState, to_text
+from dicomove.notebook.progress import Phases
 from dicomove.results import RESULT_COLUMNS
 from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.testing.archive import Archive

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from dicomove.cohort import Identifier
 from dicomove.outcome import Outcome
-from dicomove.pacing import Hours, Retry
 from dicomove.results import Row
 from dicomove.run.narrowing import asks, coarser
+from dicomove.run.pacing import Hours, Retry
 from dicomove.run.schedule import Done, Hold, Manners, Probe, Schedule, Start
 from dicomove.run.tasks import Task
 

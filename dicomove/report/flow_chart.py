@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dicomove.panel.html import COLOURS
+from dicomove.notebook.html import COLOURS
 from dicomove.report.flow import UNMATCHED, Step, share
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from dicomove.panel.html import COLOURS
+from dicomove.notebook.html import COLOURS
 from dicomove.report.figures import new_figure, show_in_notebooks
 from dicomove.report.flow import cohort_rows, flow
 from dicomove.report.flow_chart import SIZE, draw_flow

@@ -9,7 +9,6 @@ from dicomove.cohort import Identifier, Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry
 from dicomove.outcome.patients import UNLIKE
 from dicomove.receiver import OtherPatient
-from dicomove.reconciliation import Reconciled, discrepancies, look_again, of_other_patients
 from dicomove.results import (
     Row,
     after,
@@ -21,6 +20,7 @@ from dicomove.results import (
     without_receiver,
     without_worker,
 )
+from dicomove.run.reconciliation import Reconciled, discrepancies, look_again, of_other_patients
 from dicomove.run.tasks import Finished, Moving, Order, Task
 
 

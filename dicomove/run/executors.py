@@ -27,9 +27,9 @@ from typing import Any, Final, Self
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.receiver import Settled
-from dicomove.reconciliation import Rows
 from dicomove.run.channel import Channel
 from dicomove.run.mover import Mover
+from dicomove.run.reconciliation import Rows
 from dicomove.run.tasks import Finished, Moving, Order, Task, Tell
 from dicomove.run.threads import DirectLine
 

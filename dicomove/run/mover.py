@@ -14,11 +14,11 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
-from dicomove.inventory import Inventory, Listed
 from dicomove.outcome import sentences
-from dicomove.reconciliation import Reconciled, Rows, reconcile, remarks_on, verify_again
 from dicomove.results import on_disk_already
+from dicomove.run.inventory import Inventory, Listed
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
+from dicomove.run.reconciliation import Reconciled, Rows, reconcile, remarks_on, verify_again
 from dicomove.run.tasks import Attempted, Depth, Finished, Line, Order, Task
 
 logger = logging.getLogger("dicomove")

@@ -9,8 +9,8 @@ from typing import Final, get_args
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
-from dicomove.inventory import Listed
 from dicomove.outcome import Counts
+from dicomove.run.inventory import Listed
 from dicomove.run.tasks import Depth
 
 #: C-MOVEs for one row beyond which it is kinder to ask for more at a time.

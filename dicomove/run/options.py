@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Final, Literal, TypedDict, get_args
 
-from dicomove.inventory import Verify, check_verify
-from dicomove.pacing import Hours, Retry
 from dicomove.pacs import Pacs, ae_title
 from dicomove.receiver import Receiver
 from dicomove.run.executors import Distributed
+from dicomove.run.inventory import Verify, check_verify
+from dicomove.run.pacing import Hours, Retry
 from dicomove.run.schedule import Manners
 from dicomove.run.tasks import Order
 

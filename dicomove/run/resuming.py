@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dicomove.cohort import Identifier
 from dicomove.files import file_sha256
-from dicomove.inventory import Verify
 from dicomove.results import Row, resumed
+from dicomove.run.inventory import Verify
 from dicomove.run.tasks import Order
 from dicomove.store import Journal, Key, Stored
 

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from dicomove.cohort import Identifier
-from dicomove.pacing import Breaker, Congestion, Failures, Hours, Rate, Retry
 from dicomove.results import Row
+from dicomove.run.pacing import Breaker, Congestion, Failures, Hours, Rate, Retry
 from dicomove.run.tasks import Task
 
 #: Words of an association that ended before its answer: the PACS may be going down.

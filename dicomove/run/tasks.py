@@ -12,11 +12,11 @@ from dicomove.asking import Question, Told
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
-from dicomove.inventory import Listed, Verify
 from dicomove.pacs import Pacs
 from dicomove.receiver import OtherPatient, Receiver, Settled
-from dicomove.reconciliation import Reconciled, Rows
 from dicomove.results import Row
+from dicomove.run.inventory import Listed, Verify
+from dicomove.run.reconciliation import Reconciled, Rows
 
 #: How far down a PACS can be asked, from the finest: lists of instances, one instance, a series, all of the row.
 Depth = Literal["instances", "instance", "series", "whole"]

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from dicomove.events import SubOperationEvent
-from dicomove.reconciliation import Rows
 from dicomove.run.mover import Mover
+from dicomove.run.reconciliation import Rows
 from dicomove.run.tasks import Finished, Moving, Order, Task, Tell
 
 #: After which a mover that has nothing to do releases its association.

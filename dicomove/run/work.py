@@ -13,11 +13,11 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, Requested, keyword_columns
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
-from dicomove.inventory import COUNT_KEYS
-from dicomove.progress import Display
+from dicomove.notebook.progress import Display
 from dicomove.results import result_table
 from dicomove.run.book import Book
 from dicomove.run.executors import Executors
+from dicomove.run.inventory import COUNT_KEYS
 from dicomove.run.ledger import Ledger
 from dicomove.run.loop import Run
 from dicomove.run.options import Options

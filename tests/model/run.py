@@ -20,9 +20,9 @@ import pandas as pd
 import dicomove as dm
 from dicomove.dimse.messages import C_FIND_RQ, C_MOVE_RQ
 from dicomove.events import Event
-from dicomove.inventory import Verify
 from dicomove.move import RESULT_COLUMNS
 from dicomove.run import book, loop
+from dicomove.run.inventory import Verify
 from dicomove.testing.faults.base import Fault, Request
 from tests.model.table import NOTHING, Asked, Row, asked, is_hopeless
 from tests.model.words import HARMLESS, MOST_UNANSWERED, NUMBER_KEYS, STORE, reaches_everyone

@@ -1,7 +1,6 @@
-"""Peers that speak bytes: as a PACS to whoever calls, and as a client that attacks an SCP.
+"""A peer that sends the bytes of a script to each client that connects, whatever they mean.
 
-`ScriptedPeer` plays a script: steps in a row, ready-made in `SCRIPTS`. `attack` does what `ATTACKS` names to an SCP at
-some host and port. Nothing here needs the other side to be reasonable, or to ever answer.
+`ScriptedPeer` plays a script: a sequence of steps, ready-made in `SCRIPTS`. No step needs a reasonable answer, or any.
 
 >>> from dicomove import MoveScu, Pacs
 >>> with ScriptedPeer(SCRIPTS["http"].steps) as peer, MoveScu(Pacs(peer.address)) as scu:
@@ -9,7 +8,6 @@ some host and port. Nothing here needs the other side to be reasonable, or to ev
 'invalid_response'
 """
 
-from dicomove.testing.raw.attacks import ATTACKS, Attack, AttackResult, attack
 from dicomove.testing.raw.peer import ScriptedPeer
 from dicomove.testing.raw.scripts import SCRIPTS, Script
 from dicomove.testing.raw.steps import (
@@ -35,12 +33,9 @@ from dicomove.testing.raw.steps import (
 from dicomove.testing.raw.talk import Step, Talk
 
 __all__ = [
-    "ATTACKS",
     "SCRIPTS",
     "Accept",
     "Associate",
-    "Attack",
-    "AttackResult",
     "AwaitRelease",
     "Close",
     "Deaf",
@@ -59,7 +54,6 @@ __all__ = [
     "Silence",
     "Step",
     "Talk",
-    "attack",
     "damaged",
     "garbage",
 ]

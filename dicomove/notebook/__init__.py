@@ -12,10 +12,10 @@ The panel is HTML under one display id, and no widget: a widget's state is not i
 nbconvert save, and needs the network to be shown again. The buttons of a job are the only widgets.
 """
 
-from dicomove.panel.drawing import PanelDisplay, in_notebook
-from dicomove.panel.html import to_html
-from dicomove.panel.job import Job, JobPanel
-from dicomove.panel.state import Flight, PanelState
-from dicomove.panel.text import to_text
+from dicomove.notebook.drawing import PanelDisplay, in_notebook
+from dicomove.notebook.html import to_html
+from dicomove.notebook.job import Job, JobPanel
+from dicomove.notebook.state import Flight, PanelState
+from dicomove.notebook.text import to_text
 
 __all__ = ["Flight", "Job", "JobPanel", "PanelDisplay", "PanelState", "in_notebook", "to_html", "to_text"]

@@ -7,7 +7,7 @@ virtual scheduling of the ITU's generic cell rate algorithm (ITU-T I.371) with n
 
 from __future__ import annotations
 
-from dicomove.pacing.clock import Clock
+from dicomove.run.pacing.clock import Clock
 
 
 class Rate:

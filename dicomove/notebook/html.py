@@ -6,8 +6,8 @@ from datetime import datetime
 from html import escape
 from typing import Final
 
-from dicomove.panel import wording
-from dicomove.panel.state import Flight, PanelState
+from dicomove.notebook import wording
+from dicomove.notebook.state import Flight, PanelState
 
 #: The palette of Okabe and Ito, which the colour-blind can tell apart, and two greys: its black would not be seen on a
 #: dark page. There are more outcomes than colours: the two that are the network's share one, and each has its word.

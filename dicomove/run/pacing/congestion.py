@@ -12,7 +12,7 @@ from collections import deque
 from statistics import median
 from typing import Final
 
-from dicomove.pacing.clock import Clock
+from dicomove.run.pacing.clock import Clock
 
 _REMEMBERED: Final = 20
 # With fewer there is no telling what is usual: the first study may come from a tape.

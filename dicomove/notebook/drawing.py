@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from dicomove.events import Arriving, Event, RowFinished, SubOperationEvent
-from dicomove.panel.html import to_html
-from dicomove.panel.state import PanelState
-from dicomove.panel.text import to_text
+from dicomove.notebook.html import to_html
+from dicomove.notebook.state import PanelState
+from dicomove.notebook.text import to_text
 
 logger = logging.getLogger("dicomove")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from dicomove.panel import wording
-from dicomove.panel.state import PanelState
+from dicomove.notebook import wording
+from dicomove.notebook.state import PanelState
 
 _BAR_WIDTH: Final = 40
 

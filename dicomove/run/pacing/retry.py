@@ -14,7 +14,7 @@ from typing import Final
 
 from tenacity import wait_exponential, wait_random_exponential
 
-from dicomove.pacing.backoff import Wait, check_wait, described, pause_s
+from dicomove.run.pacing.backoff import Wait, check_wait, described, pause_s
 
 #: Words of the ``error`` column that may pass.
 RETRYABLE: Final = frozenset(

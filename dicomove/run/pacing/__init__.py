@@ -18,11 +18,11 @@ of the run.
 
 from __future__ import annotations
 
-from dicomove.pacing.breaker import Breaker
-from dicomove.pacing.congestion import Congestion
-from dicomove.pacing.failures import Failures
-from dicomove.pacing.hours import Hours
-from dicomove.pacing.rate import Rate
-from dicomove.pacing.retry import Retry
+from dicomove.run.pacing.breaker import Breaker
+from dicomove.run.pacing.congestion import Congestion
+from dicomove.run.pacing.failures import Failures
+from dicomove.run.pacing.hours import Hours
+from dicomove.run.pacing.rate import Rate
+from dicomove.run.pacing.retry import Retry
 
 __all__ = ["Breaker", "Congestion", "Failures", "Hours", "Rate", "Retry"]

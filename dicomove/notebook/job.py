@@ -8,7 +8,7 @@ from types import ModuleType, TracebackType
 from typing import Any, Final, Protocol, cast
 
 from dicomove.events import Continuing, Event, Waiting, notify
-from dicomove.panel.drawing import PanelDisplay
+from dicomove.notebook.drawing import PanelDisplay
 
 _WITHOUT_BUTTONS: Final = "job.cancel() ends it, job.pause() and job.resume() halt it."
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from datetime import datetime, timedelta
 from typing import Final
 
-from dicomove.panel.state import Flight, PanelState
+from dicomove.notebook.state import Flight, PanelState
 
 #: As many rows in flight are shown one by one; the rest is counted.
 SHOWN_IN_FLIGHT: Final = 5

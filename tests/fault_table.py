@@ -1,4 +1,4 @@
-"""What dicomove says and does about every fault: ``python -m dicomove.testing.fault_table`` prints docs/faults.md."""
+"""What dicomove says and does about every fault: ``python -m tests.fault_table`` prints docs/faults.md."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.pacing import Retry
+from dicomove.run.pacing import Retry
 from dicomove.testing import faults
 from dicomove.testing.codes import REJECTIONS, STATUSES
-from dicomove.testing.fault_runs import STUDIES, Disk, Rehearsal, Stage, Trial, given, rehearsals, stage
 from dicomove.testing.faults.base import Fault
+from tests.fault_runs import STUDIES, Disk, Rehearsal, Stage, Trial, given, rehearsals, stage
 
 _COUNTS: Final = ("completed", "failed", "warning")
 
 _HEAD: Final = """# When a PACS goes wrong
 
 Every fault of `dicomove.testing.faults`, and what `find` and `move` make of it. To see one:
-`dicomove demo --fault NAME`. `python -m dicomove.testing.fault_table` runs them all and prints this page; the tests
+`dicomove demo --fault NAME`. `python -m tests.fault_table` runs them all and prints this page; the tests
 compare.
 
 Each fault concerns the first of two studies of six instances, which are moved twice: to an AE that dicomove cannot look

@@ -12,8 +12,8 @@ from typing import Final
 
 from tenacity import wait_exponential
 
-from dicomove.pacing.backoff import Wait, check_wait, pause_s
-from dicomove.pacing.clock import Clock
+from dicomove.run.pacing.backoff import Wait, check_wait, pause_s
+from dicomove.run.pacing.clock import Clock
 
 _DEFAULT_PROBE: Final = wait_exponential(multiplier=1, max=60)
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Literal, Protocol, Self
 
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent, notify
-from dicomove.panel import Job, JobPanel, PanelDisplay, in_notebook
+from dicomove.notebook import Job, JobPanel, PanelDisplay, in_notebook
 
 Progress = Literal["auto", "tqdm", "panel"] | bool | Callable[[Event], object]
 

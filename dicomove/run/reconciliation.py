@@ -9,9 +9,9 @@ from typing import Protocol
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
-from dicomove.inventory import Inventory, Listed
 from dicomove.outcome import RESTS_ON_C_FIND, Evidence, category, judge, remarks, rivals
 from dicomove.receiver import OtherPatient, Settled
+from dicomove.run.inventory import Inventory, Listed
 
 
 class Rows(Protocol):
