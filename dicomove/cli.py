@@ -26,6 +26,7 @@ from dicomove.run import Keywords
 from dicomove.run.inventory import Verify
 from dicomove.store import verify
 from dicomove.verdicts import verdicts
+from dicomove.words import GOOD
 
 _BRIEF: Final = [
     *("cohort_row", "AccessionNumber", "StudyInstanceUID", "ModalitiesInStudy", "studies", "studies_complete"),
@@ -153,7 +154,7 @@ def _echo(chosen: argparse.Namespace) -> int:
 def _find(chosen: argparse.Namespace) -> int:
     table = read_cohort(chosen.table)
     studies = find(table, _pacs(chosen), **_asking(chosen))
-    return _report(studies, chosen.output, good=("matched",))
+    return _report(studies, chosen.output)
 
 
 def _asking(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def _retrieve(chosen: argparse.Namespace) -> int:
         results = retrieve(cohort, pacs, destination, **_asking(chosen), **_manners(chosen))
     if chosen.output:
         results.to_csv(chosen.output, index=False)
-    return _report(verdicts(cohort, results), None, good=("complete",))
+    return _report(verdicts(cohort, results), None)
 
 
 def _move(chosen: argparse.Namespace) -> int:
@@ -187,7 +188,7 @@ def _move(chosen: argparse.Namespace) -> int:
             query_model=chosen.query_model,
             **_manners(chosen),
         )
-    return _report(results, chosen.output, good=("complete",))
+    return _report(results, chosen.output)
 
 
 def _manners(chosen: argparse.Namespace) -> Keywords:
@@ -278,14 +279,14 @@ def _main_job(path: Path, pacs: Pacs, receiver: Receiver) -> pd.DataFrame:
     return said
 
 
-def _report(table: pd.DataFrame, output: Path | None, *, good: Sequence[str]) -> int:
+def _report(table: pd.DataFrame, output: Path | None) -> int:
     if output:
         table.to_csv(output, index=False)
     else:
         _show(table)
     print(_summary(table))
     print(_advice(table))
-    return int(not table["outcome"].isin(good).all())
+    return int(not table["outcome"].isin(GOOD).all())
 
 
 def _show(table: pd.DataFrame) -> None:

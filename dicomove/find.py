@@ -29,9 +29,10 @@ from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.notebook.progress import Display, Progress, display
-from dicomove.outcome import ADVICE, NOT_ATTEMPTED, sentences
+from dicomove.outcome import NOT_ATTEMPTED, sentences
 from dicomove.pacs import Pacs
 from dicomove.search import Answer, Search
+from dicomove.words import ADVICE
 
 _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 

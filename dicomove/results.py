@@ -14,7 +14,8 @@ from dicomove.cohort import Requested, Unmatched, is_found, plain_label
 from dicomove.columns import RESULT_COLUMNS
 from dicomove.dimse import MoveResult
 from dicomove.errors import IdentifierError
-from dicomove.outcome import ADVICE, NOT_ATTEMPTED, Outcome, sentences
+from dicomove.outcome import NOT_ATTEMPTED, sentences
+from dicomove.words import ADVICE, Outcome
 
 __all__ = ["RESULT_COLUMNS", "Row", "result_table"]
 
@@ -23,10 +24,8 @@ _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expec
 
 #: What is said of a row of `find` that is ``partial``, since its outcome becomes that of the move.
 FIND_BROKE_OFF: Final = "The answer of C-FIND broke off: the PACS may have more for this row. Find it again."
-_DEFECT: Final = "A defect in dicomove, in doubt whether anything was moved: please report it with the log."
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
-_NO_ANSWER: Final = "The run was stopped before the PACS had answered: what was sent by then is in doubt."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,7 @@ def not_sent(requested: Requested) -> Row:
 
 def without_answer() -> Row:
     """Return the row of which nobody waited for the end."""
-    return Row(outcome="interrupted", error="cancelled", advice=_NO_ANSWER, attempts=1)
+    return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
 
 
 def without_receiver(problem: str) -> Row:
@@ -160,7 +159,7 @@ def after(before: Row | None, row: Row) -> Row:
 def row_of(result: MoveResult | None, size: int | None = None) -> Row:
     """Return the row of a result; ``None`` is a defect. `size` is what a receiver has on disk of it, in bytes."""
     if result is None:
-        return Row(outcome="interrupted", error="internal_error", advice=_DEFECT, attempts=1)
+        return Row(outcome="interrupted", error="internal_error", advice=ADVICE["internal_error"], attempts=1)
     if result.outcome == "not_attempted":
         return not_attempted()
     evidence = result.evidence

@@ -16,16 +16,10 @@ from dicomove.columns import VERDICT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning
 from dicomove.outcome import sentences
 from dicomove.results import FIND_BROKE_OFF
+from dicomove.words import GRAVEST_FIRST, SKIPPED
 
 __all__ = ["VERDICT_COLUMNS", "verdicts"]
 
-#: The outcomes of a study, gravest first.
-GRAVEST_FIRST: Final = (
-    *("failed", "interrupted", "unreachable", "cancelled", "invalid", "not_attempted", "empty", "unconfirmed"),
-    *("partial", "complete"),
-)
-#: What earlier versions called a row that an earlier run had completed.
-_BEFORE: Final = "skipped"
 _NOT_MOVED: Final = "Found, and not moved yet: move it."
 _NOT_THERE: Final = "The results have no row for it: find it and move it."
 _KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -192,7 +186,7 @@ def _result(cells: Mapping[str, object]) -> _Result:
     return _Result(
         keys=keys,
         study=_text(cells.get("StudyInstanceUID")) if keys else None,
-        outcome="not_attempted" if is_found_only else "complete" if outcome == _BEFORE else outcome,
+        outcome="not_attempted" if is_found_only else "complete" if outcome == SKIPPED else outcome,
         error=_text(cells.get("error")),
         advice=_NOT_MOVED if is_found_only else _text(cells.get("advice")),
         expected=expected if expected is not None or not keys else number(_NUMBERS.get(deepest, "")),

@@ -23,8 +23,8 @@ from dicomove.cohort import MATCHING_KEYS, RETURN_KEYS
 from dicomove.cohort.keywords import ALIASES, KEYWORDS
 from dicomove.columns import FIND_COLUMNS
 from dicomove.move import RESULT_COLUMNS
-from dicomove.outcome import ADVICE, Outcome
 from dicomove.testing import demo_pacs
+from dicomove.words import ADVICE, Outcome
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome import ADVICE, Counts, Evidence, Outcome, category, failure_word, judge
+from dicomove.outcome import Counts, Evidence, category, failure_word, judge
+from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
 
 OUTCOMES = set(get_args(Outcome))
 SUCCESS, WARNING, CANCEL = 0x0000, 0xB000, 0xFE00
@@ -287,7 +288,7 @@ def evidence(draw: st.DrawFn) -> Evidence:
         counts=counts if status is None else counts.after(draw(responses), final=True),
         failed_sop_instance_uids=tuple(draw(st.lists(st.just("1.2.3"), max_size=3))),
         expected=draw(numbers),
-        problem=draw(st.none() | st.sampled_from(sorted(ADVICE))) if status is None else None,
+        problem=draw(st.none() | st.sampled_from(sorted(RETRYABLE | OPTIONAL | NEVER))) if status is None else None,
         sent=draw(st.booleans()) if status is None else True,
         cancelled=draw(st.booleans()),
     )

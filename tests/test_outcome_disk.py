@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome import Counts, Evidence, Outcome, judge
+from dicomove.outcome import Counts, Evidence, judge
 from dicomove.outcome.disk import by_disk
+from dicomove.words import Outcome
 
 SUCCESS, WARNING, CANCEL, FAILURE, NO_MATCH = 0x0000, 0xB000, 0xFE00, 0xC000, 0x0112
 

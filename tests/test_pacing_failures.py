@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome import Outcome
 from dicomove.run import pacing
 from dicomove.run.pacing import Failures
 from dicomove.run.pacing.clock import Clock
 from dicomove.run.pacing.failures import OnFailure
+from dicomove.words import Outcome
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))

@@ -27,8 +27,7 @@ from dicomove.events import (
 )
 from dicomove.notebook import JobPanel, PanelState, to_html, to_text, wording
 from dicomove.notebook.drawing import Pace, Panel, PanelDisplay
-from dicomove.notebook.html import COLOURS
-from dicomove.outcome import Outcome
+from dicomove.words import COLOURS, OUTCOMES, Outcome
 
 NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
 
@@ -122,8 +121,8 @@ def test_the_bar_gives_each_outcome_its_share_and_its_colour() -> None:
 
 
 def test_every_outcome_has_its_place_and_its_colour() -> None:
-    assert set(get_args(Outcome)) <= set(wording.OUTCOMES)
-    assert set(COLOURS) == set(wording.OUTCOMES) - {"not_attempted"}
+    assert set(get_args(Outcome)) <= set(OUTCOMES)
+    assert set(COLOURS) == set(OUTCOMES)
     state = state_of(started(2), finished(0, "unheard_of"), finished(1, "failed"))
     assert [outcome for outcome, _ in wording.outcomes(state)] == ["failed", "unheard_of"]
     assert "1 unheard_of" in seen(state)

@@ -9,7 +9,7 @@ import pytest
 
 import dicomove
 from dicomove import errors
-from dicomove.outcome import ADVICE
+from dicomove.words import ADVICE
 
 PUBLIC = [
     "AddressError",

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 import dicomove as dm
 from dicomove.dimse import scu
-from dicomove.outcome import Outcome
 from dicomove.testing.raw import (
     SCRIPTS,
     Accept,
@@ -37,6 +36,7 @@ from dicomove.testing.raw import (
     Step,
     pdus,
 )
+from dicomove.words import Outcome
 from tests.servers import wait_until
 
 #: How long we wait for what never comes, in seconds, and for what comes.

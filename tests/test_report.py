@@ -20,14 +20,15 @@ from matplotlib.patches import FancyBboxPatch, Rectangle, StepPatch
 from nbclient import NotebookClient
 
 import dicomove as dm
-from dicomove.outcome import ADVICE
 from dicomove.report.flow import cohort_rows, flow
 from dicomove.report.methods import methods
 from dicomove.report.pseudonyms import Pseudonyms
-from dicomove.report.table import OUTCOMES, table_of
+from dicomove.report.table import table_of
 from dicomove.results import Row, result_table
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
+from dicomove.words import ADVICE
+from dicomove.words import MOVE_OUTCOMES as OUTCOMES
 from tests import receiving
 
 mpl.use("agg")

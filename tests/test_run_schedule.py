@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomove.cohort import Identifier
-from dicomove.outcome import Outcome
 from dicomove.results import Row
 from dicomove.run.narrowing import asks, coarser
 from dicomove.run.pacing import Hours, Retry
 from dicomove.run.schedule import Done, Hold, Manners, Probe, Schedule, Start
 from dicomove.run.tasks import Task
+from dicomove.words import Outcome
 
 MIDNIGHT = datetime(2026, 11, 24, tzinfo=UTC)
 

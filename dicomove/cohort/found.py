@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, TypeGuard
 
 import pandas as pd
 
 from dicomove.cohort.values import EDGES, is_blank
-
-#: What `find` says of a row of the cohort that matched nothing.
-UnmatchedOutcome = Literal["empty", "failed", "unreachable", "interrupted", "cancelled", "invalid", "not_attempted"]
+from dicomove.words import UNMATCHED, Outcome
 
 #: Only a table of `find` has all of these; `move` replaces none of them but the outcome.
 _SIGNS: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
@@ -31,7 +29,7 @@ class Unmatched:
         As in the table of `find`.
     """
 
-    outcome: UnmatchedOutcome
+    outcome: Outcome
     status: str | None = None
     error: str | None = None
     advice: str | None = None
@@ -78,7 +76,7 @@ def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
     outcome = _text(cells.get("outcome"))
     if not _is_outcome(outcome) or not _is_zero(cells.get("matches")):
         return None
-    return Unmatched(outcome, *(_text(cells.get(name)) for name in _SAID))  # type: ignore[arg-type]  # it is one of them
+    return Unmatched(outcome, *(_text(cells.get(name)) for name in _SAID))
 
 
 def unmatched_rows(table: pd.DataFrame) -> list[Unmatched | None]:
@@ -91,8 +89,8 @@ def unmatched_rows(table: pd.DataFrame) -> list[Unmatched | None]:
     return [unmatched(dict(zip(map(str, places), row, strict=True))) for row in rows]
 
 
-def _is_outcome(word: str | None) -> bool:
-    return word in get_args(UnmatchedOutcome)
+def _is_outcome(word: str | None) -> TypeGuard[Outcome]:
+    return word in UNMATCHED
 
 
 def _is_zero(cell: object) -> bool:

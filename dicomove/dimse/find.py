@@ -21,7 +21,8 @@ from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
 from dicomove.dimse.services import FIND
 from dicomove.errors import AssociationError, IdentifierError
 from dicomove.events import notify
-from dicomove.outcome import ADVICE, category, failure_word, sentences
+from dicomove.outcome import category, failure_word, sentences
+from dicomove.words import ADVICE
 
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}

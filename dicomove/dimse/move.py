@@ -17,8 +17,9 @@ from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
 from dicomove.dimse.services import MOVE
 from dicomove.errors import AssociationError, AssociationRejected, InvalidResponse
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
-from dicomove.outcome import CANCELLED, Counts, Evidence, Outcome, Verdict, category, judge
+from dicomove.outcome import CANCELLED, Counts, Evidence, Verdict, category, judge
 from dicomove.pacs import ae_title
+from dicomove.words import Outcome
 
 logger = logging.getLogger("dicomove.dimse")
 

@@ -14,8 +14,9 @@ from dicomove.dimse.messages import C_ECHO_RQ, Message
 from dicomove.dimse.services import VERIFICATION
 from dicomove.dimse.transport import Limit
 from dicomove.errors import AssociationError, IdleTimeout, StatusError, TotalTimeout
-from dicomove.outcome import ADVICE, failure_word
+from dicomove.outcome import failure_word
 from dicomove.pacs import Pacs
+from dicomove.words import ADVICE
 
 #: How long a PACS may take to answer C-CANCEL before the association is aborted, in seconds. GE takes 20 and aborts.
 CANCEL_GRACE_S: Final = 5.0

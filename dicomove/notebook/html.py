@@ -8,21 +8,8 @@ from typing import Final
 
 from dicomove.notebook import wording
 from dicomove.notebook.state import Flight, PanelState
+from dicomove.words import COLOURS
 
-#: The palette of Okabe and Ito, which the colour-blind can tell apart, and two greys: its black would not be seen on a
-#: dark page. There are more outcomes than colours: the two that are the network's share one, and each has its word.
-COLOURS: Final = {
-    "complete": "#009E73",
-    "matched": "#009E73",
-    "unconfirmed": "#0072B2",
-    "partial": "#E69F00",
-    "empty": "#F0E442",
-    "interrupted": "#CC79A7",
-    "failed": "#D55E00",
-    "unreachable": "#CC79A7",
-    "cancelled": "#999999",
-    "invalid": "#666666",
-}
 _OTHER: Final = "#999999"
 # Visible on white and on black.
 _TRACK: Final = "rgba(128,128,128,0.25)"

@@ -7,24 +7,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from dicomove.notebook.state import Flight, PanelState
+from dicomove.words import OUTCOMES
 
 #: As many rows in flight are shown one by one; the rest is counted.
 SHOWN_IN_FLIGHT: Final = 5
-
-#: The outcomes in the order in which they are shown: what is well, what is in doubt, what is not.
-OUTCOMES: Final = (
-    "complete",
-    "matched",
-    "unconfirmed",
-    "partial",
-    "empty",
-    "interrupted",
-    "failed",
-    "unreachable",
-    "cancelled",
-    "invalid",
-    "not_attempted",
-)
 
 _LONGEST_LABEL: Final = 40
 _MINUTE: Final = 60

@@ -20,22 +20,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from dicomove.outcome.advice import ADVICE, NOT_ATTEMPTED, sentences
+from dicomove.outcome.advice import NOT_ATTEMPTED, sentences
 from dicomove.outcome.arrivals import remarks, rivals
 from dicomove.outcome.disk import by_disk
-from dicomove.outcome.evidence import Counts, Evidence, Outcome, Unverified, Verdict, shortfall
+from dicomove.outcome.evidence import Counts, Evidence, Unverified, Verdict, shortfall
 from dicomove.outcome.judgement import by_word
 from dicomove.outcome.statuses import CANCELLED, Category, category, failure_word
 
 __all__ = [
-    "ADVICE",
     "CANCELLED",
     "NOT_ATTEMPTED",
     "RESTS_ON_C_FIND",
     "Category",
     "Counts",
     "Evidence",
-    "Outcome",
     "Unverified",
     "Verdict",
     "category",

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from dicomove.words import ERROR_WORDS
+
 Category = Literal["success", "warning", "pending", "cancel", "failure"]
 
 CANCELLED: Final = 0xFE00
 
-_FAILURES: Final = {
-    0x0105: "identifier_mismatch",
-    0x0106: "identifier_mismatch",
-    0x0112: "no_match",
-    0x0115: "identifier_mismatch",
-    0x0118: "not_supported",
-    0x0119: "identifier_mismatch",
-    0x0120: "identifier_mismatch",
-    0x0121: "identifier_mismatch",
-    0x0122: "not_supported",
-    0x0124: "not_authorized",
-    0x0211: "not_supported",
-    0x0212: "identifier_mismatch",
-    0x0213: "out_of_resources",
-    0xA801: "destination_unknown",
-    0xA900: "identifier_mismatch",
-}
+_FAILURES: Final = {status: name for name, word in ERROR_WORDS.items() for status in word.statuses}
 
 
 def category(status: int) -> Category:
-    """Return what kind of DIMSE Status this is (PS3.7 C); one that nobody defined is a failure."""
+    """Return what kind of DIMSE Status this is (PS3.7 C); one that is not defined is a failure."""
     if status == 0x0000:
         return "success"
     if status in (0xFF00, 0xFF01):
@@ -42,6 +28,4 @@ def category(status: int) -> Category:
 
 def failure_word(status: int) -> str:
     """Return the word of the ``error`` column for a status that is a failure."""
-    if status in _FAILURES:
-        return _FAILURES[status]
-    return "out_of_resources" if 0xA700 <= status <= 0xA7FF else "unable_to_process"
+    return _FAILURES.get(status, "unable_to_process")

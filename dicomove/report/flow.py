@@ -11,33 +11,19 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.outcome import ADVICE
-from dicomove.report.table import OTHER, WELL, counted_once, instances
+from dicomove.report.table import OTHER, counted_once, instances
+from dicomove.words import ERROR_WORDS, GOOD, MOVED, OUTCOME_WORDS
 
 #: For the time of counting, a column of this name.
 _HELD: Final = "instances held"
-_MOVED: Final = (*WELL, "partial", "unconfirmed")
 #: A row of `find` that the PACS has nothing for.
 UNMATCHED: Final = "unmatched"
 #: In words for a reader who was not there.
 REASONS: Final = {
-    "invalid": "the row cannot be asked for",
+    **{name: word.reason for name, word in OUTCOME_WORDS.items() if word.reason},
     UNMATCHED: "C-FIND found nothing for it",
-    "not_attempted": "the run ended before its turn",
-    "unreachable": "the PACS could not be reached",
-    "empty": "the PACS has nothing for it",
-    "failed": "the PACS could not move it",
-    "interrupted": "the connection was lost",
-    "cancelled": "cancelled by the user",
-    "partial": "some instances are missing",
-    "unconfirmed": "the PACS does not say what it moved",
     OTHER: "of another outcome",
 }
-#: Errors that say no more than the outcome, or than the reason.
-_SAID_BY_OUTCOME: Final = ("invalid_row", "no_match", "cancelled")
-_SAID_BY_REASON: Final = ("missing_instances", "connection_lost")
-#: Errors that have no advice, since they have an explanation of their own.
-_OTHER_ERRORS: Final = ("cancelled", "internal_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +38,8 @@ class Loss:
     def reason(self) -> str:
         """Why, for a reader who was not there."""
         said = REASONS[self.outcome]
-        return said if self.error in (None, *_SAID_BY_REASON) else f"{said} ({_words(self.error)})"
+        adds = self.error is not None and ERROR_WORDS[self.error].adds == "its name"
+        return f"{said} ({_words(self.error)})" if adds else said
 
     @property
     def brief(self) -> str:
@@ -92,8 +79,8 @@ def flow(table: pd.DataFrame) -> list[Step]:
     brought = instances(table).fillna(0)
     outcomes = _outcomes(table, brought)
     found = ~outcomes.isin(["invalid", "empty", UNMATCHED])
-    moved = found & (outcomes.isin(_MOVED) | (brought > 0))
-    complete = moved & outcomes.isin(WELL)
+    moved = found & (outcomes.isin(MOVED) | (brought > 0))
+    complete = moved & outcomes.isin(GOOD)
     whole = pd.Series([True] * len(table), dtype=bool)
     kept = zip((whole, whole, found, moved), (whole, found, moved, complete), strict=True)
     names = ("Rows of the table", _name_of_found(table, found, brought), "Moved, all or in part", "Complete")
@@ -111,8 +98,8 @@ def cohort_rows(table: pd.DataFrame) -> int | None:
 
 
 def known_error(word: object) -> str | None:
-    """Return a word of the column ``error`` if it is one of ours: of another, nobody knows what it holds."""
-    return word if isinstance(word, str) and (word in ADVICE or word in _OTHER_ERRORS) else None
+    """Return a word of the column ``error`` if it is one of ours: another may hold anything."""
+    return word if isinstance(word, str) and word in ERROR_WORDS else None
 
 
 def share(part: int, whole: int) -> str:
@@ -139,7 +126,7 @@ def _outcomes(table: pd.DataFrame, brought: pd.Series) -> pd.Series:
 
 def _name_of_found(table: pd.DataFrame, found: pd.Series, brought: pd.Series) -> str:
     numbers = table[["expected", "matches"]].assign(brought=brought)
-    known = (numbers.fillna(0) > 0).any(axis="columns") | table["outcome"].isin(_MOVED)
+    known = (numbers.fillna(0) > 0).any(axis="columns") | table["outcome"].isin(MOVED)
     return "Found in the PACS" if known[found].all() else "Found, or not ruled out"
 
 
@@ -169,7 +156,7 @@ def _step(
 
 def _telling(word: object) -> str | None:
     error = known_error(word)
-    return None if error in _SAID_BY_OUTCOME else error
+    return None if error is None or ERROR_WORDS[error].adds == "nothing" else error
 
 
 def _words(word: str | None) -> str:

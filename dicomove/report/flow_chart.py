@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dicomove.notebook.html import COLOURS
 from dicomove.report.flow import UNMATCHED, Step, share
+from dicomove.words import COLOURS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,14 +17,14 @@ import pandas as pd
 from dicomove.cohort import keyword
 from dicomove.files import replacing
 from dicomove.notebook.wording import size
-from dicomove.outcome import ADVICE
 from dicomove.report.flow import REASONS, flow, known_error
 from dicomove.report.methods import methods
 from dicomove.report.plots import draw
 from dicomove.report.pseudonyms import Pseudonyms
 from dicomove.report.summary import summary
-from dicomove.report.table import WELL, Results, counted_once, instances, own_columns, read, table_of
+from dicomove.report.table import Results, counted_once, instances, own_columns, read, table_of
 from dicomove.store import cohort_sha256
+from dicomove.words import ADVICE, GOOD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -193,7 +193,7 @@ def _summary(table: pd.DataFrame, names: Pseudonyms | None) -> str:
 
 
 def _incomplete(given: pd.DataFrame, table: pd.DataFrame, names: Pseudonyms | None) -> str:
-    rows = table[~table["outcome"].isin(WELL)]
+    rows = table[~table["outcome"].isin(GOOD)]
     shown = rows.head(_MOST_ROWS).assign(brought=instances(rows))
     own = [] if names else own_columns(given)
     head = ("number", "row", "patient", "study", "outcome", "error", "instances", "expected", "why")

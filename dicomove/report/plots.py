@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from dicomove.notebook.html import COLOURS
 from dicomove.report.figures import new_figure, show_in_notebooks
 from dicomove.report.flow import cohort_rows, flow
 from dicomove.report.flow_chart import SIZE, draw_flow
 from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
+from dicomove.words import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

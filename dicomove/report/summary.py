@@ -8,8 +8,8 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.outcome import ADVICE
-from dicomove.report.table import WELL, Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
+from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
+from dicomove.words import ADVICE, GOOD
 
 _FIRST: Final = 3
 _LONGEST_LABEL: Final = 24
@@ -111,4 +111,4 @@ def _advice(rows: pd.DataFrame, error: str) -> str:
     if error in ADVICE:
         return ADVICE[error]
     given = rows["advice"].dropna()
-    return str(given.mode().iloc[0]) if len(given) and rows["outcome"].iloc[0] not in WELL else ""
+    return str(given.mode().iloc[0]) if len(given) and rows["outcome"].iloc[0] not in GOOD else ""

@@ -13,22 +13,13 @@ from dicomove.cohort import is_blank, keyword
 from dicomove.errors import CohortError
 from dicomove.results import RESULT_COLUMNS
 from dicomove.store import read_journal
+from dicomove.words import MOVE_OUTCOMES, SKIPPED
 
 #: A result table, or the path of a journal.
 Results: TypeAlias = "pd.DataFrame | str | os.PathLike[str]"
 
-#: Results in the order in which they are shown.
-OUTCOMES: Final = (
-    *("complete", "partial", "unconfirmed", "empty", "failed", "interrupted"),
-    *("cancelled", "unreachable", "invalid", "not_attempted"),
-)
-#: What versions before 0.2 called a row that an earlier run had completed.
-_BEFORE: Final = "skipped"
 #: For a word that is none of these.
 OTHER: Final = "other"
-#: Nothing is missing of these rows.
-WELL: Final = ("complete",)
-
 #: What tells one patient, and one study, from another.
 KEYS: Final = ("PatientID", "StudyInstanceUID")
 _TEXT: Final = (
@@ -79,10 +70,10 @@ def table_of(results: Results) -> pd.DataFrame:
         name: _typed(name, table.iloc[:, places[name]].reset_index(drop=True) if name in places else nothing)
         for name in (*RESULT_COLUMNS, *KEYS, "matches", "cohort_row")
     }
-    before = made["outcome"] == _BEFORE
+    before = made["outcome"] == SKIPPED
     made["resumed"] |= before
     made["outcome"] = made["outcome"].mask(before, "complete")
-    made["outcome"] = made["outcome"].where(made["outcome"].isin(OUTCOMES), OTHER)
+    made["outcome"] = made["outcome"].where(made["outcome"].isin(MOVE_OUTCOMES), OTHER)
     made["label"] = pd.Series(table.index.tolist(), dtype=object)
     clean = pd.DataFrame(made)
     run = table.attrs.get("run")
@@ -115,7 +106,7 @@ def counted_once(table: pd.DataFrame) -> pd.DataFrame:
 def in_order(outcomes: Sequence[str]) -> list[str]:
     """Return the outcomes that there are, best first."""
     found = set(outcomes)
-    return [outcome for outcome in (*OUTCOMES, OTHER) if outcome in found]
+    return [outcome for outcome in (*MOVE_OUTCOMES, OTHER) if outcome in found]
 
 
 def by_run(table: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from dicomove.cohort.values import has_control_characters
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult, FindScu
 from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall
-from dicomove.run.pacing.retry import NEVER
+from dicomove.words import NEVER
 
 Verify = Literal["auto", "instances", "counts", "arrivals", "hash"]
 

@@ -12,15 +12,13 @@ from dicomove.dimse import MoveResult
 from dicomove.outcome import Counts
 from dicomove.run.inventory import Listed
 from dicomove.run.tasks import Depth
+from dicomove.words import REFUSALS
 
 #: C-MOVEs for one row beyond which it is kinder to ask for more at a time.
 _MOST_ASKED: Final = 16
 #: UIDs in one identifier: 32 KiB at the most.
 _MOST_UIDS: Final = 500
 _DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
-#: How a PACS says that it cannot be asked like that; qrscp of pynetdicom says of a list that it does not know the
-#: destination.
-_REFUSALS: Final = ("destination_unknown", "identifier_mismatch", "not_supported", "unable_to_process", "no_match")
 
 
 def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, list[Identifier]]:
@@ -53,7 +51,7 @@ def coarser(depth: Depth) -> Depth | None:
 def is_refused(result: MoveResult) -> bool:
     """Whether the PACS had an answer, and it was that it cannot, or nothing."""
     moved = result.evidence.counts.moved
-    return result.status is not None and not moved and (result.error in _REFUSALS or result.outcome == "empty")
+    return result.status is not None and not moved and (result.error in REFUSALS or result.outcome == "empty")
 
 
 def combined(results: Sequence[MoveResult]) -> MoveResult:

@@ -14,9 +14,8 @@ from dicomove.cohort import Identifier
 from dicomove.results import Row
 from dicomove.run.pacing import Breaker, Congestion, Failures, Hours, Rate, Retry
 from dicomove.run.tasks import Task
+from dicomove.words import BUSY, LOST
 
-#: Words of an association that ended before its answer: the PACS may be going down.
-_LOST: Final = frozenset({"association_aborted", "connection_lost", "idle_timeout"})
 #: So many different rows in a row, and the run asks the PACS how it is before it goes on.
 _IN_A_ROW: Final = 5
 _FULL_IN_A_ROW: Final = 3
@@ -283,7 +282,7 @@ class Schedule:
         if _is_unreachable(row) and not one_too_many:
             self._unreachable.failed(task.identifier, now)
             self.down = row.error or self.down
-        elif row.error in _LOST:
+        elif row.error in LOST:
             self._pacs_worked = True
             self._lost.failed(task.identifier, now)
         elif row.status is not None:
@@ -296,7 +295,7 @@ class Schedule:
         elif row.received:
             self._disk.succeeded(now)
             self._disk_worked, self._gave_up_disk = True, False
-        if row.error in ("out_of_resources", "association_rejected"):
+        if row.error in BUSY:
             self._congestion.congested(now)
         elif row.outcome == "complete":
             self._congestion.went_well(silence_s, now)

@@ -14,14 +14,13 @@ from dicomove.files import SERVICE_FOLDER
 from dicomove.results import Row
 from dicomove.store.instances import MANIFEST_COLUMNS, InstanceRecord
 from dicomove.store.sqlite import Database
+from dicomove.words import SKIPPED
 
 #: Where the folder of a receiver has it.
 JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 
 #: The columns of a result.
 RESULT: Final = [field.name for field in fields(Row) if field.name != "resumed"]
-#: What versions before 0.2 called the outcome of a row that an earlier run had completed.
-_BEFORE: Final = "skipped"
 _TIMES: Final = ("started_at", "finished_at")
 _NOTHING: Final = (None,) * len(RESULT)
 
@@ -79,7 +78,7 @@ def result_values(row: Row | None) -> Sequence[object]:
 def row_of(values: Sequence[Any]) -> Row:
     """Return the result that was kept."""
     named = dict(zip(RESULT, values, strict=True))
-    if named["outcome"] == _BEFORE:
+    if named["outcome"] == SKIPPED:
         named["outcome"] = "complete"
     for name in _TIMES:
         named[name] = datetime.fromisoformat(named[name]) if named[name] else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dicomove.notebook.html import COLOURS
+from dicomove.words import COLOURS
 
 if TYPE_CHECKING:
     from PIL.Image import Image

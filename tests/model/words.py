@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from dicomove.outcome import ADVICE
 from dicomove.testing.faults.base import Fault
+from dicomove.words import ADVICE
 
 #: Where rows may be moved to: a third AE, and a `Receiver`.
 STORE: Final = "STORE"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
+
+from dicomove.words import FAILED
 
 OnFailure = Literal["continue", "stop"]
-
-#: Outcomes that somebody has to look at. ``empty`` is an answer, and ``invalid`` was clear before anything was sent.
-FAILED: Final = frozenset({"failed", "partial", "interrupted", "unreachable"})
 
 
 class Failures:

@@ -15,39 +15,9 @@ from typing import Final
 from tenacity import wait_exponential, wait_random_exponential
 
 from dicomove.run.pacing.backoff import Wait, check_wait, described, pause_s
-
-#: Words of the ``error`` column that may pass.
-RETRYABLE: Final = frozenset(
-    {
-        "all_failed",
-        "association_aborted",
-        "association_rejected",
-        "association_timeout",
-        "cancelled_by_pacs",
-        "connect_timeout",
-        "connection_failed",
-        "connection_lost",
-        "executor_failed",
-        "idle_timeout",
-        "invalid_response",
-        "missing_instances",
-        "out_of_resources",
-        "receiver_failed",
-        "some_failed",
-        "storage_failed",
-    }
-)
-
-#: Words that may pass at one PACS and not at another: its user knows, and lists them.
-OPTIONAL: Final = frozenset({"no_match", "not_authorized", "total_timeout", "unable_to_process"})
-
-#: Words that cannot pass.
-NEVER: Final = frozenset(
-    {"destination_unknown", "identifier_mismatch", "invalid_row", "not_supported", "other_patient"}
-)
+from dicomove.words import ENDED, NEVER, OPTIONAL, RETRYABLE
 
 _MISSING: Final = "missing_instances"
-_ENDED: Final = frozenset({"complete", "cancelled", "invalid"})
 
 # 10 to 12 s, 20 to 24 s, ... 10 min: rows that failed together do not come back together.
 _DEFAULT_WAIT: Final = wait_exponential(multiplier=10, max=540) + wait_random_exponential(multiplier=2, max=60)
@@ -111,7 +81,7 @@ class Retry:
         attempt
             Its number, from 1.
         """
-        if attempt >= self.attempts or outcome in _ENDED or error is None:
+        if attempt >= self.attempts or outcome in ENDED or error is None:
             return False
         lacks = outcome == "partial" and error not in NEVER and _MISSING in self.on
         return error in self.on or lacks
