@@ -1,8 +1,9 @@
-"""The pages of the documentation: nothing is left out. That they build and link is seen by `tests/run`."""
+"""The pages of the documentation are complete. `tests/run` builds them and checks their links."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ def test_every_error_has_its_cause_and_its_remedy(word: str) -> None:
     cause, remedy = section.split("**What to do:**")
     assert cause.strip()
     assert remedy.strip(" .\n")
+
+
+def test_the_page_of_errors_says_nothing_twice() -> None:
+    page = " ".join((DOCS / "when-it-goes-wrong.md").read_text().split())
+    sentences = [sentence for sentence in re.split(r"(?<=[.:?!]) ", page) if len(sentence.split()) > 4]
+    assert [sentence for sentence, count in Counter(sentences).items() if count > 1] == []
 
 
 def test_every_public_name_is_in_the_reference() -> None:
