@@ -13,9 +13,9 @@ from pathlib import Path
 
 import dicomove as dm
 from dicomove.results import Row
-from dicomove.store import InstanceRecord, Key, Reading, RowFacts, RunFacts
+from dicomove.store import AttemptRecord, InstanceRecord, Key, RowRecord, RunRecord
 
-FACTS = RunFacts(
+FACTS = RunRecord(
     pacs="PACS@127.0.0.1:104",
     destination="HERE",
     calling_ae_title="DICOMOVE",
@@ -37,9 +37,9 @@ def key(number: int, *, pacs: str = FACTS.pacs) -> Key:
     return Key(pacs, "HERE", "STUDY", "StudyRoot", (("StudyInstanceUID", f"1.2.{number}"),))
 
 
-def rows(*numbers: int | None, settled: Row | None = None) -> list[RowFacts]:
+def rows(*numbers: int | None, settled: Row | None = None) -> list[RowRecord]:
     return [
-        RowFacts(
+        RowRecord(
             position=position,
             label=position,
             key=None if number is None else key(number),
@@ -52,9 +52,9 @@ def rows(*numbers: int | None, settled: Row | None = None) -> list[RowFacts]:
 
 def reading(
     number: int, row: Row = COMPLETE, instances: Sequence[InstanceRecord] = (), *, final: bool = True
-) -> Reading:
+) -> AttemptRecord:
     made = key(number)
-    return Reading(key=made, row=row, level="STUDY", identifier=made.keys, final=final, instances=instances)
+    return AttemptRecord(key=made, row=row, level="STUDY", identifier=made.keys, final=final, instances=instances)
 
 
 def entry(number: int, instance: int, sha256: str = "a", *, path: str | None = None) -> InstanceRecord:

@@ -21,7 +21,7 @@ from dicomove import columns
 from dicomove.errors import JournalError
 from dicomove.outcome import NOT_ATTEMPTED
 from dicomove.results import Row, result_table
-from dicomove.store import Journal, RowFacts, RunFacts, cells, cohort_sha256, exporting
+from dicomove.store import Journal, RowRecord, RunRecord, cells, cohort_sha256, exporting
 from tests.journals import COMPLETE, FACTS, reading, rows
 
 pytestmark = pytest.mark.timeout(60)
@@ -108,7 +108,7 @@ def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     assert found.index.names == expected.index.names
 
 
-def facts_of(table: pd.DataFrame) -> RunFacts:
+def facts_of(table: pd.DataFrame) -> RunRecord:
     levels = [table.index.get_level_values(number) for number in range(table.index.nlevels)]
     return replace(
         FACTS,
@@ -126,7 +126,7 @@ def written(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         number = journal.begin(
             facts_of(table),
             [
-                RowFacts(position=position, label=found, cells=[values[position] for values in made])
+                RowRecord(position=position, label=found, cells=[values[position] for values in made])
                 for position, found in enumerate(table.index)
             ],
         )

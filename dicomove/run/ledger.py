@@ -13,7 +13,7 @@ from dicomove.errors import JournalError, ReceiverError
 from dicomove.receiver import Receiver
 from dicomove.results import Row, not_durable, row_of
 from dicomove.run.tasks import Attempted, Task
-from dicomove.store import InstanceReader, InstanceRecord, Journal, Key, Reading
+from dicomove.store import AttemptRecord, InstanceReader, InstanceRecord, Journal, Key
 
 #: Rows that end within this time are made durable together.
 _TOGETHER_S: Final = 0.3
@@ -148,7 +148,7 @@ class Ledger:
                 return str(error)
         return None
 
-    def _readings(self, recorded: Recorded, readers: Sequence[InstanceReader]) -> Iterable[Reading]:
+    def _readings(self, recorded: Recorded, readers: Sequence[InstanceReader]) -> Iterable[AttemptRecord]:
         pending = recorded.pending
         *earlier, last = pending.attempts or (None,)
         for attempted in earlier:
@@ -160,7 +160,7 @@ class Ledger:
             instances = readers[number].of(dict(pending.task.identifier.keys))
         yield _reading(pending, recorded.row, last, instances, is_final=pending.is_final)
 
-    def _write(self, readings: Sequence[Reading]) -> bool:
+    def _write(self, readings: Sequence[AttemptRecord]) -> bool:
         try:
             self._journal.add(self._run, readings)
         except JournalError as error:
@@ -182,9 +182,9 @@ def _reading(
     instances: Sequence[InstanceRecord],
     *,
     is_final: bool = False,
-) -> Reading:
+) -> AttemptRecord:
     identifier = attempted.identifier if attempted else pending.task.identifier
-    return Reading(
+    return AttemptRecord(
         key=pending.key,
         row=row,
         identifier=identifier.keys,

@@ -26,7 +26,7 @@ from dicomove.run.resuming import completed, key_of
 from dicomove.run.schedule import Schedule
 from dicomove.run.tasks import Order, Pool, Task, Tell
 from dicomove.run.threads import Threads
-from dicomove.store import JOURNAL_FILE, Journal, RowFacts, RunFacts, cohort_sha256
+from dicomove.store import JOURNAL_FILE, Journal, RowRecord, RunRecord, cohort_sha256
 
 
 class Work:
@@ -153,9 +153,9 @@ class Work:
                 left.append(replace(task, look_first=key in begun))
         return left
 
-    def _facts(self) -> RunFacts:
+    def _facts(self) -> RunRecord:
         order, table = self._order, self._table
-        return RunFacts(
+        return RunRecord(
             pacs=order.pacs.address,
             destination="\\".join(sorted(order.destinations)),
             calling_ae_title=order.pacs.calling_ae_title,
@@ -168,11 +168,11 @@ class Work:
             folder=str(order.receivers[0].folder) if order.receivers else None,
         )
 
-    def _row_facts(self) -> list[RowFacts]:
+    def _row_facts(self) -> list[RowRecord]:
         cells = list(zip(*(self._table.iloc[:, n].tolist() for n in range(self._table.shape[1])), strict=True))
         settled = set(self._settled)
         return [
-            RowFacts(
+            RowRecord(
                 position=position,
                 label=label,
                 key=self._key_at.get(position),

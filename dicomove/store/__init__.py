@@ -23,19 +23,19 @@ from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify
 from dicomove.store.reading import read_attempts, read_journal, read_runs
 from dicomove.store.schema import JOURNAL_FILE
-from dicomove.store.values import Earlier, Key, Reading, RowFacts, RunFacts, Stored
+from dicomove.store.values import AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
 
 __all__ = [
     "JOURNAL_FILE",
     "MANIFEST_COLUMNS",
-    "Earlier",
+    "AttemptRecord",
     "InstanceReader",
     "InstanceRecord",
     "Journal",
     "Key",
-    "Reading",
-    "RowFacts",
-    "RunFacts",
+    "PreviousResult",
+    "RowRecord",
+    "RunRecord",
     "Stored",
     "cohort_sha256",
     "export",

@@ -23,7 +23,7 @@ from dicomove.store.instances import MANIFEST_COLUMNS
 from dicomove.store.lock import OwnerLock
 from dicomove.store.schema import JOURNAL, RESULT, instance_values, result_values, row_of
 from dicomove.store.sqlite import transaction
-from dicomove.store.values import Earlier, Key, Reading, RowFacts, RunFacts, Stored
+from dicomove.store.values import AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class Journal:
                     self._connection.close()
                 self._owner.release()
 
-    def begin(self, facts: RunFacts, rows: Sequence[RowFacts]) -> int:
+    def begin(self, facts: RunRecord, rows: Sequence[RowRecord]) -> int:
         """Write down a run and its rows, durably; return its number.
 
         Raises
@@ -126,7 +126,7 @@ class Journal:
         with self._lock:
             return self._write(lambda: self._begin(facts, rows))
 
-    def add(self, run: int, readings: Sequence[Reading]) -> None:
+    def add(self, run: int, attempts: Sequence[AttemptRecord]) -> None:
         """Write down attempts and what is on disk of their rows, all or none of them, durably.
 
         Raises
@@ -135,7 +135,7 @@ class Journal:
             It cannot be written. Nothing was; another try may do.
         """
         with self._lock:
-            self._write(lambda: self._add(run, readings))
+            self._write(lambda: self._add(run, attempts))
 
     def end(self, run: int, *, interrupted: bool) -> None:
         """Write down that a run has ended.
@@ -155,8 +155,8 @@ class Journal:
         with self._lock:
             return set(self._numbered(keys).values())
 
-    def earlier(self, keys: Collection[Key]) -> dict[Key, Earlier]:
-        """Return the latest reading of each of these keys that has one."""
+    def earlier(self, keys: Collection[Key]) -> dict[Key, PreviousResult]:
+        """Return the latest result of each of these keys that has one."""
         query = (
             f"SELECT key, run, at, {', '.join(RESULT)} FROM attempts "  # noqa: S608 (names of our own)
             "WHERE attempt IN (SELECT max(attempt) FROM attempts GROUP BY key)"
@@ -164,7 +164,7 @@ class Journal:
         with self._lock:
             named = self._numbered(keys)
             return {
-                named[key]: Earlier(row_of(values), run, datetime.fromisoformat(at))
+                named[key]: PreviousResult(row_of(values), run, datetime.fromisoformat(at))
                 for key, run, at, *values in self._read(query)
                 if key in named
             }
@@ -188,7 +188,7 @@ class Journal:
         found = ((self._read(_FIND_KEY, _key_values(key)).fetchone(), key) for key in keys)
         return {number[0]: key for number, key in found if number}
 
-    def _begin(self, facts: RunFacts, rows: Sequence[RowFacts]) -> int:
+    def _begin(self, facts: RunRecord, rows: Sequence[RowRecord]) -> int:
         values = _run_values(facts)
         run = self._connection.execute(_insert("runs", list(values)), list(values.values())).lastrowid or 0
         keys = dict.fromkeys(row.key for row in rows if row.key)
@@ -207,16 +207,16 @@ class Journal:
         )
         return run
 
-    def _add(self, run: int, readings: Sequence[Reading]) -> None:
+    def _add(self, run: int, attempts: Sequence[AttemptRecord]) -> None:
         at = _now()
-        for reading in readings:
-            key_values = _key_values(reading.key)
+        for one in attempts:
+            key_values = _key_values(one.key)
             self._connection.execute(_ADD_KEY, key_values)
             (key,) = self._connection.execute(_FIND_KEY, key_values).fetchone()
-            asked = json.dumps(reading.identifier)
-            values = (run, key, at, reading.level, asked, int(reading.sent), int(reading.final))
-            attempt = self._connection.execute(_ADD_ATTEMPT, (*values, *result_values(reading.row))).lastrowid
-            instances = ((key, *instance_values(one), run, attempt) for one in reading.instances)
+            asked = json.dumps(one.identifier)
+            values = (run, key, at, one.level, asked, int(one.sent), int(one.final))
+            attempt = self._connection.execute(_ADD_ATTEMPT, (*values, *result_values(one.row))).lastrowid
+            instances = ((key, *instance_values(found), run, attempt) for found in one.instances)
             self._connection.executemany(_ADD_INSTANCE, instances)
 
     def _read(self, query: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
@@ -268,7 +268,7 @@ def _check_folder(path: Path) -> None:
         raise JournalError(message)
 
 
-def _run_values(facts: RunFacts) -> Mapping[str, object]:
+def _run_values(facts: RunRecord) -> Mapping[str, object]:
     versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
     return {
         "started_at": _now(),

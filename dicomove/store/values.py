@@ -43,8 +43,8 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """What holds for a whole run.
+class RunRecord:
+    """One run: what holds for all of its rows.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowFacts:
+class RowRecord:
     """One row of the caller's table.
 
     Attributes
@@ -93,8 +93,8 @@ class RowFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """One attempt, and how the row reads after it.
+class AttemptRecord:
+    """One attempt, and the result of its row after it.
 
     Attributes
     ----------
@@ -122,8 +122,8 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """The latest reading of a row: its result, in which run, and when."""
+class PreviousResult:
+    """The latest result of a row, in which run, and when."""
 
     row: Row
     run: int
