@@ -1,79 +1,35 @@
 """dicomove: a table of what you want from a PACS in, a table of what happened out."""
 
+import typing
+
 from dicomove.cohort import read_cohort
-from dicomove.dimse import EchoResult, FindResult, FindScu, MoveResult, MoveScu
-from dicomove.errors import (
-    AddressError,
-    AssociationError,
-    CohortError,
-    CohortWarning,
-    DicomoveError,
-    DicomoveWarning,
-    FindWarning,
-    IdentifierError,
-    InterruptedWarning,
-    JournalError,
-    JournalWarning,
-    ReceiverError,
-    ReceiverWarning,
-    StatusError,
-    VerificationWarning,
-)
-from dicomove.events import CompletedEvent, SubOperationEvent
+from dicomove.dimse import FindScu, MoveScu
+from dicomove.errors import CohortError, DicomoveError, InterruptedWarning
 from dicomove.find import echo, find
 from dicomove.job import MoveJob
 from dicomove.move import move, start_move
 from dicomove.pacs import Pacs
 from dicomove.plan import plan
-from dicomove.receiver import Receiver, close_receivers
+from dicomove.receiver import Receiver
 from dicomove.report import plot, preview, report, summary
 from dicomove.retrieve import retrieve
-from dicomove.run import Distributed
-from dicomove.run.pacing import Hours, Retry
-from dicomove.store import (
-    export,
-    read_attempts,
-    read_journal,
-    read_manifest,
-    read_results,
-    read_runs,
-    verify,
-)
+from dicomove.run.pacing import Retry
+from dicomove.store import export, read_journal, read_manifest, read_results, verify
 from dicomove.verdicts import verdicts
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "AddressError",
-    "AssociationError",
     "CohortError",
-    "CohortWarning",
-    "CompletedEvent",
     "DicomoveError",
-    "DicomoveWarning",
-    "Distributed",
-    "EchoResult",
-    "FindResult",
     "FindScu",
-    "FindWarning",
-    "Hours",
-    "IdentifierError",
     "InterruptedWarning",
-    "JournalError",
-    "JournalWarning",
     "MoveJob",
-    "MoveResult",
     "MoveScu",
     "Pacs",
     "Receiver",
-    "ReceiverError",
-    "ReceiverWarning",
     "Retry",
-    "StatusError",
-    "SubOperationEvent",
-    "VerificationWarning",
     "__version__",
-    "close_receivers",
     "echo",
     "export",
     "find",
@@ -81,12 +37,10 @@ __all__ = [
     "plan",
     "plot",
     "preview",
-    "read_attempts",
     "read_cohort",
     "read_journal",
     "read_manifest",
     "read_results",
-    "read_runs",
     "report",
     "retrieve",
     "start_move",
@@ -94,3 +48,7 @@ __all__ = [
     "verdicts",
     "verify",
 ]
+
+# For a type checker, only the names above exist.
+if not typing.TYPE_CHECKING:
+    from dicomove.moved_names import top_level as __getattr__  # noqa: F401  # Python asks it for names that are not here

@@ -11,7 +11,7 @@ import dicomove as dm
 
 def main(table: str, folder: str, pacs_port: str, port: str, concurrency: str) -> None:
     """Pull the cohort, and keep the table under its final name only when it is whole."""
-    warnings.simplefilter("ignore", dm.ReceiverWarning)
+    warnings.simplefilter("ignore", dm.errors.ReceiverWarning)
     cohort = dm.read_cohort(table)
     pacs = dm.Pacs(f"ORTHANC@127.0.0.1:{pacs_port}", idle_timeout=5, connect_timeout=2, association_timeout=5)
     with dm.Receiver(folder, port=int(port), host="127.0.0.1", quiet_period=0.5) as receiver:

@@ -79,14 +79,14 @@ def test_a_row_that_matched_is_read_as_any_other(outcome: str | None, matches: o
 def test_a_uid_that_the_cohort_brought_is_not_moved_where_find_left_it_out(here: Here) -> None:
     """The study is there, and it is another patient's; or the row asks for a series that the study has not."""
     cohort = pd.DataFrame({"PatientID": ["STRANGER", "SYN000002"], "StudyInstanceUID": [FIRST, SECOND]})
-    with pytest.warns(dm.FindWarning, match="answers to 1 rows"):
+    with pytest.warns(dm.errors.FindWarning, match="answers to 1 rows"):
         studies = dm.find(cohort, here.pacs, progress=False)
     assert studies["outcome"].tolist() == ["empty", "matched"]
     results = dm.move(studies, here.pacs, servers.SINK, progress=False)
     assert results["outcome"].tolist() == ["empty", "complete"]
     assert "nothing was sent for its UID" in str(results["advice"][0])
     other = cohort.assign(PatientID="SYN000001", Modality="XX")
-    with pytest.warns(dm.FindWarning, match="answers to 1 rows"):
+    with pytest.warns(dm.errors.FindWarning, match="answers to 1 rows"):
         series = dm.find(other, here.pacs, level="SERIES", progress=False)
     results = dm.move(series, here.pacs, servers.SINK, progress=False)
     assert results["outcome"].tolist() == ["empty", "empty"]

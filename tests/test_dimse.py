@@ -52,7 +52,7 @@ def impatient(port: int, **limits: Any) -> dm.Pacs:
     return dm.Pacs(f"PEER@127.0.0.1:{port}", **{**dict.fromkeys(names, LIMIT_S), **limits})
 
 
-def move(pacs: dm.Pacs, destination: str = SINK, **options: Any) -> dm.MoveResult:
+def move(pacs: dm.Pacs, destination: str = SINK, **options: Any) -> dm.dimse.MoveResult:
     with dm.MoveScu(pacs) as scu:
         return scu.move_study(STUDY, destination, **options)
 
@@ -131,7 +131,7 @@ def test_a_peer_that_makes_no_association(name: str) -> None:
         with dm.FindScu(impatient(port)) as finder:
             found = finder.find_studies({"PatientID": "000123"})
             assert (found.error, found.status, found.sent, len(found)) == (error, None, False, 0)
-            with pytest.raises(dm.AssociationError) as raised:
+            with pytest.raises(dm.errors.AssociationError) as raised:
                 finder.echo()
             assert raised.value.error == error
 
@@ -437,7 +437,7 @@ def test_pending_responses_may_have_a_data_set_and_no_counts() -> None:
             respond(association, message, 0xFF00, None, encode_identifier({"PatientID": "x"}, syntax))
         respond(association, message, 0x0000, counts(None, 5))
 
-    events: list[dm.SubOperationEvent] = []
+    events: list[dm.events.SubOperationEvent] = []
     with playing(play) as pacs:
         assert move(pacs, on_sub_operation=events.append).outcome == "complete"
     assert [(event.total, event.completed, event.remaining, event.percent) for event in events] == [(None,) * 4] * 3
@@ -464,8 +464,8 @@ def test_a_count_that_is_too_short_is_absent(value: bytes, expected: int | None)
 
 
 def test_the_fields_of_the_events(here: Here) -> None:
-    events: list[dm.SubOperationEvent] = []
-    completed: list[dm.CompletedEvent] = []
+    events: list[dm.events.SubOperationEvent] = []
+    completed: list[dm.events.CompletedEvent] = []
     result = move(here.pacs, on_sub_operation=events.append, on_completed=completed.append)
     assert [(e.total, e.completed, e.failed, e.warning, e.remaining) for e in events] == [
         (5, 1, 0, 0, 4),
@@ -487,7 +487,7 @@ def test_the_fields_of_the_events(here: Here) -> None:
 
 
 def test_completion_is_told_of_failures_too() -> None:
-    completed: list[dm.CompletedEvent] = []
+    completed: list[dm.events.CompletedEvent] = []
     with servers.dead_port() as port:
         move(impatient(port), on_completed=completed.append)
     (end,) = completed
@@ -626,7 +626,7 @@ def test_a_find_is_cancelled(here: Here) -> None:
 )
 def test_a_query_that_cannot_be_a_move(query: dict[str, object], options: dict[str, str]) -> None:
     with servers.counting() as nobody, dm.MoveScu(nobody.pacs) as scu:
-        with pytest.raises(dm.IdentifierError) as raised:
+        with pytest.raises(dm.errors.IdentifierError) as raised:
             scu.move_study(query, SINK, **options)  # type: ignore[arg-type]
         assert nobody.connections == 0
     assert "000123" not in str(raised.value)
@@ -635,7 +635,7 @@ def test_a_query_that_cannot_be_a_move(query: dict[str, object], options: dict[s
 @pytest.mark.parametrize("destination", ["", " ", "X" * 17, "A\\B", None])
 def test_a_destination_that_is_no_ae_title(destination: Any) -> None:
     with servers.counting() as nobody, dm.MoveScu(nobody.pacs) as scu:
-        with pytest.raises(dm.AddressError, match="destination"):
+        with pytest.raises(dm.errors.AddressError, match="destination"):
             scu.move_study(STUDY, destination)
         assert nobody.connections == 0
 
@@ -712,7 +712,7 @@ def test_what_was_asked_for_and_is_empty_is_an_empty_text(here: Here) -> None:
 )
 def test_a_query_that_cannot_be_a_find(query: dict[str, object], options: dict[str, str]) -> None:
     with servers.counting() as nobody, dm.FindScu(nobody.pacs) as finder:
-        with pytest.raises(dm.IdentifierError):
+        with pytest.raises(dm.errors.IdentifierError):
             finder.find_studies(query, **options)  # type: ignore[arg-type]
         assert nobody.connections == 0
 

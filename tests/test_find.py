@@ -18,6 +18,7 @@ from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message, encode_identifier
 from dicomove.dimse.negotiation import Peer
+from dicomove.errors import StatusError
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.testing.archive import Archive
 from dicomove.testing.images import instance_uid, series_uid, study_uid
@@ -127,7 +128,7 @@ def test_what_was_asked_stays_beside_what_was_found(here: Here) -> None:
 def test_the_callers_table_stays_as_it_is(here: Here) -> None:
     table = accessions("A0001", "A001*", "", index=["a", "b", "c"]).assign(outcome="older")
     before = table.copy(deep=True)
-    with pytest.warns(dm.CohortWarning, match="outcome_cohort"):
+    with pytest.warns(dm.errors.CohortWarning, match="outcome_cohort"):
         found = find(table, here)
     assert found["outcome_cohort"].tolist() == ["older"] * len(found)
     found.loc[:, "AccessionNumber"] = "changed"
@@ -196,8 +197,8 @@ def test_rows_that_ask_the_same_are_asked_once(here: Here) -> None:
         (pd.DataFrame({"group": ["x"]}), {}, dm.CohortError),
         (accessions("A0001").set_index("AccessionNumber"), {}, dm.CohortError),
         (["A0001"], {}, dm.CohortError),
-        (accessions("A0001"), {"keys": ["NoSuchAttribute"]}, dm.IdentifierError),
-        (accessions("A0001"), {"keys": ["(0009,0001)"]}, dm.IdentifierError),
+        (accessions("A0001"), {"keys": ["NoSuchAttribute"]}, dm.errors.IdentifierError),
+        (accessions("A0001"), {"keys": ["(0009,0001)"]}, dm.errors.IdentifierError),
         (accessions("A0001"), {"progress": "loud"}, ValueError),
     ],
 )
@@ -248,7 +249,7 @@ class IgnoresDates(Archive):
 def test_answers_that_nobody_asked_for_are_left_out(archive: Archive) -> None:
     with (
         servers.here(Prefixes(archive.instances)) as here,
-        pytest.warns(dm.FindWarning, match="answers to 1 rows are not what the rows ask for"),
+        pytest.warns(dm.errors.FindWarning, match="answers to 1 rows are not what the rows ask for"),
     ):
         found = find(accessions("A001", "A0010"), here)
     assert found["AccessionNumber"].tolist() == ["A001", "A0010"]
@@ -262,7 +263,7 @@ def test_answers_that_nobody_asked_for_are_left_out(archive: Archive) -> None:
 
 def test_a_key_that_the_pacs_ignores(archive: Archive) -> None:
     table = pd.DataFrame({"PatientID": ["000123"], "StudyDate": ["20240601-20240630"]})
-    with servers.here(IgnoresDates(archive.instances)) as here, pytest.warns(dm.FindWarning):
+    with servers.here(IgnoresDates(archive.instances)) as here, pytest.warns(dm.errors.FindWarning):
         found = find(table, here)
     assert found["StudyInstanceUID"].tolist() == [MR]
     assert found["filtered"].tolist() == [1]
@@ -414,14 +415,17 @@ def test_echo(here: Here) -> None:
     ("status", "word"), [(0x0122, "not_supported"), (0x0211, "not_supported"), (0xC000, "unable_to_process")]
 )
 def test_an_echo_that_fails(status: int, word: str) -> None:
-    with servers.served(Refuses(status)) as pacs, pytest.raises(dm.StatusError, match=f"0x{status:04X}") as raised:
+    with (
+        servers.served(Refuses(status)) as pacs,
+        pytest.raises(StatusError, match=f"0x{status:04X}") as raised,
+    ):
         dm.echo(pacs)
     assert (raised.value.status, raised.value.error) == (f"0x{status:04X}", word)
     assert isinstance(raised.value, dm.DicomoveError)
 
 
 def test_an_echo_that_nobody_answers() -> None:
-    with servers.dead_port() as dead, pytest.raises(dm.AssociationError) as raised:
+    with servers.dead_port() as dead, pytest.raises(dm.errors.AssociationError) as raised:
         dm.echo(dm.Pacs(f"127.0.0.1:{dead}"))
     assert raised.value.error == "connection_failed"
 

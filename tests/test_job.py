@@ -104,7 +104,7 @@ def test_what_cannot_be_right_is_said_before_anything_begins() -> None:
 def test_a_journal_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     nowhere = tmp_path / "file" / "pull.sqlite"
-    with pytest.raises(dm.JournalError, match=r"pull\.sqlite"):
+    with pytest.raises(dm.errors.JournalError, match=r"pull\.sqlite"):
         dm.start_move(TABLE, dm.Pacs("127.0.0.1:1"), "X", progress=False, journal=nowhere)
 
 
@@ -124,6 +124,6 @@ def test_the_end_of_the_interpreter_cancels_and_warns(tmp_path: Path) -> None:
         assert "call job.wait() before" in done.stderr
         table = dm.read_journal(tmp_path / "pull.sqlite")
         assert "not_attempted" in set(table["outcome"])
-        assert dm.read_runs(tmp_path / "pull.sqlite")["interrupted"].tolist() == [True]
+        assert dm.store.read_runs(tmp_path / "pull.sqlite")["interrupted"].tolist() == [True]
         again = dm.move(TABLE, pacs, store.ae_title, progress=False, journal=tmp_path / "pull.sqlite")
         assert set(again["outcome"]) == {"complete"}

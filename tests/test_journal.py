@@ -59,13 +59,13 @@ def test_a_run_says_who_when_and_with_what(journal: Journal, path: Path) -> None
     assert set(facts["versions"]) == {"python", "dicomove", "pynetdicom", "pydicom", "pandas"}
     assert facts["pid"] == os.getpid()
     journal.end(run, interrupted=True)
-    (row,) = dm.read_runs(path).reset_index().to_dict("records")
+    (row,) = dm.store.read_runs(path).reset_index().to_dict("records")
     assert (row["run"], row["interrupted"], row["columns"]) == (run, True, ["StudyInstanceUID", "group"])
     assert row["started_at"] <= row["ended_at"]
 
 
 def test_a_result_that_stands_from_the_beginning_stays(journal: Journal, path: Path) -> None:
-    refused = invalid(dm.IdentifierError("a wildcard", column="StudyInstanceUID"))
+    refused = invalid(dm.errors.IdentifierError("a wildcard", column="StudyInstanceUID"))
     run = journal.begin(
         FACTS, [*rows(None, settled=refused), replace(rows(1)[0], position=1, row=resumed(COMPLETE, AT))]
     )
@@ -84,7 +84,7 @@ def test_an_attempt_is_appended_and_the_last_one_counts(journal: Journal, path: 
     asked = replace(reading(1), level="IMAGE", identifier=(*key(1).keys, ("SOPInstanceUID", "1.2.3\\1.2.4\\1.2.5")))
     journal.add(run, [asked])
     assert outcomes(path) == ["complete"]
-    attempts = dm.read_attempts(path)
+    attempts = dm.store.read_attempts(path)
     assert attempts["outcome"].tolist() == ["partial", "complete"]
     assert attempts["asked_level"].tolist() == ["STUDY", "IMAGE"]
     assert attempts["asked_uids"].tolist() == [1, 3]
@@ -100,7 +100,7 @@ def test_each_run_has_its_own_results(journal: Journal, path: Path) -> None:
     journal.add(second, [reading(1)])
     assert outcomes(path) == ["not_attempted", "complete"]
     assert outcomes(path, first) == ["partial", "complete"]
-    assert dm.read_attempts(path, run=second)["row"].tolist() == [1]
+    assert dm.store.read_attempts(path, run=second)["row"].tolist() == [1]
     for unknown in (0, 3):
         with pytest.raises(JournalError, match=f"no run {unknown}"):
             dm.read_journal(path, run=unknown)
@@ -280,7 +280,7 @@ def test_who_reads_sees_all_of_what_was_added_together_or_nothing(journal: Journ
     assert outcomes(path) == ["complete"] * 20
 
 
-@pytest.mark.parametrize("read", [dm.read_journal, dm.read_attempts, dm.read_manifest])
+@pytest.mark.parametrize("read", [dm.read_journal, dm.store.read_attempts, dm.read_manifest])
 def test_work_grows_with_the_rows_and_not_with_their_square(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], pd.DataFrame]
 ) -> None:

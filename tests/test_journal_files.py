@@ -82,7 +82,7 @@ def test_a_newer_version(path: Path, version: int) -> None:
             f"PRAGMA application_id = {JOURNAL.application_id}; PRAGMA user_version = {version}; CREATE TABLE runs (a)"
         )
     assert_refused(path, f"version {version}.*use the newer dicomove")
-    for read in (dm.read_journal, dm.read_manifest, dm.read_attempts, dm.read_runs):
+    for read in (dm.read_journal, dm.read_manifest, dm.store.read_attempts, dm.store.read_runs):
         with pytest.raises(JournalError, match="use the newer dicomove"):
             read(path)
 
@@ -93,7 +93,7 @@ def test_a_file_that_was_cut(path: Path, finished: Path, cut: float) -> None:
     path.write_bytes(content[: int(cut * len(content)) if cut < 1 else int(cut)])
     assert_refused(path, "is damaged.*move it away, and the next run begins a new one")
     # Who reads gets what is still there, or the same error, and no other.
-    for read in (dm.read_journal, dm.read_manifest, dm.read_attempts, dm.read_runs):
+    for read in (dm.read_journal, dm.read_manifest, dm.store.read_attempts, dm.store.read_runs):
         try:
             assert len(read(path)) <= STUDIES
         except JournalError as error:
@@ -130,7 +130,7 @@ def test_the_folder_of_a_receiver_has_its_own(tmp_path: Path) -> None:
     with Journal.open(tmp_path / JOURNAL_FILE) as journal:
         journal.begin(FACTS, rows(1))
         assert outcomes(tmp_path) == ["not_attempted"]
-        assert len(dm.read_runs(tmp_path)) == 1
+        assert len(dm.store.read_runs(tmp_path)) == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
@@ -236,7 +236,7 @@ def test_what_was_added_is_there_whenever_the_process_is_killed(path: Path) -> N
             process.send_signal(signal.SIGKILL)
             said += process.stdout.readlines()
             process.wait()
-        added = len(dm.read_attempts(path, run=run))
+        added = len(dm.store.read_attempts(path, run=run))
         # The last one may have been durable before it could say so.
         told = int([line for line in said if line.endswith("\n")][-1])
         assert added in (told, told + 4)
@@ -264,7 +264,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_later_there_is_room(path: P
         journal._connection.execute("PRAGMA max_page_count = 1000000")
         journal.add(run, readings)
         assert outcomes(path) == ["complete"] * STUDIES
-        assert len(dm.read_attempts(path)) == len(dm.read_manifest(path)) == STUDIES
+        assert len(dm.store.read_attempts(path)) == len(dm.read_manifest(path)) == STUDIES
 
 
 LIMITED = """
@@ -297,7 +297,7 @@ def test_a_write_that_the_system_refuses_in_the_middle(path: Path) -> None:
     assert "cannot be written" in said
     assert "disk full" in said or "disk is full" in said
     assert outcomes(path) == ["complete"] * 300
-    assert len(dm.read_attempts(path)) == len(dm.read_manifest(path)) == 300
+    assert len(dm.store.read_attempts(path)) == len(dm.read_manifest(path)) == 300
 
 
 def test_another_program_that_does_not_let_go(path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

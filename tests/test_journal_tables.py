@@ -200,7 +200,7 @@ def test_other_tables_are_exported_too(tmp_path: Path) -> None:
     path = tmp_path / "pull.sqlite"
     with Journal.open(path) as journal:
         journal.add(journal.begin(FACTS, rows(1, 2)), [reading(1)])
-    for table in (dm.read_attempts(path), dm.read_manifest(path)):
+    for table in (dm.store.read_attempts(path), dm.read_manifest(path)):
         for name in ("other.csv", "other.json"):
             assert_same(dm.read_results(dm.export(table, tmp_path / name)), table)
 

@@ -121,7 +121,7 @@ def test_an_empty_table_has_the_same_columns(here: Here, table: pd.DataFrame) ->
 def test_the_callers_table_stays_as_it_is(here: Here) -> None:
     table = studies(CT, CT, "", index=["a", "b", "c"]).assign(outcome="older")
     before = table.copy(deep=True)
-    with pytest.warns(dm.CohortWarning, match="outcome_cohort"):
+    with pytest.warns(dm.errors.CohortWarning, match="outcome_cohort"):
         result = move(table, here)
     assert result["outcome_cohort"].tolist() == ["older"] * 3
     result.loc[:, "StudyInstanceUID"] = "changed"
@@ -280,9 +280,9 @@ def test_a_table_that_cannot_be_right(table: Any, options: dict[str, str]) -> No
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"destination": ""}, dm.AddressError),
-        ({"destination": "X" * 17}, dm.AddressError),
-        ({"destination": None}, dm.AddressError),
+        ({"destination": ""}, dm.errors.AddressError),
+        ({"destination": "X" * 17}, dm.errors.AddressError),
+        ({"destination": None}, dm.errors.AddressError),
         ({"concurrency": 0}, ValueError),
         ({"concurrency": -1}, ValueError),
         ({"concurrency": 1.5}, ValueError),

@@ -66,7 +66,7 @@ def test_each_name_alone_is_the_callers_own(
 ) -> None:
     for name in names:
         table = cohort(**{name: ["died", "alive"]}, arm=["a", "b"])
-        with pytest.warns(dm.CohortWarning, match=f"{name}_cohort") as said:
+        with pytest.warns(dm.errors.CohortWarning, match=f"{name}_cohort") as said:
             made = verb(table, pacs)
         assert len(said) == 1
         assert said[0].filename == __file__ or verb is in_background
@@ -80,7 +80,7 @@ def test_each_name_alone_is_the_callers_own(
 
 def test_one_warning_names_all_and_a_name_that_is_taken_gets_a_number(pacs: RunningPacs) -> None:
     table = cohort(outcome=["died", "alive"], outcome_cohort=["x", "y"], status=["s", "t"])
-    with pytest.warns(dm.CohortWarning, match=r"\(outcome, status\).* outcome_cohort_2, status_cohort$") as said:
+    with pytest.warns(dm.errors.CohortWarning, match=r"\(outcome, status\).* outcome_cohort_2, status_cohort$") as said:
         results = move(table, pacs)
     assert len(said) == 1
     assert own(results, "outcome_cohort") == ["x", "y"]
@@ -89,11 +89,11 @@ def test_one_warning_names_all_and_a_name_that_is_taken_gets_a_number(pacs: Runn
 
 def test_from_find_through_plan_and_move_and_again(pacs: RunningPacs) -> None:
     table = cohort(outcome=["died", "alive"], expected=["2 years", "5 years"], action=["operated", "none"])
-    with pytest.warns(dm.CohortWarning, match="outcome_cohort$"):
+    with pytest.warns(dm.errors.CohortWarning, match="outcome_cohort$"):
         studies = find(table, pacs)
-    with pytest.warns(dm.CohortWarning, match="action_cohort"):
+    with pytest.warns(dm.errors.CohortWarning, match="action_cohort"):
         planned = plan(studies, pacs)
-    with pytest.warns(dm.CohortWarning, match="expected_cohort$"):
+    with pytest.warns(dm.errors.CohortWarning, match="expected_cohort$"):
         results = move(studies, pacs)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -119,7 +119,7 @@ def test_a_table_of_an_earlier_version_is_one_of_an_earlier_run(pacs: RunningPac
 def test_in_files(pacs: RunningPacs, tmp_path: Path, suffix: str, *, edited: bool) -> None:
     table = cohort(outcome=["died", "alive"], total=["all", "none"])
     journal = tmp_path / "pull.sqlite"
-    with pytest.warns(dm.CohortWarning):
+    with pytest.warns(dm.errors.CohortWarning):
         results = move(table, pacs, journal=journal)
     pd.testing.assert_frame_equal(dm.read_journal(journal), results)
     path = dm.export(results, tmp_path / f"results{suffix}")
@@ -137,7 +137,7 @@ def test_in_files(pacs: RunningPacs, tmp_path: Path, suffix: str, *, edited: boo
 def test_repeated_labels_and_labels_of_several_levels(pacs: RunningPacs) -> None:
     table = pd.DataFrame([[*pair, "a", "b"] for pair in zip(PATIENTS, UIDS, strict=True)])
     table.columns = pd.Index(["PatientID", "StudyInstanceUID", "outcome", "outcome"])
-    with pytest.warns(dm.CohortWarning, match="outcome_cohort, outcome_cohort_2"):
+    with pytest.warns(dm.errors.CohortWarning, match="outcome_cohort, outcome_cohort_2"):
         results = move(table, pacs)
     assert [own(results, name)[0] for name in ("outcome", "outcome_cohort", "outcome_cohort_2")] == [
         "complete",
@@ -147,7 +147,7 @@ def test_repeated_labels_and_labels_of_several_levels(pacs: RunningPacs) -> None
     table.columns = pd.MultiIndex.from_tuples(
         [("PatientID", ""), ("StudyInstanceUID", ""), ("outcome", ""), ("outcome", "late")], names=["what", "when"]
     )
-    with pytest.warns(dm.CohortWarning, match="outcome_cohort"):
+    with pytest.warns(dm.errors.CohortWarning, match="outcome_cohort"):
         studies = find(table, pacs)
     assert studies.columns.names == ["what", "when"]
     assert own(studies, ("outcome_cohort", "")) == ["a", "a"]  # type: ignore[arg-type]  # a label of two levels
@@ -162,7 +162,7 @@ def test_own_columns_joined_to_a_table_of_ours(pacs: RunningPacs) -> None:
     results = move(cohort(), pacs)
     clinical = pd.DataFrame({"outcome": ["died", "alive"]})
     for joined in (pd.concat([results, clinical], axis=1), pd.concat([clinical, results], axis=1)):
-        with pytest.warns(dm.CohortWarning, match="outcome_cohort$"):
+        with pytest.warns(dm.errors.CohortWarning, match="outcome_cohort$"):
             again = move(joined, pacs)
         assert own(again, "outcome_cohort") == ["died", "alive"]
         assert own(again, "outcome") == ["complete", "complete"]
@@ -173,7 +173,7 @@ def test_own_columns_joined_to_a_table_of_ours(pacs: RunningPacs) -> None:
 
 def test_an_own_asked_column_is_kept(pacs: RunningPacs) -> None:
     table = pd.DataFrame({"PatientID": ["SYN00000*"], "PatientID_asked": ["mine"]})
-    with pytest.warns(dm.CohortWarning, match="PatientID_asked_cohort"):
+    with pytest.warns(dm.errors.CohortWarning, match="PatientID_asked_cohort"):
         studies = find(table, pacs)
     assert own(studies, "PatientID_asked_cohort") == ["mine", "mine"]
     assert own(studies, "PatientID_asked") == ["SYN00000*"] * 2
@@ -193,7 +193,7 @@ def test_own_numbers_of_instances_are_kept(pacs: RunningPacs) -> None:
 
 def test_repeated_attributes_are_kept(pacs: RunningPacs) -> None:
     table = pd.DataFrame([[UIDS[0], "a", "b"]], columns=["StudyInstanceUID", "PatientComments", "PatientComments"])
-    with pytest.warns(dm.CohortWarning, match="PatientComments_cohort, PatientComments_cohort_2"):
+    with pytest.warns(dm.errors.CohortWarning, match="PatientComments_cohort, PatientComments_cohort_2"):
         studies = find(table, pacs, keys=["PatientComments"])
     assert (own(studies, "PatientComments_cohort"), own(studies, "PatientComments_cohort_2")) == (["a"], ["b"])
 
@@ -201,7 +201,7 @@ def test_repeated_attributes_are_kept(pacs: RunningPacs) -> None:
 def test_levels_that_a_plan_replaces_are_kept_where_they_said_something_else(pacs: RunningPacs) -> None:
     table = cohort(QueryRetrieveLevel=[" study", None])
     assert own(plan(table, pacs), "QueryRetrieveLevel") == ["STUDY", "STUDY"]
-    with pytest.warns(dm.CohortWarning, match="QueryRetrieveLevel_cohort"):
+    with pytest.warns(dm.errors.CohortWarning, match="QueryRetrieveLevel_cohort"):
         planned = plan(cohort(QueryRetrieveLevel=["SERIES", "SERIES"]), pacs, level="STUDY")
     assert own(planned, "QueryRetrieveLevel") == ["STUDY", "STUDY"]
     assert own(planned, "QueryRetrieveLevel_cohort") == ["SERIES", "SERIES"]

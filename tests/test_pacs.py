@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove import AddressError, Pacs
+from dicomove import Pacs
+from dicomove.errors import AddressError
 from dicomove.pacs import ae_title
 
 ADDRESS = "ORTHANC@127.0.0.1:4242"

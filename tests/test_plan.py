@@ -190,7 +190,7 @@ def test_what_is_on_disk_and_what_would_be_left_out(tmp_path: Path) -> None:
         # What is not there any more would be moved.
         next(path for path in receiving.files(tmp_path).values() if STUDIES[0] == path.parts[-3]).unlink()
         assert plan(table, pacs, receiver)["action"].tolist()[0] == "move"
-    with pytest.raises(dm.ReceiverError, match="closed"):
+    with pytest.raises(dm.errors.ReceiverError, match="closed"):
         plan(table, pacs, receiver)
 
 
@@ -237,8 +237,8 @@ def test_a_table_that_cannot_be_right_is_an_error_as_in_move(table: pd.DataFrame
 @pytest.mark.parametrize(
     ("arguments", "options", "error"),
     [
-        (["AN AE TITLE TOO LONG"], {}, dm.AddressError),
-        ([7], {}, dm.AddressError),
+        (["AN AE TITLE TOO LONG"], {}, dm.errors.AddressError),
+        ([7], {}, dm.errors.AddressError),
         ([], {"journal": "pull.sqlite"}, ValueError),
         ([], {"progress": "loud"}, ValueError),
     ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import types
@@ -9,39 +10,20 @@ import pytest
 
 import dicomove
 from dicomove import errors
+from dicomove.moved_names import TOP_LEVEL
 from dicomove.words import ADVICE
 
 PUBLIC = [
-    "AddressError",
-    "AssociationError",
     "CohortError",
-    "CohortWarning",
-    "CompletedEvent",
     "DicomoveError",
-    "DicomoveWarning",
-    "Distributed",
-    "EchoResult",
-    "FindResult",
     "FindScu",
-    "FindWarning",
-    "Hours",
-    "IdentifierError",
     "InterruptedWarning",
-    "JournalError",
-    "JournalWarning",
     "MoveJob",
-    "MoveResult",
     "MoveScu",
     "Pacs",
     "Receiver",
-    "ReceiverError",
-    "ReceiverWarning",
     "Retry",
-    "StatusError",
-    "SubOperationEvent",
-    "VerificationWarning",
     "__version__",
-    "close_receivers",
     "echo",
     "export",
     "find",
@@ -49,12 +31,10 @@ PUBLIC = [
     "plan",
     "plot",
     "preview",
-    "read_attempts",
     "read_cohort",
     "read_journal",
     "read_manifest",
     "read_results",
-    "read_runs",
     "report",
     "retrieve",
     "start_move",
@@ -79,6 +59,19 @@ def test_the_public_names() -> None:
 def test_what_is_exposed_is_public() -> None:
     exposed = {name for name, value in vars(dicomove).items() if not isinstance(value, types.ModuleType)}
     assert {name for name in exposed if not name.startswith("_")} | {"__version__"} == set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", sorted(TOP_LEVEL))
+def test_a_name_that_has_moved_is_still_there_and_warns(name: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"from dicomove[.a-z]+ import {name}") as warned:
+        found = getattr(dicomove, name)
+    assert warned[0].filename == __file__
+    assert getattr(importlib.import_module(f"dicomove.{TOP_LEVEL[name]}"), name) is found
+
+
+def test_a_name_that_never_was_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="module 'dicomove' has no attribute 'mvoe'"):
+        getattr(dicomove, "mvoe")  # noqa: B009  # a type checker refuses the attribute
 
 
 def test_every_error_and_warning_is_one_of_ours_and_in_the_tree() -> None:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dicomove as dm
-from dicomove.dimse import scu
+from dicomove.dimse import FindResult, scu
 from dicomove.testing.raw import (
     SCRIPTS,
     Accept,
@@ -218,12 +218,12 @@ def playing(name: str) -> Iterator[dm.Pacs]:
         yield waiting(peer, EXPECTED[name].response, EXPECTED[name].association)
 
 
-def move_one(pacs: dm.Pacs, total_timeout: float | None = None) -> dm.MoveResult:
+def move_one(pacs: dm.Pacs, total_timeout: float | None = None) -> dm.dimse.MoveResult:
     with dm.MoveScu(pacs) as mover:
         return mover.move_study(STUDY, "ANYWHERE", total_timeout=total_timeout)
 
 
-def find_one(pacs: dm.Pacs, total_timeout: float | None = None, query: dict[str, str] | None = None) -> dm.FindResult:
+def find_one(pacs: dm.Pacs, total_timeout: float | None = None, query: dict[str, str] | None = None) -> FindResult:
     with dm.FindScu(pacs) as finder:
         return finder.find_studies(query or STUDY, total_timeout=total_timeout)
 
@@ -273,7 +273,7 @@ def test_echo(name: str) -> None:
         if word is None:
             assert dm.echo(pacs).status == "0x0000"
         else:
-            with pytest.raises(dm.AssociationError) as raised:
+            with pytest.raises(dm.errors.AssociationError) as raised:
                 dm.echo(pacs)
             assert matches(raised.value.error, word)
 
@@ -333,7 +333,7 @@ def test_the_peer_tells_what_it_heard() -> None:
 
 def test_steps_are_put_together_at_will() -> None:
     pending = Respond(status=0xFF00, completed=0, remaining=2)
-    events: list[dm.SubOperationEvent] = []
+    events: list[dm.events.SubOperationEvent] = []
     steps: list[Step] = [Accept(), ReadBytes(1), ReadBytes(1), ReadBytes(4), FinishSending()]
     with ScriptedPeer([Accept(), ReadRequest(), Repeat(pending, 5), Respond(completed=2)], steps) as peer:
         with dm.MoveScu(waiting(peer, association=SILENCE)) as mover:
@@ -406,7 +406,7 @@ def saying(data: bytes) -> Iterator[dm.Pacs]:
 def check(data: bytes) -> None:
     with saying(data) as pacs:
         result = move_one(pacs)
-    assert isinstance(result, dm.MoveResult)
+    assert isinstance(result, dm.dimse.MoveResult)
     assert result.outcome in get_args(Outcome)
 
 

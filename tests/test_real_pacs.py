@@ -83,7 +83,7 @@ def test_every_level_of_both_models(
     store.clear()
     # It counts nothing for a whole patient.
     is_counted = (server.name, level) != ("dcmqrscp", "PATIENT")
-    with nullcontext() if is_counted else pytest.warns(dm.VerificationWarning, match="1 of 1 rows"):
+    with nullcontext() if is_counted else pytest.warns(dm.errors.VerificationWarning, match="1 of 1 rows"):
         table = move(pd.DataFrame([query]), server, query_model=model)
     assert row(table, "outcome", "status", "completed", "attempts") == ("complete", "0x0000", len(wanted), 1)
     assert arrived(store) == wanted
@@ -211,7 +211,7 @@ def test_cancel_in_the_middle(server: Server, gate: Gate, store: Store, how: str
     gate.let(1)
     with servers.relay(server.pacs.port) as relay, dm.MoveScu(through(server, relay)) as scu:
 
-        def first_image_is_enough(_: dm.SubOperationEvent) -> None:
+        def first_image_is_enough(_: dm.events.SubOperationEvent) -> None:
             (scu.cancel if how == "cancel" else stop.set)()
             gate.let(1)
 
@@ -230,7 +230,7 @@ def test_cancel_in_the_middle(server: Server, gate: Gate, store: Store, how: str
         assert relay.connections == 1
 
 
-@pytest.mark.filterwarnings("ignore:answers to 1 rows are not what:dicomove.FindWarning")
+@pytest.mark.filterwarnings("ignore:answers to 1 rows are not what:dicomove.errors.FindWarning")
 @pytest.mark.parametrize(
     ("keys", "accessions"),
     [
@@ -336,10 +336,10 @@ def test_three_at_a_time(server: Server, gate: Gate) -> None:
 @pytest.mark.usefixtures("store")
 def test_progress_and_completion(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """At each study of a list, and on one line."""
-    completed: list[dm.CompletedEvent] = []
+    completed: list[dm.events.CompletedEvent] = []
     percents: list[float] = []
 
-    def show(event: dm.SubOperationEvent) -> None:
+    def show(event: dm.events.SubOperationEvent) -> None:
         assert event.total == len(server.instances(study=uid))
         assert event.completed is not None
         assert event.remaining == event.total - event.completed
@@ -462,7 +462,7 @@ def test_a_wrong_called_ae_title(strict: Server) -> None:
     result = dm.move(studies("A0001"), pacs, DESTINATION, progress=False)
     assert row(result, "outcome", "error", "status", "attempts") == ("unreachable", "association_rejected", None, 0)
     assert "called AE title" in result["advice"].iloc[0]
-    with pytest.raises(dm.AssociationError, match="rejected") as raised:
+    with pytest.raises(dm.errors.AssociationError, match="rejected") as raised:
         dm.echo(pacs)
     assert raised.value.error == "association_rejected"
 

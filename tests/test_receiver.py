@@ -23,7 +23,7 @@ import dicomove as dm
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message
 from dicomove.dimse.transport import Connection, Limit, Watch
-from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout
+from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError
 from tests import receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
@@ -56,7 +56,7 @@ def test_what_is_closed_says_so(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver) as pacs:
         pass
     assert receiver.manifest().empty
-    with pytest.raises(dm.ReceiverError, match="is closed: make a new one"):
+    with pytest.raises(ReceiverError, match="is closed: make a new one"):
         receiver.flush()
     with receiving.pacs(receiver) as pacs:
         result = receiving.move(receiving.studies(), pacs, receiver)
@@ -66,7 +66,7 @@ def test_what_is_closed_says_so(tmp_path: Path) -> None:
 
 def test_two_at_one_port(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path / "a") as receiver:
-        with pytest.raises(dm.ReceiverError) as raised:
+        with pytest.raises(ReceiverError) as raised:
             receiving.receiver(tmp_path / "b", port=receiver.port)
         said = str(raised.value)
         for part in (f"port {receiver.port}", "this process", str(tmp_path / "a"), "close()", "close_receivers()"):
@@ -83,7 +83,7 @@ def test_a_port_that_another_program_has(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         port = int(other.stdout.readline())
-        with pytest.raises(dm.ReceiverError) as raised:
+        with pytest.raises(ReceiverError) as raised:
             receiving.receiver(tmp_path, port=port)
         other.communicate("\n")
     assert f"port {port} is taken by process {other.pid} ({sys.executable}" in str(raised.value)
@@ -103,7 +103,7 @@ def test_a_port_that_is_about_to_be_free_is_waited_for(tmp_path: Path) -> None:
 
 def test_two_in_one_folder(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver:
-        with pytest.raises(dm.ReceiverError, match=rf"has the folder .*{tmp_path.name} .*process is {receiver.pid}\)"):
+        with pytest.raises(ReceiverError, match=rf"has the folder .*{tmp_path.name} .*process is {receiver.pid}\)"):
             receiving.receiver(tmp_path)
         assert servers.answers(receiver.port)
     receiving.receiver(tmp_path).close()
@@ -111,9 +111,9 @@ def test_two_in_one_folder(tmp_path: Path) -> None:
 
 def test_close_receivers_closes_all(tmp_path: Path) -> None:
     made = [receiving.receiver(tmp_path / name) for name in "ab"]
-    dm.close_receivers()
+    dm.receiver.close_receivers()
     assert [receiving.is_free(receiver.port) for receiver in made] == [True, True]
-    dm.close_receivers()
+    dm.receiver.close_receivers()
 
 
 def test_one_that_nobody_can_reach_any_more_frees_its_port(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_one_that_nobody_can_reach_any_more_frees_its_port(tmp_path: Path) -> No
         ({"existing": "overwrite"}, ValueError),
         ({"allow": ["10.1.0.0/99"]}, ValueError),
         ({"path": "../{SOPInstanceUID}"}, ValueError),
-        ({"ae_title": "AN AE TITLE TOO LONG"}, dm.AddressError),
+        ({"ae_title": "AN AE TITLE TOO LONG"}, dm.errors.AddressError),
     ],
 )
 def test_an_argument_that_cannot_be_right(tmp_path: Path, options: dict[str, Any], error: type[Exception]) -> None:
@@ -149,12 +149,12 @@ def test_an_argument_that_cannot_be_right(tmp_path: Path, options: dict[str, Any
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(dm.ReceiverError, match="did not start"):
+    with pytest.raises(ReceiverError, match="did not start"):
         receiving.receiver(tmp_path / "file" / "folder")
 
 
 def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
-    with pytest.raises(dm.ReceiverError, match="did not start"):
+    with pytest.raises(ReceiverError, match="did not start"):
         receiving.receiver(tmp_path, host="192.0.2.1")
     receiving.receiver(tmp_path).close()
 

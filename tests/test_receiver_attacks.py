@@ -491,7 +491,7 @@ def test_data_sets_that_stall_keep_nobody_out(tmp_path: Path) -> None:
         wait_until(lambda: len(scp.parts()) == 8)
 
         def is_served() -> bool:
-            with suppress(dm.AssociationError):
+            with suppress(dm.errors.AssociationError):
                 scp.store()
                 return True
             return False

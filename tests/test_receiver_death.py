@@ -71,7 +71,7 @@ def test_the_run_goes_on(tmp_path: Path, present: list[faults.Fault], kind: type
     with receiving.receiver(tmp_path) as receiver:
         port, first = receiver.port, receiver.pid
         with RehearsalPacs(SOURCE, present, destinations=receiver.as_destination()) as pacs:
-            with pytest.warns(dm.ReceiverWarning, match="was killed by SIGKILL and was started again"):
+            with pytest.warns(dm.errors.ReceiverWarning, match="was killed by SIGKILL and was started again"):
                 result = receiving.move(ROWS, pacs, receiver, progress=killing(receiver, kind, number))
             assert receiver.port == port
             assert receiver.pid != first
@@ -93,7 +93,7 @@ def test_several_rows_in_flight_survive_it(tmp_path: Path) -> None:
         receiving.receiver(tmp_path) as receiver,
         receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
     ):
-        with pytest.warns(dm.ReceiverWarning):  # noqa: PT031 (two lines are one move)
+        with pytest.warns(dm.errors.ReceiverWarning):  # noqa: PT031 (two lines are one move)
             callback = killing(receiver, SubOperationEvent, 10)
             result = receiving.move(ROWS, pacs, receiver, concurrency=3, progress=callback)
         assert_right(result, receiver)
@@ -104,7 +104,7 @@ def test_several_rows_in_flight_survive_it(tmp_path: Path) -> None:
 
 def test_it_comes_back_between_two_runs(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
-        with pytest.warns(dm.ReceiverWarning):
+        with pytest.warns(dm.errors.ReceiverWarning):
             kill(receiver)
         result = receiving.move(ROWS, pacs, receiver)
         assert result["outcome"].tolist() == ["complete"] * 4
@@ -117,7 +117,7 @@ def test_what_was_half_written_is_gone_when_it_is_back(tmp_path: Path) -> None:
             sending = threading.Thread(target=_send_big, args=(slow,))
             sending.start()
             servers.wait_until(lambda: bool(receiving.partial(tmp_path)), 10)
-            with pytest.warns(dm.ReceiverWarning):
+            with pytest.warns(dm.errors.ReceiverWarning):
                 kill(receiver)
             sending.join(20)
         assert receiving.partial(tmp_path) == []
@@ -128,7 +128,7 @@ def test_what_was_half_written_is_gone_when_it_is_back(tmp_path: Path) -> None:
 
 def _send_big(port: int) -> None:
     address = ("127.0.0.1", port)
-    with pytest.raises(dm.AssociationError), storing(address, "DICOMOVE", "P", [BIG], ("O", 1)) as send:
+    with pytest.raises(dm.errors.AssociationError), storing(address, "DICOMOVE", "P", [BIG], ("O", 1)) as send:
         send(BIG)
 
 
@@ -137,7 +137,7 @@ BIG = receiving.instance(pixels=bytes(4_000_000))
 
 def test_one_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
-        with pytest.warns(dm.ReceiverWarning):  # noqa: PT031 (each of them warns)
+        with pytest.warns(dm.errors.ReceiverWarning):  # noqa: PT031 (each of them warns)
             for _ in range(4):
                 kill(receiver)
         os.kill(receiver.pid, signal.SIGKILL)
@@ -148,7 +148,7 @@ def test_one_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
         assert result["error"].tolist() == ["receiver_failed"] * 4
         assert result["attempts"].tolist() == [0] * 4
         assert "for the 5th time" in result["advice"].iloc[0]
-        with pytest.raises(dm.ReceiverError):
+        with pytest.raises(dm.errors.ReceiverError):
             receiver.manifest()
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
         assert receiving.move(result, pacs, receiver)["outcome"].tolist() == ["complete"] * 4
@@ -159,7 +159,7 @@ def test_one_that_dies_for_the_last_time_in_the_middle_of_a_run(tmp_path: Path) 
         receiving.receiver(tmp_path) as receiver,
         receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
     ):
-        with pytest.warns(dm.ReceiverWarning):  # noqa: PT031 (each of them warns)
+        with pytest.warns(dm.errors.ReceiverWarning):  # noqa: PT031 (each of them warns)
             for _ in range(4):
                 kill(receiver)
         result = receiving.move(ROWS, pacs, receiver, progress=killing(receiver, SubOperationEvent, 15))
@@ -180,7 +180,7 @@ def test_what_failed_while_it_was_away_is_tried_again(tmp_path: Path) -> None:
                 raise Refuse(0xC000, "Cannot connect to the destination")
 
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, KillsAtTheFirst(), source=SOURCE) as pacs:
-        with pytest.warns(dm.ReceiverWarning):
+        with pytest.warns(dm.errors.ReceiverWarning):
             result = receiving.move(ROWS, pacs, receiver, retry=dm.Retry(attempts=2, wait=0.1))
         assert result["outcome"].tolist() == ["complete"] * 4
         assert result["attempts"].tolist() == [1, 2, 1, 1]

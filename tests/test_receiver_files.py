@@ -251,7 +251,7 @@ def test_nothing_is_left_of_an_instance_that_does_not_end(tmp_path: Path) -> Non
 
         with (  # noqa: PT012 (the line is cut while it is in use)
             receiving.slow_line(relay.port, piece=1 << 14) as slow,
-            pytest.raises(dm.AssociationError),
+            pytest.raises(dm.errors.AssociationError),
             storing(("127.0.0.1", slow), "DICOMOVE", "PEER", [big], ("O", 1)) as store,
         ):
             cutting = threading.Thread(target=cut)
@@ -335,7 +335,7 @@ def test_a_disk_that_has_no_room_for_the_record(tmp_path: Path) -> None:
 def is_durable(receiver: dm.Receiver) -> bool:
     try:
         receiver.flush()
-    except dm.ReceiverError:
+    except dm.errors.ReceiverError:
         return False
     return True
 

@@ -51,7 +51,7 @@ def moved(rows: pd.DataFrame, receiver: dm.Receiver, *present: Fault, **options:
     with receiving.pacs(receiver, *present, source=SOURCE) as pacs, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = receiving.move(rows, pacs, receiver, **options)
-    assert {one.category for one in caught} <= {dm.ReceiverWarning}
+    assert {one.category for one in caught} <= {dm.errors.ReceiverWarning}
     return result, " ".join(str(one.message) for one in caught)
 
 
@@ -112,7 +112,7 @@ def test_rows_that_ask_for_one_study_and_name_two_patients(receiver: dm.Receiver
     assert all("name 2 different PatientIDs" in advice(result, number) for number in range(3))
 
 
-@pytest.mark.filterwarnings("ignore::dicomove.ReceiverWarning")
+@pytest.mark.filterwarnings("ignore::dicomove.errors.ReceiverWarning")
 def test_the_row_says_it_again_when_nothing_is_moved_any_more(receiver: dm.Receiver, tmp_path: Path) -> None:
     """Whether the journal has it complete, or begun with all of it on disk meanwhile."""
     rows, complete, begun = asking("SOMEBODY"), tmp_path / "complete.sqlite", tmp_path / "begun.sqlite"

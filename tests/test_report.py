@@ -272,7 +272,7 @@ def marked(tmp_path: Path) -> Path:
     with (
         receiving.receiver(folder) as receiver,
         receiving.pacs(receiver, says, fails, source=SOURCE) as pacs,
-        pytest.warns(dm.ReceiverWarning, match="another PatientID than they name"),  # each row has the mark
+        pytest.warns(dm.errors.ReceiverWarning, match="another PatientID than they name"),  # each row has the mark
     ):
         results = dm.move(table, pacs, receiver, progress=False, verify="counts")
     assert MARK in results.to_csv()

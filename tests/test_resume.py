@@ -82,7 +82,7 @@ def test_what_is_no_longer_on_disk_is_moved_again_and_only_that(scene: Scene) ->
     results, started = scene.move()
     assert started == [0]
     assert receiving.outcomes(results) == ["complete"] + ["resumed"] * 3
-    attempts = dm.read_attempts(scene.receiver.folder, run=2)
+    attempts = dm.store.read_attempts(scene.receiver.folder, run=2)
     assert attempts[["asked_level", "asked_uids"]].to_numpy().tolist() == [["IMAGE", 1]]
     receiving.assert_whole(scene.receiver.folder, SOURCE)
 
@@ -125,7 +125,7 @@ def test_all_that_came_before_the_end_needs_no_move(tmp_path: Path) -> None:
             assert stuck["outcome"].tolist() != ["complete"]
         with receiving.pacs(receiver, source=SOURCE) as other:
             dm.move(COHORT[:1], other, receiver, progress=False)
-            assert dm.read_attempts(receiver.folder)["sent"].tolist() == [True, True]
+            assert dm.store.read_attempts(receiver.folder)["sent"].tolist() == [True, True]
         del uid
 
 
@@ -160,7 +160,7 @@ def test_no_journal_is_no_memory(scene: Scene) -> None:
     scene.move(journal=False)
     results, _ = scene.move(journal=False)
     assert results["outcome"].tolist() == ["complete"] * 4
-    with pytest.raises(dm.JournalError, match="no journal"):
+    with pytest.raises(dm.errors.JournalError, match="no journal"):
         dm.read_journal(scene.receiver.folder)
 
 
@@ -195,7 +195,7 @@ def test_the_journal_can_be_read_while_the_run_goes_on(scene: Scene) -> None:
 def test_two_jobs_side_by_side_share_it(scene: Scene) -> None:
     jobs = [dm.start_move(COHORT[n::2], scene.pacs, scene.receiver, progress=False) for n in range(2)]
     assert [job.wait(30)["outcome"].tolist() for job in jobs] == [["complete"] * 2] * 2
-    assert len(dm.read_runs(scene.receiver.folder)) == 2
+    assert len(dm.store.read_runs(scene.receiver.folder)) == 2
     _, started = scene.move()
     assert started == []
 
@@ -218,7 +218,7 @@ def another_process(journal: Path) -> Iterator[int]:
 def test_another_process_has_it(tmp_path: Path) -> None:
     journal = tmp_path / "pull.sqlite"
     nobody = dm.Pacs("127.0.0.1:1")
-    with another_process(journal) as pid, pytest.raises(dm.JournalError, match=rf"process {pid} on "):
+    with another_process(journal) as pid, pytest.raises(dm.errors.JournalError, match=rf"process {pid} on "):
         dm.move(COHORT, nobody, "X", journal=journal, progress=False)
     with servers.dead_port() as port:
         again = dm.move(COHORT, dm.Pacs(f"127.0.0.1:{port}"), "X", journal=journal, progress=False)
@@ -234,13 +234,13 @@ def test_the_journal_is_for_its_owner_only(tmp_path: Path) -> None:
 def test_a_journal_that_nobody_asked_for_stops_no_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.move(COHORT[:1])
     monkeypatch.setattr("dicomove.store.Journal.begin", _full)
-    with pytest.warns(dm.JournalWarning, match="the disk is full"):
+    with pytest.warns(dm.errors.JournalWarning, match="the disk is full"):
         results, _ = scene.move()
     assert receiving.outcomes(results) == ["resumed"] + ["complete"] * 3
-    with pytest.raises(dm.JournalError, match="the disk is full"):
+    with pytest.raises(dm.errors.JournalError, match="the disk is full"):
         scene.move(journal=scene.receiver.folder / "own.sqlite")
 
 
 def _full(*_: object) -> int:
     message = "the disk is full"
-    raise dm.JournalError(message)
+    raise dm.errors.JournalError(message)

@@ -47,7 +47,7 @@ def test_a_journal_of_an_earlier_version_is_read(journal: Path) -> None:
     assert results["attempts"].tolist() == [0, 1, 0]
     assert results["completed"].tolist()[:2] == [2, 2]
     assert dm.read_journal(journal, run=1)["resumed"].tolist() == [False]
-    assert dm.read_attempts(journal)["resumed"].tolist() == [False, False]
+    assert dm.store.read_attempts(journal)["resumed"].tolist() == [False, False]
     assert dm.summary(journal).loc[("complete", ""), "rows"] == 2
 
 

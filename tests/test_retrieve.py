@@ -83,7 +83,7 @@ def test_whole_patients_only_where_the_level_says_so(pacs: RunningPacs) -> None:
     ("options", "error"),
     [
         ({"concurrency": 0}, ValueError),
-        ({"destination": "far too long an AE title"}, dm.AddressError),
+        ({"destination": "far too long an AE title"}, dm.errors.AddressError),
         ({"level": "INSTANCE"}, dm.CohortError),
         ({"progress": "bar"}, ValueError),
         ({"unknown": 1}, TypeError),
@@ -108,7 +108,7 @@ def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:
 
 
 def test_columns_of_the_callers_own_are_kept(pacs: RunningPacs) -> None:
-    with pytest.warns(dm.CohortWarning):
+    with pytest.warns(dm.errors.CohortWarning):
         results = dm.retrieve(COHORT.assign(outcome="died", expected="x"), pacs, pacs.destination, progress=False)
     assert set(results["outcome_cohort"]) == {"died"}
     assert set(results["expected_cohort"]) == {"x"}

@@ -43,7 +43,7 @@ def pull(
     """The result table, and the attempts."""
     with receiving.receiver(folder) as receiver, receiving.pacs(receiver, *present, source=SOURCE) as pacs:
         results = dm.move(table, pacs, receiver, **{"retry": RETRY, "progress": False, **options})
-    return results, dm.read_attempts(folder)
+    return results, dm.store.read_attempts(folder)
 
 
 @pytest.mark.parametrize(
@@ -206,5 +206,5 @@ def test_what_an_earlier_attempt_brought_is_not_forgotten(tmp_path: Path) -> Non
         assert first["outcome"].tolist() == ["partial"]
         again = dm.move(STUDIES[:1], pacs, receiver, progress=False)
     assert again["outcome"].tolist() == ["complete"]
-    attempts = dm.read_attempts(tmp_path)
+    attempts = dm.store.read_attempts(tmp_path)
     assert attempts["asked_level"].tolist()[1:] == ["IMAGE"] * (len(attempts) - 1)

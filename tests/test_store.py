@@ -66,8 +66,8 @@ def test_an_index_of_the_first_version_is_opened(before: Path) -> None:
 def test_a_journal_of_the_first_version_is_opened(before: Path) -> None:
     assert dm.read_journal(before)["outcome"].tolist() == ["complete", "complete", "invalid"]
     assert dm.read_journal(before, run=1)["received"].tolist()[:2] == [5, 3]
-    assert len(dm.read_runs(before)) == 2
-    assert len(dm.read_attempts(before)) == 2
+    assert len(dm.store.read_runs(before)) == 2
+    assert len(dm.store.read_attempts(before)) == 2
     first = dm.read_manifest(before, run=1)
     assert sorted(first["sha256"]) == sorted(dm.read_manifest(before)["sha256"])
     with Journal.open(before / JOURNAL_FILE) as journal:
@@ -192,6 +192,6 @@ def test_the_old_name_of_the_journal_warns() -> None:
         assert journal.cohort_sha256 is store.cohort_sha256
     with pytest.warns(DeprecationWarning, match="is now dicomove.store"):
         from dicomove.journal import read_runs
-    assert read_runs is dm.read_runs
+    assert read_runs is dm.store.read_runs
     with pytest.raises(AttributeError, match="no attribute 'InstanceRecord'"):
         _ = journal.InstanceRecord

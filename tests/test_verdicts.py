@@ -177,7 +177,7 @@ def test_a_table_of_find_that_was_not_moved() -> None:
 def test_every_index(tmp_path: Path, index: Any, through: str, pacs: RunningPacs) -> None:
     """Through `find`, a file, and in another order than that of the cohort."""
     cohort = pd.DataFrame({"PatientID": ["SYN000002", "NOBODY", "SYN000001"], "outcome": ["a", "b", "c"]}, index=index)
-    with pytest.warns(dm.CohortWarning):
+    with pytest.warns(dm.errors.CohortWarning):
         studies = dm.find(cohort, pacs, progress=False)
     moved = dm.move(studies, pacs, pacs.destination, progress=False).iloc[::-1]
     if through == "text":
@@ -185,14 +185,14 @@ def test_every_index(tmp_path: Path, index: Any, through: str, pacs: RunningPacs
         moved = dm.read_cohort(tmp_path / "results.csv")
     elif through != "memory":
         moved = dm.read_results(dm.export(moved, tmp_path / f"results.{through}"))
-    with pytest.warns(dm.CohortWarning, match="outcome_cohort"):
+    with pytest.warns(dm.errors.CohortWarning, match="outcome_cohort"):
         made = dm.verdicts(cohort, moved)
     pd.testing.assert_index_equal(made.index, cohort.index)
     assert made["outcome"].tolist() == ["complete", "empty", "complete"]
     assert made["studies"].tolist() == [1, 0, 2]
     assert made["outcome_cohort"].tolist() == ["a", "b", "c"]
     # ... and of some rows only, too.
-    with pytest.warns(dm.CohortWarning):
+    with pytest.warns(dm.errors.CohortWarning):
         some = dm.verdicts(cohort, moved[moved["PatientID"] == "SYN000001"])
     assert some["outcome"].tolist() == ["not_attempted", "not_attempted", "complete"]
 

@@ -143,7 +143,7 @@ def _why(error: StartError, settings: Settings) -> str:
         if other.port == settings.port:
             return (
                 f"port {settings.port} is taken by another receiver of this process, for {other.settings.folder}: "
-                "call its close() first, or dicomove.close_receivers()"
+                "call its close() first, or dicomove.receiver.close_receivers()"
             )
     who = holder(settings.port) or "another process, of which the system does not tell who it is"
     return f"port {settings.port} is taken by {who}: end it, or choose another port and tell the PACS"

@@ -19,6 +19,7 @@
 
 from dicomove.run.executors import Distributed
 from dicomove.run.options import Destination, Keywords, OnFailure, Options, order_of
+from dicomove.run.pacing import Hours
 from dicomove.run.work import Work, warn_of
 
-__all__ = ["Destination", "Distributed", "Keywords", "OnFailure", "Options", "Work", "order_of", "warn_of"]
+__all__ = ["Destination", "Distributed", "Hours", "Keywords", "OnFailure", "Options", "Work", "order_of", "warn_of"]
