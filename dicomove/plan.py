@@ -156,8 +156,11 @@ def _steps(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identi
 
 def _look_at_disk(order: Order, steps: Steps) -> None:
     for identifier, step in steps.items() if order.receivers else ():
-        held = [receiver.ask("held", keys=dict(identifier.keys)) for receiver in order.receivers]
-        step.on_disk = len({uid for found in held for uid, _ in found})
+        rows = [
+            receiver.row(run, step.first, dict(identifier.keys))
+            for receiver, run in zip(order.receivers, order.runs, strict=True)
+        ]
+        step.on_disk = len({uid for row in rows for uid in row.held()})
 
 
 def _look_into_journal(order: Order, journal: str | os.PathLike[str] | Literal[False] | None, steps: Steps) -> None:

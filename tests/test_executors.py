@@ -291,9 +291,9 @@ def test_lines_one_after_the_other_take_nothing_from_each_other() -> None:
         try:
             for _ in range(60):
                 call = _Call(run._address, run._authkey, "name", order, task)
-                with RemoteLine(call) as line, line.reception(task) as reception:
+                with RemoteLine(call) as line, line.row(task) as row:
                     line.sending(task)
-                    assert reception is None
+                    assert row is None
         finally:
             sys.setswitchinterval(interval)
         run.close(lambda: True)

@@ -355,9 +355,8 @@ def test_the_pacs_is_let_in_while_its_row_is_in_flight_and_no_longer(tmp_path: P
 def test_a_row_that_was_never_sent_lets_nobody_in_for_ever(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, quiet_period=0.2) as receiver:
         run = receiver.begin_run()
-        receiver.expect(f"{run}0", {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
-        assert echo(receiver.port) == "0x0000"
-        receiver.done(f"{run}0")
+        with receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1"):
+            assert echo(receiver.port) == "0x0000"
         receiver.end_run(run)
         servers.wait_until(lambda: is_refused(receiver), 3)
 
@@ -365,15 +364,16 @@ def test_a_row_that_was_never_sent_lets_nobody_in_for_ever(tmp_path: Path) -> No
 def test_a_row_that_settles_twice_does_not_lock_the_next_one_out(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, quiet_period=0) as receiver:
         run = receiver.begin_run()
-        first = receiver.expect(f"{run}0", {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
-        second = receiver.expect(f"{run}1", {"StudyInstanceUID": "1.2.4"}, "127.0.0.1")
-        first.settle(0)
-        first.settle(0)
-        assert echo(receiver.port) == "0x0000"
-        second.settle(0)
-        third = receiver.expect(f"{run}2", {"StudyInstanceUID": "1.2.5"}, "127.0.0.1")
-        assert echo(receiver.port) == "0x0000"
-        third.settle(0)
+        first = receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
+        second = receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "127.0.0.1")
+        with first, second:
+            first.settle(0)
+            first.settle(0)
+            assert echo(receiver.port) == "0x0000"
+            second.settle(0)
+        with receiver.row(run, 2, {"StudyInstanceUID": "1.2.5"}, "127.0.0.1") as third:
+            assert echo(receiver.port) == "0x0000"
+            third.settle(0)
         receiver.end_run(run)
         servers.wait_until(lambda: is_refused(receiver), 3)
 
@@ -381,13 +381,12 @@ def test_a_row_that_settles_twice_does_not_lock_the_next_one_out(tmp_path: Path)
 def test_a_pacs_that_sends_from_another_node_is_named(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver:
         run = receiver.begin_run()
-        reception = receiver.expect(f"{run}0", {"StudyInstanceUID": "1.2.3"}, "192.0.2.99")
-        with pytest.raises(AssociationError):
-            echo(receiver.port)
-        settled = reception.settle(None)
-        assert settled.refused == {"127.0.0.1": 1}
-        later = receiver.expect(f"{run}1", {"StudyInstanceUID": "1.2.4"}, "192.0.2.99")
-        assert later.settle(0).refused == {}
+        with receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "192.0.2.99") as row:
+            with pytest.raises(AssociationError):
+                echo(receiver.port)
+            assert row.settle(None).refused_addresses == {"127.0.0.1": 1}
+        with receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "192.0.2.99") as later:
+            assert later.settle(0).refused_addresses == {}
         receiver.end_run(run)
 
 

@@ -6,7 +6,7 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,9 @@ import dicomove as dm
 from dicomove.dimse.pdu import P_DATA
 from dicomove.receiver import Limits
 from dicomove.receiver.admission import Admission, network
+from dicomove.receiver.api import RowId
 from dicomove.receiver.listener import MAX_PDU_LENGTH
+from dicomove.receiver.rows import addresses
 from dicomove.testing.raw import pdus
 from tests import receiving
 from tests.servers import wait_until
@@ -79,11 +81,16 @@ def is_ended(sock: socket.socket) -> bool:
 # ------------------------------------------------------------------------------------------------- by address
 
 
-def admission(*allow: str, **rows: list[str]) -> Admission:
+def admission(*allow: str, rows: Mapping[RowId, Sequence[str]] | None = None) -> Admission:
     made = Admission(map(network, allow))
-    for row, addresses in rows.items():
-        made.open(row, addresses)
+    for row, awaited in (rows or {}).items():
+        made.open(row, awaited)
     return made
+
+
+FIRST: Final = RowId(1, 0)
+SECOND: Final = RowId(1, 1)
+OF_THE_ELEVENTH_RUN: Final = RowId(11, 0)
 
 
 OWN: Final = "192.0.2.1"
@@ -109,7 +116,7 @@ OWN: Final = "192.0.2.1"
     ],
 )
 def test_an_address_of_a_row_in_flight(awaited: str, peer: str, own: str, *, admitted: bool) -> None:
-    made = admission(row=[awaited])
+    made = admission(rows={FIRST: [awaited]})
     assert made.admits(peer, own) is admitted
     assert len(made.refused()) == (not admitted)
 
@@ -134,19 +141,19 @@ def test_an_address_that_is_allowed(allow: str, peer: str, *, admitted: bool) ->
 
 
 def test_each_row_lets_in_its_own_pacs() -> None:
-    made = admission(first=["192.0.2.7", "192.0.2.8"], second=["192.0.2.8", "192.0.2.9"])
-    made.close("first", linger=0)
+    made = admission(rows={FIRST: ["192.0.2.7", "192.0.2.8"], SECOND: ["192.0.2.8", "192.0.2.9"]})
+    made.close(FIRST, linger=0)
     assert [made.admits(f"192.0.2.{number}", OWN) for number in (7, 8, 9)] == [False, True, True]
-    made.close("second", linger=LONG_S)
-    made.close("second", linger=0)  # it is closed already
+    made.close(SECOND, linger=LONG_S)
+    made.close(SECOND, linger=0)  # it is closed already
     assert [made.admits(f"192.0.2.{number}", OWN) for number in (7, 8, 9)] == [False, True, True]
     assert made.refused() == {"192.0.2.7": 2}
     assert made.refused() == {}
 
 
 def test_a_run_that_ends_takes_its_rows_only() -> None:
-    made = admission(**{"1/0": ["192.0.2.7"], "11/0": ["192.0.2.8"]})
-    made.end("1/")
+    made = admission(rows={FIRST: ["192.0.2.7"], OF_THE_ELEVENTH_RUN: ["192.0.2.8"]})
+    made.end(1)
     assert [made.admits(f"192.0.2.{number}", OWN) for number in (7, 8)] == [False, True]
 
 
@@ -177,11 +184,11 @@ def stranger(port: int, saying: bytes) -> Iterator[socket.socket]:
 def test_a_pacs_of_which_only_the_name_is_known_is_let_in_by_every_address(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, ae_title=AE_TITLE, limits=limits()) as receiver, ExitStack() as stack:
         run = receiver.begin_run()
-        reception = receiver.expect(f"{run}0", {"StudyInstanceUID": "1.2.3"}, "localhost")
+        row = stack.enter_context(receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "localhost"))
         assert is_served(associated(stack, (HOST, receiver.port)))
-        unknown = receiver.expect(f"{run}1", {"StudyInstanceUID": "1.2.4"}, "no-such-host.invalid")
-        assert unknown.addresses == []
-        for each in (reception, unknown):
+        unknown = stack.enter_context(receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "no-such-host.invalid"))
+        assert addresses("no-such-host.invalid") == []
+        for each in (row, unknown):
             each.settle(0)
         receiver.end_run(run)
 

@@ -364,7 +364,7 @@ def play(scp: Scp, sent: bytes) -> bytes:
 
 def assert_healthy(scp: Scp) -> None:
     """What happened until now is known, since what was logged comes before an answer."""
-    scp.receiver.ask("held", keys={"StudyInstanceUID": "none"})
+    scp.receiver.row(0, 0, {"StudyInstanceUID": "none"}).held()
     assert not scp.defects.found, scp.defects.found[0]
     assert scp.receiver.pid == scp.pid
 
@@ -428,7 +428,7 @@ def culprit(scp: Scp, cases: Sequence[bytes], start: int) -> str:
     for number, sent in enumerate(cases):
         before = len(scp.defects.found)
         play(scp, sent)
-        scp.receiver.ask("held", keys={"StudyInstanceUID": "none"})
+        scp.receiver.row(0, 0, {"StudyInstanceUID": "none"}).held()
         if len(scp.defects.found) > before:
             return f"seed {start + number}: {sent[:2000].hex()}"
     return f"one of the seeds from {start} on, and not alone"

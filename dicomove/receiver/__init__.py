@@ -2,30 +2,32 @@
 
 ::
 
-    receiver, arguments   the face: `Receiver`                                              (the caller's process)
-    reception, flights    one row while it is received, and all of them
-    supervision           the process goes on: it is started again where it died
-    handle, start         the process, as its parent sees it
-    process, settings     the process: what it is told, and what it tells
-    listener, admission   the port: who may connect, how many, for how long
+    receiver, settings    the face: `Receiver`, and its arguments                           (the caller's process)
+    rows                  one row at its receiver, and all rows in flight
+    process, start        the receiver's process as its parent sees it: started, asked, started again when it died
+    api                   the requests, the answers and the news that travel between the two processes
+    main                  the process: what it is told, and what it tells                   (the receiver's process)
+    listener, admission   the port: which peers may connect, how many, for how long
     conversation, stream  one association: C-STORE and C-ECHO, and the straight path for P-DATA
     incoming, skim, meta  one instance while it comes: temporary file, hash, a look at its UIDs
-    storage, accounts     what becomes of it, and to which rows it belongs
+    storage, accounts     where an instance goes, and to which rows it belongs
     shelf, paths          the folder: final names, quarantine
     keeper, recovery      what came is made durable, and written into the folder's index
     administration        what the PACS's administrator enters
 """
 
+from dicomove.receiver.api import OtherPatient, Settled
+from dicomove.receiver.process import close_receivers
 from dicomove.receiver.receiver import Receiver
-from dicomove.receiver.reception import OtherPatient, Reception, Settled
+from dicomove.receiver.rows import LocalRow, RowAtReceiver
 from dicomove.receiver.settings import Limits
-from dicomove.receiver.supervision import close_receivers
 
 __all__ = [
     "Limits",
+    "LocalRow",
     "OtherPatient",
     "Receiver",
-    "Reception",
+    "RowAtReceiver",
     "Settled",
     "close_receivers",
 ]

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from dicomove.outcome.arrivals import OTHER_PATIENT, UNREQUESTED
 from dicomove.outcome.patients import difference, is_alike, stripped
+from dicomove.receiver.api import OtherPatient, RowId
 from dicomove.receiver.shelf import Disposition
 from dicomove.store.instances import KEYS
 
@@ -35,7 +36,7 @@ class Account:
     aside, strays
         Why what came for it, or meanwhile for no row, is in quarantine: how many for each reason.
     others
-        What is in quarantine since its PatientID differs, and in what: UIDs of study, series and instance before it.
+        What is in quarantine since its PatientID differs.
     last
         When the last one came, or the row was opened, in seconds of the monotonic clock.
     """
@@ -46,7 +47,7 @@ class Account:
     fates: dict[str, int] = field(default_factory=dict)
     aside: Counter[str] = field(default_factory=Counter)
     strays: Counter[str] = field(default_factory=Counter)
-    others: list[tuple[str, str, str, str]] = field(default_factory=list)
+    others: list[OtherPatient] = field(default_factory=list)
     last: float = field(default_factory=time.monotonic)
 
     @property
@@ -80,7 +81,7 @@ class Account:
             self.aside[OTHER_PATIENT + patient if patient else reason] += 1
         if patient:
             study, series, instance = (values.get(name, "") for name in KEYS[1:])
-            self.others.append((study, series, instance, patient))
+            self.others.append(OtherPatient(study, series, instance, patient))
         self.last = time.monotonic()
 
     def may_be_of(self, values: Mapping[str, str]) -> bool:
@@ -93,12 +94,12 @@ class Accounts:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._accounts: dict[str, Account] = {}
-        self._index: dict[tuple[str, str], set[str]] = {}
+        self._accounts: dict[RowId, Account] = {}
+        self._index: dict[tuple[str, str], set[RowId]] = {}
         # What comes after a row has ended is still its own.
-        self._in_flight: set[str] = set()
+        self._in_flight: set[RowId] = set()
 
-    def open(self, row: str, keys: Mapping[str, str]) -> None:
+    def open(self, row: RowId, keys: Mapping[str, str]) -> None:
         """Open the account of a row that is about to be moved; once more, where it is moved again."""
         with self._changed:
             cleaned = {name: stripped(value) for name, value in keys.items()}
@@ -106,10 +107,10 @@ class Accounts:
             self._index.setdefault(account.index, set()).add(row)
             self._in_flight.add(row)
 
-    def end(self, run: str) -> None:
-        """Forget the rows of a run: those whose name begins with its name."""
+    def end(self, run: int) -> None:
+        """Forget the rows of a run."""
         with self._changed:
-            for row in [row for row in self._accounts if row.startswith(run)]:
+            for row in [row for row in self._accounts if row.run == run]:
                 account = self._accounts.pop(row)
                 self._in_flight.discard(row)
                 rows = self._index[account.index]
@@ -151,7 +152,7 @@ class Accounts:
                     account.strays[reason] += 1
             self._changed.notify_all()
 
-    def settle(self, row: str, enough: int | None, quiet: float, coming: Callable[[Account], bool]) -> Account:
+    def settle(self, row: RowId, enough: int | None, quiet: float, coming: Callable[[Account], bool]) -> Account:
         """Wait until so many instances came for a row, or a quiet period has passed; then it is in flight no more.
 
         Parameters
@@ -176,7 +177,7 @@ class Accounts:
             self._in_flight.discard(row)
             return account
 
-    def progress(self, coming: Iterable[tuple[Mapping[str, str], int]]) -> dict[str, tuple[int, int]]:
+    def progress(self, coming: Iterable[tuple[Mapping[str, str], int]]) -> dict[RowId, tuple[int, int]]:
         """Return arrivals and bytes of the rows in flight that have any.
 
         Parameters
@@ -204,6 +205,6 @@ class Accounts:
     def _of(self, values: Mapping[str, str]) -> list[Account]:
         return [self._accounts[row] for row in self._rows_of(values)]
 
-    def _rows_of(self, values: Mapping[str, str]) -> list[str]:
+    def _rows_of(self, values: Mapping[str, str]) -> list[RowId]:
         rows = [row for name in KEYS for row in self._index.get((name, values.get(name, "")), ())]
         return [row for row in rows if self._accounts[row].is_of(values)]

@@ -1,4 +1,4 @@
-"""Who may connect: the PACS whose rows are in flight, and whoever is allowed."""
+"""Which addresses may connect: those of the PACS whose rows are in flight, and those that `allow=` names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+
+from dicomove.receiver.api import RowId
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,38 +30,38 @@ def network(value: str) -> Network:
 
 
 class Admission:
-    """Decides who may connect, and counts who may not.
+    """Decides which addresses may connect, and counts the others.
 
     Parameters
     ----------
     allow
-        Networks from which anybody may.
+        Networks from which every peer may connect.
     anybody
-        Everybody may.
+        Whether every peer may connect.
     """
 
     def __init__(self, allow: Iterable[Network], *, anybody: bool = False) -> None:
         self._allow, self._anybody = tuple(allow), anybody
         self._lock = threading.Lock()
-        self._in_flight: dict[str, set[Address]] = {}
+        self._in_flight: dict[RowId, set[Address]] = {}
         self._until: dict[Address, float] = {}
         self._refused: Counter[str] = Counter()
 
-    def open(self, row: str, addresses: Iterable[str]) -> None:
+    def open(self, row: RowId, addresses: Iterable[str]) -> None:
         """Let in the addresses of a PACS of which a row is in flight."""
         with self._lock:
             self._in_flight[row] = set(map(plain, addresses))
 
-    def close(self, row: str, linger: float) -> None:
+    def close(self, row: RowId, linger: float) -> None:
         """Let them in for so many seconds more, unless another row is in flight."""
         with self._lock:
             for address in self._in_flight.pop(row, ()):
                 self._until[address] = time.monotonic() + linger
 
-    def end(self, run: str) -> None:
-        """Let nobody in any more for the rows of a run that were never settled."""
+    def end(self, run: int) -> None:
+        """Close the rows of a run that were never settled."""
         with self._lock:
-            for row in [row for row in self._in_flight if row.startswith(run)]:
+            for row in [row for row in self._in_flight if row.run == run]:
                 del self._in_flight[row]
 
     def admits(self, peer: str, own: str) -> bool:

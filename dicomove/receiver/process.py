@@ -1,249 +1,380 @@
-"""The receiver's own process: told what to do on standard input, tells what happens on standard output.
-
-Lines of JSON both ways. It ends when standard input does, and so with the process that started it, however that ends.
-"""
+"""The receiver's process as its parent sees it: started, asked, watched, started again when it died, ended."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
+import itertools
 import logging
 import os
+import queue
 import signal
-import sqlite3
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final
 
-from pydicom import config
-
-from dicomove.errors import ReceiverError
-from dicomove.files import file_sha256
-from dicomove.outcome.patients import difference
-from dicomove.receiver.accounts import Accounts
-from dicomove.receiver.admission import Admission, network
-from dicomove.receiver.keeper import Keeper
-from dicomove.receiver.listener import Listener
-from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.recovery import recover
+from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.receiver.api import (
+    Answer,
+    Answered,
+    Failed,
+    Logged,
+    Progress,
+    Quit,
+    Ready,
+    Request,
+    Told,
+    read_told,
+    request_line,
+)
+from dicomove.receiver.holder import holder
+from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.settings import Settings
-from dicomove.receiver.shelf import Shelf
-from dicomove.receiver.storage import Storage
-from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
 
-#: UIDs of study, series and instance, and in what the PatientID differs: neither of the two is told.
-Other = tuple[str, str, str, str]
-
-_TELL_S: Final = 0.1
-_BIND_S: Final = 3.0
-_PARENT_S: Final = 1.0
-_MOST_FILES: Final = 4096
+_START_S: Final = 30.0
+_LONGEST_END_S: Final = 35.0
+_MOST_DEATHS: Final = 5
+_DEATHS_WITHIN_S: Final = 60.0
+#: Of a process that is killed while it starts.
+_MOST_STARTS: Final = 3
 
 logger = logging.getLogger("dicomove.receiver")
 
 
-class Teller:
-    """Writes lines on standard output; a reader that is slow or gone holds up nobody for long."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        # Nobody else may write there.
-        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        os.dup2(2, 1)
-
-    def tell(self, message: Mapping[str, Any]) -> None:
-        """Write one message."""
-        with self._lock, contextlib.suppress(OSError, ValueError):
-            self._out.write(json.dumps(message) + "\n")
-            self._out.flush()
+class ProcessDiedError(ReceiverError):
+    """The process ended, and was not told to."""
 
 
-class _Logged(logging.Handler):
-    """Sends the log to the process that started this one."""
+class ReceiverProcess:
+    """One process.
 
-    def __init__(self, teller: Teller) -> None:
-        super().__init__(logging.INFO)
-        self._teller = teller
+    Parameters
+    ----------
+    settings
+        What it is told.
+    on_progress
+        Gets what has come, in a thread that reads.
+    on_death
+        Called in that thread when it ended by itself.
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self._teller.tell({"event": "log", "level": record.levelno, "text": self.format(record)})
+    Raises
+    ------
+    ReceiverError
+        It did not start.
+    """
 
+    def __init__(
+        self, settings: Settings, on_progress: Callable[[Progress], object], on_death: Callable[[], object]
+    ) -> None:
+        self._on_progress, self._on_death = on_progress, on_death
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, queue.SimpleQueue[Answered | None]] = {}
+        # Reentrant: `close` may come out of a garbage collection at any point.
+        self._lock = threading.RLock()
+        self._owner = os.getpid()
+        self._closing = False
+        # Not multiprocessing: it imports the caller's script once more, which a notebook or a script may not survive.
+        self._process = subprocess.Popen(  # noqa: S603 (our own module)
+            [sys.executable, "-P", str(Path(__file__).parent / "start.py"), str(Path(__file__).parents[2])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            # A thread per association: each would keep an arena of memory of its own.
+            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+            start_new_session=True,  # the stop button interrupts the notebook, and not the receiver
+        )
+        self.pid = self._process.pid
+        first = self._first(settings)
+        if not isinstance(first, Ready):
+            self.close()
+            raise StartError(
+                first.text if first else f"its process {self.ending()}",
+                in_use=first is not None and first.in_use,
+                died=first is None,
+            )
+        self.port = first.port
+        self._thread = threading.Thread(target=self._read, name="dicomove-receiver", daemon=True)
+        self._thread.start()
 
-@dataclass(frozen=True)
-class Service:
-    """What can be asked of the process: each method is a request."""
+    def ask(self, request: Request[Answer]) -> Answer:
+        """Ask for something, and return the answer.
 
-    listener: Listener
-    storage: Storage
-    keeper: Keeper
-    accounts: Accounts
-    admission: Admission
-
-    def expect(self, row: str, keys: dict[str, str], addresses: list[str]) -> None:
-        """Open a row: its PACS is let in, and what comes for it is counted."""
-        self.accounts.open(row, keys)
-        self.admission.open(row, addresses)
-
-    def settle(
-        self, row: str, addresses: list[str], patients: list[str], enough: int | None, quiet: float, linger: float
-    ) -> dict[str, Any]:
-        """Wait for stragglers, and say what came for a row, and what of it is on disk."""
-        self.admission.open(row, addresses)  # also where it settles once more
-        account = self.accounts.settle(row, enough, quiet, self.storage.is_coming)
-        self.admission.close(row, linger)
-        entries = self.keeper.of(account.keys)
-        return {
-            "arrivals": account.arrivals,
-            "fates": account.fates,
-            "aside": account.aside,
-            "strays": account.strays,
-            "held": _sizes(entries),
-            "others": [*account.others, *_others(entries, patients)],
-        }
-
-    def held(self, keys: Mapping[str, str], *, read: bool = False) -> list[tuple[str, int]]:
-        """Return what is on disk of these keys: SOP Instance UIDs and sizes; `read` compares the bytes, too."""
-        entries = self.keeper.of(keys)
-        if read:
-            folder = self.storage.folder
-            entries = [entry for entry in entries if file_sha256(folder / entry.path) == entry.sha256]
-        return _sizes(entries)
-
-    def others(self, keys: Mapping[str, str], patients: list[str]) -> list[Other]:
-        """Return what is on disk of these keys with another PatientID, and in what that differs."""
-        return _others(self.keeper.of(keys), patients) if patients else []
-
-    def flush(self, seconds: float) -> str | None:
-        """Make all durable, or say what prevents it."""
-        return self.keeper.flush(seconds)
-
-    def end(self, run: str) -> None:
-        """Forget the rows of a run."""
-        self.accounts.end(run)
-        self.admission.end(run)
-
-
-def _sizes(entries: Iterable[InstanceRecord]) -> list[tuple[str, int]]:
-    return [(entry.SOPInstanceUID, entry.bytes) for entry in entries]
-
-
-def _others(entries: Iterable[InstanceRecord], patients: Collection[str]) -> list[Other]:
-    if not patients:
-        return []
-    compared = ((entry, difference(entry.PatientID, patients)) for entry in entries)
-    return [
-        (entry.StudyInstanceUID, entry.SeriesInstanceUID, entry.SOPInstanceUID, words)
-        for entry, words in compared
-        if words
-    ]
-
-
-def main() -> None:
-    """Serve until told to quit, or until standard input ends."""
-    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
-        signal.signal(number, signal.SIG_IGN)  # it ends with its parent, who may still want what is on its way
-    _allow_many_files()
-    # Each UID of each presentation context would be validated twice: half of what a negotiation costs.
-    config.settings.reading_validation_mode = config.IGNORE
-    teller = Teller()
-    settings = Settings.from_json(sys.stdin.readline())
-    logger.addHandler(_Logged(teller))
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        with contextlib.ExitStack() as stack:
-            service = _service(settings, stack)
-            teller.tell({"event": "ready", "port": service.listener.port})
-            threading.Thread(target=_tell_progress, args=(teller, service), daemon=True).start()
-            threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
-            _answer_all(teller, service)
-    except (OSError, ReceiverError) as error:
-        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        teller.tell({"event": "failed", "text": str(error), "in_use": in_use})
-
-
-def _allow_many_files() -> None:
-    """Raise the limit of open files as far as the system allows: each connection and each file that waits has one."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY or hard > soft:
-        most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-
-
-def _service(settings: Settings, stack: contextlib.ExitStack) -> Service:
-    folder = Path(settings.folder)
-    shelf = Shelf(folder, settings.existing, settings.min_free)
-    was_killed = stack.enter_context(owned(folder))
-    shelf.clean()
-    index = InstanceIndex(folder)
-    stack.callback(index.close)
-    if was_killed:
-        recover(folder, index, shelf)
-    keeper = Keeper(folder, index)
-    stack.callback(keeper.close)
-    anybody = settings.accept == "any"
-    accounts, admission = Accounts(), Admission(map(network, settings.allow), anybody=anybody)
-    storage = Storage(shelf, PathTemplate(settings.path), keeper, accounts, accept_any=anybody)
-    listener = _listen(settings, admission, storage)
-    stack.callback(listener.close)
-    return Service(listener, storage, keeper, accounts, admission)
-
-
-def _listen(settings: Settings, admission: Admission, storage: Storage) -> Listener:
-    """Listen; one that has the port and is about to end, as after a restart of the kernel, is waited for."""
-    end = time.monotonic() + _BIND_S
-    while True:
+        Raises
+        ------
+        ProcessDiedError
+            The process is gone.
+        ReceiverError
+            It could not do it.
+        """
+        number = next(self._numbers)
+        waiting: queue.SimpleQueue[Answered | None] = queue.SimpleQueue()
+        with self._lock:
+            self._answers[number] = waiting
         try:
-            return Listener(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
-                raise
-            time.sleep(0.1)
+            self._write(request_line(number, request))
+            answered = waiting.get()
+        finally:
+            with self._lock:
+                self._answers.pop(number, None)
+        if answered is None:
+            message = f"the receiver's process {self.ending()}"
+            raise ProcessDiedError(message)
+        if answered.error is not None:
+            raise ReceiverError(answered.error)
+        answer: Answer = request.read(answered.answer)
+        return answer
+
+    def ending(self) -> str:
+        """Return how the process ended."""
+        code = self._process.poll()
+        if code is None:
+            return "does not answer"
+        if code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    def close(self) -> None:
+        """End the process: what has come is made durable first."""
+        if os.getpid() != self._owner:
+            return  # a forked child has a copy of this, and no process to end
+        self._closing = True
+        with contextlib.suppress(OSError, ProcessDiedError):  # it is gone
+            # The end of its standard input is not enough where a forked child holds it open.
+            self._write(request_line(next(self._numbers), Quit()))
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        try:
+            self._process.wait(_LONGEST_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stdout.close()
+
+    @property
+    def _stdin(self) -> IO[str]:
+        if self._process.stdin is None:
+            raise AssertionError
+        return self._process.stdin
+
+    @property
+    def _stdout(self) -> IO[str]:
+        if self._process.stdout is None:
+            raise AssertionError
+        return self._process.stdout
+
+    def _first(self, settings: Settings) -> Ready | Failed | None:
+        """Return what it tells first; ``None`` where it ended without a word, or takes too long."""
+        self._write(settings.to_json())
+        found: queue.SimpleQueue[Ready | Failed | None] = queue.SimpleQueue()
+        threading.Thread(target=lambda: found.put(self._outcome_of_start()), daemon=True).start()
+        try:
+            return found.get(timeout=_START_S)
+        except queue.Empty:
+            self._process.kill()
+            return None
+
+    def _outcome_of_start(self) -> Ready | Failed | None:
+        """Read until it says whether it started: it may log something before."""
+        while line := self._stdout.readline():
+            told = read_told(line)
+            if isinstance(told, Ready | Failed):
+                return told
+            self._take(told)
+        return None
+
+    def _write(self, line: str) -> None:
+        try:
+            with self._lock:
+                self._stdin.write(line + "\n")
+                self._stdin.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)
+            message = f"the receiver's process {self.ending()}"
+            raise ProcessDiedError(message) from None
+
+    def _read(self) -> None:
+        try:
+            for line in self._stdout:
+                self._take(read_told(line))
+        except ValueError:
+            logger.debug("the receiver's process ended in the middle of a line")
+        if not self._closing:
+            self._process.wait()
+        with self._lock:
+            waiting = list(self._answers.values())
+        for answers in waiting:
+            answers.put(None)
+        if not self._closing:
+            self._on_death()
+
+    def _take(self, told: Told) -> None:
+        match told:
+            case Answered(number):
+                with self._lock:
+                    answers = self._answers.get(number)
+                if answers:
+                    answers.put(told)
+            case Logged(level, text):
+                logger.log(level, "%s", text)
+            case Progress():
+                self._on_progress(told)
 
 
-def _answer_all(teller: Teller, service: Service) -> None:
-    for line in sys.stdin:
-        request = json.loads(line)
-        if request["do"] == "quit":  # a forked child of the parent may hold the other end of standard input open
-            return
-        # Some wait: for stragglers, for the disk.
-        threading.Thread(target=_answer, args=(teller, service, request), daemon=True).start()
+class StartError(ReceiverError):
+    """The process could not start.
+
+    Attributes
+    ----------
+    in_use
+        Whether another process has the port.
+    died
+        Whether it ended without a word: it was killed, and another one may start.
+    """
+
+    def __init__(self, message: str, *, in_use: bool, died: bool) -> None:
+        super().__init__(message)
+        self.in_use, self.died = in_use, died
 
 
-def _answer(teller: Teller, service: Service, request: dict[str, Any]) -> None:
-    ask: Callable[..., Any] = getattr(service, request.pop("do"))
-    number = request.pop("id")
-    try:
-        teller.tell({"id": number, "result": ask(**request)})
-    except (OSError, sqlite3.Error, KeyError) as error:
-        teller.tell({"id": number, "error": f"{type(error).__name__}: {error}"})
+class Supervisor:
+    """Sees to it that a receiver has a process, at the same port, that knows the rows in flight.
+
+    Parameters
+    ----------
+    settings
+        What the process is told.
+    in_flight
+        The rows in flight.
+
+    Raises
+    ------
+    ReceiverError
+        It did not start: the text says why, and what to do.
+    """
+
+    def __init__(self, settings: Settings, in_flight: RowsInFlight) -> None:
+        self.settings = settings
+        self.closed = False
+        self._in_flight = in_flight
+        self._lock = threading.RLock()
+        self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
+        self._process = self._start()
+        _open.add(self)
+
+    @property
+    def port(self) -> int:
+        """The port at which it listens."""
+        return self._process.port
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    def ask(self, request: Request[Answer]) -> Answer:
+        """Ask the process for something; one that died is started again, and asked once more.
+
+        Raises
+        ------
+        ReceiverError
+            It cannot do it, it is closed, or it dies again and again.
+        """
+        while True:
+            process = self._process
+            if self.closed:
+                message = f"the receiver of {self.settings.folder} is closed: make a new one"
+                raise ReceiverError(message)
+            try:
+                return process.ask(request)
+            except ProcessDiedError:
+                self._revive(process)
+
+    def close(self) -> None:
+        """End the process; what has come is made durable first."""
+        with self._lock:
+            self.closed = True
+            self._finalizer()
+            _open.discard(self)
+
+    def _revive(self, dead: ReceiverProcess) -> None:
+        """Start the process again, at the same port, unless that was done; tell it of the rows in flight."""
+        with self._lock:
+            if self.closed or self._process is not dead:
+                return
+            self._deaths.append(time.monotonic())
+            message = f"the receiver's process {dead.ending()}"
+            if len(self._deaths) == _MOST_DEATHS and self._deaths[-1] - self._deaths[0] < _DEATHS_WITHIN_S:
+                message += f", for the {_MOST_DEATHS}th time within {_DEATHS_WITHIN_S:g} s"
+                raise ReceiverError(message)
+            self._finalizer.detach()
+            dead.close()
+            self.settings = replace(self.settings, port=dead.port)
+            self._process = self._start()
+            for expect in self._in_flight.expected():
+                self._process.ask(expect)
+        # Last, since where warnings are errors this raises.
+        warnings.warn(f"{message} and was started again", ReceiverWarning, stacklevel=2)
+
+    def _start(self) -> ReceiverProcess:
+        me = weakref.ref(self)  # a receiver that is not referred to any more frees its port
+
+        def died() -> None:
+            supervisor = me()
+            if supervisor:
+                supervisor._died()  # noqa: SLF001 (it is this class)
+
+        for left in reversed(range(_MOST_STARTS)):
+            try:
+                process = ReceiverProcess(self.settings, self._in_flight.take, died)
+            except StartError as error:
+                if not (error.died and left):
+                    raise ReceiverError(_why(error, self.settings)) from None
+            else:
+                break
+        self._finalizer = weakref.finalize(self, process.close)
+        return process
+
+    def _died(self) -> None:
+        """Start the process again at once, so that a PACS in the middle of a row finds it."""
+        try:
+            self._revive(self._process)
+        except ReceiverError as error:
+            logger.warning("%s", error)
 
 
-def _tell_progress(teller: Teller, service: Service) -> None:
-    told: dict[str, tuple[int, int]] = {}
-    unrequested = 0
-    while True:
-        time.sleep(_TELL_S)
-        now = service.accounts.progress(service.storage.coming())
-        changed = {row: numbers for row, numbers in now.items() if told.get(row) != numbers}
-        told = now
-        refused = service.admission.refused()
-        more, unrequested = service.storage.unrequested - unrequested, service.storage.unrequested
-        if changed or refused or more:
-            teller.tell({"event": "progress", "rows": changed, "refused": refused, "unrequested": more})
+#: Those that are open in this process, to say who has a port.
+_open: weakref.WeakSet[Supervisor] = weakref.WeakSet()
 
 
-def _die_with_parent(parent: int) -> None:
-    """End also where a forked child of the parent holds the other end of standard input open."""
-    while os.getppid() == parent:
-        time.sleep(_PARENT_S)
-    os._exit(1)
+def _why(error: StartError, settings: Settings) -> str:
+    """Return why a receiver did not start, and what to do."""
+    if not error.in_use:
+        return f"the receiver did not start: {error}"
+    for other in _open:
+        if other.port == settings.port:
+            return (
+                f"port {settings.port} is taken by another receiver of this process, for {other.settings.folder}: "
+                "call its close() first, or dicomove.receiver.close_receivers()"
+            )
+    who = holder(settings.port) or "another process, of which the system does not tell who it is"
+    return f"port {settings.port} is taken by {who}: end it, or choose another port and tell the PACS"
+
+
+def close_receivers() -> None:
+    """Close every receiver of this process: also one that no variable leads to any more.
+
+    Examples
+    --------
+    >>> close_receivers()
+    """
+    for supervisor in list(_open):
+        supervisor.close()

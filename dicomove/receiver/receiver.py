@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
+import weakref
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import pandas as pd
 
 from dicomove.errors import ReceiverError
 from dicomove.receiver import administration
+from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.arguments import checked_seconds, checked_settings
-from dicomove.receiver.flights import Flights
 from dicomove.receiver.paths import DEFAULT_PATH
-from dicomove.receiver.reception import OtherPatient, Reception
+from dicomove.receiver.process import Supervisor
+from dicomove.receiver.rows import LocalRow, RowsInFlight
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits
 from dicomove.receiver.shelf import Existing, room
-from dicomove.receiver.supervision import Supervisor
-from dicomove.store import read_manifest
+from dicomove.store import InstanceReader, InstanceRecord, read_manifest
 
 _FLUSH_S: Final = 120.0
 
@@ -117,8 +119,10 @@ class Receiver:
         )
         self._numbers = itertools.count(1)
         self._discrepancies: list[Mapping[str, object]] = []
-        self._flights = Flights()
-        self._supervisor = Supervisor(settings, self._flights)
+        self._in_flight = RowsInFlight()
+        self._reading = threading.Lock()
+        self._reader: InstanceReader | None = None
+        self._supervisor = Supervisor(settings, self._in_flight)
 
     @property
     def ae_title(self) -> str:
@@ -143,12 +147,12 @@ class Receiver:
     @property
     def refused(self) -> Counter[str]:
         """The addresses that were not let in, with the number of their connections."""
-        return self._flights.refused
+        return self._in_flight.refused
 
     @property
     def unrequested(self) -> int:
         """How many instances came that no row had asked for: they are in quarantine."""
-        return self._flights.unrequested
+        return self._in_flight.unrequested
 
     def __repr__(self) -> str:
         if self._supervisor.closed:
@@ -170,6 +174,10 @@ class Receiver:
     def close(self) -> None:
         """Listen no more; what has come is made durable first."""
         self._supervisor.close()
+        with self._reading:
+            reader, self._reader = self._reader, None
+        if reader:
+            reader.close()
 
     def manifest(self) -> pd.DataFrame:
         """Return the record of what is in the folder.
@@ -211,7 +219,7 @@ class Receiver:
         ReceiverError
             The disk does not take it.
         """
-        problem = self.ask("flush", seconds=_FLUSH_S)
+        problem = self._supervisor.ask(Flush(_FLUSH_S))
         if problem:
             raise ReceiverError(problem)
 
@@ -236,44 +244,48 @@ class Receiver:
         """Return the device for dcm4chee-arc, as JSON."""
         return administration.dcm4chee_device(self.ae_title, self.host, self.port)
 
-    def begin_run(self) -> str:
-        """Return the name of a new run; its rows' names begin with it."""
-        return f"{next(self._numbers)}/"
+    def begin_run(self) -> int:
+        """Return the number of a new run, which its rows have."""
+        return next(self._numbers)
 
-    def end_run(self, run: str, found: Iterable[Mapping[str, object]] = ()) -> None:
-        """Forget the rows of a run, after which what comes for them is unrequested; keep what did not add up."""
+    def end_run(self, run: int, found: Iterable[Mapping[str, object]] = ()) -> None:
+        """Forget the rows of a run: what comes for them now is unrequested. Keep what did not add up."""
         self._discrepancies = list(found)
-        self._flights.end_run(run)
+        request = EndRun(run)
+        self._in_flight.end_run(request)
         with suppress(ReceiverError):  # it is gone, and so are its rows
-            self.ask("end", run=run)
+            self._supervisor.ask(request)
 
-    def expect(self, row: str, keys: Mapping[str, str], host: str, patients: Collection[str] = ()) -> Reception:
-        """Open a row, before its C-MOVE is sent."""
-        reception = Reception(self, row, keys, host, patients)
-        self._flights.begin(reception)
-        reception.open()
-        return reception
+    def row(
+        self, run: int, position: int, keys: Mapping[str, str], host: str = "", patients: Collection[str] = ()
+    ) -> LocalRow:
+        """Return a row of a run at this receiver: enter it before its C-MOVE is sent.
 
-    def others(self, keys: Mapping[str, str], patients: Collection[str]) -> tuple[OtherPatient, ...]:
-        """Return what is on disk of these keys, and has another PatientID than these."""
-        if not patients:
-            return ()
-        return tuple(OtherPatient(*one) for one in self.ask("others", keys=dict(keys), patients=list(patients)))
-
-    def done(self, row: str) -> None:
-        """Take a row out of flight."""
-        self._flights.end(row)
-
-    def progress(self, row: str) -> tuple[int, int]:
-        """Return instances and bytes that have come for a row."""
-        return self._flights.progress(row)
-
-    def ask(self, do: str, **arguments: Any) -> Any:
-        """Ask the process for something; one that died is started again, and asked once more.
-
-        Raises
-        ------
-        ReceiverError
-            It cannot do it, it is closed, or it dies again and again.
+        Parameters
+        ----------
+        run, position
+            The run, and a number that no other row of it has.
+        keys
+            The unique keys that the row names.
+        host
+            Where the PACS is.
+        patients
+            The PatientIDs that the row names beside its unique keys: instances with another one are named.
         """
-        return self._supervisor.ask(do, **arguments)
+        return LocalRow(
+            self._supervisor,
+            self._in_flight,
+            self._records,
+            self.quiet_period,
+            row=RowId(run, position),
+            keys=keys,
+            host=host,
+            patients=patients,
+        )
+
+    def _records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
+        with self._reading:
+            if self._reader is None:
+                self._reader = InstanceReader(self.folder)
+                weakref.finalize(self, self._reader.close)
+            return self._reader.of(keys)

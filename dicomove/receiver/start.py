@@ -9,11 +9,11 @@ from types import ModuleType
 
 
 def start(root: str) -> None:
-    """Run `dicomove.receiver.process`, with empty modules in the place of the packages above it."""
+    """Run `dicomove.receiver.main`, with empty modules in the place of the packages above it."""
     for name in ("dicomove", "dicomove.dimse", "dicomove.receiver", "dicomove.store"):
         package = sys.modules[name] = ModuleType(name)
         package.__path__ = ["/".join([root, *name.split(".")])]
-    import_module("dicomove.receiver.process").main()
+    import_module("dicomove.receiver.main").main()
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ class Book:
             if task.receiver is None:
                 continue
             position = task.positions[0]
-            now = order.receivers[task.receiver].progress(f"{order.names[task.receiver]}{position}")
+            now = order.row(task, task.receiver).progress()
             if now > seen:
                 self._in_flight[task] = now
                 label = self._labels[position]
@@ -148,12 +148,10 @@ class Book:
     def look_again(self, order: Order) -> Iterator[tuple[Task, Row]]:
         """Read the rows again with what came after their end; yield those that read differently."""
         for task, reconciled in list(self._doubtful.values()):
-            receiver = order.receivers[task.receiver or 0]
             if not reconciled.result.evidence.missing:
                 continue
-            keys = dict(task.identifier.keys)
-            held = dict(receiver.ask("held", keys=keys))
-            again = look_again(reconciled, held, receiver.others(keys, task.patients))
+            row_at_receiver = order.row(task, task.receiver or 0)
+            again = look_again(reconciled, row_at_receiver.held(), row_at_receiver.other_patients())
             if again is not reconciled:
                 self._name_others(task, again.others)
                 self._doubtful[task.identifier] = task, again

@@ -22,14 +22,13 @@ from dataclasses import dataclass, replace
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
-from dicomove.receiver import Settled
+from dicomove.receiver import RowAtReceiver, Settled
 from dicomove.run.channel import Channel
 from dicomove.run.mover import Mover
-from dicomove.run.reconciliation import Rows
 from dicomove.run.tasks import Finished, Moving, Order, Task, Tell
 from dicomove.run.threads import DirectLine
 
@@ -45,6 +44,9 @@ _STOPPING_S: Final = 0.5
 _LEAVING_S: Final = 5.0
 
 logger = logging.getLogger("dicomove")
+
+_Told = TypeVar("_Told")
+_Told_co = TypeVar("_Told_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +170,16 @@ class Executors:
         if self._line.stop.is_set():
             channel.send(("stop",))
         try:
-            with self._line.reception(task) as reception:
-                self._answer_all(channel, messages, name, task, reception)
+            with self._line.row(task) as at_receiver:
+                self._answer_all(channel, messages, name, task, at_receiver)
         finally:
             with self._lock:
                 self._channels.discard(channel)
 
     def _answer_all(
-        self, channel: Channel, messages: Iterator[Any], name: str, task: Task, reception: Rows | None
+        self, channel: Channel, messages: Iterator[Any], name: str, task: Task, at_receiver: RowAtReceiver | None
     ) -> None:
-        channel.send(("reception", reception is not None))
+        channel.send(("row", at_receiver is not None))
         for message in messages:
             match message:
                 case "moving", event:
@@ -185,21 +187,17 @@ class Executors:
                 case ("sending",):
                     self._sending.add(name)  # before the worker goes on
                     channel.send(("answer", None))
-                case "ask", question, arguments:
-                    channel.send(("answer", _answer(reception, question, arguments)))
+                case "ask", question:
+                    channel.send(("answer", _answer(question, at_receiver)))
 
 
 def _not_sent(task: Task, problem: str) -> Finished:
     return Finished(task, problem=problem, error="executor_failed", sent=False)
 
 
-def _answer(reception: Rows | None, question: str, arguments: tuple[Any, ...]) -> object:
-    if reception is None:
-        return None
-    if question == "silence":
-        return time.monotonic() - reception.heard_at()
+def _answer(question: _Question[Any], at_receiver: RowAtReceiver | None) -> object:
     try:
-        return reception.held(read=arguments[0]) if question == "held" else reception.settle(*arguments)
+        return at_receiver and question(at_receiver)
     except Exception as error:  # noqa: BLE001 (it is raised again where it was asked)
         return error
 
@@ -269,11 +267,11 @@ class RemoteLine:
         self._channel.send(("moving", event))
 
     @contextmanager
-    def reception(self, task: Task) -> Iterator[Rows | None]:  # noqa: ARG002 (the run knows whose line it is)
+    def row(self, task: Task) -> Iterator[RowAtReceiver | None]:  # noqa: ARG002 (the run knows whose line it is)
         """Open a row at its receiver, if there is one: the run has done so."""
-        yield _RemoteRows(self) if self._answer() else None
+        yield _RemoteRow(self) if self._answer() else None
 
-    def ask(self, question: str, *arguments: object) -> Any:
+    def ask(self, question: _Question[_Told]) -> _Told:
         """Ask the run for something about the row.
 
         Raises
@@ -281,11 +279,12 @@ class RemoteLine:
         ReceiverError
             The receiver is gone for good, or the run is.
         """
-        self._channel.send(("ask", question, arguments))
+        self._channel.send(("ask", question))
         answer = self._answer()
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        told: _Told = answer
+        return told
 
     def _answer(self) -> Any:
         answer = self._answers.get()
@@ -306,22 +305,59 @@ class RemoteLine:
         self._answers.put(_GONE)
 
 
-class _RemoteRows:
+class _RemoteRow:
     """A row at its receiver, as a worker elsewhere sees it."""
 
     def __init__(self, line: RemoteLine) -> None:
         self._line = line
 
-    def heard_at(self) -> float:
-        """Return when something came last, in seconds of the monotonic clock of this machine."""
-        return time.monotonic() - float(self._line.ask("silence"))
+    def last_activity(self) -> float:
+        """Return when an instance came last, in seconds of the monotonic clock of this machine."""
+        return time.monotonic() - self._line.ask(_Silence())
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
-        """Return what is on disk of it; `read` compares the bytes with the record, too."""
-        held: Mapping[str, int] = self._line.ask("held", read)
-        return held
+        """Return what is on disk of it; `read` compares the bytes with the index, too."""
+        return self._line.ask(_Held(read))
 
     def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
         """Wait until so many came, or for a quiet period, and return what there is."""
-        settled: Settled = self._line.ask("settle", enough, quiet)
-        return settled
+        return self._line.ask(_Settle(enough, quiet))
+
+
+class _Question(Protocol[_Told_co]):
+    """What a worker asks about its row. It travels to the run, where the row is."""
+
+    def __call__(self, row: RowAtReceiver) -> _Told_co:
+        """Ask the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """Since how many seconds nothing has come: two machines do not share a clock."""
+
+    def __call__(self, row: RowAtReceiver) -> float:
+        """Ask the row."""
+        return time.monotonic() - row.last_activity()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is on disk."""
+
+    read: bool
+
+    def __call__(self, row: RowAtReceiver) -> Mapping[str, int]:
+        """Ask the row."""
+        return row.held(read=self.read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settle:
+    """What there is once nothing more comes."""
+
+    enough: int | None
+    quiet: float | None
+
+    def __call__(self, row: RowAtReceiver) -> Settled:
+        """Ask the row."""
+        return row.settle(self.enough, self.quiet)

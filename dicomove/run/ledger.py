@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicomove.errors import JournalError, ReceiverError
-from dicomove.receiver import Receiver
 from dicomove.results import Row, not_durable, row_of
-from dicomove.run.tasks import Attempted, Task
-from dicomove.store import AttemptRecord, InstanceReader, InstanceRecord, Journal, Key
+from dicomove.run.tasks import Attempted, Order, Task
+from dicomove.store import AttemptRecord, InstanceRecord, Journal, Key
 
 #: Rows that end within this time are made durable together.
 _TOGETHER_S: Final = 0.3
@@ -60,16 +59,14 @@ class Ledger:
     ----------
     journal, run
         The journal, and the number of this run in it.
-    receivers
-        The receivers of the run, by number.
+    order
+        What holds for all rows.
     tell
         Gets what has been recorded, in this class's own thread.
     """
 
-    def __init__(
-        self, journal: Journal, run: int, receivers: Sequence[Receiver], tell: Callable[[Recorded], None]
-    ) -> None:
-        self._journal, self._run, self._receivers, self._tell = journal, run, receivers, tell
+    def __init__(self, journal: Journal, run: int, order: Order, tell: Callable[[Recorded], None]) -> None:
+        self._journal, self._run, self._order, self._tell = journal, run, order, tell
         self._inbox: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         self._hurry = threading.Event()
         self._changed = threading.Condition()
@@ -103,13 +100,8 @@ class Ledger:
         self._thread.join(_TRY_AGAIN_S * 2)
 
     def _work(self) -> None:
-        readers = [InstanceReader(receiver.folder) for receiver in self._receivers]
-        try:
-            while batch := self._batch():
-                self._record(batch, readers)
-        finally:
-            for reader in readers:
-                reader.close()
+        while batch := self._batch():
+            self._record(batch)
 
     def _batch(self) -> list[Pending]:
         """Return what has come; nothing at the end."""
@@ -127,10 +119,10 @@ class Ledger:
             batch.append(pending)
         return batch
 
-    def _record(self, batch: Sequence[Pending], readers: Sequence[InstanceReader]) -> None:
+    def _record(self, batch: Sequence[Pending]) -> None:
         problem = self._flush_receivers()
         recorded = [Recorded(pending, _durable(pending.row, problem)) for pending in batch]
-        readings = [reading for entry in recorded for reading in self._readings(entry, readers)]
+        readings = [reading for entry in recorded for reading in self._readings(entry)]
         while not self._write(readings):
             if self._closed.wait(_TRY_AGAIN_S):
                 return
@@ -141,14 +133,14 @@ class Ledger:
             self._changed.notify_all()
 
     def _flush_receivers(self) -> str | None:
-        for receiver in self._receivers:
+        for receiver in self._order.receivers:
             try:
                 receiver.flush()
             except ReceiverError as error:
                 return str(error)
         return None
 
-    def _readings(self, recorded: Recorded, readers: Sequence[InstanceReader]) -> Iterable[AttemptRecord]:
+    def _readings(self, recorded: Recorded) -> Iterable[AttemptRecord]:
         pending = recorded.pending
         *earlier, last = pending.attempts or (None,)
         for attempted in earlier:
@@ -157,7 +149,7 @@ class Ledger:
         number = pending.task.receiver
         instances: list[InstanceRecord] = []
         if number is not None and recorded.row.received:
-            instances = readers[number].of(dict(pending.task.identifier.keys))
+            instances = self._order.row(pending.task, number).records()
         yield _reading(pending, recorded.row, last, instances, is_final=pending.is_final)
 
     def _write(self, readings: Sequence[AttemptRecord]) -> bool:

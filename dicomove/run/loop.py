@@ -250,7 +250,7 @@ class Run:
                     self._ledger.put(Pending(task, key_of(self._order, task.identifier), row))
         problem = self._flush() or problem
         for number, receiver in enumerate(self._order.receivers):
-            receiver.end_run(self._order.names[number], self._book.discrepancies(number))
+            receiver.end_run(self._order.runs[number], self._book.discrepancies(number))
         if self._ledger:
             self._ledger.close()
         return problem

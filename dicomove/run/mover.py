@@ -15,10 +15,11 @@ from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.outcome import sentences
+from dicomove.receiver import RowAtReceiver
 from dicomove.results import on_disk_already
 from dicomove.run.inventory import Inventory, Listed
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
-from dicomove.run.reconciliation import Reconciled, Rows, reconcile, remarks_on, verify_again
+from dicomove.run.reconciliation import Reconciled, reconcile, remarks_on, verify_again
 from dicomove.run.tasks import Attempted, Depth, Finished, Line, Order, Task
 
 logger = logging.getLogger("dicomove")
@@ -55,8 +56,8 @@ class Mover:
     def move(self, task: Task) -> Finished:
         """Do one attempt of a task."""
         try:
-            with self._line.reception(task) as reception:
-                return self._move(task, reception)
+            with self._line.row(task) as at_receiver:
+                return self._move(task, at_receiver)
         except ReceiverError as error:
             return Finished(task, problem=str(error), error="receiver_failed")
         except Exception:
@@ -64,25 +65,25 @@ class Mover:
             logger.exception("a defect in dicomove; the run goes on")
             return Finished(task)
 
-    def _move(self, task: Task, reception: Rows | None) -> Finished:
+    def _move(self, task: Task, at_receiver: RowAtReceiver | None) -> Finished:
         self._inventory.begin(task.allowed)
         if task.unverified:
-            verified = verify_again(task.unverified, task.identifier, task.expected, self._inventory, reception)
+            verified = verify_again(task.unverified, task.identifier, task.expected, self._inventory, at_receiver)
             return Finished(task, reconciled=verified, told=tuple(self._inventory.told))
         missing = task.missing
-        if reception and task.look_first:
-            looked = self._look(task, reception)
+        if at_receiver and task.look_first:
+            looked = self._look(task, at_receiver)
             if isinstance(looked, Finished):
                 return looked
             missing = looked
-        attempt = _Attempt(self._scu, self._order, task, self._line, reception)
+        attempt = _Attempt(self._scu, self._order, task, self._line, at_receiver)
         if missing:
             attempt.narrowed(missing)
         else:
             attempt.ask(task.identifier)
-        return self._finished(task, attempt, reception)
+        return self._finished(task, attempt, at_receiver)
 
-    def _finished(self, task: Task, attempt: _Attempt, reception: Rows | None) -> Finished:
+    def _finished(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> Finished:
         result = combined(attempt.answered)
         if result.outcome == "not_attempted":
             return Finished(task, reconciled=Reconciled(result))
@@ -91,7 +92,7 @@ class Mover:
             task.identifier,
             task.expected,
             self._inventory,
-            reception,
+            at_receiver,
             narrowed=attempt.is_narrowed,
             patients=len(task.patients),
         )
@@ -104,9 +105,9 @@ class Mover:
             told=tuple(self._inventory.told),
         )
 
-    def _look(self, task: Task, reception: Rows) -> Finished | Listed | None:
+    def _look(self, task: Task, at_receiver: RowAtReceiver) -> Finished | Listed | None:
         """Return the end of a row that is on disk, or else what is missing of it; ``None`` where all of it is."""
-        held = reception.held(read=self._order.verify == "hash")
+        held = at_receiver.held(read=self._order.verify == "hash")
         if not held:
             return None
         at = datetime.now(UTC)
@@ -116,7 +117,7 @@ class Mover:
         missing = {uid: series for uid, series in listed.items() if uid not in held}
         if missing:
             return missing if len(missing) < len(listed) else None
-        settled = reception.settle(0, 0)
+        settled = at_receiver.settle(0, 0)
         row = on_disk_already(expected=len(listed), held=held, at=at)
         advice = sentences(row.advice or "", *remarks_on(settled, len(task.patients)))
         return Finished(task, row=replace(row, advice=advice), settled=settled)
@@ -125,8 +126,8 @@ class Mover:
 class _Attempt:
     """The C-MOVEs of one attempt, while it lasts."""
 
-    def __init__(self, scu: MoveScu, order: Order, task: Task, line: Line, reception: Rows | None) -> None:
-        self._scu, self._order, self._task, self._line, self._reception = scu, order, task, line, reception
+    def __init__(self, scu: MoveScu, order: Order, task: Task, line: Line, at_receiver: RowAtReceiver | None) -> None:
+        self._scu, self._order, self._task, self._line, self._at_receiver = scu, order, task, line, at_receiver
         self.attempts: list[Attempted] = []
         #: The results that say what became of the row, and not only what the PACS cannot do.
         self.answered: list[MoveResult] = []
@@ -171,7 +172,7 @@ class _Attempt:
             on_sub_operation=self._moving,
             total_timeout=self._order.total_timeout,
             stop=self._line.stop,
-            sign_of_life=self._reception.heard_at if self._reception else None,
+            sign_of_life=self._at_receiver.last_activity if self._at_receiver else None,
         )
         self.attempts += [Attempted(identifier, one) for one in (*result.earlier, result)]
         self.answered.append(result)

@@ -119,8 +119,8 @@ def order_of(pacs: Pacs, destination: Destination, options: Options) -> Order:
     if not receivers or len(set(titles)) != len(given):
         message = "destination: a list of receivers, each with an AE title of its own, by which the PACS knows it"
         raise ValueError(message)
-    names = tuple(receiver.begin_run() for receiver in receivers)
-    return Order(pacs, titles, receivers, names, total_timeout=seconds, verify=verify)
+    runs = tuple(receiver.begin_run() for receiver in receivers)
+    return Order(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
 
 
 def _check_whole(name: str, value: object, what: str) -> None:

@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import RESTS_ON_C_FIND, Evidence, category, judge, remarks, rivals
-from dicomove.receiver import OtherPatient, Settled
+from dicomove.receiver import OtherPatient, RowAtReceiver, Settled
 from dicomove.run.inventory import Inventory, Listed
-
-
-class Rows(Protocol):
-    """One row at its receiver, wherever that is: see `dicomove.receiver.Reception`."""
-
-    def heard_at(self) -> float:
-        """Return when something came last, in seconds of the monotonic clock."""
-
-    def held(self, *, read: bool = False) -> Mapping[str, int]:
-        """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the record, too."""
-
-    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
-        """Wait until so many came, or for a quiet period, and return what there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +65,7 @@ def reconcile(
     identifier: Identifier,
     hint: int | None,
     inventory: Inventory,
-    reception: Rows | None,
+    at_receiver: RowAtReceiver | None,
     *,
     narrowed: bool = False,
     patients: int = 0,
@@ -96,7 +82,7 @@ def reconcile(
         The number of instances that the caller's table says.
     inventory
         Asks the PACS what there is.
-    reception
+    at_receiver
         The row at the receiver, if there is one.
     narrowed
         Whether only some of the row was asked for.
@@ -109,22 +95,26 @@ def reconcile(
         The receiver is gone for good.
     """
     result = replace(result, evidence=replace(result.evidence, patients=patients))
-    if reception is None:
+    if at_receiver is None:
         evidence, listed = inventory.expected(result.evidence, identifier, hint)
         return Reconciled(_read_again(result, evidence), None, listed)
     enough = _enough(result.evidence, None if narrowed else hint)
-    settled = reception.settle(enough, quiet=None if result.evidence.sent else 0)
+    settled = at_receiver.settle(enough, quiet=None if result.evidence.sent else 0)
     evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, hint, settled.held)
     # The PACS said less than there is, or sends twice: what is missing may be on its way.
     while enough is not None and settled.arrivals >= enough and (coming := _may_be_coming(evidence)) > 0:
         enough = settled.arrivals + coming
-        settled = reception.settle(enough)
+        settled = at_receiver.settle(enough)
         evidence = _counted_anew(_with(evidence, settled), settled.held, listed)
     return Reconciled(_read_again(result, _without_echo(evidence)), settled, listed)
 
 
 def verify_again(
-    reconciled: Reconciled, identifier: Identifier, hint: int | None, inventory: Inventory, reception: Rows | None
+    reconciled: Reconciled,
+    identifier: Identifier,
+    hint: int | None,
+    inventory: Inventory,
+    at_receiver: RowAtReceiver | None,
 ) -> Reconciled:
     """Return the result as it reads once the PACS was asked again what there is. Nothing is moved.
 
@@ -134,8 +124,8 @@ def verify_again(
         The receiver is gone for good.
     """
     settled = reconciled.settled
-    if settled is not None and reception is not None:
-        settled = replace(settled, held=reception.held())
+    if settled is not None and at_receiver is not None:
+        settled = replace(settled, held=at_receiver.held())
     evidence = replace(reconciled.result.evidence, expected=None, missing=None)
     evidence, listed = inventory.expected(evidence, identifier, hint, settled.held if settled else None)
     return Reconciled(_read_again(reconciled.result, _without_echo(evidence)), settled, listed)
@@ -218,13 +208,13 @@ def _with(evidence: Evidence, settled: Settled) -> Evidence:
     return replace(
         evidence,
         received=len(settled.held),
-        refused=settled.fates.get("refused", 0),
+        refused=settled.dispositions.get("refused", 0),
         # A process that was started again has forgotten what came.
         arrivals=None if settled.restarted else settled.arrivals,
         aside=tuple(settled.aside.items()),
         strays=tuple(settled.strays.items()),
         others=_differences(settled),
-        strangers=tuple(settled.refused),
+        strangers=tuple(settled.refused_addresses),
     )
 
 

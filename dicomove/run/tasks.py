@@ -13,10 +13,10 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
 from dicomove.pacs import Pacs
-from dicomove.receiver import OtherPatient, Receiver, Settled
+from dicomove.receiver import LocalRow, OtherPatient, Receiver, RowAtReceiver, Settled
 from dicomove.results import Row
 from dicomove.run.inventory import Listed, Verify
-from dicomove.run.reconciliation import Reconciled, Rows
+from dicomove.run.reconciliation import Reconciled
 
 #: How far down a PACS can be asked, from the finest: lists of instances, one instance, a series, all of the row.
 Depth = Literal["instances", "instance", "series", "whole"]
@@ -80,8 +80,8 @@ class Order:
         AE titles: one, or that of each receiver.
     receivers
         Where the destinations are receivers.
-    names
-        The name of this run at each receiver.
+    runs
+        The number of this run at each receiver.
     total_timeout, verify
         As in `move`.
     """
@@ -89,7 +89,7 @@ class Order:
     pacs: Pacs
     destinations: tuple[str, ...]
     receivers: tuple[Receiver, ...] = ()
-    names: tuple[str, ...] = ()
+    runs: tuple[int, ...] = ()
     total_timeout: float | None = None
     verify: Verify = "auto"
 
@@ -97,9 +97,15 @@ class Order:
         """Return the AE title that gets what a task moves."""
         return self.destinations[task.receiver or 0]
 
+    def row(self, task: Task, receiver: int) -> LocalRow:
+        """Return the row of a task at one of the receivers."""
+        return self.receivers[receiver].row(
+            self.runs[receiver], task.positions[0], dict(task.identifier.keys), self.pacs.host, task.patients
+        )
+
     def remote(self) -> Order:
         """Return what a worker elsewhere needs of it."""
-        return replace(self, receivers=(), names=())
+        return replace(self, receivers=(), runs=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +193,7 @@ class Line(Protocol):
     def moving(self, task: Task, event: SubOperationEvent) -> None:
         """Tell of a pending response."""
 
-    def reception(self, task: Task) -> AbstractContextManager[Rows | None]:
+    def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
         """Open a row at its receiver, if there is one."""
 
 

@@ -6,13 +6,13 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from dicomove.events import SubOperationEvent
+from dicomove.receiver import RowAtReceiver
 from dicomove.run.mover import Mover
-from dicomove.run.reconciliation import Rows
 from dicomove.run.tasks import Finished, Moving, Order, Task, Tell
 
 #: After which a mover that has nothing to do releases its association.
@@ -44,18 +44,9 @@ class DirectLine:
         """Tell of a pending response."""
         self._tell(Moving(task, event))
 
-    @contextmanager
-    def reception(self, task: Task) -> Iterator[Rows | None]:
+    def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
         """Open a row at its receiver, if there is one."""
-        if task.receiver is None:
-            yield None
-            return
-        receiver = self._order.receivers[task.receiver]
-        row = f"{self._order.names[task.receiver]}{task.positions[0]}"
-        try:
-            yield receiver.expect(row, dict(task.identifier.keys), self._order.pacs.host, task.patients)
-        finally:
-            receiver.done(row)
+        return nullcontext() if task.receiver is None else self._order.row(task, task.receiver)
 
 
 class Threads:

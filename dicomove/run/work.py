@@ -113,7 +113,7 @@ class Work:
             if number is None:
                 self._do(show, stops, None)
                 return
-            self._do(show, stops, partial(Ledger, journal, number, self._order.receivers))
+            self._do(show, stops, partial(Ledger, journal, number, self._order))
             try:
                 journal.end(number, interrupted=self.interrupted)
             except JournalError as error:  # the table is there all the same

@@ -1,0 +1,253 @@
+"""The receiver's own process: told what to do on standard input, tells what happens on standard output.
+
+Lines of JSON both ways. It ends when standard input does, and so with the process that started it, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom import config
+
+from dicomove.errors import ReceiverError
+from dicomove.files import file_sha256
+from dicomove.outcome.patients import difference
+from dicomove.receiver.accounts import Accounts
+from dicomove.receiver.admission import Admission, network
+from dicomove.receiver.api import (
+    Answered,
+    Expect,
+    Failed,
+    Logged,
+    OtherPatient,
+    Progress,
+    Quit,
+    Ready,
+    Request,
+    RowId,
+    Settle,
+    Settled,
+    Told,
+    read_request,
+    told_line,
+)
+from dicomove.receiver.keeper import Keeper
+from dicomove.receiver.listener import Listener
+from dicomove.receiver.paths import PathTemplate
+from dicomove.receiver.recovery import recover
+from dicomove.receiver.settings import Settings
+from dicomove.receiver.shelf import Shelf
+from dicomove.receiver.storage import Storage
+from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
+
+_TELL_S: Final = 0.1
+_BIND_S: Final = 3.0
+_PARENT_S: Final = 1.0
+_MOST_FILES: Final = 4096
+
+logger = logging.getLogger("dicomove.receiver")
+
+
+class JsonLines:
+    """Writes lines on standard output; a reader that is slow or gone delays no other part for long."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # Everything else that is printed goes to standard error.
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+
+    def tell(self, told: Told) -> None:
+        """Write one message."""
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._out.write(told_line(told) + "\n")
+            self._out.flush()
+
+
+class _LogHandler(logging.Handler):
+    """Sends the log to the process that started this one."""
+
+    def __init__(self, lines: JsonLines) -> None:
+        super().__init__(logging.INFO)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.tell(Logged(record.levelno, self.format(record)))
+
+
+@dataclass(frozen=True)
+class Api:
+    """What the process does when it is asked: see `dicomove.receiver.api.ReceiverApi`."""
+
+    listener: Listener
+    storage: Storage
+    keeper: Keeper
+    accounts: Accounts
+    admission: Admission
+
+    def expect(self, request: Expect) -> None:
+        """Open a row: its PACS is let in, and what comes for it is counted."""
+        self.accounts.open(request.row, request.keys)
+        self.admission.open(request.row, request.addresses)
+
+    def settle(self, request: Settle) -> Settled:
+        """Wait for stragglers, and return what came for a row, and what of it is on disk."""
+        self.admission.open(request.row, request.addresses)  # also where it settles once more
+        account = self.accounts.settle(request.row, request.enough, request.quiet, self.storage.is_coming)
+        self.admission.close(request.row, request.linger)
+        records = self.keeper.of(account.keys)
+        return Settled(
+            arrivals=account.arrivals,
+            dispositions=account.fates,
+            aside=account.aside,
+            strays=account.strays,
+            held=_sizes(records),
+            others=(*account.others, *_others(records, request.patients)),
+        )
+
+    def held(self, keys: Mapping[str, str], *, read: bool) -> dict[str, int]:
+        """Return what is on disk of these keys: SOP Instance UIDs and sizes; `read` compares the bytes, too."""
+        records = self.keeper.of(keys)
+        if read:
+            folder = self.storage.folder
+            records = [record for record in records if file_sha256(folder / record.path) == record.sha256]
+        return _sizes(records)
+
+    def other_patients(self, keys: Mapping[str, str], patients: Sequence[str]) -> tuple[OtherPatient, ...]:
+        """Return what is on disk of these keys with another PatientID, and in what that differs."""
+        return tuple(_others(self.keeper.of(keys), patients))
+
+    def flush(self, seconds: float) -> str | None:
+        """Make all durable, or say what prevents it."""
+        return self.keeper.flush(seconds)
+
+    def end_run(self, run: int) -> None:
+        """Forget the rows of a run."""
+        self.accounts.end(run)
+        self.admission.end(run)
+
+
+def _sizes(records: Iterable[InstanceRecord]) -> dict[str, int]:
+    return {record.SOPInstanceUID: record.bytes for record in records}
+
+
+def _others(records: Iterable[InstanceRecord], patients: Collection[str]) -> Iterator[OtherPatient]:
+    for record in records if patients else ():
+        if words := difference(record.PatientID, patients):
+            yield OtherPatient(record.StudyInstanceUID, record.SeriesInstanceUID, record.SOPInstanceUID, words)
+
+
+def main() -> None:
+    """Serve until told to quit, or until standard input ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
+        signal.signal(number, signal.SIG_IGN)  # it ends with its parent, who may still want what is on its way
+    _allow_many_files()
+    # Each UID of each presentation context would be validated twice: half of what a negotiation costs.
+    config.settings.reading_validation_mode = config.IGNORE
+    lines = JsonLines()
+    settings = Settings.from_json(sys.stdin.readline())
+    logger.addHandler(_LogHandler(lines))
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        with contextlib.ExitStack() as stack:
+            api = _api(settings, stack)
+            lines.tell(Ready(api.listener.port))
+            threading.Thread(target=_tell_progress, args=(lines, api), daemon=True).start()
+            threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
+            _answer_all(lines, api)
+    except (OSError, ReceiverError) as error:
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        lines.tell(Failed(str(error), in_use))
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as the system allows: each connection and each file that waits has one."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard > soft:
+        most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def _api(settings: Settings, stack: contextlib.ExitStack) -> Api:
+    folder = Path(settings.folder)
+    shelf = Shelf(folder, settings.existing, settings.min_free)
+    was_killed = stack.enter_context(owned(folder))
+    shelf.clean()
+    index = InstanceIndex(folder)
+    stack.callback(index.close)
+    if was_killed:
+        recover(folder, index, shelf)
+    keeper = Keeper(folder, index)
+    stack.callback(keeper.close)
+    anybody = settings.accept == "any"
+    accounts, admission = Accounts(), Admission(map(network, settings.allow), anybody=anybody)
+    storage = Storage(shelf, PathTemplate(settings.path), keeper, accounts, accept_any=anybody)
+    listener = _listen(settings, admission, storage)
+    stack.callback(listener.close)
+    return Api(listener, storage, keeper, accounts, admission)
+
+
+def _listen(settings: Settings, admission: Admission, storage: Storage) -> Listener:
+    """Listen; one that has the port and is about to end, as after a restart of the kernel, is waited for."""
+    end = time.monotonic() + _BIND_S
+    while True:
+        try:
+            return Listener(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def _answer_all(lines: JsonLines, api: Api) -> None:
+    for line in sys.stdin:
+        told = read_request(line)
+        if isinstance(told, Quit):  # a forked child of the parent may hold the other end of standard input open
+            return
+        # Some wait: for stragglers, for the disk.
+        threading.Thread(target=_answer, args=(lines, api, *told), daemon=True).start()
+
+
+def _answer(lines: JsonLines, api: Api, number: int, request: Request[Any]) -> None:
+    try:
+        lines.tell(Answered(number, request.put_to(api)))
+    except (OSError, sqlite3.Error, KeyError) as error:
+        lines.tell(Answered(number, error=f"{type(error).__name__}: {error}"))
+
+
+def _tell_progress(lines: JsonLines, api: Api) -> None:
+    told: dict[RowId, tuple[int, int]] = {}
+    unrequested = 0
+    while True:
+        time.sleep(_TELL_S)
+        now = api.accounts.progress(api.storage.coming())
+        changed = [(*row, *numbers) for row, numbers in now.items() if told.get(row) != numbers]
+        told = now
+        refused = api.admission.refused()
+        more, unrequested = api.storage.unrequested - unrequested, api.storage.unrequested
+        if changed or refused or more:
+            lines.tell(Progress(changed, refused, more))
+
+
+def _die_with_parent(parent: int) -> None:
+    """End also where a forked child of the parent holds the other end of standard input open."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_S)
+    os._exit(1)

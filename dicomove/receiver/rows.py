@@ -1,0 +1,233 @@
+"""One row at its receiver: from before its C-MOVE is sent until what is on disk is known. And all rows in flight."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import TracebackType
+from typing import Protocol, Self
+
+from dicomove.receiver.api import (
+    Asks,
+    EndRun,
+    Expect,
+    Held,
+    OtherPatient,
+    OtherPatients,
+    Progress,
+    RowId,
+    Settle,
+    Settled,
+)
+from dicomove.store import InstanceRecord
+
+
+class RowAtReceiver(Protocol):
+    """One row at its receiver, wherever that is. All of it raises `ReceiverError` if the receiver is gone."""
+
+    def last_activity(self) -> float:
+        """Return when an instance came last, in seconds of the monotonic clock."""
+
+    def held(self, *, read: bool = False) -> Mapping[str, int]:
+        """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the index, too."""
+
+    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
+        """Wait until so many came, or for a quiet period, and return what there is."""
+
+
+class RowsInFlight:
+    """The rows in flight, and what the process tells of them.
+
+    Attributes
+    ----------
+    refused
+        Addresses that were not let in, with the number of their connections.
+    unrequested
+        Instances that no row had asked for.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._expected: dict[RowId, Expect] = {}
+        self._progress: dict[RowId, tuple[int, int]] = {}
+        self.refused: Counter[str] = Counter()
+        self.unrequested = 0
+
+    def begin(self, expect: Expect) -> None:
+        """Take a row in."""
+        with self._lock:
+            self._expected[expect.row] = expect
+
+    def end(self, row: RowId) -> None:
+        """Take a row out."""
+        with self._lock:
+            self._expected.pop(row, None)
+            self._progress.pop(row, None)
+
+    def end_run(self, request: EndRun) -> None:
+        """Take out all rows of a run."""
+        with self._lock:
+            rows = [row for row in self._expected if row.run == request.run]
+        for row in rows:
+            self.end(row)
+
+    def progress(self, row: RowId) -> tuple[int, int]:
+        """Return instances and bytes that have come for a row."""
+        return self._progress.get(row, (0, 0))
+
+    def expected(self) -> list[Expect]:
+        """Return what a new process has to be told."""
+        with self._lock:
+            return list(self._expected.values())
+
+    def take(self, told: Progress) -> None:
+        """Take in what the process tells by itself."""
+        with self._lock:
+            for run, position, arrivals, size in told.rows:
+                if (row := RowId(run, position)) in self._expected:
+                    self._progress[row] = arrivals, size
+            self.refused.update(told.refused)
+            self.unrequested += told.unrequested
+
+
+class LocalRow:
+    """A row at a receiver of this process; in flight while it is entered.
+
+    Parameters
+    ----------
+    process
+        The receiver's process.
+    in_flight
+        The rows in flight.
+    records
+        Returns what the folder's index has of some keys.
+    quiet_period
+        Of the receiver.
+    row
+        Which row of which run.
+    keys
+        The unique keys that the row names.
+    host
+        Where the PACS is.
+    patients
+        The PatientIDs that the row names beside its unique keys: instances with another one are named.
+    """
+
+    def __init__(
+        self,
+        process: Asks,
+        in_flight: RowsInFlight,
+        records: Callable[[Mapping[str, str]], list[InstanceRecord]],
+        quiet_period: float,
+        *,
+        row: RowId,
+        keys: Mapping[str, str],
+        host: str,
+        patients: Collection[str] = (),
+    ) -> None:
+        self._process, self._in_flight, self._records, self._quiet_period = process, in_flight, records, quiet_period
+        self._row, self._keys, self._host, self._patients = row, dict(keys), host, list(patients)
+        self._refused: Mapping[str, int] = {}
+        self._seen = (0, 0)
+        self._last_activity = time.monotonic()
+        self._pid = 0
+
+    def __enter__(self) -> Self:
+        """Let the PACS in, and count from now on.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver is gone for good.
+        """
+        self._refused, self._pid = dict(self._in_flight.refused), self._process.pid
+        self._last_activity = time.monotonic()
+        expect = Expect(self._row, self._keys, addresses(self._host))
+        self._in_flight.begin(expect)
+        try:
+            self._process.ask(expect)
+        except BaseException:
+            self._in_flight.end(self._row)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._in_flight.end(self._row)
+
+    def progress(self) -> tuple[int, int]:
+        """Return instances and bytes that have come so far."""
+        return self._in_flight.progress(self._row)
+
+    def last_activity(self) -> float:
+        """Return when an instance came last, in seconds of the monotonic clock."""
+        now = self.progress()
+        if now != self._seen:
+            self._seen, self._last_activity = now, time.monotonic()
+        return self._last_activity
+
+    def held(self, *, read: bool = False) -> Mapping[str, int]:
+        """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the index, too.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver is gone for good.
+        """
+        return self._process.ask(Held(self._keys, read))
+
+    def other_patients(self) -> tuple[OtherPatient, ...]:
+        """Return what is on disk of it with another PatientID than the row names.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver is gone for good.
+        """
+        return self._process.ask(OtherPatients(self._keys, self._patients)) if self._patients else ()
+
+    def records(self) -> list[InstanceRecord]:
+        """Return what the folder's index has of it: what came before the last flush is there."""
+        return self._records(self._keys)
+
+    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
+        """Wait until so many came, or for a quiet period, and return what there is.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver is gone for good.
+        """
+        period = self._quiet_period
+        settled = self._process.ask(
+            Settle(
+                self._row,
+                addresses(self._host),
+                self._patients,
+                enough,
+                quiet=period if quiet is None else quiet,
+                linger=period,
+            )
+        )
+        refused = Counter(self._in_flight.refused) - Counter(self._refused)
+        return replace(settled, refused_addresses=dict(refused), restarted=self._process.pid != self._pid)
+
+
+def addresses(host: str) -> list[str]:
+    """Return the IP addresses of a host; none of one that is not known, to which no C-MOVE can be sent either."""
+    try:
+        return _addresses(host)
+    except (OSError, UnicodeError):
+        return []
+
+
+@lru_cache(maxsize=64)
+def _addresses(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return sorted({str(address[0]) for *_, address in found})
