@@ -14,8 +14,7 @@ from typing import Any, Final, get_args
 
 import pandas as pd
 
-from dicomove.cohort import LEVELS, PartialKeys, read_cohort
-from dicomove.cohort.levels import QUERY_MODELS
+from dicomove.cohort import LEVELS, QUERY_MODELS, PartialKeys, read_cohort
 from dicomove.errors import AddressError, DicomoveError
 from dicomove.find import echo, find
 from dicomove.move import move

@@ -28,7 +28,7 @@ from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.notebook.progress import Display, Progress, display
+from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import NOT_ATTEMPTED, sentences
 from dicomove.pacs import Pacs
 from dicomove.search import Answer, Search

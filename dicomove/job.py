@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.errors import DicomoveWarning
-from dicomove.notebook.progress import Progress, job_display
+from dicomove.notebook import Progress, job_display
 from dicomove.run.work import Work, warn_of
 
 _LOOK_UP_S: Final = 0.1

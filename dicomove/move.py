@@ -14,7 +14,7 @@ from dicomove.columns import RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning
 from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
-from dicomove.notebook.progress import Progress, check_progress, display
+from dicomove.notebook import Progress, check_progress, display
 from dicomove.pacs import Pacs
 from dicomove.run import Destination, Distributed, Keywords, OnFailure, Options, Work, order_of, warn_of
 from dicomove.run.inventory import Verify

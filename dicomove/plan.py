@@ -20,7 +20,7 @@ from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindResult, FindScu
 from dicomove.errors import CohortWarning, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.notebook.progress import Display, Progress, display
+from dicomove.notebook import Display, Progress, display
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent
 from dicomove.run import Destination, Options, order_of

@@ -12,7 +12,7 @@ from dicomove.columns import label
 from dicomove.find import find
 from dicomove.interrupts import Interrupts
 from dicomove.move import identifiers_of, warn_of_own
-from dicomove.notebook.progress import Phases, Progress
+from dicomove.notebook import Phases, Progress
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent, result_table
 from dicomove.run import Destination, Keywords, Options, Work, order_of, warn_of

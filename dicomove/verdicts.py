@@ -10,8 +10,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import is_blank, keyword_columns, plain_label
-from dicomove.cohort.joining import positions_in
+from dicomove.cohort import is_blank, keyword_columns, plain_label, positions_in
 from dicomove.columns import VERDICT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning
 from dicomove.outcome import sentences

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dicomove.cohort.answers import left_out, merged, odd_characters, unrepeated, why_not
+from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers, on_coarser_rows
-from dicomove.cohort.keywords import keyword, keyword_columns
-from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
-from dicomove.cohort.matching import matches
+from dicomove.cohort.joining import positions_in
+from dicomove.cohort.keywords import VRS, keyword, keyword_columns
+from dicomove.cohort.levels import LEVELS, QUERY_MODELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.matching import is_single, matches
 from dicomove.cohort.queries import (
     Broad,
     PartialKeys,
@@ -19,14 +21,17 @@ from dicomove.cohort.queries import (
 )
 from dicomove.cohort.query_keys import IDENTIFYING_KEYS, MATCHING_KEYS, RETURN_KEYS, matching_keys
 from dicomove.cohort.reading import read_cohort
-from dicomove.cohort.values import is_blank, unsafe
+from dicomove.cohort.text_files import decode
+from dicomove.cohort.values import has_control_characters, is_blank, text, unsafe, whole_number
 
 __all__ = [
     "IDENTIFYING_KEYS",
     "LEVELS",
     "MATCHING_KEYS",
+    "QUERY_MODELS",
     "RETURN_KEYS",
     "UNIQUE_KEYS",
+    "VRS",
     "Broad",
     "Identifier",
     "Level",
@@ -36,10 +41,15 @@ __all__ = [
     "Requested",
     "Step",
     "Unmatched",
+    "damage",
+    "decode",
+    "doubt",
     "find_queries",
     "find_query",
+    "has_control_characters",
     "is_blank",
     "is_found",
+    "is_single",
     "keyword",
     "keyword_columns",
     "left_out",
@@ -54,9 +64,12 @@ __all__ = [
     "parse_level",
     "parse_query_model",
     "plain_label",
+    "positions_in",
     "read_cohort",
+    "text",
     "unmatched",
     "unrepeated",
     "unsafe",
+    "whole_number",
     "why_not",
 ]

@@ -12,7 +12,8 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort import is_blank, is_found, plain_label
+from dicomove.cohort.found import is_found, plain_label
+from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError
 
 _AMBIGUOUS: Final = (

@@ -15,7 +15,25 @@ nbconvert save, and needs the network to be shown again. The buttons of a job ar
 from dicomove.notebook.drawing import PanelDisplay, in_notebook
 from dicomove.notebook.html import to_html
 from dicomove.notebook.job import Job, JobPanel
+from dicomove.notebook.progress import Display, Phases, Progress, check_progress, display, job_display
 from dicomove.notebook.state import Flight, PanelState
 from dicomove.notebook.text import to_text
+from dicomove.notebook.wording import size
 
-__all__ = ["Flight", "Job", "JobPanel", "PanelDisplay", "PanelState", "in_notebook", "to_html", "to_text"]
+__all__ = [
+    "Display",
+    "Flight",
+    "Job",
+    "JobPanel",
+    "PanelDisplay",
+    "PanelState",
+    "Phases",
+    "Progress",
+    "check_progress",
+    "display",
+    "in_notebook",
+    "job_display",
+    "size",
+    "to_html",
+    "to_text",
+]

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Final, Literal, Protocol, Self
 
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent, notify
-from dicomove.notebook import Job, JobPanel, PanelDisplay, in_notebook
+from dicomove.notebook.drawing import PanelDisplay, in_notebook
+from dicomove.notebook.job import Job, JobPanel
 
 Progress = Literal["auto", "tqdm", "panel"] | bool | Callable[[Event], object]
 

@@ -25,12 +25,14 @@ from dicomove.outcome.arrivals import remarks, rivals
 from dicomove.outcome.disk import by_disk
 from dicomove.outcome.evidence import Counts, Evidence, Unverified, Verdict, shortfall
 from dicomove.outcome.judgement import by_word
+from dicomove.outcome.patients import UNLIKE, stripped
 from dicomove.outcome.statuses import CANCELLED, Category, category, failure_word
 
 __all__ = [
     "CANCELLED",
     "NOT_ATTEMPTED",
     "RESTS_ON_C_FIND",
+    "UNLIKE",
     "Category",
     "Counts",
     "Evidence",
@@ -43,6 +45,7 @@ __all__ = [
     "rivals",
     "sentences",
     "shortfall",
+    "stripped",
 ]
 
 #: What may read otherwise once it is known what to expect.

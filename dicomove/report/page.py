@@ -16,7 +16,7 @@ import pandas as pd
 
 from dicomove.cohort import keyword
 from dicomove.files import replacing
-from dicomove.notebook.wording import size
+from dicomove.notebook import size
 from dicomove.report.flow import REASONS, flow, known_error
 from dicomove.report.methods import methods
 from dicomove.report.plots import draw

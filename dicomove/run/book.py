@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dicomove.cohort import Identifier, Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry
-from dicomove.outcome.patients import UNLIKE
+from dicomove.outcome import UNLIKE
 from dicomove.receiver import OtherPatient
 from dicomove.results import (
     Row,

@@ -9,9 +9,7 @@ from dataclasses import replace
 from typing import Final, Literal, TypeVar, get_args
 
 from dicomove.asking import Question, Told
-from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
-from dicomove.cohort.matching import is_single
-from dicomove.cohort.values import has_control_characters
+from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, has_control_characters, is_single, matches
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult, FindScu
 from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall

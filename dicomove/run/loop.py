@@ -17,7 +17,7 @@ from dicomove.dimse import MoveScu
 from dicomove.dimse.scu import CANCEL_GRACE_S
 from dicomove.errors import AssociationError, ReceiverError, StatusError
 from dicomove.events import Continuing, RunEnded, RunStarted, Waiting
-from dicomove.notebook.progress import Display
+from dicomove.notebook import Display
 from dicomove.receiver import Receiver
 from dicomove.results import Row, never_reached
 from dicomove.run.book import Book

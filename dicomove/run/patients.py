@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, is_blank, keyword_columns
-from dicomove.cohort.values import text, whole_number
+from dicomove.cohort import Identifier, is_blank, keyword_columns, text, whole_number
 from dicomove.errors import CohortError, IdentifierError
-from dicomove.outcome.patients import stripped
+from dicomove.outcome import stripped
 
 _PATIENT = "PatientID"
 

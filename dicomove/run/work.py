@@ -13,7 +13,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, Requested, keyword_columns
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
-from dicomove.notebook.progress import Display
+from dicomove.notebook import Display
 from dicomove.results import result_table
 from dicomove.run.book import Book
 from dicomove.run.executors import Executors

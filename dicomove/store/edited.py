@@ -19,9 +19,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.keywords import VRS
-from dicomove.cohort.text_files import decode
+from dicomove.cohort import VRS, damage, decode, doubt
 from dicomove.errors import CohortError, CohortWarning
 
 _DELIMITERS: Final = ",;\t|"

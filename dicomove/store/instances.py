@@ -13,7 +13,7 @@ from typing import Final
 
 from dicomove.errors import ReceiverError
 from dicomove.files import SERVICE_FOLDER
-from dicomove.outcome.patients import stripped
+from dicomove.outcome import stripped
 from dicomove.store.lock import OwnerLock
 from dicomove.store.sqlite import Database, connect, transaction
 
