@@ -10,9 +10,9 @@
     listener, admission   the port: which peers may connect, how many, for how long
     conversation, stream  one association: C-STORE and C-ECHO, and the straight path for P-DATA
     incoming, skim, meta  one instance while it comes: temporary file, hash, a look at its UIDs
-    storage, accounts     where an instance goes, and to which rows it belongs
-    shelf, paths          the folder: final names, quarantine
-    keeper, recovery      what came is made durable, and written into the folder's index
+    storage, tallies      where an instance goes, and to which rows it belongs
+    files, paths          the folder: temporary and final names, quarantine
+    commit, recovery      what came is made durable, and written into the folder's index
     administration        what the PACS's administrator enters
 """
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from pydicom.datadict import keyword_for_tag
 
-from dicomove.receiver.digest import FollowingDigest
+from dicomove.receiver.commit import FollowingDigest
+from dicomove.receiver.files import Written
 from dicomove.receiver.meta import file_meta
-from dicomove.receiver.shelf import Written
 from dicomove.receiver.skim import Skimmer, text
 
 _FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)

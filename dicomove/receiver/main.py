@@ -24,7 +24,6 @@ from pydicom import config
 from dicomove.errors import ReceiverError
 from dicomove.files import file_sha256
 from dicomove.outcome.patients import difference
-from dicomove.receiver.accounts import Accounts
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.api import (
     Answered,
@@ -43,13 +42,14 @@ from dicomove.receiver.api import (
     read_request,
     told_line,
 )
-from dicomove.receiver.keeper import Keeper
+from dicomove.receiver.commit import Committer
+from dicomove.receiver.files import FileStore
 from dicomove.receiver.listener import Listener
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.recovery import recover
 from dicomove.receiver.settings import Settings
-from dicomove.receiver.shelf import Shelf
 from dicomove.receiver.storage import Storage
+from dicomove.receiver.tallies import RowTallies
 from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
 
 _TELL_S: Final = 0.1
@@ -93,33 +93,33 @@ class Api:
 
     listener: Listener
     storage: Storage
-    keeper: Keeper
-    accounts: Accounts
+    committer: Committer
+    tallies: RowTallies
     admission: Admission
 
     def expect(self, request: Expect) -> None:
         """Open a row: its PACS is let in, and what comes for it is counted."""
-        self.accounts.open(request.row, request.keys)
+        self.tallies.open(request.row, request.keys)
         self.admission.open(request.row, request.addresses)
 
     def settle(self, request: Settle) -> Settled:
         """Wait for stragglers, and return what came for a row, and what of it is on disk."""
         self.admission.open(request.row, request.addresses)  # also where it settles once more
-        account = self.accounts.settle(request.row, request.enough, request.quiet, self.storage.is_coming)
+        tally = self.tallies.settle(request.row, request.enough, request.quiet, self.storage.is_coming)
         self.admission.close(request.row, request.linger)
-        records = self.keeper.of(account.keys)
+        records = self.committer.records(tally.keys)
         return Settled(
-            arrivals=account.arrivals,
-            dispositions=account.fates,
-            aside=account.aside,
-            strays=account.strays,
+            arrivals=tally.arrivals,
+            dispositions=tally.dispositions,
+            aside=tally.aside,
+            strays=tally.strays,
             held=_sizes(records),
-            others=(*account.others, *_others(records, request.patients)),
+            others=(*tally.others, *_others(records, request.patients)),
         )
 
     def held(self, keys: Mapping[str, str], *, read: bool) -> dict[str, int]:
         """Return what is on disk of these keys: SOP Instance UIDs and sizes; `read` compares the bytes, too."""
-        records = self.keeper.of(keys)
+        records = self.committer.records(keys)
         if read:
             folder = self.storage.folder
             records = [record for record in records if file_sha256(folder / record.path) == record.sha256]
@@ -127,15 +127,15 @@ class Api:
 
     def other_patients(self, keys: Mapping[str, str], patients: Sequence[str]) -> tuple[OtherPatient, ...]:
         """Return what is on disk of these keys with another PatientID, and in what that differs."""
-        return tuple(_others(self.keeper.of(keys), patients))
+        return tuple(_others(self.committer.records(keys), patients))
 
     def flush(self, seconds: float) -> str | None:
         """Make all durable, or say what prevents it."""
-        return self.keeper.flush(seconds)
+        return self.committer.flush(seconds)
 
     def end_run(self, run: int) -> None:
         """Forget the rows of a run."""
-        self.accounts.end(run)
+        self.tallies.end(run)
         self.admission.end(run)
 
 
@@ -187,21 +187,21 @@ def _allow_many_files() -> None:
 
 def _api(settings: Settings, stack: contextlib.ExitStack) -> Api:
     folder = Path(settings.folder)
-    shelf = Shelf(folder, settings.existing, settings.min_free)
+    files = FileStore(folder, settings.existing, settings.min_free)
     was_killed = stack.enter_context(owned(folder))
-    shelf.clean()
+    files.clean()
     index = InstanceIndex(folder)
     stack.callback(index.close)
     if was_killed:
-        recover(folder, index, shelf)
-    keeper = Keeper(folder, index)
-    stack.callback(keeper.close)
+        recover(folder, index, files)
+    committer = Committer(folder, index)
+    stack.callback(committer.close)
     anybody = settings.accept == "any"
-    accounts, admission = Accounts(), Admission(map(network, settings.allow), anybody=anybody)
-    storage = Storage(shelf, PathTemplate(settings.path), keeper, accounts, accept_any=anybody)
+    tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
+    storage = Storage(files, PathTemplate(settings.path), committer, tallies, accept_any=anybody)
     listener = _listen(settings, admission, storage)
     stack.callback(listener.close)
-    return Api(listener, storage, keeper, accounts, admission)
+    return Api(listener, storage, committer, tallies, admission)
 
 
 def _listen(settings: Settings, admission: Admission, storage: Storage) -> Listener:
@@ -237,7 +237,7 @@ def _tell_progress(lines: JsonLines, api: Api) -> None:
     unrequested = 0
     while True:
         time.sleep(_TELL_S)
-        now = api.accounts.progress(api.storage.coming())
+        now = api.tallies.progress(api.storage.coming())
         changed = [(*row, *numbers) for row, numbers in now.items() if told.get(row) != numbers]
         told = now
         refused = api.admission.refused()

@@ -18,12 +18,11 @@ import pandas as pd
 from dicomove.errors import ReceiverError
 from dicomove.receiver import administration
 from dicomove.receiver.api import EndRun, Flush, RowId
-from dicomove.receiver.arguments import checked_seconds, checked_settings
+from dicomove.receiver.files import Existing, room
 from dicomove.receiver.paths import DEFAULT_PATH
 from dicomove.receiver.process import Supervisor
 from dicomove.receiver.rows import LocalRow, RowsInFlight
-from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits
-from dicomove.receiver.shelf import Existing, room
+from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, checked_seconds, checked_settings
 from dicomove.store import InstanceReader, InstanceRecord, read_manifest
 
 _FLUSH_S: Final = 120.0

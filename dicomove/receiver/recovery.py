@@ -1,4 +1,4 @@
-"""After a receiver's process died: what had its final name by then, and was not yet in the index, is recorded."""
+"""After a receiver's process died: files that had their final names, and were not yet in the index, are recorded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
 from dicomove.files import files_in
-from dicomove.receiver.shelf import Shelf, Written
+from dicomove.outcome.arrivals import DAMAGED
+from dicomove.receiver.files import FileStore, Written
 from dicomove.receiver.skim import Skimmer, text
 from dicomove.store.instances import KEYS, InstanceIndex, InstanceRecord
 
@@ -23,26 +24,26 @@ _WANTED: Final = [tag_for_keyword(name) or 0 for name in ("SpecificCharacterSet"
 logger = logging.getLogger("dicomove.receiver")
 
 
-def recover(folder: Path, index: InstanceIndex, shelf: Shelf) -> None:
+def recover(folder: Path, index: InstanceIndex, files: FileStore) -> None:
     """Record every DICOM file of a folder that is not in its index; one that is not whole goes to quarantine."""
     known = index.paths()
     for path in files_in(folder):
         relative = path.relative_to(folder).as_posix()
         if relative not in known:
             try:
-                index.add([_record(path, relative, shelf)])
+                index.add([_record(path, relative, files)])
             except (OSError, InvalidDicomError, AttributeError):
                 logger.info("a file in the folder is none of ours")
 
 
-def _record(path: Path, relative: str, shelf: Shelf) -> InstanceRecord:
+def _record(path: Path, relative: str, files: FileStore) -> InstanceRecord:
     meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
     values, problem = _look_over(path, str(meta.TransferSyntaxUID), _PREFIX + meta.FileMetaInformationGroupLength)
     written, stat = Written(path, path.stat().st_size), path.stat()
     sha256 = written.sha256
-    reason = f"damaged: {problem}" if problem else None
+    reason = DAMAGED + problem if problem else None
     return InstanceRecord(
-        path=shelf.quarantine(written, path.name, reason).path if reason else relative,
+        path=files.quarantine(written, path.name, "damaged", reason).path if reason else relative,
         bytes=written.size,
         sha256=sha256,
         SOPClassUID=str(meta.MediaStorageSOPClassUID),

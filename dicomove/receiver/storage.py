@@ -12,12 +12,12 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
-from dicomove.outcome.arrivals import DAMAGED, UNREQUESTED
-from dicomove.receiver.accounts import Account, Accounts, Fate
+from dicomove.outcome.arrivals import DAMAGED
+from dicomove.receiver.commit import Committer, PendingFile
+from dicomove.receiver.files import Disposition, FileStore, Placed, Written
 from dicomove.receiver.incoming import Incoming, Origin
-from dicomove.receiver.keeper import Keeper, Kept
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.shelf import Placed, Shelf, Written
+from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import KEYS, InstanceRecord
 
 SUCCESS: Final = 0x0000
@@ -25,6 +25,9 @@ OUT_OF_RESOURCES: Final = 0xA700
 
 _NEEDED: Final = ("SpecificCharacterSet", "SOPClassUID", *KEYS)
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+
+#: Why an instance goes to quarantine.
+_Problem = tuple[Disposition, str]
 
 logger = logging.getLogger("dicomove.receiver")
 
@@ -49,22 +52,22 @@ class Storage:
 
     Parameters
     ----------
-    shelf
+    files
         The folder.
     template
         The paths in it.
-    keeper
+    committer
         Makes them durable.
-    accounts
+    tallies
         The rows.
     accept_any
         Also what no row asked for has its place in the folder.
     """
 
     def __init__(
-        self, shelf: Shelf, template: PathTemplate, keeper: Keeper, accounts: Accounts, *, accept_any: bool
+        self, files: FileStore, template: PathTemplate, committer: Committer, tallies: RowTallies, *, accept_any: bool
     ) -> None:
-        self._shelf, self._template, self._keeper, self._accounts = shelf, template, keeper, accounts
+        self._files, self._template, self._committer, self._tallies = files, template, committer, tallies
         self._accept_any = accept_any
         self._wanted = [tag_for_keyword(name) or 0 for name in {*_NEEDED, *template.keywords}]
         self._lock = threading.Lock()
@@ -74,12 +77,12 @@ class Storage:
     @property
     def folder(self) -> Path:
         """Where the instances are."""
-        return self._shelf.folder
+        return self._files.folder
 
     def begin(self, origin: Origin) -> Incoming:
         """Return the instance that is about to come."""
-        follow, check_free = self._keeper.follow, self._shelf.check_free
-        incoming = Incoming(origin, self._shelf.temporary(), self._wanted, follow, check_free)
+        follow, check_free = self._committer.follow, self._files.check_free
+        incoming = Incoming(origin, self._files.temporary(), self._wanted, follow, check_free)
         incoming.open()
         with self._lock:
             self._coming.add(incoming)
@@ -102,7 +105,7 @@ class Storage:
         placed = None
         if incoming.failure is None:
             try:
-                placed = self._place(written, values, self._reason(incoming, found))
+                placed = self._place(written, values, self._problem(incoming, found))
             except OSError as error:
                 incoming.fail(error)
         if placed is None:
@@ -112,26 +115,26 @@ class Storage:
     def note(self, finished: Finished) -> None:
         """Write down what became of an instance: while the peer prepares the next one, which it waited for else."""
         incoming, placed = finished.incoming, finished.placed
-        fate = _fate(placed)
+        disposition: Disposition = placed.disposition if placed else "refused"
         try:
             if placed:
-                self._keep(finished, placed)
+                self._commit(finished, placed)
         except OSError as error:
             logger.warning("an instance cannot be recorded: %s", error)
-            fate = "refused"
+            disposition = "refused"
         finally:
             incoming.close()
-        if fate == "unrequested":
+        if disposition == "unrequested":
             with self._lock:
                 self.unrequested += 1
-        reason = placed.reason if placed and placed.disposition == "quarantined" else None
-        self._accounts.arrived(finished.values, fate, incoming.size, reason)
+        reason = placed.quarantine if placed else None
+        self._tallies.arrived(finished.values, disposition, incoming.size, reason)
         self._gone(incoming)
 
-    def is_coming(self, account: Account) -> bool:
+    def is_coming(self, tally: RowTally) -> bool:
         """Whether an instance is on its way that may be of this row."""
         with self._lock:
-            return any(account.may_be_of(incoming.values()) for incoming in self._coming)
+            return any(tally.may_be_of(incoming.values()) for incoming in self._coming)
 
     def coming(self) -> list[tuple[dict[str, str], int]]:
         """Return what is known of the instances on their way, and how many bytes of them have come."""
@@ -142,44 +145,34 @@ class Storage:
         with self._lock:
             self._coming.discard(incoming)
 
-    def _place(self, written: Written, values: Mapping[str, str], reason: str | None) -> Placed:
+    def _place(self, written: Written, values: Mapping[str, str], problem: _Problem | None) -> Placed:
         relative = self._template.relative(values)
-        if reason:
-            return self._shelf.quarantine(written, relative.name, reason)
-        return self._shelf.place(written, relative, self._keeper.recorded)
+        if problem:
+            return self._files.quarantine(written, relative.name, *problem)
+        return self._files.place(written, relative, self._committer.sha256)
 
-    def _keep(self, finished: Finished, placed: Placed) -> None:
+    def _commit(self, finished: Finished, placed: Placed) -> None:
         if placed.disposition == "duplicate":
             finished.incoming.close()  # the file that is there is durable, or about to be
-        entry = _entry(finished, placed)
-        digest = None if entry.sha256 else finished.incoming.digest
-        self._keeper.give(Kept(finished.incoming.hand_over(), entry, digest))
+        record = _record(finished, placed)
+        digest = None if record.sha256 else finished.incoming.digest
+        self._committer.put(PendingFile(finished.incoming.hand_over(), record, digest))
 
-    def _reason(self, incoming: Incoming, values: Mapping[str, str]) -> str | None:
+    def _problem(self, incoming: Incoming, values: Mapping[str, str]) -> _Problem | None:
         """Return why an instance goes to quarantine, if it does."""
-        problem = incoming.problem()
-        if problem:
-            return DAMAGED + problem
+        damage = incoming.problem()
         absent = [name for name in _UIDS if not values.get(name)]
-        if absent:
-            return f"{DAMAGED}no {', '.join(absent)}"
-        if values["SOPInstanceUID"] != incoming.origin.sop_instance_uid:
-            return f"{DAMAGED}the C-STORE names another instance than its data set"
-        return None if self._accept_any else self._accounts.why_unrequested(values)
+        if not damage and absent:
+            damage = f"no {', '.join(absent)}"
+        if not damage and values["SOPInstanceUID"] != incoming.origin.sop_instance_uid:
+            damage = "the C-STORE names another instance than its data set"
+        if damage:
+            return "damaged", DAMAGED + damage
+        unrequested = None if self._accept_any else self._tallies.why_unrequested(values)
+        return ("unrequested", unrequested) if unrequested else None
 
 
-def _fate(placed: Placed | None) -> Fate:
-    if placed is None:
-        return "refused"
-    if placed.disposition == "quarantined":
-        reason = placed.reason or ""
-        if reason.startswith(DAMAGED):
-            return "damaged"
-        return "unrequested" if reason.startswith(UNREQUESTED) else "differs"
-    return placed.disposition
-
-
-def _entry(finished: Finished, placed: Placed) -> InstanceRecord:
+def _record(finished: Finished, placed: Placed) -> InstanceRecord:
     origin, values, written = finished.incoming.origin, finished.values, finished.written
     return InstanceRecord(
         path=placed.path,
@@ -197,5 +190,5 @@ def _entry(finished: Finished, placed: Placed) -> InstanceRecord:
         move_originator_ae_title=origin.move_originator_ae_title,
         move_originator_message_id=origin.move_originator_message_id,
         received_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        quarantine=placed.reason if placed.disposition == "quarantined" else None,
+        quarantine=placed.quarantine,
     )

@@ -16,7 +16,11 @@ from typing import Final, Literal
 from dicomove.files import SERVICE_FOLDER, file_sha256
 
 Existing = Literal["keep", "replace", "keep_both"]
-Disposition = Literal["stored", "duplicate", "replaced", "kept_both", "quarantined"]
+#: What became of an instance. Those that are ``refused`` were not stored.
+Disposition = Literal["stored", "duplicate", "replaced", "kept_both", "differs", "damaged", "unrequested", "refused"]
+
+_IN_QUARANTINE: Final = ("differs", "damaged", "unrequested")
+_DIFFERS: Final = "another instance of this UID is there, with other bytes"
 
 _MOST_RESERVED: Final = 1 << 30
 _RESERVED_SHARE: Final = 0.05
@@ -43,6 +47,11 @@ class Placed:
     disposition: Disposition
     reason: str | None = None
 
+    @property
+    def quarantine(self) -> str | None:
+        """Why it is in quarantine; ``None`` where it is not."""
+        return self.reason if self.disposition in _IN_QUARANTINE else None
+
 
 def room(folder: Path, min_free: int | None) -> tuple[int, int]:
     """Return how many bytes the disk of a folder has free, and how many of them are to be left free."""
@@ -51,8 +60,8 @@ def room(folder: Path, min_free: int | None) -> tuple[int, int]:
     return usage.free, reserved
 
 
-class Shelf:
-    """Places instances in a folder.
+class FileStore:
+    """Gives instances their names in a folder.
 
     Parameters
     ----------
@@ -127,26 +136,26 @@ class Shelf:
             written.path.replace(self.folder / relative)
             return Placed(str(relative), "replaced")
         if self._existing == "keep":
-            return self.quarantine(written, relative.name, "another instance of this UID is there, with other bytes")
+            return self.quarantine(written, relative.name, "differs", _DIFFERS)
         for number in itertools.count(2):
             beside = relative.with_name(f"{relative.stem}~{number}{relative.suffix}")
             if self._take(written.path, beside):
-                return Placed(str(beside), "kept_both", "another instance of this UID is there, with other bytes")
+                return Placed(str(beside), "kept_both", _DIFFERS)
             if self._is_same(written, beside):
                 written.path.unlink()
                 return Placed(str(beside), "duplicate")
         raise AssertionError  # the numbers do not end
 
-    def quarantine(self, written: Written, name: str, reason: str) -> Placed:
+    def quarantine(self, written: Written, name: str, disposition: Disposition, reason: str) -> Placed:
         """Put an instance aside; the same bytes have the same name there."""
         self._quarantine.mkdir(exist_ok=True)
-        # Not ".dcm": who looks for images finds those of the rows only.
+        # Not ".dcm": a search for images finds those of the rows only.
         path = self._quarantine / f"{name.removesuffix('.dcm')}~{written.sha256[:16]}.quarantined"
         written.path.replace(path)
-        return Placed(path.relative_to(self.folder).as_posix(), "quarantined", reason)
+        return Placed(path.relative_to(self.folder).as_posix(), disposition, reason)
 
     def _put_aside(self, relative: PurePosixPath) -> None:
-        """Put what somebody changed aside: it is theirs, and not what was received."""
+        """Put aside a file that was changed after it was received: it belongs to the user."""
         self._quarantine.mkdir(exist_ok=True)
         changed = self.folder / relative
         name = f"{relative.name.removesuffix('.dcm')}~{file_sha256(changed)[:16]}.changed"

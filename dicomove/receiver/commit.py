@@ -1,11 +1,14 @@
 """Makes what came durable: its hash, the files on the disk, then their rows in the index.
 
-Two threads, so that the hash of one file is taken while others are brought onto the disk.
+Two threads, so that the hash of one file is taken while others are brought onto the disk. Hashing takes longer than
+writing: beside the thread that reads the network it costs that thread nothing. The bytes come from the system's cache,
+so that what is hashed is what was written.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import queue
@@ -18,7 +21,6 @@ from pathlib import Path
 from typing import Final
 
 from dicomove.files import synchronise_folder
-from dicomove.receiver.digest import FollowingDigest
 from dicomove.store.instances import InstanceIndex, InstanceRecord
 
 #: Files that are placed and not yet durable; beyond it the senders wait. Each holds a file descriptor.
@@ -28,27 +30,68 @@ _BATCH: Final = 200
 _BATCH_S: Final = 0.5
 _LONGEST_PUT_S: Final = 30.0
 _RETRY_S: Final = 0.5
+#: Read at a time for the hash.
+_BLOCK: Final = 1 << 18
 
 logger = logging.getLogger("dicomove.receiver")
 
 
+class FollowingDigest:
+    """The digest of a file so far.
+
+    Parameters
+    ----------
+    descriptor
+        The file, open for reading too.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._digest = hashlib.sha256()
+        self._done = 0
+
+    def follow(self, size: int) -> None:
+        """Read on, up to this size.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read, or is shorter.
+        """
+        while self._done < size:
+            block = os.pread(self._descriptor, min(_BLOCK, size - self._done), self._done)
+            if not block:
+                message = "the file is shorter than what was written"
+                raise OSError(message)
+            self._digest.update(block)
+            self._done += len(block)
+
+    def hexdigest(self) -> str:
+        """Return the digest of what was read."""
+        return self._digest.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A placed file: its descriptor, which the keeper closes, and its entry; bytes that came again have none.
+class PendingFile:
+    """A file that has its final name and is not durable yet.
 
     Attributes
     ----------
+    descriptor
+        The open file, which the committer closes; ``None`` where the same bytes came again.
+    record
+        Its record in the index.
     digest
-        Of which the rest is still to take; ``None`` where the entry has it.
+        The hash of what was read so far; ``None`` where the record has the hash.
     """
 
     descriptor: int | None
-    entry: InstanceRecord
+    record: InstanceRecord
     digest: FollowingDigest | None = None
 
 
-class Keeper:
-    """Takes over placed files, in any number of threads.
+class Committer:
+    """Makes files durable that have their final names. Any thread may hand them over.
 
     Parameters
     ----------
@@ -61,15 +104,15 @@ class Keeper:
     def __init__(self, folder: Path, index: InstanceIndex) -> None:
         self._folder, self._index = folder, index
         self._places = threading.Semaphore(MOST_WAITING)
-        self._to_hash: queue.SimpleQueue[Kept | tuple[FollowingDigest, int] | None] = queue.SimpleQueue()
+        self._to_hash: queue.SimpleQueue[PendingFile | tuple[FollowingDigest, int] | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         self._waiting: dict[int, InstanceRecord] = {}
-        self._hashed: list[Kept] = []
-        self._given = self._durable = self._wanted = 0
+        self._hashed: list[PendingFile] = []
+        self._put = self._durable = self._wanted = 0
         self._problem: str | None = None
         self._lost: str | None = None
         self._closing = False
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._hash_all, self._keep_all)]
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._hash_all, self._commit_all)]
         for thread in self._threads:
             thread.start()
 
@@ -77,38 +120,38 @@ class Keeper:
         """Let the digest of a file that is still coming follow, up to this size."""
         self._to_hash.put((digest, size))
 
-    def give(self, kept: Kept) -> None:
+    def put(self, pending: PendingFile) -> None:
         """Take over a placed file.
 
         Raises
         ------
         OSError
-            The record could not be written for too long.
+            The index could not be written for too long.
         """
         if not self._places.acquire(timeout=_LONGEST_PUT_S):
-            _close(kept)
+            _close(pending)
             message = f"the record cannot be written: {self._problem}"
             raise OSError(message)
         with self._changed:
-            self._waiting[id(kept)] = kept.entry
-            self._given += 1
-        self._to_hash.put(kept)
+            self._waiting[id(pending)] = pending.record
+            self._put += 1
+        self._to_hash.put(pending)
 
-    def of(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
-        """Return the entries of what these keys name and that are on disk as they were written."""
+    def records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
+        """Return the records of what these keys name and that is on disk as it was written."""
         with self._changed:
-            waiting = [entry for entry in self._waiting.values() if entry.is_of(keys)]
-        known = {entry.path: entry for entry in [*self._index.of(keys), *waiting]}
-        return [entry for entry in known.values() if self._is_there(entry)]
+            waiting = [record for record in self._waiting.values() if record.is_of(keys)]
+        known = {record.path: record for record in [*self._index.of(keys), *waiting]}
+        return [record for record in known.values() if self._is_there(record)]
 
-    def recorded(self, path: str) -> str | None:
-        """Return the hash of what was placed under a name, if that is written down."""
+    def sha256(self, path: str) -> str | None:
+        """Return the hash of the file that got this name, if the index has it."""
         return self._index.sha256(path)
 
     def flush(self, seconds: float) -> str | None:
-        """Wait until all that was given is durable, and return what prevents it, if anything does."""
+        """Wait until all that was put is durable, and return what prevents it, if anything does."""
         with self._changed:
-            target = self._wanted = self._given
+            target = self._wanted = self._put
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._durable >= target or self._problem, seconds)
             if self._durable >= target:
@@ -125,25 +168,25 @@ class Keeper:
         for thread in self._threads:
             thread.join(_RETRY_S * 4)
 
-    def _is_there(self, entry: InstanceRecord) -> bool:
+    def _is_there(self, record: InstanceRecord) -> bool:
         try:
-            return (self._folder / entry.path).stat().st_size == entry.bytes
+            return (self._folder / record.path).stat().st_size == record.bytes
         except OSError:
             return False
 
     def _hash_all(self) -> None:
         while (given := self._to_hash.get()) is not None:
-            digest, size = (given.digest, given.entry.bytes) if isinstance(given, Kept) else given
+            digest, size = (given.digest, given.record.bytes) if isinstance(given, PendingFile) else given
             # It fails where the association has ended and the file is gone; else the disk says so again below.
             with contextlib.suppress(OSError):
                 if digest:
                     digest.follow(size)
-            if isinstance(given, Kept):
+            if isinstance(given, PendingFile):
                 with self._changed:
                     self._hashed.append(given)
                     self._changed.notify_all()
 
-    def _keep_all(self) -> None:
+    def _commit_all(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._hashed or self._closing)
@@ -151,47 +194,47 @@ class Keeper:
                 batch, self._hashed = self._hashed, []
                 if not batch and self._closing:
                     return
-            self._keep(batch)
+            self._commit(batch)
 
     def _is_enough(self) -> bool:
         return len(self._hashed) >= _BATCH or self._durable < self._wanted or self._closing
 
-    def _keep(self, batch: Sequence[Kept]) -> None:
-        entries = [entry for kept in batch if (entry := self._synchronised(kept))]
-        for parent in {(self._folder / entry.path).parent for entry in entries}:
+    def _commit(self, batch: Sequence[PendingFile]) -> None:
+        records = [record for pending in batch if (record := self._synchronised(pending))]
+        for parent in {(self._folder / record.path).parent for record in records}:
             synchronise_folder(parent)
-        while not self._write(entries):
+        while not self._write(records):
             time.sleep(_RETRY_S)
         with self._changed:
-            for kept in batch:
-                del self._waiting[id(kept)]
+            for pending in batch:
+                del self._waiting[id(pending)]
             self._durable += len(batch)
             self._problem = None
             self._changed.notify_all()
         if batch:
             self._places.release(len(batch))
 
-    def _synchronised(self, kept: Kept) -> InstanceRecord | None:
-        """Bring a file onto the disk; one of which this fails is not kept, since nobody knows what is in it."""
-        if kept.descriptor is None:
-            return kept.entry
+    def _synchronised(self, pending: PendingFile) -> InstanceRecord | None:
+        """Bring a file onto the disk; if that fails, it is removed, since its content is not known."""
+        if pending.descriptor is None:
+            return pending.record
         try:
-            if kept.digest:
-                kept.digest.follow(kept.entry.bytes)
-            os.fsync(kept.descriptor)
+            if pending.digest:
+                pending.digest.follow(pending.record.bytes)
+            os.fsync(pending.descriptor)
         except OSError as error:
             self._lost = f"a file could not be made durable: {error.strerror or error}"
             logger.warning("%s", self._lost)
             with contextlib.suppress(OSError):
-                (self._folder / kept.entry.path).unlink()
+                (self._folder / pending.record.path).unlink()
             return None
         finally:
-            _close(kept)
-        return replace(kept.entry, sha256=kept.digest.hexdigest()) if kept.digest else kept.entry
+            _close(pending)
+        return replace(pending.record, sha256=pending.digest.hexdigest()) if pending.digest else pending.record
 
-    def _write(self, entries: Sequence[InstanceRecord]) -> bool:
+    def _write(self, records: Sequence[InstanceRecord]) -> bool:
         try:
-            self._index.add(entries)
+            self._index.add(records)
         except sqlite3.Error as error:
             with self._changed:
                 self._problem = f"the record cannot be written: {error}"
@@ -201,6 +244,6 @@ class Keeper:
         return True
 
 
-def _close(kept: Kept) -> None:
-    if kept.descriptor is not None:
-        os.close(kept.descriptor)
+def _close(pending: PendingFile) -> None:
+    if pending.descriptor is not None:
+        os.close(pending.descriptor)

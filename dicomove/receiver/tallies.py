@@ -7,22 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from dicomove.outcome.arrivals import OTHER_PATIENT, UNREQUESTED
 from dicomove.outcome.patients import difference, is_alike, stripped
 from dicomove.receiver.api import OtherPatient, RowId
-from dicomove.receiver.shelf import Disposition
+from dicomove.receiver.files import Disposition
 from dicomove.store.instances import KEYS
-
-#: What became of an instance, as a row counts it.
-Fate = Disposition | Literal["differs", "damaged", "refused", "unrequested"]
 
 _PATIENT: Final = "PatientID"
 
 
 @dataclass(slots=True)
-class Account:
+class RowTally:
     """What one row has got.
 
     Attributes
@@ -31,8 +28,8 @@ class Account:
         The unique keys of the row.
     arrivals, bytes
         Instances that came for it, also twice, and their size.
-    fates
-        How many of each fate.
+    dispositions
+        How many of each disposition.
     aside, strays
         Why what came for it, or meanwhile for no row, is in quarantine: how many for each reason.
     others
@@ -44,7 +41,7 @@ class Account:
     keys: Mapping[str, str]
     arrivals: int = 0
     bytes: int = 0
-    fates: dict[str, int] = field(default_factory=dict)
+    dispositions: dict[str, int] = field(default_factory=dict)
     aside: Counter[str] = field(default_factory=Counter)
     strays: Counter[str] = field(default_factory=Counter)
     others: list[OtherPatient] = field(default_factory=list)
@@ -52,7 +49,7 @@ class Account:
 
     @property
     def index(self) -> tuple[str, str]:
-        """The deepest key: under it the account is found."""
+        """The deepest key: under it the tally is found."""
         deepest = max(self.keys, key=KEYS.index)
         return deepest, self.keys[deepest]
 
@@ -89,34 +86,34 @@ class Account:
         return all(values.get(name) in ("", None, value) for name, value in self.keys.items())
 
 
-class Accounts:
-    """The accounts of the rows of all runs that go on."""
+class RowTallies:
+    """The tallies of the rows of all runs that go on."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._accounts: dict[RowId, Account] = {}
+        self._tallies: dict[RowId, RowTally] = {}
         self._index: dict[tuple[str, str], set[RowId]] = {}
         # What comes after a row has ended is still its own.
         self._in_flight: set[RowId] = set()
 
     def open(self, row: RowId, keys: Mapping[str, str]) -> None:
-        """Open the account of a row that is about to be moved; once more, where it is moved again."""
+        """Open the tally of a row that is about to be moved; once more, where it is moved again."""
         with self._changed:
             cleaned = {name: stripped(value) for name, value in keys.items()}
-            account = self._accounts[row] = Account(cleaned)
-            self._index.setdefault(account.index, set()).add(row)
+            tally = self._tallies[row] = RowTally(cleaned)
+            self._index.setdefault(tally.index, set()).add(row)
             self._in_flight.add(row)
 
     def end(self, run: int) -> None:
         """Forget the rows of a run."""
         with self._changed:
-            for row in [row for row in self._accounts if row.run == run]:
-                account = self._accounts.pop(row)
+            for row in [row for row in self._tallies if row.run == run]:
+                tally = self._tallies.pop(row)
                 self._in_flight.discard(row)
-                rows = self._index[account.index]
+                rows = self._index[tally.index]
                 rows.discard(row)
                 if not rows:
-                    del self._index[account.index]
+                    del self._index[tally.index]
 
     def why_unrequested(self, values: Mapping[str, str]) -> str | None:
         """Return why no row of a run that goes on asked for this; ``None`` where one did."""
@@ -126,33 +123,35 @@ class Accounts:
             others = self._of_other_patients(values)
             return f"{UNREQUESTED}, {OTHER_PATIENT}{others[0][1]}" if others else UNREQUESTED
 
-    def arrived(self, values: Mapping[str, str], fate: Fate, size: int, reason: str | None = None) -> None:
+    def arrived(
+        self, values: Mapping[str, str], disposition: Disposition, size: int, reason: str | None = None
+    ) -> None:
         """Count an instance for every row that asked for it, or else for those that may have done so.
 
         Parameters
         ----------
         values, size
             Of the instance.
-        fate
+        disposition
             What became of it.
         reason
             Why it is in quarantine, if it is.
         """
         with self._changed:
-            found: list[tuple[Account, str | None]] = [(account, None) for account in self._of(values)]
-            if not found and fate == "damaged" and len(self._in_flight) == 1:
-                found = [(account, None) for account in self._flying()]  # who else could have asked for it
-            if not found and fate == "unrequested":
+            found: list[tuple[RowTally, str | None]] = [(tally, None) for tally in self._of(values)]
+            if not found and disposition == "damaged" and len(self._in_flight) == 1:
+                found = [(tally, None) for tally in self._all_in_flight()]  # no other row could have asked for it
+            if not found and disposition == "unrequested":
                 found.extend(self._of_other_patients(values))
-            for account, patient in found:
-                account.take(values, size, reason, patient)
-                account.fates[fate] = account.fates.get(fate, 0) + 1
+            for tally, patient in found:
+                tally.take(values, size, reason, patient)
+                tally.dispositions[disposition] = tally.dispositions.get(disposition, 0) + 1
             if reason and not found:
-                for account in self._flying():
-                    account.strays[reason] += 1
+                for tally in self._all_in_flight():
+                    tally.strays[reason] += 1
             self._changed.notify_all()
 
-    def settle(self, row: RowId, enough: int | None, quiet: float, coming: Callable[[Account], bool]) -> Account:
+    def settle(self, row: RowId, enough: int | None, quiet: float, coming: Callable[[RowTally], bool]) -> RowTally:
         """Wait until so many instances came for a row, or a quiet period has passed; then it is in flight no more.
 
         Parameters
@@ -160,22 +159,22 @@ class Accounts:
         row
             The row.
         enough
-            Instances, also if some came twice; ``None`` where nobody knows.
+            Instances, also if some came twice; ``None`` where that is not known.
         quiet
             Seconds without an arrival.
         coming
             Says whether an instance is on its way that may be the row's.
         """
         with self._changed:
-            account = self._accounts[row]
+            tally = self._tallies[row]
             start = time.monotonic()
-            while enough is None or account.arrivals < enough:
-                left = max(account.last, start) + quiet - time.monotonic()
-                if left <= 0 and not coming(account):
+            while enough is None or tally.arrivals < enough:
+                left = max(tally.last, start) + quiet - time.monotonic()
+                if left <= 0 and not coming(tally):
                     break
                 self._changed.wait(min(max(left, 0.05), 0.5))
             self._in_flight.discard(row)
-            return account
+            return tally
 
     def progress(self, coming: Iterable[tuple[Mapping[str, str], int]]) -> dict[RowId, tuple[int, int]]:
         """Return arrivals and bytes of the rows in flight that have any.
@@ -186,25 +185,25 @@ class Accounts:
             What is known of the instances on their way, and how many bytes of them have come.
         """
         with self._changed:
-            found = {row: (self._accounts[row].arrivals, self._accounts[row].bytes) for row in self._in_flight}
+            found = {row: (self._tallies[row].arrivals, self._tallies[row].bytes) for row in self._in_flight}
             for values, size in coming:
                 for row in self._rows_of(values):
                     if row in found:
                         found[row] = found[row][0], found[row][1] + size
         return {row: numbers for row, numbers in found.items() if any(numbers)}
 
-    def _flying(self) -> list[Account]:
-        return [self._accounts[row] for row in self._in_flight]
+    def _all_in_flight(self) -> list[RowTally]:
+        return [self._tallies[row] for row in self._in_flight]
 
-    def _of_other_patients(self, values: Mapping[str, str]) -> list[tuple[Account, str]]:
+    def _of_other_patients(self, values: Mapping[str, str]) -> list[tuple[RowTally, str]]:
         """Return the rows in flight from which only the PatientID keeps this, and in what that differs."""
         is_alone = len(self._in_flight) == 1
-        found = ((account, account.other_patient(values, is_alone=is_alone)) for account in self._flying())
-        return [(account, words) for account, words in found if words]
+        found = ((tally, tally.other_patient(values, is_alone=is_alone)) for tally in self._all_in_flight())
+        return [(tally, words) for tally, words in found if words]
 
-    def _of(self, values: Mapping[str, str]) -> list[Account]:
-        return [self._accounts[row] for row in self._rows_of(values)]
+    def _of(self, values: Mapping[str, str]) -> list[RowTally]:
+        return [self._tallies[row] for row in self._rows_of(values)]
 
     def _rows_of(self, values: Mapping[str, str]) -> list[RowId]:
         rows = [row for name in KEYS for row in self._index.get((name, values.get(name, "")), ())]
-        return [row for row in rows if self._accounts[row].is_of(values)]
+        return [row for row in rows if self._tallies[row].is_of(values)]
