@@ -65,7 +65,7 @@ def test_encodings_are_recognised(tmp_path: Path, encoding: str, name: str) -> N
     table, said = read(tmp_path, f"mrn,accession,name\n000123,A1,{name}\n".encode(encoding))
     assert rows(table) == [{**ROW, "name": name}]
     assert said == (
-        f"the file does not say its encoding, and was read as {encoding}: encoding={encoding!r} confirms it"
+        f"the file does not name its encoding, and was read as {encoding}: encoding={encoding!r} confirms it"
         if encoding.endswith("e")
         else ""
     )
@@ -108,7 +108,7 @@ def test_a_title_above_the_header_is_left_out_and_said(tmp_path: Path, content: 
     else:
         table, said = read(tmp_path, content)
     assert [row["AccessionNumber"] for row in rows(table)] == ["A1"]
-    assert said == f"the header was found on line {line}; what stands above was left out: {above}"
+    assert said == f"the header is on line {line}; the lines above it were left out: {above}"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_columns_without_a_header(tmp_path: Path) -> None:
     assert rows(table) == [ROW, {"PatientID": "000124", "AccessionNumber": "A2"}]
     assert not said
     assert rows(read(tmp_path, content, columns={0: "PatientID", 1: "AccessionNumber"})[0]) == rows(table)
-    with pytest.raises(CohortError, match="names 1 columns, and the file has 2"):
+    with pytest.raises(CohortError, match="names 1 columns, but the file has 2"):
         read(tmp_path, content, columns=["PatientID"])
     with pytest.raises(CohortError, match="dictionary"):
         read(tmp_path, content, columns="PatientID")
@@ -167,11 +167,11 @@ def test_a_column_of_the_same_name_stays_the_users_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"Auftrag": "AccessionNumber"}, "'Auftrag' is not there; the headers are 'Auftragsnummer', 'x'"),
+        ({"Auftrag": "AccessionNumber"}, "'Auftrag' does not exist; the headers are 'Auftragsnummer', 'x'"),
         ({"Auftragsnummer": "Accession"}, "'Accession' is not one of the keywords"),
         ({"Auftragsnummer": "AccessionNumber", "x": "AccessionNumber"}, "names AccessionNumber twice"),
         ({"Auftragsnummer": "AccessionNumber", "auftragsnummer": "PatientID"}, "two keywords"),
-        ({7: "AccessionNumber"}, "7 is not there"),
+        ({7: "AccessionNumber"}, "7 does not exist"),
     ],
 )
 def test_columns_that_cannot_be_right(tmp_path: Path, columns: dict[Any, str], message: str) -> None:
@@ -209,7 +209,7 @@ def test_a_word_of_a_header_among_the_cells_is_not_taken_for_it(tmp_path: Path) 
 def test_comments_below_the_header_are_left_out_where_there_are_some_above(tmp_path: Path) -> None:
     table, said = read(tmp_path, "# mine\nmrn,accession\n000123,A1\n#000124,A2\n")
     assert rows(table) == [ROW]
-    assert said == "comments (#) were left out, below the header too: line 4"
+    assert said == "comments (#) were left out, also below the header: line 4"
     table, said = read(tmp_path, "mrn,accession\n000123,A1\n#000124,A2\n")
     assert len(table) == 2
 
@@ -245,7 +245,7 @@ def test_short_lines_are_named_and_never_padded(
 def test_a_quotation_mark_that_is_not_closed_is_said(tmp_path: Path) -> None:
     table, said = read(tmp_path, 'accession;arm\nA1;"x\nA2;y\nA3;z"\nA4;w\n')
     assert [row["AccessionNumber"] for row in rows(table)] == ["A1", "A4"]
-    assert said == "a cell holds what looks like rows (is a quotation mark not closed?): line 2"
+    assert said == "a cell contains text that looks like rows (quotation mark not closed?): line 2"
     _, said = read(tmp_path, 'accession;arm\nA1;"x\ny, z"\n')
     assert not said
 

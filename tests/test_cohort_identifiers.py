@@ -98,7 +98,7 @@ def test_tags_and_aliases() -> None:
 
 
 def test_the_same_key_twice() -> None:
-    with pytest.raises(IdentifierError, match="more than once"):
+    with pytest.raises(IdentifierError, match="several columns"):
         move_identifier({"0020000D": STUDY, "study uid": "1.2.4"})
 
 

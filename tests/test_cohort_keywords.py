@@ -117,7 +117,7 @@ def test_a_keyword_goes_before_an_alias(columns: list[str]) -> None:
 
 @pytest.mark.parametrize("columns", [["MRN", "medical record number"], ["PatientID", "patientid"], ["00100020", "mrn"]])
 def test_the_same_attribute_twice_is_an_error_that_names_the_columns(columns: list[str]) -> None:
-    with pytest.raises(CohortError, match="PatientID is there more than once") as caught:
+    with pytest.raises(CohortError, match="several columns stand for PatientID") as caught:
         keyword_columns(columns)
     assert all(repr(column) in str(caught.value) for column in columns)
 

@@ -222,7 +222,7 @@ def test_values(column: str, value: object, expected: str) -> None:
         ("StudyDate", "-", "YYYYMMDD"),
         ("StudyDate", "--20240101", "YYYYMMDD"),
         ("StudyDate", "20240101-20240102-20240103", "YYYYMMDD"),
-        ("StudyDate", "20240131-20240101", "ends before"),
+        ("StudyDate", "20240131-20240101", "its end before"),
         ("StudyDate", "٢٠٢٤٠١٠٥", "YYYYMMDD"),
         ("StudyTime", "25", "HHMMSS"),
         ("StudyTime", "930", "HHMMSS"),
@@ -301,7 +301,7 @@ def test_the_whole_archive_is_never_asked_for(row: dict[str, object]) -> None:
     ],
 )
 def test_the_top_level_needs_a_key(row: dict[str, object], level: str, model: str, column: str) -> None:
-    with pytest.raises(IdentifierError, match="to begin with") as caught:
+    with pytest.raises(IdentifierError, match="search begins") as caught:
         find_query(row, level, model)
     assert caught.value.column == column
 
@@ -326,7 +326,7 @@ def test_levels_and_models_that_are_not(arguments: tuple[str, str]) -> None:
         (pd.DataFrame({"mrn": [123.0, None]}), "STUDY", "PatientID holds numbers"),
         (pd.DataFrame({"StudyID": [1], "accession": ["A"]}), "STUDY", "StudyID holds numbers"),
         (pd.DataFrame({"study uid": [1.2]}), "STUDY", "StudyInstanceUID holds numbers"),
-        (pd.DataFrame([["A", "B"]], columns=["accession", "accession"]), "STUDY", "more than once"),
+        (pd.DataFrame([["A", "B"]], columns=["accession", "accession"]), "STUDY", "several columns"),
         ([{"accession": "A"}], "STUDY", "DataFrame"),
     ],
 )
@@ -400,7 +400,7 @@ def test_a_row_with_fewer_keys_than_its_neighbours_says_so() -> None:
     for query in fewer:
         assert isinstance(query, Query)
         assert query.blank == ("AccessionNumber",)
-        assert query.notes == ("asked by PatientID alone: in this row, AccessionNumber is blank",)
+        assert query.notes == ("asked only by PatientID: in this row, AccessionNumber is blank",)
     kept, *refused = find_queries(table, partial_keys="refuse")
     assert kept == full
     assert [isinstance(error, IdentifierError) and error.column for error in refused] == ["AccessionNumber"] * 2

@@ -199,7 +199,7 @@ def test_merged_titles_and_headers(tmp_path: Path) -> None:
     )
     rows, said = read(path)
     assert rows == [{"PatientID": "1", "StudyDate": "20240105", "AccessionNumber": "A1"}]
-    assert "the header was found on line 3; what stands above was left out: lines 1, 2" in said
+    assert "the header is on line 3; the lines above it were left out: lines 1, 2" in said
 
 
 def test_whole_columns_may_be_merged(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_hidden_rows_are_said(tmp_path: Path) -> None:
 
     rows, said = read(xlsx(tmp_path, ["accession"], ["A1"], ["A2"], after=hide))
     assert len(rows) == 2
-    assert "hides rows (a filter?), which were read like the others: line 3" in said
+    assert "hides rows (a filter?), and they were read like the others: line 3" in said
 
 
 def cover(folder: Path, *names: str, hidden: str = "") -> Path:
@@ -349,7 +349,7 @@ def test_xls_tells_the_same(tmp_path: Path) -> None:
         "row 3 (line 5), PatientID: a formula without its result",
         "filled from their first cell: row 5 (line 7), PatientID",
         "row 6 (line 8), AccessionNumber: stored as a number, leading zeros",
-        "hides rows (a filter?), which were read like the others: line 8",
+        "hides rows (a filter?), and they were read like the others: line 8",
     ):
         assert sentence in said
     assert "row 0" not in said
@@ -412,7 +412,7 @@ def test_xlsb_does_not_tell_empty_cells_from_errors() -> None:
         {"PatientID": "124", "AccessionNumber": "A3", "StudyDate": "x"},
     ]
     assert refused(path) == [True, True, True]
-    assert "row 1 (line 3), PatientID: maybe empty, maybe an error of the spreadsheet: save the file as .xlsx" in said
+    assert "row 1 (line 3), PatientID: either empty or an error of the spreadsheet: save the file as .xlsx" in said
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tables of what is wanted, as what can be sent: every check that needs no network."""
+"""From a table of requests to queries and identifiers: every check that needs no network."""
 
 from __future__ import annotations
 

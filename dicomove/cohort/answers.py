@@ -1,6 +1,6 @@
-"""An answer of C-FIND, held against the row that asked: whether it is a match, and why not. Pure.
+"""Compares an answer of C-FIND with the row that asked: is it a match, and if not, why? Pure.
 
-A PACS may ignore keys that it does not support, fold cases, or leave out the UID by which its answer could be moved.
+A PACS may ignore keys that it does not support, ignore upper and lower case, or leave out the UID that a move needs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def why_not(
     keys: Sequence[tuple[str, str]],
     identifying: Sequence[str] = (),
 ) -> str | None:
-    """Say why an answer is not a match of the row that asked, or return None where it is one.
+    """Return why an answer is not a match of the row that asked, or None if it is one.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def why_not(
     keys
         All keys of the row, and the unique keys of the levels above, as pairs of keyword and value.
     identifying
-        The keys of this level by which the row names a patient or a study, where the answer has to repeat them, or at
-        least the PatientID among them: else it cannot be told from that of a PACS which ignores them.
+        The keys of this level by which the row names a patient or a study, if the answer must repeat them, or at least
+        the PatientID among them. Without them, the PACS may have ignored the keys.
 
     Examples
     --------
@@ -52,26 +52,26 @@ def why_not(
 
 
 def unrepeated(answer: Mapping[str, object], identifying: Sequence[str]) -> str | None:
-    """Return a sentence on an answer that repeats none of the keys by which the row names a patient or a study.
+    """Return a sentence about an answer that repeats none of the keys by which the row names a patient or a study.
 
     Examples
     --------
     >>> unrepeated({"StudyInstanceUID": "1.2", "AccessionNumber": ""}, ["AccessionNumber"])
-    'The answer does not repeat AccessionNumber: the PACS alone says that it is what the row asked for.'
+    'The answer does not repeat AccessionNumber, so dicomove cannot check that it belongs to the row.'
     """
     if not identifying or not all(is_blank(answer.get(name)) for name in identifying):
         return None
     named = " and ".join(identifying)
-    return f"The answer does not repeat {named}: the PACS alone says that it is what the row asked for."
+    return f"The answer does not repeat {named}, so dicomove cannot check that it belongs to the row."
 
 
 def left_out(reasons: Iterable[str]) -> str | None:
-    """Return a sentence on the answers that were left out, or None where there were none.
+    """Return a sentence about the answers that were left out, or None if there were none.
 
     Examples
     --------
     >>> left_out(["came without StudyInstanceUID", "had another PatientID", "had another PatientID"])
-    'Of the answers of the PACS, these were left out: 1 came without StudyInstanceUID; 2 had another PatientID.'
+    'Some answers of the PACS were left out: 1 came without StudyInstanceUID; 2 had another PatientID.'
     """
     counted: dict[str, int] = {}
     for reason in reasons:
@@ -79,11 +79,11 @@ def left_out(reasons: Iterable[str]) -> str | None:
     if not counted:
         return None
     named = "; ".join(f"{number} {reason}" for reason, number in counted.items())
-    return f"Of the answers of the PACS, these were left out: {named}."
+    return f"Some answers of the PACS were left out: {named}."
 
 
 def odd_characters(keys: Iterable[tuple[str, str]]) -> list[str]:
-    r"""Return a sentence for each key that holds characters which look like others: they may explain an empty answer.
+    r"""Return a sentence for each key with characters that look like others: they may explain an empty answer.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def odd_characters(keys: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def merged(above: Mapping[str, str], answer: Mapping[str, str]) -> dict[str, str]:
-    """Return an answer with what the levels above answered: an empty value replaces nothing.
+    """Return an answer together with the answers of the levels above. An empty value does not replace any other.
 
     Examples
     --------

@@ -1,7 +1,6 @@
-"""What became of a cell before it came here: the value that its reader saw, or that it should hold, is another one.
+"""Cells that were damaged before dicomove read them: they do not hold the value that a person saw or meant.
 
-`damage` is certain enough to refuse the cell as a key. `doubt` is a hint for the one who reads the file: the cell may
-be right.
+`damage` is certain enough to refuse the cell as a key. `doubt` is only a hint for the user: the cell may be right.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from collections.abc import Iterable
 from dicomove.cohort.keywords import VRS
 
 IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
-"""The keys whose values look like numbers, so that spreadsheets take them for numbers."""
+"""The keys whose values look like numbers. Spreadsheets store them as numbers."""
 
 SHORT_LINE = "#SHORT_LINE!"
-"""What is added to a key of a line with too few fields, and stands for the fields that it does not have."""
+"""The mark that is added to a key of a line with too few fields, and that replaces its absent fields."""
 UNTOLD = "#UNKNOWN!"
-"""What stands for a cell of which is not known whether it is empty."""
+"""The text for a cell that may be empty or may have held a value."""
 
 Patterns = tuple[tuple[str, re.Pattern[str]], ...]
 
@@ -30,8 +29,8 @@ def damage(value: str, column: str) -> str | None:
     value
         The cell as text, without blanks around it.
     column
-        The label of its column. Of a DICOM keyword more is known than of a column of the user's own: ``1.234.567`` is
-        a damaged PatientID and may be the beginning of a UID.
+        The label of its column. The rules depend on it: ``1.234.567`` is a damaged PatientID, but may be the beginning
+        of a UID.
 
     Examples
     --------
@@ -44,7 +43,7 @@ def damage(value: str, column: str) -> str | None:
 
 
 def doubt(value: str, column: str) -> str | None:
-    """Say why a cell may be damaged, although it may be right just as well, or return None.
+    """Return why a cell may be damaged, although it may be right, or None.
 
     Parameters
     ----------
@@ -80,8 +79,9 @@ def _certain(column: str) -> Patterns:
     return _ANYWHERE if vr in {"PN", None} else (*_ANYWHERE, *_KEY[:1])
 
 
-# Excel, LibreOffice and Google Sheets, in any language: #REF!, #WERT!, #¿NOMBRE?, #DIV/0!, Err:502. The words without
-# a mark at their end are not available, in English, German, Spanish, Dutch, Danish, Hungarian, Turkish and Russian.
+# Errors of Excel, LibreOffice and Google Sheets, in any language: #REF!, #WERT!, #¿NOMBRE?, #DIV/0!, Err:502. The words
+# without a mark at their end mean "not available" in English, German, Spanish, Dutch, Danish, Hungarian, Turkish,
+# Russian.
 _ERROR_WORD = (
     r"#[¡¿]?[^\W\d][\w/.]*[!?]"
     r"|(?i:#(?:n/?a|n/?v|n/?d|n/?b|i/t|yok|saknas|hiányzik|н/д|getting_data|daten_abrufen)[!.]?|\#error)"
@@ -92,14 +92,14 @@ _FORMULA = r"""\{?=[ ]*[-+@]?(?:"[^"]*"?|\$?[A-Za-z]{1,3}\$?[0-9]+|[\w.]+[(!\[]|
 
 _ANYWHERE = (
     ("its line has too few fields", re.compile(rf".*{SHORT_LINE}", re.DOTALL)),
-    ("maybe empty, maybe an error of the spreadsheet: save the file as .xlsx", re.compile(UNTOLD)),
+    ("either empty or an error of the spreadsheet: save the file as .xlsx", re.compile(UNTOLD)),
     ("an error of a spreadsheet", re.compile(_ERROR_WORD)),
     ("#### in the place of a value (a column that was too narrow?)", re.compile(r"\#{2,}")),
     ('a formula (="...")', re.compile(_FORMULA, re.DOTALL)),
     ("a character that another program could not read", re.compile(r".*\ufffd.*", re.DOTALL)),
 )
 
-# The plus is what Excel writes and people do not type: 0001E5 is an accession number. Java and SAS write no plus.
+# Excel writes a plus, people do not: 0001E5 is an accession number. Java and SAS write no plus either.
 _SCIENTIFIC = (
     r"[-+]?[0-9]+(?:[.,][0-9]*)?[ ]?[eE]\+[ ]?[0-9]+"
     r"|[-+]?[0-9]{1,3}[.,][0-9]+[ ]?[eE]-?[0-9]{1,3}"
@@ -114,7 +114,7 @@ _KEY = (
     ("its end was cut off (...)", re.compile(r".*(?:…|\.\.\.)", re.DOTALL)),
 )
 
-# No grouping begins with a zero. A point and a blank are found in identifiers, a comma and the others are not.
+# A grouped number never begins with a zero. Identifiers contain points and blanks, but not commas and the others.
 _GROUPS = (
     r"[-+]?[1-9][0-9]{0,2}(?:(?:\.[0-9]{3}){2,}(?:,[0-9]+)?|(?:[ ][0-9]{3}){2,}(?:[.,][0-9]+)?)"
     r"|[-+]?[0-9]{1,3}(?:(?:,[0-9]{3})+(?:\.[0-9]+)?|(?:\.[0-9]{3})+,[0-9]+)"
@@ -145,7 +145,7 @@ _DOUBTFUL_IDENTIFIER = (
     ("a point that may separate thousands", re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")),
     ("a blank that may separate thousands", re.compile(r"[1-9][0-9]{0,2}[ ][0-9]{3}")),
     (
-        "maybe a date that a spreadsheet made of it",
+        "possibly changed into a date by a spreadsheet",
         re.compile(rf"[0-9]{{1,2}}[-. ]+{_MONTH}\.?|{_MONTH}[-. ]+[0-9]{{2,4}}"),
     ),
 )

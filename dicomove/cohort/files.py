@@ -1,4 +1,4 @@
-"""The rows of a file, before anything is made of them."""
+"""The rows of a file, as they are stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dicomove.cohort.values import is_blank
 
 NAMED = 10
-"""How many places a sentence names."""
+"""The most places that one sentence names."""
 
 
 class Shown(NamedTuple):
@@ -20,7 +20,7 @@ class Shown(NamedTuple):
     value
         The number.
     text
-        What a person sees: ``000123`` for 123, ``1,234,567`` for 1234567, ``####`` where that cannot be told.
+        The text that a person sees: ``000123`` for 123, ``1,234,567`` for 1234567, ``####`` if that is unknown.
     """
 
     value: object
@@ -36,13 +36,13 @@ class Grid:
     rows
         The cells, as they are stored. Rows of a text file may differ in length.
     lines
-        The line of each row in the file, from 1; empty where there are no lines.
+        The line of each row in the file, from 1; empty for a file without lines.
     name
         The name of the sheet.
     is_hidden
         Whether the spreadsheet hides the sheet.
     problems
-        What is known of single cells beside their value, by row and column.
+        Problems of single cells, by row and column.
     merged
         The cells that were filled from the first one of merged cells, by row and column.
     hidden
@@ -50,7 +50,7 @@ class Grid:
     blank_is_unknown
         Whether a cell that looks empty may be an error, or a formula without its result.
     notes
-        What the one who reads the file has to know.
+        Sentences about the file, for the user.
     """
 
     rows: list[list[object]]
@@ -65,7 +65,7 @@ class Grid:
 
 
 def places(lines: Sequence[int]) -> str:
-    """Return lines for a person, ten of them at most.
+    """Return lines as text for a message, at most ten of them.
 
     Examples
     --------
@@ -96,7 +96,7 @@ class Cells:
     hidden: set[int] = field(default_factory=set)
 
     def as_grid(self, name: str, *, is_hidden: bool = False, blank_is_unknown: bool = False) -> Grid:
-        """Return the rows that hold something, with merged cells filled from their first one."""
+        """Return the rows that are not empty, with merged cells filled from their first one."""
         filled = dict(_fillings(self.values, self.merged))
         values = self.values | filled
         taken = {place: value for place, value in values.items() if not is_blank(value)}
@@ -123,7 +123,7 @@ def _fillings(
         first = values.get((area.first_line, area.first_column))
         if is_blank(first):
             continue
-        # Whole columns may be merged: no sheet goes on below its last cell.
+        # Whole columns may be merged, but a sheet ends at its last cell.
         for line in range(area.first_line, max(min(area.last_line, last), area.first_line) + 1):
             for column in range(area.first_column, area.last_column + 1):
                 if (line, column) != (area.first_line, area.first_column):

@@ -1,4 +1,4 @@
-"""Tables of `find`, as they come to `move`: which they are, and what `find` said of a row that it could not match.
+"""Recognises tables of `find` in `move`, and keeps the answer of `find` for a row that it could not match.
 
 Such a table may have been written to a file and read again with `read_cohort`: then every cell of it is text.
 """
@@ -21,7 +21,7 @@ _SAID: Final = ("status", "error", "advice", "error_comment")
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """What `find` said of a row that it could not match: there is nothing to move, and this is why.
+    """The answer of `find` for a row that it could not match: there is nothing to move, and this is why.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Unmatched:
 
 
 def plain_label(label: object) -> object:
-    """Return the label of a column, also where pandas has put it beside labels of several levels.
+    """Return the label of a column, even if pandas has combined it with labels of several levels.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def is_found(columns: Iterable[object]) -> bool:
 
 
 def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
-    """Return what `find` said of a row that it could not match; ``None`` where it matched, or nothing is said.
+    """Return the answer of `find` for a row that it could not match; ``None`` if it matched, or the row does not say.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
 
 
 def unmatched_rows(table: pd.DataFrame) -> list[Unmatched | None]:
-    """Return for each row of a table what `find` said of it, if `find` could not match it."""
+    """Return, for each row of a table, the answer of `find` if it could not match the row."""
     if not is_found(table.columns):
         return [None] * len(table)
     wanted = ("outcome", "matches", *_SAID)

@@ -1,4 +1,4 @@
-"""Which row of a file is its header, and which DICOM keyword each of its headers stands for."""
+"""Finds the header of a file, and the DICOM keyword of each of its cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dicomove.cohort.values import EDGES, is_blank
 from dicomove.errors import CohortError
 
 Columns = Mapping[str | int, str] | Sequence[str]
-"""What the user says of columns: the keyword of each header, or the names of all columns of a file without a header."""
+"""The user's `columns=`: the keyword of each header, or the names of all columns of a file without a header."""
 
 _SEARCHED: Final = 40
 _DATA: Final = re.compile(
@@ -38,7 +38,7 @@ def header_text(cell: object) -> str:
 
 
 def count_keywords(row: Sequence[object], wanted: Collection[str] = ()) -> int:
-    """Return how many cells of a row are headers that are known."""
+    """Return how many cells of a row are known headers."""
     return sum(bool(keyword(text) or text in wanted) for text in map(header_text, row) if text)
 
 
@@ -49,7 +49,7 @@ def wanted_headers(columns: Columns | None) -> frozenset[str]:
 
 
 def best_row(grid: Grid, wanted: Collection[str]) -> tuple[int, int]:
-    """Return the row with the most headers that are known, the first of them, and how many it has."""
+    """Return the first row with the most known headers, and how many it has."""
     scores = [count_keywords(row, wanted) for row in grid.rows[:_SEARCHED]]
     most = max(scores, default=0)
     return (scores.index(most) if scores else 0), most
@@ -63,14 +63,14 @@ def header_row(grid: Grid, header: int | None, wanted: Collection[str]) -> int:
     grid
         The rows.
     header
-        The line of the header, from 0, as the user says; None looks for it.
+        The line of the header, from 0, if the user gives it; None searches for it.
     wanted
-        Headers that it has, beside those that are keywords.
+        Headers that it has, besides keywords.
 
     Raises
     ------
     CohortError
-        There is no header, or more than one row may be it.
+        There is no header, or several rows may be it.
     """
     if not grid.rows:
         msg = "the file is empty: there is no header"
@@ -91,9 +91,9 @@ def _given(grid: Grid, header: int, wanted: Collection[str]) -> int:
     row = grid.lines.index(header + 1) if header + 1 in grid.lines else -1
     best, most = best_row(grid, wanted)
     if row < 0 or (most and not count_keywords(grid.rows[row], wanted)):
-        other = f"; line {grid.lines[best]} has headers that are known: header={grid.lines[best] - 1}" if most else ""
-        what = "is no row" if row < 0 else "has no header that is known"
-        msg = f"header={header} is line {header + 1}, since header counts from 0: this line {what}{other}"
+        other = f"; line {grid.lines[best]} has known headers: header={grid.lines[best] - 1}" if most else ""
+        what = "does not exist or is empty" if row < 0 else "has no known header"
+        msg = f"header={header} is line {header + 1}, because header counts from 0: this line {what}{other}"
         raise CohortError(msg)
     return row
 
@@ -105,12 +105,12 @@ def _filled(row: Sequence[object]) -> int:
 
 def _check_above(grid: Grid, row: int) -> None:
     if row and grid.lines[row] > grid.lines[row - 1] + 1:
-        return  # an empty line ends what stands above a table
+        return  # an empty line ends a title above a table
     rivals = [above for above in range(row) if _filled(grid.rows[above]) >= max(2, _filled(grid.rows[row]))]
     if rivals:
         line, other = grid.lines[row], grid.lines[rivals[0]]
         msg = (
-            f"line {line} has a header that is known, and line {other} looks like a header, too: "
+            f"line {line} has a known header, and line {other} looks like a header, too: "
             f"header={other - 1} takes line {other} (columns= says what its headers mean), "
             f"header={line - 1} line {line}"
         )
@@ -124,7 +124,7 @@ def _check_below(grid: Grid, row: int) -> None:
     is_second = any(keyword(text) and not keyword(header_text(name)) for name, text in zip(names, below, strict=False))
     if is_second and not any(map(_has_digit, below)):
         lines = f"{grid.lines[row]} and {grid.lines[row + 1]}"
-        msg = f"lines {lines} look like a header of two rows: make one row of them, with a name for each column"
+        msg = f"lines {lines} look like a header of two rows: join them into one row, with a name for each column"
         raise CohortError(msg)
 
 
@@ -135,8 +135,8 @@ def _check_no_data(grid: Grid, row: int) -> None:
     if is_alike or any(map(_DATA.fullmatch, names)):
         line = grid.lines[row] if grid.lines else 1
         msg = (
-            f"line {line} should be the header, and looks like data (a UID, a date, a number): is there no header? "
-            f'columns=["PatientID", ...] names the columns, in their order; header={line - 1} takes the line as it is'
+            f"line {line} should be the header, but looks like data (a UID, a date, a number). If there is no header, "
+            f'columns=["PatientID", ...] names the columns in their order; header={line - 1} makes the line the header'
         )
         raise CohortError(msg)
 
@@ -159,19 +159,19 @@ def has_no_header(grid: Grid, columns: Columns | None) -> bool:
 
 
 def labels(headers: Sequence[object], columns: Columns | None) -> tuple[list[str], list[str]]:
-    """Return the labels of the table, and what has to be said of them.
+    """Return the labels of the table, and notes about them for the user.
 
     Parameters
     ----------
     headers
         The cells of the header.
     columns
-        The keyword of each header, as the user says.
+        The keyword of each header, from the user.
 
     Raises
     ------
     CohortError
-        A header is not there or is there twice, a keyword is not known, or two columns are the same attribute.
+        A header is absent or repeated, a keyword is unknown, or two columns are the same attribute.
     """
     found = [header_text(header) for header in headers]
     mapped = _mapped(found, columns) if isinstance(columns, Mapping) else {}
@@ -197,7 +197,7 @@ def _mapped(found: Sequence[str], columns: Mapping[str | int, str]) -> dict[int,
             raise CohortError(msg)
         position = _position(found, header)
         if known in mapped.values() or position in mapped:
-            msg = f"columns= names {known} twice, or two keywords for {header!r}: one column for each is needed"
+            msg = f"columns= names {known} twice, or two keywords for {header!r}: give one column for each"
             raise CohortError(msg)
         mapped[position] = known
     return mapped
@@ -212,34 +212,34 @@ def _position(found: Sequence[str], header: str | int) -> int:
         places_of = places_of or [place for place, other in enumerate(found) if other.casefold() == name.casefold()]
     if len(places_of) != 1:
         seen = ", ".join(map(repr, filter(None, found)))
-        what = "is not there" if not places_of else "is there more than once (its position, from 0, tells which)"
+        what = "does not exist" if not places_of else "occurs more than once (give its position, from 0)"
         msg = f"columns=: the header {header!r} {what}; the headers are {seen}"
         raise CohortError(msg)
     return places_of[0]
 
 
 def choose_sheet(grids: Sequence[Grid], sheet: int | str | None, wanted: Collection[str]) -> tuple[Grid, list[str]]:
-    """Return the sheet that holds the table, and what has to be said of the choice.
+    """Return the sheet that holds the table, and notes about the choice for the user.
 
     Parameters
     ----------
     grids
         The sheets.
     sheet
-        The one that the user wants, by position or name; None looks for it.
+        The sheet that the user names, by position or name; None searches for it.
     wanted
-        Headers that it has, beside those that are keywords.
+        Headers that it has, besides keywords.
 
     Raises
     ------
     CohortError
-        There is no such sheet, or more than one may be meant.
+        There is no such sheet, or several sheets are possible.
     """
     names = ", ".join(repr(grid.name) for grid in grids[:NAMED])
     if sheet is not None:
         chosen = [grid for place, grid in enumerate(grids) if sheet in (place, grid.name)]
         if grids and grids[0].name is None:
-            msg = "sheet= is for spreadsheets, and this is another file"
+            msg = "sheet= is for spreadsheets only, and this file is not a spreadsheet"
             raise CohortError(msg)
         if isinstance(sheet, bool) or not chosen:
             msg = f"there is no sheet {sheet!r}; the sheets are {names}"
@@ -254,22 +254,20 @@ def choose_sheet(grids: Sequence[Grid], sheet: int | str | None, wanted: Collect
     if first in known or not known:
         others = [repr(grid.name) for grid in known if grid is not first and len(grid.rows) > 1]
         said = (
-            f"only the sheet {first.name!r} was read; {', '.join(others)} may be cohorts, too: sheet= takes another one"
+            f"only the sheet {first.name!r} was read; {', '.join(others)} may be cohorts, too: choose one with sheet="
         )
         return first, [said] if others else []
     if len(known) > 1:
         msg = (
-            f"the first sheet has no header that is known, and more than one of the others has "
-            f"({', '.join(repr(grid.name) for grid in known)}): sheet= takes one of them"
+            f"the first sheet has no known header, and several others have one "
+            f"({', '.join(repr(grid.name) for grid in known)}): choose one with sheet="
         )
         raise CohortError(msg)
-    return known[0], [f"the sheet {known[0].name!r} was read, since the first one has no header that is known"]
+    return known[0], [f"the sheet {known[0].name!r} was read, because the first one has no known header"]
 
 
 def left_out(grid: Grid, row: int) -> list[str]:
-    """Return a sentence on the lines above the header, if there are any."""
+    """Return a sentence about the lines above the header, if there are any."""
     if not row:
         return []
-    return [
-        f"the header was found on line {grid.lines[row]}; what stands above was left out: {places(grid.lines[:row])}"
-    ]
+    return [f"the header is on line {grid.lines[row]}; the lines above it were left out: {places(grid.lines[:row])}"]

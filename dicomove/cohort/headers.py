@@ -1,7 +1,7 @@
-"""Headers that look like identifiers and are not understood: what an error or a warning says of them. Pure.
+"""Headers that look like identifiers but are not understood: text for errors and warnings. Pure.
 
-A header that is not understood is never guessed: the user says what it means (``read_cohort(path, columns=...)``). But
-an error that lists what was seen and what it looks like saves a search.
+dicomove never guesses such a header: the user says what it means (``read_cohort(path, columns=...)``). But an error
+that lists the headers and what they look like saves a search.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("StudyID", rf"(study|studien|studie|etude|estudio){_NUMBER}"),
 )
 _PATTERNS: Final = tuple((name, re.compile(pattern)) for name, pattern in _WORDS)
-#: Short words, which say something only where they stand alone.
+#: Short words, which mean something only as the whole header.
 _ALONE: Final = {
     **dict.fromkeys(("acc", "acn", "acsn", "an"), "AccessionNumber"),
     **dict.fromkeys(("pid", "pat", "patient", "paciente", "paziente", "subject"), "PatientID"),
@@ -44,7 +44,7 @@ _ALONE: Final = {
     **dict.fromkeys(("name", "nom", "nombre", "nome"), "PatientName"),
     **dict.fromkeys(("uid", "oid"), "StudyInstanceUID"),
 }
-#: A pseudonym names a patient of the study, and not of the PACS.
+#: A pseudonym names a patient in the study, not in the PACS.
 _PSEUDONYM: Final = re.compile(r"anon|pseudo|hash|encrypt")
 #: A label that looks like a value: a file without a header has patients there.
 _VALUE: Final = re.compile(r"\d{4}|\^|^[\d.\-/ ]+$")
@@ -75,30 +75,30 @@ def resembles(header: object) -> str | None:
 
 
 def overlooked(headers: Iterable[object], wanted: Collection[str]) -> list[tuple[object, str]]:
-    """Return the headers that look like one of the wanted attributes and are not understood, each with its keyword."""
+    """Return the headers that look like a wanted attribute but are not understood, each with its keyword."""
     found = ((header, resembles(header)) for header in headers)
     return [(header, name) for header, name in found if name is not None and name in wanted]
 
 
 def listed(headers: Iterable[object]) -> str:
-    """Return headers as a list for a person; one that looks like a value is not shown, since it may be a patient's."""
+    """Return headers as text for a message; hide one that looks like a value, because it may belong to a patient."""
     return ", ".join(map(shown, headers)) or "none"
 
 
 def shown(header: object) -> str:
-    """Return a header as a person may see it."""
+    """Return a header as text for a message."""
     label = header if isinstance(header, str) else str(header)
     return "'...' (looks like a value)" if _VALUE.search(label) else repr(label)
 
 
 def hint(found: Sequence[tuple[object, str]]) -> str:
-    """Return a sentence on headers that were overlooked, and what to do; nothing where there are none."""
+    """Return a sentence about overlooked headers, with the remedy; empty if there are none."""
     if not found:
         return ""
     named = ", ".join(f"{shown(header)} ({name}?)" for header, name in found)
     header, name = found[0]
     return (
-        f" These look like identifiers, and were not understood: {named}. Rename them, or say what they are: "
+        f" These headers look like identifiers, but were not understood: {named}. Rename them, or say what they are: "
         f"read_cohort(path, columns={{{shown(header)}: '{name}'}})."
     )
 

@@ -1,7 +1,7 @@
-"""A row of a table, as the identifier of a C-MOVE (PS3.4 C.4.2.1.4).
+"""From a row of a table to the identifier of a C-MOVE (PS3.4 C.4.2.1.4).
 
-The identifier of a C-MOVE is its level and the unique keys of that level, single-valued: an empty or universal key
-makes a PACS move its whole archive. Nothing else of a row is ever sent.
+The identifier of a C-MOVE is its level and the unique keys of that level, each with one value. An empty or universal
+key can make a PACS move its whole archive. dicomove never sends anything else of a row.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _DEEPEST_FIRST: tuple[tuple[str, Level], ...] = (
     ("SeriesInstanceUID", "SERIES"),
     ("StudyInstanceUID", "STUDY"),
 )
-_NOT_MATCHED = "C-FIND has matched nothing for this row, so that nothing was sent for its UID"
+_NOT_MATCHED = "C-FIND matched nothing for this row, so nothing was sent for its UID"
 _RESOLVE = (
     "C-MOVE takes UIDs: dicomove.find resolves accession numbers, patients, dates and names first. "
-    'A move of whole patients has to be asked for: level="PATIENT", query_model="PatientRoot".'
+    'To move whole patients, set level="PATIENT", query_model="PatientRoot".'
 )
 
 
@@ -62,7 +62,7 @@ class Identifier:
         return dict(self.keys)[keyword]
 
     def get(self, keyword: str, default: str | None = None) -> str | None:
-        """Return the value of a unique key, or the default where the level does not have it."""
+        """Return the value of a unique key, or the default if the level does not have it."""
         return dict(self.keys).get(keyword, default)
 
     def __repr__(self) -> str:
@@ -70,7 +70,7 @@ class Identifier:
         return f"Identifier({', '.join([self.level, self.query_model, *keys])})"
 
 
-#: What a row of a table asks for: a C-MOVE; or it cannot be one; or `find` has matched nothing for it.
+#: The request of a row: a C-MOVE; or it cannot be one; or `find` matched nothing for it.
 Requested: TypeAlias = Identifier | IdentifierError | Unmatched
 
 
@@ -82,11 +82,11 @@ def move_identifier(
     Parameters
     ----------
     query
-        Values by keyword or tag. What is not a unique key of the level is left out.
+        Values by keyword or tag. Only unique keys of the level count.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
     level
-        The query level. Without it, the QueryRetrieveLevel of the query, or else the deepest UID that is there.
+        The query level. By default the QueryRetrieveLevel of the query, or else the level of its deepest UID.
 
     Raises
     ------
@@ -109,25 +109,25 @@ def move_identifier(
 
 
 def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model: str = "StudyRoot") -> list[Requested]:
-    """Return, for each row of a table, the identifier of its C-MOVE, or why there can be none.
+    """Return, for each row of a table, the identifier of its C-MOVE, or why it has none.
 
-    A row that `find` could not match keeps what `find` said, also where it has a UID that the cohort brought: nothing
-    that `find` held against the row's other keys, and left out, is moved after all.
+    A row that `find` could not match keeps the answer of `find`, even if the cohort gave it a UID. Otherwise `move`
+    would bring a study that `find` had left out because of the row's other keys.
 
     Parameters
     ----------
     table
-        One row for each C-MOVE. It is read by position: any index and repeated labels are welcome. The keys of a table
-        that comes from `find` are taken as the PACS gave them, whatever their form.
+        One row for each C-MOVE. It is read by position, so any index and repeated labels work. The keys of a table from
+        `find` are sent exactly as the PACS gave them.
     level
-        The query level. Without it, each row's QueryRetrieveLevel, or else the deepest UID that the row fills.
+        The query level. By default each row's QueryRetrieveLevel, or else the level of its deepest UID.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
 
     Raises
     ------
     CohortError
-        No row of the table could be right.
+        Every row of the table would be invalid.
 
     Examples
     --------
@@ -153,9 +153,9 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
 
 
 def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
-    """Return a sentence on rows that bring more than their neighbours do, since they lack the deepest UID, or None.
+    """Return a sentence about rows that bring more than their neighbours because they lack the deepest UID, or None.
 
-    Where a column says the level of each row, that is meant.
+    If a column gives the level of each row, the user meant it.
     """
     if _LEVEL in keyword_columns(table.columns, (_LEVEL,)):
         return None
@@ -165,8 +165,8 @@ def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str 
         return None
     deepest = LEVELS[max(levels)]
     return (
-        f"{coarser} of {len(requested)} rows lack a UID that the others have, and bring all of the level above, "
-        f"not one {deepest.lower()} each: fill the UID, or name the level of each row in a column {_LEVEL}"
+        f"{coarser} of {len(requested)} rows lack a UID that the others have. They bring all of the level above, "
+        f"not one {deepest.lower()} each: fill the UID, or give the level of each row in a column {_LEVEL}"
     )
 
 
@@ -181,14 +181,14 @@ def _check_labels(table: pd.DataFrame, level: Level | None, model: QueryModel) -
     missing = [name for name in needed if name not in there]
     if missing:
         hint = index_hint(table, missing)
-        msg = f"the table has no column {', '.join(missing)}, and nothing can be moved without it.{hint} {_RESOLVE}"
+        msg = f"the table has no column {', '.join(missing)}, and dicomove cannot move without it.{hint} {_RESOLVE}"
         raise CohortError(msg)
 
 
 def _check_levels(cells: list[object]) -> None:
     filled = [cell for cell in cells if not is_blank(cell)]
     if filled and not any(_is_level(cell) for cell in filled):
-        msg = f"no value of the column {_LEVEL} is a level: PATIENT, STUDY, SERIES or IMAGE (not INSTANCE)"
+        msg = f"the column {_LEVEL} holds no level: write PATIENT, STUDY, SERIES or IMAGE (not INSTANCE)"
         raise CohortError(msg)
 
 
@@ -204,7 +204,7 @@ def _said_by_find(found: Unmatched, cells: Mapping[str, object]) -> Unmatched:
     advice = found.advice or ""
     if _NOT_MATCHED in advice or all(is_blank(cells.get(name)) for name, _ in _DEEPEST_FIRST):
         return found
-    next_step = "are all its keys right?" if found.outcome == "empty" else "find it again."
+    next_step = "check all its keys." if found.outcome == "empty" else "find it again."
     return replace(found, advice=f"{advice} {_NOT_MATCHED}: {next_step}".strip())
 
 

@@ -1,7 +1,7 @@
-"""Which rows of a cohort each row of the results is for. Pure.
+"""Assigns each row of the results to rows of the cohort. Pure.
 
-`find` says it in the column ``cohort_row``, which holds labels of the cohort's index. Where labels are repeated, the
-cohort's own columns, which `find` keeps, say the rest. Rows that are the same in all of them have asked for the same.
+The column ``cohort_row`` of `find` holds labels of the cohort's index. If labels are repeated, the cohort's own
+columns, which `find` keeps, decide. Rows that are equal in all columns asked for the same.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError
 
 _AMBIGUOUS: Final = (
-    "the cohort's index has repeated labels, and the results do not have all columns of the cohort as they were, so "
-    "that it is not known which row is whose: give the cohort an index without repetitions before find "
+    "the cohort's index has repeated labels, and the results do not have all columns of the cohort unchanged, so "
+    "dicomove cannot assign the rows: give the cohort an index without repetitions before find "
     "(cohort.reset_index())"
 )
 _OTHER: Final = (
-    "row {row} of the results is for a row that the cohort does not have: the results are of another cohort, or its "
-    "index has changed since find"
+    "row {row} of the results belongs to a row that the cohort does not have: the results are from another cohort, or "
+    "its index has changed since find"
 )
 _NO_COHORT_ROW: Final = (
-    "the results have no column cohort_row, which find() adds, and their index is not that of the cohort: it is not "
-    "known which row is whose"
+    "the results have no column cohort_row, which find() adds, and their index is not the index of the cohort, so "
+    "dicomove cannot assign the rows"
 )
 _NOWHERE: Final = object()
-#: So NumPy shows a number within a tuple.
+#: NumPy's text for a number within a tuple.
 _NUMPY: Final = re.compile(r"np\.\w+\(([^()]*)\)")
 
 
 def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]:
-    """Return the positions in the cohort for which each row of the results is.
+    """Return, for each row of the results, the positions of its rows in the cohort.
 
     Raises
     ------
     CohortError
-        The results are not those of this cohort, or that cannot be known.
+        The results are not from this cohort, or the rows cannot be assigned.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]
 
 
 def _of_plain_results(cohort: pd.DataFrame, results: pd.DataFrame) -> list[int]:
-    """Return the positions for a table that was moved without `find`: its rows are those of the cohort."""
+    """Return the positions for a table that was moved without `find`: it has the rows of the cohort."""
     own, theirs = [_comparable(label) for label in cohort.index], [_comparable(label) for label in results.index]
     if own == theirs:
         return list(range(len(own)))
@@ -76,7 +76,7 @@ def _of_plain_results(cohort: pd.DataFrame, results: pd.DataFrame) -> list[int]:
 
 
 def _by_cells(cohort: pd.DataFrame, results: pd.DataFrame, candidates: Sequence[list[int]]) -> list[list[int]]:
-    """Return those of the candidates whose cells are those of the row of the results."""
+    """Return the candidates whose cells equal those of the row of the results."""
     columns = _columns_in(cohort, results)
     own, theirs = _cells(cohort, list(columns)), _cells(results, list(columns.values()))
     whole = _cells(cohort, list(range(cohort.shape[1])))
@@ -90,11 +90,11 @@ def _by_cells(cohort: pd.DataFrame, results: pd.DataFrame, candidates: Sequence[
 
 
 def _columns_in(cohort: pd.DataFrame, results: pd.DataFrame) -> dict[int, int]:
-    """Return where the results have the columns of the cohort as they were, by position."""
+    """Return the positions of the cohort's unchanged columns in the results."""
     own = [plain_label(label) for label in cohort.columns]
     made = {}
     for position, name in enumerate(own):
-        # What the cohort had where a match has something else; and what is named like a column of ours.
+        # The cohort's cells for attributes with another value in the match, and columns named like one of ours.
         others = [f"{name}_asked", f"{name}_cohort"] if isinstance(name, str) else []
         there = [_places(results, other) for other in (*others, name) if other == name or other not in own]
         found = next((places for places in there if places), [])
@@ -108,7 +108,7 @@ def _places(table: pd.DataFrame, name: object) -> list[int]:
 
 
 def _cells(table: pd.DataFrame, places: Sequence[int]) -> list[tuple[str, ...]]:
-    """Return the rows of these columns as text, since that is what a file makes of them."""
+    """Return the rows of these columns as text, because a file turns them into text."""
     cells = [
         ["" if is_blank(cell) else str(cell).strip() for cell in table.iloc[:, place].tolist()] for place in places
     ]
@@ -116,14 +116,14 @@ def _cells(table: pd.DataFrame, places: Sequence[int]) -> list[tuple[str, ...]]:
 
 
 def _comparable(label: object) -> Hashable:
-    """Return a label that is equal to itself, which NaN is not."""
+    """Return a label that equals itself, unlike NaN."""
     if isinstance(label, tuple):
         return tuple(map(_comparable, label))
     return None if is_blank(label) else label if isinstance(label, Hashable) else str(label)
 
 
 def _as_in(own: Sequence[Hashable], asked_by: Sequence[Hashable]) -> list[Hashable]:
-    """Return the labels as the cohort has them: a file has made text of them."""
+    """Return the labels as in the cohort: a file has turned them into text."""
     known = set(own)
     written: dict[str, Hashable] = {_written(label): label for label in known}
     if len(written) < len(known):

@@ -1,8 +1,8 @@
-"""Headers of a table, as DICOM keywords.
+"""From headers of a table to DICOM keywords.
 
-A header is read as a keyword in any case (``patientid``), as a tag (``(0010,0020)``), or as one of the usual spellings
-in `ALIASES`. Words that mean something else in a research table are keys in their exact spelling only: see `EXACT`.
-Only the attributes that matter for Query/Retrieve are known; every other column is the user's own.
+A header is a keyword in upper or lower case (``patientid``), a tag (``(0010,0020)``), or one of the usual spellings in
+`ALIASES`. Words that mean something else in a research table are keys in their exact spelling only: see `EXACT`.
+dicomove knows only the attributes that matter for Query/Retrieve; every other column is the user's own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ KEYWORDS: tuple[str, ...] = (
     "NumberOfStudyRelatedInstances",
     "NumberOfSeriesRelatedInstances",
 )
-"""The attributes that are recognised."""
+"""The attributes that dicomove recognises."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "QueryRetrieveLevel": ("querylevel", "retrievelevel", "qrlevel"),
@@ -74,7 +74,7 @@ a research table (``level``, ``date``, ``id``, ``protocol``, ``acc`` for accurac
 is not among them."""
 
 EXACT: frozenset[str] = frozenset({"StudyID"})
-"""Keywords that are read in their exact spelling, or as a tag: ``study_id`` numbers the participants of a study."""
+"""Keywords that need their exact spelling, or a tag, because ``study_id`` often numbers the participants of a study."""
 
 VRS: dict[str, str] = {keyword: dictionary_VR(keyword) for keyword in KEYWORDS}
 """The Value Representation of each of `KEYWORDS`."""
@@ -94,8 +94,8 @@ def keyword(header: object) -> str | None:
     Parameters
     ----------
     header
-        The label of a column. What is not text is never a keyword, except a tuple with one part that is not blank: so
-        pandas names a plain column beside those of two levels.
+        The label of a column. Only text can be a keyword, or a tuple with a single part that is not blank: pandas makes
+        such tuples from plain columns in a table with labels of two levels.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def keyword(header: object) -> str | None:
 def keyword_columns(columns: Iterable[object], wanted: Collection[str] = KEYWORDS) -> dict[str, int]:
     """Return the position of the column of each keyword.
 
-    The keyword itself, in any case, goes before a tag or another spelling.
+    The keyword itself, in upper or lower case, has priority over a tag or another spelling.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def keyword_columns(columns: Iterable[object], wanted: Collection[str] = KEYWORD
 
 
 def label_text(header: object) -> str | None:
-    """Return the text of a column's label, or None where it is not text."""
+    """Return the text of a column's label, or None if it is not text."""
     if isinstance(header, tuple):
         parts = [part for part in header if not (isinstance(part, str) and not part.strip())]
         header = parts[0] if len(parts) == 1 else None
@@ -155,6 +155,6 @@ def _one(name: str, positions: list[int], labels: list[object]) -> int:
     candidates = exact or positions
     if len(candidates) > 1:
         names = " and ".join(repr(labels[position]) for position in candidates)
-        msg = f"{name} is there more than once, as the columns {names}: keep one of them"
+        msg = f"several columns stand for {name}: {names}. Keep one of them"
         raise CohortError(msg)
     return candidates[0]

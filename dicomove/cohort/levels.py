@@ -30,11 +30,11 @@ UNIQUE_KEYS: dict[QueryModel, dict[Level, tuple[str, ...]]] = {
     "StudyRoot": _STUDY_ROOT,
     "PatientRoot": _PATIENT_ROOT,
 }
-"""The unique keys of each level with those of the levels above it, which a C-MOVE at that level takes."""
+"""The unique keys of each level and of the levels above it: the keys of a C-MOVE at that level."""
 
 
 def parse_query_model(value: object) -> QueryModel:
-    """Return the query model that was named.
+    """Return the named query model.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def parse_query_model(value: object) -> QueryModel:
 
 
 def parse_level(value: object, query_model: QueryModel) -> Level:
-    """Return the level that was named, in any case and with blanks around it.
+    """Return the named level, in upper or lower case, even with blanks around it.
 
     Raises
     ------

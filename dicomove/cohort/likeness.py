@@ -1,11 +1,10 @@
-"""Text that a person cannot tell apart, and text that only looks alike.
+"""Distinguishes equal text, which people cannot tell apart, from look-alikes.
 
-*The same text*: canonically equivalent (Unicode Standard Annex 15, NFC), whatever invisible characters are inside,
-whatever kind a blank is of, and whichever of the hyphens ``-``, U+2010 and U+2011 is written. Padding does not count.
+*Equal text* is canonically equivalent (Unicode Standard Annex 15, NFC). Invisible characters, the kind of a blank, and
+the choice between the hyphens ``-``, U+2010 and U+2011 do not matter. Padding does not count.
 
-*Look-alikes*, which are not the same, and of which `difference` says in what they differ: case, width, accents,
-leading zeros, the number of blanks, dashes, quotation marks, letters of another alphabet, O and 0. An archive may
-tell them apart, and so may two patients.
+*Look-alikes* are not equal. `difference` says how they differ: case, width, accents, leading zeros, the number of
+blanks, dashes, quotation marks, letters of another alphabet, O and 0. An archive may use them for two patients.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from typing import Final
 
 from dicomove.cohort.values import EDGES, INVISIBLE
 
-# What spelling needs: an archive that holds such a name holds it with them.
+# Invisible characters that the spelling needs: an archive stores such a name with them.
 _NEEDED: Final = {
     "[\u200c\u200d]": "ARABIC|SYRIAC|MANDAIC|NKO|MONGOLIAN|DEVANAGARI|BENGALI|GURMUKHI|GUJARATI|ORIYA|TAMIL|TELUGU|"
     "KANNADA|MALAYALAM|SINHALA|MYANMAR|KHMER|TIBETAN|BALINESE|JAVANESE",
     "[\u180b-\u180f]": "MONGOLIAN",
     "[\U000e0100-\U000e01ef]": "CJK",
 }
-# Braille's empty cell is seen as a blank.
+# Braille's empty cell looks like a blank.
 _BLANKS: Final = re.compile("[\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]")
 _HYPHENS: Final = re.compile("[\u2010\u2011]")
 
@@ -34,7 +33,7 @@ _QUOTES: Final = re.compile('["`\u00ab\u00b4\u00bb\u02b9-\u02bd\u2018-\u201f\u20
 _POINTS: Final = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652\u0670]")
 _LEADING_ZEROS: Final = re.compile("(?<![0-9])0+(?=[0-9])")
 
-# Letters with a stroke and the like, which Unicode does not take apart.
+# Letters with a stroke and similar ones, which Unicode does not decompose.
 _STROKES: Final[Mapping[int, str]] = {
     **{ord(letter): bare for letter, bare in zip("łŁøØđĐħĦıŧŦðÐ", "lLoOdDhHitTdD", strict=True)},
     **{ord(letter): bare for letter, bare in zip("æÆœŒþÞ", ("ae", "AE", "oe", "OE", "th", "Th"), strict=True)},
@@ -42,14 +41,14 @@ _STROKES: Final[Mapping[int, str]] = {
 _UMLAUTS: Final = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ø": "oe", "Ø": "Oe", "å": "aa", "Å": "Aa"}
 )
-# Of the confusables of Unicode Technical Standard 39: letters of other alphabets which look like Latin ones in every
-# usual typeface, and what Arabic and Persian keyboards write for the same letter.
+# From the confusables of Unicode Technical Standard 39: letters of other alphabets that look like Latin ones in every
+# usual typeface, and the characters that Arabic and Persian keyboards write for the same letter.
 _OTHER_ALPHABETS: Final = str.maketrans(
     "АВЕЅІЈКМНОРСТУХѕіјаеорсухѡԁһԛԝӀ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοακιρχ" + "ϲՏօ" + "یىکہە",
     "ABESIJKMHOPCTYXsijaeopcyxwdhqwI" + "ABEZHIKMNOPTYXoakipx" + "cSo" + "ييكهه",
 )
 _O_AND_ZERO: Final = str.maketrans("OoIl|", "00111")
-# Coarser than all of the above together, and quick: what differs here is not alike.
+# A quick test, coarser than all of the above together: texts that differ here are not look-alikes.
 _COARSE: Final = str.maketrans(
     {
         **{chr(other).casefold(): chr(latin).casefold() for other, latin in _OTHER_ALPHABETS.items()},
@@ -60,10 +59,10 @@ _IGNORED: Final = frozenset("0o1ilae")
 
 
 def without_invisible(text: str) -> str:
-    r"""Return a text without characters that are not seen: marks of direction, zero widths, soft hyphens, selectors.
+    r"""Return a text without invisible characters: marks of direction, zero widths, soft hyphens, selectors.
 
-    What the spelling of a script needs stays where it is needed: joiners between Arabic or Indic letters, selectors
-    behind Mongolian letters and Chinese characters. Two names that differ in these alone are the same text.
+    Invisible characters that a script needs for its spelling stay: joiners between Arabic or Indic letters, selectors
+    after Mongolian letters and Chinese characters. Two names that differ only in these are equal text.
 
     Examples
     --------
@@ -74,7 +73,7 @@ def without_invisible(text: str) -> str:
 
 
 def invisible_in(text: str) -> list[str]:
-    r"""Name the characters that `without_invisible` takes off, each once, in the order of the text.
+    r"""Name the characters that `without_invisible` removes, each once, in the order of the text.
 
     Examples
     --------
@@ -88,9 +87,9 @@ def invisible_in(text: str) -> list[str]:
 
 
 def odd_in(text: str) -> list[str]:
-    r"""Name the characters that look like those of a plain identifier, and are others.
+    r"""Name the characters that only look like those of a plain identifier.
 
-    For a person who wonders why an archive does not know what is plainly there.
+    They explain why an archive does not find a text that looks right.
 
     Examples
     --------
@@ -104,7 +103,7 @@ def odd_in(text: str) -> list[str]:
 
 
 def as_key(text: str) -> str:
-    r"""Return a text as it is asked for: composed, every blank a blank, every hyphen a hyphen, nothing invisible.
+    r"""Return a text as dicomove sends it: composed, with plain blanks and hyphens, without invisible characters.
 
     Examples
     --------
@@ -115,7 +114,7 @@ def as_key(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    r"""Return a text as it is compared: two texts are the same for a person if this is equal.
+    r"""Return the form of a text for comparison: equal for two texts that people cannot tell apart.
 
     Examples
     --------
@@ -137,12 +136,12 @@ def same_text(asked: str, answered: str) -> bool:
 
 
 def difference(asked: str, answered: str) -> str | None:
-    """Say in what two look-alikes differ, without their values; ``None`` where they are the same, or not alike.
+    """Say how two look-alikes differ, without their values; ``None`` if they are equal, or not look-alikes.
 
     Parameters
     ----------
     asked, answered
-        Single values; a text with a wildcard is like no other.
+        Single values; a text with a wildcard has no look-alikes.
 
     Examples
     --------
@@ -238,7 +237,7 @@ def _leading_zeros(text: str) -> str:
     return _LEADING_ZEROS.sub("", text)
 
 
-# In the order in which they are taken off; of several that would explain a difference, the first is named.
+# In the order in which they are removed; if several would explain a difference, the first is named.
 _FOLDS: Final[Sequence[tuple[str, Callable[[str], str]]]] = (
     ("a dash of another kind", _dashes),
     ("quotation marks of another kind", _quotes),
@@ -253,7 +252,7 @@ _FOLDS: Final[Sequence[tuple[str, Callable[[str], str]]]] = (
     ("leading zeros", _leading_zeros),
     ("O and 0, or I, l and 1", _o_and_zero),
 )
-# Text that differs in more than three ways does not look alike.
+# Texts that differ in more than three ways are not look-alikes.
 _SETS: Final = [folds for count in (1, 2, 3) for folds in combinations(_FOLDS, count)]
 
 

@@ -1,4 +1,4 @@
-"""The value of a matching key (PS3.4 C.2.2.2): what may be asked, and whether an answer is what was asked."""
+"""The value of a matching key (PS3.4 C.2.2.2): which values may be sent, and which answers match them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9]([0-5][0-9](\.[0-9]{1,6})?)?)?")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
-# Archives are sloppy with shorter limits (16 characters of an accession number), and so are their users.
+# Archives and their users often exceed shorter limits (16 characters for an accession number).
 _LONGEST = 64
 _LONGEST_NAME = 3 * _LONGEST + 2
 
@@ -29,22 +29,22 @@ def has_wildcard(value: str) -> bool:
 
 
 def is_single(value: str) -> bool:
-    """Tell whether a value can stand for one entity only: no wildcard, no list."""
+    """Tell whether a value can mean only one entity: it has no wildcard and is not a list."""
     return not has_wildcard(value) and "\\" not in value
 
 
 def is_universal(value: object, column: str) -> bool:
-    """Tell whether a cell would match everything: nothing but wildcards, and what separates the parts of a name.
+    """Tell whether a cell would match everything: it holds only wildcards, and separators of the parts of a name.
 
-    A wildcard is never a UID, so that in their columns it is an error instead.
+    A UID never has a wildcard, so a wildcard in a column of UIDs is an error instead.
     """
     return isinstance(value, str) and VRS[column] != "UI" and set(plain(value)) <= _UNIVERSAL
 
 
 def key_text(value: object, column: str) -> str:
-    r"""Return a cell as the text of a key, without what a person cannot see.
+    r"""Return a cell as the text of a key, without invisible characters.
 
-    Control characters stay, so that the key is refused: they are not typed, and a tab may have stood between two cells.
+    Control characters stay, so the key is refused: people do not type them, and a tab may have separated two cells.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def criterion(value: object, column: str) -> str:
     Raises
     ------
     IdentifierError
-        The cell cannot be asked for.
+        The cell cannot be sent.
 
     Examples
     --------
@@ -85,16 +85,16 @@ def criterion(value: object, column: str) -> str:
 
 
 def matches(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> bool:
-    """Tell whether an answer is what was asked.
+    """Tell whether an answer matches the keys.
 
-    A PACS may ignore a key that it does not support, and so answer more than was asked.
+    A PACS may ignore a key that it does not support, and send answers that do not match.
 
     Parameters
     ----------
     keys
         The matching keys, as pairs of keyword and value.
     answer
-        The values of the answer, by keyword. What is absent or blank cannot be checked, and counts as a match.
+        The values of the answer, by keyword. A value that is absent or blank cannot be checked, and counts as a match.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def contradictions(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]
 
 
 def only_difference(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> str | None:
-    """Say in what an answer differs from the keys that it contradicts, if a person could take them for the same.
+    """Say how an answer differs from the keys that it contradicts, if both are look-alikes.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def _dates(value: str) -> str:
         msg = "is not a date (YYYYMMDD or YYYY-MM-DD) or a range of dates (YYYYMMDD-YYYYMMDD, YYYYMMDD-, -YYYYMMDD)"
         raise ValueError(msg)
     if begin and end and begin > end:
-        msg = "is a range that ends before it begins"
+        msg = "is a range with its end before its beginning"
         raise ValueError(msg)
     return f"{begin}{hyphen}{end}"
 
@@ -193,14 +193,14 @@ def _times(value: str) -> str:
 
 
 def _digits_of_time(part: str) -> str:
-    # "9:30" is what a spreadsheet shows; without its colon, "930" may be anything.
+    # A spreadsheet shows "9:30"; without its colon, "930" may mean anything.
     return ("0" if part[1:2] == ":" else "") + part.replace(":", "")
 
 
 def _to_the_last_moment(begin: str, hyphen: str, end: str) -> str:
-    """Ask for all of the hour, the minute or the second that a time names: archives compare text, or moments.
+    """Extend a time to the end of the hour, minute or second that it names: archives compare text, or moments.
 
-    The begin stays as it is: as text, "1030" comes before "103000", and archives hold both.
+    The beginning does not change: as text, "1030" comes before "103000", and archives store both.
     """
     last = end if hyphen else begin
     if not last or "." in last:
@@ -251,7 +251,7 @@ def _match_whole(asked: str, value: str) -> bool:
 
 
 def _match_name(asked: str, value: str) -> bool:
-    # A name may be there in three scripts, "YAMADA^TARO=山田^太郎", and any of them may have been asked for.
+    # A name may have three scripts, "YAMADA^TARO=山田^太郎", and the row may name any of them.
     name, plain = _plain_name(asked), _plain_name(value)
     return any(_match_text(name, candidate) for candidate in (plain, *plain.split("=")))
 
@@ -262,7 +262,7 @@ def _plain_name(name: str) -> str:
 
 def _match_text(asked: str, value: str) -> bool:
     return _match_exactly(asked, value) or (
-        # An archive that knows one character set leaves out, or replaces, what that cannot write: Orthanc does.
+        # An archive with only one character set, such as Orthanc, drops or replaces all other characters.
         not asked.isascii()
         and set(re.sub(_REPLACED, "", value)) <= set(asked) | set(filter(str.isascii, value))
         and _match_exactly(_NOT_ASCII.sub("", asked), _NOT_ASCII.sub("", re.sub(_REPLACED, "", value)))
@@ -272,7 +272,7 @@ def _match_text(asked: str, value: str) -> bool:
 def _match_exactly(asked: str, value: str) -> bool:
     if not _WILDCARDS.intersection(asked):
         return plain(asked) == plain(value)
-    # One "*" says what a run of them says, and costs no backtracking.
+    # One "*" matches the same as several, without backtracking.
     parts = re.split(r"(\*+|\?)", plain(asked))
     pattern = "".join("." if part == "?" else ".*" if part[:1] == "*" else re.escape(part) for part in parts)
     return re.fullmatch(pattern, value, re.DOTALL) is not None

@@ -1,13 +1,13 @@
-"""A number, as the number format of a spreadsheet shows it (ECMA-376 18.8.31)."""
+"""Formats a number in the same way as a spreadsheet (ECMA-376 18.8.31)."""
 
 from __future__ import annotations
 
 import re
 
 UNKNOWN = "####"
-"""What stands for a number whose shown form cannot be told."""
+"""The text for a number if its shown form is unknown."""
 
-# Excel keeps 15 digits of a number. The digits behind them are not those that were typed.
+# Excel keeps 15 digits of a number. All further digits are lost.
 _LARGEST = 10**15
 _SECTION = re.compile(r'((?:"[^"]*"|\\.|[^;"\\])*)(?:;|$)')
 _TOKEN = re.compile(r'"([^"]*)"|\\(.)|([_*]).|([0#?])|(.)', re.DOTALL)
@@ -18,7 +18,7 @@ _LITERALS = frozenset("-+/():!^&'~{}<>= ")
 
 
 def shown(value: float, number_format: str) -> str:
-    r"""Return a number as a person sees it, or ``####`` where that cannot be told.
+    r"""Return a number as the spreadsheet shows it, or ``####`` if that is unknown.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def shown(value: float, number_format: str) -> str:
     section = _section(value, _COLOUR_OR_LOCALE.sub("", number_format))
     if section.lower() in {"general", "standard", "@"}:
         return _general(value)
-    # Blanks of the width of a character, and fillings, are no text.
+    # Blanks with the width of a character, and fillings, do not count as text.
     plain = re.sub(r"[_*].", "", section).strip()
     if _PLAIN_NUMBER.fullmatch(plain) and set(plain) - set("0#?"):
         return _number(value, plain)
@@ -71,7 +71,7 @@ def _number(value: float, plain: str) -> str:
 
 
 def _pattern(value: float, section: str) -> str:
-    """Return the digits in the places of the format, with what stands between them."""
+    """Return the digits in the places of the format, with the text between them."""
     parts: list[str | None] = []  # None is a place for a digit
     zeros = 0
     for quoted, escaped, width, place, other in _TOKEN.findall(section):
@@ -89,7 +89,7 @@ def _pattern(value: float, section: str) -> str:
 
 def _placed(parts: list[str | None], digits: str) -> str:
     places = parts.count(None)
-    # What has no place of its own stands at the first one.
+    # Digits without their own place go to the first place.
     first = max(len(digits) - places, 0)
     fitted = [digits[: first + 1], *digits[first + 1 :]] if len(digits) >= places else list(digits)
     fitted = [""] * (places - len(fitted)) + fitted

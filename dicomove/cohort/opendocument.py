@@ -1,4 +1,4 @@
-"""The sheets of an OpenDocument spreadsheet (ODF 1.3 part 3, chapter 9), which holds each cell as it was shown, too."""
+"""The sheets of an OpenDocument spreadsheet (ODF 1.3 part 3, chapter 9), which also stores each cell's shown text."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _cells(table: ET.Element) -> Cells:
 
 
 def _row(row: ET.Element) -> Iterator[tuple[int, ET.Element]]:
-    """Yield the cells that hold something, with their columns, from 1."""
+    """Yield the cells that are not empty, with their columns, from 1."""
     column = 0
     for cell in row:
         if cell.tag not in _CELLS:
@@ -113,7 +113,7 @@ def _value(cell: ET.Element) -> object:
 
 
 def _paragraph(element: ET.Element) -> str:
-    """Return the text, in which blanks, tabs and line breaks are elements."""
+    """Return the text of a paragraph: in ODF, blanks, tabs and line breaks are elements."""
     parts = [element.text or ""]
     for child in element:
         name = child.tag.rpartition("}")[2]

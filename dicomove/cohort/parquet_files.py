@@ -22,11 +22,11 @@ def read_parquet(path: Path) -> Grid:
     Raises
     ------
     CohortError
-        They are no Parquet files, or their columns do not fit together.
+        They are not Parquet files, or their columns differ.
     ImportError
         The extra ``parquet`` is not installed.
     """
-    # pandas would make floats of the integers in a column with empty cells.
+    # pandas would turn the integers of a column with empty cells into floats.
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -50,7 +50,7 @@ def _cells(column: Any) -> list[object]:
     import pyarrow as pa
 
     if isinstance(column.type, pa.BaseExtensionType) and hasattr(column.type, "to_pandas_dtype"):
-        # A Period of pandas, say, which is a number here.
+        # For example a Period of pandas, which Parquet stores as a number.
         found: list[object] = column.to_pandas().astype(object).tolist()
         return found
     cells: list[object] = column.to_pylist()
@@ -65,7 +65,7 @@ def _read_folder(folder: Path) -> Any:
     if not files:
         msg = f"the folder {folder.name!r} holds no Parquet file (.parquet, .pq)"
         raise CohortError(msg)
-    # Partitions are folders (arm=case). Read as what they look like, their numbers would lose zeros.
+    # Partitions are folders (arm=case). Converted to numbers, their values would lose zeros.
     keys = {part.partition("=")[0] for file in files for part in file.relative_to(folder).parts[:-1] if "=" in part}
     partitions = pa.schema([(key, pa.string()) for key in sorted(keys)])
     found = dataset.dataset(
@@ -80,7 +80,7 @@ def _read_folder(folder: Path) -> Any:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files, part.2 before part.10, without those that programs hide."""
+    """Return the files, part.2 before part.10, without hidden files."""
     found = [
         file
         for file in folder.rglob("*")

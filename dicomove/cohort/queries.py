@@ -1,9 +1,9 @@
-"""A row of a table, as the C-FINDs that answer it (PS3.4 C.4.1).
+"""From a row of a table to its C-FINDs (PS3.4 C.4.1).
 
-A search is hierarchical: where a key belongs to a level above the one asked for, that level is asked first, and the
-unique keys of each answer go into the next step. A row is asked for all that it names: an identifying key is needed
-(`IDENTIFYING_KEYS`), and dates, modalities and descriptions only narrow the search. Where a row has the unique key of a
-level, that key alone is sent, and the other keys of the level are held against the answers.
+A search is hierarchical: if a key belongs to a level above the requested one, that level is asked first, and the unique
+keys of each answer go into the next step. A row needs an identifying key (`IDENTIFYING_KEYS`); dates, modalities and
+descriptions only narrow the search. If a row has the unique key of a level, only that key is sent, and the other keys
+of the level are compared with the answers.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Step:
     level
         Its query level.
     keys
-        Its matching keys as pairs of keyword and value, from the top level. The unique keys that an answer of the step
-        before gives come on top of them.
+        Its matching keys as pairs of keyword and value, from the top level. The unique keys from an answer of the
+        previous step are added to them.
     checks
-        Further keys of the row, which are not sent: an answer that contradicts one of them is no match.
+        Further keys of the row, which are not sent. An answer that contradicts one of them does not match.
     """
 
     level: Level
@@ -50,7 +50,7 @@ class Step:
 
     @property
     def identifying(self) -> tuple[str, ...]:
-        """The keys of this level that name a patient or a study, its unique key excepted."""
+        """The keys of this level that name a patient or a study, without its unique key."""
         own = (
             (*MATCHING_KEYS["PATIENT"], *MATCHING_KEYS["STUDY"]) if self.level == "STUDY" else MATCHING_KEYS[self.level]
         )
@@ -69,15 +69,15 @@ class Query:
     Parameters
     ----------
     level
-        The query level of the last step: what is found.
+        The query level of the last step.
     query_model
         The information model.
     steps
         The steps, from the top level.
     notes
-        Sentences on how the row was read, for its ``advice``.
+        Sentences about the row, for its ``advice``.
     blank
-        The keys that other rows of the table have and this one has not.
+        The keys that other rows of the table have and this one lacks.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class Query:
 
     @property
     def is_by_uid(self) -> bool:
-        """Whether the first step asks for UIDs, so that no other patient's studies can match."""
+        """Whether the first step asks by UIDs, so that studies of other patients cannot match."""
         return any(name.endswith("UID") for name, _ in self.steps[0].keys)
 
     def __repr__(self) -> str:
@@ -113,18 +113,18 @@ def find_query(
     Parameters
     ----------
     row
-        Values by keyword or tag. What is no matching key at the level or above is left out.
+        Values by keyword or tag. Only matching keys of the level and of the levels above count.
     level
         The query level.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
     broad
-        ``"allow"`` takes a row without an identifying key, too.
+        ``"allow"`` accepts a row without an identifying key, too.
 
     Raises
     ------
     IdentifierError
-        The row cannot be asked for.
+        The row cannot be asked.
 
     Examples
     --------
@@ -150,27 +150,27 @@ def find_queries(
     broad: Broad = "refuse",
     partial_keys: PartialKeys = "ask",
 ) -> list[Query | IdentifierError]:
-    """Return, for each row of a table, its C-FINDs, or why there can be none.
+    """Return, for each row of a table, its C-FINDs, or why it has none.
 
     Parameters
     ----------
     table
-        One row for each search. It is read by position: any index and repeated labels are welcome. The UIDs of a table
-        that comes from `find` are taken as the PACS gave them, whatever their form.
+        One row for each search. It is read by position, so any index and repeated labels work. The UIDs of a table from
+        `find` are sent exactly as the PACS gave them.
     level
         The query level.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
     broad
-        ``"refuse"``: a row needs one of `IDENTIFYING_KEYS`. ``"allow"``: dates, modalities and descriptions will do.
+        ``"refuse"``: a row needs one of `IDENTIFYING_KEYS`. ``"allow"``: dates, modalities and descriptions are enough.
     partial_keys
-        ``"ask"``: a row that lacks a key which other rows have is asked by the keys that it has. ``"refuse"``: it is
-        an error.
+        ``"ask"``: a row that lacks a key that other rows have is asked by its remaining keys. ``"refuse"``: it is an
+        error.
 
     Raises
     ------
     CohortError
-        No row of the table could be right.
+        Every row of the table would be invalid.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def find_queries(
 
 
 def overlooked_columns(table: pd.DataFrame) -> str:
-    """Return a sentence on the columns that look like an identifier which the table has nowhere else, or nothing."""
+    """Return a sentence about columns that look like an identifier that the table lacks; empty if there are none."""
     there = keyword_columns(table.columns, IDENTIFYING_KEYS)
     # Names and StudyIDs add little to the others, and research tables have many columns that look like them.
     wanted = [name for name in IDENTIFYING_KEYS if name not in (*there, "PatientName", "StudyID")]
@@ -217,15 +217,16 @@ def _check_words(broad: str, partial_keys: str) -> None:
 
 
 def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, model: QueryModel, broad: Broad) -> None:
-    """Refuse a table none of whose rows could name a patient or a study."""
+    """Refuse a table without a column that names a patient or a study."""
     understood = list(taken)
     if any(name in IDENTIFYING_KEYS for name in understood) or (broad == "allow" and understood):
         return
     wanted = [name for name in IDENTIFYING_KEYS if name in matching_keys(level, model)]
     alone = f' broad="allow" searches by {", ".join(understood)} alone.' if understood else ""
     msg = (
-        f"no column of the table identifies patients or studies: one of {', '.join(wanted)} is needed to search at the "
-        f"level {level}. The headers are: {headers.listed(table.columns)}. Understood: {headers.listed(understood)}."
+        f"no column of the table identifies patients or studies: a search at the level {level} needs one of "
+        f"{', '.join(wanted)}. The headers are: {headers.listed(table.columns)}. "
+        f"Understood: {headers.listed(understood)}."
         f"{headers.hint(headers.overlooked(table.columns, IDENTIFYING_KEYS))}{index_hint(table, wanted)}{alone}"
     )
     raise CohortError(msg)
@@ -243,10 +244,10 @@ def _query_or_error(
 def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool) -> Query:
     prepared = _prepared(cells, level)
     if not prepared:
-        msg = "the row is empty, or holds nothing but wildcards: it would list the whole archive"
+        msg = "the row is empty, or holds only wildcards: it would list the whole archive"
         raise IdentifierError(msg)
     steps: list[Step] = []
-    known: tuple[tuple[str, str], ...] = ()  # unique keys of levels that need no C-FIND of their own
+    known: tuple[tuple[str, str], ...] = ()  # unique keys of levels that need no separate C-FIND
     notes: list[str] = []
     for at in levels_down_to(level, model):
         unique = UNIQUE_KEYS[model][at][-1]
@@ -267,7 +268,7 @@ def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broa
 def _keys_and_checks(
     prepared: Mapping[str, object], names: Iterable[str], unique: str, *, given: bool
 ) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], list[str]]:
-    """Return what is sent at one level, what is held against the answers, and what is to be said of the rest."""
+    """Return the keys to send at one level, the keys to compare with the answers, and notes about the rest."""
     filled = [name for name in names if name in prepared]
     if unique not in filled:
         return tuple((name, criterion(prepared[name], name)) for name in filled), (), []
@@ -280,12 +281,12 @@ def _keys_and_checks(
         except IdentifierError as error:
             if name == unique:
                 raise
-            notes.append(f"{unique} alone was asked for: {error}")
+            notes.append(f"only {unique} was asked for: {error}")
     return ((unique, dict(checks).pop(unique)),), tuple(pair for pair in checks if pair[0] != unique), notes
 
 
 def _prepared(cells: Mapping[str, object], level: Level) -> dict[str, object]:
-    """Return the cells that say something, by the keyword under which they are asked."""
+    """Return the cells that are not empty, by the keyword under which they are sent."""
     prepared = {name: cell for name, cell in cells.items() if not is_blank(cell) and not is_universal(cell, name)}
     if level == "STUDY" and "Modality" in prepared:
         prepared.setdefault("ModalitiesInStudy", prepared["Modality"])
@@ -296,14 +297,14 @@ def _prepared(cells: Mapping[str, object], level: Level) -> dict[str, object]:
 def _check_identifying(query: Query, broad: Broad) -> None:
     if broad == "refuse" and not any(name in IDENTIFYING_KEYS for name in query.asked_by):
         msg = (
-            f"the row names no patient and no study: {', '.join(query.asked_by)} would match those of others. Fill one "
-            f'of {", ".join(IDENTIFYING_KEYS[:5])}, or mean it: broad="allow"'
+            f"the row names neither a patient nor a study: {', '.join(query.asked_by)} would match other patients' "
+            f'studies. Fill one of {", ".join(IDENTIFYING_KEYS[:5])}, or set broad="allow"'
         )
         raise IdentifierError(msg)
 
 
 def _on_wildcards(query: Query) -> Sequence[str]:
-    """Return a sentence on a row whose identifying keys are all open."""
+    """Return a sentence about a row whose identifying keys all have wildcards."""
     keys = [pair for step in query.steps for pair in step.keys if pair[0] in IDENTIFYING_KEYS]
     if not keys or not all(has_wildcard(value) for _, value in keys):
         return ()
@@ -311,7 +312,7 @@ def _on_wildcards(query: Query) -> Sequence[str]:
 
 
 def _on_invisible(prepared: Mapping[str, object], names: Iterable[str]) -> list[str]:
-    """Return a sentence for each key from which invisible characters were taken off."""
+    """Return a sentence for each key that had invisible characters."""
     found = {name: invisible_in(str(prepared[name])) for name in names if name in prepared}
     return [
         f"{name} was asked for without its invisible characters ({', '.join(characters)})"
@@ -328,7 +329,7 @@ def _with_blank(query: Query | IdentifierError, filled: set[str], *, refuse: boo
     if not blank:
         return query
     are = "is" if len(blank) == 1 else "are"
-    which = f"asked by {', '.join(query.asked_by)} alone: in this row, {' and '.join(blank)} {are} blank"
+    which = f"asked only by {', '.join(query.asked_by)}: in this row, {' and '.join(blank)} {are} blank"
     if refuse:
         msg = f'{which} (partial_keys="refuse")'
         return IdentifierError(msg, column=blank[0])
@@ -336,9 +337,9 @@ def _with_blank(query: Query | IdentifierError, filled: set[str], *, refuse: boo
 
 
 def _blank_keys(query: Query, filled: set[str]) -> tuple[str, ...]:
-    """Return the keys of other rows that this one lacks, at the levels whose unique key it lacks, too.
+    """Return the keys that other rows have and this one lacks, at the levels where it also lacks the unique key.
 
-    An accession number names one study, as its UID does: beside it, the UID is not missed.
+    An accession number names one study, as a UID does: if a row has it, the blank UID does not count.
     """
     has = {name for step in query.steps for name, _ in (*step.keys, *step.checks)}
     lacking = (
@@ -353,5 +354,5 @@ def _blank_keys(query: Query, filled: set[str]) -> tuple[str, ...]:
 
 def _without_key(unique: str, level: Level, model: QueryModel) -> IdentifierError:
     hint = ' (query_model="StudyRoot" needs no PatientID)' if unique == "PatientID" else ""
-    msg = f"{unique} is empty, and {model} has no other key of the level {level} to begin with{hint}"
+    msg = f"{unique} is empty, and the row has no other key of the level {level}, where a {model} search begins{hint}"
     return IdentifierError(msg, column=unique)

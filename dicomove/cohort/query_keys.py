@@ -1,4 +1,4 @@
-"""The attributes by which C-FIND may ask, and what it asks back (PS3.4 C.6)."""
+"""The matching keys and return keys of C-FIND (PS3.4 C.6)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ IDENTIFYING_KEYS: Final = (
     *("PatientID", "AccessionNumber", "PatientName", "StudyID"),
     *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
 )
-"""The attributes that name patients, studies, or what is in them. Every other matching key only narrows a search."""
+"""The attributes that name patients, studies, or their series and images. All other keys only narrow a search."""
 
 MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
     "PATIENT": ("PatientID", "PatientName", "IssuerOfPatientID", "PatientBirthDate", "PatientSex"),
@@ -24,7 +24,7 @@ MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
     ),
     "IMAGE": ("SOPInstanceUID", "SOPClassUID", "InstanceNumber"),
 }
-"""The attributes that may carry a value, by level. In StudyRoot, those of the patient belong to the study."""
+"""The matching keys by level. In StudyRoot, the keys of the patient belong to the level STUDY."""
 
 _STUDY_RETURN_KEYS = (
     *("PatientID", "StudyInstanceUID", "StudyDate", "AccessionNumber", "ModalitiesInStudy", "StudyDescription"),
@@ -44,12 +44,12 @@ RETURN_KEYS: dict[Level, tuple[str, ...]] = {
     "SERIES": _SERIES_RETURN_KEYS,
     "IMAGE": (*_SERIES_RETURN_KEYS, "SOPInstanceUID", "SOPClassUID", "InstanceNumber"),
 }
-"""The attributes that are asked back, by level, with those of the levels above: many archives give them, too. No name
-and no date of birth is asked for unless somebody wants it."""
+"""The return keys by level, with those of the levels above, because many archives give them, too. `find` asks for names
+and dates of birth only if the user lists them."""
 
 
 def matching_keys(level: Level, model: QueryModel) -> tuple[str, ...]:
-    """Return the attributes by which a search at a level may ask, those of the levels above included."""
+    """Return the matching keys of a search at a level, including the levels above."""
     keys = [name for above in levels_down_to(level, model) for name in keys_at(above, model)]
     return (*keys, "Modality") if level == "STUDY" else tuple(keys)
 
@@ -60,6 +60,6 @@ def levels_down_to(level: Level, model: QueryModel) -> list[Level]:
 
 
 def keys_at(level: Level, model: QueryModel) -> tuple[str, ...]:
-    """Return the attributes by which a search may ask at one level."""
+    """Return the matching keys of one level."""
     patient = MATCHING_KEYS["PATIENT"] if (level, model) == ("STUDY", "StudyRoot") else ()
     return (*patient, *MATCHING_KEYS[level])

@@ -1,7 +1,7 @@
-"""Reading a table of what is wanted, with every identifier as it was written.
+"""Reads a table with every identifier exactly as written.
 
-What pandas, and spreadsheets before it, make of identifiers by default: ``000123`` becomes 123, the accession number
-``0001E5`` becomes 100000, and of an accession number with 20 digits 15 are left.
+By default, spreadsheets and pandas change identifiers: ``000123`` becomes 123, the accession number ``0001E5`` becomes
+100000, and an accession number with 20 digits keeps only 15.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from dicomove.errors import CohortError, CohortWarning
 TEXT = (".csv", ".tsv", ".txt")
 SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
-_DAMAGED: Final = "cells were damaged before they came here, and were left as they are"
+_DAMAGED: Final = "some cells were already damaged in the file, and stay unchanged"
 _SHORT: Final = "lines have too few fields, and their keys are unknown (is a cell with a line break not quoted?)"
 _MERGED: Final = "merged cells were filled from their first cell"
 
@@ -50,11 +50,11 @@ def read_cohort(
     header: int | None = None,
     encoding: str = "utf-8-sig",
 ) -> pd.DataFrame:
-    """Read a table with every cell as text: leading zeros and UIDs stay as they are.
+    """Read a table with every cell as text: leading zeros and UIDs stay unchanged.
 
-    An empty cell is ``""``, and nothing else is (``NULL`` and ``NA`` are text). Blanks around cells are stripped, and
-    headers that stand for a DICOM attribute become its keyword. A cell that does not hold the value that a person saw
-    is reported and never repaired: its row is invalid, where it is a key.
+    Only an empty cell is ``""`` (``NULL`` and ``NA`` are text). Blanks around cells are removed, and headers that stand
+    for a DICOM attribute become its keyword. If a cell does not hold the value that a person saw, a warning names it,
+    and dicomove does not repair it: if the cell is a key, its row is invalid.
 
     Parameters
     ----------
@@ -62,28 +62,27 @@ def read_cohort(
         A file of type .csv (``,`` ``;`` ``|`` or tab), .tsv, .txt, .parquet, .xlsx, .xls or .ods, or a folder of
         Parquet files.
     columns
-        The keyword of headers that are not known: ``{"Auftragsnummer": "AccessionNumber"}``. A header may be given by
-        its position, from 0. For a file without a header, the names of all columns, in their order.
+        The keywords of unknown headers: ``{"Auftragsnummer": "AccessionNumber"}``. You can also name a header by its
+        position, from 0. For a file without a header, a list of the names of all columns, in their order.
     sheet
-        The sheet of a spreadsheet, by position or name. Without it, the first sheet, or the only one with headers that
-        are known.
+        The sheet of a spreadsheet, by position or name. By default the first sheet, or the only one with known headers.
     header
-        The line of the header, from 0 as in pandas: 1 is the second line of the file. Without it, the header is looked
-        for, and what stands above it is left out, with a warning.
+        The line of the header, from 0 as in pandas: 1 is the second line of the file. By default, `read_cohort`
+        searches for the header, and skips the lines above it with a warning.
     encoding
-        The encoding of a text file. UTF-16 is recognised. What is not UTF-8 is read as Windows-1252, with a warning.
+        The encoding of a text file. By default UTF-8 or UTF-16; other text is read as Windows-1252, with a warning.
 
     Raises
     ------
     CohortError
-        The file is no table, its header is not found, or two of its columns are the same attribute.
+        The file has no table, its header was not found, or two of its columns are the same attribute.
     ImportError
         An optional package for this type of file is not installed.
 
     Warns
     -----
     CohortWarning
-        Cells were damaged, merged cells were filled, or something had to be guessed.
+        Cells are damaged, merged cells were filled, or `read_cohort` had to guess.
     """
     wanted = wanted_headers(columns)
     grid, notes = choose_sheet(_read(Path(path), encoding, wanted), sheet, wanted)
@@ -99,10 +98,10 @@ def _read(path: Path, encoding: str, wanted: frozenset[str]) -> list[Grid]:
     if path.is_dir() and suffix not in TEXT:
         return [read_parquet(path)]
     if suffix not in (*TEXT, *SPREADSHEETS, *PARQUET):
-        msg = f"files of type {suffix or '(none)'} are not known: .csv, .tsv, .txt, .parquet, .xlsx, .xls, .ods"
+        msg = f"unknown file type {suffix or '(none)'}: give one of .csv, .tsv, .txt, .parquet, .xlsx, .xls, .ods"
         raise CohortError(msg)
     if path.is_dir():
-        msg = f"{path.name!r} is a folder, and not a file: give the file in it"
+        msg = f"{path.name!r} is a folder, not a file: give the path of the file in it"
         raise CohortError(msg)
     if suffix in PARQUET:
         return [read_parquet(path)]
@@ -129,7 +128,7 @@ def _named(grid: Grid, columns: Columns | None) -> Grid:
     width = max(map(len, grid.rows), default=0)
     names: list[object] = [""] * width if columns is None or isinstance(columns, Mapping) else list(columns)
     if len(names) != width:
-        msg = f"columns= names {len(names)} columns, and the file has {width}"
+        msg = f"columns= names {len(names)} columns, but the file has {width}"
         raise CohortError(msg)
     shifted = {(row + 1, column): said for (row, column), said in grid.problems.items()}
     merged = frozenset((row + 1, column) for row, column in grid.merged)
@@ -155,7 +154,7 @@ def _below(grid: Grid, first: int) -> Grid:
 
 
 def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table, and what has to be said of its cells."""
+    """Return the table, and notes about its cells."""
     names, notes = labels(grid.rows[0], columns)
     _check_lengths(grid, len(names))
     rows = [[*row, *[""] * (len(names) - len(row))] for row in grid.rows[1:]]
@@ -163,7 +162,7 @@ def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]
     short = _mark_short_lines(grid, names, cells)
     if grid.blank_is_unknown:
         _mark_unknown(names, cells)
-    # Spreadsheets leave columns behind that never held anything.
+    # Spreadsheets often have empty columns at the end.
     kept = [place for place, name in enumerate(names) if name or any(cells[place])]
     table = pd.DataFrame({place: cells[place] for place in kept}, dtype=str)
     table.columns = pd.Index([names[place] for place in kept], dtype=str)
@@ -176,14 +175,15 @@ def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]
 def _check_lengths(grid: Grid, width: int) -> None:
     for line, row in zip(grid.lines, grid.rows, strict=False):
         if len(row) > width:
-            msg = f"line {line} has {len(row)} fields, and the header {width}: is a cell with a delimiter not quoted?"
+            msg = f"line {line} has {len(row)} fields, but the header has {width}: quote cells that contain a delimiter"
             raise CohortError(msg)
 
 
 def _mark_short_lines(grid: Grid, names: Sequence[str], cells: Sequence[list[str]]) -> list[tuple[int, str]]:
     """Mark the keys of lines with too few fields, and return these lines.
 
-    Where a line break is not quoted, a line holds the end of a cell. It could be the number of another patient.
+    If a line break is not quoted, the next line begins with the end of a cell. That text could be the number of another
+    patient.
     """
     lengths = [len(row) for row in grid.rows[1:]]
     for row, length in enumerate(lengths):
@@ -195,7 +195,7 @@ def _mark_short_lines(grid: Grid, names: Sequence[str], cells: Sequence[list[str
             elif name in VRS:
                 _mark(cells[place], row)
         if length == 1:
-            # It may be the end of the cell before, or the beginning of the one behind.
+            # It may be the end of the previous cell, or the beginning of the next one.
             for neighbour, place in ((row - 1, len(names) - 1), (row + 1, 0)):
                 if 0 <= neighbour < len(lengths) and lengths[neighbour] == len(names) and names[place] in VRS:
                     _mark(cells[place], neighbour)
@@ -216,7 +216,7 @@ def _mark_unknown(names: Sequence[str], cells: Sequence[list[str]]) -> None:
 def _damaged(
     grid: Grid, names: Sequence[str], rows: Sequence[Sequence[object]], cells: Sequence[list[str]], short: set[int]
 ) -> list[tuple[int, str]]:
-    """Return the row of each damaged cell, and its column with what happened; those in keys come first."""
+    """Return the row of each damaged cell, and its column with the damage; cells in key columns come first."""
     found = []
     for place, name in enumerate(names):
         for row, written in enumerate(cells[place]):
@@ -234,7 +234,9 @@ def _damaged(
 def _hidden(grid: Grid) -> list[str]:
     lines = [grid.lines[row] for row in sorted(grid.hidden)]
     return (
-        [f"the spreadsheet hides rows (a filter?), which were read like the others: {places(lines)}"] if lines else []
+        [f"the spreadsheet hides rows (a filter?), and they were read like the others: {places(lines)}"]
+        if lines
+        else []
     )
 
 

@@ -1,7 +1,7 @@
-"""The sheets of a spreadsheet, with what tells an empty cell from one that holds something else.
+"""Reads the sheets of a spreadsheet, and distinguishes empty cells from errors and formulas without a result.
 
-Measured with files of each kind: python-calamine, which is the quickest, returns an empty text for a formula without a
-result and for an error, and knows no number formats. openpyxl and xlrd know all of them. Nothing does for .xlsb.
+We tested files of each kind. python-calamine is the fastest, but returns an empty text for a formula without a result
+and for an error, and ignores number formats. openpyxl and xlrd handle all of these. No library does so for .xlsb.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_RESULT: Final = "a formula without its result: open the file in a spreadsheet
 
 _OLE: Final = b"\xd0\xcf\x11\xe0"
 _ZIP: Final = b"PK"
-# What the readers raise at bytes that are damaged; each is said as a CohortError.
+# Exceptions of the readers for damaged files; each becomes a CohortError.
 _BROKEN: Final = (
     *(zipfile.BadZipFile, zlib.error, struct.error, ET.ParseError, EOFError, OSError, RuntimeError),
     *(AssertionError, AttributeError, LookupError, OverflowError, TypeError, ValueError),
@@ -33,7 +33,7 @@ _BROKEN: Final = (
 
 
 def read_spreadsheet(raw: bytes) -> list[Grid]:
-    """Return the sheets of a spreadsheet, whatever its name says of its type.
+    """Return the sheets of a spreadsheet, whatever the suffix of its name.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def read_spreadsheet(raw: bytes) -> list[Grid]:
     reader = _reader(raw)
     try:
         with warnings.catch_warnings():
-            # The readers warn of what they leave out (pictures, say), and quote cells.
+            # The readers warn about things that they skip, such as pictures, and quote cells.
             warnings.simplefilter("ignore")
             return reader(raw)
     except CohortError:
@@ -67,7 +67,7 @@ def _reader(raw: bytes) -> Callable[[bytes], list[Grid]]:
             raise CohortError(msg)
         return _read_xls
     if not raw.startswith(_ZIP):
-        msg = "the file cannot be read as a spreadsheet: it holds something else (text? then name it .csv)"
+        msg = "the file cannot be read: it is not a spreadsheet. If it is text, give its name the suffix .csv"
         raise CohortError(msg)
     names = _names(raw)
     if "content.xml" in names:
@@ -80,7 +80,7 @@ def _names(raw: bytes) -> set[str]:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             return set(archive.namelist())
     except _BROKEN:
-        msg = "the spreadsheet cannot be read: the file is damaged, or not whole"
+        msg = "the spreadsheet cannot be read: the file is damaged or incomplete"
         raise CohortError(msg) from None
 
 
@@ -108,14 +108,14 @@ def _xlsx_cells(sheet: Any, results: Mapping[tuple[int, int], Any]) -> Cells:
         merged=[Range(area.min_row, area.max_row, area.min_col, area.max_col) for area in sheet.merged_cells.ranges],
         hidden={line for line, dimension in sheet.row_dimensions.items() if dimension.hidden},
     )
-    # Its own iterators make a cell for each gap: a million of them, where one cell stands in the last line.
+    # openpyxl's iterators create a cell for each gap: a million of them if one cell is in the last line.
     for place, cell in sheet._cells.items():  # noqa: SLF001
         if cell.value is None:
             continue
         if cell.data_type != "f":
             found.values[place] = _xlsx_value(cell)
         elif results[place].value is not None or results[place].data_type == "str":
-            # The result of a formula may be a text of no characters.
+            # The result of a formula may be an empty text.
             found.values[place] = _xlsx_value(results[place])
         else:
             found.values[place] = _formula(cell.value)
@@ -134,7 +134,7 @@ def _xlsx_value(cell: Any) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return Shown(value, shown(value, cell.number_format))
     if isinstance(value, dt.time) and "s" not in cell.number_format.lower():
-        return value.strftime("%H:%M")  # a person saw the minute, and means it
+        return value.strftime("%H:%M")  # the spreadsheet showed only minutes
     return "" if value is None else value
 
 
@@ -144,7 +144,7 @@ def _read_xls(raw: bytes) -> list[Grid]:
     except ImportError as error:
         raise _needed(error) from None
     try:
-        # It writes what it thinks of the file to standard output.
+        # xlrd writes remarks about the file to standard output.
         book = xlrd.open_workbook(file_contents=raw, formatting_info=True, logfile=io.StringIO())
     except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
         msg = f"the spreadsheet cannot be read ({type(error).__name__})"
@@ -170,7 +170,7 @@ def _xls_value(book: Any, cell: Any) -> object:
     import xlrd
 
     if cell.ctype == xlrd.XL_CELL_TEXT:
-        # No text of no characters is stored there, but as the result of a formula, or in the place of one.
+        # .xls stores an empty text only as the result of a formula, or instead of one.
         return cell.value or "=?"
     if cell.ctype == xlrd.XL_CELL_DATE:
         return xlrd.xldate_as_datetime(cell.value, book.datemode)

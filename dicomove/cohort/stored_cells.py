@@ -1,4 +1,4 @@
-"""A cell as a file stores it, as the text that the table holds; and what has to be said of it."""
+"""From a stored cell of a file to the text in the table, with notes about damage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cell_text(cell: object, label: str) -> str:
     cell
         The cell, as the file stores it.
     label
-        The label of its column. In a column that stands for an attribute, a number is what a person saw of it.
+        The label of its column. In the column of an attribute, a number becomes the text that the spreadsheet showed.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def cell_problem(cell: object, written: str, label: str) -> str | None:
     cell
         The cell, as the file stores it.
     written
-        The cell, as the table holds it.
+        The text of the cell in the table.
     label
         The label of its column.
     """
@@ -79,7 +79,7 @@ def _number_problem(cell: object, written: str, label: str) -> str | None:
         return damage(written, label) or f"stored as a {type(value).__name__}"
     if isinstance(value, (int, float)) and abs(value) >= 10**15 and not written.isdigit():
         return "stored as a number, digits after the 15th are lost"
-    # A format that shows zeros in front shows the number as it was meant.
+    # A format with leading zeros shows the number as the user meant it.
     is_formatted = isinstance(cell, Shown) and written != (whole_number(value) or str(value)) and label in IDENTIFIERS
     happened = damage(written, label)
     if happened:
@@ -96,7 +96,7 @@ def _time_text(cell: dt.date | dt.time | dt.timedelta | pd.Period, label: str) -
     if isinstance(cell, dt.timedelta) and dt.timedelta() <= cell < dt.timedelta(days=1):
         return (dt.datetime.min + cell).time().isoformat()  # noqa: DTZ901 (a time of day has no zone)
     if isinstance(cell, dt.date):
-        # A date is damage in the place of an identifier, and is seen to be one with its time.
+        # A date instead of an identifier is damage. With its time, it is recognisable as a date.
         written = cell.isoformat().removesuffix("T00:00:00")
         return f"{cell.isoformat()[:10]} {cell.isoformat()[11:19] or '00:00:00'}" if _is_identifier(label) else written
     return str(cell)

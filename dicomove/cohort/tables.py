@@ -1,4 +1,4 @@
-"""What every reading of a table begins with: its columns by keyword, and the checks that need no row."""
+"""The first checks of every table: its columns by keyword, and the rules that need no row."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from dicomove.errors import CohortError, IdentifierError
 
 
 def check_arguments(table: object, level: str | None, query_model: str) -> tuple[Level | None, QueryModel]:
-    """Return the level and the query model, for a table that is one.
+    """Return the level and the query model, after a check that the table is a DataFrame.
 
     Raises
     ------
     CohortError
-        One of the three cannot be right.
+        One of the three is wrong.
     """
     if not isinstance(table, pd.DataFrame):
-        msg = (
-            f"a pandas DataFrame is needed, not a {type(table).__name__} (a Series: .to_frame(); polars: .to_pandas())"
-        )
+        msg = f"give a pandas DataFrame, not a {type(table).__name__} (Series: .to_frame(); polars: .to_pandas())"
         raise CohortError(msg)
     try:
         model = parse_query_model(query_model)
@@ -33,7 +31,7 @@ def check_arguments(table: object, level: str | None, query_model: str) -> tuple
 
 
 def columns_of(table: pd.DataFrame, wanted: Collection[str]) -> dict[str, list[object]]:
-    """Return the cells of the columns that are wanted, by keyword. The table stays as it is.
+    """Return the cells of the wanted columns, by keyword. The table does not change.
 
     Raises
     ------
@@ -47,7 +45,7 @@ def columns_of(table: pd.DataFrame, wanted: Collection[str]) -> dict[str, list[o
 
 
 def index_hint(table: pd.DataFrame, wanted: Collection[str]) -> str:
-    """Return a sentence for a table whose key is its index instead of a column, or nothing."""
+    """Return a sentence for a table that has the key as its index instead of a column; empty otherwise."""
     names = sorted({name for name in map(keyword, table.index.names) if name is not None and name in wanted})
     return f" {', '.join(names)} is the index: table.reset_index() makes it a column." if names else ""
 
@@ -56,7 +54,7 @@ def _refuse_numbers(columns: Mapping[str, list[object]]) -> None:
     for name, cells in columns.items():
         if name != "QueryRetrieveLevel" and VRS[name] != "IS" and _all_numbers(cells):
             msg = (
-                f"the column {name} holds numbers; identifiers are text, and a number has lost its leading zeros: "
+                f"the column {name} holds numbers, but identifiers are text, and a number has lost its leading zeros: "
                 "read the table with dtype=str, or with dicomove.read_cohort"
             )
             raise CohortError(msg)

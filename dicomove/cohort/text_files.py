@@ -1,4 +1,4 @@
-"""The rows of a text file: its encoding, its delimiter, and what stands above its rows."""
+"""Reads the rows of a text file: its encoding, its delimiter, and the lines above its rows."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
     encoding
         Its encoding.
     wanted
-        Headers that it has, beside those that are keywords.
+        Headers that it has, besides keywords.
 
     Raises
     ------
     CohortError
-        It is not text of this encoding, or not CSV.
+        The file is not text of this encoding, or not CSV.
     """
     decoded, notes = decode(raw, encoding)
     if decoded.lstrip()[:200].lower().startswith(("<!doctype html", "<html", "<table", "<?xml", "{\\rtf", "%pdf")):
-        msg = "the file holds something else than rows of text: open it in a spreadsheet program and save it as .xlsx"
+        msg = "the file does not hold rows of text: open it in a spreadsheet program and save it as .xlsx"
         raise CohortError(msg)
     begin, separator = _above(decoded)
     delimiter = separator or ("\t" if suffix == ".tsv" else _delimiter(decoded[begin:], frozenset(wanted)))
@@ -56,44 +56,44 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
     if any(line.startswith("#") for line in decoded[:begin].splitlines()):
         comments = [line for line, row in numbered if row[0].startswith("#") and not any(map(keyword, row))]
         numbered = [(line, row) for line, row in numbered if line not in set(comments)]
-        notes += [f"comments (#) were left out, below the header too: {places(comments)}"] if comments else []
+        notes += [f"comments (#) were left out, also below the header: {places(comments)}"] if comments else []
     kept = _without_empty_lines(numbered)
     swallowed = [line for line, row in kept if _has_swallowed(row, delimiter)]
     if swallowed:
-        notes += [f"a cell holds what looks like rows (is a quotation mark not closed?): {places(swallowed)}"]
+        notes += [f"a cell contains text that looks like rows (quotation mark not closed?): {places(swallowed)}"]
     return Grid(rows=[list(row) for _, row in kept], lines=[line for line, _ in kept], notes=notes)
 
 
 def decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
-    """Return the text of a file, and what has to be said of its encoding.
+    """Return the text of a file, and notes about its encoding.
 
     Raises
     ------
     CohortError
-        It is of another encoding than the one that was given, or there is no such encoding.
+        The file has another encoding than the given one, or there is no such encoding.
     """
     try:
         is_utf_8 = codecs.lookup(encoding).name.startswith("utf-8")
     except LookupError:
         msg = f"there is no encoding {encoding!r}"
         raise CohortError(msg) from None
-    # What a spreadsheet calls "Unicode text" is UTF-16.
+    # Spreadsheets call UTF-16 "Unicode text".
     marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
     unmarked = None if marked or not is_utf_8 else _unmarked(raw)
     found = marked or unmarked or encoding
-    said = f"the file does not say its encoding, and was read as {unmarked}: encoding={unmarked!r} confirms it"
+    said = f"the file does not name its encoding, and was read as {unmarked}: encoding={unmarked!r} confirms it"
     try:
         return raw.decode(found).removeprefix("\ufeff"), [said] if unmarked else []
     except (UnicodeError, ValueError):
         if found != encoding or not is_utf_8:
-            msg = f"the file is not encoded in {found}, or not whole"
+            msg = f"the file is not encoded in {found}, or is incomplete"
             raise CohortError(msg) from None
     decoded, fallback = _decode_western(raw)
     return decoded, [f"the file is not encoded in UTF-8, and was read as {fallback}: encoding={fallback!r} confirms it"]
 
 
 def _unmarked(raw: bytes) -> str | None:
-    """Return the kind of UTF-16 whose every other byte is zero, as it is for digits and delimiters."""
+    """Return the kind of UTF-16 if every other byte is zero, as for digits and delimiters, or None."""
     head = raw[:4096]
     even, odd = head[::2].count(0), head[1::2].count(0)
     if max(even, odd) * 10 < len(head) or min(even, odd) * 10 > max(even, odd):
@@ -109,7 +109,7 @@ def _decode_western(raw: bytes) -> tuple[str, str]:
 
 
 def _above(decoded: str) -> tuple[int, str | None]:
-    """Return where the rows begin, below empty lines, comments and the line that names the delimiter; and that one."""
+    """Return where the rows begin, below empty lines, comments and the line ``sep=``, and its delimiter."""
     separator = None
     begin = 0
     for match in _LINE.finditer(decoded):
@@ -126,13 +126,13 @@ def _above(decoded: str) -> tuple[int, str | None]:
 
 
 def _is_comment(line: str, separator: str | None) -> bool:
-    # "#PatientID,Accession" is a header, and so is "#,site".
+    # "#PatientID,Accession" and "#,site" are headers, not comments.
     parts = re.split(rf"[{_DELIMITERS}{re.escape(separator or '')}]", line)
     return line.startswith("#") and not any(map(keyword, parts)) and (parts[0] != "#" or len(parts) == 1)
 
 
 def _delimiter(decoded: str, wanted: frozenset[str]) -> str:
-    """Return the delimiter that makes the most headers of one of the first rows."""
+    """Return the delimiter that gives the most known headers in one of the first rows."""
     head = "".join(match.group() for match, _ in zip(_LINE.finditer(decoded), range(_HEAD), strict=False))
     first = next((line for line in re.split(r"[\r\n]+", head) if line.strip()), "")
     plain = _QUOTED.sub("", first)
@@ -160,12 +160,12 @@ def parsed(decoded: str, delimiter: str, before: int) -> Iterator[tuple[int, lis
     delimiter
         Its delimiter.
     before
-        How many lines of the file are before it.
+        The number of lines of the file before it.
 
     Raises
     ------
     CohortError
-        It is not CSV.
+        The text is not CSV.
     """
     # newline="" leaves line breaks inside of cells to the csv module.
     text = io.StringIO(decoded, newline="")
@@ -181,7 +181,7 @@ def parsed(decoded: str, delimiter: str, before: int) -> Iterator[tuple[int, lis
                 yield begin, row
             begin = before + reader.line_num + 1
     except csv.Error as error:
-        msg = f"line {begin}: not CSV as it should be: {error}"
+        msg = f"line {begin} is not valid CSV: {error}"
         raise CohortError(msg) from None
 
 
@@ -192,7 +192,7 @@ def _has_swallowed(row: Sequence[str], delimiter: str) -> bool:
 
 
 def _without_empty_lines(numbered: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Return the rows; a cell that is empty is an empty line, unless all rows have one cell only."""
+    """Return the rows without empty lines; a single empty cell is one if other rows have several cells."""
     single = all(len(row) == 1 for _, row in numbered)
     begun = next((place for place, (_, row) in enumerate(numbered) if row != [""]), len(numbered))
     return [(line, row) for place, (line, row) in enumerate(numbered) if row != [""] or (single and place > begun)]

@@ -16,22 +16,22 @@ from pydicom.valuerep import PersonName
 from dicomove.cohort.keywords import VRS
 from dicomove.errors import IdentifierError
 
-# DICOM pads with blanks and NULs; zero-width characters come with cells that were pasted from web pages.
+# DICOM pads with blanks and NULs; cells pasted from web pages contain zero-width characters.
 EDGES = "".join(character for character in map(chr, range(0x3001)) if character.isspace()) + "\0\u200b\u2800\ufeff"
 """The characters that are stripped from both ends of a cell."""
 
 # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, which Python's data lack, and the marks of
-# annotations. Other format characters (category Cf), as the Arabic sign of a number, are seen.
+# annotations. Other format characters (category Cf) are visible, for example the Arabic number sign.
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""The characters that are not seen, wherever they stand."""
+"""The characters that are invisible everywhere."""
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
-# RFC 3061: a UID as a URN, which is how some databases write it.
+# RFC 3061: a UID as a URN. Some databases write UIDs in this form.
 _URN = re.compile(r"urn:oid:", re.IGNORECASE)
-# What programs write of a date that they keep as a point in time.
+# Programs that store a date as a point in time write it with a time.
 _MIDNIGHT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})[T ]00:00(?::00(?:[.,]0+)?)?(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
 )
@@ -39,7 +39,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def is_blank(value: object) -> bool:
-    r"""Tell whether a cell holds nothing: None, NaN, NA, NaT, or text of which nothing is seen.
+    r"""Tell whether a cell is blank: None, NaN, NA, NaT, or text without visible characters.
 
     Examples
     --------
@@ -63,16 +63,15 @@ def text(value: object, column: str) -> str:
     Parameters
     ----------
     value
-        Text; a date where the attribute is a date (a period is the range of its days), a time
-        where it is a time, a whole number where it is one. Of a date with the time of midnight, as text, the date is
-        left.
+        Text. For a date attribute also a date, or a period, which means all its days; for a time attribute also a time;
+        for a number attribute also a whole number. A date as text loses a time of midnight.
     column
         The keyword of the attribute.
 
     Raises
     ------
     IdentifierError
-        The cell is of another type: a number in the place of an identifier has lost its zeros already.
+        The cell has another type. A number instead of an identifier has already lost its zeros.
 
     Examples
     --------
@@ -90,15 +89,15 @@ def text(value: object, column: str) -> str:
     if written is not None:
         return written
     if is_number(value) and not isinstance(value, (np.datetime64, np.timedelta64)):
-        msg = f"{column} is a number; identifiers are text (dtype=str, or dicomove.read_cohort)"
+        msg = f"{column} is a number, but identifiers are text: read with dtype=str, or dicomove.read_cohort"
         raise IdentifierError(msg, column=column)
-    hint = ' (.str.decode("utf-8") makes text of a column of bytes)' if isinstance(value, bytes) else ""
-    msg = f"{column} is of type {type(value).__name__}; one value, as text, is needed{hint}"
+    hint = ' (.str.decode("utf-8") converts a column of bytes to text)' if isinstance(value, bytes) else ""
+    msg = f"{column} has the type {type(value).__name__}: write one value as text{hint}"
     raise IdentifierError(msg, column=column)
 
 
 def _date_text(value: object) -> str | None:
-    """Return a date as DICOM writes it, and a period as the range of its days."""
+    """Return a date in DICOM's form, and a period as the range of its days."""
     if isinstance(value, np.datetime64):
         value = pd.Timestamp(value)
     if isinstance(value, pd.Period):
@@ -110,7 +109,7 @@ def _date_text(value: object) -> str | None:
 
 
 def _time_text(value: object) -> str | None:
-    """Return a time of day as DICOM writes it; a span of time less than a day is the one since midnight."""
+    """Return a time of day in DICOM's form. A time span of less than a day counts from midnight."""
     if isinstance(value, np.timedelta64):
         value = pd.Timedelta(value)
     if isinstance(value, dt.timedelta) and dt.timedelta() <= value < dt.timedelta(days=1):
@@ -119,7 +118,7 @@ def _time_text(value: object) -> str | None:
 
 
 def whole_number(value: object) -> str | None:
-    """Return the digits of a whole number, of whatever type it is, or None.
+    """Return the digits of a whole number of any type, or None.
 
     Examples
     --------
@@ -136,9 +135,9 @@ def whole_number(value: object) -> str | None:
 
 
 def is_uid(value: str) -> bool:
-    """Tell whether a text is a UID as a person may write it: digits and dots, 64 at the most, no empty component.
+    """Tell whether a text is a valid typed UID: digits and dots, at most 64 characters, without an empty component.
 
-    PS3.5 9.1 forbids leading zeros in a component. Archives hold such UIDs, and give them back as they are.
+    PS3.5 9.1 forbids leading zeros in a component, but archives contain such UIDs, and return them unchanged.
 
     Examples
     --------
@@ -149,20 +148,19 @@ def is_uid(value: str) -> bool:
 
 
 def given_key(value: object, column: str) -> str:
-    """Return a unique key as the PACS gave it, whatever its form.
+    """Return a unique key exactly as the PACS gave it.
 
     Parameters
     ----------
     value
-        The cell of a table that comes from `find`.
+        The cell of a table from `find`.
     column
         The keyword of the attribute.
 
     Raises
     ------
     IdentifierError
-        It could stand for more than one entity, or for none: it is empty, or holds a wildcard, a list or a control
-        character.
+        The value could mean several entities, or none: it is empty, or holds a wildcard, a list or a control character.
 
     Examples
     --------
@@ -195,5 +193,5 @@ def unsafe(value: str) -> str | None:
 
 
 def has_control_characters(value: str) -> bool:
-    """Tell whether a text holds characters that no identifier may hold: line breaks, tabs, escapes."""
+    """Tell whether a text contains control characters, which identifiers must not have: line breaks, tabs, escapes."""
     return _CONTROL.search(value) is not None
