@@ -255,9 +255,7 @@ def test_answers_that_nobody_asked_for_are_left_out(archive: Archive) -> None:
     assert found["AccessionNumber"].tolist() == ["A001", "A0010"]
     assert found["matches"].tolist() == [1, 1]
     assert found["filtered"].tolist() == [1, 0]
-    assert found["advice"].iloc[0] == (
-        "Some answers of the PACS were left out: 1 had another AccessionNumber."
-    )
+    assert found["advice"].iloc[0] == "Some answers of the PACS were left out: 1 had another AccessionNumber."
     assert pd.isna(found["advice"].iloc[1])
 
 
