@@ -66,7 +66,7 @@ class Scene:
 
     def receiver_pid(self) -> int | None:
         with suppress(OSError, ValueError):
-            return int((self.folder / ".dicomove" / "owner").read_text())
+            return int((self.folder / ".dicomove" / "owner").read_text().partition(":")[0])
         return None
 
     def kill(self, who: str) -> None:

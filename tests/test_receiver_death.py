@@ -126,6 +126,17 @@ def test_what_was_half_written_is_gone_when_it_is_back(tmp_path: Path) -> None:
         assert receiving.send(receiver, receiving.instance()) == [0]
 
 
+def test_a_file_that_is_not_an_image_is_no_obstacle(tmp_path: Path) -> None:
+    """The new process looks over the folder before it listens, and says in the log what it does not record."""
+    (tmp_path / "notes.txt").write_text("the ward's own list")
+    with receiving.receiver(tmp_path, accept="any") as receiver:
+        with pytest.warns(dm.errors.ReceiverWarning):
+            kill(receiver)
+        assert receiving.send(receiver, receiving.instance()) == [0]
+        assert len(receiver.manifest()) == 1
+    assert (tmp_path / "notes.txt").read_text() == "the ward's own list"
+
+
 def _send_big(port: int) -> None:
     address = ("127.0.0.1", port)
     with pytest.raises(dm.errors.AssociationError), storing(address, "DICOMOVE", "P", [BIG], ("O", 1)) as send:

@@ -4,6 +4,7 @@
 
     receiver, settings    the face: `Receiver`, and its arguments                           (the caller's process)
     rows                  one row at its receiver, and all rows in flight
+    taken                 whether another process has the folder or the port
     process, start        the receiver's process as its parent sees it: started, asked, started again when it died
     api                   the requests, the answers and the news that travel between the two processes
     main                  the process: what it is told, and what it tells                   (the receiver's process)

@@ -228,10 +228,9 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The process did not start. `in_use` says whether its port is taken."""
+    """The process did not start, and why."""
 
     text: str
-    in_use: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Lines of JSON both ways. It ends when standard input does, and so with the proce
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from pydicom import config
 from dicomove.errors import ReceiverError
 from dicomove.files import file_sha256
 from dicomove.outcome.patients import difference
+from dicomove.processes import Process
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.api import (
     Answered,
@@ -53,7 +53,6 @@ from dicomove.receiver.tallies import RowTallies
 from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
 
 _TELL_S: Final = 0.1
-_BIND_S: Final = 3.0
 _PARENT_S: Final = 1.0
 _MOST_FILES: Final = 4096
 
@@ -149,8 +148,15 @@ def _others(records: Iterable[InstanceRecord], patients: Collection[str]) -> Ite
             yield OtherPatient(record.StudyInstanceUID, record.SeriesInstanceUID, record.SOPInstanceUID, words)
 
 
-def main() -> None:
-    """Serve until told to quit, or until standard input ends."""
+def main(started_by: str) -> None:
+    """Serve until told to quit, or until standard input ends.
+
+    Parameters
+    ----------
+    started_by
+        The process that started this one, as the command line has it.
+    """
+    parent = Process.read(started_by) or Process(os.getppid())
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
         signal.signal(number, signal.SIG_IGN)  # it ends with its parent, who may still want what is on its way
     _allow_many_files()
@@ -163,14 +169,13 @@ def main() -> None:
     logger.propagate = False
     try:
         with contextlib.ExitStack() as stack:
-            api = _api(settings, stack)
+            api = _api(settings, parent, stack)
             lines.tell(Ready(api.listener.port))
             threading.Thread(target=_tell_progress, args=(lines, api), daemon=True).start()
-            threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
+            threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
             _answer_all(lines, api)
     except (OSError, ReceiverError) as error:
-        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        lines.tell(Failed(str(error), in_use))
+        lines.tell(Failed(str(error)))
 
 
 def _allow_many_files() -> None:
@@ -185,10 +190,10 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
-def _api(settings: Settings, stack: contextlib.ExitStack) -> Api:
+def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Api:
     folder = Path(settings.folder)
     files = FileStore(folder, settings.existing, settings.min_free)
-    was_killed = stack.enter_context(owned(folder))
+    was_killed = stack.enter_context(owned(folder, parent))
     files.clean()
     index = InstanceIndex(folder)
     stack.callback(index.close)
@@ -199,21 +204,9 @@ def _api(settings: Settings, stack: contextlib.ExitStack) -> Api:
     anybody = settings.accept == "any"
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
     storage = Storage(files, PathTemplate(settings.path), committer, tallies, accept_any=anybody)
-    listener = _listen(settings, admission, storage)
+    listener = Listener(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits)
     stack.callback(listener.close)
     return Api(listener, storage, committer, tallies, admission)
-
-
-def _listen(settings: Settings, admission: Admission, storage: Storage) -> Listener:
-    """Listen; one that has the port and is about to end, as after a restart of the kernel, is waited for."""
-    end = time.monotonic() + _BIND_S
-    while True:
-        try:
-            return Listener(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > end:
-                raise
-            time.sleep(0.1)
 
 
 def _answer_all(lines: JsonLines, api: Api) -> None:
@@ -246,8 +239,9 @@ def _tell_progress(lines: JsonLines, api: Api) -> None:
             lines.tell(Progress(changed, refused, more))
 
 
-def _die_with_parent(parent: int) -> None:
+def _die_with(parent: Process) -> None:
     """End also where a forked child of the parent holds the other end of standard input open."""
-    while os.getppid() == parent:
+    adopted_by = os.getppid()
+    while parent.is_alive is not False and os.getppid() == adopted_by:
         time.sleep(_PARENT_S)
     os._exit(1)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.processes import Process
 from dicomove.receiver.api import (
     Answer,
     Answered,
@@ -34,10 +35,11 @@ from dicomove.receiver.api import (
     read_told,
     request_line,
 )
-from dicomove.receiver.holder import holder
 from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.settings import Settings
+from dicomove.receiver.taken import check_free
 
+_START: Final = Path(__file__).with_name("start.py")
 _START_S: Final = 30.0
 _LONGEST_END_S: Final = 35.0
 _MOST_DEATHS: Final = 5
@@ -82,7 +84,7 @@ class ReceiverProcess:
         self._closing = False
         # Not multiprocessing: it imports the caller's script once more, which a notebook or a script may not survive.
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
-            [sys.executable, "-P", str(Path(__file__).parent / "start.py"), str(Path(__file__).parents[2])],
+            [sys.executable, "-P", *map(str, (_START, Path(__file__).parents[2])), Process.of(os.getpid()).text],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -95,11 +97,7 @@ class ReceiverProcess:
         first = self._first(settings)
         if not isinstance(first, Ready):
             self.close()
-            raise StartError(
-                first.text if first else f"its process {self.ending()}",
-                in_use=first is not None and first.in_use,
-                died=first is None,
-            )
+            raise StartError(first.text if first else f"its process {self.ending()}", died=first is None)
         self.port = first.port
         self._thread = threading.Thread(target=self._read, name="dicomove-receiver", daemon=True)
         self._thread.start()
@@ -234,15 +232,13 @@ class StartError(ReceiverError):
 
     Attributes
     ----------
-    in_use
-        Whether another process has the port.
     died
         Whether it ended without a word: it was killed, and another one may start.
     """
 
-    def __init__(self, message: str, *, in_use: bool, died: bool) -> None:
+    def __init__(self, message: str, *, died: bool) -> None:
         super().__init__(message)
-        self.in_use, self.died = in_use, died
+        self.died = died
 
 
 class Supervisor:
@@ -332,12 +328,15 @@ class Supervisor:
             if supervisor:
                 supervisor._died()  # noqa: SLF001 (it is this class)
 
+        others = [replace(other.settings, port=other.port) for other in _open if other is not self and not other.closed]
+        check_free(self.settings, Process.of(os.getpid()), others)
         for left in reversed(range(_MOST_STARTS)):
             try:
                 process = ReceiverProcess(self.settings, self._in_flight.take, died)
             except StartError as error:
                 if not (error.died and left):
-                    raise ReceiverError(_why(error, self.settings)) from None
+                    message = f"the receiver did not start: {error}"
+                    raise ReceiverError(message) from None
             else:
                 break
         self._finalizer = weakref.finalize(self, process.close)
@@ -353,20 +352,6 @@ class Supervisor:
 
 #: Those that are open in this process, to say who has a port.
 _open: weakref.WeakSet[Supervisor] = weakref.WeakSet()
-
-
-def _why(error: StartError, settings: Settings) -> str:
-    """Return why a receiver did not start, and what to do."""
-    if not error.in_use:
-        return f"the receiver did not start: {error}"
-    for other in _open:
-        if other.port == settings.port:
-            return (
-                f"port {settings.port} is taken by another receiver of this process, for {other.settings.folder}: "
-                "call its close() first, or dicomove.receiver.close_receivers()"
-            )
-    who = holder(settings.port) or "another process, of which the system does not tell who it is"
-    return f"port {settings.port} is taken by {who}: end it, or choose another port and tell the PACS"
 
 
 def close_receivers() -> None:

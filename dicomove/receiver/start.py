@@ -1,6 +1,7 @@
-"""Starts the receiver's process: ``python -P start.py ROOT``, with the folder that holds the package.
+"""Starts the receiver's process: ``python -P start.py ROOT PARENT``.
 
-The packages' own modules are left out: they load pandas, which takes half a second and 70 MB, and is not needed.
+ROOT is the folder that holds the package, PARENT the process that starts this one. The packages' own modules are left
+out: they load pandas, which takes half a second and 70 MB, and is not needed.
 """
 
 import sys
@@ -8,13 +9,13 @@ from importlib import import_module
 from types import ModuleType
 
 
-def start(root: str) -> None:
+def start(root: str, parent: str) -> None:
     """Run `dicomove.receiver.main`, with empty modules in the place of the packages above it."""
     for name in ("dicomove", "dicomove.dimse", "dicomove.receiver", "dicomove.store"):
         package = sys.modules[name] = ModuleType(name)
         package.__path__ = ["/".join([root, *name.split(".")])]
-    import_module("dicomove.receiver.main").main()
+    import_module("dicomove.receiver.main").main(parent)
 
 
 if __name__ == "__main__":
-    start(sys.argv[1])
+    start(*sys.argv[1:])

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from dicomove.errors import ReceiverError
 from dicomove.files import SERVICE_FOLDER
 from dicomove.outcome import stripped
+from dicomove.processes import Process, patience_s
 from dicomove.store.lock import OwnerLock
 from dicomove.store.sqlite import Database, connect, transaction
 
@@ -193,8 +194,18 @@ def is_indexed(folder: Path) -> bool:
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[bool]:
+def owned(folder: Path, parent: Process) -> Iterator[bool]:
     """Have a folder for a ``with``; tell whether the receiver before was killed.
+
+    The owner file names the receiver's process and the one that started it. A receiver that is about to end with the
+    process that started it is waited for.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    parent
+        The process that started this one.
 
     Raises
     ------
@@ -203,17 +214,57 @@ def owned(folder: Path) -> Iterator[bool]:
     OSError
         The folder cannot be written to.
     """
-    service = folder / SERVICE_FOLDER
-    lock = OwnerLock(
-        service / "lock",
-        service / "owner",
-        lambda pid: ReceiverError(f"another receiver has the folder {folder} (its process is {pid}): close that one"),
-    )
+    lock = _lock(folder, parent)
     try:
-        lock.sign(str(os.getpid()))
+        lock.sign(f"{Process.of(os.getpid()).text} {parent.text}")
         yield lock.was_left
     finally:
         lock.release()
+
+
+def check_folder(folder: Path, own: Process) -> None:
+    """Raise the error where another receiver has a folder, and is not about to end; one that is is waited for.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    own
+        The process that is about to start a receiver.
+
+    Raises
+    ------
+    ReceiverError
+        Another receiver has it.
+    """
+    if (folder / SERVICE_FOLDER / "lock").exists():
+        with suppress(OSError):  # the receiver says what is wrong with the folder
+            _lock(folder, own).let_go()
+
+
+def _lock(folder: Path, parent: Process) -> OwnerLock:
+    service = folder / SERVICE_FOLDER
+
+    def taken(owner: str) -> ReceiverError:
+        return ReceiverError(f"another receiver has the folder {folder} ({_described(owner)}): close that one")
+
+    def patience(owner: str) -> float:
+        return patience_s(_processes(owner)[1], parent)
+
+    return OwnerLock(service / "lock", service / "owner", taken, patience)
+
+
+def _processes(owner: str) -> tuple[Process | None, Process | None]:
+    """Return the processes that an owner file names: the receiver's, and the one that started it."""
+    receiver, _, parent = owner.partition(" ")
+    return Process.read(receiver), Process.read(parent)
+
+
+def _described(owner: str) -> str:
+    receiver, parent = _processes(owner)
+    if receiver is None:
+        return "it is not known which process"
+    return f"process {receiver.pid}, started by process {parent.pid}" if parent else f"process {receiver.pid}"
 
 
 def _record(row: tuple[object, ...]) -> InstanceRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from filelock import FileLock, Timeout
 from dicomove.errors import DicomoveError
 
 _PATIENCE_S: Final = 3.0
+_LOOK_AGAIN_S: Final = 0.05
 
 
 class OwnerLock:
@@ -23,6 +25,8 @@ class OwnerLock:
         The file that the system locks, and the one that names the process that has it.
     taken
         Makes an error of the name of the process that has it.
+    patience
+        Returns for how many seconds to wait for the process of this name.
 
     Raises
     ------
@@ -37,14 +41,22 @@ class OwnerLock:
         Whether the one before ended without releasing it: it was killed.
     """
 
-    def __init__(self, lock: Path, owner: Path, taken: Callable[[str], DicomoveError]) -> None:
+    def __init__(
+        self,
+        lock: Path,
+        owner: Path,
+        taken: Callable[[str], DicomoveError],
+        patience: Callable[[str], float] = lambda _: _PATIENCE_S,
+    ) -> None:
         # Opened in one thread, and closed in that of a job.
         self._lock = FileLock(lock, thread_local=False)
         self._owner = owner
-        try:
-            self._lock.acquire(timeout=_PATIENCE_S)
-        except Timeout:
-            raise taken(self._named()) from None
+        start = time.monotonic()
+        while not self._acquired():
+            name = self._named()
+            if time.monotonic() - start >= patience(name):
+                raise taken(name)
+            time.sleep(_LOOK_AGAIN_S)
         self.was_left = owner.exists()
 
     def sign(self, name: str) -> None:
@@ -61,7 +73,18 @@ class OwnerLock:
         """Let others have it."""
         with suppress(OSError):
             self._owner.unlink(missing_ok=True)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Release the lock alone: the file that names the owner stays as it was."""
         self._lock.release()
+
+    def _acquired(self) -> bool:
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        return True
 
     def _named(self) -> str:
         try:

@@ -1,0 +1,113 @@
+"""Processes, as far as the system tells of them (Linux: /proc): whether one is alive, and which one has a port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+_PROC: Final = Path("/proc")
+_LISTENING: Final = "0A"
+_ENDED: Final = ("Z", "X")
+#: An orphan that is about to end makes durable first what has come.
+_ORPHAN_S: Final = 10.0
+#: Where the system does not tell whether a process is about to end.
+UNKNOWN_S: Final = 3.0
+#: Of /proc/PID/stat, counted after the command, which may contain anything: state and start.
+_STATE, _STARTED = 0, 19
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process. Its number alone does not tell: the system gives the number of one that has ended to a later one.
+
+    Attributes
+    ----------
+    pid
+        Its number.
+    started
+        When it started, in ticks since the system did; ``None`` where the system does not tell.
+    """
+
+    pid: int
+    started: int | None = None
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """Return the process that has this number now."""
+        found = _stat(pid)
+        return cls(pid, int(found[_STARTED]) if found else None)
+
+    @property
+    def is_alive(self) -> bool | None:
+        """Whether it has not ended; ``None`` where the system does not tell."""
+        if self.started is None or not _PROC.joinpath("self", "stat").exists():
+            return None
+        found = _stat(self.pid)
+        return found is not None and found[_STATE] not in _ENDED and int(found[_STARTED]) == self.started
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """Return the process that `text` names; ``None`` where it names none."""
+        pid, _, started = text.partition(":")
+        return cls(int(pid), int(started) if started.isdecimal() else None) if pid.isdecimal() else None
+
+    @property
+    def text(self) -> str:
+        """Its number and its start, for files and command lines."""
+        return f"{self.pid}:{'' if self.started is None else self.started}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """Its command line; empty where it has ended, or where the system does not tell."""
+        with suppress(OSError):
+            told = (_PROC / str(self.pid) / "cmdline").read_bytes()
+            return told.decode(errors="replace").rstrip("\0").split("\0")
+        return []
+
+    def __str__(self) -> str:
+        command = " ".join(self.arguments).strip()
+        return f"process {self.pid} ({command})" if command else f"process {self.pid}"
+
+
+def patience_s(parent: Process | None, own: Process) -> float:
+    """Return for how many seconds to wait for what the child of another process has, until it counts as taken.
+
+    Parameters
+    ----------
+    parent
+        The process that started the child, which ends with it; ``None`` where that is not known.
+    own
+        The process that started this one. It has closed the child, if that is its own.
+    """
+    if parent is None or parent == own or parent.is_alive is None:
+        return UNKNOWN_S
+    return 0 if parent.is_alive else _ORPHAN_S
+
+
+def port_owner(port: int) -> Process | None:
+    """Return the process that listens at a port; ``None`` where the system does not tell."""
+    wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
+    for folder in _PROC.glob("[0-9]*") if wanted else ():
+        with suppress(OSError):
+            if any(str(descriptor.readlink()) in wanted for descriptor in (folder / "fd").iterdir()):
+                return Process.of(int(folder.name))
+    return None
+
+
+def _stat(pid: int) -> list[str] | None:
+    try:
+        return (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def _inodes(port: int) -> Iterator[str]:
+    for name in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
+                columns = line.split()
+                if columns[3] == _LISTENING and int(columns[1].rpartition(":")[2], 16) == port:
+                    yield columns[9]
