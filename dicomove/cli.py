@@ -1,4 +1,4 @@
-"""The same verbs in a shell: ``dicomove demo | echo | retrieve | find | move | verify``."""
+"""The commands of the shell: ``dicomove demo | echo | retrieve | find | move | verify``."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _MOST_ADVICES: Final = 10
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    The exit code is 0 when every row is complete (or an earlier run had completed it; or matched; or every file is as
-    it came), 1 when not, 2 for what cannot be done.
+    The exit code is 0 if every row is complete (`find`: matched; `verify`: every file is unchanged), 1 if not, and 2 if
+    the command cannot run.
     """
     chosen = _parser().parse_args(arguments)
     try:
@@ -50,16 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dicomove", description="Move research cohorts out of a PACS.")
+    parser = argparse.ArgumentParser(prog="dicomove", description="Retrieve research cohorts from a PACS.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_demo(commands.add_parser("demo", help="run the main job on an embedded PACS with real images"))
+    _add_demo(commands.add_parser("demo", help="find, move and verify on a demo PACS with real images"))
     asked = commands.add_parser("echo", help="verify the connection with C-ECHO")
     asked.set_defaults(run=_echo)
-    whole = commands.add_parser("retrieve", help="find each row of a cohort, and move what was found")
+    whole = commands.add_parser("retrieve", help="find each row of a cohort, and move the studies found")
     whole.set_defaults(run=_retrieve)
-    search = commands.add_parser("find", help="ask the PACS for each row of a cohort")
+    search = commands.add_parser("find", help="look up each row of a cohort in the PACS")
     search.set_defaults(run=_find)
-    moving = commands.add_parser("move", help="move what each row of a table names")
+    moving = commands.add_parser("move", help="move the studies that a table names")
     moving.set_defaults(run=_move)
     for command in (whole, search, moving):
         command.add_argument("table", type=Path, help="a .csv, .tsv, .parquet or .xlsx file")
@@ -72,10 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     for command in (whole, search):
         _add_asking(command)
     for command in (whole, search, moving):
-        command.add_argument("--level", choices=LEVELS, help="default: STUDY to find, what the row fills to move")
+        command.add_argument(
+            "--level", choices=LEVELS, help="default: STUDY for find, the deepest UID of the row for move"
+        )
         command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
         _add_output(command)
-    check = commands.add_parser("verify", help="read again what was received, and compare it with its record")
+    check = commands.add_parser("verify", help="read all received files again, and compare them with the record")
     check.add_argument("folder", type=Path, help="the folder of a receiver")
     check.set_defaults(run=_verify)
     _add_output(check)
@@ -83,29 +85,31 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_demo(command: argparse.ArgumentParser) -> None:
-    command.add_argument("cohort", nargs="?", type=Path, help="a cohort of your own; default: datasets/demo_cohort.csv")
+    command.add_argument("cohort", nargs="?", type=Path, help="your own cohort; default: datasets/demo_cohort.csv")
     command.add_argument(
         "--fault",
         action="append",
         default=[],
         metavar="NAME",
-        help="something that the PACS does wrong, as docs/faults.md names it; may be repeated",
+        help="a fault of the PACS by its name in docs/faults.md; may be repeated",
     )
     command.add_argument("--receive", type=Path, metavar="FOLDER", help="keep the images there")
     command.set_defaults(run=_demo)
 
 
 def _add_destination(command: argparse.ArgumentParser) -> None:
-    command.add_argument("destination", nargs="?", help="the AE title to move to, as the PACS knows it; or --receive")
-    receiver = command.add_argument_group("to receive here")
+    command.add_argument("destination", nargs="?", help="the AE title of the destination; or --receive")
+    receiver = command.add_argument_group("receive on this machine")
     receiver.add_argument("--receive", type=Path, metavar="FOLDER", help="move into a receiver on this machine")
-    receiver.add_argument("--port", type=int, help="where it listens, as the PACS knows it; default: 11112")
-    receiver.add_argument("--ae-title", metavar="AET", help="its AE title, as the PACS knows it; default: DICOMOVE")
+    receiver.add_argument("--port", type=int, help="its port, as registered in the PACS; default: 11112")
+    receiver.add_argument(
+        "--ae-title", metavar="AET", help="its AE title, as registered in the PACS; default: DICOMOVE"
+    )
     receiver.add_argument(
         "--allow",
         action="append",
         metavar="ADDRESS",
-        help="an address or network that may connect, too: where the PACS sends from another one; may be repeated",
+        help="another address or network that may connect, if the PACS sends from there; may be repeated",
     )
 
 
@@ -113,31 +117,33 @@ def _add_asking(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--broad",
         action="store_true",
-        help="ask for rows that have dates or modalities alone, too: they match the studies of many patients",
+        help="also look up rows with dates or modalities alone: they match studies of many patients",
     )
     command.add_argument(
         "--partial-keys",
         choices=get_args(PartialKeys),
         default="ask",
-        help="what to do with a row that lacks a key which other rows have; default: ask",
+        help="the policy for a row that lacks a key that other rows have; default: ask",
     )
 
 
 def _add_manners(command: argparse.ArgumentParser) -> None:
     command.add_argument("--concurrency", type=int, default=1, help="associations at the same time")
-    command.add_argument("--delay", type=float, default=0, help="seconds of rest between two moves")
-    command.add_argument("--verify", choices=get_args(Verify), default="auto", help="how to learn what is expected")
-    alone = command.add_argument_group("to be left alone; docs/how-to tells what each means")
-    alone.add_argument("--journal", type=Path, metavar="FILE", help="write all down there; the same command goes on")
+    command.add_argument("--delay", type=float, default=0, help="pause between two moves, in seconds")
+    command.add_argument(
+        "--verify", choices=get_args(Verify), default="auto", help="the source of the expected numbers"
+    )
+    alone = command.add_argument_group("unattended runs; docs/how-to explains these options")
+    alone.add_argument("--journal", type=Path, metavar="FILE", help="record the run there; the same command resumes it")
     alone.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
     alone.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
     alone.add_argument("--max-instances-per-second", type=float, metavar="N")
     alone.add_argument("--outage-timeout", type=float, metavar="S", help="wait for a PACS that is down")
-    alone.add_argument("--max-failures", type=int, metavar="N", help="end the run when so many rows have failed")
+    alone.add_argument("--max-failures", type=int, metavar="N", help="end the run after so many failed rows")
 
 
 def _add_output(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", type=Path, help="write the table there, as CSV")
+    command.add_argument("-o", "--output", type=Path, help="write the table to this CSV file")
 
 
 def _pacs(chosen: argparse.Namespace) -> Pacs:
@@ -205,14 +211,14 @@ def _manners(chosen: argparse.Namespace) -> Keywords:
 
 
 def _destination(chosen: argparse.Namespace, stack: ExitStack) -> str | Receiver:
-    """Return where the move goes: an AE title, or a receiver that is open as long as the stack is."""
+    """Return the destination: an AE title, or a receiver that stays open until the stack closes."""
     given = {"ae_title": chosen.ae_title, "port": chosen.port, "allow": chosen.allow}
     options = {name: value for name, value in given.items() if value is not None}
     if chosen.receive is None and chosen.destination and not options:
         return str(chosen.destination)
     if chosen.receive is None or chosen.destination:
         message = (
-            "give one destination: the AE title of somebody else, or --receive FOLDER to receive here "
+            "give one destination: an AE title that the PACS knows, or --receive FOLDER to receive on this machine "
             "(with --ae-title, --port and --allow)"
         )
         raise AddressError(message)
@@ -223,11 +229,11 @@ def _destination(chosen: argparse.Namespace, stack: ExitStack) -> str | Receiver
 
 def _verify(chosen: argparse.Namespace) -> int:
     if not chosen.folder.is_dir():
-        message = f"there is no folder {chosen.folder}: give that of a receiver"
+        message = f"there is no folder {chosen.folder}: give the folder of a receiver"
         raise NotADirectoryError(message)
     table = verify(chosen.folder)
     if table.empty:
-        message = f"nothing was received in {chosen.folder}: give the folder of a receiver"
+        message = f"the folder {chosen.folder} has no received files: give the folder of a receiver"
         raise LookupError(message)
     if chosen.output:
         table.to_csv(chosen.output, index=False)
@@ -236,7 +242,7 @@ def _verify(chosen: argparse.Namespace) -> int:
 
 
 def _verified(table: pd.DataFrame) -> str:
-    """Return what became of the files since they came, and which are not as they were."""
+    """Return the numbers of unchanged and other files, and the names of the other ones."""
     wrong = table.loc[table["verified"] != "ok", ["path", "verified"]]
     counted = table["verified"].value_counts().items()
     lines = ["Files: " + (", ".join(f"{count} {word}" for word, count in counted) or "none") + "."]
@@ -246,7 +252,7 @@ def _verified(table: pd.DataFrame) -> str:
 
 
 def _demo(chosen: argparse.Namespace) -> int:
-    # Not at the top: the demo is the only command that needs a PACS in this process.
+    # Not at the top: only the demo needs these modules.
     from dicomove.testing.demo import demo_cohort, demo_pacs, demo_receiver
     from dicomove.testing.faults import named
 
@@ -255,7 +261,7 @@ def _demo(chosen: argparse.Namespace) -> int:
         folder = chosen.receive or Path(stack.enter_context(TemporaryDirectory(prefix="dicomove-demo-")), "images")
         receiver = stack.enter_context(demo_receiver(folder))
         running = stack.enter_context(demo_pacs(faults=faults, destinations=receiver.as_destination()))
-        # A PACS with a fault may never answer, and nobody wants to watch that for ten minutes.
+        # A PACS with a fault may never answer, and ten minutes are too long for a demo.
         pacs = replace(running, association_timeout=5, idle_timeout=2, first_response_timeout=5)
         print(
             f"A PACS with real images listens at {pacs}.\nIt knows {receiver.ae_title}, a receiver on this machine.\n"
@@ -310,7 +316,7 @@ def _summary(table: pd.DataFrame) -> str:
 
 
 def _advice(table: pd.DataFrame) -> str:
-    """Return each advice once, with the number of rows that it is for."""
+    """Return each advice once, with its number of rows."""
     advised = table[table["advice"].notna()]
     counted = Counter(zip(advised["outcome"], advised["advice"], strict=True)).most_common()
     lines = [f"  {count} {outcome}: {advice}" for (outcome, advice), count in counted[:_MOST_ADVICES]]
@@ -320,8 +326,8 @@ def _advice(table: pd.DataFrame) -> str:
 
 _NEXT: Final = """
 What to do next:
-  - the same in a notebook:    notebooks/01_quickstart.ipynb
+  - try it in a notebook:      notebooks/01_quickstart.ipynb
   - with your own PACS:        dicomove echo AET@host:port
                                dicomove retrieve cohort.csv AET@host:port --receive images -o results.csv
                                dicomove verify images
-  - what each column means:    docs/tables.md"""
+  - look up a column:          docs/tables.md"""

@@ -3,8 +3,8 @@
 ::
 
     DicomoveError
-    ├── AddressError           an address or an AE title that cannot be right       (also ValueError)
-    ├── CohortError            a table that cannot be right; nothing was sent       (also ValueError)
+    ├── AddressError           an invalid address or AE title                       (also ValueError)
+    ├── CohortError            an invalid table; nothing was sent                   (also ValueError)
     ├── IdentifierError        one row that cannot be sent                          (also ValueError)
     ├── StatusError            the PACS answered with a failure
     ├── ReceiverError          the receiver cannot start, or its process died
@@ -18,18 +18,18 @@
         ├── AssociationAborted     A-ABORT
         ├── ConnectionLost         the PACS closed or lost the connection
         ├── IdleTimeout            silence
-        ├── TotalTimeout           the answer never ended
-        └── InvalidResponse        bytes that are not DICOM, or not an answer
+        ├── TotalTimeout           the exchange took too long
+        └── InvalidResponse        bytes that are not DICOM, or do not answer the request
     DicomoveWarning            (a UserWarning)
-    ├── CohortWarning          cells that were damaged before they came here
-    ├── FindWarning            answers that were left out, or rows asked by few keys
-    ├── InterruptedWarning     a run that was stopped: the table is partial
-    ├── JournalWarning         a journal that could not be written to its end
-    ├── ReceiverWarning        a receiver whose process died, and was started again
-    └── VerificationWarning    rows of which it is not known what to expect
+    ├── CohortWarning          damaged cells, or guesses while a table was read
+    ├── FindWarning            answers that were left out, or rows with fewer keys than others
+    ├── InterruptedWarning     the run was stopped: the table is partial
+    ├── JournalWarning         the end of a run is not in the journal
+    ├── ReceiverWarning        the receiver's process died and was started again
+    └── VerificationWarning    rows with an unknown number of expected instances
 
-Every `AssociationError` has its word for the ``error`` column in the attribute `error`. No text of an exception holds
-an identifier of a patient.
+The attribute `error` of every `AssociationError` is its word for the column ``error``. Texts of exceptions never
+contain an identifier of a patient.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ from typing import ClassVar
 
 
 class DicomoveError(Exception):
-    """The base of everything that dicomove raises."""
+    """The base class of all exceptions of dicomove."""
 
 
 class AddressError(DicomoveError, ValueError):
-    """An address or an AE title that cannot be right."""
+    """An address or an AE title is invalid."""
 
 
 class CohortError(DicomoveError, ValueError):
-    """A table that cannot be right. Nothing was sent."""
+    """A table is invalid. Nothing was sent."""
 
 
 class IdentifierError(DicomoveError, ValueError):
-    """One row, or one identifier, that cannot be sent.
+    """One row, or one identifier, cannot be sent.
 
     Attributes
     ----------
     column
-        The attribute that is to blame, as a DICOM keyword.
+        The DICOM keyword of the attribute that causes the problem.
     """
 
     def __init__(self, message: str, *, column: str | None = None) -> None:
@@ -81,15 +81,15 @@ class StatusError(DicomoveError):
 
 
 class ReceiverError(DicomoveError):
-    """The receiver cannot start (the port or the folder is taken, say), or its process died and did not come back."""
+    """The receiver cannot start (for example, its port is taken), or its process died and could not start again."""
 
 
 class JournalError(DicomoveError):
-    """The journal is of something else, of a newer version, damaged, held by another process, or cannot be written."""
+    """The journal is damaged, has a newer version or other content, is in use, or cannot be written."""
 
 
 class AssociationError(DicomoveError):
-    """There is no answer, because the association could not be made or did not last."""
+    """There is no answer, because the association was not established or did not last."""
 
     error: ClassVar[str] = "association_failed"
 
@@ -143,7 +143,7 @@ class AssociationAborted(AssociationError):  # noqa: N818 (the condition is the 
 
 
 class ConnectionLost(AssociationError):  # noqa: N818 (the condition is the name)
-    """The PACS closed the connection, or it broke."""
+    """The PACS closed the connection, or the connection broke."""
 
     error = "connection_lost"
 
@@ -161,25 +161,25 @@ class TotalTimeout(AssociationError):  # noqa: N818 (the condition is the name)
 
 
 class InvalidResponse(AssociationError):  # noqa: N818 (the condition is the name)
-    """The peer sent bytes that are not DICOM, or a message that is no answer to what was asked."""
+    """The peer sent bytes that are not DICOM, or a message that does not answer the request."""
 
     error = "invalid_response"
 
 
 class DicomoveWarning(UserWarning):
-    """The base of everything that dicomove warns of."""
+    """The base class of all warnings of dicomove."""
 
 
 class CohortWarning(DicomoveWarning):
-    """Cells that were damaged before they came here, by row and column."""
+    """The table has damaged cells, named by row and column, or dicomove had to guess while it read the table."""
 
 
 class FindWarning(DicomoveWarning):
-    """Answers of C-FIND that were left out, or rows that were asked by fewer keys than their neighbours."""
+    """Answers of C-FIND were left out, or some rows have fewer keys than their neighbours."""
 
 
 class InterruptedWarning(DicomoveWarning):
-    """A run that was stopped: the table is partial."""
+    """The run was stopped: the table is partial."""
 
 
 class JournalWarning(DicomoveWarning):
@@ -187,8 +187,8 @@ class JournalWarning(DicomoveWarning):
 
 
 class ReceiverWarning(DicomoveWarning):
-    """A receiver whose process died, and was started again."""
+    """The receiver's process died and was started again, or images have another PatientID than their row."""
 
 
 class VerificationWarning(DicomoveWarning):
-    """C-FIND was not answered for some rows: how many instances they should have is not known."""
+    """C-FIND was not answered for some rows: their number of expected instances is unknown."""

@@ -1,4 +1,4 @@
-"""What happens during a run, as frozen values: every display, log and callback consumes these and nothing else."""
+"""The events of a run, as frozen values: every display, log and callback consumes these and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubOperationEvent:
-    """A pending response: how far one C-MOVE has come. A count that the PACS did not give is ``None``.
+    """A pending response: the progress of one C-MOVE. A count that the PACS did not give is ``None``.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class SubOperationEvent:
     rate
         Instances per second since the C-MOVE was sent.
     eta_s
-        Seconds that are left at this rate.
+        Remaining seconds at this rate.
     elapsed_s
         Seconds since the C-MOVE was sent.
     row
@@ -58,7 +58,7 @@ class SubOperationEvent:
         remaining: int | None,
         elapsed_s: float,
     ) -> SubOperationEvent:
-        """Return the event for these counts, with what follows from them."""
+        """Return the event for these counts, with the numbers that follow from them."""
         known = [count for count in (completed, failed, warning) if count is not None]
         done = sum(known)
         rate = done / elapsed_s if known and elapsed_s > 0 else None
@@ -85,14 +85,14 @@ class SubOperationEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletedEvent:
-    """One C-MOVE has ended, well or not.
+    """One C-MOVE has ended, successfully or not.
 
     Attributes
     ----------
     outcome, status, error
         As in the result table.
     total, completed, failed, warning
-        The PACS's counts; ``None`` where it gave none.
+        The PACS's counts; ``None`` if it gave none.
     duration_s
         Seconds from the request to the end.
     message
@@ -124,7 +124,7 @@ class RunStarted:
     rows
         Rows of the table.
     requests
-        Requests that will be sent: rows that cannot be sent, and repetitions, are not among them.
+        Requests to send, without invalid rows and repetitions.
     """
 
     verb: str
@@ -157,11 +157,11 @@ class RowFinished:
     outcome, error
         As in the result table.
     instances
-        Instances that the PACS says it moved, or matches that it found; ``None`` where it does not say.
+        Instances that the PACS reports as moved, or matches that it found; ``None`` if it does not say.
     duration_s
-        Seconds that the request took.
+        Duration of the request in seconds.
     bytes
-        Bytes on disk; ``None`` where the destination is no receiver.
+        Bytes on disk; ``None`` without a receiver.
     resumed
         Whether an earlier run with the same journal had completed it.
     """
@@ -178,14 +178,14 @@ class RowFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arriving:
-    """Instances of a row in flight have come to a receiver.
+    """Instances of a row in flight have arrived at a receiver.
 
     Attributes
     ----------
     row, position
         The row's label, and its position from 0.
     instances, bytes
-        What has come for this row so far.
+        Arrived for this row so far.
     """
 
     row: Hashable
@@ -196,18 +196,18 @@ class Arriving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowWillRetry:
-    """A row has failed in a way that may pass, and will be tried again.
+    """A row has failed for a reason that may pass, and will be tried again.
 
     Attributes
     ----------
     row, position
         The row's label, and its position from 0.
     outcome, error
-        Of the attempt that failed, as in the result table.
+        Of the failed attempt, as in the result table.
     attempt
         Its number, from 1.
     wait_s
-        Seconds until it may be tried again.
+        Seconds until the next attempt may begin.
     """
 
     row: Hashable
@@ -220,7 +220,7 @@ class RowWillRetry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """The run begins no more rows for now; those in flight go on.
+    """The run begins no rows for now; rows in flight continue.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class Waiting:
     message
         One line for a person.
     until
-        When it will look again, in UTC; ``None`` where nobody knows.
+        The time of the next check, in UTC; ``None`` if it is unknown.
     """
 
     reason: str
@@ -239,7 +239,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuing:
-    """What a run waited for is over."""
+    """The run has stopped waiting and continues."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,11 +272,11 @@ Event = (
 
 
 def notify(callback: Callable[[T], object], event: T) -> None:
-    """Call a user's function; what it raises is logged, since it must neither break an exchange nor end a run."""
+    """Call a user's function, and log its exceptions: they must neither break an exchange nor end a run."""
     try:
         callback(event)
     except Exception:
-        logger.exception("the callback %s raised, and the work goes on", getattr(callback, "__name__", callback))
+        logger.exception("the callback %s raised; the run continues", getattr(callback, "__name__", callback))
 
 
 def _known(count: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Files: one that replaces another as a whole, the hash of one, those of a folder, names that outlive a power cut."""
+"""Files: replaces a file atomically, hashes files, lists a folder, and makes names durable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-#: What dicomove keeps for itself in the folder of a receiver.
+#: The folder for dicomove's own files in the folder of a receiver.
 SERVICE_FOLDER: Final = ".dicomove"
 
 _NUMBERS: Final = itertools.count()
@@ -18,9 +18,9 @@ _NUMBERS: Final = itertools.count()
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lend the name of a new file, which gets its final name when it is whole and durable.
+    """Yield the path of a temporary file, which gets its final name when it is complete and durable.
 
-    Another file of that name is replaced. Where the block fails, that one stays, and the new one is removed.
+    It replaces an existing file of that name. If the block fails, the existing file stays, and the new one is removed.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def file_sha256(path: Path) -> str:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Return the files of a receiver's folder, without those that dicomove keeps for itself."""
+    """Return the files of a receiver's folder, without dicomove's own files."""
     for parent, folders, names in os.walk(folder):
         if Path(parent) == folder and SERVICE_FOLDER in folders:
             folders.remove(SERVICE_FOLDER)
@@ -67,7 +67,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def synchronise_folder(folder: Path) -> None:
-    """Bring the names in a folder onto the disk, where the system can."""
+    """Bring the names in a folder onto the disk, if the system supports it."""
     if os.name != "posix":
         return
     with contextlib.suppress(OSError):
@@ -79,6 +79,6 @@ def synchronise_folder(folder: Path) -> None:
 
 
 def _synchronise(path: Path) -> None:
-    # Windows synchronises only what is open for writing.
+    # Windows synchronises only files that are open for writing.
     with path.open("r+b") as file:
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""`Pacs`: where the PACS is, by which AE titles we talk, and how long we wait. A frozen value."""
+"""`Pacs`: the address of the PACS, the AE titles of both sides, and the timeouts. A frozen value."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dicomove.errors import AddressError
 
 ANY_CALLED_AE_TITLE: Final = "ANY-SCP"
 
-#: From 16 KiB to 1 MiB all measure the same here (docs/performance.md): these associations carry small messages. So it
-#: is the size from which on nothing is ever cut in two.
+#: Sizes from 16 KiB to 1 MiB are equally fast (docs/performance.md), because these associations carry small messages.
+#: With this size, no message needs two PDUs.
 DEFAULT_MAX_PDU_LENGTH: Final = 131072
 
 _ADDRESS = re.compile(r"(?:(?P<ae>.*)@)?(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^\[\]:@\s]+)):(?P<port>[0-9]+)", re.DOTALL)
@@ -19,33 +19,33 @@ _ADDRESS = re.compile(r"(?:(?P<ae>.*)@)?(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^\[\]:
 
 @dataclass(frozen=True, repr=False)
 class Pacs:
-    """A PACS: its address, the AE titles of both sides, and the limits of our patience.
+    """A PACS: its address, the AE titles of both sides, and the timeouts.
 
     Parameters
     ----------
     address
-        ``"AET@host:port"`` or ``"host:port"``; an IPv6 address stands in brackets, ``"AET@[::1]:4242"``.
+        ``"AET@host:port"`` or ``"host:port"``. Put an IPv6 address into brackets: ``"AET@[::1]:4242"``.
     called_ae_title
-        The PACS's AE title, where the address does not say it.
+        The PACS's AE title, if it is not in the address.
     calling_ae_title
-        Ours. Most PACS answer only those that they know.
+        Our AE title. Most PACS answer only AE titles that they know.
     max_pdu_length
         The largest PDU that we receive, in bytes; 0 is no limit (PS3.8 D.1).
     connect_timeout
-        Seconds until the TCP connection stands; here and below, ``None`` is no limit.
+        Seconds to wait for the TCP connection. Here and below, ``None`` means no limit.
     association_timeout
-        Seconds until the PACS has answered A-ASSOCIATE-RQ, C-ECHO, or A-RELEASE-RQ.
+        Seconds to wait for the answer to A-ASSOCIATE-RQ, C-ECHO, or A-RELEASE-RQ.
     idle_timeout
         Seconds of silence between two responses.
     first_response_timeout
-        Seconds of silence before the first response: a busy PACS queues, and many send no response before the last
-        instance has been moved. ``"auto"`` is five times `idle_timeout`.
+        Seconds of silence before the first response. A busy PACS queues requests, and many PACS send no response before
+        they have moved the last instance. ``"auto"`` is five times `idle_timeout`.
 
     Raises
     ------
     AddressError
-        An address, AE title (PS3.5 6.2: at most 16 characters, no backslash, no control characters, not blank), PDU
-        length or timeout that cannot be right.
+        An invalid address, AE title (PS3.5 6.2: at most 16 characters, no backslash, no control characters, not blank),
+        PDU length or timeout.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class Pacs:
 
 
 def ae_title(value: object, name: str) -> str:
-    """Return an AE title without the spaces around it, which mean nothing (PS3.5 6.2)."""
+    """Return an AE title without the spaces around it, which do not count (PS3.5 6.2)."""
     if not isinstance(value, str):
         message = f"{name}: an AE title is text, not {type(value).__name__}"
         raise AddressError(message)
@@ -100,9 +100,9 @@ def ae_title(value: object, name: str) -> str:
     problem = (
         "is empty"
         if not title
-        else f"has {len(title)} characters, 16 is the most"
+        else f"has {len(title)} characters, but at most 16 are allowed"
         if len(title) > 16
-        else "has a character that an AE title cannot have: printable ASCII without the backslash is what it can"
+        else "has a character that is not allowed: use printable ASCII without the backslash"
         if not re.fullmatch(r"[ -\[\]-~]+", title)
         else None
     )
@@ -115,7 +115,7 @@ def ae_title(value: object, name: str) -> str:
 def _split(address: object) -> tuple[str | None, str, int]:
     match = _ADDRESS.fullmatch(address.strip()) if isinstance(address, str) else None
     if not match:
-        message = f"{address!r} is no address of a PACS: write 'AET@host:port' or 'host:port', IPv6 as 'AET@[::1]:104'"
+        message = f"{address!r} is not an address: write 'AET@host:port' or 'host:port', IPv6 as 'AET@[::1]:104'"
         raise AddressError(message)
     port = int(match["port"])
     if not 1 <= port <= 65535:
@@ -125,12 +125,12 @@ def _split(address: object) -> tuple[str | None, str, int]:
 
 
 def _called(named: str | None, called_ae_title: str, address: str) -> str:
-    """Return the called AE title, of which the address's and the argument's may each be absent."""
+    """Return the called AE title from the address or the argument; either may be absent."""
     if named is None:
         return called_ae_title
     title = ae_title(named, "called_ae_title")
     if called_ae_title not in (ANY_CALLED_AE_TITLE, title):
-        message = f"{address!r} and called_ae_title={called_ae_title!r} name two AE titles: which one is it?"
+        message = f"{address!r} and called_ae_title={called_ae_title!r} name two different AE titles: give one"
         raise AddressError(message)
     return title
 
@@ -143,11 +143,11 @@ def _check_limits(pacs: Pacs) -> None:
     for name in ("connect_timeout", "association_timeout", "idle_timeout", "first_response_timeout"):
         seconds = getattr(pacs, name)
         if seconds is not None and not (_is_number(seconds) and 0 < seconds < float("inf")):
-            message = f"{name}={seconds!r}: a number of seconds above 0, or None for no limit"
+            message = f"{name}={seconds!r}: give a number of seconds above 0, or None for no limit"
             raise AddressError(message)
     length = pacs.max_pdu_length
     if not (isinstance(length, int) and not isinstance(length, bool) and (length == 0 or 128 <= length <= 2**32 - 1)):
-        message = f"max_pdu_length={length!r}: a number of bytes from 128 to 4294967295, or 0 for no limit"
+        message = f"max_pdu_length={length!r}: give a number of bytes from 128 to 4294967295, or 0 for no limit"
         raise AddressError(message)
 
 

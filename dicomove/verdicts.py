@@ -1,4 +1,4 @@
-"""`verdicts`: what became of each row of the cohort, on the cohort's own index."""
+"""`verdicts`: one verdict for each row of the cohort, on the cohort's own index."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dicomove.words import GRAVEST_FIRST, SKIPPED
 
 __all__ = ["VERDICT_COLUMNS", "verdicts"]
 
-_NOT_MOVED: Final = "Found, and not moved yet: move it."
+_NOT_MOVED: Final = "Found, but not moved yet: move it."
 _NOT_THERE: Final = "The results have no row for it: find it and move it."
 _KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _UIDS: Final = _KEYS[1:]
 _COUNTS: Final = ("expected", "received", "missing")
 _READ: Final = (*_COUNTS, "outcome", "error", "advice", "completed", "warning", "matches")
-#: By the deepest key that a row fills, what C-FIND says that it holds.
+#: The number of related instances by C-FIND, by the deepest key of a row.
 _NUMBERS: Final = {
     "StudyInstanceUID": "NumberOfStudyRelatedInstances",
     "SeriesInstanceUID": "NumberOfSeriesRelatedInstances",
@@ -33,15 +33,15 @@ _NUMBERS: Final = {
 
 
 def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
-    """Say for each row of a cohort what became of all that it matched.
+    """Return one verdict for each row of a cohort over all studies that it matched.
 
     Parameters
     ----------
     cohort
-        The table that `find` was given.
+        The table that you gave to `find` or `retrieve`.
     results
-        What `move` returned for the table of `find`, or `retrieve` for the cohort; also read again from a file, or
-        several such tables one below the other: of one study, the best result counts.
+        The result of `move` for the table of `find`, or of `retrieve` for the cohort. It may come from a file, or
+        combine several such tables with `pd.concat`: each study counts with its best result.
 
     Returns
     -------
@@ -49,24 +49,24 @@ def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
         The rows and columns of `cohort`, on its index and in its order, and
 
         - ``studies``, ``studies_complete``: how many studies the row matched, and how many of them are complete.
-        - ``expected``, ``received``, ``missing``: instances of all its studies, each counted once; null where that is
-          not known of all of them (``received``: of any of them).
-        - ``outcome``: ``complete`` if all that the row matched is complete; ``partial`` if something of it is there;
-          else the gravest outcome of its studies, or what `find` said of the row. ``not_attempted`` for a row that
-          `results` does not have.
-        - ``error``, ``advice``: of the gravest of its studies.
+        - ``expected``, ``received``, ``missing``: instances of all its studies, each counted once; null unless the
+          number is known for all of them (``received``: for any of them).
+        - ``outcome``: ``complete`` if everything that the row matched is complete; ``partial`` if some of it arrived;
+          otherwise the most serious outcome of its studies, or the outcome of `find`. ``not_attempted`` for a row that
+          `results` does not contain.
+        - ``error``, ``advice``: from the most serious of its studies.
 
-        A column of your own that bears the name of one of these is kept as ``<name>_cohort``, with a warning.
+        A column of your own with one of these names becomes ``<name>_cohort``, with a warning.
 
     Raises
     ------
     CohortError
-        The results are not those of this cohort, or its index does not say which row is whose.
+        The results are not from this cohort, or its rows cannot be assigned.
 
     Warns
     -----
     CohortWarning
-        A column of your own has another name in the table.
+        A column of your own was renamed.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     """
     for table in (cohort, results):
         if not isinstance(table, pd.DataFrame):
-            message = f"verdicts(cohort, results) takes two tables: a {type(table).__name__} is not one"
+            message = f"verdicts(cohort, results) needs two DataFrames, not a {type(table).__name__}"
             raise CohortError(message)
     rows: list[list[_Result]] = [[] for _ in range(len(cohort))]
     for positions, result in zip(positions_in(cohort, results), _results(results), strict=True):
@@ -100,11 +100,11 @@ class _Result:
     Attributes
     ----------
     keys
-        By which it is known; nothing where `find` matched nothing.
+        Its unique keys; empty if `find` matched nothing.
     study
         Its StudyInstanceUID.
     matches
-        How many rows there are of its row of the cohort, if `find` has said so.
+        The number of matches of its cohort row, if `find` has given it.
     """
 
     keys: tuple[tuple[str, str], ...] = ()
@@ -120,18 +120,18 @@ class _Result:
 
     @property
     def broke_off(self) -> bool:
-        """Whether the PACS may have more than `find` has seen."""
+        """Whether the PACS may have more matches than `find` received."""
         return FIND_BROKE_OFF in (self.advice or "")
 
     @property
     def is_there(self) -> bool:
-        """Whether something of it is at the destination."""
+        """Whether some of its instances are at the destination."""
         there = self.received if self.received is not None else self.moved
         return self.outcome in ("complete", "partial") or bool(there)
 
     @property
     def grade(self) -> tuple[int, int]:
-        """How good it is."""
+        """A sort key: the best result is the largest."""
         known = GRAVEST_FIRST.index(self.outcome) if self.outcome in GRAVEST_FIRST else 0
         return known, self.received or self.moved or 0
 
@@ -161,7 +161,7 @@ def _results(table: pd.DataFrame) -> list[_Result]:
     if "outcome" not in places:
         message = "a result table of move() has the column outcome, and this one does not"
         raise CohortError(message)
-    if "completed" not in places:  # it was not moved yet: what is named like that is the caller's
+    if "completed" not in places:  # not moved yet: columns with these names are the caller's
         places = {name: place for name, place in places.items() if name not in _COUNTS}
     places |= keyword_columns(table.columns, (*_KEYS, *_NUMBERS.values()))
     cells = {name: table.iloc[:, place].tolist() for name, place in places.items()}
@@ -176,7 +176,7 @@ def _result(cells: Mapping[str, object]) -> _Result:
     outcome = _text(cells.get("outcome")) or ""
     is_found_only = outcome == "matched" or (outcome == "partial" and "completed" not in cells)
     matches, expected = number("matches"), number("expected")
-    # Without `find`, what the PACS does not have, and what it cannot be asked for, is not matched.
+    # Without `find`, a row that the PACS does not have, or that cannot be asked, counts as not matched.
     is_matched = outcome not in ("empty", "invalid") if matches is None else matches > 0
     filled = [(name, str(cells[name])) for name in _KEYS if not is_blank(cells.get(name))]
     uids = [(name, value.strip()) for name, value in filled if name in _UIDS]

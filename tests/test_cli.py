@@ -194,12 +194,12 @@ def test_each_advice_is_shown_once_and_not_too_many_of_them() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["echo", "nowhere"], "is no address of a PACS"),
+        (["echo", "nowhere"], "is not an address"),
         (["echo", "PACS@127.0.0.1:1"], "no connection"),
         (["find", "absent.csv", "PACS@127.0.0.1:1"], "absent.csv"),
         (["demo", "--fault", "no-pending"], "no-pendings"),
         (["verify", "absent"], "there is no folder absent"),
-        (["verify", "SOMETHING_EMPTY"], "nothing was received"),
+        (["verify", "SOMETHING_EMPTY"], "has no received files"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(

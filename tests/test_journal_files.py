@@ -60,8 +60,8 @@ def assert_refused(path: Path, match: str) -> None:
 )
 def test_a_file_that_is_no_database(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    assert_refused(path, r"no journal.*move (it|that file) away")
-    with pytest.raises(JournalError, match="no journal"):
+    assert_refused(path, r"not a journal.*move (it|that file) away")
+    with pytest.raises(JournalError, match="not a journal"):
         dm.read_journal(path)
 
 
@@ -70,8 +70,8 @@ def test_a_database_of_something_else(path: Path, mode: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("CREATE TABLE theirs (a)")
-    assert_refused(path, "is no journal of dicomove: give another name")
-    with pytest.raises(JournalError, match="is no journal"):
+    assert_refused(path, "is not a journal of dicomove: give another name")
+    with pytest.raises(JournalError, match="is not a journal"):
         dm.read_journal(path)
 
 
@@ -118,7 +118,7 @@ def test_an_empty_file_is_a_new_journal(path: Path) -> None:
 def test_a_name_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="is a folder: name a file in it"):
         Journal.open(tmp_path)
-    with pytest.raises(JournalError, match="has no folder to be in: make it first"):
+    with pytest.raises(JournalError, match="does not exist: create it"):
         Journal.open(tmp_path / "typo" / "pull.sqlite")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(JournalError, match="there is no journal at"):
@@ -305,7 +305,7 @@ def test_another_program_that_does_not_let_go(path: Path, finished: Path, monkey
     monkeypatch.setattr("dicomove.store.journal.JOURNAL", replace(JOURNAL, busy_s=0.05))
     with Journal.open(path) as journal, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalError, match="another program has it open and does not let go: close that one"):
+        with pytest.raises(JournalError, match="another program has it open: close that program"):
             journal.begin(FACTS, rows(1))
         assert outcomes(path) == ["complete"] * STUDIES
         other.execute("ROLLBACK")

@@ -230,7 +230,7 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [[1, 2], ["a", "a"]])
 def test_names_that_parquet_does_not_take(tmp_path: Path, names: list[Any]) -> None:
-    with pytest.raises(ValueError, match=r"each column's name once.*export to \.json"):
+    with pytest.raises(ValueError, match=r"unique column names.*export to \.json"):
         dm.export(pd.DataFrame([[1, 2]], columns=names), tmp_path / "results.parquet")
 
 
@@ -243,14 +243,14 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("act", [lambda path: dm.export(pd.DataFrame(), path), dm.read_results])
 def test_a_suffix_that_nobody_knows(tmp_path: Path, act: Callable[[Path], object]) -> None:
-    with pytest.raises(ValueError, match=r"'results\.xlsx'.*one of \.csv, \.json, \.parquet"):
+    with pytest.raises(ValueError, match=r"'results\.xlsx'.*one of the suffixes \.csv, \.json, \.parquet"):
         act(tmp_path / "results.xlsx")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"rows": [[1]]}', "not JSON"])
 def test_json_of_something_else(tmp_path: Path, content: str) -> None:
     (tmp_path / "other.json").write_text(content)
-    with pytest.raises(ValueError, match="holds no table that export wrote"):
+    with pytest.raises(ValueError, match="does not hold a table that export wrote"):
         dm.read_results(tmp_path / "other.json")
 
 

@@ -110,7 +110,7 @@ def test_an_ae_title_is_sixteen_printable_characters_or_an_error(title: str) -> 
 def test_the_called_ae_title_is_said_once() -> None:
     assert Pacs("host:104", called_ae_title="PACS") == Pacs("PACS@host:104")
     assert Pacs("PACS@host:104", called_ae_title="PACS") == Pacs("PACS@host:104")
-    with pytest.raises(AddressError, match="two AE titles"):
+    with pytest.raises(AddressError, match="two different AE titles"):
         Pacs("PACS@host:104", called_ae_title="OTHER")
 
 

@@ -113,18 +113,18 @@ def test_a_database_of_something_else(plain: Path, mode: str) -> None:
     with closing(sqlite3.connect(plain / INDEX_FILE)) as connection:
         connection.execute(f"PRAGMA journal_mode = {mode}")
         connection.execute("CREATE TABLE theirs (a)")
-    assert_refused(plain, "is no record of dicomove: move that file away")
+    assert_refused(plain, "is not a record of dicomove: move that file away")
 
 
 def test_a_file_that_is_no_database(plain: Path) -> None:
     (plain / INDEX_FILE).write_bytes(b"PatientID;StudyInstanceUID\n1;1.2.3\n" * 400)
-    assert_refused(plain, "is damaged, or no record.*move it away, and what is in the folder is received anew")
+    assert_refused(plain, "is damaged, or not a record.*move it away, and dicomove receives the files")
 
 
 def test_an_index_of_a_newer_version(before: Path) -> None:
     with closing(sqlite3.connect(before / INDEX_FILE)) as connection:
         connection.execute("PRAGMA user_version = 2")
-    assert_refused(before, "is of version 2, this dicomove reads version 1: use the newer dicomove")
+    assert_refused(before, "has version 2, this dicomove reads version 1: use the newer dicomove")
 
 
 def test_an_index_writes_all_or_nothing(before: Path, tmp_path: Path) -> None:

@@ -250,8 +250,8 @@ def test_a_plain_table_that_was_moved() -> None:
     [
         (ONE, results(("b", "1.1", "complete", {})), "another cohort"),
         (ONE, ONE, "column outcome"),
-        (ONE, None, "two tables"),
-        ("cohort.csv", ONE, "two tables"),
+        (ONE, None, "two DataFrames"),
+        ("cohort.csv", ONE, "two DataFrames"),
     ],
 )
 def test_what_cannot_be_joined_is_said(cohort: Any, table: Any, said: str) -> None:

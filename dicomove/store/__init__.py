@@ -1,19 +1,19 @@
-"""What is written down: the index of a receiver's folder, and the journal of runs; read, exported and compared.
+"""The stored records: the index of a receiver's folder, and the journal of runs. They are read, exported and compared.
 
 ::
 
-    sqlite      one kind of SQLite file: looked at, opened, and what is said where that fails
-    lock        one process at a time has a file or a folder
-    instances   the folder's index: what a receiver has on disk
-    manifest    the same as a DataFrame; `verify`
-    values      what a journal holds, and by what a row is known from run to run
+    sqlite      one kind of SQLite file: checked, opened, and its error messages
+    lock        one process at a time owns a file or a folder
+    instances   the folder's index: the files that a receiver has on disk
+    manifest    the index as a DataFrame; `verify`
+    values      the records of a journal, and the key that identifies a row from run to run
     cells       cells and labels of the caller's table as JSON, and back
     hashing     the cohort's hash
     schema      the tables of the journal
-    journal     `Journal`: writes, and says what earlier runs did
-    reading     the journal as DataFrames, also while a run writes
+    journal     `Journal`: writes, and returns the results of earlier runs
+    reading     the journal as DataFrames, also during a run
     exporting   a result table as CSV, Parquet or JSON, and back
-    edited      a CSV file that another program has saved
+    edited      a CSV file that another program saved
 """
 
 from dicomove.store.exporting import export, read_results

@@ -36,7 +36,7 @@ def encode_all(values: Iterable[object]) -> str:
 
 
 def decode(text: str) -> Any:
-    """Return what was encoded.
+    """Return the encoded value.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def decode(text: str) -> Any:
 
 
 def back(value: Any) -> Any:
-    """Return what JSON made of a label, or of cells, as it was."""
+    """Return the original of a label, or of cells, from its JSON value."""
     if isinstance(value, list):
         return [back(part) for part in value]
     if isinstance(value, dict):
@@ -57,7 +57,7 @@ def back(value: Any) -> Any:
 
 
 def plain(value: object) -> object:
-    """Return a value as JSON has it."""
+    """Return a value in its JSON form."""
     # Most cells are text, and there may be millions.
     if value is None or isinstance(value, str | bool):
         return value
@@ -82,13 +82,13 @@ def _plain_scalar(value: object) -> object:
         return {"day": value.isoformat()}
     if isinstance(value, timedelta):
         return {"span": pd.Timedelta(value).isoformat()}
-    # A number, or a truth value, of NumPy.
+    # A number or a truth value from NumPy.
     item = getattr(value, "item", None)
     return str(value) if item is None else plain(item())
 
 
 def column(values: Sequence[object], dtype: str) -> pd.Series:
-    """Return cells as a column of the dtype that they had, if that is possible.
+    """Return cells as a column with their original dtype, if possible.
 
     Examples
     --------
@@ -97,11 +97,11 @@ def column(values: Sequence[object], dtype: str) -> pd.Series:
     """
     made = pd.Series(list(values), dtype=object)
     with suppress(TypeError, ValueError, OverflowError):
-        # A journal of pandas 3, read by pandas 2: there text is no type of its own, and null would become "None".
+        # pandas 2 reads a journal of pandas 3: it has no separate type for text, and null would become "None".
         if dtype == "object" or pd.api.types.pandas_dtype(dtype).kind == "U":
             return made
         if dtype.startswith("datetime64["):
-            # Times of a zone with summer and winter have two offsets, which pandas takes for two zones.
+            # Times in a zone with daylight saving have two offsets, which pandas treats as two zones.
             made = pd.Series(pd.to_datetime(made, utc="," in dtype, format="ISO8601"))
         restored: pd.Series = made.astype(dtype)  # type: ignore[call-overload]  # it is a dtype's name
         return restored
@@ -109,12 +109,12 @@ def column(values: Sequence[object], dtype: str) -> pd.Series:
 
 
 def labels(found: Iterable[str | None]) -> pd.Series:
-    """Return labels that were encoded, as a column."""
+    """Return encoded labels as a column."""
     return pd.Series([None if label is None else decode(label) for label in found], dtype=object)
 
 
 def index(levels: Sequence[pd.Series], names: Sequence[Hashable]) -> pd.Index:
-    """Return the levels of an index as the index that they were."""
+    """Return the original index from its levels."""
     if len(names) == 1:
         made: pd.Index = pd.Index(levels[0], name=names[0])
         return made
@@ -122,7 +122,7 @@ def index(levels: Sequence[pd.Series], names: Sequence[Hashable]) -> pd.Index:
 
 
 def columns(labels: Sequence[Hashable], names: Sequence[Hashable] = ()) -> pd.Index:
-    """Return the labels of columns as the index that they were."""
+    """Return the original index of columns from their labels."""
     made: pd.Index = pd.Index(labels, tupleize_cols=True) if len(labels) else pd.Index([], dtype="str")
     if names and len(names) == made.nlevels:
         made.names = list(names)

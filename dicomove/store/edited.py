@@ -1,7 +1,8 @@
-"""A result table in a CSV file that another program has saved, with the types of dicomove's own columns.
+"""Reads a result table from a CSV file that another program saved, with the types of dicomove's own columns.
 
-A spreadsheet program writes a file as its country does: ``;`` between the cells, ``0,35``, ``WAHR``, ``05.11.2026
-09:30``, Windows-1252. What it wrote is read as what it is, or refused with its column and row; it is not guessed.
+A spreadsheet program writes in the style of its country: ``;`` between the cells, ``0,35``, ``WAHR``, ``05.11.2026
+09:30``, Windows-1252. dicomove reads a clear value, and refuses an ambiguous one with its column and row. It never
+guesses.
 """
 
 from __future__ import annotations
@@ -44,19 +45,19 @@ Column = Sequence[str | None]
 
 
 def read_cells(raw: bytes, known: Collection[str]) -> tuple[list[str], list[list[str | None]]]:
-    """Return the header and the rows of a CSV file, whichever program has saved it.
+    """Return the header and the rows of a CSV file from any program.
 
     Parameters
     ----------
     raw
         The content of the file.
     known
-        Headers that it may have: they tell the delimiter.
+        Headers that it may have: they reveal the delimiter.
 
     Raises
     ------
     CohortError
-        It is not CSV, or a line does not fit the header.
+        The file is not CSV, or a line does not fit the header.
     """
     text = _decoded(raw)
     named = _SEPARATOR_LINE.match(text)
@@ -68,13 +69,13 @@ def read_cells(raw: bytes, known: Collection[str]) -> tuple[list[str], list[list
     (_, header), *others = rows
     for line, row in others:
         if len(row) != len(header):
-            msg = f"line {line} has {len(row)} fields, and the header {len(header)}"
+            msg = f"line {line} has {len(row)} fields, but the header has {len(header)}"
             raise CohortError(msg)
     return header, [[cell or None for cell in row] for _, row in others]
 
 
 def typed(header: Sequence[str], rows: Sequence[Column], kinds: dict[str, str]) -> dict[int, pd.Series]:
-    """Return columns of text, with the types of those that are dicomove's own.
+    """Return columns of text, and dicomove's own columns with their types.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def typed(header: Sequence[str], rows: Sequence[Column], kinds: dict[str, str]) 
     Raises
     ------
     CohortError
-        A cell cannot be of this type, or may be two things. It is named by its column and row.
+        A cell does not have this type, or is ambiguous. The message names its column and row.
     """
     said: list[str] = []
     made = {}
@@ -104,7 +105,7 @@ def typed(header: Sequence[str], rows: Sequence[Column], kinds: dict[str, str]) 
 
 def _sentence(said: Sequence[str]) -> str:
     more = f"; and {len(said) - _NAMED} more" if len(said) > _NAMED else ""
-    return f"another program has saved the file since it was exported: {'; '.join(said[:_NAMED])}{more}"
+    return f"another program saved the file after the export: {'; '.join(said[:_NAMED])}{more}"
 
 
 def _damaged(cells: Column, name: str) -> list[str]:
@@ -116,7 +117,7 @@ def _damaged(cells: Column, name: str) -> list[str]:
 
 def _decoded(raw: bytes) -> str:
     try:
-        # As `export` writes any text, whatever is in it.
+        # `export` writes every text in this form.
         return raw.decode("utf-8", "surrogatepass").removeprefix("\ufeff") if b"\0" not in raw[:4096] else _foreign(raw)
     except UnicodeDecodeError:
         return _foreign(raw)
@@ -144,7 +145,7 @@ def _parsed(text: str, delimiter: str, known: frozenset[str]) -> list[tuple[int,
         try:
             return list(_rows(text, delimiter, known))
         except csv.Error as error:
-            msg = f"the file is not CSV as it should be: {error}"
+            msg = f"the file is not valid CSV: {error}"
             raise CohortError(msg) from None
         finally:
             csv.field_size_limit(before)
@@ -166,13 +167,13 @@ def _rows(text: str, delimiter: str, known: frozenset[str]) -> list[tuple[int, l
 
 
 def _unwrapped(cell: str, delimiter: str, known: frozenset[str] | None) -> list[str]:
-    """Return the cells of a line that a spreadsheet with another delimiter has kept in one cell."""
+    """Return the cells of a line that a spreadsheet with another delimiter kept in one cell."""
     inner = next(csv.reader([cell], delimiter=delimiter), [])
     return inner if known is None or known.intersection(inner) else [cell]
 
 
 def _refused(name: str, row: int, why: str) -> CohortError:
-    return CohortError(f"row {row}, {name}: {why}; export the table again, or write it as `export` does")
+    return CohortError(f"row {row}, {name}: {why}. Export the table again, or write the cell as `export` does")
 
 
 def _counts(cells: Column, name: str, _: list[str]) -> pd.Series:
@@ -188,7 +189,7 @@ def _seconds(cells: Column, name: str, _: list[str]) -> pd.Series:
         if cell and not _DECIMAL.fullmatch(cell.strip()):
             raise _refused(name, row, "the cell is not a number of seconds")
         if cell and has_comma and "." in cell:
-            raise _refused(name, row, "its column has decimal commas, so that a point may separate thousands")
+            raise _refused(name, row, "its column has decimal commas, so a point may separate thousands")
     return columns.seconds([float(cell.replace(",", ".")) if cell else None for cell in cells])
 
 
@@ -211,14 +212,14 @@ def _times(cells: Column, name: str, said: list[str]) -> pd.Series:
 
 
 def _day_first(found: dict[int, re.Match[str]], name: str) -> bool:
-    """Tell whether the dates of a column begin with the day: with points they do, and else one of them may tell."""
+    """Tell whether the dates of a column begin with the day: with points they do, otherwise one date may reveal it."""
     if all(match["mark"] == "." for match in found.values()):
         return True
     is_day = any(int(match["first"]) > 12 for match in found.values())
     is_month = any(int(match["second"]) > 12 for match in found.values())
     if is_day == is_month:
         row = min(found)
-        raise _refused(name, row, "day and month of the date cannot be told apart")
+        raise _refused(name, row, "the date is ambiguous: day and month cannot be told apart")
     return is_day
 
 

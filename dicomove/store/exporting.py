@@ -1,9 +1,8 @@
-"""A result table as CSV, Parquet or JSON, and the same table back.
+"""Writes a result table as CSV, Parquet or JSON, and reads the same table back.
 
-JSON holds the types of columns and index beside the rows, and Parquet its own. A CSV file, which everybody opens, gets
-them in a second file beside it, together with what CSV cannot say: text of no characters, and values of a column of
-all sorts. Without that file, or once the CSV file has been edited, dicomove's own columns have their types, and the
-caller's are text.
+JSON and Parquet store the types of columns and index. For a CSV file, a second file stores them, together with values
+that CSV cannot express: empty text, and values of a column with mixed types. Without that file, or if the CSV file was
+edited, dicomove's own columns have their types, and the caller's columns are text.
 """
 
 from __future__ import annotations
@@ -35,24 +34,24 @@ _KINDS: Final = (
     | {"duration_s": "seconds"}
 )
 _DTYPES: Final = "dicomove"
-# What JSON and Parquet raise at bytes of something else.
+# Exceptions of JSON and Parquet for other content.
 _UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError, NotImplementedError)
-# As Python writes any text, whatever is in it.
+# Python can write every text with these.
 _ENCODING: Final[dict[str, Any]] = {"encoding": "utf-8", "errors": "surrogatepass"}
 
 
 def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLike[str]) -> Path:
-    """Write a result table to a file, from which `read_results` makes the same table again.
+    """Write a result table to a file. `read_results` reads it back as the same table.
 
-    What identifies patients in the table does so in the file.
+    Identifiers of patients in the table are in the file, too.
 
     Parameters
     ----------
     results
         A table that `move` returned, or the path of a journal: its latest run.
     path
-        The file: ``.csv`` (with its types beside it, in ``.csv.schema.json``), ``.json``, or ``.parquet`` (which needs
-        the extra ``parquet``). It has its name when it is whole; what had that name is replaced.
+        The file: ``.csv`` (with its types in a second file, ``.csv.schema.json``), ``.json``, or ``.parquet`` (which
+        needs the extra ``parquet``). It gets its name only when it is complete, and then replaces a file of that name.
 
     Returns
     -------
@@ -64,7 +63,7 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
     JournalError
         There is no journal, or it cannot be read.
     ValueError
-        Another suffix, or a table that Parquet cannot hold.
+        Another suffix, or a table that Parquet cannot store.
     ImportError
         ``pyarrow`` is not installed.
 
@@ -88,8 +87,8 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
 def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Return the table that `export` wrote: identifiers as text, counts that may be null, times in UTC.
 
-    A CSV file that another program has saved since is read as that program writes: ``;`` between the cells, ``0,35``,
-    ``WAHR``, ``05.11.2026 09:30``. What may be two things is refused.
+    `read_results` also reads a CSV file that another program saved in its own style: ``;`` between the cells, ``0,35``,
+    ``WAHR``, ``05.11.2026 09:30``. It refuses ambiguous cells.
 
     Parameters
     ----------
@@ -99,22 +98,22 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     CohortError
-        The file holds no table that `export` wrote, or a cell of one of dicomove's columns cannot be read: the message
-        names its column and row. It is a ValueError, too.
+        `export` did not write the file, or a cell in one of dicomove's columns cannot be read: the message names its
+        column and row. A CohortError is also a ValueError.
     ValueError
-        Another suffix than those of `export`.
+        A suffix that `export` does not write.
     ImportError
         ``pyarrow`` is not installed.
 
     Warns
     -----
     CohortWarning
-        Dates of a spreadsheet were read, or identifiers were damaged by one.
+        A spreadsheet's dates were read, or it damaged identifiers.
     """
     where = Path(path)
     suffix = _suffix(where)
     if where.is_dir():
-        message = f"{where.name!r} is a folder, and not a file that export wrote"
+        message = f"{where.name!r} is a folder: give a file that export wrote"
         raise CohortError(message)
     if suffix == ".csv":
         return _read_csv(where)
@@ -123,7 +122,7 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     except (FileNotFoundError, PermissionError):
         raise
     except _UNREADABLE as error:
-        message = f"{where} holds no table that export wrote ({type(error).__name__})"
+        message = f"{where} does not hold a table that export wrote ({type(error).__name__})"
         raise CohortError(message) from None
 
 
@@ -148,16 +147,16 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
     _need_pyarrow()
     names = list(table.columns)
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        message = "Parquet wants each column's name once, and as text: rename them, or export to .json or .csv"
+        message = "Parquet needs unique column names that are text: rename the columns, or export to .json or .csv"
         raise ValueError(message)
-    # In place of the facts of a run, which hold times that pandas cannot write there.
+    # Replaces the facts of a run, which contain times that pandas cannot write there.
     bare = table.copy(deep=False)
     bare.attrs = {_DTYPES: _schema(table)}
     try:
         bare.to_parquet(path, engine="pyarrow")
     except (TypeError, ValueError):
-        # Without the error's own text, which holds what is in the cells.
-        message = "Parquet wants one type for each column: export to .json or .csv, or give the columns one type each"
+        # The error's own text contains values of cells.
+        message = "Parquet needs one type for each column: export to .json or .csv, or give each column a single type"
         raise ValueError(message) from None
 
 
@@ -175,7 +174,7 @@ def _write_beside(table: pd.DataFrame, where: Path, written: Path) -> None:
 
 
 def _unsaid(table: pd.DataFrame) -> dict[int, dict[int, Any]]:
-    """Return the cells that would come back from CSV as something else, by column and row."""
+    """Return the cells that CSV would change, by column and row."""
     schema = _schema(table)
     dtypes = (*schema["index_dtypes"], *schema["dtypes"])
     made: dict[int, dict[int, Any]] = {number: {} for number, dtype in enumerate(dtypes) if not _is_simple(dtype)}
@@ -234,7 +233,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     if schema is None:
         header, cells_of = edited.read_cells(path.read_bytes(), RESULT_COLUMNS)
         return _usual(header, cells_of)
-    # Not by the csv module, which reads no cell of more than 128 KiB: a list of failed instances may be longer.
+    # The csv module cannot read a cell of more than 128 KiB, but a list of failed instances may be longer.
     found = pd.read_csv(
         path,
         header=None,
@@ -251,7 +250,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _schema_beside(path: Path) -> dict[str, Any] | None:
-    """Return the types that stand beside a CSV file, if they are those of this file as it is."""
+    """Return the types in the second file of a CSV file, if the CSV file has not changed since."""
     try:
         schema = json.loads(_beside(path).read_text(**_ENCODING))
         return schema if schema["sha256"] == file_sha256(path) else None
@@ -265,7 +264,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     schema = table.attrs.pop(_DTYPES, None)
     if schema is None:
         return table
-    # Parquet has one kind of text, pandas more than one.
+    # Parquet has one type for text, pandas has several.
     made = {number: _as(table.iloc[:, number], dtype) for number, dtype in enumerate(schema["dtypes"])}
     levels = [_as(table.index.get_level_values(n), dtype) for n, dtype in enumerate(schema["index_dtypes"])]
     restored = pd.DataFrame(made, index=range(len(table)))
@@ -280,7 +279,7 @@ def _as(values: pd.Series | pd.Index, dtype: str) -> pd.Series:
 
 
 def _typed(values: list[Any], dtype: str) -> pd.Series:
-    """Return values, which may be text, as a column of this dtype."""
+    """Return values, possibly as text, as a column of this dtype."""
     kind = dtype.lower()
     if kind.startswith("bool"):
         values = [value == "True" if isinstance(value, str) else value for value in values]
@@ -311,7 +310,7 @@ def _beside(path: Path) -> Path:
 def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
-        message = f"{path.name!r}: the file's suffix says what it is, one of {', '.join(_WRITERS)}"
+        message = f"{path.name!r}: give the file one of the suffixes {', '.join(_WRITERS)}"
         raise ValueError(message)
     return suffix
 

@@ -1,4 +1,4 @@
-"""The hash of a cohort: it says whether two runs were asked for the same. Pure."""
+"""The hash of a cohort: it shows whether two runs had the same cohort. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dicomove.store import cells
 
 
 def cohort_sha256(table: pd.DataFrame) -> str:
-    r"""Return the SHA-256 of what a cohort says: its columns and its cells, whatever its index and its dtypes.
+    r"""Return the SHA-256 of a cohort's columns and cells, without its index and its dtypes.
 
-    The order of rows and columns counts. What is hashed is one line of JSON for the columns, and one for each row, as
-    UTF-8, with ``"\n"`` between them. Every name and every cell is text there: a whole number without a decimal point,
-    a time in ISO 8601, a missing cell ``null``.
+    The order of rows and columns counts. The hashed text is one line of JSON for the columns, and one for each row, as
+    UTF-8, with ``"\n"`` between them. Every name and every cell is text there: a whole number has no decimal point, a
+    time is in ISO 8601, a missing cell is ``null``.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def cohort_sha256(table: pd.DataFrame) -> str:
 
 def _line(values: Any) -> bytes:
     line = json.dumps([_text(cells.plain(value)) for value in values], ensure_ascii=False)
-    # A table may hold what is no character (half a surrogate pair), and still has a hash.
+    # A table may contain invalid characters (half a surrogate pair), and still needs a hash.
     return line.encode("utf-8", "surrogatepass")
 
 

@@ -1,4 +1,4 @@
-"""The index of what is in a folder: one SQLite file, one row for each file, written when the file is durable."""
+"""The index of a folder: one SQLite file with one row for each file, written when the file is durable."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class InstanceRecord:
     path
         Relative to the folder.
     quarantine
-        Why it is in quarantine; ``None`` where it is not.
+        Why it is in quarantine; ``None`` if it is not.
     times_received
-        How often these bytes came.
+        How often these bytes arrived.
     """
 
     path: str
@@ -56,7 +56,7 @@ class InstanceRecord:
     times_received: int = 1
 
     def is_of(self, keys: Mapping[str, str]) -> bool:
-        """Whether it belongs to what these keys name, and is not in quarantine."""
+        """Whether it belongs to these keys, and is not in quarantine."""
         return self.quarantine is None and all(getattr(self, name) == stripped(keys[name]) for name in keys)
 
 
@@ -79,14 +79,14 @@ _DATABASE: Final = Database(
     schema=_SCHEMA,
     error=ReceiverError,
     busy_s=10.0,
-    # As the images beside it.
+    # The same permissions as the images.
     mode=0o666,
     checks_pages=False,
     instead="move that file away",
-    afterwards="what is in the folder is received anew",
+    afterwards="dicomove receives the files of the folder again",
 )
 _PLACES: Final = ", ".join("?" * len(_COLUMNS))
-# The same bytes once more are counted; other bytes under the name ("replace") are a new entry.
+# The same bytes again are counted; other bytes under the same name ("replace") are a new entry.
 _INSERT: Final = f"""
 INSERT INTO instances VALUES ({_PLACES}) ON CONFLICT (path) DO UPDATE SET
     times_received = CASE WHEN sha256 = excluded.sha256 THEN times_received + 1 ELSE 1 END,
@@ -102,7 +102,7 @@ INSERT INTO instances VALUES ({_PLACES}) ON CONFLICT (path) DO UPDATE SET
 
 
 class InstanceReader:
-    """The index of one folder, to read beside a receiver that writes.
+    """The index of one folder, for reading while a receiver writes.
 
     Parameters
     ----------
@@ -121,11 +121,11 @@ class InstanceReader:
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:
-        # A reader that may write undoes what a killed receiver left half-written.
+        # A reader with write access rolls back the unfinished transaction of a killed receiver.
         return connect(path, "rw", _DATABASE.busy_s)
 
     def of(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
-        """Return the instances of what these keys name, without those in quarantine."""
+        """Return the instances of these keys, without those in quarantine."""
         where = " AND ".join(f"{name} = ?" for name in keys if name in KEYS)
         query = f"SELECT * FROM instances WHERE quarantine IS NULL AND {where}"  # noqa: S608 (keywords of our own)
         with self._lock:
@@ -159,13 +159,13 @@ class InstanceIndex(InstanceReader):
         Raises
         ------
         sqlite3.Error
-            The disk is full, say. Nothing was written.
+            For example, the disk is full. Nothing was written.
         """
         with self._lock, transaction(self._connection):
             self._connection.executemany(_INSERT, [astuple(record) for record in records])
 
     def sha256(self, path: str) -> str | None:
-        """Return the hash of a file, ``None`` where it is not in the index."""
+        """Return the hash of a file, ``None`` if it is not in the index."""
         with self._lock:
             found = self._connection.execute("SELECT sha256 FROM instances WHERE path = ?", (path,)).fetchone()
         return str(found[0]) if found else None
@@ -177,7 +177,7 @@ class InstanceIndex(InstanceReader):
 
 
 def read_instances(folder: Path) -> list[InstanceRecord]:
-    """Return all that the index of a folder has, by path, also while a receiver writes.
+    """Return all records of a folder's index, by path, also while a receiver writes.
 
     Raises
     ------
@@ -195,10 +195,10 @@ def is_indexed(folder: Path) -> bool:
 
 @contextmanager
 def owned(folder: Path, parent: Process) -> Iterator[bool]:
-    """Have a folder for a ``with``; tell whether the receiver before was killed.
+    """Own a folder during a ``with`` block; tell whether the previous receiver was killed.
 
-    The owner file names the receiver's process and the one that started it. A receiver that is about to end with the
-    process that started it is waited for.
+    The owner file names the receiver's process and the process that started it. If another receiver is about to end,
+    because the process that started it has ended, this waits for it.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def owned(folder: Path, parent: Process) -> Iterator[bool]:
 
 
 def check_folder(folder: Path, own: Process) -> None:
-    """Raise the error where another receiver has a folder, and is not about to end; one that is is waited for.
+    """Raise an error if another receiver has a folder. A receiver that is about to end gets time to do so.
 
     Parameters
     ----------
@@ -268,5 +268,5 @@ def _described(owner: str) -> str:
 
 
 def _record(row: tuple[object, ...]) -> InstanceRecord:
-    # SQLite's own types are the columns'.
+    # The columns have SQLite's own types.
     return InstanceRecord(**dict(zip(_COLUMNS, row, strict=True)))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`Journal`: what runs did, written down, and what earlier runs did. An attempt is never rewritten."""
+"""`Journal`: records runs, and returns the results of earlier runs. It never changes an attempt."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ _ADD_INSTANCE: Final = (
 
 
 class Journal:
-    """The journal of one or more runs: one process writes, anybody may read.
+    """The journal of one or more runs: one process writes, every process may read.
 
-    Within a process, those who open the same file share it.
+    Within a process, all users of the same file share one journal.
     """
 
     _open: ClassVar[dict[Path, Journal]] = {}
-    # A connection of SQLite that came through a fork must not even be closed.
+    # After a fork, a child must not even close an SQLite connection of its parent.
     _inherited: ClassVar[list[Journal]] = []
     _opening: ClassVar[threading.Lock] = threading.Lock()
 
@@ -73,14 +73,14 @@ class Journal:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Journal:
-        """Return the journal of this name, made if there is none.
+        """Return the journal of this name, and create it if there is none.
 
         Raises
         ------
         JournalError
             The file is of something else, of a newer version, or damaged, or another process has it.
         """
-        # By whatever name it goes, it is one file with one lock.
+        # A file has one lock, even if it has several names.
         where = Path(path).resolve()
         with cls._opening:
             journal = cls._open.get(where)
@@ -99,12 +99,12 @@ class Journal:
 
     @classmethod
     def after_fork(cls) -> None:
-        """Leave what is open to the process that opened it."""
+        """Forget open journals in a forked process: they belong to its parent."""
         cls._inherited.extend(cls._open.values())
         cls._open, cls._opening = {}, threading.Lock()
 
     def close(self) -> None:
-        """Let go of it; who shares it keeps it."""
+        """Release the journal; other users in this process keep it."""
         with self._opening:
             if not self._users:
                 return
@@ -116,34 +116,34 @@ class Journal:
                 self._owner.release()
 
     def begin(self, facts: RunRecord, rows: Sequence[RowRecord]) -> int:
-        """Write down a run and its rows, durably; return its number.
+        """Record a run and its rows durably; return its number.
 
         Raises
         ------
         JournalError
-            It cannot be written. Nothing was.
+            The journal cannot be written. Nothing was written.
         """
         with self._lock:
             return self._write(lambda: self._begin(facts, rows))
 
     def add(self, run: int, attempts: Sequence[AttemptRecord]) -> None:
-        """Write down attempts and what is on disk of their rows, all or none of them, durably.
+        """Record attempts and the files of their rows durably, all or none of them.
 
         Raises
         ------
         JournalError
-            It cannot be written. Nothing was; another try may do.
+            The journal cannot be written. Nothing was written; another try may succeed.
         """
         with self._lock:
             self._write(lambda: self._add(run, attempts))
 
     def end(self, run: int, *, interrupted: bool) -> None:
-        """Write down that a run has ended.
+        """Record the end of a run.
 
         Raises
         ------
         JournalError
-            It cannot be written.
+            The journal cannot be written.
         """
         values = (_now(), int(interrupted), run)
         statement = "UPDATE runs SET ended_at = ?, interrupted = ? WHERE run = ?"
@@ -151,12 +151,12 @@ class Journal:
             self._write(lambda: self._connection.execute(statement, values))
 
     def known(self, keys: Collection[Key]) -> set[Key]:
-        """Return those of these keys that an earlier run had."""
+        """Return the keys among these that an earlier run had."""
         with self._lock:
             return set(self._numbered(keys).values())
 
     def earlier(self, keys: Collection[Key]) -> dict[Key, PreviousResult]:
-        """Return the latest result of each of these keys that has one."""
+        """Return the latest result of each of these keys, if it has one."""
         query = (
             f"SELECT key, run, at, {', '.join(RESULT)} FROM attempts "  # noqa: S608 (names of our own)
             "WHERE attempt IN (SELECT max(attempt) FROM attempts GROUP BY key)"
@@ -170,7 +170,7 @@ class Journal:
             }
 
     def instances(self, keys: Collection[Key]) -> dict[Key, list[Stored]]:
-        """Return what was on disk of each of these keys when it was last written down."""
+        """Return the files of each of these keys at their last record."""
         made: dict[Key, list[Stored]] = {key: [] for key in keys}
         query = (
             "SELECT key, path, bytes, sha256 FROM instances "
@@ -184,7 +184,7 @@ class Journal:
         return made
 
     def _numbered(self, keys: Iterable[Key]) -> dict[int, Key]:
-        """Return these keys by their numbers, without those that are not there."""
+        """Return these keys by their numbers, without keys that the journal does not have."""
         found = ((self._read(_FIND_KEY, _key_values(key)).fetchone(), key) for key in keys)
         return {number[0]: key for number, key in found if number}
 
@@ -226,7 +226,7 @@ class Journal:
             raise JOURNAL.unusable(self.path, error, "read") from None
 
     def _write(self, work: Callable[[], T]) -> T:
-        """Do something that writes in one durable transaction, or not at all."""
+        """Run a function that writes in one durable transaction, or not at all."""
         try:
             with transaction(self._connection):
                 return work()
@@ -239,7 +239,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _owned(path: Path) -> OwnerLock:
-    """Return the lock of a journal, as the process that has it."""
+    """Return the lock of a journal, with this process as its owner."""
     _check_folder(path)
     lock, owner = (path.with_name(f"{path.name}.{suffix}") for suffix in ("lock", "owner"))
 
@@ -249,9 +249,9 @@ def _owned(path: Path) -> OwnerLock:
     try:
         made = OwnerLock(lock, owner, taken)
     except OSError as error:
-        message = f"the journal {path} cannot be made: {error.strerror or error}"
+        message = f"the journal {path} cannot be created: {error.strerror or error}"
         raise JournalError(message) from None
-    with suppress(OSError):  # it only names us
+    with suppress(OSError):  # the file only names the owner
         made.sign(f"process {os.getpid()} on {socket.gethostname()}")
     return made
 
@@ -262,9 +262,9 @@ def _check_folder(path: Path) -> None:
         raise JournalError(message)
     if path.parent.name == SERVICE_FOLDER and path.parent.parent.is_dir():
         path.parent.mkdir(exist_ok=True)
-    # A folder that is made by mistake holds a journal that the next run does not find.
+    # The next run would not find a journal in a folder that a typing error created.
     if not path.parent.is_dir():
-        message = f"the journal {path} has no folder to be in: make it first, or look at its name"
+        message = f"the folder of the journal {path} does not exist: create it, or correct the name"
         raise JournalError(message)
 
 

@@ -1,4 +1,4 @@
-"""One process at a time has a journal, or a folder: a lock that the system releases when its process ends."""
+"""One process at a time owns a journal or a folder, by a lock that the system releases when the process ends."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _LOOK_AGAIN_S: Final = 0.05
 
 
 class OwnerLock:
-    """Has something until it is released, or until the process ends, however that ends.
+    """A lock that this process holds until it releases it, or until the process ends, even by a crash.
 
     Parameters
     ----------
     lock, owner
-        The file that the system locks, and the one that names the process that has it.
+        The file that the system locks, and the file that names the owner.
     taken
-        Makes an error of the name of the process that has it.
+        Makes an error from the name of the owner.
     patience
-        Returns for how many seconds to wait for the process of this name.
+        Returns how many seconds to wait for the process with this name.
 
     Raises
     ------
     DicomoveError
-        Another process has it.
+        Another process owns it.
     OSError
-        The file cannot be made.
+        The file cannot be created.
 
     Attributes
     ----------
     was_left
-        Whether the one before ended without releasing it: it was killed.
+        Whether the previous owner was killed, and so ended without releasing the lock.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class OwnerLock:
         taken: Callable[[str], DicomoveError],
         patience: Callable[[str], float] = lambda _: _PATIENCE_S,
     ) -> None:
-        # Opened in one thread, and closed in that of a job.
+        # One thread opens it, and the thread of a job may close it.
         self._lock = FileLock(lock, thread_local=False)
         self._owner = owner
         start = time.monotonic()
@@ -60,7 +60,7 @@ class OwnerLock:
         self.was_left = owner.exists()
 
     def sign(self, name: str) -> None:
-        """Write down which process has it.
+        """Write the name of the owner.
 
         Raises
         ------
@@ -70,13 +70,13 @@ class OwnerLock:
         self._owner.write_text(name)
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock for other processes."""
         with suppress(OSError):
             self._owner.unlink(missing_ok=True)
         self.let_go()
 
     def let_go(self) -> None:
-        """Release the lock alone: the file that names the owner stays as it was."""
+        """Release the lock, but keep the file that names the owner."""
         self._lock.release()
 
     def _acquired(self) -> bool:
@@ -90,4 +90,4 @@ class OwnerLock:
         try:
             return self._owner.read_text()
         except OSError:
-            return "it is not known which"
+            return "its name is unknown"

@@ -1,4 +1,4 @@
-"""What is in a folder, as a DataFrame, and `verify`, which compares it with the files."""
+"""The record of a folder as a DataFrame, and `verify`, which compares it with the files."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _LATEST: Final = "(i.key, i.attempt) IN (SELECT key, max(attempt) FROM instances
 
 
 def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
-    """Return what a folder holds, or what a journal says that was on disk.
+    """Return the files of a folder, or the files on disk according to a journal.
 
     Parameters
     ----------
     path
-        The folder of a `Receiver`: what is recorded in it, whichever runs brought it, as `Receiver.manifest` returns
-        it. Or a journal: what was on disk of its rows when they were last written down.
+        The folder of a `Receiver`: the files in its record, from all runs, as `Receiver.manifest` returns them. Or a
+        journal: the files of its rows at their last record.
     run
-        Only what this run was the first to write down, whatever became of it later. It is asked of the journal; that of
-        a folder is in it.
+        Only the files that this run was the first to record, even if they are gone now. The answer comes from the
+        journal; the journal of a folder is in that folder.
 
     Returns
     -------
     pandas.DataFrame
-        One row per instance: the columns of `Receiver.manifest`. Of a journal also ``run``, which was the first to
-        write it down; and ``row``, the label of the first row of that run that asked for it.
+        One row per instance, with the columns of `Receiver.manifest`. A journal adds ``run``, the first run that
+        recorded the file, and ``row``, the label of the first row of that run that asked for it.
 
     Raises
     ------
     ReceiverError
-        No receiver has used the folder, or its record cannot be read.
+        The folder has no record of a receiver, or the record cannot be read.
     JournalError
         There is no journal, or it cannot be read.
     """
@@ -52,7 +52,7 @@ def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd
 
 
 def manifest_of(folder: Path) -> pd.DataFrame:
-    """Return what is recorded in a folder, one row per file."""
+    """Return the record of a folder, one row per file."""
     records = read_instances(folder)
     table = _table({name: [getattr(record, name) for record in records] for name in MANIFEST_COLUMNS})
     table.attrs[_FOLDER] = str(folder.absolute())
@@ -89,9 +89,9 @@ def verify(
     Parameters
     ----------
     folder_or_manifest
-        The folder of a `Receiver`, or a manifest: also one that was kept as a file.
+        The folder of a `Receiver`, or a manifest, also one from a file.
     folder
-        The folder, for a manifest that was kept as a file.
+        The folder, for a manifest from a file.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def verify(
         table = folder_or_manifest.copy()
         root = folder if folder is not None else table.attrs.get(_FOLDER)
         if root is None or not {"path", "bytes", "sha256"} <= set(table.columns):
-            message = "a manifest has the columns path, bytes and sha256; say in which folder=... its files are"
+            message = "give a manifest with the columns path, bytes and sha256, and the folder=... of its files"
             raise ValueError(message)
     else:
         root = Path(folder_or_manifest)

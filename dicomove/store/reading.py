@@ -25,7 +25,7 @@ _KEYWORDS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPIn
 
 
 def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
-    """Return the result table of a run, as `move` returns it, also while the run goes on.
+    """Return the result table of a run, as `move` returns it, also during the run.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
     Returns
     -------
     pandas.DataFrame
-        The caller's rows, columns and index, and the columns `RESULT_COLUMNS`. A row whose turn has not come is
-        `not_attempted`; one that is tried again reads as after its last attempt. ``attrs["run"]`` has the facts of
-        the run: when, by which versions, from which PACS, with which options, and the cohort's hash.
+        The caller's rows, columns and index, and the columns `RESULT_COLUMNS`. A row that the run has not reached is
+        `not_attempted`; a row that will be tried again has the result of its last attempt. ``attrs["run"]`` has the
+        facts of the run: times, versions, PACS, options, and the cohort's hash.
 
     Raises
     ------
@@ -63,21 +63,21 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
 
 
 def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
-    """Return every attempt, in its order.
+    """Return every attempt, in order.
 
     Parameters
     ----------
     path
         The journal, or the folder of a `Receiver`.
     run
-        Only those of this run; ``None`` is all of them.
+        Only the attempts of this run; ``None`` means all runs.
 
     Returns
     -------
     pandas.DataFrame
-        One row per attempt: ``attempt``, ``run``, ``at`` (when it was written down), ``row`` (the label of the first
-        row that asked), the unique keys of the row, ``asked_level`` and ``asked_uids`` (how many UIDs of that level
-        were asked for), ``sent``, ``final``, and the columns `RESULT_COLUMNS`.
+        One row per attempt: ``attempt``, ``run``, ``at`` (the time of the record), ``row`` (the label of the first row
+        that asked), the unique keys of the row, ``asked_level`` and ``asked_uids`` (the number of requested UIDs of
+        that level), ``sent``, ``final``, and the columns `RESULT_COLUMNS`.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def read_runs(path: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per run, by its number: ``started_at`` and ``ended_at`` (null while it goes on, or where it was
-        killed), ``interrupted``, ``host``, ``pid``, ``versions``, ``pacs``, ``destination``, ``calling_ae_title``,
+        One row per run, by its number: ``started_at`` and ``ended_at`` (null while it continues, or if it was killed),
+        ``interrupted``, ``host``, ``pid``, ``versions``, ``pacs``, ``destination``, ``calling_ae_title``,
         ``options``, ``cohort_sha256``, ``columns``, ``folder``.
 
     Raises
@@ -172,7 +172,7 @@ def _table(rows: Sequence[Sequence[object]], labels: Sequence[Any], facts: dict[
 
 
 def _row(settled: Sequence[Any], last: Sequence[Any]) -> Row:
-    """Return a row's result: the one that stood from the beginning, else that of its last attempt."""
+    """Return a row's result: the one from the beginning of the run, or else the one of its last attempt."""
     at = RESULT.index("outcome")
     return settled_row_of(settled) if settled[at] else row_of(last) if last[at] else not_attempted()
 

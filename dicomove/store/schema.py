@@ -1,4 +1,4 @@
-"""The tables of the journal; docs/journal.md explains them to the person who reads one years later."""
+"""The tables of the journal. docs/journal.md explains them to users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dicomove.store.instances import MANIFEST_COLUMNS, InstanceRecord
 from dicomove.store.sqlite import Database
 from dicomove.words import SKIPPED
 
-#: Where the folder of a receiver has it.
+#: Its path in the folder of a receiver.
 JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 
 #: The columns of a result.
@@ -53,7 +53,7 @@ JOURNAL: Final = Database(
     schema=_SCHEMA,
     error=JournalError,
     busy_s=30.0,
-    # It holds the caller's table.
+    # It contains the caller's table.
     mode=0o600,
     checks_pages=True,
     instead="give another name, or move that file away",
@@ -65,18 +65,18 @@ FIRST_ROW: Final = "(SELECT run, key, label, min(position) FROM rows WHERE key I
 
 
 def journal_at(path: str | os.PathLike[str]) -> Path:
-    """Return the file of a journal, which may be named by the folder of a receiver."""
+    """Return the file of a journal; the path may be the folder of a receiver."""
     where = Path(path)
     return where / JOURNAL_FILE if where.is_dir() else where
 
 
 def result_values(row: Row | None) -> Sequence[object]:
-    """Return a result as SQLite keeps it; one that is not there yet as nulls."""
+    """Return the SQLite values of a result; nulls if there is none yet."""
     return _NOTHING if row is None else [_kept(getattr(row, name)) for name in RESULT]
 
 
 def row_of(values: Sequence[Any]) -> Row:
-    """Return the result that was kept."""
+    """Return the stored result."""
     named = dict(zip(RESULT, values, strict=True))
     if named["outcome"] == SKIPPED:
         named["outcome"] = "complete"
@@ -86,18 +86,18 @@ def row_of(values: Sequence[Any]) -> Row:
 
 
 def settled_row_of(values: Sequence[Any]) -> Row:
-    """Return the result that stood when its run began: one that was complete then is of an earlier run."""
+    """Return the result that a row had when its run began: a complete one comes from an earlier run."""
     row = row_of(values)
     return replace(row, attempts=0, resumed=True) if row.outcome == "complete" else row
 
 
 def instance_values(record: InstanceRecord) -> list[object]:
-    """Return an instance as SQLite keeps it."""
+    """Return the SQLite values of an instance."""
     return [_kept(getattr(record, name)) for name in MANIFEST_COLUMNS]
 
 
 def _kept(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
-    # What a PACS says need not be text that can be written.
+    # Text from a PACS may contain characters that cannot be written.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) and not value.isascii() else value

@@ -1,8 +1,8 @@
-"""SQLite files: looked at, opened to write or to read; and what is said where that fails.
+"""SQLite files: checked, opened for writing or reading, with their error messages.
 
-A file of something else, or a damaged one, stays as it is, byte for byte. A rollback journal and full synchronisation:
-durable, and no shared memory, which network file systems lack (docs/decisions/0006). Nothing here reads a file past
-SQLite: a process that closes it loses the locks that its connections hold
+A damaged file, or a file with other content, stays unchanged, byte for byte. A rollback journal with full
+synchronisation is durable and needs no shared memory, which network file systems lack (docs/decisions/0006). This
+module never reads a file except through SQLite: a process that closes the file loses the locks of its connections
 (https://sqlite.org/howtocorrupt.html, 2.2).
 """
 
@@ -20,10 +20,10 @@ from dicomove.errors import DicomoveError
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WHY: Final = {
     sqlite3.SQLITE_FULL: "make room",
-    sqlite3.SQLITE_BUSY: "another program has it open and does not let go: close that one",
+    sqlite3.SQLITE_BUSY: "another program has it open: close that program",
     sqlite3.SQLITE_READONLY: "change its permissions and those of its folder, or use another one",
-    sqlite3.SQLITE_CANTOPEN: "look at its permissions and those of its folder",
-    sqlite3.SQLITE_IOERR: "its file system fails: is the disk full, or the quota used up?",
+    sqlite3.SQLITE_CANTOPEN: "check its permissions and those of its folder",
+    sqlite3.SQLITE_IOERR: "its file system failed: is the disk full, or the quota used up?",
 }
 
 
@@ -34,23 +34,23 @@ class Database:
     Attributes
     ----------
     name
-        What a person is told that it is.
+        Its name in messages.
     application_id, version
-        The numbers by which SQLite tells it from the files of something else.
+        The numbers by which SQLite distinguishes it from other files.
     schema
         Its tables.
     error
-        What is raised.
+        The exception for its problems.
     busy_s
-        How long one who writes waits for those who read, and they for it.
+        How long a writer waits for readers, and readers wait for it.
     mode
-        The permissions of a new one, as for `Path.touch`.
+        The permissions of a new file, as for `Path.touch`.
     checks_pages
-        Whether the whole file is looked at before it is written to.
+        Whether the whole file is checked before the first write.
     instead
-        What to do where another file has its name.
+        The remedy if another file has its name.
     afterwards
-        What follows where it is moved away.
+        The effect of moving the file away.
     """
 
     name: str
@@ -65,15 +65,15 @@ class Database:
     afterwards: str
 
     def open_to_write(self, path: Path) -> sqlite3.Connection:
-        """Return a connection to a file, which is made if there is none.
+        """Return a connection to a file, and create the file if there is none.
 
         Raises
         ------
         DicomoveError
-            The file is of something else, of another version, or damaged, or it cannot be made.
+            The file has other content, another version, or is damaged, or it cannot be created.
         """
         try:
-            # Before SQLite makes it, for the permissions; its rollback journal gets the same.
+            # Before SQLite creates it, for the permissions; its rollback journal gets the same.
             path.touch(mode=self.mode)
             self._look(path)
             connection = connect(path, "rw", self.busy_s)
@@ -85,13 +85,13 @@ class Database:
         except sqlite3.Error as error:
             raise self.unusable(path, error) from None
         except OSError as error:
-            message = f"the {self.name} {path} cannot be made: {error.strerror or error}"
+            message = f"the {self.name} {path} cannot be created: {error.strerror or error}"
             raise self.error(message) from None
         return connection
 
     @contextmanager
     def open_to_read(self, path: Path) -> Iterator[sqlite3.Connection]:
-        """Give a connection that sees one state of a file, while another may write.
+        """Yield a connection that sees one state of a file, while another process may write.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Database:
             raise self.unusable(path, error) from None
 
     def unusable(self, path: Path, error: sqlite3.Error, act: str = "opened") -> DicomoveError:
-        """Return the error for a file of which SQLite says this, when it was to be opened, read or written."""
+        """Return our error for an SQLite error while the file was opened, read or written."""
         # Python's own errors have no code.
         code = getattr(error, "sqlite_errorcode", 0)
         if code & 0xFF in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ:
@@ -140,7 +140,7 @@ class Database:
         return connection
 
     def _look(self, path: Path) -> None:
-        """Look at a file as one who cannot write to it: also a database of something else stays as it is."""
+        """Check a file read-only, so that a database with other content stays unchanged."""
         with closing(connect(path, "ro", self.busy_s)) as connection:
             try:
                 if not _is_empty(connection, path):
@@ -157,46 +157,46 @@ class Database:
                 raise self._damaged(path, str(found).replace("\n", " "))
         connection.execute("PRAGMA journal_mode = TRUNCATE")
         connection.execute("PRAGMA synchronous = FULL")
-        # Also after one that was killed while it made the file.
+        # Also for a file whose creator was killed.
         if _is_empty(connection, path):
             numbers = f"PRAGMA application_id = {self.application_id}; PRAGMA user_version = {self.version};"
             connection.executescript(f"BEGIN IMMEDIATE; {self.schema} {numbers} COMMIT;")
 
     def _check(self, connection: sqlite3.Connection, path: Path) -> None:
-        """Raise the error for a file of something else, or of another version."""
+        """Raise the error for a file with other content, or with another version."""
         application, version = (
             connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
         )
         if application != self.application_id:
-            message = f"{path} is no {self.name} of dicomove: {self.instead}"
+            message = f"{path} is not a {self.name} of dicomove: {self.instead}"
             raise self.error(message)
         if version != self.version:
             read = f"this dicomove reads version {self.version}"
-            message = f"{path} is of version {version}, {read}: use the newer dicomove"
+            message = f"{path} has version {version}, {read}: use the newer dicomove"
             raise self.error(message)
 
     def _damaged(self, path: Path, problem: str) -> DicomoveError:
         return self.error(
-            f"{path} is damaged, or no {self.name} ({problem}), and is left as it is: move it away, and "
-            f"{self.afterwards}; sqlite3's command .recover reads what can be read"
+            f"{path} is damaged, or not a {self.name} ({problem}), and stays unchanged: move it away, and "
+            f"{self.afterwards}; sqlite3's command .recover reads as much as possible"
         )
 
 
 def connect(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
-    """Return a connection without transactions of Python's own, for one thread at a time."""
+    """Return a connection without Python's automatic transactions, for one thread at a time."""
     where = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(where, timeout=busy_s, uri=True, check_same_thread=False, isolation_level=None)
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write what the block writes in one durable transaction, or nothing of it."""
+    """Write everything in the block in one durable transaction, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # Where the disk is full, SQLite may have done it already.
+        # If the disk is full, SQLite may already have rolled back.
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
@@ -209,5 +209,5 @@ def _begin_reading(connection: sqlite3.Connection) -> None:
 
 
 def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
-    # SQLite calls a file of one byte empty, too; it is somebody's all the same.
+    # SQLite also calls a file of one byte empty, but that file belongs to another program.
     return not connection.execute("PRAGMA page_count").fetchone()[0] and not path.stat().st_size

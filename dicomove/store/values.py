@@ -1,4 +1,4 @@
-"""What is written down, and by what a row is known."""
+"""The records of a journal, and the key that identifies a row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dicomove.store.instances import InstanceRecord
 
 
 class Stored(NamedTuple):
-    """One file that was there when its row was written down; its path is relative to the receiver's folder."""
+    """One file that existed when its row was recorded; its path is relative to the receiver's folder."""
 
     path: str
     bytes: int
@@ -21,7 +21,7 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Key:
-    """By what a row is known from run to run, whatever its number and its table.
+    """Identifies a row from run to run, independent of its number and its table.
 
     Attributes
     ----------
@@ -44,12 +44,12 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One run: what holds for all of its rows.
+    """One run: the facts common to all of its rows.
 
     Attributes
     ----------
     pacs, destination, calling_ae_title, options
-        As they were given to `move`.
+        The arguments of `move`.
     cohort_sha256
         Of the caller's table.
     columns, dtypes, index_names, index_dtypes
@@ -77,11 +77,11 @@ class RowRecord:
     Attributes
     ----------
     position, label, cells
-        Where it stands, its label, and what it holds.
+        Its position, label and cells.
     key
-        ``None`` where it cannot be a C-MOVE.
+        ``None`` if it cannot be a C-MOVE.
     row
-        A result that stands from the beginning: one that `find` could not match, or that is invalid; or that an
+        A result that is known from the beginning: for a row that `find` could not match, that is invalid, or that an
         earlier run completed.
     """
 
@@ -103,13 +103,13 @@ class AttemptRecord:
     row
         Its result.
     level, identifier
-        What was asked for: a retry asks for what is missing.
+        The request: a retry asks only for missing instances.
     sent
         Whether a C-MOVE was sent.
     final
         Whether no other attempt follows in this run.
     instances
-        What is on disk of the row.
+        The files of the row on disk.
     """
 
     key: Key
