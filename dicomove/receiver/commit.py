@@ -30,6 +30,7 @@ _BATCH: Final = 200
 _BATCH_S: Final = 0.5
 _LONGEST_PUT_S: Final = 30.0
 _RETRY_S: Final = 0.5
+_MOST_KNOWN: Final = 10_000
 #: Read at a time for the hash.
 _BLOCK: Final = 1 << 18
 
@@ -108,6 +109,8 @@ class Committer:
         self._changed = threading.Condition()
         self._waiting: dict[int, InstanceRecord] = {}
         self._hashed: list[PendingFile] = []
+        #: Folders whose own names are on the disk.
+        self._known: set[Path] = set()
         self._put = self._durable = self._wanted = 0
         self._problem: str | None = None
         self._lost: str | None = None
@@ -201,8 +204,7 @@ class Committer:
 
     def _commit(self, batch: Sequence[PendingFile]) -> None:
         records = [record for pending in batch if (record := self._synchronised(pending))]
-        for parent in {(self._folder / record.path).parent for record in records}:
-            synchronise_folder(parent)
+        self._synchronise_folders({Path(record.path).parent for record in records})
         while not self._write(records):
             time.sleep(_RETRY_S)
         with self._changed:
@@ -231,6 +233,15 @@ class Committer:
         finally:
             _close(pending)
         return replace(pending.record, sha256=pending.digest.hexdigest()) if pending.digest else pending.record
+
+    def _synchronise_folders(self, folders: set[Path]) -> None:
+        """Bring the names in these folders onto the disk, and those of folders that may be new."""
+        above = {parent for folder in folders - self._known for parent in folder.parents}
+        for folder in folders | above:
+            synchronise_folder(self._folder / folder)
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        self._known |= folders
 
     def _write(self, records: Sequence[InstanceRecord]) -> bool:
         try:

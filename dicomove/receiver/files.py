@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from dicomove.files import SERVICE_FOLDER, file_sha256
+from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
 
 Existing = Literal["keep", "replace", "keep_both"]
 #: What became of an instance. Those that are ``refused`` were not stored.
@@ -86,7 +86,10 @@ class FileStore:
         self._quarantine = folder / SERVICE_FOLDER / "quarantine"
         self._numbers = itertools.count()
         self._lock = threading.Lock()
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
         self._incoming.mkdir(parents=True, exist_ok=True)
+        for path in new:
+            synchronise_folder(path.parent)
 
     def clean(self) -> None:
         """Remove what an earlier receiver left half-written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
-from dicomove.files import files_in
+from dicomove.files import files_in, synchronise_folder
 from dicomove.outcome.arrivals import DAMAGED
 from dicomove.receiver.files import FileStore, Written
 from dicomove.receiver.skim import Skimmer, text
@@ -31,7 +32,9 @@ def recover(folder: Path, index: InstanceIndex, files: FileStore) -> None:
         relative = path.relative_to(folder).as_posix()
         if relative not in known:
             try:
-                index.add([_record(path, relative, files)])
+                record = _record(path, relative, files)
+                _synchronise(folder, Path(record.path))
+                index.add([record])
             except (OSError, InvalidDicomError, AttributeError):
                 logger.info("a file in the folder is none of ours")
 
@@ -59,6 +62,14 @@ def _record(path: Path, relative: str, files: FileStore) -> InstanceRecord:
         received_at=datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="milliseconds"),
         quarantine=reason,
     )
+
+
+def _synchronise(folder: Path, relative: Path) -> None:
+    """Bring a file and its names onto the disk: the process before may have been killed before it did so."""
+    with (folder / relative).open("rb") as file:
+        os.fsync(file.fileno())
+    for above in relative.parents:
+        synchronise_folder(folder / above)
 
 
 def _look_over(path: Path, transfer_syntax: str, start: int) -> tuple[dict[str, str], str | None]:

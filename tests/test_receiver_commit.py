@@ -1,0 +1,131 @@
+"""What the receiver's process does between two instances: tallies of rows, and files that become durable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicomove.outcome.arrivals import DAMAGED
+from dicomove.receiver.api import RowId
+from dicomove.receiver.commit import Committer, FollowingDigest, PendingFile
+from dicomove.receiver.tallies import RowTallies, RowTally
+from dicomove.store.instances import InstanceIndex, InstanceRecord
+
+FIRST, SECOND, OF_ANOTHER_RUN = RowId(1, 0), RowId(1, 1), RowId(11, 0)
+STUDY, OTHER = {"StudyInstanceUID": "1.2"}, {"StudyInstanceUID": "1.3"}
+
+
+def settled(tallies: RowTallies, row: RowId) -> RowTally:
+    return tallies.settle(row, 0, 0, lambda _: False)
+
+
+def test_a_damaged_file_without_uids_is_that_of_the_only_row_in_flight() -> None:
+    tallies = RowTallies()
+    tallies.open(FIRST, STUDY)
+    tallies.arrived({}, "damaged", 10, DAMAGED + "no UIDs")
+    tally = settled(tallies, FIRST)
+    assert (tally.arrivals, tally.bytes, tally.dispositions) == (1, 10, {"damaged": 1})
+    assert tally.aside == Counter({DAMAGED + "no UIDs": 1})
+    assert not tally.strays
+
+
+def test_a_damaged_file_without_uids_is_of_no_row_where_several_are_in_flight() -> None:
+    tallies = RowTallies()
+    tallies.open(FIRST, STUDY)
+    tallies.open(SECOND, OTHER)
+    tallies.arrived({}, "damaged", 10, DAMAGED + "no UIDs")
+    for row in (FIRST, SECOND):
+        tally = settled(tallies, row)
+        assert (tally.arrivals, tally.bytes, tally.dispositions, tally.aside) == (0, 0, {}, Counter())
+        assert tally.strays == Counter({DAMAGED + "no UIDs": 1})
+
+
+def test_an_unrequested_instance_is_of_no_row_although_one_is_alone() -> None:
+    tallies = RowTallies()
+    tallies.open(FIRST, STUDY)
+    tallies.arrived(OTHER, "unrequested", 10, "unrequested")
+    tally = settled(tallies, FIRST)
+    assert (tally.arrivals, tally.dispositions) == (0, {})
+    assert tally.strays == Counter({"unrequested": 1})
+
+
+def test_the_end_of_a_run_is_that_of_its_rows_alone() -> None:
+    tallies = RowTallies()
+    tallies.open(FIRST, STUDY)
+    tallies.open(OF_ANOTHER_RUN, OTHER)
+    tallies.end(1)
+    assert tallies.why_unrequested(STUDY) == "unrequested"
+    assert tallies.why_unrequested(OTHER) is None
+
+
+class SlowDigest(FollowingDigest):
+    """A hash that takes its time, as that of a big file does."""
+
+    def follow(self, size: int) -> None:
+        time.sleep(0.5)
+        super().follow(size)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[InstanceIndex]:
+    (tmp_path / ".dicomove").mkdir()
+    index = InstanceIndex(tmp_path)
+    yield index
+    index.close()
+
+
+def placed(folder: Path, number: int, digest: type[FollowingDigest]) -> PendingFile:
+    path = folder / f"{number}.dcm"
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
+    os.write(descriptor, bytes([number]))
+    return PendingFile(descriptor, record(path.name, 1, str(number)), digest(descriptor))
+
+
+def record(path: str, size: int, uid: str) -> InstanceRecord:
+    return InstanceRecord(
+        path=path,
+        bytes=size,
+        sha256="",
+        SOPClassUID="1.2",
+        TransferSyntaxUID="1.2",
+        PatientID="",
+        StudyInstanceUID="1",
+        SeriesInstanceUID="1",
+        SOPInstanceUID=uid,
+        calling_ae_title="",
+        address="",
+        move_originator_ae_title=None,
+        move_originator_message_id=None,
+        received_at="",
+    )
+
+
+def test_what_is_not_durable_yet_is_made_so_at_the_end(tmp_path: Path, index: InstanceIndex) -> None:
+    committer = Committer(tmp_path, index)
+    for number in range(3):
+        committer.put(placed(tmp_path, number, SlowDigest))
+    assert len(committer.records({"StudyInstanceUID": "1"})) == 3  # on disk, though not in the index
+    assert index.paths() == set()
+    committer.close()
+    assert [index.sha256(f"{number}.dcm") for number in range(3)] == [
+        hashlib.sha256(bytes([number])).hexdigest() for number in range(3)
+    ]
+
+
+def test_a_file_that_cannot_be_made_durable_is_not_recorded(tmp_path: Path, index: InstanceIndex) -> None:
+    committer = Committer(tmp_path, index)
+    good, bad = placed(tmp_path, 1, FollowingDigest), placed(tmp_path, 2, FollowingDigest)
+    assert bad.descriptor is not None
+    os.ftruncate(bad.descriptor, 0)  # the disk has lost it
+    committer.put(good)
+    committer.put(bad)
+    assert "could not be made durable" in str(committer.flush(10))
+    committer.close()
+    assert index.paths() == {"1.dcm"}
+    assert not (tmp_path / "2.dcm").exists()
