@@ -1,16 +1,16 @@
-"""Results that read themselves: a small table, pictures, a page that can be handed on, a look at the images.
+"""Presents results: a small table, pictures, a page for others, and a look at the images.
 
 ::
 
-    table        a result table, or that of a journal, as it can be counted
-    flow         how many rows reached each step, and why not all      (pure)
+    table        a result table, or a journal's, in a form for counting
+    flow         the number of rows at each step, with the reasons for losses  (pure)
     summary      the numbers as a small table
-    figures      how a notebook shows a picture
+    figures      shows a picture in a notebook
     flow_chart   the flow as a picture
-    plots        all of it as a picture (extra ``plot``)
-    methods      all of it as a paragraph                              (pure)
+    plots        a run as a picture (extra ``plot``)
+    methods      a run as a paragraph                                  (pure)
     pseudonyms   keyed hashes instead of identifiers                   (pure)
-    page         `report`: one file that needs nothing else
+    page         `report`: one self-contained HTML file
     preview      a montage of what arrived (extra ``plot``)
 """
 

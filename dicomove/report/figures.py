@@ -1,4 +1,4 @@
-"""A figure that a notebook shows where it is returned, and nowhere else."""
+"""Figures that a notebook shows only as the result of a cell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def new_figure(width: float, height: float, paper: str) -> Figure:
 
 
 def show_in_notebooks() -> None:
-    """Have the notebook, if this is one, told how figures are shown: nobody else does before pyplot makes one."""
+    """Tell the notebook, if this is one, how to show figures: otherwise pyplot does so only with its first figure."""
     if "IPython" in sys.modules:
         from matplotlib import pyplot as plt
 

@@ -1,6 +1,6 @@
-"""The flow of a cohort, as in CONSORT 2010 and STARD 2015: how many rows reached each step, and why not all. Pure.
+"""The flow of a cohort, as in CONSORT 2010 and STARD 2015: the number of rows at each step, and the losses. Pure.
 
-A row is in a step while nothing is known that takes it out.
+A row stays in the flow until the result shows that it is lost.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import pandas as pd
 from dicomove.report.table import OTHER, counted_once, instances
 from dicomove.words import ERROR_WORDS, GOOD, MOVED, OUTCOME_WORDS
 
-#: For the time of counting, a column of this name.
+#: The name of a temporary column for counting.
 _HELD: Final = "instances held"
-#: A row of `find` that the PACS has nothing for.
+#: The outcome of a row without a match in the PACS.
 UNMATCHED: Final = "unmatched"
-#: In words for a reader who was not there.
+#: In words for readers who do not know dicomove.
 REASONS: Final = {
     **{name: word.reason for name, word in OUTCOME_WORDS.items() if word.reason},
     UNMATCHED: "C-FIND found nothing for it",
-    OTHER: "of another outcome",
+    OTHER: "another outcome",
 }
 
 
@@ -36,7 +36,7 @@ class Loss:
 
     @property
     def reason(self) -> str:
-        """Why, for a reader who was not there."""
+        """The reason, for readers who do not know dicomove."""
         said = REASONS[self.outcome]
         adds = self.error is not None and ERROR_WORDS[self.error].adds == "its name"
         return f"{said} ({_words(self.error)})" if adds else said
@@ -55,15 +55,15 @@ class Step:
     Attributes
     ----------
     name
-        What the rows have reached.
+        The name of the step.
     rows
-        How many have.
+        The number of rows that reached it.
     patients, studies
-        How many different ones they name; ``None`` where the table names none.
+        How many different ones they name; ``None`` if the table names none.
     instances
-        How many they hold, or brought; ``None`` where nobody says.
+        How many they hold, or brought; ``None`` if the number is unknown.
     lost
-        Those that were lost since the step before, by reason, frequent ones first.
+        The rows lost since the previous step, by reason, the most frequent first.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Step:
 
 
 def flow(table: pd.DataFrame) -> list[Step]:
-    """Return how many rows reached each step, and why the others did not: rows, found, moved, complete."""
+    """Return the steps with their rows and losses: rows of the table, found, moved, complete."""
     brought = instances(table).fillna(0)
     outcomes = _outcomes(table, brought)
     found = ~outcomes.isin(["invalid", "empty", UNMATCHED])
@@ -93,12 +93,12 @@ def flow(table: pd.DataFrame) -> list[Step]:
 
 
 def cohort_rows(table: pd.DataFrame) -> int | None:
-    """Return how many rows the cohort had, of which `find` has made one for each match; ``None`` without `find`."""
+    """Return the number of rows of the cohort, before `find` made a row for each match; ``None`` without `find`."""
     return int(table["cohort_row"].nunique()) or None
 
 
 def known_error(word: object) -> str | None:
-    """Return a word of the column ``error`` if it is one of ours: another may hold anything."""
+    """Return a word of the column ``error`` if it is one of ours: any other text may identify a patient."""
     return word if isinstance(word, str) and word in ERROR_WORDS else None
 
 
@@ -112,7 +112,7 @@ def share(part: int, whole: int) -> str:
     """
     if part == whole:
         return "100 %" if whole else "0 %"
-    # Neither all nor nothing is what it rounds to.
+    # A part never rounds to 0 % or to 100 %.
     return f"{min(max(100 * part / whole, 0.1), 99.9):.1f} %" if part else "0 %"
 
 

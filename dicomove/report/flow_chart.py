@@ -1,4 +1,4 @@
-"""The flow as a picture: steps from top to bottom, and what was lost at the side. Lengths are inches."""
+"""The flow as a picture: steps from top to bottom, losses at the side. Lengths are in inches."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-#: How wide and how high the picture is.
+#: Width and height of the picture.
 SIZE: Final = (6.4, 7.6)
 _BOX: Final = (0.15, 3.0)
 _LOSSES: Final = (3.5, 2.75)
 _HEIGHT: Final = 1.06
 _LINE: Final = 0.21
 _MOST: Final = 4
-#: As many letters fit into a box.
+#: The number of letters that fit into a box.
 _FITS: Final = 43
 _BEFORE: Final = "#56B4E9"
 _PALE: Final = "#E0E0E0"
@@ -31,9 +31,9 @@ def draw_flow(axes: Axes, steps: Sequence[Step], cohort_rows: int | None, ink: s
     axes.set(xlim=(0, SIZE[0]), ylim=(SIZE[1], 0))
     axes.axis("off")
     chart = _Chart(axes, ink)
-    chart.text(_BOX[0], 0.2, "What became of the cohort", size=11, bold=True)
+    chart.text(_BOX[0], 0.2, "Flow of the cohort", size=11, bold=True)
     if cohort_rows is not None:
-        chart.text(_LOSSES[0], 0.2, f"{cohort_rows:,} rows of a cohort, one here per match", size=8.5)
+        chart.text(_LOSSES[0], 0.2, f"{cohort_rows:,} rows of a cohort; one row per match", size=8.5)
     gap = (SIZE[1] - 0.5 - len(steps) * _HEIGHT) / max(len(steps) - 1, 1)
     for number, step in enumerate(steps):
         top = 0.4 + number * (_HEIGHT + gap)
@@ -73,7 +73,7 @@ class _Chart:
         )
 
     def way(self, step: Step, top: float, height: float) -> None:
-        """Draw the way to a step, and what was lost on it."""
+        """Draw the arrow to a step, and the losses before it."""
         middle = _BOX[0] + _BOX[1] / 2
         self._arrow((middle, top), (middle, top + height))
         losses = _most(step)
@@ -107,7 +107,7 @@ class _Chart:
 
 
 def _most(step: Step) -> list[tuple[str, str]]:
-    """Return outcome and text of the most frequent losses, and the others on one line."""
+    """Return outcome and text of the most frequent losses, and one line for the others."""
     lines = [
         ("empty" if loss.outcome == UNMATCHED else loss.outcome, f"{loss.rows:,}  {loss.brief}") for loss in step.lost
     ]

@@ -19,7 +19,7 @@ def methods(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     table
         The result table.
     facts
-        Of its run, as a journal has them; what is not there is left out.
+        The facts of its run from the journal; the paragraph leaves out absent ones.
     """
     return " ".join(part for part in (_how(facts), _when(table), _what(table), _checked(table)) if part)
 
@@ -36,7 +36,7 @@ def _how(facts: Mapping[str, Any]) -> str:
 
 
 def _when(table: pd.DataFrame) -> str:
-    begun, ended = table["started_at"].min(), table["finished_at"].max()  # of the runs before, too
+    begun, ended = table["started_at"].min(), table["finished_at"].max()  # earlier runs included
     if pd.isna(begun) or pd.isna(ended):
         return ""
     when = f"on {begun:%Y-%m-%d}" if begun.date() == ended.date() else f"from {begun:%Y-%m-%d} to {ended:%Y-%m-%d}"

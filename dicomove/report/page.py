@@ -1,4 +1,4 @@
-"""`report`: one page about a run, which needs neither this program nor a network to be read."""
+"""`report`: one page about a run. A reader needs neither dicomove nor a network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dicomove.words import ADVICE, GOOD
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: More would be a page that no browser shows.
+#: Browsers cannot show a page with more.
 _MOST_ROWS: Final = 5000
 _LONG: Final = 24
 _PAGE: Final = Template(
@@ -67,21 +67,21 @@ def report(
 ) -> Path:
     """Write one page about a run, for a supervisor, an ethics board, or a paper's supplement.
 
-    It says what was asked, when, from which PACS, by which versions; what became of the cohort, with the numbers of a
-    CONSORT or STARD flow; which rows are not complete, and why; and has a paragraph for the methods section.
+    It contains the request, the time, the PACS and the versions; the flow of the cohort with the numbers that CONSORT
+    and STARD require; the incomplete rows with their reasons; and a paragraph for the methods section.
 
     Parameters
     ----------
     results
-        A table that `move` returned, or the path of a journal, which knows more.
+        A table that `move` returned, or the path of a journal, which has more facts.
     path
-        The HTML file. It gets its name when it is whole.
+        The HTML file. It gets its name only when it is complete.
     pseudonymize
-        Rows and patients are named by keyed hashes, UIDs are mapped, and the cohort's hash is keyed. Columns that are
-        no attributes of DICOM are counted and not named; paths, and what the PACS or the rows say in words of their
-        own, are left out. Only with ``False`` identifiers of patients can be in it.
+        Whether to replace names of rows and patients by keyed hashes, to replace UIDs, and to key the cohort's hash.
+        The page then counts columns that are not DICOM attributes instead of naming them, and leaves out paths and the
+        free text of the PACS and the rows. Only with ``False`` can it contain identifiers of patients.
     key
-        Makes the pseudonyms of several reports the same; ``None`` is a random one for this report.
+        Gives the same pseudonyms in several reports; ``None`` is a random key for this report.
     title
         Its headline.
 
@@ -93,7 +93,7 @@ def report(
     Raises
     ------
     CohortError
-        It is no result table.
+        The table is not a result table.
     JournalError
         There is no journal, or it cannot be read.
     ValueError
@@ -105,7 +105,7 @@ def report(
     facts = table.attrs["run"]
     sections = [
         ("What was asked", _asked(given, table, facts, names)),
-        ("What became of it", _flow(table)),
+        ("Flow of the cohort", _flow(table)),
         ("Summary", _summary(table, names)),
         ("Rows that are not complete", _incomplete(given, table, names)),
         ("For the methods section", f"<p>{escape(methods(table, facts))}</p>"),
@@ -144,7 +144,7 @@ def _asked(given: pd.DataFrame, table: pd.DataFrame, facts: Mapping[str, Any], n
 
 
 def _columns(given: pd.DataFrame, *, named: bool) -> str:
-    """Return the names of the caller's columns; those that are no attributes may be anything, and are counted."""
+    """Return the names of the caller's DICOM columns, and the number of others, whose names may identify a patient."""
     labels = [given.columns[place] for place in own_columns(given)]
     if named:
         return ", ".join(map(str, labels))
@@ -185,7 +185,7 @@ def _summary(table: pd.DataFrame, names: Pseudonyms | None) -> str:
     for key, line in summary(table).iterrows():
         outcome, error = key if isinstance(key, tuple) else (key, "")
         median = "" if pd.isna(line["median_s"]) else f"{line['median_s']:.3g}"
-        # Where there is no word for it, the advice is that of a row, and may say what is in it.
+        # Without a known error word, the advice comes from a row and may contain its values.
         advice = ADVICE.get(error, "") if names and line["advice"] else str(line["advice"])
         counts = (f"{line['rows']:,}", _number(line["instances"]), median)
         lines.append((outcome, _error(error, names), *counts, advice))
@@ -221,7 +221,7 @@ def _became(row: pd.Series, names: Pseudonyms | None) -> tuple[str, ...]:
 
 
 def _error(word: object, names: Pseudonyms | None) -> str:
-    """Return the word of the column ``error``; one that is none of ours may be anything."""
+    """Return the word of the column ``error`` if it is one of ours: any other text may identify a patient."""
     if not isinstance(word, str) or not word:
         return ""
     return word if names is None else known_error(word) or "other"
@@ -242,7 +242,7 @@ def _rows(lines: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
 
 
 def _is_long(cell: str) -> bool:
-    """Whether a cell, a UID say, has a word that would make the table wider than the page."""
+    """Whether a cell has a word, such as a UID, that would make the table wider than the page."""
     return max(map(len, cell.split()), default=0) > _LONG
 
 

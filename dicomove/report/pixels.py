@@ -1,4 +1,4 @@
-"""One image as its header wants it to be seen (PS3.3 C.7.6.3, C.11), and why there is none."""
+"""Renders one image by its header (PS3.3 C.7.6.3, C.11), or gives the reason why it cannot."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     import numpy as np
     from pydicom.dataset import Dataset
 
-#: A tile is smaller than this; what is finer is left out.
+#: Tiles are smaller than this, so finer detail is dropped.
 _PIXELS: Final = 512
-#: A header may say what it likes, and it is this much memory that is asked for.
+#: A header may claim any size; this is the most memory that an image may take.
 _LARGEST: Final = 1 << 28
 _MODALITY: Final = re.compile("[A-Z0-9_]{1,16}")
 _STRANGEST: Final = 20.0
-#: Beyond every value that there is.
+#: Larger than every possible value.
 _BOTH_ENDS: Final = (-1e12, 1e12)
 _OF_A_FRAME: Final = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image: grey from 0 to 1, or RGB; `problem` says why there is none.
+    """One image: grey from 0 to 1, or RGB; without an image, `problem` gives the reason.
 
     Attributes
     ----------
     aspect
-        How much higher than wide a pixel is.
+        The height of a pixel divided by its width.
     """
 
     pixels: Any = None
@@ -39,7 +39,7 @@ class Picture:
 
 
 def modality_and_number(path: Path) -> tuple[str, int]:
-    """Return Modality and InstanceNumber of a file; blank and 0 where it does not tell."""
+    """Return Modality and InstanceNumber of a file; blank and 0 if the file lacks them."""
     from pydicom import dcmread
 
     with warnings.catch_warnings():
@@ -47,7 +47,7 @@ def modality_and_number(path: Path) -> tuple[str, int]:
         try:
             header = dcmread(path, stop_before_pixels=True, specific_tags=["Modality", "InstanceNumber"])
             modality, number = str(header.get("Modality") or ""), int(header.get("InstanceNumber") or 0)
-        except Exception:  # noqa: BLE001 (files come from anywhere, and pydicom raises what it likes)
+        except Exception:  # noqa: BLE001 (files come from anywhere, and pydicom raises any exception)
             return "", 0
     return modality if _MODALITY.fullmatch(modality) else "", number
 
@@ -67,7 +67,7 @@ def picture(path: Path) -> Picture:
             frame = int(header.get("NumberOfFrames") or 1) // 2
             _take_from_frame(header, frame)
             return Picture(_seen(_decoded(path, header, frame), header), _aspect(header))
-        except Exception:  # noqa: BLE001 (one file is one tile, and a decoder raises what it likes)
+        except Exception:  # noqa: BLE001 (one file is one tile, and a decoder raises any exception)
             return Picture(problem=_why(path))
 
 
@@ -82,14 +82,14 @@ def _decoded(path: Path, header: Dataset, frame: int) -> np.ndarray:
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     deflated = header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
-    # Of a file, pydicom reads one frame; a deflated one it cannot read in this way.
+    # pydicom can read a single frame from a file, but not from a deflated one.
     found: np.ndarray = pixel_array(dcmread(path) if deflated else path, index=frame)
     step = max(1, max(found.shape[:2]) // _PIXELS)
     return found[::step, ::step]
 
 
 def _take_from_frame(header: Dataset, frame: int) -> None:
-    """Lift what an enhanced image says of this frame to where all others say it (PS3.3 C.7.6.16)."""
+    """Copy the attributes of one frame of an enhanced image to the top level of its header (PS3.3 C.7.6.16)."""
     groups = list(header.get("SharedFunctionalGroupsSequence") or [])
     groups += list(header.get("PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1]
     for group in groups:
@@ -113,7 +113,7 @@ def _seen(image: np.ndarray, header: Dataset) -> np.ndarray:
 
 
 def _windowed(values: np.ndarray, header: Dataset) -> np.ndarray:
-    """Return values from 0 to 1: as the header says, or where it says nothing, so that nearly all can be told apart."""
+    """Return values from 0 to 1: by the header's window, or without one over nearly the full range of values."""
     import numpy as np
     from pydicom.pixels.processing import apply_voi_lut, apply_windowing
 
@@ -124,7 +124,7 @@ def _windowed(values: np.ndarray, header: Dataset) -> np.ndarray:
     if header.get("WindowCenter") is not None and header.get("WindowWidth") is not None:
         low, high = apply_windowing(np.array(_BOTH_ENDS), header)
         shown: np.ndarray = (apply_windowing(values, header) - low) / ((high - low) or 1)
-        if shown.min() < shown.max():  # a window beside all that there is shows nothing
+        if shown.min() < shown.max():  # a window outside all values shows nothing
             return shown.clip(0, 1)
     low, high = np.percentile(values, (0.5, 99.5))
     low, high = (low, high) if low < high else (values.min(), values.max())
@@ -146,7 +146,7 @@ def _why(path: Path) -> str:
     try:
         syntax = UID(read_file_meta_info(path).TransferSyntaxUID)
         is_available = get_decoder(syntax).is_available
-    except Exception:  # noqa: BLE001 (no DICOM, or a transfer syntax that nobody knows)
+    except Exception:  # noqa: BLE001 (not DICOM, or an unknown transfer syntax)
         return "cannot be read"
     if not syntax.is_compressed or syntax.is_deflated:
         return "cannot be read"

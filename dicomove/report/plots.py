@@ -1,4 +1,4 @@
-"""`plot`: the cohort's flow, throughput, durations and hours as pictures, readable for everybody."""
+"""`plot`: the cohort's flow, throughput, durations and hours as pictures, also for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _UNITS: Final = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
 def plot(results: Results) -> Figure:
-    """Draw what happened: the cohort's flow, throughput over time, duration against size, and outcomes by hour.
+    """Draw a run: the cohort's flow, throughput over time, duration against size, and outcomes by hour.
 
-    The colours can be told apart with any kind of colour vision, and the paper is white, also in a dark notebook.
+    Colour-blind readers can distinguish the colours. The background is white, even in a dark notebook.
 
     Parameters
     ----------
@@ -40,13 +40,12 @@ def plot(results: Results) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        A notebook shows it where it is returned. It is not shown by itself in a script:
-        ``figure.savefig("run.png")``.
+        A notebook shows it as the result of a cell. In a script, save it: ``figure.savefig("run.png")``.
 
     Raises
     ------
     CohortError
-        It is no result table.
+        The table is not a result table.
     JournalError
         There is no journal, or it cannot be read.
     ImportError
@@ -57,7 +56,7 @@ def plot(results: Results) -> Figure:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Return the picture of a run, which stays where it is."""
+    """Return the picture of a run, without showing it."""
     figure = new_figure(13.4, SIZE[1], _PAPER)
     grid = figure.add_gridspec(1, 2, width_ratios=(SIZE[0], 13.4 - SIZE[0]))
     left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
@@ -85,7 +84,7 @@ def _title(axis: Axes, text: str) -> None:
 
 
 def _draw_throughput(axis: Axes, moved: pd.DataFrame) -> None:
-    """Draw how much was moved at which time: what a row brought is spread over the time that it took."""
+    """Draw the throughput over time: the instances of a row are spread over its duration."""
     import numpy as np
 
     _title(axis, "Throughput")
@@ -133,7 +132,7 @@ def _draw_durations(axis: Axes, moved: pd.DataFrame) -> None:
 
 
 def _decades(axis: Axes, *values: pd.Series) -> None:
-    """Show whole powers of ten: a narrower range may be without a single label."""
+    """Show whole powers of ten, because a narrower range may have no label at all."""
     import numpy as np
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -150,7 +149,7 @@ def _draw_hours(axis: Axes, moved: pd.DataFrame) -> None:
     from matplotlib.ticker import MaxNLocator
 
     _title(axis, "Outcomes by hour")
-    axis.set_xlabel("hour of the day in which the row was begun (UTC)", color=_INK)
+    axis.set_xlabel("hour of the day at the start of the row (UTC)", color=_INK)
     axis.set_ylabel("rows", color=_INK)
     if moved.empty:
         _say_nothing(axis)
@@ -179,7 +178,7 @@ def _draw_legend(figure: SubFigure, table: pd.DataFrame) -> None:
 
 
 def _look(outcome: str) -> dict[str, Any]:
-    """Return how an area of an outcome looks: two outcomes share a colour, and one of them is hatched."""
+    """Return the style of an outcome's area: two outcomes share a colour, so one of them is hatched."""
     hatched = {"hatch": _HATCH} if outcome == "unreachable" else {}
     return {"facecolor": COLOURS.get(outcome, _PALE), "edgecolor": _INK, "linewidth": 0, **hatched}
 

@@ -26,48 +26,48 @@ _PAPER: Final = "#111111"
 _INK: Final = "#EEEEEE"
 _PROBLEM: Final = "#E69F00"
 _SERIES: Final = ("StudyInstanceUID", "SeriesInstanceUID")
-#: Of a longer series, so many headers are read: its middle is then nearly its middle.
+#: The most headers that are read of a series: for a longer one, the middle is approximate.
 _MOST_HEADERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One series: modality and number of instances, and nothing that names a patient."""
+    """One series: modality and number of instances, without anything that names a patient."""
 
     caption: str
     picture: Picture
 
 
 def preview(results: Results, *, folder: str | os.PathLike[str] | None = None, most: int = 24) -> Figure:
-    """Show what arrived: one middle image of each series, windowed as its header says.
+    """Show the images that arrived: one from the middle of each series, with the window from its header.
 
-    Captions name modality and number of instances, and nothing of a patient; what is burnt into an image is there.
+    Captions give only modality and number of instances. Text that is burnt into an image stays visible.
 
     Parameters
     ----------
     results
-        A table that `move` returned, whose studies are shown; or the manifest of a `Receiver`; or the path of a
-        receiver's folder, or of a journal: then all of it.
+        A table that `move` returned: its studies are shown. Or the manifest of a `Receiver`, or the path of a
+        receiver's folder or of a journal: all images are shown.
     folder
-        The folder, for a result table, and for a manifest that was kept as a file. A journal's table knows it.
+        The folder, for a result table or for a manifest from a file. The table of a journal contains it.
     most
-        Tiles at the most.
+        The largest number of tiles.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A tile for each series, and for each study of a result table of which nothing arrived. One whose file is gone,
-        that is no image, or whose compression cannot be decoded, says so: the extra ``images`` decodes JPEG, JPEG-LS
-        and JPEG 2000.
+        One tile for each series, and for each study of a result table without any image on disk. If a file is gone, is
+        not an image, or has a compression that cannot be decoded, its tile says so. The extra ``images`` decodes JPEG,
+        JPEG-LS and JPEG 2000.
 
     Raises
     ------
     CohortError
-        It is neither a result table nor a manifest.
+        The table is neither a result table nor a manifest.
     JournalError
         There is no journal, or it cannot be read.
     ValueError
-        Nobody says in which folder the files are.
+        The folder of the files is unknown.
     ImportError
         matplotlib is not installed: ``pip install dicomove[plot]``.
     """
@@ -95,7 +95,7 @@ def _headline(series: int, count: int, absent: int, shown: int) -> str:
 
 
 def _sources(results: Results, folder: str | os.PathLike[str] | None) -> tuple[pd.DataFrame, Path, int]:
-    """Return the manifest, its folder, and of how many studies nothing arrived."""
+    """Return the manifest, its folder, and the number of studies without any file."""
     if not isinstance(results, pd.DataFrame):
         path = Path(results)
         if path.is_dir():
@@ -116,7 +116,7 @@ def _sources(results: Results, folder: str | os.PathLike[str] | None) -> tuple[p
 def _folder(given: str | os.PathLike[str] | None, known: object) -> Path:
     folder = given if given is not None else known.get("folder") if isinstance(known, dict) else None
     if folder is None:
-        message = "say in which folder=... the files are: that of the receiver"
+        message = "give the folder of the receiver, folder=..., that has the files"
         raise ValueError(message)
     return Path(folder)
 
@@ -137,7 +137,7 @@ def _tile(series: pd.DataFrame, root: Path) -> Tile:
 
 
 def _middle(paths: Sequence[Path]) -> tuple[Path, str]:
-    """Return the image in the middle of a series by its InstanceNumber, and the modality."""
+    """Return the middle image of a series, ordered by InstanceNumber, and its modality."""
     known = [(path, *modality_and_number(path)) for path in paths[:: math.ceil(len(paths) / _MOST_HEADERS)]]
     known.sort(key=lambda one: (one[2], str(one[0])))
     path, modality, _ = known[len(known) // 2]

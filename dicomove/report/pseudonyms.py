@@ -10,17 +10,17 @@ from typing import Final
 _KEY_BYTES: Final = 32
 _LABEL_DIGITS: Final = 10
 _ROUNDS: Final = 200_000
-#: Of a UID that is derived from 128 random bits (PS3.5 B.2).
+#: The size of a UID derived from 128 random bits (PS3.5 B.2).
 _UID_BYTES: Final = 16
 
 
 class Pseudonyms:
-    """The same identifier has the same pseudonym, under one key.
+    """Gives the same identifier the same pseudonym, with one key.
 
     Parameters
     ----------
     key
-        Whoever has it can tell whose pseudonym it is; ``None`` is a random one, which nobody keeps.
+        With this key, a reader can recognise pseudonyms. ``None`` is a random key, which is not stored.
 
     Raises
     ------
@@ -39,10 +39,10 @@ class Pseudonyms:
     def __init__(self, key: str | bytes | None = None) -> None:
         given = secrets.token_bytes(_KEY_BYTES) if key is None else key
         if not given:
-            message = "the key is empty: anybody could tell whose pseudonyms they are"
+            message = "the key is empty: give a secret key, so that readers cannot recognise the pseudonyms"
             raise ValueError(message)
         password = given.encode() if isinstance(given, str) else given
-        # There are few numbers of patients: who guesses the key has them all, so that a guess must take its time.
+        # There are few possible patient numbers, so a guessed key reveals all of them. Each guess must be slow.
         self._key = hashlib.pbkdf2_hmac("sha256", password, b"dicomove pseudonyms", _ROUNDS)
 
     def label(self, value: object) -> str:
@@ -54,11 +54,11 @@ class Pseudonyms:
         return f"patient {self._digest('PatientID', value).hex()[:_LABEL_DIGITS]}"
 
     def uid(self, value: str) -> str:
-        """Return the UID that stands for one."""
+        """Return the UID that replaces a UID."""
         return f"2.25.{int.from_bytes(self._digest('UID', value)[:_UID_BYTES])}"
 
     def cohort(self, sha256: str) -> str:
-        """Return what stands for the hash of a cohort: that of a short one would give away who is in it."""
+        """Return a keyed hash instead of the hash of a cohort: for a short cohort, that hash would reveal its patients."""
         return self._digest("cohort", sha256).hex()
 
     def _digest(self, kind: str, value: str) -> bytes:

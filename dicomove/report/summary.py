@@ -1,4 +1,4 @@
-"""`summary`: what happened, as a table that fits on a screen."""
+"""`summary`: the results as a table that fits on a screen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_LABEL: Final = 24
 
 
 class Summary(pd.DataFrame):
-    """A DataFrame that a notebook shows with all of its text; what is made of it is a plain one."""
+    """A DataFrame that a notebook shows without cutting its text. Tables derived from it are plain DataFrames."""
 
     @property
     def _constructor(self) -> Callable[..., pd.DataFrame]:
@@ -28,7 +28,7 @@ class Summary(pd.DataFrame):
 
 
 def summary(results: Results) -> pd.DataFrame:
-    """Return a small table of what happened: a row for each outcome and error, and one for all.
+    """Return a small table of the results: one row for each outcome and error, and one row for all.
 
     Parameters
     ----------
@@ -38,16 +38,16 @@ def summary(results: Results) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By ``outcome`` and ``error``: ``rows``; ``instances`` and ``bytes`` that they brought (null where nobody
-        counted; what several rows had asked for counts once); ``median_s``, the seconds of the move in the middle;
-        ``total_s``, the seconds in which at least one of them went on, without pauses; ``instances_per_s`` in that
-        time; ``first_rows``, the labels of the first few; ``advice``, what to do about it, once for each error. The
-        last row is ``all``. What an earlier run had completed has no part in the times.
+        By ``outcome`` and ``error``: ``rows``; the ``instances`` and ``bytes`` that they brought (null without a count;
+        instances that several rows requested count once); ``median_s``, the median duration of a move; ``total_s``, the
+        seconds during which at least one of them was moving, without pauses; ``instances_per_s`` in that time;
+        ``first_rows``, the labels of the first few; ``advice``, once for each error. The last row is ``all``. Rows that
+        an earlier run had completed do not count for the times.
 
     Raises
     ------
     CohortError
-        It is no result table.
+        The table is not a result table.
     JournalError
         There is no journal, or it cannot be read.
 

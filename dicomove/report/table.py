@@ -1,4 +1,4 @@
-"""The table that is reported on: of a journal, of a file, or as `move` returned it. Pure, but for the journal."""
+"""The table for reports: from a journal, from a file, or from `move`. Pure, except for reading the journal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dicomove.words import MOVE_OUTCOMES, SKIPPED
 #: A result table, or the path of a journal.
 Results: TypeAlias = "pd.DataFrame | str | os.PathLike[str]"
 
-#: For a word that is none of these.
+#: Replaces any other word.
 OTHER: Final = "other"
-#: What tells one patient, and one study, from another.
+#: The identifiers of patients and studies.
 KEYS: Final = ("PatientID", "StudyInstanceUID")
 _TEXT: Final = (
     *("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids"),
@@ -31,33 +31,33 @@ _MILLISECOND: Final = 1000
 
 
 def read(results: Results) -> pd.DataFrame:
-    """Return a result table as it is, or that of a journal's latest run.
+    """Return a result table unchanged, or the table of a journal's latest run.
 
     Raises
     ------
     CohortError
-        It is no result table.
+        The table is not a result table.
     JournalError
         There is no journal, or it cannot be read.
     """
     table = read_journal(results) if isinstance(results, str | os.PathLike) else results
     if not isinstance(table, pd.DataFrame) or "outcome" not in map(_name, table.columns):
-        message = "a result table of move() has the column outcome, and this has not; a journal is given by its path"
+        message = "a result table of move() has the column outcome, but this table does not; give a journal by its path"
         raise CohortError(message)
     return table
 
 
 def table_of(results: Results) -> pd.DataFrame:
-    """Return what can be counted of a result table, also of a journal: by position, whatever its index and columns.
+    """Return a result table, also from a journal, in a form for counting: by position, with any index and columns.
 
-    It has the columns `RESULT_COLUMNS` with the types that `move` gives them, which a table that was kept as CSV has
-    lost; a word for the outcome that is none of ours is ``other``. And ``label``, the row's; ``PatientID`` and
-    ``StudyInstanceUID``, null where the table has none; and ``matches`` and ``cohort_row`` of `find`.
+    It has the columns `RESULT_COLUMNS` with the types from `move`, which a table from CSV has lost; an unknown outcome
+    becomes ``other``. It also has ``label``, the label of the row; ``PatientID`` and ``StudyInstanceUID``, null if the
+    table lacks them; and ``matches`` and ``cohort_row`` of `find`.
 
     Raises
     ------
     CohortError
-        It is no result table.
+        The table is not a result table.
     JournalError
         There is no journal, or it cannot be read.
     """
@@ -87,15 +87,15 @@ def own_columns(results: pd.DataFrame) -> list[int]:
 
 
 def instances(table: pd.DataFrame) -> pd.Series:
-    """Return how many instances each row brought: on disk, or else moved, as the PACS says; null where nobody does."""
+    """Return how many instances each row brought: on disk, or else moved by the PACS's counts; null without a count."""
     return table["received"].fillna(table["completed"] + table["warning"].fillna(0))
 
 
 def counted_once(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows without those that share the move of an earlier one: what names the same is moved once.
+    """Return the rows without those that share the move of an earlier row.
 
-    Two moves do not begin, and end, in the same microseconds. Where a file has kept seconds only, they are of one
-    study besides.
+    Rows that share a move have the same start and end. Two different moves never agree in both to the microsecond. If a
+    file kept only seconds, the rows must also name the same study.
     """
     known = table[["started_at", "finished_at"]]
     if not (known["started_at"].dt.microsecond.fillna(0) % _MILLISECOND).any():
@@ -104,20 +104,20 @@ def counted_once(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(outcomes: Sequence[str]) -> list[str]:
-    """Return the outcomes that there are, best first."""
+    """Return the outcomes that occur, best first."""
     found = set(outcomes)
     return [outcome for outcome in (*MOVE_OUTCOMES, OTHER) if outcome in found]
 
 
 def by_run(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that this run moved: those that are resumed were moved by another."""
+    """Return the rows that this run moved, without resumed rows."""
     return table[table["started_at"].notna() & ~table["resumed"]]
 
 
 def busy_seconds(table: pd.DataFrame) -> float:
-    """Return the time in which at least one of the rows was being moved: no pause is in it, and nothing twice.
+    """Return the time during which at least one of the rows was moving: without pauses, simultaneous moves once.
 
-    A row that was tried again has waited between: its duration is counted back from its end.
+    A row with several attempts has waited between them, so its duration counts back from its end.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def _typed(name: str, cells: pd.Series) -> pd.Series:
 
 
 def _text(cell: object) -> str | None:
-    if isinstance(cell, str):  # nearly all are, and `is_blank` looks at each letter
+    if isinstance(cell, str):  # nearly all cells are text, and `is_blank` checks every letter
         return cell.strip() or None
     return None if is_blank(cell) else str(cell)
 
