@@ -25,7 +25,7 @@ def network(value: str) -> Network:
     try:
         return ipaddress.ip_network(value, strict=False)
     except ValueError:
-        message = f"allow: {value!r} is no IP address and no network such as '10.1.0.0/16'"
+        message = f"allow: {value!r} is neither an IP address nor a network such as '10.1.0.0/16'"
         raise ValueError(message) from None
 
 
@@ -48,12 +48,12 @@ class Admission:
         self._refused: Counter[str] = Counter()
 
     def open(self, row: RowId, addresses: Iterable[str]) -> None:
-        """Let in the addresses of a PACS of which a row is in flight."""
+        """Admit the addresses of a PACS: one of its rows is in flight."""
         with self._lock:
             self._in_flight[row] = set(map(plain, addresses))
 
     def close(self, row: RowId, linger: float) -> None:
-        """Let them in for so many seconds more, unless another row is in flight."""
+        """Admit them for so many seconds more, or until another row that is in flight is closed."""
         with self._lock:
             for address in self._in_flight.pop(row, ()):
                 self._until[address] = time.monotonic() + linger

@@ -1,8 +1,8 @@
-"""Makes what came durable: its hash, the files on the disk, then their rows in the index.
+"""Makes files durable: it takes their hashes, synchronises files and folders, then writes their rows of the index.
 
 Two threads, so that the hash of one file is taken while others are brought onto the disk. Hashing takes longer than
-writing: beside the thread that reads the network it costs that thread nothing. The bytes come from the system's cache,
-so that what is hashed is what was written.
+writing: in a thread of its own it does not delay the thread that reads the network. The bytes come from the system's
+cache: the hash is that of the written bytes.
 """
 
 from __future__ import annotations

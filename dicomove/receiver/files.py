@@ -118,8 +118,8 @@ class FileStore:
         relative
             Its name in the folder.
         recorded
-            Returns the hash of what was placed under a name. What is there and was changed since goes to quarantine,
-            where what was placed there comes again.
+            Returns the hash that the index has for a name. A file that was changed since goes to quarantine if the
+            original arrives again.
 
         Raises
         ------

@@ -102,7 +102,7 @@ class Api:
         self.admission.open(request.row, request.addresses)
 
     def settle(self, request: Settle) -> Settled:
-        """Wait for stragglers, and return what came for a row, and what of it is on disk."""
+        """Wait for stragglers, and return what arrived for a row, and which instances are on disk."""
         self.admission.open(request.row, request.addresses)  # also where it settles once more
         tally = self.tallies.settle(request.row, request.enough, request.quiet, self.storage.is_coming)
         self.admission.close(request.row, request.linger)
@@ -158,7 +158,7 @@ def main(started_by: str) -> None:
     """
     parent = Process.read(started_by) or Process(os.getppid())
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
-        signal.signal(number, signal.SIG_IGN)  # it ends with its parent, who may still want what is on its way
+        signal.signal(number, signal.SIG_IGN)  # it ends with its parent, which may still want more
     _allow_many_files()
     # Each UID of each presentation context would be validated twice: half of what a negotiation costs.
     config.settings.reading_validation_mode = config.IGNORE

@@ -1,7 +1,7 @@
-"""Where an instance goes: a template of keywords, whose every component is safe, whatever the values are.
+"""The path of an instance: a template of keywords. Every component of the path is safe, whatever the values are.
 
-The values come from a peer, and a name has to be good for Linux, macOS and Windows, and for a network file system that
-was mounted with who knows which options.
+The values come from a peer, and a name has to be valid on Linux, macOS and Windows, and on a network file system with
+any mount options.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 from pydicom.datadict import dictionary_VR, keyword_dict
 
 DEFAULT_PATH: Final = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
-"""No patient is in a path, unless asked for."""
+"""A path names no patient, unless the user asks for it."""
 
 _INSTANCE: Final = "SOPInstanceUID"
 _NO_TEXT: Final = {"AT", "FD", "FL", "SL", "SQ", "SS", "SV", "UL", "UN", "US", "UV"}
@@ -39,8 +39,8 @@ _LONGEST: Final = 200
 def safe(value: str) -> str:
     r"""Return a value as a name that every file system takes.
 
-    What is plain stays as it is. Anything else becomes what is plain of it, ``~``, and a checksum: ``~`` is in no plain
-    value, so that different values have different names.
+    A plain value stays as it is. Any other value becomes its plain characters, ``~`` and a checksum. No plain value
+    contains ``~``, so that different values have different names.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class PathTemplate:
     Raises
     ------
     ValueError
-        The template cannot be used: the message says why, for the one who wrote it.
+        The template cannot be used. The message says why.
 
     Examples
     --------

@@ -350,12 +350,12 @@ class Supervisor:
             logger.warning("%s", error)
 
 
-#: Those that are open in this process, to say who has a port.
+#: The open receivers of this process, to say which one has a folder or a port.
 _open: weakref.WeakSet[Supervisor] = weakref.WeakSet()
 
 
 def close_receivers() -> None:
-    """Close every receiver of this process: also one that no variable leads to any more.
+    """Close every receiver of this process, also if no variable refers to it any more.
 
     Examples
     --------

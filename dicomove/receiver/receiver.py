@@ -33,44 +33,45 @@ DISCREPANCY_COLUMNS: Final = ("row", "kind", "StudyInstanceUID", "SeriesInstance
 class Receiver:
     """A storage SCP on this machine: give it to `move` as the destination, and every row is verified on disk.
 
-    It listens from the moment when it is made, in a process of its own, until `close`, the end of its ``with``, or the
-    end of this process, however that ends. It lets in the PACS whose rows are in flight, and nobody else.
+    It runs in a process of its own. It listens as soon as it exists, until `close`, the end of its ``with``, or the end
+    of this process, however that ends. Only the PACS whose rows are in flight may connect.
 
     Parameters
     ----------
     folder
-        Where the images go. It is made if there is none, and may hold what came earlier.
+        The folder for the images. It is made if it does not exist, and may contain earlier images.
     ae_title
-        Ours, as the PACS knows it.
+        The AE title by which the PACS knows the receiver.
     port
-        Where it listens; 0 lets the system pick one.
+        The port at which it listens; 0 lets the system choose one.
     host
-        The address at which it listens; ``"0.0.0.0"`` is every one of this machine.
+        The address at which it listens; ``"0.0.0.0"`` stands for all addresses of this machine.
     path
-        The path of an instance in the folder: keywords in braces. Values that are odd are made safe.
+        The path of an instance in the folder: keywords in braces. Unusual values are made safe for file systems.
     allow
-        Addresses and networks (``"10.1.0.0/16"``) that may connect too: PACS that send from another node.
+        More addresses and networks (``"10.1.0.0/16"``) that may connect: a PACS may send from another node.
     accept
-        ``"requested"`` puts what no row asked for into quarantine, ``"any"`` makes it a plain storage SCP, for anybody.
+        ``"requested"`` puts instances into quarantine that no row asked for. ``"any"`` makes it a plain storage SCP:
+        every address may connect, and every instance is stored.
     existing
-        What becomes of an instance that is there with other bytes: ``"keep"`` puts the new one into quarantine,
-        ``"replace"`` replaces the old one, ``"keep_both"`` gives the new one a name of its own.
+        If the folder has the instance with different content, ``"keep"`` puts the new one into quarantine,
+        ``"replace"`` replaces the old one, and ``"keep_both"`` gives the new one another name.
     min_free
-        Bytes of the disk that are left free; ``None`` is 1 GiB, or 5 % of a small one.
+        Bytes that stay free on the disk; ``None`` is 1 GiB, or 5 % of a small disk.
     quiet_period
-        Seconds without an arrival after which nothing more is expected for a row whose move has ended. A row of which
-        fewer instances came than the PACS reports waits all of it, since the rest may be on its way.
+        Seconds without an arrival after which a row is settled whose move has ended. If fewer instances arrived than
+        the PACS reported, the receiver waits for the whole period, because the rest may be on its way.
     limits
-        What a peer may take before it loses its connection.
+        Time and connections that a peer may use before it loses its connection.
 
     Raises
     ------
     ReceiverError
-        The port or the folder is taken: the text says by whom.
+        The port or the folder is taken. The message names the process that has it.
     AddressError
-        `ae_title` is none.
+        `ae_title` is not an AE title.
     ValueError
-        Another argument cannot be right.
+        Another argument is wrong.
 
     Examples
     --------
@@ -145,12 +146,12 @@ class Receiver:
 
     @property
     def refused(self) -> Counter[str]:
-        """The addresses that were not let in, with the number of their connections."""
+        """The addresses that the receiver refused, with the number of their connections."""
         return self._in_flight.refused
 
     @property
     def unrequested(self) -> int:
-        """How many instances came that no row had asked for: they are in quarantine."""
+        """The number of instances that no row had asked for. They are in quarantine."""
         return self._in_flight.unrequested
 
     def __repr__(self) -> str:
@@ -171,7 +172,7 @@ class Receiver:
         self.close()
 
     def close(self) -> None:
-        """Listen no more; what has come is made durable first."""
+        """Stop listening. Everything that arrived is made durable first."""
         self._supervisor.close()
         with self._reading:
             reader, self._reader = self._reader, None
@@ -179,7 +180,7 @@ class Receiver:
             reader.close()
 
     def manifest(self) -> pd.DataFrame:
-        """Return the record of what is in the folder.
+        """Return the record of the files in the folder.
 
         Returns
         -------
@@ -187,43 +188,44 @@ class Receiver:
             One row per file: ``path`` (relative to the folder), ``bytes``, ``sha256``, ``SOPClassUID``,
             ``TransferSyntaxUID``, ``StudyInstanceUID``, ``SeriesInstanceUID``, ``SOPInstanceUID``,
             ``calling_ae_title``, ``address``, ``move_originator_ae_title``, ``move_originator_message_id``,
-            ``received_at`` (UTC), ``times_received``, and ``quarantine``: why it is there, or null.
+            ``received_at`` (UTC), ``times_received``, and ``quarantine``: the reason, or null.
 
         Raises
         ------
         ReceiverError
-            The record cannot be read, or what came last cannot be made durable.
+            The record cannot be read, or the latest files cannot be made durable.
         """
         if not self._supervisor.closed:
             self.flush()
         return read_manifest(self.folder)
 
     def discrepancies(self) -> pd.DataFrame:
-        """Return what did not add up in the latest run: what is missing, not expected, or of another PatientID.
+        """Return the discrepancies of the latest run: instances that are missing, unexpected, or of another PatientID.
 
         Returns
         -------
         pandas.DataFrame
             One row per instance: ``row`` (the label in the result table), ``kind`` (``"missing"``, ``"unexpected"``,
             or ``"other_patient"``: its PatientID is not the one that the row names), ``StudyInstanceUID``,
-            ``SeriesInstanceUID``, ``SOPInstanceUID``. What came twice, or with other bytes, is in the `manifest`.
+            ``SeriesInstanceUID``, ``SOPInstanceUID``. The `manifest` has the instances that arrived twice, or with
+            different content.
         """
         return pd.DataFrame(self._discrepancies, columns=list(DISCREPANCY_COLUMNS), dtype=object)
 
     def flush(self) -> None:
-        """Wait until all that has come is durable.
+        """Wait until everything that arrived is durable.
 
         Raises
         ------
         ReceiverError
-            The disk does not take it.
+            The disk refuses it.
         """
         problem = self._supervisor.ask(Flush(_FLUSH_S))
         if problem:
             raise ReceiverError(problem)
 
     def has_room(self) -> bool:
-        """Return whether its disk has more free than is to be left free."""
+        """Return whether the disk has more free than `min_free`."""
         free, reserved = room(self.folder, self._supervisor.settings.min_free)
         return free >= reserved
 
@@ -248,7 +250,7 @@ class Receiver:
         return next(self._numbers)
 
     def end_run(self, run: int, found: Iterable[Mapping[str, object]] = ()) -> None:
-        """Forget the rows of a run: what comes for them now is unrequested. Keep what did not add up."""
+        """Forget the rows of a run: instances that arrive for them now are unrequested. Keep the discrepancies."""
         self._discrepancies = list(found)
         request = EndRun(run)
         self._in_flight.end_run(request)

@@ -18,7 +18,7 @@ Accept = Literal["requested", "any"]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a peer may take before it loses its connection, and nothing else.
+    """Limits for one peer: beyond them it loses its connection, and nothing else happens.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ class Limits:
     idle
         Seconds between two PDUs.
     pdu
-        Seconds for one PDU, from its first byte to its last: a peer that drips is cut off.
+        Seconds for one PDU, from its first byte to its last: a peer that sends very slowly is cut off.
     associations
-        Connections at the same time; beyond it, the one that has been idle for the longest time is ended.
+        Connections at the same time; beyond this number, the connection that was idle for the longest time ends.
     """
 
     handshake: float = 10

@@ -1,4 +1,4 @@
-"""What becomes of an instance: its place in the folder, its row in the index, and the Status of the answer."""
+"""Stores an instance: its place in the folder, its row in the index, and the Status of the answer."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Storage:
         return Finished(incoming, values, written, placed)
 
     def note(self, finished: Finished) -> None:
-        """Write down what became of an instance: while the peer prepares the next one, which it waited for else."""
+        """Record an instance. The peer has its answer, and prepares the next one meanwhile."""
         incoming, placed = finished.incoming, finished.placed
         disposition: Disposition = placed.disposition if placed else "refused"
         try:
@@ -137,7 +137,7 @@ class Storage:
             return any(tally.may_be_of(incoming.values()) for incoming in self._coming)
 
     def coming(self) -> list[tuple[dict[str, str], int]]:
-        """Return what is known of the instances on their way, and how many bytes of them have come."""
+        """Return the known values of the instances on their way, and how many bytes of each have arrived."""
         with self._lock:
             return [(incoming.values(), incoming.size) for incoming in self._coming]
 
@@ -177,7 +177,7 @@ def _record(finished: Finished, placed: Placed) -> InstanceRecord:
     return InstanceRecord(
         path=placed.path,
         bytes=written.size,
-        # Of what came again it is known; else it is taken beside the thread that reads the network.
+        # The hash of a duplicate is known. Another one is taken in a thread of its own.
         sha256=written.sha256 if placed.disposition == "duplicate" else "",
         SOPClassUID=values.get("SOPClassUID") or origin.sop_class_uid,
         TransferSyntaxUID=origin.transfer_syntax_uid,

@@ -1,4 +1,4 @@
-"""What each row in flight has got so far: arrivals are attributed to rows by their UIDs."""
+"""The tally of each row in flight: which instances arrived for it, by their UIDs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _PATIENT: Final = "PatientID"
 
 @dataclass(slots=True)
 class RowTally:
-    """What one row has got.
+    """The instances that arrived for one row.
 
     Attributes
     ----------
     keys
         The unique keys of the row.
     arrivals, bytes
-        Instances that came for it, also twice, and their size.
+        Instances that arrived for it, repeated ones too, and their size.
     dispositions
         How many of each disposition.
     aside, strays
-        Why what came for it, or meanwhile for no row, is in quarantine: how many for each reason.
+        Why instances are in quarantine that arrived for it, or meanwhile for no row: how many for each reason.
     others
-        What is in quarantine since its PatientID differs.
+        Instances that are in quarantine because their PatientID differs.
     last
         When the last one came, or the row was opened, in seconds of the monotonic clock.
     """
@@ -82,7 +82,7 @@ class RowTally:
         self.last = time.monotonic()
 
     def may_be_of(self, values: Mapping[str, str]) -> bool:
-        """Whether an instance may be the row's, of which only these values are known yet."""
+        """Whether an instance may be the row's. Only these values of it are known yet."""
         return all(values.get(name) in ("", None, value) for name, value in self.keys.items())
 
 
@@ -182,7 +182,7 @@ class RowTallies:
         Parameters
         ----------
         coming
-            What is known of the instances on their way, and how many bytes of them have come.
+            The known values of the instances on their way, and how many bytes of each have arrived.
         """
         with self._changed:
             found = {row: (self._tallies[row].arrivals, self._tallies[row].bytes) for row in self._in_flight}
