@@ -58,7 +58,7 @@ class Pseudonyms:
         return f"2.25.{int.from_bytes(self._digest('UID', value)[:_UID_BYTES])}"
 
     def cohort(self, sha256: str) -> str:
-        """Return a keyed hash instead of the hash of a cohort: for a short cohort, that hash would reveal its patients."""
+        """Return a keyed hash instead of a cohort's hash: for a short cohort, the plain hash would reveal patients."""
         return self._digest("cohort", sha256).hex()
 
     def _digest(self, kind: str, value: str) -> bytes:
