@@ -21,7 +21,7 @@ from dicomove.move import move
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
 from dicomove.retrieve import retrieve
-from dicomove.run import Keywords
+from dicomove.run import MoveOptions
 from dicomove.run.inventory import Verify
 from dicomove.store import verify
 from dicomove.verdicts import verdicts
@@ -196,7 +196,7 @@ def _move(chosen: argparse.Namespace) -> int:
     return _report(results, chosen.output)
 
 
-def _manners(chosen: argparse.Namespace) -> Keywords:
+def _manners(chosen: argparse.Namespace) -> MoveOptions:
     return {
         "concurrency": chosen.concurrency,
         "delay": chosen.delay,

@@ -113,15 +113,15 @@ class AssociationRejected(AssociationError):  # noqa: N818 (the condition is the
     ----------
     *arguments
         The text.
-    for_good
+    permanent
         Whether it will answer so again: it does not know one of the AE titles, say (PS3.8 9.3.4).
     """
 
     error = "association_rejected"
 
-    def __init__(self, *arguments: object, for_good: bool = False) -> None:
+    def __init__(self, *arguments: object, permanent: bool = False) -> None:
         super().__init__(*arguments)
-        self.for_good = for_good
+        self.permanent = permanent
 
 
 class AssociationTimeout(AssociationError):  # noqa: N818 (the condition is the name)

@@ -225,7 +225,7 @@ class Waiting:
     Attributes
     ----------
     reason
-        ``"hours"``, ``"pacs_down"``, ``"disk_full"``, ``"back_off"``, ``"rate"``, or ``"paused"``.
+        ``"hours"``, ``"pacs_down"``, ``"receiver_away"``, ``"disk_full"``, ``"back_off"``, ``"rate"``, or ``"paused"``.
     message
         One line for a person.
     until

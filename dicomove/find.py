@@ -28,6 +28,7 @@ from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
+from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import NOT_ATTEMPTED, sentences
 from dicomove.pacs import Pacs
@@ -152,14 +153,20 @@ def find(
         warnings.warn(message, kind, stacklevel=2)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
     wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, keys)]))
-    with display(progress) as show, FindScu(pacs) as scu:
-        answers = _ask_all(table, queries, Search(scu, wanted), show)
+    with Interrupts() as interrupts:
+        with display(progress) as show, FindScu(pacs) as scu:
+            answers = _ask_all(table, queries, Search(scu, wanted), show, interrupts)
+        return _found(table, answers, wanted)
+
+
+def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]) -> pd.DataFrame:
+    """Return the table of what was found, and warn of what it does not say by itself."""
     filtered = sum(answer.filtered > 0 for answer in answers)
     if filtered:
         message = f"answers to {filtered} rows are not what the rows ask for, and are left out: see filtered and advice"
-        warnings.warn(message, FindWarning, stacklevel=2)
+        warnings.warn(message, FindWarning, stacklevel=3)
     if any(answer.outcome == "not_attempted" for answer in answers):
-        warnings.warn("interrupted: the table holds what was found so far", InterruptedWarning, stacklevel=2)
+        warnings.warn("interrupted: the table holds what was found so far", InterruptedWarning, stacklevel=3)
     return _table(table, answers, wanted)
 
 
@@ -182,17 +189,22 @@ def _before_asking(
 
 
 def _ask_all(
-    table: pd.DataFrame, queries: Sequence[Query | IdentifierError], search: Search, show: Display
+    table: pd.DataFrame,
+    queries: Sequence[Query | IdentifierError],
+    search: Search,
+    show: Display,
+    interrupts: Interrupts,
 ) -> list[Answer]:
     answers: list[Answer] = []
     asked: dict[Query, Answer] = {}
     requests = len({query for query in queries if isinstance(query, Query)})
     try:
-        show(RunStarted(verb="find", rows=len(queries), requests=requests))
-        for position, (label, query) in enumerate(zip(table.index, queries, strict=True)):
-            show(RowStarted(row=label, position=position))
-            answers.append(_ask(query, search, asked))
-            show(_finished(answers[-1], label, position))
+        with interrupts.raised():
+            show(RunStarted(verb="find", rows=len(queries), requests=requests))
+            for position, (label, query) in enumerate(zip(table.index, queries, strict=True)):
+                show(RowStarted(row=label, position=position))
+                answers.append(_ask(query, search, asked))
+                show(_finished(answers[-1], label, position))
     except KeyboardInterrupt:
         unasked = Answer("not_attempted", advice=NOT_ATTEMPTED)
         answers += [unasked] * (len(queries) - len(answers))
@@ -239,7 +251,7 @@ def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     added = _added(base, found)
     message = columns.kept_message(base, added)
     if message:
-        warnings.warn(message, CohortWarning, stacklevel=3)
+        warnings.warn(message, CohortWarning, stacklevel=4)
     result = columns.with_columns(base, found, added)
     labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
     result.insert(0, columns.label(result, "cohort_row"), labels)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from dicomove.errors import DicomoveWarning
 from dicomove.notebook import Progress, job_display
-from dicomove.run.work import Work, warn_of
+from dicomove.run import PreparedRun, warn_of
 
 _LOOK_UP_S: Final = 0.1
 _FAREWELL_S: Final = 15.0
@@ -28,7 +28,7 @@ class MoveJob:
 
     Parameters
     ----------
-    work
+    run
         The run.
     progress
         Which display shows it.
@@ -45,13 +45,17 @@ class MoveJob:
     (True, ['empty'])
     """
 
-    def __init__(self, work: Work, progress: Progress) -> None:
-        self._work = work
+    def __init__(self, run: PreparedRun, progress: Progress) -> None:
+        self._run = run
         self._stops = 0
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="dicomove-job", daemon=True)
+        self._thread = threading.Thread(target=self._do, name="dicomove-job", daemon=True)
         # Made in the caller's thread, so that it stays under the cell that began the job.
-        self._show = job_display(progress, self)
+        try:
+            self._show = job_display(progress, self)
+        except BaseException:
+            run.close()
+            raise
         _running.add(self)
         self._thread.start()
 
@@ -69,12 +73,12 @@ class MoveJob:
     @property
     def paused(self) -> bool:
         """Whether it begins no more rows for now."""
-        return self._work.schedule.paused
+        return self._run.paused
 
     @property
     def results(self) -> pd.DataFrame:
         """The result table as it stands: rows whose turn has not come are `not_attempted`."""
-        return self._work.results
+        return self._run.results
 
     def cancel(self) -> None:
         """Send C-CANCEL for what is in flight, and begin no more; a second time, the PACS is not waited for."""
@@ -82,11 +86,11 @@ class MoveJob:
 
     def pause(self) -> None:
         """Begin no more rows; what is in flight is finished."""
-        self._work.schedule.paused = True
+        self._run.paused = True
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self._work.schedule.paused = False
+        self._run.paused = False
 
     def wait(self, timeout: float | None = None) -> pd.DataFrame:
         """Wait for the end, and return the result table. An interrupt of the wait cancels nothing.
@@ -116,13 +120,13 @@ class MoveJob:
             raise TimeoutError(message)
         if self._error:
             raise self._error
-        warn_of(self._work, stacklevel=2)
+        warn_of(self._run, stacklevel=2)
         return self.results
 
-    def _run(self) -> None:
+    def _do(self) -> None:
         try:
             with self._show as show:
-                self._work.do(show, lambda: self._stops)
+                self._run.do(show, lambda: self._stops)
         except BaseException as error:  # noqa: BLE001 (`wait` raises it again)
             self._error = error
         finally:
@@ -131,7 +135,7 @@ class MoveJob:
 
 @atexit.register
 def _cancel_all() -> None:
-    """Cancel the jobs that are running when the interpreter ends: no PACS goes on sending to nobody."""
+    """Cancel the jobs that are running when the interpreter ends: no PACS goes on sending after that."""
     left = list(_running)
     if not left:
         return

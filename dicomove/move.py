@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from concurrent.futures import Executor
-from typing import Literal, Unpack
+from typing import Unpack
 
 import pandas as pd
 
@@ -16,13 +14,12 @@ from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
 from dicomove.notebook import Progress, check_progress, display
 from dicomove.pacs import Pacs
-from dicomove.run import Destination, Distributed, Keywords, OnFailure, Options, Work, order_of, warn_of
-from dicomove.run.inventory import Verify
-from dicomove.run.pacing import Hours, Retry
+from dicomove.run import Destination, MoveOptions, Options, PreparedRun, run_settings, shows_options, warn_of
 
 __all__ = ["RESULT_COLUMNS", "move", "start_move"]
 
 
+@shows_options
 def move(
     table: pd.DataFrame,
     pacs: Pacs,
@@ -30,19 +27,8 @@ def move(
     *,
     level: str | None = None,
     query_model: str = "StudyRoot",
-    concurrency: int = 1,
-    delay: float = 0,
-    total_timeout: float | None = None,
-    verify: Verify = "auto",
-    retry: Retry | int | None = None,
-    journal: str | os.PathLike[str] | Literal[False] | None = None,
-    hours: Hours | str | None = None,
-    max_instances_per_second: float | None = None,
-    outage_timeout: float | Literal["auto"] | None = "auto",
-    on_failure: OnFailure = "continue",
-    max_failures: int | None = None,
-    executor: Executor | Distributed | None = None,
     progress: Progress = "auto",
+    **options: Unpack[MoveOptions],
 ) -> pd.DataFrame:
     """Move what each row of a table names, with one C-MOVE each (PS3.4 C.4.2), and say what happened to each row.
 
@@ -140,32 +126,17 @@ def move(
     >>> results["outcome"].to_dict()
     {'a': 'empty', 'b': 'invalid'}
     """
-    identifiers = identifiers_of(table, level, query_model, stacklevel=2)
-    options = Options(
-        concurrency=concurrency,
-        delay=delay,
-        total_timeout=total_timeout,
-        verify=verify,
-        retry=retry,
-        journal=journal,
-        hours=hours,
-        max_instances_per_second=max_instances_per_second,
-        outage_timeout=outage_timeout,
-        on_failure=on_failure,
-        max_failures=max_failures,
-        executor=executor,
-    )
     show = display(progress)
-    work = Work(table, identifiers, order_of(pacs, destination, options), options)
-    warn_of_own(table, stacklevel=2)
+    run = _prepared(table, pacs, destination, level, query_model, options)
     # All of it within, so that an interrupt that comes when the run has ended does not take its table away.
     with Interrupts() as interrupts:
         with show:
-            work.do(show, lambda: interrupts.count)
-        warn_of(work, stacklevel=2)
-        return work.results
+            run.do(show, lambda: interrupts.count)
+        warn_of(run, stacklevel=2)
+        return run.results
 
 
+@shows_options
 def start_move(
     table: pd.DataFrame,
     pacs: Pacs,
@@ -174,7 +145,7 @@ def start_move(
     level: str | None = None,
     query_model: str = "StudyRoot",
     progress: Progress = "auto",
-    **options: Unpack[Keywords],
+    **options: Unpack[MoveOptions],
 ) -> MoveJob:
     """Begin a `move` in the background, and return at once: the cell ends, and others can be run meanwhile.
 
@@ -195,12 +166,23 @@ def start_move(
     CohortError, AddressError, JournalError, ValueError
         As in `move`: nothing was sent.
     """
-    identifiers = identifiers_of(table, level, query_model, stacklevel=2)
-    checked = Options(**options)
     check_progress(progress)
-    work = Work(table, identifiers, order_of(pacs, destination, checked), checked)
-    warn_of_own(table, stacklevel=2)
-    return MoveJob(work, progress)
+    return MoveJob(_prepared(table, pacs, destination, level, query_model, options), progress)
+
+
+def _prepared(
+    table: pd.DataFrame,
+    pacs: Pacs,
+    destination: Destination,
+    level: str | None,
+    query_model: str,
+    options: MoveOptions,
+) -> PreparedRun:
+    identifiers = identifiers_of(table, level, query_model, stacklevel=3)
+    checked = Options(**options)
+    settings = run_settings(pacs, destination, checked)
+    warn_of_own(table, stacklevel=3)
+    return PreparedRun(table, identifiers, settings, checked)
 
 
 def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str, *, stacklevel: int) -> list[Requested]:

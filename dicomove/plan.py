@@ -23,10 +23,10 @@ from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.notebook import Display, Progress, display
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent
-from dicomove.run import Destination, Options, order_of
+from dicomove.run import Destination, Options, run_settings
 from dicomove.run.inventory import BROKEN, COUNT_KEYS
-from dicomove.run.resuming import completed, key_of
-from dicomove.run.tasks import Order
+from dicomove.run.requests import RunSettings
+from dicomove.run.resuming import completed
 from dicomove.store import JOURNAL_FILE, Journal
 
 __all__ = ["PLAN_COLUMNS", "plan"]
@@ -114,9 +114,9 @@ def plan(
     identifiers = move_identifiers(table, level, query_model)
     steps = _steps(table, identifiers)
     if destination is not None:
-        order = order_of(pacs, destination, Options(journal=journal))
-        _look_at_disk(order, steps)
-        _look_into_journal(order, journal, steps)
+        settings = run_settings(pacs, destination, Options(journal=journal))
+        _look_at_disk(settings, steps)
+        _look_into_journal(settings, journal, steps)
     elif journal:
         message = f"journal={os.fspath(journal)!r}: say to which destination, as in move(table, pacs, destination)"
         raise ValueError(message)
@@ -154,22 +154,24 @@ def _steps(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identi
     return steps
 
 
-def _look_at_disk(order: Order, steps: Steps) -> None:
-    for identifier, step in steps.items() if order.receivers else ():
+def _look_at_disk(settings: RunSettings, steps: Steps) -> None:
+    for identifier, step in steps.items() if settings.receivers else ():
         rows = [
             receiver.row(run, step.first, dict(identifier.keys))
-            for receiver, run in zip(order.receivers, order.runs, strict=True)
+            for receiver, run in zip(settings.receivers, settings.runs, strict=True)
         ]
         step.on_disk = len({uid for row in rows for uid in row.held()})
 
 
-def _look_into_journal(order: Order, journal: str | os.PathLike[str] | Literal[False] | None, steps: Steps) -> None:
-    path = order.receivers[0].folder / JOURNAL_FILE if journal is None and order.receivers else journal
+def _look_into_journal(
+    settings: RunSettings, journal: str | os.PathLike[str] | Literal[False] | None, steps: Steps
+) -> None:
+    path = settings.receivers[0].folder / JOURNAL_FILE if journal is None and settings.receivers else journal
     if not path or not Path(path).exists():
         return
-    keys = {identifier: key_of(order, identifier) for identifier in steps}
+    keys = {identifier: settings.key(identifier) for identifier in steps}
     with Journal.open(path) as opened:
-        done = completed(opened, list(keys.values()), order)
+        done = completed(opened, list(keys.values()), settings)
     for identifier, key in keys.items():
         if key in done:
             step = steps[identifier]

@@ -15,11 +15,12 @@ from dicomove.move import identifiers_of, warn_of_own
 from dicomove.notebook import Phases, Progress
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent, result_table
-from dicomove.run import Destination, Keywords, Options, Work, order_of, warn_of
+from dicomove.run import Destination, MoveOptions, Options, PreparedRun, run_settings, shows_options, warn_of
 
 __all__ = ["retrieve"]
 
 
+@shows_options
 def retrieve(
     cohort: pd.DataFrame,
     pacs: Pacs,
@@ -31,7 +32,7 @@ def retrieve(
     broad: Broad = "refuse",
     partial_keys: PartialKeys = "ask",
     progress: Progress = "auto",
-    **options: Unpack[Keywords],
+    **options: Unpack[MoveOptions],
 ) -> pd.DataFrame:
     """Find what each row of a cohort names, and move it: ``move(find(cohort))``, with one progress display.
 
@@ -88,8 +89,9 @@ def retrieve(
     {'first': 'complete', 'second': 'empty'}
     """
     checked = Options(**options)
-    order = order_of(pacs, destination, checked)
-    with Phases(progress) as phases:
+    settings = run_settings(pacs, destination, checked)
+    # From before the first C-FIND, so that no interrupt between find and move takes away what was found.
+    with Interrupts() as interrupts, Phases(progress) as phases:
         studies = find(
             cohort,
             pacs,
@@ -100,14 +102,13 @@ def retrieve(
             partial_keys=partial_keys,
             progress=phases,
         )
-        with Interrupts() as interrupts:
-            # Whole patients are moved only where the level says so.
-            whole = "PATIENT" if level.strip().upper() == "PATIENT" else None
-            requested = identifiers_of(studies, whole, query_model, stacklevel=2)
-            warn_of_own(studies, stacklevel=2)
-            if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has said that it was stopped
-                return result_table(studies, [not_sent(one) for one in requested])
-            work = Work(studies, requested, order, checked)
-            work.do(phases, lambda: interrupts.count)
-            warn_of(work, stacklevel=2)
-            return work.results
+        # Whole patients are moved only where the level says so.
+        whole = "PATIENT" if level.strip().upper() == "PATIENT" else None
+        requested = identifiers_of(studies, whole, query_model, stacklevel=2)
+        warn_of_own(studies, stacklevel=2)
+        if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has said that it was stopped
+            return result_table(studies, [not_sent(one) for one in requested])
+        run = PreparedRun(studies, requested, settings, checked)
+        run.do(phases, lambda: interrupts.count)
+        warn_of(run, stacklevel=2)
+        return run.results

@@ -15,7 +15,7 @@ def main(table: str, folder: str, pacs_port: str, port: str, concurrency: str) -
     cohort = dm.read_cohort(table)
     pacs = dm.Pacs(f"ORTHANC@127.0.0.1:{pacs_port}", idle_timeout=5, connect_timeout=2, association_timeout=5)
     with dm.Receiver(folder, port=int(port), host="127.0.0.1", quiet_period=0.5) as receiver:
-        # An attempt that finds the receiver away counts, too, and a busy machine takes seconds to start it again.
+        # Each kill in the middle of a row costs it an attempt, and one row may meet many.
         retry = dm.Retry(attempts=16, wait=0.5)
         results = dm.move(cohort, pacs, receiver, concurrency=int(concurrency), delay=0.03, retry=retry, progress=False)
     dm.export(results, Path(folder).with_suffix(".csv"))

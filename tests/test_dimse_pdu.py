@@ -266,7 +266,7 @@ def test_a_field_is_shown_in_part() -> None:
 )
 def test_what_a_rejection_means(content: bytes, words: str, *, lasts: bool) -> None:
     assert words in str(rejection(content))
-    assert rejection(content).for_good is lasts
+    assert rejection(content).permanent is lasts
 
 
 # ------------------------------------------------------------------------------------------------- both ways

@@ -22,8 +22,8 @@ import dicomove as dm
 from dicomove.cohort import Identifier
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, SubOperationEvent
 from dicomove.run.channel import Channel
-from dicomove.run.executors import Executors, RemoteLine, _Call
-from dicomove.run.tasks import Order, Task
+from dicomove.run.executors import Executors, RemoteChannel, _Call
+from dicomove.run.requests import RunSettings, Task
 from dicomove.testing import Synthetic, faults
 from tests import receiving, servers
 
@@ -282,17 +282,18 @@ def test_lines_one_after_the_other_take_nothing_from_each_other() -> None:
     """A line that ends while its thread reads must not leave the number of its socket to the next one."""
     before = threading.active_count()
     interval = sys.getswitchinterval()
-    task = Task(Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),)), (0,))
-    order = Order(dm.Pacs("127.0.0.1:1"), ("SINK",))
+    settings = RunSettings(dm.Pacs("127.0.0.1:1"), ("SINK",))
+    identifier = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),))
+    task = Task(identifier, (0,), settings.key(identifier))
     with ThreadPoolExecutor(1) as executor:
-        run = Executors(order, lambda _: None, executor)
+        run = Executors(settings, lambda _: None, executor)
         run._given["name"] = task
         sys.setswitchinterval(1e-6)  # so that threads take turns where they would not for hours
         try:
             for _ in range(60):
-                call = _Call(run._address, run._authkey, "name", order, task)
-                with RemoteLine(call) as line, line.row(task) as row:
-                    line.sending(task)
+                call = _Call(run._address, run._authkey, "name", settings, task)
+                with RemoteChannel(call) as channel, channel.row(task) as row:
+                    channel.sending(task)
                     assert row is None
         finally:
             sys.setswitchinterval(interval)

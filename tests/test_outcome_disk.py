@@ -125,7 +125,7 @@ def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -
         (disk(6, 0, 6, status=SUCCESS, patients=2), "name 2 different PatientIDs"),
         (Evidence(status=SUCCESS, counts=ALL, patients=3), "name 3 different PatientIDs"),
         (
-            disk(0, 6, 6, status=SUCCESS, counts=ALL, strangers=("10.0.0.7", "10.0.0.8")),
+            disk(0, 6, 6, status=SUCCESS, counts=ALL, refused_addresses=("10.0.0.7", "10.0.0.8")),
             "Connections from 10.0.0.7, 10.0.0.8 were refused: if the PACS sends from there, give allow",
         ),
         (disk(0, 6, 6, status=SUCCESS, refused=6), "is the disk full"),
@@ -151,7 +151,11 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 3),)), "other_patient", "query_model='StudyRoot'"),
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 1), (CUT, 2))), "missing_instances", "show the"),
         (disk(0, 6, 6, status=SUCCESS, counts=ALL, arrivals=0), "missing_instances", "another host or port"),
-        (disk(0, 6, 6, status=SUCCESS, counts=ALL, strangers=("::1",)), "missing_instances", "once the receiver lets"),
+        (
+            disk(0, 6, 6, status=SUCCESS, counts=ALL, refused_addresses=("::1",)),
+            "missing_instances",
+            "once the receiver lets",
+        ),
         (disk(0, 6, 6, status=SUCCESS, arrivals=0, strays=((CUT, 6),)), "missing_instances", "Are they this row's"),
         (disk(0, 6, 6, status=0xA801, aside=((CUT, 6),)), "destination_unknown", "does not know this destination"),
         (disk(4, 2, 6, status=SUCCESS, counts=ALL, refused=2, aside=((CUT, 6),)), "storage_failed", "is the disk full"),
@@ -181,7 +185,7 @@ evidences = st.builds(
     strays=reasons,
     others=reasons,
     cancelled=st.booleans(),
-    strangers=st.just(()),
+    refused_addresses=st.just(()),
 )
 
 

@@ -37,7 +37,7 @@ def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
     ],
 )
 def test_failures_of_different_rows_in_a_row_open_it(after: int, keys: str, opens: bool) -> None:
-    breaker = Breaker(after=after, patience_s=None)
+    breaker = Breaker(after=after, give_up_after_s=None)
     for now, key in enumerate(keys):
         breaker.succeeded(now) if key == "+" else breaker.failed(key, now)
     assert breaker.is_open == opens
@@ -132,7 +132,7 @@ def test_probes_that_work_while_rows_fail_become_rarer_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patience_s", "probes", "gives_up"),
+    ("give_up_after_s", "probes", "gives_up"),
     [
         (0, [], [(0.0, False), (1e9, False)]),  # nobody has looked
         (0, [1.0], [(1.0, True)]),
@@ -144,9 +144,9 @@ def test_probes_that_work_while_rows_fail_become_rarer_too() -> None:
     ],
 )
 def test_when_it_gives_up(
-    patience_s: float | None, probes: Iterable[float], gives_up: list[tuple[float, bool]]
+    give_up_after_s: float | None, probes: Iterable[float], gives_up: list[tuple[float, bool]]
 ) -> None:
-    breaker = Breaker(after=1, patience_s=patience_s)
+    breaker = Breaker(after=1, give_up_after_s=give_up_after_s)
     assert not breaker.given_up(-1.0)
     breaker.failed("row", 0.0)
     for now in probes:
@@ -156,7 +156,7 @@ def test_when_it_gives_up(
 
 
 def test_patience_begins_again_when_it_has_worked() -> None:
-    breaker = opened(Breaker(after=1, patience_s=10))
+    breaker = opened(Breaker(after=1, give_up_after_s=10))
     breaker.probed(False, 1.0)
     breaker.probed(True, 3.0)
     assert not breaker.given_up(100.0)
@@ -168,7 +168,7 @@ def test_patience_begins_again_when_it_has_worked() -> None:
 
 
 def test_a_probe_that_failed_before_it_worked_does_not_count() -> None:
-    breaker = opened(Breaker(after=1, patience_s=0))
+    breaker = opened(Breaker(after=1, give_up_after_s=0))
     breaker.probed(False, 1.0)
     breaker.probed(True, 3.0)
     breaker.failed("row", 3.0)
@@ -176,7 +176,7 @@ def test_a_probe_that_failed_before_it_worked_does_not_count() -> None:
 
 
 def test_a_clock_that_goes_back_puts_nothing_off() -> None:
-    breaker = opened(Breaker(after=1, patience_s=100), now=10_000.0)
+    breaker = opened(Breaker(after=1, give_up_after_s=100), now=10_000.0)
     breaker.probed(False, 10_001.0)
     assert breaker.probe_at == 10_003.0
     assert not breaker.given_up(5_000.0)
@@ -195,9 +195,9 @@ def test_a_clock_that_went_forward_makes_the_probe_due() -> None:
     st.integers(1, 12),
     st.floats(0, 600),
 )
-def test_a_run_never_waits_for_longer_than_a_minute(jumps: list[float], failing: int, patience_s: float) -> None:
+def test_a_run_never_waits_for_longer_than_a_minute(jumps: list[float], failing: int, give_up_after_s: float) -> None:
     """A driver that waits for each probe, on a clock that jumps: it gets through, or it gives up, after few probes."""
-    clock, breaker = 0.0, Breaker(after=1, patience_s=patience_s)
+    clock, breaker = 0.0, Breaker(after=1, give_up_after_s=give_up_after_s)
     breaker.failed("row", clock)
     remaining = list(jumps)
     for probes in range(failing + 1):
@@ -218,10 +218,10 @@ def test_failures_that_cannot_be_right(after: object) -> None:
         Breaker(after=after)  # type: ignore[arg-type]  # what a user may try
 
 
-@pytest.mark.parametrize("patience_s", [-1, -0.1, math.nan])
-def test_patience_that_cannot_be_right(patience_s: float) -> None:
-    with pytest.raises(ValueError, match="patience_s is a number"):
-        Breaker(patience_s=patience_s)
+@pytest.mark.parametrize("give_up_after_s", [-1, -0.1, math.nan])
+def test_patience_that_cannot_be_right(give_up_after_s: float) -> None:
+    with pytest.raises(ValueError, match="give_up_after_s is a number"):
+        Breaker(give_up_after_s=give_up_after_s)
 
 
 @pytest.mark.parametrize("probe", [-1, math.nan, "often", lambda: 1.0])

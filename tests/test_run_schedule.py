@@ -14,16 +14,20 @@ from hypothesis import strategies as st
 from dicomove.cohort import Identifier
 from dicomove.results import Row
 from dicomove.run.narrowing import asks, coarser
+from dicomove.run.options import Options
 from dicomove.run.pacing import Hours, Retry
-from dicomove.run.schedule import Done, Hold, Manners, Probe, Schedule, Start
-from dicomove.run.tasks import Task
+from dicomove.run.requests import Task
+from dicomove.run.schedule import Ask, Done, Hold, Schedule, Start
+from dicomove.store import Key
 from dicomove.words import Outcome
 
 MIDNIGHT = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def task(number: int) -> Task:
-    return Task(Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", f"1.2.{number}"),)), (number,))
+    keys = (("StudyInstanceUID", f"1.2.{number}"),)
+    key = Key("PACS@127.0.0.1:104", "HERE", "STUDY", "StudyRoot", keys)
+    return Task(Identifier("STUDY", "StudyRoot", keys), (number,), key)
 
 
 @dataclass
@@ -49,7 +53,7 @@ class World:
                     self.started.append((self.now, begun.positions[0]))
                     self.flying.append((self.now + self.takes_s, begun))
                     self.most = max(self.most, len(self.flying))
-                case Probe():
+                case Ask():
                     self.probes.append(self.now)
                     self.schedule.probed(self.now, worked=bool(self.is_up(self.now)))
                 case Done():
@@ -68,20 +72,20 @@ class World:
             self.flying.remove((end, ended))
             outcome, error = next(self.results) if self.is_up(self.now) else ("unreachable", "connection_failed")
             row = Row(outcome=outcome, error=error, status="0x0000" if self.is_up(self.now) else None, completed=10)
-            self.schedule.finished(ended, row, self.now, hopeless=False, silence_s=None)
+            self.schedule.ended(ended, row, self.now)
 
 
-def world(manners: Manners, count: int = 10, results: Any = (), **more: Any) -> World:
+def world(options: Options, count: int = 10, results: Any = (), **more: Any) -> World:
     def all_results() -> Iterator[tuple[Outcome, str | None]]:
         yield from results
         while True:
             yield "complete", None
 
-    return World(Schedule([task(n) for n in range(count)], manners), all_results(), **more)
+    return World(Schedule([task(n) for n in range(count)], options), all_results(), **more)
 
 
 def test_never_more_than_the_limit_and_in_their_order() -> None:
-    made = world(Manners(concurrency=3))
+    made = world(Options(concurrency=3))
     made.run()
     assert made.most == 3
     assert [number for _, number in made.started] == list(range(10))
@@ -89,14 +93,14 @@ def test_never_more_than_the_limit_and_in_their_order() -> None:
 
 
 def test_each_association_rests() -> None:
-    made = world(Manners(concurrency=2, delay=5))
+    made = world(Options(concurrency=2, delay=5))
     made.run()
     assert made.now == pytest.approx(4 * 6 + 1, abs=0.1)
 
 
 def test_hours_are_waited_for_and_a_move_in_flight_is_finished() -> None:
-    manners = Manners(hours=Hours.parse("00:00-00:01, 02:00-24:00 UTC"))
-    made = world(manners, count=100)
+    options = Options(hours=Hours.parse("00:00-00:01, 02:00-24:00 UTC"))
+    made = world(options, count=100)
     made.run()
     begun = [at for at, _ in made.started]
     assert not [at for at in begun if 60 <= at < 7200]
@@ -105,7 +109,7 @@ def test_hours_are_waited_for_and_a_move_in_flight_is_finished() -> None:
 
 
 def test_a_pacs_that_is_down_is_probed_less_and_less_and_no_row_is_lost() -> None:
-    made = world(Manners(retry=Retry(wait=1), outage_timeout=None), is_up=lambda now: not 3 < now < 1000)
+    made = world(Options(retry=Retry(wait=1), outage_timeout=None), is_up=lambda now: not 3 < now < 1000)
     made.run()
     gaps = [later - earlier for earlier, later in zip(made.probes, made.probes[1:], strict=False)]
     assert gaps == sorted(gaps)
@@ -115,7 +119,7 @@ def test_a_pacs_that_is_down_is_probed_less_and_less_and_no_row_is_lost() -> Non
 
 
 def test_a_pacs_that_stays_down_is_given_up() -> None:
-    made = world(Manners(retry=Retry(wait=1), outage_timeout=120), is_up=lambda now: now < 3)
+    made = world(Options(retry=Retry(wait=1), outage_timeout=120), is_up=lambda now: now < 3)
     made.run()
     assert made.schedule.pacs_is_lost(made.now)
     assert len(made.schedule.left()) == 8
@@ -125,7 +129,7 @@ def test_a_pacs_that_stays_down_is_given_up() -> None:
 def test_out_of_resources_halves_the_associations_and_quiet_raises_them_again() -> None:
     well: tuple[Outcome, str | None] = ("complete", None)
     results = [*[well] * 8, ("failed", "out_of_resources")]
-    made = world(Manners(concurrency=8), count=200, results=results)
+    made = world(Options(concurrency=8), count=200, results=results)
     made.run()
     by_second = [sum(second <= at < second + 1 for at, _ in made.started) for second in range(int(made.now))]
     assert max(by_second[:2]) == 8
@@ -147,8 +151,8 @@ def test_whatever_happens_it_ends_and_nothing_is_forgotten(
     errors: list[str | None], concurrency: int, attempts: int, down: tuple[float, float]
 ) -> None:
     results: list[tuple[Outcome, str | None]] = [("failed" if error else "complete", error) for error in errors]
-    manners = Manners(concurrency=concurrency, retry=Retry(attempts=attempts, wait=2), outage_timeout=None)
-    made = world(manners, 30, results, is_up=lambda now: not down[0] <= now < sum(down))
+    options = Options(concurrency=concurrency, retry=Retry(attempts=attempts, wait=2), outage_timeout=None)
+    made = world(options, 30, results, is_up=lambda now: not down[0] <= now < sum(down))
     made.run(until=50_000)
     assert made.most <= concurrency
     assert {number for _, number in made.started} == set(range(30))

@@ -6,8 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse.find import FindScu
@@ -24,18 +25,23 @@ from dicomove.words import Outcome
 logger = logging.getLogger("dicomove.dimse")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+#: What the repr of a result tells.
+_TOLD: Final = (
+    *("outcome", "status", "error", "advice", "error_comment", "total", "completed", "failed", "warning", "remaining"),
+    *("failed_sop_instance_uids", "started_at", "finished_at", "duration_s"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class MoveResult:
     """What one C-MOVE did. The columns of the result table, as far as one retrieval has them.
 
     Attributes
     ----------
+    identifier
+        What was asked for.
     outcome, status, error, advice, error_comment
         As in the result table.
-    total, completed, failed, warning, remaining
-        The PACS's counts; ``None`` where it gave none.
-    failed_sop_instance_uids
-        (0008,0058), as the PACS gave it.
     started_at, finished_at
         In UTC.
     duration_s
@@ -47,22 +53,50 @@ class MoveResult:
         more.
     """
 
+    identifier: Identifier
     outcome: Outcome
     status: str | None
     error: str | None
     advice: str | None
     error_comment: str | None
-    total: int | None
-    completed: int | None
-    failed: int | None
-    warning: int | None
-    remaining: int | None
-    failed_sop_instance_uids: tuple[str, ...]
     started_at: datetime
     finished_at: datetime
     duration_s: float
-    evidence: Evidence = field(repr=False)
-    earlier: tuple[MoveResult, ...] = field(default=(), repr=False)
+    evidence: Evidence
+    earlier: tuple[MoveResult, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"MoveResult({', '.join(f'{name}={getattr(self, name)!r}' for name in _TOLD)})"
+
+    @property
+    def total(self) -> int | None:
+        """Sub-operations in all, as the PACS counts them; ``None`` where it does not, as for each count."""
+        return self.evidence.counts.total
+
+    @property
+    def completed(self) -> int | None:
+        """Sub-operations that succeeded."""
+        return self.evidence.counts.completed
+
+    @property
+    def failed(self) -> int | None:
+        """Sub-operations that failed."""
+        return self.evidence.counts.failed
+
+    @property
+    def warning(self) -> int | None:
+        """Sub-operations that succeeded with a warning."""
+        return self.evidence.counts.warning
+
+    @property
+    def remaining(self) -> int | None:
+        """Sub-operations that were left."""
+        return self.evidence.counts.remaining
+
+    @property
+    def failed_sop_instance_uids(self) -> tuple[str, ...]:
+        """(0008,0058), as the PACS gave it."""
+        return self.evidence.failed_sop_instance_uids
 
     @property
     def attempts(self) -> int:
@@ -230,31 +264,26 @@ class _Operation:
         )
 
     def result(self, canceller: Canceller, problem: AssociationError | None) -> MoveResult:
-        final, counts, problem = self._final, self._counts, canceller.late or problem
+        final, problem = self._final, canceller.late or problem
         status = final.number("Status") if final else None
         evidence = Evidence(
             status=None if canceller.late and status == CANCELLED else status,
-            counts=counts,
+            counts=self._counts,
             failed_sop_instance_uids=self._failed,
             problem=problem.error if problem else None,
             detail=str(problem) if problem else "",
             sent=self._sent,
             cancelled=canceller.sent and not canceller.late,
-            hopeless=isinstance(problem, AssociationRejected) and problem.for_good,
+            permanent=isinstance(problem, AssociationRejected) and problem.permanent,
         )
         verdict = Verdict("not_attempted") if isinstance(problem, CancelledInTime) else judge(evidence)
         return MoveResult(
+            identifier=self.identifier,
             outcome=verdict.outcome,
             status=None if status is None else hexadecimal(status),
             error=verdict.error,
             advice=verdict.advice,
             error_comment=final.text("ErrorComment") if final else None,
-            total=counts.total,
-            completed=counts.completed,
-            failed=counts.failed,
-            warning=counts.warning,
-            remaining=counts.remaining,
-            failed_sop_instance_uids=self._failed,
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             duration_s=time.monotonic() - self._started,

@@ -205,7 +205,7 @@ def rejection(body: bytes) -> AssociationRejected:
     told = f"{words[0]}, {words[1]}: {words[2]}" if all(words) else f"result {result}, source {source}, reason {reason}"
     message = f"the PACS rejected the association ({told})"
     lasts = result == _PERMANENT and source == _SERVICE_USER and reason in _NOT_KNOWN
-    return AssociationRejected(message, for_good=lasts)
+    return AssociationRejected(message, permanent=lasts)
 
 
 def refuse_pdu(kind: int, body: bytes) -> NoReturn:

@@ -61,7 +61,7 @@ def remedy(word: str, evidence: Evidence) -> str | None:
         return "other_patient"
     if others + damaged >= missing:
         return "damaged"
-    if evidence.strangers:
+    if evidence.refused_addresses:
         return "refused"
     if others + damaged:
         return "some_damaged"

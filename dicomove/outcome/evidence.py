@@ -97,11 +97,11 @@ class Evidence:
         In what the PatientID of instances on disk differs from that of the row, and how many for each difference.
     patients
         How many different PatientIDs the rows name that ask for this.
-    strangers
+    refused_addresses
         Addresses whose connections the receiver refused.
     unverified
         Why it is not known what to expect, where that was asked.
-    hopeless
+    permanent
         Whether the PACS said that another try will not do: it does not know our AE title, say.
     """
 
@@ -121,9 +121,9 @@ class Evidence:
     strays: tuple[tuple[str, int], ...] = ()
     others: tuple[tuple[str, int], ...] = ()
     patients: int = 0
-    strangers: tuple[str, ...] = ()
+    refused_addresses: tuple[str, ...] = ()
     unverified: Unverified | None = None
-    hopeless: bool = False
+    permanent: bool = False
 
     @property
     def reported(self) -> int | None:

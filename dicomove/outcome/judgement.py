@@ -88,7 +88,7 @@ def _numbers(word: str, evidence: Evidence) -> str:
 
 def numbers_on_disk(evidence: Evidence) -> str:
     """Return what there is on disk and what happened to the rest, as sentences."""
-    return sentences(_on_disk(evidence), *remarks(evidence), strays(evidence), _refused(evidence.strangers))
+    return sentences(_on_disk(evidence), *remarks(evidence), strays(evidence), _refused(evidence.refused_addresses))
 
 
 def _on_disk(evidence: Evidence) -> str:
@@ -98,8 +98,8 @@ def _on_disk(evidence: Evidence) -> str:
     return f"{received} of {received + missing} instances are on disk" if received + missing else "nothing is on disk"
 
 
-def _refused(strangers: Sequence[str]) -> str:
-    named = ", ".join(strangers)
+def _refused(refused_addresses: Sequence[str]) -> str:
+    named = ", ".join(refused_addresses)
     if not named:
         return ""
     return f"connections from {named} were refused: if the PACS sends from there, give allow to the receiver"

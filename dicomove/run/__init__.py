@@ -1,25 +1,46 @@
-"""A run over the rows of a table: what is moved when, by whom, and what is written down of it.
+"""A run over the rows of a table: what is moved when, how an attempt ends, and what is written down of it.
 
-::
+Decisions, without I/O, clocks or threads::
 
-    tasks        the values of a run: its order, its tasks, and what is reported of them
-    narrowing    what to ask for where only some of a row is missing                          (pure)
-    schedule     which task begins next, and what the run waits for, over a clock             (pure)
-    mover        one task: the C-MOVEs, and the reconciliation of what came
-    threads      movers in threads of this process
-    channel      one end of a connection between two processes
-    executors    movers in the workers of any `concurrent.futures.Executor`
-    ledger       makes rows durable: their files, then their entries in the journal
-    resuming     what an earlier run with the same journal has done already
-    book         the rows as their results come in, and what is shown of them
-    loop         the run itself, in the caller's thread
-    options      the arguments that hold for all rows, checked
-    work         all of it put together
+    options         the keywords of `move`
+    attempt         how an attempt ends, and the row that it makes
+    requests        the tasks of a run, and what holds for all of them
+    messages        what the state of a run takes in, and what it asks for
+    schedule        which task begins next, and whether one is tried again
+    rows            the results of the rows, and what is shown of them
+    state           all decisions of a run: events in, instructions out
+    narrowing       what to ask for where only some of a row is missing
+    patients        the PatientIDs that rows name beside what is moved
+    pacing/         hours, retry, congestion, outages, rate
+
+Actions::
+
+    prepared        a run over a table, from its checks to its result
+    destinations    AE titles and receivers
+    resuming        what an earlier run with the same journal has done already
+    run             the run itself, in the caller's thread: executes the instructions
+    worker          one attempt: C-MOVEs, and the reconciliation of what came
+    reconciliation  what was expected, what came, what is on disk
+    inventory       what a PACS should have moved, by C-FIND
+    threads         workers in threads of this process
+    executors       workers of any `concurrent.futures.Executor`, over a `channel`
+    writer          makes rows durable: files, then the journal
 """
 
-from dicomove.run.executors import Distributed
-from dicomove.run.options import Destination, Keywords, OnFailure, Options, order_of
+from dicomove.run.destinations import Destination, run_settings
+from dicomove.run.options import Distributed, MoveOptions, OnFailure, Options, shows_options
 from dicomove.run.pacing import Hours
-from dicomove.run.work import Work, warn_of
+from dicomove.run.prepared import PreparedRun, warn_of
 
-__all__ = ["Destination", "Distributed", "Hours", "Keywords", "OnFailure", "Options", "Work", "order_of", "warn_of"]
+__all__ = [
+    "Destination",
+    "Distributed",
+    "Hours",
+    "MoveOptions",
+    "OnFailure",
+    "Options",
+    "PreparedRun",
+    "run_settings",
+    "shows_options",
+    "warn_of",
+]

@@ -1,4 +1,4 @@
-"""Movers in the workers of any `concurrent.futures.Executor`, and the line to them.
+"""Workers of any `concurrent.futures.Executor`, and the channel to them.
 
 A task is handed to the executor as a picklable call. Its worker connects back to the run, over one authenticated
 connection, by which it tells of each C-MOVE before it is sent and of pending responses, asks what has come to the
@@ -27,16 +27,19 @@ from typing import Any, Final, Protocol, Self, TypeVar
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.receiver import RowAtReceiver, Settled
+from dicomove.run.attempt import Lost
 from dicomove.run.channel import Channel
-from dicomove.run.mover import Mover
-from dicomove.run.tasks import Finished, Moving, Order, Task, Tell
-from dicomove.run.threads import DirectLine
+from dicomove.run.messages import AttemptEnded, Moving, Report
+from dicomove.run.options import Distributed
+from dicomove.run.requests import RunSettings, Task
+from dicomove.run.threads import LocalChannel
+from dicomove.run.worker import MoveWorker
 
 _KEY_BYTES: Final = 32
 _GONE: Final = object()
 _LOST: Final = "the executor lost the worker that moved it"
 _LOST_BEFORE: Final = "the executor lost the worker before anything was sent"
-_NO_LINE: Final = "the worker could not reach the run, and sent nothing"
+_NO_CHANNEL: Final = "the worker could not reach the run, and sent nothing"
 _NO_TASKS: Final = "the executor takes no more tasks"
 #: For which a stop waits for what is being written to a worker.
 _STOPPING_S: Final = 0.5
@@ -49,40 +52,25 @@ _Told = TypeVar("_Told")
 _Told_co = TypeVar("_Told_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Distributed:
-    """An executor whose workers are on other machines.
-
-    Parameters
-    ----------
-    executor
-        The executor: Dask's ``client.get_executor()``, say.
-    host
-        The address of this machine at which the workers reach it. They prove with a random key, which travels with the
-        task, that they are ours.
-    """
-
-    executor: Executor
-    host: str = "127.0.0.1"
-
-
 class Executors:
     """Hands tasks to an executor.
 
     Parameters
     ----------
-    order
+    settings
         What holds for all rows.
-    tell
+    report
         Gets the reports.
     executor
         The executor; it stays open, since it is the caller's.
     """
 
-    def __init__(self, order: Order, tell: Tell, executor: Executor | Distributed) -> None:
-        self._order, self._tell = order, tell
+    def __init__(
+        self, settings: RunSettings, report: Callable[[Report], None], executor: Executor | Distributed
+    ) -> None:
+        self._settings, self._report = settings, report
         self._where = executor if isinstance(executor, Distributed) else Distributed(executor)
-        self._line = DirectLine(order, tell)
+        self._local = LocalChannel(settings, report)
         self._authkey = os.urandom(_KEY_BYTES)
         self._listener = Listener((self._where.host, 0), backlog=64)
         self._address: tuple[str, int] = self._listener.address
@@ -92,47 +80,47 @@ class Executors:
         self._sending: set[str] = set()
         self._channels: set[Channel] = set()
         self._closed = False
-        threading.Thread(target=self._accept_all, name="dicomove-line", daemon=True).start()
+        threading.Thread(target=self._accept_all, name="dicomove-channel", daemon=True).start()
 
-    def give(self, task: Task) -> None:
+    def submit(self, task: Task) -> None:
         """Let a worker move a task."""
         name = os.urandom(8).hex()
         self._given[name] = task
-        call = _Call(self._address, self._authkey, name, self._order.remote(), task)
+        call = _Call(self._address, self._authkey, name, self._settings.remote(), task)
         try:
-            future: Future[Finished] = self._where.executor.submit(call)
+            future: Future[AttemptEnded] = self._where.executor.submit(call)
         except RuntimeError as error:  # it was shut down
-            self._tell(_not_sent(task, f"{_NO_TASKS}: {error}"))
+            self._report(_not_sent(task, f"{_NO_TASKS}: {error}"))
             return
         future.add_done_callback(lambda done: self._ended(name, done))
 
     def stop(self) -> None:
         """Cancel what is in flight."""
-        self._line.stop.set()
+        self._local.stop.set()
         with self._lock:
             channels = list(self._channels)
         for channel in channels:
             channel.send(("stop",), _STOPPING_S)
 
     def close(self, wanted: Callable[[], bool]) -> None:  # noqa: ARG002 (there is nothing to wait for)
-        """Let go of the line; whoever asks for it from now on finds nobody."""
+        """Close the port: nothing connects to it from now on."""
         self._closed = True
-        # A connection wakes the thread that waits for one; if a stranger's has done so, nobody would answer it.
+        # A connection wakes the thread that waits for one; if another one has done so, this one is never answered.
         with contextlib.suppress(OSError):
             socket.create_connection(self._address, 1).close()
         self._listener.close()
 
-    def _ended(self, name: str, done: Future[Finished]) -> None:
+    def _ended(self, name: str, done: Future[AttemptEnded]) -> None:
         task = self._given.pop(name)
         try:
-            self._tell(replace(done.result(), task=task))
+            self._report(replace(done.result(), task=task))
         except (Exception, CancelledError) as error:  # noqa: BLE001 (an executor may raise what it likes)
             logger.warning("a worker was lost: %s", type(error).__name__)
             kind = type(error).__name__
             if name in self._sending:
-                self._tell(Finished(task, problem=f"{_LOST} ({kind})", error="executor_failed"))
+                self._report(AttemptEnded(task, Lost(f"{_LOST} ({kind})", "executor_failed")))
             else:
-                self._tell(_not_sent(task, f"{_LOST_BEFORE} ({kind})"))
+                self._report(_not_sent(task, f"{_LOST_BEFORE} ({kind})"))
         finally:
             self._sending.discard(name)
 
@@ -142,8 +130,8 @@ class Executors:
                 connection = self._listener.accept()
             except OSError:
                 continue
-            # Who says nothing keeps a thread of its own waiting, and no worker.
-            threading.Thread(target=self._admit, args=(connection,), name="dicomove-line", daemon=True).start()
+            # A connection that says nothing keeps a thread of its own waiting, and no worker.
+            threading.Thread(target=self._admit, args=(connection,), name="dicomove-channel", daemon=True).start()
 
     def _admit(self, connection: Connection[Any, Any]) -> None:
         try:
@@ -167,11 +155,13 @@ class Executors:
             return
         with self._lock:
             self._channels.add(channel)
-        if self._line.stop.is_set():
+        if self._local.stop.is_set():
             channel.send(("stop",))
         try:
-            with self._line.row(task) as at_receiver:
+            with self._local.row(task) as at_receiver:
                 self._answer_all(channel, messages, name, task, at_receiver)
+        except ReceiverError as error:  # it is away, and nothing was sent
+            channel.send(("row", error))
         finally:
             with self._lock:
                 self._channels.discard(channel)
@@ -183,7 +173,7 @@ class Executors:
         for message in messages:
             match message:
                 case "moving", event:
-                    self._tell(Moving(task, event))
+                    self._report(Moving(task, event))
                 case ("sending",):
                     self._sending.add(name)  # before the worker goes on
                     channel.send(("answer", None))
@@ -191,8 +181,8 @@ class Executors:
                     channel.send(("answer", _answer(question, at_receiver)))
 
 
-def _not_sent(task: Task, problem: str) -> Finished:
-    return Finished(task, problem=problem, error="executor_failed", sent=False)
+def _not_sent(task: Task, problem: str) -> AttemptEnded:
+    return AttemptEnded(task, Lost(problem, "executor_failed", sent=False))
 
 
 def _answer(question: _Question[Any], at_receiver: RowAtReceiver | None) -> object:
@@ -209,24 +199,24 @@ class _Call:
     address: Any
     authkey: bytes
     name: str
-    order: Order
+    settings: RunSettings
     task: Task
 
-    def __call__(self) -> Finished:
+    def __call__(self) -> AttemptEnded:
         """Move it there."""
         try:
-            line = RemoteLine(self)
+            channel = RemoteChannel(self)
         except (OSError, EOFError, AuthenticationError) as error:
-            return _not_sent(self.task, f"{_NO_LINE} ({type(error).__name__})")
-        with line, Mover(self.order, line) as mover:
-            return mover.move(self.task)
+            return _not_sent(self.task, f"{_NO_CHANNEL} ({type(error).__name__})")
+        with channel, MoveWorker(self.settings, channel) as worker:
+            return worker.move(self.task)
 
     def __repr__(self) -> str:
         return f"dicomove: {self.task.identifier!r}"
 
 
-class RemoteLine:
-    """The line of a mover in a worker elsewhere.
+class RemoteChannel:
+    """The channel of a worker elsewhere.
 
     Parameters
     ----------
@@ -239,7 +229,7 @@ class RemoteLine:
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._channel = Channel(Client(call.address, authkey=call.authkey))
         self._channel.send(call.name)
-        self._thread = threading.Thread(target=self._listen, name="dicomove-line", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name="dicomove-channel", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -251,7 +241,7 @@ class RemoteLine:
         self._channel.hang_up()
         self._thread.join(_LEAVING_S)
 
-    def sending(self, task: Task) -> None:  # noqa: ARG002 (the run knows whose line it is)
+    def sending(self, task: Task) -> None:  # noqa: ARG002 (the run knows whose channel it is)
         """Tell that a C-MOVE is about to be sent, and go on when the run knows it.
 
         Raises
@@ -262,14 +252,14 @@ class RemoteLine:
         self._channel.send(("sending",))
         self._answer()
 
-    def moving(self, task: Task, event: SubOperationEvent) -> None:  # noqa: ARG002 (the run knows whose line it is)
+    def moving(self, task: Task, event: SubOperationEvent) -> None:  # noqa: ARG002 (the run knows whose channel it is)
         """Tell of a pending response."""
         self._channel.send(("moving", event))
 
     @contextmanager
-    def row(self, task: Task) -> Iterator[RowAtReceiver | None]:  # noqa: ARG002 (the run knows whose line it is)
+    def row(self, task: Task) -> Iterator[RowAtReceiver | None]:  # noqa: ARG002 (the run knows whose channel it is)
         """Open a row at its receiver, if there is one: the run has done so."""
-        yield _RemoteRow(self) if self._answer() else None
+        yield _RemoteRow(self) if self._answered() else None
 
     def ask(self, question: _Question[_Told]) -> _Told:
         """Ask the run for something about the row.
@@ -280,11 +270,14 @@ class RemoteLine:
             The receiver is gone for good, or the run is.
         """
         self._channel.send(("ask", question))
+        told: _Told = self._answered()
+        return told
+
+    def _answered(self) -> Any:
         answer = self._answer()
         if isinstance(answer, Exception):
             raise answer
-        told: _Told = answer
-        return told
+        return answer
 
     def _answer(self) -> Any:
         answer = self._answers.get()
@@ -308,20 +301,20 @@ class RemoteLine:
 class _RemoteRow:
     """A row at its receiver, as a worker elsewhere sees it."""
 
-    def __init__(self, line: RemoteLine) -> None:
-        self._line = line
+    def __init__(self, channel: RemoteChannel) -> None:
+        self._channel = channel
 
     def last_activity(self) -> float:
         """Return when an instance came last, in seconds of the monotonic clock of this machine."""
-        return time.monotonic() - self._line.ask(_Silence())
+        return time.monotonic() - self._channel.ask(_Silence())
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
         """Return what is on disk of it; `read` compares the bytes with the index, too."""
-        return self._line.ask(_Held(read))
+        return self._channel.ask(_Held(read))
 
     def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
         """Wait until so many came, or for a quiet period, and return what there is."""
-        return self._line.ask(_Settle(enough, quiet))
+        return self._channel.ask(_Settle(enough, quiet))
 
 
 class _Question(Protocol[_Told_co]):

@@ -75,7 +75,11 @@ class Inventory:
         self._why: Unverified | None = None
 
     def expected(
-        self, evidence: Evidence, identifier: Identifier, hint: int | None, held: Collection[str] | None = None
+        self,
+        evidence: Evidence,
+        identifier: Identifier,
+        expected_in_table: int | None,
+        held: Collection[str] | None = None,
     ) -> tuple[Evidence, Listed | None]:
         """Return the evidence with what was expected, and the list of it, where one was made.
 
@@ -85,7 +89,7 @@ class Inventory:
             Of the C-MOVE.
         identifier
             Of the C-MOVE.
-        hint
+        expected_in_table
             What the caller's table says; it may be old, and is asked for anew where it does not add up.
         held
             The SOP Instance UIDs that are on disk, where a receiver knows.
@@ -94,42 +98,42 @@ class Inventory:
             evidence = replace(evidence, received=len(held))
         if identifier.level == "IMAGE":
             moved = evidence.counts.moved if held is None else evidence.received
-            hint = 1 if moved else None  # that there is one was only assumed
+            expected_in_table = 1 if moved else None  # that there is one was only assumed
             if moved:
                 return _with_missing(replace(evidence, expected=1), None, held), None
-        best, listed = replace(evidence, expected=hint, unverified=None), None
-        if hint is not None and self._verify != "instances" and _adds_up(best):
+        best, listed = replace(evidence, expected=expected_in_table, unverified=None), None
+        if expected_in_table is not None and self._verify != "instances" and _adds_up(best):
             return _with_missing(best, None, held), None
         if _matters(evidence):
             best, listed = self._verified(best, identifier)
         elif evidence.cancelled and identifier.level != "IMAGE":
             self._why = _STOPPED
-            best = replace(best, unverified=self._unverified(hint))
+            best = replace(best, unverified=self._unverified(expected_in_table))
         return _with_missing(best, listed, held), listed
 
     def _verified(self, evidence: Evidence, identifier: Identifier) -> tuple[Evidence, Listed | None]:
         """Return the evidence with what the PACS says, or with why it does not say it."""
         best, listed = evidence, None
         self._why, is_known = None, False
-        for stock in self._stocks(identifier):
-            if stock is not None:
+        for answer in self._answers(identifier):
+            if answer is not None:
                 is_known = True
-                best = replace(evidence, expected=stock if isinstance(stock, int) else len(stock))
-                listed = None if isinstance(stock, int) else stock
+                best = replace(evidence, expected=answer if isinstance(answer, int) else len(answer))
+                listed = None if isinstance(answer, int) else answer
                 if _adds_up(best):
                     break
         if is_known or (self._why is None and identifier.level == "IMAGE"):
             return best, listed
         return replace(best, unverified=self._unverified(evidence.expected)), listed
 
-    def _unverified(self, hint: int | None) -> Unverified | None:
+    def _unverified(self, expected_in_table: int | None) -> Unverified | None:
         if self._verify == "arrivals":
             return None
         reason = self._why or _NO_NUMBER
         what = (
             "How many instances there should be is not known"
-            if hint is None
-            else f"The number of instances that the table names, {hint}, could not be checked"
+            if expected_in_table is None
+            else f"The number of instances that the table names, {expected_in_table}, could not be checked"
         )
         return replace(reason, why=f"{what}: {reason.why}.")
 
@@ -137,7 +141,7 @@ class Inventory:
         """Return the instances that the PACS lists, or ``None`` if it gives no answer, or nobody may ask."""
         return None if self._verify == "arrivals" else self._ask("instances", _listed_instances, identifier)
 
-    def _stocks(self, identifier: Identifier) -> Iterator[int | Listed | None]:
+    def _answers(self, identifier: Identifier) -> Iterator[int | Listed | None]:
         if self._verify in ("auto", "hash", "counts"):
             yield self._ask("counts", _related_instances, identifier)
         if self._verify in ("auto", "hash", "instances"):

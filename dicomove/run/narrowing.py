@@ -10,8 +10,8 @@ from typing import Final, get_args
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import Counts
+from dicomove.run.attempt import Depth
 from dicomove.run.inventory import Listed
-from dicomove.run.tasks import Depth
 from dicomove.words import REFUSALS
 
 #: C-MOVEs for one row beyond which it is kinder to ask for more at a time.
@@ -67,12 +67,6 @@ def combined(results: Sequence[MoveResult]) -> MoveResult:
     failed = tuple(uid for result in results for uid in result.failed_sop_instance_uids)
     return replace(
         word,
-        total=counts.total,
-        completed=counts.completed,
-        failed=counts.failed,
-        warning=counts.warning,
-        remaining=counts.remaining,
-        failed_sop_instance_uids=failed,
         started_at=results[0].started_at,
         finished_at=last.finished_at,
         duration_s=sum(result.duration_s for result in results),

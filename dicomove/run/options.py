@@ -1,31 +1,45 @@
-"""The arguments of `move` that hold for all rows, checked."""
+"""The keywords of `move` that hold for all rows: their types, their defaults, and what they may be."""
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
-from typing import Final, Literal, TypedDict, get_args
+from typing import Final, Literal, TypedDict, TypeVar, get_args
 
-from dicomove.pacs import Pacs, ae_title
-from dicomove.receiver import Receiver
-from dicomove.run.executors import Distributed
 from dicomove.run.inventory import Verify, check_verify
 from dicomove.run.pacing import Hours, Retry
-from dicomove.run.schedule import Manners
-from dicomove.run.tasks import Order
 
 OnFailure = Literal["continue", "stop"]
-Destination = str | Receiver | Sequence[Receiver]
+
+F = TypeVar("F", bound=Callable[..., object])
 
 _NOT_WRITTEN: Final = ("journal", "executor")
 
 
-class Keywords(TypedDict, total=False):
-    """The keywords of `Options`."""
+@dataclass(frozen=True, slots=True)
+class Distributed:
+    """An executor whose workers are on other machines.
+
+    Parameters
+    ----------
+    executor
+        The executor: Dask's ``client.get_executor()``, say.
+    host
+        The address of this machine at which the workers reach it. They prove with a random key, which travels with the
+        task, that they are ours.
+    """
+
+    executor: Executor
+    host: str = "127.0.0.1"
+
+
+class MoveOptions(TypedDict, total=False):
+    """The keywords of `Options`, for functions that hand them on."""
 
     concurrency: int
     delay: float
@@ -43,7 +57,7 @@ class Keywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The arguments of `move` of these names, which says what they mean.
+    """The keywords of `move`, whose docstring says what they mean.
 
     Raises
     ------
@@ -78,19 +92,16 @@ class Options:
         if self.on_failure not in get_args(OnFailure):
             message = f"on_failure={self.on_failure!r} is not one of {', '.join(get_args(OnFailure))}"
             raise ValueError(message)
+        self.read_hours()
+        self.read_retry()
 
-    def manners(self) -> Manners:
-        """Return how the PACS is to be treated."""
-        return Manners(
-            concurrency=int(self.concurrency),
-            delay=self.delay,
-            max_instances_per_second=self.max_instances_per_second,
-            hours=Hours.parse(self.hours) if isinstance(self.hours, str) else self.hours,
-            retry=Retry(attempts=self.retry) if isinstance(self.retry, int) else self.retry,
-            outage_timeout=self.outage_timeout,
-            on_failure=self.on_failure,
-            max_failures=self.max_failures,
-        )
+    def read_hours(self) -> Hours | None:
+        """Return the hours, also where they are given as text."""
+        return Hours.parse(self.hours) if isinstance(self.hours, str) else self.hours
+
+    def read_retry(self) -> Retry | None:
+        """Return how rows are tried again, also where a number of attempts is given."""
+        return Retry(attempts=self.retry) if isinstance(self.retry, int) else self.retry
 
     def written(self) -> dict[str, object]:
         """Return the options as the journal keeps them."""
@@ -100,27 +111,17 @@ class Options:
         }
 
 
-def order_of(pacs: Pacs, destination: Destination, options: Options) -> Order:
-    """Return the order of a run.
+def shows_options(function: F) -> F:
+    """Let a function whose last parameters are `progress` and ``**options`` show each keyword of `Options`.
 
-    Raises
-    ------
-    AddressError
-        The destination is no AE title.
-    ValueError
-        It is a list of something else than receivers, or two of them have one AE title.
+    `help`, Jupyter and `inspect.signature` show them in its place; type checkers read `MoveOptions`.
     """
-    seconds, verify = options.total_timeout, options.verify
-    if isinstance(destination, str) or not isinstance(destination, Receiver | Sequence):
-        return Order(pacs, (ae_title(destination, "destination"),), total_timeout=seconds, verify=verify)
-    given = (destination,) if isinstance(destination, Receiver) else destination
-    receivers = tuple(receiver for receiver in given if isinstance(receiver, Receiver))
-    titles = tuple(receiver.ae_title for receiver in receivers)
-    if not receivers or len(set(titles)) != len(given):
-        message = "destination: a list of receivers, each with an AE title of its own, by which the PACS knows it"
-        raise ValueError(message)
-    runs = tuple(receiver.begin_run() for receiver in receivers)
-    return Order(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
+    signature = inspect.signature(function)
+    *own, progress, _ = signature.parameters.values()
+    shown = inspect.signature(Options).parameters.values()
+    named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in shown]
+    function.__signature__ = signature.replace(parameters=[*own, *named, progress])  # type: ignore[attr-defined]  # PEP 362
+    return function
 
 
 def _check_whole(name: str, value: object, what: str) -> None:

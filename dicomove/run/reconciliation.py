@@ -4,72 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
-from dicomove.outcome import RESTS_ON_C_FIND, Evidence, category, judge, remarks, rivals
+from dicomove.outcome import Evidence, category, judge, remarks, rivals
 from dicomove.receiver import OtherPatient, RowAtReceiver, Settled
+from dicomove.run.attempt import Moved
 from dicomove.run.inventory import Inventory, Listed
-
-
-@dataclass(frozen=True, slots=True)
-class Reconciled:
-    """The result of one row, and what it was read from.
-
-    Attributes
-    ----------
-    result
-        As it reads now.
-    settled
-        What the receiver has; ``None`` for another destination.
-    listed
-        What an IMAGE-level C-FIND lists, where one was asked.
-    """
-
-    result: MoveResult
-    settled: Settled | None = None
-    listed: Listed | None = None
-
-    @property
-    def is_unverified(self) -> bool:
-        """Whether the row may read otherwise once the PACS says what to expect, and it has not said it."""
-        return self.result.evidence.unverified is not None and self.result.outcome in RESTS_ON_C_FIND
-
-    @property
-    def may_be_verified(self) -> bool:
-        """Whether it is worth while to ask the PACS again what there is."""
-        unverified = self.result.evidence.unverified
-        return self.is_unverified and unverified is not None and unverified.may_pass
-
-    @property
-    def missing(self) -> Listed:
-        """The instances that were listed and are not on disk, each with its series."""
-        held = self.settled.held if self.settled else {}
-        return {uid: series for uid, series in (self.listed or {}).items() if uid not in held}
-
-    @property
-    def others(self) -> tuple[OtherPatient, ...]:
-        """The instances that have another PatientID than the row."""
-        return self.settled.others if self.settled else ()
-
-    @property
-    def unexpected(self) -> list[str]:
-        """The instances that are on disk and were not listed."""
-        held = self.settled.held if self.settled and self.listed is not None else {}
-        return [uid for uid in held if uid not in (self.listed or {})]
 
 
 def reconcile(
     result: MoveResult,
     identifier: Identifier,
-    hint: int | None,
+    expected_in_table: int | None,
     inventory: Inventory,
     at_receiver: RowAtReceiver | None,
     *,
     narrowed: bool = False,
     patients: int = 0,
-) -> Reconciled:
+) -> Moved:
     """Return the result as it reads once it is known what was expected, and what came.
 
     Parameters
@@ -78,7 +32,7 @@ def reconcile(
         As the PACS's word has it.
     identifier
         What was moved.
-    hint
+    expected_in_table
         The number of instances that the caller's table says.
     inventory
         Asks the PACS what there is.
@@ -96,26 +50,28 @@ def reconcile(
     """
     result = replace(result, evidence=replace(result.evidence, patients=patients))
     if at_receiver is None:
-        evidence, listed = inventory.expected(result.evidence, identifier, hint)
-        return Reconciled(_read_again(result, evidence), None, listed)
-    enough = _enough(result.evidence, None if narrowed else hint)
-    settled = at_receiver.settle(enough, quiet=None if result.evidence.sent else 0)
-    evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, hint, settled.held)
+        evidence, listed = inventory.expected(result.evidence, identifier, expected_in_table)
+        return Moved(_read_again(result, evidence), None, listed)
+    wanted_arrivals = _wanted_arrivals(result.evidence, None if narrowed else expected_in_table)
+    settled = at_receiver.settle(wanted_arrivals, quiet=None if result.evidence.sent else 0)
+    evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, expected_in_table, settled.held)
     # The PACS said less than there is, or sends twice: what is missing may be on its way.
-    while enough is not None and settled.arrivals >= enough and (coming := _may_be_coming(evidence)) > 0:
-        enough = settled.arrivals + coming
-        settled = at_receiver.settle(enough)
+    while (
+        wanted_arrivals is not None and settled.arrivals >= wanted_arrivals and (coming := _may_be_coming(evidence)) > 0
+    ):
+        wanted_arrivals = settled.arrivals + coming
+        settled = at_receiver.settle(wanted_arrivals)
         evidence = _counted_anew(_with(evidence, settled), settled.held, listed)
-    return Reconciled(_read_again(result, _without_echo(evidence)), settled, listed)
+    return Moved(_read_again(result, _without_echo(evidence)), settled, listed)
 
 
 def verify_again(
-    reconciled: Reconciled,
+    moved: Moved,
     identifier: Identifier,
-    hint: int | None,
+    expected_in_table: int | None,
     inventory: Inventory,
     at_receiver: RowAtReceiver | None,
-) -> Reconciled:
+) -> Moved:
     """Return the result as it reads once the PACS was asked again what there is. Nothing is moved.
 
     Raises
@@ -123,34 +79,34 @@ def verify_again(
     ReceiverError
         The receiver is gone for good.
     """
-    settled = reconciled.settled
+    settled = moved.settled
     if settled is not None and at_receiver is not None:
         settled = replace(settled, held=at_receiver.held())
-    evidence = replace(reconciled.result.evidence, expected=None, missing=None)
-    evidence, listed = inventory.expected(evidence, identifier, hint, settled.held if settled else None)
-    return Reconciled(_read_again(reconciled.result, _without_echo(evidence)), settled, listed)
+    evidence = replace(moved.result.evidence, expected=None, missing=None)
+    evidence, listed = inventory.expected(evidence, identifier, expected_in_table, settled.held if settled else None)
+    return Moved(_read_again(moved.result, _without_echo(evidence)), settled, listed)
 
 
-def look_again(reconciled: Reconciled, held: Mapping[str, int], others: Sequence[OtherPatient] = ()) -> Reconciled:
+def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPatient] = ()) -> Moved:
     """Return the result as it reads with what came after the row had ended.
 
     Parameters
     ----------
-    reconciled
+    moved
         As it read then.
     held
         What is on disk now, by SOP Instance UID, with its size.
     others
         What of it has another PatientID than the row.
     """
-    settled = reconciled.settled
+    settled = moved.settled
     if settled is None or len(held) <= len(settled.held):
-        return reconciled
+        return moved
     aside = [one for one in settled.others if one.sop_instance_uid not in held]
     settled = replace(settled, held=held, others=(*aside, *others))
-    evidence = replace(reconciled.result.evidence, received=len(held), others=_differences(settled))
-    evidence = _counted_anew(evidence, held, reconciled.listed)
-    return Reconciled(_read_again(reconciled.result, evidence), settled, reconciled.listed)
+    evidence = replace(moved.result.evidence, received=len(held), others=_differences(settled))
+    evidence = _counted_anew(evidence, held, moved.listed)
+    return Moved(_read_again(moved.result, evidence), settled, moved.listed)
 
 
 def remarks_on(settled: Settled, patients: int) -> list[str]:
@@ -166,13 +122,13 @@ def remarks_on(settled: Settled, patients: int) -> list[str]:
     return [*remarks(Evidence(others=_differences(settled))), rivals(patients)]
 
 
-def discrepancies(reconciled: Reconciled, identifier: Identifier) -> Iterator[dict[str, str]]:
+def discrepancies(moved: Moved, identifier: Identifier) -> Iterator[dict[str, str]]:
     """Yield what does not add up in a row: one dict for each instance."""
     keys = dict(identifier.keys)
     known = {"StudyInstanceUID": keys.get("StudyInstanceUID", "")}
-    for uid, series in reconciled.missing.items():
+    for uid, series in moved.missing.items():
         yield {"kind": "missing", **known, "SeriesInstanceUID": series, "SOPInstanceUID": uid}
-    for uid in reconciled.unexpected:
+    for uid in moved.unexpected:
         yield {"kind": "unexpected", **known, "SeriesInstanceUID": "", "SOPInstanceUID": uid}
 
 
@@ -187,11 +143,11 @@ def of_other_patients(others: Iterable[OtherPatient]) -> Iterator[dict[str, str]
         }
 
 
-def _enough(evidence: Evidence, hint: int | None) -> int | None:
+def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int | None:
     """Return after how many arrivals nothing more needs to be waited for; ``None`` where nobody knows."""
     if not _went_well(evidence):
         return evidence.counts.moved or 0
-    known = [number for number in (hint, evidence.counts.moved) if number is not None]
+    known = [number for number in (expected_in_table, evidence.counts.moved) if number is not None]
     return max(known) if known else None
 
 
@@ -214,7 +170,7 @@ def _with(evidence: Evidence, settled: Settled) -> Evidence:
         aside=tuple(settled.aside.items()),
         strays=tuple(settled.strays.items()),
         others=_differences(settled),
-        strangers=tuple(settled.refused_addresses),
+        refused_addresses=tuple(settled.refused_addresses),
     )
 
 

@@ -6,26 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dicomove.cohort import Identifier
 from dicomove.files import file_sha256
 from dicomove.results import Row, resumed
 from dicomove.run.inventory import Verify
-from dicomove.run.tasks import Order
+from dicomove.run.requests import RunSettings
 from dicomove.store import Journal, Key, Stored
 
 
-def key_of(order: Order, identifier: Identifier) -> Key:
-    """Return by what the journal knows a task: PACS, destination, level and identifier."""
-    return Key(
-        pacs=order.pacs.address,
-        destination="\\".join(sorted(order.destinations)),
-        level=identifier.level,
-        query_model=identifier.query_model,
-        keys=identifier.keys,
-    )
-
-
-def completed(journal: Journal, keys: Collection[Key], order: Order) -> dict[Key, Row]:
+def completed(journal: Journal, keys: Collection[Key], settings: RunSettings) -> dict[Key, Row]:
     """Return the rows that an earlier run completed, if what it stored is still on disk.
 
     Parameters
@@ -34,15 +22,15 @@ def completed(journal: Journal, keys: Collection[Key], order: Order) -> dict[Key
         The journal.
     keys
         Of this run's tasks.
-    order
+    settings
         With receivers, files are looked at: their sizes, and with ``verify="hash"`` their bytes.
     """
     earlier = {key: found for key, found in journal.earlier(keys).items() if found.row.outcome == "complete"}
-    if not order.receivers:
+    if not settings.receivers:
         return {key: resumed(found.row, found.at) for key, found in earlier.items()}
     stored = journal.instances(list(earlier))
-    folders = [receiver.folder for receiver in order.receivers]
-    there = _there(stored, folders, order.verify)
+    folders = [receiver.folder for receiver in settings.receivers]
+    there = _there(stored, folders, settings.verify)
     return {
         key: resumed(found.row, found.at)
         for key, found in earlier.items()

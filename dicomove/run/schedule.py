@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from dicomove.cohort import Identifier
 from dicomove.results import Row
-from dicomove.run.pacing import Breaker, Congestion, Failures, Hours, Rate, Retry
-from dicomove.run.tasks import Task
+from dicomove.run.options import Options
+from dicomove.run.pacing import Breaker, Congestion, Failures, Rate, Retry
+from dicomove.run.requests import Task
 from dicomove.words import BUSY, LOST
 
 #: So many different rows in a row, and the run asks the PACS how it is before it goes on.
@@ -21,43 +23,15 @@ _IN_A_ROW: Final = 5
 _FULL_IN_A_ROW: Final = 3
 #: How long a run waits for a PACS that is down, or a disk that is full, if the caller does not say it: seconds, and how
 #: many times as long as one row would wait for its attempts.
-_PATIENCE_S: Final = 60.0
-_PATIENCE_TIMES: Final = 10
-#: After an association that was one too many.
+_LEAST_OUTAGE_S: Final = 60.0
+_TIMES_OF_A_ROW: Final = 10
+#: After an association that was one too many: from so long to twice as long.
 _REFUSED_S: Final = 1.0
 _MOST_REFUSALS: Final = 20
-#: Seconds after which the clock on the wall is looked at again: it may jump.
+#: Seconds after which the local time is looked at again: it may jump.
 _LOOK_S: Final = 30.0
 #: At which the answer to a probe is looked for.
 _PROBING_S: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
-    """How a run treats the PACS: the arguments of `move` of these names."""
-
-    concurrency: int = 1
-    delay: float = 0
-    max_instances_per_second: float | None = None
-    hours: Hours | None = None
-    retry: Retry | None = None
-    outage_timeout: float | Literal["auto"] | None = "auto"
-    on_failure: Literal["continue", "stop"] = "continue"
-    max_failures: int | None = None
-
-    @property
-    def patience_s(self) -> float | None:
-        """Seconds that a run waits for a PACS that is down."""
-        if self.outage_timeout == "auto":
-            return max(_PATIENCE_S, _PATIENCE_TIMES * self.first_patience_s)
-        return self.outage_timeout
-
-    @property
-    def first_patience_s(self) -> float:
-        """Seconds that a run waits for a PACS that never answered: as long as a row would for its attempts."""
-        if self.retry is None:
-            return 0.0
-        return sum(self.retry.pause_s(attempt) for attempt in range(1, self.retry.attempts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +42,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Ask:
     """The PACS is asked whether it is up again."""
 
 
@@ -92,42 +66,50 @@ class Done:
     """Nothing is left to do, or nothing more may be done."""
 
 
-Decision = Start | Probe | Hold | Done
+Decision = Start | Ask | Hold | Done
 
 
 class Schedule:
-    """The tasks of a run, and the manners by which they begin.
+    """The tasks of a run: which begins when, and which is tried again.
 
-    Every method takes the time: `now` on the monotonic clock, `wall` as a date with its zone.
+    Every method takes the time: `now` on the monotonic clock, `local_time` as a date with its zone.
 
     Parameters
     ----------
     tasks
         In their order.
-    manners
+    options
         How the PACS is treated.
+    chance
+        Returns numbers between 0 and 1: tasks that were refused together do not come back together.
+
+    Attributes
+    ----------
+    down
+        How the PACS said last that it is down: a word of the column ``error``.
     """
 
-    def __init__(self, tasks: Iterable[Task], manners: Manners) -> None:
-        self._manners = manners
+    def __init__(self, tasks: Iterable[Task], options: Options, chance: Callable[[], float] = random.random) -> None:
+        self._options, self._chance = options, chance
+        self._hours, self._retry = options.read_hours(), options.read_retry()
         self._ready = deque(tasks)
         self._later: list[tuple[float, int, Task]] = []
         self._numbers = itertools.count()
-        self._in_flight: set[Identifier] = set()
+        #: The tasks in flight, and whether another one was in flight at any moment of theirs.
+        self._in_flight: dict[Identifier, bool] = {}
         self._resting: deque[float] = deque()
-        self._congestion = Congestion(manners.concurrency)
-        patience_s = manners.patience_s
+        self._congestion = Congestion(int(options.concurrency))
+        give_up_after_s = _give_up_after_s(options.outage_timeout, self._retry)
         # With retry, a PACS that cannot be reached costs no row an attempt.
-        self._unreachable = Breaker(after=1 if manners.retry else _IN_A_ROW, patience_s=patience_s)
-        self._lost = Breaker(after=_IN_A_ROW, patience_s=patience_s)
-        self._disk = Breaker(after=_FULL_IN_A_ROW, patience_s=patience_s)
-        self._rate = Rate(manners.max_instances_per_second)
-        self._failures = Failures(manners.max_failures, manners.on_failure)
+        self._unreachable = Breaker(after=1 if self._retry else _IN_A_ROW, give_up_after_s=give_up_after_s)
+        self._lost = Breaker(after=_IN_A_ROW, give_up_after_s=give_up_after_s)
+        self._disk = Breaker(after=_FULL_IN_A_ROW, give_up_after_s=give_up_after_s)
+        self._receiver = Breaker(after=1, give_up_after_s=give_up_after_s)
+        self._rate = Rate(options.max_instances_per_second)
+        self._failures = Failures(options.max_failures, options.on_failure)
         self._pacs_worked = self._disk_worked = self._probing = False
         self._gave_up_disk = self._is_no_pacs = False
-        #: How the PACS said last that it is down.
         self.down = "connection_failed"
-        self.paused = False
 
     @property
     def in_flight(self) -> int:
@@ -153,20 +135,24 @@ class Schedule:
         """Whether it matters to this schedule if the disk has room."""
         return self._disk.is_open
 
-    def next(self, now: float, wall: datetime, *, free: bool = True) -> Decision:
+    def next(self, now: float, local_time: datetime, *, has_room: bool = True, paused: bool = False) -> Decision:
         """Return what to do now.
 
         Parameters
         ----------
-        now, wall
+        now, local_time
             The time.
-        free
-            Whether the disk of the receiver has room, as far as anybody looked.
+        has_room
+            Whether the disk of the receivers has room, as far as that was looked at.
+        paused
+            Whether the user wants that nothing begins for now.
         """
         self._wake(now)
         if not self.has_more or self.exhausted or self.pacs_is_lost(now):
             return Hold() if self._in_flight else Done()
-        return self._obstacle(now, wall, free=free) or self._start(now)
+        if paused:
+            return Hold("paused", "paused, until you resume it")
+        return self._obstacle(now, local_time, has_room=has_room) or self._start(now)
 
     def _start(self, now: float) -> Decision:
         while self._resting and self._resting[0] <= now:
@@ -174,47 +160,60 @@ class Schedule:
         if len(self._in_flight) + len(self._resting) >= self._congestion.limit:
             return Hold(until=self._resting[0] if self._resting else None)
         if self._ready:
-            task = self._ready.popleft()
-            self._in_flight.add(task.identifier)
-            return Start(task)
+            return Start(self._begin(self._ready.popleft()))
         at = self._later[0][0]
         if self._in_flight:
             return Hold(until=at)
         return Hold("back_off", f"the rows that are left are tried again, the first in {at - now:.0f} s", at)
 
-    def _obstacle(self, now: float, wall: datetime, *, free: bool) -> Hold | Probe | None:
-        if self.paused:
-            return Hold("paused", "a pause, until somebody resumes")
+    def _begin(self, task: Task) -> Task:
+        has_company = bool(self._in_flight)
+        if has_company:
+            self._in_flight = dict.fromkeys(self._in_flight, True)
+        self._in_flight[task.identifier] = has_company
+        return task
+
+    def _obstacle(self, now: float, local_time: datetime, *, has_room: bool) -> Hold | Ask | None:
         if self._open():
             return self._outage(now)
-        if self._disk.is_open and not self._has_room(now, free=free):
+        if self._receiver.is_open and not self._may_try_receiver(now):
+            at = self._receiver.probe_at
+            until = at if at and at > now else None  # a row finds out just now
+            return Hold("receiver_away", "the receiver does not answer: the run goes on when it does", until)
+        if self._disk.is_open and not self._may_store(now, has_room=has_room):
             return Hold("disk_full", "the disk of the receiver is full: make room", now + 1)
-        hours = self._manners.hours
-        if hours and not hours.is_open(wall):
-            opens = hours.opens_at(wall)
-            until = now + min(_LOOK_S, max(0.0, (opens - wall) / timedelta(seconds=1)))
+        hours = self._hours
+        if hours and not hours.is_open(local_time):
+            opens = hours.opens_at(local_time)
+            until = now + min(_LOOK_S, max(0.0, (opens - local_time) / timedelta(seconds=1)))
             return Hold("hours", f"outside the hours {hours}: goes on at {opens:%a %H:%M}", until)
         ready = self._rate.ready_at(now)
         if ready > now:
-            return Hold("rate", f"{self._manners.max_instances_per_second:g} instances per second at the most", ready)
+            return Hold("rate", f"{self._options.max_instances_per_second:g} instances per second at the most", ready)
         return None
 
-    def _outage(self, now: float) -> Hold | Probe:
+    def _outage(self, now: float) -> Hold | Ask:
         at = max(breaker.probe_at or now for breaker in self._open())
         if at <= now and not self._probing:
             self._probing = True
-            return Probe()
+            return Ask()
         return Hold("pacs_down", "the PACS does not answer: the run goes on when it does", max(at, now + _PROBING_S))
 
     def _open(self) -> list[Breaker]:
         """Return what keeps the run from asking the PACS for more."""
         return [breaker for breaker in (self._unreachable, self._lost) if breaker.is_open]
 
-    def _has_room(self, now: float, *, free: bool) -> bool:
+    def _may_try_receiver(self, now: float) -> bool:
+        """Whether a row may find out if the receiver is back: one at a time, or each if it was away for too long."""
+        if self._receiver.given_up(now):
+            return True
+        return not self._in_flight and (self._receiver.probe_at or now) <= now
+
+    def _may_store(self, now: float, *, has_room: bool) -> bool:
         """Whether the disk has room again; where nothing was ever stored, or for too long, each row finds out."""
-        if free or self._disk.given_up(now) or not (self._disk_worked or self._manners.retry):
+        if has_room or self._disk.given_up(now) or not (self._disk_worked or self._retry):
             self._disk.succeeded(now)
-            self._gave_up_disk = not free
+            self._gave_up_disk = not has_room
             return True
         return False
 
@@ -224,19 +223,21 @@ class Schedule:
         for breaker in self._open():
             opened_at = breaker.opened_at
             breaker.probed(worked, now)
-            if not worked and not self._pacs_worked and self._manners.outage_timeout == "auto":
-                # Nobody has ever answered at this address: that is no outage.
-                self._is_no_pacs |= now - (opened_at or now) >= self._manners.first_patience_s
+            if not worked and not self._pacs_worked and self._options.outage_timeout == "auto":
+                # Nothing has ever answered at this address: the PACS is not down, the address is wrong.
+                self._is_no_pacs |= now - (opened_at or now) >= _waits_of_a_row_s(self._retry)
 
-    def finished(
+    def ended(
         self,
         again: Task,
         row: Row,
         now: float,
         *,
-        hopeless: bool,
-        silence_s: float | None,
+        outcome: str | None = None,
+        permanent: bool = False,
+        silence_s: float | None = None,
         unverified: bool = False,
+        no_receiver: bool = False,
     ) -> float | None:
         """Take in the end of an attempt; return after how many seconds it is tried again, ``None`` if it is not.
 
@@ -248,42 +249,71 @@ class Schedule:
             The result of the attempt.
         now
             The time.
-        hopeless
-            Whether the PACS said that it never will.
+        outcome
+            Of the row after all attempts, where it is another than that of this one.
+        permanent
+            Whether the PACS said that it will always answer so.
         silence_s
             The longest silence between two responses.
         unverified
             Whether the row may read otherwise once C-FIND is answered, and it may be.
+        no_receiver
+            Whether nothing was sent, since the receiver was away.
         """
-        alone = self.in_flight == 1 and self._congestion.limit == 1
-        one_too_many = row.error == "association_rejected" and not alone
-        self._in_flight.discard(again.identifier)
-        if self._manners.delay:
-            self._resting.append(now + self._manners.delay)
-        self._learn(again, row, now, silence_s, one_too_many=one_too_many)
-        retry = self._manners.retry
-        is_outage = retry is not None and _is_unreachable(row) and (row.error or "") in retry.on
-        if (one_too_many or is_outage) and not hopeless and again.refusals < _MOST_REFUSALS:
-            self._put_off(replace(again, refusals=again.refusals + 1), now + _REFUSED_S)
-            return _REFUSED_S
-        unanswered = retry is not None and unverified and again.attempt < retry.attempts
-        if retry and not hopeless and (unanswered or retry.wants(row.outcome, row.error, again.attempt)):
-            pause = retry.pause_s(again.attempt)
-            self._put_off(replace(again, attempt=again.attempt + 1), now + pause)
-            return pause
-        self._failures.count(row.outcome)
-        return None
+        has_company = self._in_flight.pop(again.identifier, False)
+        one_too_many = row.error == "association_rejected" and has_company
+        if self._options.delay:
+            self._resting.append(now + self._options.delay)
+        if no_receiver:
+            pause_s = self._without_receiver(again, now)
+        else:
+            self._learn(again, row, now, silence_s, one_too_many=one_too_many)
+            is_outage = self._retry is not None and _is_unreachable(row) and (row.error or "") in self._retry.on
+            is_spared = (one_too_many or is_outage) and not permanent and again.refusals < _MOST_REFUSALS
+            pause_s = _REFUSED_S * (1 + self._chance()) if is_spared else None
+        if pause_s is not None:
+            self._put_off(replace(again, refusals=again.refusals + 1), now + pause_s)
+        elif not permanent and not no_receiver:
+            pause_s = self._try_again(again, row, now, unverified=unverified)
+        if pause_s is None:
+            self._failures.count(outcome or row.outcome)
+        return pause_s
+
+    def _without_receiver(self, again: Task, now: float) -> float | None:
+        """Return after how long a row is tried again whose receiver was away: that costs it no attempt."""
+        if self._retry is None or "receiver_failed" not in self._retry.on:
+            return None
+        self._receiver.failed(again.identifier, now)
+        if (self._receiver.probe_at or now) <= now:
+            self._receiver.probed(worked=False, now=now)
+        if self._receiver.given_up(now):
+            return None
+        return max(0.0, (self._receiver.probe_at or now) - now)
+
+    def _try_again(self, again: Task, row: Row, now: float, *, unverified: bool) -> float | None:
+        retry = self._retry
+        if retry is None:
+            return None
+        unanswered = unverified and again.attempt < retry.attempts
+        if not unanswered and not retry.wants(row.outcome, row.error, again.attempt):
+            return None
+        pause_s = retry.pause_s(again.attempt)
+        self._put_off(replace(again, attempt=again.attempt + 1), now + pause_s)
+        return pause_s
 
     def left(self) -> list[Task]:
         """Return the tasks that have not begun, or would have been tried again."""
         return [*self._ready, *(task for _, _, task in sorted(self._later, key=lambda entry: entry[:2]))]
 
     def _learn(self, task: Task, row: Row, now: float, silence_s: float | None, *, one_too_many: bool) -> None:
+        if row.error != "receiver_failed":
+            self._receiver.succeeded(now)
         if _is_unreachable(row) and not one_too_many:
             self._unreachable.failed(task.identifier, now)
             self.down = row.error or self.down
         elif row.error in LOST:
             self._pacs_worked = True
+            self._unreachable.succeeded(now)  # it was reached
             self._lost.failed(task.identifier, now)
         elif row.status is not None:
             self._pacs_worked = True
@@ -312,3 +342,17 @@ class Schedule:
 def _is_unreachable(row: Row) -> bool:
     """Whether the PACS could not be reached; an executor that is gone says nothing about the PACS."""
     return row.outcome == "unreachable" and row.error != "executor_failed"
+
+
+def _waits_of_a_row_s(retry: Retry | None) -> float:
+    """Return how long one row would wait for all of its attempts."""
+    if retry is None:
+        return 0.0
+    return sum(retry.pause_s(attempt) for attempt in range(1, retry.attempts))
+
+
+def _give_up_after_s(outage_timeout: float | Literal["auto"] | None, retry: Retry | None) -> float | None:
+    """Return how long a run waits for a PACS that is down; ``None`` is no limit."""
+    if outage_timeout == "auto":
+        return max(_LEAST_OUTAGE_S, _TIMES_OF_A_ROW * _waits_of_a_row_s(retry))
+    return outage_timeout

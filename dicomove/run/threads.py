@@ -1,4 +1,4 @@
-"""Movers in threads of this process, each with an association of its own."""
+"""Workers in threads of this process, each with an association of its own."""
 
 from __future__ import annotations
 
@@ -12,65 +12,67 @@ from typing import Final
 
 from dicomove.events import SubOperationEvent
 from dicomove.receiver import RowAtReceiver
-from dicomove.run.mover import Mover
-from dicomove.run.tasks import Finished, Moving, Order, Task, Tell
+from dicomove.run.attempt import Moved
+from dicomove.run.messages import AttemptEnded, Moving, Report
+from dicomove.run.requests import RunSettings, Task
+from dicomove.run.worker import MoveWorker
 
-#: After which a mover that has nothing to do releases its association.
+#: After which a worker that has nothing to do releases its association.
 _REST_S: Final = 10.0
 #: For which a run waits at its end: a PACS may be slow to answer A-RELEASE-RQ.
 _FAREWELL_S: Final = 6.0
 _LOOK_UP_S: Final = 0.1
 
 
-class DirectLine:
-    """The line of a mover in this process.
+class LocalChannel:
+    """The channel of a worker in this process.
 
     Parameters
     ----------
-    order
+    settings
         What holds for all rows.
-    tell
+    report
         Gets the reports.
     """
 
-    def __init__(self, order: Order, tell: Tell) -> None:
+    def __init__(self, settings: RunSettings, report: Callable[[Report], None]) -> None:
         self.stop = threading.Event()
-        self._order, self._tell = order, tell
+        self._settings, self._report = settings, report
 
     def sending(self, task: Task) -> None:
         """Tell that a C-MOVE is about to be sent: a thread of this process is not lost, and its end is always told."""
 
     def moving(self, task: Task, event: SubOperationEvent) -> None:
         """Tell of a pending response."""
-        self._tell(Moving(task, event))
+        self._report(Moving(task, event))
 
     def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
         """Open a row at its receiver, if there is one."""
-        return nullcontext() if task.receiver is None else self._order.row(task, task.receiver)
+        return nullcontext() if task.receiver is None else self._settings.row(task)
 
 
 class Threads:
     """So many threads, made as they are needed. They are daemons, and each of their waits has a limit.
 
-    Who worked last works next, since its association is open; one whose PACS could not be reached works last, since
-    that may have refused it as one too many.
+    The thread that worked last works next, since its association is open. A thread that could not reach the PACS works
+    last, since the PACS may have refused it as one too many.
 
     Parameters
     ----------
-    order
+    settings
         What holds for all rows.
-    tell
+    report
         Gets the reports.
     """
 
-    def __init__(self, order: Order, tell: Tell) -> None:
-        self._order, self._tell = order, tell
-        self._line = DirectLine(order, tell)
+    def __init__(self, settings: RunSettings, report: Callable[[Report], None]) -> None:
+        self._settings, self._report = settings, report
+        self._channel = LocalChannel(settings, report)
         self._lock = threading.Lock()
         self._idle: deque[queue.SimpleQueue[Task | None]] = deque()
         self._all: list[tuple[threading.Thread, queue.SimpleQueue[Task | None]]] = []
 
-    def give(self, task: Task) -> None:
+    def submit(self, task: Task) -> None:
         """Let a thread move a task."""
         with self._lock:
             inbox = self._idle.pop() if self._idle else None
@@ -84,7 +86,7 @@ class Threads:
 
     def stop(self) -> None:
         """Cancel what is in flight."""
-        self._line.stop.set()
+        self._channel.stop.set()
 
     def close(self, wanted: Callable[[], bool]) -> None:
         """Let the threads end, and wait for their farewells as long as that is wanted."""
@@ -96,23 +98,23 @@ class Threads:
                 thread.join(_LOOK_UP_S)
 
     def _work(self, inbox: queue.SimpleQueue[Task | None]) -> None:
-        with Mover(self._order, self._line) as mover:
-            while task := self._next(inbox, mover):
-                finished = mover.move(task)
+        with MoveWorker(self._settings, self._channel) as worker:
+            while task := self._next(inbox, worker):
+                ended = worker.move(task)
                 with self._lock:
-                    if _reached(finished):
+                    if _reached(ended):
                         self._idle.append(inbox)
                     else:
                         self._idle.appendleft(inbox)
-                self._tell(finished)
+                self._report(ended)
 
-    def _next(self, inbox: queue.SimpleQueue[Task | None], mover: Mover) -> Task | None:
+    def _next(self, inbox: queue.SimpleQueue[Task | None], worker: MoveWorker) -> Task | None:
         try:
             return inbox.get(timeout=_REST_S)
         except queue.Empty:
-            mover.rest()
+            worker.rest()
             return inbox.get()
 
 
-def _reached(finished: Finished) -> bool:
-    return finished.reconciled is None or finished.reconciled.result.outcome != "unreachable"
+def _reached(ended: AttemptEnded) -> bool:
+    return not isinstance(ended.end, Moved) or ended.end.result.outcome != "unreachable"

@@ -12,7 +12,7 @@ from dicomove.columns import FIND_COLUMNS, RESULT_COLUMNS
 from dicomove.dimse.messages import C_FIND_RQ, Message
 from dicomove.dimse.transport import Connection
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.run import loop
+from dicomove.run import run as run_module
 from tests.model.expected import has_inventory, is_honest, is_misled, is_untouched, without_faults
 from tests.model.run import Run
 from tests.model.table import SAID_BY_FIND, Asked
@@ -279,7 +279,7 @@ def it_ends_within_its_timeouts(run: Run) -> None:
     for_each = options.delay + (responses + 8) * silence + (options.total_timeout or 0) + quiet
     assert run.seconds < 10 + tasks * for_each
     if run.interrupted:
-        assert run.seconds < 10 + tasks * for_each / options.concurrency + loop.LONGEST_STOP_S
+        assert run.seconds < 10 + tasks * for_each / options.concurrency + run_module.LONGEST_STOP_S
 
 
 def nothing_is_left_open(run: Run) -> None:

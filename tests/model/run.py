@@ -21,7 +21,7 @@ import dicomove as dm
 from dicomove.dimse.messages import C_FIND_RQ, C_MOVE_RQ
 from dicomove.events import Event
 from dicomove.move import RESULT_COLUMNS
-from dicomove.run import book, loop
+from dicomove.run import rows, run, state
 from dicomove.run.inventory import Verify
 from dicomove.testing.faults.base import Fault, Request
 from tests.model.table import NOTHING, Asked, Row, asked, is_hopeless
@@ -58,7 +58,7 @@ class Keyboard:
     `move` or of its workers' front is about to be run, and so also where nothing is shown.
     """
 
-    _WATCHED: Final = {dm.move.__code__.co_filename, loop.__file__, book.__file__}
+    _WATCHED: Final = {dm.move.__code__.co_filename, run.__file__, state.__file__, rows.__file__}
 
     def __init__(self, presses: Sequence[Press]) -> None:
         self._due = {(press.at, press.number) for press in presses}

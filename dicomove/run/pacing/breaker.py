@@ -32,7 +32,7 @@ class Breaker:
     ----------
     after
         So many failures open it.
-    patience_s
+    give_up_after_s
         The run gives up when it was open for so long, and a probe has failed; 0 gives up at the first probe that fails,
         ``None`` never.
     probe
@@ -56,7 +56,7 @@ class Breaker:
 
     Examples
     --------
-    >>> breaker = Breaker(after=2, patience_s=3600)
+    >>> breaker = Breaker(after=2, give_up_after_s=3600)
     >>> breaker.failed("row 1", now=10.0)
     >>> breaker.failed("row 2", now=11.0)
     >>> breaker.is_open, breaker.probe_at
@@ -69,16 +69,18 @@ class Breaker:
     False
     """
 
-    def __init__(self, *, after: int = 5, patience_s: float | None = None, probe: Wait = _DEFAULT_PROBE) -> None:
+    def __init__(self, *, after: int = 5, give_up_after_s: float | None = None, probe: Wait = _DEFAULT_PROBE) -> None:
         if isinstance(after, bool) or not isinstance(after, int) or after < 1:
             message = f"after is a whole number of failures from 1: not {after!r}"
             raise ValueError(message)
-        if patience_s is not None and not patience_s >= 0:
-            message = f"patience_s is a number of seconds from 0, or None to wait for ever: not {patience_s!r}"
+        if give_up_after_s is not None and not give_up_after_s >= 0:
+            message = (
+                f"give_up_after_s is a number of seconds from 0, or None to wait for ever: not {give_up_after_s!r}"
+            )
             raise ValueError(message)
         check_wait(probe, "probe")
         self._after = after
-        self._patience_s = patience_s
+        self._give_up_after_s = give_up_after_s
         self._probe = probe
         self._keys: set[Hashable] = set()
         self._failed_probes = 0
@@ -155,9 +157,9 @@ class Breaker:
             The time, in seconds.
         """
         self._mind(now)
-        if self.opened_at is None or self._patience_s is None or not self._failed_probes:
+        if self.opened_at is None or self._give_up_after_s is None or not self._failed_probes:
             return False  # without a look at how things are, nobody gives up
-        return now - self.opened_at >= self._patience_s
+        return now - self.opened_at >= self._give_up_after_s
 
     def _put_off_probe(self, now: float) -> None:
         self._pauses += 1

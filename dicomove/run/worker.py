@@ -1,14 +1,16 @@
-"""One task: the C-MOVEs, and the reconciliation of what came. The same code in a thread and in a worker elsewhere."""
+"""One attempt of a task: C-MOVEs, and the reconciliation of what came. The same in a thread and on another machine."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult, MoveScu
@@ -17,29 +19,49 @@ from dicomove.events import SubOperationEvent
 from dicomove.outcome import sentences
 from dicomove.receiver import RowAtReceiver
 from dicomove.results import on_disk_already
+from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnDisk
 from dicomove.run.inventory import Inventory, Listed
+from dicomove.run.messages import AttemptEnded
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
-from dicomove.run.reconciliation import Reconciled, reconcile, remarks_on, verify_again
-from dicomove.run.tasks import Attempted, Depth, Finished, Line, Order, Task
+from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
+from dicomove.run.requests import RunSettings, Task
+from dicomove.words import ADVICE
 
 logger = logging.getLogger("dicomove")
 
 
-class Mover:
+class RunChannel(Protocol):
+    """How a worker speaks with its run, wherever it is."""
+
+    @property
+    def stop(self) -> threading.Event:
+        """Set when all has to end."""
+
+    def sending(self, task: Task) -> None:
+        """Tell that a C-MOVE is about to be sent."""
+
+    def moving(self, task: Task, event: SubOperationEvent) -> None:
+        """Tell of a pending response."""
+
+    def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
+        """Open a row at its receiver, if there is one."""
+
+
+class MoveWorker:
     """Moves tasks over an association of its own.
 
     Parameters
     ----------
-    order
+    settings
         What holds for all rows.
-    line
+    channel
         To the run.
     """
 
-    def __init__(self, order: Order, line: Line) -> None:
-        self._order, self._line = order, line
-        self._scu = MoveScu(order.pacs)
-        self._inventory = Inventory(self._scu.find_scu(), order.verify, line.stop)
+    def __init__(self, settings: RunSettings, channel: RunChannel) -> None:
+        self._settings, self._channel = settings, channel
+        self._scu = MoveScu(settings.pacs)
+        self._inventory = Inventory(self._scu.find_scu(), settings.verify, channel.stop)
 
     def __enter__(self) -> Self:
         return self
@@ -53,41 +75,45 @@ class Mover:
         """Release the association; the next task opens a new one."""
         self._scu.close()
 
-    def move(self, task: Task) -> Finished:
+    def move(self, task: Task) -> AttemptEnded:
         """Do one attempt of a task."""
-        try:
-            with self._line.row(task) as at_receiver:
-                return self._move(task, at_receiver)
-        except ReceiverError as error:
-            return Finished(task, problem=str(error), error="receiver_failed")
-        except Exception:
-            # One row's defect is one row's: the others are moved all the same.
-            logger.exception("a defect in dicomove; the run goes on")
-            return Finished(task)
-
-    def _move(self, task: Task, at_receiver: RowAtReceiver | None) -> Finished:
         self._inventory.begin(task.allowed)
+        end = self._end(task)
+        return AttemptEnded(task, end, tuple(self._inventory.told))
+
+    def _end(self, task: Task) -> AttemptEnd:
+        attempt: _Attempt | None = None
+        try:
+            with self._channel.row(task) as at_receiver:
+                attempt = _Attempt(self._scu, self._settings, task, self._channel, at_receiver)
+                return self._move(task, attempt, at_receiver)
+        except ReceiverError as error:
+            return attempt.without_receiver(str(error)) if attempt else NoReceiver(str(error))
+        except Exception:
+            # The defect of one row is that of one row: the others are moved all the same.
+            logger.exception("a defect in dicomove; the run goes on")
+            return Lost(ADVICE["internal_error"], "internal_error")
+
+    def _move(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> AttemptEnd:
         if task.unverified:
-            verified = verify_again(task.unverified, task.identifier, task.expected, self._inventory, at_receiver)
-            return Finished(task, reconciled=verified, told=tuple(self._inventory.told))
+            return verify_again(task.unverified, task.identifier, task.expected, self._inventory, at_receiver)
         missing = task.missing
         if at_receiver and task.look_first:
             looked = self._look(task, at_receiver)
-            if isinstance(looked, Finished):
+            if isinstance(looked, OnDisk):
                 return looked
             missing = looked
-        attempt = _Attempt(self._scu, self._order, task, self._line, at_receiver)
         if missing:
             attempt.narrowed(missing)
         else:
             attempt.ask(task.identifier)
-        return self._finished(task, attempt, at_receiver)
+        return self._moved(task, attempt, at_receiver)
 
-    def _finished(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> Finished:
+    def _moved(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> Moved:
         result = combined(attempt.answered)
         if result.outcome == "not_attempted":
-            return Finished(task, reconciled=Reconciled(result))
-        reconciled = reconcile(
+            return Moved(result)
+        moved = reconcile(
             result,
             task.identifier,
             task.expected,
@@ -96,18 +122,11 @@ class Mover:
             narrowed=attempt.is_narrowed,
             patients=len(task.patients),
         )
-        return Finished(
-            task,
-            tuple(attempt.attempts),
-            reconciled,
-            depth=attempt.learnt,
-            silence_s=attempt.silence_s,
-            told=tuple(self._inventory.told),
-        )
+        return replace(moved, moves=tuple(attempt.moves), depth=attempt.learnt, silence_s=attempt.silence_s)
 
-    def _look(self, task: Task, at_receiver: RowAtReceiver) -> Finished | Listed | None:
+    def _look(self, task: Task, at_receiver: RowAtReceiver) -> OnDisk | Listed | None:
         """Return the end of a row that is on disk, or else what is missing of it; ``None`` where all of it is."""
-        held = at_receiver.held(read=self._order.verify == "hash")
+        held = at_receiver.held(read=self._settings.verify == "hash")
         if not held:
             return None
         at = datetime.now(UTC)
@@ -120,15 +139,19 @@ class Mover:
         settled = at_receiver.settle(0, 0)
         row = on_disk_already(expected=len(listed), held=held, at=at)
         advice = sentences(row.advice or "", *remarks_on(settled, len(task.patients)))
-        return Finished(task, row=replace(row, advice=advice), settled=settled)
+        return OnDisk(replace(row, advice=advice), settled)
 
 
 class _Attempt:
     """The C-MOVEs of one attempt, while it lasts."""
 
-    def __init__(self, scu: MoveScu, order: Order, task: Task, line: Line, at_receiver: RowAtReceiver | None) -> None:
-        self._scu, self._order, self._task, self._line, self._at_receiver = scu, order, task, line, at_receiver
-        self.attempts: list[Attempted] = []
+    def __init__(
+        self, scu: MoveScu, settings: RunSettings, task: Task, channel: RunChannel, at_receiver: RowAtReceiver | None
+    ) -> None:
+        self._scu, self._settings, self._task, self._channel = scu, settings, task, channel
+        self._last_activity = at_receiver.last_activity if at_receiver else None
+        self._sending = False
+        self.moves: list[MoveResult] = []
         #: The results that say what became of the row, and not only what the PACS cannot do.
         self.answered: list[MoveResult] = []
         self.is_narrowed = False
@@ -143,7 +166,7 @@ class _Attempt:
         refused: list[Identifier] = []
         while depth:
             reached, asked = asks(self._task.identifier, missing, depth)
-            # Of one instance, a list is no list.
+            # One instance is asked for in the same way with a list and without.
             if asked != refused:
                 if not self._ask_all(asked):
                     self.learnt = reached if refused else None
@@ -164,22 +187,30 @@ class _Attempt:
 
     def ask(self, identifier: Identifier) -> MoveResult:
         """Send one C-MOVE."""
-        self._line.sending(self._task)
+        self._channel.sending(self._task)
+        self._sending = True
         self._heard = time.monotonic()
         result = self._scu.move_study(
             identifier,
-            self._order.destination(self._task),
+            self._settings.destination(self._task),
             on_sub_operation=self._moving,
-            total_timeout=self._order.total_timeout,
-            stop=self._line.stop,
-            sign_of_life=self._at_receiver.last_activity if self._at_receiver else None,
+            total_timeout=self._settings.total_timeout,
+            stop=self._channel.stop,
+            sign_of_life=self._last_activity,
         )
-        self.attempts += [Attempted(identifier, one) for one in (*result.earlier, result)]
+        self.moves += [*result.earlier, result]
         self.answered.append(result)
         return result
+
+    def without_receiver(self, problem: str) -> NoReceiver | Lost:
+        """Return the end of this attempt, where the receiver was gone before it."""
+        if not self._sending or (self.moves and not any(move.evidence.sent for move in self.moves)):
+            return NoReceiver(problem)
+        result = combined(self.answered) if self.answered else None
+        return Lost(problem, "receiver_failed", result=result, moves=tuple(self.moves))
 
     def _moving(self, event: SubOperationEvent) -> None:
         now = time.monotonic()
         self.silence_s = max(self.silence_s or 0.0, now - self._heard)
         self._heard = now
-        self._line.moving(self._task, event)
+        self._channel.moving(self._task, event)

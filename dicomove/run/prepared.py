@@ -15,21 +15,23 @@ from dicomove.cohort import Identifier, Level, Requested, keyword_columns
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
 from dicomove.notebook import Display
 from dicomove.results import result_table
-from dicomove.run.book import Book
 from dicomove.run.executors import Executors
 from dicomove.run.inventory import COUNT_KEYS
-from dicomove.run.ledger import Ledger
-from dicomove.run.loop import Run
+from dicomove.run.messages import Report
 from dicomove.run.options import Options
 from dicomove.run.patients import beside, patients_of
-from dicomove.run.resuming import completed, key_of
+from dicomove.run.requests import RunSettings, Task
+from dicomove.run.resuming import completed
+from dicomove.run.rows import RowResults
+from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
-from dicomove.run.tasks import Order, Pool, Task, Tell
+from dicomove.run.state import RunState
 from dicomove.run.threads import Threads
+from dicomove.run.writer import JournalWriter
 from dicomove.store import JOURNAL_FILE, Journal, RowRecord, RunRecord, cohort_sha256
 
 
-class Work:
+class PreparedRun:
     """A run over a table.
 
     Parameters
@@ -38,7 +40,7 @@ class Work:
         The caller's.
     identifiers
         Of its rows.
-    order, options
+    settings, options
         What holds for all rows.
 
     Raises
@@ -48,8 +50,8 @@ class Work:
 
     Attributes
     ----------
-    schedule
-        Its tasks, in their order.
+    paused
+        Whether the caller wants that nothing begins for now.
     interrupted
         Whether it was stopped before its end.
     problem
@@ -60,42 +62,45 @@ class Work:
         self,
         table: pd.DataFrame,
         identifiers: Sequence[Requested],
-        order: Order,
+        settings: RunSettings,
         options: Options,
     ) -> None:
-        self._table, self._order, self._options = table, order, options
-        self._book = Book(list(table.index), identifiers)
-        tasks = _tasks(table, identifiers)
-        manners = options.manners()
-        self._journal = _journal(order, options)
-        self._keys = {task.identifier: key_of(order, task.identifier) for task in tasks}
-        self._key_at = {position: self._keys[task.identifier] for task in tasks for position in task.positions}
-        self.interrupted = False
+        self._table, self._settings, self._options = table, settings, options
+        results = RowResults(list(table.index), identifiers)
+        tasks = tasks_of(table, identifiers, settings)
+        self._key_at = {position: task.key for task in tasks for position in task.positions}
+        self.paused = self.interrupted = False
         self.problem: str | None = None
+        self._journal = _journal(settings, options)
         try:
-            self._tasks = tasks if self._journal is None else self._left(self._journal, tasks)
+            self._tasks = tasks if self._journal is None else _left(self._journal, tasks, settings, results)
         except BaseException:
             if self._journal:
                 self._journal.close()
             raise
         left = {position for task in self._tasks for position in task.positions}
         self._settled = [position for position in range(len(identifiers)) if position not in left]
-        self.schedule = Schedule(self._tasks, manners)
+        self._state = RunState(results, Schedule(self._tasks, options), len(settings.receivers))
 
     @property
     def other_patients(self) -> int:
         """How many rows brought images with another PatientID than they name."""
-        return self._book.other_patients
+        return self._state.results.other_patients
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so many rows failed that the run ended."""
+        return self._state.schedule.exhausted
 
     @property
     def results(self) -> pd.DataFrame:
         """The result table as it stands."""
-        return result_table(self._table, list(self._book.rows))
+        return result_table(self._table, list(self._state.results.rows))
 
     @property
     def unverified(self) -> int:
         """How many rows may read otherwise once the PACS says what to expect."""
-        return self._book.unverified
+        return self._state.results.unverified
 
     def do(self, show: Display, stops: Callable[[], int]) -> None:
         """Do it, and show what happens; each stop that is wished for is less patient.
@@ -113,62 +118,53 @@ class Work:
             if number is None:
                 self._do(show, stops, None)
                 return
-            self._do(show, stops, partial(Ledger, journal, number, self._order))
+            self._do(show, stops, partial(JournalWriter, journal, number, self._settings))
             try:
                 journal.end(number, interrupted=self.interrupted)
             except JournalError as error:  # the table is there all the same
                 self.problem = self.problem or str(error)
 
+    def close(self) -> None:
+        """Give up a run that will not be done."""
+        if self._journal:
+            self._journal.close()
+
     def _begin(self, journal: Journal) -> int | None:
-        """Write down what will be done; nobody asked for a journal that is kept by itself, and nobody stops without."""
+        """Write down what will be done; a journal that the caller did not ask for prevents nothing."""
         try:
-            return journal.begin(self._facts(), self._row_facts())
+            return journal.begin(self._run_record(), self._row_records())
         except JournalError as error:
             if self._options.journal is not None:
                 raise
             self.problem = str(error)
             return None
 
-    def _do(self, show: Display, stops: Callable[[], int], make_ledger: Callable[..., Ledger] | None) -> None:
-        self._book.show = show
-        run = Run(self._order, self.schedule, self._book, self._pool, make_ledger, show, stops)
+    def _do(self, show: Display, stops: Callable[[], int], make_writer: Callable[..., JournalWriter] | None) -> None:
+        run = Run(self._settings, self._state, self._pool, make_writer, show, stops, lambda: self.paused)
         run.go(len(self._table), len(self._tasks), self._settled)
         self.interrupted, self.problem = run.interrupted, run.problem or self.problem
 
-    def _pool(self, tell: Tell) -> Pool:
+    def _pool(self, report: Callable[[Report], None]) -> Pool:
         if self._options.executor is None:
-            return Threads(self._order, tell)
-        return Executors(self._order, tell, self._options.executor)
+            return Threads(self._settings, report)
+        return Executors(self._settings, report, self._options.executor)
 
-    def _left(self, journal: Journal, tasks: Sequence[Task]) -> list[Task]:
-        """Return what an earlier run has not completed, and give the other rows their result."""
-        keys = list(self._keys.values())
-        done, begun = completed(journal, keys, self._order), journal.known(keys)
-        left = []
-        for task in tasks:
-            key = self._keys[task.identifier]
-            if key in done:
-                self._book.settle(task, done[key])
-            else:
-                left.append(replace(task, look_first=key in begun))
-        return left
-
-    def _facts(self) -> RunRecord:
-        order, table = self._order, self._table
+    def _run_record(self) -> RunRecord:
+        settings, table = self._settings, self._table
         return RunRecord(
-            pacs=order.pacs.address,
-            destination="\\".join(sorted(order.destinations)),
-            calling_ae_title=order.pacs.calling_ae_title,
+            pacs=settings.pacs.address,
+            destination="\\".join(sorted(settings.destinations)),
+            calling_ae_title=settings.pacs.calling_ae_title,
             options=self._options.written(),
             cohort_sha256=cohort_sha256(table),
             columns=list(table.columns),
             dtypes=[str(dtype) for dtype in table.dtypes],
             index_names=list(table.index.names),
             index_dtypes=[str(table.index.get_level_values(n).dtype) for n in range(table.index.nlevels)],
-            folder=str(order.receivers[0].folder) if order.receivers else None,
+            folder=str(settings.receivers[0].folder) if settings.receivers else None,
         )
 
-    def _row_facts(self) -> list[RowRecord]:
+    def _row_records(self) -> list[RowRecord]:
         cells = list(zip(*(self._table.iloc[:, n].tolist() for n in range(self._table.shape[1])), strict=True))
         settled = set(self._settled)
         return [
@@ -177,46 +173,38 @@ class Work:
                 label=label,
                 key=self._key_at.get(position),
                 cells=cells[position] if cells else (),
-                row=self._book.rows[position] if position in settled else None,
+                row=self._state.results.rows[position] if position in settled else None,
             )
             for position, label in enumerate(self._table.index)
         ]
 
 
-def warn_of(work: Work, stacklevel: int) -> None:
+def warn_of(run: PreparedRun, stacklevel: int) -> None:
     """Warn of what the table does not say by itself."""
-    if work.interrupted or work.schedule.exhausted:
-        outcomes = work.results["outcome"]
-        why = "interrupted" if work.interrupted else "stopped after too many failures"
+    if run.interrupted or run.exhausted:
+        outcomes = run.results["outcome"]
+        why = "interrupted" if run.interrupted else "stopped after too many failures"
         message = f"{why}: {(outcomes == 'not_attempted').sum()} of {len(outcomes)} rows were not attempted"
         warnings.warn(message, InterruptedWarning, stacklevel=stacklevel + 1)
-    if work.other_patients:
+    if run.other_patients:
         message = (
-            f"{work.other_patients} rows brought images with another PatientID than they name: "
+            f"{run.other_patients} rows brought images with another PatientID than they name: "
             "see advice, and discrepancies() of the receiver"
         )
         warnings.warn(message, ReceiverWarning, stacklevel=stacklevel + 1)
-    if work.unverified:
+    if run.unverified:
         message = (
-            f"how many instances there should be is not known for {work.unverified} of {len(work.results)} rows, since "
+            f"how many instances there should be is not known for {run.unverified} of {len(run.results)} rows, since "
             "C-FIND did not say it: their advice tells why. With retry, the PACS is asked again"
         )
         warnings.warn(message, VerificationWarning, stacklevel=stacklevel + 1)
-    if work.problem:
-        message = f"{work.problem}: what is not in the journal is moved again by the next run"
+    if run.problem:
+        message = f"{run.problem}: what is not in the journal is moved again by the next run"
         warnings.warn(message, JournalWarning, stacklevel=stacklevel + 1)
 
 
-def _journal(order: Order, options: Options) -> Journal | None:
-    path = options.journal
-    if path is None:
-        folder = order.receivers[0].folder if order.receivers else None
-        # Into a folder that cannot be written nothing comes, either: each row says so.
-        path = folder / JOURNAL_FILE if folder and os.access((folder / JOURNAL_FILE).parent, os.W_OK) else False
-    return Journal.open(path) if path else None
-
-
-def _tasks(table: pd.DataFrame, identifiers: Sequence[Requested]) -> list[Task]:
+def tasks_of(table: pd.DataFrame, identifiers: Sequence[Requested], settings: RunSettings) -> list[Task]:
+    """Return what the rows of a table ask for: rows that name the same are one task."""
     positions: dict[Identifier, list[int]] = {}
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):
@@ -228,11 +216,31 @@ def _tasks(table: pd.DataFrame, identifiers: Sequence[Requested]) -> list[Task]:
         Task(
             identifier,
             tuple(rows),
+            settings.key(identifier),
             _expected(identifier.level, known, rows),
             patients=beside(identifier, [patients[row] for row in rows]),
         )
         for identifier, rows in positions.items()
     ]
+
+
+def _journal(settings: RunSettings, options: Options) -> Journal | None:
+    path = options.journal
+    if path is None:
+        folder = settings.receivers[0].folder if settings.receivers else None
+        # Into a folder that cannot be written nothing comes, either: each row says so.
+        path = folder / JOURNAL_FILE if folder and os.access((folder / JOURNAL_FILE).parent, os.W_OK) else False
+    return Journal.open(path) if path else None
+
+
+def _left(journal: Journal, tasks: Sequence[Task], settings: RunSettings, results: RowResults) -> list[Task]:
+    """Return what an earlier run has not completed, and give the other rows their result."""
+    keys = [task.key for task in tasks]
+    done, begun = completed(journal, keys, settings), journal.known(keys)
+    for task in tasks:
+        if task.key in done:
+            results.settle(task, done[task.key])
+    return [replace(task, look_first=task.key in begun) for task in tasks if task.key not in done]
 
 
 def _expected(level: Level, known: Mapping[str, list[object]], rows: Sequence[int]) -> int | None:

@@ -1,0 +1,163 @@
+"""How an attempt ends, and the row that it makes: a C-MOVE's result on its way to the table. Pure.
+
+::
+
+    MoveResult      one C-MOVE, with the evidence of it                       (`dicomove.dimse`)
+    AttemptEnd      all of an attempt: `Moved`, `OnDisk`, `NoReceiver` or `Lost`
+    AttemptRecord   what the journal keeps of it, with the row's result       (`dicomove.store`)
+    RowFinished     what is shown                                             (`dicomove.events`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dicomove.dimse import MoveResult
+from dicomove.outcome import RESTS_ON_C_FIND
+from dicomove.receiver import OtherPatient, Settled
+from dicomove.results import Row, lost, row_of, without_receiver, without_worker
+from dicomove.run.inventory import Listed
+
+#: How far down a PACS can be asked, from the finest: lists of instances, one instance, a series, all of the row.
+Depth = Literal["instances", "instance", "series", "whole"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The PACS was asked, and what came is known.
+
+    Attributes
+    ----------
+    result
+        Of all C-MOVEs together, as it reads now.
+    settled
+        What the receiver has; ``None`` for another destination.
+    listed
+        What an IMAGE-level C-FIND lists, where one was asked.
+    moves
+        The C-MOVEs one by one; none where only C-FIND was asked again.
+    depth
+        How far down the PACS could be asked, where that was learnt.
+    silence_s
+        The longest silence between two responses, where there were pending ones.
+    """
+
+    result: MoveResult
+    settled: Settled | None = None
+    listed: Listed | None = None
+    moves: tuple[MoveResult, ...] = ()
+    depth: Depth | None = None
+    silence_s: float | None = None
+
+    @property
+    def is_unverified(self) -> bool:
+        """Whether the row may read otherwise once the PACS says what to expect, and it has not said it."""
+        return self.result.evidence.unverified is not None and self.result.outcome in RESTS_ON_C_FIND
+
+    @property
+    def may_be_verified(self) -> bool:
+        """Whether it is worth while to ask the PACS again what there is."""
+        unverified = self.result.evidence.unverified
+        return self.is_unverified and unverified is not None and unverified.may_pass
+
+    @property
+    def missing(self) -> Listed:
+        """The instances that were listed and are not on disk, each with its series."""
+        held = self.settled.held if self.settled else {}
+        return {uid: series for uid, series in (self.listed or {}).items() if uid not in held}
+
+    @property
+    def unexpected(self) -> list[str]:
+        """The instances that are on disk and were not listed."""
+        held = self.settled.held if self.settled and self.listed is not None else {}
+        return [uid for uid in held if uid not in (self.listed or {})]
+
+    @property
+    def others(self) -> tuple[OtherPatient, ...]:
+        """The instances that have another PatientID than the row."""
+        return self.settled.others if self.settled else ()
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """All of it was on disk: nothing had to be sent.
+
+    Attributes
+    ----------
+    row, settled
+        The result, and what the receiver has.
+    """
+
+    row: Row
+    settled: Settled
+
+    @property
+    def others(self) -> tuple[OtherPatient, ...]:
+        """The instances that have another PatientID than the row."""
+        return self.settled.others
+
+
+@dataclass(frozen=True, slots=True)
+class NoReceiver:
+    """The receiver was away before anything was sent: `problem` says how."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The end of it is not known: the receiver, the worker or the executor was gone, or dicomove has a defect.
+
+    Attributes
+    ----------
+    problem, error
+        A sentence, and the word of the column ``error``.
+    sent
+        Whether a C-MOVE may have been sent.
+    result, moves
+        What the PACS said, as in `Moved`, where that is known.
+    """
+
+    problem: str
+    error: str
+    sent: bool = True
+    result: MoveResult | None = None
+    moves: tuple[MoveResult, ...] = ()
+
+
+AttemptEnd = Moved | OnDisk | NoReceiver | Lost
+
+
+def row_after(end: AttemptEnd) -> Row:
+    """Return the row as an attempt alone makes it."""
+    match end:
+        case Moved():
+            row = row_of(end.result, end.settled.bytes if end.settled else None)
+            return replace(row, attempts=_sent(end.moves)) if end.moves else row
+        case OnDisk():
+            return end.row
+        case NoReceiver():
+            return without_receiver(end.problem)
+        case Lost():
+            return _lost(end)
+
+
+def _lost(end: Lost) -> Row:
+    if not end.sent:
+        return without_worker(end.problem, end.error)
+    row = lost(end.problem, end.error)
+    if end.result is None:
+        return row
+    return replace(
+        row_of(end.result),
+        outcome=row.outcome,
+        error=row.error,
+        advice=row.advice,
+        attempts=max(1, _sent(end.moves)),
+    )
+
+
+def _sent(moves: Sequence[MoveResult]) -> int:
+    return sum(move.evidence.sent for move in moves)

@@ -1,0 +1,35 @@
+"""Where a run moves to: AE titles, or receivers on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dicomove.pacs import Pacs, ae_title
+from dicomove.receiver import Receiver
+from dicomove.run.options import Options
+from dicomove.run.requests import RunSettings
+
+Destination = str | Receiver | Sequence[Receiver]
+
+
+def run_settings(pacs: Pacs, destination: Destination, options: Options) -> RunSettings:
+    """Return what holds for all rows of a run.
+
+    Raises
+    ------
+    AddressError
+        The destination is not an AE title.
+    ValueError
+        It is a list of something else than receivers, or two of them have one AE title.
+    """
+    seconds, verify = options.total_timeout, options.verify
+    if isinstance(destination, str) or not isinstance(destination, Receiver | Sequence):
+        return RunSettings(pacs, (ae_title(destination, "destination"),), total_timeout=seconds, verify=verify)
+    given = (destination,) if isinstance(destination, Receiver) else destination
+    receivers = tuple(receiver for receiver in given if isinstance(receiver, Receiver))
+    titles = tuple(receiver.ae_title for receiver in receivers)
+    if not receivers or len(set(titles)) != len(given):
+        message = "destination: a list of receivers, each with an AE title of its own, by which the PACS knows it"
+        raise ValueError(message)
+    runs = tuple(receiver.begin_run() for receiver in receivers)
+    return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)

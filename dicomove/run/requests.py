@@ -1,0 +1,149 @@
+"""What is asked for, and where it goes: the settings of a run, and its tasks. All of them can be pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import get_args
+
+from dicomove.asking import Question
+from dicomove.cohort import Identifier
+from dicomove.dimse import MoveResult
+from dicomove.pacs import Pacs
+from dicomove.receiver import LocalRow, Receiver
+from dicomove.results import Row, row_of
+from dicomove.run.attempt import Depth, Moved
+from dicomove.run.inventory import Listed, Verify
+from dicomove.store import AttemptRecord, Key
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one or more rows ask for.
+
+    Attributes
+    ----------
+    identifier
+        What is moved.
+    positions
+        The rows that ask for it, from 0.
+    key
+        By what the journal knows it.
+    expected
+        The number of instances, where the table knows it.
+    attempt
+        From 1: attempts that sent something, or that the PACS kept from it.
+    refusals
+        Attempts that do not count: an association too many, or a PACS or receiver that was away.
+    missing
+        What is asked for, where an earlier attempt brought the rest.
+    look_first
+        Whether an earlier attempt, or an earlier run, may have brought some of it.
+    depth
+        How far down this PACS can be asked, as far as is known.
+    allowed
+        What it may be asked with C-FIND: a PACS that has left several without an answer is spared for a while.
+    unverified
+        What an earlier attempt brought, where C-FIND was not answered: only C-FIND is tried again.
+    receiver
+        Which of the receivers gets it.
+    patients
+        The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
+    """
+
+    identifier: Identifier
+    positions: tuple[int, ...]
+    key: Key
+    expected: int | None = None
+    attempt: int = 1
+    refusals: int = 0
+    missing: Listed | None = field(default=None, compare=False)
+    look_first: bool = False
+    depth: Depth = "instances"
+    allowed: frozenset[Question] = frozenset(get_args(Question))
+    unverified: Moved | None = field(default=None, compare=False)
+    receiver: int | None = None
+    patients: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What holds for all rows of a run.
+
+    Attributes
+    ----------
+    pacs
+        The PACS.
+    destinations
+        AE titles: one, or that of each receiver.
+    receivers
+        Where the destinations are receivers.
+    runs
+        The number of this run at each receiver.
+    total_timeout, verify
+        As in `move`.
+    """
+
+    pacs: Pacs
+    destinations: tuple[str, ...]
+    receivers: tuple[Receiver, ...] = ()
+    runs: tuple[int, ...] = ()
+    total_timeout: float | None = None
+    verify: Verify = "auto"
+
+    def destination(self, task: Task) -> str:
+        """Return the AE title that gets what a task moves."""
+        return self.destinations[task.receiver or 0]
+
+    def row(self, task: Task) -> LocalRow:
+        """Return the row of a task at its receiver."""
+        number = task.receiver or 0
+        return self.receivers[number].row(
+            self.runs[number], task.positions[0], dict(task.identifier.keys), self.pacs.host, task.patients
+        )
+
+    def key(self, identifier: Identifier) -> Key:
+        """Return by what the journal knows an identifier: PACS, destination, level and unique keys."""
+        return Key(
+            pacs=self.pacs.address,
+            destination="\\".join(sorted(self.destinations)),
+            level=identifier.level,
+            query_model=identifier.query_model,
+            keys=identifier.keys,
+        )
+
+    def remote(self) -> RunSettings:
+        """Return what a worker elsewhere needs of them."""
+        return replace(self, receivers=(), runs=())
+
+
+def records(
+    task: Task, row: Row, moves: Sequence[MoveResult] = (), *, is_final: bool = True
+) -> tuple[AttemptRecord, ...]:
+    """Return what the journal keeps of an attempt: one record for each C-MOVE, the last one with the row's result.
+
+    Parameters
+    ----------
+    task
+        The task.
+    row
+        As it reads after the attempt.
+    moves
+        The C-MOVEs of the attempt.
+    is_final
+        Whether no other attempt follows.
+    """
+    before = [_record(task, row_of(move), move, is_final=False) for move in moves[:-1]]
+    return *before, _record(task, row, moves[-1] if moves else None, is_final=is_final)
+
+
+def _record(task: Task, row: Row, move: MoveResult | None, *, is_final: bool) -> AttemptRecord:
+    identifier = move.identifier if move else task.identifier
+    return AttemptRecord(
+        key=task.key,
+        row=row,
+        identifier=identifier.keys,
+        level=identifier.level,
+        sent=move is not None and move.evidence.sent,
+        final=is_final,
+    )

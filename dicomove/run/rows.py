@@ -1,0 +1,200 @@
+"""The rows of a run: their results as these come in, and what is shown of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from dicomove.cohort import Identifier, Requested
+from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry, SubOperationEvent
+from dicomove.outcome import UNLIKE
+from dicomove.receiver import OtherPatient
+from dicomove.results import Row, after, not_durable, not_sent, row_of, without_answer
+from dicomove.run.attempt import AttemptEnd, Moved, OnDisk
+from dicomove.run.reconciliation import discrepancies, look_again, of_other_patients
+from dicomove.run.requests import Task
+
+
+class RowResults:
+    """The results of the rows of a run.
+
+    Parameters
+    ----------
+    labels
+        Of the rows.
+    identifiers
+        Of the rows; an error where a row cannot be a C-MOVE; or what `find` said of a row that it could not match.
+
+    Attributes
+    ----------
+    rows
+        The results, by position.
+    """
+
+    def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Requested]) -> None:
+        self._labels = labels
+        self.rows = [not_sent(requested) for requested in identifiers]
+        self._in_flight: dict[Task, tuple[int, int]] = {}
+        self._so_far: dict[Identifier, Row] = {}
+        self._doubtful: dict[Identifier, tuple[Task, Moved]] = {}
+        self._others: dict[Identifier, tuple[Task, tuple[OtherPatient, ...]]] = {}
+        self._unverified: dict[Identifier, int] = {}
+
+    @property
+    def in_flight(self) -> list[Task]:
+        """The tasks that have begun and not ended."""
+        return list(self._in_flight)
+
+    @property
+    def unverified(self) -> int:
+        """How many rows may read otherwise once the PACS says what to expect."""
+        return sum(self._unverified.values())
+
+    @property
+    def other_patients(self) -> int:
+        """How many rows brought images with another PatientID than they name: not in another spelling."""
+        found = ((task, {one.difference for one in others}) for task, others in self._others.values())
+        return sum(len(task.positions) for task, differences in found if differences & UNLIKE)
+
+    @property
+    def doubtful(self) -> list[Task]:
+        """The tasks of which something was missing at their end: it may have come since."""
+        return [task for task, moved in self._doubtful.values() if moved.result.evidence.missing]
+
+    def of(self, task: Task) -> Row:
+        """Return the result of a task's rows."""
+        return self.rows[task.positions[0]]
+
+    def settle(self, task: Task, row: Row) -> None:
+        """Give the rows of a task their result."""
+        for position in task.positions:
+            self.rows[position] = row
+
+    def begin(self, task: Task) -> list[Event]:
+        """Take a task into flight; return what is shown."""
+        self._in_flight[task] = (0, 0)
+        return [RowStarted(row=self._labels[position], position=position) for position in task.positions]
+
+    def moving(self, task: Task, event: SubOperationEvent) -> Event:
+        """Return what is shown of a pending response."""
+        position = task.positions[0]
+        return replace(event, row=self._labels[position], position=position)
+
+    def arrived(self, task: Task, instances: int, size: int) -> list[Event]:
+        """Take in how much has come for a task in flight; return what is shown."""
+        seen = self._in_flight.get(task)
+        if seen is None or (instances, size) <= seen:
+            return []
+        self._in_flight[task] = instances, size
+        position = task.positions[0]
+        return [Arriving(row=self._labels[position], position=position, instances=instances, bytes=size)]
+
+    def land(self, task: Task, end: AttemptEnd, alone: Row) -> Row:
+        """Take a task out of flight; return its row after all attempts, where this one alone makes it `alone`."""
+        self._in_flight.pop(task, None)
+        so_far = self._so_far.get(task.identifier)
+        row = _verified(so_far, alone) if task.unverified and isinstance(end, Moved) else after(so_far, alone)
+        self._so_far[task.identifier] = row
+        self.settle(task, row)
+        if isinstance(end, Moved | OnDisk):
+            self._name_others(task, end.others)
+        moved = end if isinstance(end, Moved) else None
+        self._count(task, moved)
+        if moved and moved.settled and (moved.result.evidence.missing or moved.unexpected):
+            self._doubtful[task.identifier] = task, moved
+        elif moved:
+            self._doubtful.pop(task.identifier, None)
+        return row
+
+    def will_retry(self, task: Task, row: Row, wait_s: float) -> list[Event]:
+        """Return what is shown of a task that will be tried again."""
+        return [
+            RowWillRetry(
+                row=self._labels[position],
+                position=position,
+                outcome=row.outcome,
+                error=row.error,
+                attempt=task.attempt,
+                wait_s=wait_s,
+            )
+            for position in task.positions
+        ]
+
+    def finish(self, task: Task, row: Row) -> list[Event]:
+        """Give a task its durable result, and forget how it came to it; return what is shown."""
+        self._so_far.pop(task.identifier, None)
+        self.settle(task, row)
+        return self.finished(task.positions)
+
+    def finished(self, positions: Iterable[int]) -> list[Event]:
+        """Return what is shown of rows that have their result."""
+        return [_finished(self._labels[position], position, self.rows[position]) for position in positions]
+
+    def give_up(self) -> list[Task]:
+        """Give the tasks in flight their result, since the run waits no longer; return them."""
+        left = self.in_flight
+        for task in left:
+            self.settle(task, after(self._so_far.get(task.identifier), without_answer()))
+        self._in_flight.clear()
+        return left
+
+    def not_durable(self, problem: str) -> None:
+        """Say of every row that has something on disk that it may not last."""
+        for position, row in enumerate(self.rows):
+            if row.received and not row.resumed:
+                self.rows[position] = not_durable(row, problem)
+
+    def held_at_end(self, task: Task, held: Mapping[str, int], others: Sequence[OtherPatient]) -> Row | None:
+        """Read a row again with what came after its end; return the result where that is another."""
+        _, moved = self._doubtful[task.identifier]
+        again = look_again(moved, held, others)
+        if again is moved:
+            return None
+        self._name_others(task, again.others)
+        self._doubtful[task.identifier] = task, again
+        self._count(task, again)
+        before = self.of(task)
+        size = again.settled.bytes if again.settled else None
+        row = replace(row_of(again.result, size), attempts=before.attempts, started_at=before.started_at)
+        self.settle(task, row)
+        return row
+
+    def discrepancies(self, receiver: int) -> list[dict[str, Hashable]]:
+        """Return what did not add up at one receiver: one dict for each row and instance."""
+        doubtful = [(task, discrepancies(moved, task.identifier)) for task, moved in self._doubtful.values()]
+        others = [(task, of_other_patients(others)) for task, others in self._others.values()]
+        return [
+            {"row": self._labels[position], **one}
+            for task, found in (*doubtful, *others)
+            if task.receiver == receiver
+            for one in found
+            for position in task.positions
+        ]
+
+    def _count(self, task: Task, moved: Moved | None) -> None:
+        self._unverified[task.identifier] = len(task.positions) if moved and moved.is_unverified else 0
+
+    def _name_others(self, task: Task, others: tuple[OtherPatient, ...]) -> None:
+        """Keep what has another PatientID than the row; an attempt that brought nothing takes back nothing."""
+        if others:
+            self._others[task.identifier] = task, others
+
+
+def _finished(label: Hashable, position: int, row: Row) -> RowFinished:
+    return RowFinished(
+        row=label,
+        position=position,
+        outcome=row.outcome,
+        error=row.error,
+        instances=row.instances,
+        duration_s=row.duration_s,
+        bytes=row.bytes,
+        resumed=row.resumed,
+    )
+
+
+def _verified(before: Row | None, row: Row) -> Row:
+    """Return a row after C-FIND was asked again: no C-MOVE was sent."""
+    if before is None:
+        return row
+    return replace(row, attempts=before.attempts, started_at=before.started_at, duration_s=before.duration_s)

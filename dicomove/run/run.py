@@ -1,0 +1,252 @@
+"""The run itself, in the caller's thread: it tells its state what happens, and does what that says."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from dicomove.dimse import MoveScu
+from dicomove.dimse.scu import CANCEL_GRACE_S
+from dicomove.errors import AssociationError, ReceiverError, StatusError
+from dicomove.events import RunEnded, RunStarted
+from dicomove.notebook import Display
+from dicomove.receiver import Receiver
+from dicomove.run.messages import (
+    Arrived,
+    Begin,
+    Cancel,
+    End,
+    Flushed,
+    HeldAtEnd,
+    Instruction,
+    Look,
+    LookAgain,
+    Probe,
+    Probed,
+    Report,
+    RunEvent,
+    Show,
+    StopWished,
+    Wait,
+    WaitedEnough,
+    Write,
+    Written,
+)
+from dicomove.run.requests import RunSettings, Task
+from dicomove.run.state import RunState
+from dicomove.run.writer import JournalWriter
+
+#: How long the caller's thread waits for a report before it looks up, so that an interrupt is noticed on every system.
+_LOOK_UP_S: Final = 0.2
+#: After a stop: the grace that a PACS has for C-CANCEL, and the time that our own farewell takes.
+LONGEST_STOP_S: Final = CANCEL_GRACE_S + 7
+_LONGEST_FLUSH_S: Final = 30.0
+
+
+class Pool(Protocol):
+    """Workers, wherever they are. What they report is handed to the function that they were made with."""
+
+    def submit(self, task: Task) -> None:
+        """Let one of them move a task; no more than the limit of associations are given at a time."""
+
+    def stop(self) -> None:
+        """Cancel what is in flight."""
+
+    def close(self, wanted: Callable[[], bool]) -> None:
+        """Let go of what they have; it waits for that a moment at the most, and only while that is wanted."""
+
+
+class Run:
+    """One run.
+
+    Parameters
+    ----------
+    settings, state
+        What holds for all rows; and the state, which decides.
+    make_pool
+        Makes the workers, given the function that gets their reports.
+    make_writer
+        Likewise makes the writer of the journal; ``None`` where there is none.
+    show
+        Gets the events.
+    stops
+        Returns how often the caller wished to stop: at the first time C-CANCEL is sent, and after the second the PACS
+        is not waited for.
+    paused
+        Returns whether the caller wants that nothing begins for now.
+
+    Attributes
+    ----------
+    interrupted
+        Whether it was stopped before its end.
+    problem
+        What prevented that the journal was written to its end.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        state: RunState,
+        make_pool: Callable[[Callable[[Report], None]], Pool],
+        make_writer: Callable[[Callable[[Written], None]], JournalWriter] | None,
+        show: Display,
+        stops: Callable[[], int],
+        paused: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._settings, self._state, self._show, self._stops, self._paused = settings, state, show, stops, paused
+        self._reports: queue.SimpleQueue[Report | Written] = queue.SimpleQueue()
+        #: What is still to be done: an interrupt that a display raises loses nothing of it.
+        self._to_do: deque[Instruction] = deque()
+        self._pool = make_pool(self._reports.put)
+        self._writer = make_writer(self._reports.put) if make_writer else None
+        self._at_end = False
+        self.interrupted = False
+        self.problem: str | None = None
+
+    def go(self, rows: int, requests: int, settled: Sequence[int]) -> None:
+        """Do all tasks, or as many as there are before a stop; show first the rows that are settled already."""
+        try:
+            self._show(RunStarted(verb="move", rows=rows, requests=requests))
+            for event in self._state.results.finished(settled):
+                self._show(event)
+            self._loop(lambda: not self._stops())
+            self.interrupted = not self._at_end
+        except KeyboardInterrupt:  # of a display, or of a handler that is not ours
+            self.interrupted = True
+        with suppress(KeyboardInterrupt):  # the second one: the PACS is not waited for
+            if self.interrupted:
+                self._stop()
+        with suppress(KeyboardInterrupt):
+            self._tell(WaitedEnough())
+        with suppress(KeyboardInterrupt):
+            self._pool.close(lambda: self._stops() < 2)
+        self._finish()
+        with suppress(KeyboardInterrupt):  # too late to stop anything
+            self._show(RunEnded(verb="move", interrupted=self.interrupted))
+
+    def _loop(self, goes_on: Callable[[], bool]) -> None:
+        self._at_end = False
+        while not self._at_end and goes_on():
+            has_room = not self._state.schedule.suspects_disk or self._has_room()
+            self._tell(Look(datetime.now(UTC), has_room=has_room, paused=self._paused()))
+
+    def _stop(self) -> None:
+        """Cancel what is in flight, begin no more, and take in what still happens, for a few seconds at the most."""
+        self._tell(StopWished())
+        end = time.monotonic() + LONGEST_STOP_S
+        self._loop(lambda: self._stops() < 2 and time.monotonic() < end)
+        # What has been reported by now needs no waiting: a task that was begun is never taken for one that was not.
+        self._take_all()
+
+    def _finish(self) -> None:
+        """Make all durable, and look again at what may have come late."""
+        problem = self._flush()
+        lost = [found for found in map(_flushed, self._settings.receivers) if found]
+        with suppress(KeyboardInterrupt):
+            self._tell(Flushed(lost[0] if lost else None))
+        self.problem = self._flush() or problem
+        for number, receiver in enumerate(self._settings.receivers):
+            receiver.end_run(self._settings.runs[number], self._state.results.discrepancies(number))
+        if self._writer:
+            self._writer.close()
+
+    def _flush(self) -> str | None:
+        problem = self._writer.flush(_LONGEST_FLUSH_S) if self._writer else None
+        with suppress(KeyboardInterrupt):
+            self._take_all()
+        return problem
+
+    def _tell(self, event: RunEvent) -> None:
+        """Tell the state of an event, and do what it says."""
+        self._to_do += self._state.handle(event, time.monotonic())
+        self._do_all()
+
+    def _do_all(self) -> None:
+        while self._to_do:
+            self._do(self._to_do.popleft())
+
+    def _do(self, instruction: Instruction) -> None:
+        match instruction:
+            case Begin():
+                self._pool.submit(instruction.task)
+            case Probe():
+                threading.Thread(target=self._probe, name="dicomove-probe", daemon=True).start()
+            case Cancel():
+                self._pool.stop()
+            case Write():
+                self._write(instruction)
+            case Show():
+                self._show(instruction.event)
+            case LookAgain():
+                self._look_again(instruction.task)
+            case Wait():
+                self._wait(instruction.until)
+            case End():
+                self._at_end = True
+
+    def _write(self, write: Write) -> None:
+        if self._writer:
+            self._writer.put(write)
+        else:
+            self._to_do += self._state.handle(Written(write, write.last.row), time.monotonic())
+
+    def _look_again(self, task: Task) -> None:
+        row = self._settings.row(task)
+        try:
+            held = HeldAtEnd(task, row.held(), row.other_patients())
+        except ReceiverError:  # it is gone, and cannot tell of the others either
+            self._to_do = deque(one for one in self._to_do if not isinstance(one, LookAgain))
+        else:
+            self._to_do += self._state.handle(held, time.monotonic())
+
+    def _wait(self, until: float | None) -> None:
+        """Take in the next report, and all that have come by then."""
+        seconds = _LOOK_UP_S if until is None else min(_LOOK_UP_S, max(0.0, until - time.monotonic()))
+        self._look_at_arrivals()
+        try:
+            report = self._reports.get(timeout=seconds or None, block=bool(seconds))
+        except queue.Empty:
+            self._show.tick()
+            return
+        self._tell(report)
+        self._take_all()
+
+    def _take_all(self) -> None:
+        """Take in all reports that have come by now, and do what is left to do."""
+        with suppress(queue.Empty):
+            while True:
+                self._tell(self._reports.get_nowait())
+        self._do_all()
+
+    def _look_at_arrivals(self) -> None:
+        for task in self._state.results.in_flight if self._settings.receivers else ():
+            instances, size = self._settings.row(task).progress()
+            if instances:
+                self._tell(Arrived(task, instances, size))
+
+    def _probe(self) -> None:
+        try:
+            with MoveScu(self._settings.pacs) as scu:
+                scu.echo()
+        except (AssociationError, StatusError):
+            self._reports.put(Probed(worked=False))
+        else:
+            self._reports.put(Probed(worked=True))
+
+    def _has_room(self) -> bool:
+        return all(receiver.has_room() for receiver in self._settings.receivers)
+
+
+def _flushed(receiver: Receiver) -> str | None:
+    """Return what prevents that all is durable, if anything does."""
+    try:
+        receiver.flush()
+    except ReceiverError as error:
+        return str(error)
+    return None

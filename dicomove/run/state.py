@@ -1,0 +1,257 @@
+"""The state of a run: events in, instructions out. Nothing else changes it. Pure: no I/O, no clock, no thread.
+
+`RunState.handle` is the one place at which it is decided what is moved when, over which receiver, how far down the PACS
+is asked, whether a row is tried again, when a result is final, and when the run ends. `dicomove.run.run` executes the
+instructions. The contract is that of ``worker_state_machine.py`` in Dask's distributed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from dicomove import events
+from dicomove.asking import Asking
+from dicomove.cohort import Identifier
+from dicomove.results import Row, never_reached
+from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, row_after
+from dicomove.run.messages import (
+    Arrived,
+    AttemptEnded,
+    Begin,
+    Cancel,
+    End,
+    Flushed,
+    HeldAtEnd,
+    Instruction,
+    Look,
+    LookAgain,
+    Moving,
+    Probe,
+    Probed,
+    RunEvent,
+    Show,
+    StopWished,
+    Wait,
+    WaitedEnough,
+    Write,
+    Written,
+)
+from dicomove.run.requests import Task, records
+from dicomove.run.rows import RowResults
+from dicomove.run.schedule import Ask, Done, Hold, Schedule, Start
+
+_GONE: Final = (
+    "The PACS had stopped answering, and did not answer again within outage_timeout: nothing was sent. Run it again."
+)
+_REJECTS: Final = (
+    "The PACS had rejected our associations, and accepted none within outage_timeout: nothing was sent. Run it again."
+)
+#: So long, rows are not given to a receiver that was away, where there is another one.
+_AWAY_S: Final = 10.0
+
+
+class RunState:
+    """All that is known of a run while it lasts.
+
+    Parameters
+    ----------
+    results
+        Of the rows.
+    schedule
+        Of the tasks.
+    receivers
+        How many there are; 0 for another destination.
+    """
+
+    def __init__(self, results: RowResults, schedule: Schedule, receivers: int = 0) -> None:
+        self.results, self.schedule = results, schedule
+        self.stopping = False
+        self._waiting: Hold | None = None
+        self._depth: Depth = "instances"
+        self._asking = Asking()
+        self._busy = [0] * receivers
+        self._away_until = [float("-inf")] * receivers
+        self._given_up: set[Identifier] = set()
+
+    def handle(self, event: RunEvent, now: float) -> list[Instruction]:
+        """Take in what has happened; return what is to be done.
+
+        Parameters
+        ----------
+        event
+            What has happened.
+        now
+            The time, in seconds of the monotonic clock.
+        """
+        match event:
+            case Look():
+                return self._next(event, now)
+            case Moving():
+                return [Show(self.results.moving(event.task, event.event))]
+            case Arrived():
+                return _shown(self.results.arrived(event.task, event.instances, event.bytes))
+            case AttemptEnded():
+                return self._ended(event, now)
+            case Written():
+                return self._written(event)
+            case Probed():
+                self.schedule.probed(now, worked=event.worked)
+                return []
+            case _:
+                return self._at_end(event, now)
+
+    def _at_end(self, event: StopWished | WaitedEnough | Flushed | HeldAtEnd, now: float) -> list[Instruction]:
+        match event:
+            case StopWished():
+                self.stopping = True
+                return [Cancel()]
+            case WaitedEnough():
+                return [*self._give_up(), *self._never_reached(now)]
+            case Flushed():
+                return self._flushed(event)
+            case HeldAtEnd():
+                row = self.results.held_at_end(event.task, event.held, event.others)
+                return [_write(event.task, row)] if row else []
+
+    def _next(self, look: Look, now: float) -> list[Instruction]:
+        """Begin all that may begin. What is shown comes last: no display keeps an association waiting."""
+        begun: list[Instruction] = []
+        shown: list[Instruction] = []
+        while True:
+            decision = self._decide(look, now)
+            match decision:
+                case Start(task):
+                    task = self._prepared(task, now)
+                    begun.append(Begin(task))
+                    shown += _shown(self.results.begin(task))
+                case Ask():
+                    begun.append(Probe())
+                case Hold():
+                    return [*begun, *shown, *self._waits(decision, look.local_time, now), Wait(decision.until)]
+                case Done():
+                    return [*begun, *shown, End()]
+
+    def _decide(self, look: Look, now: float) -> Start | Ask | Hold | Done:
+        if self.stopping:
+            return Hold() if self.schedule.in_flight else Done()
+        return self.schedule.next(now, look.local_time, has_room=look.has_room, paused=look.paused)
+
+    def _prepared(self, task: Task, now: float) -> Task:
+        """Return a task that begins, with what is known by now."""
+        if self._busy:
+            number = min(range(len(self._busy)), key=lambda one: (self._away_until[one] > now, self._busy[one]))
+            self._busy[number] += 1
+            task = replace(task, receiver=number)
+        return replace(task, depth=self._depth, allowed=self._asking.allowed(now))
+
+    def _waits(self, hold: Hold, local_time: datetime, now: float) -> list[Instruction]:
+        """Show what the run waits for, if that is news."""
+        before, self._waiting = self._waiting, hold if hold.reason else None
+        if not hold.reason:
+            return [Show(events.Continuing())] if before else []
+        if before and before.reason == hold.reason:
+            return []
+        until = None if hold.until is None else local_time + timedelta(seconds=max(0.0, hold.until - now))
+        return [Show(events.Waiting(reason=hold.reason, message=hold.message, until=until))]
+
+    def _ended(self, ended: AttemptEnded, now: float) -> list[Instruction]:
+        task, end = ended.task, ended.end
+        alone = row_after(end)
+        row = self.results.land(task, end, alone)
+        self._asking.learn(ended.told, now)
+        self._learn(task, end, now)
+        moved = end if isinstance(end, Moved) else None
+        wait_s = self.schedule.ended(
+            _again(task, end),
+            # What sent nothing is read by itself: it says nothing new of what an earlier attempt brought.
+            _as_it_may_pass(end, row if alone.attempts else alone),
+            now,
+            outcome=row.outcome,
+            permanent=moved is not None and moved.result.evidence.permanent,
+            silence_s=moved.silence_s if moved else None,
+            unverified=moved is not None and moved.may_be_verified,
+            no_receiver=isinstance(end, NoReceiver),
+        )
+        # Of a task that was given up, and so is written down as in doubt, it is news that it was never sent.
+        if row.outcome == "not_attempted" and not row.error and task.identifier not in self._given_up:
+            return []
+        is_final = wait_s is None or self.stopping
+        moves = end.moves if isinstance(end, Moved | Lost) else ()
+        write = Write(task, records(task, row, moves, is_final=is_final))
+        if is_final or wait_s is None:
+            return [write]
+        return [write, *_shown(self.results.will_retry(task, row, wait_s))]
+
+    def _learn(self, task: Task, end: AttemptEnd, now: float) -> None:
+        if isinstance(end, Moved):
+            self._depth = end.depth or self._depth
+        if task.receiver is None:
+            return
+        self._busy[task.receiver] -= 1
+        is_away = isinstance(end, NoReceiver)
+        self._away_until[task.receiver] = now + _AWAY_S if is_away else float("-inf")
+
+    def _written(self, written: Written) -> list[Instruction]:
+        task, record = written.write.task, written.write.last
+        if not record.final:
+            return []
+        row = self.results.of(task) if written.row is record.row else written.row
+        return _shown(self.results.finish(task, row))
+
+    def _give_up(self) -> list[Instruction]:
+        tasks = self.results.give_up()
+        self._given_up |= {task.identifier for task in tasks}
+        return [_write(task, self.results.of(task)) for task in tasks]
+
+    def _never_reached(self, now: float) -> list[Instruction]:
+        """Give the rows their result whose turn did not come, since the PACS was gone."""
+        if self.stopping or not self.schedule.pacs_is_lost(now):
+            return []
+        why = _REJECTS if self.schedule.down == "association_rejected" else _GONE
+        left = self.schedule.left()
+        for task in left:
+            self.results.settle(task, never_reached(self.results.of(task), self.schedule.down, why))
+        return [_write(task, self.results.of(task)) for task in left]
+
+    def _flushed(self, flushed: Flushed) -> list[Instruction]:
+        if flushed.problem:
+            self.results.not_durable(flushed.problem)
+        return [LookAgain(task) for task in self.results.doubtful]
+
+
+def _shown(found: Iterable[events.Event]) -> list[Instruction]:
+    return [Show(event) for event in found]
+
+
+def _write(task: Task, row: Row) -> Write:
+    return Write(task, records(task, row))
+
+
+def _as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
+    """Return a row as the schedule reads it: what failed while the receiver was away is not a fault of the PACS."""
+    settled = end.settled if isinstance(end, Moved) else None
+    if settled and settled.restarted and row.outcome != "complete":
+        return replace(row, error="receiver_failed")
+    return row
+
+
+def _again(task: Task, end: AttemptEnd) -> Task:
+    """Return the task as it would be tried again: for what is missing, where that is known."""
+    if isinstance(end, Lost):
+        return replace(task, look_first=task.look_first or (end.sent and task.receiver is not None))
+    if not isinstance(end, Moved):
+        return task
+    held = end.settled.held if end.settled else None
+    missing = end.missing if held else None
+    expected = end.result.evidence.expected
+    return replace(
+        task,
+        missing=missing or task.missing,
+        unverified=end if end.may_be_verified else None,
+        # Something came, and the PACS could not say any more what else there is.
+        look_first=bool(held) and not missing,
+        expected=task.expected if expected is None else expected,
+    )

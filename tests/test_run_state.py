@@ -1,0 +1,565 @@
+"""The state of a run: events in, instructions out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dicomove import events
+from dicomove.outcome import Unverified
+from dicomove.receiver import Settled
+from dicomove.results import Row, not_durable
+from dicomove.run.attempt import Lost, Moved, NoReceiver, OnDisk
+from dicomove.run.messages import (
+    Arrived,
+    AttemptEnded,
+    Begin,
+    Cancel,
+    End,
+    Flushed,
+    HeldAtEnd,
+    LookAgain,
+    Moving,
+    Probe,
+    Probed,
+    Show,
+    StopWished,
+    Wait,
+    WaitedEnough,
+    Write,
+    Written,
+)
+from dicomove.run.pacing import Retry
+from tests.run_events import (
+    BUSY,
+    COMPLETE,
+    LOST,
+    MIDNIGHT,
+    REJECTED,
+    UNABLE,
+    UNKNOWN_DESTINATION,
+    UNREACHABLE,
+    Told,
+    moved,
+    only,
+    result,
+    task,
+)
+
+THRICE = Retry(attempts=3, wait=2)
+
+
+def shown(instructions: list[Any]) -> list[str]:
+    return [type(one.event).__name__ for one in instructions if isinstance(one, Show)]
+
+
+# What begins.
+
+
+def test_all_that_may_begin_begins_before_anything_is_shown() -> None:
+    told = Told.of(3, concurrency=2).look()
+    assert [type(one) for one in told] == [Begin, Begin, Show, Show, Wait]
+    assert [one.task.positions for one in told if isinstance(one, Begin)] == [(0,), (1,)]
+    assert shown(told) == ["RowStarted", "RowStarted"]
+
+
+def test_a_run_without_tasks_ends() -> None:
+    assert Told.of(0).look() == [End()]
+
+
+def test_rows_are_shared_by_the_receivers_and_one_that_is_away_gets_none() -> None:
+    run = Told.of(6, receivers=2, concurrency=4, retry=THRICE)
+    begun = run.begin()
+    assert [one.receiver for one in begun] == [0, 1, 0, 1]
+    for one in begun[::2]:
+        run.end(one, NoReceiver("it is gone"))
+    for one in begun[1::2]:
+        run.end(one, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0), after_s=0)
+    assert {one.receiver for one in run.begin()} == {1}
+    run.now += 20
+    assert [one.receiver for one in run.begin()] == [0]
+
+
+def test_how_far_down_a_pacs_can_be_asked_is_learnt_once() -> None:
+    run = Told.of(2)
+    (first,) = run.begin()
+    assert first.depth == "instances"
+    run.end(first, replace(COMPLETE, depth="series"))
+    assert [one.depth for one in run.begin()] == ["series"]
+
+
+def test_a_pause_begins_nothing_and_is_shown_once() -> None:
+    run = Told.of(2)
+    run.paused = True
+    assert [shown(run.look()), shown(run.look())] == [["Waiting"], []]
+    run.paused = False
+    assert shown(run.look()) == ["RowStarted", "Continuing"]
+
+
+# How an attempt ends.
+
+
+def test_a_complete_row_is_written_and_shown_once_it_is_durable() -> None:
+    run = Told.of(1)
+    (begun,) = run.begin()
+    told = run.end(begun, COMPLETE)
+    assert [type(one) for one in told] == [Write]
+    write = only(Write, told)
+    assert (write.last.final, write.last.sent, write.last.row.outcome, write.last.row.attempts) == (
+        True,
+        True,
+        "complete",
+        1,
+    )
+    assert shown(run.write(told)) == ["RowFinished"]
+    assert run.look() == [End()]
+
+
+def test_what_is_not_durable_reads_as_the_writer_says() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    write = only(Write, run.end(begun, moved(completed=2, failed=0, warning=0, held=2, expected=2, missing=0)))
+    (show,) = run.tell(Written(write, not_durable(write.last.row, "the disk is full")))
+    assert isinstance(show, Show)
+    assert isinstance(show.event, events.RowFinished)
+    assert (show.event.outcome, run.state.results.rows[0].error) == ("partial", "storage_failed")
+
+
+def test_a_failure_that_may_pass_is_tried_again_and_then_final() -> None:
+    run = Told.of(1, retry=THRICE)
+    finals, attempts = [], []
+    for _ in range(3):
+        (begun,) = run.begin()
+        attempts.append(begun.attempt)
+        told = run.end(begun, moved(BUSY))
+        finals.append(only(Write, told).last.final)
+        run.now += 2
+    assert (finals, attempts) == ([False, False, True], [1, 2, 3])
+    assert run.state.results.rows[0].attempts == 3
+    assert run.look() == [End()]
+
+
+@pytest.mark.parametrize("status", [UNKNOWN_DESTINATION, UNABLE])
+def test_what_cannot_pass_is_final_at_once(status: int) -> None:
+    run = Told.of(1, retry=THRICE)
+    (begun,) = run.begin()
+    assert only(Write, run.end(begun, moved(status))).last.final
+    assert run.look() == [End()]
+
+
+def test_a_refusal_that_lasts_is_not_tried_again() -> None:
+    run = Told.of(1, retry=THRICE)
+    (begun,) = run.begin()
+    end = moved(None, sent=False, problem="association_rejected", permanent=True)
+    assert only(Write, run.end(begun, end)).last.final
+
+
+def test_the_c_moves_of_an_attempt_are_written_one_by_one() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    first, second = result(UNABLE), result(completed=1, failed=0, warning=0)
+    write = only(Write, run.end(begun, Moved(second, moves=(first, second))))
+    assert [(one.sent, one.final, one.row.outcome) for one in write.records] == [
+        (True, False, "failed"),
+        (True, True, "complete"),
+    ]
+    assert write.last.row.attempts == 2
+
+
+def test_a_row_that_was_on_disk_is_written_without_a_c_move() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    write = only(Write, run.end(begun, OnDisk(Row(outcome="complete", received=2), Settled(held={"1.1": 5, "1.2": 5}))))
+    assert (write.last.sent, write.last.row.attempts, write.last.final) == (False, 0, True)
+
+
+def test_a_defect_is_in_doubt() -> None:
+    run = Told.of(1)
+    (begun,) = run.begin()
+    write = only(Write, run.end(begun, Lost("a defect", "internal_error")))
+    assert (write.last.row.outcome, write.last.row.error) == ("interrupted", "internal_error")
+
+
+# What costs no attempt.
+
+
+def test_a_receiver_that_is_away_costs_no_attempt_and_is_waited_for() -> None:
+    run = Told.of(2, receivers=1, retry=Retry(attempts=2, wait=0.01), outage_timeout=60)
+    (begun,) = run.begin()
+    waits = []
+    for _ in range(4):
+        told = run.end(begun, NoReceiver("it is gone"), after_s=0)
+        assert not only(Write, told).last.final
+        waiting = run.wait()
+        waits.append(waiting.reason if waiting else None)
+        (begun,) = run.begin()
+        assert begun.attempt == 1
+    assert waits == ["receiver_away", None, None, None], "one wait, told once"
+    assert run.now == pytest.approx(1 + 2 + 4 + 8)
+    run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
+    assert run.state.results.rows[begun.positions[0]].attempts == 1
+    assert len(run.begin()) == 1
+
+
+def test_a_receiver_that_stays_away_is_given_up() -> None:
+    run = Told.of(3, receivers=1, retry=Retry(attempts=2, wait=0.01), outage_timeout=10)
+    for _ in range(40):
+        if run.look()[-1] == End():
+            break
+        for begin in [one for one in run.log[-5:] if isinstance(one, Begin)][-1:]:
+            if run.state.schedule.in_flight:
+                run.write(run.end(begin.task, NoReceiver("it is gone"), after_s=0))
+        run.now += 1
+    assert run.now < 30
+    assert [(row.outcome, row.error, row.attempts) for row in run.state.results.rows] == [
+        ("not_attempted", "receiver_failed", 0)
+    ] * 3
+
+
+def test_without_retry_a_receiver_that_is_away_ends_its_row() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    assert only(Write, run.end(begun, NoReceiver("it is gone"))).last.final
+
+
+def test_a_receiver_that_dies_after_the_c_move_leaves_its_row_in_doubt() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    done = result(completed=3, failed=0, warning=0)
+    row = only(Write, run.end(begun, Lost("it is gone", "receiver_failed", result=done, moves=(done,)))).last.row
+    assert (row.outcome, row.error, row.attempts) == ("interrupted", "receiver_failed", 1)
+    assert (row.status, row.completed) == ("0x0000", 3), "what the PACS said stays visible"
+
+
+def until_probe(run: Told) -> None:
+    """Let time pass until the PACS is asked whether it is up again."""
+    while Probe() not in run.look():
+        run.now += 0.5
+        assert run.now < 1000
+
+
+def test_an_outage_costs_no_attempt_also_after_an_earlier_one() -> None:
+    run = Told.of(1, retry=THRICE, outage_timeout=None)
+    (begun,) = run.begin()
+    run.end(begun, LOST)
+    for _ in range(5):
+        run.now += 2
+        (begun,) = run.begin()
+        assert begun.attempt == 2
+        run.end(begun, UNREACHABLE)
+        assert run.state.results.rows[0].error == "connection_lost", "what an earlier attempt was told stays"
+        until_probe(run)
+        run.tell(Probed(worked=True))
+    assert run.state.results.rows[0].attempts == 1
+
+
+def test_a_pacs_that_dies_at_each_move_is_not_waited_for_longer_and_longer() -> None:
+    run = Told.of(1, retry=Retry(attempts=9, wait=0), outage_timeout=None)
+    pauses = []
+    for _ in range(4):
+        run.end(run.begin()[0], LOST, after_s=0)
+        run.end(run.begin()[0], UNREACHABLE, after_s=0)
+        began = run.now
+        until_probe(run)
+        pauses.append(run.now - began)
+        run.tell(Probed(worked=True))
+        run.now += 2
+    assert pauses == [1.0] * 4
+
+
+# Associations that are refused.
+
+
+def test_the_last_of_a_wave_that_is_refused_is_not_final_because_it_ends_alone() -> None:
+    run = Told.of(2, concurrency=2)
+    first, second = run.begin()
+    assert not only(Write, run.end(first, REJECTED, after_s=0.01)).last.final
+    assert not only(Write, run.end(second, REJECTED, after_s=0.01)).last.final
+
+
+def test_a_row_that_was_refused_alone_is_final() -> None:
+    run = Told.of(1, concurrency=4)
+    (begun,) = run.begin()
+    assert only(Write, run.end(begun, REJECTED)).last.final
+
+
+def test_company_that_came_later_counts_too() -> None:
+    run = Told.of(2, concurrency=2)
+    run.paused = True
+    run.look()
+    run.paused = False
+    first, second = run.begin()
+    run.end(second, COMPLETE)
+    assert not only(Write, run.end(first, REJECTED)).last.final
+
+
+def test_a_wave_comes_back_with_jitter() -> None:
+    run = Told.of(2, concurrency=2)
+    chances = iter([0.0, 0.9])
+    run.state.schedule._chance = lambda: next(chances)
+    waits = []
+    for one in run.begin():
+        told = run.end(one, REJECTED, after_s=0)
+        waits += [show.event.wait_s for show in told if isinstance(show, Show) and hasattr(show.event, "wait_s")]
+    assert waits == [1.0, 1.9]
+
+
+@pytest.mark.parametrize("end", [REJECTED, moved(BUSY)], ids=["rejected", "out of resources"])
+def test_a_refusal_halves_what_is_in_flight(end: Moved) -> None:
+    run = Told.of(9, concurrency=4)
+    first, *_ = run.begin()
+    run.end(first, end)
+    assert run.begin() == [], "three are in flight, and two may be"
+
+
+@pytest.mark.parametrize(("refusals", "is_final"), [(0, False), (19, False), (20, True)])
+def test_refusals_end(refusals: int, is_final: bool) -> None:
+    run = Told.of([task(0, refusals=refusals), task(1)], concurrency=2)
+    first, _ = run.begin()
+    assert only(Write, run.end(first, REJECTED)).last.final is is_final
+
+
+# Rate, and disk.
+
+
+def test_the_time_that_a_move_took_counts_for_the_rate() -> None:
+    run = Told.of(2, max_instances_per_second=10)
+    (begun,) = run.begin()
+    run.end(begun, moved(completed=100, failed=0, warning=0, seconds=9.0), after_s=9.0)
+    assert run.wait() == events.Waiting(
+        reason="rate", message="10 instances per second at the most", until=MIDNIGHT + timedelta(seconds=10)
+    )
+    assert run.now == pytest.approx(10.0)
+
+
+FULL = moved(completed=0, failed=2, warning=0, held=0, expected=2, missing=2, refused=2)
+
+
+def fill(run: Told, rows: int) -> None:
+    for _ in range(rows):
+        (begun,) = run.begin()
+        run.end(begun, FULL)
+
+
+def test_a_disk_that_is_full_is_waited_for() -> None:
+    run = Told.of(9, receivers=1)
+    (begun,) = run.begin()
+    run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
+    fill(run, 3)
+    assert run.state.schedule.suspects_disk
+    run.has_room = False
+    waiting = run.wait()
+    assert waiting is not None
+    assert waiting.reason == "disk_full"
+    run.has_room = True
+    assert len(run.begin()) == 1
+
+
+def test_a_disk_that_was_given_up_is_not_waited_for_once_more() -> None:
+    run = Told.of(20, receivers=1)
+    run.has_room = False
+    fill(run, 12)
+    assert not run.state.schedule.suspects_disk, "nothing was ever stored: each row finds out for itself"
+
+
+# A stop, and the end.
+
+
+def test_a_stop_cancels_and_begins_nothing_more() -> None:
+    run = Told.of(3, concurrency=2)
+    first, second = run.begin()
+    assert run.tell(StopWished()) == [Cancel()]
+    run.end(first, COMPLETE)
+    assert run.look() == [Wait()]
+    run.end(second, moved(None, problem="cancelled", cancelled=True))
+    assert run.look() == [End()]
+
+
+def test_attempts_that_end_during_a_stop_are_final() -> None:
+    run = Told.of(1, retry=THRICE)
+    (begun,) = run.begin()
+    run.tell(StopWished())
+    told = run.end(begun, moved(BUSY))
+    assert only(Write, told).last.final
+    assert shown(told) == []
+    assert shown(run.write(told)) == ["RowFinished"]
+
+
+def test_what_was_stopped_before_it_was_sent_is_neither_written_nor_shown() -> None:
+    run = Told.of(1)
+    (begun,) = run.begin()
+    run.tell(StopWished())
+    never = replace(result(None, sent=False), outcome="not_attempted", error=None)
+    assert run.end(begun, Moved(never)) == []
+
+
+def test_what_the_run_waits_for_no_longer_is_in_doubt() -> None:
+    run = Told.of(2, concurrency=2)
+    first, _ = run.begin()
+    run.tell(StopWished())
+    run.end(first, COMPLETE)
+    write = only(Write, run.tell(WaitedEnough()))
+    assert (write.task.positions, write.last.row.outcome, write.last.row.error) == ((1,), "interrupted", "cancelled")
+    late = replace(result(None, sent=False), outcome="not_attempted", error=None)
+    assert only(Write, run.end(write.task, Moved(late))).last.row.outcome == "not_attempted", "that is news"
+
+
+@pytest.mark.parametrize(
+    ("end", "error", "said"),
+    [
+        (UNREACHABLE, "connection_failed", "had stopped answering"),
+        (REJECTED, "association_rejected", "had rejected our associations"),
+    ],
+)
+def test_rows_whose_turn_did_not_come_say_why(end: Moved, error: str, said: str) -> None:
+    run = Told.of(9, outage_timeout=5)
+    for _ in range(5):
+        run.end(run.begin()[0], end)
+    while run.look()[-1] != End():
+        run.now += 1
+        if Probe() in run.log[-3:]:
+            run.tell(Probed(worked=False))
+        assert run.now < 60
+    writes = run.tell(WaitedEnough())
+    assert len(writes) == 4
+    assert {(row.outcome, row.error) for row in run.state.results.rows} == {("unreachable", error)}
+    assert said in (run.state.results.rows[-1].advice or "")
+
+
+def test_what_came_late_is_looked_for_and_counted() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    run.write(run.end(begun, moved(completed=3, failed=0, warning=0, held=2, expected=3, missing=1)))
+    assert run.state.results.rows[0].outcome == "partial"
+    assert run.tell(Flushed()) == [LookAgain(begun)]
+    assert run.tell(HeldAtEnd(begun, {"1.1": 512, "1.2": 512})) == [], "nothing new"
+    write = only(Write, run.tell(HeldAtEnd(begun, {"1.1": 512, "1.2": 512, "1.3": 512})))
+    assert (write.last.row.outcome, write.last.row.received, write.last.row.attempts) == ("complete", 3, 1)
+
+
+def test_a_disk_that_fails_at_the_end_makes_its_rows_doubtful() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    run.write(run.end(begun, moved(completed=2, failed=0, warning=0, held=2, expected=2, missing=0)))
+    assert run.tell(Flushed("the disk is full")) == []
+    assert run.state.results.rows[0].error == "storage_failed"
+
+
+# What is known of a row after several attempts.
+
+
+def test_the_durations_and_c_moves_of_attempts_are_added() -> None:
+    run = Told.of(1, retry=THRICE)
+    (begun,) = run.begin()
+    run.end(begun, moved(BUSY, seconds=5.0))
+    run.now += 2
+    (begun,) = run.begin()
+    run.end(begun, moved(completed=1, failed=0, warning=0, seconds=3.0))
+    row = run.state.results.rows[0]
+    assert (row.outcome, row.attempts, row.duration_s) == ("complete", 2, 8.0)
+
+
+def test_to_another_ae_a_better_attempt_is_not_forgotten() -> None:
+    run = Told.of(1, retry=THRICE)
+    (begun,) = run.begin()
+    run.end(begun, moved(completed=3, failed=1, warning=0))
+    run.now += 2
+    (begun,) = run.begin()
+    run.end(begun, moved(UNKNOWN_DESTINATION))
+    row = run.state.results.rows[0]
+    assert (row.outcome, row.completed, row.attempts) == ("partial", 3, 2)
+
+
+def test_at_a_receiver_the_latest_attempt_reads_the_disk() -> None:
+    run = Told.of(1, receivers=1, retry=THRICE)
+    (begun,) = run.begin()
+    run.end(begun, moved(completed=3, failed=1, warning=0, held=3, expected=4, missing=1))
+    run.now += 2
+    (begun,) = run.begin()
+    run.end(begun, moved(completed=0, failed=1, warning=0, held=3, expected=4, missing=1))
+    assert run.state.results.rows[0].completed == 0
+
+
+def test_a_retry_asks_for_what_is_missing() -> None:
+    run = Told.of(1, receivers=1, retry=THRICE)
+    (begun,) = run.begin()
+    listed = {"1.1": "S1", "1.2": "S1", "1.3": "S2"}
+    run.end(begun, moved(completed=1, failed=2, warning=0, held=1, expected=3, missing=2, listed=listed))
+    run.now += 2
+    (begun,) = run.begin()
+    assert (begun.missing, begun.expected, begun.look_first) == ({"1.2": "S1", "1.3": "S2"}, 3, False)
+
+
+def test_a_retry_looks_first_where_it_is_not_known_what_is_missing() -> None:
+    run = Told.of(1, receivers=1, retry=THRICE)
+    (begun,) = run.begin()
+    run.end(begun, moved(None, problem="connection_lost", held=1))
+    run.now += 2
+    assert [(one.look_first, one.missing) for one in run.begin()] == [(True, None)]
+
+
+def test_a_worker_that_was_lost_may_have_brought_something() -> None:
+    run = Told.of(1, receivers=1, retry=THRICE)
+    (begun,) = run.begin()
+    run.end(begun, Lost("a worker was killed", "executor_failed"))
+    run.now += 2
+    assert [one.look_first for one in run.begin()] == [True]
+
+
+def test_where_c_find_was_not_answered_only_that_is_tried_again() -> None:
+    why = Unverified("it is not known: C-FIND was not answered", may_pass=True)
+    run = Told.of(1, retry=THRICE)
+    (begun,) = run.begin()
+    end = moved(completed=3, failed=0, warning=0, unverified=why)
+    assert not only(Write, run.end(begun, end)).last.final
+    assert run.state.results.unverified == 1
+    run.now += 2
+    (begun,) = run.begin()
+    assert begun.unverified == end
+    verified = Moved(result(completed=3, failed=0, warning=0, expected=3))
+    write = only(Write, run.end(begun, verified))
+    assert (write.last.final, write.last.sent, write.last.row.attempts) == (True, False, 1)
+    assert run.state.results.unverified == 0
+
+
+def test_what_failed_while_the_receiver_was_away_is_tried_again() -> None:
+    run = Told.of(1, receivers=1, retry=THRICE)
+    (begun,) = run.begin()
+    end = moved(UNABLE, held=0, restarted=True)
+    assert not only(Write, run.end(begun, end)).last.final
+
+
+# What is shown of rows in flight.
+
+
+def test_pending_responses_and_arrivals_bear_the_rows_label() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    pending = events.SubOperationEvent.of(total=3, completed=1, failed=0, warning=0, remaining=2, elapsed_s=1.0)
+    (show,) = run.tell(Moving(begun, pending))
+    assert show == Show(replace(pending, row="row 0", position=0))
+    assert run.tell(Arrived(begun, 1, 512)) == [Show(events.Arriving(row="row 0", position=0, instances=1, bytes=512))]
+    assert run.tell(Arrived(begun, 1, 512)) == [], "nothing new"
+    run.end(begun, COMPLETE)
+    assert run.tell(Arrived(begun, 2, 1024)) == [], "it has ended"
+
+
+def test_rows_that_share_a_task_get_the_same_result() -> None:
+    run = Told.of([replace(task(0), positions=(0, 1)), task(1)])
+    begun, *_ = run.begin()
+    told = run.write(run.tell(AttemptEnded(begun, COMPLETE)))
+    assert [show.event.position for show in told if isinstance(show, Show) and hasattr(show.event, "position")] == [
+        0,
+        1,
+    ]
+
+
+def test_so_many_failures_end_the_run() -> None:
+    run = Told.of(5, max_failures=2)
+    for _ in range(2):
+        run.end(run.begin()[0], moved(UNABLE))
+    assert run.look() == [End()]
+    assert run.state.schedule.exhausted
