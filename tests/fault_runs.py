@@ -91,7 +91,7 @@ class Trial:
 def rehearsals() -> Iterator[Rehearsal]:
     """Yield one for each fault, by name."""
     special = {
-        "limits-associations": Rehearsal(faults.LimitsAssociations(limit=0), note="others have taken them all"),
+        "limits-associations": Rehearsal(faults.LimitsAssociations(limit=0), note="other clients use all of them"),
         "refuses-image-level": Rehearsal(faults.RefusesImageLevel(), level="IMAGE", note="rows of instances"),
         "matches-prefixes": Rehearsal(
             faults.MatchesPrefixes(), cohort={"AccessionNumber": ["00000", "000002"]}, note="asked for `00000`"
@@ -102,7 +102,7 @@ def rehearsals() -> Iterator[Rehearsal]:
         "ignores-keys": Rehearsal(
             faults.IgnoresKeys(),
             cohort={"PatientID": ["SYN000001", "SYN000002"], "Modality": ["MR", "CT"]},
-            note="asked for MR, which there is not",
+            note="asked for MR, which does not exist",
         ),
         "ignores-cancel": Rehearsal(
             _limited(faults.IgnoresCancel()), also=(faults.Latency(seconds=0.1),), interrupt=True, note="interrupted"

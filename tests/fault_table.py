@@ -1,4 +1,4 @@
-"""What dicomove says and does about every fault: ``python -m tests.fault_table`` prints docs/faults.md."""
+"""The reaction of dicomove to every fault: ``python -m tests.fault_table`` prints docs/faults.md."""
 
 from __future__ import annotations
 
@@ -18,29 +18,39 @@ from tests.fault_runs import STUDIES, Disk, Rehearsal, Stage, Trial, given, rehe
 
 _COUNTS: Final = ("completed", "failed", "warning")
 
-_HEAD: Final = """# When a PACS goes wrong
+_HEAD: Final = """# Faults of real PACS
 
-Every fault of `dicomove.testing.faults`, and what `find` and `move` make of it. To see one:
-`dicomove demo --fault NAME`. `python -m tests.fault_table` runs them all and prints this page; the tests
-compare.
+This page lists every fault of `dicomove.testing.faults`, and the results of `find` and `move` with it. To see one, run
+`dicomove demo --fault NAME`. `python -m tests.fault_table` runs all faults and prints this page; a test compares it.
 
-Each fault concerns the first of two studies of six instances, which are moved twice: to an AE that dicomove cannot look
-into (*outcome*, *error*, *status*, *advice*), and from the beginning into a `Receiver` (*receiver*, *its error*, *its
-advice* where that is another one). *moved* is what the PACS counts as completed, failed and with warnings, *arrived*
-what the AE really has, *on disk* what is really in the receiver's folder. *again* tells whether `retry` would try once
-more, and where it depends, which of the two. *neighbour* is the outcome of the second study, at both.
+Each fault affects the first of two studies with six instances each. Each study is moved twice: to an AE whose disk
+dicomove cannot see, and into a `Receiver`.
+
+| column | meaning |
+|---|---|
+| *find* | the result of `find` |
+| *status*, *outcome*, *error*, *advice* | the result of the move to the AE |
+| *moved* | the PACS's counts there: completed, failed, with warnings |
+| *arrived* | the instances that the AE really has |
+| *receiver*, *its error*, *its advice* | outcome, error, and advice if it differs, of the move into the receiver |
+| *on disk* | the instances that are really in the receiver's folder |
+| *again* | whether `retry` would try the row again: for both moves, or for the named one |
+| *neighbour* | the outcome of the second study, in both moves |
+
+## Every fault
 """
 
 _STATUS_HEAD: Final = """## Every status
 
-A C-MOVE that is answered with this status and nothing else (PS3.4 C.4.2.1.5, PS3.7 Annex C), for a study that is there;
-*receiver* and *its error* are of a move into a `Receiver`, on whose disk there is nothing then.
-`dicomove.testing.faults.Answers(status)` is the fault.
+The PACS answers a C-MOVE for an existing study only with this status (PS3.4 C.4.2.1.5, PS3.7 Annex C), and sends
+nothing. *receiver* and *its error* are the result of a move into a `Receiver`. The fault is
+`dicomove.testing.faults.Answers(status)`.
 """
 
 _REJECTION_HEAD: Final = """## Every rejection
 
-A-ASSOCIATE-RJ (PS3.8 Table 9-21). `dicomove.testing.faults.RejectsAssociation(result, source, reason)` is the fault.
+The PACS answers with A-ASSOCIATE-RJ (PS3.8 Table 9-21). The fault is
+`dicomove.testing.faults.RejectsAssociation(result, source, reason)`.
 """
 
 
@@ -114,7 +124,7 @@ def _verdict(trial: Trial, outcome: str, error: str) -> dict[str, str]:
 
 
 def _again(*rows: pd.Series) -> str:
-    """Return whether both would be tried again with `retry`, or which."""
+    """Return whether `retry` would try both rows again, or which of them."""
     wanted = [Retry().wants(row["outcome"], _or_none(row["error"]), attempt=1) for row in rows]
     if all(wanted):
         return "yes"

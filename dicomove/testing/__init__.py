@@ -1,4 +1,4 @@
-"""A PACS to try things on, without a hospital: well-behaved, or with every fault of a real one.
+"""A PACS for rehearsals, without a hospital: it behaves well, or has the faults of real PACS.
 
 >>> import dicomove
 >>> with demo_pacs() as pacs:

@@ -1,8 +1,8 @@
-"""What a PACS holds: instances, and the rules by which C-FIND and C-MOVE select among them.
+"""The archive of a PACS: instances, and the rules by which C-FIND and C-MOVE select among them.
 
-The rules are those of PS3.4 C.2.2.2 (matching), C.4.1 (C-FIND) and C.4.2 (C-MOVE), for the hierarchical baseline:
-every level above the query's has its unique key, with one value. Anything else is an `IdentifierMismatch`, where some
-real PACS would hand out the whole archive.
+The rules are PS3.4 C.2.2.2 (matching), C.4.1 (C-FIND) and C.4.2 (C-MOVE), for the hierarchical baseline: every level
+above the query level has its unique key, with one value. Any other request raises `IdentifierMismatch`; some real PACS
+would send the whole archive.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ROOTS = {"PatientRoot": LEVELS, "StudyRoot": LEVELS[1:]}
 _UNIQUE = dict(zip(LEVELS, ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"), strict=True))
 _FIELDS = ("patient_id", "study_instance_uid", "series_instance_uid", "sop_instance_uid")
 _UID_OF: dict[str, Callable[[Instance], str]] = dict(zip(LEVELS, map(attrgetter, _FIELDS), strict=True))
-# The attributes that can be asked for, by the level they belong to. A query knows those of its level and above.
+# The attributes of each level. A query may use those of its level and of the levels above.
 _ATTRIBUTES = {
     "PATIENT": "PatientID PatientName IssuerOfPatientID PatientBirthDate PatientSex OtherPatientIDs PatientComments",
     "STUDY": "StudyInstanceUID StudyDate StudyTime AccessionNumber StudyID StudyDescription ReferringPhysicianName "
@@ -43,7 +43,7 @@ _ATTRIBUTES = {
     "IMAGE": "SOPInstanceUID SOPClassUID InstanceNumber ImageType ContentDate ContentTime AcquisitionNumber "
     "AcquisitionDate AcquisitionTime NumberOfFrames Rows Columns BitsAllocated SliceThickness",
 }
-# What is counted rather than stored: in which entity, and which entities of it.
+# Counted attributes: in which entity, and which of its entities they count.
 _COUNTED = {
     "NumberOfPatientRelatedStudies": ("PATIENT", "STUDY"),
     "NumberOfPatientRelatedSeries": ("PATIENT", "SERIES"),
@@ -59,14 +59,14 @@ _LEVEL_OF = (
 )
 _HEADER = ["SpecificCharacterSet", *(keyword for keywords in _ATTRIBUTES.values() for keyword in keywords.split())]
 _NO_KEYS = {"QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC"}
-# What pydicom raises for a file that is not DICOM, or is cut short, or has bytes that are wrong.
+# Exceptions of pydicom for a file that is not DICOM, is cut short, or has wrong bytes.
 _CUT_SHORT = (InvalidDicomError, EOFError, OSError, BytesLengthException, struct.error, zlib.error)
 _DAMAGED = (*_CUT_SHORT, NotImplementedError, ValueError)
-# For each level, the values that its unique key may have.
+# For each level, the allowed values of its unique key.
 Scope = dict[str, list[str]]
 
 
-# Wildcards, and much of what is in old files, are values that pydicom warns of. Its settings belong to all threads.
+# pydicom warns about wildcards, and about many values in old files. Its settings are common to all threads.
 _SETTINGS = RLock()
 
 
@@ -90,7 +90,7 @@ class Instance:
     describe
         Makes the `header`.
     source
-        Makes what `read` returns.
+        Makes the bytes for `read`.
     """
 
     sop_class_uid: str
@@ -105,9 +105,9 @@ class Instance:
     @classmethod
     @tolerant()
     def from_file(cls, path: Path) -> Instance:
-        """Take a file as it is."""
+        """Return the instance of a file, unchanged."""
         header = dcmread(path, stop_before_pixels=True, specific_tags=_HEADER)
-        list(header)  # values are made now, and not in the midst of an answer
+        list(header)  # decode all values now, not while an answer is sent
         _, offset = split_dataset(path)
         return cls(
             sop_class_uid=_required(header, "SOPClassUID"),
@@ -122,21 +122,21 @@ class Instance:
 
     @property
     def header(self) -> Dataset:
-        """The attributes that C-FIND knows. It is shared: copy what is to be changed."""
+        """The attributes that C-FIND knows. It is shared: copy it before you change it."""
         return self.describe()
 
     def read(self) -> bytes:
-        """Read the encoded data set, without file meta: bit for bit what C-STORE sends."""
+        """Return the encoded data set, without file meta, exactly as C-STORE sends it."""
         return self.source()
 
 
 class Archive:
-    """Instances in memory, to be found and selected. Of several with one SOP Instance UID, the first is kept.
+    """Instances in memory for C-FIND and C-MOVE. It keeps only the first instance with a SOP Instance UID.
 
     Attributes
     ----------
     skipped
-        The files that `from_folder` left out, because they are no instances.
+        The files that `from_folder` left out, because they are not instances.
     """
 
     def __init__(self, instances: Iterable[Instance], *, skipped: Sequence[Path] = ()) -> None:
@@ -151,7 +151,7 @@ class Archive:
 
     @classmethod
     def from_folder(cls, path: Path) -> Archive:
-        """Take every DICOM file below a folder, in the order of the paths."""
+        """Return an archive of every DICOM file below a folder, in the order of the paths."""
         instances, skipped = [], []
         for file in sorted(file for file in path.rglob("*") if file.is_file()):
             try:
@@ -162,7 +162,7 @@ class Archive:
 
     @property
     def instances(self) -> Sequence[Instance]:
-        """Every instance, in the order in which they came."""
+        """Every instance, in its original order."""
         return list(self._instances.values())
 
     def __len__(self) -> int:
@@ -178,7 +178,7 @@ class Archive:
         Parameters
         ----------
         identifier
-            Of the request: QueryRetrieveLevel and keys. A key that is not known at this level is returned empty.
+            The identifier of the request: QueryRetrieveLevel and keys. A key that is unknown at this level stays empty.
         query_model
             ``"StudyRoot"`` or ``"PatientRoot"``.
 
@@ -197,19 +197,19 @@ class Archive:
 
     @tolerant()
     def select(self, identifier: Dataset, query_model: str) -> list[Instance]:
-        """Select what a C-MOVE moves. Only level and unique keys count; every other key is ignored.
+        """Select the instances for a C-MOVE. Only level and unique keys count; other keys are ignored.
 
         Parameters
         ----------
         identifier
-            Of the request: at the level one value, or a list of UIDs; one value above it.
+            The identifier of the request: one value or a list of UIDs at its level, and one value at each level above.
         query_model
             ``"StudyRoot"`` or ``"PatientRoot"``.
 
         Raises
         ------
         IdentifierMismatch
-            Level or unique keys are missing or ambiguous: nothing may be guessed where patients' data are sent.
+            Level or unique keys are missing or ambiguous. The archive never guesses which patients' data to send.
         """
         *above, level = _path(identifier, query_model)
         scope = {upper: [_single(identifier, _UNIQUE[upper])] for upper in above}
@@ -219,14 +219,14 @@ class Archive:
         return self._within(scope | {level: list(dict.fromkeys(uids))})
 
     def _within(self, scope: Scope) -> list[Instance]:
-        """Take the instances of a scope, which has studies or patients."""
+        """Return the instances of a scope of studies or patients."""
         top, index = ("STUDY", self._studies) if "STUDY" in scope else ("PATIENT", self._patients)
         pool = [instance for uid in scope[top] for instance in index.get(uid, [])]
         rest = [(_UID_OF[level], set(uids)) for level, uids in scope.items() if level != top]
         return [instance for instance in pool if all(uid_of(instance) in uids for uid_of, uids in rest)]
 
     def _candidates(self, level: str, scope: Scope, identifier: Dataset) -> Iterable[list[Instance]]:
-        """Narrow down what can match, by the best index there is."""
+        """Narrow down the possible matches, by the best index."""
         if level in ("SERIES", "IMAGE"):
             return _grouped(self._within(scope), level).values()
         if level == "PATIENT":
@@ -249,7 +249,7 @@ class Archive:
 
 
 class _Entity:
-    """A patient, study, series or instance: described by the first instance of those that belong to it."""
+    """A patient, study, series or instance: the first of its instances describes it."""
 
     def __init__(self, within: Callable[[Scope], list[Instance]], first: Instance) -> None:
         self._within = within
@@ -268,12 +268,12 @@ class _Entity:
         if keyword == "ModalitiesInStudy":
             series = _grouped(self._members("STUDY"), "SERIES").values()
             return sorted({text for instances in series for text in texts(instances[0].header.get("Modality"))})
-        # Unique keys without the header, which may be expensive to describe.
+        # The unique keys do not need the header, which is expensive to make.
         level = _LEVEL_OF[keyword]
         return _UID_OF[level](self._first) if keyword == _UNIQUE[level] else self.header.get(keyword)
 
     def _members(self, level: str) -> list[Instance]:
-        # A series is counted within its study, a patient's studies are not.
+        # Series count within their study; the studies of a patient do not.
         above = LEVELS[min(LEVELS.index(level), 1) : LEVELS.index(level) + 1]
         return self._within({upper: [_UID_OF[upper](self._first)] for upper in above})
 
@@ -290,7 +290,7 @@ def _path(identifier: Dataset, query_model: str) -> tuple[str, ...]:
     levels = _ROOTS[query_model]
     level = str(identifier.get("QueryRetrieveLevel") or "").strip()
     if level not in levels:
-        message = f"QueryRetrieveLevel is none of {', '.join(levels)}, the levels of {query_model}"
+        message = f"QueryRetrieveLevel must be one of {', '.join(levels)}, the levels of {query_model}"
         raise IdentifierMismatch(message)
     return levels[: levels.index(level) + 1]
 
@@ -298,7 +298,7 @@ def _path(identifier: Dataset, query_model: str) -> tuple[str, ...]:
 def _single(identifier: Dataset, keyword: str) -> str:
     value = exact(identifier, keyword)
     if value is None:
-        message = f"{keyword} needs to be there, with one value and without wildcards"
+        message = f"{keyword} must have exactly one value, without wildcards"
         raise IdentifierMismatch(message)
     return value
 

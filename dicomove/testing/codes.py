@@ -1,4 +1,4 @@
-"""The statuses and the rejections that the standard knows."""
+"""The statuses and the rejections of the standard."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ STATUSES: Final = {
     0xC000: "Unable to process",
     0xC004: "Unable to process (Conquest: nothing found)",
     0xC801: "Unable to process (dcm4chee: destination not allowed)",
-    0xCFFF: "Unable to process, the last of its kind",
-    0xFE00: "Sub-operations terminated by a cancel that nobody sent",
+    0xCFFF: "Unable to process, the last status of this range",
+    0xFE00: "Sub-operations terminated by a cancel, without a request to cancel",
     0x1234: "Not defined",
 }
 

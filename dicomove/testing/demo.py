@@ -1,4 +1,4 @@
-"""What the demo is made of: the rehearsal PACS with real images, a cohort, and a receiver for it."""
+"""The parts of the demo: a rehearsal PACS with real images, a cohort, and a receiver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dicomove.testing.rehearsal import RehearsalPacs
 
 AE_TITLE: Final = "DEMO_PACS"
 DESTINATION: Final = "DEMO_STORE"
-#: The demo's PACS is on this machine: what has not come by then does not come.
+#: Short, because the demo's PACS is on this machine: later instances will not arrive.
 _QUIET_S: Final = 0.5
 
 
@@ -24,18 +24,18 @@ def demo_pacs(
     destinations: Mapping[str, tuple[str, int]] | None = None,
     port: int = 0,
 ) -> RehearsalPacs:
-    """Return a PACS for C-ECHO, C-FIND, C-MOVE and C-GET on this machine, to be used in a ``with``.
+    """Return a PACS for C-ECHO, C-FIND, C-MOVE and C-GET on this machine, for a ``with`` block.
 
     Parameters
     ----------
     folder
-        The DICOM files that it serves; without it, real images that come with pydicom (datasets/README.md).
+        The folder of DICOM files that it serves; by default real images that come with pydicom (datasets/README.md).
     faults
-        What it does wrong: `dicomove.testing.faults`.
+        Its faults, from `dicomove.testing.faults`.
     destinations
-        Further AE titles that it moves to, with host and port.
+        Further AE titles as destinations, with host and port.
     port
-        0 lets the system pick one.
+        Its port; 0 lets the system choose one.
 
     Examples
     --------
@@ -53,17 +53,17 @@ def demo_pacs(
 
 
 def demo_cohort() -> Path:
-    """Return the path of the demo's cohort: packaged with a wheel, in ``datasets/`` of a checkout."""
+    """Return the path of the demo's cohort: inside a wheel, or in ``datasets/`` of a checkout."""
     packaged = Path(__file__).parent / "demo_cohort.csv"
     return packaged if packaged.exists() else Path(__file__).parents[2] / "datasets" / "demo_cohort.csv"
 
 
 def demo_receiver(folder: str | os.PathLike[str]) -> Receiver:
-    """Return a receiver for the demo's PACS: on this machine only, at a port that the system picks.
+    """Return a receiver for the demo's PACS: only on this machine, at a port that the system chooses.
 
     Parameters
     ----------
     folder
-        Where the images go.
+        The folder for the images.
     """
     return Receiver(folder, port=0, host="127.0.0.1", quiet_period=_QUIET_S)

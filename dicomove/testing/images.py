@@ -1,7 +1,7 @@
-"""A small archive of real images, that tells a story: six patients, nine studies, twelve transfer syntaxes.
+"""A small archive of real images with an invented story: six patients, nine studies, twelve transfer syntaxes.
 
-The images are the test files that come with pydicom. Their pixel data, waveforms and reports stay as they are, in their
-transfer syntax; who and when is invented anew. The same story gives the same UIDs, and the same files, every time.
+The images are the test files that come with pydicom. Their pixel data, waveforms and reports stay unchanged, in their
+transfer syntax; patients and dates are invented. The story gives the same UIDs and the same files every time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Study:
     description: str
 
 
-# "000123" and "123" are two patients: who loses the zeros gets the images of the other one.
+# "000123" and "123" are two patients: without its zeros, a row brings the images of the other patient.
 DEMO_PATIENTS = (
     Patient("000123", "DEMO^ADA", "19610412", "F", "ISO_IR 100"),
     Patient("000124", "DEMO^JÖRG", "19550930", "M", "ISO_IR 100"),
@@ -46,7 +46,7 @@ DEMO_PATIENTS = (
     Patient("007000", "DEMO^RAY", "19480229", "M", "ISO_IR 192"),
     Patient("123", "DEMO^BOB", "19990909", "M", "ISO_IR 100"),
 )
-# "A001" is how "A0010" begins: a careless wildcard finds both.
+# "A0010" begins with "A001": a careless wildcard finds both.
 DEMO_STUDIES = (
     Study("A0001", "000123", "20240110", "CT Thorax with report"),
     Study("A0002", "000123", "20240617", "MR Head"),
@@ -58,7 +58,7 @@ DEMO_STUDIES = (
     Study("A0201", "000200", "20240521", "Scanned documents"),
     Study("A0300", "123", "20241231", "NM Bone with CT"),
 )
-# Each file of pydicom, and the study and the number of the series where it is found.
+# Each file of pydicom, with its study and the number of its series.
 DEMO_FILES = {
     "dicomdirtests/77654033/CT2/17106": ("A0001", 1),
     "dicomdirtests/77654033/CT2/17136": ("A0001", 1),
@@ -132,7 +132,7 @@ def real_images(folder: Path) -> Path:
     Parameters
     ----------
     folder
-        Made if it is not there.
+        The folder; it is created if necessary.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def real_images(folder: Path) -> Path:
 
 
 def _numbered() -> Iterator[tuple[str, int]]:
-    """Give each file its number within its series."""
+    """Yield each file with its number within its series."""
     last: dict[tuple[str, int], int] = {}
     for file, series in DEMO_FILES.items():
         last[series] = last.get(series, 0) + 1
@@ -160,7 +160,7 @@ def _rewritten(file: str, number: int) -> FileDataset:
     accession, series = DEMO_FILES[file]
     study = next(study for study in DEMO_STUDIES if study.accession == accession)
     patient = next(patient for patient in DEMO_PATIENTS if patient.patient_id == study.patient_id)
-    # In this order: the first reads all text while the old character set is still known, the second sets the new one.
+    # In this order: the first line decodes all text with the old character set, the second sets the new one.
     _forget(dataset, study.date)
     _identify(dataset, patient, study)
     dataset.SeriesInstanceUID = series_uid(accession, series)
@@ -181,13 +181,13 @@ def _original(file: str) -> FileDataset:
     dataset.file_meta = meta
     dataset.preamble = bytes(128)
     if plans := dataset.get("ReferencedRTPlanSequence"):
-        # What stands there is no UID. It cannot be set in place, as that would read it.
+        # The old value is not a UID. Setting it in place would fail, because pydicom would decode it first.
         plans[0].add_new("ReferencedSOPInstanceUID", "UI", instance_uid("rtplan.dcm"))
     return dataset
 
 
 def _forget(dataset: Dataset, day: str) -> None:
-    """Remove who was examined where, and when, before."""
+    """Remove the original patient, place and time of the examination."""
     for keyword in _IDENTIFYING:
         if keyword in dataset:
             delattr(dataset, keyword)

@@ -12,18 +12,18 @@ from pydicom.multival import MultiValue
 
 WILDCARDS = set("*?")
 _WILDCARD_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
-# The earliest and the latest moment that a time without minutes or seconds can mean.
+# The earliest and the latest moment of a time without minutes or seconds.
 _PRECISION = {"DA": ("", ""), "TM": ("000000.000000", "235959.999999")}
 
 
 def exact(identifier: Dataset, keyword: str) -> str | None:
-    """Return the value of a key that can have one meaning only."""
+    """Return the value of a key if it can have only one meaning."""
     values = texts(identifier.get(keyword))
     return values[0] if len(values) == 1 and not WILDCARDS & set(values[0]) else None
 
 
 def texts(value: object) -> list[str]:
-    """Normalise what pydicom makes of an empty, a single and a multiple value."""
+    """Return pydicom's empty, single or multiple value as a list."""
     values = value if isinstance(value, list | tuple | MultiValue) else [value]
     return [text for text in (str(item).strip() for item in values if item is not None) if text]
 
@@ -35,7 +35,7 @@ def universal(key: DataElement) -> bool:
 
 
 def criterion(element: DataElement) -> Callable[[object], bool]:
-    """Compile a key: one of its values, or wildcards, or ranges, matches one of the values that are given."""
+    """Compile a key into a test: whether one of its values, wildcards or ranges matches one of the given values."""
     vr = dictionary_VR(element.tag)
     matches = [_match(vr, pattern) for pattern in texts(element.value)]
     plain = _names if vr == "PN" else texts
@@ -54,7 +54,7 @@ def _match(vr: str, pattern: str) -> Callable[[str], object]:
 
 
 def _names(value: object) -> list[str]:
-    """Return a person's name as a whole, then its groups (alphabetic, ideographic, phonetic), all without case."""
+    """Return a person's name as a whole, then its groups (alphabetic, ideographic, phonetic), all case-folded."""
     return [
         name.rstrip("^").casefold()
         for text in texts(value)
@@ -63,7 +63,7 @@ def _names(value: object) -> list[str]:
 
 
 def _between(earliest: str, latest: str, pattern: str) -> Callable[[str], bool]:
-    """Compile a date or time, or a range of them, with both of its ends."""
+    """Compile a date or time, or a range of them, including both ends."""
 
     def full(text: str, rest: str) -> str:
         text = text.strip().replace(":", "")

@@ -1,4 +1,4 @@
-"""What the rehearsal PACS's process is told to serve."""
+"""The settings for the process of a rehearsal PACS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dicomove.testing.synthetic import Synthetic
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What the process is to serve."""
+    """The settings for the process."""
 
     ae_title: str
     source: Path | Synthetic
@@ -32,7 +32,7 @@ class Order:
 
     @property
     def log(self) -> Path:
-        """The file of the requests, one JSON object in a line."""
+        """The file of the requests, one JSON object per line."""
         return self.scratch / "requests.jsonl"
 
     def encoded(self) -> str:
@@ -41,7 +41,7 @@ class Order:
 
     @staticmethod
     def decoded(line: str) -> Order:
-        """Return what `encoded` made; it comes from the process that started this one, over a pipe."""
+        """Return the settings from `encoded`; the process that started this one sends them over a pipe."""
         order = pickle.loads(base64.b64decode(line))  # noqa: S301 (see above)
         if not isinstance(order, Order):
             raise TypeError(line)

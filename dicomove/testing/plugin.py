@@ -1,4 +1,4 @@
-"""The fixtures that dicomove brings for pytest."""
+"""dicomove's fixtures for pytest."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from dicomove.testing.rehearsal import RehearsalPacs, RunningPacs
 
 @pytest.fixture
 def rehearsal_pacs() -> Iterator[Callable[..., RunningPacs]]:
-    """Start rehearsal PACS for a test: call it with the arguments of `RehearsalPacs`; they end with the test."""
+    """Start rehearsal PACS for a test: call it with the arguments of `RehearsalPacs`. They end with the test."""
     with ExitStack() as stack:
         yield lambda *arguments, **options: stack.enter_context(RehearsalPacs(*arguments, **options))

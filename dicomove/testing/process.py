@@ -1,6 +1,6 @@
-"""The rehearsal PACS's own process: ``python -m dicomove.testing.process``, told what to do on standard input.
+"""The process of a rehearsal PACS: ``python -m dicomove.testing.process``. It reads its settings from standard input.
 
-It ends when standard input does, and so with the process that started it, however that ends.
+It ends with its standard input, and so with the process that started it, even after a crash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dicomove.testing.storage import StorageScp
 
 
 def serve(order: Order, ready: Callable[[int], None], until_told: Callable[[], object]) -> None:
-    """Serve until told to stop."""
+    """Serve until the signal to stop."""
     order.received.mkdir(parents=True, exist_ok=True)
     source = order.source
     archive = Archive.from_folder(source) if isinstance(source, Path) else Archive(source.instances_of_all())

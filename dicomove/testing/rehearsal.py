@@ -1,4 +1,4 @@
-"""`RehearsalPacs`: a PACS in a process of its own, well-behaved or with faults."""
+"""`RehearsalPacs`: a PACS in a separate process, well-behaved or with faults."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _COLUMNS: Final = ["command", "level", "query_model", "attempt", "keys"]
 
 @dataclass(frozen=True, repr=False)
 class RunningPacs(Pacs):
-    """The address of a running rehearsal PACS, where its images go, and what it was asked.
+    """The address of a running rehearsal PACS, with its own destination and its log of requests.
 
     Parameters
     ----------
     destination
-        An AE title that it moves to: a Storage SCP of its own.
+        The AE title of its own Storage SCP.
     received
         The folder of that Storage SCP.
     log
-        The file in which it writes down what it was asked.
+        The file with its log of requests.
     """
 
     destination: str = ""
@@ -44,36 +44,36 @@ class RunningPacs(Pacs):
     log: Path = Path()
 
     def requests(self) -> pd.DataFrame:
-        """Return what it was asked so far.
+        """Return the requests so far.
 
         Returns
         -------
         pandas.DataFrame
-            One row per request: ``command``, ``level``, ``query_model``, ``attempt`` (of this command with these
-            keys, from 1) and ``keys`` (a dict).
+            One row per request: ``command``, ``level``, ``query_model``, ``attempt`` (1 for the first request of this
+            command with these keys) and ``keys`` (a dict).
         """
         rows = [json.loads(line) for line in self.log.read_text().splitlines()]
         return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 class RehearsalPacs:
-    """A PACS on this machine: C-ECHO, C-FIND, C-MOVE and C-GET, in a process of its own.
+    """A PACS on this machine for C-ECHO, C-FIND, C-MOVE and C-GET, in a separate process.
 
     Parameters
     ----------
     source
-        The folder of DICOM files that it serves, or a `Synthetic` archive; without it, real images that come with
+        The folder of DICOM files that it serves, or a `Synthetic` archive; by default real images that come with
         pydicom (datasets/README.md).
     faults
-        What it does wrong: `dicomove.testing.faults`. Without any, it follows the standard.
+        Its faults, from `dicomove.testing.faults`. Without faults, it follows the standard.
     seed
-        Of the faults' probabilities.
+        The seed of the faults' probabilities.
     ae_title
         Its AE title.
     destinations
-        Further AE titles that it moves to, with host and port.
+        Further AE titles as destinations, with host and port.
     port
-        0 lets the system pick one.
+        Its port; 0 lets the system choose one.
 
     Examples
     --------
@@ -111,14 +111,14 @@ class RehearsalPacs:
         self._scratch = tempfile.TemporaryDirectory(prefix="dicomove-pacs-", ignore_cleanup_errors=True)
         folder = Path(self._scratch.name)
         order = Order(source=self._given(folder), scratch=folder, **self._order)  # type: ignore[arg-type]  # see above
-        # Not multiprocessing: it imports the caller's script once more, which a notebook or a script may not survive.
+        # Not multiprocessing: it imports the caller's script again, which fails for many scripts and for notebooks.
         command = [sys.executable, "-m", "dicomove.testing.process"]
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # the stop button interrupts the notebook, and not its PACS
+            start_new_session=True,  # the stop button interrupts the notebook, but not its PACS
         )
         return RunningPacs(
             f"{order.ae_title}@127.0.0.1:{self._told(order)}",
@@ -145,7 +145,7 @@ class RehearsalPacs:
         return Path(self._source).resolve() if self._source else real_images(scratch / "images")
 
     def _told(self, order: Order) -> int:
-        """Tell the process what to serve, and return its port."""
+        """Send the settings to the process, and return its port."""
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError
         self._process.stdin.write(order.encoded() + "\n")

@@ -1,7 +1,7 @@
-"""CT studies that need no disk and little memory: an instance is made when it is read.
+"""Synthetic CT studies, which need no disk and little memory: an instance is generated when it is read.
 
-They are valid CT Image Storage in Explicit VR Little Endian, and show noise. All they hold follows from the seed and
-from their place in the archive, so every process that asks for the same archive gets the same bytes.
+They are valid CT Image Storage in Explicit VR Little Endian, and show noise. Their content depends only on the seed and
+on their place in the archive, so every process gets the same bytes for the same archive.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _COMMON: dict[str, str | int] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Synthetic:
-    """An archive of CT studies that need no disk; the parameters are those of `synthetic_instances`."""
+    """An archive of synthetic CT studies, with the parameters of `synthetic_instances`."""
 
     studies: int = 10
     series: int = 1
@@ -78,20 +78,21 @@ def synthetic_instances(
     patients: int | None = None,
     seed: int = 0,
 ) -> Iterator[Instance]:
-    """Describe an archive of CT studies, one patient after the other over the studies of the year 2024.
+    """Describe an archive of CT studies of the year 2024, assigned to the patients in turn.
 
     Parameters
     ----------
     studies
-        How many. Their accession numbers are ``"000001"``, ``"000002"``, ...
+        The number of studies. Their accession numbers are ``"000001"``, ``"000002"``, ...
     series
-        How many in each study.
+        The number of series in each study.
     instances
-        How many in each series.
+        The number of instances in each series.
     size
-        Bytes of pixel data. Images are square and have 16 bits: they have as many bytes, or the next fewer.
+        The largest size of the pixel data in bytes. Images are square and have 16 bits.
     patients
-        How many share the studies: ``"SYN000001"``, ``"SYN000002"``, ... Each has one study if not given.
+        The number of patients who share the studies: ``"SYN000001"``, ``"SYN000002"``, ... By default, each study has
+        its own patient.
     seed
         Another seed gives other UIDs and other noise.
     """
@@ -130,7 +131,7 @@ class _Image:
         )
 
     def describe(self) -> Dataset:
-        # Raw elements become values only when they are asked for: 100,000 studies can be searched in seconds.
+        # pydicom decodes raw elements only on access, so a search in 100,000 studies takes seconds.
         return Dataset({**self._elements()})
 
     def encode(self) -> bytes:

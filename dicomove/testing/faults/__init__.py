@@ -1,6 +1,6 @@
-"""Every way a PACS goes wrong, by name.
+"""All faults of a PACS, by name.
 
-Each is a small class whose docstring says which real PACS does this. Faults are combined in a list; ``studies=``,
+Each fault is a small class. Its docstring names the real PACS that have it. Several faults form a list; ``studies=``,
 ``attempts=`` and ``probability=`` limit each to some of the requests.
 
 >>> from dicomove.testing import faults
@@ -116,12 +116,12 @@ BY_NAME: dict[str, type[Fault]] = {
 
 
 def named(name: str) -> Fault:
-    """Return the fault of this name, as it is by default.
+    """Return the fault of this name, with its default parameters.
 
     Raises
     ------
     LookupError
-        There is none; the text names those that are alike.
+        There is none; the text lists similar names.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def named(name: str) -> Fault:
     """
     if name not in BY_NAME:
         alike = ", ".join(get_close_matches(name, BY_NAME, n=5, cutoff=0.3)) or ", ".join(BY_NAME)
-        message = f"there is no fault {name!r}; alike are: {alike}"
+        message = f"there is no fault {name!r}; similar names: {alike}"
         raise LookupError(message)
     return BY_NAME[name]()
 

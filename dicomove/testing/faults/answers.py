@@ -1,4 +1,4 @@
-"""Faults of what is found and moved: answers without the UID that they are about, and answers about other patients."""
+"""Faults of answers and moves: answers without their unique key, and answers about other patients."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FindWithEmptyUid(_ChangesAnswers):
 
 @dataclass(frozen=True)
 class FindWithoutUpperUids(_ChangesAnswers):
-    """The answers of C-FIND lack the unique keys of the levels above, as many archives leave out what was asked by."""
+    """The answers of C-FIND lack the unique keys of the levels above: many archives do not repeat a request's keys."""
 
     def _change(self, request: Request, match: Dataset) -> None:
         for keyword in _keys_above(request):
@@ -77,7 +77,7 @@ class FindWithEmptyUpperUids(_ChangesAnswers):
 
 @dataclass(frozen=True)
 class FindWithWildcardUids(_ChangesAnswers):
-    """The unique key in the answers of C-FIND is a wildcard, which would move the whole archive if it was sent back."""
+    """The unique key in the answers of C-FIND is a wildcard. A C-MOVE with it would move the whole archive."""
 
     def _change(self, request: Request, match: Dataset) -> None:
         setattr(match, _KEYS[request.level][0], "*")
@@ -85,7 +85,7 @@ class FindWithWildcardUids(_ChangesAnswers):
 
 @dataclass(frozen=True)
 class FindListsUids(_ChangesAnswers):
-    """The unique key in the answers of C-FIND is a list, with a UID of somebody else as its second value."""
+    """The unique key in the answers of C-FIND is a list, with another patient's UID as its second value."""
 
     def _change(self, request: Request, match: Dataset) -> None:
         keyword, field = _KEYS[request.level]
@@ -96,7 +96,7 @@ class FindListsUids(_ChangesAnswers):
 
 @dataclass(frozen=True)
 class FindWithoutPatientId(_ChangesAnswers):
-    """The answers of C-FIND have an empty PatientID, as pseudonymising gateways blank it."""
+    """The answers of C-FIND have an empty PatientID, because a pseudonymising gateway removes it."""
 
     def _change(self, request: Request, match: Dataset) -> None:
         match.PatientID = ""
@@ -104,7 +104,7 @@ class FindWithoutPatientId(_ChangesAnswers):
 
 @dataclass(frozen=True)
 class FindPadsPatientId(_ChangesAnswers):
-    """The PatientID in the answers of C-FIND has blanks and a NUL around it, as a database column of fixed width."""
+    """The PatientID in the answers of C-FIND has blanks and a NUL around it, from a database column of fixed width."""
 
     def _change(self, request: Request, match: Dataset) -> None:
         if match.get("PatientID"):
@@ -122,7 +122,7 @@ class FindFoldsPatientId(_ChangesAnswers):
 
 @dataclass(frozen=True)
 class FindRepeatsAnswers(_Find):
-    """C-FIND gives each answer twice, as an archive does that joins two databases."""
+    """C-FIND gives each answer twice, for example because the archive joins two databases."""
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
         return [copy.deepcopy(match) for match in matches for _ in range(2)]
@@ -130,7 +130,7 @@ class FindRepeatsAnswers(_Find):
 
 @dataclass(frozen=True)
 class FindIgnoresAllKeys(_Find):
-    """C-FIND answers with everything there is at its level, whatever the keys, and whether or not any is there."""
+    """C-FIND ignores all keys and answers with everything at its level."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
         _make_acceptable(request, identifier)
@@ -141,7 +141,7 @@ class FindIgnoresAllKeys(_Find):
 
 @dataclass(frozen=True)
 class FindEchoesKeys(_Find):
-    """C-FIND answers with everything there is, and each answer repeats the keys of the request as if they were its."""
+    """C-FIND answers with everything at its level, and each answer falsely repeats the keys of the request."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
         _make_acceptable(request, identifier)
@@ -159,7 +159,7 @@ class FindEchoesKeys(_Find):
 
 @dataclass(frozen=True)
 class MoveIgnoresKeys(Fault):
-    """C-MOVE sends the whole archive, whatever was asked: dcmqrscp and qrscp do, for an empty unique key."""
+    """C-MOVE ignores its keys and sends the whole archive: dcmqrscp and qrscp do so for an empty unique key."""
 
     commands: ClassVar[tuple[str, ...]] = ("C-MOVE",)
 
@@ -169,7 +169,7 @@ class MoveIgnoresKeys(Fault):
 
 
 def _keys_above(request: Request) -> list[str]:
-    """Return the unique keys above the level of a request, as the information model has them."""
+    """Return the unique keys above the level of a request in its information model."""
     first = 0 if request.query_model == "PatientRoot" else 1
     above = _LEVELS[first : max(first, _LEVELS.index(request.level))]
     return [_KEYS[level][0] for level in above]
@@ -181,7 +181,7 @@ def _values(request: Request, field: str) -> list[str]:
 
 @tolerant()
 def _make_acceptable(request: Request, identifier: Dataset) -> None:
-    """Put right what the archive would refuse, such as a level without the unique keys above it."""
+    """Correct an identifier that the archive would refuse, such as a level without the unique keys above it."""
     for keyword, value in _parents(request, request.archive.instances[0]):
         setattr(identifier, keyword, value)
 

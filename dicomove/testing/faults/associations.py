@@ -15,8 +15,8 @@ ALL_COMMANDS = ("C-ECHO", "C-FIND", "C-MOVE", "C-GET")
 class RejectsAssociation(Fault):
     """The PACS rejects every association (PS3.8 Table 9-21).
 
-    The default is what dcm4chee and dcmqrscp answer to an AE title that they do not know: permanent, service-user,
-    calling AE title not recognised.
+    The default is the answer of dcm4chee and dcmqrscp to an unknown AE title: permanent, service-user, calling AE title
+    not recognised.
 
     Parameters
     ----------
@@ -39,10 +39,10 @@ class RejectsAssociation(Fault):
 
 @dataclass(frozen=True)
 class LimitsAssociations(Fault):
-    """The PACS takes so many associations at a time and rejects the next: transient, local limit exceeded.
+    """The PACS accepts only a few associations at a time and rejects the next one: transient, local limit exceeded.
 
-    dcmqrscp by MaxAssociations, pynetdicom from the eleventh on (pynetdicom#629), hospital PACS per calling AE title
-    (dcm4che#373).
+    dcmqrscp has MaxAssociations, pynetdicom rejects from the eleventh on (pynetdicom#629), and hospital PACS have a
+    limit per calling AE title (dcm4che#373).
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class AbortsAssociation(Fault):
 
 @dataclass(frozen=True)
 class SilentAssociation(Fault):
-    """The port is open and nothing ever answers: an overloaded PACS, or a load balancer without one behind it."""
+    """The port is open, but never answers: an overloaded PACS, or a load balancer without a PACS behind it."""
 
     def on_association(self, open_associations: int) -> None:
         raise Vanish
@@ -75,12 +75,12 @@ class SilentAssociation(Fault):
 
 @dataclass(frozen=True)
 class _EndsAt(Fault):
-    """Something happens instead of the n-th response.
+    """The association ends instead of the n-th response.
 
     Parameters
     ----------
     response
-        Which, from 1.
+        The number n, from 1.
     """
 
     response: int = 1
@@ -97,7 +97,7 @@ class _EndsAt(Fault):
 
 @dataclass(frozen=True)
 class AbortsAtResponse(_EndsAt):
-    """The PACS sends A-ABORT instead of the n-th response; GE does some 20 s after a C-CANCEL (ADIT's comments)."""
+    """The PACS sends A-ABORT instead of the n-th response; GE does so about 20 s after a C-CANCEL (ADIT's comments)."""
 
     def _end(self) -> Exception:
         return Abort()
@@ -107,7 +107,7 @@ class AbortsAtResponse(_EndsAt):
 class ClosesAtResponse(_EndsAt):
     """The PACS closes the connection instead of the n-th response.
 
-    Orthanc does so, before any response, with a calling AE title that may not do what it asks.
+    Orthanc does so, before any response, if the calling AE title is not allowed to send the request.
     """
 
     def _end(self) -> Exception:
@@ -124,7 +124,7 @@ class ResetsAtResponse(_EndsAt):
 
 @dataclass(frozen=True)
 class VanishesAtResponse(_EndsAt):
-    """No n-th response, no FIN, nothing: a pulled cable, a firewall that forgot the connection."""
+    """The PACS sends neither the n-th response nor a FIN: a pulled cable, or a firewall that dropped the connection."""
 
     def _end(self) -> Exception:
         return Vanish()
@@ -132,7 +132,7 @@ class VanishesAtResponse(_EndsAt):
 
 @dataclass(frozen=True)
 class Hangs(Fault):
-    """The PACS takes the request and never answers, as Dicoogle did before 2024-12 (dicoogle#710)."""
+    """The PACS accepts the request and never answers, like Dicoogle before 2024-12 (dicoogle#710)."""
 
     def on_request(self, request: Request) -> None:
         raise Vanish
@@ -155,9 +155,9 @@ class Dies(_EndsAt):
     Parameters
     ----------
     response
-        Which, from 1.
+        The number n, from 1.
     back_after_s
-        Seconds until it listens again; ``None`` is never.
+        Seconds until it listens again; ``None`` means never.
     """
 
     back_after_s: float | None = 0.5
@@ -168,12 +168,12 @@ class Dies(_EndsAt):
 
 @dataclass(frozen=True)
 class SmallPdus(Fault):
-    """The PACS receives PDUs of 4 KiB at the most, as old modalities' archives do.
+    """The PACS receives PDUs of at most 4 KiB, like some old archives.
 
     Parameters
     ----------
     length
-        In bytes.
+        The largest PDU in bytes.
     """
 
     length: int = 4096

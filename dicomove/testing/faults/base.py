@@ -1,4 +1,4 @@
-"""What a fault is: it sees requests, matches, instances and responses as they pass, and changes or ends them."""
+"""The base of all faults: a fault sees requests, matches, instances and responses, and changes or ends them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dicomove.testing.archive import Archive, Instance
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a fault sees of a request.
+    """A request, as a fault sees it.
 
     Attributes
     ----------
@@ -29,11 +29,11 @@ class Request:
     keys
         Of the identifier, as text; several values are joined by a backslash.
     attempt
-        The how-manieth request of this command with these keys it is, from 1.
+        1 for the first request of this command with these keys, 2 for the next.
     archive
-        What the PACS holds.
+        The archive of the PACS.
     keywords
-        Of the elements of the identifier, also of those without a value.
+        The keywords of the identifier's elements, also of those without a value.
     """
 
     command: str
@@ -54,7 +54,7 @@ class Response:
     status
         The DIMSE Status.
     number
-        The how-manieth response to its request it is, from 1.
+        1 for the first response to its request, 2 for the next.
     completed, failed, warning, remaining
         Counts; ``None`` leaves the element out, ``-1`` sends it without a value.
     failed_uids
@@ -64,9 +64,9 @@ class Response:
     match
         The identifier of a C-FIND's match.
     data
-        Bytes that are sent instead of an identifier.
+        Bytes to send instead of an identifier.
     message_id_shift
-        Added to the Message ID that the response names.
+        Added to the Message ID of the response.
     """
 
     status: int
@@ -83,7 +83,7 @@ class Response:
 
     @property
     def final(self) -> bool:
-        """Whether it ends its exchange."""
+        """Whether it is the final response."""
         return category(self.status) != "pending"
 
 
@@ -116,7 +116,7 @@ class Close(Exception):  # noqa: N818 (an order, not an error)
 
 
 class Vanish(Exception):  # noqa: N818 (an order, not an error)
-    """Say nothing more, and leave the connection open: a cable that was pulled."""
+    """Send nothing more, and leave the connection open, like a pulled cable."""
 
 
 class Die(Exception):  # noqa: N818 (an order, not an error)
@@ -129,16 +129,16 @@ class Die(Exception):  # noqa: N818 (an order, not an error)
 
 @dataclass(frozen=True)
 class Fault:
-    """A PACS without a fault. What goes wrong overrides one of the ``on_`` methods.
+    """A PACS without a fault. Each fault overrides one of the ``on_`` methods.
 
     Parameters
     ----------
     studies
-        Only requests with one of these values among their unique keys; empty is all.
+        Only requests with one of these values among their unique keys; empty means all requests.
     attempts
-        Only the first so many attempts at the same identifier; ``None`` is all.
+        Only the first so many attempts with the same identifier; ``None`` means all attempts.
     probability
-        Of each request, from 0 to 1, decided by the seed of the PACS.
+        The probability for each request, from 0 to 1. The seed of the PACS decides.
     """
 
     _: KW_ONLY
@@ -146,11 +146,11 @@ class Fault:
     attempts: int | None = None
     probability: float = 1.0
 
-    #: Commands that it concerns.
+    #: The commands that it affects.
     commands: ClassVar[tuple[str, ...]] = ("C-MOVE", "C-GET")
     #: Answer first, and store afterwards.
     final_first: ClassVar[bool] = False
-    #: Store each instance over an association of its own.
+    #: Store each instance over a separate association.
     association_per_instance: ClassVar[bool] = False
 
     @property
@@ -159,12 +159,12 @@ class Fault:
         return "".join(f"-{char.lower()}" if char.isupper() else char for char in type(self).__name__).strip("-")
 
     def concerns(self, request: Request) -> bool:
-        """Whether it is limited to requests such as this one."""
+        """Whether it affects this request."""
         named = not self.studies or bool(set(self.studies) & set(request.keys.values()))
         return named and request.command in self.commands and request.attempt <= (self.attempts or request.attempt)
 
     def on_association(self, open_associations: int) -> None:
-        """See an association that is asked for; raise `Reject`, `Abort`, `Close` or `Vanish`."""
+        """See a requested association; raise `Reject`, `Abort`, `Close` or `Vanish`."""
 
     def on_request(self, request: Request) -> None:
         """See a request; raise `Refuse`, `Abort`, `Close`, `Vanish` or `Die`, or take time."""
@@ -173,19 +173,19 @@ class Fault:
         """Change the identifier of a C-FIND in place before it is matched."""
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
-        """Change what a C-FIND answers."""
+        """Change the answers of a C-FIND."""
         return matches
 
     def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
-        """Change what a C-MOVE moves."""
+        """Change the instances that a C-MOVE moves."""
         return instances
 
     def on_store(self, request: Request, instance: Instance) -> Sequence[Instance]:
-        """Change what is sent instead of an instance; nothing counts as stored."""
+        """Return the instances to send instead of an instance; an empty list counts as stored."""
         return [instance]
 
     def on_stored(self, request: Request, instance: Instance, status: int) -> int:
-        """Change how the response to a C-STORE is counted."""
+        """Change the status that counts for a C-STORE."""
         return status
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
@@ -193,7 +193,7 @@ class Fault:
         return [response]
 
     def on_cancel(self, request: Request) -> bool:
-        """See a C-CANCEL; return whether it is honoured."""
+        """See a C-CANCEL; return whether the PACS honours it."""
         return True
 
     def max_pdu_length(self) -> int | None:
@@ -202,14 +202,14 @@ class Fault:
 
 
 class Injector:
-    """Decides which faults concern which request.
+    """Decides which faults affect which request.
 
     Parameters
     ----------
     faults
-        All of them.
+        All faults of the PACS.
     seed
-        Of the probabilities.
+        The seed of the probabilities.
     """
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
@@ -220,7 +220,7 @@ class Injector:
         self._lock = threading.Lock()
 
     def enter(self, open_associations: int) -> None:
-        """See an association that is asked for, while so many are open."""
+        """See a requested association, while this number of associations is open."""
         for fault in self.faults:
             with self._lock:
                 met = self._random.random() < fault.probability and self._associations < (fault.attempts or math.inf)
@@ -231,7 +231,7 @@ class Injector:
 
     @property
     def max_pdu_length(self) -> int:
-        """The longest PDU that the PACS receives; 0 is no limit."""
+        """The longest PDU that the PACS receives; 0 means no limit."""
         return next((length for fault in self.faults if (length := fault.max_pdu_length())), 0)
 
     def attempt(self, command: str, keys: Mapping[str, str]) -> int:
@@ -241,7 +241,7 @@ class Injector:
             return self._attempts[command, *sorted(keys.items())]
 
     def concerning(self, request: Request) -> Chain:
-        """Return the faults that this request meets."""
+        """Return the faults that affect this request."""
         with self._lock:
             met = [
                 fault for fault in self.faults if fault.concerns(request) and self._random.random() < fault.probability
@@ -262,7 +262,7 @@ class Chain:
             fault.on_request(self.request)
 
     def matches(self, identifier: Dataset, query_model: str) -> list[Dataset]:
-        """Match as the faults would have it."""
+        """Return the matches after all faults."""
         for fault in self.faults:
             fault.on_query(self.request, identifier)
         found = list(self.request.archive.find(identifier, query_model))
@@ -271,30 +271,30 @@ class Chain:
         return found
 
     def selection(self, instances: list[Instance]) -> list[Instance]:
-        """Select as the faults would have it."""
+        """Return the selected instances after all faults."""
         for fault in self.faults:
             instances = fault.on_selection(self.request, instances)
         return instances
 
     def sent_for(self, instance: Instance) -> list[Instance]:
-        """Return what is sent for an instance."""
+        """Return the instances to send for an instance."""
         sent = [instance]
         for fault in self.faults:
             sent = [changed for one in sent for changed in fault.on_store(self.request, one)]
         return sent
 
     def counted(self, instance: Instance, status: int) -> int:
-        """Return the status that is counted for an instance."""
+        """Return the status that counts for an instance."""
         for fault in self.faults:
             status = fault.on_stored(self.request, instance, status)
         return status
 
     def responses(self, response: Response) -> Iterator[Response]:
-        """Yield what is sent for a response."""
+        """Yield the responses to send for a response."""
         yield from _through(self.faults, self.request, response)
 
     def honours_cancel(self) -> bool:
-        """Whether a C-CANCEL is honoured."""
+        """Whether the PACS honours a C-CANCEL."""
         return all(fault.on_cancel(self.request) for fault in self.faults)
 
     @property
@@ -304,7 +304,7 @@ class Chain:
 
     @property
     def association_per_instance(self) -> bool:
-        """Whether each instance has an association of its own."""
+        """Whether each instance has a separate association."""
         return any(fault.association_per_instance for fault in self.faults)
 
 

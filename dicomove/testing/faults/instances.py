@@ -1,4 +1,4 @@
-"""Faults of what is sent: twice, of another study, corrupted, empty, private, slowly, over many associations."""
+"""Faults of instances: sent twice, of another study, corrupted, empty, private, slow, over many associations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRIVATE_SOP_CLASS = "1.3.46.670589.2.5.1.1"
 
 @dataclass(frozen=True)
 class StoresTwice(Fault):
-    """Each instance is sent twice, as archives with two copies of a study do, and Orthanc for a UID named twice."""
+    """The PACS sends each instance twice: an archive with two copies of a study, or Orthanc if a UID occurs twice."""
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         return [instance, instance]
@@ -24,7 +24,7 @@ class StoresTwice(Fault):
 
 @dataclass(frozen=True)
 class StoresAnotherStudy(Fault):
-    """An instance of another study comes along; Orthanc moves another patient's study by a shared accession number."""
+    """The PACS also sends an instance of another study; Orthanc does so for a shared accession number."""
 
     def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
         wanted = {instance.study_instance_uid for instance in instances}
@@ -34,12 +34,12 @@ class StoresAnotherStudy(Fault):
 
 @dataclass(frozen=True)
 class LosesInstances(Fault):
-    """Some instances are forgotten, and neither sent nor counted: the study is in two archives, one of them down.
+    """The PACS neither sends nor counts some instances: the study is in two archives, and one of them is down.
 
     Parameters
     ----------
     keep
-        The share that is sent.
+        The share of instances to send.
     """
 
     keep: float = 0.5
@@ -50,7 +50,7 @@ class LosesInstances(Fault):
 
 @dataclass(frozen=True)
 class _Rewrites(Fault):
-    """What is sent for an instance is made from its data set."""
+    """The PACS changes the data set of each instance."""
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         return [replace(instance, source=lambda: self._rewritten(instance.read()))]
@@ -86,7 +86,7 @@ class EmptyInstances(_Rewrites):
 
 @dataclass(frozen=True)
 class GarbageInstances(_Rewrites):
-    """What is sent has no sense, not even that of an element's header."""
+    """The data set of each C-STORE is random bytes, without a valid element."""
 
     def _rewritten(self, data: bytes) -> bytes:
         return bytes(range(255, 0, -1)) * 4
@@ -94,7 +94,7 @@ class GarbageInstances(_Rewrites):
 
 @dataclass(frozen=True)
 class PrivateSopClasses(Fault):
-    """The instances are of a private SOP class, as Philips's and GE's raw data are (Orthanc then drops the rest)."""
+    """The instances have a private SOP class, like raw data of Philips and GE (Orthanc then drops the rest)."""
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         return [replace(instance, sop_class_uid=PRIVATE_SOP_CLASS)]
@@ -102,7 +102,7 @@ class PrivateSopClasses(Fault):
 
 @dataclass(frozen=True)
 class OtherInstanceUids(Fault):
-    """The SOP Instance UID of each C-STORE is a new one, as pseudonymising gateways make it."""
+    """The SOP Instance UID of each C-STORE is a new one, from a pseudonymising gateway."""
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         return [replace(instance, sop_instance_uid=generate_uid(entropy_srcs=[instance.sop_instance_uid]))]
@@ -110,19 +110,19 @@ class OtherInstanceUids(Fault):
 
 @dataclass(frozen=True)
 class AssociationPerInstance(Fault):
-    """Each instance comes over an association of its own (dcm4chee-arc-light#2225; Orthanc: one per SOP class)."""
+    """Each instance arrives over a separate association (dcm4chee-arc-light#2225; Orthanc: one per SOP class)."""
 
     association_per_instance: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
 class Bandwidth(Fault):
-    """The instances come slowly.
+    """The PACS sends the instances slowly.
 
     Parameters
     ----------
     bytes_per_second
-        How slowly.
+        The rate.
     """
 
     bytes_per_second: float = 1_000_000

@@ -1,4 +1,4 @@
-"""Faults of matching: levels, lists and models that are refused; C-FINDs that answer too much or too little."""
+"""Faults of matching: refused levels, lists and models; C-FINDs with too many or too few answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MISMATCH = 0xA900
 
 @dataclass(frozen=True)
 class RefusesImageLevel(Fault):
-    """No C-MOVE at IMAGE level: 0xA900 (Hyland's VNA, RSNA anonymizer's comments)."""
+    """The PACS refuses C-MOVE at IMAGE level with 0xA900 (Hyland's VNA, RSNA anonymizer's comments)."""
 
     def on_request(self, request: Request) -> None:
         if request.level == "IMAGE":
@@ -23,7 +23,7 @@ class RefusesImageLevel(Fault):
 
 @dataclass(frozen=True)
 class RefusesLists(Fault):
-    """No lists of UIDs in a C-MOVE: 0xA900; pynetdicom's qrscp answers 0xA801."""
+    """The PACS refuses lists of UIDs in a C-MOVE with 0xA900; pynetdicom's qrscp answers 0xA801."""
 
     def on_request(self, request: Request) -> None:
         if any("\\" in value for name, value in request.keys.items() if name.endswith("UID")):
@@ -32,7 +32,7 @@ class RefusesLists(Fault):
 
 @dataclass(frozen=True)
 class NeedsPatientId(Fault):
-    """No C-MOVE without PatientID, and so none in Study Root: 0xA900."""
+    """The PACS refuses C-MOVE without PatientID, and so in Study Root, with 0xA900."""
 
     def on_request(self, request: Request) -> None:
         if not request.keys.get("PatientID"):
@@ -46,12 +46,12 @@ class _Find(Fault):
 
 @dataclass(frozen=True)
 class CapsFind(_Find):
-    """C-FIND gives so many matches and then Success, without a word about the rest (pynetdicom#467: 500).
+    """C-FIND gives a limited number of matches and then Success, without mention of the rest (pynetdicom#467: 500).
 
     Parameters
     ----------
     most
-        Matches.
+        The limit.
     """
 
     most: int = 500
@@ -62,7 +62,7 @@ class CapsFind(_Find):
 
 @dataclass(frozen=True)
 class MatchesPrefixes(_Find):
-    """An accession number or PatientID matches whatever begins like it: PACS that add a wildcard by themselves."""
+    """An accession number or PatientID also matches longer values that begin with it: the PACS adds a wildcard."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
         for keyword in ("AccessionNumber", "PatientID"):
@@ -73,7 +73,7 @@ class MatchesPrefixes(_Find):
 
 @dataclass(frozen=True)
 class IgnoresCase(_Find):
-    """PatientID and accession number match in any case: Orthanc."""
+    """PatientID and accession number match in upper and lower case: Orthanc."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
         for keyword in ("AccessionNumber", "PatientID"):
@@ -92,7 +92,7 @@ class IgnoresCase(_Find):
 
 @dataclass(frozen=True)
 class IgnoresKeys(_Find):
-    """Keys that the PACS does not know are ignored, and everything of the patient or day comes back."""
+    """The PACS ignores keys that it does not know, and answers with everything of the patient or day."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
         for keyword in ("ModalitiesInStudy", "StudyDescription", "AccessionNumber"):
@@ -102,7 +102,7 @@ class IgnoresKeys(_Find):
 
 @dataclass(frozen=True)
 class WrongCharacterSet(_Find):
-    """Names are UTF-8, and Specific Character Set says Latin-1."""
+    """Names are UTF-8, but Specific Character Set says Latin-1."""
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
         for match in matches:
@@ -115,7 +115,7 @@ class WrongCharacterSet(_Find):
 
 @dataclass(frozen=True)
 class NoRelatedCounts(_Find):
-    """C-FIND does not give the numbers of related series and instances: dcmqrscp, and many more; they are optional."""
+    """C-FIND does not give the optional numbers of related series and instances: dcmqrscp, and many other PACS."""
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
         for match in matches:

@@ -1,4 +1,4 @@
-"""Faults of the responses: missing or endless, false statuses, false or absent counts, false lists."""
+"""Faults of responses: missing or endless responses, false statuses, false or absent counts, false lists."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PENDING = 0xFF00
 
 @dataclass(frozen=True)
 class NoPendings(Fault):
-    """No pending responses, only the final one, however long it takes.
+    """The PACS sends no pending responses, only the final one, however long it takes.
 
-    PS3.4 C.4.2.3.1 allows it; dcm4chee sends one every five seconds. A client that waits 30 s for each response cuts it
-    off (pynetdicom#825, #792).
+    PS3.4 C.4.2.3.1 allows this; dcm4chee sends one every five seconds. A client that waits 30 s for each response ends
+    such a move too early (pynetdicom#825, #792).
     """
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
@@ -31,12 +31,12 @@ class NoPendings(Fault):
 
 @dataclass(frozen=True)
 class PendingForever(Fault):
-    """Pending responses that never end (dcm4che#199, #366).
+    """The PACS sends pending responses without end (dcm4che#199, #366).
 
     Parameters
     ----------
     interval_s
-        Seconds between two of them.
+        Seconds between two responses.
     """
 
     interval_s: float = 0.05
@@ -52,7 +52,7 @@ class PendingForever(Fault):
 
 @dataclass(frozen=True)
 class FinalBeforeStores(Fault):
-    """Success first, and the instances afterwards.
+    """The PACS answers Success first, and sends the instances afterwards.
 
     Orthanc with SynchronousCMove=false, "typically encountered in hospital-wide PACS systems" (Orthanc Book).
     """
@@ -62,7 +62,7 @@ class FinalBeforeStores(Fault):
 
 @dataclass(frozen=True)
 class SuccessWithNothingMoved(Fault):
-    """Success, with counts of zero, for a study that is there: IMPAX when it is overloaded (ADIT's comments)."""
+    """The PACS answers Success with counts of zero for an existing study: overloaded IMPAX (ADIT's comments)."""
 
     def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
         return []
@@ -70,7 +70,7 @@ class SuccessWithNothingMoved(Fault):
 
 @dataclass(frozen=True)
 class SuccessWithAllFailed(Fault):
-    """Success, and every sub-operation has failed: GE and Synapse (ADIT's comments)."""
+    """The PACS answers Success although every sub-operation failed: GE and Synapse (ADIT's comments)."""
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         return []
@@ -84,7 +84,7 @@ class SuccessWithAllFailed(Fault):
 
 @dataclass(frozen=True)
 class WarningWithAllFailed(SuccessWithAllFailed):
-    """0xB000, and every sub-operation has failed."""
+    """The PACS answers 0xB000 although every sub-operation failed."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         return [replace(response, status=0xB000) if response.final else response]
@@ -92,7 +92,7 @@ class WarningWithAllFailed(SuccessWithAllFailed):
 
 @dataclass(frozen=True)
 class FalseSuccess(Fault):
-    """Counts and Status say that all was stored, and nothing was sent: Orthanc's asynchronous C-MOVE to a dead AE."""
+    """Counts and Status report success, but nothing was sent: Orthanc's asynchronous C-MOVE to a dead AE."""
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         return []
@@ -100,12 +100,12 @@ class FalseSuccess(Fault):
 
 @dataclass(frozen=True)
 class SomeFail(Fault):
-    """The destination refuses some instances, of a SOP class or transfer syntax that it does not take (pynetdicom#926).
+    """The destination refuses some instances because of their SOP class or transfer syntax (pynetdicom#926).
 
     Parameters
     ----------
     every
-        Every so-manieth instance fails.
+        2 for every second instance, 3 for every third, and so on.
     """
 
     every: int = 2
@@ -122,7 +122,7 @@ class SomeFail(Fault):
 
 @dataclass(frozen=True)
 class StoredWithWarnings(Fault):
-    """The destination stores everything with a warning (0xB000, coercion of data elements): 0xB000, nothing failed."""
+    """The destination stores everything with a warning (coercion of data elements): the PACS answers 0xB000."""
 
     def on_stored(self, request: Request, instance: Instance, status: int) -> int:
         return 0xB000
@@ -132,8 +132,8 @@ class StoredWithWarnings(Fault):
 class Answers(Fault):
     """The PACS answers with this status, and does nothing.
 
-    All of PS3.4 C.4.2.1.5 and PS3.7 Annex C can be had so. Orthanc answers 0xC000 to whatever it does not like,
-    Conquest 0xC004 when it finds nothing, dcm4chee 0xC801 when it does not know the destination.
+    Every status of PS3.4 C.4.2.1.5 and PS3.7 Annex C is possible. Orthanc answers 0xC000 for most problems, Conquest
+    0xC004 if it finds nothing, dcm4chee 0xC801 if it does not know the destination.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class FinalStatus(Fault):
 
 @dataclass(frozen=True)
 class UnknownDestination(Fault):
-    """The PACS does not know the Move Destination: 0xA801. The commonest of all (pynetdicom#358)."""
+    """The PACS does not know the Move Destination: 0xA801. This is the most common fault (pynetdicom#358)."""
 
     def on_request(self, request: Request) -> None:
         raise Refuse(0xA801, "Move Destination unknown")
@@ -183,7 +183,7 @@ class UnknownDestination(Fault):
 
 @dataclass(frozen=True)
 class OutOfResources(Fault):
-    """0xA702: the PACS cannot perform sub-operations now, as when its own associations are used up (pynetdicom#732)."""
+    """The PACS cannot perform sub-operations now, for example because it has no free association (pynetdicom#732)."""
 
     def on_request(self, request: Request) -> None:
         raise Refuse(0xA702, "Out of resources")
@@ -191,7 +191,7 @@ class OutOfResources(Fault):
 
 @dataclass(frozen=True)
 class NoCounts(Fault):
-    """No counts in any response, as Dicoogle before 2024-12 (dicoogle#710)."""
+    """The PACS gives no counts in any response, like Dicoogle before 2024-12 (dicoogle#710)."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         return [replace(response, completed=None, failed=None, warning=None, remaining=None)]
@@ -199,7 +199,7 @@ class NoCounts(Fault):
 
 @dataclass(frozen=True)
 class NoFinalCounts(Fault):
-    """No counts in the final response."""
+    """The PACS gives no counts in the final response."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         bare = replace(response, completed=None, failed=None, warning=None, remaining=None)
@@ -208,7 +208,7 @@ class NoFinalCounts(Fault):
 
 @dataclass(frozen=True)
 class NoZeroCounts(Fault):
-    """A count of zero is left out: dcm4chee-arc, which so answers "nothing matched" without any count."""
+    """The PACS leaves out counts of zero: dcm4chee-arc, which then answers "nothing matched" without any count."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         return [
@@ -224,7 +224,7 @@ class NoZeroCounts(Fault):
 
 @dataclass(frozen=True)
 class EmptyCounts(Fault):
-    """The elements of the counts are there, with a length of zero (stackoverflow 19547885)."""
+    """The PACS sends the elements of the counts without a value (stackoverflow 19547885)."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         return [replace(response, completed=_EMPTY_VALUE, failed=_EMPTY_VALUE, warning=_EMPTY_VALUE)]
@@ -237,9 +237,9 @@ class WrongCounts(Fault):
     Parameters
     ----------
     completed
-        Added to the completed ones.
+        Added to the number of completed ones.
     failed
-        Added to the failed ones.
+        Added to the number of failed ones.
     """
 
     completed: int = -1
@@ -254,9 +254,9 @@ class WrongCounts(Fault):
 
 @dataclass(frozen=True)
 class CountsOverflow(Fault):
-    """More than 65535 instances: the counts are 16 bits wide, and start again at zero (PS3.7 E.1, VR US).
+    """A study has more than 65535 instances: counts have 16 bits, and start again at zero (PS3.7 E.1, VR US).
 
-    The PACS pretends that each study holds 65536 instances more than it does, and counts without them.
+    The PACS claims that each study has 65536 more instances than it does, but counts without them.
     """
 
     commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
@@ -271,7 +271,7 @@ class CountsOverflow(Fault):
 
 @dataclass(frozen=True)
 class ZeroCountsOnFailure(Fault):
-    """Some fail, and the PACS answers 0xC000 with all counts zero, though instances have arrived: Orthanc."""
+    """Some instances fail, and the PACS answers 0xC000 with all counts zero, although others arrived: Orthanc."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         bare = replace(response, status=0xC000, completed=0, failed=0, warning=0, failed_uids=None)
@@ -280,7 +280,7 @@ class ZeroCountsOnFailure(Fault):
 
 @dataclass(frozen=True)
 class NoFailedList(SomeFail):
-    """Some fail, and the Failed SOP Instance UID List is absent."""
+    """Some instances fail, and the Failed SOP Instance UID List is absent."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         return [replace(response, failed_uids=None)]
@@ -288,7 +288,7 @@ class NoFailedList(SomeFail):
 
 @dataclass(frozen=True)
 class WrongFailedList(SomeFail):
-    """Some fail, and the Failed SOP Instance UID List names others (dcm4che#804)."""
+    """Some instances fail, and the Failed SOP Instance UID List names other ones (dcm4che#804)."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         return [replace(response, failed_uids=("1.2.3.4",)) if response.failed_uids else response]
@@ -296,7 +296,7 @@ class WrongFailedList(SomeFail):
 
 @dataclass(frozen=True)
 class RepeatedFailedList(SomeFail):
-    """Some fail, and the Failed SOP Instance UID List has one of them again and again (dcm4che#804)."""
+    """Some instances fail, and the Failed SOP Instance UID List repeats one of them (dcm4che#804)."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         repeated = response.failed_uids and response.failed_uids[:1] * 5
@@ -305,7 +305,7 @@ class RepeatedFailedList(SomeFail):
 
 @dataclass(frozen=True)
 class GarbledIdentifier(SomeFail):
-    """Some fail, and the identifier of the final response cannot be decoded (Philips MV300, DCMTK's dimmove.cc)."""
+    """Some instances fail, and the final response has an undecodable identifier (Philips MV300, DCMTK's dimmove.cc)."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         return [replace(response, failed_uids=None, data=b"\x08\x00\x58") if response.final else response]
@@ -315,7 +315,7 @@ class GarbledIdentifier(SomeFail):
 class StaleResponse(Fault):
     """A final response to another request comes before the right one.
 
-    It happens where a client abandons an exchange and uses the association again; pynetdicom takes it for the answer.
+    This happens if a client abandons an exchange and uses the association again; pynetdicom takes it as the answer.
     """
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
@@ -325,12 +325,12 @@ class StaleResponse(Fault):
 
 @dataclass(frozen=True)
 class Latency(Fault):
-    """Each response takes its time.
+    """The PACS delays each response.
 
     Parameters
     ----------
     seconds
-        For each response.
+        The delay.
     """
 
     seconds: float = 0.1
@@ -343,7 +343,7 @@ class Latency(Fault):
 
 @dataclass(frozen=True)
 class Nearline(Fault):
-    """The study is on tape: the first attempt fails with 0xA702, or is answered by silence; later ones work.
+    """The study is on tape: the first attempt fails with 0xA702, or the PACS stays silent; later ones work.
 
     Parameters
     ----------
@@ -363,7 +363,7 @@ class Nearline(Fault):
 
 @dataclass(frozen=True)
 class IgnoresCancel(Fault):
-    """C-CANCEL is ignored, and the move goes on to its end."""
+    """The PACS ignores C-CANCEL and completes the move."""
 
     def on_cancel(self, request: Request) -> bool:
         return False
@@ -371,12 +371,12 @@ class IgnoresCancel(Fault):
 
 @dataclass(frozen=True)
 class LateCancel(Fault):
-    """C-CANCEL is answered late; GE takes some 20 s (ADIT's comments).
+    """The PACS answers C-CANCEL late; GE takes about 20 s (ADIT's comments).
 
     Parameters
     ----------
     seconds
-        How late.
+        The delay.
     """
 
     seconds: float = 2.0
