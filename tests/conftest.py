@@ -19,6 +19,9 @@ from dicomove.testing.synthetic import synthetic_instances
 from tests import distribution, servers
 from tests.servers import Gate, Here, Server, Store
 
+# It needs mutmut, which is not among the requirements of the tests.
+collect_ignore = ["mutation.py"]
+
 if TYPE_CHECKING:
     from xdist.remote import Producer
 

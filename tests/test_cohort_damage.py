@@ -104,6 +104,7 @@ def test_damage_is_named(value: str, column: str, named: str) -> None:
         ("123.456.789-09", "PatientID"),
         ("943 476 5919", "PatientID"),
         ("#123", "PatientID"),
+        ("#", "Modality"),
         ("A#!", "PatientID"),
         ("NaN", "PatientID"),
         ("NULL", "PatientID"),

@@ -61,7 +61,8 @@ def test_a_table_of_find_is_known_by_its_columns_as_a_set(columns: list[object],
 )
 @pytest.mark.parametrize("none", [0, "0", 0.0, "0.0"])
 def test_each_word_of_find_stays(outcome: str, none: object) -> None:
-    table = found(outcome=[outcome], status=["0xA700"], error=["out_of_resources"], advice=[" Wait. "], matches=[none])
+    advice = [" Wait. \0"]
+    table = found(outcome=[outcome], status=["0xA700"], error=["out_of_resources"], advice=advice, matches=[none])
     assert move_identifiers(table) == [Unmatched(outcome, "0xA700", "out_of_resources", "Wait.")]  # type: ignore[arg-type]
 
 
@@ -74,6 +75,18 @@ def test_a_row_that_matched_is_read_as_any_other(outcome: str | None, matches: o
     assert isinstance(blank, IdentifierError)
     (filled,) = move_identifiers(found(outcome=[outcome], matches=[matches], StudyInstanceUID=["1.2.3"]))
     assert isinstance(filled, Identifier)
+
+
+def test_a_row_without_advice_gets_no_blank_before_the_reason() -> None:
+    (row,) = move_identifiers(found(outcome=["empty"], StudyInstanceUID=["1.2.3"]))
+    assert isinstance(row, Unmatched)
+    assert (row.advice or "").startswith("C-FIND")
+
+
+@pytest.mark.parametrize("matches", ["several", "0 or 1"])
+def test_a_column_matches_of_the_users_own_is_not_read(matches: str) -> None:
+    (row,) = move_identifiers(found(outcome=["empty"], matches=[matches], StudyInstanceUID=["1.2.3"]))
+    assert isinstance(row, Identifier)
 
 
 def test_a_uid_that_the_cohort_brought_is_not_moved_where_find_left_it_out(here: Here) -> None:

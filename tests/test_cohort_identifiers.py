@@ -63,7 +63,7 @@ def test_the_level_and_its_unique_keys_and_nothing_else(model: str, level: str, 
         move_identifier(FULL, model, level),
         move_identifier({**FULL, "QueryRetrieveLevel": level}, model),
         only(pd.DataFrame([FULL]), level, model),
-        only(pd.DataFrame([{**FULL, "QueryRetrieveLevel": f" {level.lower()} "}]), None, model),
+        only(pd.DataFrame([{**FULL, "QueryRetrieveLevel": f" {level.lower()}\0 "}]), None, model),
     ):
         assert isinstance(found, Identifier)
         assert (found.level, found.query_model, found.keys) == (level, model, expected)
@@ -141,6 +141,10 @@ def test_a_bad_patient_id_is_never_sent(bad: object, level: str) -> None:
     assert move_identifier({**FULL, "PatientID": bad}, "StudyRoot", "IMAGE")["StudyInstanceUID"] == STUDY
 
 
+def test_a_patient_id_of_64_characters_is_sent() -> None:
+    assert move_identifier({"PatientID": "x" * 64}, "PatientRoot", "PATIENT")["PatientID"] == "x" * 64
+
+
 def test_nothing_of_a_patient_is_shown() -> None:
     shown = [repr(move_identifier(FULL, "PatientRoot", level)) for level in LEVELS]
     assert STUDY in shown[1]
@@ -211,6 +215,10 @@ def test_a_patient_is_moved_only_when_the_level_says_so() -> None:
     )
     assert isinstance(rows[0], Identifier)
     assert isinstance(rows[1], IdentifierError)
+    # A table of whole patients needs no other column.
+    assert isinstance(only(frame(PatientID=[PATIENT], QueryRetrieveLevel=["PATIENT"]), None, "PatientRoot"), Identifier)
+    with pytest.raises(CohortError, match="no column StudyInstanceUID"):
+        move_identifiers(frame(PatientID=[PATIENT], QueryRetrieveLevel=["PATIENT"]))
 
 
 @pytest.mark.parametrize(
@@ -263,6 +271,18 @@ def test_a_column_of_numbers(cells: pd.Series) -> None:
     assert all(isinstance(row, Identifier) for row in rows)
 
 
+def test_what_the_level_does_not_need_may_be_there_twice() -> None:
+    row = {"StudyInstanceUID": STUDY, "series uid": "1", "SeriesUID": "2", "acc nr": "A", "acc no": "B"}
+    twice = pd.DataFrame([row])
+    assert isinstance(only(twice, "STUDY"), Identifier)
+    assert isinstance(move_identifier(row, level="STUDY"), Identifier)
+    with pytest.raises(CohortError, match="several columns stand for SeriesInstanceUID"):
+        only(twice)
+    accessions = twice[["StudyInstanceUID", "acc nr", "acc no"]]
+    assert isinstance(only(accessions), Identifier)
+    assert on_coarser_rows(accessions, move_identifiers(accessions)) is None
+
+
 def test_a_single_number_is_the_error_of_its_row() -> None:
     good, bad = move_identifiers(frame(StudyInstanceUID=[STUDY, 1.2]))
     assert isinstance(good, Identifier)
@@ -284,6 +304,7 @@ def test_an_empty_table_has_no_rows(columns: list[str]) -> None:
 def test_a_row_without_keys_says_so() -> None:
     row = only(frame(StudyInstanceUID=[""], AccessionNumber=["A"]))
     assert isinstance(row, IdentifierError)
+    assert row.column == "StudyInstanceUID"
     assert "no StudyInstanceUID" in str(row)
     assert "C-FIND" in str(row)
 

@@ -40,6 +40,7 @@ def test_each_keyword_is_known_in_any_spelling(name: str) -> None:
         ("query level", "QueryRetrieveLevel"),
         ("\ufeffPatientID", "PatientID"),
         ("StudyID", "StudyID"),
+        ("\u200bStudyID", "StudyID"),
         ("(0020,0010)", "StudyID"),
         (("StudyInstanceUID", ""), "StudyInstanceUID"),
         (("", "mrn"), "PatientID"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import pickle
+import re
 
 import pandas as pd
 import pytest
@@ -20,7 +21,10 @@ from dicomove.cohort import (
     Step,
     find_queries,
     find_query,
+    left_out,
     matches,
+    overlooked_columns,
+    unrepeated,
     why_not,
 )
 from dicomove.cohort.keywords import KEYWORDS, VRS
@@ -306,6 +310,38 @@ def test_the_top_level_needs_a_key(row: dict[str, object], level: str, model: st
     assert caught.value.column == column
 
 
+def test_a_modality_that_a_row_lacks_is_named_as_it_is_asked_for() -> None:
+    _, fewer = find_queries(pd.DataFrame({"PatientID": ["7", "8"], "Modality": ["CT", ""]}))
+    assert isinstance(fewer, Query)
+    assert fewer.blank == ("ModalitiesInStudy",)
+
+
+def test_a_table_of_find_has_no_rows_with_fewer_keys_than_others() -> None:
+    table = pd.DataFrame({"cohort_row": [0, 1], "outcome": "matched", "matches": 1, "filtered": 0})
+    queries = find_queries(table.assign(StudyInstanceUID=["1.2.3", "1.2.4"], SeriesNumber=["1", ""]), "SERIES")
+    assert [query.notes for query in queries if isinstance(query, Query)] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        (["accession", "Patienten-ID", "Patientenname", "Study_ID"], ["'Patienten-ID' (PatientID?)"]),
+        (["accession", "Patienten-ID", "Date", "StudyDate", "Study Date"], ["'Patienten-ID' (PatientID?)"]),
+        (["accession", "mrn", "Patienten-ID"], []),
+    ],
+)
+def test_a_header_that_looks_like_an_identifier_which_the_table_lacks_is_named(
+    columns: list[str], named: list[str]
+) -> None:
+    said = overlooked_columns(pd.DataFrame(columns=columns))
+    assert re.findall(r"'[^']+' \(\w+\?\)", said) == named
+
+
+def test_a_row_with_the_same_key_twice() -> None:
+    with pytest.raises(IdentifierError, match="several columns stand for AccessionNumber"):
+        find_query({"accession": "A", "accession number": "B"})
+
+
 @pytest.mark.parametrize("arguments", [("PATIENT", "StudyRoot"), ("x", "StudyRoot"), ("", "StudyRoot"), ("STUDY", "x")])
 def test_levels_and_models_that_are_not(arguments: tuple[str, str]) -> None:
     with pytest.raises(IdentifierError):
@@ -390,6 +426,8 @@ def test_what_cannot_be_read_beside_a_uid_is_said() -> None:
     assert query.steps[0].checks == ()
     assert ["PatientID was damaged" in query.notes[0], "StudyDate is not a date" in query.notes[1]] == [True, True]
     assert not any("2000" in note or "19" in note for note in query.notes)
+    (note,) = find_query({"StudyInstanceUID": UID, "StudyDate": "01-31-2000"}, "SERIES").notes
+    assert "StudyDate is not a date" in note
 
 
 def test_a_row_with_fewer_keys_than_its_neighbours_says_so() -> None:
@@ -684,3 +722,20 @@ def test_an_answer_that_repeats_no_key_of_its_row_is_not_a_match() -> None:
     assert said == "came without PatientID and AccessionNumber, by which the row asked"
     assert why_not(answer | {"PatientID": "7"}, "StudyInstanceUID", step.keys, step.identifying) is None
     assert find_query({"StudyInstanceUID": UID, "PatientID": "7"}).steps[0].identifying == ()
+
+
+@pytest.mark.parametrize("uid", ["1.2.3\0", " 1.2.3 ", "\u200b1.2.3"])
+def test_the_padding_of_a_uid_is_no_reason_to_leave_an_answer_out(uid: str) -> None:
+    assert why_not({"StudyInstanceUID": uid}, "StudyInstanceUID", []) is None
+    assert why_not({}, "StudyInstanceUID", []) == "came without StudyInstanceUID"
+
+
+def test_an_answer_that_repeats_one_key_of_the_row_is_not_doubted() -> None:
+    both = ["PatientID", "AccessionNumber"]
+    assert unrepeated({"PatientID": "7", "AccessionNumber": ""}, both) is None
+    assert "does not repeat PatientID and AccessionNumber" in (unrepeated({"PatientID": ""}, both) or "")
+    assert unrepeated({}, []) is None  # asked by its UID
+
+
+def test_nothing_is_said_where_no_answer_was_left_out() -> None:
+    assert left_out([]) is None

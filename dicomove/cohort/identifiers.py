@@ -160,7 +160,7 @@ def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str 
     if _LEVEL in keyword_columns(table.columns, (_LEVEL,)):
         return None
     levels = [LEVELS.index(entry.level) for entry in requested if isinstance(entry, Identifier)]
-    coarser = sum(level < max(levels) for level in levels) if levels else 0
+    coarser = sum(level < max(levels) for level in levels)
     if not coarser:
         return None
     deepest = LEVELS[max(levels)]

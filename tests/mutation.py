@@ -1,0 +1,257 @@
+"""Change the code in small ways, and see whether a test fails: ``python tests/mutation.py [module ...]``.
+
+mutmut makes the changes. All of them are in the code at once, and a name says which one is in force: so the tests are
+collected once, and each change is tried in a fork, which takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import itertools
+import mmap
+import os
+import resource
+import shutil
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import libcst as cst
+import pytest
+from _pytest.doctest import DoctestItem
+from mutmut.__main__ import create_mutants
+from mutmut.configuration import config
+from mutmut.mutation import mutators
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.mutation.file_mutation import MutationVisitor
+from mutmut.mutation.trampoline import set_mutant_under_test
+from mutmut.state import state
+from mutmut.utils.file_utils import (
+    change_cwd,
+    copy_also_copy_files,
+    copy_src_dir,
+    setup_source_paths,
+    walk_mutatable_files,
+)
+from mutmut.utils.format_utils import mangled_name_from_mutant_name
+
+#: The quick tests of each part, without servers.
+TESTS: Final = {
+    "dicomove/cohort/": ("tests/test_cohort_*.py",),
+    "dicomove/outcome/": ("tests/test_outcome*.py", "tests/test_words.py"),
+    "dicomove/words.py": ("tests/test_words.py", "tests/test_outcome*.py"),
+    "dicomove/dimse/": ("tests/test_dimse_*.py",),
+    "dicomove/run/": ("tests/test_run_*.py", "tests/test_pacing_*.py"),
+}
+#: These measure time, or see that mutmut is there.
+LEFT_OUT: Final = ("test_a_hundred_thousand_rows_take_seconds", "test_nothing_here_looks_at_a_clock_or_waits")
+MIB: Final = 1 << 20
+#: How long the further cases of the tests of one function may take.
+LIMIT_S: Final = 4.0
+#: CPU time in which a change is tried: some end in a loop.
+LONGEST_S: Final = 40
+
+
+def is_sentence(node: cst.CSTNode) -> bool:
+    """Tell whether a node is a text of three words or more, or a choice between such texts."""
+    if isinstance(node, cst.ConcatenatedString):
+        return is_sentence(node.left) or is_sentence(node.right)
+    if isinstance(node, cst.IfExp):
+        arms = (node.body, node.orelse)
+        return any(map(is_sentence, arms)) and all(isinstance(arm, cst.BaseString) for arm in arms)
+    if isinstance(node, cst.FormattedString):
+        text = "".join(part.value if isinstance(part, cst.FormattedStringText) else "x" for part in node.parts)
+    elif isinstance(node, cst.SimpleString):
+        text = str(node.raw_value)
+    else:
+        return False
+    return len(text.split()) > 2
+
+
+def is_strict(node: cst.CSTNode) -> bool:
+    """Tell whether a node is ``strict=True``, which guards against our own mistakes."""
+    return isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == "strict"
+
+
+def assignments(node: cst.Assign | cst.AnnAssign) -> Iterable[cst.CSTNode]:
+    """Change what is assigned, unless it is a sentence."""
+    return () if node.value is not None and is_sentence(node.value) else mutators.operator_assignment(node)
+
+
+def arguments(node: cst.Call) -> Iterator[cst.Call]:
+    """Leave out each argument, or make it None; but not ``strict=``."""
+    strict = [arg for arg in node.args if is_strict(arg)]
+    for changed in mutators.operator_arg_removal(node):
+        if all(arg in changed.args for arg in strict):
+            yield changed
+
+
+def texts(node: cst.BaseString) -> Iterable[cst.BaseString]:
+    """Change a text in one way: mutmut's further ways, capitals and small letters, find nothing more."""
+    return list(mutators.operator_string(node))[:1]
+
+
+def set_up() -> None:
+    """Tell mutmut what to leave alone: above all sentences, with what is inserted into them. They are for a person."""
+    instead: dict[Callable[..., object], Callable[..., object]] = {
+        mutators.operator_assignment: assignments,
+        mutators.operator_arg_removal: arguments,
+        mutators.operator_string: texts,
+    }
+    mutators.mutation_operators[:] = [(kind, instead.get(way, way)) for kind, way in mutators.mutation_operators]
+    skips = MutationVisitor._skip_node_and_children
+    MutationVisitor._skip_node_and_children = lambda self, node: (
+        is_sentence(node) or is_strict(node) or skips(self, node)
+    )
+
+
+def make_mutants(modules: Iterable[str]) -> list[SourceFileMutationData]:
+    """Write the changed code to ``mutants/``, and return what can be tried of the modules."""
+    every = sorted(map(str, walk_mutatable_files()))
+    paths = list(dict.fromkeys(path for module in modules for path in every if module in path))
+    config().only_mutate = paths
+    shutil.rmtree("mutants", ignore_errors=True)
+    Path("mutants").mkdir()
+    with contextlib.redirect_stdout(io.StringIO()):
+        copy_src_dir()
+        copy_also_copy_files()
+        setup_source_paths()
+        create_mutants(1)
+    found = [SourceFileMutationData(path=Path(path)) for path in paths]
+    for data in found:
+        data.load()
+    return found
+
+
+class Trial:
+    """A plugin of pytest that does not run the tests once, but as often as there are changes to try."""
+
+    def __init__(self, mutated: Sequence[SourceFileMutationData]) -> None:
+        self.mutated = mutated
+        self.tried: Counter[str] = Counter()
+        self.survived: Counter[str] = Counter()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        # Each change is a copy of a function, and so of the examples in its docstring.
+        items[:] = [item for item in items if item.name not in LEFT_OUT and "__mutmut_" not in item.name]
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        tests = calls(session)
+        if is_killed(session, "", list(range(len(session.items)))):
+            pytest.exit("a test fails when it is run again, although nothing was changed", 1)
+        gc.freeze()
+        for data in self.mutated:
+            path = str(data.path)
+            for name in data.exit_code_by_key:
+                self.tried.update((path, "all"))
+                if not is_killed(session, name, tests[mangled_name_from_mutant_name(name)]):
+                    self.survived.update((path, "all"))
+                    print(f"\n{name}\n{diff(name, data)}", flush=True)
+            print(self.score(path), flush=True)
+        if len(self.mutated) > 1:
+            print(self.score("all"))
+        return True
+
+    def score(self, path: str) -> str:
+        """Return how many changes were seen, as a line of text."""
+        tried, survived = self.tried[path], self.survived[path]
+        return f"{1 - survived / max(1, tried):7.1%} {tried - survived:5} of {tried:5}  {path}"
+
+
+def diff(name: str, data: SourceFileMutationData) -> str:
+    """Return what is changed."""
+    with change_cwd(".."):
+        return str(get_diff_for_mutant(name, path=data.path))
+
+
+def calls(session: pytest.Session) -> dict[str, list[int]]:
+    """Return the numbers of the tests that call each function, those first that are likely to see a change.
+
+    The further cases of a test come after the first cases of all: they often see the same changes.
+    """
+    tests: defaultdict[str, list[tuple[bool, float, int]]] = defaultdict(list)
+    begun: set[str] = set()
+    set_mutant_under_test("stats")
+    for number, item in enumerate(session.items):
+        state()._stats.clear()
+        began = time.monotonic()
+        run(session, [item])
+        test = item.nodeid.partition("[")[0]
+        for function in state()._stats:
+            tests[function].append((test in begun, time.monotonic() - began, number))
+        begun.add(test)
+    set_mutant_under_test("")
+    if session.testsfailed:
+        pytest.exit("a test fails although nothing was changed", 1)
+    return defaultdict(list, {name: within_limit(sorted(found)) for name, found in tests.items()})
+
+
+def within_limit(tests: Sequence[tuple[bool, float, int]]) -> list[int]:
+    """Return the numbers of the tests that are tried: all first cases, and further ones while there is time."""
+    spent = itertools.accumulate(seconds * is_further for is_further, seconds, _ in tests)
+    return [number for (is_further, _, number), s in zip(tests, spent, strict=True) if not is_further or s < LIMIT_S]
+
+
+def run(session: pytest.Session, items: Sequence[pytest.Item]) -> int | None:
+    """Run tests up to the first that fails, and return its place."""
+    for place, (item, after) in enumerate(zip(items, [*items[1:], None], strict=True)):
+        names = dict(item.dtest.globs) if isinstance(item, DoctestItem) else {}
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+        if isinstance(item, DoctestItem):
+            item.dtest.globs.update(names)  # doctest forgets them, and the item is run again
+        if session.testsfailed:
+            return place
+    return None
+
+
+def is_killed(session: pytest.Session, name: str, tests: list[int]) -> bool:
+    """Try one change in a fork. A test that sees it is the first to look at the next change of the same function."""
+    place = mmap.mmap(-1, 4)
+    process = os.fork()
+    if not process:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(1, 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_S, LONGEST_S))
+        resource.setrlimit(resource.RLIMIT_AS, (8192 * MIB, 8192 * MIB))
+        set_mutant_under_test(name)
+        code = 1
+        try:
+            failed = run(session, [session.items[number] for number in tests])
+            place[:] = (failed or 0).to_bytes(4, "little")
+            code = failed is not None
+        finally:
+            os._exit(code)
+    killed = os.waitpid(process, 0)[1] != 0
+    if tests:
+        tests.insert(0, tests.pop(int.from_bytes(place[:], "little")))
+    return killed
+
+
+def tests_for(modules: Iterable[str]) -> list[str]:
+    """Return the files with the tests of the modules."""
+    patterns = {name for part, names in TESTS.items() for name in names if any(map(part.startswith, modules))}
+    return sorted(str(path) for name in patterns for path in Path().glob(name))
+
+
+def main(modules: Sequence[str]) -> None:
+    """Try the changes of modules, such as ``cohort`` or ``run/schedule``, or of all."""
+    os.nice(19)
+    set_up()
+    mutated = make_mutants(modules or ("",))
+    parts = [part for part in TESTS if any(str(data.path).startswith(part) for data in mutated)]
+    paths = [str(data.path) for data in mutated]
+    trial = Trial(mutated)
+    with change_cwd("mutants"):
+        pytest.main(
+            ["-s", "-pno:terminal", "-pno:cacheprovider", "--timeout=20", *tests_for(parts), *paths], plugins=[trial]
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
