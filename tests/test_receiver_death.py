@@ -178,7 +178,50 @@ def test_one_that_dies_for_the_last_time_in_the_middle_of_a_run(tmp_path: Path) 
         assert result["outcome"].iloc[0] == "partial"
         assert result["error"].iloc[0] == "storage_failed"
         assert result["error"].iloc[1:].tolist() == ["receiver_failed"] * 3
+        # The PACS was asked, and what came of it is not known.
+        assert result["outcome"].iloc[1] == "interrupted"
         assert result["outcome"].iloc[2:].tolist() == ["not_attempted"] * 2
+        assert result["attempts"].tolist() == [1, 1, 0, 0]
+
+
+def test_a_row_that_waits_for_the_receiver_spends_no_attempt(tmp_path: Path) -> None:
+    """The new process does not start for three seconds, which is longer than the attempts of a row would last."""
+    record, aside = tmp_path / ".dicomove" / "record.sqlite", tmp_path / ".dicomove" / "aside"
+
+    def restore() -> None:
+        record.unlink()
+        aside.rename(record)
+
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        record.rename(aside)
+        record.write_text("not a database")
+        dead = receiver.pid
+        os.kill(dead, signal.SIGKILL)
+        servers.wait_until(lambda: not receiving.alive(dead), 5)
+        timer = threading.Timer(3, restore)
+        timer.start()
+        with pytest.warns(dm.errors.ReceiverWarning, match="was started again"):
+            result = receiving.move(ROWS, pacs, receiver, retry=dm.Retry(attempts=2, wait=0.2))
+        timer.join()
+        assert result["outcome"].tolist() == ["complete"] * 4
+        assert result["attempts"].tolist() == [1] * 4
+        assert_right(result, receiver)
+
+
+def test_a_start_that_fails_is_not_a_death(tmp_path: Path) -> None:
+    record, aside = tmp_path / ".dicomove" / "record.sqlite", tmp_path / ".dicomove" / "aside"
+    with receiving.receiver(tmp_path, accept="any") as receiver:
+        record.rename(aside)
+        record.write_text("not a database")
+        os.kill(receiver.pid, signal.SIGKILL)
+        for _ in range(6):
+            with pytest.raises(dm.errors.ReceiverError, match="did not start"):
+                receiver.flush()
+        record.unlink()
+        aside.rename(record)
+        with pytest.warns(dm.errors.ReceiverWarning, match="was started again"):
+            receiver.flush()
+        assert receiving.send(receiver, receiving.instance()) == [0]
 
 
 def test_what_failed_while_it_was_away_is_tried_again(tmp_path: Path) -> None:

@@ -263,6 +263,7 @@ class Supervisor:
         self._in_flight = in_flight
         self._lock = threading.RLock()
         self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
+        self._dead: ReceiverProcess | None = None
         self._process = self._start()
         _open.add(self)
 
@@ -306,9 +307,11 @@ class Supervisor:
         with self._lock:
             if self.closed or self._process is not dead:
                 return
-            self._deaths.append(time.monotonic())
+            if dead is not self._dead:  # a start that failed is not another death
+                self._dead = dead
+                self._deaths.append(time.monotonic())
             message = f"the receiver's process {dead.ending()}"
-            if len(self._deaths) == _MOST_DEATHS and self._deaths[-1] - self._deaths[0] < _DEATHS_WITHIN_S:
+            if len(self._deaths) == _MOST_DEATHS and time.monotonic() - self._deaths[0] < _DEATHS_WITHIN_S:
                 message += f", for the {_MOST_DEATHS}th time within {_DEATHS_WITHIN_S:g} s"
                 raise ReceiverError(message)
             self._finalizer.detach()
