@@ -61,7 +61,7 @@ def test_a_table_of_find_is_known_by_its_columns_as_a_set(columns: list[object],
 )
 @pytest.mark.parametrize("none", [0, "0", 0.0, "0.0"])
 def test_each_word_of_find_stays(outcome: str, none: object) -> None:
-    advice = [" Wait. \0"]
+    advice: list[object] = [" Wait. \0"]
     table = found(outcome=[outcome], status=["0xA700"], error=["out_of_resources"], advice=advice, matches=[none])
     assert move_identifiers(table) == [Unmatched(outcome, "0xA700", "out_of_resources", "Wait.")]  # type: ignore[arg-type]
 
