@@ -12,20 +12,20 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, MEDIUM, RESPONSE
 from dicomove.dimse.pdu import ASSOCIATE_RQ, P_DATA
 from dicomove.testing.raw import pdus
+from dicomove.testing.raw.connection import RawConnection, Step
 from dicomove.testing.raw.steps import (
     Associate,
     Close,
-    Deaf,
     Drip,
     FinishSending,
     Repeat,
     Reset,
     Send,
+    StopReading,
     damaged,
     garbage,
     play,
 )
-from dicomove.testing.raw.talk import Step, Talk
 
 Ended = Literal["closed", "timeout", "left", "refused"]
 
@@ -96,16 +96,16 @@ def attack(name: str, host: str, port: int, called_ae_title: str = "ANY-SCP", *,
     sent = 0
     for steps in ATTACKS[name].sessions:
         left = seconds - (time.monotonic() - started)
-        ended, talk = _connect(steps, (host, port), called_ae_title, left)
-        sent += talk.bytes_sent if talk else 0
+        ended, connection = _connect(steps, (host, port), called_ae_title, left)
+        sent += connection.bytes_sent if connection else 0
         if ended in ("refused", "timeout"):
             break
-    return AttackResult(ended, time.monotonic() - started, sent, bytes(talk.received) if talk else b"")
+    return AttackResult(ended, time.monotonic() - started, sent, bytes(connection.received) if connection else b"")
 
 
 def _connect(
     steps: tuple[Step, ...], address: tuple[str, int], called_ae_title: str, seconds: float
-) -> tuple[Ended, Talk | None]:
+) -> tuple[Ended, RawConnection | None]:
     try:
         sock = socket.create_connection(address, timeout=max(seconds, 0.001))
     except TimeoutError:
@@ -113,17 +113,17 @@ def _connect(
     except OSError:
         return "refused", None
     with sock:
-        talk = Talk(sock, seconds, called_ae_title=called_ae_title)
-        return _ended(steps, talk), talk
+        connection = RawConnection(sock, seconds, called_ae_title=called_ae_title)
+        return _ended(steps, connection), connection
 
 
-def _ended(steps: tuple[Step, ...], talk: Talk) -> Ended:
+def _ended(steps: tuple[Step, ...], connection: RawConnection) -> Ended:
     try:
-        play(steps, talk)
+        play(steps, connection)
     except TimeoutError:
         return "timeout"
     except (EOFError, OSError):
-        return "left" if talk.left else "closed"
+        return "left" if connection.left else "closed"
     return "closed"
 
 
@@ -274,7 +274,9 @@ _AFTER: Final = {
         "A data set in PDUs of two bytes.", Send(_store(b"")), Repeat(Send(_data(2) * 4096), 8)
     ),
     "never-reads": _associated(
-        "Requests whose answers are never read.", Repeat(Send(_message({"CommandField": C_ECHO_RQ}) * 64), 256), Deaf()
+        "Requests whose answers are never read.",
+        Repeat(Send(_message({"CommandField": C_ECHO_RQ}) * 64), 256),
+        StopReading(),
     ),
     "receives-6-bytes": Attack(
         "A maximum PDU length in which no fragment has room.",

@@ -32,9 +32,9 @@ from pynetdicom.dsutils import create_file_meta, decode, encode_file_meta, split
 
 from dicomove import Pacs
 from dicomove.dimse.association import Association
+from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.messages import RESPONSE, Message
 from dicomove.dimse.negotiation import Peer
-from dicomove.dimse.transport import Limit, Watch
 from dicomove.errors import IdleTimeout
 from dicomove.testing.acceptor import Listener, Service
 from dicomove.testing.archive import Archive, Instance
@@ -384,8 +384,8 @@ def respond(
         "Status": status,
         **(more or {}),
     }
-    watch = Watch(Limit(30, IdleTimeout, "sending"))
-    association.send(Message(request.context_id, command, data), watch)
+    deadlines = Deadlines(Deadline(30, IdleTimeout, "sending"))
+    association.send(Message(request.context_id, command, data), deadlines)
 
 
 def counts(remaining: int | None, completed: int, failed: int = 0, warning: int = 0) -> dict[str, int | str]:

@@ -17,6 +17,7 @@ from dicomove.testing.raw import (
     AwaitRelease,
     Close,
     FinishSending,
+    RawConnection,
     ReadBytes,
     ReadRequest,
     Reset,
@@ -25,7 +26,6 @@ from dicomove.testing.raw import (
     Send,
     Silence,
     Step,
-    Talk,
     pdus,
 )
 
@@ -137,9 +137,9 @@ def test_what_was_cancelled_is_not_sent_again() -> None:
     """The PACS answers C-CANCEL with its farewell."""
     stop = threading.Event()
 
-    def until_it_is_cancelled(talk: Talk) -> None:
+    def until_it_is_cancelled(connection: RawConnection) -> None:
         stop.set()
-        talk.read_pdu()
+        connection.read_pdu()
 
     script: list[Step] = [*FIRST, ReadRequest(), until_it_is_cancelled, *FAREWELLS["releases"]]
     with ScriptedPeer(script, GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
@@ -154,7 +154,7 @@ def test_what_shows_that_the_pacs_has_got_it_keeps_it_from_being_sent_again(late
     long_ago = time.monotonic()
     with ScriptedPeer([*FIRST, ReadRequest(), *FAREWELLS["resets"]], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
         assert move(scu) is None
-        result = scu.move_study(STUDY, "ANYWHERE", sign_of_life=time.monotonic if late else lambda: long_ago)
+        result = scu.move_study(STUDY, "ANYWHERE", last_activity=time.monotonic if late else lambda: long_ago)
         assert (result.outcome, result.attempts) == (("interrupted", 1) if late else ("complete", 2))
         assert peer.connections == (1 if late else 2)
 

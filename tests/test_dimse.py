@@ -21,10 +21,10 @@ from pynetdicom.dsutils import encode
 
 import dicomove as dm
 from dicomove.dimse.association import Association
+from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.find import decode_match
 from dicomove.dimse.messages import Message, decode_command, encode_identifier
 from dicomove.dimse.negotiation import Peer
-from dicomove.dimse.transport import Limit, Watch
 from dicomove.errors import IdleTimeout
 from dicomove.testing import RunningPacs
 from dicomove.testing.archive import Archive
@@ -211,11 +211,11 @@ def pending(association: Association, message: Message, completed: int = 2) -> N
 def stay(association: Association) -> None:
     """Hear what comes until the peer goes."""
     while True:
-        association.receive(Watch(Limit(20, IdleTimeout, "the test")))
+        association.receive(Deadlines(Deadline(20, IdleTimeout, "the test")))
 
 
 def raw(association: Association, data: bytes) -> None:
-    association._connection.send(data, Watch(Limit(20, IdleTimeout, "the test")))
+    association._connection.send(data, Deadlines(Deadline(20, IdleTimeout, "the test")))
 
 
 def silent(association: Association, message: Message) -> None:  # noqa: ARG001
@@ -249,8 +249,8 @@ def pending_then(data: bytes) -> Play:
 def without_status(association: Association, message: Message) -> None:
     pending(association, message)
     answer = {"CommandField": 0x8021, "MessageIDBeingRespondedTo": message.number("MessageID") or 0}
-    watch = Watch(Limit(20, IdleTimeout, "the test"))
-    association.send(Message(message.context_id, answer), watch)
+    deadlines = Deadlines(Deadline(20, IdleTimeout, "the test"))
+    association.send(Message(message.context_id, answer), deadlines)
     stay(association)
 
 
@@ -394,7 +394,7 @@ def test_message_ids_are_unique_and_wrap_around() -> None:
         respond(association, message, 0x0000, counts(None, 5))
 
     with playing(play) as pacs, dm.MoveScu(pacs) as scu:
-        scu._link._message_id = 0xFFFD
+        scu._reusable._message_id = 0xFFFD
         for _ in range(4):
             assert scu.move_study(STUDY, SINK).outcome == "complete"
     assert seen == [0xFFFE, 0xFFFF, 1, 2]
@@ -580,7 +580,7 @@ def test_a_find_is_cancelled(here: Here) -> None:
     def play(association: Association, message: Message) -> None:
         syntax = association.contexts[message.context_id].transfer_syntax
         respond(association, message, 0xFF00, None, encode_identifier({"SOPInstanceUID": "1.2"}, syntax))
-        assert association.receive(Watch(Limit(20, IdleTimeout, "C-CANCEL"))).number("CommandField") == 0x0FFF
+        assert association.receive(Deadlines(Deadline(20, IdleTimeout, "C-CANCEL"))).number("CommandField") == 0x0FFF
         respond(association, message, 0xFE00)
 
     def take(match: dict[str, str]) -> None:

@@ -34,7 +34,7 @@ from dicomove.dimse.pdu import (
     write_request,
 )
 from dicomove.errors import AssociationError, InvalidResponse
-from dicomove.testing.raw import AwaitRelease, ReadRequest, Respond, ScriptedPeer, Send, Step, Talk
+from dicomove.testing.raw import AwaitRelease, RawConnection, ReadRequest, Respond, ScriptedPeer, Send, Step
 from dicomove.testing.raw.pdus import RELEASE_ANSWER
 
 CT: Final = ProposedContext(1, CTImageStorage, (ExplicitVRLittleEndian, ImplicitVRLittleEndian))
@@ -329,12 +329,12 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 
 
 def test_a_move_over_an_association_whose_answer_says_odd_things() -> None:
-    def answer(talk: Talk) -> None:
-        talk.read_pdu()
-        request = read_request(talk.associate)
+    def answer(connection: RawConnection) -> None:
+        connection.read_pdu()
+        request = read_request(connection.associate)
         contexts = [answered(one.context_id, 0, one.transfer_syntaxes[0].encode() + b"\0") for one in request.contexts]
         odd = item(0x50, MAX_LENGTH + item(0x52, b"none") + item(0x55, "PÄCS 2.15 (build 4711)".encode("latin-1")))
-        talk.send(pdu(ASSOCIATE_AC, body(answered(200), *contexts, user=odd, titles=b"\xff" * 32)))
+        connection.send(pdu(ASSOCIATE_AC, body(answered(200), *contexts, user=odd, titles=b"\xff" * 32)))
 
     steps: list[Step] = [answer, ReadRequest(), Respond(completed=3), AwaitRelease(), Send(RELEASE_ANSWER)]
     with ScriptedPeer(steps) as peer, dm.MoveScu(dm.Pacs(peer.address)) as scu:

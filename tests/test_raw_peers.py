@@ -24,7 +24,6 @@ from dicomove.testing.raw import (
     SCRIPTS,
     Accept,
     AwaitRelease,
-    Deaf,
     FinishSending,
     ReadBytes,
     ReadPdu,
@@ -34,6 +33,7 @@ from dicomove.testing.raw import (
     ScriptedPeer,
     Send,
     Step,
+    StopReading,
     pdus,
 )
 from dicomove.words import Outcome
@@ -314,7 +314,7 @@ def test_a_wish_to_stop_is_granted(name: str) -> None:
 def test_a_peer_that_stops_reading(total_timeout: float | None, word: str) -> None:
     query = {**STUDY, "PatientComments": "x" * 16 * MIB}
     response = SILENCE if total_timeout is None else TOO_LONG
-    with ScriptedPeer([Accept(), Deaf()], seconds=TOO_LONG) as peer, within(LIMIT):
+    with ScriptedPeer([Accept(), StopReading()], seconds=TOO_LONG) as peer, within(LIMIT):
         result = find_one(waiting(peer, response), total_timeout, query)
     assert (result.status, result.error) == (None, word)
 
@@ -343,7 +343,7 @@ def test_steps_are_put_together_at_will() -> None:
 
 
 def test_the_peer_ends_though_its_script_does_not() -> None:
-    with within(LIMIT), ScriptedPeer([Repeat(Deaf(0.01))]) as peer:
+    with within(LIMIT), ScriptedPeer([Repeat(StopReading(0.01))]) as peer:
         assert move_one(waiting(peer, association=SILENCE)).error == "association_timeout"
 
 
@@ -507,7 +507,7 @@ def test_the_interpreter_exits_while_the_peer_stalls(name: str, stall: str) -> N
     with ScriptedPeer(SCRIPTS[stall].steps) as peer:
         process = subprocess.Popen([*command, peer.address], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with process:
-            wait_until(lambda: any(_is_stalled(talk, stall) for talk in peer.received))
+            wait_until(lambda: any(_is_stalled(connection, stall) for connection in peer.received))
             with within(ending.seconds):
                 for number in ending.signals:
                     heard = len(peer.received[0])

@@ -450,7 +450,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory, images: Path, destinations:
 def test_orthanc_closes_what_is_idle(strict: Server) -> None:
     with servers.relay(strict.pacs.port) as relay, dm.MoveScu(through(strict, relay)) as scu:
         assert scu.move_study({"StudyInstanceUID": CT}, DESTINATION).outcome == "complete"
-        association = scu._link._association
+        association = scu._reusable._association
         assert association is not None
         servers.wait_until(lambda: not association.is_quiet())
         assert scu.move_study({"StudyInstanceUID": CT}, DESTINATION).outcome == "complete"

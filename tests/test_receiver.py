@@ -21,8 +21,8 @@ import pytest
 
 import dicomove as dm
 from dicomove.dimse.association import Association
+from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import Message
-from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError
 from tests import receiving, servers
 
@@ -301,16 +301,16 @@ def echo(port: int, source: str = "127.0.0.1", called: str = "DICOMOVE") -> str 
             calling_ae_title="PEER",
             max_pdu_length=16384,
             proposed=[("1.2.840.10008.1.1", ["1.2.840.10008.1.2"])],
-            watch=Watch(Limit(5, IdleTimeout, "A-ASSOCIATE")),
+            deadlines=Deadlines(Deadline(5, IdleTimeout, "A-ASSOCIATE")),
         )
         command: dict[str, int | str] = {
             "AffectedSOPClassUID": "1.2.840.10008.1.1",
             "CommandField": 0x0030,
             "MessageID": 1,
         }
-        watch = Watch(Limit(5, IdleTimeout, "C-ECHO"))
-        association.send(Message(1, command), watch)
-        answer = association.receive(watch)
+        deadlines = Deadlines(Deadline(5, IdleTimeout, "C-ECHO"))
+        association.send(Message(1, command), deadlines)
+        answer = association.receive(deadlines)
         association.release(5)
         return f"0x{answer.number('Status'):04X}"
     finally:

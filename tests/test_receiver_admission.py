@@ -19,8 +19,8 @@ from dicomove.dimse.pdu import P_DATA
 from dicomove.receiver import Limits
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.api import RowId
-from dicomove.receiver.listener import MAX_PDU_LENGTH
 from dicomove.receiver.rows import addresses
+from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 from tests import receiving
 from tests.servers import wait_until
@@ -314,7 +314,7 @@ def test_nobody_leaves_in_the_midst_of_a_message(tmp_path: Path, caplog: pytest.
         for sock, image in zip(busy, images, strict=True):
             sock.sendall(data_pdu(image.read()[20_000:], last=True))
             assert SUCCESS in sock.recv(65536)
-        assert f"a connection from {HOST} was closed: all that there may be are busy" in caplog.messages
+        assert f"a connection from {HOST} was closed: all associations that there may be are busy" in caplog.messages
         wait_until(lambda: dm.echo(dm.Pacs(f"{AE_TITLE}@{HOST}:{address[1]}")).status == "0x0000", MARGIN_S)
 
 

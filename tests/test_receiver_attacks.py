@@ -28,14 +28,14 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 
 import dicomove as dm
 from dicomove.dimse.association import Association
+from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, Message
 from dicomove.dimse.pdu import P_DATA
-from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import IdleTimeout
 from dicomove.receiver import Limits, Receiver
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Instance
-from dicomove.testing.raw import Associate, Deaf, Drip, FinishSending, Send, Step, pdus
+from dicomove.testing.raw import Associate, Drip, FinishSending, Send, Step, StopReading, pdus
 from dicomove.testing.storage import storing
 from tests.attacks import ATTACKS, Attack, attack
 from tests.servers import wait_until
@@ -111,7 +111,7 @@ MORE: Final = {
 
 def looks_again(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Let whoever is deaf see what became of its connection, once it must have lost it: it would never know."""
-    return tuple(Deaf(LIMITS.idle + LIMITS.pdu + 1) if isinstance(step, Deaf) else step for step in steps)
+    return tuple(StopReading(LIMITS.idle + LIMITS.pdu + 1) if isinstance(step, StopReading) else step for step in steps)
 
 
 _ATTACKS: Final = {
@@ -282,8 +282,8 @@ def read_to_end(sock: socket.socket) -> bytes:
     return said
 
 
-def watch() -> Watch:
-    return Watch(Limit(SECONDS, IdleTimeout, "a test"))
+def deadlines() -> Deadlines:
+    return Deadlines(Deadline(SECONDS, IdleTimeout, "a test"))
 
 
 @contextmanager
@@ -296,7 +296,7 @@ def association(address: tuple[str, int]) -> Iterator[Association]:
             calling_ae_title="GOOD",
             max_pdu_length=16384,
             proposed=[(CTImageStorage, [ImplicitVRLittleEndian])],
-            watch=watch(),
+            deadlines=deadlines(),
         )
     finally:
         connection.close()
@@ -549,12 +549,12 @@ def test_an_association_outlives_an_odd_message(
 ) -> None:
     with association(scp.address) as made:
         odd: Command = {"AffectedSOPClassUID": CTImageStorage, "MessageID": 6, **command}
-        made.send(Message(1, odd, data), watch())
+        made.send(Message(1, odd, data), deadlines())
         if status is not None:
-            answer = made.receive(watch())
+            answer = made.receive(deadlines())
             assert (answer.number("Status"), answer.number("MessageIDBeingRespondedTo")) == (status, 6)
-        made.send(Message(1, {"CommandField": C_ECHO_RQ, "MessageID": 7}), watch())
-        answer = made.receive(watch())
+        made.send(Message(1, {"CommandField": C_ECHO_RQ, "MessageID": 7}), deadlines())
+        answer = made.receive(deadlines())
         assert (answer.number("Status"), answer.number("MessageIDBeingRespondedTo")) == (0, 7)
         made.release(SECONDS)
 
@@ -565,9 +565,9 @@ def test_an_instance_without_a_uid_is_safe_in_quarantine(uid: str, scp: Scp) -> 
     data = pdus.element(0x0008, 0x0060, b"CT")
     with association(scp.address) as made:
         made.send(
-            Message(1, {"CommandField": C_STORE_RQ, "MessageID": 1, "AffectedSOPInstanceUID": uid}, data), watch()
+            Message(1, {"CommandField": C_STORE_RQ, "MessageID": 1, "AffectedSOPInstanceUID": uid}, data), deadlines()
         )
-        assert made.receive(watch()).number("Status") == 0x0000
+        assert made.receive(deadlines()).number("Status") == 0x0000
         made.release(SECONDS)
     manifest = scp.receiver.manifest().fillna({"SOPInstanceUID": "", "quarantine": ""}).sort_values("received_at")
     *_, entry = (each for each in manifest.itertuples() if each.SOPInstanceUID == uid)

@@ -26,7 +26,7 @@ from benchmarks.receiving.children import cpu_seconds, peak_memory
 from benchmarks.receiving.datasets import digests
 from benchmarks.receiving.workloads import KIB, MIB, multi_frame
 from dicomove.dimse.messages import C_STORE_RQ, Command, decode_command
-from dicomove.receiver.listener import MAX_PDU_LENGTH
+from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 
 _FRAME = 512 * KIB

@@ -1,49 +1,46 @@
-"""PS3.8 in one thread: negotiation, PDUs, release and abort.
+"""An association, blocking, on either side (PS3.8): whole messages in and out, release and abort.
 
-The bytes of PDUs are `pdu`'s. Here they are waited for, with limits, since a peer may send anything, or nothing.
+`fragments` makes PDUs of bytes, `messages` makes messages of them, and `state` says what may come next. Here they are
+waited for, with deadlines, since a peer may send anything, or nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomove.dimse.messages import Message, decode_command, encode_command, has_data_set
+from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.fragments import Fragment, PDataReader, Pdu, write_p_data
+from dicomove.dimse.messages import Message, MessageAssembler, encode_command
 from dicomove.dimse.pdu import (
     ABORT,
     ACCEPTED,
-    ASSOCIATE_AC,
     ASSOCIATE_RJ,
     ASSOCIATE_RQ,
     P_DATA,
-    PDU_HEADER,
-    PDV_HEADER,
     RELEASE_RP,
     RELEASE_RQ,
-    SHORT_PDU_BYTES,
     ContextResult,
     ProposedContext,
+    number_contexts,
     pdu,
     read_answer,
     refuse_pdu,
     rejection,
     write_request,
 )
-from dicomove.dimse.transport import Connection, Limit, Watch
+from dicomove.dimse.state import OVER, PDU_EVENTS, Event, Role, State, StateMachine, event_of
 from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse
 
 # Implicit first: with Explicit VR, dcmqrscp loses a list of UIDs beyond 64 KiB.
 TRANSFER_SYNTAXES: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
-_LONGEST_ASSOCIATE_PDU: Final = 1 << 20
-#: Some peers send more than was negotiated; this much is forgiven, and is the most where no limit was negotiated.
-_LONGEST_P_DATA: Final = 1 << 24
-_LONGEST_MESSAGE: Final = 1 << 26
+#: An answer has a line for each of our contexts; a request, 128 presentation contexts of 75 transfer syntaxes each.
+_LONGEST_ASSOCIATE: Final = {Role.REQUESTOR: 1 << 20, Role.ACCEPTOR: 1 << 18}
 _LONGEST_SENT_PDU: Final = 1 << 18
 _COURTESY_S: Final = 1.0
 
@@ -58,26 +55,30 @@ class Context:
 
 
 class Association:
-    """An established association: whole messages in and out.
+    """An association over a connection that stands.
 
     Parameters
     ----------
     connection
-        The transport.
+        The connection.
+    role
+        Our side of it.
+    is_strict
+        Refuse to send what must not come now. The rehearsal PACS sends it on purpose.
+
+    Attributes
+    ----------
     contexts
         The accepted presentation contexts, by their number.
-    peer_max_length
-        The longest PDU that the peer receives; 0 is no limit.
     """
 
-    def __init__(self, connection: Connection, contexts: Mapping[int, Context], peer_max_length: int) -> None:
+    def __init__(self, connection: Connection, role: Role, *, is_strict: bool = True) -> None:
         self._connection = connection
-        self.contexts = contexts
-        self._unread: deque[tuple[int, bool, bool, bytes]] = deque()
-        self._is_over = False
-        #: How often something came that may have been (part of) a message.
-        self.heard = 0
-        self._fragment = min(peer_max_length or _LONGEST_SENT_PDU, _LONGEST_SENT_PDU) - 6
+        self._machine = StateMachine(role)
+        self._is_strict = is_strict
+        self._reader = PDataReader(longest_associate=_LONGEST_ASSOCIATE[role])
+        self._message_id: int | None = None
+        self.establish({}, 0)
 
     @classmethod
     def request(
@@ -88,7 +89,7 @@ class Association:
         calling_ae_title: str,
         max_pdu_length: int,
         proposed: Sequence[tuple[str, Sequence[str]]],
-        watch: Watch,
+        deadlines: Deadlines,
     ) -> Self:
         """Negotiate an association over a connection (PS3.8 7.1); `proposed` is abstract and transfer syntaxes.
 
@@ -97,17 +98,32 @@ class Association:
         AssociationRejected, AssociationAborted, ConnectionLost, InvalidResponse
             What the peer did instead of accepting.
         """
-        contexts = [
-            ProposedContext(2 * n + 1, abstract, tuple(transfer)) for n, (abstract, transfer) in enumerate(proposed)
-        ]
-        connection.send(write_request(called_ae_title, calling_ae_title, contexts, max_pdu_length), watch)
-        kind, body = read_pdu(connection, watch)
-        if kind == ASSOCIATE_RJ:
-            raise rejection(body)
-        if kind != ASSOCIATE_AC:
-            refuse_pdu(kind, body)
-        answer = read_answer(body)
-        return cls(connection, accepted_contexts(contexts, answer.results), answer.max_pdu_length)
+        association = cls(connection, Role.REQUESTOR)
+        contexts = number_contexts(proposed)
+        request = write_request(called_ae_title, calling_ae_title, contexts, max_pdu_length)
+        association.send_pdu(ASSOCIATE_RQ, request, deadlines)
+        answer = association.next_pdu(deadlines)
+        if answer.kind == ASSOCIATE_RJ:
+            raise rejection(answer.body)
+        accepted = read_answer(answer.body)
+        association.establish(accepted_contexts(contexts, accepted.results), accepted.max_pdu_length)
+        return association
+
+    @property
+    def state(self) -> State:
+        """What the association is waiting for."""
+        return self._machine.state
+
+    @property
+    def progress(self) -> tuple[int, bool]:
+        """How many PDUs of the peer have begun, and whether all of them have come to their end."""
+        return self._reader.pdus, self._reader.is_between_pdus
+
+    def establish(self, contexts: Mapping[int, Context], peer_max_length: int) -> None:
+        """Take what was negotiated; `peer_max_length` is the longest PDU that the peer receives, 0 is no limit."""
+        self.contexts = contexts
+        self._assembler = MessageAssembler(contexts)
+        self._longest_sent = min(peer_max_length or _LONGEST_SENT_PDU, _LONGEST_SENT_PDU)
 
     def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> Context | None:
         """Return the accepted context of an abstract syntax, and a transfer syntax if one is named."""
@@ -117,130 +133,131 @@ class Association:
                 return context
         return None
 
-    def send(self, message: Message, watch: Watch) -> None:
+    def send(self, message: Message, deadlines: Deadlines) -> None:
         """Send one message; what is small leaves in one segment."""
-        pdus = [*self._pdus(message.context_id, encode_command(message), is_command=True)]
+        parts = [*self._write(message.context_id, encode_command(message), is_command=True)]
         if message.data is not None:
-            pdus += self._pdus(message.context_id, message.data, is_command=False)
-        self._connection.send(b"".join(pdus), watch)
+            parts += self._write(message.context_id, message.data, is_command=False)
+        event = event_of(message)
+        if event is Event.REQUEST:
+            self._message_id = message.number("MessageID")
+        self._send(event, b"".join(parts), deadlines)
 
-    def receive(self, watch: Watch) -> Message:
+    def receive(
+        self,
+        deadlines: Deadlines,
+        assembler: MessageAssembler | None = None,
+        before_reading: Callable[[], None] | None = None,
+    ) -> Message:
         """Return the next message.
+
+        Parameters
+        ----------
+        deadlines
+            Hold for each wait.
+        assembler
+            Puts the message together; by default one that gathers the data set.
+        before_reading
+            Called before more is read, after which no part of a data set so far is valid.
 
         Raises
         ------
         AssociationAborted, ConnectionLost
-            The peer ended the association, which is then closed.
+            The peer ended the association.
         InvalidResponse
-            What came is no message.
+            What came cannot be a message.
         """
-        parts: dict[bool, bytearray] = {True: bytearray(), False: bytearray()}
-        command = None
-        for context_id, is_command, is_last, fragment in self._fragments(watch):
-            if is_command == (command is not None) or context_id not in self.contexts:
-                message = "the fragments of a message came in a wrong order"
-                raise InvalidResponse(message)
-            parts[is_command] += fragment
-            if len(parts[is_command]) > _LONGEST_MESSAGE:
-                message = "a message that does not end"
-                raise InvalidResponse(message)
-            if is_last and is_command:
-                command = decode_command(parts[True])
-            if is_last and command is not None and (not is_command or not has_data_set(command)):
-                return Message(context_id, command, None if is_command else bytes(parts[False]))
-        raise AssertionError  # _fragments does not end
+        assembler = assembler or self._assembler
+        message = None
+        while message is None:
+            message = assembler.take(self._next_fragment(deadlines, before_reading))
+        awaited = self._message_id if self._machine.role is Role.REQUESTOR else None
+        self._machine.received(event_of(message, awaited))
+        return message
+
+    def next_pdu(self, deadlines: Deadlines) -> Pdu:
+        """Return the next PDU of the negotiation; raise what A-ABORT means."""
+        event = self._next_event(deadlines)
+        found = event if isinstance(event, Pdu) else Pdu(P_DATA, b"")
+        if found.kind in (P_DATA, ABORT):
+            refuse_pdu(found.kind, found.body)
+        return found
+
+    def send_pdu(self, kind: int, data: bytes, deadlines: Deadlines) -> None:
+        """Send a PDU that is not P-DATA-TF."""
+        self._send(PDU_EVENTS[kind], data, deadlines)
 
     def is_quiet(self) -> bool:
-        """Whether the association stands and nothing has come that nobody read."""
-        return not self._unread and self._connection.is_quiet()
+        """Whether the association stands and nothing has come that was not read."""
+        if not self._reader.is_between_pdus:
+            return False
+        count = self._connection.receive_now(self._reader.space())
+        self._reader.received(count or 0)
+        return count is None
 
     def release(self, seconds: float | None) -> None:
         """Release in the orderly way (PS3.8 7.2); close in any case."""
-        watch = Watch(Limit(seconds, IdleTimeout, "A-RELEASE"))
+        deadlines = Deadlines(Deadline(seconds, IdleTimeout, "A-RELEASE"))
         with contextlib.suppress(ConnectionLost, IdleTimeout, InvalidResponse):
-            self._connection.send(pdu(RELEASE_RQ), watch)
-            while True:
-                kind, _ = read_pdu(self._connection, watch)
-                if kind == RELEASE_RQ:  # a collision: both sides release
-                    self._connection.send(pdu(RELEASE_RP), watch)
-                if kind in (RELEASE_RP, ABORT):
-                    break
+            if self._machine.may_send(Event.RELEASE_RQ):
+                self.send_pdu(RELEASE_RQ, pdu(RELEASE_RQ), deadlines)
+            while self.state not in OVER:
+                event = self._next_event(deadlines)
+                if isinstance(event, Pdu) and event.kind == RELEASE_RQ:  # a collision: both sides release
+                    self.send_pdu(RELEASE_RP, pdu(RELEASE_RP), deadlines)
         self._connection.close()
-
-    def confirm_release(self, watch: Watch) -> None:
-        """Answer the peer's A-RELEASE-RQ."""
-        with contextlib.suppress(ConnectionLost):
-            self._connection.send(pdu(RELEASE_RP), watch)
 
     def abort(self) -> None:
-        """Send A-ABORT (PS3.8 7.3) unless the peer has ended the association already, and close."""
-        if not self._is_over:
+        """Send A-ABORT (PS3.8 7.3) unless the association is over already, and close."""
+        if self._machine.may_send(Event.ABORT):
             with contextlib.suppress(ConnectionLost, IdleTimeout):
-                self._connection.send(pdu(ABORT), Watch(Limit(_COURTESY_S, IdleTimeout, "A-ABORT")))
+                self.send_pdu(ABORT, pdu(ABORT), Deadlines(Deadline(_COURTESY_S, IdleTimeout, "A-ABORT")))
         self._connection.close()
 
-    def _pdus(self, context_id: int, data: bytes, *, is_command: bool) -> Iterator[bytes]:
-        for start in range(0, max(len(data), 1), self._fragment):
-            piece = data[start : start + self._fragment]
-            control = int(is_command) | (2 if start + self._fragment >= len(data) else 0)
-            yield PDU_HEADER.pack(P_DATA, len(piece) + 6)
-            yield PDV_HEADER.pack(len(piece) + 2, context_id, control)
-            yield piece
+    def _write(self, context_id: int, data: bytes, *, is_command: bool) -> Iterator[bytes]:
+        return write_p_data(context_id, data, is_command=is_command, longest=self._longest_sent)
 
-    def _fragments(self, watch: Watch) -> Iterator[tuple[int, bool, bool, bytes]]:
+    def _send(self, event: Event, data: bytes, deadlines: Deadlines) -> None:
+        if self.state in OVER - {State.CROSSED}:
+            message = "the association has ended"
+            raise ConnectionLost(message)
+        if self._is_strict and not self._machine.may_send(event):
+            message = f"a defect in dicomove: {event.name} in the state {self.state.name}"
+            raise RuntimeError(message)
+        self._machine.sent(event)
+        try:
+            self._connection.send(data, deadlines)
+        except ConnectionLost:
+            self._machine.lost(within_pdu=not self._reader.is_between_pdus)
+            raise
+
+    def _next_fragment(self, deadlines: Deadlines, before_reading: Callable[[], None] | None) -> Fragment:
         while True:
-            while self._unread:  # one PDU may hold fragments of two messages
-                yield self._unread.popleft()
-            kind, body = self._next_pdu(watch)
-            self._is_over = kind in (RELEASE_RQ, ABORT)
-            if kind == P_DATA:
-                self._unread.extend(split_p_data(body))
-            elif kind == RELEASE_RQ:
-                self.confirm_release(watch)
+            event = self._next_event(deadlines, before_reading)
+            if isinstance(event, Fragment):
+                return event
+            if event.kind == RELEASE_RQ:
+                with contextlib.suppress(ConnectionLost):
+                    self.send_pdu(RELEASE_RP, pdu(RELEASE_RP), deadlines)
                 message = "the peer released the association"
                 raise ConnectionLost(message)
-            else:
-                refuse_pdu(kind, body)
+            if event.kind != P_DATA:
+                refuse_pdu(event.kind, event.body)
 
-    def _next_pdu(self, watch: Watch) -> tuple[int, bytes]:
-        """Return the next PDU; all that comes counts as heard, but for a whole A-RELEASE-RQ or A-ABORT."""
-        before, ends = self._connection.bytes_received, False
-        try:
-            kind, body = read_pdu(self._connection, watch)
-            ends = kind in (RELEASE_RQ, ABORT)
-            return kind, body
-        finally:
-            self.heard += self._connection.bytes_received > before and not ends
-
-
-def read_pdu(connection: Connection, watch: Watch) -> tuple[int, bytes]:
-    """Return the type and the body of the next PDU; a header that cannot be right is `InvalidResponse`."""
-    kind, length = PDU_HEADER.unpack(connection.receive(PDU_HEADER.size, watch))
-    longest = {
-        P_DATA: _LONGEST_P_DATA,
-        ASSOCIATE_RQ: _LONGEST_ASSOCIATE_PDU,
-        ASSOCIATE_AC: _LONGEST_ASSOCIATE_PDU,
-    }.get(kind, SHORT_PDU_BYTES)
-    if not ASSOCIATE_RQ <= kind <= ABORT or length > longest:
-        message = f"no DICOM: a PDU of type {kind} and {length} bytes"
-        raise InvalidResponse(message)
-    return kind, bytes(connection.receive(length, watch))
-
-
-def split_p_data(body: bytes) -> Iterator[tuple[int, bool, bool, bytes]]:
-    """Yield (context, is command, is last, fragment) for each presentation data value of a P-DATA-TF (PS3.8 9.3.5)."""
-    start = 0
-    while start < len(body):
-        if len(body) - start < PDV_HEADER.size:
-            message = "a P-DATA-TF PDU that ends inside an item"
-            raise InvalidResponse(message)
-        length, context_id, control = PDV_HEADER.unpack_from(body, start)
-        end = start + 4 + length
-        if length < 2 or end > len(body):
-            message = "a presentation data value of an impossible length"
-            raise InvalidResponse(message)
-        yield context_id, bool(control & 1), bool(control & 2), body[start + PDV_HEADER.size : end]
-        start = end
+    def _next_event(self, deadlines: Deadlines, before_reading: Callable[[], None] | None = None) -> Fragment | Pdu:
+        while (event := self._reader.next_event()) is None:
+            if before_reading:
+                before_reading()
+            try:
+                self._reader.received(self._connection.receive(self._reader.space(), deadlines))
+            except ConnectionLost:
+                self._machine.lost(within_pdu=not self._reader.is_between_pdus)
+                raise
+        happened = Event.DATA if isinstance(event, Fragment) else PDU_EVENTS[event.kind]
+        if not self._machine.may_receive(happened):
+            refuse_pdu(P_DATA if isinstance(event, Fragment) else event.kind, b"")
+        self._machine.received(happened)
+        return event
 
 
 def accepted_contexts(proposed: Sequence[ProposedContext], results: Sequence[ContextResult]) -> dict[int, Context]:

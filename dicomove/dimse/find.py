@@ -15,8 +15,8 @@ from pydicom.dataelem import RawDataElement
 
 from dicomove.cohort import UNIQUE_KEYS, keyword, parse_level, parse_query_model, unsafe
 from dicomove.dimse.charset import decode, encodings
-from dicomove.dimse.link import Exchange
 from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_data_set, raw_elements, split_charset
+from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
 from dicomove.dimse.services import FIND
 from dicomove.errors import AssociationError, IdentifierError
@@ -127,33 +127,33 @@ class FindScu(Scu):
         matches: list[Match] = []
         sent = False
 
-        def talk(exchange: Exchange) -> Message | None:
+        def run(operation: DimseOperation) -> Message | None:
             nonlocal sent
-            canceller.exchange, sent, final = exchange, True, None
+            canceller.operation, sent, final = operation, True, None
             # Some archives tell the character set of their answers only if it is asked for.
-            data = encode_identifier({"SpecificCharacterSet": "", **keys}, exchange.context.transfer_syntax)
-            logger.info("C-FIND-RQ %d %s by %s", exchange.message_id, keys["QueryRetrieveLevel"], _asked(keys))
-            exchange.send({"CommandField": C_FIND_RQ}, data, canceller.total)
-            for final in exchange.responses(look=canceller.look):
-                matches.extend(self._matches(exchange, final, on_match))
+            data = encode_identifier({"SpecificCharacterSet": "", **keys}, operation.context.transfer_syntax)
+            logger.info("C-FIND-RQ %d %s by %s", operation.message_id, keys["QueryRetrieveLevel"], _asked(keys))
+            operation.send({"CommandField": C_FIND_RQ}, data, canceller.total)
+            for final in operation.responses(check=canceller.check):
+                matches.extend(self._matches(operation, final, on_match))
             return final
 
         final: Message | None = None
         problem: AssociationError | None = None
         try:
-            canceller.look()
-            final = self._link.converse(FIND[query_model], talk, canceller.look, lambda _: canceller.may_repeat())
+            canceller.check()
+            final = self._reusable.perform(FIND[query_model], run, canceller.check, lambda _: canceller.may_repeat())
         except AssociationError as error:
             problem = error
         result = _result(matches, final, canceller.late or problem)
         return replace(result, cancelled=canceller.sent and not canceller.late, sent=sent)
 
     def _matches(
-        self, exchange: Exchange, response: Message, on_match: Callable[[Match], object] | None
+        self, operation: DimseOperation, response: Message, on_match: Callable[[Match], object] | None
     ) -> list[Match]:
         if category(response.number("Status") or 0) != "pending" or not has_data_set(response.command):
             return []
-        match = decode_match(response.data or b"", exchange.context.transfer_syntax)
+        match = decode_match(response.data or b"", operation.context.transfer_syntax)
         if on_match:
             notify(on_match, match)
         return [match]

@@ -7,9 +7,10 @@ Command sets are read without pydicom: peers send zero-length counts and values 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
+from types import MappingProxyType
 from typing import Final
 
 from pydicom import DataElement, Dataset, config
@@ -18,6 +19,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID
 from pynetdicom.dsutils import decode, encode
 
+from dicomove.dimse.fragments import Fragment
 from dicomove.errors import InvalidResponse
 
 C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0FFF
@@ -47,6 +49,11 @@ _ELEMENTS: Final = {
 _BY_NUMBER: Final = {number: (keyword, vr) for keyword, (number, vr) in _ELEMENTS.items()}
 _ELEMENT_HEADER: Final = struct.Struct("<HHI")
 
+_LONGEST_COMMAND: Final = 1 << 16
+_LONGEST_DATA: Final = 1 << 26
+#: Characters of a value of VR LO (PS3.5 6.2).
+_LONGEST_COMMENT: Final = 64
+
 _NO_TEXT: Final = {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"}
 
 Command = Mapping[str, int | str]
@@ -71,9 +78,133 @@ class Message:
         return value if isinstance(value, str) and value else None
 
 
+#: Takes a part of a data set; the view is valid until the call returns, or until the buffer behind it is written to.
+Sink = Callable[[memoryview], object]
+
+
+class MessageAssembler:
+    """Puts the messages of one association together.
+
+    Parameters
+    ----------
+    contexts
+        The numbers of the accepted presentation contexts.
+    begin
+        Called when the command set of a message has come and a data set follows; returns a function that takes the
+        parts of the data set as they come. By default they are gathered, up to 64 MiB.
+    """
+
+    def __init__(self, contexts: Container[int], begin: Callable[[Message], Sink] | None = None) -> None:
+        self._contexts, self._begin = contexts, begin
+        self._command, self._data = bytearray(), bytearray()
+        self._message: Message | None = None
+        self._sink: Sink | None = None
+        self._context_id: int | None = None
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether some of a message has come, and not all of it."""
+        return self._context_id is not None
+
+    def take(self, fragment: Fragment) -> Message | None:
+        """Return the message that ends with this fragment, if one does.
+
+        Raises
+        ------
+        InvalidResponse
+            A fragment that cannot be the next one, a command set that cannot be decoded, or one without an end.
+        """
+        begun = self._message
+        if self._context_id is None:
+            self._context_id = fragment.context_id
+        if fragment.context_id not in self._contexts or fragment.is_command == (begun is not None):
+            message = "the fragments of a message came in a wrong order"
+            raise InvalidResponse(message)
+        if fragment.context_id != self._context_id:
+            message = "the fragments of a message came in different presentation contexts"
+            raise InvalidResponse(message)
+        if begun is None:
+            return self._take_command(fragment)
+        if self._sink:
+            self._sink(fragment.data)
+        else:
+            self._gather(fragment.data)
+        return self._end(begun) if fragment.is_last else None
+
+    def _take_command(self, fragment: Fragment) -> Message | None:
+        self._command += fragment.data
+        if len(self._command) > _LONGEST_COMMAND:
+            message = "a command set that does not end"
+            raise InvalidResponse(message)
+        if not fragment.is_last:
+            return None
+        begun = Message(fragment.context_id, decode_command(self._command))
+        self._command = bytearray()
+        if not has_data_set(begun.command):
+            self._context_id = None
+            return begun
+        self._message = begun
+        self._sink = self._begin(begun) if self._begin else None
+        return None
+
+    def _gather(self, data: memoryview) -> None:
+        self._data += data
+        if len(self._data) > _LONGEST_DATA:
+            message = "a data set that does not end"
+            raise InvalidResponse(message)
+
+    def _end(self, begun: Message) -> Message:
+        data, self._data = self._data, bytearray()
+        self._message = self._sink = self._context_id = None
+        return begun if self._begin else replace(begun, data=bytes(data))
+
+
 def has_data_set(command: Command) -> bool:
     """Whether a data set follows this command set (PS3.7 E.1, Command Data Set Type)."""
     return command.get("CommandDataSetType", NO_DATA_SET) != NO_DATA_SET
+
+
+def respond(
+    request: Message,
+    status: int,
+    *,
+    data: bytes | None = None,
+    comment: str = "",
+    counts: Mapping[str, int | str | None] = MappingProxyType({}),
+) -> Message:
+    """Return the response to a request (PS3.7 9.1, 9.3).
+
+    Parameters
+    ----------
+    request
+        The request.
+    status
+        The DIMSE Status.
+    data
+        The data set, as it is encoded.
+    comment
+        The Error Comment.
+    counts
+        ``remaining``, ``completed``, ``failed`` and ``warning`` sub-operations; ``None`` leaves one out, ``""`` is one
+        without a value.
+
+    Examples
+    --------
+    >>> asked = Message(1, {"AffectedSOPClassUID": "1.2.840.10008.1.1", "CommandField": C_ECHO_RQ, "MessageID": 7})
+    >>> hex(respond(asked, 0).number("CommandField")), respond(asked, 0).number("MessageIDBeingRespondedTo")
+    ('0x8030', 7)
+    """
+    instance = request.text("AffectedSOPInstanceUID")
+    command: Command = {
+        "AffectedSOPClassUID": request.text("AffectedSOPClassUID") or "",
+        "CommandField": (request.number("CommandField") or 0) | RESPONSE,
+        "MessageIDBeingRespondedTo": request.number("MessageID") or 0,
+        "Status": status,
+        **({"ErrorComment": comment[:_LONGEST_COMMENT]} if comment else {}),
+        **({"AffectedSOPInstanceUID": instance} if instance else {}),
+        **{f"NumberOf{name.title()}Suboperations": count for name, count in counts.items() if count is not None},
+    }
+    return Message(request.context_id, command, data)
 
 
 def encode_command(message: Message) -> bytes:

@@ -12,8 +12,8 @@ from typing import Final
 
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse.find import FindScu
-from dicomove.dimse.link import Exchange
 from dicomove.dimse.messages import C_MOVE_RQ, Message, encode_identifier, has_data_set, raw_elements, uids
+from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
 from dicomove.dimse.services import MOVE
 from dicomove.errors import AssociationError, AssociationRejected, InvalidResponse
@@ -134,7 +134,7 @@ class MoveScu(Scu):
         on_completed: Callable[[CompletedEvent], object] | None = None,
         total_timeout: float | None = None,
         stop: threading.Event | None = None,
-        sign_of_life: Callable[[], float] | None = None,
+        last_activity: Callable[[], float] | None = None,
     ) -> MoveResult:
         """Move what a query names, at whatever level it says, to an AE that the PACS knows.
 
@@ -157,7 +157,7 @@ class MoveScu(Scu):
             Seconds for the whole exchange; ``None`` is no limit.
         stop
             Cancels once it is set.
-        sign_of_life
+        last_activity
             Returns when the destination got something last, in seconds of the monotonic clock: a PACS that sends no
             pending responses is not silent as long as something comes.
 
@@ -171,36 +171,36 @@ class MoveScu(Scu):
         identifier = query if isinstance(query, Identifier) else move_identifier(query, query_model)
         self._cancelled.clear()
         canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
-        operation = _Operation(identifier, ae_title(destination, "destination"), on_sub_operation)
+        retrieval = _Move(identifier, ae_title(destination, "destination"), on_sub_operation)
 
         def may_repeat(lost: AssociationError) -> bool:
-            if operation.has_arrivals(sign_of_life) or not canceller.may_repeat():
+            if retrieval.has_arrivals(last_activity) or not canceller.may_repeat():
                 return False
-            operation.crossed = operation.result(canceller, lost)
+            retrieval.crossed = retrieval.result(canceller, lost)
             return True
 
         try:
-            canceller.look()
-            self._link.converse(
+            canceller.check()
+            self._reusable.perform(
                 MOVE[identifier.query_model],
-                lambda exchange: operation.run(exchange, canceller, sign_of_life),
-                canceller.look,
+                lambda operation: retrieval.run(operation, canceller, last_activity),
+                canceller.check,
                 may_repeat,
             )
             problem = None
         except AssociationError as error:
             problem = error
-        result = operation.result(canceller, problem)
+        result = retrieval.result(canceller, problem)
         if on_completed:
             notify(on_completed, _completed(result))
         return result
 
     def find_scu(self) -> FindScu:
         """Return a `FindScu` that shares this association."""
-        return FindScu(self.pacs, link=self._link)
+        return FindScu(self.pacs, association=self._reusable)
 
 
-class _Operation:
+class _Move:
     """One C-MOVE while it lasts."""
 
     def __init__(
@@ -218,37 +218,37 @@ class _Operation:
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
 
-    def run(self, exchange: Exchange, canceller: Canceller, sign_of_life: Callable[[], float] | None) -> None:
+    def run(self, operation: DimseOperation, canceller: Canceller, last_activity: Callable[[], float] | None) -> None:
         identifier = self.identifier
-        canceller.exchange = exchange
+        canceller.operation = operation
         keys = {"QueryRetrieveLevel": identifier.level, **dict(identifier.keys)}
-        data = encode_identifier(keys, exchange.context.transfer_syntax)
-        logger.info("C-MOVE-RQ %d to %s: %r", exchange.message_id, self.destination, identifier)
+        data = encode_identifier(keys, operation.context.transfer_syntax)
+        logger.info("C-MOVE-RQ %d to %s: %r", operation.message_id, self.destination, identifier)
         self._earlier = (self.crossed,) if self.crossed else ()
         self._sent = True
         self._sent_at = time.monotonic()
-        exchange.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data, canceller.total)
-        for response in exchange.responses(look=canceller.look, sign_of_life=sign_of_life):
-            self._read(exchange, response)
+        operation.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data, canceller.total)
+        for response in operation.responses(check=canceller.check, last_activity=last_activity):
+            self._read(operation, response)
 
-    def has_arrivals(self, sign_of_life: Callable[[], float] | None) -> bool:
+    def has_arrivals(self, last_activity: Callable[[], float] | None) -> bool:
         """Return whether something came to the destination since the C-MOVE was sent: then the PACS has got it."""
-        if sign_of_life is None:
+        if last_activity is None:
             return False
         asked_at = time.monotonic()
-        heard_at = sign_of_life()
+        last = last_activity()
         # The answer may have been under way as long as the question took.
-        return heard_at - (time.monotonic() - asked_at) > self._sent_at
+        return last - (time.monotonic() - asked_at) > self._sent_at
 
-    def _read(self, exchange: Exchange, response: Message) -> None:
+    def _read(self, operation: DimseOperation, response: Message) -> None:
         status = response.number("Status") or 0
         final = category(status) != "pending"
         counts = _counts(response)
         self._counts = self._counts.after(counts, final=final)
-        logger.info("C-MOVE-RSP %d %s %s", exchange.message_id, hexadecimal(status), counts)
+        logger.info("C-MOVE-RSP %d %s %s", operation.message_id, hexadecimal(status), counts)
         if final:
             self._final = response
-            self._failed = _failed_uids(response, exchange.context.transfer_syntax)
+            self._failed = _failed_uids(response, operation.context.transfer_syntax)
         elif self._on_sub_operation:
             notify(self._on_sub_operation, self._event())
 

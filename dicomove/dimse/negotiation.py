@@ -1,4 +1,4 @@
-"""The acceptor's side of A-ASSOCIATE (PS3.8 7.1): what is accepted, and the bytes that say so.
+"""The acceptor's side of A-ASSOCIATE (PS3.8 7.1).
 
 Every abstract syntax is accepted: a service in a transfer syntax that we can decode, and anything else, private SOP
 classes too, as storage in whatever transfer syntax comes first.
@@ -12,25 +12,22 @@ from typing import Final
 
 from pydicom.uid import ImplicitVRLittleEndian
 
-from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context, read_pdu
+from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
+from dicomove.dimse.connection import Deadlines
 from dicomove.dimse.pdu import (
     ACCEPTED,
-    ASSOCIATE_RQ,
+    ASSOCIATE_AC,
+    ASSOCIATE_RJ,
     TRANSFER_SYNTAXES_NOT_SUPPORTED,
     AssociateRequest,
     ContextResult,
     ProposedContext,
     read_request,
-    refuse_pdu,
     reject_pdu,
     write_answer,
 )
 from dicomove.dimse.services import GET, SERVICES
-from dicomove.dimse.transport import Connection, Watch
-from dicomove.errors import InvalidResponse
 
-#: 128 presentation contexts of 75 transfer syntaxes each.
-_LONGEST_REQUEST: Final = 1 << 18
 _SERVICES: Final = frozenset((*SERVICES, *GET.values()))
 #: Of a file that says so, readers understand the transfer syntax, or say that they do not.
 _UID: Final = re.compile(r"[0-9.]{1,64}")
@@ -48,7 +45,7 @@ class Peer:
 class Proposal:
     """An A-ASSOCIATE-RQ that was read, and not yet answered."""
 
-    connection: Connection
+    association: Association
     request: AssociateRequest
 
     @property
@@ -56,23 +53,23 @@ class Proposal:
         """The AE titles, as text."""
         return Peer(self.request.calling_ae_title, self.request.called_ae_title)
 
-    def accept(self, max_pdu_length: int, watch: Watch) -> Association:
+    def accept(self, max_pdu_length: int, deadlines: Deadlines) -> None:
         """Answer A-ASSOCIATE-AC; `max_pdu_length` is the longest PDU that we receive, 0 is no limit."""
         results = [_result(proposed) for proposed in self.request.contexts]
-        self.connection.send(write_answer(self.request, results, max_pdu_length), watch)
+        self.association.send_pdu(ASSOCIATE_AC, write_answer(self.request, results, max_pdu_length), deadlines)
         contexts = {
             result.context_id: Context(result.context_id, proposed.abstract_syntax, result.transfer_syntax)
             for result, proposed in zip(results, self.request.contexts, strict=True)
             if result.result == ACCEPTED
         }
-        return Association(self.connection, contexts, self.request.max_pdu_length)
+        self.association.establish(contexts, self.request.max_pdu_length)
 
-    def reject(self, result: int, source: int, reason: int, watch: Watch) -> None:
+    def reject(self, result: int, source: int, reason: int, deadlines: Deadlines) -> None:
         """Answer A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
-        self.connection.send(reject_pdu(result, source, reason), watch)
+        self.association.send_pdu(ASSOCIATE_RJ, reject_pdu(result, source, reason), deadlines)
 
 
-def read_proposal(connection: Connection, watch: Watch) -> Proposal:
+def read_proposal(association: Association, deadlines: Deadlines) -> Proposal:
     """Read A-ASSOCIATE-RQ.
 
     Raises
@@ -80,13 +77,7 @@ def read_proposal(connection: Connection, watch: Watch) -> Proposal:
     InvalidResponse
         The peer sent something else, or a request that cannot be answered.
     """
-    kind, body = read_pdu(connection, watch)
-    if kind != ASSOCIATE_RQ:
-        refuse_pdu(kind, body)
-    if len(body) > _LONGEST_REQUEST:
-        message = f"an A-ASSOCIATE-RQ of {len(body)} bytes"
-        raise InvalidResponse(message)
-    return Proposal(connection, read_request(body))
+    return Proposal(association, read_request(association.next_pdu(deadlines).body))
 
 
 def _result(proposed: ProposedContext) -> ContextResult:

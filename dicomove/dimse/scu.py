@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from dicomove.dimse.link import Exchange, Link
+from dicomove.dimse.connection import Deadline
 from dicomove.dimse.messages import C_ECHO_RQ, Message
+from dicomove.dimse.operation import DimseOperation, ReusableAssociation
 from dicomove.dimse.services import VERIFICATION
-from dicomove.dimse.transport import Limit
 from dicomove.errors import AssociationError, IdleTimeout, StatusError, TotalTimeout
 from dicomove.outcome import failure_word
 from dicomove.pacs import Pacs
@@ -63,9 +63,9 @@ class Canceller:
 
     def __init__(self, *wishes: threading.Event | None, total_timeout: float | None = None) -> None:
         self._wishes = [wish for wish in wishes if wish]
-        self.total = Limit(total_timeout, TotalTimeout, "the whole exchange")
-        self._grace: Limit | None = None
-        self.exchange: Exchange | None = None
+        self.total = Deadline(total_timeout, TotalTimeout, "the whole exchange")
+        self._grace: Deadline | None = None
+        self.operation: DimseOperation | None = None
         self.late: TotalTimeout | None = None
 
     @property
@@ -77,19 +77,19 @@ class Canceller:
         """Return whether a request that was lost may be sent once more: if nothing asks for an end; forget it then."""
         if self.sent or self._wish():
             return False
-        self.exchange = None
+        self.operation = None
         return True
 
-    def look(self) -> None:
-        """Send C-CANCEL if somebody wishes so; raise when it was not answered in time."""
+    def check(self) -> None:
+        """Send C-CANCEL if a stop is wished for; raise when the PACS did not answer it in time."""
         if self._grace:
             self._grace.check()
         elif self._wish():
-            if self.exchange is None:
+            if self.operation is None:
                 message = "cancelled before the request was sent"
                 raise self.late or CancelledInTime(message)
-            self._grace = Limit(CANCEL_GRACE_S, CancelIgnored, "C-CANCEL")
-            self.exchange.cancel()
+            self._grace = Deadline(CANCEL_GRACE_S, CancelIgnored, "C-CANCEL")
+            self.operation.cancel()
 
     def _wish(self) -> bool:
         try:
@@ -107,15 +107,15 @@ class Scu:
     pacs
         The PACS.
     verbose
-        Show what happens on the network in the log (logger ``dicomove``), and the log on standard error if nobody
-        has set it up. Identifiers of patients are never logged.
-    link
-        The association of another SCU, to share it.
+        Show what happens on the network in the log (logger ``dicomove``), and the log on standard error if logging
+        is not set up. Identifiers of patients are never logged.
+    association
+        That of another SCU, to share it.
     """
 
-    def __init__(self, pacs: Pacs, *, verbose: bool = False, link: Link | None = None) -> None:
+    def __init__(self, pacs: Pacs, *, verbose: bool = False, association: ReusableAssociation | None = None) -> None:
         self.pacs = pacs
-        self._link = link or Link(pacs)
+        self._reusable = association or ReusableAssociation(pacs)
         self._cancelled = threading.Event()
         if verbose:
             show_log()
@@ -133,7 +133,7 @@ class Scu:
 
     def close(self) -> None:
         """Release the association; the next request opens a new one."""
-        self._link.close()
+        self._reusable.close()
 
     def cancel(self) -> None:
         """Cancel the operation in flight, from another thread: C-CANCEL is sent (PS3.7 9.3.2.3)."""
@@ -150,22 +150,22 @@ class Scu:
             An answer that is not Success.
         """
         started = time.monotonic()
-        status = self._link.converse(VERIFICATION, self._echo).number("Status") or 0
+        status = self._reusable.perform(VERIFICATION, self._echo).number("Status") or 0
         if status != 0:
             word = failure_word(status)
             message = f"{self.pacs} answered C-ECHO with {hexadecimal(status)}. {ADVICE[word]}"
             raise StatusError(message, status=hexadecimal(status), error=word)
         return EchoResult(hexadecimal(status), time.monotonic() - started)
 
-    def _echo(self, exchange: Exchange) -> Message:
-        exchange.send({"CommandField": C_ECHO_RQ}, None)
-        limit = Limit(self.pacs.association_timeout, IdleTimeout, "C-ECHO")
-        return final_response(exchange, limit)
+    def _echo(self, operation: DimseOperation) -> Message:
+        operation.send({"CommandField": C_ECHO_RQ}, None)
+        deadline = Deadline(self.pacs.association_timeout, IdleTimeout, "C-ECHO")
+        return final_response(operation, deadline)
 
 
-def final_response(exchange: Exchange, *limits: Limit) -> Message:
-    """Read an exchange to its end and return the last response."""
-    *_, last = exchange.responses(*limits)
+def final_response(operation: DimseOperation, *deadlines: Deadline) -> Message:
+    """Read an operation to its end and return the last response."""
+    *_, last = operation.responses(*deadlines)
     return last
 
 
@@ -181,7 +181,7 @@ def hexadecimal(status: int) -> str:
 
 
 def show_log() -> None:
-    """Let the log of dicomove reach standard error, unless somebody has set up logging."""
+    """Let the log of dicomove reach standard error, unless logging is set up."""
     logger = logging.getLogger("dicomove")
     logger.setLevel(logging.INFO)
     if not logger.hasHandlers():

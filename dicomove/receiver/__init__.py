@@ -9,8 +9,8 @@
     api                   the requests, the answers and the news that travel between the two processes
     main                  the process: what it is told, and what it tells                   (the receiver's process)
     listener, admission   the port: which peers may connect, how many, for how long
-    conversation, stream  one association: C-STORE and C-ECHO, and the straight path for P-DATA
-    incoming, skim, meta  one instance while it comes: temporary file, hash, a look at its UIDs
+    scp, stream  one association: C-STORE and C-ECHO, and the straight path for P-DATA
+    incoming, scan, meta  one instance while it comes: temporary file, hash, a look at its UIDs
     storage, tallies      where an instance goes, and to which rows it belongs
     files, paths          the folder: temporary and final names, quarantine
     commit, recovery      what came is made durable, and written into the folder's index

@@ -14,7 +14,7 @@ from pydicom.datadict import keyword_for_tag
 from dicomove.receiver.commit import FollowingDigest
 from dicomove.receiver.files import Written
 from dicomove.receiver.meta import file_meta
-from dicomove.receiver.skim import Skimmer, text
+from dicomove.receiver.scan import DataSetScanner, text
 
 _FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _FOLLOWED_AFTER: Final = 1 << 23
@@ -24,8 +24,8 @@ _MOST_PENDING: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """What a C-STORE-RQ says, and who sent it (PS3.7 9.1.1.1)."""
+class CStoreRequest:
+    """A C-STORE-RQ (PS3.7 9.1.1.1), with the address and the AE title it came from."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -36,14 +36,14 @@ class Origin:
     move_originator_message_id: int | None
 
 
-class Incoming:
+class IncomingInstance:
     """Takes the data set of one C-STORE as it comes.
 
     What the disk refuses is kept in mind, and the rest of the data set is read all the same: the association goes on.
 
     Parameters
     ----------
-    origin
+    request
         What is known of it.
     path
         Its temporary name.
@@ -57,13 +57,13 @@ class Incoming:
 
     def __init__(
         self,
-        origin: Origin,
+        request: CStoreRequest,
         path: Path,
         wanted: Collection[int],
         follow: Callable[[FollowingDigest, int], object],
         check_free: Callable[[], object],
     ) -> None:
-        self.origin = origin
+        self.request = request
         self.failure: OSError | None = None
         self.descriptor: int | None = None
         self.digest: FollowingDigest | None = None
@@ -71,7 +71,7 @@ class Incoming:
         self._path, self._follow, self._check_free = path, follow, check_free
         self._pending: list[bytes | memoryview] = []
         self._followed = self._checked = 0
-        self._skimmer = Skimmer(origin.transfer_syntax_uid, wanted)
+        self._scanner = DataSetScanner(request.transfer_syntax_uid, wanted)
 
     def open(self) -> None:
         """Begin the file, with its File Meta group."""
@@ -82,12 +82,12 @@ class Incoming:
             self.fail(error)
             return
         self.digest = FollowingDigest(self.descriptor)
-        origin = self.origin
-        self._pend(file_meta(origin.sop_class_uid, origin.sop_instance_uid, origin.transfer_syntax_uid))
+        request = self.request
+        self._pend(file_meta(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid))
 
     def feed(self, data: memoryview) -> None:
         """Take the next bytes of the data set, which stay where they are until `flush`."""
-        self._skimmer.feed(data)
+        self._scanner.feed(data)
         self._pend(data)
         if len(self._pending) == _MOST_PENDING:
             self.flush()
@@ -106,12 +106,12 @@ class Incoming:
 
     def values(self) -> dict[str, str]:
         """Return what is known of it so far, by keyword."""
-        raw: Mapping[int, bytes] = self._skimmer.values
+        raw: Mapping[int, bytes] = self._scanner.values
         return {keyword_for_tag(tag): text(raw, tag) for tag in tuple(raw)}
 
     def problem(self) -> str | None:
         """Return what is wrong with the data set, once it has come to its end."""
-        return self._skimmer.problem()
+        return self._scanner.problem()
 
     def written(self) -> Written:
         """Return the whole file."""

@@ -44,9 +44,9 @@ from dicomove.receiver.api import (
 )
 from dicomove.receiver.commit import Committer
 from dicomove.receiver.files import FileStore
-from dicomove.receiver.listener import Listener
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.recovery import recover
+from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.storage import Storage
 from dicomove.receiver.tallies import RowTallies
@@ -90,7 +90,7 @@ class _LogHandler(logging.Handler):
 class Api:
     """What the process does when it is asked: see `dicomove.receiver.api.ReceiverApi`."""
 
-    listener: Listener
+    listener: StorageServer
     storage: Storage
     committer: Committer
     tallies: RowTallies
@@ -204,7 +204,7 @@ def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Ap
     anybody = settings.accept == "any"
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
     storage = Storage(files, PathTemplate(settings.path), committer, tallies, accept_any=anybody)
-    listener = Listener(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits)
+    listener = StorageServer(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits)
     stack.callback(listener.close)
     return Api(listener, storage, committer, tallies, admission)
 

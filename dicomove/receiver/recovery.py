@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 from dicomove.files import files_in, synchronise_folder
 from dicomove.outcome.arrivals import DAMAGED
 from dicomove.receiver.files import FileStore, Written
-from dicomove.receiver.skim import Skimmer, text
+from dicomove.receiver.scan import DataSetScanner, text
 from dicomove.store.instances import KEYS, InstanceIndex, InstanceRecord
 
 _PREFIX: Final = 128 + 4 + 12
@@ -73,9 +73,9 @@ def _synchronise(folder: Path, relative: Path) -> None:
 
 
 def _look_over(path: Path, transfer_syntax: str, start: int) -> tuple[dict[str, str], str | None]:
-    skimmer = Skimmer(transfer_syntax, _WANTED)
+    scanner = DataSetScanner(transfer_syntax, _WANTED)
     with path.open("rb") as file:
         file.seek(start)
         while block := file.read(_BLOCK):
-            skimmer.feed(block)
-    return {name: text(skimmer.values, tag_for_keyword(name) or 0) for name in KEYS}, skimmer.problem()
+            scanner.feed(block)
+    return {name: text(scanner.values, tag_for_keyword(name) or 0) for name in KEYS}, scanner.problem()

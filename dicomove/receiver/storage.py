@@ -15,7 +15,7 @@ from pydicom.datadict import tag_for_keyword
 from dicomove.outcome.arrivals import DAMAGED
 from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.files import Disposition, FileStore, Placed, Written
-from dicomove.receiver.incoming import Incoming, Origin
+from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import KEYS, InstanceRecord
@@ -36,7 +36,7 @@ logger = logging.getLogger("dicomove.receiver")
 class Finished:
     """An instance that has come, and where it went: nowhere, if the disk did not take it."""
 
-    incoming: Incoming
+    incoming: IncomingInstance
     values: Mapping[str, str]
     written: Written
     placed: Placed | None
@@ -71,7 +71,7 @@ class Storage:
         self._accept_any = accept_any
         self._wanted = [tag_for_keyword(name) or 0 for name in {*_NEEDED, *template.keywords}]
         self._lock = threading.Lock()
-        self._coming: set[Incoming] = set()
+        self._coming: set[IncomingInstance] = set()
         self.unrequested = 0
 
     @property
@@ -79,28 +79,28 @@ class Storage:
         """Where the instances are."""
         return self._files.folder
 
-    def begin(self, origin: Origin) -> Incoming:
+    def begin(self, request: CStoreRequest) -> IncomingInstance:
         """Return the instance that is about to come."""
         follow, check_free = self._committer.follow, self._files.check_free
-        incoming = Incoming(origin, self._files.temporary(), self._wanted, follow, check_free)
+        incoming = IncomingInstance(request, self._files.temporary(), self._wanted, follow, check_free)
         incoming.open()
         with self._lock:
             self._coming.add(incoming)
         return incoming
 
-    def abandon(self, incoming: Incoming) -> None:
+    def abandon(self, incoming: IncomingInstance) -> None:
         """Forget an instance whose association ended before it had come."""
         incoming.discard()
         self._gone(incoming)
 
-    def finish(self, incoming: Incoming) -> Finished:
+    def finish(self, incoming: IncomingInstance) -> Finished:
         """Place an instance that has come; `note` it once the peer has its answer.
 
         Success whenever it is safe, also in quarantine: some PACS drop the rest of a study when one is refused.
         """
         incoming.flush()
         found = incoming.values()
-        values = {**found, "SOPInstanceUID": found.get("SOPInstanceUID") or incoming.origin.sop_instance_uid}
+        values = {**found, "SOPInstanceUID": found.get("SOPInstanceUID") or incoming.request.sop_instance_uid}
         written = incoming.written()
         placed = None
         if incoming.failure is None:
@@ -141,7 +141,7 @@ class Storage:
         with self._lock:
             return [(incoming.values(), incoming.size) for incoming in self._coming]
 
-    def _gone(self, incoming: Incoming) -> None:
+    def _gone(self, incoming: IncomingInstance) -> None:
         with self._lock:
             self._coming.discard(incoming)
 
@@ -158,13 +158,13 @@ class Storage:
         digest = None if record.sha256 else finished.incoming.digest
         self._committer.put(PendingFile(finished.incoming.hand_over(), record, digest))
 
-    def _problem(self, incoming: Incoming, values: Mapping[str, str]) -> _Problem | None:
+    def _problem(self, incoming: IncomingInstance, values: Mapping[str, str]) -> _Problem | None:
         """Return why an instance goes to quarantine, if it does."""
         damage = incoming.problem()
         absent = [name for name in _UIDS if not values.get(name)]
         if not damage and absent:
             damage = f"no {', '.join(absent)}"
-        if not damage and values["SOPInstanceUID"] != incoming.origin.sop_instance_uid:
+        if not damage and values["SOPInstanceUID"] != incoming.request.sop_instance_uid:
             damage = "the C-STORE names another instance than its data set"
         if damage:
             return "damaged", DAMAGED + damage
@@ -173,22 +173,22 @@ class Storage:
 
 
 def _record(finished: Finished, placed: Placed) -> InstanceRecord:
-    origin, values, written = finished.incoming.origin, finished.values, finished.written
+    request, values, written = finished.incoming.request, finished.values, finished.written
     return InstanceRecord(
         path=placed.path,
         bytes=written.size,
         # The hash of a duplicate is known. Another one is taken in a thread of its own.
         sha256=written.sha256 if placed.disposition == "duplicate" else "",
-        SOPClassUID=values.get("SOPClassUID") or origin.sop_class_uid,
-        TransferSyntaxUID=origin.transfer_syntax_uid,
+        SOPClassUID=values.get("SOPClassUID") or request.sop_class_uid,
+        TransferSyntaxUID=request.transfer_syntax_uid,
         PatientID=values.get("PatientID", ""),
         StudyInstanceUID=values.get("StudyInstanceUID", ""),
         SeriesInstanceUID=values.get("SeriesInstanceUID", ""),
         SOPInstanceUID=values.get("SOPInstanceUID", ""),
-        calling_ae_title=origin.calling_ae_title,
-        address=origin.address,
-        move_originator_ae_title=origin.move_originator_ae_title,
-        move_originator_message_id=origin.move_originator_message_id,
+        calling_ae_title=request.calling_ae_title,
+        address=request.address,
+        move_originator_ae_title=request.move_originator_ae_title,
+        move_originator_message_id=request.move_originator_message_id,
         received_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         quarantine=placed.quarantine,
     )

@@ -196,7 +196,7 @@ class _Attempt:
             on_sub_operation=self._moving,
             total_timeout=self._settings.total_timeout,
             stop=self._channel.stop,
-            sign_of_life=self._last_activity,
+            last_activity=self._last_activity,
         )
         self.moves += [*result.earlier, result]
         self.answered.append(result)

@@ -1,33 +1,31 @@
-"""The other side of an association: a listener, and what its faults do to A-ASSOCIATE-RQ (PS3.8 7.1)."""
+"""A listener that accepts associations, with the faults that A-ASSOCIATE-RQ may meet (PS3.8 7.1)."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import socket
-import struct
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 from dicomove.dimse.association import Association
+from dicomove.dimse.connection import Connection, Deadline, Deadlines, reset
 from dicomove.dimse.messages import Message
 from dicomove.dimse.negotiation import Peer, read_proposal
-from dicomove.dimse.transport import Connection, Limit, Watch
+from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
 from dicomove.testing.faults.base import Abort, Close, Die, Reject, Vanish
 
 _HANDSHAKE_S: Final = 30.0
 _IDLE_S: Final = 600.0
-#: SO_LINGER with no time: the connection ends with a RST.
-_RESET: Final = struct.pack("ii", 1, 0)
 
 logger = logging.getLogger("dicomove.testing")
 
 
 class Service(Protocol):
-    """What a listener does with the messages of an association."""
+    """Answers the messages of the associations of a listener."""
 
     def handle(self, association: Association, peer: Peer, message: Message) -> None:
         """Answer one request."""
@@ -77,7 +75,7 @@ class Listener:
     def _start(self) -> None:
         thread = threading.Thread(target=self._listen, name="dicomove-listener", daemon=True)
         thread.start()
-        self._thread = thread  # only now: whoever stops it waits for one that has begun
+        self._thread = thread  # only now: `_stop` waits for a thread that has begun
 
     def _stop(self) -> None:
         with contextlib.suppress(OSError):
@@ -97,10 +95,10 @@ class Listener:
         with self._lock:
             self._clients.add(client)
         try:
-            self._converse(Connection(client))
+            self._run(Connection(client))
         except Close as order:
             if order.reset:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                reset(client)
         except Vanish:
             self._closed.wait()
         except Die as order:
@@ -112,12 +110,12 @@ class Listener:
                 self._clients.discard(client)
             client.close()
 
-    def _converse(self, connection: Connection) -> None:
+    def _run(self, connection: Connection) -> None:
         association, peer = accept(connection, self._enter, self._max_pdu_length)
         try:
             while True:
-                idle = Limit(_IDLE_S, IdleTimeout, "waiting for a request")
-                self._service.handle(association, peer, association.receive(Watch(idle)))
+                idle = Deadline(_IDLE_S, IdleTimeout, "waiting for a request")
+                self._service.handle(association, peer, association.receive(Deadlines(idle)))
         except Abort:
             association.abort()
         finally:
@@ -143,14 +141,16 @@ class Listener:
 
 def accept(connection: Connection, enter: Callable[[], None], max_pdu_length: int) -> tuple[Association, Peer]:
     """Read A-ASSOCIATE-RQ and accept every abstract syntax of it, unless `enter` raises."""
-    watch = Watch(Limit(_HANDSHAKE_S, AssociationTimeout, "A-ASSOCIATE"))
-    proposal = read_proposal(connection, watch)
+    deadlines = Deadlines(Deadline(_HANDSHAKE_S, AssociationTimeout, "A-ASSOCIATE"))
+    association = Association(connection, Role.ACCEPTOR, is_strict=False)
+    proposal = read_proposal(association, deadlines)
     try:
         enter()
     except Reject as order:
-        proposal.reject(order.result, order.source, order.reason, watch)
+        proposal.reject(order.result, order.source, order.reason, deadlines)
         raise Close from order
     except Abort as order:
-        Association(connection, {}, 0).abort()
+        association.abort()
         raise Close from order
-    return proposal.accept(max_pdu_length, watch), proposal.peer
+    proposal.accept(max_pdu_length, deadlines)
+    return association, proposal.peer

@@ -1,4 +1,4 @@
-"""The responses to one request, as the faults would have them."""
+"""The responses to one request, as the faults change them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import decode, encode
 
 from dicomove.dimse.association import Association
-from dicomove.dimse.messages import C_CANCEL_RQ, RESPONSE, Command, Message, encode_identifier
-from dicomove.dimse.transport import Limit, Watch
+from dicomove.dimse.connection import Deadline, Deadlines
+from dicomove.dimse.messages import C_CANCEL_RQ, Message, encode_identifier, respond
 from dicomove.errors import IdleTimeout
 from dicomove.testing.faults.base import Chain, Response
 
@@ -50,20 +50,22 @@ class Responder:
         """Whether C-CANCEL has come for this request."""
         if self._association.is_quiet():
             return False
-        message = self._association.receive(_watch())
+        message = self._association.receive(_deadlines())
         return message.number("CommandField") == C_CANCEL_RQ
 
     def _send(self, response: Response) -> None:
-        counts = {f"NumberOf{name.title()}Suboperations": getattr(response, name) for name in _COUNTS}
-        command: Command = {
-            "AffectedSOPClassUID": self._context.abstract_syntax,
-            "CommandField": (self._request.number("CommandField") or 0) | RESPONSE,
-            "MessageIDBeingRespondedTo": (self._request.number("MessageID") or 0) + response.message_id_shift & 0xFFFF,
-            "Status": response.status,
-            **({"ErrorComment": response.comment[:64]} if response.comment else {}),
-            **{name: "" if count < 0 else count for name, count in counts.items() if count is not None},
-        }
-        self._association.send(Message(self._context.context_id, command, self._data(response)), _watch())
+        counts = {name: getattr(response, name) for name in _COUNTS}
+        message = respond(
+            self._request,
+            response.status,
+            data=self._data(response),
+            comment=response.comment or "",
+            # A negative count stands for one without a value.
+            counts={name: "" if count is not None and count < 0 else count for name, count in counts.items()},
+        )
+        message_id = (message.number("MessageIDBeingRespondedTo") or 0) + response.message_id_shift & 0xFFFF
+        shifted = replace(message, command={**message.command, "MessageIDBeingRespondedTo": message_id})
+        self._association.send(shifted, _deadlines())
 
     def _data(self, response: Response) -> bytes | None:
         syntax = UID(self._context.transfer_syntax)
@@ -82,5 +84,5 @@ def decode_identifier(association: Association, request: Message) -> Dataset:
     return decode(BytesIO(request.data or b""), syntax.is_implicit_VR, syntax.is_little_endian)
 
 
-def _watch() -> Watch:
-    return Watch(Limit(_SILENCE_S, IdleTimeout, "waiting for the client"))
+def _deadlines() -> Deadlines:
+    return Deadlines(Deadline(_SILENCE_S, IdleTimeout, "waiting for the client"))

@@ -1,4 +1,4 @@
-"""C-STORE, both sides: what a PACS sends for a C-MOVE or C-GET, and a Storage SCP as somewhere to move to."""
+"""C-STORE on both sides: the sub-operations of a C-MOVE or C-GET, and a Storage SCP to move to."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicomove.dimse.association import Association
-from dicomove.dimse.messages import C_STORE_RQ, MEDIUM, RESPONSE, Command, Message
+from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.messages import C_STORE_RQ, MEDIUM, Message, respond
 from dicomove.dimse.negotiation import Peer
-from dicomove.dimse.transport import Connection, Limit, Watch
 from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
 from dicomove.files import replacing
 from dicomove.testing.archive import Instance
@@ -34,7 +34,7 @@ class StorageScp:
     Parameters
     ----------
     folder
-        Where to.
+        Takes the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,17 +42,9 @@ class StorageScp:
 
     def handle(self, association: Association, peer: Peer, request: Message) -> None:  # noqa: ARG002 (the protocol)
         """Answer C-STORE and C-ECHO."""
-        uid = request.text("AffectedSOPInstanceUID")
         if request.number("CommandField") == C_STORE_RQ:
-            self._write(association, request, uid or "")
-        command: Command = {
-            "AffectedSOPClassUID": request.text("AffectedSOPClassUID") or "",
-            "CommandField": (request.number("CommandField") or 0) | RESPONSE,
-            "MessageIDBeingRespondedTo": request.number("MessageID") or 0,
-            "Status": SUCCESS,
-            **({"AffectedSOPInstanceUID": uid} if uid else {}),
-        }
-        association.send(Message(request.context_id, command), _watch())
+            self._write(association, request, request.text("AffectedSOPInstanceUID") or "")
+        association.send(respond(request, SUCCESS), _deadlines())
 
     def _write(self, association: Association, request: Message, uid: str) -> None:
         if not UID(uid).is_valid:
@@ -85,7 +77,7 @@ def storing(
             calling_ae_title=calling_ae_title,
             max_pdu_length=16384,
             proposed=[(abstract, [transfer]) for abstract, transfer in list(pairs)[:_MOST_CONTEXTS]],
-            watch=Watch(Limit(_SILENCE_S, AssociationTimeout, "A-ASSOCIATE")),
+            deadlines=Deadlines(Deadline(_SILENCE_S, AssociationTimeout, "A-ASSOCIATE")),
         )
         yield lambda instance: store(association, instance, originator)
         association.release(_SILENCE_S)
@@ -107,9 +99,9 @@ def store(association: Association, instance: Instance, originator: Originator |
     }
     if originator:
         command["MoveOriginatorApplicationEntityTitle"], command["MoveOriginatorMessageID"] = originator
-    association.send(Message(context.context_id, command, instance.read()), _watch())
-    return association.receive(_watch()).number("Status") or SUCCESS
+    association.send(Message(context.context_id, command, instance.read()), _deadlines())
+    return association.receive(_deadlines()).number("Status") or SUCCESS
 
 
-def _watch() -> Watch:
-    return Watch(Limit(_SILENCE_S, IdleTimeout, "C-STORE"))
+def _deadlines() -> Deadlines:
+    return Deadlines(Deadline(_SILENCE_S, IdleTimeout, "C-STORE"))

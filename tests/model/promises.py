@@ -9,8 +9,8 @@ import pandas as pd
 
 import dicomove as dm
 from dicomove.columns import FIND_COLUMNS, RESULT_COLUMNS
+from dicomove.dimse.connection import Connection
 from dicomove.dimse.messages import C_FIND_RQ, Message
-from dicomove.dimse.transport import Connection
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.run import run as run_module
 from tests.model.expected import has_inventory, is_honest, is_misled, is_untouched, without_faults

@@ -19,9 +19,9 @@ from pynetdicom.dsutils import split_dataset
 
 import dicomove as dm
 from dicomove.dimse.association import Association
-from dicomove.dimse.messages import C_CANCEL_RQ, Message
+from dicomove.dimse.connection import Connection, Deadlines
+from dicomove.dimse.messages import C_CANCEL_RQ, Message, MessageAssembler
 from dicomove.dimse.negotiation import Peer
-from dicomove.dimse.transport import Connection, Watch
 from dicomove.files import SERVICE_FOLDER
 from dicomove.outcome import category
 from dicomove.testing import Synthetic
@@ -70,12 +70,17 @@ class _Overheard(Association):
         vars(self).update(vars(association))
         self._heard = heard
 
-    def send(self, message: Message, watch: Watch) -> None:
-        super().send(message, watch)
+    def send(self, message: Message, deadlines: Deadlines) -> None:
+        super().send(message, deadlines)
         self._heard.responses.append(message)
 
-    def receive(self, watch: Watch) -> Message:
-        message = super().receive(watch)
+    def receive(
+        self,
+        deadlines: Deadlines,
+        assembler: MessageAssembler | None = None,
+        before_reading: Callable[[], None] | None = None,
+    ) -> Message:
+        message = super().receive(deadlines, assembler, before_reading)
         self._heard.cancelled |= message.number("CommandField") == C_CANCEL_RQ
         return message
 

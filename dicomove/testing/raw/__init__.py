@@ -8,6 +8,7 @@
 'invalid_response'
 """
 
+from dicomove.testing.raw.connection import RawConnection, Step
 from dicomove.testing.raw.peer import ScriptedPeer
 from dicomove.testing.raw.scripts import SCRIPTS, Script
 from dicomove.testing.raw.steps import (
@@ -15,7 +16,6 @@ from dicomove.testing.raw.steps import (
     Associate,
     AwaitRelease,
     Close,
-    Deaf,
     Drip,
     FinishSending,
     InOnePdu,
@@ -27,10 +27,10 @@ from dicomove.testing.raw.steps import (
     Respond,
     Send,
     Silence,
+    StopReading,
     damaged,
     garbage,
 )
-from dicomove.testing.raw.talk import Step, Talk
 
 __all__ = [
     "SCRIPTS",
@@ -38,10 +38,10 @@ __all__ = [
     "Associate",
     "AwaitRelease",
     "Close",
-    "Deaf",
     "Drip",
     "FinishSending",
     "InOnePdu",
+    "RawConnection",
     "ReadBytes",
     "ReadPdu",
     "ReadRequest",
@@ -53,7 +53,7 @@ __all__ = [
     "Send",
     "Silence",
     "Step",
-    "Talk",
+    "StopReading",
     "damaged",
     "garbage",
 ]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from dicomove.testing.raw.connection import RawConnection, Step
 from dicomove.testing.raw.steps import play
-from dicomove.testing.raw.talk import Step, Talk
 
 _FAREWELL_S: Final = 10.0
 
@@ -41,7 +41,7 @@ class ScriptedPeer:
     def __init__(self, *scripts: Sequence[Step], seconds: float = 60.0) -> None:
         self._scripts, self._seconds = scripts, seconds
         self._closing = threading.Event()
-        self._talks: list[Talk] = []
+        self._connections: list[RawConnection] = []
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -72,17 +72,17 @@ class ScriptedPeer:
     @property
     def connections(self) -> int:
         """How many there were."""
-        return len(self._talks)
+        return len(self._connections)
 
     @property
     def received(self) -> list[bytes]:
         """What came over each connection; the first MiB of it."""
-        return [bytes(talk.received) for talk in self._talks]
+        return [bytes(connection.received) for connection in self._connections]
 
     @property
     def sent(self) -> list[bytes]:
         """What went over each connection; the first MiB of it."""
-        return [bytes(talk.sent) for talk in self._talks]
+        return [bytes(connection.sent) for connection in self._connections]
 
     def _accept(self) -> None:
         while True:
@@ -90,18 +90,20 @@ class ScriptedPeer:
                 client, _ = self._server.accept()
             except OSError:
                 return
-            script = self._scripts[min(len(self._talks), len(self._scripts) - 1)]
-            talk = Talk(client, self._seconds, self._closing)
-            thread = threading.Thread(target=self._play, args=(client, talk, script), name="raw-peer", daemon=True)
+            script = self._scripts[min(len(self._connections), len(self._scripts) - 1)]
+            connection = RawConnection(client, self._seconds, self._closing)
+            thread = threading.Thread(
+                target=self._play, args=(client, connection, script), name="raw-peer", daemon=True
+            )
             self._sockets.append(client)
             self._threads.append(thread)
-            self._talks.append(talk)
+            self._connections.append(connection)
             thread.start()
 
-    def _play(self, client: socket.socket, talk: Talk, script: Sequence[Step]) -> None:
+    def _play(self, client: socket.socket, connection: RawConnection, script: Sequence[Step]) -> None:
         # The client has left, or the time is over: either way the script ends here.
         with client, contextlib.suppress(OSError, EOFError):
-            play(tuple(script), talk)
+            play(tuple(script), connection)
 
 
 def _wake(sock: socket.socket) -> None:

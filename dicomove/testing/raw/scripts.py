@@ -9,12 +9,12 @@ from typing import Final
 from dicomove.dimse.messages import C_STORE_RQ, RESPONSE
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA
 from dicomove.testing.raw import pdus
+from dicomove.testing.raw.connection import Step
 from dicomove.testing.raw.steps import (
     PENDING,
     Accept,
     AwaitRelease,
     Close,
-    Deaf,
     Drip,
     FinishSending,
     InOnePdu,
@@ -24,9 +24,9 @@ from dicomove.testing.raw.steps import (
     Reset,
     Respond,
     Send,
+    StopReading,
     garbage,
 )
-from dicomove.testing.raw.talk import Step
 
 #: PS3.8 Table 9-21: the reasons that each source of a rejection may give.
 _REASONS: Final = {1: (1, 2, 3, 7), 2: (1, 2), 3: (1, 2)}
@@ -38,6 +38,7 @@ _UNDECODABLE: Final = pdus.element(0x0008, 0x1110, b"no items at all.", pdus.LON
 _CUT_SHORT: Final = b"\x08\x00\x58"
 #: An identifier in Implicit VR whose only element claims 2 GiB.
 _LYING: Final = pdus.element(0x0010, 0x4000, b"1.2.3", 0x7FFFFFFF)
+_P_DATA: Final = pdus.p_data(pdus.pdv(1, bytes(200), command=True))
 _NO_FRAGMENT: Final = pdus.pdv(1, b"", command=True, last=False)
 
 _TRICKLE: Final = Drip(pdus.p_data(), size=64, interval_s=0.02)
@@ -81,7 +82,7 @@ def _command(*fragments: bytes) -> Send:
 
 _NO_DICOM: Final = {
     "silent": Script("The port is open and nothing answers: a load balancer with nothing behind it.", ()),
-    "deaf": Script("Nothing answers, and nothing is read: a stopped process (SIGSTOP).", (Deaf(),)),
+    "deaf": Script("Nothing answers, and nothing is read: a stopped process (SIGSTOP).", (StopReading(),)),
     "closes-at-once": Script("Closed before a byte was read: an address filter, a full server.", (Close(),)),
     "resets-at-once": Script("RST before a byte was read: a firewall.", (Reset(),)),
     "closes": _at_once("Closed without an answer, as PACS do to AE titles that they do not know.", Close()),
@@ -151,8 +152,8 @@ _LOST: Final = {
     "releases-after-request": _asked("A-RELEASE-RQ in the middle.", Send(pdus.RELEASE_REQUEST)),
     "aborts-after-pending": _asked("A-ABORT after a pending response.", _SOME, Send(pdus.abort(0))),
     "hangs-after-pending": _asked("A pending response, and no more.", _SOME),
-    "drips-response": _asked("A P-DATA that comes byte by byte, and so never.", Drip(pdus.pdu(P_DATA, bytes(200)))),
-    "half-p-data": _asked("Half of a P-DATA, and silence.", Send(pdus.header(P_DATA, 100) + bytes(50))),
+    "drips-response": _asked("A P-DATA that comes byte by byte, and so never.", Drip(_P_DATA)),
+    "half-p-data": _asked("Half of a P-DATA, and silence.", Send(_P_DATA[: len(_P_DATA) // 2])),
     "promises-a-data-set": _asked("A response announces an identifier that never comes.", Respond(data=b"")),
     "wrong-message-id": _asked(
         "Responses to another request, without an end.", Repeat(Respond(status=PENDING, message_id_shift=7))

@@ -7,10 +7,10 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from dicomove.dimse.messages import C_MOVE_RQ, RESPONSE
+from dicomove.dimse.messages import C_MOVE_RQ, Message, respond
 from dicomove.dimse.pdu import ASSOCIATE_RQ, RELEASE_RQ
 from dicomove.testing.raw import pdus
-from dicomove.testing.raw.talk import Request, Step, Talk
+from dicomove.testing.raw.connection import RawConnection, Step
 
 PENDING: Final = 0xFF00
 
@@ -19,8 +19,8 @@ PENDING: Final = 0xFF00
 class ReadPdu:
     """Read one PDU, whatever it is."""
 
-    def __call__(self, talk: Talk) -> None:
-        talk.read_pdu()
+    def __call__(self, connection: RawConnection) -> None:
+        connection.read_pdu()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +29,29 @@ class ReadBytes:
 
     count: int
 
-    def __call__(self, talk: Talk) -> None:
-        talk.read(self.count)
+    def __call__(self, connection: RawConnection) -> None:
+        connection.read(self.count)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
     """Read a whole request: the steps after it answer it. A client that releases is let go."""
 
-    def __call__(self, talk: Talk) -> None:
-        talk.read_request()
+    def __call__(self, connection: RawConnection) -> None:
+        connection.read_request()
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
     """Say nothing, and read on until the other side leaves. Every script ends with it."""
 
-    def __call__(self, talk: Talk) -> None:
-        while talk.read_some():
+    def __call__(self, connection: RawConnection) -> None:
+        while connection.read_some():
             pass
 
 
 @dataclass(frozen=True, slots=True)
-class Deaf:
+class StopReading:
     """Neither say nor read anything for so long.
 
     Parameters
@@ -62,8 +62,8 @@ class Deaf:
 
     seconds: float = 3600
 
-    def __call__(self, talk: Talk) -> None:
-        talk.pause(self.seconds)
+    def __call__(self, connection: RawConnection) -> None:
+        connection.pause(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class Send:
 
     data: bytes
 
-    def __call__(self, talk: Talk) -> None:
-        talk.send(self.data)
+    def __call__(self, connection: RawConnection) -> None:
+        connection.send(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,10 @@ class Drip:
     size: int = 1
     interval_s: float = 0.05
 
-    def __call__(self, talk: Talk) -> None:
+    def __call__(self, connection: RawConnection) -> None:
         for start in range(0, len(self.data), self.size):
-            talk.send(self.data[start : start + self.size])
-            talk.pause(self.interval_s)
+            connection.send(self.data[start : start + self.size])
+            connection.pause(self.interval_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,10 @@ class Repeat:
     step: Step
     times: int | None = None
 
-    def __call__(self, talk: Talk) -> None:
+    def __call__(self, connection: RawConnection) -> None:
         done = 0
         while self.times is None or done < self.times:
-            self.step(talk)
+            self.step(connection)
             done += 1
 
 
@@ -126,24 +126,24 @@ class Repeat:
 class FinishSending:
     """Send FIN, and go on reading: the other side gets all that was sent before."""
 
-    def __call__(self, talk: Talk) -> None:
-        talk.finish_sending()
+    def __call__(self, connection: RawConnection) -> None:
+        connection.finish_sending()
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
     """Close the connection: a process that ends, Orthanc with a client that may not do what it asks."""
 
-    def __call__(self, talk: Talk) -> None:
-        talk.leave()
+    def __call__(self, connection: RawConnection) -> None:
+        connection.leave()
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
     """End the connection with a RST: a crashed process, a firewall's timeout."""
 
-    def __call__(self, talk: Talk) -> None:
-        talk.leave(reset=True)
+    def __call__(self, connection: RawConnection) -> None:
+        connection.leave(with_reset=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,16 +163,16 @@ class Accept:
     max_pdu_length: int | None = 0
     part: float = 1.0
 
-    def __call__(self, talk: Talk) -> None:
-        while talk.read_pdu()[0] != ASSOCIATE_RQ:
+    def __call__(self, connection: RawConnection) -> None:
+        while connection.read_pdu()[0] != ASSOCIATE_RQ:
             pass
         answer = pdus.associate_answer(
-            talk.associate,
+            connection.associate,
             result=self.result,
             transfer_syntax=self.transfer_syntax,
             max_pdu_length=self.max_pdu_length,
         )
-        talk.send(answer[: round(len(answer) * self.part)])
+        connection.send(answer[: round(len(answer) * self.part)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,24 +206,25 @@ class Respond:
     context_id: int | None = None
     fragment: int = 16378
 
-    def __call__(self, talk: Talk) -> None:
-        talk.send(b"".join(map(pdus.p_data, self.pdvs(talk))))
+    def __call__(self, connection: RawConnection) -> None:
+        connection.send(b"".join(map(pdus.p_data, self.pdvs(connection))))
 
-    def pdvs(self, talk: Talk) -> list[bytes]:
+    def pdvs(self, connection: RawConnection) -> list[bytes]:
         """Return the items of the response."""
-        request = talk.request or Request(1, "", C_MOVE_RQ, 1)
-        command: dict[str, int | str | None] = {
-            "AffectedSOPClassUID": request.abstract_syntax,
-            "CommandField": self.command_field or request.command_field | RESPONSE,
-            "MessageIDBeingRespondedTo": request.message_id + self.message_id_shift & 0xFFFF,
-            "Status": self.status,
+        request = connection.request or Message(1, {"CommandField": C_MOVE_RQ, "MessageID": 1})
+        counts = {"remaining": self.remaining, "completed": self.completed}
+        is_move = request.number("CommandField") == C_MOVE_RQ
+        response = respond(request, self.status or 0, counts=counts if is_move else {})
+        command = {
+            **response.command,
+            "AffectedSOPClassUID": connection.abstract_syntax,
+            "CommandField": self.command_field or response.command["CommandField"],
+            "MessageIDBeingRespondedTo": (request.number("MessageID") or 0) + self.message_id_shift & 0xFFFF,
         }
-        if request.command_field == C_MOVE_RQ:
-            command["NumberOfRemainingSuboperations"] = self.remaining
-            command["NumberOfCompletedSuboperations"] = self.completed
+        if self.status is None:
+            del command["Status"]
         context_id = request.context_id if self.context_id is None else self.context_id
-        present = {name: value for name, value in command.items() if value is not None}
-        return pdus.message_pdvs(context_id, present, self.data, self.fragment)
+        return pdus.message_pdvs(context_id, command, self.data, self.fragment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,16 +233,16 @@ class InOnePdu:
 
     responses: tuple[Respond, ...]
 
-    def __call__(self, talk: Talk) -> None:
-        talk.send(pdus.p_data(*(item for response in self.responses for item in response.pdvs(talk))))
+    def __call__(self, connection: RawConnection) -> None:
+        connection.send(pdus.p_data(*(item for response in self.responses for item in response.pdvs(connection))))
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitRelease:
     """Read until A-RELEASE-RQ, and do not answer it: that is the next step's."""
 
-    def __call__(self, talk: Talk) -> None:
-        while talk.read_pdu()[0] != RELEASE_RQ:
+    def __call__(self, connection: RawConnection) -> None:
+        while connection.read_pdu()[0] != RELEASE_RQ:
             pass
 
 
@@ -261,11 +262,11 @@ class Associate:
     transfer_syntax: str
     max_pdu_length: int = 16384
 
-    def __call__(self, talk: Talk) -> None:
+    def __call__(self, connection: RawConnection) -> None:
         contexts = {self.abstract_syntax: [self.transfer_syntax]}
-        request = pdus.associate_request(talk.called_ae_title, contexts, max_pdu_length=self.max_pdu_length)
-        talk.send(request)
-        talk.read_pdu()
+        request = pdus.associate_request(connection.called_ae_title, contexts, max_pdu_length=self.max_pdu_length)
+        connection.send(request)
+        connection.read_pdu()
 
 
 def garbage(count: int = 4096, seed: int = 0) -> Send:
@@ -285,8 +286,8 @@ def damaged(data: bytes, seed: int = 0) -> Send:
     return Send(bytes(made))
 
 
-def play(steps: tuple[Step, ...], talk: Talk) -> None:
+def play(steps: tuple[Step, ...], connection: RawConnection) -> None:
     """Do all steps, and then be silent until the other side leaves; raises what ends it earlier."""
     for step in steps:
-        step(talk)
-    Silence()(talk)
+        step(connection)
+    Silence()(connection)

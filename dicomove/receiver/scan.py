@@ -52,7 +52,7 @@ def text(values: Mapping[int, bytes], tag: int) -> str:
     return decode(values.get(tag, b""), encodings(values.get(_CHARACTER_SET, b""))).strip(" \0")
 
 
-class Skimmer:
+class DataSetScanner:
     """Looks over one data set, and keeps a few values of it.
 
     Parameters
@@ -69,7 +69,7 @@ class Skimmer:
     """
 
     def __init__(self, transfer_syntax: str, wanted: Collection[int]) -> None:
-        inner = Skimmer(_EXPLICIT_LE, wanted) if transfer_syntax in _DEFLATED else None
+        inner = DataSetScanner(_EXPLICIT_LE, wanted) if transfer_syntax in _DEFLATED else None
         self._deflated = _Deflated(inner) if inner else None
         self.values: dict[int, bytes] = inner.values if inner else {}
         self._wanted = frozenset(wanted)
@@ -194,7 +194,7 @@ class Skimmer:
 class _Deflated:
     """Inflates a data set in small pieces (a bomb costs no memory), and no further than is wanted."""
 
-    def __init__(self, inner: Skimmer) -> None:
+    def __init__(self, inner: DataSetScanner) -> None:
         self.inner = inner
         self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
         self._fed = self._stopped = self._broken = False

@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from dicomove.dimse.association import split_p_data
-from dicomove.dimse.messages import decode_command, has_data_set
-from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ, read_request
+from dicomove.dimse.connection import reset
+from dicomove.dimse.fragments import Fragment, read_events
+from dicomove.dimse.messages import Message, MessageAssembler
+from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, PDU_HEADER, RELEASE_RQ, pdu, read_request
 from dicomove.testing.raw import pdus
 
-#: What is kept of each direction, in bytes: a stream without end must not fill the memory.
+#: Bytes that are kept of each direction: a stream without end must not fill the memory.
 _KEPT: Final = 1 << 20
-#: SO_LINGER with no time: the connection ends with a RST.
-_RESET: Final = struct.pack("ii", 1, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The request that a response names."""
-
-    context_id: int
-    abstract_syntax: str
-    command_field: int
-    message_id: int
-
-
-class Talk:
-    """A connection, and what was said over it.
+class RawConnection:
+    """A connection, with the bytes that came and went.
 
     Parameters
     ----------
     sock
         Connected.
     seconds
-        How long it lasts: then whatever waits raises `TimeoutError`.
+        The time it lasts: after it, a wait raises `TimeoutError`.
     closing
         Ends a pause once it is set.
     called_ae_title
@@ -48,15 +35,15 @@ class Talk:
     Attributes
     ----------
     received, sent
-        The first MiB of what came and went.
+        The first MiB of each direction.
     bytes_sent
-        How much went.
+        All that went.
     left
         Whether this side ended the connection.
     associate
         The body of the A-ASSOCIATE-RQ that came.
     request
-        The request that came last.
+        The last request that came.
     """
 
     def __init__(
@@ -74,7 +61,7 @@ class Talk:
         self.bytes_sent = 0
         self.left = False
         self.associate = b""
-        self.request: Request | None = None
+        self.request: Message | None = None
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes) -> None:
@@ -106,28 +93,30 @@ class Talk:
 
     def read_pdu(self) -> tuple[int, bytes]:
         """Return the type and the body of the next PDU."""
-        kind, length = struct.unpack(">BxI", self.read(6))
+        kind, length = PDU_HEADER.unpack(self.read(PDU_HEADER.size))
         body = self.read(length)
         if kind == ASSOCIATE_RQ:
             self.associate = body
         return kind, body
 
     def read_request(self) -> None:
-        """Read a whole request; where the other side would rather leave, let it, and raise `EOFError`."""
-        command: dict[str, int | str] = {}
-        encoded = b""
-        while True:
+        """Read a whole request; `EOFError` where the other side releases, which it is let to, or aborts."""
+        assembler = MessageAssembler(range(256))
+        self.request = None
+        while self.request is None:
             kind, body = self.read_pdu()
             if kind in (RELEASE_RQ, ABORT):
                 self.send(pdus.RELEASE_ANSWER if kind == RELEASE_RQ else b"")
                 raise EOFError
-            for context_id, is_command, is_last, fragment in split_p_data(body) if kind == P_DATA else ():
-                encoded += fragment if is_command else b""
-                if is_last and is_command:
-                    command = decode_command(encoded)
-                if is_last and (not is_command or not has_data_set(command)):
-                    self.request = self._request(context_id, command)
-                    return
+            for event in read_events(pdu(P_DATA, body)) if kind == P_DATA else ():
+                if isinstance(event, Fragment):
+                    self.request = assembler.take(event) or self.request
+
+    @property
+    def abstract_syntax(self) -> str:
+        """Of the presentation context of the last request."""
+        abstract = {one.context_id: one.abstract_syntax for one in read_request(self.associate).contexts}
+        return abstract.get(self.request.context_id, "") if self.request else ""
 
     def pause(self, seconds: float) -> None:
         """Say nothing for so long."""
@@ -138,11 +127,11 @@ class Talk:
         """Send FIN, and go on reading."""
         self._socket.shutdown(socket.SHUT_WR)
 
-    def leave(self, *, reset: bool = False) -> None:
+    def leave(self, *, with_reset: bool = False) -> None:
         """Close the connection, with a FIN or a RST."""
-        if reset:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.left = True
+        if with_reset:
+            reset(self._socket)
         self._socket.close()
         raise EOFError
 
@@ -152,10 +141,5 @@ class Talk:
             raise TimeoutError
         return seconds
 
-    def _request(self, context_id: int, command: dict[str, int | str]) -> Request:
-        abstract = {one.context_id: one.abstract_syntax for one in read_request(self.associate).contexts}
-        field, message_id = (int(command.get(name, 0)) for name in ("CommandField", "MessageID"))
-        return Request(context_id, abstract.get(context_id, ""), field, message_id)
 
-
-Step = Callable[[Talk], None]
+Step = Callable[[RawConnection], None]

@@ -1,9 +1,10 @@
-"""One association at a time, reused while it is known to be clean, and exchanges over it.
+"""One request and its responses, and the association that carries one after the other.
 
-Clean means: the last exchange was read to its final response, nothing has come since, and it has not been idle for
-long (firewalls forget idle connections without a word). Anything else gets a fresh association, at 5-10 ms.
+An association is used again if its state is `IDLE` (every request was answered to its end), nothing has come since, and
+it has not been idle for long: firewalls forget idle connections without a word. Otherwise a fresh one is opened, which
+takes 5-10 ms.
 
-The PACS may still end an association in the moment in which a request goes out: the two cross on the wire. `converse`
+The PACS may still end an association in the moment in which a request goes out: the two cross on the wire. `perform`
 then sends the request once more, on a fresh association.
 """
 
@@ -16,9 +17,10 @@ from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
+from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
 from dicomove.dimse.services import SERVICES
-from dicomove.dimse.transport import Connection, Limit, Watch
+from dicomove.dimse.state import State
 from dicomove.errors import (
     AssociationAborted,
     AssociationError,
@@ -33,16 +35,29 @@ from dicomove.pacs import Pacs
 
 #: Shorter than the 30 s after which Orthanc closes an idle association.
 _LONGEST_IDLE_S: Final = 15.0
-
-_LONGEST_FAREWELL_S: Final = 5.0
+_LONGEST_RELEASE_S: Final = 5.0
 
 logger = logging.getLogger("dicomove.dimse")
 
 T = TypeVar("T")
 
 
-class Exchange:
-    """One request and its responses, by their Message ID."""
+class DimseOperation:
+    """One request and its responses, by their Message ID.
+
+    Parameters
+    ----------
+    association
+        Carries them.
+    context
+        The presentation context of the service.
+    message_id
+        Of the request.
+    pacs
+        Its timeouts hold.
+    reused
+        Whether the association had been used before.
+    """
 
     def __init__(
         self, association: Association, context: Context, message_id: int, pacs: Pacs, *, reused: bool = False
@@ -52,15 +67,15 @@ class Exchange:
         self._association = association
         self._pacs = pacs
         self._field = 0
-        self._reused, self._heard_before = reused, association.heard
+        self._reused = reused
 
     @property
     def may_have_crossed(self) -> bool:
-        """Whether the association had been used before, and not a byte of a response has come over it since."""
-        return self._reused and self._association.heard == self._heard_before
+        """Whether the request and the end of an association that was used before may have crossed on the wire."""
+        return self._reused and self._association.state is State.CROSSED
 
-    def send(self, command: Command, data: bytes | None, *limits: Limit) -> None:
-        """Send the request, within these limits."""
+    def send(self, command: Command, data: bytes | None, *deadlines: Deadline) -> None:
+        """Send the request, within these deadlines."""
         self._field = int(command["CommandField"])
         request = {
             "AffectedSOPClassUID": self.context.abstract_syntax,
@@ -68,7 +83,7 @@ class Exchange:
             "Priority": MEDIUM,
             **command,
         }
-        self._send(request, data, *limits)
+        self._send(request, data, *deadlines)
 
     def cancel(self) -> None:
         """Send C-CANCEL (PS3.7 9.3.2.3)."""
@@ -77,24 +92,24 @@ class Exchange:
 
     def responses(
         self,
-        *limits: Limit,
-        look: Callable[[], None] | None = None,
-        sign_of_life: Callable[[], float] | None = None,
+        *deadlines: Deadline,
+        check: Check | None = None,
+        last_activity: Callable[[], float] | None = None,
     ) -> Iterator[Message]:
         """Yield the responses up to the final one.
 
         Parameters
         ----------
-        *limits
-            That hold over the whole exchange.
-        look
+        *deadlines
+            Hold over all responses.
+        check
             Called at every turn of a wait.
-        sign_of_life
-            Returns when there was one elsewhere, on the monotonic clock.
+        last_activity
+            Returns when there was activity elsewhere, on the monotonic clock.
         """
-        silence = silence_limit(self._silence("first_response_timeout"), sign_of_life)
+        silence = silence_deadline(self._silence("first_response_timeout"), last_activity)
         while True:
-            response = self._association.receive(Watch(silence, *limits, look=look))
+            response = self._association.receive(Deadlines(silence, *deadlines, check=check))
             if response.number("MessageIDBeingRespondedTo") != self.message_id:
                 logger.info("a response to another request was ignored")
                 continue
@@ -105,23 +120,23 @@ class Exchange:
             yield response
             if category(status) != "pending":
                 return
-            silence = silence_limit(self._silence("idle_timeout"), sign_of_life)
+            silence = silence_deadline(self._silence("idle_timeout"), last_activity)
 
     def _silence(self, name: str) -> float | None:
         seconds: float | None = getattr(self._pacs, name)
         return seconds
 
-    def _send(self, command: Command, data: bytes | None, *limits: Limit) -> None:
-        watch = Watch(Limit(self._pacs.idle_timeout, IdleTimeout, "sending"), *limits)
-        self._association.send(Message(self.context.context_id, command, data), watch)
+    def _send(self, command: Command, data: bytes | None, *deadlines: Deadline) -> None:
+        sending = Deadline(self._pacs.idle_timeout, IdleTimeout, "sending")
+        self._association.send(Message(self.context.context_id, command, data), Deadlines(sending, *deadlines))
 
 
-def silence_limit(seconds: float | None, sign_of_life: Callable[[], float] | None = None) -> Limit:
-    """Return the limit of a silence."""
-    return Limit(seconds, IdleTimeout, "waiting for a response", sign_of_life)
+def silence_deadline(seconds: float | None, last_activity: Callable[[], float] | None = None) -> Deadline:
+    """Return the deadline of a response."""
+    return Deadline(seconds, IdleTimeout, "waiting for a response", last_activity)
 
 
-class Link:
+class ReusableAssociation:
     """The association of one SCU with one PACS.
 
     Parameters
@@ -137,8 +152,8 @@ class Link:
         self._used_at = 0.0
 
     @contextmanager
-    def exchange(self, abstract_syntax: str, look: Callable[[], None] | None = None) -> Iterator[Exchange]:
-        """Lend the association to one exchange; it is kept only if the exchange ended well.
+    def operation(self, abstract_syntax: str, check: Check | None = None) -> Iterator[DimseOperation]:
+        """Lend the association to one operation; it is kept only if the operation ended well.
 
         Raises
         ------
@@ -146,48 +161,48 @@ class Link:
             There is no association, or it did not last.
         """
         before = self._association
-        association = self._clean_association(look)
+        association = self._clean_association(check)
         context = association.context_for(abstract_syntax)
         if context is None:
             message = f"{self.pacs} does not offer {SERVICES[abstract_syntax]}"
             raise NotSupported(message)
         self._association = None
         self._message_id = self._message_id % 0xFFFF + 1
-        exchange = Exchange(association, context, self._message_id, self.pacs, reused=association is before)
+        operation = DimseOperation(association, context, self._message_id, self.pacs, reused=association is before)
         try:
-            yield exchange
+            yield operation
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 with suppress(AssociationError):
-                    exchange.cancel()
+                    operation.cancel()
             logger.info("association with %s aborted", self.pacs)
             association.abort()
             raise
         self._association, self._used_at = association, time.monotonic()
 
-    def converse(
+    def perform(
         self,
         abstract_syntax: str,
-        talk: Callable[[Exchange], T],
-        look: Callable[[], None] | None = None,
+        run: Callable[[DimseOperation], T],
+        check: Check | None = None,
         may_repeat: Callable[[AssociationError], bool] = lambda _: True,
     ) -> T:
-        """Return what `talk` makes of an exchange; let it talk once more if its request crossed the PACS's farewell.
+        """Return what `run` makes of an operation; run once more if its request crossed the end of the association.
 
-        That is: the association had been used before, and the PACS ended it before the first response. On a fresh
-        association the request is never sent twice, and after a response it is not, either.
+        That is: the association had been used before, and the PACS ended it before the first byte of a response. On a
+        fresh association a request is never sent twice, and neither is one that was answered.
 
         Parameters
         ----------
         abstract_syntax
             The service.
-        talk
+        run
             Sends the request and reads the responses.
-        look
+        check
             Called at every turn of a wait for the association.
         may_repeat
             Given how the association ended, whether the request may be sent once more: not when something else shows
-            that the PACS has got it, or when its end is wished for.
+            that the PACS has got it, or when the user cancels.
 
         Raises
         ------
@@ -195,52 +210,52 @@ class Link:
             There is no association, or it did not last. Where the first one was lost and the second could not be made,
             the first is what is known of the request.
         """
-        tried: list[Exchange] = []
+        tried: list[DimseOperation] = []
         try:
-            return self._once(abstract_syntax, talk, look, tried)
+            return self._once(abstract_syntax, run, check, tried)
         except (AssociationAborted, ConnectionLost) as lost:
             if not tried or not tried[0].may_have_crossed or not may_repeat(lost):
                 raise
             logger.info("request %d crossed the end of its association: it is sent once more", tried[0].message_id)
             try:
-                return self._once(abstract_syntax, talk, look, tried)
+                return self._once(abstract_syntax, run, check, tried)
             except AssociationError as error:
                 if len(tried) == 1:
                     raise lost from error
                 raise
 
-    def _once(
-        self,
-        abstract_syntax: str,
-        talk: Callable[[Exchange], T],
-        look: Callable[[], None] | None,
-        tried: list[Exchange],
-    ) -> T:
-        with self.exchange(abstract_syntax, look) as exchange:
-            tried.append(exchange)
-            return talk(exchange)
-
     def close(self) -> None:
         """Release the association, if there is one."""
         if self._association:
-            self._association.release(min(self.pacs.association_timeout or _LONGEST_FAREWELL_S, _LONGEST_FAREWELL_S))
+            self._association.release(min(self.pacs.association_timeout or _LONGEST_RELEASE_S, _LONGEST_RELEASE_S))
             logger.info("association with %s released", self.pacs)
         self._association = None
 
-    def _clean_association(self, look: Callable[[], None] | None) -> Association:
-        if self._association and not self._association.is_quiet():
-            self._association.abort()
+    def _once(
+        self,
+        abstract_syntax: str,
+        run: Callable[[DimseOperation], T],
+        check: Check | None,
+        tried: list[DimseOperation],
+    ) -> T:
+        with self.operation(abstract_syntax, check) as operation:
+            tried.append(operation)
+            return run(operation)
+
+    def _clean_association(self, check: Check | None) -> Association:
+        kept = self._association
+        if kept and (kept.state is not State.IDLE or not kept.is_quiet()):
+            kept.abort()
             self._association = None
         if self._association and time.monotonic() < self._used_at + _LONGEST_IDLE_S:
             return self._association
         self.close()
-        self._association = self._open(look)
-        self._used_at = time.monotonic()
+        self._association, self._used_at = self._open(check), time.monotonic()
         return self._association
 
-    def _open(self, look: Callable[[], None] | None) -> Association:
+    def _open(self, check: Check | None) -> Association:
         pacs, started = self.pacs, time.monotonic()
-        connection = Connection.open(pacs.host, pacs.port, pacs.connect_timeout, look)
+        connection = Connection.open(pacs.host, pacs.port, pacs.connect_timeout, check)
         try:
             association = Association.request(
                 connection,
@@ -248,7 +263,7 @@ class Link:
                 calling_ae_title=pacs.calling_ae_title,
                 max_pdu_length=pacs.max_pdu_length,
                 proposed=[(service, TRANSFER_SYNTAXES) for service in SERVICES],
-                watch=Watch(Limit(pacs.association_timeout, AssociationTimeout, "A-ASSOCIATE"), look=look),
+                deadlines=Deadlines(Deadline(pacs.association_timeout, AssociationTimeout, "A-ASSOCIATE"), check=check),
             )
         except BaseException:
             connection.close()

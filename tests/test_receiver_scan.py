@@ -18,7 +18,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import CTImageStorage, RLELossless
 from pydicom.valuerep import PersonName
 
-from dicomove.receiver.skim import Skimmer, text
+from dicomove.receiver.scan import DataSetScanner, text
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED, RLE, PRIVATE = "1.2.840.10008.1.2.1.99", str(RLELossless), "1.2.3.4.5"
@@ -42,13 +42,13 @@ def pieces(data: bytes, sizes: list[int]) -> Iterator[memoryview]:
         at, turn = at + size, turn + 1
 
 
-def skim(
+def scan(
     data: bytes, syntax: str = EXPLICIT, sizes: list[int] | None = None, wanted: tuple[int, ...] = WANTED
-) -> Skimmer:
-    skimmer = Skimmer(syntax, wanted)
+) -> DataSetScanner:
+    scanner = DataSetScanner(syntax, wanted)
     for piece in pieces(data, sizes or [max(1, len(data))]):
-        skimmer.feed(piece)
-    return skimmer
+        scanner.feed(piece)
+    return scanner
 
 
 def deflate(data: bytes) -> bytes:
@@ -139,11 +139,11 @@ def test_what_pydicom_writes_gives_the_values_that_pydicom_reads(
 ) -> None:
     dataset = data.draw(datasets(pixels=syntax in (RLE, PRIVATE)).filter(len))
     content = encoded(dataset, syntax)
-    skimmer = skim(content, syntax, sizes)
+    scanner = scan(content, syntax, sizes)
     expected = {tag: value for tag in WANTED if (value := raw(dataset, tag)) is not None}
-    assert skimmer.values == expected
+    assert scanner.values == expected
     if syntax != DEFLATED or expected:
-        assert skimmer.problem() is None
+        assert scanner.problem() is None
 
 
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG, RLE])
@@ -158,11 +158,11 @@ def test_every_cut_inside_an_element_is_a_problem(syntax: str, data: st.DataObje
         whole += encoded(one, syntax)
         starts.add(len(whole))
     assert whole == encoded(dataset, syntax)
-    skimmer = Skimmer(syntax, WANTED)
+    scanner = DataSetScanner(syntax, WANTED)
     for at in range(len(whole)):
-        assert (skimmer.problem() is None) == (at in starts and at > 0), at
-        skimmer.feed(whole[at : at + 1])
-    assert skimmer.problem() is None
+        assert (scanner.problem() is None) == (at in starts and at > 0), at
+        scanner.feed(whole[at : at + 1])
+    assert scanner.problem() is None
 
 
 @often
@@ -171,8 +171,8 @@ def test_a_deflated_data_set_that_is_cut_is_a_problem_unless_all_is_known(
     dataset: Dataset, sizes: list[int], data: st.DataObject
 ) -> None:
     content = encoded(dataset, DEFLATED)
-    skimmer = skim(content[: data.draw(st.integers(0, len(content) - 1))], DEFLATED, sizes)
-    assert skimmer.problem() is not None or (skimmer.done and skimmer.values)
+    scanner = scan(content[: data.draw(st.integers(0, len(content) - 1))], DEFLATED, sizes)
+    assert scanner.problem() is not None or (scanner.done and scanner.values)
 
 
 # --- real files -------------------------------------------------------------------------------------------------------
@@ -202,11 +202,11 @@ def test_real_files_give_the_uids_that_pydicom_reads(size: int) -> None:
     problems, syntaxes = {}, set()
     for name, dataset, content in real_data_sets():
         syntax = str(dataset.file_meta.TransferSyntaxUID)
-        skimmer = skim(content, syntax, [size], wanted=(SOP, STUDY, SERIES))
-        found = [text(skimmer.values, tag) for tag in (SOP, STUDY, SERIES)]
+        scanner = scan(content, syntax, [size], wanted=(SOP, STUDY, SERIES))
+        found = [text(scanner.values, tag) for tag in (SOP, STUDY, SERIES)]
         assert found == [str(dataset[tag].value or "") if tag in dataset else "" for tag in (SOP, STUDY, SERIES)], name
         syntaxes.add(syntax)
-        problem = skimmer.problem()
+        problem = scanner.problem()
         if problem is not None:
             problems[name] = problem
     assert problems == TRUNCATED
@@ -221,12 +221,12 @@ def test_real_files_give_the_uids_that_pydicom_reads(size: int) -> None:
 def test_sequences_are_nested_to_any_depth(sizes: list[int]) -> None:
     depth = 20_000
     opened = (long(0x00081115, b"SQ", UNDEFINED) + ITEM) * depth
-    skimmer = skim(FIRST + opened + LAST, sizes=sizes)
-    assert skimmer.problem() == "the data set ends inside of (0008,1115)"
-    assert STUDY not in skimmer.values
-    skimmer.feed((ITEM_END + SEQUENCE_END) * depth + LAST)
-    assert skimmer.problem() is None
-    assert skimmer.values == {SOP: b"1.2.3\0", STUDY: b"1.2\0"}
+    scanner = scan(FIRST + opened + LAST, sizes=sizes)
+    assert scanner.problem() == "the data set ends inside of (0008,1115)"
+    assert STUDY not in scanner.values
+    scanner.feed((ITEM_END + SEQUENCE_END) * depth + LAST)
+    assert scanner.problem() is None
+    assert scanner.values == {SOP: b"1.2.3\0", STUDY: b"1.2\0"}
 
 
 @pytest.mark.parametrize("sizes", [[1], [5], [1 << 20]])
@@ -242,9 +242,9 @@ def test_what_is_of_unknown_vr_and_undefined_length_is_implicit_little_endian(or
     whole = (element(SOP, b"UI", b"1.2.3\0") + unknown + ITEM + content + inner + ITEM_END + SEQUENCE_END) + element(
         STUDY, b"UI", b"1.2\0"
     )
-    skimmer = skim(whole, EXPLICIT if order == "<" else BIG, sizes)
-    assert skimmer.problem() is None
-    assert skimmer.values == {SOP: b"1.2.3\0", STUDY: b"1.2\0"}
+    scanner = scan(whole, EXPLICIT if order == "<" else BIG, sizes)
+    assert scanner.problem() is None
+    assert scanner.values == {SOP: b"1.2.3\0", STUDY: b"1.2\0"}
 
 
 OPENED = long(0x00081115, b"SQ", UNDEFINED)
@@ -272,8 +272,8 @@ OPENED = long(0x00081115, b"SQ", UNDEFINED)
 )
 def test_what_is_wrong_and_can_be_understood_is_no_problem(between: bytes) -> None:
     for sizes in ([1], [1 << 20]):
-        skimmer = skim(FIRST + between + LAST, sizes=sizes)
-        assert (skimmer.values, skimmer.problem()) == ({SOP: b"1.2.3\0", STUDY: b"1.2\0"}, None)
+        scanner = scan(FIRST + between + LAST, sizes=sizes)
+        assert (scanner.values, scanner.problem()) == ({SOP: b"1.2.3\0", STUDY: b"1.2\0"}, None)
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
@@ -281,19 +281,19 @@ def test_what_is_wrong_and_can_be_understood_is_no_problem(between: bytes) -> No
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_nothing_is_empty(syntax: str) -> None:
-    skimmer = Skimmer(syntax, WANTED)
-    assert skimmer.problem() == "the data set is empty"
-    skimmer.feed(b"")
-    assert skimmer.problem() == "the data set is empty"
+    scanner = DataSetScanner(syntax, WANTED)
+    assert scanner.problem() == "the data set is empty"
+    scanner.feed(b"")
+    assert scanner.problem() == "the data set is empty"
 
 
 @pytest.mark.parametrize("zeros", range(34))
 def test_zeros_behind_the_last_element_are_padding(zeros: int) -> None:
     for sizes in ([1], [1 << 20]):
-        assert skim(FIRST + LAST + b"\0" * zeros, sizes=sizes).problem() is None
-        assert skim(plain(SOP, b"1.2.3\0") + b"\0" * zeros, IMPLICIT, sizes).problem() is None
-    assert skim(b"\0" * zeros).problem() == "the data set is empty"
-    assert skim(deflate(FIRST) + b"\0" * zeros, DEFLATED).problem() is None
+        assert scan(FIRST + LAST + b"\0" * zeros, sizes=sizes).problem() is None
+        assert scan(plain(SOP, b"1.2.3\0") + b"\0" * zeros, IMPLICIT, sizes).problem() is None
+    assert scan(b"\0" * zeros).problem() == "the data set is empty"
+    assert scan(deflate(FIRST) + b"\0" * zeros, DEFLATED).problem() is None
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_zeros_behind_the_last_element_are_padding(zeros: int) -> None:
 )
 def test_a_data_set_that_is_cut_is_named(content: bytes, where: str) -> None:
     for sizes in ([1], [1 << 20]):
-        assert skim(content, sizes=sizes).problem() == f"the data set ends inside of {where}"
+        assert scan(content, sizes=sizes).problem() == f"the data set ends inside of {where}"
 
 
 @pytest.mark.parametrize("sizes", [[1], [3], [1 << 20]])
@@ -336,26 +336,26 @@ def test_another_transfer_syntax_than_the_negotiated_one_is_named(
     dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.StudyInstanceUID = CTImageStorage, "1.2.3", "1.2.3.4"
     dataset.PatientID = "007"
     content = encoded(dataset, sent)
-    problem = skim(content[:-1], negotiated, sizes).problem()
+    problem = scan(content[:-1], negotiated, sizes).problem()
     assert problem == f"the data set seems to be {seems}, which is not the transfer syntax that was negotiated"
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n\r\n", b"</a>", b"\r\n\r\n\r"])
 def test_bytes_behind_the_last_element_are_named(end: bytes) -> None:
     content = FIRST + long(PIXELS, b"OW", 4, b"1234") + end
-    assert skim(content).problem() == f"{len(end)} bytes follow the last element, (7FE0,0010)"
+    assert scan(content).problem() == f"{len(end)} bytes follow the last element, (7FE0,0010)"
 
 
 def test_what_is_deflated_wrongly_is_named() -> None:
     content = FIRST + long(0x00091001, b"OB", 200_000, bytes(200_000)) + LAST
     whole = deflate(content)
-    assert skim(whole, DEFLATED, [100]).problem() is None
-    assert skim(whole[:-20], DEFLATED).problem() == "the deflated data set ends too early"
-    assert skim(content, DEFLATED).problem() == "the data set cannot be inflated"
-    assert skim(deflate(content[:-1]), DEFLATED).problem() == "the data set ends inside of (0020,000D)"
+    assert scan(whole, DEFLATED, [100]).problem() is None
+    assert scan(whole[:-20], DEFLATED).problem() == "the deflated data set ends too early"
+    assert scan(content, DEFLATED).problem() == "the data set cannot be inflated"
+    assert scan(deflate(content[:-1]), DEFLATED).problem() == "the data set ends inside of (0020,000D)"
     strangers = deflate(long(PIXELS, b"OW", 4, b"1234"))
-    assert skim(strangers, DEFLATED).problem() == "the data set has none of the elements that it must have"
-    assert skim(strangers, DEFLATED, wanted=()).problem() is None
+    assert scan(strangers, DEFLATED).problem() == "the data set has none of the elements that it must have"
+    assert scan(strangers, DEFLATED, wanted=()).problem() is None
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -365,19 +365,19 @@ def test_what_is_deflated_wrongly_is_named() -> None:
 def test_the_first_kibibyte_of_a_value_is_kept(sizes: list[int]) -> None:
     value = bytes(range(256)) * 12
     for syntax, content in ((EXPLICIT, long(PIXELS, b"OB", len(value), value)), (IMPLICIT, plain(PIXELS, value))):
-        skimmer = skim(content, syntax, sizes, wanted=(PIXELS,))
-        assert (skimmer.values, skimmer.problem()) == ({PIXELS: value[:1024]}, None)
-    assert skim(short(PATIENT, b"LO", b"")).values == {PATIENT: b""}
+        scanner = scan(content, syntax, sizes, wanted=(PIXELS,))
+        assert (scanner.values, scanner.problem()) == ({PIXELS: value[:1024]}, None)
+    assert scan(short(PATIENT, b"LO", b"")).values == {PATIENT: b""}
 
 
 def test_it_is_known_when_all_is_known() -> None:
-    skimmer = Skimmer(EXPLICIT, (SOP, STUDY))
-    skimmer.feed(FIRST)
-    assert not skimmer.done
-    skimmer.feed(LAST)
-    assert skimmer.done
-    assert skim(LAST, wanted=(SOP,)).done
-    assert not skim(LAST, wanted=()).done
+    scanner = DataSetScanner(EXPLICIT, (SOP, STUDY))
+    scanner.feed(FIRST)
+    assert not scanner.done
+    scanner.feed(LAST)
+    assert scanner.done
+    assert scan(LAST, wanted=(SOP,)).done
+    assert not scan(LAST, wanted=()).done
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_text(charset: bytes | None, value: bytes, expected: str) -> None:
 def test_text_is_what_pydicom_reads() -> None:
     for name, dataset, content in real_data_sets():
         syntax = str(dataset.file_meta.TransferSyntaxUID)
-        values = skim(content, syntax, wanted=(*WANTED, 0x00100010)).values
+        values = scan(content, syntax, wanted=(*WANTED, 0x00100010)).values
         if 0x00100010 in values and CHARSET in values:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -420,13 +420,13 @@ def test_text_is_what_pydicom_reads() -> None:
 @settings(often, max_examples=300)
 @given(content=st.binary(max_size=3000), charset=st.binary(max_size=20), sizes=cuts, syntax=st.sampled_from(SYNTAXES))
 def test_random_bytes_never_raise(content: bytes, charset: bytes, sizes: list[int], syntax: str) -> None:
-    skimmer = skim(content, syntax, sizes)
+    scanner = scan(content, syntax, sizes)
     if syntax != DEFLATED:
-        at_once = skim(content, syntax)
-        assert (skimmer.values, skimmer.problem()) == (at_once.values, at_once.problem())
+        at_once = scan(content, syntax)
+        assert (scanner.values, scanner.problem()) == (at_once.values, at_once.problem())
     text({CHARSET: charset, PATIENT: content}, PATIENT)
     for tag in WANTED:
-        text(skimmer.values, tag)
+        text(scanner.values, tag)
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -436,9 +436,9 @@ def test_flipped_bits_never_raise(syntax: str, data: st.DataObject, sizes: list[
     content = bytearray(encoded(data.draw(datasets(pixels=syntax == RLE).filter(len)), syntax))
     for at in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
         content[at] ^= 1 << data.draw(st.integers(0, 7))
-    skimmer, at_once = skim(bytes(content), syntax, sizes), skim(bytes(content), syntax)
+    scanner, at_once = scan(bytes(content), syntax, sizes), scan(bytes(content), syntax)
     if syntax != DEFLATED:  # where tags are in no order, it depends on the pieces when everything has been passed
-        assert (skimmer.values, skimmer.problem()) == (at_once.values, at_once.problem())
+        assert (scanner.values, scanner.problem()) == (at_once.values, at_once.problem())
 
 
 @settings(often, max_examples=300)
@@ -453,15 +453,15 @@ def test_flipped_bits_never_raise(syntax: str, data: st.DataObject, sizes: list[
 )
 def test_delimiters_in_any_order_never_raise(parts: list[bytes], sizes: list[int]) -> None:
     content = b"".join(parts)
-    skimmer, at_once = skim(content, sizes=sizes), skim(content)
-    assert (skimmer.values, skimmer.problem()) == (at_once.values, at_once.problem())
+    scanner, at_once = scan(content, sizes=sizes), scan(content)
+    assert (scanner.values, scanner.problem()) == (at_once.values, at_once.problem())
 
 
-def peak_of(skimmer: Skimmer, content: bytes, size: int) -> int:
+def peak_of(scanner: DataSetScanner, content: bytes, size: int) -> int:
     tracemalloc.start()
     try:
         for piece in pieces(content, [size]):
-            skimmer.feed(piece)
+            scanner.feed(piece)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -472,13 +472,13 @@ def test_a_bomb_costs_no_memory(size: int) -> None:
     stream = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     bomb = stream.compress(FIRST + long(0x00091001, b"OB", 0xFFFFFFF0))
     bomb += b"".join(stream.compress(bytes(1 << 20)) for _ in range(100)) + stream.flush()
-    skimmer = Skimmer(DEFLATED, WANTED)
-    assert peak_of(skimmer, bomb, size) < 300_000
-    assert skimmer.problem() == "the data set ends inside of (0009,1001)"
+    scanner = DataSetScanner(DEFLATED, WANTED)
+    assert peak_of(scanner, bomb, size) < 300_000
+    assert scanner.problem() == "the data set ends inside of (0009,1001)"
 
 
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
 def test_a_large_data_set_costs_no_memory(syntax: str) -> None:
     one = plain(PATIENT, b"x" * 0x3000) if syntax == IMPLICIT else short(PATIENT, b"LO", b"x" * 0x3000)
     content = one * 1000 + OPENED + ITEM + one * 100
-    assert peak_of(Skimmer(syntax, WANTED), content, 65536) < 30_000
+    assert peak_of(DataSetScanner(syntax, WANTED), content, 65536) < 30_000

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dicomove.dimse.association import Association
-from dicomove.dimse.negotiation import Proposal, read_proposal
-from dicomove.dimse.transport import Connection, Limit, Watch
+from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.negotiation import Peer, read_proposal
+from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
 from dicomove.receiver.admission import Admission
-from dicomove.receiver.conversation import Conversation
-from dicomove.receiver.parting import bound_answers, is_deaf, limit_farewell, reset
+from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
-from dicomove.receiver.stream import Stream
 
-#: What we say that we receive (PS3.8 D.1); a little more is forgiven, no length that cannot be meant is.
+#: The Maximum Length that we negotiate (PS3.8 D.1); a little more is forgiven.
 MAX_PDU_LENGTH: Final = 1 << 17
-_LONGEST_PDU: Final = 1 << 24
+#: Of what the system keeps for a peer of answers that it does not read; each has a hundred bytes.
+_SEND_BUFFER: Final = 1 << 16
 _REJECTED_CALLED_AE_TITLE: Final = (1, 1, 7)
-_FAREWELL_S: Final = 2.0
+_CLOSING_S: Final = 2.0
 #: One in the middle of a message that is silent for so long may have to leave.
 _STALLED_S: Final = 1.0
 
@@ -34,25 +34,21 @@ logger = logging.getLogger("dicomove.receiver")
 
 @dataclass(eq=False, slots=True)
 class _Peer:
-    """A connection: whether it was ever served, whether it is in the middle of a message, its last sign of life."""
+    """A connection: whether it was ever served, whether it is in the middle of a message, its last activity."""
 
-    client: socket.socket
+    connection: Connection
     was_served: bool = False
     is_busy: bool = False
-    active_at: float = field(default_factory=time.monotonic)
+    last_activity: float = field(default_factory=time.monotonic)
 
     def be_busy(self) -> None:
-        self.is_busy, self.active_at = True, time.monotonic()
+        self.is_busy, self.last_activity = True, time.monotonic()
 
     def be_idle(self) -> None:
-        self.was_served, self.is_busy, self.active_at = True, False, time.monotonic()
-
-    def cut(self) -> None:
-        with suppress(OSError):
-            self.client.shutdown(socket.SHUT_RDWR)
+        self.was_served, self.is_busy, self.last_activity = True, False, time.monotonic()
 
 
-class Listener:
+class StorageServer:
     """Accepts connections, each in a thread of its own.
 
     Parameters
@@ -60,13 +56,13 @@ class Listener:
     host, port
         Where it listens; port 0 lets the system pick one.
     ae_title
-        Ours: who calls another one is rejected.
+        Ours: associations that call another one are rejected.
     admission
         Who may connect.
     storage
-        Stores.
+        Stores the instances.
     limits
-        What a peer may take.
+        The time and the associations that peers may take.
 
     Raises
     ------
@@ -80,7 +76,8 @@ class Listener:
         self._ae_title, self._admission, self._storage, self._limits = ae_title, admission, storage, limits
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=512)
-        bound_answers(self._socket)
+        # Set before a peer connects, as the sockets of connections inherit it.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.port: int = self._socket.getsockname()[1]
         self._closed = False
         self._lock = threading.Lock()
@@ -97,8 +94,8 @@ class Listener:
         with self._lock:
             peers = list(self._peers)
         for peer in peers:
-            peer.cut()
-        end = time.monotonic() + _FAREWELL_S
+            peer.connection.cut()
+        end = time.monotonic() + _CLOSING_S
         while self._peers and time.monotonic() < end:
             time.sleep(0.01)
 
@@ -112,12 +109,17 @@ class Listener:
                     return
                 time.sleep(0.05)  # out of file descriptors, say: it passes
                 continue
-            peer = _Peer(client)
             if not admitted:
                 client.close()
                 continue
+            try:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                peer = _Peer(Connection(client))
+            except OSError:  # it has left already
+                client.close()
+                continue
             if not self._has_room_for(peer):
-                logger.info("a connection from %s was closed: all that there may be are busy", address[0])
+                logger.info("a connection from %s was closed: all associations that there may be are busy", address[0])
                 client.close()
                 continue
             try:
@@ -133,59 +135,57 @@ class Listener:
         stalled = time.monotonic() - _STALLED_S
         with self._lock:
             if len(self._peers) >= self._limits.associations:
-                idle = [other for other in self._peers if not other.is_busy or other.active_at < stalled]
+                idle = [other for other in self._peers if not other.is_busy or other.last_activity < stalled]
                 if not idle:
                     return False
-                idlest = min(idle, key=lambda other: (other.was_served, other.is_busy, other.active_at))
-                idlest.cut()
+                idlest = min(idle, key=lambda other: (other.was_served, other.is_busy, other.last_activity))
+                idlest.connection.cut()
                 self._peers.discard(idlest)
             self._peers.add(peer)
         return True
 
     def _serve(self, peer: _Peer, address: str) -> None:
         try:
-            peer.client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self._converse(Connection(peer.client), peer, address)
+            self._run(Association(peer.connection, Role.ACCEPTOR), peer, address)
         except AssociationError as error:
             logger.info("an association with %s ended: %s", address, error)
         except OSError as error:
             logger.info("a connection with %s ended: %s", address, error.strerror)
         except Exception:
-            # One peer's defect is one peer's.
+            # A defect that one peer meets must not end the associations of the others.
             logger.exception("a defect in dicomove; the receiver goes on")
         finally:
             self._end(peer)
 
     def _end(self, peer: _Peer) -> None:
-        limit_farewell(peer.client, self._limits.pdu)
-        peer.client.close()
+        peer.connection.bound_close(self._limits.pdu)
+        peer.connection.close()
         with self._lock:
             self._peers.discard(peer)
 
-    def _converse(self, connection: Connection, peer: _Peer, address: str) -> None:
-        watch = Watch(Limit(self._limits.handshake, AssociationTimeout, "A-ASSOCIATE"))
+    def _run(self, association: Association, peer: _Peer, address: str) -> None:
         try:
-            proposal = read_proposal(connection, watch)
-            association = self._answer(proposal, watch)
-            if association is None:
-                return
-            stream = Stream(connection, _LONGEST_PDU, self._limits.idle, self._limits.pdu)
-            Conversation(association, proposal.peer, address, stream, self._storage, peer.be_busy, peer.be_idle).run()
+            titles = self._negotiate(association)
+            if titles:
+                StorageScp(association, titles, address, self._limits, self._storage, peer.be_busy, peer.be_idle).run()
         except AssociationError as error:
-            self._abort(connection, peer, error)
+            self._abort(association, peer.connection, error)
             raise
 
-    def _abort(self, connection: Connection, peer: _Peer, error: AssociationError) -> None:
-        # Only after a timeout had the peer time to read: else what is on its way may still be wanted.
-        if isinstance(error, IdleTimeout | AssociationTimeout) and is_deaf(peer.client):
-            reset(peer.client)
-            return
-        limit_farewell(peer.client, self._limits.pdu)
-        Association(connection, {}, 0).abort()
-
-    def _answer(self, proposal: Proposal, watch: Watch) -> Association | None:
+    def _negotiate(self, association: Association) -> Peer | None:
+        deadlines = Deadlines(Deadline(self._limits.handshake, AssociationTimeout, "A-ASSOCIATE"))
+        proposal = read_proposal(association, deadlines)
         if proposal.peer.called_ae_title.strip() != self._ae_title:
             logger.info("an association was rejected: it called %r", proposal.peer.called_ae_title)
-            proposal.reject(*_REJECTED_CALLED_AE_TITLE, watch)
+            proposal.reject(*_REJECTED_CALLED_AE_TITLE, deadlines)
             return None
-        return proposal.accept(MAX_PDU_LENGTH, watch)
+        proposal.accept(MAX_PDU_LENGTH, deadlines)
+        return proposal.peer
+
+    def _abort(self, association: Association, connection: Connection, error: AssociationError) -> None:
+        # Only after a timeout had the peer time to read: else what is on its way may still be wanted.
+        if isinstance(error, IdleTimeout | AssociationTimeout) and connection.has_unread_output():
+            connection.reset()
+            return
+        connection.bound_close(self._limits.pdu)
+        association.abort()

@@ -1,0 +1,164 @@
+"""The Storage SCP: answers C-STORE and C-ECHO over one association (PS3.7 9.1), whatever the peer does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from dicomove.dimse.association import Association
+from dicomove.dimse.connection import Deadline, Deadlines
+from dicomove.dimse.messages import (
+    C_CANCEL_RQ,
+    C_ECHO_RQ,
+    C_STORE_RQ,
+    RESPONSE,
+    Message,
+    MessageAssembler,
+    Sink,
+    respond,
+)
+from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.state import ENDED_BY_PDU
+from dicomove.errors import AssociationAborted, ConnectionLost, IdleTimeout
+from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
+from dicomove.receiver.settings import Limits
+from dicomove.receiver.storage import SUCCESS, Storage
+
+_UNRECOGNIZED_OPERATION: Final = 0x0211
+_CANNOT_UNDERSTAND: Final = 0xC000
+
+
+class StorageScp:
+    """Answers the requests of one association, one after the other.
+
+    Parameters
+    ----------
+    association
+        The association.
+    peer
+        Its AE titles.
+    address
+        The peer's.
+    limits
+        The seconds that a peer may be silent between two PDUs, and those that a PDU may take.
+    storage
+        Stores the instances.
+    busy, idle
+        Called when some of a message has come, and when it is about to be answered, or needs no answer.
+    """
+
+    def __init__(
+        self,
+        association: Association,
+        peer: Peer,
+        address: str,
+        limits: Limits,
+        storage: Storage,
+        busy: Callable[[], None],
+        idle: Callable[[], None],
+    ) -> None:
+        self._association, self._peer, self._address = association, peer, address
+        self._limits, self._storage, self._busy, self._idle = limits, storage, busy, idle
+        self._incoming: IncomingInstance | None = None
+
+    def run(self) -> None:
+        """Answer until the peer releases or aborts the association.
+
+        Raises
+        ------
+        AssociationError
+            The peer does something else.
+        """
+        association = self._association
+        deadlines = _PduDeadlines(association, self._limits)
+        assembler = MessageAssembler(association.contexts, self._begin)
+        try:
+            while True:
+                self._answer(association.receive(deadlines, assembler, lambda: self._before_reading(assembler)))
+        except (ConnectionLost, AssociationAborted):
+            if association.state not in ENDED_BY_PDU:
+                raise
+        finally:
+            if self._incoming:
+                self._storage.abandon(self._incoming)
+
+    def _before_reading(self, assembler: MessageAssembler) -> None:
+        """Write what has come, before the buffer takes what comes next."""
+        if assembler.is_midway:
+            self._busy()
+        if self._incoming:
+            self._incoming.flush()
+
+    def _begin(self, request: Message) -> Sink:
+        """Take the data set of a request: to a file, or nowhere."""
+        self._busy()
+        if request.number("CommandField") != C_STORE_RQ:
+            return _discard
+        self._incoming = self._storage.begin(self._c_store_request(request))
+        return self._incoming.feed
+
+    def _answer(self, request: Message) -> None:
+        incoming, self._incoming = self._incoming, None
+        field = request.number("CommandField") or 0
+        if incoming:
+            self._finish(request, incoming)
+        elif field != C_CANCEL_RQ and not field & RESPONSE:
+            self._respond(request, _status(field))
+        else:
+            self._idle()
+
+    def _finish(self, request: Message, incoming: IncomingInstance) -> None:
+        finished = self._storage.finish(incoming)
+        try:
+            self._respond(request, finished.status)
+        finally:
+            # The peer prepares the next one meanwhile.
+            self._storage.note(finished)
+            self._idle()
+
+    def _respond(self, request: Message, status: int) -> None:
+        self._idle()  # before the peer has its answer, from which it may conclude that it was served
+        sending = Deadline(self._limits.pdu, IdleTimeout, "sending an answer")
+        self._association.send(respond(request, status), Deadlines(sending))
+
+    def _c_store_request(self, request: Message) -> CStoreRequest:
+        context = self._association.contexts[request.context_id]
+        return CStoreRequest(
+            sop_class_uid=request.text("AffectedSOPClassUID") or context.abstract_syntax,
+            sop_instance_uid=request.text("AffectedSOPInstanceUID") or "",
+            transfer_syntax_uid=context.transfer_syntax,
+            calling_ae_title=self._peer.calling_ae_title,
+            address=self._address,
+            move_originator_ae_title=request.text("MoveOriginatorApplicationEntityTitle"),
+            move_originator_message_id=request.number("MoveOriginatorMessageID"),
+        )
+
+
+class _PduDeadlines(Deadlines):
+    """One deadline for the silence between two PDUs, and one for a whole PDU, which a peer may send drop by drop."""
+
+    def __init__(self, association: Association, limits: Limits) -> None:
+        self._association = association
+        self._between = Deadline(limits.idle, IdleTimeout, "waiting for a request")
+        self._within = Deadline(limits.pdu, IdleTimeout, "the rest of a PDU")
+        self._progress = association.progress
+        super().__init__()
+
+    def check(self) -> None:
+        progress = self._association.progress
+        deadline = self._between if progress[1] else self._within
+        if progress != self._progress:
+            self._progress = progress
+            deadline.restart()
+        deadline.check()
+
+
+def _discard(_: memoryview) -> None:
+    pass
+
+
+def _status(field: int) -> int:
+    """Return the Status of the answer to a request without a data set."""
+    if field == C_STORE_RQ:
+        return _CANNOT_UNDERSTAND
+    return SUCCESS if field == C_ECHO_RQ else _UNRECOGNIZED_OPERATION
