@@ -33,6 +33,7 @@ from dicomove.run.messages import (
     Written,
 )
 from dicomove.run.pacing import Retry
+from dicomove.words import ADVICE
 from tests.run_events import (
     BUSY,
     COMPLETE,
@@ -179,8 +180,8 @@ def test_a_row_that_was_on_disk_is_written_without_a_c_move() -> None:
 def test_a_defect_is_in_doubt() -> None:
     run = Told.of(1)
     (begun,) = run.begin()
-    write = only(Write, run.end(begun, Lost("a defect", "internal_error")))
-    assert (write.last.row.outcome, write.last.row.error) == ("interrupted", "internal_error")
+    row = only(Write, run.end(begun, Lost("", "internal_error"))).last.row
+    assert (row.outcome, row.error, row.advice) == ("interrupted", "internal_error", ADVICE["internal_error"])
 
 
 # What costs no attempt.

@@ -25,7 +25,6 @@ from dicomove.run.messages import AttemptEnded
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
-from dicomove.words import ADVICE
 
 logger = logging.getLogger("dicomove")
 
@@ -92,7 +91,7 @@ class MoveWorker:
         except Exception:
             # The defect of one row is that of one row: the others are moved all the same.
             logger.exception("a defect in dicomove; the run goes on")
-            return Lost(ADVICE["internal_error"], "internal_error")
+            return Lost("", "internal_error")  # its advice says it all
 
     def _move(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> AttemptEnd:
         if task.unverified:
