@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome import Counts, Evidence, judge
+from dicomove.outcome import Counts, Evidence, Unverified, judge
 from dicomove.outcome.disk import by_disk
 from dicomove.words import Outcome
 
@@ -117,10 +117,11 @@ def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -
         ),
         (disk(6, 0, 6, status=SUCCESS, aside=((CUT, 1),)), "1 came damaged and are in quarantine: it is cut."),
         (disk(6, 0, 6, status=SUCCESS, aside=(("with other bytes", 1),)), "1 are in quarantine: with other bytes."),
-        (disk(0, 6, 6, status=SUCCESS, strays=(("unrequested", 6),)), "6 came meanwhile that no row had asked for"),
+        (disk(0, 6, 6, status=SUCCESS, strays=(("unrequested", 6),)), "asked for, and are in quarantine. "),
         (disk(0, None, status=SUCCESS, strays=((CUT, 6),)), "and are in quarantine (it is cut)."),
         (disk(0, 0, 0, status=SUCCESS, counts=ALL, aside=((CASE, 6),)), "Nothing is on disk. 6 came with another"),
         (disk(6, 0, 6, status=SUCCESS, others=(("altogether", 2),)), "2 carry another PatientID than the row"),
+        (disk(6, 0, 6, status=SUCCESS, others=(("altogether", 2),)), "discrepancies() of the receiver"),
         (disk(6, 0, 6, status=SUCCESS, others=(("they have none", 2),)), "2 carry no PatientID, and are on disk"),
         (disk(6, 0, 6, status=SUCCESS, patients=2), "name 2 different PatientIDs"),
         (Evidence(status=SUCCESS, counts=ALL, patients=3), "name 3 different PatientIDs"),
@@ -133,6 +134,14 @@ def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -
 )
 def test_the_advice_says_what_there_is(evidence: Evidence, said: str) -> None:
     assert said in (judge(evidence).advice or "")
+
+
+def test_what_rests_on_c_find_says_why_it_is_not_verified() -> None:
+    for evidence in (disk(6, 0, status=SUCCESS, counts=ALL), Evidence(status=SUCCESS, counts=NONE)):
+        verdict = judge(replace(evidence, unverified=Unverified("C-FIND was refused", may_pass=False)))
+        assert verdict.advice == f"{judge(evidence).advice or ''} C-FIND was refused.".strip()
+    failed = Evidence(status=FAILURE, unverified=Unverified("C-FIND was refused", may_pass=False))
+    assert "C-FIND was refused" not in (judge(failed).advice or "")
 
 
 MOVE_AGAIN = ("Move the row again", ": move the row again")
