@@ -150,6 +150,13 @@ def test_a_number_that_the_system_gave_to_another_process(tmp_path: Path, ending
         holding.communicate()
 
 
+def test_the_same_port_of_another_family_is_free(tmp_path: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as other:  # noqa: S104 (it is what the test is about)
+        port = other.getsockname()[1]
+        with receiving.receiver(tmp_path, host="::", port=port) as receiver:
+            assert receiver.port == port
+
+
 def test_how_long_to_wait() -> None:
     own = Process.of(os.getpid())
     assert patience_s(Process.of(os.getppid()), own) == 0
