@@ -184,21 +184,27 @@ def test_one_that_dies_for_the_last_time_in_the_middle_of_a_run(tmp_path: Path) 
         assert result["attempts"].tolist() == [1, 1, 0, 0]
 
 
-def test_a_row_that_waits_for_the_receiver_spends_no_attempt(tmp_path: Path) -> None:
-    """The new process does not start for three seconds, which is longer than the attempts of a row would last."""
-    record, aside = tmp_path / ".dicomove" / "record.sqlite", tmp_path / ".dicomove" / "aside"
+class Unable:
+    """Kills a receiver's process; a new one does not start until `restore`, since the record is damaged."""
 
-    def restore() -> None:
-        record.unlink()
-        aside.rename(record)
-
-    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
-        record.rename(aside)
-        record.write_text("not a database")
+    def __init__(self, receiver: dm.Receiver) -> None:
+        self._record = receiver.folder / ".dicomove" / "record.sqlite"
+        self._aside = self._record.with_name("aside")
+        self._record.rename(self._aside)
+        self._record.write_text("not a database")
         dead = receiver.pid
         os.kill(dead, signal.SIGKILL)
         servers.wait_until(lambda: not receiving.alive(dead), 5)
-        timer = threading.Timer(3, restore)
+
+    def restore(self) -> None:
+        self._record.unlink()
+        self._aside.rename(self._record)
+
+
+def test_a_row_that_waits_for_the_receiver_spends_no_attempt(tmp_path: Path) -> None:
+    """It is away for three seconds, which is longer than the attempts of a row would last."""
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        timer = threading.Timer(3, Unable(receiver).restore)
         timer.start()
         with pytest.warns(dm.errors.ReceiverWarning, match="was started again"):
             result = receiving.move(ROWS, pacs, receiver, retry=dm.Retry(attempts=2, wait=0.2))
@@ -209,19 +215,28 @@ def test_a_row_that_waits_for_the_receiver_spends_no_attempt(tmp_path: Path) -> 
 
 
 def test_a_start_that_fails_is_not_a_death(tmp_path: Path) -> None:
-    record, aside = tmp_path / ".dicomove" / "record.sqlite", tmp_path / ".dicomove" / "aside"
     with receiving.receiver(tmp_path, accept="any") as receiver:
-        record.rename(aside)
-        record.write_text("not a database")
-        os.kill(receiver.pid, signal.SIGKILL)
+        unable = Unable(receiver)
         for _ in range(6):
             with pytest.raises(dm.errors.ReceiverError, match="did not start"):
                 receiver.flush()
-        record.unlink()
-        aside.rename(record)
+        unable.restore()
         with pytest.warns(dm.errors.ReceiverWarning, match="was started again"):
             receiver.flush()
         assert receiving.send(receiver, receiving.instance()) == [0]
+
+
+def test_a_row_that_found_it_away_is_not_in_flight_when_it_is_back(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver:
+        unable = Unable(receiver)
+        row = receiver.row(receiver.begin_run(), 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
+        with pytest.raises(dm.errors.ReceiverError, match="did not start"), row:
+            pytest.fail("there is no receiver")
+        unable.restore()
+        with pytest.warns(dm.errors.ReceiverWarning):
+            receiver.flush()
+        with pytest.raises(dm.errors.AssociationError):
+            receiving.send(receiver, receiving.instance())
 
 
 def test_what_failed_while_it_was_away_is_tried_again(tmp_path: Path) -> None:
