@@ -1,0 +1,175 @@
+"""Connections: options of the socket, deadlines, and TLS on both sides."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import dicomove as dm
+from dicomove.dimse import operation
+from dicomove.dimse.association import Association
+from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.messages import C_ECHO_RQ, Command, Message, respond
+from dicomove.dimse.negotiation import read_proposal
+from dicomove.dimse.services import VERIFICATION
+from dicomove.dimse.state import Role, State
+from dicomove.errors import ConnectionLost, IdleTimeout
+from dicomove.testing.raw import Accept, ReadRequest, Respond, ScriptedPeer, Step
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.timeout(60)
+
+ECHO: Command = {"AffectedSOPClassUID": VERIFICATION, "CommandField": C_ECHO_RQ, "MessageID": 1}
+
+
+def deadlines(seconds: float = 20) -> Deadlines:
+    return Deadlines(Deadline(seconds, IdleTimeout, "the test"))
+
+
+def read_all(connection: Connection) -> None:
+    while True:
+        connection.receive(memoryview(bytearray(1 << 20)), deadlines())
+
+
+def answer_all(association: Association) -> None:
+    while True:
+        association.send(respond(association.receive(deadlines()), 0), deadlines())
+
+
+@contextmanager
+def pair() -> Iterator[tuple[Connection, Connection]]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        one = Connection.open(host, port, 5)
+        accepted, _ = server.accept()
+        two = Connection(accepted)
+        try:
+            yield one, two
+        finally:
+            one.close()
+            two.close()
+
+
+def test_small_writes_leave_at_once_from_both_sides() -> None:
+    """Without it, each small response waits for an acknowledgement that the other system delays by 40 ms."""
+    with pair() as connections:
+        for connection in connections:
+            assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_what_has_come_is_read_without_waiting() -> None:
+    with pair() as (one, two):
+        view = memoryview(bytearray(8))
+        assert one.receive_now(view) is None
+        two.send(b"abc", deadlines())
+        wait_until(lambda: one.receive_now(view) == 3)
+        assert bytes(view[:3]) == b"abc"
+        two.close()
+        wait_until(lambda: one.receive_now(view) == 0)
+        with pytest.raises(ConnectionLost):
+            one.receive(view, deadlines())
+
+
+def test_a_deadline_holds_and_a_check_ends_a_wait() -> None:
+    with pair() as (one, _):
+        started = time.monotonic()
+        with pytest.raises(IdleTimeout, match=r"the test: nothing within 0\.2 s"):
+            one.receive(memoryview(bytearray(1)), deadlines(0.2))
+        assert 0.15 < time.monotonic() - started < 5
+        turns = iter(range(3))
+
+        def check() -> None:
+            if next(turns) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            one.receive(memoryview(bytearray(1)), Deadlines(check=check))
+
+
+def test_output_that_the_peer_does_not_read_is_seen() -> None:
+    with pair() as (one, two):
+        assert not one.has_unread_output()
+        with pytest.raises(IdleTimeout):
+            one.send(bytes(1 << 26), deadlines(0.2))
+        assert one.has_unread_output()
+        one.reset()
+        with pytest.raises(ConnectionLost):
+            read_all(two)
+
+
+def test_an_association_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firewall forgets it without a word, and a request over it would go nowhere."""
+    assert operation._LONGEST_IDLE_S < 30, "after 30 s Orthanc closes an idle association"
+    monkeypatch.setattr(operation, "_LONGEST_IDLE_S", 0.2)
+    answer: list[Step] = [ReadRequest(), Respond(completed=1)]
+    answers: list[Step] = [Accept(), *answer, *answer, *answer]
+    with ScriptedPeer(answers) as peer, dm.MoveScu(dm.Pacs(peer.address, association_timeout=1)) as scu:
+        for pause_s, connections in ((0, 1), (0, 1), (0.3, 2)):
+            time.sleep(pause_s)
+            assert scu.move_study({"StudyInstanceUID": "1.2.3"}, "ANYWHERE").outcome == "complete"
+            assert peer.connections == connections
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The TLS contexts of a client and of a server."""
+    folder: Path = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate, *names], check=True, capture_output=True)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(certificate, key)
+    return ssl.create_default_context(cafile=str(certificate)), server
+
+
+def test_an_association_over_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """Quiet is quiet, although TLS 1.3 itself sends something after the handshake."""
+    client, server = contexts
+    ended: list[State] = []
+
+    def serve(connection: Connection) -> None:
+        connection.secure(
+            lambda sock: server.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), deadlines()
+        )
+        association = Association(connection, Role.ACCEPTOR)
+        read_proposal(association, deadlines()).accept(16384, deadlines())
+        with pytest.raises(ConnectionLost, match="released"):
+            answer_all(association)
+        ended.append(association.state)
+
+    with pair() as (one, two):
+        thread = threading.Thread(target=serve, args=(two,), daemon=True)
+        thread.start()
+        one.secure(
+            lambda sock: client.wrap_socket(sock, server_hostname="localhost", do_handshake_on_connect=False),
+            deadlines(),
+        )
+        association = Association.request(
+            one,
+            called_ae_title="CALLED",
+            calling_ae_title="CALLING",
+            max_pdu_length=16384,
+            proposed=[(VERIFICATION, ["1.2.840.10008.1.2"])],
+            deadlines=deadlines(),
+        )
+        for _ in range(2):
+            assert association.is_quiet()
+            association.send(Message(1, ECHO), deadlines())
+            states = [association.state]
+            assert association.receive(deadlines()).number("Status") == 0
+            assert [*states, association.state] == [State.REQUESTED, State.IDLE]
+        association.send(Message(1, ECHO), deadlines())
+        wait_until(lambda: not association.is_quiet())
+        assert association.receive(deadlines()).number("Status") == 0
+        association.release(5)
+        thread.join(10)
+    assert (association.state, ended) == (State.RELEASED, [State.RELEASED])
