@@ -2,15 +2,17 @@
 
 ::
 
-    transport      a TCP connection whose every wait has a limit and can be stopped
-    pdu            PS3.8: association PDUs as bytes, read as far as dicomove uses them
-    messages       PS3.7: command sets and identifiers as bytes
-    association    PS3.8: negotiation, PDUs, release and abort, in one thread
-    negotiation    the acceptor's side of it
-    services       the SOP classes of Verification and Query/Retrieve
-    link           one association at a time, reused while it is known to be clean
-    scu            what both services share: C-ECHO, C-CANCEL, logging
-    find, move     the services
+    pdu, fragments    PS3.8: association PDUs and P-DATA as bytes, read as far as dicomove uses them     (without I/O)
+    messages          PS3.7: command sets and identifiers as bytes, messages out of fragments            (without I/O)
+    state             what may come next on an association, as a table                                   (without I/O)
+    connection        a TCP connection whose every wait has a deadline and can be stopped
+    association       drives the above, blocking, on both sides
+    negotiation       the acceptor's side of A-ASSOCIATE
+    services          the SOP classes of Verification and Query/Retrieve
+    operation         one request and its responses; one association, used again while it is known to be clean
+    scu               shared by both services: C-ECHO, C-CANCEL, logging
+    find, move        the services
+    charset           text of a peer as what its bytes are
 
 Why `pynetdicom`'s associations are not used: docs/decisions/0001.
 """

@@ -8,8 +8,8 @@
     process, start        the receiver's process as its parent sees it: started, asked, started again when it died
     api                   the requests, the answers and the news that travel between the two processes
     main                  the process: what it is told, and what it tells                   (the receiver's process)
-    listener, admission   the port: which peers may connect, how many, for how long
-    scp, stream  one association: C-STORE and C-ECHO, and the straight path for P-DATA
+    server, admission     the port: which peers may connect, how many, for how long
+    scp                   one association: C-STORE and C-ECHO
     incoming, scan, meta  one instance while it comes: temporary file, hash, a look at its UIDs
     storage, tallies      where an instance goes, and to which rows it belongs
     files, paths          the folder: temporary and final names, quarantine
