@@ -35,16 +35,14 @@ def task(number: int, **more: Any) -> Task:
     return Task(asked, (number,), Key("PACS@127.0.0.1:104", "HERE", "STUDY", "StudyRoot", asked.keys), **more)
 
 
-def result(
-    status: int | None = SUCCESS, *, seconds: float = 1.0, asked: Identifier | None = None, **more: Any
-) -> MoveResult:
+def result(status: int | None = SUCCESS, *, seconds: float = 1.0, **more: Any) -> MoveResult:
     """Return what a C-MOVE did: counts and everything else of the evidence by name."""
     names = {"total", "completed", "failed", "warning", "remaining"}
     counts = Counts(**{name: more.pop(name) for name in names & set(more)}, at_end=more.pop("at_end", True))
     evidence = Evidence(status=status, counts=counts, **more)
     verdict = judge(evidence)
     return MoveResult(
-        identifier=asked or identifier(0),
+        identifier=identifier(0),
         outcome=verdict.outcome,
         status=None if status is None else f"0x{status:04X}",
         error=verdict.error,

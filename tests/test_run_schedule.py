@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from dicomove.cohort import Identifier
 from dicomove.results import Row
-from dicomove.run.narrowing import asks, coarser
 from dicomove.run.options import Options
 from dicomove.run.pacing import Hours, Retry
 from dicomove.run.requests import Task
@@ -158,39 +157,3 @@ def test_whatever_happens_it_ends_and_nothing_is_forgotten(
     assert {number for _, number in made.started} == set(range(30))
     assert not made.schedule.has_more
     assert made.schedule.in_flight == 0
-
-
-MISSING = {"1.1": "S1", "1.2": "S1", "2.1": "S2"}
-STUDY = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1"),))
-
-
-@pytest.mark.parametrize(
-    ("depth", "reached", "asked"),
-    [
-        ("instances", "instances", [("IMAGE", "1.1\\1.2"), ("IMAGE", "2.1")]),
-        ("instance", "instance", [("IMAGE", "1.1"), ("IMAGE", "1.2"), ("IMAGE", "2.1")]),
-        ("series", "series", [("SERIES", "S1"), ("SERIES", "S2")]),
-        ("whole", "whole", [("STUDY", "1")]),
-    ],
-)
-def test_what_is_missing_is_asked_for_as_far_down_as_can_be(depth: Any, reached: str, asked: object) -> None:
-    found, identifiers = asks(STUDY, MISSING, depth)
-    assert found == reached
-    assert [(identifier.level, identifier.keys[-1][1]) for identifier in identifiers] == asked
-
-
-def test_many_are_asked_for_by_more_at_a_time() -> None:
-    many = {f"{series}.{n}": f"S{series}" for series in range(3) for n in range(30)}
-    assert asks(STUDY, many, "instance")[0] == "series"
-    many = {f"{series}.1": f"S{series}" for series in range(40)}
-    assert asks(STUDY, many, "instances") == ("whole", [STUDY])
-
-
-def test_a_patient_is_asked_for_as_a_whole() -> None:
-    patient = Identifier("PATIENT", "PatientRoot", (("PatientID", "1"),))
-    assert asks(patient, MISSING, "instances") == ("whole", [patient])
-    assert asks(STUDY, {"1.1": ""}, "instances") == ("whole", [STUDY])
-
-
-def test_below_the_whole_there_is_nothing() -> None:
-    assert [coarser("instances"), coarser("series"), coarser("whole")] == ["instance", "whole", None]
