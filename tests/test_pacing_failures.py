@@ -2,17 +2,13 @@ from __future__ import annotations
 
 import ast
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dicomove.run import pacing
 from dicomove.run.pacing import Failures
-from dicomove.run.pacing.clock import Clock
 from dicomove.run.pacing.failures import OnFailure
 from dicomove.words import Outcome
 
@@ -47,18 +43,6 @@ def test_when_a_run_ends(most: int | None, on_failure: OnFailure, failed: int, e
     assert failures.exhausted == exhausted
 
 
-@pytest.mark.parametrize("most", [0, -1, 1.5, "3", True])
-def test_a_number_that_cannot_be_right(most: object) -> None:
-    with pytest.raises(ValueError, match="max_failures is a whole number from 1"):
-        Failures(most)  # type: ignore[arg-type]  # what a user may try
-
-
-@pytest.mark.parametrize("on_failure", ["raise", "", None, True])
-def test_a_policy_that_nobody_knows(on_failure: object) -> None:
-    with pytest.raises(ValueError, match="on_failure is 'continue' or 'stop'"):
-        Failures(None, on_failure)  # type: ignore[arg-type]  # what a user may try
-
-
 def test_how_it_shows_itself() -> None:
     failures = Failures(3)
     failures.count("failed")
@@ -66,14 +50,19 @@ def test_how_it_shows_itself() -> None:
     assert repr(Failures()) == "<Failures: 0 of any number>"
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1))
-def test_a_clock_tells_how_far_it_went_back(times: list[float]) -> None:
-    clock = Clock()
-    assert [clock.step(now) for now in times] == [0.0, *(min(0.0, now - then) for then, now in pairwise(times))]
-
-
 def test_nothing_here_looks_at_a_clock_or_waits() -> None:
-    pure = {"__future__", "collections", "dataclasses", "datetime", "difflib", "re", "statistics", "typing", "zoneinfo"}
+    pure = {
+        "__future__",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "difflib",
+        "functools",
+        "re",
+        "statistics",
+        "typing",
+        "zoneinfo",
+    }
     imported: set[str] = set()
     for path in Path(*pacing.__path__).glob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -11,7 +11,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dicomove.run.pacing import Hours
-from dicomove.run.pacing.hours import NEVER
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)
@@ -53,14 +52,12 @@ def test_when_it_is_open(text: str, open_at: list[str], closed_at: list[str]) ->
         assert not hours.is_open(berlin(f"2026-06-17T{at}")), at
 
 
-def test_when_it_opens_and_closes() -> None:
+def test_when_it_opens() -> None:
     hours = Hours.parse("19:00-06:00 Europe/Berlin")
     noon = datetime(2026, 6, 17, 10, tzinfo=UTC)
     assert hours.opens_at(noon) == datetime(2026, 6, 17, 17, tzinfo=UTC)
-    assert hours.closes_at(noon) is noon
     night = datetime(2026, 6, 17, 20, 30, tzinfo=UTC)
     assert hours.opens_at(night) is night
-    assert hours.closes_at(night) == datetime(2026, 6, 18, 4, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -95,24 +92,20 @@ def test_the_very_second_in_which_clocks_are_changed() -> None:
 
 
 def test_the_time_at_which_it_opens_can_be_shown_and_reckoned_with() -> None:
-    hours = Hours.parse("19:00-06:00 Europe/Berlin")
-    day_before = berlin("2026-03-29T00:00") - timedelta(hours=12)
-    closes = hours.closes_at(hours.opens_at(day_before))
-    assert f"{closes:%a %H:%M}" == "Sun 06:00"
-    # 18 hours on the wall; within Berlin's own zone Python would say so, too.
-    assert closes - day_before == timedelta(hours=17)
-
-
-def test_the_weekend_is_one_window() -> None:
-    hours = Hours.parse("Mon-Fri 19:00-06:00, Sat-Sun 00:00-24:00 Europe/Berlin")
-    assert hours.closes_at(berlin("2026-06-19T23:00")) == berlin("2026-06-22T00:00")
+    hours = Hours.parse("06:00-19:00 Europe/Berlin")
+    evening = berlin("2026-03-28T20:00")
+    opens = hours.opens_at(evening)
+    assert f"{opens:%a %H:%M}" == "Sun 06:00"
+    # Ten hours in local time; within Berlin's own zone Python would say so, too.
+    assert opens - evening == timedelta(hours=9)
 
 
 def test_a_night_has_ten_hours_or_twelve_when_clocks_are_changed() -> None:
     hours = Hours.parse("19:00-06:00 Europe/Berlin")
     for day, long in (("2026-03-28", 10), ("2026-06-17", 11), ("2026-10-24", 12)):
-        opens = hours.opens_at(berlin(f"{day}T12:00"))
-        assert hours.closes_at(opens) - opens == timedelta(hours=long)
+        opens = hours.opens_at(berlin(f"{day}T12:00")).astimezone(UTC)
+        assert hours.is_open(opens + timedelta(hours=long) - MINUTE)
+        assert not hours.is_open(opens + timedelta(hours=long))
 
 
 def test_a_day_that_a_zone_left_out() -> None:
@@ -120,15 +113,6 @@ def test_a_day_that_a_zone_left_out() -> None:
     hours = Hours.parse("Fri 10:00-11:00 Pacific/Apia")
     thursday = datetime(2011, 12, 29, 12, tzinfo=ZoneInfo("Pacific/Apia"))
     assert hours.opens_at(thursday) == datetime(2012, 1, 6, 10, tzinfo=ZoneInfo("Pacific/Apia"))
-
-
-@pytest.mark.parametrize("text", ["00:00-24:00 UTC", "Mon-Sun 00:00-24:00 UTC", "00:00-12:00, 12:00-24:00 UTC"])
-def test_what_is_always_open_never_closes(text: str) -> None:
-    hours = Hours.parse(text)
-    now = datetime(2026, 6, 17, tzinfo=UTC)
-    assert hours.closes_at(now) is NEVER
-    assert hours.opens_at(now) is now
-    assert NEVER.astimezone(ZoneInfo("Pacific/Kiritimati")) > now  # a person may want to see it
 
 
 def test_seconds_within_a_minute() -> None:
@@ -192,7 +176,7 @@ def walk(moment: datetime, found: Callable[[datetime], bool]) -> datetime:
 )
 @example([(130, 170, None)], CHANGES[0], -7200)
 @example([(130, 170, (6, 6))], CHANGES[1], -600)
-def test_it_is_as_somebody_who_watches_the_clock_says(
+def test_it_is_as_a_minute_by_minute_reference_says(
     windows: list[Part], change: tuple[str, datetime], seconds: int
 ) -> None:
     key, at = change
@@ -206,9 +190,6 @@ def test_it_is_as_somebody_who_watches_the_clock_says(
 
     assert hours.is_open(moment) == is_open(moment)
     assert hours.opens_at(moment) == walk(moment, is_open)
-    closes = hours.closes_at(moment)
-    if closes != NEVER:
-        assert closes == walk(moment, lambda now: not is_open(now))
 
 
 @given(st.lists(parts, min_size=1, max_size=3), st.sampled_from([None, "local", "UTC", "Etc/GMT+5"]))
@@ -281,7 +262,7 @@ def test_only_text_is_parsed() -> None:
 def test_a_moment_without_a_zone_is_an_error() -> None:
     hours = Hours.parse("19:00-06:00 UTC")
     naive = datetime(2026, 6, 17, 20)  # noqa: DTZ001 - the mistake that is tested
-    for method in (hours.is_open, hours.opens_at, hours.closes_at):
+    for method in (hours.is_open, hours.opens_at):
         with pytest.raises(ValueError, match="knows its zone"):
             method(naive)
 
@@ -302,4 +283,3 @@ def test_without_a_zone_the_machine_tells_the_time() -> None:
     for day in range(360):
         moment = datetime(2026, 1, 1, 3, tzinfo=UTC) + timedelta(days=day)
         assert here.opens_at(moment) == sydney.opens_at(moment)
-        assert here.closes_at(here.opens_at(moment)) == sydney.closes_at(sydney.opens_at(moment))

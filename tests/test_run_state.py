@@ -430,6 +430,26 @@ def test_rows_whose_turn_did_not_come_say_why(end: Moved, error: str, said: str)
     assert said in (run.state.results.rows[-1].advice or "")
 
 
+def test_rows_whose_turn_did_not_come_before_a_stop_are_not_attempted() -> None:
+    run = Told.of(9, outage_timeout=5)
+    for _ in range(5):
+        run.end(run.begin()[0], UNREACHABLE)
+    run.now += 100
+    run.tell(Probed(worked=False))
+    assert run.state.schedule.pacs_is_lost(run.now)
+    run.tell(StopWished())
+    assert run.tell(WaitedEnough()) == []
+    assert [row.outcome for row in run.state.results.rows[5:]] == ["not_attempted"] * 4
+
+
+def test_the_number_of_the_table_stays_where_the_pacs_gives_none() -> None:
+    run = Told.of([task(0, expected=7)], retry=THRICE)
+    (begun,) = run.begin()
+    run.end(begun, moved(BUSY))
+    run.now += 2
+    assert [one.expected for one in run.begin()] == [7]
+
+
 def test_what_came_late_is_looked_for_and_counted() -> None:
     run = Told.of(1, receivers=1)
     (begun,) = run.begin()

@@ -212,7 +212,7 @@ class Schedule:
     def _may_store(self, now: float, *, has_room: bool) -> bool:
         """Whether the disk has room again; where nothing was ever stored, or for too long, each row finds out."""
         if has_room or self._disk.given_up(now) or not (self._disk_worked or self._retry):
-            self._disk.succeeded(now)
+            self._disk.succeeded()
             self._gave_up_disk = not has_room
             return True
         return False
@@ -307,23 +307,23 @@ class Schedule:
 
     def _learn(self, task: Task, row: Row, now: float, silence_s: float | None, *, one_too_many: bool) -> None:
         if row.error != "receiver_failed":
-            self._receiver.succeeded(now)
+            self._receiver.succeeded()
         if _is_unreachable(row) and not one_too_many:
             self._unreachable.failed(task.identifier, now)
             self.down = row.error or self.down
         elif row.error in LOST:
             self._pacs_worked = True
-            self._unreachable.succeeded(now)  # it was reached
+            self._unreachable.succeeded()  # it was reached
             self._lost.failed(task.identifier, now)
         elif row.status is not None:
             self._pacs_worked = True
-            self._unreachable.succeeded(now)
-            self._lost.succeeded(now)
+            self._unreachable.succeeded()
+            self._lost.succeeded()
         if row.error == "storage_failed":
             if not self._gave_up_disk:
                 self._disk.failed(task.identifier, now)
         elif row.received:
-            self._disk.succeeded(now)
+            self._disk.succeeded()
             self._disk_worked, self._gave_up_disk = True, False
         if row.error in BUSY:
             self._congestion.congested(now)

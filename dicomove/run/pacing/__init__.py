@@ -9,11 +9,9 @@
     rate         instances per second
     failures     how many failed rows end a run
     backoff      waiting times that grow
-    clock        a clock that may go back
 
-Nothing here sleeps, starts a thread, or looks at a clock: `now` is an argument, in seconds of any one clock, best of
-`time.monotonic`. A clock that goes back makes no wait longer than it was. The objects belong to one thread, the driver
-of the run.
+Nothing here sleeps, starts a thread, or looks at a clock: `now` is an argument, in seconds of `time.monotonic`. The
+objects belong to one thread, the driver of the run.
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ from collections import deque
 from statistics import median
 from typing import Final
 
-from dicomove.run.pacing.clock import Clock
-
 _REMEMBERED: Final = 20
 # With fewer there is no telling what is usual: the first study may come from a tape.
 _ENOUGH: Final = 5
@@ -32,11 +30,6 @@ class Congestion:
     calm_s
         Signs of congestion within so many seconds count once: moves that were in flight together fail together.
 
-    Raises
-    ------
-    ValueError
-        The arguments cannot be right.
-
     Examples
     --------
     >>> congestion = Congestion(8)
@@ -51,19 +44,12 @@ class Congestion:
     """
 
     def __init__(self, most: int, *, calm_s: float = 5.0) -> None:
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            message = f"the number of moves at a time is a whole number from 1: not {most!r}"
-            raise ValueError(message)
-        if not 0 <= calm_s < float("inf"):
-            message = f"calm_s is a number of seconds from 0: not {calm_s!r}"
-            raise ValueError(message)
         self._most = most
         self._limit = most
         self._calm_s = calm_s
         self._halved_at: float | None = None
         self._quiet = 0
         self._silences: deque[float] = deque(maxlen=_REMEMBERED)
-        self._clock = Clock()
 
     def __repr__(self) -> str:
         return f"<Congestion: {self._limit} of {self._most} moves at a time>"
@@ -73,11 +59,6 @@ class Congestion:
         """How many moves may be in flight now: at least one."""
         return self._limit
 
-    @property
-    def is_reduced(self) -> bool:
-        """Whether the limit is below what the user allows."""
-        return self._limit < self._most
-
     def congested(self, now: float) -> None:
         """Take note of a sign of congestion: an association rejected, out of resources.
 
@@ -86,7 +67,6 @@ class Congestion:
         now
             The time, in seconds.
         """
-        self._mind(now)
         self._quiet = 0
         if self._halved_at is not None and now - self._halved_at < self._calm_s:
             return
@@ -104,7 +84,6 @@ class Congestion:
         now
             The time, in seconds.
         """
-        self._mind(now)
         if self._is_rising(silence_s):
             self.congested(now)
         else:
@@ -123,8 +102,3 @@ class Congestion:
         if self._quiet >= self._limit:
             self._quiet = 0
             self._limit = min(self._most, self._limit + 1)
-
-    def _mind(self, now: float) -> None:
-        back = self._clock.step(now)
-        if self._halved_at is not None:
-            self._halved_at += back

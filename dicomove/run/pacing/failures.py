@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 from dicomove.words import FAILED
 
@@ -19,11 +19,6 @@ class Failures:
     on_failure
         ``"continue"``, or ``"stop"``: the first row that fails ends the run.
 
-    Raises
-    ------
-    ValueError
-        The arguments cannot be right.
-
     Examples
     --------
     >>> failures = Failures(2, "continue")
@@ -34,12 +29,6 @@ class Failures:
     """
 
     def __init__(self, most: int | None = None, on_failure: OnFailure = "continue") -> None:
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            message = f"max_failures is a whole number from 1, or None for no limit: not {most!r}"
-            raise ValueError(message)
-        if on_failure not in get_args(OnFailure):
-            message = f"on_failure is 'continue' or 'stop': not {on_failure!r}"
-            raise ValueError(message)
         self._most = 1 if on_failure == "stop" else most
         self._counted = 0
 

@@ -1,9 +1,7 @@
 """The hours in which moves may begin, as a person writes them.
 
-What counts is the clock on the wall of the zone: from 19:00 to 06:00 is ten hours in the night in which clocks go
-forward, twelve in the night in which they go back, and a time that does not exist is never open. So whether a moment is
-open is a function of the wall's date and time alone, and when that changes is found by going from one time at which it
-may change to the next: the edges of the windows, midnight, and the moment in which the clocks are changed.
+What counts is the local time of the zone: from 19:00 to 06:00 is ten hours in the night in which clocks go forward,
+twelve in the night in which they go back, and a time that does not exist is never open.
 """
 
 from __future__ import annotations
@@ -12,18 +10,17 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
-
-#: What is always open closes then; far enough from the end of time to be shown in any zone.
-NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 _LOCAL: Final = "local"
 _DAY_NAMES: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _EVERY_DAY: Final = frozenset(range(7))
 _DAY_MINUTES: Final = 24 * 60
+_MINUTE: Final = timedelta(minutes=1)
 # The longest wait is a week, and a week more where the clocks went over the window.
-_HORIZON: Final = timedelta(days=30)
+_MOST_MINUTES: Final = 30 * _DAY_MINUTES
 _FORM: Final = "write them as '19:00-06:00 Europe/Berlin' or 'Mon-Fri 19:00-06:00, Sat-Sun 00:00-24:00 Europe/Berlin'"
 _TIME: Final = "[0-9]{1,2}:[0-9]{2}"
 _WINDOW: Final = re.compile(
@@ -33,7 +30,7 @@ _WINDOW: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window: minutes of the day on the wall, and the weekdays on which it begins.
+    """One window: minutes of the day in local time, and the weekdays on which it begins.
 
     Attributes
     ----------
@@ -47,15 +44,15 @@ class Window:
     end: int
     days: frozenset[int] = _EVERY_DAY
 
-    def holds(self, wall: datetime) -> bool:
-        """Return whether the window is open at a time on the wall.
+    def holds(self, local_time: datetime) -> bool:
+        """Return whether the window is open at a local time.
 
         Parameters
         ----------
-        wall
+        local_time
             Date and time, without a zone.
         """
-        minute, today = wall.hour * 60 + wall.minute, wall.weekday()
+        minute, today = local_time.hour * 60 + local_time.minute, local_time.weekday()
         if self.start < self.end:
             return today in self.days and self.start <= minute < self.end
         return (today in self.days and minute >= self.start) or ((today - 1) % 7 in self.days and minute < self.end)
@@ -134,8 +131,8 @@ class Hours:
         moment
             A time that knows its zone.
         """
-        wall = self._wall(moment)
-        return any(window.holds(wall) for window in self.windows)
+        local_time = self._local_time(moment)
+        return any(window.holds(local_time) for window in self.windows)
 
     def opens_at(self, moment: datetime) -> datetime:
         """Return the first time from `moment` on at which a move may begin; `moment` itself if it may now.
@@ -148,63 +145,29 @@ class Hours:
         Returns
         -------
         datetime
-            As the clock on the wall shows it, with the offset to UTC at that time: to be shown, and to reckon with.
+            In local time, with the offset to UTC at that time: to be shown, and to reckon with.
         """
-        return self._first(moment, open_=True)
+        return (
+            moment if self.is_open(moment) else _opening(self, moment.astimezone(UTC).replace(second=0, microsecond=0))
+        )
 
-    def closes_at(self, moment: datetime) -> datetime:
-        """Return the first time from `moment` on at which no move may begin; `moment` itself if none may now.
+    def offset(self, moment: datetime) -> timedelta:
+        """Return how far local time is ahead of UTC."""
+        return self._local_time(moment) - moment.replace(tzinfo=None)
 
-        Parameters
-        ----------
-        moment
-            A time that knows its zone.
-
-        Returns
-        -------
-        datetime
-            As from `opens_at`; and `NEVER`, in the year 9999, for what is always open.
-        """
-        return self._first(moment, open_=False)
-
-    def _first(self, moment: datetime, *, open_: bool) -> datetime:
-        if self.is_open(moment) == open_:
-            return moment
-        now = moment.astimezone(UTC)
-        end = now + _HORIZON
-        while now < end:
-            now = self._next_edge(now)
-            if self.is_open(now) == open_:
-                # Not the zone itself: Python's differences within a zone forget that clocks are changed.
-                return now.astimezone(timezone(self._offset(now)))
-        return NEVER
-
-    def _next_edge(self, moment: datetime) -> datetime:
-        """Return the next moment at which something may change."""
-        wall = self._wall(moment)
-        midnight = datetime.combine(wall, datetime.min.time())
-        edges = {minute for window in self.windows for minute in (window.start, window.end)} | {_DAY_MINUTES}
-        edge = min(at for minute in edges if (at := midnight + timedelta(minutes=minute)) > wall)
-        later = moment + (edge - wall)
-        return later if self._offset(later) == self._offset(moment) else self._clock_change(moment, later)
-
-    def _clock_change(self, before: datetime, after: datetime) -> datetime:
-        """Return the second in which the clocks are changed: the one thing that zoneinfo does not tell."""
-        low = before.replace(microsecond=0)
-        first, last, offset = 0, int((after - low).total_seconds()), self._offset(before)
-        while last - first > 1:
-            middle = (first + last) // 2
-            first, last = (middle, last) if self._offset(low + timedelta(seconds=middle)) == offset else (first, middle)
-        return low + timedelta(seconds=last)
-
-    def _offset(self, moment: datetime) -> timedelta:
-        return self._wall(moment) - moment.replace(tzinfo=None)
-
-    def _wall(self, moment: datetime) -> datetime:
+    def _local_time(self, moment: datetime) -> datetime:
         if moment.tzinfo is None:
             message = "a moment knows its zone: datetime.now(UTC), not datetime.now()"
             raise ValueError(message)
         return moment.astimezone(ZoneInfo(self.zone) if self.zone else None).replace(tzinfo=None)
+
+
+@lru_cache(maxsize=64)
+def _opening(hours: Hours, minute: datetime) -> datetime:
+    """Return the first minute after this one at which a move may begin: windows begin at full minutes."""
+    at = next(at for step in range(1, _MOST_MINUTES) if hours.is_open(at := minute + step * _MINUTE))
+    # Not the zone itself: Python's differences within a zone forget that clocks are changed.
+    return at.astimezone(timezone(hours.offset(at)))
 
 
 def _window(days: str | None, start: str, end: str) -> Window:
