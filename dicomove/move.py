@@ -73,9 +73,10 @@ def move(
     max_instances_per_second
         Over all associations; it delays the rows that follow.
     outage_timeout
-        Seconds for which the run waits for a PACS that is down (five rows in a row without an answer), or for a disk
-        that is full; ``None`` is no limit. ``"auto"`` is a minute, or ten times as long as `retry` would wait for one
-        row if that is longer, and a PACS that has never answered is waited for as long as `retry` would, or not at all.
+        Seconds for which the run waits for a PACS that is down (five rows in a row without an answer), or for room on a
+        full disk; ``None`` is no limit. With ``"auto"``, it waits for room without a limit, for a PACS for a minute, or
+        ten times as long as `retry` would wait for one row if that is longer, and for a PACS that has never answered as
+        long as `retry` would, or not at all.
     on_failure
         ``"continue"``, or ``"stop"`` after the first row that fails for good.
     max_failures

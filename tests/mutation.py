@@ -139,9 +139,8 @@ class Trial:
         items[:] = [item for item in items if item.name not in LEFT_OUT and "__mutmut_" not in item.name]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        do_not_shrink(session.items)
         tests = calls(session)
-        if is_killed(session, "", list(range(len(session.items)))):
-            pytest.exit("a test fails when it is run again, although nothing was changed", 1)
         gc.freeze()
         for data in self.mutated:
             path = str(data.path)
@@ -167,24 +166,35 @@ def diff(name: str, data: SourceFileMutationData) -> str:
         return str(get_diff_for_mutant(name, path=data.path))
 
 
+def do_not_shrink(items: Iterable[pytest.Item]) -> None:
+    """Let property tests end with the first example that fails."""
+    from hypothesis import Phase, settings  # pytest wants to be the first to import it
+
+    for item in items:
+        test = getattr(item, "obj", None)
+        name = "_hypothesis_internal_use_settings"
+        if hasattr(test, name):
+            setattr(test, name, settings(getattr(test, name), phases=[Phase.explicit, Phase.generate]))
+
+
 def calls(session: pytest.Session) -> dict[str, list[int]]:
     """Return the numbers of the tests that call each function, those first that are likely to see a change.
 
     The further cases of a test come after the first cases of all: they often see the same changes.
     """
     tests: defaultdict[str, list[tuple[bool, float, int]]] = defaultdict(list)
-    begun: set[str] = set()
+    first: dict[str, int] = {}
     set_mutant_under_test("stats")
     for number, item in enumerate(session.items):
         state()._stats.clear()
-        began = time.monotonic()
+        began = time.process_time()
         run(session, [item])
         test = item.nodeid.partition("[")[0]
         for function in state()._stats:
-            tests[function].append((test in begun, time.monotonic() - began, number))
-        begun.add(test)
+            tests[function].append((test in first, time.process_time() - began, number))
+        first.setdefault(test, number)
     set_mutant_under_test("")
-    if session.testsfailed:
+    if session.testsfailed or is_killed(session, "", list(first.values())):
         pytest.exit("a test fails although nothing was changed", 1)
     return defaultdict(list, {name: within_limit(sorted(found)) for name, found in tests.items()})
 

@@ -154,6 +154,7 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
         (disk(4, 2, 6, status=SUCCESS, counts=ALL), "missing_instances", ": move the row again."),
         (disk(0, 6, 6, status=SUCCESS, counts=NONE), "missing_instances", ": move the row again."),
         (disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 6),)), "missing_instances", "show the reason"),
+        (disk(0, None, status=SUCCESS, aside=((CUT, 1),)), "missing_instances", "show the reason"),
         (disk(4, 2, 6, status=FAILURE, counts=SOME, aside=((CUT, 2),)), "unable_to_process", "show the reason"),
         (disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 5),)), "missing_instances", "for what did not come;"),
         (disk(0, 0, 0, status=SUCCESS, counts=ALL, aside=((CASE, 6),)), "other_patient", "query_model='StudyRoot'"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dicomove import events
+from dicomove import asking, events
 from dicomove.outcome import Unverified
 from dicomove.receiver import Settled
 from dicomove.results import Row, not_durable
@@ -84,6 +84,41 @@ def test_rows_are_shared_by_the_receivers_and_one_that_is_away_gets_none() -> No
     assert [one.receiver for one in run.begin()] == [0]
 
 
+def test_a_receiver_with_a_long_row_gets_no_other_while_one_is_idle() -> None:
+    run = Told.of(9, receivers=2, concurrency=2)
+    short, long = run.begin()
+    for _ in range(4):
+        run.end(short, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
+        (short,) = run.begin()
+        assert (short.receiver, long.receiver) == (0, 1)
+
+
+def test_rows_go_where_fewest_are_in_flight() -> None:
+    run = Told.of(9, receivers=2, concurrency=4)
+    first, second, third, _ = run.begin()
+    for one in (first, third, second):
+        run.end(one, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
+    assert [one.receiver for one in run.begin()] == [0, 0, 1]
+
+
+def test_what_one_row_learns_of_c_find_the_next_knows() -> None:
+    run = Told.of(2)
+    (first,) = run.begin()
+    assert sorted(first.allowed) == ["counts", "instances"]
+    run.now += 1
+    run.tell(AttemptEnded(first, COMPLETE, told=(asking.Told("counts", lost_s=60.0),) * 3))
+    assert [sorted(one.allowed) for one in run.begin()] == [["instances"]]
+
+
+def test_a_silence_that_grows_long_halves_what_is_in_flight() -> None:
+    run = Told.of(30, concurrency=2)
+    begun = run.begin()
+    for silence_s in [*[0.5] * 12, 30.0]:
+        run.end(begun.pop(0), replace(COMPLETE, silence_s=silence_s))
+        begun += run.begin()
+    assert len(begun) == 1
+
+
 def test_how_far_down_a_pacs_can_be_asked_is_learnt_once() -> None:
     run = Told.of(2)
     (first,) = run.begin()
@@ -95,7 +130,10 @@ def test_how_far_down_a_pacs_can_be_asked_is_learnt_once() -> None:
 def test_a_pause_begins_nothing_and_is_shown_once() -> None:
     run = Told.of(2)
     run.paused = True
-    assert [shown(run.look()), shown(run.look())] == [["Waiting"], []]
+    assert [one.event for one in run.look() if isinstance(one, Show)] == [
+        events.Waiting(reason="paused", message="paused, until you resume it")
+    ]
+    assert shown(run.look()) == []
     run.paused = False
     assert shown(run.look()) == ["RowStarted", "Continuing"]
 
@@ -168,6 +206,42 @@ def test_the_c_moves_of_an_attempt_are_written_one_by_one() -> None:
         (True, True, "complete"),
     ]
     assert write.last.row.attempts == 2
+
+
+def test_a_row_that_may_not_last_is_not_shown_as_complete() -> None:
+    run = Told.of(1, receivers=1)
+    (begun,) = run.begin()
+    told = run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
+    run.tell(Flushed(problem="the disk has a fault"))
+    (finished,) = (one.event for one in run.write(told) if isinstance(one, Show))
+    assert isinstance(finished, events.RowFinished)
+    assert (finished.outcome, finished.error) == ("partial", "storage_failed")
+
+
+def test_a_complete_row_is_final_also_where_the_receiver_started_again_meanwhile() -> None:
+    run = Told.of(1, receivers=1, retry=THRICE)
+    end = moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0, restarted=True)
+    assert only(Write, run.end(run.begin()[0], end)).last.final
+
+
+def test_where_nothing_came_all_is_asked_for_again_and_not_each_instance() -> None:
+    run = Told.of(1, receivers=1, retry=THRICE)
+    listed = {"1.1": "S", "1.2": "S"}
+    run.end(run.begin()[0], moved(completed=0, failed=2, warning=0, held=0, expected=2, missing=2, listed=listed))
+    run.now += 2
+    (second,) = run.begin()
+    assert (second.missing, second.look_first, second.expected) == (None, False, 2)
+    run.end(second, moved(completed=0, failed=2, warning=0, held=0))
+    run.now += 4
+    assert [one.expected for one in run.begin()] == [2], "what C-FIND said once stays known"
+
+
+@pytest.mark.parametrize(("receivers", "sent", "looks"), [(1, True, True), (1, False, False), (0, True, False)])
+def test_the_disk_is_looked_at_first_where_something_may_have_come(receivers: int, sent: bool, looks: bool) -> None:
+    run = Told.of(1, receivers=receivers, retry=THRICE)
+    run.end(run.begin()[0], Lost("its worker is gone", "executor_failed", sent=sent))
+    run.now += 2
+    assert [one.look_first for one in run.begin()] == [looks]
 
 
 def test_a_row_that_was_on_disk_is_written_without_a_c_move() -> None:
@@ -329,11 +403,11 @@ def test_refusals_end(refusals: int, is_final: bool) -> None:
 def test_the_time_that_a_move_took_counts_for_the_rate() -> None:
     run = Told.of(2, max_instances_per_second=10)
     (begun,) = run.begin()
-    run.end(begun, moved(completed=100, failed=0, warning=0, seconds=9.0), after_s=9.0)
+    run.end(begun, moved(completed=95, failed=0, warning=0, seconds=9.0), after_s=9.0)
     assert run.wait() == events.Waiting(
-        reason="rate", message="10 instances per second at the most", until=MIDNIGHT + timedelta(seconds=10)
+        reason="rate", message="10 instances per second at the most", until=MIDNIGHT + timedelta(seconds=9.5)
     )
-    assert run.now == pytest.approx(10.0)
+    assert run.now == pytest.approx(9.5)
 
 
 FULL = moved(completed=0, failed=2, warning=0, held=0, expected=2, missing=2, refused=2)
@@ -364,6 +438,42 @@ def test_a_disk_that_was_given_up_is_not_waited_for_once_more() -> None:
     run.has_room = False
     fill(run, 12)
     assert not run.state.schedule.suspects_disk, "nothing was ever stored: each row finds out for itself"
+
+
+def test_a_disk_that_stays_full_is_given_up() -> None:
+    run = Told.of(9, receivers=1, outage_timeout=30)
+    run.end(run.begin()[0], moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
+    fill(run, 3)
+    run.has_room = False
+    began = run.now
+    while not run.begin():
+        run.now += 1
+        assert run.now < 100
+    assert run.now - began == pytest.approx(30, abs=3)
+
+
+# A PACS that breaks every association off, and rows that fail.
+
+
+def test_a_pacs_that_breaks_off_five_rows_is_asked_how_it_is_and_given_up() -> None:
+    run = Told.of(9, outage_timeout=30)
+    for _ in range(4):
+        run.end(run.begin()[0], LOST)
+    assert run.state.schedule.down == "connection_failed"
+    run.end(run.begin()[0], LOST)
+    assert run.begin() == []
+    while run.look()[-1] != End():
+        run.now += 1
+        if run.log[-2:-1] == [Probe()]:
+            run.tell(Probed(worked=False))
+        assert run.now < 100
+    assert run.now == pytest.approx(5 + 30, abs=5)
+
+
+def test_on_failure_stop_ends_the_run_with_the_first_row_that_fails() -> None:
+    run = Told.of(3, on_failure="stop")
+    run.end(run.begin()[0], moved(UNKNOWN_DESTINATION))
+    assert run.look() == [End()]
 
 
 # A stop, and the end.
@@ -406,6 +516,20 @@ def test_what_the_run_waits_for_no_longer_is_in_doubt() -> None:
     assert (write.task.positions, write.last.row.outcome, write.last.row.error) == ((1,), "interrupted", "cancelled")
     late = replace(result(None, sent=False), outcome="not_attempted", error=None)
     assert only(Write, run.end(write.task, Moved(late))).last.row.outcome == "not_attempted", "that is news"
+
+
+def test_rows_whose_turn_did_not_come_stay_not_attempted() -> None:
+    failed = Told.of(3, max_failures=1)
+    failed.end(failed.begin()[0], moved(UNKNOWN_DESTINATION))
+    assert failed.look() == [End()]
+    stopped = Told.of(9, outage_timeout=5)
+    for _ in range(5):
+        stopped.end(stopped.begin()[0], UNREACHABLE)
+    stopped.tell(StopWished())
+    stopped.now += 60
+    for run in (failed, stopped):
+        assert run.tell(WaitedEnough()) == []
+        assert run.state.results.rows[-1].outcome == "not_attempted"
 
 
 @pytest.mark.parametrize(

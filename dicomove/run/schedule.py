@@ -21,8 +21,8 @@ from dicomove.words import BUSY, LOST
 #: So many different rows in a row, and the run asks the PACS how it is before it goes on.
 _IN_A_ROW: Final = 5
 _FULL_IN_A_ROW: Final = 3
-#: How long a run waits for a PACS that is down, or a disk that is full, if the caller does not say it: seconds, and how
-#: many times as long as one row would wait for its attempts.
+#: How long a run waits for a PACS that is down, if the caller does not say it: seconds, and how many times as long as
+#: one row would wait for its attempts.
 _LEAST_OUTAGE_S: Final = 60.0
 _TIMES_OF_A_ROW: Final = 10
 #: After an association that was one too many: from so long to twice as long.
@@ -103,7 +103,8 @@ class Schedule:
         # With retry, a PACS that cannot be reached costs no row an attempt.
         self._unreachable = Breaker(after=1 if self._retry else _IN_A_ROW, give_up_after_s=give_up_after_s)
         self._lost = Breaker(after=_IN_A_ROW, give_up_after_s=give_up_after_s)
-        self._disk = Breaker(after=_FULL_IN_A_ROW, give_up_after_s=give_up_after_s)
+        room_within_s = None if options.outage_timeout == "auto" else options.outage_timeout
+        self._disk = Breaker(after=_FULL_IN_A_ROW, give_up_after_s=room_within_s)
         self._receiver = Breaker(after=1, give_up_after_s=give_up_after_s)
         self._rate = Rate(options.max_instances_per_second)
         self._failures = Failures(options.max_failures, options.on_failure)
@@ -211,6 +212,8 @@ class Schedule:
 
     def _may_store(self, now: float, *, has_room: bool) -> bool:
         """Whether the disk has room again; where nothing was ever stored, or for too long, each row finds out."""
+        if not has_room and (self._disk.probe_at or now) <= now:
+            self._disk.probed(worked=False, now=now)
         if has_room or self._disk.given_up(now) or not (self._disk_worked or self._retry):
             self._disk.succeeded()
             self._gave_up_disk = not has_room
