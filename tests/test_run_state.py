@@ -138,6 +138,34 @@ def test_a_pause_begins_nothing_and_is_shown_once() -> None:
     assert shown(run.look()) == ["RowStarted", "Continuing"]
 
 
+def test_an_association_rests_as_long_as_the_delay() -> None:
+    run = Told.of(2, delay=5)
+    run.end(run.begin()[0], COMPLETE)
+    assert run.wait() is None
+    assert run.now == 1 + 5
+    assert len(run.begin()) == 1
+
+
+@pytest.mark.parametrize(("at", "until"), [(0.0, 30.0), (59.5, 60.0)])
+def test_the_local_time_is_looked_at_each_half_minute_until_the_hours_begin(at: float, until: float) -> None:
+    run = Told.of(1, hours="00:01-24:00 UTC")
+    run.now = at
+    waiting = run.wait()
+    assert waiting is not None
+    assert (waiting.reason, run.now) == ("hours", until)
+    assert len(run.begin()) == (until == 60)
+
+
+def test_a_run_that_waits_for_the_next_attempt_says_so() -> None:
+    run = Told.of(1, retry=THRICE)
+    run.end(run.begin()[0], moved(BUSY))
+    waiting = run.wait()
+    assert waiting is not None
+    assert (waiting.reason, waiting.until) == ("back_off", MIDNIGHT + timedelta(seconds=run.now))
+    assert "the first in 2 s" in waiting.message or "the first in 1 s" in waiting.message
+    assert len(run.begin()) == 1
+
+
 # How an attempt ends.
 
 
@@ -426,9 +454,11 @@ def test_a_disk_that_is_full_is_waited_for() -> None:
     fill(run, 3)
     assert run.state.schedule.suspects_disk
     run.has_room = False
+    began = run.now
     waiting = run.wait()
     assert waiting is not None
     assert waiting.reason == "disk_full"
+    assert run.now == began + 1, "a second later it is looked again"
     run.has_room = True
     assert len(run.begin()) == 1
 
