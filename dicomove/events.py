@@ -164,6 +164,9 @@ class RowFinished:
         Bytes on disk; ``None`` without a receiver.
     resumed
         Whether an earlier run with the same journal had completed it.
+    shares
+        The position of the first row that asks for the same, whose request this row shares; ``None`` for that row
+        itself.
     """
 
     row: Hashable
@@ -174,6 +177,7 @@ class RowFinished:
     duration_s: float | None
     bytes: int | None = None
     resumed: bool = False
+    shares: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

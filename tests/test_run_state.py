@@ -332,8 +332,8 @@ def test_a_receiver_that_dies_after_the_c_move_leaves_its_row_in_doubt() -> None
     run = Told.of(1, receivers=1)
     (begun,) = run.begin()
     done = result(completed=3, failed=0, warning=0)
-    row = only(Write, run.end(begun, Lost("it is gone", "receiver_failed", result=done, moves=(done,)))).last.row
-    assert (row.outcome, row.error, row.attempts) == ("interrupted", "receiver_failed", 1)
+    row = only(Write, run.end(begun, Lost("it is gone", "receiver_failed", result=done, moves=(done, done)))).last.row
+    assert (row.outcome, row.error, row.attempts) == ("interrupted", "receiver_failed", 2)
     assert (row.status, row.completed) == ("0x0000", 3), "what the PACS said stays visible"
 
 
@@ -726,10 +726,38 @@ def test_rows_that_share_a_task_get_the_same_result() -> None:
     run = Told.of([replace(task(0), positions=(0, 1)), task(1)])
     begun, *_ = run.begin()
     told = run.write(run.tell(AttemptEnded(begun, COMPLETE)))
-    assert [show.event.position for show in told if isinstance(show, Show) and hasattr(show.event, "position")] == [
-        0,
-        1,
-    ]
+    finished = [one.event for one in told if isinstance(one, Show)]
+    shared = [(event.position, event.shares) for event in finished if isinstance(event, events.RowFinished)]
+    assert shared == [(0, None), (1, 0)]
+
+
+def test_an_earlier_result_is_forgotten_once_a_row_is_final() -> None:
+    run = Told.of(1, retry=Retry(attempts=1))
+    (begun,) = run.begin()
+    run.write(run.end(begun, moved(completed=3, failed=1, warning=0)))
+    # Its end is told once more, as by a worker that was given up.
+    run.end(begun, moved(UNKNOWN_DESTINATION))
+    assert (run.state.results.rows[0].outcome, run.state.results.rows[0].attempts) == ("failed", 1)
+
+
+def test_what_an_earlier_run_stored_is_durable_whatever_the_disk_says_now() -> None:
+    run = Told.of(2, receivers=1)
+    complete = Row(outcome="complete", received=2, resumed=True)
+    run.state.results.settle(task(1), complete)
+    (begun,) = run.begin()
+    run.write(run.end(begun, moved(completed=2, failed=0, warning=0, held=2, expected=2, missing=0)))
+    run.tell(Flushed("the disk is full"))
+    assert [row.outcome for row in run.state.results.rows] == ["partial", "complete"]
+
+
+def test_a_receiver_whose_rows_have_ended_gets_the_next_ones() -> None:
+    run = Told.of(4, receivers=2, concurrency=2)
+    first, second = run.begin()
+    end = moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0)
+    run.end(second, end)
+    (third,) = run.begin()
+    run.end(third, end)
+    assert [(one.receiver) for one in (first, second, third, *run.begin())] == [0, 1, 1, 1]
 
 
 def test_so_many_failures_end_the_run() -> None:

@@ -121,7 +121,6 @@ class PanelState:
     at: float = 0.0
     _waits_since: float = 0.0
     _waited_s: float = 0.0
-    _latest: tuple[object, ...] = ()
     _samples: tuple[_Sample, ...] = ()
 
     def after(self, event: Event, at: float) -> PanelState:
@@ -263,9 +262,8 @@ class PanelState:
         flight = self.in_flight.get(event.position)
         # What was not begun, since it is invalid or an earlier run completed it, was no request of this run.
         was_begun = flight is not None or self.more_in_flight > 0
-        # Rows that name the same end together, with the very same duration: what they moved was moved once.
-        latest = (event.duration_s, event.instances, event.bytes)
-        counts = was_begun and (event.duration_s is None or latest != self._latest)
+        # What rows that name the same have moved was moved once.
+        counts = was_begun and event.shares is None
         instances = flight.instances if flight and event.instances is None else event.instances
         size = self.finished_bytes
         if event.bytes is not None and counts:
@@ -278,7 +276,6 @@ class PanelState:
             resumed=self.resumed + event.resumed,
             finished_bytes=size,
             finished_requests=self.finished_requests + counts,
-            _latest=latest,
             _samples=self._samples_until(at),
             **(self._landed(event.position) if was_begun else {}),
         )

@@ -124,9 +124,11 @@ class RowResults:
         """Give a task its durable result, and forget how it came to it; return what is shown."""
         self._so_far.pop(task.identifier, None)
         self.settle(task, row)
-        return self.finished(task.positions)
+        first, *others = task.positions
+        shared = [replace(event, shares=first) for event in self.finished(others)]
+        return [*self.finished([first]), *shared]
 
-    def finished(self, positions: Iterable[int]) -> list[Event]:
+    def finished(self, positions: Iterable[int]) -> list[RowFinished]:
         """Return what is shown of rows that have their result."""
         return [_finished(self._labels[position], position, self.rows[position]) for position in positions]
 
