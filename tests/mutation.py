@@ -17,7 +17,7 @@ import shutil
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -129,8 +129,8 @@ def make_mutants(modules: Iterable[str]) -> list[SourceFileMutationData]:
 class Trial:
     """A plugin of pytest that does not run the tests once, but as often as there are changes to try."""
 
-    def __init__(self, mutated: Sequence[SourceFileMutationData]) -> None:
-        self.mutated = mutated
+    def __init__(self, mutated: Sequence[SourceFileMutationData], names: Collection[str]) -> None:
+        self.mutated, self.names = mutated, names
         self.tried: Counter[str] = Counter()
         self.survived: Counter[str] = Counter()
 
@@ -144,7 +144,7 @@ class Trial:
         gc.freeze()
         for data in self.mutated:
             path = str(data.path)
-            for name in data.exit_code_by_key:
+            for name in filter(self.is_wanted, data.exit_code_by_key):
                 self.tried.update((path, "all"))
                 if not is_killed(session, name, tests[mangled_name_from_mutant_name(name)]):
                     self.survived.update((path, "all"))
@@ -153,6 +153,10 @@ class Trial:
         if len(self.mutated) > 1:
             print(self.score("all"))
         return True
+
+    def is_wanted(self, name: str) -> bool:
+        """Tell whether a change is to be tried."""
+        return not self.names or name in self.names
 
     def score(self, path: str) -> str:
         """Return how many changes were seen, as a line of text."""
@@ -246,14 +250,16 @@ def tests_for(modules: Iterable[str]) -> list[str]:
     return sorted(str(path) for name in patterns for path in Path().glob(name))
 
 
-def main(modules: Sequence[str]) -> None:
-    """Try the changes of modules, such as ``cohort`` or ``run/schedule``, or of all."""
+def main(arguments: Sequence[str]) -> None:
+    """Try the changes of modules, such as ``cohort`` or ``run/schedule``, or of all; or the changes of these names."""
     os.nice(19)
     set_up()
+    names = frozenset(name for name in arguments if "__mutmut_" in name)
+    modules = [name.rpartition(".")[0].replace(".", "/") + ".py" if name in names else name for name in arguments]
     mutated = make_mutants(modules or ("",))
     parts = [part for part in TESTS if any(str(data.path).startswith(part) for data in mutated)]
     paths = [str(data.path) for data in mutated]
-    trial = Trial(mutated)
+    trial = Trial(mutated, names)
     with change_cwd("mutants"):
         pytest.main(
             ["-s", "-pno:terminal", "-pno:cacheprovider", "--timeout=20", *tests_for(parts), *paths], plugins=[trial]

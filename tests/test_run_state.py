@@ -408,6 +408,8 @@ def test_a_wave_comes_back_with_jitter() -> None:
         told = run.end(one, REJECTED, after_s=0)
         waits += [show.event.wait_s for show in told if isinstance(show, Show) and hasattr(show.event, "wait_s")]
     assert waits == [1.0, 1.9]
+    run.now += 2
+    assert [(one.refusals, one.attempt) for one in run.begin()] == [(1, 1)]
 
 
 @pytest.mark.parametrize("end", [REJECTED, moved(BUSY)], ids=["rejected", "out of resources"])
@@ -498,6 +500,27 @@ def test_a_pacs_that_breaks_off_five_rows_is_asked_how_it_is_and_given_up() -> N
             run.tell(Probed(worked=False))
         assert run.now < 100
     assert run.now == pytest.approx(5 + 30, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("retry", "worked", "waits_s"), [(None, False, 1), (Retry(attempts=3, wait=2), False, 7), (THRICE, True, 60)]
+)
+def test_a_pacs_that_never_answered_is_waited_for_as_long_as_a_row_would(
+    retry: Retry | None, worked: bool, waits_s: float
+) -> None:
+    run = Told.of(9, retry=retry)
+    run.now = 100.0
+    if worked:
+        run.end(run.begin()[0], COMPLETE)
+    while begun := run.begin():
+        run.end(begun[0], UNREACHABLE, after_s=0)
+    began = run.now
+    while End() not in (told := run.look()):
+        if Probe() in told:
+            run.tell(Probed(worked=False))
+        run.now += 0.25
+        assert run.now < 300
+    assert run.now - began == pytest.approx(waits_s, abs=0.5)
 
 
 def test_on_failure_stop_ends_the_run_with_the_first_row_that_fails() -> None:
