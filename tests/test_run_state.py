@@ -503,15 +503,15 @@ def test_a_pacs_that_breaks_off_five_rows_is_asked_how_it_is_and_given_up() -> N
 
 
 @pytest.mark.parametrize(
-    ("retry", "worked", "waits_s"), [(None, False, 1), (Retry(attempts=3, wait=2), False, 7), (THRICE, True, 60)]
+    ("retry", "first", "waits_s"), [(None, None, 1), (THRICE, None, 7), (THRICE, COMPLETE, 60), (THRICE, LOST, 60)]
 )
 def test_a_pacs_that_never_answered_is_waited_for_as_long_as_a_row_would(
-    retry: Retry | None, worked: bool, waits_s: float
+    retry: Retry | None, first: Moved | None, waits_s: float
 ) -> None:
     run = Told.of(9, retry=retry)
     run.now = 100.0
-    if worked:
-        run.end(run.begin()[0], COMPLETE)
+    if first:
+        run.end(run.begin()[0], first)
     while begun := run.begin():
         run.end(begun[0], UNREACHABLE, after_s=0)
     began = run.now
@@ -521,6 +521,20 @@ def test_a_pacs_that_never_answered_is_waited_for_as_long_as_a_row_would(
         run.now += 0.25
         assert run.now < 300
     assert run.now - began == pytest.approx(waits_s, abs=0.5)
+
+
+def test_five_rows_that_broke_off_are_no_outage_with_another_answer_between_them() -> None:
+    run = Told.of(20)
+    for end in [*[LOST] * 4, moved(UNABLE), *[LOST] * 4]:
+        run.end(run.begin()[0], end)
+    assert len(run.begin()) == 1
+
+
+@pytest.mark.parametrize(("attempt", "is_final"), [(2, False), (3, True)])
+def test_a_row_that_is_not_verified_is_asked_about_as_often_as_it_is_tried(attempt: int, is_final: bool) -> None:
+    run = Told.of([task(0, attempt=attempt)], retry=THRICE)
+    end = moved(completed=1, failed=0, warning=0, unverified=Unverified("C-FIND had no answer", may_pass=True))
+    assert only(Write, run.end(run.begin()[0], end)).last.final is is_final
 
 
 def test_on_failure_stop_ends_the_run_with_the_first_row_that_fails() -> None:
