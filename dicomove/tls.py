@@ -1,0 +1,235 @@
+"""TLS: which certificates are trusted and shown, and what a failed handshake means (PS3.15 B)."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from dicomove.errors import AddressError
+
+Verify = Literal["full", "chain", "none"]
+Profile = Literal["bcp195", "non-downgrading"]
+PemFile: TypeAlias = "str | os.PathLike[str]"
+
+#: Forward secrecy and authenticated encryption only: what PS3.15 B.10 lists, and TLS 1.3, which has nothing else.
+_NON_DOWNGRADING: Final = "ECDHE+AESGCM:DHE+AESGCM"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TLS:
+    """How an association is encrypted.
+
+    Parameters
+    ----------
+    ca
+        The certificates that are trusted: a PEM file, or a folder as ``openssl rehash`` makes it. ``None``: those that
+        this system trusts. A `Receiver` with a `ca` asks the PACS for a certificate, and refuses it without one.
+    certificate
+        Ours, a PEM file with its chain. A `Receiver` needs one; a `Pacs` needs one if the PACS asks for it.
+    key
+        Its private key, a PEM file; ``None`` if it stands in the file of the certificate.
+    password
+        Of an encrypted key.
+    verify
+        ``"full"``: the certificate of the peer is valid, and made out to the host that was called. ``"chain"``: it is
+        valid, whatever its name; many certificates of PACS name no address. ``"none"``: no check. The line is encrypted
+        then, and its other end may be anyone.
+    profile
+        ``"bcp195"``: TLS 1.2 or newer (PS3.15 B.9). ``"non-downgrading"``: with the cipher suites of PS3.15 B.10 alone.
+    server_name
+        The name that the PACS's certificate has, if it is not the host of the address.
+
+    Raises
+    ------
+    AddressError
+        A file is missing or not PEM, the key is not the certificate's, or a word is not one of those above.
+
+    Examples
+    --------
+    >>> TLS(verify="chain")
+    TLS(verify='chain')
+    """
+
+    ca: PemFile | None = None
+    certificate: PemFile | None = None
+    key: PemFile | None = None
+    password: str | None = field(default=None, compare=False)
+    verify: Verify = "full"
+    profile: Profile = "bcp195"
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_words(self)
+        for name in ("ca", "certificate", "key"):
+            path = getattr(self, name)
+            object.__setattr__(self, name, None if path is None else str(Path(path).expanduser().absolute()))
+        client_context(self)
+
+    def __repr__(self) -> str:
+        said = {name: getattr(self, name) for name in ("ca", "certificate", "key", "verify", "profile", "server_name")}
+        default = {"verify": "full", "profile": "bcp195"}
+        return f"TLS({', '.join(f'{name}={value!r}' for name, value in said.items() if value != default.get(name))})"
+
+
+#: What ``Pacs(tls=...)`` may be.
+ClientTLS: TypeAlias = "TLS | ssl.SSLContext | bool | None"
+
+
+def client_context(tls: TLS | ssl.SSLContext | Literal[True]) -> ssl.SSLContext:
+    """Return the context of a side that connects.
+
+    Raises
+    ------
+    AddressError
+        A file cannot be used.
+    """
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    chosen = TLS() if tls is True else tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = chosen.verify == "full"
+    context.verify_mode = ssl.CERT_NONE if chosen.verify == "none" else ssl.CERT_REQUIRED
+    _prepare(context, chosen)
+    return context
+
+
+def server_context(tls: TLS) -> ssl.SSLContext:
+    """Return the context of a side that is connected to.
+
+    Raises
+    ------
+    AddressError
+        There is no certificate, or a file cannot be used.
+    """
+    if tls.certificate is None:
+        message = "tls: a receiver needs a certificate of its own: TLS(certificate=..., key=...)"
+        raise AddressError(message)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED if tls.ca is not None and tls.verify != "none" else ssl.CERT_NONE
+    _prepare(context, tls)
+    return context
+
+
+def explained(error: ssl.SSLError) -> str:
+    """Return what a TLS error means and what to do about it, in sentences.
+
+    Examples
+    --------
+    >>> explained(ssl.SSLEOFError(8, "EOF occurred in violation of protocol"))
+    'The peer ended the TLS handshake without a word: does this port speak TLS, and does the peer want a certificate?'
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _CERTIFICATE.get(error.verify_code) or f"The peer's certificate is not valid: {error.verify_message}."
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _ENDED
+    reason = error.reason or ""
+    found = next((said for words, said in _REASONS if any(word in reason for word in words)), None)
+    return found or f"TLS failed: {reason.replace('_', ' ').lower() or 'no reason was given'}."
+
+
+def _check_words(tls: TLS) -> None:
+    for name, words in (("verify", ("full", "chain", "none")), ("profile", ("bcp195", "non-downgrading"))):
+        if getattr(tls, name) not in words:
+            message = f"tls: {name}={getattr(tls, name)!r} is none of {', '.join(map(repr, words))}"
+            raise AddressError(message)
+    if tls.key is not None and tls.certificate is None:
+        message = "tls: a key without its certificate: give certificate=, too"
+        raise AddressError(message)
+
+
+def _prepare(context: ssl.SSLContext, tls: TLS) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python 3.13 sets it by default, and many a hospital's own authority does not comply.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if tls.profile == "non-downgrading":
+        context.set_ciphers(_NON_DOWNGRADING)
+    if tls.ca is not None:
+        _trust(context, str(tls.ca))
+    elif tls.verify != "none":
+        context.load_default_certs()
+    if tls.certificate is not None:
+        _show(context, str(tls.certificate), None if tls.key is None else str(tls.key), tls.password)
+
+
+def _trust(context: ssl.SSLContext, ca: str) -> None:
+    try:
+        context.load_verify_locations(**{"capath" if Path(ca).is_dir() else "cafile": ca})
+    except (OSError, ssl.SSLError) as error:
+        message = f"tls: ca={ca!r} has no certificates that can be read, as PEM: {_brief(error)}"
+        raise AddressError(message) from error
+
+
+def _show(context: ssl.SSLContext, certificate: str, key: str | None, password: str | None) -> None:
+    try:
+        # Without a password, OpenSSL would ask for one at the terminal, and wait.
+        context.load_cert_chain(certificate, key, password if password is not None else "")
+    except (OSError, ssl.SSLError) as error:
+        named = f"certificate={certificate!r}" + (f", key={key!r}" if key else "")
+        lacks = "" if key else ", or the file lacks the private key"
+        message = f"tls: {named} cannot be used: {_brief(error)}{lacks}"
+        raise AddressError(message) from error
+
+
+def _brief(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        known = {
+            "KEY_VALUES_MISMATCH": "the key is not that of the certificate",
+            "BAD_DECRYPT": "the key is encrypted, and the password is missing or wrong",
+            "BAD_PASSWORD_READ": "the key is encrypted, and the password is missing",
+        }
+        return known.get(error.reason or "", "OpenSSL cannot read it as PEM, or its password is missing or wrong")
+    return error.strerror or "it cannot be read"
+
+
+_ENDED: Final = (
+    "The peer ended the TLS handshake without a word: does this port speak TLS, and does the peer want a certificate?"
+)
+_UNKNOWN_AUTHORITY: Final = (
+    "The peer's certificate is signed by an authority that is not trusted here: give that authority's certificate with "
+    "TLS(ca=...)."
+)
+_OTHER_NAME: Final = (
+    "The peer's certificate is valid, and made out to another name than the host that was called: call the host by "
+    "that name, or give TLS(server_name=...), or TLS(verify='chain') to accept any name."
+)
+#: By OpenSSL's numbers of what is wrong with a certificate.
+_CERTIFICATE: Final = {
+    9: "The peer's certificate is not valid yet: compare the clocks of both machines.",
+    10: "The peer's certificate has expired: its administrator renews it.",
+    18: "The peer's certificate is self-signed: get it from the administrator, and give it with TLS(ca=...).",
+    19: _UNKNOWN_AUTHORITY,
+    20: _UNKNOWN_AUTHORITY,
+    21: _UNKNOWN_AUTHORITY,
+    23: "The peer's certificate was revoked: ask the administrator.",
+    62: _OTHER_NAME,
+    64: _OTHER_NAME,
+}
+#: Parts of OpenSSL's names of what went wrong; the first that fits counts.
+_REASONS: Final = (
+    (
+        ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"),
+        "The peer does not speak TLS on this port: connect without tls=, or to the port for TLS.",
+    ),
+    (
+        ("CERTIFICATE_REQUIRED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
+        "A certificate is required, and none was shown: give TLS(certificate=..., key=...).",
+    ),
+    (
+        ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE", "ALERT_UNSUPPORTED_CERTIFICATE"),
+        "The peer does not accept our certificate: its administrator has to trust the authority that signed it, and it "
+        "must not have expired.",
+    ),
+    (("ALERT_ACCESS_DENIED",), "The peer accepts our certificate and denies access: ask its administrator."),
+    (
+        ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW"),
+        "The two sides have no version of TLS in common: 1.2 and newer are spoken here.",
+    ),
+    (
+        ("NO_SHARED_CIPHER", "HANDSHAKE_FAILURE", "INSUFFICIENT_SECURITY"),
+        "The two sides have no cipher suite in common, or the peer requires a certificate: give "
+        "TLS(certificate=..., key=...), or another profile.",
+    ),
+)

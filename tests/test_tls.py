@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+import dicomove as dm
+from dicomove.tls import TLS, client_context, explained, server_context
+from tests.certificates import Authority, Identity
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("stranger"))
+
+
+@pytest.fixture(scope="module")
+def local(authority: Authority) -> Identity:
+    return authority.sign("localhost", "127.0.0.1")
+
+
+def listening(identity: Identity, ca: Path | None = None) -> TLS:
+    return TLS(certificate=identity.certificate, key=identity.key, ca=ca)
+
+
+def attempt(
+    server: Callable[[socket.socket], object], client: Callable[[socket.socket], object]
+) -> tuple[Exception | None, Exception | None]:
+    """What each side makes of one connection: client first."""
+    found: list[Exception | None] = [None, None]
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(10)
+            try:
+                server(connection)
+            except OSError as error:
+                found[1] = error
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with socket.create_connection(listener.getsockname(), timeout=10) as connection:
+            try:
+                client(connection)
+            except OSError as error:
+                found[0] = error
+        thread.join(10)
+    return found[0], found[1]
+
+
+def server_side(context: ssl.SSLContext) -> Callable[[socket.socket], object]:
+    def serve(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            secured.sendall(secured.recv(5))
+
+    return serve
+
+
+def client_side(context: ssl.SSLContext, name: str = "127.0.0.1") -> Callable[[socket.socket], object]:
+    def call(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_hostname=name) as secured:
+            with contextlib.suppress(OSError):  # what the peer says of it is read below
+                secured.sendall(b"hello")
+            assert secured.recv(5) == b"hello"
+
+    return call
+
+
+def said(error: Exception | None) -> str:
+    assert isinstance(error, ssl.SSLError), error
+    return explained(error)
+
+
+@pytest.mark.parametrize("profile", ["bcp195", "non-downgrading"])
+def test_both_sides_with_certificates(authority: Authority, local: Identity, profile: str) -> None:
+    server = TLS(ca=authority.file, certificate=local.certificate, key=local.key, profile=profile)  # type: ignore[arg-type]
+    ours = authority.sign("research.example")
+    client = TLS(ca=authority.file, certificate=ours.certificate, key=ours.key)
+    assert attempt(server_side(server_context(server)), client_side(client_context(client))) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("verify", "words"),
+    [("full", "made out to another name"), ("chain", None), ("none", None)],
+)
+def test_a_certificate_of_another_name(authority: Authority, verify: str, words: str | None) -> None:
+    other = authority.sign("pacs.example")
+    client = TLS(ca=authority.file, verify=verify)  # type: ignore[arg-type]
+    error, _ = attempt(server_side(server_context(listening(other))), client_side(client_context(client)))
+    assert error is None if words is None else words in said(error)
+
+
+def test_an_expired_certificate(authority: Authority) -> None:
+    old = listening(authority.sign("127.0.0.1", expired=True))
+    error, _ = attempt(server_side(server_context(old)), client_side(client_context(TLS(ca=authority.file))))
+    assert "has expired" in said(error)
+
+
+def test_an_authority_that_is_not_trusted(local: Identity, stranger: Authority) -> None:
+    server = server_side(server_context(listening(local)))
+    error, theirs = attempt(server, client_side(client_context(TLS(ca=stranger.file))))
+    assert "authority that is not trusted here" in said(error)
+    assert "does not accept our certificate" in said(theirs)
+
+
+def test_a_receiver_that_asks_for_a_certificate(authority: Authority, local: Identity, stranger: Authority) -> None:
+    server = server_side(server_context(listening(local, authority.file)))
+    without, theirs = attempt(server, client_side(client_context(TLS(ca=authority.file))))
+    assert "A certificate is required, and none was shown" in said(theirs)
+    assert "A certificate is required, and none was shown" in said(without)
+    other = stranger.sign("research.example")
+    ours = TLS(ca=authority.file, certificate=other.certificate, key=other.key)
+    wrong, theirs = attempt(server, client_side(client_context(ours)))
+    assert "authority that is not trusted here" in said(theirs)
+    assert "does not accept our certificate" in said(wrong)
+
+
+def test_a_peer_that_speaks_no_tls(authority: Authority, local: Identity) -> None:
+    a_associate = bytes([1, 0, 0, 0, 0, 200]) + bytes(200)
+    error, _ = attempt(lambda sock: sock.sendall(a_associate), client_side(client_context(TLS(ca=authority.file))))
+    assert "does not speak TLS" in said(error)
+    server = server_side(server_context(listening(local)))
+    _, theirs = attempt(server, lambda sock: sock.send(a_associate) and sock.recv(10))
+    assert "does not speak TLS" in said(theirs)
+
+
+def test_a_peer_that_hangs_up(authority: Authority) -> None:
+    error, _ = attempt(lambda sock: sock.recv(4096), client_side(client_context(TLS(ca=authority.file))))
+    assert "without a word" in said(error)
+
+
+def test_a_peer_of_old_versions_only(authority: Authority, local: Identity) -> None:
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.load_verify_locations(authority.file)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLS"):
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1
+    _, theirs = attempt(server_side(server_context(listening(local))), client_side(old))
+    assert "no version of TLS in common" in said(theirs)
+
+
+def test_cipher_suites_without_forward_secrecy_are_for_the_other_profile(authority: Authority, local: Identity) -> None:
+    weak = client_context(TLS(ca=authority.file))
+    weak.maximum_version = ssl.TLSVersion.TLSv1_2
+    weak.set_ciphers("AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA")
+    strict = TLS(certificate=local.certificate, key=local.key, profile="non-downgrading")
+    _, theirs = attempt(server_side(server_context(strict)), client_side(weak))
+    assert "no cipher suite in common" in said(theirs)
+
+
+def test_an_encrypted_key(local: Identity, tmp_path: Path) -> None:
+    key = load_pem_private_key(local.key.read_bytes(), None)
+    protected = tmp_path / "protected.key"
+    secret = "not for a log"  # noqa: S105  # a test's
+    encryption = BestAvailableEncryption(secret.encode())
+    protected.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    tls = TLS(certificate=local.certificate, key=protected, password=secret)
+    assert secret not in repr(tls)
+    for wrong in (None, "another one"):
+        with pytest.raises(dm.errors.AddressError, match="password") as raised:
+            TLS(certificate=local.certificate, key=protected, password=wrong)
+        assert "another one" not in str(raised.value)
+
+
+def test_files_that_cannot_be_used(authority: Authority, local: Identity, tmp_path: Path) -> None:
+    other = authority.sign("other.example")
+    (tmp_path / "text.pem").write_text("not a certificate")
+    for arguments, words in (
+        ({"ca": tmp_path / "absent.pem"}, "No such file"),
+        ({"ca": tmp_path / "text.pem"}, "no certificates"),
+        ({"certificate": local.certificate}, "lacks the private key"),
+        ({"certificate": local.certificate, "key": other.key}, "not that of the certificate"),
+        ({"key": local.key}, "without its certificate"),
+        ({"verify": "sometimes"}, "'sometimes' is none of 'full'"),
+        ({"profile": "bcp1"}, "'bcp1' is none of"),
+    ):
+        with pytest.raises(dm.errors.AddressError, match=words):
+            TLS(**arguments)
+
+
+def test_a_receiver_needs_a_certificate(authority: Authority) -> None:
+    with pytest.raises(dm.errors.AddressError, match=r"TLS\(certificate="):
+        server_context(TLS(ca=authority.file))
