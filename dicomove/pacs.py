@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Final, Literal
 
 from dicomove.errors import AddressError
+from dicomove.tls import TLS, ClientTLS
+from dicomove.user import User
 
 ANY_CALLED_AE_TITLE: Final = "ANY-SCP"
 
@@ -40,6 +43,12 @@ class Pacs:
     first_response_timeout
         Seconds of silence before the first response. A busy PACS queues requests, and many PACS send no response before
         they have moved the last instance. ``"auto"`` is five times `idle_timeout`.
+    tls
+        Whether associations are encrypted: ``True`` trusts the certificates that this system trusts; `TLS` says whom to
+        trust and which certificate to show; an `ssl.SSLContext` is used as it is (and not by an ``executor=``, to whose
+        workers it cannot be sent).
+    user
+        The user name, passcode or token to be told to the PACS (PS3.7 D.3.3.7): a `User`, or the name alone.
 
     Raises
     ------
@@ -64,6 +73,8 @@ class Pacs:
     association_timeout: float | None = 30
     idle_timeout: float | None = 120
     first_response_timeout: float | Literal["auto"] | None = "auto"
+    tls: ClientTLS = None
+    user: User | str | None = None
     host: str = field(init=False)
     port: int = field(init=False)
 
@@ -78,6 +89,8 @@ class Pacs:
             "host": host,
             "port": port,
             "first_response_timeout": first,
+            "tls": _tls(self.tls),
+            "user": User(self.user) if isinstance(self.user, str) else self.user,
         }
         for name, value in normalised.items():
             object.__setattr__(self, name, value)
@@ -85,7 +98,9 @@ class Pacs:
         _check_limits(self)
 
     def __repr__(self) -> str:
-        return f"Pacs({self.address!r}, calling_ae_title={self.calling_ae_title!r})"
+        tls = f", tls={self.tls!r}" if self.tls else ""
+        user = f", user={self.user!r}" if self.user else ""
+        return f"Pacs({self.address!r}, calling_ae_title={self.calling_ae_title!r}{tls}{user})"
 
     def __str__(self) -> str:
         return self.address
@@ -133,6 +148,17 @@ def _called(named: str | None, called_ae_title: str, address: str) -> str:
         message = f"{address!r} and called_ae_title={called_ae_title!r} name two different AE titles: give one"
         raise AddressError(message)
     return title
+
+
+def _tls(tls: object) -> TLS | ssl.SSLContext | None:
+    if tls is None or tls is False:
+        return None
+    if tls is True:
+        return TLS()
+    if not isinstance(tls, TLS | ssl.SSLContext):
+        message = f"tls={tls!r}: True, a TLS(...) or an ssl.SSLContext"
+        raise AddressError(message)
+    return tls
 
 
 def _bracketed(host: str) -> str:

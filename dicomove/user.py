@@ -1,0 +1,122 @@
+"""Who we say that we are: the user identity of an association (PS3.7 D.3.3.7), and where its secret comes from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Final, TypeAlias
+
+from dicomove.errors import AddressError
+
+#: A secret, or where it is kept: ``{"env": "PACS_PASSCODE"}``, ``{"keyring": "main-pacs"}``.
+Credential: TypeAlias = "str | Mapping[str, str]"
+
+_USERNAME: Final = 1
+_USERNAME_AND_PASSCODE: Final = 2
+_JSON_WEB_TOKEN: Final = 5
+#: Lengths of both fields are written in 16 bits.
+_LONGEST: Final = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class User:
+    """A user name, with a passcode or not, or a JSON Web Token.
+
+    The secret never appears in a repr, a log, a journal or an error. Without TLS, everyone on the network can read it.
+
+    Parameters
+    ----------
+    name
+        The user name.
+    passcode, token
+        The passcode of this user; or a JSON Web Token instead of name and passcode. Either is text, or says where it is
+        kept: ``{"env": "PACS_PASSCODE"}``, an environment variable; ``{"keyring": "main-pacs"}``, the entry of that
+        service and this user name in the system's keyring (``pip install dicomove[keyring]``). It is looked up whenever
+        an association is opened.
+
+    Raises
+    ------
+    AddressError
+        Neither a name nor a token, or both; or a secret that is neither text nor says where it is.
+
+    Examples
+    --------
+    >>> User("research", passcode={"env": "PACS_PASSCODE"})
+    User('research', passcode={'env': 'PACS_PASSCODE'})
+    >>> User("research", passcode="not shown")
+    User('research', passcode=...)
+    """
+
+    name: str | None = None
+    passcode: Credential | None = field(default=None, hash=False)
+    token: Credential | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        if bool(self.name) == (self.token is not None):
+            message = "user: give a name, with a passcode or not, or a token; not both, and not neither"
+            raise AddressError(message)
+        for said in ("passcode", "token"):
+            _check(getattr(self, said), said)
+
+    def __repr__(self) -> str:
+        said = [repr(self.name)] if self.name else []
+        said += [f"{of}={_shown(secret)}" for of in ("passcode", "token") if (secret := getattr(self, of)) is not None]
+        return f"User({', '.join(said)})"
+
+    def item(self) -> tuple[int, bytes, bytes]:
+        """Return type, primary and secondary field of the user identity sub-item (PS3.7 Table D.3-14).
+
+        Raises
+        ------
+        AddressError
+            The secret is not where it should be, or too long to be sent.
+        """
+        if self.token is not None:
+            return _JSON_WEB_TOKEN, _found(self.token, "token", ""), b""
+        name = str(self.name).encode()
+        if self.passcode is None:
+            return _USERNAME, name, b""
+        return _USERNAME_AND_PASSCODE, name, _found(self.passcode, "passcode", str(self.name))
+
+
+def _check(secret: object, said: str) -> None:
+    if secret is None or (isinstance(secret, str) and secret):
+        return
+    if not isinstance(secret, Mapping) or len(secret) != 1 or not set(secret) <= {"env", "keyring"}:
+        message = f"user: {said} is text, {{'env': 'VARIABLE'}} or {{'keyring': 'SERVICE'}}"
+        raise AddressError(message)
+
+
+def _shown(secret: Credential) -> str:
+    return "..." if isinstance(secret, str) else repr(dict(secret))
+
+
+def _found(secret: Credential, said: str, name: str) -> bytes:
+    value = secret if isinstance(secret, str) else _looked_up(secret, said, name)
+    encoded = value.encode()
+    if len(encoded) > _LONGEST:
+        message = f"user: the {said} has {len(encoded)} bytes, and {_LONGEST} can be sent"
+        raise AddressError(message)
+    return encoded
+
+
+def _looked_up(secret: Mapping[str, str], said: str, name: str) -> str:
+    ((kind, where),) = secret.items()
+    if kind == "env":
+        value = os.environ.get(where)
+        if not value:
+            message = f"user: the environment variable {where} for the {said} is not set"
+            raise AddressError(message)
+        return value
+    try:
+        keyring = import_module("keyring")
+    except ImportError as error:
+        message = f"user: the {said} is in the keyring, which needs: pip install dicomove[keyring]"
+        raise AddressError(message) from error
+    value = keyring.get_password(where, name)
+    if not value:
+        message = f"user: the keyring has no entry of service {where!r} for user {name!r}"
+        raise AddressError(message)
+    return str(value)
