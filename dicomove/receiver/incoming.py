@@ -12,6 +12,7 @@ from typing import Final
 from pydicom.datadict import keyword_for_tag
 
 from dicomove.receiver.commit import FollowingDigest
+from dicomove.receiver.contents import contradiction
 from dicomove.receiver.files import Written
 from dicomove.receiver.meta import file_meta
 from dicomove.receiver.scan import DataSetScanner, text
@@ -112,6 +113,10 @@ class IncomingInstance:
     def problem(self) -> str | None:
         """Return what is wrong with the data set, once it has come to its end."""
         return self._scanner.problem()
+
+    def contradiction(self) -> str | None:
+        """Return how the data set contradicts its transfer syntax, if it plainly does."""
+        return contradiction(self.request.transfer_syntax_uid, self._scanner.content())
 
     def written(self) -> Written:
         """Return the whole file."""

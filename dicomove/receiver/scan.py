@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from dicomove.dimse.charset import decode, encodings
+from dicomove.receiver.contents import HEAD_BYTES, Content, PixelData
 
 Buffer = bytes | memoryview
 # Tag, VR (empty where there is none), where the value starts, and its length; a header that is cut ends past the data.
@@ -24,14 +25,13 @@ _EXPLICIT_BE: Final = "1.2.840.10008.1.2.2"
 _DEFLATED: Final = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
 
 _CHARACTER_SET: Final = 0x00080005
+_PIXEL_DATA: Final = 0x7FE00010
 _DELIMITER_GROUP: Final = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = _DELIMITERS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
 
 _SHORT: Final = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-#: The group of the first element of nearly every data set, by the order of its bytes.
-_ORDERS: Final = {b"\x08\0": "<", b"\0\x08": ">"}
 _IMPLICIT_HEADER: Final = struct.Struct("<HHI").unpack_from
 _HEADER, _LONG_HEADER = 8, 12
 _KEPT: Final = 1024
@@ -76,8 +76,9 @@ class DataSetScanner:
         self._last = max(self._wanted, default=_UNDEFINED)
         self._order = ">" if transfer_syntax == _EXPLICIT_BE else "<"
         self._read = self._usual = _implicit_le if transfer_syntax == _IMPLICIT_LE else _explicit(self._order)
-        self._carry = self._head = b""
-        self._skip = self._tag = self._depth = self._unknown_depth = 0
+        self._carry = self._head = self._fragment = b""
+        self._skip = self._tag = self._depth = self._unknown_depth = self._items = 0
+        self._pixel_data: PixelData = "none"
 
     @property
     def done(self) -> bool:
@@ -89,8 +90,8 @@ class DataSetScanner:
     def feed(self, data: Buffer) -> None:
         """Look over the next bytes, wherever they are cut."""
         size = len(data)
-        if len(self._head) < _HEADER:
-            self._head += bytes(data[: _HEADER - len(self._head)])
+        if len(self._head) < HEAD_BYTES:
+            self._head += bytes(data[: HEAD_BYTES - len(self._head)])
         if size <= self._skip:
             self._skip -= size
         elif self._deflated is not None:
@@ -102,19 +103,13 @@ class DataSetScanner:
         """Return what is wrong with the data set, in words, if it ends here; ``None`` where it is whole."""
         if self._deflated is not None:
             return self._deflated.problem()
-        problem = self._cut()
-        return (self._contradiction() or problem) if problem else None
+        return self._cut()
 
-    def _contradiction(self) -> str | None:
-        """Return how the first element contradicts the transfer syntax, if it does."""
-        order = _ORDERS.get(self._head[:2])
-        is_explicit = self._head[4:6] in _SHORT | _LONG
-        if order is None or len(self._head) < _HEADER or (order == ">" and not is_explicit):
-            return None
-        if order == self._order and is_explicit != (self._usual is _implicit_le):
-            return None
-        name = f"{'Explicit' if is_explicit else 'Implicit'} VR {'Big' if order == '>' else 'Little'} Endian"
-        return f"the data set seems to be {name}, which is not the transfer syntax that was negotiated"
+    def content(self) -> Content:
+        """Return what there was to see of the form of the data set."""
+        if self._deflated is not None:
+            return self._deflated.inner.content()
+        return Content(self._head, self._pixel_data, self._fragment)
 
     def _cut(self) -> str | None:
         cut = self._carry
@@ -154,6 +149,11 @@ class DataSetScanner:
             if start > size:
                 break
             if length == _UNDEFINED or tag in _DELIMITERS:
+                if self._is_first_fragment(tag, length):
+                    stop = start + min(length, _KEPT)
+                    if stop > size:
+                        break
+                    self._fragment = bytes(data[start:stop])
                 at = start + self._nest(tag, vr, length)
                 continue
             if not self._depth:
@@ -164,13 +164,21 @@ class DataSetScanner:
                     values[tag] = bytes(data[start:stop])
                 # Zeros after the last element read as empty elements with the tag 0.
                 self._tag = tag or self._tag
+                if tag == _PIXEL_DATA and length:
+                    self._pixel_data = "native"
             at = start + length
         return at
+
+    def _is_first_fragment(self, tag: int, length: int) -> bool:
+        """Whether an item is the one after the table of offsets, with which compressed pixel data begin (PS3.5 A.4)."""
+        is_fragment = tag == _ITEM and self._depth == 1 and self._pixel_data == "encapsulated"
+        return is_fragment and self._items == 1 and length != _UNDEFINED
 
     def _nest(self, tag: int, vr: bytes, length: int) -> int:
         """Enter or leave a sequence or an item; return how much of it is to skip."""
         in_item = self._depth % 2 == 0
         if tag == _ITEM:
+            self._items += 1
             if length != _UNDEFINED:
                 return length
             self._depth += not in_item
@@ -182,6 +190,8 @@ class DataSetScanner:
         else:
             if not self._depth:
                 self._tag = tag
+                if tag == _PIXEL_DATA:
+                    self._pixel_data, self._items = "encapsulated", 0
             self._depth += 1 if in_item else 2
             if vr == b"UN" and not self._unknown_depth:
                 # PS3.5 6.2.2, note 4: whatever the transfer syntax.

@@ -160,7 +160,7 @@ class Storage:
 
     def _problem(self, incoming: IncomingInstance, values: Mapping[str, str]) -> _Problem | None:
         """Return why an instance goes to quarantine, if it does."""
-        damage = incoming.problem()
+        damage = incoming.contradiction() or incoming.problem()
         absent = [name for name in _UIDS if not values.get(name)]
         if not damage and absent:
             damage = f"no {', '.join(absent)}"
