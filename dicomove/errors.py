@@ -17,6 +17,7 @@
         ├── NotSupported           the PACS does not offer the service (no presentation context)
         ├── AssociationAborted     A-ABORT
         ├── ConnectionLost         the PACS closed or lost the connection
+        │   └── TlsFailed              TLS could not be agreed upon, or failed later
         ├── IdleTimeout            silence
         ├── TotalTimeout           the exchange took too long
         └── InvalidResponse        bytes that are not DICOM, or do not answer the request
@@ -92,6 +93,8 @@ class AssociationError(DicomoveError):
     """There is no answer, because the association was not established or did not last."""
 
     error: ClassVar[str] = "association_failed"
+    #: Whether another attempt would end in the same way.
+    permanent: bool = False
 
 
 class ConnectionFailed(AssociationError):  # noqa: N818 (the condition is the name)
@@ -146,6 +149,24 @@ class ConnectionLost(AssociationError):  # noqa: N818 (the condition is the name
     """The PACS closed the connection, or the connection broke."""
 
     error = "connection_lost"
+
+
+class TlsFailed(ConnectionLost):
+    """TLS could not be agreed upon, or failed later.
+
+    Parameters
+    ----------
+    *arguments
+        The text.
+    permanent
+        Whether it will fail again: a certificate is not accepted, say.
+    """
+
+    error = "tls_failed"
+
+    def __init__(self, *arguments: object, permanent: bool = False) -> None:
+        super().__init__(*arguments)
+        self.permanent = permanent
 
 
 class IdleTimeout(AssociationError):  # noqa: N818 (the condition is the name)

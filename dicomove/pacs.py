@@ -44,11 +44,11 @@ class Pacs:
         Seconds of silence before the first response. A busy PACS queues requests, and many PACS send no response before
         they have moved the last instance. ``"auto"`` is five times `idle_timeout`.
     tls
-        Whether associations are encrypted: ``True`` trusts the certificates that this system trusts; `TLS` says whom to
-        trust and which certificate to show; an `ssl.SSLContext` is used as it is (and not by an ``executor=``, to whose
-        workers it cannot be sent).
+        Encrypts the associations. ``True`` trusts the certificates that this system trusts. `TLS` names the
+        certificates to trust and to show. An `ssl.SSLContext` is used as it is; it cannot be sent to the workers of an
+        ``executor=``.
     user
-        The user name, passcode or token to be told to the PACS (PS3.7 D.3.3.7): a `User`, or the name alone.
+        The user name, passcode or token for the PACS (PS3.7 D.3.3.7): a `User`, or the name alone.
 
     Raises
     ------
@@ -96,6 +96,16 @@ class Pacs:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "address", f"{self.called_ae_title}@{_bracketed(host)}:{port}")
         _check_limits(self)
+
+    def identity(self) -> tuple[int, bytes, bytes] | None:
+        """Return type, primary and secondary field of the user identity (PS3.7 D.3.3.7), if there is a user.
+
+        Raises
+        ------
+        AddressError
+            The passcode or the token is not where it is said to be.
+        """
+        return self.user.item() if isinstance(self.user, User) else None
 
     def __repr__(self) -> str:
         tls = f", tls={self.tls!r}" if self.tls else ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -74,6 +76,7 @@ class TLS:
         return f"TLS({', '.join(f'{name}={value!r}' for name, value in said.items() if value != default.get(name))})"
 
 
+Wrap: TypeAlias = Callable[[socket.socket], ssl.SSLSocket]
 #: What ``Pacs(tls=...)`` may be.
 ClientTLS: TypeAlias = "TLS | ssl.SSLContext | bool | None"
 
@@ -113,8 +116,21 @@ def server_context(tls: TLS) -> ssl.SSLContext:
     return context
 
 
-def explained(error: ssl.SSLError) -> str:
-    """Return what a TLS error means and what to do about it, in sentences.
+def client_side(tls: TLS | ssl.SSLContext | Literal[True], host: str) -> Wrap:
+    """Return what makes a TLS socket of one that is connected to this host; the handshake is still to come."""
+    context = client_context(tls)
+    name = (tls.server_name if isinstance(tls, TLS) else None) or host
+    return lambda sock: context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
+
+
+def server_side(tls: TLS) -> Wrap:
+    """Return what makes a TLS socket of one that was accepted; the handshake is still to come."""
+    context = server_context(tls)
+    return lambda sock: context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+
+def explained(error: OSError) -> str:
+    """Return what an error of a TLS connection means and what to do about it, in sentences.
 
     Examples
     --------
@@ -123,8 +139,8 @@ def explained(error: ssl.SSLError) -> str:
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE.get(error.verify_code) or f"The peer's certificate is not valid: {error.verify_message}."
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return _ENDED
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return ENDED
     reason = error.reason or ""
     found = next((said for words, said in _REASONS if any(word in reason for word in words)), None)
     return found or f"TLS failed: {reason.replace('_', ' ').lower() or 'no reason was given'}."
@@ -184,7 +200,7 @@ def _brief(error: OSError) -> str:
     return error.strerror or "it cannot be read"
 
 
-_ENDED: Final = (
+ENDED: Final = (
     "The peer ended the TLS handshake without a word: does this port speak TLS, and does the peer want a certificate?"
 )
 _UNKNOWN_AUTHORITY: Final = (

@@ -180,6 +180,10 @@ ERROR_WORDS: Final = {
         lost=True,
         adds="the reason",
     ),
+    "tls_failed": ErrorWord(
+        advice="The certificates of both sides, and tls= of Pacs and Receiver, decide whether TLS is possible.",
+        retry="listed",
+    ),
     "idle_timeout": ErrorWord(
         advice="The PACS was silent for too long: move again, or raise idle_timeout and first_response_timeout.",
         retry="yes",

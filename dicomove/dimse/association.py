@@ -90,6 +90,7 @@ class Association:
         max_pdu_length: int,
         proposed: Sequence[tuple[str, Sequence[str]]],
         deadlines: Deadlines,
+        user: tuple[int, bytes, bytes] | None = None,
     ) -> Self:
         """Negotiate an association over a connection (PS3.8 7.1); `proposed` is abstract and transfer syntaxes.
 
@@ -100,7 +101,7 @@ class Association:
         """
         association = cls(connection, Role.REQUESTOR)
         contexts = number_contexts(proposed)
-        request = write_request(called_ae_title, calling_ae_title, contexts, max_pdu_length)
+        request = write_request(called_ae_title, calling_ae_title, contexts, max_pdu_length, user)
         association.send_pdu(ASSOCIATE_RQ, request, deadlines)
         answer = association.next_pdu(deadlines)
         if answer.kind == ASSOCIATE_RJ:

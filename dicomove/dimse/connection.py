@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Self
 
-from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, ConnectTimeout
+from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, ConnectTimeout, TlsFailed
+from dicomove.tls import ENDED, Wrap, explained
 
 #: The length of one wait, in seconds: a cancel is noticed, and a deadline holds, with this precision.
 POLL: Final = 0.05
@@ -131,7 +132,7 @@ class Connection:
                 problem = ConnectionFailed(f"no connection to {host}:{port}: {error.strerror}")
         raise problem
 
-    def secure(self, wrap: Callable[[socket.socket], ssl.SSLSocket], deadlines: Deadlines) -> None:
+    def secure(self, wrap: Wrap, deadlines: Deadlines) -> None:
         """Put TLS over the connection.
 
         Parameters
@@ -143,19 +144,17 @@ class Connection:
 
         Raises
         ------
-        ssl.SSLError
+        TlsFailed
             The handshake failed.
         """
-        secured = wrap(self._socket)
-        self._socket = secured
-        secured.settimeout(POLL)
-        while True:
-            try:
-                secured.do_handshake()
-            except TimeoutError:
+        try:
+            secured = wrap(self._socket)
+            self._socket = secured
+            secured.settimeout(POLL)
+            while not _has_shaken_hands(secured):
                 deadlines.check()
-            else:
-                return
+        except OSError as error:
+            raise _tls_failed(error) from error
 
     def send(self, data: bytes, deadlines: Deadlines) -> None:
         """Send everything, or raise `ConnectionLost` or what `deadlines` raises."""
@@ -166,8 +165,7 @@ class Connection:
             except TimeoutError:
                 deadlines.check()
             except OSError as error:
-                message = f"the connection broke while sending: {error.strerror}"
-                raise ConnectionLost(message) from error
+                raise self._why_sending_failed(error) from error
 
     def receive(self, view: memoryview, deadlines: Deadlines) -> int:
         """Read at least one byte, and return how many; raise `ConnectionLost` or what `deadlines` raises."""
@@ -178,6 +176,8 @@ class Connection:
             except TimeoutError:
                 deadlines.check()
                 continue
+            except ssl.SSLError as error:
+                raise _tls_failed(error) from error
             except OSError as error:
                 message = f"the connection broke: {error.strerror}"
                 raise ConnectionLost(message) from error
@@ -235,6 +235,17 @@ class Connection:
         """Close the socket, whatever state it is in."""
         self._socket.close()
 
+    def _why_sending_failed(self, error: OSError) -> ConnectionLost:
+        if isinstance(self._socket, ssl.SSLSocket):
+            # With TLS 1.3, the peer looks at our certificate after the handshake: its alert is still to be read.
+            try:
+                self._socket.recv(1)
+            except ssl.SSLError as alert:
+                return _tls_failed(alert)
+            except OSError:
+                pass
+        return ConnectionLost(f"the connection broke while sending: {error.strerror}")
+
     def _acknowledge_at_once(self) -> None:
         # The kernel forgets this setting whenever it likes, so it is armed again after each read.
         if _QUICKACK is not None:
@@ -247,6 +258,19 @@ def reset(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     sock.close()
+
+
+def _has_shaken_hands(secured: ssl.SSLSocket) -> bool:
+    try:
+        secured.do_handshake()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _tls_failed(error: OSError) -> TlsFailed:
+    said = explained(error)
+    return TlsFailed(said, permanent=said != ENDED)
 
 
 def _connected(sock: socket.socket, address: object, deadlines: Deadlines) -> socket.socket:

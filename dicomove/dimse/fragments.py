@@ -29,6 +29,9 @@ _LONGEST_ASSOCIATE: Final = 1 << 20
 #: What a fragment has beside its bytes in a presentation data value: the number of its context, and a control header.
 _VALUE_HEAD: Final = 2
 _COMMAND, _LAST = 1, 2
+#: Where a PDU has its type and a reserved byte, TLS has the type of the record (an alert, a handshake) and the version.
+_TLS_RECORDS: Final = (0x15, 0x16)
+_TLS_MAJOR_VERSION: Final = 3
 _NO_VALUE: Final = -1
 
 
@@ -139,6 +142,9 @@ class PDataReader:
         self._kind, self._left = PDU_HEADER.unpack(header)
         self.pdus += 1
         longest = self._longest.get(self._kind, SHORT_PDU_BYTES)
+        if self._kind in _TLS_RECORDS and header[1] == _TLS_MAJOR_VERSION:
+            message = "the peer speaks TLS on this port, and tls= was not given here"
+            raise InvalidResponse(message)
         if not ASSOCIATE_RQ <= self._kind <= ABORT or self._left > longest:
             message = f"not DICOM: a PDU of type {self._kind} and {self._left} bytes"
             raise InvalidResponse(message)

@@ -16,7 +16,7 @@ from dicomove.dimse.messages import C_MOVE_RQ, Message, encode_identifier, has_d
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
 from dicomove.dimse.services import MOVE
-from dicomove.errors import AssociationError, AssociationRejected, InvalidResponse
+from dicomove.errors import AssociationError, InvalidResponse
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import CANCELLED, Counts, Evidence, Verdict, category, judge
 from dicomove.pacs import ae_title
@@ -274,7 +274,7 @@ class _Move:
             detail=str(problem) if problem else "",
             sent=self._sent,
             cancelled=canceller.sent and not canceller.late,
-            permanent=isinstance(problem, AssociationRejected) and problem.permanent,
+            permanent=problem is not None and problem.permanent,
         )
         verdict = Verdict("not_attempted") if isinstance(problem, CancelledInTime) else judge(evidence)
         return MoveResult(

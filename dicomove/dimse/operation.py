@@ -24,14 +24,17 @@ from dicomove.dimse.state import State
 from dicomove.errors import (
     AssociationAborted,
     AssociationError,
+    AssociationRejected,
     AssociationTimeout,
     ConnectionLost,
     IdleTimeout,
     InvalidResponse,
     NotSupported,
+    TlsFailed,
 )
 from dicomove.outcome import category
 from dicomove.pacs import Pacs
+from dicomove.tls import client_side
 
 #: Shorter than the 30 s after which Orthanc closes an idle association.
 _LONGEST_IDLE_S: Final = 15.0
@@ -146,6 +149,7 @@ class ReusableAssociation:
     """
 
     def __init__(self, pacs: Pacs) -> None:
+        self._tls = client_side(pacs.tls, pacs.host) if pacs.tls else None
         self.pacs = pacs
         self._association: Association | None = None
         self._message_id = 0
@@ -253,18 +257,42 @@ class ReusableAssociation:
         self._association, self._used_at = self._open(check), time.monotonic()
         return self._association
 
-    def _open(self, check: Check | None) -> Association:
-        pacs, started = self.pacs, time.monotonic()
-        connection = Connection.open(pacs.host, pacs.port, pacs.connect_timeout, check)
+    def _requested(
+        self, connection: Connection, deadlines: Deadlines, user: tuple[int, bytes, bytes] | None
+    ) -> Association:
+        pacs = self.pacs
         try:
-            association = Association.request(
+            return Association.request(
                 connection,
                 called_ae_title=pacs.called_ae_title,
                 calling_ae_title=pacs.calling_ae_title,
                 max_pdu_length=pacs.max_pdu_length,
                 proposed=[(service, TRANSFER_SYNTAXES) for service in SERVICES],
-                deadlines=Deadlines(Deadline(pacs.association_timeout, AssociationTimeout, "A-ASSOCIATE"), check=check),
+                deadlines=deadlines,
+                user=user,
             )
+        except AssociationRejected as rejected:
+            message = f"{rejected}: we called {pacs.called_ae_title!r} as {pacs.calling_ae_title!r}"
+            if user:
+                message += ", and named a user, whom it may have refused"
+            raise AssociationRejected(message, permanent=rejected.permanent) from rejected
+        except TlsFailed:
+            raise
+        except ConnectionLost as lost:
+            message = (
+                f"{lost} instead of an answer to A-ASSOCIATE-RQ; a port for TLS does so, too, where tls= is not given"
+            )
+            raise ConnectionLost(message if pacs.tls is None else str(lost)) from lost
+
+    def _open(self, check: Check | None) -> Association:
+        pacs, started = self.pacs, time.monotonic()
+        user = pacs.identity()
+        connection = Connection.open(pacs.host, pacs.port, pacs.connect_timeout, check)
+        deadlines = Deadlines(Deadline(pacs.association_timeout, AssociationTimeout, "A-ASSOCIATE"), check=check)
+        try:
+            if self._tls:
+                connection.secure(self._tls, deadlines)
+            association = self._requested(connection, deadlines, user)
         except BaseException:
             connection.close()
             raise

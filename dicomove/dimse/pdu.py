@@ -32,7 +32,7 @@ ACCEPTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 0, 4
 
 # The types of items and sub-items (PS3.8 9.3.2, 9.3.3; PS3.7 D.3.3).
 _APPLICATION, _PROPOSED, _ANSWERED, _ABSTRACT, _TRANSFER, _USER = 0x10, 0x20, 0x21, 0x30, 0x40, 0x50
-_MAX_LENGTH, _CLASS_UID, _WINDOW, _ROLE, _VERSION = 0x51, 0x52, 0x53, 0x54, 0x55
+_MAX_LENGTH, _CLASS_UID, _WINDOW, _ROLE, _VERSION, _IDENTITY = 0x51, 0x52, 0x53, 0x54, 0x55, 0x58
 _ITEM_HEADER: Final = struct.Struct(">BxH")
 _ASSOCIATE_HEAD: Final = struct.Struct(">HH16s16s32x")
 #: Both AE titles, in the body.
@@ -130,9 +130,13 @@ def number_contexts(proposed: Iterable[tuple[str, Sequence[str]]]) -> list[Propo
 
 
 def write_request(
-    called_ae_title: str, calling_ae_title: str, contexts: Iterable[ProposedContext], max_pdu_length: int
+    called_ae_title: str,
+    calling_ae_title: str,
+    contexts: Iterable[ProposedContext],
+    max_pdu_length: int,
+    user: tuple[int, bytes, bytes] | None = None,
 ) -> bytes:
-    """Return A-ASSOCIATE-RQ (PS3.8 9.3.2)."""
+    """Return A-ASSOCIATE-RQ (PS3.8 9.3.2); `user` is type, primary and secondary field of the user identity."""
     titles = b"".join(
         title.encode("latin-1", "replace").ljust(16)[:16] for title in (called_ae_title, calling_ae_title)
     )
@@ -145,7 +149,7 @@ def write_request(
         )
         for context in contexts
     )
-    return pdu(ASSOCIATE_RQ, _associate(titles, items, max_pdu_length))
+    return pdu(ASSOCIATE_RQ, _associate(titles, items, max_pdu_length, _user_identity(user) if user else b""))
 
 
 def write_answer(request: AssociateRequest, results: Iterable[ContextResult], max_pdu_length: int | None) -> bytes:
@@ -249,6 +253,12 @@ def _associate(titles: bytes, contexts: Iterable[bytes], max_pdu_length: int | N
         + negotiated
         + item(_VERSION, IMPLEMENTATION_VERSION_NAME.encode()),
     )
+
+
+def _user_identity(user: tuple[int, bytes, bytes]) -> bytes:
+    """Return the sub-item of the user identity; no answer to it is asked for (PS3.7 Table D.3-14)."""
+    kind, *fields = user
+    return item(_IDENTITY, bytes([kind, 0]) + b"".join(struct.pack(">H", len(field)) + field for field in fields))
 
 
 def _associate_items(body: bytes, context: int, name: str) -> list[tuple[int, bytes]]:

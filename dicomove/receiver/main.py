@@ -51,6 +51,7 @@ from dicomove.receiver.settings import Settings
 from dicomove.receiver.storage import Storage
 from dicomove.receiver.tallies import RowTallies
 from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
+from dicomove.tls import server_side
 
 _TELL_S: Final = 0.1
 _PARENT_S: Final = 1.0
@@ -204,7 +205,8 @@ def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Ap
     anybody = settings.accept == "any"
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
     storage = Storage(files, PathTemplate(settings.path), committer, tallies, accept_any=anybody)
-    listener = StorageServer(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits)
+    wrap = server_side(settings.tls) if settings.tls else None
+    listener = StorageServer(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits, wrap)
     stack.callback(listener.close)
     return Api(listener, storage, committer, tallies, admission)
 

@@ -24,6 +24,7 @@ from dicomove.receiver.process import Supervisor
 from dicomove.receiver.rows import LocalRow, RowsInFlight
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, checked_seconds, checked_settings
 from dicomove.store import InstanceReader, InstanceRecord, read_manifest
+from dicomove.tls import TLS
 
 _FLUSH_S: Final = 120.0
 
@@ -63,13 +64,16 @@ class Receiver:
         the PACS reported, the receiver waits for the whole period, because the rest may be on its way.
     limits
         Time and connections that a peer may use before it loses its connection.
+    tls
+        The certificate that it shows, ``TLS(certificate=..., key=...)``. Every association then has to use TLS. With
+        ``ca=...``, the PACS has to show a certificate, too (PS3.15 B).
 
     Raises
     ------
     ReceiverError
         The port or the folder is taken. The message names the process that has it.
     AddressError
-        `ae_title` is not an AE title.
+        `ae_title` is not an AE title, or `tls` has no certificate that can be used.
     ValueError
         Another argument is wrong.
 
@@ -102,6 +106,7 @@ class Receiver:
         min_free: int | None = None,
         quiet_period: float = 5.0,
         limits: Limits = DEFAULT_LIMITS,
+        tls: TLS | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
         self.quiet_period = checked_seconds(quiet_period, "quiet_period")
@@ -116,6 +121,7 @@ class Receiver:
             existing=existing,
             min_free=min_free,
             limits=limits,
+            tls=tls,
         )
         self._numbers = itertools.count(1)
         self._discrepancies: list[Mapping[str, object]] = []

@@ -19,6 +19,7 @@ from dicomove.receiver.admission import Admission
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
+from dicomove.tls import Wrap
 
 #: The Maximum Length that we negotiate (PS3.8 D.1); a little more is forgiven.
 MAX_PDU_LENGTH: Final = 1 << 17
@@ -63,6 +64,8 @@ class StorageServer:
         Stores the instances.
     limits
         The time and the associations that peers may take.
+    wrap
+        Makes a TLS socket of one, if it speaks TLS.
 
     Raises
     ------
@@ -71,8 +74,16 @@ class StorageServer:
     """
 
     def __init__(
-        self, host: str, port: int, ae_title: str, admission: Admission, storage: Storage, limits: Limits
+        self,
+        host: str,
+        port: int,
+        ae_title: str,
+        admission: Admission,
+        storage: Storage,
+        limits: Limits,
+        wrap: Wrap | None = None,
     ) -> None:
+        self._wrap = wrap
         self._ae_title, self._admission, self._storage, self._limits = ae_title, admission, storage, limits
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=512)
@@ -146,6 +157,9 @@ class StorageServer:
 
     def _serve(self, peer: _Peer, address: str) -> None:
         try:
+            if self._wrap:
+                handshake = Deadline(self._limits.handshake, AssociationTimeout, "the TLS handshake")
+                peer.connection.secure(self._wrap, Deadlines(handshake))
             self._run(Association(peer.connection, Role.ACCEPTOR), peer, address)
         except AssociationError as error:
             logger.info("an association with %s ended: %s", address, error)

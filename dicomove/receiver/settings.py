@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
+from dicomove.errors import AddressError
 from dicomove.pacs import ae_title as checked_ae_title
 from dicomove.receiver.admission import network
 from dicomove.receiver.files import Existing
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
+from dicomove.tls import TLS, server_context
 
 Accept = Literal["requested", "any"]
 
@@ -55,6 +57,7 @@ class Settings:
     existing: Existing = "keep"
     min_free: int | None = None
     limits: Limits = DEFAULT_LIMITS
+    tls: TLS | None = None
 
     def to_json(self) -> str:
         """Return it as one line."""
@@ -64,7 +67,8 @@ class Settings:
     def from_json(cls, line: str) -> Self:
         """Return what `to_json` made."""
         told = json.loads(line)
-        return cls(**{**told, "limits": Limits(**told["limits"])})
+        tls = told["tls"] and TLS(**told["tls"])
+        return cls(**{**told, "limits": Limits(**told["limits"]), "tls": tls})
 
 
 def checked_settings(
@@ -79,13 +83,14 @@ def checked_settings(
     existing: str,
     min_free: int | None,
     limits: Limits,
+    tls: TLS | None,
 ) -> Settings:
     """Return what the process is told.
 
     Raises
     ------
     AddressError
-        `ae_title` cannot be an AE title.
+        `ae_title` cannot be an AE title, or `tls` has no certificate that can be used.
     ValueError
         Another argument cannot be right.
     """
@@ -101,6 +106,7 @@ def checked_settings(
         existing=_checked(existing, Existing, "existing"),
         min_free=min_free,
         limits=limits,
+        tls=_checked_tls(tls),
     )
 
 
@@ -116,6 +122,16 @@ def checked_seconds(value: float, name: str) -> float:
         message = f"{name}={value!r}: a number of seconds, at least 0"
         raise ValueError(message)
     return value
+
+
+def _checked_tls(tls: TLS | None) -> TLS | None:
+    if tls is None:
+        return None
+    if not isinstance(tls, TLS):
+        message = f"tls={tls!r}: a receiver has a process of its own, and takes TLS(certificate=..., key=...)"
+        raise AddressError(message)
+    server_context(tls)
+    return tls
 
 
 def _port(value: int) -> int:

@@ -17,6 +17,7 @@ from dicomove.dimse.negotiation import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
 from dicomove.testing.faults.base import Abort, Close, Die, Reject, Vanish
+from dicomove.tls import Wrap
 
 _HANDSHAKE_S: Final = 30.0
 _IDLE_S: Final = 600.0
@@ -44,6 +45,8 @@ class Listener:
         Is told how many associations there are when one more is asked for, and may raise what a fault may.
     max_pdu_length
         The longest PDU that it receives; 0 is no limit.
+    wrap
+        Makes a TLS socket of one, if it speaks TLS.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class Listener:
         *,
         gate: Callable[[int], None] = lambda _: None,
         max_pdu_length: int = 0,
+        wrap: Wrap | None = None,
     ) -> None:
+        self._wrap = wrap
         self._service, self._gate, self._max_pdu_length = service, gate, max_pdu_length
         self._socket = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port: int = self._socket.getsockname()[1]
@@ -95,7 +100,7 @@ class Listener:
         with self._lock:
             self._clients.add(client)
         try:
-            self._run(Connection(client))
+            self._run(self._connection(client))
         except Close as order:
             if order.reset:
                 reset(client)
@@ -109,6 +114,12 @@ class Listener:
             with self._lock:
                 self._clients.discard(client)
             client.close()
+
+    def _connection(self, client: socket.socket) -> Connection:
+        connection = Connection(client)
+        if self._wrap:
+            connection.secure(self._wrap, Deadlines(Deadline(_HANDSHAKE_S, AssociationTimeout, "the TLS handshake")))
+        return connection
 
     def _run(self, connection: Connection) -> None:
         association, peer = accept(connection, self._enter, self._max_pdu_length)

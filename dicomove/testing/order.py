@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dicomove.testing.faults.base import Fault
 from dicomove.testing.synthetic import Synthetic
+from dicomove.tls import TLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,8 @@ class Order:
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     port: int = 0
+    tls: TLS | None = None
+    storing_tls: TLS | None = None
 
     @property
     def received(self) -> Path:

@@ -18,6 +18,7 @@ from dicomove.testing.faults.base import Injector, Request
 from dicomove.testing.order import Order
 from dicomove.testing.server import QueryRetrieveScp
 from dicomove.testing.storage import StorageScp
+from dicomove.tls import server_side
 
 
 def serve(order: Order, ready: Callable[[int], None], until_told: Callable[[], object]) -> None:
@@ -28,8 +29,10 @@ def serve(order: Order, ready: Callable[[int], None], until_told: Callable[[], o
     injector = Injector(order.faults, order.seed)
     with order.log.open("a") as log, Listener(StorageScp(order.received)) as storage:
         destinations = {order.destination: ("127.0.0.1", storage.port), **order.destinations}
-        scp = QueryRetrieveScp(order.ae_title, archive, destinations, injector, _recorder(log))
-        with Listener(scp, order.port, gate=injector.enter, max_pdu_length=injector.max_pdu_length) as pacs:
+        tls = {title: order.storing_tls for title in order.destinations if order.storing_tls}
+        scp = QueryRetrieveScp(order.ae_title, archive, destinations, injector, _recorder(log), tls)
+        longest, wrap = injector.max_pdu_length, server_side(order.tls) if order.tls else None
+        with Listener(scp, order.port, gate=injector.enter, max_pdu_length=longest, wrap=wrap) as pacs:
             ready(pacs.port)
             until_told()
 

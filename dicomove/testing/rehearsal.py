@@ -20,6 +20,7 @@ from dicomove.testing.faults.base import Fault
 from dicomove.testing.images import real_images
 from dicomove.testing.order import Order
 from dicomove.testing.synthetic import Synthetic
+from dicomove.tls import TLS
 
 _FAREWELL_S: Final = 10
 _COLUMNS: Final = ["command", "level", "query_model", "attempt", "keys"]
@@ -74,6 +75,10 @@ class RehearsalPacs:
         Further AE titles as destinations, with host and port.
     port
         Its port; 0 lets the system choose one.
+    tls
+        The certificate of its port. Every association then has to use TLS.
+    storing_tls
+        How it connects to the further destinations, if they speak TLS.
 
     Examples
     --------
@@ -96,6 +101,8 @@ class RehearsalPacs:
         destination: str = "REHEARSAL_STORE",
         destinations: Mapping[str, tuple[str, int]] | None = None,
         port: int = 0,
+        tls: TLS | None = None,
+        storing_tls: TLS | None = None,
     ) -> None:
         self._source = source
         self._order = {
@@ -105,6 +112,8 @@ class RehearsalPacs:
             "destination": destination,
             "destinations": dict(destinations or {}),
             "port": port,
+            "tls": tls,
+            "storing_tls": storing_tls,
         }
 
     def __enter__(self) -> RunningPacs:

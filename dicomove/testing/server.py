@@ -19,6 +19,7 @@ from dicomove.testing.faults.base import Chain, Injector, Refuse, Request, Respo
 from dicomove.testing.responder import Responder, decode_identifier
 from dicomove.testing.storage import Originator, store, storing
 from dicomove.testing.suboperations import SubOperations
+from dicomove.tls import TLS
 
 SUCCESS, PENDING, CANCELLED = 0x0000, 0xFF00, 0xFE00
 DESTINATION_UNKNOWN, MISMATCH, NOT_SUPPORTED = 0xA801, 0xA900, 0x0122
@@ -47,6 +48,8 @@ class QueryRetrieveScp:
         The faults; without one, all is by the book.
     record
         Is told of each request.
+    tls
+        With what it connects to destinations that speak TLS, by their AE titles.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class QueryRetrieveScp:
         destinations: Mapping[str, tuple[str, int]],
         injector: Injector | None = None,
         record: Callable[[Request], None] = lambda _: None,
+        tls: Mapping[str, TLS] | None = None,
     ) -> None:
+        self._tls = tls or {}
         self.ae_title, self.archive, self.destinations = ae_title, archive, destinations
         self._injector = injector or Injector()
         self._record = record
@@ -130,14 +135,14 @@ class QueryRetrieveScp:
 
     def _store(self, operations: SubOperations, chain: Chain, title: str, by: Originator) -> None:
         def store_alone(instance: Instance) -> int:
-            with storing(self.destinations[title], title, self.ae_title, [instance], by) as send:
+            with storing(self.destinations[title], title, self.ae_title, [instance], by, self._tls.get(title)) as send:
                 return send(instance)
 
         run = operations.run_unseen if chain.final_first else operations.run
         if chain.association_per_instance or not operations.sent:
             run(store_alone)
             return
-        with storing(self.destinations[title], title, self.ae_title, operations.sent, by) as send:
+        with storing(self.destinations[title], title, self.ae_title, operations.sent, by, self._tls.get(title)) as send:
             run(send)
 
     def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:

@@ -17,6 +17,7 @@ from dicomove.dimse.negotiation import Peer
 from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
 from dicomove.files import replacing
 from dicomove.testing.archive import Instance
+from dicomove.tls import TLS, client_side
 
 #: The AE title and the Message ID of the C-MOVE that a C-STORE belongs to (PS3.7 9.1.1.1).
 Originator = tuple[str, int]
@@ -66,11 +67,15 @@ def storing(
     calling_ae_title: str,
     instances: Sequence[Instance],
     originator: Originator,
+    tls: TLS | None = None,
 ) -> Iterator[Store]:
     """Open an association for these instances, and lend the function that stores one and returns the Status."""
     pairs = dict.fromkeys((instance.sop_class_uid, instance.transfer_syntax) for instance in instances)
     connection = Connection.open(*address, _SILENCE_S)
     try:
+        if tls:
+            handshake = Deadline(_SILENCE_S, AssociationTimeout, "the TLS handshake")
+            connection.secure(client_side(tls, address[0]), Deadlines(handshake))
         association = Association.request(
             connection,
             called_ae_title=called_ae_title,
