@@ -147,13 +147,11 @@ class Hours:
         datetime
             In local time, with the offset to UTC at that time: to be shown, and to reckon with.
         """
-        return (
-            moment if self.is_open(moment) else _opening(self, moment.astimezone(UTC).replace(second=0, microsecond=0))
-        )
-
-    def offset(self, moment: datetime) -> timedelta:
-        """Return how far local time is ahead of UTC."""
-        return self._local_time(moment) - moment.replace(tzinfo=None)
+        if self.is_open(moment):
+            return moment
+        at = _opening(self, moment.astimezone(UTC).replace(second=0, microsecond=0))
+        # Not the zone itself: Python's differences within a zone forget that clocks are changed.
+        return at.astimezone(timezone(self._local_time(at) - at.replace(tzinfo=None)))
 
     def _local_time(self, moment: datetime) -> datetime:
         if moment.tzinfo is None:
@@ -165,9 +163,7 @@ class Hours:
 @lru_cache(maxsize=64)
 def _opening(hours: Hours, minute: datetime) -> datetime:
     """Return the first minute after this one at which a move may begin: windows begin at full minutes."""
-    at = next(at for step in range(1, _MOST_MINUTES) if hours.is_open(at := minute + step * _MINUTE))
-    # Not the zone itself: Python's differences within a zone forget that clocks are changed.
-    return at.astimezone(timezone(hours.offset(at)))
+    return next(at for step in range(1, _MOST_MINUTES) if hours.is_open(at := minute + step * _MINUTE))
 
 
 def _window(days: str | None, start: str, end: str) -> Window:
