@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from pynetdicom.dsutils import encode
 
 import dicomove as dm
+from dicomove.dimse import operation
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.find import decode_match
@@ -29,6 +30,7 @@ from dicomove.errors import IdleTimeout
 from dicomove.testing import RunningPacs
 from dicomove.testing.archive import Archive
 from dicomove.testing.images import DEMO_PATIENTS, series_uid, study_uid
+from dicomove.testing.raw import Accept, Close, ReadRequest, Respond, ScriptedPeer, Send, Silence, Step, pdus
 from tests import servers
 from tests.conftest import LONG
 from tests.servers import GATE, SINK, Gate, Here, Store, counts, respond
@@ -735,6 +737,88 @@ def test_matches_before_the_end_of_the_association_are_kept() -> None:
         result = finder.find_studies({"PatientID": "x"})
     assert [match["StudyInstanceUID"] for match in result] == ["1.0", "1.1", "1.2"]
     assert (result.error, result.status, result.sent) == ("association_aborted", None, True)
+
+
+QUERY = {"PatientID": "x", "StudyInstanceUID": ""}
+#: The identifier of the final response, and the study that it brings.
+FINAL_IDENTIFIERS = {
+    "the last match": ({"PatientID": "x", "StudyInstanceUID": "1.2"}, ["1.1", "1.2"]),
+    "the query once more": ({"PatientID": "x", "StudyInstanceUID": "", "RetrieveAETitle": "PACS"}, ["1.1"]),
+    "nothing": (None, ["1.1"]),
+}
+
+
+@pytest.mark.parametrize("status", [0x0000, 0xB000])
+@pytest.mark.parametrize(("identifier", "found"), FINAL_IDENTIFIERS.values(), ids=FINAL_IDENTIFIERS)
+def test_a_match_may_come_with_the_final_response(
+    identifier: dict[str, str] | None, found: list[str], status: int
+) -> None:
+    def play(association: Association, message: Message) -> None:
+        syntax = association.contexts[message.context_id].transfer_syntax
+        respond(association, message, 0xFF00, None, encode_identifier({"StudyInstanceUID": "1.1"}, syntax))
+        respond(association, message, status, None, encode_identifier(identifier, syntax) if identifier else b"")
+
+    told: list[dict[str, str]] = []
+    with playing(play) as pacs, dm.FindScu(pacs) as finder:
+        result = finder.find_studies(QUERY, on_match=told.append)
+    assert [match["StudyInstanceUID"] for match in result] == found
+    assert list(result) == told
+    assert result.error is None
+
+
+def test_a_final_response_that_cannot_be_decoded_is_still_final() -> None:
+    def play(association: Association, message: Message) -> None:
+        respond(association, message, 0x0000, None, b"\x08\x00\x52\x00\xff\xff\xff\x00x")
+
+    with playing(play) as pacs, dm.FindScu(pacs) as finder:
+        result = finder.find_studies(QUERY)
+    assert (result.error, result.status, len(result)) == (None, "0x0000", 0)
+
+
+NEVER_COMES: dict[str, list[Step]] = {
+    "silence": [],
+    "half of it": [Send(pdus.p_data(pdus.pdv(1, bytes(20), command=False, last=False)))],
+    "half of a fragment": [Send(pdus.p_data(pdus.pdv(1, bytes(20), command=False))[:20])],
+    "closes": [Close()],
+    "releases": [Send(pdus.RELEASE_REQUEST)],
+    "aborts": [Send(pdus.abort(0))],
+    "another response": [Respond(completed=7)],
+}
+
+
+@pytest.mark.parametrize("end", NEVER_COMES.values(), ids=NEVER_COMES)
+@pytest.mark.parametrize("idle_timeout", [LIMIT_S, 60.0])
+def test_a_final_response_stands_without_the_data_set_that_it_announced(
+    end: list[Step], idle_timeout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation, "_DATA_SET_S", LIMIT_S)
+    script: list[Step] = [Accept(), ReadRequest(), Respond(completed=3, data=b""), *end]
+    with ScriptedPeer(script, [Accept(), ReadRequest(), Respond(completed=1), Silence()]) as peer:
+        pacs = dm.Pacs(peer.address, association_timeout=1, idle_timeout=idle_timeout)
+        with dm.MoveScu(pacs) as scu, within(2 * LIMIT_S + 1):
+            result = scu.move_study(STUDY, SINK)
+            assert (result.outcome, result.status, result.completed) == ("complete", "0x0000", 3)
+            assert scu.move_study(STUDY, SINK).completed == 1
+        assert peer.connections == 2
+
+
+def test_a_pending_response_without_its_data_set_is_not_final() -> None:
+    with ScriptedPeer([Accept(), ReadRequest(), Respond(status=0xFF00, completed=3, data=b"")]) as peer:
+        result = move(
+            dm.Pacs(peer.address, association_timeout=1, idle_timeout=LIMIT_S, first_response_timeout=LIMIT_S)
+        )
+    assert (result.outcome, result.error) == ("interrupted", "idle_timeout")
+
+
+@pytest.mark.parametrize("status", [0x1234, 0xD000, 0xFFFF, 0xFF02])
+def test_a_status_that_no_standard_defines_keeps_its_number(status: int) -> None:
+    def play(association: Association, message: Message) -> None:
+        respond(association, message, status)
+
+    with playing(play) as pacs, dm.MoveScu(pacs) as scu:
+        moved, found = scu.move_study(STUDY, SINK), scu.find_scu().find_studies(QUERY)
+    assert (moved.outcome, moved.status, moved.error) == ("failed", f"0x{status:04X}", "unable_to_process")
+    assert (found.status, found.error) == (f"0x{status:04X}", "unable_to_process")
 
 
 def undecodable(association: Association, message: Message) -> None:

@@ -120,6 +120,11 @@ class Association:
         """How many PDUs of the peer have begun, and whether all of them have come to their end."""
         return self._reader.pdus, self._reader.is_between_pdus
 
+    @property
+    def announced(self) -> Message | None:
+        """The message whose command set was received, and whose data set has not come to its end."""
+        return self._assembler.announced
+
     def establish(self, contexts: Mapping[int, Context], peer_max_length: int) -> None:
         """Take what was negotiated; `peer_max_length` is the longest PDU that the peer receives, 0 is no limit."""
         self.contexts = contexts

@@ -19,13 +19,16 @@ from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_d
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
 from dicomove.dimse.services import FIND
-from dicomove.errors import AssociationError, IdentifierError
+from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
 from dicomove.outcome import category, failure_word, sentences
 from dicomove.words import ADVICE
 
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
+
+#: Archives fill these in also where they repeat a query.
+_NOT_ASKED_FOR: Final = {"SpecificCharacterSet", "RetrieveAETitle"}
 
 logger = logging.getLogger("dicomove.dimse")
 
@@ -135,7 +138,7 @@ class FindScu(Scu):
             logger.info("C-FIND-RQ %d %s by %s", operation.message_id, keys["QueryRetrieveLevel"], _asked(keys))
             operation.send({"CommandField": C_FIND_RQ}, data, canceller.total)
             for final in operation.responses(check=canceller.check):
-                matches.extend(self._matches(operation, final, on_match))
+                matches.extend(self._matches(operation, final, keys, on_match))
             return final
 
         final: Message | None = None
@@ -149,11 +152,23 @@ class FindScu(Scu):
         return replace(result, cancelled=canceller.sent and not canceller.late, sent=sent)
 
     def _matches(
-        self, operation: DimseOperation, response: Message, on_match: Callable[[Match], object] | None
+        self,
+        operation: DimseOperation,
+        response: Message,
+        keys: Mapping[str, object],
+        on_match: Callable[[Match], object] | None,
     ) -> list[Match]:
-        if category(response.number("Status") or 0) != "pending" or not has_data_set(response.command):
+        kind = category(response.number("Status") or 0)
+        if kind not in ("pending", "success", "warning") or not has_data_set(response.command):
             return []
-        match = decode_match(response.data or b"", operation.context.transfer_syntax)
+        try:
+            match = decode_match(response.data or b"", operation.context.transfer_syntax)
+        except InvalidResponse:
+            if kind == "pending":
+                raise
+            match = {}
+        if kind != "pending" and not _is_answer(match, keys):
+            return []
         if on_match:
             notify(on_match, match)
         return [match]
@@ -220,6 +235,15 @@ def element_text(element: RawDataElement, declared: Sequence[str]) -> str:
         return "\\".join(map(str, _numbers(value, _BINARY_VRS[vr], "<" if element.is_little_endian else ">")))
     text = decode(value, declared) if vr in _TEXT_VRS else decode(value)
     return "\\".join(part.strip(" \0") for part in text.split("\\"))
+
+
+def _is_answer(match: Match, keys: Mapping[str, object]) -> bool:
+    """Whether the identifier of a final response is a match.
+
+    It should have none. Some archives send the last match with it; others repeat the query, which brings nothing that
+    was asked for.
+    """
+    return any(match.get(name) for name, value in keys.items() if not value and name not in _NOT_ASKED_FOR)
 
 
 def _result(matches: list[Match], final: Message | None, problem: AssociationError | None) -> FindResult:

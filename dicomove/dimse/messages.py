@@ -106,6 +106,11 @@ class MessageAssembler:
         """Whether some of a message has come, and not all of it."""
         return self._context_id is not None
 
+    @property
+    def announced(self) -> Message | None:
+        """The message whose command set has come, and whose data set has not come to its end."""
+        return self._message
+
     def take(self, fragment: Fragment) -> Message | None:
         """Return the message that ends with this fragment, if one does.
 

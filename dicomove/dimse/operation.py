@@ -20,7 +20,7 @@ from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
 from dicomove.dimse.services import SERVICES
-from dicomove.dimse.state import State
+from dicomove.dimse.state import Event, State, event_of
 from dicomove.errors import (
     AssociationAborted,
     AssociationError,
@@ -39,6 +39,8 @@ from dicomove.tls import client_side
 #: Shorter than the 30 s after which Orthanc closes an idle association.
 _LONGEST_IDLE_S: Final = 15.0
 _LONGEST_RELEASE_S: Final = 5.0
+#: The time in which the data set of a final response has to come, in seconds.
+_DATA_SET_S: Final = 5.0
 
 logger = logging.getLogger("dicomove.dimse")
 
@@ -112,7 +114,7 @@ class DimseOperation:
         """
         silence = silence_deadline(self._silence("first_response_timeout"), last_activity)
         while True:
-            response = self._association.receive(Deadlines(silence, *deadlines, check=check))
+            response = self._receive(Deadlines(silence, _DataSetDeadline(self._announced), *deadlines, check=check))
             if response.number("MessageIDBeingRespondedTo") != self.message_id:
                 logger.info("a response to another request was ignored")
                 continue
@@ -125,6 +127,23 @@ class DimseOperation:
                 return
             silence = silence_deadline(self._silence("idle_timeout"), last_activity)
 
+    def _receive(self, deadlines: Deadlines) -> Message:
+        """Return the next message; a final response stands, also where the data set that it announced never comes."""
+        try:
+            return self._association.receive(deadlines)
+        except (AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse) as error:
+            announced = self._announced()
+            if announced is None:
+                raise
+            logger.info("the final response announced a data set that did not come: %s", error)
+            return announced
+
+    def _announced(self) -> Message | None:
+        """Return the final response to this request whose data set has not come to its end."""
+        announced = self._association.announced
+        is_final = announced and event_of(announced, self.message_id) is Event.FINAL_RESPONSE
+        return announced if is_final else None
+
     def _silence(self, name: str) -> float | None:
         seconds: float | None = getattr(self._pacs, name)
         return seconds
@@ -132,6 +151,22 @@ class DimseOperation:
     def _send(self, command: Command, data: bytes | None, *deadlines: Deadline) -> None:
         sending = Deadline(self._pacs.idle_timeout, IdleTimeout, "sending")
         self._association.send(Message(self.context.context_id, command, data), Deadlines(sending, *deadlines))
+
+
+class _DataSetDeadline(Deadline):
+    """Begins when a final response has announced its data set."""
+
+    def __init__(self, announced: Callable[[], Message | None]) -> None:
+        super().__init__(_DATA_SET_S, IdleTimeout, "waiting for the data set of the final response")
+        self._announced, self._has_begun = announced, False
+
+    def check(self) -> None:
+        if self._announced() is None:
+            return
+        if not self._has_begun:
+            self._has_begun = True
+            self.restart()
+        super().check()
 
 
 def silence_deadline(seconds: float | None, last_activity: Callable[[], float] | None = None) -> Deadline:
@@ -182,7 +217,10 @@ class ReusableAssociation:
             logger.info("association with %s aborted", self.pacs)
             association.abort()
             raise
-        self._association, self._used_at = association, time.monotonic()
+        if association.state is State.IDLE:
+            self._association, self._used_at = association, time.monotonic()
+        else:
+            association.abort()
 
     def perform(
         self,
@@ -248,7 +286,7 @@ class ReusableAssociation:
 
     def _clean_association(self, check: Check | None) -> Association:
         kept = self._association
-        if kept and (kept.state is not State.IDLE or not kept.is_quiet()):
+        if kept and not kept.is_quiet():
             kept.abort()
             self._association = None
         if self._association and time.monotonic() < self._used_at + _LONGEST_IDLE_S:

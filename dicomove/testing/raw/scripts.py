@@ -154,7 +154,9 @@ _LOST: Final = {
     "hangs-after-pending": _asked("A pending response, and no more.", _SOME),
     "drips-response": _asked("A P-DATA that comes byte by byte, and so never.", Drip(_P_DATA)),
     "half-p-data": _asked("Half of a P-DATA, and silence.", Send(_P_DATA[: len(_P_DATA) // 2])),
-    "promises-a-data-set": _asked("A response announces an identifier that never comes.", Respond(data=b"")),
+    "promises-a-data-set": _asked(
+        "The final response announces an identifier that never comes.", Respond(completed=3, data=b"")
+    ),
     "wrong-message-id": _asked(
         "Responses to another request, without an end.", Repeat(Respond(status=PENDING, message_id_shift=7))
     ),
