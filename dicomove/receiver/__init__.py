@@ -10,7 +10,7 @@
     main                  the process: what it is told, and what it tells                   (the receiver's process)
     server, admission     the port: which peers may connect, how many, for how long
     scp                   one association: C-STORE and C-ECHO
-    incoming, scan, meta  one instance while it comes: temporary file, hash, a look at its UIDs
+    incoming, scan        one instance while it comes: temporary file, hash, a look at its UIDs
     storage, tallies      where an instance goes, and to which rows it belongs
     files, paths          the folder: temporary and final names, quarantine
     commit, recovery      what came is made durable, and written into the folder's index
