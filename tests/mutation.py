@@ -53,7 +53,7 @@ TESTS: Final = {
 LEFT_OUT: Final = ("test_a_hundred_thousand_rows_take_seconds", "test_nothing_here_looks_at_a_clock_or_waits")
 MIB: Final = 1 << 20
 #: How long the further cases of the tests of one function may take.
-LIMIT_S: Final = 3.0
+LIMIT_S: Final = 1.5
 #: CPU time in which a change is tried: some end in a loop.
 LONGEST_S: Final = 40
 

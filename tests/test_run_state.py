@@ -322,6 +322,14 @@ def test_a_receiver_that_stays_away_is_given_up() -> None:
     ] * 3
 
 
+def test_a_row_that_was_lost_with_the_receiver_is_no_sign_that_it_is_back() -> None:
+    run = Told.of(9, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
+    first, second = run.begin()
+    run.end(first, NoReceiver("it is gone"), after_s=0)
+    run.end(second, Lost("it is gone", "receiver_failed"), after_s=0)
+    assert run.begin() == []
+
+
 def test_without_retry_a_receiver_that_is_away_ends_its_row() -> None:
     run = Told.of(1, receivers=1)
     (begun,) = run.begin()
@@ -342,6 +350,17 @@ def until_probe(run: Told) -> None:
     while Probe() not in run.look():
         run.now += 0.5
         assert run.now < 1000
+
+
+def test_a_run_does_not_spin_while_something_is_found_out() -> None:
+    run = Told.of(3, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
+    run.end(run.begin()[0], NoReceiver("it is gone"), after_s=0)
+    run.now += 5
+    assert run.look()[-1] == Wait(), "until the row in flight has found out whether the receiver is back"
+    run = Told.of(3, retry=THRICE)
+    run.end(run.begin()[0], UNREACHABLE)
+    until_probe(run)
+    assert run.look()[-1] == Wait(run.now + 0.2), "until the probe has an answer"
 
 
 def test_an_outage_costs_no_attempt_also_after_an_earlier_one() -> None:
@@ -438,6 +457,12 @@ def test_the_time_that_a_move_took_counts_for_the_rate() -> None:
         reason="rate", message="10 instances per second at the most", until=MIDNIGHT + timedelta(seconds=9.5)
     )
     assert run.now == pytest.approx(9.5)
+
+
+def test_a_row_that_brings_nothing_costs_nothing_of_the_rate() -> None:
+    run = Told.of(2, max_instances_per_second=0.1)
+    run.end(run.begin()[0], moved(UNKNOWN_DESTINATION))
+    assert len(run.begin()) == 1
 
 
 FULL = moved(completed=0, failed=2, warning=0, held=0, expected=2, missing=2, refused=2)

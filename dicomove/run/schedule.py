@@ -306,7 +306,7 @@ class Schedule:
 
     def left(self) -> list[Task]:
         """Return the tasks that have not begun, or would have been tried again."""
-        return [*self._ready, *(task for _, _, task in sorted(self._later, key=lambda entry: entry[:2]))]
+        return [*self._ready, *(task for _, _, task in sorted(self._later))]  # no two have one number
 
     def _learn(self, task: Task, row: Row, now: float, silence_s: float | None, *, one_too_many: bool) -> None:
         if row.error != "receiver_failed":
