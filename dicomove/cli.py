@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, get_args
@@ -41,8 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The exit code is 0 if every row is complete (`find`: matched; `verify`: every file is unchanged), 1 if not, and 2 if
     the command cannot run.
     """
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen, more = parser.parse_known_args(arguments)
+    if any(word.startswith("-") for word in more):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
+        _take_words(chosen, more)
         return int(chosen.run(chosen))
     except (DicomoveError, OSError, LookupError, ValueError, ImportError) as error:
         print(f"dicomove: {error}", file=sys.stderr)
@@ -64,8 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (whole, search, moving):
         command.add_argument("table", type=Path, help="a .csv, .tsv, .parquet or .xlsx file")
     for command in (asked, whole, search, moving):
-        command.add_argument("pacs", help="AET@host:port")
-        command.add_argument("--calling-ae-title", default="DICOMOVE", metavar="AET", help="our AE title")
+        _add_pacs(command)
     for command in (whole, moving):
         _add_destination(command)
         _add_manners(command)
@@ -82,6 +86,29 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_verify)
     _add_output(check)
     return parser
+
+
+def _take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
+    """Let the words that are not options be the PACS, unless `--pacs` names it, and then the destination."""
+    taken = [name for name in ("pacs", "destination") if hasattr(chosen, name)]
+    words = [word for word in (*(getattr(chosen, name) for name in taken), *more) if word is not None]
+    if "pacs" in taken:
+        if chosen.named_pacs is not None:
+            words.insert(0, chosen.named_pacs)
+        if not words:
+            message = "give the PACS: AET@host:port, or --pacs NAME for a profile of dicomove.toml"
+            raise AddressError(message)
+    if len(words) > len(taken):
+        message = f"{' '.join(words)}: these are more words than the command has a use for"
+        raise AddressError(message)
+    for name, word in zip_longest(taken, words):
+        setattr(chosen, name, word)
+
+
+def _add_pacs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("pacs", nargs="?", help="AET@host:port; or --pacs")
+    command.add_argument("--pacs", dest="named_pacs", metavar="NAME", help="a profile of dicomove.toml, or an address")
+    command.add_argument("--calling-ae-title", metavar="AET", help="our AE title; default: the profile's, or DICOMOVE")
 
 
 def _add_demo(command: argparse.ArgumentParser) -> None:
@@ -147,12 +174,15 @@ def _add_output(command: argparse.ArgumentParser) -> None:
 
 
 def _pacs(chosen: argparse.Namespace) -> Pacs:
-    return Pacs(chosen.pacs, calling_ae_title=chosen.calling_ae_title)
+    is_profile = chosen.pacs == chosen.named_pacs and ":" not in chosen.pacs
+    pacs = Pacs.profile(chosen.pacs) if is_profile else Pacs(chosen.pacs)
+    return replace(pacs, calling_ae_title=chosen.calling_ae_title) if chosen.calling_ae_title else pacs
 
 
 def _echo(chosen: argparse.Namespace) -> int:
-    answer = echo(_pacs(chosen))
-    print(f"{chosen.pacs} answered C-ECHO with {answer.status} after {1000 * answer.duration_s:.0f} ms")
+    pacs = _pacs(chosen)
+    answer = echo(pacs)
+    print(f"{pacs} answered C-ECHO with {answer.status} after {1000 * answer.duration_s:.0f} ms")
     return 0
 
 

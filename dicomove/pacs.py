@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from dicomove.errors import AddressError
 from dicomove.tls import TLS, ClientTLS
@@ -90,12 +90,35 @@ class Pacs:
             "port": port,
             "first_response_timeout": first,
             "tls": _tls(self.tls),
-            "user": User(self.user) if isinstance(self.user, str) else self.user,
+            "user": _user(self.user),
         }
         for name, value in normalised.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "address", f"{self.called_ae_title}@{_bracketed(host)}:{port}")
         _check_limits(self)
+
+    @classmethod
+    def profile(cls, name: str) -> Self:
+        """Return the PACS of a profile: of the table ``[pacs.NAME]`` in a ``dicomove.toml``.
+
+        The file is that of the project (the nearest one from the working directory upwards) or else that of the user
+        (in the configuration directory). Its keys are the parameters of `Pacs`; ``"none"`` stands for no limit. The
+        variable ``DICOMOVE_NAME_IDLE_TIMEOUT`` overrides the key ``idle_timeout`` of this profile,
+        ``DICOMOVE_IDLE_TIMEOUT`` that of every profile.
+
+        Parameters
+        ----------
+        name
+            The profile.
+
+        Raises
+        ------
+        AddressError
+            There is no such profile, or a key or value is wrong; the message names file and line, or the variable.
+        """
+        from dicomove.profiles import load  # not at the top: most PACS are given by address
+
+        return load(name, cls)
 
     def identity(self) -> tuple[int, bytes, bytes] | None:
         """Return type, primary and secondary field of the user identity (PS3.7 D.3.3.7), if there is a user.
@@ -169,6 +192,15 @@ def _tls(tls: object) -> TLS | ssl.SSLContext | None:
         message = f"tls={tls!r}: True, a TLS(...) or an ssl.SSLContext"
         raise AddressError(message)
     return tls
+
+
+def _user(user: object) -> User | None:
+    if user is None or isinstance(user, User):
+        return user
+    if not isinstance(user, str):
+        message = f"user={user!r}: give a User(...), or the name of the user as text"
+        raise AddressError(message)
+    return User(user)
 
 
 def _bracketed(host: str) -> str:
