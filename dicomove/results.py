@@ -62,7 +62,7 @@ class Row:
 
 
 def not_attempted() -> Row:
-    """Return the row of a run that ended before its turn."""
+    """Return a row that its run did not reach."""
     return Row(outcome="not_attempted", advice=NOT_ATTEMPTED)
 
 

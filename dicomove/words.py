@@ -21,21 +21,21 @@ Outcome = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeWord:
-    """What an outcome looks like and stands for.
+    """The properties of an outcome.
 
     Attributes
     ----------
     colour
-        Of bars and charts.
+        The colour in bars and charts.
     reason
-        Why the row is not further, for a reader who does not know dicomove.
+        Why the row is not complete, for readers who do not know dicomove.
     good
         Whether nothing is missing.
     moved
         Whether at least one instance was moved, as far as is known.
     failed
-        Whether it counts against ``max_failures``: ``empty`` is an answer, and ``invalid`` was clear before anything
-        was sent.
+        Whether it counts against ``max_failures``. ``empty`` and ``invalid`` do not: ``empty`` is an answer, and an
+        ``invalid`` row was never sent.
     ended
         Whether no further attempt can change it.
     """
@@ -57,7 +57,7 @@ OUTCOME_WORDS: Final = {
     "partial": OutcomeWord(colour="#E69F00", reason="some instances are missing", moved=True, failed=True),
     "unconfirmed": OutcomeWord(colour="#0072B2", reason="the PACS does not say what it moved", moved=True),
     "empty": OutcomeWord(colour="#F0E442", reason="the PACS has nothing for it"),
-    "not_attempted": OutcomeWord(colour="#BBBBBB", reason="the run ended before its turn"),
+    "not_attempted": OutcomeWord(colour="#BBBBBB", reason="the run ended before it reached the row"),
     "invalid": OutcomeWord(colour="#666666", reason="the row cannot be asked for", ended=True),
     "cancelled": OutcomeWord(colour="#999999", reason="cancelled by the user", ended=True),
     "unreachable": OutcomeWord(colour="#CC79A7", reason="the PACS could not be reached", failed=True),
@@ -72,36 +72,36 @@ GOOD: Final = frozenset(name for name, word in OUTCOME_WORDS.items() if word.goo
 MOVED: Final = frozenset(name for name, word in OUTCOME_WORDS.items() if word.moved)
 FAILED: Final = frozenset(name for name, word in OUTCOME_WORDS.items() if word.failed)
 ENDED: Final = frozenset(name for name, word in OUTCOME_WORDS.items() if word.ended)
-#: What `find` says of a row of the cohort that matched nothing.
+#: The outcomes of `find` for a row of the cohort without a match.
 UNMATCHED: Final = frozenset(MOVE_OUTCOMES) - MOVED
-#: What versions before 0.2 called a row that an earlier run had completed.
+#: The outcome in versions before 0.2 of a row that an earlier run had completed.
 SKIPPED: Final = "skipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorWord:
-    """What an error means to the user, and to a run.
+    """The properties of an error, for the user and for a run.
 
     Attributes
     ----------
     advice
-        What a person is told.
+        The text for the user.
     retry
-        ``"yes"``: it may pass, and is tried again by default. ``"listed"``: it may pass at one PACS and not at another,
-        and is tried again where the user lists it. ``"no"``: it cannot pass, or is not for another attempt.
+        ``"yes"``: it may pass, and is tried again by default. ``"listed"``: it may pass at some PACS, and is tried
+        again if the user lists it. ``"no"``: it cannot pass, or another attempt makes no sense.
     permanent
-        Whether the user may not even list it: it cannot pass.
+        Whether it can never pass, so that the user cannot list it.
     statuses
-        The DIMSE Statuses that it stands for (PS3.4 C.4.2.1.5, PS3.7 C); every other failure is ``unable_to_process``.
+        Its DIMSE Statuses (PS3.4 C.4.2.1.5, PS3.7 C); every other failure is ``unable_to_process``.
     lost
         Whether the association ended before the answer: the PACS may be going down.
     busy
-        Whether the PACS may be asked for less at a time.
+        Whether the PACS may need fewer requests at a time.
     refusal
-        Whether a PACS may mean by it that it cannot be asked for a list of instances or series. (pynetdicom's qrscp
-        calls the destination unknown.)
+        Whether a PACS may use it to refuse a list of instances or series. (pynetdicom's qrscp answers that the
+        destination is unknown.)
     adds
-        What the word adds to the outcome in a report: its name, no more than the reason of the outcome, or nothing.
+        The text that it adds to the outcome in a report: its name, only the reason of the outcome, or nothing.
     """
 
     advice: str
@@ -116,8 +116,8 @@ class ErrorWord:
 
 ERROR_WORDS: Final = {
     "destination_unknown": ErrorWord(
-        advice="The PACS does not know this destination: its administrator registers the AE title with host and port "
-        "(Orthanc: DicomModalities).",
+        advice="The PACS does not know this destination. Ask its administrator to register the AE title with host and "
+        "port (Orthanc: DicomModalities).",
         permanent=True,
         statuses=(0xA801,),
         refusal=True,
@@ -137,20 +137,20 @@ ERROR_WORDS: Final = {
         refusal=True,
     ),
     "out_of_resources": ErrorWord(
-        advice="The PACS, or the destination as the PACS sees it, is short of resources: is the destination up and "
-        "reachable from the PACS? Try again later, with fewer rows at a time.",
+        advice="The PACS is overloaded, or it cannot reach the destination. Check that the destination runs, and that "
+        "the PACS can connect to it. Then try again with fewer rows at a time.",
         retry="yes",
         statuses=(0x0213, *range(0xA700, 0xA800)),
         busy=True,
     ),
     "unable_to_process": ErrorWord(
-        advice="The PACS gave no reason that is standardised: its log knows more. Often the destination is unknown to "
-        "the PACS, down, or refuses what it gets.",
+        advice="The PACS gave no standardised reason: look into its log. Often the PACS does not know the destination, "
+        "or the destination is down or refuses the instances.",
         retry="listed",
         refusal=True,
     ),
     "not_authorized": ErrorWord(
-        advice="The PACS does not allow this to our AE title: its administrator grants C-MOVE.",
+        advice="The PACS does not allow this for our AE title: ask its administrator to allow C-MOVE.",
         retry="listed",
         statuses=(0x0124,),
     ),
@@ -162,78 +162,85 @@ ERROR_WORDS: Final = {
     ),
     "connection_failed": ErrorWord(advice="Check host, port and firewall, and that the PACS is up.", retry="yes"),
     "connect_timeout": ErrorWord(
-        advice="Check host, port and firewall: nothing answered at this address.", retry="yes"
+        advice="There was no answer at this address: check host, port and firewall.", retry="yes"
     ),
     "association_rejected": ErrorWord(
         advice="Check the called AE title, and that the PACS knows ours.", retry="yes", busy=True
     ),
     "association_timeout": ErrorWord(
-        advice="Something listens there but does not speak DICOM, or the PACS is overloaded.", retry="yes"
+        advice="The port is open, but does not answer: it is not a DICOM port, or the PACS is overloaded.", retry="yes"
     ),
     "association_aborted": ErrorWord(
-        advice="The PACS broke off: its log knows why. What it had sent by then is in doubt.", retry="yes", lost=True
+        advice="The PACS aborted the association: look into its log. The instances sent until then are in doubt.",
+        retry="yes",
+        lost=True,
     ),
     "connection_lost": ErrorWord(
-        advice="The connection ended without an answer: a PACS that restarts, a firewall, or a PACS that drops AE "
-        "titles it does not know. What was sent by then is in doubt.",
+        advice="The connection ended without an answer: the PACS restarted, a firewall closed it, or the PACS does not "
+        "know our AE title. The instances sent until then are in doubt.",
         retry="yes",
         lost=True,
         adds="the reason",
     ),
     "tls_failed": ErrorWord(
-        advice="The certificates of both sides, and tls= of Pacs and Receiver, decide whether TLS is possible.",
+        advice="Check tls= of Pacs and of Receiver, and the certificates of both sides.",
         retry="listed",
     ),
     "idle_timeout": ErrorWord(
-        advice="The PACS was silent for too long: move again, or raise idle_timeout and first_response_timeout.",
+        advice="The PACS was silent for too long: move the row again, or raise idle_timeout and "
+        "first_response_timeout.",
         retry="yes",
         lost=True,
     ),
-    "total_timeout": ErrorWord(advice="The move did not end within total_timeout.", retry="listed"),
+    "total_timeout": ErrorWord(
+        advice="The move did not end within total_timeout: raise it, or move series by series.", retry="listed"
+    ),
     "invalid_response": ErrorWord(
-        advice="The answer was no proper DICOM: is this the DICOM port of a PACS?", retry="yes"
+        advice="The answer was not valid DICOM: check that this is the DICOM port of a PACS.", retry="yes"
     ),
     "all_failed": ErrorWord(
-        advice="The PACS could not store a single instance at the destination: is the destination up, and does it "
-        "accept these SOP classes and transfer syntaxes?",
+        advice="The PACS could not store a single instance at the destination. Check that the destination runs, and "
+        "that it accepts these SOP classes and transfer syntaxes.",
         retry="yes",
     ),
     "some_failed": ErrorWord(
-        advice="Some instances could not be stored at the destination. Move the row again once; what fails the same "
-        "way then is refused for its SOP class or transfer syntax, or the PACS cannot read it: its log knows more.",
+        advice="Some instances could not be stored at the destination. Move the row again once. If the same instances "
+        "fail again, the destination refuses their SOP class or transfer syntax, or the PACS cannot read them: look "
+        "into its log.",
         retry="yes",
     ),
     "missing_instances": ErrorWord(
         advice="Fewer instances were moved than the PACS holds: move the row again.", retry="yes", adds="the reason"
     ),
     "other_patient": ErrorWord(
-        advice="What came has another PatientID than the row, and no attempt changes that: take the PatientID as the "
-        "PACS writes it (find() shows it), or move by StudyInstanceUID, with query_model='StudyRoot'.",
+        advice="The images have another PatientID than the row, and another attempt cannot change that. Write the "
+        "PatientID as the PACS does (find() shows it), or move by StudyInstanceUID, with query_model='StudyRoot'.",
         permanent=True,
     ),
     "storage_failed": ErrorWord(
-        advice="The receiver could not store what came: is the disk full, or the folder read-only? Move the row again "
-        "once there is room.",
+        advice="The receiver could not store an instance: is the disk full, or the folder read-only? Make room, then "
+        "move the row again.",
         retry="yes",
     ),
     "receiver_failed": ErrorWord(
-        advice="The receiver was gone: what came is on disk, and what it knows of the row is not. Move the row again.",
+        advice="The receiver's process was gone. Its files are on disk, but the result of the row is lost: move the "
+        "row again.",
         retry="yes",
     ),
     "executor_failed": ErrorWord(
-        advice="The executor, or one of its workers, is gone: what was sent by then is in doubt. Move the row again.",
+        advice="The executor, or one of its workers, is gone, and the row is in doubt: move the row again.",
         retry="yes",
     ),
     "invalid_row": ErrorWord(advice="Correct the row; nothing was sent.", permanent=True, adds="nothing"),
     "cancelled_by_pacs": ErrorWord(
-        advice="The PACS ended the move by itself: move the row again. If it does so once more, its log knows why.",
+        advice="The PACS ended the move by itself: move the row again. If this happens again, look into its log.",
         retry="yes",
     ),
     "cancelled": ErrorWord(
-        advice="The run was stopped before the PACS had answered: what was sent by then is in doubt.", adds="nothing"
+        advice="The run was stopped before the PACS had answered: the row is in doubt.", adds="nothing"
     ),
     "internal_error": ErrorWord(
-        advice="A defect in dicomove, in doubt whether anything was moved: please report it with the log."
+        advice="The row met a defect of dicomove and is in doubt: please report it with the log."
     ),
 }
 ADVICE: Final = {name: word.advice for name, word in ERROR_WORDS.items()}

@@ -365,7 +365,7 @@ def test_an_interrupt_returns_the_table_so_far(here: Here, kind: type[Event]) ->
     assert found["outcome"].tolist()[0] == "matched"
     assert found["outcome"].tolist()[1] == ("matched" if kind is RowFinished else "not_attempted")
     assert found["outcome"].tolist()[2] == "not_attempted"
-    assert found["advice"].iloc[2] == "The run ended before its turn: run it again."
+    assert found["advice"].iloc[2] == "The run ended before it reached this row: run it again."
     assert events[-1] == RunEnded(verb="find", interrupted=True)
 
 

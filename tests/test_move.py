@@ -570,7 +570,7 @@ def test_an_interrupt_returns_the_table_so_far(demo: RunningPacs, gate: Gate) ->
     assert result["error"].iloc[[1, 3, 4]].isna().all()
     assert result["completed"].iloc[1] + result["remaining"].iloc[1] == 60
     assert result["attempts"].tolist() == [1, 1, 0, 0, 0]
-    assert set(result["advice"].iloc[3:]) == {"The run ended before its turn: run it again."}
+    assert set(result["advice"].iloc[3:]) == {"The run ended before it reached this row: run it again."}
     assert result[["started_at", "duration_s", "expected"]].iloc[3:].isna().all(axis=None)
     assert events[-1] == RunEnded(verb="move", interrupted=True)
     gate.let()

@@ -156,7 +156,11 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
         (disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 6),)), "missing_instances", "show the reason"),
         (disk(0, None, status=SUCCESS, aside=((CUT, 1),)), "missing_instances", "show the reason"),
         (disk(4, 2, 6, status=FAILURE, counts=SOME, aside=((CUT, 2),)), "unable_to_process", "show the reason"),
-        (disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 5),)), "missing_instances", "for what did not come;"),
+        (
+            disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 5),)),
+            "missing_instances",
+            "for the missing instances.",
+        ),
         (disk(0, 0, 0, status=SUCCESS, counts=ALL, aside=((CASE, 6),)), "other_patient", "query_model='StudyRoot'"),
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 3),)), "other_patient", "query_model='StudyRoot'"),
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 1), (CUT, 2))), "missing_instances", "show the"),
@@ -164,9 +168,13 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
         (
             disk(0, 6, 6, status=SUCCESS, counts=ALL, refused_addresses=("::1",)),
             "missing_instances",
-            "once the receiver lets",
+            "once the receiver accepts",
         ),
-        (disk(0, 6, 6, status=SUCCESS, arrivals=0, strays=((CUT, 6),)), "missing_instances", "Are they this row's"),
+        (
+            disk(0, 6, 6, status=SUCCESS, arrivals=0, strays=((CUT, 6),)),
+            "missing_instances",
+            "Do they belong to this row",
+        ),
         (disk(0, 6, 6, status=0xA801, aside=((CUT, 6),)), "destination_unknown", "does not know this destination"),
         (disk(4, 2, 6, status=SUCCESS, counts=ALL, refused=2, aside=((CUT, 6),)), "storage_failed", "is the disk full"),
     ],
@@ -175,7 +183,7 @@ def test_to_move_again_is_advised_where_it_helps(evidence: Evidence, error: str,
     verdict = judge(evidence)
     advice = verdict.advice or ""
     assert (verdict.error, said in advice) == (error, True), advice
-    helps = "again" in said or "did not come" in said
+    helps = "again" in said or "missing instances" in said
     assert helps or not any(text in advice and "once" not in advice for text in MOVE_AGAIN)
 
 

@@ -473,4 +473,4 @@ def test_an_unknown_calling_ae_title(strict: Server) -> None:
     result = dm.move(studies("A0001"), pacs, DESTINATION, progress=False)
     assert row(result, "outcome", "status", "attempts") == ("interrupted", None, 1)
     assert result["error"].iloc[0] in ("connection_lost", "association_aborted")
-    assert "AE titles it does not know" in result["advice"].iloc[0] or "its log knows why" in result["advice"].iloc[0]
+    assert "does not know our AE title" in result["advice"].iloc[0] or "look into its log" in result["advice"].iloc[0]

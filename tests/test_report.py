@@ -117,7 +117,7 @@ def test_a_summary_has_each_advice_once(run: tuple[pd.DataFrame, Path]) -> None:
         ("all", ""): 14,
     }
     assert table.loc[("partial", "missing_instances"), "first_rows"] == "2, 3, 4"
-    assert table["advice"].str.contains("short of resources").sum() == 1
+    assert table["advice"].str.contains("is overloaded").sum() == 1
     assert table["instances"].iloc[:-1].sum() == table["instances"].iloc[-1]
     pd.testing.assert_frame_equal(dm.summary(run[1]), table)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dicomove.outcome.advice import ADVICE, BETTER_ADVICE, sentences
+from dicomove.outcome.advice import BETTER_ADVICE, sentences
 from dicomove.outcome.arrivals import remarks, remedy, strays
 from dicomove.outcome.evidence import Evidence, Outcome, Verdict, shortfall
 from dicomove.outcome.statuses import category, failure_word
+from dicomove.words import ADVICE
 
 EMPTY: Final = "Success, and nothing was moved: the PACS has nothing for this identifier."
 _UNCONFIRMED: Final = (

@@ -104,7 +104,7 @@ def report(
     names = Pseudonyms(key) if pseudonymize else None
     facts = table.attrs["run"]
     sections = [
-        ("What was asked", _asked(given, table, facts, names)),
+        ("Request", _asked(given, table, facts, names)),
         ("Flow of the cohort", _flow(table)),
         ("Summary", _summary(table, names)),
         ("Rows that are not complete", _incomplete(given, table, names)),
