@@ -41,13 +41,17 @@ from mutmut.utils.file_utils import (
 )
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
-#: The quick tests of each part, without servers.
+#: The quick tests of each part; of the parts of a path, the first counts.
 TESTS: Final = {
-    "dicomove/cohort/": ("tests/test_cohort_*.py",),
-    "dicomove/outcome/": ("tests/test_outcome*.py", "tests/test_words.py"),
-    "dicomove/words.py": ("tests/test_words.py", "tests/test_outcome*.py"),
-    "dicomove/dimse/": ("tests/test_dimse_*.py",),
-    "dicomove/run/": ("tests/test_run_*.py", "tests/test_pacing_*.py"),
+    "dicomove/cohort/header_rows": ("cohort_header_rows", "cohort_reading", "cohort_spreadsheets"),
+    "dicomove/cohort/joining": ("verdicts",),
+    "dicomove/cohort/number_formats": ("cohort_spreadsheets",),
+    "dicomove/cohort/": ("cohort_[!hprs]*",),
+    "dicomove/outcome/": ("outcome*", "words"),
+    "dicomove/words": ("words", "outcome*"),
+    "dicomove/dimse/": ("dimse_*",),
+    "dicomove/run/pacing/": ("pacing_*",),
+    "dicomove/run/": ("run_*",),
 }
 #: These measure time, or see that mutmut is there.
 LEFT_OUT: Final = ("test_a_hundred_thousand_rows_take_seconds", "test_nothing_here_looks_at_a_clock_or_waits")
@@ -244,10 +248,12 @@ def is_killed(session: pytest.Session, name: str, tests: list[int]) -> bool:
     return killed
 
 
-def tests_for(modules: Iterable[str]) -> list[str]:
-    """Return the files with the tests of the modules."""
-    patterns = {name for part, names in TESTS.items() for name in names if any(map(part.startswith, modules))}
-    return sorted(str(path) for name in patterns for path in Path().glob(name))
+def tests_for(paths: Iterable[str]) -> list[str]:
+    """Return the files with the tests of these modules."""
+    parts = {next(part for part in TESTS if path.startswith(part)) for path in paths}
+    return sorted(
+        {str(found) for part in parts for name in TESTS[part] for found in Path().glob(f"tests/test_{name}.py")}
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -257,12 +263,11 @@ def main(arguments: Sequence[str]) -> None:
     names = frozenset(name for name in arguments if "__mutmut_" in name)
     modules = [name.rpartition(".")[0].replace(".", "/") + ".py" if name in names else name for name in arguments]
     mutated = make_mutants(modules or ("",))
-    parts = [part for part in TESTS if any(str(data.path).startswith(part) for data in mutated)]
     paths = [str(data.path) for data in mutated]
     trial = Trial(mutated, names)
     with change_cwd("mutants"):
         pytest.main(
-            ["-s", "-pno:terminal", "-pno:cacheprovider", "--timeout=20", *tests_for(parts), *paths], plugins=[trial]
+            ["-s", "-pno:terminal", "-pno:cacheprovider", "--timeout=20", *tests_for(paths), *paths], plugins=[trial]
         )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome import Counts, Evidence, category, failure_word, judge
+from dicomove.outcome import Counts, Evidence, category, failure_word, judge, shortfall
 from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
 
 OUTCOMES = set(get_args(Outcome))
@@ -159,6 +159,21 @@ def test_a_failure_without_counts_is_its_status(code: int, word: str) -> None:
 def test_a_final_response(status: int, counts: Counts, expected: int | None, outcome: str, error: str | None) -> None:
     verdict = judge(Evidence(status=status, counts=counts, expected=expected))
     assert (verdict.outcome, verdict.error) == (outcome, error)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected", "fewer"),
+    [
+        pytest.param(Counts(), 5, False, id="not counted"),
+        pytest.param(Counts(total=5, completed=4), None, True, id="fewer than announced"),
+        pytest.param(Counts(total=5, completed=4, failed=1), None, False, id="the one that failed is not missing"),
+        pytest.param(Counts(completed=4), 5, True, id="fewer than C-FIND knows"),
+        pytest.param(Counts(completed=5), 5, False, id="as many"),
+        pytest.param(Counts(completed=4464), 70000, False, id="as many, in 16 bits"),
+    ],
+)
+def test_a_shortfall(counts: Counts, expected: int | None, fewer: bool) -> None:
+    assert shortfall(Evidence(counts=counts, expected=expected)) is fewer
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dicomove.outcome import Counts, Evidence, Unverified, judge
 from dicomove.outcome.disk import by_disk
-from dicomove.words import Outcome
+from dicomove.words import ADVICE, Outcome
 
 SUCCESS, WARNING, CANCEL, FAILURE, NO_MATCH = 0x0000, 0xB000, 0xFE00, 0xC000, 0x0112
 
@@ -83,6 +83,7 @@ ALL, NONE, SOME, NOTHING_SAID = counts(6, 0, 0), counts(0, 0, 0), counts(4, 2, 0
         (disk(0, 0, 0, status=SUCCESS), "empty", None),
         (disk(0, None, status=SUCCESS), "empty", None),
         (disk(0, 0, status=SUCCESS, counts=NONE), "empty", None),
+        (disk(0, 0, 0, status=SUCCESS, counts=NONE, aside=((CUT, 1),)), "failed", "missing_instances"),
         (disk(0, None, status=NO_MATCH), "failed", "no_match"),
         (disk(0, 0, 0, status=FAILURE), "failed", "no_match"),
         (disk(0, 6, 6, status=FAILURE), "failed", "unable_to_process"),
@@ -114,6 +115,10 @@ def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -
         (
             disk(0, 9, 9, status=SUCCESS, aside=tuple((f"damaged: it is {n}", n) for n in (1, 2, 3, 4, 5))),
             "15 came damaged and are in quarantine: it is 5 (5), it is 4 (4), it is 3 (3), 3 for other reasons.",
+        ),
+        (
+            disk(0, 3, 3, status=SUCCESS, aside=(("damaged: it is 1", 1), ("damaged: it is 2", 2))),
+            "quarantine: it is 2 (2), it is 1 (1). ",
         ),
         (disk(6, 0, 6, status=SUCCESS, aside=((CUT, 1),)), "1 came damaged and are in quarantine: it is cut."),
         (disk(6, 0, 6, status=SUCCESS, aside=(("with other bytes", 1),)), "1 are in quarantine: with other bytes."),
@@ -160,6 +165,16 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
             disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 5),)),
             "missing_instances",
             "for the missing instances.",
+        ),
+        (
+            disk(0, 6, 6, status=SUCCESS, aside=((CASE, 2), (CUT, 2))),
+            "missing_instances",
+            "for the missing instances.",
+        ),
+        (
+            disk(0, 6, 6, status=FAILURE, arrivals=0, strays=((CUT, 6),)),
+            "unable_to_process",
+            ADVICE["unable_to_process"],
         ),
         (disk(0, 0, 0, status=SUCCESS, counts=ALL, aside=((CASE, 6),)), "other_patient", "query_model='StudyRoot'"),
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 3),)), "other_patient", "query_model='StudyRoot'"),
