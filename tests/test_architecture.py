@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("named", sorted(set(re.findall(r"`((?:\w+/)*\w+\.py|(?:\w+/)+)`", PAGE))))
+def test_what_the_page_names_is_there(named: str) -> None:
+    assert any((folder / named).exists() for folder in (ROOT, ROOT / "dicomove"))
+
+
+def test_every_folder_and_module_of_the_top_is_named() -> None:
+    small = {"__init__.py", "asking.py", "columns.py", "interrupts.py", "journal.py", "moved_names.py", "processes.py"}
+    top = {
+        path.name for path in (ROOT / "dicomove").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    named = {name.rstrip("/") for name in re.findall(r"`([\w./]+)`", PAGE)} | set(re.findall(r"(\w+\.py)", PAGE))
+    assert top - small - {"results.py", "search.py"} - named == set()
