@@ -28,6 +28,7 @@ from dicomove.cohort import (
     why_not,
 )
 from dicomove.cohort.keywords import KEYWORDS, VRS
+from dicomove.cohort.matching import only_difference
 from dicomove.errors import CohortError, IdentifierError
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
@@ -183,6 +184,8 @@ def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) 
     ("column", "value", "expected"),
     [
         ("StudyDate", "20240105", "20240105"),
+        ("StudyDate", "20240229", "20240229"),
+        ("StudyDate", "20240110", "20240110"),
         ("StudyDate", "2024-01-05", "20240105"),
         ("StudyDate", "20240101-20240131", "20240101-20240131"),
         ("StudyDate", "20240101 - 20240131", "20240101-20240131"),
@@ -221,6 +224,7 @@ def test_values(column: str, value: object, expected: str) -> None:
         ("StudyDate", "01/05/2024", "YYYYMMDD"),
         ("StudyDate", "20241301", "YYYYMMDD"),
         ("StudyDate", "2024-02-30", "YYYYMMDD"),
+        ("StudyDate", "20240132", "YYYYMMDD"),
         ("StudyDate", "2024-01", "YYYYMMDD"),
         ("StudyDate", "202401*", "YYYYMMDD"),
         ("StudyDate", "-", "YYYYMMDD"),
@@ -244,6 +248,7 @@ def test_values(column: str, value: object, expected: str) -> None:
         ("PatientID", '="000123"', "spreadsheet"),
         ("StudyID", "'000123", "spreadsheet"),
         ("AccessionNumber", "A\nB", "control"),
+        ("AccessionNumber", "A\tB", "control"),
         ("PatientID", "x" * 65, "64"),
         ("PatientName", "x" * 200, "longer"),
     ],
@@ -286,6 +291,7 @@ def test_numbers_that_are_not_whole(value: object) -> None:
         {"accession": "??????????"},
         {"PatientName": "^"},
         {"PatientID": "*", "accession": "*?"},
+        {"PatientName": "*?^= *"},
         {"SeriesInstanceUID": SERIES},
     ],
 )
@@ -570,6 +576,10 @@ def test_queries_are_values_and_show_no_patient() -> None:
         ("StudyDate", "20240105", "2024.01.05", True),
         ("StudyDate", "20240105", dt.date(2024, 1, 5), True),
         ("StudyDate", "20240105", "20240106", False),
+        ("StudyDate", "20240105", "20240104", False),
+        ("StudyDate", "20240105", "2024.01.06", False),
+        ("StudyDate", "20240105", "2024-01-06", False),
+        ("StudyDate", "20240105", "20240106103000", False),
         ("StudyDate", "20240101-20240131", "20240131", True),
         ("StudyDate", "20240101-20240131", "20240201", False),
         ("StudyDate", "20240101-", "20991231", True),
@@ -590,6 +600,7 @@ def test_queries_are_values_and_show_no_patient() -> None:
         ("StudyTime", "10-", "235959", True),
         ("StudyTime", "-10", "110000", False),
         ("StudyTime", "103045.5", "10:30:45.500000", True),
+        ("StudyTime", "103045.5", "103044", False),
         ("SeriesNumber", "3", "3", True),
         ("SeriesNumber", "3", 3, True),
         ("SeriesNumber", "03", "3", True),
@@ -597,7 +608,10 @@ def test_queries_are_values_and_show_no_patient() -> None:
         ("PatientName", "doe^jane", "DOE^JANE^^", True),
         ("PatientName", "DOE^JANE^^^", "DOE^JANE", True),
         ("PatientName", "DOE^JANE ", "Doe ^ Jane", True),
+        ("PatientName", "Doe^Jane=", "DOE^JANE", True),
         ("PatientName", "doe*", "DOE^JANE", True),
+        ("PatientName", "Müłler", "Mü?ler", True),
+        ("StudyDescription", "HEAD*", "HEAD\nNECK", True),
         ("PatientName", "doe", "DOE^JANE", False),
         ("PatientName", "DOE^J?NE", PersonName("Doe^June"), True),
         ("PatientName", "Yamada^Tarou", "Yamada^Tarou=山田^太郎=やまだ^たろう", True),
@@ -608,6 +622,7 @@ def test_queries_are_values_and_show_no_patient() -> None:
         ("ModalitiesInStudy", "MR", MultiValue(str, ["CT", "MR"]), True),
         ("ModalitiesInStudy", "PT", "CT\\MR", False),
         ("ModalitiesInStudy", "PT", [], True),
+        ("ModalitiesInStudy", "PT", [None, ""], True),
         ("AccessionNumber", "", "A1", True),
     ],
 )
@@ -728,6 +743,13 @@ def test_an_answer_that_repeats_no_key_of_its_row_is_not_a_match() -> None:
 def test_the_padding_of_a_uid_is_no_reason_to_leave_an_answer_out(uid: str) -> None:
     assert why_not({"StudyInstanceUID": uid}, "StudyInstanceUID", []) is None
     assert why_not({}, "StudyInstanceUID", []) == "came without StudyInstanceUID"
+
+
+def test_all_that_an_answer_differs_in_is_named() -> None:
+    keys = [("AccessionNumber", "00123"), ("PatientID", "a"), ("StudyID", "7")]
+    answer = {"AccessionNumber": "123", "PatientID": "A", "StudyID": "7"}
+    assert only_difference(keys, answer) == "leading zeros (AccessionNumber), upper and lower case (PatientID)"
+    assert only_difference(keys, answer | {"StudyID": "8"}) is None
 
 
 def test_an_answer_that_repeats_one_key_of_the_row_is_not_doubted() -> None:
