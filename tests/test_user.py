@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keyring
+import pandas as pd
 import pytest
 from keyring.backend import KeyringBackend
 
 import dicomove as dm
+from dicomove.dimse.pdu import reject_pdu
 from dicomove.user import User
+from tests import servers
 
 
 class InMemory(KeyringBackend):
@@ -82,3 +89,49 @@ def test_the_secret_is_never_shown() -> None:
     assert "hidden" not in f"{pacs!r} {pacs} {pacs.user!r}"
     assert "research" in repr(pacs)
     assert dm.Pacs("PACS@127.0.0.1:104", user="research").user == User("research")
+
+
+class Rejecting:
+    """A PACS that keeps what is proposed to it, and rejects it."""
+
+    def __init__(self) -> None:
+        self.request = b""
+
+    def __call__(self, sock: socket.socket) -> None:
+        head = sock.recv(6, socket.MSG_WAITALL)
+        self.request = sock.recv(int.from_bytes(head[2:]), socket.MSG_WAITALL)
+        sock.sendall(reject_pdu(1, 1, 1))
+
+
+def test_the_pacs_is_told_and_a_refusal_names_the_user(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    peer = Rejecting()
+    with servers.listening(peer) as port:
+        pacs = dm.Pacs(f"PACS@127.0.0.1:{port}", user=User("research", passcode="hidden"))
+        results = dm.move(pd.DataFrame({"StudyInstanceUID": ["1.2.3"]}), pacs, "ANYWHERE", progress=False)
+    assert b"\x58\0" + (20).to_bytes(2) + b"\2\0\0\x08research\0\6hidden" in peer.request
+    assert results["error"].tolist() == ["association_rejected"]
+    assert "we called 'PACS' as 'DICOMOVE', and named a user" in results["advice"].iloc[0]
+    assert "hidden" not in caplog.text + results.to_csv()
+
+
+def test_nothing_is_sent_without_the_passcode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PACS_PASSCODE", raising=False)
+    table = pd.DataFrame({"StudyInstanceUID": ["1.2.3"]})
+    with servers.counting() as nobody:
+        pacs = dm.Pacs(nobody.pacs.address, user=User("research", passcode={"env": "PACS_PASSCODE"}))
+        for call in (
+            lambda: dm.echo(pacs),
+            lambda: dm.find(table, pacs, progress=False),
+            lambda: dm.move(table, pacs, "ANYWHERE", progress=False),
+        ):
+            with pytest.raises(dm.errors.AddressError, match="PACS_PASSCODE for the passcode is not set"):
+                call()
+    assert nobody.connections == 0
+
+
+def test_an_executor_takes_no_context_of_tls() -> None:
+    pacs = dm.Pacs("PACS@127.0.0.1:104", tls=ssl.create_default_context())
+    table = pd.DataFrame({"StudyInstanceUID": ["1.2.3"]})
+    with ThreadPoolExecutor() as executor, pytest.raises(ValueError, match=r"Pacs\(tls=TLS"):
+        dm.move(table, pacs, "ANYWHERE", executor=executor, progress=False)

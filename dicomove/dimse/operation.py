@@ -184,6 +184,7 @@ class ReusableAssociation:
     """
 
     def __init__(self, pacs: Pacs) -> None:
+        pacs.identity()  # raises now if the passcode is not where it should be
         self._tls = client_side(pacs.tls, pacs.host) if pacs.tls else None
         self.pacs = pacs
         self._association: Association | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 
 from dicomove.pacs import Pacs, ae_title
@@ -18,10 +19,12 @@ def run_settings(pacs: Pacs, destination: Destination, options: Options) -> RunS
     Raises
     ------
     AddressError
-        The destination is not an AE title.
+        The destination is not an AE title, or the passcode of the user is not where it should be.
     ValueError
-        It is a list of something else than receivers, or two of them have one AE title.
+        The destination is a list of something else than receivers, or two of them have one AE title; or an executor is
+        given an `ssl.SSLContext`.
     """
+    _check_pacs(pacs, options)
     seconds, verify = options.total_timeout, options.verify
     if isinstance(destination, str) or not isinstance(destination, Receiver | Sequence):
         return RunSettings(pacs, (ae_title(destination, "destination"),), total_timeout=seconds, verify=verify)
@@ -33,3 +36,11 @@ def run_settings(pacs: Pacs, destination: Destination, options: Options) -> RunS
         raise ValueError(message)
     runs = tuple(receiver.begin_run() for receiver in receivers)
     return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
+
+
+def _check_pacs(pacs: Pacs, options: Options) -> None:
+    """Raise now what would otherwise fail in every worker."""
+    pacs.identity()
+    if options.executor is not None and isinstance(pacs.tls, ssl.SSLContext):
+        message = "tls: an ssl.SSLContext cannot be sent to the workers of an executor: give Pacs(tls=TLS(...))"
+        raise ValueError(message)
