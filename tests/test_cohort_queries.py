@@ -185,6 +185,7 @@ def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) 
     [
         ("StudyDate", "20240105", "20240105"),
         ("StudyDate", "20240229", "20240229"),
+        ("StudyDate", "2024-01-05 00:00:00", "20240105"),
         ("StudyDate", "20240110", "20240110"),
         ("StudyDate", "2024-01-05", "20240105"),
         ("StudyDate", "20240101-20240131", "20240101-20240131"),
@@ -332,7 +333,7 @@ def test_a_table_of_find_has_no_rows_with_fewer_keys_than_others() -> None:
     ("columns", "named"),
     [
         (["accession", "Patienten-ID", "Patientenname", "Study_ID"], ["'Patienten-ID' (PatientID?)"]),
-        (["accession", "Patienten-ID", "Date", "StudyDate", "Study Date"], ["'Patienten-ID' (PatientID?)"]),
+        (["accession", "Patienten-ID", "study date", "exam date"], ["'Patienten-ID' (PatientID?)"]),
         (["accession", "mrn", "Patienten-ID"], []),
     ],
 )

@@ -260,7 +260,7 @@ def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broa
             raise _without_key(unique, at, model)
         steps.append(Step(at, (*known, *keys), checks))
         known = ()
-    query = Query(level, model, tuple(steps), tuple(notes))
+    query = Query(level, model, tuple(steps))
     _check_identifying(query, broad)
     return replace(query, notes=(*notes, *_on_wildcards(query), *_on_invisible(prepared, query.asked_by)))
 
