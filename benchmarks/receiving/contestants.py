@@ -19,6 +19,7 @@ from benchmarks.receiving.children import Served, peak_memory, run, run_watched,
 from benchmarks.receiving.pacs import AE_TITLE, Orthanc
 from benchmarks.receiving.workloads import Held
 from benchmarks.small_studies import STUDY_ROOT_MOVE, associate
+from dicomove.tls import TLS
 from tests.servers import free_port, running
 
 _AS_IT_IS: Mapping[str, str] = {}
@@ -73,9 +74,11 @@ class Contestant:
 
 
 @contextmanager
-def dicomove(turn: Turn) -> Iterator[Stand]:
-    with dm.Receiver(turn.folder, ae_title="DICOMOVE", port=0, host="127.0.0.1") as receiver:
-        turn.server.register("DICOMOVE", receiver.port)
+def dicomove(turn: Turn, *, tls: bool = False) -> Iterator[Stand]:
+    server = turn.server
+    ours = TLS(certificate=server.identity.certificate, key=server.identity.key, ca=server.authority.file)
+    with dm.Receiver(turn.folder, ae_title="DICOMOVE", port=0, host="127.0.0.1", tls=ours if tls else None) as receiver:
+        server.register("DICOMOVE", receiver.port, tls=tls)
         yield Stand(partial(_move_table, turn, receiver), receiver.pid, partial(peak_memory, receiver.pid))
 
 
@@ -86,12 +89,15 @@ def _move_table(turn: Turn, receiver: dm.Receiver) -> None:
 
 @contextmanager
 def dcmtk(
-    turn: Turn, *, options: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
+    turn: Turn, *, options: tuple[str, ...] = (), environment: Mapping[str, str] | None = None, tls: bool = False
 ) -> Iterator[Stand]:
     environment, port, title = environment or {}, free_port(), "DCMTK"
+    if tls:
+        identity, ca = turn.server.identity, turn.server.authority.file
+        options = (*options, "+tls", str(identity.key), str(identity.certificate), "+cf", str(ca))
     command = ["/usr/bin/storescp", *options, "-aet", title, "-od", str(turn.folder), str(port)]
     with running(command, port, turn.folder.parent, **environment) as process:
-        turn.server.register(title, port)
+        turn.server.register(title, port, tls=tls)
         yield Stand(partial(_movescu, turn, title, environment), process.pid, partial(peak_memory, process.pid))
 
 
@@ -171,6 +177,7 @@ RECORDER = Contestant(
 )
 CONTESTANTS = (
     REFERENCE,
+    Contestant("dicomove, TLS", "the same, with TLS from Orthanc to the `Receiver`", partial(dicomove, tls=True)),
     Contestant("DCMTK", "`movescu` and `storescp` as they come", dcmtk, _MOVESCU),
     Contestant(
         "DCMTK, no delay",
@@ -179,6 +186,12 @@ CONTESTANTS = (
         {"ct": 4, "small": 40},
     ),
     RECORDER,
+    Contestant(
+        "DCMTK tuned, TLS",
+        "the same as tuned, and `+tls`",
+        partial(dcmtk, options=("+B", "+xa", "-pdu", "32768"), environment=_NO_DELAY, tls=True),
+        {"small": 40},
+    ),
     Contestant("pynetdicom", "`python -m pynetdicom movescu --store`", pynetdicom_program, {"ct": 2, "small": 10}),
     Contestant(
         "pynetdicom best",

@@ -15,6 +15,7 @@ from typing import Any
 
 import dicomove as dm
 from benchmarks.receiving.datasets import Digest, digest
+from tests.certificates import Authority, Identity
 from tests.servers import answers, free_port, wait_until
 
 AE_TITLE = "ORTHANC"
@@ -26,6 +27,8 @@ class Orthanc:
 
     dicom_port: int
     http_port: int
+    authority: Authority
+    identity: Identity
     _connection: http.client.HTTPConnection = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,10 +47,10 @@ class Orthanc:
         self._connection.request("POST", "/instances", iter(chunks), {"Content-Length": str(size)})
         return str(self._answer()["ID"])
 
-    def register(self, ae_title: str, port: int) -> None:
+    def register(self, ae_title: str, port: int, *, tls: bool = False) -> None:
         """Make an AE title a Move Destination."""
         self.hang_up()
-        modality = {"AET": ae_title, "Host": "127.0.0.1", "Port": port}
+        modality = {"AET": ae_title, "Host": "127.0.0.1", "Port": port, "UseDicomTls": tls}
         self._connection.request("PUT", f"/modalities/{ae_title}", json.dumps(modality))
         self._answer()
 
@@ -68,7 +71,8 @@ class Orthanc:
 @contextmanager
 def orthanc(folder: Path) -> Iterator[Orthanc]:
     """Start Orthanc with its defaults: no plugins, no compression, and no TCP_NODELAY, as hospitals run it."""
-    server = Orthanc(free_port(), free_port())
+    authority = Authority.make(folder / "certificates")
+    server = Orthanc(free_port(), free_port(), authority, authority.sign("localhost", "127.0.0.1"))
     path = folder / "orthanc.json"
     path.write_text(json.dumps(_configuration(server, folder)))
     environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
@@ -99,5 +103,9 @@ def _configuration(server: Orthanc, folder: Path) -> dict[str, object]:
         "AuthenticationEnabled": False,
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowMove": True,
+        # For what it sends: its own port speaks no TLS.
+        "DicomTlsCertificate": str(server.identity.certificate),
+        "DicomTlsPrivateKey": str(server.identity.key),
+        "DicomTlsTrustedCertificates": str(server.authority.file),
         "StableAge": 1,
     }

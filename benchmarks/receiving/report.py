@@ -100,4 +100,4 @@ def _share(count: int, runs: list[Run]) -> str:
 
 def _who() -> str:
     everyone = {one.name: one.how for one in (*CONTESTANTS, *busy_contestants())}
-    return "## Who is who\n\n" + "\n".join(f"- {name}: {how}" for name, how in everyone.items())
+    return "## The contestants\n\n" + "\n".join(f"- {name}: {how}" for name, how in everyone.items())
