@@ -46,7 +46,7 @@ TESTS: Final = {
     "dicomove/cohort/header_rows": ("cohort_header_rows", "cohort_reading", "cohort_spreadsheets"),
     "dicomove/cohort/joining": ("verdicts",),
     "dicomove/cohort/number_formats": ("cohort_spreadsheets",),
-    "dicomove/cohort/": ("cohort_[!hprs]*",),
+    "dicomove/cohort/": ("cohort_[!hrs]*",),
     "dicomove/outcome/": ("outcome*", "words"),
     "dicomove/words": ("words", "outcome*"),
     "dicomove/dimse/": ("dimse_*",),

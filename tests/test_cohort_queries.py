@@ -195,6 +195,11 @@ def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) 
         ("StudyDate", "-20240131", "-20240131"),
         ("StudyDate", dt.date(2024, 1, 5), "20240105"),
         ("StudyDate", pd.Timestamp("2024-01-05 10:00"), "20240105"),
+        ("StudyDate", pd.Period("2024-01-05", "D"), "20240105"),
+        ("StudyDate", pd.Period("2024-02", "M"), "20240201-20240229"),
+        ("StudyTime", dt.time(10, 30), "103000-103000.999999"),
+        ("StudyTime", dt.timedelta(hours=10, minutes=30), "103000-103000.999999"),
+        ("StudyTime", dt.timedelta(), "000000-000000.999999"),
         ("StudyTime", "10:30", "1030-103059.999999"),
         ("StudyTime", "9:30", "0930-093059.999999"),
         ("StudyTime", "10", "10-105959.999999"),
@@ -206,6 +211,8 @@ def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) 
         ("StudyTime", "-1030", "-103059.999999"),
         ("StudyTime", "-103000.25", "-103000.25"),
         ("StudyInstanceUID", " 1.2.3 \\ 1.2.4", "1.2.3\\1.2.4"),
+        ("StudyInstanceUID", "urn:oid:1.2.3", "1.2.3"),
+        ("AccessionNumber", "urn:oid:1.2.3", "urn:oid:1.2.3"),
         ("AccessionNumber", "0001E5", "0001E5"),
         ("AccessionNumber", "x" * 64, "x" * 64),
         ("PatientName", "x" * 100, "x" * 100),
@@ -245,6 +252,7 @@ def test_values(column: str, value: object, expected: str) -> None:
         ("ModalitiesInStudy", "CT\\MR", "backslash"),
         ("AccessionNumber", ["A"], "list"),
         ("AccessionNumber", "1.2E+19", "scientific"),
+        ("AccessionNumber", "2024-01-05 00:00:00", "spreadsheet"),
         ("PatientID", "123.0", "spreadsheet"),
         ("PatientID", '="000123"', "spreadsheet"),
         ("StudyID", "'000123", "spreadsheet"),
@@ -265,7 +273,17 @@ def test_values_that_cannot_be_asked_for(column: str, value: object, message: st
     assert isinstance(good, Query)
 
 
-@pytest.mark.parametrize(("column", "value"), [("AccessionNumber", 123), ("PatientID", 1.5), ("StudyDate", 20240105)])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("AccessionNumber", 123),
+        ("PatientID", 1.5),
+        ("StudyDate", 20240105),
+        ("AccessionNumber", dt.time(9, 30)),
+        ("StudyTime", dt.timedelta(days=1)),
+        ("PatientID", dt.date(2024, 1, 5)),
+    ],
+)
 def test_a_number_is_the_error_of_its_row(column: str, value: object) -> None:
     table = pd.DataFrame({column: pd.Series([value, "20240105"], dtype=object)})
     bad, good = find_queries(table, broad="allow")
