@@ -86,6 +86,19 @@ def test_the_same_text(asked: str, answered: str) -> None:
     assert difference(asked, answered) is None
 
 
+def test_an_invisible_character_without_a_name_is_named_by_its_number() -> None:
+    assert invisible_in("A\u20651") == ["U+2065"]
+
+
+def test_a_tab_is_a_blank_in_a_key_also_where_all_is_ascii() -> None:
+    assert as_key("A\tB") == "A B"
+
+
+def test_a_wildcard_is_like_nothing_and_an_x_is_no_wildcard() -> None:
+    assert difference("a*", "A*") is None
+    assert difference("x1", "X1") == "upper and lower case"
+
+
 @pytest.mark.parametrize(
     ("asked", "answered", "expected"),
     [
