@@ -4,6 +4,7 @@ import typing
 
 from dicomove.cohort import read_cohort
 from dicomove.dimse import FindScu, MoveScu
+from dicomove.doctor import doctor
 from dicomove.errors import CohortError, DicomoveError, InterruptedWarning
 from dicomove.find import echo, find
 from dicomove.job import MoveJob
@@ -30,6 +31,7 @@ __all__ = [
     "Receiver",
     "Retry",
     "__version__",
+    "doctor",
     "echo",
     "export",
     "find",

@@ -1,4 +1,4 @@
-"""The commands of the shell: ``dicomove demo | echo | retrieve | find | move | verify``."""
+"""The commands of the shell: ``dicomove demo | doctor | echo | retrieve | find | move | verify``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import pandas as pd
 
-from dicomove.cohort import LEVELS, QUERY_MODELS, PartialKeys, read_cohort
+from dicomove.arguments import add_asking, add_destination, add_manners, add_output, add_pacs, take_words
+from dicomove.cohort import LEVELS, QUERY_MODELS, read_cohort
+from dicomove.doctor import doctor
 from dicomove.errors import AddressError, DicomoveError
 from dicomove.find import echo, find
 from dicomove.move import move
@@ -23,7 +24,6 @@ from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
 from dicomove.retrieve import retrieve
 from dicomove.run import MoveOptions
-from dicomove.run.inventory import Verify
 from dicomove.store import verify
 from dicomove.verdicts import verdicts
 from dicomove.words import GOOD
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(word.startswith("-") for word in more):
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
-        _take_words(chosen, more)
+        take_words(chosen, more)
         return int(chosen.run(chosen))
     except (DicomoveError, OSError, LookupError, ValueError, ImportError) as error:
         print(f"dicomove: {error}", file=sys.stderr)
@@ -60,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="find, move and verify on a demo PACS with real images"))
     asked = commands.add_parser("echo", help="verify the connection with C-ECHO")
     asked.set_defaults(run=_echo)
+    examined = commands.add_parser(
+        "doctor",
+        help="examine the connection to a PACS and a destination, and say what to do",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_DOCTOR_EXAMPLES,
+    )
+    examined.set_defaults(run=_doctor)
     whole = commands.add_parser("retrieve", help="find each row of a cohort, and move the studies found")
     whole.set_defaults(run=_retrieve)
     search = commands.add_parser("find", help="look up each row of a cohort in the PACS")
@@ -68,47 +75,27 @@ def _parser() -> argparse.ArgumentParser:
     moving.set_defaults(run=_move)
     for command in (whole, search, moving):
         command.add_argument("table", type=Path, help="a .csv, .tsv, .parquet or .xlsx file")
-    for command in (asked, whole, search, moving):
-        _add_pacs(command)
+    for command in (asked, examined, whole, search, moving):
+        add_pacs(command)
+    for command in (examined, whole, moving):
+        add_destination(command)
+    examined.add_argument("--move-one", action="store_true", help="move one instance to the destination")
+    add_output(examined)
     for command in (whole, moving):
-        _add_destination(command)
-        _add_manners(command)
+        add_manners(command)
     for command in (whole, search):
-        _add_asking(command)
+        add_asking(command)
     for command in (whole, search, moving):
         command.add_argument(
             "--level", choices=LEVELS, help="default: STUDY for find, the deepest UID of the row for move"
         )
         command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
-        _add_output(command)
+        add_output(command)
     check = commands.add_parser("verify", help="read all received files again, and compare them with the record")
     check.add_argument("folder", type=Path, help="the folder of a receiver")
     check.set_defaults(run=_verify)
-    _add_output(check)
+    add_output(check)
     return parser
-
-
-def _take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
-    """Let the words that are not options be the PACS, unless `--pacs` names it, and then the destination."""
-    taken = [name for name in ("pacs", "destination") if hasattr(chosen, name)]
-    words = [word for word in (*(getattr(chosen, name) for name in taken), *more) if word is not None]
-    if "pacs" in taken:
-        if chosen.named_pacs is not None:
-            words.insert(0, chosen.named_pacs)
-        if not words:
-            message = "give the PACS: AET@host:port, or --pacs NAME for a profile of dicomove.toml"
-            raise AddressError(message)
-    if len(words) > len(taken):
-        message = f"{' '.join(words)}: these are more words than the command has a use for"
-        raise AddressError(message)
-    for name, word in zip_longest(taken, words):
-        setattr(chosen, name, word)
-
-
-def _add_pacs(command: argparse.ArgumentParser) -> None:
-    command.add_argument("pacs", nargs="?", help="AET@host:port; or --pacs")
-    command.add_argument("--pacs", dest="named_pacs", metavar="NAME", help="a profile of dicomove.toml, or an address")
-    command.add_argument("--calling-ae-title", metavar="AET", help="our AE title; default: the profile's, or DICOMOVE")
 
 
 def _add_demo(command: argparse.ArgumentParser) -> None:
@@ -124,55 +111,6 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_demo)
 
 
-def _add_destination(command: argparse.ArgumentParser) -> None:
-    command.add_argument("destination", nargs="?", help="the AE title of the destination; or --receive")
-    receiver = command.add_argument_group("receive on this machine")
-    receiver.add_argument("--receive", type=Path, metavar="FOLDER", help="move into a receiver on this machine")
-    receiver.add_argument("--port", type=int, help="its port, as registered in the PACS; default: 11112")
-    receiver.add_argument(
-        "--ae-title", metavar="AET", help="its AE title, as registered in the PACS; default: DICOMOVE"
-    )
-    receiver.add_argument(
-        "--allow",
-        action="append",
-        metavar="ADDRESS",
-        help="another address or network that may connect, if the PACS sends from there; may be repeated",
-    )
-
-
-def _add_asking(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--broad",
-        action="store_true",
-        help="also look up rows with dates or modalities alone: they match studies of many patients",
-    )
-    command.add_argument(
-        "--partial-keys",
-        choices=get_args(PartialKeys),
-        default="ask",
-        help="the policy for a row that lacks a key that other rows have; default: ask",
-    )
-
-
-def _add_manners(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--concurrency", type=int, default=1, help="associations at the same time")
-    command.add_argument("--delay", type=float, default=0, help="pause between two moves, in seconds")
-    command.add_argument(
-        "--verify", choices=get_args(Verify), default="auto", help="the source of the expected numbers"
-    )
-    alone = command.add_argument_group("unattended runs; docs/how-to explains these options")
-    alone.add_argument("--journal", type=Path, metavar="FILE", help="record the run there; the same command resumes it")
-    alone.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
-    alone.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
-    alone.add_argument("--max-instances-per-second", type=float, metavar="N")
-    alone.add_argument("--outage-timeout", type=float, metavar="S", help="wait for a PACS that is down")
-    alone.add_argument("--max-failures", type=int, metavar="N", help="end the run after so many failed rows")
-
-
-def _add_output(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--output", type=Path, help="write the table to this CSV file")
-
-
 def _pacs(chosen: argparse.Namespace) -> Pacs:
     is_profile = chosen.pacs == chosen.named_pacs and ":" not in chosen.pacs
     pacs = Pacs.profile(chosen.pacs) if is_profile else Pacs(chosen.pacs)
@@ -184,6 +122,21 @@ def _echo(chosen: argparse.Namespace) -> int:
     answer = echo(pacs)
     print(f"{pacs} answered C-ECHO with {answer.status} after {1000 * answer.duration_s:.0f} ms")
     return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    pacs = _pacs(chosen)
+    with ExitStack() as stack:
+        has_destination = any((chosen.destination, chosen.receive, chosen.ae_title, chosen.port, chosen.allow))
+        destination = _destination(chosen, stack) if has_destination else None
+        table = doctor(pacs, destination, move_one=chosen.move_one)
+    if chosen.output:
+        table.to_csv(chosen.output, index=False)
+    for check, verdict, found, remedy in table.astype(object).where(table.notna(), None).itertuples(index=False):
+        print(f"{verdict:<8} {check}: {found}")
+        if remedy:
+            print(f"{'':<8} -> {remedy}")
+    return int((table["verdict"] == "failed").any())
 
 
 def _find(chosen: argparse.Namespace) -> int:
@@ -354,6 +307,11 @@ def _advice(table: pd.DataFrame) -> str:
     return "\n".join([*lines, f"  {left} more: see the column advice"] if left else lines)
 
 
+_DOCTOR_EXAMPLES: Final = """examples:
+  dicomove doctor ORTHANC@127.0.0.1:4242 --calling-ae-title MY_SCU
+  dicomove doctor --pacs main DESTINATION_AE --move-one
+  dicomove doctor --pacs main --receive images --move-one
+"""
 _NEXT: Final = """
 What to do next:
   - try it in a notebook:      notebooks/01_quickstart.ipynb

@@ -244,7 +244,7 @@ def orthanc(folder: Path, images: Path, modalities: Mapping[str, int], **options
 
 
 @contextmanager
-def dcmqrscp(folder: Path, images: Path, modalities: Mapping[str, int]) -> Iterator[int]:
+def dcmqrscp(folder: Path, images: Path, modalities: Mapping[str, int], peers: str = "ANY") -> Iterator[int]:
     """DCMTK's dcmqrscp, holding the uncompressed files below `images`, which are those that it moves; its port."""
     port = free_port()
     storage = folder / "database"
@@ -257,7 +257,7 @@ def dcmqrscp(folder: Path, images: Path, modalities: Mapping[str, int]) -> Itera
     path.write_text(
         f"NetworkTCPPort = {port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
         f"HostTable BEGIN\n{hosts}\nHostTable END\nVendorTable BEGIN\nVendorTable END\n"
-        f"AETable BEGIN\nDCMQRSCP {storage} RW (200, 1024mb) ANY\nAETable END\n"
+        f"AETable BEGIN\nDCMQRSCP {storage} RW (200, 1024mb) {peers}\nAETable END\n"
     )
     index = [program("dcmqridx"), str(storage), *map(str, sorted(storage.glob("*.dcm")))]
     subprocess.run(index, check=True, capture_output=True)

@@ -24,6 +24,7 @@ PUBLIC = [
     "Receiver",
     "Retry",
     "__version__",
+    "doctor",
     "echo",
     "export",
     "find",

@@ -55,6 +55,8 @@ class FindResult:
         Whether C-CANCEL was sent.
     sent
         Whether the C-FIND was sent.
+    character_sets
+        The different Specific Character Sets that the matches declare, as the PACS spells them.
     """
 
     matches: tuple[Match, ...] = field(repr=False)
@@ -64,6 +66,7 @@ class FindResult:
     error_comment: str | None = None
     cancelled: bool = False
     sent: bool = True
+    character_sets: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Match]:
         return iter(self.matches)
@@ -128,6 +131,7 @@ class FindScu(Scu):
         self._cancelled.clear()
         canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
         matches: list[Match] = []
+        character_sets: set[str] = set()
         sent = False
 
         def run(operation: DimseOperation) -> Message | None:
@@ -138,7 +142,10 @@ class FindScu(Scu):
             logger.info("C-FIND-RQ %d %s by %s", operation.message_id, keys["QueryRetrieveLevel"], _asked(keys))
             operation.send({"CommandField": C_FIND_RQ}, data, canceller.total)
             for final in operation.responses(check=canceller.check):
-                matches.extend(self._matches(operation, final, keys, on_match))
+                found = self._matches(operation, final, keys, on_match)
+                matches.extend(found)
+                if found:
+                    character_sets.add(_declared(final, operation))
             return final
 
         final: Message | None = None
@@ -149,7 +156,12 @@ class FindScu(Scu):
         except AssociationError as error:
             problem = error
         result = _result(matches, final, canceller.late or problem)
-        return replace(result, cancelled=canceller.sent and not canceller.late, sent=sent)
+        return replace(
+            result,
+            cancelled=canceller.sent and not canceller.late,
+            sent=sent,
+            character_sets=tuple(sorted(character_sets - {""})),
+        )
 
     def _matches(
         self,
@@ -235,6 +247,11 @@ def element_text(element: RawDataElement, declared: Sequence[str]) -> str:
         return "\\".join(map(str, _numbers(value, _BINARY_VRS[vr], "<" if element.is_little_endian else ">")))
     text = decode(value, declared) if vr in _TEXT_VRS else decode(value)
     return "\\".join(part.strip(" \0") for part in text.split("\\"))
+
+
+def _declared(response: Message, operation: DimseOperation) -> str:
+    charset, _ = split_charset(response.data or b"", operation.context.transfer_syntax)
+    return decode(charset).strip(" \0")
 
 
 def _is_answer(match: Match, keys: Mapping[str, object]) -> bool:

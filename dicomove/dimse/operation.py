@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
@@ -181,10 +181,13 @@ class ReusableAssociation:
     ----------
     pacs
         The PACS.
+    services
+        The abstract syntaxes to propose, with their names.
     """
 
-    def __init__(self, pacs: Pacs) -> None:
+    def __init__(self, pacs: Pacs, services: Mapping[str, str] = SERVICES) -> None:
         pacs.identity()  # raises now if the passcode is not where it should be
+        self._services = services
         self._tls = client_side(pacs.tls, pacs.host) if pacs.tls else None
         self.pacs = pacs
         self._association: Association | None = None
@@ -204,7 +207,7 @@ class ReusableAssociation:
         association = self._clean_association(check)
         context = association.context_for(abstract_syntax)
         if context is None:
-            message = f"{self.pacs} does not offer {SERVICES[abstract_syntax]}"
+            message = f"{self.pacs} does not offer {self._services[abstract_syntax]}"
             raise NotSupported(message)
         self._association = None
         self._message_id = self._message_id % 0xFFFF + 1
@@ -267,6 +270,16 @@ class ReusableAssociation:
                     raise lost from error
                 raise
 
+    def offered(self) -> frozenset[str]:
+        """Return the services that the PACS accepts.
+
+        Raises
+        ------
+        AssociationError
+            There is no association.
+        """
+        return frozenset(context.abstract_syntax for context in self._clean_association(None).contexts.values())
+
     def close(self) -> None:
         """Release the association, if there is one."""
         if self._association:
@@ -306,7 +319,7 @@ class ReusableAssociation:
                 called_ae_title=pacs.called_ae_title,
                 calling_ae_title=pacs.calling_ae_title,
                 max_pdu_length=pacs.max_pdu_length,
-                proposed=[(service, TRANSFER_SYNTAXES) for service in SERVICES],
+                proposed=[(service, TRANSFER_SYNTAXES) for service in self._services],
                 deadlines=deadlines,
                 user=user,
             )
@@ -335,6 +348,6 @@ class ReusableAssociation:
         except BaseException:
             connection.close()
             raise
-        services = ", ".join(SERVICES[context.abstract_syntax] for context in association.contexts.values())
+        services = ", ".join(self._services[context.abstract_syntax] for context in association.contexts.values())
         logger.info("association with %s after %.0f ms: %s", pacs, 1000 * (time.monotonic() - started), services)
         return association

@@ -1,0 +1,179 @@
+"""Evidence -> rows, from the host name to C-ECHO. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from dicomove.dimse.services import FIND, GET, MOVE
+from dicomove.doctor.evidence import Evidence, Row
+from dicomove.pacs import ANY_CALLED_AE_TITLE
+from dicomove.words import ADVICE
+
+NOT_REACHED: Final = "An earlier check failed."
+NOT_IN_STUDY_ROOT: Final = "The PACS does not offer it in Study Root, in which doctor asks."
+_MODELS: Final = {"StudyRoot": "Study Root", "PatientRoot": "Patient Root"}
+#: Parts of the text of a rejection (PS3.8 Table 9-21).
+_CALLED, _CALLING, _LIMITS = "Called AE title", "Calling AE title", ("limit exceeded", "congestion")
+
+
+def host_name(seen: Evidence) -> Row:
+    """Return whether the host has an address."""
+    if seen.addresses:
+        return Row("host name", "ok", f"{seen.pacs.host} is {', '.join(seen.addresses)}.")
+    remedy = (
+        "Check the spelling of the host, or give its IP address. Some names exist only inside the hospital's network."
+    )
+    return Row("host name", "failed", f"{seen.pacs.host} has no address here.", remedy)
+
+
+def port(seen: Evidence) -> Row:
+    """Return whether the port accepts connections."""
+    where = f"{seen.pacs.host}, port {seen.pacs.port}"
+    if seen.port is None:
+        return Row("port", "skipped", NOT_REACHED)
+    if seen.port == "open":
+        return Row("port", "ok", f"{where}, accepts connections from this machine ({seen.own_address}).")
+    if seen.port == "refused":
+        found = f"{where}, refuses connections: the machine is there, but nothing listens at this port."
+        return Row("port", "failed", found, "Ask for the port of the DICOM service, and check that the PACS runs.")
+    if seen.port == "timeout":
+        found = f"{where}, did not answer within {seen.pacs.connect_timeout:g} s."
+        remedy = (
+            f"A firewall drops the connection, or the machine is off. Ask the network's administrator to open TCP from "
+            f"{seen.own_address or 'this machine'} to {where}. Check the host and the port, too."
+        )
+        return Row("port", "failed", found, remedy)
+    remedy = "Check the host, and whether this machine is in the network of the PACS (VPN, cable)."
+    return Row("port", "failed", f"There is no route to {where}.", remedy)
+
+
+def tls(seen: Evidence) -> Row:
+    """Return whether both sides agree about TLS."""
+    answer = seen.association
+    if seen.pacs.tls is None:
+        if seen.language == "TLS":
+            remedy = "Give Pacs(..., tls=True), or Pacs(..., tls=TLS(ca=...)), or the port without TLS."
+            return Row("TLS", "failed", "The port speaks TLS, and this Pacs has no tls=.", remedy)
+        return Row("TLS", "skipped", "This Pacs has no tls=.")
+    if answer is None:
+        return Row("TLS", "skipped", NOT_REACHED)
+    if answer.error == "tls_failed":
+        return Row("TLS", "failed", _sentence(answer.text), ADVICE["tls_failed"])
+    if answer.error in (None, "association_rejected"):
+        return Row("TLS", "ok", "The connection is encrypted.")
+    return Row("TLS", "skipped", "There was no answer that tells.")
+
+
+def association(seen: Evidence) -> Row:
+    """Return whether the PACS accepts us, and otherwise which of the AE titles it rejects."""
+    answer, pacs = seen.association, seen.pacs
+    if answer is None:
+        return Row("association", "skipped", NOT_REACHED)
+    if answer.error is None:
+        return Row("association", "ok", f"{pacs.called_ae_title} accepts {pacs.calling_ae_title}.")
+    if answer.error == "association_rejected":
+        return _rejected(seen, answer.text)
+    if seen.language == "HTTP":
+        remedy = (
+            "This is the port of a web page. Give the port of the DICOM service: often 104, 4242 (Orthanc) or 11112 "
+            "(dcm4chee)."
+        )
+        return Row("association", "failed", f"Port {pacs.port} speaks HTTP, and not DICOM.", remedy)
+    if seen.language == "TLS" or answer.error == "tls_failed":
+        return Row("association", "skipped", "TLS has to work first.")
+    remedy = (
+        f"Check that port {pacs.port} is that of the DICOM service. Some PACS end the connection of an AE title or an "
+        f"address that they do not know: ask the administrator to register {pacs.calling_ae_title}, address "
+        f"{seen.own_address}."
+    )
+    return Row("association", "failed", _sentence(answer.text), remedy)
+
+
+def _rejected(seen: Evidence, text: str) -> Row:
+    pacs = seen.pacs
+    if any(limit in text for limit in _LIMITS):
+        remedy = "The PACS has too many associations at the moment: try again later, with a smaller concurrency."
+        return Row("association", "failed", "The PACS rejected the association: its limit is reached.", remedy)
+    named = [title for title in (_CALLED, _CALLING) if title in text]
+    which = {_CALLED: f"the called AE title {pacs.called_ae_title}", _CALLING: f"our AE title {pacs.calling_ae_title}"}
+    found = f"The PACS rejected {which[named[0]]}." if named else "The PACS rejected the association without a reason."
+    if pacs.user:
+        found += " It may have rejected the user."
+    return Row("association", "failed", found, _titles_remedy(seen, named))
+
+
+def _titles_remedy(seen: Evidence, named: list[str]) -> str:
+    pacs = seen.pacs
+    if seen.titles_accepted:
+        called, calling = seen.titles_accepted
+        changed = [f"{name}={title!r}" for name, title, had in _titles(called, calling, seen) if title != had]
+        return f"Upper and lower case count here. The PACS accepts {' and '.join(changed)}: write it so."
+    register = (
+        f"ask the administrator to register our AE title {pacs.calling_ae_title}, with the address {seen.own_address}, "
+        "or give the registered one as calling_ae_title="
+    )
+    ask = "Ask the administrator for the AE title of the PACS, and write it before the @ of the address"
+    if pacs.called_ae_title == ANY_CALLED_AE_TITLE:
+        ask = "The address names no AE title. " + ask
+    if named == [_CALLING]:
+        return f"{register[0].upper()}{register[1:]}."
+    # Measured: dcmqrscp says so of a calling AE title that it does not know, too.
+    return f"{ask}. If it is right, {register}: some PACS give the same reason then."
+
+
+def _titles(called: str, calling: str, seen: Evidence) -> tuple[tuple[str, str, str], ...]:
+    pacs = seen.pacs
+    return (
+        ("called_ae_title", called, pacs.called_ae_title),
+        ("calling_ae_title", calling, pacs.calling_ae_title),
+    )
+
+
+def find_offered(seen: Evidence) -> Row:
+    """Return whether the PACS offers C-FIND."""
+    return _offered(seen, "C-FIND offered", FIND, "Without C-FIND, give StudyInstanceUIDs to move.")
+
+
+def move_offered(seen: Evidence) -> Row:
+    """Return whether the PACS offers C-MOVE."""
+    remedy = (
+        "Ask the administrator to allow C-MOVE (Query/Retrieve) for our AE title, or for another node that offers it."
+    )
+    return _offered(seen, "C-MOVE offered", MOVE, remedy)
+
+
+def get_offered(seen: Evidence) -> Row:
+    """Return whether the PACS offers C-GET."""
+    return _offered(seen, "C-GET offered", GET, "C-MOVE needs a destination that the PACS can reach.", needed=False)
+
+
+def _offered(seen: Evidence, check: str, classes: Mapping[str, str], remedy: str, *, needed: bool = True) -> Row:
+    if seen.offered is None:
+        return Row(check, "skipped", NOT_REACHED)
+    models = [model for model in _MODELS if classes[model] in seen.offered]
+    if not models:
+        return Row(check, "failed" if needed else "warning", "The PACS does not offer it.", remedy)
+    found = f"In {' and '.join(_MODELS[model] for model in models)}."
+    if "StudyRoot" in models:
+        return Row(check, "ok", found)
+    return Row(check, "warning", found, "Give query_model='PatientRoot', and a PatientID in every row.")
+
+
+def echo(seen: Evidence) -> Row:
+    """Return whether C-ECHO is answered."""
+    answer = seen.echo
+    if answer is None:
+        return Row("C-ECHO", "skipped", NOT_REACHED)
+    if answer.error is None:
+        return Row("C-ECHO", "ok", f"The PACS answered after {1000 * answer.duration_s:.0f} ms.")
+    if answer.error == "not_supported":
+        return Row(
+            "C-ECHO", "warning", "The PACS does not offer it.", "Nothing here needs it: look at the other checks."
+        )
+    return Row("C-ECHO", "failed", _sentence(answer.text), ADVICE.get(answer.error))
+
+
+def _sentence(text: str) -> str:
+    whole = f"{text[:1].upper()}{text[1:]}"
+    return whole if whole.endswith((".", "?")) else f"{whole}."

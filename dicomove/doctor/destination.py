@@ -1,0 +1,115 @@
+"""Evidence -> rows of the destination. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dicomove.doctor.connection import NOT_IN_STUDY_ROOT, NOT_REACHED
+from dicomove.doctor.evidence import Answer, Evidence, Row
+from dicomove.words import ADVICE
+
+_NONE: Final = "No destination was given."
+#: A connection that is refused ends at once; one that is dropped takes the time that the PACS waits.
+_LONG_S: Final = 1.0
+_WAITED: Final = "The PACS waited: a firewall between the PACS and the destination, or a wrong host, is likely."
+_AT_ONCE: Final = (
+    "The PACS gave up at once: a wrong port, a destination that does not run, or an AE title that the PACS does not "
+    "know (upper and lower case count), is likely."
+)
+
+
+def known(seen: Evidence) -> Row:
+    """Return whether the PACS knows the destination."""
+    check, answer = "destination", seen.to_destination
+    if seen.destination is None:
+        return Row(check, "skipped", _NONE)
+    if seen.moved and seen.moved.error is None:
+        return Row(check, "ok", f"The PACS knows {seen.destination}: it sent an instance there.")
+    if answer is None or seen.to_nowhere is None:
+        return Row(check, "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
+    if "destination_unknown" in (answer.error, seen.moved.error if seen.moved else None):
+        return Row(check, "failed", f"The PACS does not know the AE title {seen.destination}.", _unknown_remedy(seen))
+    if answer.meaning == seen.to_nowhere.meaning:
+        found = (
+            f"A move that matches nothing does not tell: the PACS answers {answer.status or answer.error} for "
+            f"{seen.destination}, and also for an AE title that cannot exist."
+        )
+        remedy = None if seen.asked_to_move else "Give move_one=True: it moves one instance."
+        return Row(check, "skipped", found, remedy)
+    if answer.error not in (None, "no_match"):
+        return Row(check, "failed", f"The PACS answered {answer.status or answer.error}.", ADVICE.get(answer.error))
+    return Row(check, "ok", f"The PACS knows the AE title {seen.destination}.")
+
+
+def one_instance(seen: Evidence) -> Row:
+    """Return whether one instance could be moved."""
+    check, moved = "one instance", seen.moved
+    if seen.destination is None:
+        return Row(check, "skipped", _NONE)
+    if not seen.asked_to_move:
+        return Row(
+            check, "skipped", "Nothing was moved.", "Give move_one=True: it moves one instance to the destination."
+        )
+    if moved is None:
+        found = (
+            NOT_REACHED if seen.has_instance or seen.search is None else "No instance was found that could be moved."
+        )
+        return Row(check, "skipped", found)
+    after = f"after {moved.duration_s:.1f} s"
+    if moved.error is None:
+        where = "It is on disk" if seen.receiver_port else "The PACS says that it was moved"
+        return Row(check, "ok", f"{where} {after}.")
+    found = f"The move failed {after} ({', '.join(filter(None, (moved.status, moved.error)))}). {moved.text}".strip()
+    if moved.error == "destination_unknown":
+        return Row(check, "failed", found, _unknown_remedy(seen))
+    return Row(check, "failed", found, _entry_remedy(seen, moved))
+
+
+def connection_back(seen: Evidence) -> Row:
+    """Return whether the PACS connected to the receiver."""
+    check, arrival = "connection back", seen.arrival
+    if seen.receiver_port is None:
+        return Row(check, "skipped", "The destination is not a Receiver." if seen.destination else _NONE)
+    if arrival:
+        found = (
+            f"The PACS connected from {arrival.address} as {arrival.calling_ae_title}, and sent "
+            f"{arrival.transfer_syntax}."
+        )
+        return Row(check, "ok", found)
+    if seen.moved is None:
+        return Row(check, "skipped", "Nothing was moved.", "Give move_one=True." if not seen.asked_to_move else None)
+    if seen.refused:
+        addresses = ", ".join(seen.refused)
+        found = f"The receiver refused connections from {addresses}, which is not the address of the PACS."
+        remedy = f"If these are nodes of the PACS, give Receiver(..., allow={list(seen.refused)!r})."
+        return Row(check, "failed", found, remedy)
+    found = f"No instance came to the receiver at port {seen.receiver_port}."
+    if seen.moved.error == "destination_unknown":
+        return Row(check, "failed", found, _unknown_remedy(seen))
+    remedy = (
+        f"The PACS's entry has to be: {_entry(seen)}. A firewall has to let the PACS connect to this port. In a "
+        "container, behind NAT or in a VPN, the PACS may need another address of this machine."
+    )
+    return Row(check, "failed", found, remedy)
+
+
+def _unknown_remedy(seen: Evidence) -> str:
+    if seen.destination_accepted:
+        return f"Upper and lower case count here. The PACS knows {seen.destination_accepted}: write it so."
+    return f"{_register(seen)} Upper and lower case count."
+
+
+def _register(seen: Evidence) -> str:
+    if seen.receiver_port is None:
+        return f"Ask the administrator to register {seen.destination} as a destination, with its host and port."
+    return f"Ask the administrator to register the receiver: {_entry(seen)}."
+
+
+def _entry(seen: Evidence) -> str:
+    return f"AE title {seen.destination}, host {seen.own_address}, port {seen.receiver_port}"
+
+
+def _entry_remedy(seen: Evidence, moved: Answer) -> str:
+    entry = _entry(seen) if seen.receiver_port else f"the host and the port at which {seen.destination} listens"
+    why = _WAITED if moved.duration_s >= _LONG_S else _AT_ONCE
+    return f"Ask the administrator to compare the PACS's entry with this: {entry}. {why}"

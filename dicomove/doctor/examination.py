@@ -1,0 +1,125 @@
+"""`doctor`: the probes in their order, and the table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import pandas as pd
+
+from dicomove.dimse.services import FIND, MOVE
+from dicomove.doctor import connection, destination, probes, search
+from dicomove.doctor.evidence import Evidence, Row
+from dicomove.pacs import Pacs, ae_title
+from dicomove.receiver import Receiver
+
+#: One row for each, in this order.
+_RULES: Final[tuple[Callable[[Evidence], Row], ...]] = (
+    connection.host_name,
+    connection.port,
+    connection.tls,
+    connection.association,
+    connection.find_offered,
+    connection.move_offered,
+    connection.get_offered,
+    connection.echo,
+    search.find,
+    search.counts,
+    search.character_set,
+    search.limit,
+    destination.known,
+    destination.one_instance,
+    destination.connection_back,
+)
+_COLUMNS: Final = ("check", "verdict", "found", "remedy")
+
+
+def doctor(pacs: Pacs, destination: str | Receiver | None = None, *, move_one: bool = False) -> pd.DataFrame:
+    """Examine the connection to a PACS and to a destination, and say what to do where it does not work.
+
+    Nothing is moved, unless `move_one` asks for it. The searches are for a study that cannot exist, and for at most
+    about 1,000 studies of any date. The table contains no values of patients.
+
+    Parameters
+    ----------
+    pacs
+        The PACS.
+    destination
+        An AE title that the PACS knows, or a `Receiver`.
+    move_one
+        Move one instance to the destination. Only this shows whether the PACS reaches it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per check: ``check``, ``verdict`` (``"ok"``, ``"warning"``, ``"failed"``, or ``"skipped"``), ``found``,
+        and ``remedy``, which is null where nothing is to be done.
+
+    Raises
+    ------
+    AddressError
+        `destination` is not an AE title, or a secret of the user is not where it should be.
+
+    Examples
+    --------
+    >>> from dicomove.testing import demo_pacs
+    >>> with demo_pacs() as pacs:
+    ...     found = doctor(pacs, "UNKNOWN_AE").set_index("check")
+    >>> found.loc["destination", "verdict"], found.loc["destination", "found"]
+    ('failed', 'The PACS does not know the AE title UNKNOWN_AE.')
+    """
+    seen = _examine(pacs, destination, move_one=move_one)
+    rows = [rule(seen) for rule in _RULES]
+    return pd.DataFrame({name: pd.Series([getattr(row, name) for row in rows], dtype="str") for name in _COLUMNS})
+
+
+def _examine(pacs: Pacs, given: str | Receiver | None, *, move_one: bool) -> Evidence:
+    seen = Evidence(pacs, asked_to_move=move_one and given is not None)
+    if isinstance(given, Receiver):
+        seen = replace(seen, destination=given.ae_title, receiver_port=given.port)
+    elif given is not None:
+        seen = replace(seen, destination=ae_title(given, "destination"))
+    seen = replace(seen, addresses=probes.addresses(pacs))
+    if not seen.addresses:
+        return seen
+    state, own = probes.port(pacs)
+    seen = replace(seen, port=state, own_address=own)
+    if state != "open":
+        return seen
+    answer, offered = probes.offered(pacs)
+    seen = replace(seen, association=answer)
+    if answer.error == "association_rejected":
+        return replace(seen, titles_accepted=probes.titles_in_other_case(pacs))
+    if answer.error:
+        return replace(seen, language=probes.language(pacs))
+    return _asked(replace(seen, offered=offered), given)
+
+
+def _asked(seen: Evidence, given: str | Receiver | None) -> Evidence:
+    """Ask for the services that the PACS offers."""
+    pacs, offered = seen.pacs, seen.offered or frozenset()
+    studies: tuple[dict[str, str], ...] = ()
+    seen = replace(seen, echo=probes.echo(pacs))
+    if FIND["StudyRoot"] in offered:
+        found, studies = probes.search(pacs)
+        seen = replace(seen, search=found)
+    if given is None or MOVE["StudyRoot"] not in offered:
+        return seen
+    answer, nowhere, accepted = probes.known(pacs, seen.destination or "")
+    seen = replace(seen, to_destination=answer, to_nowhere=nowhere, destination_accepted=accepted)
+    return _moved(seen, given, studies) if seen.asked_to_move and answer.error != "destination_unknown" else seen
+
+
+def _moved(seen: Evidence, given: str | Receiver, studies: tuple[dict[str, str], ...]) -> Evidence:
+    """Move one instance, and look at what came."""
+    instance = probes.an_instance(seen.pacs, studies)
+    if instance is None:
+        return seen
+    before = Counter(given.refused) if isinstance(given, Receiver) else Counter()
+    seen = replace(seen, has_instance=True, moved=probes.moved(seen.pacs, instance, given))
+    if not isinstance(given, Receiver):
+        return seen
+    arrival = probes.arrival(given, instance) if seen.moved and seen.moved.error is None else None
+    return replace(seen, arrival=arrival, refused=tuple(sorted(Counter(given.refused) - before)))

@@ -1,0 +1,251 @@
+"""Thin functions that ask the network. What goes wrong is their answer, and not an exception."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Final
+
+import pandas as pd
+from pydicom.uid import UID, generate_uid
+
+from dicomove.dimse import FindScu, MoveScu
+from dicomove.dimse.find import Match
+from dicomove.dimse.operation import ReusableAssociation
+from dicomove.dimse.services import GET, SERVICES
+from dicomove.doctor.evidence import Answer, Arrival, Language, Port, Search
+from dicomove.errors import AssociationError, DicomoveWarning, StatusError
+from dicomove.move import move
+from dicomove.pacs import Pacs
+from dicomove.receiver import Receiver
+
+#: So many answers show that there is no limit which matters.
+ENOUGH: Final = 1000
+_LONGEST_SEARCH_S: Final = 60.0
+_LONGEST_MOVE_S: Final = 120.0
+_LONGEST_GUESS_S: Final = 3.0
+_HTTP: Final = b"HEAD / HTTP/1.0\r\n\r\n"
+_UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+#: An AE title that no PACS has an entry for.
+_NOWHERE: Final = "DICOMOVE-NOWHERE"
+
+
+def addresses(pacs: Pacs) -> tuple[str, ...]:
+    """Return the addresses of the host of a PACS."""
+    try:
+        found = socket.getaddrinfo(pacs.host, pacs.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def port(pacs: Pacs) -> tuple[Port, str | None]:
+    """Return what happens at the port, and the address of this machine on the way there."""
+    try:
+        with socket.create_connection((pacs.host, pacs.port), pacs.connect_timeout) as sock:
+            return "open", str(sock.getsockname()[0])
+    except ConnectionRefusedError:
+        return "refused", own_address(pacs)
+    except TimeoutError:
+        return "timeout", own_address(pacs)
+    except OSError:
+        return "unreachable", own_address(pacs)
+
+
+def own_address(pacs: Pacs) -> str | None:
+    """Return the address by which this machine would reach a PACS; nothing is sent."""
+    with suppress(OSError):
+        family, kind, protocol, _, address = socket.getaddrinfo(pacs.host, pacs.port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    return None
+
+
+def language(pacs: Pacs) -> Language:
+    """Return what a port speaks that does not speak DICOM."""
+    with suppress(OSError), _connected(pacs) as sock:
+        sock.sendall(_HTTP)
+        if sock.recv(5) == b"HTTP/":
+            return "HTTP"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with suppress(OSError), _connected(pacs) as sock, context.wrap_socket(sock):
+        return "TLS"
+    return "unknown"
+
+
+def offered(pacs: Pacs) -> tuple[Answer, frozenset[str]]:
+    """Return how the PACS answers A-ASSOCIATE-RQ, and the services that it accepts."""
+    services = {**SERVICES, **{uid: f"{model} GET" for model, uid in GET.items()}}
+    with closing(ReusableAssociation(pacs, services)) as association:
+        try:
+            return Answer(), association.offered()
+        except AssociationError as error:
+            return _problem(error), frozenset()
+
+
+def titles_in_other_case(pacs: Pacs) -> tuple[str, str] | None:
+    """Return the two AE titles in another case with which the PACS accepts an association."""
+    had = (pacs.called_ae_title, pacs.calling_ae_title)
+    for called, calling in product(*(dict.fromkeys((title, title.upper(), title.lower())) for title in had)):
+        where = pacs.address.rpartition("@")[2]
+        other = replace(pacs, address=f"{called}@{where}", called_ae_title=called, calling_ae_title=calling)
+        if (called, calling) != had and offered(other)[0].error is None:
+            return called, calling
+    return None
+
+
+def echo(pacs: Pacs) -> Answer:
+    """Return the answer to C-ECHO."""
+    with FindScu(pacs) as scu:
+        try:
+            answer = scu.echo()
+        except (AssociationError, StatusError) as error:
+            return _problem(error)
+    return Answer(status=answer.status, duration_s=answer.duration_s)
+
+
+def search(pacs: Pacs) -> tuple[Search, tuple[Match, ...]]:
+    """Return what C-FIND brings, and the studies that were seen."""
+    with FindScu(pacs) as scu:
+        control, nothing, _, _ = _found(scu, {"StudyInstanceUID": generate_uid()})
+        if control.error:
+            return Search(control), ()
+        sample, studies, stopped, character_sets = _studies(scu, "19000101-")
+        halves = None if stopped or sample.error else _in_halves(scu, studies)
+    seen = Search(
+        control=control,
+        control_matches=len(nothing),
+        sample=sample,
+        studies=len(studies),
+        stopped=stopped,
+        halves=halves,
+        counts=any(_count(study) is not None for study in studies),
+        character_sets=character_sets,
+    )
+    return seen, studies
+
+
+def an_instance(pacs: Pacs, studies: Sequence[Match]) -> Match | None:
+    """Return the unique keys of an instance in the smallest series of the smallest study."""
+    chosen: Match = min(studies, key=lambda study: _count(study) or ENOUGH, default={})
+    with FindScu(pacs) as scu:
+        for level, name in zip(("SERIES", "IMAGE"), _UIDS[1:], strict=True):
+            keys = {known: chosen[known] for known in _UIDS if chosen.get(known)}
+            asked = {**keys, "QueryRetrieveLevel": level, name: "", "NumberOfSeriesRelatedInstances": ""}
+            if level == "IMAGE":
+                del asked["NumberOfSeriesRelatedInstances"]
+            _, found, _, _ = _found(scu, asked)
+            matches = [{**keys, **match} for match in found if match.get(name)]
+            chosen = min(matches, key=lambda match: _count(match) or ENOUGH, default={})
+            if not chosen:
+                return None
+    return {name: chosen[name] for name in _UIDS}
+
+
+def known(pacs: Pacs, destination: str) -> tuple[Answer, Answer, str | None]:
+    """Move nothing to the destination and to nowhere.
+
+    Returns
+    -------
+    tuple
+        Both answers, and the destination in another case if the PACS knows only that.
+    """
+    with MoveScu(pacs) as scu:
+        answers = {title: _moved(scu, title) for title in (destination, _NOWHERE)}
+        answer, nowhere = answers.values()
+        others = {destination.upper(), destination.lower()} - {destination}
+        if answer.error != "destination_unknown":
+            return answer, nowhere, None
+        accepted = [title for title in sorted(others) if _moved(scu, title).error in (None, "no_match")]
+    return answer, nowhere, accepted[0] if accepted else None
+
+
+def moved(pacs: Pacs, instance: Match, destination: str | Receiver) -> Answer:
+    """Move one instance, and return the answer."""
+    table = pd.DataFrame([instance], dtype=str)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DicomoveWarning)  # the advice of the row says it, too
+        results = move(
+            table, pacs, destination, level="IMAGE", journal=False, progress=False, total_timeout=_LONGEST_MOVE_S
+        )
+    row = results.iloc[0]
+    status, advice = (None if pd.isna(value) else str(value) for value in (row["status"], row["advice"]))
+    if row["outcome"] == "complete":
+        return Answer(None, "", status, float(row["duration_s"]))
+    error = str(row["outcome"] if pd.isna(row["error"]) else row["error"])
+    return Answer(error, advice or "", status, float(row["duration_s"]))
+
+
+def arrival(receiver: Receiver, instance: Match) -> Arrival | None:
+    """Return what the receiver knows of the instance."""
+    manifest = receiver.manifest()
+    found = manifest[manifest["SOPInstanceUID"] == instance["SOPInstanceUID"]]
+    if found.empty:
+        return None
+    last = found.sort_values("received_at").iloc[-1]
+    syntax = UID(str(last["TransferSyntaxUID"]))
+    return Arrival(str(last["address"]), str(last["calling_ae_title"]), syntax.name)
+
+
+def _connected(pacs: Pacs) -> socket.socket:
+    return socket.create_connection((pacs.host, pacs.port), _LONGEST_GUESS_S)
+
+
+def _problem(error: AssociationError | StatusError) -> Answer:
+    return Answer(error.error, str(error), getattr(error, "status", None))
+
+
+def _moved(scu: MoveScu, destination: str) -> Answer:
+    result = scu.move_study({"StudyInstanceUID": generate_uid()}, destination, total_timeout=_LONGEST_MOVE_S)
+    return Answer(result.error, result.advice or "", result.status, result.duration_s)
+
+
+def _found(
+    scu: FindScu, query: dict[str, str], on_match: Callable[[Match], object] | None = None
+) -> tuple[Answer, tuple[Match, ...], bool, tuple[str, ...]]:
+    started = time.monotonic()
+    result = scu.find_studies(query, on_match=on_match, total_timeout=_LONGEST_SEARCH_S)
+    answer = Answer(result.error, result.advice or "", result.status, time.monotonic() - started)
+    return answer, result.matches, result.cancelled, result.character_sets
+
+
+def _studies(scu: FindScu, dates: str) -> tuple[Answer, tuple[Match, ...], bool, tuple[str, ...]]:
+    seen: list[Match] = []
+
+    def enough(match: Match) -> None:
+        seen.append(match)
+        if len(seen) > ENOUGH:
+            scu.cancel()
+
+    query = {"StudyDate": dates, "StudyInstanceUID": "", "NumberOfStudyRelatedInstances": ""}
+    return _found(scu, query, enough)
+
+
+def _in_halves(scu: FindScu, studies: Iterable[Match]) -> int | None:
+    """Return how many studies come where the same search is split at the middle of their dates."""
+    dates = sorted(date for study in studies if re.fullmatch(r"[0-9]{8}", date := study.get("StudyDate", "")))
+    if not dates:
+        return None
+    middle = dates[(len(dates) - 1) // 2]
+    try:
+        after = datetime.strptime(middle, "%Y%m%d").date() + timedelta(days=1)  # noqa: DTZ007  # a date has no zone
+    except ValueError:
+        return None
+    return sum(len(_studies(scu, part)[1]) for part in (f"19000101-{middle}", f"{after:%Y%m%d}-"))
+
+
+def _count(match: Match) -> int | None:
+    for name in ("NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances"):
+        if match.get(name, "").isdecimal():
+            return int(match[name])
+    return None
