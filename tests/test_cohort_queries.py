@@ -522,6 +522,7 @@ def test_what_the_pacs_gave_is_asked_again_by_its_uid_alone(columns: dict[str, s
 def test_a_uid_that_is_not_one_value_is_never_sent_whoever_gave_it(uid: str) -> None:
     (query,) = find_queries(found(StudyInstanceUID=[uid]), "SERIES")
     assert isinstance(query, IdentifierError)
+    assert query.column == "StudyInstanceUID"
     assert uid not in str(query)
 
 
@@ -632,6 +633,7 @@ def test_queries_are_values_and_show_no_patient() -> None:
         ("PatientName", "Müłler", "Mü?ler", True),
         ("StudyDescription", "HEAD*", "HEAD\nNECK", True),
         ("PatientName", "doe", "DOE^JANE", False),
+        ("PatientName", "DOE^MAX", "DOE^MA", False),
         ("PatientName", "DOE^J?NE", PersonName("Doe^June"), True),
         ("PatientName", "Yamada^Tarou", "Yamada^Tarou=山田^太郎=やまだ^たろう", True),
         ("PatientName", "山田^太郎", "Yamada^Tarou=山田^太郎", True),
