@@ -149,7 +149,7 @@ def test_a_failure_is_one_rows() -> None:
     with receiving.pacs({}, faults.AnswersFind(0xA700, studies=(STUDIES[0],)), source=SOURCE) as pacs:
         planned = plan(pd.DataFrame({"StudyInstanceUID": STUDIES[:2]}), pacs)
     assert values(planned, "action", "expected") == [["move", None], ["move", 6]]
-    assert "resources" in str(planned["advice"][0])
+    assert "overloaded" in str(planned["advice"][0])
 
 
 def test_a_pacs_that_is_not_there_is_asked_by_a_few_rows_and_not_by_all() -> None:
