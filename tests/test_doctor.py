@@ -11,6 +11,7 @@ import pytest
 import dicomove as dm
 from dicomove.cli import main
 from dicomove.testing import RunningPacs, Synthetic
+from dicomove.testing.faults import named
 from dicomove.testing.synthetic import synthetic_instances
 from dicomove.tls import TLS
 from tests import servers
@@ -299,6 +300,46 @@ def test_a_limit_of_answers_is_found(
     assert cell(examined(many), "limit of answers", "found").endswith(
         " answers came to one search, and then dicomove stopped it."
     )
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("find-with-empty-uid", "find-without-uid", "find-with-wildcard-uids", "find-lists-uids", "answers-find"),
+        *("find-with-empty-upper-uids", "aborts-at-response", "dies", "counts-overflow", "empty-counts", "caps-find"),
+    ],
+)
+def test_a_pacs_with_a_fault_is_examined_to_the_end(fault: str, rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    pacs = rehearsal_pacs(Synthetic(studies=4, instances=2, size=64), faults=[named(fault)])
+    table = examined(pacs, pacs.destination, move_one=True)
+    assert cell(table, "association", "verdict") == "ok"
+
+
+def test_a_stranger_to_an_orthanc_that_answers_c_echo_alone(tmp_path: Path, few_images: Path) -> None:
+    options = {"DicomAlwaysAllowFind": False, "DicomAlwaysAllowMove": False}
+    with servers.orthanc(tmp_path, few_images, {}, **options) as server:
+        table = examined(dm.Pacs(f"ORTHANC@127.0.0.1:{server.dicom_port}", calling_ae_title="STRANGER"), "X")
+    assert cell(table, "C-ECHO", "verdict") == "ok"
+    assert failed(table) == ["C-FIND", "destination"]
+    for check in ("C-FIND", "destination"):
+        assert "for our AE title STRANGER, address 127.0.0.1" in cell(table, check, "remedy")
+
+
+def test_a_pacs_that_ignores_keys_is_not_asked_to_move(rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    pacs = rehearsal_pacs(Synthetic(studies=4, instances=2, size=64), faults=[named("find-ignores-all-keys")])
+    table = examined(pacs, pacs.destination, move_one=True)
+    assert cell(table, "C-FIND", "verdict") == "warning"
+    assert verdicts(table, "destination", "one instance") == ["skipped", "skipped"]
+    assert not any(pacs.received.rglob("*.dcm"))
+    assert "C-MOVE" not in set(pacs.requests()["command"])
+
+
+def test_a_move_that_should_match_nothing_is_stopped(rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    pacs = rehearsal_pacs(Synthetic(studies=400, instances=2, size=64), faults=[named("move-ignores-keys")])
+    table = examined(pacs, pacs.destination, move_one=True)
+    assert failed(table) == ["destination"]
+    assert "cannot exist: it ignores the key" in cell(table, "destination", "found")
+    assert cell(table, "one instance", "verdict") == "skipped"
 
 
 def test_no_value_of_a_patient_is_in_the_table(demo: RunningPacs) -> None:

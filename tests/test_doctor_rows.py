@@ -91,7 +91,7 @@ def test_c_find_that_ignores_keys_or_is_not_allowed() -> None:
     assert "7 answers to a search for a study that cannot exist" in row.found
     row = search.find(replace(SEEN, search=Search(Answer("not_authorized", status="0x0124"))))
     assert (row.verdict, row.found) == ("failed", "The PACS answered 0x0124.")
-    assert "allow C-FIND for our AE title OURS" in str(row.remedy)
+    assert "allow C-FIND and C-MOVE for our AE title OURS" in str(row.remedy)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from dicomove.doctor.connection import NOT_IN_STUDY_ROOT, NOT_REACHED
-from dicomove.doctor.evidence import Answer, Evidence, Row
+from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Evidence, Row
 from dicomove.words import ADVICE
 
 _NONE: Final = "No destination was given."
 #: A connection that is refused ends at once; one that is dropped takes the time that the PACS waits.
 _LONG_S: Final = 1.0
+_LOG: Final = "Ask the administrator for the log of the PACS at this time."
+_LEVEL: Final = "This PACS may not move single instances, as move does only for a retry: move one small study."
+#: Remedies where the entry of the destination is not the likely cause.
+_OTHER_REMEDIES: Final = {
+    **dict.fromkeys(("association_aborted", "connection_lost", "invalid_response"), _LOG),
+    **dict.fromkeys(("identifier_mismatch", "not_supported"), _LEVEL),
+}
 _WAITED: Final = "The PACS waited: a firewall between the PACS and the destination, or a wrong host, is likely."
 _AT_ONCE: Final = (
     "The PACS gave up at once: a wrong port, a destination that does not run, or an AE title that the PACS does not "
@@ -26,9 +33,18 @@ def known(seen: Evidence) -> Row:
     if seen.moved and seen.moved.error is None:
         return Row(check, "ok", f"The PACS knows {seen.destination}: it sent an instance there.")
     if answer is None or seen.to_nowhere is None:
+        if seen.search and seen.search.control_matches:
+            return Row(check, "skipped", "The PACS ignores keys of C-FIND: a move could bring its whole archive.")
         return Row(check, "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
+    if answer.error == KEYS_IGNORED:
+        found = (
+            "The PACS moved instances for a study that cannot exist: it ignores the key. dicomove cancelled the move."
+        )
+        return Row(check, "failed", found, "Do not move from this PACS before its administrator has mended this.")
     if "destination_unknown" in (answer.error, seen.moved.error if seen.moved else None):
         return Row(check, "failed", f"The PACS does not know the AE title {seen.destination}.", _unknown_remedy(seen))
+    if answer.error and answer.status is None:
+        return Row(check, "failed", f"C-MOVE got no answer ({answer.error}).", _allow(seen))
     if answer.meaning == seen.to_nowhere.meaning:
         found = (
             f"A move that matches nothing does not tell: the PACS answers {answer.status or answer.error} for "
@@ -62,7 +78,10 @@ def one_instance(seen: Evidence) -> Row:
     found = f"The move failed {after} ({', '.join(filter(None, (moved.status, moved.error)))}). {moved.text}".strip()
     if moved.error == "destination_unknown":
         return Row(check, "failed", found, _unknown_remedy(seen))
-    return Row(check, "failed", found, _entry_remedy(seen, moved))
+    if moved.error == "unconfirmed":
+        return Row(check, "warning", found, "Look into the destination, or move to a Receiver, which counts.")
+    remedy = _allow(seen) if moved.error == "not_authorized" else _OTHER_REMEDIES.get(moved.error)
+    return Row(check, "failed", found, remedy or _entry_remedy(seen, moved))
 
 
 def connection_back(seen: Evidence) -> Row:
@@ -91,6 +110,11 @@ def connection_back(seen: Evidence) -> Row:
         "container, behind NAT or in a VPN, the PACS may need another address of this machine."
     )
     return Row(check, "failed", found, remedy)
+
+
+def _allow(seen: Evidence) -> str:
+    ours = f"{seen.pacs.calling_ae_title}, address {seen.own_address}"
+    return f"Ask the administrator to allow C-MOVE for our AE title {ours}."
 
 
 def _unknown_remedy(seen: Evidence) -> str:

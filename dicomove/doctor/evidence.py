@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from dicomove.pacs import Pacs
 
@@ -12,6 +12,9 @@ Verdict = Literal["ok", "warning", "failed", "skipped"]
 Port = Literal["open", "refused", "timeout", "unreachable"]
 #: What a port speaks that does not answer with an association.
 Language = Literal["HTTP", "TLS", "unknown"]
+
+#: The error of a move that matches nothing, and moved something.
+KEYS_IGNORED: Final = "keys_ignored"
 
 
 @dataclass(frozen=True, slots=True)

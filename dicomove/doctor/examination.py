@@ -11,7 +11,7 @@ import pandas as pd
 
 from dicomove.dimse.services import FIND, MOVE
 from dicomove.doctor import connection, destination, probes, search
-from dicomove.doctor.evidence import Evidence, Row
+from dicomove.doctor.evidence import KEYS_IGNORED, Evidence, Row
 from dicomove.pacs import Pacs, ae_title
 from dicomove.receiver import Receiver
 
@@ -107,9 +107,12 @@ def _asked(seen: Evidence, given: str | Receiver | None) -> Evidence:
         seen = replace(seen, search=found)
     if given is None or MOVE["StudyRoot"] not in offered:
         return seen
+    if seen.search and seen.search.control_matches:
+        return seen  # it ignores keys: a move could bring its whole archive
     answer, nowhere, accepted = probes.known(pacs, seen.destination or "")
     seen = replace(seen, to_destination=answer, to_nowhere=nowhere, destination_accepted=accepted)
-    return _moved(seen, given, studies) if seen.asked_to_move and answer.error != "destination_unknown" else seen
+    is_useless = answer.error in ("destination_unknown", KEYS_IGNORED)
+    return _moved(seen, given, studies) if seen.asked_to_move and not is_useless else seen
 
 
 def _moved(seen: Evidence, given: str | Receiver, studies: tuple[dict[str, str], ...]) -> Evidence:

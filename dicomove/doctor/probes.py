@@ -17,11 +17,12 @@ from typing import Final
 import pandas as pd
 from pydicom.uid import UID, generate_uid
 
+from dicomove.cohort import unsafe
 from dicomove.dimse import FindScu, MoveScu
 from dicomove.dimse.find import Match
 from dicomove.dimse.operation import ReusableAssociation
 from dicomove.dimse.services import GET, SERVICES
-from dicomove.doctor.evidence import Answer, Arrival, Language, Port, Search
+from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Arrival, Language, Port, Search
 from dicomove.errors import AssociationError, DicomoveWarning, StatusError
 from dicomove.move import move
 from dicomove.pacs import Pacs
@@ -137,19 +138,18 @@ def search(pacs: Pacs) -> tuple[Search, tuple[Match, ...]]:
 
 def an_instance(pacs: Pacs, studies: Sequence[Match]) -> Match | None:
     """Return the unique keys of an instance in the smallest series of the smallest study."""
-    chosen: Match = min(studies, key=lambda study: _count(study) or ENOUGH, default={})
+    chosen = _smallest(studies, _UIDS[:1])
     with FindScu(pacs) as scu:
-        for level, name in zip(("SERIES", "IMAGE"), _UIDS[1:], strict=True):
-            keys = {known: chosen[known] for known in _UIDS if chosen.get(known)}
-            asked = {**keys, "QueryRetrieveLevel": level, name: "", "NumberOfSeriesRelatedInstances": ""}
-            if level == "IMAGE":
-                del asked["NumberOfSeriesRelatedInstances"]
-            _, found, _, _ = _found(scu, asked)
-            matches = [{**keys, **match} for match in found if match.get(name)]
-            chosen = min(matches, key=lambda match: _count(match) or ENOUGH, default={})
-            if not chosen:
+        for level, names in (("SERIES", _UIDS[:2]), ("IMAGE", _UIDS)):
+            if chosen is None:
                 return None
-    return {name: chosen[name] for name in _UIDS}
+            keys = {name: chosen[name] for name in names[:-1]}
+            wanted = {"NumberOfSeriesRelatedInstances": ""} if level == "SERIES" else {}
+            _, found, _, _ = _found(scu, {**keys, **wanted, "QueryRetrieveLevel": level, names[-1]: ""})
+            # An answer of another study or series is not one.
+            own = [match for match in found if all(match.get(name) in (None, "", uid) for name, uid in keys.items())]
+            chosen = _smallest([{**match, **keys} for match in own], names)
+    return {name: chosen[name] for name in _UIDS} if chosen else None
 
 
 def known(pacs: Pacs, destination: str) -> tuple[Answer, Answer, str | None]:
@@ -206,8 +206,15 @@ def _problem(error: AssociationError | StatusError) -> Answer:
 
 
 def _moved(scu: MoveScu, destination: str) -> Answer:
-    result = scu.move_study({"StudyInstanceUID": generate_uid()}, destination, total_timeout=_LONGEST_MOVE_S)
-    return Answer(result.error, result.advice or "", result.status, result.duration_s)
+    # Nothing matches: a PACS that moves all the same ignores the key, and is stopped.
+    result = scu.move_study(
+        {"StudyInstanceUID": generate_uid()},
+        destination,
+        total_timeout=_LONGEST_MOVE_S,
+        on_sub_operation=lambda event: scu.cancel() if event.total else None,
+    )
+    error = KEYS_IGNORED if result.completed or result.failed or result.warning else result.error
+    return Answer(error, result.advice or "", result.status, result.duration_s)
 
 
 def _found(
@@ -242,6 +249,12 @@ def _in_halves(scu: FindScu, studies: Iterable[Match]) -> int | None:
     except ValueError:
         return None
     return sum(len(_studies(scu, part)[1]) for part in (f"19000101-{middle}", f"{after:%Y%m%d}-"))
+
+
+def _smallest(matches: Iterable[Match], names: Sequence[str]) -> Match | None:
+    """Return the match with the fewest instances among those whose UIDs can be keys."""
+    usable = [match for match in matches if not any(unsafe(match.get(name, "")) for name in names)]
+    return min(usable, key=lambda match: _count(match) or ENOUGH, default=None)
 
 
 def _count(match: Match) -> int | None:

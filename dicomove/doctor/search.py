@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dicomove.doctor.connection import NOT_IN_STUDY_ROOT, NOT_REACHED
 from dicomove.doctor.evidence import Evidence, Row, Search
-from dicomove.words import ADVICE
+
+_LOG: Final = "Ask the administrator for the log of the PACS at this time."
 
 
 def find(seen: Evidence) -> Row:
@@ -14,9 +17,13 @@ def find(seen: Evidence) -> Row:
         return Row("C-FIND", "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
     error = search.control.error
     if error:
-        remedy = ADVICE.get(error)
-        if error == "not_authorized":
-            remedy = f"Ask the administrator to allow C-FIND for our AE title {seen.pacs.calling_ae_title}."
+        remedy = _LOG
+        if error in ("not_authorized", "association_aborted", "connection_lost"):
+            # Measured: Orthanc answers C-ECHO of an AE title that it does not know, and aborts at its C-FIND.
+            remedy = (
+                f"Ask the administrator to allow C-FIND and C-MOVE for our AE title {seen.pacs.calling_ae_title}, "
+                f"address {seen.own_address}. Many PACS answer only C-ECHO to AE titles that they do not know."
+            )
         return Row("C-FIND", "failed", f"The PACS answered {search.control.status or error}.", remedy)
     if search.control_matches:
         found = f"The PACS gave {search.control_matches} answers to a search for a study that cannot exist."
