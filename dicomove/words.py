@@ -222,6 +222,10 @@ ERROR_WORDS: Final = {
         "move the row again.",
         retry="yes",
     ),
+    "receiver_refused": ErrorWord(
+        advice="The receiver turned the PACS away: `refused` of the receiver has the reason.",
+        retry="yes",
+    ),
     "receiver_failed": ErrorWord(
         advice="The receiver's process was gone. Its files are on disk, but the result of the row is lost: move the "
         "row again.",

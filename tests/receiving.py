@@ -204,3 +204,9 @@ def outcomes(results: pd.DataFrame) -> list[str]:
     resumed = results["resumed"]
     assert results.loc[resumed, ["outcome", "attempts"]].eq(["complete", 0]).all(axis=None)
     return results["outcome"].mask(resumed, "resumed").tolist()
+
+
+def refused(receiver: dm.Receiver) -> dict[str, int]:
+    """Return how many connections the receiver turned away, by address."""
+    found = receiver.refused
+    return {str(address): int(count) for address, count in found.groupby("address")["count"].sum().items()}

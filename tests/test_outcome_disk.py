@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome import Counts, Evidence, Unverified, judge
+from dicomove.outcome import Counts, Evidence, Refusal, Unverified, judge
 from dicomove.outcome.disk import by_disk
+from dicomove.outcome.evidence import RefusalKind
 from dicomove.words import ADVICE, Outcome
 
 SUCCESS, WARNING, CANCEL, FAILURE, NO_MATCH = 0x0000, 0xB000, 0xFE00, 0xC000, 0x0112
@@ -22,6 +23,10 @@ def counts(completed: int | None = None, failed: int | None = None, warning: int
 
 def disk(received: int, missing: int | None, expected: int | None = None, **more: Any) -> Evidence:
     return Evidence(received=received, missing=missing, expected=expected, **more)
+
+
+def turned_away(address: str, kind: RefusalKind = "address", reason: str = "it was refused") -> Refusal:
+    return Refusal(address, "", kind, reason)
 
 
 CUT, CASE = "damaged: it is cut", "of another PatientID: in upper and lower case"
@@ -131,7 +136,7 @@ def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -
         (disk(6, 0, 6, status=SUCCESS, patients=2), "name 2 different PatientIDs"),
         (Evidence(status=SUCCESS, counts=ALL, patients=3), "name 3 different PatientIDs"),
         (
-            disk(0, 6, 6, status=SUCCESS, counts=ALL, refused_addresses=("10.0.0.7", "10.0.0.8")),
+            disk(0, 6, 6, status=SUCCESS, counts=ALL, refusals=(turned_away("10.0.0.7"), turned_away("10.0.0.8"))),
             "Connections from 10.0.0.7, 10.0.0.8 were refused: if the PACS sends from there, give allow",
         ),
         (disk(0, 6, 6, status=SUCCESS, refused=6), "is the disk full"),
@@ -147,6 +152,28 @@ def test_what_rests_on_c_find_says_why_it_is_not_verified() -> None:
         assert verdict.advice == f"{judge(evidence).advice or ''} C-FIND was refused.".strip()
     failed = Evidence(status=FAILURE, unverified=Unverified("C-FIND was refused", may_pass=False))
     assert "C-FIND was refused" not in (judge(failed).advice or "")
+
+
+@pytest.mark.parametrize("status", [0xA702, FAILURE, SUCCESS])
+@pytest.mark.parametrize(
+    ("kind", "error", "said"),
+    [
+        ("address", "receiver_refused", "give allow to the receiver"),
+        ("ae_title", "receiver_refused", "The receiver turned away 10.0.0.7: it called OLD. Ask the PACS's"),
+        ("request", "receiver_refused", "turned away 10.0.0.7: it called OLD"),
+        ("tls", "receiver_refused", "or neither"),
+        ("busy", "receiver_refused", "limits"),
+        ("defect", "internal_error", "report it with the log"),
+    ],
+)
+def test_a_refusal_by_the_receiver_is_reported_as_such(status: int, kind: RefusalKind, error: str, said: str) -> None:
+    refusals = (turned_away("10.0.0.7", kind, "it called OLD"),)
+    verdict = judge(disk(0, 6, 6, status=status, counts=counts(0, 6, 0), arrivals=0, refusals=refusals))
+    assert (verdict.outcome, verdict.error) == ("failed", error)
+    assert said in (verdict.advice or "")
+    some = judge(disk(4, 2, 6, status=status, counts=SOME, arrivals=4, refusals=refusals))
+    assert some.error not in ("receiver_refused", "internal_error"), "some came, so another peer may have been refused"
+    assert "10.0.0.7" in (some.advice or "")
 
 
 MOVE_AGAIN = ("Move the row again", ": move the row again")
@@ -181,8 +208,8 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 1), (CUT, 2))), "missing_instances", "show the"),
         (disk(0, 6, 6, status=SUCCESS, counts=ALL, arrivals=0), "missing_instances", "another host or port"),
         (
-            disk(0, 6, 6, status=SUCCESS, counts=ALL, refused_addresses=("::1",)),
-            "missing_instances",
+            disk(0, 6, 6, status=SUCCESS, counts=ALL, refusals=(turned_away("::1"),)),
+            "receiver_refused",
             "once the receiver accepts",
         ),
         (
@@ -218,7 +245,7 @@ evidences = st.builds(
     strays=reasons,
     others=reasons,
     cancelled=st.booleans(),
-    refused_addresses=st.just(()),
+    refusals=st.just(()),
 )
 
 

@@ -324,7 +324,7 @@ def test_nobody_is_let_in_whom_nobody_asked(tmp_path: Path) -> None:
                 assert client.recv(1) == b""
         with pytest.raises(AssociationError):
             echo(receiver.port)
-        servers.wait_until(lambda: receiver.refused == {"127.0.0.2": 3, "127.0.0.1": 1}, 5)
+        servers.wait_until(lambda: receiving.refused(receiver) == {"127.0.0.2": 3, "127.0.0.1": 1}, 5)
 
 
 @pytest.mark.parametrize("allow", ["127.0.0.2", ["10.0.0.0/8", "127.0.0.2/31"]])
@@ -333,7 +333,7 @@ def test_who_is_allowed_is_let_in(tmp_path: Path, allow: object) -> None:
         assert echo(receiver.port, "127.0.0.2") == "0x0000"
         with pytest.raises(AssociationError):
             echo(receiver.port, "127.0.0.4")
-        servers.wait_until(lambda: receiver.refused == {"127.0.0.4": 1}, 5)
+        servers.wait_until(lambda: receiving.refused(receiver) == {"127.0.0.4": 1}, 5)
 
 
 def test_a_plain_storage_scp_lets_anybody_in(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_a_plain_storage_scp_lets_anybody_in(tmp_path: Path) -> None:
         assert [echo(receiver.port, f"127.0.0.{number}") for number in (1, 2, 3)] == ["0x0000"] * 3
         assert receiving.send(receiver, receiving.instance()) == [0]
         assert receiver.manifest()["quarantine"].isna().all()
-        assert not receiver.refused
+        assert receiver.refused.empty
 
 
 @pytest.mark.parametrize("called", ["ANOTHER", "dicomove", "ANY-SCP"])
@@ -349,6 +349,10 @@ def test_who_calls_another_ae_title_is_rejected(tmp_path: Path, called: str) -> 
     with receiving.receiver(tmp_path, allow=["127.0.0.1"]) as receiver:
         with pytest.raises(AssociationRejected):
             echo(receiver.port, called=called)
+        servers.wait_until(lambda: len(receiver.refused) == 1, 5)
+        (refused,) = receiver.refused.to_dict("records")
+        assert refused["reason"] == f"it called {called}, this receiver is {receiver.ae_title}"
+        assert (refused["address"], refused["ae_title"], refused["count"]) == ("127.0.0.1", "PEER", 1)
         assert echo(receiver.port) == "0x0000"
 
 
@@ -391,9 +395,9 @@ def test_a_pacs_that_sends_from_another_node_is_named(tmp_path: Path) -> None:
         with receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "192.0.2.99") as row:
             with pytest.raises(AssociationError):
                 echo(receiver.port)
-            assert row.settle(None).refused_addresses == {"127.0.0.1": 1}
+            assert [one.address for one in row.settle(0).refusals] == ["127.0.0.1"]
         with receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "192.0.2.99") as later:
-            assert later.settle(0).refused_addresses == {}
+            assert later.settle(0).refusals == {}
         receiver.end_run(run)
 
 

@@ -17,7 +17,7 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 import dicomove as dm
 from dicomove.dimse.pdu import P_DATA
 from dicomove.receiver import Limits
-from dicomove.receiver.admission import Admission, network
+from dicomove.receiver.admission import NOT_ADMITTED, Admission, network
 from dicomove.receiver.api import RowId
 from dicomove.receiver.rows import addresses
 from dicomove.receiver.server import MAX_PDU_LENGTH
@@ -118,7 +118,6 @@ OWN: Final = "192.0.2.1"
 def test_an_address_of_a_row_in_flight(awaited: str, peer: str, own: str, *, admitted: bool) -> None:
     made = admission(rows={FIRST: [awaited]})
     assert made.admits(peer, own) is admitted
-    assert len(made.refused()) == (not admitted)
 
 
 @pytest.mark.parametrize(
@@ -147,8 +146,24 @@ def test_each_row_lets_in_its_own_pacs() -> None:
     made.close(SECOND, linger=LONG_S)
     made.close(SECOND, linger=0)  # it is closed already
     assert [made.admits(f"192.0.2.{number}", OWN) for number in (7, 8, 9)] == [False, True, True]
-    assert made.refused() == {"192.0.2.7": 2}
-    assert made.refused() == {}
+
+
+def test_refusals_are_counted_until_they_are_told() -> None:
+    made = admission()
+    for address in ("::ffff:192.0.2.7", "192.0.2.7", "fe80::8%eth0"):
+        made.refuse(address, "address", NOT_ADMITTED)
+    assert {one.address: count for one, count in made.refused()} == {"192.0.2.7": 2, "fe80::8": 1}
+    assert made.refused() == []
+
+
+def test_a_peer_that_says_something_else_each_time_takes_no_memory() -> None:
+    made = admission()
+    for number in range(10_000):
+        made.refuse("192.0.2.7", "ae_title", f"it called {number}" + "x" * 1000, str(number))
+    refused = made.refused()
+    assert sum(count for _, count in refused) == 10_000
+    assert len(refused) < 300
+    assert max(len(one.reason) for one, _ in refused) <= 300
 
 
 def test_a_run_that_ends_takes_its_rows_only() -> None:
@@ -166,7 +181,7 @@ def test_strangers_take_nothing_and_are_told_nothing(tmp_path: Path) -> None:
             before = vitals(receiver.pid)
             strangers = [stack.enter_context(stranger(receiver.port, saying)) for saying in sayings * 40]
             assert {read_to_end(each) for each in strangers} == {b""}  # and they have not left yet
-            wait_until(lambda: receiver.refused == {"127.0.0.2": len(strangers)}, MARGIN_S)
+            wait_until(lambda: receiving.refused(receiver) == {"127.0.0.2": len(strangers)}, MARGIN_S)
             assert vitals(receiver.pid).threads == before.threads
             assert vitals(receiver.pid).descriptors == before.descriptors
             assert is_served(friend)

@@ -37,6 +37,7 @@ from dicomove.testing import Synthetic
 from dicomove.testing.archive import Instance
 from dicomove.testing.raw import Associate, Drip, FinishSending, Send, Step, StopReading, pdus
 from dicomove.testing.storage import storing
+from tests import receiving
 from tests.attacks import ATTACKS, Attack, attack
 from tests.servers import wait_until
 
@@ -463,8 +464,7 @@ def test_port_scan_while_no_row_is_in_flight(tmp_path: Path) -> None:
                 if number % 10 == 0:
                     sock.sendall(CT_REQUEST)
                     assert read_to_end(sock) == b""
-        wait_until(lambda: receiver.refused.total() == 1000)
-        assert dict(receiver.refused) == {HOST: 1000}
+        wait_until(lambda: receiving.refused(receiver) == {HOST: 1000})
         wait_until(lambda: vitals(receiver.pid).threads <= before.threads, MARGIN_S)
         wait_until(lambda: vitals(receiver.pid).descriptors <= before.descriptors, MARGIN_S)
         assert receiver.unrequested == 0

@@ -120,9 +120,15 @@ def _moved(seen: Evidence, given: str | Receiver, studies: tuple[dict[str, str],
     instance = probes.an_instance(seen.pacs, studies)
     if instance is None:
         return seen
-    before = Counter(given.refused) if isinstance(given, Receiver) else Counter()
+    before = _refused(given) if isinstance(given, Receiver) else Counter()
     seen = replace(seen, has_instance=True, moved=probes.moved(seen.pacs, instance, given))
     if not isinstance(given, Receiver):
         return seen
     arrival = probes.arrival(given, instance) if seen.moved and seen.moved.error is None else None
-    return replace(seen, arrival=arrival, refused=tuple(sorted(Counter(given.refused) - before)))
+    return replace(seen, arrival=arrival, refused=tuple(sorted(_refused(given) - before)))
+
+
+def _refused(receiver: Receiver) -> Counter[str]:
+    """Return the addresses that the receiver turned away, with the number of their connections."""
+    refused = receiver.refused
+    return Counter(dict(refused.groupby("address")["count"].sum()))

@@ -7,6 +7,7 @@
     judgement    the verdict on the PACS's word
     disk         the verdict on what is on disk, where that is known
     arrivals     what came and is not plainly the row's
+    refusals     peers that the receiver turned away
     patients     whether two PatientIDs are the same
     advice       what a person is told
 
@@ -23,7 +24,7 @@ from typing import Final
 from dicomove.outcome.advice import NOT_ATTEMPTED, sentences
 from dicomove.outcome.arrivals import remarks, rivals
 from dicomove.outcome.disk import by_disk
-from dicomove.outcome.evidence import Counts, Evidence, Unverified, Verdict, shortfall
+from dicomove.outcome.evidence import Counts, Evidence, Refusal, Unverified, Verdict, shortfall
 from dicomove.outcome.judgement import by_word
 from dicomove.outcome.patients import UNLIKE, stripped
 from dicomove.outcome.statuses import CANCELLED, Category, category, failure_word
@@ -36,6 +37,7 @@ __all__ = [
     "Category",
     "Counts",
     "Evidence",
+    "Refusal",
     "Unverified",
     "Verdict",
     "category",

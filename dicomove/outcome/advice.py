@@ -9,6 +9,11 @@ BETTER_ADVICE: Final = {
     "damaged": "The PACS would send the same bytes another time: show the reason to its administrator.",
     "some_damaged": "Move the row again for the missing instances. Those in quarantine would arrive in the same way.",
     "refused": "Move the row again once the receiver accepts these addresses.",
+    "refused_ae_title": "Ask the PACS's administrator to correct the AE title of the receiver (upper and lower case "
+    "count), or give this ae_title to the Receiver.",
+    "refused_tls": "Both sides have to use TLS, or neither: compare tls= of the Receiver with the PACS's entry for it.",
+    "refused_request": "The receiver could not read it. Is this peer the PACS? Then please report it with the log.",
+    "refused_busy": "Move the row again later, or raise associations of the receiver's limits.",
     "strays": "Do they belong to this row, with other identifiers? The manifest of the receiver names them.",
     "nothing_came": "The PACS reports moved instances, but none arrived: ask its administrator whether it has another "
     "host or port for this AE title.",

@@ -7,6 +7,7 @@ from typing import Final
 
 from dicomove.outcome.evidence import Evidence
 from dicomove.outcome.patients import NONE_AT_ALL
+from dicomove.outcome.refusals import refusal_remedy
 
 #: How the reason of an instance in quarantine begins.
 DAMAGED: Final = "damaged: "
@@ -20,6 +21,8 @@ _COMPARE: Final = "is it the same patient? discrepancies() of the receiver names
 
 #: Words that an instance in quarantine may explain better.
 _EXPLAINED: Final = frozenset({"missing_instances", "some_failed", "all_failed", "unable_to_process"})
+#: Words of the PACS that the receiver's refusal may explain better.
+_REFUSED: Final = _EXPLAINED | {"out_of_resources", "not_authorized"}
 
 
 def remarks(evidence: Evidence) -> list[str]:
@@ -52,6 +55,8 @@ def strays(evidence: Evidence) -> str:
 
 def remedy(word: str, evidence: Evidence) -> str | None:
     """Return the word whose advice fits what came, where that is known better than the PACS's word; else ``None``."""
+    if word in _REFUSED and (refused := refusal_remedy(evidence)):
+        return refused
     if evidence.received is None or word not in _EXPLAINED:
         return None
     missing = max(evidence.missing or 0, 1)
@@ -61,8 +66,6 @@ def remedy(word: str, evidence: Evidence) -> str | None:
         return "other_patient"
     if others + damaged >= missing:
         return "damaged"
-    if evidence.refused_addresses:
-        return "refused"
     if others + damaged:
         return "some_damaged"
     return _of_what_never_came(evidence) if word == "missing_instances" else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Outcome = Literal[
     "complete",
@@ -61,6 +61,29 @@ class Unverified:
     may_pass: bool
 
 
+RefusalKind = Literal["address", "ae_title", "request", "tls", "busy", "defect"]
+
+
+class Refusal(NamedTuple):
+    """A peer that the receiver turned away.
+
+    Attributes
+    ----------
+    address, ae_title
+        The peer's; the title is empty if the peer did not tell it.
+    kind
+        Not the address of a PACS with rows in flight, another called AE title, a request that cannot be read, TLS,
+        too many associations, or a defect of dicomove.
+    reason
+        A clause for a person.
+    """
+
+    address: str
+    ae_title: str
+    kind: RefusalKind
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that is known of one C-MOVE when it has ended.
@@ -97,8 +120,8 @@ class Evidence:
         In what the PatientID of instances on disk differs from that of the row, and how many for each difference.
     patients
         How many different PatientIDs the rows name that ask for this.
-    refused_addresses
-        Addresses whose connections the receiver refused.
+    refusals
+        Peers that the receiver turned away meanwhile.
     unverified
         Why it is not known what to expect, where that was asked.
     permanent
@@ -121,7 +144,7 @@ class Evidence:
     strays: tuple[tuple[str, int], ...] = ()
     others: tuple[tuple[str, int], ...] = ()
     patients: int = 0
-    refused_addresses: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     unverified: Unverified | None = None
     permanent: bool = False
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from dicomove.outcome.advice import BETTER_ADVICE, sentences
 from dicomove.outcome.arrivals import remarks, remedy, strays
 from dicomove.outcome.evidence import Evidence, Outcome, Verdict, shortfall
+from dicomove.outcome.refusals import refusals_told
 from dicomove.outcome.statuses import category, failure_word
 from dicomove.words import ADVICE
 
@@ -70,8 +70,10 @@ def _unconfirmed(evidence: Evidence, failed: int | None) -> bool:
 def verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
     """Return a verdict with its advice."""
     better = remedy(word, evidence)
-    if better == "other_patient":
+    if better in ("other_patient", "internal_error"):
         word = better
+    elif better and better.startswith("refused"):
+        word = "receiver_refused"
     advice = BETTER_ADVICE.get(better or "") or ADVICE.get(word, "")
     return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), advice))
 
@@ -89,7 +91,7 @@ def _numbers(word: str, evidence: Evidence) -> str:
 
 def numbers_on_disk(evidence: Evidence) -> str:
     """Return what there is on disk and what happened to the rest, as sentences."""
-    return sentences(_on_disk(evidence), *remarks(evidence), strays(evidence), _refused(evidence.refused_addresses))
+    return sentences(_on_disk(evidence), *remarks(evidence), strays(evidence), *refusals_told(evidence.refusals))
 
 
 def _on_disk(evidence: Evidence) -> str:
@@ -97,10 +99,3 @@ def _on_disk(evidence: Evidence) -> str:
     if missing is None:
         return f"{received} instances are on disk"
     return f"{received} of {received + missing} instances are on disk" if received + missing else "nothing is on disk"
-
-
-def _refused(refused_addresses: Sequence[str]) -> str:
-    named = ", ".join(refused_addresses)
-    if not named:
-        return ""
-    return f"connections from {named} were refused: if the PACS sends from there, give allow to the receiver"

@@ -3,6 +3,7 @@
 ::
 
     receiver, settings    the face: `Receiver`, and its arguments                           (the caller's process)
+    refused               the peers that were turned away, as a table
     rows                  one row at its receiver, and all rows in flight
     taken                 whether another process has the folder or the port
     process, start        the receiver's process as its parent sees it: started, asked, started again when it died

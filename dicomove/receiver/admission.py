@@ -7,8 +7,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
+from dicomove.outcome.evidence import Refusal, RefusalKind
 from dicomove.receiver.api import RowId
+
+#: Different refusals that are kept until they are told, and the length of a reason.
+_MOST_KINDS: Final = 200
+_LONGEST_REASON: Final = 300
+_MANY: Final = "it was refused for many reasons"
+#: Why a peer is refused whose address no row in flight names.
+NOT_ADMITTED: Final = "its address is not that of a PACS with rows in flight, and allow= does not name it"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -30,7 +39,7 @@ def network(value: str) -> Network:
 
 
 class Admission:
-    """Decides which addresses may connect, and counts the others.
+    """Decides which addresses may connect, and counts the peers that are turned away.
 
     Parameters
     ----------
@@ -45,7 +54,7 @@ class Admission:
         self._lock = threading.Lock()
         self._in_flight: dict[RowId, set[Address]] = {}
         self._until: dict[Address, float] = {}
-        self._refused: Counter[str] = Counter()
+        self._refused: Counter[Refusal] = Counter()
 
     def open(self, row: RowId, addresses: Iterable[str]) -> None:
         """Admit the addresses of a PACS: one of its rows is in flight."""
@@ -65,19 +74,25 @@ class Admission:
                 del self._in_flight[row]
 
     def admits(self, peer: str, own: str) -> bool:
-        """Whether a peer may connect that comes from one address to one of ours; else it is counted."""
+        """Whether a peer may connect that comes from one address to one of ours."""
         address = plain(peer)
         with self._lock:
             is_allowed = self._anybody or any(address in allowed for allowed in self._allow)
-            if is_allowed or self._expects(address, plain(own)):
-                return True
-            self._refused[str(address)] += 1
-            return False
+            return is_allowed or self._expects(address, plain(own))
 
-    def refused(self) -> dict[str, int]:
-        """Return how many connections were refused since this was asked last, by address."""
+    def refuse(self, address: str, kind: RefusalKind, reason: str, ae_title: str = "") -> None:
+        """Count a peer that is turned away: before it learns that, so that a verdict on its row knows it."""
+        refusal = Refusal(str(plain(address)), ae_title, kind, reason[:_LONGEST_REASON])
         with self._lock:
-            counts, self._refused = dict(self._refused), Counter()
+            if refusal not in self._refused and len(self._refused) >= _MOST_KINDS:
+                # One that says something else each time takes no memory.
+                refusal = refusal._replace(ae_title="", reason=_MANY)
+            self._refused[refusal] += 1
+
+    def refused(self) -> list[tuple[Refusal, int]]:
+        """Return which peers were refused since this was asked last, and how often."""
+        with self._lock:
+            counts, self._refused = list(self._refused.items()), Counter()
         return counts
 
     def _expects(self, address: Address, own: Address) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from dicomove.outcome.evidence import Refusal
+
 Answer = TypeVar("Answer")
 
 
@@ -53,8 +55,8 @@ class Settled:
         The instances on disk, by SOP Instance UID, with their sizes.
     others
         The instances that have another PatientID than the row, on disk or in quarantine.
-    refused_addresses
-        Addresses that were not let in since the row began, with the number of their connections.
+    refusals
+        Peers that were turned away since the row began, with the number of their connections.
     restarted
         Whether the receiver's process died since the row began: for a moment, the PACS found no receiver.
     """
@@ -65,7 +67,7 @@ class Settled:
     strays: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
     others: tuple[OtherPatient, ...] = ()
-    refused_addresses: Mapping[str, int] = field(default_factory=dict)
+    refusals: Mapping[Refusal, int] = field(default_factory=dict)
     restarted: bool = False
 
     @property
@@ -250,13 +252,13 @@ class Progress:
     rows
         Run, position, instances and bytes of each row in flight for which something came.
     refused
-        Addresses that were not let in, with the number of their connections.
+        Peers that were turned away (the fields of `Refusal`), each with the number of its connections.
     unrequested
         Instances that no row had asked for.
     """
 
     rows: Sequence[tuple[int, int, int, int]]
-    refused: Mapping[str, int]
+    refused: Sequence[tuple[Sequence[str], int]]
     unrequested: int
 
 

@@ -172,9 +172,10 @@ def main(started_by: str) -> None:
         with contextlib.ExitStack() as stack:
             api = _api(settings, parent, stack)
             lines.tell(Ready(api.listener.port))
-            threading.Thread(target=_tell_progress, args=(lines, api), daemon=True).start()
+            news = _News(lines, api)
+            threading.Thread(target=news.tell_on_and_on, daemon=True).start()
             threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-            _answer_all(lines, api)
+            _answer_all(lines, api, news)
     except (OSError, ReceiverError) as error:
         lines.tell(Failed(str(error)))
 
@@ -211,34 +212,51 @@ def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Ap
     return Api(listener, storage, committer, tallies, admission)
 
 
-def _answer_all(lines: JsonLines, api: Api) -> None:
+def _answer_all(lines: JsonLines, api: Api, news: _News) -> None:
     for line in sys.stdin:
         told = read_request(line)
         if isinstance(told, Quit):  # a forked child of the parent may hold the other end of standard input open
             return
         # Some wait: for stragglers, for the disk.
-        threading.Thread(target=_answer, args=(lines, api, *told), daemon=True).start()
+        threading.Thread(target=_answer, args=(lines, api, news, *told), daemon=True).start()
 
 
-def _answer(lines: JsonLines, api: Api, number: int, request: Request[Any]) -> None:
+def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Request[Any]) -> None:
     try:
-        lines.tell(Answered(number, request.put_to(api)))
+        answer = request.put_to(api)
+        if isinstance(request, Settle):  # the verdict on a row knows which peers were turned away until now
+            news.tell()
+        lines.tell(Answered(number, answer))
     except (OSError, sqlite3.Error, KeyError) as error:
         lines.tell(Answered(number, error=f"{type(error).__name__}: {error}"))
 
 
-def _tell_progress(lines: JsonLines, api: Api) -> None:
-    told: dict[RowId, tuple[int, int]] = {}
-    unrequested = 0
-    while True:
-        time.sleep(_TELL_S)
-        now = api.tallies.progress(api.storage.coming())
-        changed = [(*row, *numbers) for row, numbers in now.items() if told.get(row) != numbers]
-        told = now
-        refused = api.admission.refused()
-        more, unrequested = api.storage.unrequested - unrequested, api.storage.unrequested
-        if changed or refused or more:
-            lines.tell(Progress(changed, refused, more))
+class _News:
+    """Tells what has come and which peers were turned away, since it was told last."""
+
+    def __init__(self, lines: JsonLines, api: Api) -> None:
+        self._lines, self._api = lines, api
+        self._lock = threading.Lock()
+        self._told: dict[RowId, tuple[int, int]] = {}
+        self._unrequested = 0
+
+    def tell(self) -> None:
+        """Tell it now: an answer that is told later comes after it."""
+        api = self._api
+        with self._lock:
+            now = api.tallies.progress(api.storage.coming())
+            changed = [(*row, *numbers) for row, numbers in now.items() if self._told.get(row) != numbers]
+            self._told = now
+            refused = api.admission.refused()
+            more, self._unrequested = api.storage.unrequested - self._unrequested, api.storage.unrequested
+            if changed or refused or more:
+                self._lines.tell(Progress(changed, refused, more))
+
+    def tell_on_and_on(self) -> None:
+        """Tell it several times a second."""
+        while True:
+            time.sleep(_TELL_S)
+            self.tell()
 
 
 def _die_with(parent: Process) -> None:

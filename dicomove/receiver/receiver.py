@@ -6,7 +6,6 @@ import itertools
 import os
 import threading
 import weakref
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.files import Existing, room
 from dicomove.receiver.paths import DEFAULT_PATH
 from dicomove.receiver.process import Supervisor
+from dicomove.receiver.refused import refused_table
 from dicomove.receiver.rows import LocalRow, RowsInFlight
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, checked_seconds, checked_settings
 from dicomove.store import InstanceReader, InstanceRecord, read_manifest
@@ -151,9 +151,12 @@ class Receiver:
         return self._supervisor.pid
 
     @property
-    def refused(self) -> Counter[str]:
-        """The addresses that the receiver refused, with the number of their connections."""
-        return self._in_flight.refused
+    def refused(self) -> pd.DataFrame:
+        """The peers that the receiver turned away, and why.
+
+        One row per peer and reason: ``address``, ``ae_title`` (null if it told none), ``reason``, ``count``.
+        """
+        return refused_table(self._in_flight.refusals())
 
     @property
     def unrequested(self) -> int:

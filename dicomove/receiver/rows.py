@@ -12,6 +12,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Protocol, Self
 
+from dicomove.outcome.evidence import Refusal
 from dicomove.receiver.api import (
     Asks,
     EndRun,
@@ -46,7 +47,7 @@ class RowsInFlight:
     Attributes
     ----------
     refused
-        Addresses that were not let in, with the number of their connections.
+        Peers that were turned away, with the number of their connections.
     unrequested
         Instances that no row had asked for.
     """
@@ -55,7 +56,7 @@ class RowsInFlight:
         self._lock = threading.Lock()
         self._expected: dict[RowId, Expect] = {}
         self._progress: dict[RowId, tuple[int, int]] = {}
-        self.refused: Counter[str] = Counter()
+        self.refused: Counter[Refusal] = Counter()
         self.unrequested = 0
 
     def begin(self, expect: Expect) -> None:
@@ -85,13 +86,19 @@ class RowsInFlight:
         with self._lock:
             return list(self._expected.values())
 
+    def refusals(self) -> Counter[Refusal]:
+        """Return the peers that were turned away so far, with the number of their connections."""
+        with self._lock:
+            return Counter(self.refused)
+
     def take(self, told: Progress) -> None:
         """Take in what the process tells by itself."""
         with self._lock:
             for run, position, arrivals, size in told.rows:
                 if (row := RowId(run, position)) in self._expected:
                     self._progress[row] = arrivals, size
-            self.refused.update(told.refused)
+            for fields, count in told.refused:
+                self.refused[Refusal._make(fields)] += count
             self.unrequested += told.unrequested
 
 
@@ -132,7 +139,7 @@ class LocalRow:
     ) -> None:
         self._process, self._in_flight, self._records, self._quiet_period = process, in_flight, records, quiet_period
         self._row, self._keys, self._host, self._patients = row, dict(keys), host, list(patients)
-        self._refused: Mapping[str, int] = {}
+        self._refused: Mapping[Refusal, int] = {}
         self._seen = (0, 0)
         self._last_activity = time.monotonic()
         self._pid = 0
@@ -145,7 +152,7 @@ class LocalRow:
         ReceiverError
             The receiver is gone for good.
         """
-        self._refused, self._pid = dict(self._in_flight.refused), self._process.pid
+        self._refused, self._pid = self._in_flight.refusals(), self._process.pid
         self._last_activity = time.monotonic()
         expect = Expect(self._row, self._keys, addresses(self._host))
         self._in_flight.begin(expect)
@@ -215,8 +222,9 @@ class LocalRow:
                 linger=period,
             )
         )
-        refused = Counter(self._in_flight.refused) - Counter(self._refused)
-        return replace(settled, refused_addresses=dict(refused), restarted=self._process.pid != self._pid)
+        # What was told before the answer is there.
+        refused = self._in_flight.refusals() - Counter(self._refused)
+        return replace(settled, refusals=dict(refused), restarted=self._process.pid != self._pid)
 
 
 def addresses(host: str) -> list[str]:

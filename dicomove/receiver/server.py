@@ -14,8 +14,9 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.negotiation import Peer, read_proposal
 from dicomove.dimse.state import Role
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
-from dicomove.receiver.admission import Admission
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
+from dicomove.outcome.evidence import RefusalKind
+from dicomove.receiver.admission import NOT_ADMITTED, Admission
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
@@ -30,6 +31,8 @@ _CLOSING_S: Final = 2.0
 #: One in the middle of a message that is silent for so long may have to leave.
 _STALLED_S: Final = 1.0
 
+_BUSY: Final = "all associations that there may be are busy"
+
 logger = logging.getLogger("dicomove.receiver")
 
 
@@ -38,6 +41,7 @@ class _Peer:
     """A connection: whether it was ever served, whether it is in the middle of a message, its last activity."""
 
     connection: Connection
+    ae_title: str = ""
     was_served: bool = False
     is_busy: bool = False
     last_activity: float = field(default_factory=time.monotonic)
@@ -121,6 +125,7 @@ class StorageServer:
                 time.sleep(0.05)  # out of file descriptors, say: it passes
                 continue
             if not admitted:
+                self._admission.refuse(address[0], "address", NOT_ADMITTED)
                 client.close()
                 continue
             try:
@@ -130,6 +135,7 @@ class StorageServer:
                 client.close()
                 continue
             if not self._has_room_for(peer):
+                self._admission.refuse(address[0], "busy", _BUSY)
                 logger.info("a connection from %s was closed: all associations that there may be are busy", address[0])
                 client.close()
                 continue
@@ -161,11 +167,15 @@ class StorageServer:
                 handshake = Deadline(self._limits.handshake, AssociationTimeout, "the TLS handshake")
                 peer.connection.secure(self._wrap, Deadlines(handshake))
             self._run(Association(peer.connection, Role.ACCEPTOR), peer, address)
+        except TlsFailed as error:
+            self._admission.refuse(address, "tls", f"this receiver speaks TLS: {error}", peer.ae_title)
+            logger.info("an association with %s ended: %s", address, error)
         except AssociationError as error:
             logger.info("an association with %s ended: %s", address, error)
         except OSError as error:
             logger.info("a connection with %s ended: %s", address, error.strerror)
-        except Exception:
+        except Exception as error:
+            self._admission.refuse(address, "defect", f"dicomove has a defect ({type(error).__name__})", peer.ae_title)
             # A defect that one peer meets must not end the associations of the others.
             logger.exception("a defect in dicomove; the receiver goes on")
         finally:
@@ -179,18 +189,26 @@ class StorageServer:
 
     def _run(self, association: Association, peer: _Peer, address: str) -> None:
         try:
-            titles = self._negotiate(association)
+            titles = self._negotiate(association, address)
             if titles:
+                peer.ae_title = titles.calling_ae_title
                 StorageScp(association, titles, address, self._limits, self._storage, peer.be_busy, peer.be_idle).run()
         except AssociationError as error:
+            if isinstance(error, InvalidResponse):
+                kind: RefusalKind = "tls" if "TLS" in str(error) else "request"
+                reason = str(error) if kind == "tls" else f"what it sent cannot be read: {error}"
+                self._admission.refuse(address, kind, reason, peer.ae_title)
             self._abort(association, peer.connection, error)
             raise
 
-    def _negotiate(self, association: Association) -> Peer | None:
+    def _negotiate(self, association: Association, address: str) -> Peer | None:
         deadlines = Deadlines(Deadline(self._limits.handshake, AssociationTimeout, "A-ASSOCIATE"))
         proposal = read_proposal(association, deadlines)
-        if proposal.peer.called_ae_title.strip() != self._ae_title:
-            logger.info("an association was rejected: it called %r", proposal.peer.called_ae_title)
+        called = proposal.peer.called_ae_title.strip()
+        if called != self._ae_title:
+            logger.info("an association was rejected: it called %r", called)
+            reason = f"it called {called}, this receiver is {self._ae_title}"
+            self._admission.refuse(address, "ae_title", reason, proposal.peer.calling_ae_title.strip())
             proposal.reject(*_REJECTED_CALLED_AE_TITLE, deadlines)
             return None
         proposal.accept(MAX_PDU_LENGTH, deadlines)

@@ -170,7 +170,7 @@ def _with(evidence: Evidence, settled: Settled) -> Evidence:
         aside=tuple(settled.aside.items()),
         strays=tuple(settled.strays.items()),
         others=_differences(settled),
-        refused_addresses=tuple(settled.refused_addresses),
+        refusals=tuple(settled.refusals),
     )
 
 
