@@ -284,10 +284,32 @@ def test_every_address_is_told_as_one_that_others_reach(tmp_path: Path) -> None:
         device = json.loads(receiver.dcm4chee_device())
         assert device["dicomNetworkConnection"][0]["dicomPort"] == receiver.port
         with socket.create_connection((entry["Host"], receiver.port), timeout=5) as client:
-            assert client.recv(1) == b""  # nobody is awaited
+            assert client.recv(1) == b""  # nothing was said for too long
 
 
 # Whom it lets in.
+
+
+VERIFICATION, CT = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.2"
+
+
+def associated(port: int, source: str = "127.0.0.1", called: str = "DICOMOVE", proposes: str = CT) -> frozenset[str]:
+    """Return the SOP classes of an association from one of this machine's addresses that were accepted."""
+    connection = Connection(socket.create_connection(("127.0.0.1", port), source_address=(source, 0)))
+    deadlines = Deadlines(Deadline(5, IdleTimeout, "A-ASSOCIATE"))
+    try:
+        association = Association.request(
+            connection,
+            called_ae_title=called,
+            calling_ae_title="PEER",
+            max_pdu_length=16384,
+            proposed=[(uid, ["1.2.840.10008.1.2"]) for uid in proposes.split()],
+            deadlines=deadlines,
+        )
+        association.release(5)
+        return frozenset(context.abstract_syntax for context in association.contexts.values())
+    finally:
+        connection.close()
 
 
 def echo(port: int, source: str = "127.0.0.1", called: str = "DICOMOVE") -> str | None:
@@ -323,8 +345,35 @@ def test_nobody_is_let_in_whom_nobody_asked(tmp_path: Path) -> None:
             with socket.create_connection(("127.0.0.1", receiver.port), 5, ("127.0.0.2", 0)) as client:
                 assert client.recv(1) == b""
         with pytest.raises(AssociationError):
-            echo(receiver.port)
+            associated(receiver.port)
         servers.wait_until(lambda: receiving.refused(receiver) == {"127.0.0.2": 3, "127.0.0.1": 1}, 5)
+
+
+def test_the_echo_of_an_administrator_is_answered_at_any_time(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver:
+        assert echo(receiver.port, "127.0.0.9") == "0x0000"
+        done = subprocess.run(
+            [servers.program("echoscu"), "-aec", receiver.ae_title, "127.0.0.1", str(receiver.port)], check=False
+        )
+        assert done.returncode == 0
+        assert receiver.refused.empty
+        assert associated(receiver.port, "127.0.0.9", proposes=f"{VERIFICATION} {CT}") == {VERIFICATION}
+        servers.wait_until(lambda: receiving.refused(receiver) == {"127.0.0.9": 1}, 5)
+        with pytest.raises(AssociationRejected):
+            echo(receiver.port, "127.0.0.9", called="ANOTHER")
+        servers.wait_until(lambda: any("it called ANOTHER" in reason for reason in receiver.refused["reason"]), 5)
+
+
+def test_a_receiver_on_all_addresses_serves_both_families(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, host="::", allow=["127.0.0.2"]) as receiver:
+        assert associated(receiver.port, "127.0.0.2") == {CT}
+        with pytest.raises(AssociationError):
+            associated(receiver.port, "127.0.0.4")
+        with socket.create_connection(("::1", receiver.port), 5) as client:
+            client.sendall(b"rubbish that is not a PDU of DICOM")
+            with suppress(ConnectionError):
+                assert client.recv(1) == b""
+        servers.wait_until(lambda: receiving.refused(receiver) == {"127.0.0.4": 1, "::1": 1}, 5)
 
 
 @pytest.mark.parametrize("allow", ["127.0.0.2", ["10.0.0.0/8", "127.0.0.2/31"]])
@@ -332,7 +381,7 @@ def test_who_is_allowed_is_let_in(tmp_path: Path, allow: object) -> None:
     with receiving.receiver(tmp_path, allow=allow) as receiver:
         assert echo(receiver.port, "127.0.0.2") == "0x0000"
         with pytest.raises(AssociationError):
-            echo(receiver.port, "127.0.0.4")
+            associated(receiver.port, "127.0.0.4")
         servers.wait_until(lambda: receiving.refused(receiver) == {"127.0.0.4": 1}, 5)
 
 
@@ -394,7 +443,7 @@ def test_a_pacs_that_sends_from_another_node_is_named(tmp_path: Path) -> None:
         run = receiver.begin_run()
         with receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "192.0.2.99") as row:
             with pytest.raises(AssociationError):
-                echo(receiver.port)
+                associated(receiver.port)
             assert [one.address for one in row.settle(0).refusals] == ["127.0.0.1"]
         with receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "192.0.2.99") as later:
             assert later.settle(0).refusals == {}
@@ -403,7 +452,7 @@ def test_a_pacs_that_sends_from_another_node_is_named(tmp_path: Path) -> None:
 
 def is_refused(receiver: dm.Receiver) -> bool:
     try:
-        echo(receiver.port)
+        associated(receiver.port)
     except AssociationError:
         return True
     return False

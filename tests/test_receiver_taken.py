@@ -153,8 +153,10 @@ def test_a_number_that_the_system_gave_to_another_process(tmp_path: Path, ending
 def test_the_same_port_of_another_family_is_free(tmp_path: Path) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:  # noqa: S104 (it is what the test is about)
         port = other.getsockname()[1]
-        with receiving.receiver(tmp_path, host="::", port=port) as receiver:
+        with receiving.receiver(tmp_path, host="::1", port=port) as receiver:
             assert receiver.port == port
+        with pytest.raises(dm.errors.ReceiverError, match="is taken"):
+            receiving.receiver(tmp_path, host="::", port=port)  # it serves both families
 
 
 def test_how_long_to_wait() -> None:

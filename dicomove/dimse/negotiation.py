@@ -28,6 +28,8 @@ from dicomove.dimse.pdu import (
 )
 from dicomove.dimse.services import GET, SERVICES
 
+#: PS3.8 Table 9-18.
+_USER_REJECTION: Final = 1
 _SERVICES: Final = frozenset((*SERVICES, *GET.values()))
 #: Of a file that says so, readers understand the transfer syntax, or say that they do not.
 _UID: Final = re.compile(r"[0-9.]{1,64}")
@@ -53,9 +55,19 @@ class Proposal:
         """The AE titles, as text."""
         return Peer(self.request.calling_ae_title, self.request.called_ae_title)
 
-    def accept(self, max_pdu_length: int, deadlines: Deadlines) -> None:
-        """Answer A-ASSOCIATE-AC; `max_pdu_length` is the longest PDU that we receive, 0 is no limit."""
-        results = [_result(proposed) for proposed in self.request.contexts]
+    def accept(self, max_pdu_length: int, deadlines: Deadlines, *, only: str | None = None) -> None:
+        """Answer A-ASSOCIATE-AC.
+
+        Parameters
+        ----------
+        max_pdu_length
+            The longest PDU that we receive; 0 is no limit.
+        deadlines
+            Hold for the answer.
+        only
+            The only abstract syntax that is accepted; ``None`` accepts all.
+        """
+        results = [_result(proposed, only) for proposed in self.request.contexts]
         self.association.send_pdu(ASSOCIATE_AC, write_answer(self.request, results, max_pdu_length), deadlines)
         contexts = {
             result.context_id: Context(result.context_id, proposed.abstract_syntax, result.transfer_syntax)
@@ -80,7 +92,9 @@ def read_proposal(association: Association, deadlines: Deadlines) -> Proposal:
     return Proposal(association, read_request(association.next_pdu(deadlines).body))
 
 
-def _result(proposed: ProposedContext) -> ContextResult:
+def _result(proposed: ProposedContext, only: str | None = None) -> ContextResult:
+    if only is not None and proposed.abstract_syntax != only:
+        return ContextResult(proposed.context_id, _USER_REJECTION, ImplicitVRLittleEndian)
     # A peer may leave out what it proposes: then nothing is accepted, and the answer names something all the same.
     for syntax in proposed.transfer_syntaxes if proposed.abstract_syntax else ():
         if syntax in TRANSFER_SYNTAXES if proposed.abstract_syntax in _SERVICES else _UID.fullmatch(syntax):

@@ -10,6 +10,7 @@
     api                   the requests, the answers and the news that travel between the two processes
     main                  the process: what it is told, and what it tells                   (the receiver's process)
     server, admission     the port: which peers may connect, how many, for how long
+    visitors              peers that may not store: C-ECHO only
     scp                   one association: C-STORE and C-ECHO
     incoming, scan        one instance while it comes: temporary file, hash, a look at its UIDs
     storage, tallies      where an instance goes, and to which rows it belongs

@@ -46,7 +46,8 @@ class Receiver:
     port
         The port at which it listens; 0 lets the system choose one.
     host
-        The address at which it listens; ``"0.0.0.0"`` stands for all addresses of this machine.
+        The address at which it listens; ``"0.0.0.0"`` stands for all IPv4 addresses of this machine, ``"::"`` for
+        all addresses of IPv4 and IPv6.
     path
         The path of an instance in the folder: keywords in braces. Unusual values are made safe for file systems.
     allow

@@ -16,10 +16,11 @@ from dicomove.dimse.negotiation import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
 from dicomove.outcome.evidence import RefusalKind
-from dicomove.receiver.admission import NOT_ADMITTED, Admission
+from dicomove.receiver.admission import Admission, plain
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
+from dicomove.receiver.visitors import Visitors
 from dicomove.tls import Wrap
 
 #: The Maximum Length that we negotiate (PS3.8 D.1); a little more is forgiven.
@@ -89,8 +90,11 @@ class StorageServer:
     ) -> None:
         self._wrap = wrap
         self._ae_title, self._admission, self._storage, self._limits = ae_title, admission, storage, limits
+        self._visitors = Visitors(ae_title, admission, wrap, limits.handshake)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=512)
+        # "::" stands for all addresses, those of IPv4 among them.
+        is_dual = host == "::" and socket.has_dualstack_ipv6()
+        self._socket = socket.create_server((host, port), family=family, backlog=512, dualstack_ipv6=is_dual)
         # Set before a peer connects, as the sockets of connections inherit it.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.port: int = self._socket.getsockname()[1]
@@ -110,23 +114,24 @@ class StorageServer:
             peers = list(self._peers)
         for peer in peers:
             peer.connection.cut()
+        self._visitors.close()
         end = time.monotonic() + _CLOSING_S
-        while self._peers and time.monotonic() < end:
+        while (self._peers or self._visitors.are_there) and time.monotonic() < end:
             time.sleep(0.01)
 
     def _listen(self) -> None:
         while True:
             try:
-                client, address = self._socket.accept()
-                admitted = self._admission.admits(address[0], client.getsockname()[0])
+                client, peer_name = self._socket.accept()
+                address = str(plain(peer_name[0]))
+                admitted = self._admission.admits(address, client.getsockname()[0])
             except OSError:
                 if self._closed:
                     return
                 time.sleep(0.05)  # out of file descriptors, say: it passes
                 continue
             if not admitted:
-                self._admission.refuse(address[0], "address", NOT_ADMITTED)
-                client.close()
+                self._visitors.take(client, address)
                 continue
             try:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -135,12 +140,12 @@ class StorageServer:
                 client.close()
                 continue
             if not self._has_room_for(peer):
-                self._admission.refuse(address[0], "busy", _BUSY)
-                logger.info("a connection from %s was closed: all associations that there may be are busy", address[0])
+                self._admission.refuse(address, "busy", _BUSY)
+                logger.info("a connection from %s was closed: all associations that there may be are busy", address)
                 client.close()
                 continue
             try:
-                threading.Thread(target=self._serve, args=(peer, address[0]), daemon=True).start()
+                threading.Thread(target=self._serve, args=(peer, address), daemon=True).start()
             except RuntimeError:  # out of threads
                 self._end(peer)
 
