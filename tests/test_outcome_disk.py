@@ -176,6 +176,15 @@ def test_a_refusal_by_the_receiver_is_reported_as_such(status: int, kind: Refusa
     assert "10.0.0.7" in (some.advice or "")
 
 
+def test_the_advice_names_what_is_known() -> None:
+    unknown = judge(Evidence(status=0xA801, destination="RX"))
+    assert "does not know the destination RX." in (unknown.advice or "")
+    full = judge(Evidence(problem="association_rejected", detail="Local limit exceeded", sent=False))
+    assert (full.error, "AE title" in (full.advice or "")) == ("association_rejected", False)
+    other = judge(Evidence(problem="association_rejected", detail="no reason given", sent=False))
+    assert "AE title" in (other.advice or "")
+
+
 MOVE_AGAIN = ("Move the row again", ": move the row again")
 
 

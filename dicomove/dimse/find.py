@@ -21,7 +21,7 @@ from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
 from dicomove.dimse.services import FIND
 from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
-from dicomove.outcome import category, failure_word, sentences
+from dicomove.outcome import advice_on, category, failure_word, sentences
 from dicomove.words import ADVICE
 
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
@@ -266,7 +266,7 @@ def _is_answer(match: Match, keys: Mapping[str, object]) -> bool:
 def _result(matches: list[Match], final: Message | None, problem: AssociationError | None) -> FindResult:
     found = tuple(matches)
     if problem:
-        advice = sentences(str(problem), ADVICE.get(problem.error, ""))
+        advice = sentences(str(problem), advice_on(problem.error, str(problem)))
         return FindResult(found, None, problem.error, advice)
     status = (final.number("Status") if final else 0) or 0
     comment = final.text("ErrorComment") if final else None

@@ -274,6 +274,7 @@ class _Move:
             detail=str(problem) if problem else "",
             sent=self._sent,
             cancelled=canceller.sent and not canceller.late,
+            destination=self.destination,
             permanent=problem is not None and problem.permanent,
         )
         verdict = Verdict("not_attempted") if isinstance(problem, CancelledInTime) else judge(evidence)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from dicomove.outcome.advice import NOT_ATTEMPTED, sentences
+from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, sentences
 from dicomove.outcome.arrivals import remarks, rivals
 from dicomove.outcome.disk import by_disk
 from dicomove.outcome.evidence import Counts, Evidence, Refusal, Unverified, Verdict, shortfall
@@ -40,6 +40,7 @@ __all__ = [
     "Refusal",
     "Unverified",
     "Verdict",
+    "advice_on",
     "category",
     "failure_word",
     "judge",

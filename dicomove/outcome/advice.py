@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from dicomove.words import ADVICE
+
 #: Replaces the advice of the error word if the arrivals at the receiver tell more.
 BETTER_ADVICE: Final = {
     "damaged": "The PACS would send the same bytes another time: show the reason to its administrator.",
@@ -19,6 +21,12 @@ BETTER_ADVICE: Final = {
     "host or port for this AE title.",
 }
 
+#: Reasons of A-ASSOCIATE-RJ that are no matter of AE titles (PS3.8 Table 9-21, source 3).
+_FULL: Final = ("local limit exceeded", "temporary congestion")
+_TOO_MANY: Final = (
+    "The PACS has as many associations as it allows, with those of other clients. Try again later, or with a lower "
+    "concurrency."
+)
 NOT_ATTEMPTED: Final = "The run ended before it reached this row: run it again."
 
 
@@ -31,3 +39,30 @@ def sentences(*parts: str) -> str:
     'The row is empty. Correct it.'
     """
     return " ".join(part[0].upper() + part[1:] + ("" if part[-1] in ".?!" else ".") for part in parts if part)
+
+
+def advice_on(word: str, detail: str = "", destination: str = "") -> str:
+    """Return the advice for an error word, with what is known of the case.
+
+    Parameters
+    ----------
+    word
+        The error word.
+    detail
+        The text of the error that ended the association.
+    destination
+        The AE title of the Move Destination.
+
+    Examples
+    --------
+    >>> advice_on("destination_unknown", destination="RX").partition(".")[0]
+    'The PACS does not know the destination RX'
+    >>> advice_on("association_rejected", "(transient: local limit exceeded)").partition(",")[0]
+    'The PACS has as many associations as it allows'
+    """
+    if word == "association_rejected" and any(reason in detail.lower() for reason in _FULL):
+        return _TOO_MANY
+    advice = ADVICE.get(word, "")
+    if word == "destination_unknown" and destination:
+        return advice.replace("this destination", f"the destination {destination}", 1)
+    return advice

@@ -124,6 +124,8 @@ class Evidence:
         Peers that the receiver turned away meanwhile.
     unverified
         Why it is not known what to expect, where that was asked.
+    destination
+        The AE title of the Move Destination.
     permanent
         Whether the PACS said that another try will not do: it does not know our AE title, say.
     """
@@ -146,6 +148,7 @@ class Evidence:
     patients: int = 0
     refusals: tuple[Refusal, ...] = ()
     unverified: Unverified | None = None
+    destination: str = ""
     permanent: bool = False
 
     @property

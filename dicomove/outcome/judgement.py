@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from dicomove.outcome.advice import BETTER_ADVICE, sentences
+from dicomove.outcome.advice import BETTER_ADVICE, advice_on, sentences
 from dicomove.outcome.arrivals import remarks, remedy, strays
 from dicomove.outcome.evidence import Evidence, Outcome, Verdict, shortfall
 from dicomove.outcome.refusals import refusals_told
 from dicomove.outcome.statuses import category, failure_word
-from dicomove.words import ADVICE
 
 EMPTY: Final = "Success, and nothing was moved: the PACS has nothing for this identifier."
 _UNCONFIRMED: Final = (
@@ -74,7 +73,7 @@ def verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
         word = better
     elif better and better.startswith("refused"):
         word = "receiver_refused"
-    advice = BETTER_ADVICE.get(better or "") or ADVICE.get(word, "")
+    advice = BETTER_ADVICE.get(better or "") or advice_on(word, evidence.detail, evidence.destination)
     return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), advice))
 
 
