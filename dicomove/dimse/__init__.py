@@ -5,6 +5,7 @@
     pdu, fragments    PS3.8: association PDUs and P-DATA as bytes, read as far as dicomove uses them     (without I/O)
     messages          PS3.7: command sets and identifiers as bytes, messages out of fragments            (without I/O)
     state             what may come next on an association, as a table                                   (without I/O)
+    connecting        the first address of a host that answers
     connection        a TCP connection whose every wait has a deadline and can be stopped
     association       drives the above, blocking, on both sides
     negotiation       the acceptor's side of A-ASSOCIATE

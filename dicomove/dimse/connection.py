@@ -10,8 +10,6 @@ The socket may be an `ssl.SSLSocket`, on either side: `secure` puts TLS over a c
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import socket
 import ssl
 import struct
@@ -19,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Self
 
+from dicomove.dimse.connecting import first_connected
 from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, ConnectTimeout, TlsFailed
 from dicomove.tls import ENDED, Wrap, explained
 
@@ -107,7 +106,7 @@ class Connection:
 
     @classmethod
     def open(cls, host: str, port: int, seconds: float | None, check: Check | None = None) -> Self:
-        """Connect, to the first address of the host that answers; each has its share of the time.
+        """Connect to the first address of the host that answers; several are tried side by side (RFC 8305).
 
         Raises
         ------
@@ -121,16 +120,12 @@ class Connection:
         except (OSError, UnicodeError) as error:
             message = f"{host!r} is not a known host"
             raise ConnectionFailed(message) from error
-        problem: AssociationError = ConnectionFailed(f"{host!r} has no address")
-        for family, kind, protocol, _, address in addresses:
-            deadline = Deadline(seconds and seconds / len(addresses), ConnectTimeout, f"connecting to {host}:{port}")
-            try:
-                return cls(_connected(socket.socket(family, kind, protocol), address, Deadlines(deadline, check=check)))
-            except ConnectTimeout as error:
-                problem = error
-            except OSError as error:
-                problem = ConnectionFailed(f"no connection to {host}:{port}: {error.strerror}")
-        raise problem
+        deadline = Deadline(seconds, ConnectTimeout, f"connecting to {host}:{port}")
+        try:
+            return cls(first_connected(addresses, Deadlines(deadline, check=check).check))
+        except OSError as error:
+            message = f"no connection to {host}:{port}: {error.strerror or error}"
+            raise ConnectionFailed(message) from error
 
     def secure(self, wrap: Wrap, deadlines: Deadlines) -> None:
         """Put TLS over the connection.
@@ -271,23 +266,3 @@ def _has_shaken_hands(secured: ssl.SSLSocket) -> bool:
 def _tls_failed(error: OSError) -> TlsFailed:
     said = explained(error)
     return TlsFailed(said, permanent=said != ENDED)
-
-
-def _connected(sock: socket.socket, address: object, deadlines: Deadlines) -> socket.socket:
-    sock.settimeout(POLL)
-    try:
-        while not _is_connected(sock.connect_ex(address)):  # type: ignore[arg-type]  # typeshed wants the family's tuple
-            deadlines.check()
-            time.sleep(0.01)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _is_connected(code: int) -> bool:
-    if code in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EALREADY):
-        return False
-    if code not in (0, errno.EISCONN):
-        raise OSError(code, os.strerror(code))
-    return True
