@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
+from pydicom.uid import JPEGBaseline8Bit
 
 import dicomove as dm
 from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID
@@ -359,3 +360,22 @@ def test_some_of_a_row_cannot_be_stored(tmp_path: Path) -> None:
         (tmp_path / rows["StudyInstanceUID"][0] / series).write_text("")
         result = receiving.move(rows, pacs, receiver)
     assert receiving.row(result, "outcome", "error", "received", "missing") == ("partial", "storage_failed", 3, 3)
+
+
+# What contradicts its transfer syntax.
+
+
+@pytest.mark.parametrize("mislabelled", ["quarantine", "keep"])
+def test_native_pixel_data_under_a_compressed_syntax(tmp_path: Path, mislabelled: str) -> None:
+    wrong, right = replace(instance(uid="1.2.3.1"), transfer_syntax=JPEGBaseline8Bit), instance(uid="1.2.3.2")
+    with plain(tmp_path, mislabelled=mislabelled) as receiver:
+        assert receiving.send(receiver, wrong, right) == [0, 0]
+        manifest = receiver.manifest().set_index("SOPInstanceUID")
+    said = "the pixel data are not compressed"
+    assert manifest.loc["1.2.3.2", ["quarantine", "remark"]].isna().all()
+    named, other = ("quarantine", "remark") if mislabelled == "quarantine" else ("remark", "quarantine")
+    assert said in str(manifest.loc["1.2.3.1", named])
+    assert manifest.loc[["1.2.3.1"], other].isna().all()
+    assert (tmp_path / "1.2.3" / "1.2.3.1" / "1.2.3.1.dcm").exists() == (mislabelled == "keep")
+    assert dm.read_manifest(tmp_path).set_index("SOPInstanceUID")["remark"].equals(manifest["remark"])
+    assert dm.verify(tmp_path)["verified"].tolist() == ["ok", "ok"]

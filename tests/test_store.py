@@ -51,7 +51,7 @@ def tables(path: Path) -> list[tuple[str, ...]]:
 
 def test_an_index_of_the_first_version_is_opened(before: Path) -> None:
     made = dm.read_manifest(before)
-    assert tuple(made.columns) == MANIFEST_COLUMNS
+    assert tuple(made.columns) == (*MANIFEST_COLUMNS, "remark")
     assert made["times_received"].tolist() == [1] * len(made) == [1] * 8
     with closing(InstanceIndex(before)) as index:
         assert index.paths() == set(made["path"])

@@ -205,7 +205,14 @@ def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Ap
     stack.callback(committer.close)
     anybody = settings.accept == "any"
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
-    storage = Storage(files, PathTemplate(settings.path), committer, tallies, accept_any=anybody)
+    storage = Storage(
+        files,
+        PathTemplate(settings.path),
+        committer,
+        tallies,
+        accept_any=anybody,
+        keep_mislabelled=settings.mislabelled == "keep",
+    )
     wrap = server_side(settings.tls) if settings.tls else None
     listener = StorageServer(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits, wrap)
     stack.callback(listener.close)

@@ -22,7 +22,7 @@ from dicomove.receiver.paths import DEFAULT_PATH
 from dicomove.receiver.process import Supervisor
 from dicomove.receiver.refused import refused_table
 from dicomove.receiver.rows import LocalRow, RowsInFlight
-from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, checked_seconds, checked_settings
+from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, checked_seconds, checked_settings
 from dicomove.store import InstanceReader, InstanceRecord, read_manifest
 from dicomove.tls import TLS
 
@@ -58,6 +58,10 @@ class Receiver:
     existing
         If the folder has the instance with different content, ``"keep"`` puts the new one into quarantine,
         ``"replace"`` replaces the old one, and ``"keep_both"`` gives the new one another name.
+    mislabelled
+        The place of an instance whose bytes contradict its transfer syntax: most readers cannot open it.
+        ``"quarantine"`` puts it into quarantine, and the row is not complete. ``"keep"`` stores it as it came, and the
+        column ``remark`` of the manifest names the contradiction.
     min_free
         Bytes that stay free on the disk; ``None`` is 1 GiB, or 5 % of a small disk.
     quiet_period
@@ -104,6 +108,7 @@ class Receiver:
         allow: Iterable[str] = (),
         accept: Accept = "requested",
         existing: Existing = "keep",
+        mislabelled: Mislabelled = "quarantine",
         min_free: int | None = None,
         quiet_period: float = 5.0,
         limits: Limits = DEFAULT_LIMITS,
@@ -120,6 +125,7 @@ class Receiver:
             allow=allow,
             accept=accept,
             existing=existing,
+            mislabelled=mislabelled,
             min_free=min_free,
             limits=limits,
             tls=tls,

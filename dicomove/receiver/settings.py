@@ -16,6 +16,7 @@ from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.tls import TLS, server_context
 
 Accept = Literal["requested", "any"]
+Mislabelled = Literal["quarantine", "keep"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class Settings:
     allow: tuple[str, ...] = ()
     accept: Accept = "requested"
     existing: Existing = "keep"
+    mislabelled: Mislabelled = "quarantine"
     min_free: int | None = None
     limits: Limits = DEFAULT_LIMITS
     tls: TLS | None = None
@@ -81,6 +83,7 @@ def checked_settings(
     allow: Iterable[str],
     accept: str,
     existing: str,
+    mislabelled: str,
     min_free: int | None,
     limits: Limits,
     tls: TLS | None,
@@ -104,6 +107,7 @@ def checked_settings(
         allow=tuple(str(network(value)) for value in ([allow] if isinstance(allow, str) else allow)),
         accept=_checked(accept, Accept, "accept"),
         existing=_checked(existing, Existing, "existing"),
+        mislabelled=_checked(mislabelled, Mislabelled, "mislabelled"),
         min_free=min_free,
         limits=limits,
         tls=_checked_tls(tls),

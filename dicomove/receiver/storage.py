@@ -40,6 +40,7 @@ class Finished:
     values: Mapping[str, str]
     written: Written
     placed: Placed | None
+    contradiction: str | None = None
 
     @property
     def status(self) -> int:
@@ -62,13 +63,22 @@ class Storage:
         The rows.
     accept_any
         Also what no row asked for has its place in the folder.
+    keep_mislabelled
+        So has what contradicts its transfer syntax.
     """
 
     def __init__(
-        self, files: FileStore, template: PathTemplate, committer: Committer, tallies: RowTallies, *, accept_any: bool
+        self,
+        files: FileStore,
+        template: PathTemplate,
+        committer: Committer,
+        tallies: RowTallies,
+        *,
+        accept_any: bool,
+        keep_mislabelled: bool = False,
     ) -> None:
         self._files, self._template, self._committer, self._tallies = files, template, committer, tallies
-        self._accept_any = accept_any
+        self._accept_any, self._keep_mislabelled = accept_any, keep_mislabelled
         self._wanted = [tag_for_keyword(name) or 0 for name in {*_NEEDED, *template.keywords}]
         self._lock = threading.Lock()
         self._coming: set[IncomingInstance] = set()
@@ -102,15 +112,15 @@ class Storage:
         found = incoming.values()
         values = {**found, "SOPInstanceUID": found.get("SOPInstanceUID") or incoming.request.sop_instance_uid}
         written = incoming.written()
-        placed = None
+        placed, contradiction = None, incoming.contradiction()
         if incoming.failure is None:
             try:
-                placed = self._place(written, values, self._problem(incoming, found))
+                placed = self._place(written, values, self._problem(incoming, found, contradiction))
             except OSError as error:
                 incoming.fail(error)
         if placed is None:
             logger.warning("an instance cannot be stored: %s", incoming.failure)
-        return Finished(incoming, values, written, placed)
+        return Finished(incoming, values, written, placed, contradiction)
 
     def note(self, finished: Finished) -> None:
         """Record an instance. The peer has its answer, and prepares the next one meanwhile."""
@@ -158,9 +168,11 @@ class Storage:
         digest = None if record.sha256 else finished.incoming.digest
         self._committer.put(PendingFile(finished.incoming.hand_over(), record, digest))
 
-    def _problem(self, incoming: IncomingInstance, values: Mapping[str, str]) -> _Problem | None:
+    def _problem(
+        self, incoming: IncomingInstance, values: Mapping[str, str], contradiction: str | None
+    ) -> _Problem | None:
         """Return why an instance goes to quarantine, if it does."""
-        damage = incoming.contradiction() or incoming.problem()
+        damage = (None if self._keep_mislabelled else contradiction) or incoming.problem()
         absent = [name for name in _UIDS if not values.get(name)]
         if not damage and absent:
             damage = f"no {', '.join(absent)}"
@@ -191,4 +203,5 @@ def _record(finished: Finished, placed: Placed) -> InstanceRecord:
         move_originator_message_id=request.move_originator_message_id,
         received_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         quarantine=placed.quarantine,
+        remark=None if placed.quarantine else finished.contradiction,
     )

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,8 @@ class InstanceRecord:
         Why it is in quarantine; ``None`` if it is not.
     times_received
         How often these bytes arrived.
+    remark
+        How it contradicts its transfer syntax, if it was kept all the same.
     """
 
     path: str
@@ -54,6 +56,7 @@ class InstanceRecord:
     received_at: str
     quarantine: str | None = None
     times_received: int = 1
+    remark: str | None = None
 
     def is_of(self, keys: Mapping[str, str]) -> bool:
         """Whether it belongs to these keys, and is not in quarantine."""
@@ -61,8 +64,12 @@ class InstanceRecord:
 
 
 #: The columns of a manifest. The patient's identifier is in the index, and in the files.
-MANIFEST_COLUMNS: Final = tuple(field.name for field in fields(InstanceRecord) if field.name != "PatientID")
-_COLUMNS: Final = [field.name for field in fields(InstanceRecord)]
+MANIFEST_COLUMNS: Final = tuple(
+    field.name for field in fields(InstanceRecord) if field.name not in ("PatientID", "remark")
+)
+_COLUMNS: Final = [field.name for field in fields(InstanceRecord) if field.name != "remark"]
+#: Remarks have a table of their own, made for the first one, so that earlier versions still read the index.
+_REMARKS: Final = "CREATE TABLE IF NOT EXISTS remarks (path TEXT PRIMARY KEY, remark TEXT) WITHOUT ROWID"
 _SCHEMA: Final = f"""
 CREATE TABLE instances (
     {", ".join("path TEXT PRIMARY KEY" if name == "path" else name for name in _COLUMNS)}
@@ -161,8 +168,13 @@ class InstanceIndex(InstanceReader):
         sqlite3.Error
             For example, the disk is full. Nothing was written.
         """
+        found = list(records)
+        remarks = [(record.path, record.remark) for record in found if record.remark is not None]
         with self._lock, transaction(self._connection):
-            self._connection.executemany(_INSERT, [astuple(record) for record in records])
+            self._connection.executemany(_INSERT, [[getattr(record, name) for name in _COLUMNS] for record in found])
+            if remarks:
+                self._connection.execute(_REMARKS)
+                self._connection.executemany("INSERT OR REPLACE INTO remarks VALUES (?, ?)", remarks)
 
     def sha256(self, path: str) -> str | None:
         """Return the hash of a file, ``None`` if it is not in the index."""
@@ -185,7 +197,9 @@ def read_instances(folder: Path) -> list[InstanceRecord]:
         There is no index, or it cannot be read.
     """
     with _DATABASE.open_to_read(folder / _FILE) as connection:
-        return [_record(row) for row in connection.execute("SELECT * FROM instances ORDER BY path")]
+        remarks = _remarks(connection)
+        records = map(_record, connection.execute("SELECT * FROM instances ORDER BY path"))
+        return [replace(record, remark=remarks.get(record.path)) for record in records]
 
 
 def is_indexed(folder: Path) -> bool:
@@ -265,6 +279,12 @@ def _described(owner: str) -> str:
     if receiver is None:
         return "it is not known which process"
     return f"process {receiver.pid}, started by process {parent.pid}" if parent else f"process {receiver.pid}"
+
+
+def _remarks(connection: sqlite3.Connection) -> dict[str, str]:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'remarks'").fetchone():
+        return {}
+    return dict(connection.execute("SELECT path, remark FROM remarks"))
 
 
 def _record(row: tuple[object, ...]) -> InstanceRecord:

@@ -54,7 +54,7 @@ def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd
 def manifest_of(folder: Path) -> pd.DataFrame:
     """Return the record of a folder, one row per file."""
     records = read_instances(folder)
-    table = _table({name: [getattr(record, name) for record in records] for name in MANIFEST_COLUMNS})
+    table = _table({name: [getattr(record, name) for record in records] for name in (*MANIFEST_COLUMNS, "remark")})
     table.attrs[_FOLDER] = str(folder.absolute())
     return table
 
@@ -62,11 +62,11 @@ def manifest_of(folder: Path) -> pd.DataFrame:
 def _journal_manifest(path: Path, run: int | None) -> pd.DataFrame:
     with JOURNAL.open_to_read(journal_at(path)) as connection:
         query = f"""
-            SELECT {", ".join(f"i.{name}" for name in MANIFEST_COLUMNS)}, i.run, r.label, max(i.attempt)
+            SELECT {", ".join(f"i.{name}" for name in MANIFEST_COLUMNS)}, NULL, i.run, r.label, max(i.attempt)
             FROM instances i LEFT JOIN {FIRST_ROW} r ON r.run = i.run AND r.key = i.key
             WHERE {_LATEST if run is None else "i.run = ?"} GROUP BY i.path ORDER BY i.path"""  # noqa: S608 (our names)
         found = connection.execute(query, () if run is None else (run,)).fetchall()
-    names = (*MANIFEST_COLUMNS, "run", "row")
+    names = (*MANIFEST_COLUMNS, "remark", "run", "row")
     return _table({name: [row[number] for row in found] for number, name in enumerate(names)})
 
 
