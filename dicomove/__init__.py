@@ -11,7 +11,7 @@ from dicomove.job import MoveJob
 from dicomove.move import move, start_move
 from dicomove.pacs import Pacs
 from dicomove.plan import plan
-from dicomove.receiver import Receiver
+from dicomove.receiver import GetScu, Receiver
 from dicomove.report import plot, preview, report, summary
 from dicomove.retrieve import retrieve
 from dicomove.run.pacing import Retry
@@ -24,6 +24,7 @@ __all__ = [
     "CohortError",
     "DicomoveError",
     "FindScu",
+    "GetScu",
     "InterruptedWarning",
     "MoveJob",
     "MoveScu",

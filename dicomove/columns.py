@@ -29,6 +29,9 @@ RESULT_COLUMNS: Final = (
     *("started_at", "finished_at", "duration_s"),
 )
 
+#: The column that `move` adds besides, where there is a question of it.
+METHOD_COLUMN: Final = "method"
+
 #: The columns that `plan` adds, in this order.
 PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "advice")
 
@@ -105,7 +108,7 @@ def ours(labels: Iterable[object]) -> set[int]:
     for place, label in enumerate(plain):
         if isinstance(label, str) and label in names:
             places.setdefault(label, []).append(place)
-    return {_ours_among(found, plain) for found in places.values()}
+    return {_ours_among(found, plain) for found in places.values()} | _methods(plain, names)
 
 
 def kept(table: pd.DataFrame, added: Collection[str]) -> dict[int, Hashable]:
@@ -181,6 +184,14 @@ def free_name(name: str, taken: Collection[object]) -> str:
         number += 1
         free = f"{name}_{number}"
     return free
+
+
+def _methods(labels: Sequence[object], names: Collection[str]) -> set[int]:
+    """Return where the column ``method`` of a result table is: a caller's own does not follow its last column."""
+    if not frozenset(names) >= frozenset(RESULT_COLUMNS):
+        return set()
+    pairs = enumerate(pairwise(labels), start=1)
+    return {place for place, pair in pairs if pair == (RESULT_COLUMNS[-1], METHOD_COLUMN)}
 
 
 def _index(labels: Sequence[Hashable], names: Sequence[Hashable]) -> pd.Index:

@@ -8,7 +8,7 @@ from typing import Unpack
 import pandas as pd
 
 from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
-from dicomove.columns import RESULT_COLUMNS, kept_message
+from dicomove.columns import METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning
 from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
@@ -84,6 +84,11 @@ def move(
     executor
         Where the associations are made: any `concurrent.futures.Executor`, or a `Distributed`, whose workers are on
         other machines; ``None`` is threads of this process.
+    method
+        ``"move"`` sends C-MOVE. ``"get"`` sends C-GET (PS3.4 C.4.3): the PACS sends the images on the association that
+        asks for them, and has to know and to reach no port of this machine. ``"auto"`` moves; from the first row on
+        that cannot be moved (the PACS does not know the receiver, or cannot reach it), it gets, unless instances came
+        before. C-GET needs a `Receiver`, whose process does it; the column ``method`` of the result says which it was.
     progress
         ``"auto"`` (a panel in a notebook, a bar elsewhere), ``"panel"``, ``"tqdm"``, ``False``, or a function that
         gets the events.
@@ -182,7 +187,7 @@ def _prepared(
     identifiers = identifiers_of(table, level, query_model, stacklevel=3)
     checked = Options(**options)
     settings = run_settings(pacs, destination, checked)
-    warn_of_own(table, stacklevel=3)
+    warn_of_own(table, has_method=checked.method != "move", stacklevel=3)
     return PreparedRun(table, identifiers, settings, checked)
 
 
@@ -195,8 +200,8 @@ def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str, *, 
     return identifiers
 
 
-def warn_of_own(table: pd.DataFrame, *, stacklevel: int) -> None:
+def warn_of_own(table: pd.DataFrame, *, has_method: bool = False, stacklevel: int) -> None:
     """Warn where columns of the caller's own get another name."""
-    message = kept_message(table, RESULT_COLUMNS)
+    message = kept_message(table, (*RESULT_COLUMNS, METHOD_COLUMN) if has_method else RESULT_COLUMNS)
     if message:
         warnings.warn(message, CohortWarning, stacklevel=stacklevel + 1)

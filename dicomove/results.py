@@ -11,7 +11,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Requested, Unmatched, is_found, plain_label
-from dicomove.columns import RESULT_COLUMNS
+from dicomove.columns import METHOD_COLUMN, RESULT_COLUMNS
 from dicomove.dimse import MoveResult
 from dicomove.errors import IdentifierError
 from dicomove.outcome import NOT_ATTEMPTED, sentences
@@ -174,8 +174,11 @@ def row_of(result: MoveResult | None, size: int | None = None) -> Row:
     )
 
 
-def result_table(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
-    """Return the caller's table with the columns of its rows' results."""
+def result_table(table: pd.DataFrame, rows: Sequence[Row], methods: Sequence[str | None] | None = None) -> pd.DataFrame:
+    """Return the caller's table with the columns of its rows' results.
+
+    `methods` says how each row was retrieved, where that is a column of its own.
+    """
 
     def values(name: str) -> list[Any]:
         return [getattr(row, name) for row in rows]
@@ -186,7 +189,14 @@ def result_table(table: pd.DataFrame, rows: Sequence[Row]) -> pd.DataFrame:
     made["resumed"] = columns.flags(values("resumed"))
     made |= {name: columns.times(values(name)) for name in ("started_at", "finished_at")}
     made["duration_s"] = columns.seconds(values("duration_s"))
-    return columns.with_columns(table, {name: made[name] for name in RESULT_COLUMNS}, RESULT_COLUMNS)
+    names: tuple[str, ...] = RESULT_COLUMNS
+    if methods is not None:
+        names = (*RESULT_COLUMNS, METHOD_COLUMN)
+        made[METHOD_COLUMN] = columns.text(methods)
+    # That of an earlier run goes in any case.
+    has_earlier = any(plain_label(table.columns[place]) == METHOD_COLUMN for place in columns.ours(table.columns))
+    added = (*RESULT_COLUMNS, METHOD_COLUMN) if has_earlier else names
+    return columns.with_columns(table, {name: made[name] for name in names}, added)
 
 
 def _advices(table: pd.DataFrame, rows: Sequence[Row]) -> list[str | None]:

@@ -88,8 +88,8 @@ class Told:
         made = [task(number) for number in range(tasks)] if isinstance(tasks, int) else tasks
         labels = [f"row {number}" for number in range(len(made))]
         results = RowResults(labels, [one.identifier for one in made])
-        schedule = Schedule(made, Options(**options), lambda: 0.5)
-        return cls(RunState(results, schedule, receivers))
+        chosen = Options(**options)
+        return cls(RunState(results, Schedule(made, chosen, lambda: 0.5), receivers, chosen.method))
 
     def tell(self, event: RunEvent) -> list[Instruction]:
         told = self.state.handle(event, self.now)

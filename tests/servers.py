@@ -229,6 +229,7 @@ def orthanc(folder: Path, images: Path, modalities: Mapping[str, int], **options
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "DicomAlwaysAllowFind": True,
+        "DicomAlwaysAllowGet": True,
         "DicomAlwaysAllowMove": True,
         "DicomModalities": {aet: [aet, "127.0.0.1", port] for aet, port in modalities.items()},
         **options,

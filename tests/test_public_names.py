@@ -17,6 +17,7 @@ PUBLIC = [
     "CohortError",
     "DicomoveError",
     "FindScu",
+    "GetScu",
     "InterruptedWarning",
     "MoveJob",
     "MoveScu",

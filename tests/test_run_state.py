@@ -32,6 +32,7 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
+from dicomove.run.method import cannot_move
 from dicomove.run.pacing import Retry
 from dicomove.words import ADVICE
 from tests.run_events import (
@@ -828,3 +829,82 @@ def test_so_many_failures_end_the_run() -> None:
         run.end(run.begin()[0], moved(UNABLE))
     assert run.look() == [End()]
     assert run.state.schedule.exhausted
+
+
+# C-MOVE or C-GET.
+
+
+def begun(told: Told) -> Any:
+    (one,) = told.begin()
+    return one
+
+
+def test_auto_gets_from_the_first_row_on_that_cannot_be_moved() -> None:
+    told = Told.of(3, receivers=1, method="auto")
+    first = begun(told)
+    assert first.method == "move"
+    instructions = told.end(first, moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
+    assert not only(Write, instructions).last.final
+    # At once, without a retry, and in the order of the rows that are ready.
+    again = [begun(told)]
+    while len(again) < 3:
+        told.end(again[-1], moved(completed=10, held=10, arrivals=10))
+        again.append(begun(told))
+    assert [one.method for one in again] == ["get"] * 3
+    assert {one.identifier for one in again} == {one.identifier for one in (first, *again)}
+    assert [one.attempt for one in again] == [1] * 3
+    assert set(told.state.methods.values()) == {"get"}
+
+
+def test_auto_stays_with_moving_once_something_came() -> None:
+    told = Told.of(2, receivers=1, method="auto")
+    told.end(begun(told), moved(completed=10, held=10, arrivals=10))
+    instructions = told.end(begun(told), moved(UNABLE, held=0, arrivals=0))
+    assert only(Write, instructions).last.final
+    assert set(told.state.methods.values()) == {"move"}
+
+
+def test_what_was_in_flight_changes_over_too() -> None:
+    told = Told.of(2, receivers=1, method="auto", concurrency=2)
+    both = told.begin()
+    assert [one.method for one in both] == ["move"] * 2
+    for one in both:
+        told.end(one, moved(UNABLE, held=0, arrivals=0))
+    assert [one.method for one in told.begin()] == ["get"] * 2
+    assert set(told.state.methods.values()) == {"get"}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        moved(UNKNOWN_DESTINATION, held=0, arrivals=0),
+        moved(UNABLE, held=0, arrivals=0),
+    ],
+)
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_without_auto_nothing_changes(method: str, end: Moved) -> None:
+    told = Told.of(1, receivers=1, method=method)
+    one = begun(told)
+    assert one.method == method
+    assert only(Write, told.end(one, end)).last.final
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (moved(UNKNOWN_DESTINATION), True),
+        (moved(None, sent=False, problem="not_supported"), True),
+        (moved(UNABLE, held=0, arrivals=0), True),
+        (moved(None, held=0, arrivals=0, problem="idle_timeout"), True),
+        (moved(UNABLE, held=3, arrivals=3), False),
+        (moved(UNABLE, held=0), False),
+        (moved(None, held=0, arrivals=0, cancelled=True), False),
+        (moved(0xA900, held=0, arrivals=0), False),
+        (moved(0x0124, held=0, arrivals=0), False),
+        (UNREACHABLE, False),
+        (REJECTED, False),
+        (COMPLETE, False),
+    ],
+)
+def test_what_says_that_the_pacs_cannot_move(end: Moved, expected: bool) -> None:
+    assert cannot_move(end.result) is expected

@@ -70,6 +70,8 @@ class Association:
     ----------
     contexts
         The accepted presentation contexts, by their number.
+    scp_of
+        The abstract syntaxes of which we may be the SCP, although we are the requestor.
     """
 
     def __init__(self, connection: Connection, role: Role, *, is_strict: bool = True) -> None:
@@ -78,6 +80,7 @@ class Association:
         self._is_strict = is_strict
         self._reader = PDataReader(longest_associate=_LONGEST_ASSOCIATE[role])
         self._message_id: int | None = None
+        self.scp_of: frozenset[str] = frozenset()
         self.establish({}, 0)
 
     @classmethod
@@ -91,8 +94,11 @@ class Association:
         proposed: Sequence[tuple[str, Sequence[str]]],
         deadlines: Deadlines,
         user: tuple[int, bytes, bytes] | None = None,
+        scp_of: Sequence[str] = (),
     ) -> Self:
-        """Negotiate an association over a connection (PS3.8 7.1); `proposed` is abstract and transfer syntaxes.
+        """Negotiate an association over a connection (PS3.8 7.1).
+
+        `proposed` is abstract and transfer syntaxes, `scp_of` the abstract syntaxes of which we want to be the SCP.
 
         Raises
         ------
@@ -101,13 +107,14 @@ class Association:
         """
         association = cls(connection, Role.REQUESTOR)
         contexts = number_contexts(proposed)
-        request = write_request(called_ae_title, calling_ae_title, contexts, max_pdu_length, user)
+        request = write_request(called_ae_title, calling_ae_title, contexts, max_pdu_length, user, scp_of)
         association.send_pdu(ASSOCIATE_RQ, request, deadlines)
         answer = association.next_pdu(deadlines)
         if answer.kind == ASSOCIATE_RJ:
             raise rejection(answer.body)
         accepted = read_answer(answer.body)
         association.establish(accepted_contexts(contexts, accepted.results), accepted.max_pdu_length)
+        association.scp_of = accepted.scp_of
         return association
 
     @property

@@ -6,17 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse.find import FindScu
-from dicomove.dimse.messages import C_MOVE_RQ, Message, encode_identifier, has_data_set, raw_elements, uids
+from dicomove.dimse.messages import C_MOVE_RQ, Message, encode_identifier
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
 from dicomove.dimse.services import MOVE
-from dicomove.errors import AssociationError, InvalidResponse
+from dicomove.dimse.suboperations import counts_of, failed_uids
+from dicomove.errors import AssociationError
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import CANCELLED, Counts, Evidence, Verdict, category, judge
 from dicomove.pacs import ae_title
@@ -192,12 +193,12 @@ class MoveScu(Scu):
             problem = error
         result = retrieval.result(canceller, problem)
         if on_completed:
-            notify(on_completed, _completed(result))
+            notify(on_completed, completed_event(result))
         return result
 
     def find_scu(self) -> FindScu:
         """Return a `FindScu` that shares this association."""
-        return FindScu(self.pacs, association=self._reusable)
+        return FindScu(self.pacs, association=self.association)
 
 
 class _Move:
@@ -243,25 +244,14 @@ class _Move:
     def _read(self, operation: DimseOperation, response: Message) -> None:
         status = response.number("Status") or 0
         final = category(status) != "pending"
-        counts = _counts(response)
+        counts = counts_of(response)
         self._counts = self._counts.after(counts, final=final)
         logger.info("C-MOVE-RSP %d %s %s", operation.message_id, hexadecimal(status), counts)
         if final:
             self._final = response
-            self._failed = _failed_uids(response, operation.context.transfer_syntax)
+            self._failed = failed_uids(response, operation.context.transfer_syntax)
         elif self._on_sub_operation:
-            notify(self._on_sub_operation, self._event())
-
-    def _event(self) -> SubOperationEvent:
-        counts = self._counts
-        return SubOperationEvent.of(
-            total=counts.total,
-            completed=counts.completed,
-            failed=counts.failed,
-            warning=counts.warning,
-            remaining=counts.remaining,
-            elapsed_s=time.monotonic() - self._started,
-        )
+            notify(self._on_sub_operation, sub_operation_event(self._counts, time.monotonic() - self._started))
 
     def result(self, canceller: Canceller, problem: AssociationError | None) -> MoveResult:
         final, problem = self._final, canceller.late or problem
@@ -277,44 +267,56 @@ class _Move:
             destination=self.destination,
             permanent=problem is not None and problem.permanent,
         )
-        verdict = Verdict("not_attempted") if isinstance(problem, CancelledInTime) else judge(evidence)
-        return MoveResult(
-            identifier=self.identifier,
-            outcome=verdict.outcome,
-            status=None if status is None else hexadecimal(status),
-            error=verdict.error,
-            advice=verdict.advice,
+        result = result_of(
+            self.identifier,
+            evidence,
             error_comment=final.text("ErrorComment") if final else None,
             started_at=self._started_at,
-            finished_at=datetime.now(UTC),
             duration_s=time.monotonic() - self._started,
-            evidence=evidence,
-            earlier=self._earlier,
+            was_begun=not isinstance(problem, CancelledInTime),
         )
+        return replace(result, status=None if status is None else hexadecimal(status), earlier=self._earlier)
 
 
-def _counts(response: Message) -> Counts:
-    return Counts(
-        completed=response.number("NumberOfCompletedSuboperations"),
-        failed=response.number("NumberOfFailedSuboperations"),
-        warning=response.number("NumberOfWarningSuboperations"),
-        remaining=response.number("NumberOfRemainingSuboperations"),
+def result_of(
+    identifier: Identifier,
+    evidence: Evidence,
+    *,
+    error_comment: str | None,
+    started_at: datetime,
+    duration_s: float,
+    was_begun: bool = True,
+) -> MoveResult:
+    """Return the result of one retrieval; one that was cancelled before it began is not attempted."""
+    verdict = judge(evidence) if was_begun else Verdict("not_attempted")
+    return MoveResult(
+        identifier=identifier,
+        outcome=verdict.outcome,
+        status=None if evidence.status is None else hexadecimal(evidence.status),
+        error=verdict.error,
+        advice=verdict.advice,
+        error_comment=error_comment,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        duration_s=duration_s,
+        evidence=evidence,
     )
 
 
-def _failed_uids(response: Message, transfer_syntax: str) -> tuple[str, ...]:
-    if not has_data_set(response.command):
-        return ()
-    try:
-        element = raw_elements(response.data or b"", transfer_syntax).get("FailedSOPInstanceUIDList")
-    except InvalidResponse:
-        # The status and the counts stand, also where the list beside them is garbage.
-        logger.info("the identifier of the final response cannot be decoded")
-        return ()
-    return uids(element.value) if element else ()
+def sub_operation_event(counts: Counts, elapsed_s: float) -> SubOperationEvent:
+    """Return the event of a pending response."""
+    return SubOperationEvent.of(
+        total=counts.total,
+        completed=counts.completed,
+        failed=counts.failed,
+        warning=counts.warning,
+        remaining=counts.remaining,
+        elapsed_s=elapsed_s,
+    )
 
 
-def _completed(result: MoveResult) -> CompletedEvent:
+def completed_event(result: MoveResult) -> CompletedEvent:
+    """Return the event of the end of a retrieval."""
     parts = [result.outcome, f"{result.completed} of {result.total} instances in {result.duration_s:.1f} s"]
     message = ": ".join(parts if result.completed is not None else parts[:1])
     return CompletedEvent(

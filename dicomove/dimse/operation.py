@@ -17,20 +17,18 @@ from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
-from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
+from dicomove.dimse.connection import Check, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
+from dicomove.dimse.opening import open_association
 from dicomove.dimse.services import SERVICES
 from dicomove.dimse.state import Event, State, event_of
 from dicomove.errors import (
     AssociationAborted,
     AssociationError,
-    AssociationRejected,
-    AssociationTimeout,
     ConnectionLost,
     IdleTimeout,
     InvalidResponse,
     NotSupported,
-    TlsFailed,
 )
 from dicomove.outcome import category
 from dicomove.pacs import Pacs
@@ -309,45 +307,10 @@ class ReusableAssociation:
         self._association, self._used_at = self._open(check), time.monotonic()
         return self._association
 
-    def _requested(
-        self, connection: Connection, deadlines: Deadlines, user: tuple[int, bytes, bytes] | None
-    ) -> Association:
-        pacs = self.pacs
-        try:
-            return Association.request(
-                connection,
-                called_ae_title=pacs.called_ae_title,
-                calling_ae_title=pacs.calling_ae_title,
-                max_pdu_length=pacs.max_pdu_length,
-                proposed=[(service, TRANSFER_SYNTAXES) for service in self._services],
-                deadlines=deadlines,
-                user=user,
-            )
-        except AssociationRejected as rejected:
-            message = f"{rejected}: we called {pacs.called_ae_title!r} as {pacs.calling_ae_title!r}"
-            if user:
-                message += ", and named a user, whom it may have refused"
-            raise AssociationRejected(message, permanent=rejected.permanent) from rejected
-        except TlsFailed:
-            raise
-        except ConnectionLost as lost:
-            message = (
-                f"{lost} instead of an answer to A-ASSOCIATE-RQ; a port for TLS does so, too, where tls= is not given"
-            )
-            raise ConnectionLost(message if pacs.tls is None else str(lost)) from lost
-
     def _open(self, check: Check | None) -> Association:
-        pacs, started = self.pacs, time.monotonic()
-        user = pacs.identity()
-        connection = Connection.open(pacs.host, pacs.port, pacs.connect_timeout, check)
-        deadlines = Deadlines(Deadline(pacs.association_timeout, AssociationTimeout, "A-ASSOCIATE"), check=check)
-        try:
-            if self._tls:
-                connection.secure(self._tls, deadlines)
-            association = self._requested(connection, deadlines, user)
-        except BaseException:
-            connection.close()
-            raise
+        started = time.monotonic()
+        proposed = [(service, TRANSFER_SYNTAXES) for service in self._services]
+        association = open_association(self.pacs, proposed, self._tls, self.pacs.identity(), check)
         services = ", ".join(self._services[context.abstract_syntax] for context in association.contexts.values())
-        logger.info("association with %s after %.0f ms: %s", pacs, 1000 * (time.monotonic() - started), services)
+        logger.info("association with %s after %.0f ms: %s", self.pacs, 1000 * (time.monotonic() - started), services)
         return association

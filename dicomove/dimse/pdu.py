@@ -40,6 +40,8 @@ _TITLES: Final = slice(4, 36)
 #: The length of an item has 16 bits.
 _LONGEST_NEGOTIATED: Final = 1 << 15
 _SHOWN_BYTES: Final = 32
+#: Of a sub-item for a role, without the UID: the length of the UID, and both roles.
+_ROLE_BYTES: Final = 4
 _SYNTAX_NAMES: Final = {_ABSTRACT: "abstract syntax", _TRANSFER: "transfer syntax"}
 
 #: The words of A-ASSOCIATE-RJ (PS3.8 Table 9-21), and the reasons that name what the peer does not know.
@@ -106,10 +108,21 @@ class AssociateRequest:
 
 @dataclass(frozen=True, slots=True)
 class AssociateAnswer:
-    """An A-ASSOCIATE-AC."""
+    """An A-ASSOCIATE-AC.
+
+    Attributes
+    ----------
+    results
+        Of the presentation contexts.
+    max_pdu_length
+        The longest PDU that the peer receives; 0 is no limit.
+    scp_of
+        The SOP classes of which the requestor may be the SCP.
+    """
 
     results: tuple[ContextResult, ...]
     max_pdu_length: int
+    scp_of: frozenset[str] = frozenset()
 
 
 def pdu(kind: int, body: bytes = bytes(SHORT_PDU_BYTES)) -> bytes:
@@ -135,8 +148,19 @@ def write_request(
     contexts: Iterable[ProposedContext],
     max_pdu_length: int,
     user: tuple[int, bytes, bytes] | None = None,
+    scp_of: Iterable[str] = (),
 ) -> bytes:
-    """Return A-ASSOCIATE-RQ (PS3.8 9.3.2); `user` is type, primary and secondary field of the user identity."""
+    """Return A-ASSOCIATE-RQ (PS3.8 9.3.2).
+
+    Parameters
+    ----------
+    called_ae_title, calling_ae_title, contexts, max_pdu_length
+        What is proposed.
+    user
+        Type, primary and secondary field of the user identity.
+    scp_of
+        The SOP classes of which the requestor wants to be the SCP, as for C-GET (PS3.7 D.3.3.4).
+    """
     titles = b"".join(
         title.encode("latin-1", "replace").ljust(16)[:16] for title in (called_ae_title, calling_ae_title)
     )
@@ -149,7 +173,8 @@ def write_request(
         )
         for context in contexts
     )
-    return pdu(ASSOCIATE_RQ, _associate(titles, items, max_pdu_length, _user_identity(user) if user else b""))
+    negotiated = b"".join(map(_scp_role, scp_of)) + (_user_identity(user) if user else b"")
+    return pdu(ASSOCIATE_RQ, _associate(titles, items, max_pdu_length, negotiated))
 
 
 def write_answer(request: AssociateRequest, results: Iterable[ContextResult], max_pdu_length: int | None) -> bytes:
@@ -196,7 +221,10 @@ def read_answer(body: bytes) -> AssociateAnswer:
     """
     items = _associate_items(body, _ANSWERED, "A-ASSOCIATE-AC")
     results = tuple(_result(content) for kind, content in items if kind == _ANSWERED)
-    return AssociateAnswer(results, _max_pdu_length(_user_items(items)))
+    user_items = [*_user_items(items)]
+    roles = (content for kind, content in user_items if kind == _ROLE and len(content) > _ROLE_BYTES)
+    scp_of = frozenset(_uid(content[2:-2]) for content in roles if content[-1])
+    return AssociateAnswer(results, _max_pdu_length(user_items), scp_of)
 
 
 def rejection(body: bytes) -> AssociationRejected:
@@ -261,6 +289,11 @@ def _user_identity(user: tuple[int, bytes, bytes]) -> bytes:
     return item(_IDENTITY, bytes([kind, 0]) + b"".join(struct.pack(">H", len(field)) + field for field in fields))
 
 
+def _scp_role(sop_class: str) -> bytes:
+    """Return the sub-item by which the requestor wants to be SCP, and not SCU, of a SOP class (PS3.7 D.3.3.4)."""
+    return item(_ROLE, struct.pack(">H", len(sop_class)) + sop_class.encode() + bytes([0, 1]))
+
+
 def _associate_items(body: bytes, context: int, name: str) -> list[tuple[int, bytes]]:
     items = [*_items(body[_ASSOCIATE_HEAD.size :], {context: "presentation context"})]
     if context not in dict(items):
@@ -303,8 +336,8 @@ def _is_grantable(kind: int, content: bytes) -> bool:
     Roles: for C-GET the client is the SCP of storage (PS3.7 D.3.3.4). The window of asynchronous operations: requests
     are answered one after the other, so that any number may be on their way (PS3.7 D.3.3.3).
     """
-    if kind == _ROLE and len(content) > 4:
-        return int.from_bytes(content[:2]) == len(content) - 4 and any(content[-2:])
+    if kind == _ROLE and len(content) > _ROLE_BYTES:
+        return int.from_bytes(content[:2]) == len(content) - _ROLE_BYTES and any(content[-2:])
     return kind == _WINDOW and len(content) == 4
 
 

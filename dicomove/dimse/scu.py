@@ -131,6 +131,11 @@ class Scu:
     ) -> None:
         self.close()
 
+    @property
+    def association(self) -> ReusableAssociation:
+        """The association, for another SCU to share it."""
+        return self._reusable
+
     def close(self) -> None:
         """Release the association; the next request opens a new one."""
         self._reusable.close()

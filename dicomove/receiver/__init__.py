@@ -5,12 +5,14 @@
     receiver, settings    the face: `Receiver`, and its arguments                           (the caller's process)
     refused               the peers that were turned away, as a table
     rows                  one row at its receiver, and all rows in flight
+    get                   `GetScu`: asks the process for a C-GET
     taken                 whether another process has the folder or the port
     process, start        the receiver's process as its parent sees it: started, asked, started again when it died
     api                   the requests, the answers and the news that travel between the two processes
     main                  the process: what it is told, and what it tells                   (the receiver's process)
     server, admission     the port: which peers may connect, how many, for how long
     visitors              peers that may not store: C-ECHO only
+    getting               C-GET: what the PACS sends on the association that asks for it
     scp                   one association: C-STORE and C-ECHO
     incoming, scan        one instance while it comes: temporary file, hash, a look at its UIDs
     storage, tallies      where an instance goes, and to which rows it belongs
@@ -20,12 +22,14 @@
 """
 
 from dicomove.receiver.api import OtherPatient, Settled
+from dicomove.receiver.get import GetScu
 from dicomove.receiver.process import close_receivers
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import LocalRow, RowAtReceiver
 from dicomove.receiver.settings import Limits
 
 __all__ = [
+    "GetScu",
     "Limits",
     "LocalRow",
     "OtherPatient",

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
+from dicomove.errors import AddressError
 from dicomove.outcome.evidence import Refusal
+from dicomove.pacs import Pacs
+from dicomove.tls import TLS
 
 Answer = TypeVar("Answer")
+
+
+_PACS: Final = (
+    *("address", "called_ae_title", "calling_ae_title", "max_pdu_length", "tls"),
+    *("connect_timeout", "association_timeout", "idle_timeout", "first_response_timeout"),
+)
 
 
 class RowId(NamedTuple):
@@ -188,8 +198,122 @@ class EndRun(Request[None]):
         api.end_run(self.run)
 
 
+@dataclass(frozen=True, slots=True)
+class GetEnd:
+    """How a C-GET ended.
+
+    Attributes
+    ----------
+    status, counts, failed_sop_instance_uids, error_comment
+        Of the final response, or the latest counts, by the names of `Counts`.
+    problem, detail, permanent
+        The word and the text of the error that ended it.
+    sent, cancelled
+        Whether C-GET and C-CANCEL were sent.
+    was_begun
+        Whether it was begun before it was cancelled.
+    """
+
+    status: int | None
+    counts: Mapping[str, Any]
+    failed_sop_instance_uids: tuple[str, ...]
+    error_comment: str | None
+    problem: str | None
+    detail: str
+    permanent: bool
+    sent: bool
+    cancelled: bool
+    was_begun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Get(Request[GetEnd]):
+    """Retrieve with C-GET into the folder; the answer comes when that has ended.
+
+    Attributes
+    ----------
+    row
+        The row, which is open.
+    pacs
+        The arguments of `Pacs`, without the user; `TLS` as its fields.
+    identity
+        Type, primary and secondary field of the user identity, the fields as base64.
+    query_model, level, keys
+        The identifier.
+    sop_classes
+        What to propose; none, where that is not known.
+    total_timeout
+        Seconds for the whole exchange.
+    """
+
+    row: RowId
+    pacs: Mapping[str, Any] = field(repr=False)
+    identity: Sequence[Any] | None = field(repr=False)
+    query_model: str
+    level: str
+    keys: Mapping[str, str] = field(repr=False)
+    sop_classes: Sequence[str]
+    total_timeout: float | None
+
+    @classmethod
+    def of(cls, pacs: Pacs, row: RowId, identifier: Mapping[str, Any], **more: Any) -> Self:
+        """Return the request for a PACS.
+
+        Raises
+        ------
+        AddressError
+            `Pacs` has an `ssl.SSLContext`, which cannot be told to another process.
+        """
+        if pacs.tls is not None and not isinstance(pacs.tls, TLS):
+            message = "tls: an ssl.SSLContext cannot be sent to the receiver's process: give Pacs(tls=TLS(...))"
+            raise AddressError(message)
+        values = {name: getattr(pacs, name) for name in _PACS if name != "tls"}
+        values["tls"] = None if pacs.tls is None else asdict(pacs.tls)
+        user = pacs.identity()
+        told = None if user is None else [user[0], *(b64encode(part).decode() for part in user[1:])]
+        return cls(row, values, told, **identifier, **more)
+
+    def pacs_values(self) -> dict[str, Any]:
+        """Return the arguments of `Pacs`."""
+        tls = self.pacs["tls"]
+        return {**self.pacs, "tls": None if tls is None else TLS(**tls)}
+
+    def user(self) -> tuple[int, bytes, bytes] | None:
+        """Return the user identity, as `Pacs.identity` does."""
+        if self.identity is None:
+            return None
+        kind, first, second = self.identity
+        return int(kind), b64decode(first), b64decode(second)
+
+    def put_to(self, api: ReceiverApi) -> GetEnd:
+        """Ask it at the other end."""
+        return api.get(self)
+
+    @staticmethod
+    def read(told: Any) -> GetEnd:
+        """Return the answer from its JSON."""
+        return GetEnd(**{**told, "failed_sop_instance_uids": tuple(told["failed_sop_instance_uids"])})
+
+
+@dataclass(frozen=True, slots=True)
+class CancelGet(Request[None]):
+    """Cancel the C-GET of a row."""
+
+    row: RowId
+
+    def put_to(self, api: ReceiverApi) -> None:
+        """Ask it at the other end."""
+        api.cancel_get(self.row)
+
+
 class ReceiverApi(Protocol):
     """What the process does when it is asked."""
+
+    def get(self, request: Get) -> GetEnd:
+        """Retrieve with C-GET."""
+
+    def cancel_get(self, row: RowId) -> None:
+        """Cancel the C-GET of a row."""
 
     def expect(self, request: Expect) -> None:
         """Open a row."""
@@ -218,12 +342,15 @@ class Asks(Protocol):
         """The number of the process."""
 
     def ask(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something."""
+        """Ask the process for something; where it died, ask the next one."""
+
+    def ask_once(self, request: Request[Answer]) -> Answer:
+        """Ask the process for something that is not asked again where it died."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The process listens, at this port."""
+    """The process listens, at this port; 0 where it listens at none."""
 
     port: int
 
@@ -255,11 +382,14 @@ class Progress:
         Peers that were turned away (the fields of `Refusal`), each with the number of its connections.
     unrequested
         Instances that no row had asked for.
+    counts
+        Run, position and counts of each C-GET that goes on.
     """
 
     rows: Sequence[tuple[int, int, int, int]]
     refused: Sequence[tuple[Sequence[str], int]]
     unrequested: int
+    counts: Sequence[tuple[int, int, Mapping[str, Any]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +408,9 @@ class Quit:
 
 Told = Ready | Failed | Logged | Progress | Answered
 
-_REQUESTS: Final = {kind.__name__: kind for kind in (Expect, Settle, Held, OtherPatients, Flush, EndRun)}
+_REQUESTS: Final = {
+    kind.__name__: kind for kind in (Expect, Settle, Held, OtherPatients, Flush, EndRun, Get, CancelGet)
+}
 _TOLD: Final = {kind.__name__: kind for kind in (Ready, Failed, Logged, Progress, Answered)}
 
 

@@ -29,6 +29,8 @@ from dicomove.receiver.api import (
     Answered,
     Expect,
     Failed,
+    Get,
+    GetEnd,
     Logged,
     OtherPatient,
     Progress,
@@ -44,6 +46,7 @@ from dicomove.receiver.api import (
 )
 from dicomove.receiver.commit import Committer
 from dicomove.receiver.files import FileStore
+from dicomove.receiver.getting import Getter
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.recovery import recover
 from dicomove.receiver.server import StorageServer
@@ -91,7 +94,8 @@ class _LogHandler(logging.Handler):
 class Api:
     """What the process does when it is asked: see `dicomove.receiver.api.ReceiverApi`."""
 
-    listener: StorageServer
+    port: int
+    getter: Getter
     storage: Storage
     committer: Committer
     tallies: RowTallies
@@ -128,6 +132,14 @@ class Api:
     def other_patients(self, keys: Mapping[str, str], patients: Sequence[str]) -> tuple[OtherPatient, ...]:
         """Return what is on disk of these keys with another PatientID, and in what that differs."""
         return tuple(_others(self.committer.records(keys), patients))
+
+    def get(self, request: Get) -> GetEnd:
+        """Retrieve with C-GET into the folder, and return how it ended."""
+        return self.getter.get(request)
+
+    def cancel_get(self, row: RowId) -> None:
+        """Cancel the C-GET of a row."""
+        self.getter.cancel(row)
 
     def flush(self, seconds: float) -> str | None:
         """Make all durable, or say what prevents it."""
@@ -171,7 +183,7 @@ def main(started_by: str) -> None:
     try:
         with contextlib.ExitStack() as stack:
             api = _api(settings, parent, stack)
-            lines.tell(Ready(api.listener.port))
+            lines.tell(Ready(api.port))
             news = _News(lines, api)
             threading.Thread(target=news.tell_on_and_on, daemon=True).start()
             threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
@@ -213,10 +225,15 @@ def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Ap
         accept_any=anybody,
         keep_mislabelled=settings.mislabelled == "keep",
     )
+    port = 0 if settings.port is None else _listen(settings, settings.port, admission, storage, stack)
+    return Api(port, Getter(storage, settings.limits), storage, committer, tallies, admission)
+
+
+def _listen(settings: Settings, port: int, admission: Admission, storage: Storage, stack: contextlib.ExitStack) -> int:
     wrap = server_side(settings.tls) if settings.tls else None
-    listener = StorageServer(settings.host, settings.port, settings.ae_title, admission, storage, settings.limits, wrap)
+    listener = StorageServer(settings.host, port, settings.ae_title, admission, storage, settings.limits, wrap)
     stack.callback(listener.close)
-    return Api(listener, storage, committer, tallies, admission)
+    return listener.port
 
 
 def _answer_all(lines: JsonLines, api: Api, news: _News) -> None:
@@ -236,6 +253,10 @@ def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Reque
         lines.tell(Answered(number, answer))
     except (OSError, sqlite3.Error, KeyError) as error:
         lines.tell(Answered(number, error=f"{type(error).__name__}: {error}"))
+    except Exception:
+        # Without an answer, the other end would wait for ever.
+        logger.exception("a defect in dicomove; the receiver goes on")
+        lines.tell(Answered(number, error="the receiver's process met a defect of dicomove, which is in the log"))
 
 
 class _News:
@@ -246,6 +267,7 @@ class _News:
         self._lock = threading.Lock()
         self._told: dict[RowId, tuple[int, int]] = {}
         self._unrequested = 0
+        self._counted: dict[RowId, dict[str, int | None]] = {}
 
     def tell(self) -> None:
         """Tell it now: an answer that is told later comes after it."""
@@ -256,8 +278,11 @@ class _News:
             self._told = now
             refused = api.admission.refused()
             more, self._unrequested = api.storage.unrequested - self._unrequested, api.storage.unrequested
-            if changed or refused or more:
-                self._lines.tell(Progress(changed, refused, more))
+            counts = api.getter.counts()
+            counted = [(*row, told) for row, told in counts.items() if self._counted.get(row) != told]
+            self._counted = counts
+            if changed or refused or more or counted:
+                self._lines.tell(Progress(changed, refused, more, counted))
 
     def tell_on_and_on(self) -> None:
         """Tell it several times a second."""

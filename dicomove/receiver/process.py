@@ -269,13 +269,18 @@ class Supervisor:
 
     @property
     def port(self) -> int:
-        """The port at which it listens."""
+        """The port at which it listens; 0 where it listens at none."""
         return self._process.port
 
     @property
     def pid(self) -> int:
         """The number of the process."""
         return self._process.pid
+
+    @property
+    def settings_now(self) -> Settings:
+        """The settings, with the port that the system chose."""
+        return self.settings if self.settings.port is None else replace(self.settings, port=self.port)
 
     def ask(self, request: Request[Answer]) -> Answer:
         """Ask the process for something; one that died is started again, and asked once more.
@@ -294,6 +299,21 @@ class Supervisor:
                 return process.ask(request)
             except ProcessDiedError:
                 self._revive(process)
+
+    def ask_once(self, request: Request[Answer]) -> Answer:
+        """Ask the process for something. One that dies meanwhile is started again, and not asked once more.
+
+        Raises
+        ------
+        ReceiverError
+            It cannot do it, it is closed, or it died.
+        """
+        process = self._process
+        try:
+            return process.ask(request)
+        except ProcessDiedError:
+            self._revive(process)
+            raise
 
     def close(self) -> None:
         """End the process; what has come is made durable first."""
@@ -316,7 +336,8 @@ class Supervisor:
                 raise ReceiverError(message)
             self._finalizer.detach()
             dead.close()
-            self.settings = replace(self.settings, port=dead.port)
+            if self.settings.port is not None:
+                self.settings = replace(self.settings, port=dead.port)
             self._process = self._start()
             for expect in self._in_flight.expected():
                 self._process.ask(expect)
@@ -331,7 +352,7 @@ class Supervisor:
             if supervisor:
                 supervisor._died()  # noqa: SLF001 (it is this class)
 
-        others = [replace(other.settings, port=other.port) for other in _open if other is not self and not other.closed]
+        others = [other.settings_now for other in _open if other is not self and not other.closed]
         check_free(self.settings, Process.of(os.getpid()), others)
         for left in reversed(range(_MOST_STARTS)):
             try:

@@ -44,7 +44,8 @@ class Receiver:
     ae_title
         The AE title by which the PACS knows the receiver.
     port
-        The port at which it listens; 0 lets the system choose one.
+        The port at which it listens; 0 lets the system choose one. With ``None`` it listens at none, and only C-GET
+        fills the folder: ``move(..., method="get")``.
     host
         The address at which it listens; ``"0.0.0.0"`` stands for all IPv4 addresses of this machine, ``"::"`` for
         all addresses of IPv4 and IPv6.
@@ -102,7 +103,7 @@ class Receiver:
         folder: str | os.PathLike[str],
         *,
         ae_title: str = "DICOMOVE",
-        port: int = 11112,
+        port: int | None = 11112,
         host: str = "0.0.0.0",  # noqa: S104 (a PACS is another machine; who may connect is decided by address)
         path: str = DEFAULT_PATH,
         allow: Iterable[str] = (),
@@ -149,8 +150,13 @@ class Receiver:
 
     @property
     def port(self) -> int:
-        """The port at which it listens."""
+        """The port at which it listens; 0 where it listens at none."""
         return self._supervisor.port
+
+    @property
+    def listens(self) -> bool:
+        """Whether it listens at a port, so that a PACS can move to it."""
+        return self._supervisor.settings.port is not None
 
     @property
     def pid(self) -> int:
@@ -173,6 +179,8 @@ class Receiver:
     def __repr__(self) -> str:
         if self._supervisor.closed:
             return f"Receiver({str(self.folder)!r}): closed"
+        if not self.listens:
+            return f"Receiver({str(self.folder)!r}): listens at no port, and is filled by C-GET"
         where = administration.own_address(self.host)
         return (
             f"Receiver({str(self.folder)!r}): the PACS's administrator enters the AE title {self.ae_title}, "
@@ -246,20 +254,20 @@ class Receiver:
         return free >= reserved
 
     def as_destination(self) -> dict[str, tuple[str, int]]:
-        """Return its AE title with host and port, for a rehearsal PACS on this machine."""
-        return {self.ae_title: ("127.0.0.1", self.port)}
+        """Return its AE title with host and port, for a rehearsal PACS on this machine; nothing if it has no port."""
+        return {self.ae_title: ("127.0.0.1", self.port)} if self.listens else {}
 
     def orthanc_modality(self) -> str:
         """Return the entry of ``DicomModalities`` in the configuration of Orthanc, as JSON."""
-        return administration.orthanc_modality(self.ae_title, self.host, self.port)
+        return administration.orthanc_modality(self.ae_title, self.host, self._own_port())
 
     def dcmtk_host(self) -> str:
         """Return the entry of ``HostTable`` in the configuration of DCMTK's dcmqrscp."""
-        return administration.dcmtk_host(self.ae_title, self.host, self.port)
+        return administration.dcmtk_host(self.ae_title, self.host, self._own_port())
 
     def dcm4chee_device(self) -> str:
         """Return the device for dcm4chee-arc, as JSON."""
-        return administration.dcm4chee_device(self.ae_title, self.host, self.port)
+        return administration.dcm4chee_device(self.ae_title, self.host, self._own_port())
 
     def begin_run(self) -> int:
         """Return the number of a new run, which its rows have."""
@@ -299,6 +307,12 @@ class Receiver:
             host=host,
             patients=patients,
         )
+
+    def _own_port(self) -> int:
+        if not self.listens:
+            message = "this receiver listens at no port, so that no PACS can have an entry for it: only C-GET fills it"
+            raise ReceiverError(message)
+        return self.port
 
     def _records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
         with self._reading:

@@ -6,17 +6,24 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import lru_cache
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
+from dicomove.cohort import Identifier
+from dicomove.outcome import Counts
 from dicomove.outcome.evidence import Refusal
+from dicomove.pacs import Pacs
 from dicomove.receiver.api import (
     Asks,
+    CancelGet,
     EndRun,
     Expect,
+    Get,
+    GetEnd,
     Held,
     OtherPatient,
     OtherPatients,
@@ -26,6 +33,8 @@ from dicomove.receiver.api import (
     Settled,
 )
 from dicomove.store import InstanceRecord
+
+_LOOK_UP_S: Final = 0.05
 
 
 class RowAtReceiver(Protocol):
@@ -57,6 +66,7 @@ class RowsInFlight:
         self._expected: dict[RowId, Expect] = {}
         self._progress: dict[RowId, tuple[int, int]] = {}
         self.refused: Counter[Refusal] = Counter()
+        self._counts: dict[RowId, Counts] = {}
         self.unrequested = 0
 
     def begin(self, expect: Expect) -> None:
@@ -69,6 +79,7 @@ class RowsInFlight:
         with self._lock:
             self._expected.pop(row, None)
             self._progress.pop(row, None)
+            self._counts.pop(row, None)
 
     def end_run(self, request: EndRun) -> None:
         """Take out all rows of a run."""
@@ -80,6 +91,10 @@ class RowsInFlight:
     def progress(self, row: RowId) -> tuple[int, int]:
         """Return instances and bytes that have come for a row."""
         return self._progress.get(row, (0, 0))
+
+    def counts(self, row: RowId) -> Counts | None:
+        """Return the latest counts of the C-GET of a row."""
+        return self._counts.get(row)
 
     def expected(self) -> list[Expect]:
         """Return what a new process has to be told."""
@@ -99,6 +114,9 @@ class RowsInFlight:
                     self._progress[row] = arrivals, size
             for fields, count in told.refused:
                 self.refused[Refusal._make(fields)] += count
+            for run, position, counts in told.counts:
+                if (row := RowId(run, position)) in self._expected:
+                    self._counts[row] = Counts(**counts)
             self.unrequested += told.unrequested
 
 
@@ -178,6 +196,56 @@ class LocalRow:
         if now != self._seen:
             self._seen, self._last_activity = now, time.monotonic()
         return self._last_activity
+
+    def get(
+        self,
+        pacs: Pacs,
+        identifier: Identifier,
+        sop_classes: Sequence[str],
+        *,
+        total_timeout: float | None = None,
+        wants_end: Callable[[], bool] = lambda: False,
+        on_counts: Callable[[Counts], object] = lambda _: None,
+    ) -> GetEnd:
+        """Retrieve with C-GET into the folder, in the receiver's process, and return how it ended.
+
+        Parameters
+        ----------
+        pacs, identifier
+            Where, and what.
+        sop_classes
+            What to propose; none, where that is not known.
+        total_timeout
+            Seconds for the whole exchange.
+        wants_end
+            Asked at every turn of the wait: cancels once it says so.
+        on_counts
+            Called when there are new counts.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver is gone.
+        """
+        asked = {"query_model": identifier.query_model, "level": identifier.level, "keys": dict(identifier.keys)}
+        request = Get.of(pacs, self._row, asked, sop_classes=sop_classes, total_timeout=total_timeout)
+        waiting = ThreadPoolExecutor(1, thread_name_prefix="dicomove-get")
+        try:
+            end = waiting.submit(self._process.ask_once, request)
+            seen = None
+            while not wait([end], _LOOK_UP_S).done:
+                if wants_end():  # more than once, since the process may not have begun it yet
+                    self._process.ask(CancelGet(self._row))
+                counts = self._in_flight.counts(self._row)
+                if counts is not None and counts != seen:
+                    seen = counts
+                    on_counts(counts)
+            return end.result()
+        except KeyboardInterrupt:
+            self._process.ask(CancelGet(self._row))
+            raise
+        finally:
+            waiting.shutdown(wait=False)
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
         """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the index, too.

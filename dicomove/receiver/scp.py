@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Deadline, Deadlines
+from dicomove.dimse.connection import Check, Deadline, Deadlines
 from dicomove.dimse.messages import (
     C_CANCEL_RQ,
     C_ECHO_RQ,
@@ -19,13 +20,14 @@ from dicomove.dimse.messages import (
 )
 from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.state import ENDED_BY_PDU
-from dicomove.errors import AssociationAborted, ConnectionLost, IdleTimeout
+from dicomove.errors import AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import SUCCESS, Storage
 
 _UNRECOGNIZED_OPERATION: Final = 0x0211
 _CANNOT_UNDERSTAND: Final = 0xC000
+_LONGEST_RESPONSE: Final = 1 << 22
 
 
 class StorageScp:
@@ -60,6 +62,8 @@ class StorageScp:
         self._association, self._peer, self._address = association, peer, address
         self._limits, self._storage, self._busy, self._idle = limits, storage, busy, idle
         self._incoming: IncomingInstance | None = None
+        self._gathers = False
+        self._gathered = bytearray()
 
     def run(self) -> None:
         """Answer until the peer releases or aborts the association.
@@ -69,18 +73,50 @@ class StorageScp:
         AssociationError
             The peer does something else.
         """
+        try:
+            self.serve(PduDeadlines(self._association, lambda: self._limits.idle, self._limits.pdu))
+        except (ConnectionLost, AssociationAborted):
+            if self._association.state not in ENDED_BY_PDU:
+                raise
+
+    def serve(self, deadlines: Deadlines, is_last: Callable[[Message], bool] | None = None) -> None:
+        """Answer requests until the association ends, or until a response to our own request is the last one.
+
+        Parameters
+        ----------
+        deadlines
+            Hold for each wait.
+        is_last
+            Given a response, says whether it is the last one. Without it, responses are skipped.
+
+        Raises
+        ------
+        AssociationError
+            The association ended.
+        """
         association = self._association
-        deadlines = _PduDeadlines(association, self._limits)
+        self._gathers = is_last is not None
         assembler = MessageAssembler(association.contexts, self._begin)
         try:
             while True:
-                self._answer(association.receive(deadlines, assembler, lambda: self._before_reading(assembler)))
-        except (ConnectionLost, AssociationAborted):
-            if association.state not in ENDED_BY_PDU:
-                raise
+                message = association.receive(deadlines, assembler, lambda: self._before_reading(assembler))
+                if is_last is None or not (message.number("CommandField") or 0) & RESPONSE:
+                    self._answer(message)
+                elif is_last(self._with_data(message)):
+                    return
         finally:
             if self._incoming:
                 self._storage.abandon(self._incoming)
+
+    def _with_data(self, response: Message) -> Message:
+        data, self._gathered = bytes(self._gathered), bytearray()
+        return replace(response, data=data)
+
+    def _gather(self, data: memoryview) -> None:
+        self._gathered += data
+        if len(self._gathered) > _LONGEST_RESPONSE:
+            message = "a response that does not end"
+            raise InvalidResponse(message)
 
     def _before_reading(self, assembler: MessageAssembler) -> None:
         """Write what has come, before the buffer takes what comes next."""
@@ -92,8 +128,9 @@ class StorageScp:
     def _begin(self, request: Message) -> Sink:
         """Take the data set of a request: to a file, or nowhere."""
         self._busy()
-        if request.number("CommandField") != C_STORE_RQ:
-            return _discard
+        field = request.number("CommandField") or 0
+        if field != C_STORE_RQ:
+            return self._gather if self._gathers and field & RESPONSE else _discard
         self._incoming = self._storage.begin(self._c_store_request(request))
         return self._incoming.feed
 
@@ -134,23 +171,43 @@ class StorageScp:
         )
 
 
-class _PduDeadlines(Deadlines):
-    """One deadline for the silence between two PDUs, and one for a whole PDU, which a peer may send drop by drop."""
+class PduDeadlines(Deadlines):
+    """One deadline for the silence between two PDUs, and one for a whole PDU, which a peer may send drop by drop.
 
-    def __init__(self, association: Association, limits: Limits) -> None:
-        self._association = association
-        self._between = Deadline(limits.idle, IdleTimeout, "waiting for a request")
-        self._within = Deadline(limits.pdu, IdleTimeout, "the rest of a PDU")
+    Parameters
+    ----------
+    association
+        The association.
+    between, within
+        Seconds between two PDUs, at the time of asking, ``None`` is no limit; and seconds for one PDU.
+    check
+        Called at every turn of a wait.
+    """
+
+    def __init__(
+        self,
+        association: Association,
+        between: Callable[[], float | None],
+        within: float,
+        check: Check | None = None,
+    ) -> None:
+        self._association, self._seconds = association, between
+        self._between = Deadline(between(), IdleTimeout, "waiting for a message")
+        self._within = Deadline(within, IdleTimeout, "the rest of a PDU")
         self._progress = association.progress
-        super().__init__()
+        super().__init__(check=check)
 
     def check(self) -> None:
+        """Make the check, and raise when a deadline has come."""
+        super().check()
         progress = self._association.progress
-        deadline = self._between if progress[1] else self._within
         if progress != self._progress:
             self._progress = progress
-            deadline.restart()
-        deadline.check()
+            if progress[1]:
+                self._between = Deadline(self._seconds(), IdleTimeout, "waiting for a message")
+            else:
+                self._within.restart()
+        (self._between if progress[1] else self._within).check()
 
 
 def _discard(_: memoryview) -> None:

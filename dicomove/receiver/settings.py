@@ -51,7 +51,7 @@ class Settings:
     folder: str
     ae_title: str
     host: str
-    port: int
+    port: int | None
     path: str = DEFAULT_PATH
     allow: tuple[str, ...] = ()
     accept: Accept = "requested"
@@ -77,7 +77,7 @@ def checked_settings(
     folder: Path,
     *,
     ae_title: str,
-    port: int,
+    port: int | None,
     host: str,
     path: str,
     allow: Iterable[str],
@@ -138,9 +138,11 @@ def _checked_tls(tls: TLS | None) -> TLS | None:
     return tls
 
 
-def _port(value: int) -> int:
+def _port(value: int | None) -> int | None:
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
-        message = f"port={value!r}: a number from 0 to 65535"
+        message = f"port={value!r}: a number from 0 to 65535, or None to listen at none"
         raise ValueError(message)
     return value
 

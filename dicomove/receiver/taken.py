@@ -40,19 +40,20 @@ def check_free(settings: Settings, own: Process, open_here: Iterable[Settings] =
         if found := _taken_by(other, settings):
             message = f"{found}: call its close() first, or dicomove.receiver.close_receivers()"
             raise ReceiverError(message)
-    _wait_for_port(settings, own)
+    if settings.port is not None:
+        _wait_for_port(settings.host, settings.port, own)
     check_folder(Path(settings.folder), own)
 
 
-def _wait_for_port(settings: Settings, own: Process) -> None:
+def _wait_for_port(host: str, port: int, own: Process) -> None:
     owner, since = None, time.monotonic()
-    while _is_taken(settings.host, settings.port):
-        now = port_owner(settings.port)
+    while _is_taken(host, port):
+        now = port_owner(port)
         if now != owner:  # as where it has ended since, and the port is about to be free
             owner, since = now, time.monotonic()
         if time.monotonic() - since >= _patience_s(owner, own):
             named = owner or "another process, and the system does not tell which"
-            message = f"port {settings.port} is taken by {named}: end it, or choose another port and tell the PACS"
+            message = f"port {port} is taken by {named}: end it, or choose another port and tell the PACS"
             raise ReceiverError(message)
         time.sleep(_LOOK_AGAIN_S)
 
@@ -61,7 +62,7 @@ def _taken_by(other: Settings, settings: Settings) -> str | None:
     """Return what another receiver of this process has taken."""
     if Path(other.folder).resolve() == Path(settings.folder).resolve():
         return f"the folder {settings.folder} is taken by another receiver of this process"
-    if other.port == settings.port and _is_taken(settings.host, settings.port):
+    if settings.port is not None and other.port == settings.port and _is_taken(settings.host, settings.port):
         return f"port {settings.port} is taken by another receiver of this process, for {other.folder}"
     return None
 

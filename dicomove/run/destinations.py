@@ -22,9 +22,10 @@ def run_settings(pacs: Pacs, destination: Destination, options: Options) -> RunS
         The destination is not an AE title, or the passcode of the user is not where it should be.
     ValueError
         The destination is a list of something else than receivers, or two of them have one AE title; or an executor is
-        given an `ssl.SSLContext`.
+        given an `ssl.SSLContext`; or it cannot be filled by this method.
     """
     _check_pacs(pacs, options)
+    _check_method(pacs, destination, options)
     seconds, verify = options.total_timeout, options.verify
     if isinstance(destination, str) or not isinstance(destination, Receiver | Sequence):
         return RunSettings(pacs, (ae_title(destination, "destination"),), total_timeout=seconds, verify=verify)
@@ -36,6 +37,30 @@ def run_settings(pacs: Pacs, destination: Destination, options: Options) -> RunS
         raise ValueError(message)
     runs = tuple(receiver.begin_run() for receiver in receivers)
     return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
+
+
+def _check_method(pacs: Pacs, destination: Destination, options: Options) -> None:
+    """Raise where the destination cannot be filled in this way."""
+    given = [destination] if isinstance(destination, Receiver) else destination
+    receivers = [] if isinstance(given, str) or not isinstance(given, Sequence) else given
+    without_port = [one for one in receivers if isinstance(one, Receiver) and not one.listens]
+    if options.method == "move" and without_port:
+        message = (
+            "destination: this receiver listens at no port, so that no PACS can move to it: "
+            "use method='get', or give it a port"
+        )
+        raise ValueError(message)
+    if options.method == "move":
+        return
+    if not receivers:
+        message = f"method={options.method!r}: C-GET brings the images to this machine, and needs a Receiver for them"
+        raise ValueError(message)
+    if options.executor is not None:
+        message = f"method={options.method!r}: C-GET is done by the receiver's process, and not by an executor"
+        raise ValueError(message)
+    if isinstance(pacs.tls, ssl.SSLContext):
+        message = "tls: an ssl.SSLContext cannot be sent to the receiver's process: give Pacs(tls=TLS(...))"
+        raise ValueError(message)  # noqa: TRY004 (as for the other arguments)
 
 
 def _check_pacs(pacs: Pacs, options: Options) -> None:

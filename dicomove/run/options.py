@@ -15,6 +15,7 @@ from dicomove.run.inventory import Verify, check_verify
 from dicomove.run.pacing import Hours, Retry
 
 OnFailure = Literal["continue", "stop"]
+Method = Literal["move", "get", "auto"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -53,6 +54,7 @@ class MoveOptions(TypedDict, total=False):
     on_failure: OnFailure
     max_failures: int | None
     executor: Executor | Distributed | None
+    method: Method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ class Options:
     on_failure: OnFailure = "continue"
     max_failures: int | None = None
     executor: Executor | Distributed | None = None
+    method: Method = "move"
 
     def __post_init__(self) -> None:
         check_verify(self.verify)
@@ -89,9 +92,8 @@ class Options:
                 _check_number(name, getattr(self, name), "above 0, or None for no limit")
         if self.outage_timeout not in ("auto", None):
             _check_number("outage_timeout", self.outage_timeout, "of seconds, 'auto', or None for no limit", least=0)
-        if self.on_failure not in get_args(OnFailure):
-            message = f"on_failure={self.on_failure!r} is not one of {', '.join(get_args(OnFailure))}"
-            raise ValueError(message)
+        _check_word("on_failure", self.on_failure, get_args(OnFailure))
+        _check_word("method", self.method, get_args(Method))
         self.read_hours()
         self.read_retry()
 
@@ -122,6 +124,12 @@ def shows_options(function: F) -> F:
     named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in shown]
     function.__signature__ = signature.replace(parameters=[*own, *named, progress])  # type: ignore[attr-defined]  # PEP 362
     return function
+
+
+def _check_word(name: str, value: object, words: tuple[str, ...]) -> None:
+    if value not in words:
+        message = f"{name}={value!r} is not one of {', '.join(words)}"
+        raise ValueError(message)
 
 
 def _check_whole(name: str, value: object, what: str) -> None:

@@ -18,7 +18,7 @@ from dicomove.results import result_table
 from dicomove.run.executors import Executors
 from dicomove.run.inventory import COUNT_KEYS
 from dicomove.run.messages import Report
-from dicomove.run.options import Options
+from dicomove.run.options import Method, Options
 from dicomove.run.patients import beside, patients_of
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.resuming import completed
@@ -80,7 +80,10 @@ class PreparedRun:
             raise
         left = {position for task in self._tasks for position in task.positions}
         self._settled = [position for position in range(len(identifiers)) if position not in left]
-        self._state = RunState(results, Schedule(self._tasks, options), len(settings.receivers))
+        self._state = RunState(
+            results, Schedule(self._tasks, options), len(settings.receivers), _method(settings, options)
+        )
+        self._identifiers = identifiers
 
     @property
     def other_patients(self) -> int:
@@ -95,7 +98,14 @@ class PreparedRun:
     @property
     def results(self) -> pd.DataFrame:
         """The result table as it stands."""
-        return result_table(self._table, list(self._state.results.rows))
+        return result_table(self._table, list(self._state.results.rows), self._methods())
+
+    def _methods(self) -> list[str | None] | None:
+        """Return how each row was retrieved; ``None`` where there is no question of it."""
+        if self._options.method == "move":
+            return None
+        methods = self._state.methods
+        return [methods.get(one) if isinstance(one, Identifier) else None for one in self._identifiers]
 
     @property
     def unverified(self) -> int:
@@ -222,6 +232,12 @@ def tasks_of(table: pd.DataFrame, identifiers: Sequence[Requested], settings: Ru
         )
         for identifier, rows in positions.items()
     ]
+
+
+def _method(settings: RunSettings, options: Options) -> Method:
+    """Return how to retrieve; nothing can be moved to a receiver without a port."""
+    is_get = options.method == "auto" and not all(receiver.listens for receiver in settings.receivers)
+    return "get" if is_get else options.method
 
 
 def _journal(settings: RunSettings, options: Options) -> Journal | None:

@@ -23,6 +23,7 @@ def reconcile(
     *,
     narrowed: bool = False,
     patients: int = 0,
+    may_come_later: bool = True,
 ) -> Moved:
     """Return the result as it reads once it is known what was expected, and what came.
 
@@ -42,6 +43,8 @@ def reconcile(
         Whether only some of the row was asked for.
     patients
         How many different PatientIDs the rows name that ask for it.
+    may_come_later
+        Whether instances may come after the final response: not with C-GET, which has one association for all.
 
     Raises
     ------
@@ -53,11 +56,14 @@ def reconcile(
         evidence, listed = inventory.expected(result.evidence, identifier, expected_in_table)
         return Moved(_read_again(result, evidence), None, listed)
     wanted_arrivals = _wanted_arrivals(result.evidence, None if narrowed else expected_in_table)
-    settled = at_receiver.settle(wanted_arrivals, quiet=None if result.evidence.sent else 0)
+    settled = at_receiver.settle(wanted_arrivals, quiet=None if result.evidence.sent and may_come_later else 0)
     evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, expected_in_table, settled.held)
     # The PACS said less than there is, or sends twice: what is missing may be on its way.
     while (
-        wanted_arrivals is not None and settled.arrivals >= wanted_arrivals and (coming := _may_be_coming(evidence)) > 0
+        may_come_later
+        and wanted_arrivals is not None
+        and settled.arrivals >= wanted_arrivals
+        and (coming := _may_be_coming(evidence)) > 0
     ):
         wanted_arrivals = settled.arrivals + coming
         settled = at_receiver.settle(wanted_arrivals)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import Literal, get_args
 
 from dicomove.asking import Question
 from dicomove.cohort import Identifier
@@ -49,6 +49,8 @@ class Task:
         Which of the receivers gets it.
     patients
         The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
+    method
+        C-MOVE or C-GET.
     """
 
     identifier: Identifier
@@ -64,6 +66,7 @@ class Task:
     unverified: Moved | None = field(default=None, compare=False)
     receiver: int | None = None
     patients: tuple[str, ...] = field(default=(), repr=False)
+    method: Literal["move", "get"] = "move"
 
 
 @dataclass(frozen=True, slots=True)

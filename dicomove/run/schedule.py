@@ -241,6 +241,7 @@ class Schedule:
         silence_s: float | None = None,
         unverified: bool = False,
         no_receiver: bool = False,
+        at_once: bool = False,
     ) -> float | None:
         """Take in the end of an attempt; return after how many seconds it is tried again, ``None`` if it is not.
 
@@ -262,6 +263,8 @@ class Schedule:
             Whether the row may read otherwise once C-FIND is answered, and it may be.
         no_receiver
             Whether nothing was sent, since the receiver was away.
+        at_once
+            Whether it is tried again at once, in another way: that costs it no attempt.
         """
         has_company = self._in_flight.pop(again.identifier, False)
         one_too_many = row.error == "association_rejected" and has_company
@@ -274,7 +277,10 @@ class Schedule:
             is_outage = self._retry is not None and _is_unreachable(row) and (row.error or "") in self._retry.on
             is_spared = (one_too_many or is_outage) and not permanent and again.refusals < _MOST_REFUSALS
             pause_s = _REFUSED_S * (1 + self._chance()) if is_spared else None
-        if pause_s is not None:
+        if at_once:
+            pause_s = 0.0
+            self._put_off(again, now)
+        elif pause_s is not None:
             self._put_off(replace(again, refusals=again.refusals + 1), now + pause_s)
         elif not permanent and not no_receiver:
             pause_s = self._try_again(again, row, now, unverified=unverified)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from dicomove import events
 from dicomove.asking import Asking
@@ -39,6 +39,8 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
+from dicomove.run.method import cannot_move
+from dicomove.run.options import Method
 from dicomove.run.requests import Task, records
 from dicomove.run.rows import RowResults
 from dicomove.run.schedule import Ask, Done, Hold, Schedule, Start
@@ -64,11 +66,22 @@ class RunState:
         Of the tasks.
     receivers
         How many there are; 0 for another destination.
+    method
+        C-MOVE, C-GET, or ``"auto"``: C-GET from the first row on that cannot be moved, unless one was moved before.
+
+    Attributes
+    ----------
+    methods
+        By what each identifier was asked for last, of those whose turn has come.
     """
 
-    def __init__(self, results: RowResults, schedule: Schedule, receivers: int = 0) -> None:
+    def __init__(self, results: RowResults, schedule: Schedule, receivers: int = 0, method: Method = "move") -> None:
         self.results, self.schedule = results, schedule
         self.stopping = False
+        self.methods: dict[Identifier, Literal["move", "get"]] = {}
+        self._method: Literal["move", "get"] = "get" if method == "get" else "move"
+        #: Whether it is still open by what the rows are retrieved.
+        self._may_change = method == "auto"
         self._waiting: Hold | None = None
         self._depth: Depth = "instances"
         self._asking = Asking()
@@ -145,7 +158,8 @@ class RunState:
             number = min(range(len(self._busy)), key=lambda one: (self._away_until[one] > now, self._busy[one]))
             self._busy[number] += 1
             task = replace(task, receiver=number)
-        return replace(task, depth=self._depth, allowed=self._asking.allowed(now))
+        self.methods[task.identifier] = self._method
+        return replace(task, depth=self._depth, allowed=self._asking.allowed(now), method=self._method)
 
     def _waits(self, hold: Hold, local_time: datetime, now: float) -> list[Instruction]:
         """Show what the run waits for, if that is news."""
@@ -164,6 +178,7 @@ class RunState:
         self._asking.learn(ended.told, now)
         self._learn(task, end, now)
         moved = end if isinstance(end, Moved) else None
+        changes = moved is not None and self._changes_over(task, moved)
         wait_s = self.schedule.ended(
             _again(task, end),
             # What sent nothing is read by itself: it says nothing new of what an earlier attempt brought.
@@ -174,6 +189,7 @@ class RunState:
             silence_s=moved.silence_s if moved else None,
             unverified=moved is not None and moved.may_be_verified,
             no_receiver=isinstance(end, NoReceiver),
+            at_once=changes and not self.stopping,
         )
         # Of a task that was given up, and so is written down as in doubt, it is news that it was never sent.
         if row.outcome == "not_attempted" and not row.error and task.identifier not in self._given_up:
@@ -184,6 +200,16 @@ class RunState:
         if is_final or wait_s is None:
             return [write]
         return [write, *_shown(self.results.will_retry(task, row, wait_s))]
+
+    def _changes_over(self, task: Task, moved: Moved) -> bool:
+        """Return whether a row that could not be moved is retrieved with C-GET now; that is decided once."""
+        if task.method == "get":
+            return False
+        if self._may_change:
+            is_vain = cannot_move(moved.result)
+            self._may_change = not (is_vain or moved.result.evidence.arrivals)
+            self._method = "get" if is_vain else "move"
+        return self._method == "get" and cannot_move(moved.result)
 
     def _learn(self, task: Task, end: AttemptEnd, now: float) -> None:
         if isinstance(end, Moved):

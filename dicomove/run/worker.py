@@ -17,7 +17,7 @@ from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.outcome import sentences
-from dicomove.receiver import RowAtReceiver
+from dicomove.receiver import GetScu, LocalRow, RowAtReceiver
 from dicomove.results import on_disk_already
 from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnDisk
 from dicomove.run.inventory import Inventory, Listed
@@ -60,6 +60,7 @@ class MoveWorker:
     def __init__(self, settings: RunSettings, channel: RunChannel) -> None:
         self._settings, self._channel = settings, channel
         self._scu = MoveScu(settings.pacs)
+        self._get_scu = GetScu(settings.pacs, association=self._scu.association)
         self._inventory = Inventory(self._scu.find_scu(), settings.verify, channel.stop)
 
     def __enter__(self) -> Self:
@@ -84,7 +85,7 @@ class MoveWorker:
         attempt: _Attempt | None = None
         try:
             with self._channel.row(task) as at_receiver:
-                attempt = _Attempt(self._scu, self._settings, task, self._channel, at_receiver)
+                attempt = _Attempt(self._scu, self._get_scu, self._settings, task, self._channel, at_receiver)
                 return self._move(task, attempt, at_receiver)
         except ReceiverError as error:
             return attempt.without_receiver(str(error)) if attempt else NoReceiver(str(error))
@@ -120,6 +121,7 @@ class MoveWorker:
             at_receiver,
             narrowed=attempt.is_narrowed,
             patients=len(task.patients),
+            may_come_later=task.method == "move",
         )
         return replace(moved, moves=tuple(attempt.moves), depth=attempt.learnt, silence_s=attempt.silence_s)
 
@@ -145,9 +147,16 @@ class _Attempt:
     """The C-MOVEs of one attempt, while it lasts."""
 
     def __init__(
-        self, scu: MoveScu, settings: RunSettings, task: Task, channel: RunChannel, at_receiver: RowAtReceiver | None
+        self,
+        scu: MoveScu,
+        get_scu: GetScu,
+        settings: RunSettings,
+        task: Task,
+        channel: RunChannel,
+        at_receiver: RowAtReceiver | None,
     ) -> None:
-        self._scu, self._settings, self._task, self._channel = scu, settings, task, channel
+        self._scu, self._get_scu, self._at_receiver = scu, get_scu, at_receiver
+        self._settings, self._task, self._channel = settings, task, channel
         self._last_activity = at_receiver.last_activity if at_receiver else None
         self._sending = False
         self.moves: list[MoveResult] = []
@@ -185,11 +194,17 @@ class _Attempt:
         return False
 
     def ask(self, identifier: Identifier) -> MoveResult:
-        """Send one C-MOVE."""
+        """Send one C-MOVE or C-GET."""
         self._channel.sending(self._task)
         self._sending = True
         self._heard = time.monotonic()
-        result = self._scu.move_study(
+        result = self._got(identifier) if self._task.method == "get" else self._moved(identifier)
+        self.moves += [*result.earlier, result]
+        self.answered.append(result)
+        return result
+
+    def _moved(self, identifier: Identifier) -> MoveResult:
+        return self._scu.move_study(
             identifier,
             self._settings.destination(self._task),
             on_sub_operation=self._moving,
@@ -197,9 +212,17 @@ class _Attempt:
             stop=self._channel.stop,
             last_activity=self._last_activity,
         )
-        self.moves += [*result.earlier, result]
-        self.answered.append(result)
-        return result
+
+    def _got(self, identifier: Identifier) -> MoveResult:
+        if not isinstance(self._at_receiver, LocalRow):
+            raise TypeError  # a run with C-GET has a receiver here
+        return self._get_scu.get(
+            identifier,
+            self._at_receiver,
+            on_sub_operation=self._moving,
+            total_timeout=self._settings.total_timeout,
+            stop=self._channel.stop,
+        )
 
     def without_receiver(self, problem: str) -> NoReceiver | Lost:
         """Return the end of this attempt, where the receiver was gone before it."""

@@ -1,0 +1,169 @@
+"""`GetScu`: C-GET (PS3.4 C.4.3) into the folder of a `Receiver`, by its process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from dicomove.cohort import Identifier, move_identifier
+from dicomove.dimse import FindScu, MoveResult
+from dicomove.dimse.move import completed_event, result_of, sub_operation_event
+from dicomove.dimse.scu import Scu
+from dicomove.dimse.sop_classes import sop_classes
+from dicomove.events import CompletedEvent, SubOperationEvent, notify
+from dicomove.outcome import Counts, Evidence
+from dicomove.receiver.api import GetEnd
+from dicomove.receiver.receiver import Receiver
+from dicomove.receiver.rows import LocalRow
+
+
+class GetScu(Scu):
+    """Retrieves from one PACS with C-GET: it sends on the association that asks, and has to reach no port of ours.
+
+    Parameters
+    ----------
+    pacs
+        The PACS.
+    verbose
+        Show what happens on the network in the log.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from dicomove import GetScu, Receiver, find
+    >>> from dicomove.testing import demo_pacs
+    >>> import pandas as pd
+    >>> with demo_pacs() as pacs, Receiver(tempfile.mkdtemp(), port=None) as receiver, GetScu(pacs) as scu:
+    ...     study = find(pd.DataFrame({"AccessionNumber": ["A0010"]}), pacs, progress=False).iloc[0]
+    ...     result = scu.get_study({"StudyInstanceUID": study["StudyInstanceUID"]}, receiver)
+    >>> result.outcome, result.status, result.completed
+    ('complete', '0x0000', 3)
+    """
+
+    def get_study(
+        self,
+        query: Mapping[str, object] | Identifier,
+        receiver: Receiver,
+        *,
+        query_model: str = "StudyRoot",
+        on_sub_operation: Callable[[SubOperationEvent], object] | None = None,
+        on_completed: Callable[[CompletedEvent], object] | None = None,
+        total_timeout: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> MoveResult:
+        """Retrieve what a query names, at whatever level it says, into the folder of a receiver.
+
+        What goes wrong on the network or at the PACS is in the result, with the counts that came before it.
+
+        Parameters
+        ----------
+        query
+            ``QueryRetrieveLevel`` and the unique keys, as for `MoveScu.move_study`.
+        receiver
+            Takes the instances. It needs no port: ``Receiver(folder, port=None)``.
+        query_model
+            ``"StudyRoot"`` or ``"PatientRoot"``.
+        on_sub_operation
+            Called with a `SubOperationEvent` when there are new counts, ten times in a second at the most. What it
+            raises is logged.
+        on_completed
+            Called with a `CompletedEvent` at the end.
+        total_timeout
+            Seconds for the whole exchange; ``None`` is no limit.
+        stop
+            Cancels once it is set.
+
+        Raises
+        ------
+        IdentifierError
+            The query cannot be a C-GET; nothing was sent.
+        ReceiverError
+            The receiver is gone.
+        """
+        identifier = query if isinstance(query, Identifier) else move_identifier(query, query_model)
+        self._cancelled.clear()
+        run = receiver.begin_run()
+        try:
+            with receiver.row(run, 0, dict(identifier.keys), self.pacs.host) as row:
+                result = self.get(
+                    identifier, row, on_sub_operation=on_sub_operation, total_timeout=total_timeout, stop=stop
+                )
+                held = row.settle(0, 0).held
+        finally:
+            receiver.end_run(run)
+        result = _with_what_came(result, len(held))
+        if on_completed:
+            notify(on_completed, completed_event(result))
+        return result
+
+    def get(
+        self,
+        identifier: Identifier,
+        row: LocalRow,
+        *,
+        on_sub_operation: Callable[[SubOperationEvent], object] | None = None,
+        total_timeout: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> MoveResult:
+        """Retrieve an identifier for a row that is open; its result is the PACS's word alone."""
+        started_at, started = datetime.now(UTC), time.monotonic()
+
+        def on_counts(counts: Counts) -> None:
+            if on_sub_operation:
+                notify(on_sub_operation, sub_operation_event(counts, time.monotonic() - started))
+
+        def wants_end() -> bool:
+            return self._cancelled.is_set() or (stop is not None and stop.is_set())
+
+        known = () if wants_end() else sop_classes(FindScu(self.pacs, association=self._reusable), identifier)
+        end = row.get(
+            self.pacs,
+            identifier,
+            known,
+            total_timeout=total_timeout,
+            wants_end=wants_end,
+            on_counts=on_counts,
+        )
+        return result_of(
+            identifier,
+            _evidence(end),
+            error_comment=end.error_comment,
+            started_at=started_at,
+            duration_s=time.monotonic() - started,
+            was_begun=end.was_begun,
+        )
+
+
+def _evidence(end: GetEnd) -> Evidence:
+    return Evidence(
+        status=end.status,
+        counts=Counts(**end.counts),
+        failed_sop_instance_uids=end.failed_sop_instance_uids,
+        problem=end.problem,
+        detail=end.detail,
+        sent=end.sent,
+        cancelled=end.cancelled,
+        permanent=end.permanent,
+    )
+
+
+def _with_what_came(result: MoveResult, received: int) -> MoveResult:
+    """Return the result as it reads with what is on disk."""
+    if result.outcome == "not_attempted":
+        return result
+    reported = result.evidence.reported
+    missing = None if reported is None else max(0, reported - received)
+    evidence = replace(result.evidence, received=received, missing=missing)
+    return replace(
+        result_of(
+            result.identifier,
+            evidence,
+            error_comment=result.error_comment,
+            started_at=result.started_at,
+            duration_s=result.duration_s,
+        ),
+        finished_at=result.finished_at,
+    )

@@ -1,0 +1,194 @@
+"""C-GET in the receiver's process: the PACS sends the instances on the association that asks for them (PS3.4 C.4.3)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import asdict
+from typing import Final
+
+from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
+from dicomove.dimse.messages import C_GET_RQ, Message, encode_identifier
+from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.opening import open_association
+from dicomove.dimse.operation import DimseOperation
+from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
+from dicomove.dimse.services import GET
+from dicomove.dimse.state import State
+from dicomove.dimse.storage_contexts import COMMON_CLASSES, storage_contexts
+from dicomove.dimse.suboperations import counts_of, failed_uids
+from dicomove.errors import AssociationError, NotSupported
+from dicomove.outcome import CANCELLED, Counts, category
+from dicomove.pacs import Pacs
+from dicomove.receiver.api import Get, GetEnd, RowId
+from dicomove.receiver.scp import PduDeadlines, StorageScp
+from dicomove.receiver.settings import Limits
+from dicomove.receiver.storage import Storage
+from dicomove.tls import client_side
+
+_MESSAGE_ID: Final = 1
+_LONGEST_RELEASE_S: Final = 5.0
+
+logger = logging.getLogger("dicomove.receiver")
+
+
+class Getter:
+    """Retrieves with C-GET for the rows that ask for it, each over an association of its own.
+
+    Parameters
+    ----------
+    storage
+        Stores the instances.
+    limits
+        The seconds that one PDU may take.
+    """
+
+    def __init__(self, storage: Storage, limits: Limits) -> None:
+        self._storage, self._limits = storage, limits
+        self._lock = threading.Lock()
+        self._going_on: dict[RowId, _CGet] = {}
+
+    def get(self, request: Get) -> GetEnd:
+        """Send one C-GET, take what comes, and return how it ended."""
+        one = _CGet(request, self._storage, self._limits)
+        with self._lock:
+            self._going_on[request.row] = one
+        try:
+            return one.end(one.run())
+        finally:
+            with self._lock:
+                del self._going_on[request.row]
+
+    def cancel(self, row: RowId) -> None:
+        """Cancel the C-GET of a row, if there is one: C-CANCEL is sent."""
+        with self._lock:
+            one = self._going_on.get(row)
+        if one:
+            one.stop.set()
+
+    def counts(self) -> dict[RowId, dict[str, int | None]]:
+        """Return the latest counts of each C-GET that goes on and has any."""
+        with self._lock:
+            found = {row: one.counts for row, one in self._going_on.items()}
+        return {row: _told(counts) for row, counts in found.items() if counts != Counts()}
+
+
+class _CGet:
+    """One C-GET while it lasts."""
+
+    def __init__(self, request: Get, storage: Storage, limits: Limits) -> None:
+        self._request, self._storage, self._limits = request, storage, limits
+        self._pacs = Pacs(**request.pacs_values())
+        self._final: Message | None = None
+        self._context: Context | None = None
+        self._association: Association | None = None
+        self._sent = False
+        self.stop = threading.Event()
+        self.counts = Counts()
+        self._canceller = Canceller(self.stop, total_timeout=request.total_timeout)
+
+    def run(self) -> AssociationError | None:
+        """Send it and read it to its end; return what ended it otherwise."""
+        try:
+            self._canceller.check()
+            association = self._open()
+            try:
+                self._exchange(association, self._negotiated(association))
+            except BaseException:
+                association.abort()
+                raise
+            if association.state is State.IDLE:
+                association.release(min(self._pacs.association_timeout or _LONGEST_RELEASE_S, _LONGEST_RELEASE_S))
+            else:
+                association.abort()
+        except AssociationError as error:
+            # A final response stands, whatever became of the association after it.
+            return None if self._final else error
+        return None
+
+    def end(self, problem: AssociationError | None) -> GetEnd:
+        """Return what is told of its end."""
+        final, late = self._final, self._canceller.late
+        problem = late or problem
+        status = final.number("Status") if final else None
+        return GetEnd(
+            status=None if late and status == CANCELLED else status,
+            counts=_told(self.counts),
+            failed_sop_instance_uids=self._failed_uids(),
+            error_comment=final.text("ErrorComment") if final else None,
+            problem=problem.error if problem else None,
+            detail=str(problem) if problem else "",
+            permanent=problem is not None and problem.permanent,
+            sent=self._sent,
+            cancelled=self._canceller.sent and not late,
+            was_begun=not isinstance(problem, CancelledInTime),
+        )
+
+    def _failed_uids(self) -> tuple[str, ...]:
+        return failed_uids(self._final, self._context.transfer_syntax) if self._final and self._context else ()
+
+    def _open(self) -> Association:
+        pacs, request = self._pacs, self._request
+        storage = storage_contexts(request.sop_classes or COMMON_CLASSES)
+        return open_association(
+            pacs,
+            [(GET[request.query_model], TRANSFER_SYNTAXES), *storage],
+            client_side(pacs.tls, pacs.host) if pacs.tls else None,
+            request.user(),
+            self._canceller.check,
+            scp_of=list(dict.fromkeys(sop_class for sop_class, _ in storage)),
+        )
+
+    def _negotiated(self, association: Association) -> Context:
+        """Return the context of C-GET; see that the PACS can send something on this association."""
+        model = self._request.query_model
+        context = association.context_for(GET[model])
+        if context is None:
+            message = f"{self._pacs} does not offer {model} GET"
+            raise NotSupported(message)
+        accepted = {one.abstract_syntax for one in association.contexts.values()} - {context.abstract_syntax}
+        if not accepted & association.scp_of:
+            message = (
+                f"{self._pacs} offers {model} GET, but accepts no SOP class of this row to be sent back on the same "
+                f"association (role selection, PS3.7 D.3.3.4): use method='move'"
+            )
+            raise NotSupported(message)
+        return context
+
+    def _exchange(self, association: Association, context: Context) -> None:
+        request, pacs, canceller = self._request, self._pacs, self._canceller
+        operation = DimseOperation(association, context, _MESSAGE_ID, pacs)
+        self._association, self._context, canceller.operation = association, context, operation
+        keys = {"QueryRetrieveLevel": request.level, **request.keys}
+        logger.info("C-GET-RQ to %s at the level %s", pacs, request.level)
+        self._sent = True
+        operation.send({"CommandField": C_GET_RQ}, encode_identifier(keys, context.transfer_syntax), canceller.total)
+        peer = Peer(calling_ae_title=pacs.called_ae_title, called_ae_title=pacs.calling_ae_title)
+        scp = StorageScp(association, peer, pacs.host, self._limits, self._storage, _nothing, _nothing)
+        scp.serve(PduDeadlines(association, self._silence, self._limits.pdu, canceller.check), self._is_last)
+
+    def _silence(self) -> float | None:
+        """Return for how long the PACS may be silent now."""
+        is_first = self._association is None or self._association.state is State.REQUESTED
+        seconds: float | None = getattr(self._pacs, "first_response_timeout" if is_first else "idle_timeout")
+        return seconds
+
+    def _is_last(self, response: Message) -> bool:
+        if response.number("MessageIDBeingRespondedTo") != _MESSAGE_ID:
+            logger.info("a response to another request was ignored")
+            return False
+        status = response.number("Status") or 0
+        final = category(status) != "pending"
+        self.counts = self.counts.after(counts_of(response), final=final)
+        if final:
+            self._final = response
+            logger.info("C-GET-RSP %s %s", hexadecimal(status), self.counts)
+        return final
+
+
+def _told(counts: Counts) -> dict[str, int | None]:
+    return asdict(counts)
+
+
+def _nothing() -> None:
+    pass
