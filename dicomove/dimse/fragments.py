@@ -72,11 +72,18 @@ class PDataReader:
         Of the buffer, in bytes.
     longest_associate
         Of A-ASSOCIATE PDUs, in bytes.
+    buffer
+        The buffer itself, for a reader that does not last.
     """
 
-    def __init__(self, size: int = _BUFFER_SIZE, longest_associate: int = _LONGEST_ASSOCIATE) -> None:
+    def __init__(
+        self,
+        size: int = _BUFFER_SIZE,
+        longest_associate: int = _LONGEST_ASSOCIATE,
+        buffer: bytearray | None = None,
+    ) -> None:
         # Not from the heap, of which each association would leave half a KiB unusable, for as long as we run.
-        self._buffer = memoryview(mmap.mmap(-1, size))
+        self._buffer = memoryview(mmap.mmap(-1, size) if buffer is None else buffer)
         self._longest = {P_DATA: _LONGEST_P_DATA, ASSOCIATE_RQ: longest_associate, ASSOCIATE_AC: longest_associate}
         self._start = self._end = 0
         # Of the PDU and the presentation data value that are being read.
@@ -185,8 +192,7 @@ class PDataReader:
 
 def read_events(data: bytes) -> Iterator[Fragment | Pdu]:
     """Yield what these bytes make."""
-    reader = PDataReader(max(len(data), 1))
-    reader.space()[: len(data)] = data
+    reader = PDataReader(buffer=bytearray(data))  # without a system call for each PDU
     reader.received(len(data))
     while (event := reader.next_event()) is not None:
         yield event

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from dicomove.dimse.connection import reset
@@ -115,8 +116,7 @@ class RawConnection:
     @property
     def abstract_syntax(self) -> str:
         """Of the presentation context of the last request."""
-        abstract = {one.context_id: one.abstract_syntax for one in read_request(self.associate).contexts}
-        return abstract.get(self.request.context_id, "") if self.request else ""
+        return _abstract_syntaxes(self.associate).get(self.request.context_id, "") if self.request else ""
 
     def pause(self, seconds: float) -> None:
         """Say nothing for so long."""
@@ -140,6 +140,12 @@ class RawConnection:
         if seconds <= 0 or self._closing.is_set():
             raise TimeoutError
         return seconds
+
+
+@lru_cache(maxsize=64)
+def _abstract_syntaxes(associate: bytes) -> Mapping[int, str]:
+    """Return the abstract syntaxes of an A-ASSOCIATE-RQ, read once for all responses."""
+    return {one.context_id: one.abstract_syntax for one in read_request(associate).contexts}
 
 
 Step = Callable[[RawConnection], None]
