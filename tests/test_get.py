@@ -279,3 +279,12 @@ def test_role_selection(tmp_path: Path, role: bool | None) -> None:
         return
     assert (result.outcome, result.error, result.attempts) == ("failed", "not_supported", 0)
     assert "role selection" in str(result.advice)
+
+
+def test_doctor_moves_nothing_to_a_receiver_without_a_port(tmp_path: Path) -> None:
+    with without_port(tmp_path) as receiver, receiving.pacs({}, source=SOURCE) as pacs:
+        table = dm.doctor(pacs, receiver).set_index("check")
+        without_destination = dm.doctor(pacs).set_index("check")
+    assert table["verdict"].to_dict() == without_destination["verdict"].to_dict()
+    assert table.loc["destination", "verdict"] == "skipped"
+    assert table.loc["C-GET offered", "verdict"] == "ok"

@@ -76,6 +76,8 @@ def doctor(pacs: Pacs, destination: str | Receiver | None = None, *, move_one: b
 
 
 def _examine(pacs: Pacs, given: str | Receiver | None, *, move_one: bool) -> Evidence:
+    if isinstance(given, Receiver) and not given.listens:
+        given = None  # nothing can be moved to it: whether C-GET is offered is another check
     seen = Evidence(pacs, asked_to_move=move_one and given is not None)
     if isinstance(given, Receiver):
         seen = replace(seen, destination=given.ae_title, receiver_port=given.port)

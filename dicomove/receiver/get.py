@@ -118,7 +118,7 @@ class GetScu(Scu):
         def wants_end() -> bool:
             return self._cancelled.is_set() or (stop is not None and stop.is_set())
 
-        known = () if wants_end() else sop_classes(FindScu(self.pacs, association=self._reusable), identifier)
+        known = () if wants_end() else sop_classes(FindScu(self.pacs, association=self._reusable), identifier, stop)
         end = row.get(
             self.pacs,
             identifier,
