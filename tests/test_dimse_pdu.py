@@ -99,6 +99,38 @@ def test_without_user_information_there_is_no_limit() -> None:
     assert read_answer(body(answered(), user=b"")).max_pdu_length == 0
 
 
+HEAD: Final = struct.pack(">HH32s32x", 1, 0, b"CALLED          ME              ")
+NAME: Final = item(0x10, b"1.2.840.10008.3.1.1.1")
+#: PS3.8 9.3.2 and 9.3.3, field by field: head, application context and the order of items. ``{}`` is the context.
+LAYOUTS: Final = {
+    "protocol version 2": (struct.pack(">HH32s32x", 2, 0, HEAD[4:36]) + NAME, USER),
+    "protocol version 0": (struct.pack(">HH32s32x", 0, 0, HEAD[4:36]) + NAME, USER),
+    "reserved bytes": (struct.pack(">HH32s", 1, 0xFFFF, HEAD[4:36]) + b"\xff" * 32 + NAME, USER),
+    "no application context": (HEAD, USER),
+    "another application context": (HEAD + item(0x10, b"1.2.3"), USER),
+    "two application contexts": (HEAD + NAME + NAME, USER),
+    "user information first": (HEAD + NAME + USER, b""),
+    "application context last": (HEAD, USER + NAME),
+    "an item that is not known": (HEAD + NAME + item(0x77, b"?"), USER),
+    "reserved byte of an item": (HEAD + NAME, b"\x50\xff" + USER[2:]),
+    "bytes after the last item": (HEAD + NAME, USER + bytes(3)),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), LAYOUTS.values(), ids=LAYOUTS)
+def test_the_layout_decides_nothing(before: bytes, after: bytes) -> None:
+    request, answer = read_request(before + proposed() + after), read_answer(before + answered() + after)
+    assert [context.abstract_syntax for context in request.contexts] == [CTImageStorage]
+    assert [result.transfer_syntax for result in answer.results] == [ExplicitVRLittleEndian]
+    assert (request.max_pdu_length, answer.max_pdu_length) == (16384, 16384)
+
+
+def test_user_information_of_no_bytes_has_no_limit() -> None:
+    empty = item(0x50, b"")
+    assert read_request(body(proposed(), user=empty)).max_pdu_length == 0
+    assert read_answer(body(answered(), user=empty)).max_pdu_length == 0
+
+
 @pytest.mark.parametrize("titles", [bytes(32), b"\xff" * 32, b"a\\b\r\n".ljust(32)])
 def test_the_titles_of_an_answer_are_reserved(titles: bytes) -> None:
     assert read_answer(body(answered(), titles=titles)).results
