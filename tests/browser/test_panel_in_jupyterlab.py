@@ -100,7 +100,7 @@ def test_a_job_is_paused_and_cancelled_with_its_buttons(notebook: Notebook, pict
         busy.prints("it was paused")
     else:
         cell.button("Pause").click()
-    cell.says("Waits: a pause")
+    cell.says("Waits: paused, until you resume it")
     cell.picture(pictures / f"paused-{notebook.path.stem}.png")
     done = rows_done(cell)
     cell.button("Resume").click()
