@@ -5,18 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-Outcome = Literal[
-    "complete",
-    "partial",
-    "empty",
-    "unconfirmed",
-    "failed",
-    "unreachable",
-    "interrupted",
-    "cancelled",
-    "invalid",
-    "not_attempted",
-]
+from dicomove.words import Outcome
 
 #: Counts are of VR US (PS3.7 E.1).
 _COUNT_LIMIT: Final = 1 << 16

@@ -6,9 +6,10 @@ from typing import Final
 
 from dicomove.outcome.advice import BETTER_ADVICE, advice_on, sentences
 from dicomove.outcome.arrivals import remarks, remedy, strays
-from dicomove.outcome.evidence import Evidence, Outcome, Verdict, shortfall
+from dicomove.outcome.evidence import Evidence, Verdict, shortfall
 from dicomove.outcome.refusals import refusals_told
 from dicomove.outcome.statuses import category, failure_word
+from dicomove.words import Outcome
 
 EMPTY: Final = "Success, and nothing was moved: the PACS has nothing for this identifier."
 _UNCONFIRMED: Final = (
