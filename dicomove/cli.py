@@ -91,11 +91,14 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
         add_output(command)
-    check = commands.add_parser("verify", help="read all received files again, and compare them with the record")
-    check.add_argument("folder", type=Path, help="the folder of a receiver")
-    check.set_defaults(run=_verify)
-    add_output(check)
+    _add_verify(commands.add_parser("verify", help="read all received files again, and compare them with the record"))
     return parser
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="the folder of a receiver")
+    parser.set_defaults(run=_verify)
+    add_output(parser)
 
 
 def _add_demo(command: argparse.ArgumentParser) -> None:

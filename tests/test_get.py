@@ -20,7 +20,8 @@ import dicomove as dm
 from dicomove.dimse.services import GET
 from dicomove.dimse.storage_contexts import COMMON_CLASSES, MOST_CONTEXTS, storage_contexts
 from dicomove.events import CompletedEvent, Event, SubOperationEvent
-from dicomove.receiver.api import Get, RowId, read_request, request_line
+from dicomove.receiver.api import Get, RowId
+from dicomove.receiver.lines import read_request, request_line
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.images import series_uid, study_uid
 from tests import receiving, servers

@@ -8,7 +8,7 @@
     get                   `GetScu`: asks the process for a C-GET
     taken                 whether another process has the folder or the port
     process, start        the receiver's process as its parent sees it: started, asked, started again when it died
-    api                   the requests, the answers and the news that travel between the two processes
+    api, lines            the requests and the answers of the two processes, and the lines that carry them
     main                  the process: what it is told, and what it tells                   (the receiver's process)
     server, admission     the port: which peers may connect, how many, for how long
     visitors              peers that may not store: C-ECHO only

@@ -25,28 +25,11 @@ from dicomove.files import file_sha256
 from dicomove.outcome.patients import difference
 from dicomove.processes import Process
 from dicomove.receiver.admission import Admission, network
-from dicomove.receiver.api import (
-    Answered,
-    Expect,
-    Failed,
-    Get,
-    GetEnd,
-    Logged,
-    OtherPatient,
-    Progress,
-    Quit,
-    Ready,
-    Request,
-    RowId,
-    Settle,
-    Settled,
-    Told,
-    read_request,
-    told_line,
-)
+from dicomove.receiver.api import Expect, Get, GetEnd, OtherPatient, Request, RowId, Settle, Settled
 from dicomove.receiver.commit import Committer
 from dicomove.receiver.files import FileStore
 from dicomove.receiver.getting import Getter
+from dicomove.receiver.lines import Answered, Failed, Logged, Progress, Quit, Ready, Told, read_request, told_line
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.recovery import recover
 from dicomove.receiver.server import StorageServer

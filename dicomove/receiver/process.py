@@ -22,19 +22,8 @@ from typing import IO, Final
 
 from dicomove.errors import ReceiverError, ReceiverWarning
 from dicomove.processes import Process
-from dicomove.receiver.api import (
-    Answer,
-    Answered,
-    Failed,
-    Logged,
-    Progress,
-    Quit,
-    Ready,
-    Request,
-    Told,
-    read_told,
-    request_line,
-)
+from dicomove.receiver.api import Answer, Request
+from dicomove.receiver.lines import Answered, Failed, Logged, Progress, Quit, Ready, Told, read_told, request_line
 from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.taken import check_free

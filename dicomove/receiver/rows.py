@@ -27,11 +27,11 @@ from dicomove.receiver.api import (
     Held,
     OtherPatient,
     OtherPatients,
-    Progress,
     RowId,
     Settle,
     Settled,
 )
+from dicomove.receiver.lines import Progress
 from dicomove.store import InstanceRecord
 
 _LOOK_UP_S: Final = 0.05

@@ -197,7 +197,7 @@ def _line(cells: Sequence[str], file: TextFile, *, raw: bool = False) -> str:
 
 
 def _spoilt(cells: list[str], row: Row, how: str) -> tuple[list[str], Row]:
-    """Shift a row by one behind its first cell, or break it: a row of another length names nobody for sure."""
+    """Shift the cells of a row by one, or break the row. A row of another length names no patient for certain."""
     lost = dict.fromkeys(row, Cell("", UNKNOWN))
     if how == "to the right":
         return [cells[0], "", *cells[1:]], lost
