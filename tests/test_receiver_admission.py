@@ -184,8 +184,8 @@ def test_strangers_take_nothing_and_are_told_nothing(tmp_path: Path) -> None:
             strangers = [stack.enter_context(stranger(receiver.port, saying)) for saying in sayings * 40]
             assert {read_to_end(each) for each in strangers} == {b""}  # and they have not left yet
             wait_until(lambda: receiving.refused(receiver) == {"127.0.0.2": len(strangers)}, MARGIN_S)
-            wait_until(lambda: vitals(receiver.pid).threads == before.threads, MARGIN_S)
-            wait_until(lambda: vitals(receiver.pid).descriptors == before.descriptors, MARGIN_S)
+            wait_until(lambda: vitals(receiver.pid).threads <= before.threads, MARGIN_S)
+            wait_until(lambda: vitals(receiver.pid).descriptors <= before.descriptors, MARGIN_S)
             assert is_served(friend)
         assert receiver.manifest().empty
 

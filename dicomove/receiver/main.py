@@ -166,10 +166,11 @@ def main(started_by: str) -> None:
     try:
         with contextlib.ExitStack() as stack:
             api = _api(settings, parent, stack)
-            lines.tell(Ready(api.port))
             news = _News(lines, api)
             threading.Thread(target=news.tell_on_and_on, daemon=True).start()
             threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+            # Last, so that the threads of a receiver that is ready are those of one that rests.
+            lines.tell(Ready(api.port))
             _answer_all(lines, api, news)
     except (OSError, ReceiverError) as error:
         lines.tell(Failed(str(error)))
