@@ -296,7 +296,7 @@ def test_a_limit_of_answers_is_found(
         table = examined(dm.Pacs(f"ORTHANC@127.0.0.1:{server.dicom_port}"))
     assert cell(table, "limit of answers", "verdict") == "warning"
     assert "gives 2 answers to a search that matches more" in cell(table, "limit of answers", "found")
-    many = rehearsal_pacs(Synthetic(studies=1200, instances=1, size=64))
+    many = rehearsal_pacs(Synthetic(studies=6000, instances=1, size=64))
     assert cell(examined(many), "limit of answers", "found").endswith(
         " answers came to one search, and then dicomove stopped it."
     )
