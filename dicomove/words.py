@@ -236,6 +236,11 @@ ERROR_WORDS: Final = {
         retry="yes",
     ),
     "invalid_row": ErrorWord(advice="Correct the row; nothing was sent.", permanent=True, adds="nothing"),
+    "capped": ErrorWord(
+        advice="There are studies that the PACS does not tell, at one minute, without a time or without a date: ask by "
+        "patient or by accession number.",
+        adds="the reason",
+    ),
     "cancelled_by_pacs": ErrorWord(
         advice="The PACS ended the move by itself: move the row again. If this happens again, look into its log.",
         retry="yes",

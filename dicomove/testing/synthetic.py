@@ -10,7 +10,7 @@ import random
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from itertools import product
 from math import isqrt
@@ -28,7 +28,6 @@ from dicomove.testing.archive import Instance
 _COMMON: dict[str, str | int] = {
     "ImageType": "ORIGINAL\\PRIMARY\\AXIAL",
     "SOPClassUID": CTImageStorage,
-    "StudyTime": "080000",
     "Modality": "CT",
     "Manufacturer": "dicomove",
     "ReferringPhysicianName": "",
@@ -78,7 +77,7 @@ def synthetic_instances(
     patients: int | None = None,
     seed: int = 0,
 ) -> Iterator[Instance]:
-    """Describe an archive of CT studies of the year 2024, assigned to the patients in turn.
+    """Describe an archive of CT studies, evenly spread over the year 2024, and assigned to the patients in turn.
 
     Parameters
     ----------
@@ -99,12 +98,12 @@ def synthetic_instances(
     root = f"2.25.{uuid5(NAMESPACE_OID, f'dicomove synthetic {seed}').int}"
     side = max(1, isqrt(size // 2))
     for study in range(studies):
-        day = date(2024, 1, 1) + timedelta(days=study * 366 // studies)
+        moment = datetime(2024, 1, 1) + timedelta(seconds=study * 366 * 86_400 // studies)  # noqa: DTZ001 (as DICOM)
         patient = f"SYN{study % (patients or studies) + 1:06d}"
         study_uid = f"{root}.{study + 1}"
         series_uids = [f"{study_uid}.{number + 1}" for number in range(series)]
         for series_uid, number in product(series_uids, range(instances)):
-            image = _Image(f"{series_uid}.{number + 1}", series_uid, study_uid, patient, day, side, seed)
+            image = _Image(f"{series_uid}.{number + 1}", series_uid, study_uid, patient, moment, side, seed)
             yield image.instance()
 
 
@@ -114,7 +113,7 @@ class _Image:
     series_uid: str
     study_uid: str
     patient: str
-    day: date
+    moment: datetime
     side: int
     seed: int
 
@@ -146,7 +145,8 @@ class _Image:
         return _common() | _encoded(
             {
                 "SOPInstanceUID": self.uid,
-                "StudyDate": f"{self.day:%Y%m%d}",
+                "StudyDate": f"{self.moment:%Y%m%d}",
+                "StudyTime": f"{self.moment:%H%M%S}",
                 "AccessionNumber": f"{int(study):06d}",
                 "SeriesDescription": f"Series {series}",
                 "PatientName": f"SYNTHETIC^{self.patient}",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 from pydicom import Dataset
 
-from dicomove.testing.faults.base import Fault, Refuse, Request
+from dicomove.testing.faults.base import Fault, Refuse, Request, Response
 
 _MISMATCH = 0xA900
 
@@ -52,12 +54,31 @@ class CapsFind(_Find):
     ----------
     most
         The limit.
+    status
+        The final status where the limit was reached: Success, or for example 0xA700 or 0xFE00.
+    of
+        ``"request"``: the limit concerns all matches of a request. ``"patient"``: it concerns those of each patient.
     """
 
     most: int = 500
+    status: int = 0x0000
+    of: Literal["request", "patient"] = "request"
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
-        return matches[: self.most]
+        if self.of == "request":
+            return matches[: self.most]
+        counts: Counter[str] = Counter()
+        kept = []
+        for match in matches:
+            counts[str(match.get("PatientID"))] += 1
+            if counts[str(match.get("PatientID"))] <= self.most:
+                kept.append(match)
+        return kept
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        if response.final and response.number > self.most:
+            return [replace(response, status=self.status)]
+        return [response]
 
 
 @dataclass(frozen=True)

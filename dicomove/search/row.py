@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from dicomove.cohort import (
@@ -22,6 +24,8 @@ from dicomove.dimse import FindResult, FindScu
 from dicomove.errors import AssociationAborted as Aborted
 from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse, TotalTimeout
 from dicomove.outcome import sentences
+from dicomove.search.caps import Caps
+from dicomove.search.whole import ask_whole
 
 Match = dict[str, str]
 Pair = tuple[str, str]
@@ -70,6 +74,7 @@ class Search:
     def __init__(self, scu: FindScu, wanted: Sequence[str]) -> None:
         self._scu = scu
         self._wanted = wanted
+        self._caps = Caps()
 
     def ask(self, query: Query) -> Answer:
         """Return the answer to a row.
@@ -106,9 +111,8 @@ class Search:
     def _find(self, step: Step, above: Match, query: Query) -> FindResult:
         keys = dict.fromkeys(self._returned(step, query), "")
         keys |= {name: above[name] for name in _unique_keys_above(step, query.query_model) if name in above}
-        return self._scu.find_studies(
-            {"QueryRetrieveLevel": step.level, **keys, **_values(step)}, query_model=query.query_model
-        )
+        sent = {"QueryRetrieveLevel": step.level, **keys, **_values(step)}
+        return ask_whole(partial(self._scu.find_studies, query_model=query.query_model), sent, self._caps, _today())
 
     def _returned(self, step: Step, query: Query) -> Sequence[str]:
         returned = self._wanted if step.level == query.level else RETURN_KEYS[step.level]
@@ -191,6 +195,10 @@ def _identifying(step: Step, query_model: QueryModel) -> list[str]:
 def _once(result: FindResult) -> list[Match]:
     """Return each answer once: an archive that joins two databases gives it twice."""
     return list({tuple(match.items()): match for match in result}.values())
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()
 
 
 def _values(step: Step) -> dict[str, str | list[str]]:

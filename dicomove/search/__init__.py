@@ -1,0 +1,7 @@
+"""C-FIND for the rows of a table: level by level, with all answers, and only those that were asked for."""
+
+from __future__ import annotations
+
+from dicomove.search.row import Answer, Search, find_outcome
+
+__all__ = ["Answer", "Search", "find_outcome"]

@@ -1,0 +1,90 @@
+"""The number of answers at which a PACS stops, as far as a run has learnt it. Pure.
+
+Many PACS give at most 100, 500 or 1,000 answers, and most of them say Success then. A number of answers is doubted
+until the PACS has given more in one answer, and proved to have given all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+#: Fewer answers than these are no reason to ask again: to a row that names a patient exactly, and to any other.
+_FEW_OF_A_PATIENT: Final = 10
+_FEW: Final = 3
+
+Match = Mapping[str, str]
+
+
+class Caps:
+    """What was learnt about one PACS; threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: The answers that the PACS gives at the most: to one request, and of one patient.
+        self.most: int | None = None
+        self.most_of_a_patient: int | None = None
+        self._proved = self._proved_of_a_patient = 0
+        self._counts_are_believed = True
+
+    def reached(self, matches: Sequence[Match]) -> bool:
+        """Whether an answer has as many matches as the PACS gives at the most."""
+        if self.most is not None and len(matches) >= self.most:
+            return True
+        return self.most_of_a_patient is not None and _of_a_patient(matches) >= self.most_of_a_patient
+
+    def doubted(self, matches: Sequence[Match], keys: Mapping[str, object]) -> bool:
+        """Whether it should be proved that an answer has all matches."""
+        few = _FEW_OF_A_PATIENT if _names_a_patient(keys) else _FEW
+        if len(matches) >= few and len(matches) > self._proved:
+            return True
+        if few <= _of_a_patient(matches) and _of_a_patient(matches) > self._proved_of_a_patient:
+            return True
+        return self._counts_are_believed and _is_below_count(matches, keys)
+
+    def prove(self, matches: Sequence[Match]) -> None:
+        """Learn that an answer had all matches."""
+        with self._lock:
+            self._proved = max(self._proved, len(matches))
+            self._proved_of_a_patient = max(self._proved_of_a_patient, _of_a_patient(matches))
+
+    def disbelieve_counts(self) -> None:
+        """Learn that NumberOfPatientRelatedStudies counts something else than the answers."""
+        self._counts_are_believed = False
+
+    def learn(self, matches: Sequence[Match], more: Iterable[Match]) -> None:
+        """Learn a cap from an answer that was cut off, and from matches that it lacked."""
+        counts = _by_patient(matches)
+        highest = max(counts.values(), default=0)
+        patients = {match.get("PatientID", "") for match in more}
+        with self._lock:
+            if highest > 1 and patients and all(counts[patient] == highest for patient in patients):
+                self.most_of_a_patient = min(highest, self.most_of_a_patient or highest)
+            else:
+                self.most = min(len(matches), self.most or len(matches))
+
+
+def _by_patient(matches: Iterable[Match]) -> Counter[str]:
+    return Counter(match.get("PatientID", "") for match in matches)
+
+
+def _of_a_patient(matches: Iterable[Match]) -> int:
+    counts = _by_patient(matches)
+    del counts[""]
+    return max(counts.values(), default=0)
+
+
+def _names_a_patient(keys: Mapping[str, object]) -> bool:
+    patient = str(keys.get("PatientID") or "")
+    return bool(patient) and {"*", "?"}.isdisjoint(patient)
+
+
+def _is_below_count(matches: Sequence[Match], keys: Mapping[str, object]) -> bool:
+    """Whether the PACS counts more studies of the patient who was asked for, and for nothing beside."""
+    asked = {name for name, value in keys.items() if value and name != "QueryRetrieveLevel"}
+    if asked != {"PatientID"} or not _names_a_patient(keys):
+        return False
+    counts = [match.get("NumberOfPatientRelatedStudies", "") for match in matches]
+    return max((int(count) for count in counts if count.isdigit()), default=0) > len(matches)

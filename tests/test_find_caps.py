@@ -1,0 +1,249 @@
+"""A PACS gives a limited number of answers: the search is asked in parts, and no study with a date is lost."""
+
+from __future__ import annotations
+
+import bisect
+import datetime as dt
+import random
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dicomove as dm
+from dicomove.dimse import FindResult
+from dicomove.search.caps import Caps
+from dicomove.search.pieces import Cutter, Moment, Piece, moment, span
+from dicomove.search.whole import ask_whole
+from dicomove.testing import RunningPacs, Synthetic, faults
+from dicomove.testing.synthetic import synthetic_instances
+from tests import servers
+
+TODAY = dt.date(2026, 11, 25)
+SUCCESS = "0x0000"
+ALL = pd.DataFrame({"PatientID": ["SYN*"]})
+Study = dict[str, str]
+
+
+# ----------------------------------------------------------------------------------------------- the pieces, alone
+
+
+def questions(studies: Sequence[Moment], cap: int) -> tuple[int, int]:
+    """Cut a search in an archive that gives the earliest studies; return its parts, and the studies found."""
+    ordered = sorted((day, minute or 0) for day, minute in studies)
+    cutter = Cutter(Piece(), cap, ordered[:cap], today=TODAY)
+    number, found = 1, 0
+    while (piece := cutter.next()) is not None:
+        number += 1
+        begin = bisect.bisect_left(ordered, (piece.first, piece.begin))
+        end = bisect.bisect_right(ordered, (piece.last, piece.end))
+        if end - begin >= cap:
+            assert cutter.is_cut_off(piece)
+        else:
+            cutter.is_complete(piece, list(ordered[begin:end]))
+            found += end - begin
+    return number, found
+
+
+@pytest.mark.parametrize("cap", [100, 500, 1000])
+def test_a_million_studies_take_at_most_twice_the_number_of_full_answers(cap: int) -> None:
+    million = 1_000_000
+    first = dt.date(2024, 1, 1).toordinal()
+    minutes = (study * 366 * 1440 // million for study in range(million))
+    number, found = questions([(first + minute // 1440, minute % 1440) for minute in minutes], cap)
+    assert found == million
+    assert number <= 2 * million / cap
+
+
+def test_busy_hours_and_weekends_are_learnt() -> None:
+    chance = random.Random(1)
+    first = dt.date(2016, 1, 1).toordinal()
+    days = [day for day in range(first, first + 3650) if day % 7 not in (0, 6)]
+    studies = [(chance.choice(days), int(60 * min(max(chance.gauss(12, 3), 0), 23.9))) for _ in range(200_000)]
+    number, found = questions(studies, 500)
+    assert found == 200_000
+    assert number <= 2 * 200_000 / 500
+
+
+def test_a_piece_says_what_it_asks_for() -> None:
+    day = dt.date(2024, 5, 6).toordinal()
+    assert Piece(day, day, 22 * 60, 23 * 60 + 59).keys == {"StudyDate": "20240506", "StudyTime": "22-235959.999999"}
+    assert Piece(day, day + 1).keys == {"StudyDate": "20240506-20240507"}
+    assert Piece(last=day).keys == {"StudyDate": "-20240506"}
+    assert Piece().keys == {}
+
+
+@pytest.mark.parametrize(
+    ("date", "time", "expected"),
+    [
+        ("20240506", "0930", (739_012, 570)),
+        ("2024.05.06", "", (739_012, None)),
+        ("20240506", "99", (739_012, None)),
+        ("", "0930", None),
+        ("20240506-20240507", "", None),
+    ],
+)
+def test_the_moment_of_an_answer(date: str, time: str, expected: Moment | None) -> None:
+    assert moment(date, time) == expected
+
+
+def test_a_row_that_asks_for_no_date_that_can_be_read_is_not_cut() -> None:
+    assert span("2024") is None
+    assert span("") == Piece()
+
+
+# ------------------------------------------------------------------------------------ any archive, with any limit
+
+
+class CappedArchive:
+    """Answers like a PACS with a limit, in some order; it counts the requests."""
+
+    def __init__(self, studies: Sequence[Study], cap: int, *, of_a_patient: bool, status: str, order: int) -> None:
+        self.studies = list(studies)
+        random.Random(order).shuffle(self.studies)
+        self.cap, self.of_a_patient, self.status, self.requests = cap, of_a_patient, status, 0
+
+    def ask(self, keys: Mapping[str, str | list[str]]) -> FindResult:
+        """Answer one C-FIND."""
+        self.requests += 1
+        fitting = [study for study in self.studies if all(_fits(study, name, keys[name]) for name in _RANGES)]
+        counts: dict[str, int] = {}
+        kept = []
+        for study in fitting:
+            who = study["PatientID"] if self.of_a_patient else ""
+            counts[who] = counts.get(who, 0) + 1
+            if counts[who] <= self.cap:
+                kept.append(dict(study))
+        is_cut = len(kept) < len(fitting)
+        status = self.status if is_cut else SUCCESS
+        error = {"0x0000": None, "0xA700": "out_of_resources", "0xFE00": "cancelled_by_pacs"}[status]
+        return FindResult(tuple(kept), status, error)
+
+
+_RANGES = ("StudyDate", "StudyTime")
+
+
+def _fits(study: Study, name: str, asked: object) -> bool:
+    if not asked:
+        return True
+    if not study[name]:
+        return False
+    first, hyphen, last = str(asked).partition("-")
+    return first <= study[name] <= ((last or "9") if hyphen else f"{first}~")
+
+
+def _uids(result: FindResult) -> set[str]:
+    return {match["StudyInstanceUID"] for match in result}
+
+
+def _archive(moments: Iterable[tuple[int, int]], patients: int) -> list[Study]:
+    return [
+        {
+            "StudyInstanceUID": f"1.2.{number}",
+            "PatientID": f"P{number % patients}",
+            "StudyDate": f"{dt.date(2024, 1, 1) + dt.timedelta(days=day):%Y%m%d}",
+            "StudyTime": f"{minute // 60:02}{minute % 60:02}{number % 60:02}",
+        }
+        for number, (day, minute) in enumerate(moments)
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    moments=st.lists(
+        st.tuples(st.one_of(st.integers(0, 3), st.integers(-20_000, 9_000)), st.integers(0, 1439)), max_size=120
+    ),
+    cap=st.integers(3, 40),
+    of_a_patient=st.booleans(),
+    patients=st.sampled_from([1, 2, 100]),
+    status=st.sampled_from(["0x0000", "0xA700", "0xFE00"]),
+    order=st.integers(0, 100),
+)
+def test_no_study_with_a_date_and_a_time_is_lost_in_silence(
+    moments: list[tuple[int, int]], cap: int, of_a_patient: bool, patients: int, status: str, order: int
+) -> None:
+    studies = _archive(moments, patients)
+    archive = CappedArchive(studies, cap, of_a_patient=of_a_patient, status=status, order=order)
+    keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*", "StudyDate": "", "StudyTime": ""}
+    result = ask_whole(archive.ask, keys, Caps(), TODAY)
+    assert len(_uids(result)) == len(result)
+    if result.error != "capped":
+        assert _uids(result) == {study["StudyInstanceUID"] for study in studies}
+        return
+    minutes = [(study["StudyDate"], study["StudyTime"][:4]) for study in studies]
+    assert max(map(minutes.count, minutes)) >= cap  # one minute has too many
+
+
+def test_studies_without_a_time_in_a_day_that_is_cut_are_said_to_be_in_doubt() -> None:
+    studies = _archive([(5, minute) for minute in range(60)], 100)
+    studies[7]["StudyTime"] = ""
+    archive = CappedArchive(studies, 20, of_a_patient=False, status=SUCCESS, order=0)
+    keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*"}
+    result = ask_whole(lambda asked: archive.ask({"StudyDate": "", "StudyTime": "", **asked}), keys, Caps(), TODAY)
+    timed = {study["StudyInstanceUID"] for study in studies if study["StudyTime"]}
+    assert timed <= _uids(result)
+    assert result.error == "capped" or len(result) == 60
+
+
+def test_a_limit_within_one_minute_is_said() -> None:
+    studies = _archive([(5, 600)] * 10 + [(9, 3)], 100)
+    archive = CappedArchive(studies, 5, of_a_patient=False, status=SUCCESS, order=0)
+    keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*", "StudyDate": "", "StudyTime": ""}
+    result = ask_whole(archive.ask, keys, Caps(), TODAY)
+    assert result.error == "capped"
+    assert "ask by patient" in (result.advice or "")
+
+
+def test_a_limit_that_was_learnt_is_used_at_once() -> None:
+    studies = _archive([(day, 600) for day in range(300)], 100)
+    archive = CappedArchive(studies, 50, of_a_patient=False, status=SUCCESS, order=0)
+    caps = Caps()
+    keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*", "StudyDate": "", "StudyTime": ""}
+    numbers = []
+    for _ in range(2):
+        archive.requests = 0
+        assert len(ask_whole(archive.ask, keys, caps, TODAY)) == 300
+        numbers.append(archive.requests)
+    assert caps.most == 50
+    assert numbers[1] < numbers[0]
+
+
+# ------------------------------------------------------------------------------------------------- over the network
+
+
+def _found(pacs: dm.Pacs, table: pd.DataFrame = ALL) -> pd.DataFrame:
+    return dm.find(table, pacs, progress=False)
+
+
+@pytest.mark.parametrize("status", [0x0000, 0xA700, 0xFE00])
+@pytest.mark.parametrize("most", [100, 137])
+def test_a_capped_pacs_tells_all_studies(most: int, status: int, rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    archive = Synthetic(studies=1_000, instances=1, size=64)
+    pacs = rehearsal_pacs(archive, faults=[faults.CapsFind(most=most, status=status)])
+    found = _found(pacs)
+    assert found["StudyInstanceUID"].nunique() == len(found) == 1_000
+    assert set(found["outcome"]) == {"matched"}
+    assert found["error"].isna().all()
+    assert re.search(f"[Tt]he PACS gives at most {most} answers: it was asked in [0-9]+ parts", found["advice"].iloc[0])
+
+
+def test_a_pacs_that_caps_each_patient(rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    archive = Synthetic(studies=400, instances=1, size=64, patients=4)
+    pacs = rehearsal_pacs(archive, faults=[faults.CapsFind(most=30, of="patient")])
+    found = _found(pacs)
+    assert found["StudyInstanceUID"].nunique() == len(found) == 400
+    one = _found(pacs, pd.DataFrame({"PatientID": ["SYN000002"]}))
+    assert len(one) == 100
+
+
+def test_orthanc_with_a_limit(tmp_path: Path) -> None:
+    """Four studies a day: it has to be asked by time, too."""
+    images = servers.write(list(synthetic_instances(studies=4 * 366, instances=1, size=64))[:20], tmp_path / "images")
+    with servers.orthanc(tmp_path, images, {}, LimitFindResults=3) as server:
+        found = _found(dm.Pacs(f"ORTHANC@127.0.0.1:{server.dicom_port}"))
+    assert found["StudyInstanceUID"].nunique() == len(found) == 20
+    assert found["error"].isna().all()
