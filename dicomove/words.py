@@ -155,7 +155,8 @@ ERROR_WORDS: Final = {
         statuses=(0x0124,),
     ),
     "not_supported": ErrorWord(
-        advice="The PACS does not offer this service or query model: try the other query_model.",
+        advice="The PACS does not offer this service, this query model, or these SOP classes: try the other "
+        "query_model, or the other method ('move' or 'get').",
         permanent=True,
         statuses=(0x0118, 0x0122, 0x0211),
         refusal=True,

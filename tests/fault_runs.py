@@ -55,6 +55,7 @@ class Rehearsal:
     keys: tuple[str, ...] = ()
     level: str = "STUDY"
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    pacs: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
 
 
@@ -105,17 +106,19 @@ def rehearsals() -> Iterator[Rehearsal]:
             note="asked for MR, which does not exist",
         ),
         "ignores-cancel": Rehearsal(
-            _limited(faults.IgnoresCancel()), also=(faults.Latency(seconds=0.1),), interrupt=True, note="interrupted"
+            _limited(faults.IgnoresCancel()), also=(faults.Latency(seconds=0.3),), interrupt=True, note="interrupted"
         ),
         "late-cancel": Rehearsal(
             _limited(faults.LateCancel(seconds=1)),
-            also=(faults.Latency(seconds=0.1),),
+            also=(faults.Latency(seconds=0.3),),
             interrupt=True,
             note="interrupted",
         ),
         "caps-find": Rehearsal(
             faults.CapsFind(most=3), cohort={"PatientID": ["SYN*", "SYN000002"]}, note="12 studies match"
         ),
+        "crosses-requests": Rehearsal(faults.CrossesRequests(), note="both studies over one association"),
+        "speaks-no-tls": Rehearsal(faults.SpeaksNoTls(), pacs={"tls": True}, note="with `tls=True`"),
         "pending-forever": Rehearsal(
             faults.PendingForever(studies=(STUDIES[0],)), arguments={"total_timeout": 1}, note="with `total_timeout=1`"
         ),
@@ -149,10 +152,10 @@ class Stage:
                 results = _move(rehearsal, found, pacs, _DESTINATION)
             return Trial(results, _disk(Path(scratch), results))
 
-    def to_the_receiver(self, rehearsal: Rehearsal, found: pd.DataFrame) -> Trial:
-        """Move what was found into the receiver."""
+    def to_the_receiver(self, rehearsal: Rehearsal, found: pd.DataFrame, method: str = "move") -> Trial:
+        """Move or get what was found into the receiver."""
         with tempfile.TemporaryDirectory() as scratch, self._running(rehearsal, Path(scratch)) as pacs:
-            results = _move(rehearsal, found, pacs, self._receiver)
+            results = _move(rehearsal, found, pacs, self._receiver, method=method)
         self._receiver.flush()  # what came after the end is in its place now, too
         trial = Trial(results, _disk(self._receiver.folder, results))
         _empty(self._receiver.folder)
@@ -176,7 +179,7 @@ class Stage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DicomoveWarning)
-                yield _impatient(ports.get(timeout=_LONGEST_WAIT_S))
+                yield _impatient(ports.get(timeout=_LONGEST_WAIT_S), **rehearsal.pacs)
         finally:
             end.set()
             _await_the_end(others)
@@ -197,24 +200,27 @@ def given(rehearsal: Rehearsal) -> pd.DataFrame:
     return pd.DataFrame({"StudyInstanceUID": STUDIES[:2], "level": rehearsal.level})
 
 
-def _move(rehearsal: Rehearsal, found: pd.DataFrame, pacs: Pacs, destination: str | Receiver) -> pd.DataFrame:
+def _move(
+    rehearsal: Rehearsal, found: pd.DataFrame, pacs: Pacs, destination: str | Receiver, **how: Any
+) -> pd.DataFrame:
     progress = _interrupter() if rehearsal.interrupt else False
     # A journal would have the next fault skip what this one completed.
-    return move(found, pacs, destination, journal=False, progress=progress, **rehearsal.arguments)
+    return move(found, pacs, destination, journal=False, progress=progress, **rehearsal.arguments, **how)
 
 
 def _limited(fault: Fault) -> Fault:
     """Limit a fault to the first study; one of the association, or of finding, cannot be."""
-    return replace(fault, studies=(STUDIES[0],)) if "C-MOVE" in fault.commands else fault
+    return replace(fault, studies=(STUDIES[0],)) if "C-GET" in fault.commands or "C-MOVE" in fault.commands else fault
 
 
-def _impatient(port: int) -> Pacs:
+def _impatient(port: int, **others: Any) -> Pacs:
     return Pacs(
         f"PACS@127.0.0.1:{port}",
         connect_timeout=1,
         association_timeout=0.5,
         idle_timeout=0.5,
         first_response_timeout=0.5,
+        **others,
     )
 
 

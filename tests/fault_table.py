@@ -40,6 +40,12 @@ dicomove cannot see, and into a `Receiver`.
 ## Every fault
 """
 
+_GET_HEAD: Final = """## Every fault with C-GET
+
+The first of two studies is retrieved with `method="get"` into a `Receiver`, from a PACS with this fault. The columns
+are those of the table above. Faults of C-FIND alone, or of the destination, are not in it.
+"""
+
 _STATUS_HEAD: Final = """## Every status
 
 The PACS answers a C-MOVE for an existing study only with this status (PS3.4 C.4.2.1.5, PS3.7 Annex C), and sends
@@ -56,13 +62,32 @@ The PACS answers with A-ASSOCIATE-RJ (PS3.8 Table 9-21). The fault is
 
 def page() -> str:
     """Return docs/faults.md."""
+    moved = [one for one in rehearsals() if one.fault.commands != ("C-GET",)]
+    got = [one for one in rehearsals() if "C-GET" in one.fault.commands]
     with stage() as on:
         parts = [
-            (_HEAD, [_fault_row(on, rehearsal) for rehearsal in rehearsals()]),
+            (_HEAD, [_fault_row(on, rehearsal) for rehearsal in moved]),
+            (_GET_HEAD, [_get_row(on, rehearsal) for rehearsal in got]),
             (_STATUS_HEAD, list(_statuses(on))),
             (_REJECTION_HEAD, list(_rejections(on))),
         ]
     return "\n".join(part for head, rows in parts for part in (head, _markdown(rows)))
+
+
+def _get_row(on: Stage, rehearsal: Rehearsal) -> dict[str, str]:
+    trial = on.to_the_receiver(rehearsal, given(rehearsal), method="get")
+    row, neighbour = trial.results.iloc[0], trial.results.iloc[-1]
+    return {
+        "fault": _named(rehearsal),
+        "status": _word(row["status"]),
+        "moved": _counts(row),
+        "outcome": _word(row["outcome"]),
+        "error": _word(row["error"]),
+        "on disk": _on_disk(trial.disk),
+        "again": "yes" if _is_wanted(row) else "",
+        "neighbour": _word(neighbour["outcome"]),
+        "advice": _advice(row),
+    }
 
 
 def _fault_row(on: Stage, rehearsal: Rehearsal) -> dict[str, str]:
@@ -72,11 +97,11 @@ def _fault_row(on: Stage, rehearsal: Rehearsal) -> dict[str, str]:
     first, own = there.results.iloc[0], here.results.iloc[0]
     said, also = _advice(first), _advice(own)
     return {
-        "fault": f"`{rehearsal.fault.name}`" + (f" ({rehearsal.note})" if rehearsal.note else ""),
+        "fault": _named(rehearsal),
         "what it is": _first_sentence(rehearsal.fault),
         "find": _found(found.iloc[0]),
         "status": _word(first["status"]),
-        "moved": "/".join("-" if pd.isna(first[name]) else str(first[name]) for name in _COUNTS),
+        "moved": _counts(first),
         "outcome": _word(first["outcome"]),
         "error": _word(first["error"]),
         "arrived": str(there.disk.there),
@@ -123,9 +148,21 @@ def _verdict(trial: Trial, outcome: str, error: str) -> dict[str, str]:
     return {outcome: _word(first["outcome"]), error: _word(first["error"])}
 
 
+def _named(rehearsal: Rehearsal) -> str:
+    return f"`{rehearsal.fault.name}`" + (f" ({rehearsal.note})" if rehearsal.note else "")
+
+
+def _counts(row: pd.Series) -> str:
+    return "/".join("-" if pd.isna(row[name]) else str(row[name]) for name in _COUNTS)
+
+
+def _is_wanted(row: pd.Series) -> bool:
+    return Retry().wants(row["outcome"], _or_none(row["error"]), attempt=1)
+
+
 def _again(*rows: pd.Series) -> str:
     """Return whether `retry` would try both rows again, or which of them."""
-    wanted = [Retry().wants(row["outcome"], _or_none(row["error"]), attempt=1) for row in rows]
+    wanted = [_is_wanted(row) for row in rows]
     if all(wanted):
         return "yes"
     return ", ".join(word for word, wants in zip(("AE", "receiver"), wanted, strict=True) if wants)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from pydicom import dcmread
 
 import dicomove as dm
@@ -35,17 +36,28 @@ def test_the_page_of_faults_says_what_happens() -> None:
     assert fault_table.page().splitlines() == PAGE.splitlines()
 
 
-def test_on_the_page_a_receiver_says_complete_where_all_is_on_disk_and_only_there() -> None:
-    header, _, *lines = [
-        line for line in PAGE.split("## Every fault")[1].split("## ")[0].splitlines() if line.startswith("|")
-    ]
-    names = header.split(" | ")
-    verdict, disk = names.index("receiver"), names.index("on disk")
-    cells = [line.split(" | ") for line in lines]
-    assert len(cells) == len(faults.BY_NAME)
-    for row in cells:
-        whole = re.match(r"(\d+)/\1(?!\d|, \d+ of them altered)", row[disk])
-        assert (row[verdict] == "`complete`") == bool(whole), row[0]
+def table(heading: str) -> list[dict[str, str]]:
+    """The rows of a table of the page, by the names of its columns."""
+    part = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
+    header, _, *rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("|")]
+    return [dict(zip(header, row, strict=False)) for row in rows]
+
+
+def names(heading: str) -> set[str]:
+    return {row["fault"].split("`")[1] for row in table(heading)}
+
+
+@pytest.mark.parametrize(("heading", "verdict"), [("Every fault", "receiver"), ("Every fault with C-GET", "outcome")])
+def test_on_the_page_a_receiver_says_complete_where_all_is_on_disk_and_only_there(heading: str, verdict: str) -> None:
+    for row in table(heading):
+        whole = re.match(r"(\d+)/\1(?!\d|, \d+ of them altered)", row["on disk"])
+        assert (row[verdict] == "`complete`") == bool(whole), row["fault"]
+
+
+def test_every_fault_is_on_the_page() -> None:
+    commands = {name: kind.commands for name, kind in faults.BY_NAME.items()}
+    assert names("Every fault") == {name for name, some in commands.items() if some != ("C-GET",)}
+    assert names("Every fault with C-GET") == {name for name, some in commands.items() if "C-GET" in some}
 
 
 def test_every_fault_is_found_by_its_name() -> None:

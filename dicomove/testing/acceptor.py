@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -14,13 +15,18 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines, reset
 from dicomove.dimse.messages import Message
 from dicomove.dimse.negotiation import Peer, read_proposal
+from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, RELEASE_RQ, AssociateRequest, pdu
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
-from dicomove.testing.faults.base import Abort, Close, Die, Reject, Vanish
+from dicomove.testing.faults.base import Abort, Close, Die, Reject, Release, SendBytes, Vanish
 from dicomove.tls import Wrap
 
 _HANDSHAKE_S: Final = 30.0
 _IDLE_S: Final = 600.0
+_FAREWELL_S: Final = 2.0
+
+#: Makes other bytes of A-ASSOCIATE-AC, given the request, or of A-ASSOCIATE-RQ.
+Associate = Callable[[AssociateRequest | None, bytes], bytes]
 
 logger = logging.getLogger("dicomove.testing")
 
@@ -43,6 +49,8 @@ class Listener:
         0 lets the system pick one.
     gate
         Is told how many associations there are when one more is asked for, and may raise what a fault may.
+    associate
+        Makes other bytes of A-ASSOCIATE-AC.
     max_pdu_length
         The longest PDU that it receives; 0 is no limit.
     wrap
@@ -55,10 +63,11 @@ class Listener:
         port: int = 0,
         *,
         gate: Callable[[int], None] = lambda _: None,
+        associate: Associate = lambda _, sent: sent,
         max_pdu_length: int = 0,
         wrap: Wrap | None = None,
     ) -> None:
-        self._wrap = wrap
+        self._wrap, self._associate = wrap, associate
         self._service, self._gate, self._max_pdu_length = service, gate, max_pdu_length
         self._socket = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port: int = self._socket.getsockname()[1]
@@ -115,20 +124,24 @@ class Listener:
                 self._clients.discard(client)
             client.close()
 
-    def _connection(self, client: socket.socket) -> Connection:
-        connection = Connection(client)
+    def _connection(self, client: socket.socket) -> ChangingConnection:
+        connection = ChangingConnection(client)
         if self._wrap:
             connection.secure(self._wrap, Deadlines(Deadline(_HANDSHAKE_S, AssociationTimeout, "the TLS handshake")))
         return connection
 
-    def _run(self, connection: Connection) -> None:
-        association, peer = accept(connection, self._enter, self._max_pdu_length)
+    def _run(self, connection: ChangingConnection) -> None:
+        association, peer = accept(connection, self._enter, self._max_pdu_length, self._associate)
         try:
             while True:
                 idle = Deadline(_IDLE_S, IdleTimeout, "waiting for a request")
                 self._service.handle(association, peer, association.receive(Deadlines(idle)))
         except Abort:
             association.abort()
+        except Release:
+            farewell = Deadlines(Deadline(_FAREWELL_S, IdleTimeout, "A-RELEASE"))
+            association.send_pdu(RELEASE_RQ, pdu(RELEASE_RQ), farewell)
+            association.release(_FAREWELL_S)
         finally:
             with self._lock:
                 self._associations -= 1
@@ -150,7 +163,26 @@ class Listener:
             self._start()
 
 
-def accept(connection: Connection, enter: Callable[[], None], max_pdu_length: int) -> tuple[Association, Peer]:
+class ChangingConnection(Connection):
+    """A connection that changes the A-ASSOCIATE-AC and A-ASSOCIATE-RQ that it sends.
+
+    Attributes
+    ----------
+    change
+        Makes other bytes of them.
+    """
+
+    change: Callable[[bytes], bytes] | None = None
+
+    def send(self, data: bytes, deadlines: Deadlines) -> None:
+        """Send everything."""
+        is_negotiation = data[0] in (ASSOCIATE_RQ, ASSOCIATE_AC)
+        super().send(self.change(data) if self.change and is_negotiation else data, deadlines)
+
+
+def accept(
+    connection: ChangingConnection, enter: Callable[[], None], max_pdu_length: int, associate: Associate
+) -> tuple[Association, Peer]:
     """Read A-ASSOCIATE-RQ and accept every abstract syntax of it, unless `enter` raises."""
     deadlines = Deadlines(Deadline(_HANDSHAKE_S, AssociationTimeout, "A-ASSOCIATE"))
     association = Association(connection, Role.ACCEPTOR, is_strict=False)
@@ -163,5 +195,9 @@ def accept(connection: Connection, enter: Callable[[], None], max_pdu_length: in
     except Abort as order:
         association.abort()
         raise Close from order
+    except SendBytes as order:
+        connection.send(order.data, deadlines)
+        raise Close from order
+    connection.change = partial(associate, proposal.request)
     proposal.accept(max_pdu_length, deadlines)
     return association, proposal.peer

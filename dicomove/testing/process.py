@@ -31,8 +31,15 @@ def serve(order: Order, ready: Callable[[int], None], until_told: Callable[[], o
         destinations = {order.destination: ("127.0.0.1", storage.port), **order.destinations}
         tls = {title: order.storing_tls for title in order.destinations if order.storing_tls}
         scp = QueryRetrieveScp(order.ae_title, archive, destinations, injector, _recorder(log), tls)
-        longest, wrap = injector.max_pdu_length, server_side(order.tls) if order.tls else None
-        with Listener(scp, order.port, gate=injector.enter, max_pdu_length=longest, wrap=wrap) as pacs:
+        longest, wrap = injector.max_pdu_length, server_side(order.tls) if order.tls and injector.speaks_tls else None
+        with Listener(
+            scp,
+            order.port,
+            gate=injector.enter,
+            associate=injector.associate,
+            max_pdu_length=longest,
+            wrap=wrap,
+        ) as pacs:
             ready(pacs.port)
             until_told()
 

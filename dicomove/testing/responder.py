@@ -12,11 +12,14 @@ from pynetdicom.dsutils import decode, encode
 
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
-from dicomove.dimse.messages import C_CANCEL_RQ, Message, encode_identifier, respond
+from dicomove.dimse.fragments import write_p_data
+from dicomove.dimse.messages import C_CANCEL_RQ, Message, encode_command, encode_identifier, respond
+from dicomove.dimse.pdu import P_DATA
 from dicomove.errors import IdleTimeout
 from dicomove.testing.faults.base import Chain, Response
 
 _SILENCE_S: Final = 60.0
+_SHORT_PDU: Final = 4096
 _COUNTS: Final = ("remaining", "completed", "failed", "warning")
 
 
@@ -37,6 +40,7 @@ class Responder:
         self._association, self._request, self._chain = association, request, chain
         self._context = association.contexts[request.context_id]
         self._sent = 0
+        self._noted = False
 
     def respond(self, response: Response) -> None:
         """Send one response, or what the faults make of it."""
@@ -47,11 +51,18 @@ class Responder:
                 return  # pending responses for ever end with C-CANCEL
 
     def cancelled(self) -> bool:
-        """Whether C-CANCEL has come for this request."""
+        """Whether C-CANCEL has come for this request since this was asked last."""
+        noted, self._noted = self._noted, False
+        if noted:
+            return True
         if self._association.is_quiet():
             return False
         message = self._association.receive(_deadlines())
         return message.number("CommandField") == C_CANCEL_RQ
+
+    def note_cancel(self) -> None:
+        """Take note of a C-CANCEL that came where a response to C-STORE was awaited."""
+        self._noted = True
 
     def _send(self, response: Response) -> None:
         counts = {name: getattr(response, name) for name in _COUNTS}
@@ -65,7 +76,12 @@ class Responder:
         )
         message_id = (message.number("MessageIDBeingRespondedTo") or 0) + response.message_id_shift & 0xFFFF
         shifted = replace(message, command={**message.command, "MessageIDBeingRespondedTo": message_id})
-        self._association.send(shifted, _deadlines())
+        if response.without_data:
+            announced = replace(shifted, data=b"")
+            parts = write_p_data(shifted.context_id, encode_command(announced), is_command=True, longest=_SHORT_PDU)
+            self._association.send_pdu(P_DATA, b"".join(parts), _deadlines())
+        else:
+            self._association.send(shifted, _deadlines())
 
     def _data(self, response: Response) -> bytes | None:
         syntax = UID(self._context.transfer_syntax)

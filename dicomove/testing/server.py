@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
@@ -17,7 +20,7 @@ from dicomove.errors import AssociationError
 from dicomove.testing.archive import Archive, IdentifierMismatch, Instance, tolerant
 from dicomove.testing.faults.base import Chain, Injector, Refuse, Request, Response
 from dicomove.testing.responder import Responder, decode_identifier
-from dicomove.testing.storage import Originator, store, storing
+from dicomove.testing.storage import Originator, Store, store, storing
 from dicomove.testing.suboperations import SubOperations
 from dicomove.tls import TLS
 
@@ -65,6 +68,7 @@ class QueryRetrieveScp:
         self.ae_title, self.archive, self.destinations = ae_title, archive, destinations
         self._injector = injector or Injector()
         self._record = record
+        self._requests: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
 
     def handle(self, association: Association, peer: Peer, message: Message) -> None:
         """Answer one request."""
@@ -107,15 +111,25 @@ class QueryRetrieveScp:
             attempt=self._injector.attempt(command, keys),
             archive=self.archive,
             keywords=tuple(element.keyword for element in identifier if element.keyword),
+            earlier=self._earlier(association),
         )
 
+    def _earlier(self, association: Association) -> int:
+        """Count a request, and return how many came before it over the same association."""
+        count = self._requests.get(association, 0)
+        self._requests[association] = count + 1
+        return count
+
     def _find(self, responder: Responder, chain: Chain, identifier: Dataset) -> None:
-        for match in chain.matches(identifier, chain.request.query_model):
+        *found, last = [*chain.matches(identifier, chain.request.query_model), None]
+        if chain.match_on_success and found:
+            last = found.pop()
+        for match in found:
             responder.respond(Response(status=PENDING, match=match))
             if responder.cancelled() and chain.honours_cancel():
                 responder.respond(Response(status=CANCELLED))
                 return
-        responder.respond(Response(status=SUCCESS))
+        responder.respond(Response(status=SUCCESS, match=last))
 
     def _move(self, responder: Responder, chain: Chain, identifier: Dataset, title: str, by: Originator) -> None:
         selected = self.archive.select(identifier, chain.request.query_model)
@@ -135,20 +149,24 @@ class QueryRetrieveScp:
 
     def _store(self, operations: SubOperations, chain: Chain, title: str, by: Originator) -> None:
         def store_alone(instance: Instance) -> int:
-            with storing(self.destinations[title], title, self.ae_title, [instance], by, self._tls.get(title)) as send:
+            with self._storing(title, [instance], by) as send:
                 return send(instance)
 
         run = operations.run_unseen if chain.final_first else operations.run
         if chain.association_per_instance or not operations.sent:
             run(store_alone)
             return
-        with storing(self.destinations[title], title, self.ae_title, operations.sent, by, self._tls.get(title)) as send:
+        with self._storing(title, operations.sent, by) as send:
             run(send)
+
+    def _storing(self, title: str, instances: Sequence[Instance], by: Originator) -> AbstractContextManager[Store]:
+        address, tls, change = self.destinations[title], self._tls.get(title), partial(self._injector.associate, None)
+        return storing(address, title, self.ae_title, instances, by, tls, change)
 
     def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:
         instances = chain.selection(self.archive.select(identifier, chain.request.query_model))
         operations = SubOperations(responder, chain, instances)
-        operations.run(lambda instance: store(association, instance))
+        operations.run(lambda instance: store(association, instance, on_cancel=responder.note_cancel))
         operations.finish()
 
 

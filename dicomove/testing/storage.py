@@ -11,11 +11,12 @@ from pydicom.uid import UID
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Connection, Deadline, Deadlines
-from dicomove.dimse.messages import C_STORE_RQ, MEDIUM, Message, respond
+from dicomove.dimse.connection import Deadline, Deadlines
+from dicomove.dimse.messages import C_CANCEL_RQ, C_STORE_RQ, MEDIUM, Message, respond
 from dicomove.dimse.negotiation import Peer
 from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
 from dicomove.files import replacing
+from dicomove.testing.acceptor import ChangingConnection
 from dicomove.testing.archive import Instance
 from dicomove.tls import TLS, client_side
 
@@ -68,10 +69,15 @@ def storing(
     instances: Sequence[Instance],
     originator: Originator,
     tls: TLS | None = None,
+    change: Callable[[bytes], bytes] | None = None,
 ) -> Iterator[Store]:
-    """Open an association for these instances, and lend the function that stores one and returns the Status."""
+    """Open an association for these instances, and lend the function that stores one and returns the Status.
+
+    `change` makes other bytes of A-ASSOCIATE-RQ.
+    """
     pairs = dict.fromkeys((instance.sop_class_uid, instance.transfer_syntax) for instance in instances)
-    connection = Connection.open(*address, _SILENCE_S)
+    connection = ChangingConnection.open(*address, _SILENCE_S)
+    connection.change = change
     try:
         if tls:
             handshake = Deadline(_SILENCE_S, AssociationTimeout, "the TLS handshake")
@@ -90,8 +96,16 @@ def storing(
         connection.close()
 
 
-def store(association: Association, instance: Instance, originator: Originator | None = None) -> int:
-    """Send one C-STORE over an association, and return the Status of the response."""
+def store(
+    association: Association,
+    instance: Instance,
+    originator: Originator | None = None,
+    on_cancel: Callable[[], object] = lambda: None,
+) -> int:
+    """Send one C-STORE over an association, and return the Status of the response.
+
+    A C-CANCEL of the C-GET that it belongs to may come before the response: `on_cancel` is told of it.
+    """
     context = association.context_for(instance.sop_class_uid, instance.transfer_syntax)
     if context is None:
         return NO_CONTEXT
@@ -105,7 +119,9 @@ def store(association: Association, instance: Instance, originator: Originator |
     if originator:
         command["MoveOriginatorApplicationEntityTitle"], command["MoveOriginatorMessageID"] = originator
     association.send(Message(context.context_id, command, instance.read()), _deadlines())
-    return association.receive(_deadlines()).number("Status") or SUCCESS
+    while (response := association.receive(_deadlines())).number("CommandField") == C_CANCEL_RQ:
+        on_cancel()
+    return response.number("Status") or SUCCESS
 
 
 def _deadlines() -> Deadlines:

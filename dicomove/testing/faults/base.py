@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from pydicom import Dataset
 
+from dicomove.dimse.pdu import AssociateRequest
 from dicomove.outcome import category
 from dicomove.testing.archive import Archive, Instance
 
@@ -34,6 +35,8 @@ class Request:
         The archive of the PACS.
     keywords
         The keywords of the identifier's elements, also of those without a value.
+    earlier
+        The number of requests before it over the same association.
     """
 
     command: str
@@ -43,6 +46,7 @@ class Request:
     attempt: int
     archive: Archive = field(repr=False)
     keywords: tuple[str, ...] = field(default=(), repr=False)
+    earlier: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,8 @@ class Response:
         Bytes to send instead of an identifier.
     message_id_shift
         Added to the Message ID of the response.
+    without_data
+        Announce the identifier, and do not send it.
     """
 
     status: int
@@ -80,6 +86,7 @@ class Response:
     match: Dataset | None = field(default=None, repr=False)
     data: bytes | None = None
     message_id_shift: int = 0
+    without_data: bool = False
 
     @property
     def final(self) -> bool:
@@ -101,6 +108,18 @@ class Reject(Exception):  # noqa: N818 (an order, not an error)
     def __init__(self, result: int, source: int, reason: int) -> None:
         super().__init__(f"{result}/{source}/{reason}")
         self.result, self.source, self.reason = result, source, reason
+
+
+class SendBytes(Exception):  # noqa: N818 (an order, not an error)
+    """Send these bytes instead of an answer to A-ASSOCIATE-RQ, and close."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(f"{len(data)} bytes")
+        self.data = data
+
+
+class Release(Exception):  # noqa: N818 (an order, not an error)
+    """Release the association instead of an answer."""
 
 
 class Abort(Exception):  # noqa: N818 (an order, not an error)
@@ -152,6 +171,10 @@ class Fault:
     final_first: ClassVar[bool] = False
     #: Store each instance over a separate association.
     association_per_instance: ClassVar[bool] = False
+    #: Send the last match of a C-FIND with the final response.
+    match_on_success: ClassVar[bool] = False
+    #: Speak TLS if there is a certificate.
+    speaks_tls: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -164,10 +187,14 @@ class Fault:
         return named and request.command in self.commands and request.attempt <= (self.attempts or request.attempt)
 
     def on_association(self, open_associations: int) -> None:
-        """See a requested association; raise `Reject`, `Abort`, `Close` or `Vanish`."""
+        """See a requested association; raise `Reject`, `Abort`, `Close`, `SendBytes` or `Vanish`."""
+
+    def on_associate(self, request: AssociateRequest | None, sent: bytes) -> bytes:
+        """Change the bytes of A-ASSOCIATE-AC to a request, or without one, of A-ASSOCIATE-RQ to a destination."""
+        return sent
 
     def on_request(self, request: Request) -> None:
-        """See a request; raise `Refuse`, `Abort`, `Close`, `Vanish` or `Die`, or take time."""
+        """See a request; raise `Refuse`, `Abort`, `Release`, `Close`, `Vanish` or `Die`, or take time."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
         """Change the identifier of a C-FIND in place before it is matched."""
@@ -228,6 +255,20 @@ class Injector:
                 fault.on_association(open_associations)
         with self._lock:
             self._associations += 1
+
+    def associate(self, request: AssociateRequest | None, sent: bytes) -> bytes:
+        """Return the bytes to send instead of A-ASSOCIATE-AC or A-ASSOCIATE-RQ."""
+        for fault in self.faults:
+            with self._lock:
+                met = self._random.random() < fault.probability and self._associations <= (fault.attempts or math.inf)
+            if met:
+                sent = fault.on_associate(request, sent)
+        return sent
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the PACS speaks TLS if it has a certificate."""
+        return all(fault.speaks_tls for fault in self.faults)
 
     @property
     def max_pdu_length(self) -> int:
@@ -306,6 +347,11 @@ class Chain:
     def association_per_instance(self) -> bool:
         """Whether each instance has a separate association."""
         return any(fault.association_per_instance for fault in self.faults)
+
+    @property
+    def match_on_success(self) -> bool:
+        """Whether the last match comes with the final response."""
+        return any(fault.match_on_success for fault in self.faults)
 
 
 def _through(faults: Sequence[Fault], request: Request, response: Response) -> Iterator[Response]:

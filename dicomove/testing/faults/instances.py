@@ -112,6 +112,7 @@ class OtherInstanceUids(Fault):
 class AssociationPerInstance(Fault):
     """Each instance arrives over a separate association (dcm4chee-arc-light#2225; Orthanc: one per SOP class)."""
 
+    commands: ClassVar[tuple[str, ...]] = ("C-MOVE",)
     association_per_instance: ClassVar[bool] = True
 
 

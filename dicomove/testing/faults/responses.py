@@ -57,6 +57,7 @@ class FinalBeforeStores(Fault):
     Orthanc with SynchronousCMove=false, "typically encountered in hospital-wide PACS systems" (Orthanc Book).
     """
 
+    commands: ClassVar[tuple[str, ...]] = ("C-MOVE",)
     final_first: ClassVar[bool] = True
 
 
