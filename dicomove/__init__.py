@@ -11,6 +11,7 @@ from dicomove.job import MoveJob
 from dicomove.move import move, start_move
 from dicomove.pacs import Pacs
 from dicomove.plan import plan
+from dicomove.query import query
 from dicomove.receiver import GetScu, Receiver
 from dicomove.report import plot, preview, report, summary
 from dicomove.retrieve import retrieve
@@ -40,6 +41,7 @@ __all__ = [
     "plan",
     "plot",
     "preview",
+    "query",
     "read_cohort",
     "read_journal",
     "read_manifest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -13,6 +13,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import (
     RETURN_KEYS,
+    UNIQUE_KEYS,
     Broad,
     Level,
     PartialKeys,
@@ -20,6 +21,8 @@ from dicomove.cohort import (
     find_queries,
     is_blank,
     is_found,
+    is_query,
+    not_a_query,
     odd_characters,
     overlooked_columns,
     plain_label,
@@ -156,7 +159,20 @@ def find(
     with Interrupts() as interrupts:
         with display(progress) as show, FindScu(pacs) as scu:
             answers = _ask_all(table, queries, Search(scu, wanted), show, interrupts)
-        return _found(table, answers, wanted)
+        if is_query(table):
+            answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
+        return not_a_query(_found(table, answers, wanted))
+
+
+def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:
+    """Give what several alternatives of one query match to the first of them."""
+    seen: set[str] = set()
+    once = []
+    for answer in answers:
+        new = tuple(match for match in answer.matches if match.get(unique, "") not in seen)
+        seen.update(match.get(unique, "") for match in new)
+        once.append(replace(answer, matches=new, repeated=len(answer.matches) - len(new)))
+    return once
 
 
 def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]) -> pd.DataFrame:
@@ -176,7 +192,7 @@ def _before_asking(
     """Yield what a person should know of a table before anything is sent."""
     asked = [query for query in queries if isinstance(query, Query)]
     # Where each row has its UID, another column would change nothing.
-    found = overlooked_columns(table) if any(not query.is_by_uid for query in asked) else ""
+    found = overlooked_columns(table) if not is_query(table) and any(not query.is_by_uid for query in asked) else ""
     if found:
         yield f"rows are asked without a column that may be meant.{found}", CohortWarning
     partial = sum(bool(query.blank) for query in asked)
@@ -237,7 +253,7 @@ def _finished(answer: Answer, label: Hashable, position: int) -> RowFinished:
 
 def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]) -> pd.DataFrame:
     """Return one row per match, and one for each row of the cohort that matched nothing."""
-    rows = [(position, answer, match) for position, answer in enumerate(answers) for match in (answer.matches or ({},))]
+    rows = [(position, answer, match) for position, answer in enumerate(answers) for match in _rows(answer)]
     positions = [position for position, _, _ in rows]
     base = table.iloc[positions].reset_index(drop=True)
     found: dict[str, pd.Series] = {}
@@ -245,7 +261,7 @@ def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
         found |= _attribute_columns(base, name, [match.get(name) or None for _, _, match in rows])
     answered = [answer for _, answer, _ in rows]
     found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in _TEXT_COLUMNS}
-    found["matches"] = columns.counts(len(answer.matches) for answer in answered)
+    found["matches"] = columns.counts(len(answer.matches) + answer.repeated for answer in answered)
     found["filtered"] = columns.counts(answer.filtered for answer in answered)
     found["asked_by"] = columns.text(answer.asked_by for answer in answered)
     added = _added(base, found)
@@ -256,6 +272,11 @@ def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
     result.insert(0, columns.label(result, "cohort_row"), labels)
     return result
+
+
+def _rows(answer: Answer) -> Sequence[Mapping[str, str]]:
+    """Return its matches; a row without any has one row of the table all the same."""
+    return answer.matches or (() if answer.repeated else ({},))
 
 
 def _added(base: pd.DataFrame, found: Iterable[str]) -> list[str]:

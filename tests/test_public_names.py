@@ -33,6 +33,7 @@ PUBLIC = [
     "plan",
     "plot",
     "preview",
+    "query",
     "read_cohort",
     "read_journal",
     "read_manifest",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dicomove.cohort.answers import left_out, merged, odd_characters, unrepeated, why_not
+from dicomove.cohort.answers import left_out, merged, odd_characters, unrepeated, untold, why_not
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers, on_coarser_rows
 from dicomove.cohort.joining import positions_in
 from dicomove.cohort.keywords import VRS, keyword, keyword_columns
 from dicomove.cohort.levels import LEVELS, QUERY_MODELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
-from dicomove.cohort.matching import is_single, matches
+from dicomove.cohort.matching import criterion, is_single, is_universal, matches
 from dicomove.cohort.queries import (
     Broad,
     PartialKeys,
@@ -19,7 +19,15 @@ from dicomove.cohort.queries import (
     find_query,
     overlooked_columns,
 )
-from dicomove.cohort.query_keys import IDENTIFYING_KEYS, MATCHING_KEYS, RETURN_KEYS, matching_keys
+from dicomove.cohort.query_keys import (
+    IDENTIFYING_KEYS,
+    MATCHING_KEYS,
+    RETURN_KEYS,
+    is_query,
+    matching_keys,
+    meant_as_query,
+    not_a_query,
+)
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.text_files import decode
 from dicomove.cohort.values import has_control_characters, is_blank, text, unsafe, whole_number
@@ -41,6 +49,7 @@ __all__ = [
     "Requested",
     "Step",
     "Unmatched",
+    "criterion",
     "damage",
     "decode",
     "doubt",
@@ -49,15 +58,19 @@ __all__ = [
     "has_control_characters",
     "is_blank",
     "is_found",
+    "is_query",
     "is_single",
+    "is_universal",
     "keyword",
     "keyword_columns",
     "left_out",
     "matches",
     "matching_keys",
+    "meant_as_query",
     "merged",
     "move_identifier",
     "move_identifiers",
+    "not_a_query",
     "odd_characters",
     "on_coarser_rows",
     "overlooked_columns",
@@ -70,6 +83,7 @@ __all__ = [
     "unmatched",
     "unrepeated",
     "unsafe",
+    "untold",
     "whole_number",
     "why_not",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from dicomove.cohort.keywords import KEYWORDS
 from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.matching import contradictions, only_difference
 from dicomove.cohort.values import EDGES, is_blank, unsafe
@@ -103,3 +104,15 @@ def merged(above: Mapping[str, str], answer: Mapping[str, str]) -> dict[str, str
     {'StudyInstanceUID': '1.2', 'SeriesInstanceUID': '1.2.1'}
     """
     return {**answer, **above, **{name: value for name, value in answer.items() if not is_blank(value)}}
+
+
+def untold(match: Mapping[str, object], names: Iterable[str]) -> str | None:
+    """Say which criteria an answer does not repeat, among those that many archives ignore.
+
+    Examples
+    --------
+    >>> untold({"Modality": "CT"}, ["Modality", "InstitutionName"])
+    'the PACS does not tell InstitutionName: it may have ignored this criterion'
+    """
+    lacking = [name for name in names if name not in KEYWORDS and is_blank(match.get(name))]
+    return f"the PACS does not tell {' and '.join(lacking)}: it may have ignored this criterion" if lacking else None

@@ -76,8 +76,14 @@ is not among them."""
 EXACT: frozenset[str] = frozenset({"StudyID"})
 """Keywords that need their exact spelling, or a tag, because ``study_id`` often numbers the participants of a study."""
 
-VRS: dict[str, str] = {keyword: dictionary_VR(keyword) for keyword in KEYWORDS}
-"""The Value Representation of each of `KEYWORDS`."""
+
+class _Vrs(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        return dictionary_VR(name)
+
+
+VRS: dict[str, str] = _Vrs({keyword: dictionary_VR(keyword) for keyword in KEYWORDS})
+"""The Value Representation of each of `KEYWORDS`, and, by ``[]`` alone, of every other attribute."""
 
 _NOT_ALPHANUMERIC = re.compile(r"[^0-9a-z]+")
 _ANY_CASE = {keyword.lower(): keyword for keyword in KEYWORDS if keyword not in EXACT}

@@ -20,7 +20,14 @@ from dicomove.cohort.keywords import keyword_columns
 from dicomove.cohort.levels import UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.likeness import invisible_in
 from dicomove.cohort.matching import criterion, has_wildcard, is_single, is_universal
-from dicomove.cohort.query_keys import IDENTIFYING_KEYS, MATCHING_KEYS, keys_at, levels_down_to, matching_keys
+from dicomove.cohort.query_keys import (
+    IDENTIFYING_KEYS,
+    MATCHING_KEYS,
+    is_query,
+    keys_at,
+    levels_down_to,
+    matching_keys,
+)
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
 from dicomove.cohort.values import given_key, is_blank
 from dicomove.errors import CohortError, IdentifierError
@@ -187,6 +194,8 @@ def find_queries(
         return []
     wanted = matching_keys(known, model)
     columns = columns_of(table, wanted)
+    if is_query(table):
+        return _criteria_queries(table, columns, known, model)
     _check_headers(table, columns, known, model, broad)
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     from_pacs = [is_found(table.columns) and said is None for said in unmatched_rows(table)]
@@ -196,6 +205,40 @@ def find_queries(
     ]
     filled = set().union(*(_prepared(cells, known) for cells in rows)) if not any(from_pacs) else set()
     return [_with_blank(query, filled, refuse=partial_keys == "refuse") for query in queries]
+
+
+def _criteria_queries(
+    table: pd.DataFrame, columns: Mapping[str, list[object]], level: Level, model: QueryModel
+) -> list[Query | IdentifierError]:
+    """Return the C-FINDs of criteria: every column is a key, and the search may be broad."""
+    above = {name for names in MATCHING_KEYS.values() for name in (*names, "QueryRetrieveLevel")}
+    further = {str(name): table[name].tolist() for name in table.columns if name not in above}
+    lower = [name for name in table.columns if name in above and name not in columns]
+    if lower:
+        msg = f"{', '.join(lower)} belong to a lower level than {level}: give find() that level"
+        raise CohortError(msg)
+    cells = {**columns, **further}
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    return [_criteria_query(row, tuple(further), level, model) for row in rows]
+
+
+def _criteria_query(
+    row: Mapping[str, object], further: Sequence[str], level: Level, model: QueryModel
+) -> Query | IdentifierError:
+    prepared = _prepared(row, level)
+    try:
+        steps = tuple(
+            Step(at, tuple((name, criterion(prepared[name], name)) for name in names if name in prepared))
+            for at in levels_down_to(level, model)
+            for names in [(*keys_at(at, model), *(further if at == level else ()))]
+        )
+    except IdentifierError as error:
+        return error.with_traceback(None)
+    if level != "STUDY" and "Modality" in prepared:
+        # A study that has none of these series need not be asked.
+        narrower = ("ModalitiesInStudy", criterion(prepared["Modality"], "Modality"))
+        steps = tuple(replace(step, keys=(*step.keys, narrower)) if step.level == "STUDY" else step for step in steps)
+    return Query(level, model, steps)
 
 
 def overlooked_columns(table: pd.DataFrame) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import pandas as pd
+
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel
 
 IDENTIFYING_KEYS: Final = (
@@ -46,6 +48,26 @@ RETURN_KEYS: dict[Level, tuple[str, ...]] = {
 }
 """The return keys by level, with those of the levels above, because many archives give them, too. `find` asks for names
 and dates of birth only if the user lists them."""
+
+
+_MEANT: Final = "dicomove_query"
+
+
+def meant_as_query(table: pd.DataFrame) -> pd.DataFrame:
+    """Mark a table as criteria of a search that is meant to be broad, and return it. All its columns are keys."""
+    table.attrs[_MEANT] = True
+    return table
+
+
+def is_query(table: pd.DataFrame) -> bool:
+    """Tell whether a table was marked by `meant_as_query`."""
+    return bool(table.attrs.get(_MEANT))
+
+
+def not_a_query(table: pd.DataFrame) -> pd.DataFrame:
+    """Take the mark away, and return the table."""
+    table.attrs.pop(_MEANT, None)
+    return table
 
 
 def matching_keys(level: Level, model: QueryModel) -> tuple[str, ...]:

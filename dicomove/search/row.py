@@ -18,6 +18,7 @@ from dicomove.cohort import (
     merged,
     unrepeated,
     unsafe,
+    untold,
     why_not,
 )
 from dicomove.dimse import FindResult, FindScu
@@ -48,6 +49,8 @@ class Answer:
         Answers that were left out, since the row did not ask for them.
     asked_by
         The keywords of the keys that were sent.
+    repeated
+        Matches that an earlier alternative of the same query has, and that are not among `matches`.
     """
 
     outcome: str
@@ -58,6 +61,7 @@ class Answer:
     error_comment: str | None = None
     filtered: int = 0
     asked_by: str | None = None
+    repeated: int = 0
 
 
 class Search:
@@ -100,7 +104,7 @@ class Search:
                     reason = self._why_not(match, step, above, keys, repeated, query.query_model)
                     if reason is None:
                         below.append(merged(above, match))
-                        notes.append(unrepeated(match, identifying))
+                        notes += [unrepeated(match, identifying), untold(match, (name for name, _ in step.keys))]
                     else:
                         reasons.append(reason)
                 if last.error:

@@ -1,0 +1,114 @@
+"""`query`: criteria in, a table for `find` out."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.testing.images import study_uid
+from tests.servers import Here, Server
+
+
+def found(table: pd.DataFrame, here: Here, **options: object) -> pd.DataFrame:
+    return dm.find(table, here.pacs, progress=False, **options)  # type: ignore[arg-type]  # the options of a test
+
+
+@pytest.mark.parametrize(
+    ("criteria", "columns"),
+    [
+        ({"study_date": "2024-01-05"}, {"StudyDate": "20240105"}),
+        ({"study_date": ("2024-01-01", dt.date(2024, 6, 30))}, {"StudyDate": "20240101-20240630"}),
+        ({"StudyDate": (None, pd.Timestamp("2024-06-30"))}, {"StudyDate": "-20240630"}),
+        ({"date": ("20240101", None)}, {"StudyDate": "20240101-"}),
+        ({"study_time": (dt.time(8), "17:00")}, {"StudyTime": "080000-170059.999999"}),
+        ({"study_time": ("08", None)}, {"StudyTime": "08-"}),
+        ({"description": "*THORAX*", "name": "DOE^*"}, {"StudyDescription": "*THORAX*", "PatientName": "DOE^*"}),
+        ({"patient_id": "00123"}, {"PatientID": "00123"}),
+        ({"institution_name": "*osp*"}, {"InstitutionName": "*osp*"}),
+        ({"patient_name": "*"}, {"PatientName": "*"}),
+        ({"series_number": 3}, {"SeriesNumber": "3"}),
+    ],
+)
+def test_criteria_become_text(criteria: dict[str, object], columns: dict[str, str]) -> None:
+    assert dm.query(**criteria).to_dict("records") == [columns]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "said"),
+    [
+        ({}, "a query needs a criterion"),
+        ({"study_dat": "20240101"}, "do you mean study_date"),
+        ({"modalty": "CT"}, "do you mean modality"),
+        ({"patientnam": "DOE*"}, "do you mean patient_name"),
+        ({"xyzzy": "1"}, "'xyzzy' is not a DICOM attribute"),
+        ({"level": "SERIES"}, "give it to find"),
+        ({"pixel_data": "x"}, "cannot be a criterion"),
+        ({"study_date": ("2024-13-01", None)}, "is not a date"),
+        ({"study_date": (None, None)}, "a range is"),
+        ({"study_date": ("20240201", "20240101")}, "its end before its beginning"),
+        ({"description": ("a", "b")}, "cannot be a range"),
+        ({"modality": []}, "empty list"),
+        ({"modality": None}, "leave it out"),
+        ({"study_date": "20240101", "date": "20240102"}, "a second time"),
+        ({"patient_id": 123}, "is a number"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_at_once(criteria: dict[str, object], said: str) -> None:
+    with pytest.raises(dm.CohortError, match=said):
+        dm.query(**criteria)
+
+
+def test_alternatives_find_a_study_once(here: Here) -> None:
+    """The study A0001 has CT and SR."""
+    table = dm.query(study_date=("2024-01-01", None), modality=["CT", "SR", "MR"])
+    studies = found(table, here)
+    assert studies["StudyInstanceUID"].is_unique
+    assert {study_uid("A0001"), study_uid("A0002")} <= set(studies["StudyInstanceUID"])
+    alone = [
+        set(found(dm.query(modality=word, study_date="20240101-"), here)["StudyInstanceUID"]) for word in ("CT", "SR")
+    ]
+    assert alone[0] & alone[1]
+
+
+def test_what_was_found_is_no_query_any_more(here: Here) -> None:
+    studies = found(dm.query(patient_name="*"), here)
+    assert set(studies["outcome"]) == {"matched"}
+    assert len(studies) > 5
+    with pytest.raises(dm.CohortError, match="broad"):
+        found(studies[["StudyDate"]], here)
+
+
+def test_patients_are_listed_with_their_names(here: Here) -> None:
+    patients = found(dm.query(patient_name="*"), here, level="PATIENT", query_model="PatientRoot", keys=["PatientName"])
+    assert patients["PatientID"].is_unique
+    assert patients["PatientName"].notna().all()
+
+
+def test_series_by_criteria(here: Here) -> None:
+    series = found(dm.query(modality="CT"), here, level="SERIES")
+    assert set(series["Modality"]) == {"CT"}
+    assert series["asked_by"].unique().tolist() == ["ModalitiesInStudy, Modality"]
+
+
+def test_a_criterion_of_a_lower_level_is_refused(here: Here) -> None:
+    with pytest.raises(dm.CohortError, match="SeriesDescription belong to a lower level than STUDY"):
+        found(dm.query(series_description="x"), here)
+
+
+def test_an_attribute_beyond_the_usual_ones_is_sent(server: Server) -> None:
+    """dcmqrscp ignores it: then the rows say so."""
+    series = dm.find(dm.query(institution_name="no such place"), server.pacs, level="SERIES", progress=False)
+    assert set(series["asked_by"]) == {"InstitutionName"}
+    if server.name == "dcmqrscp":
+        assert series["advice"].str.contains("does not tell InstitutionName").all()
+    else:
+        assert series["outcome"].tolist() == ["empty"]
+
+
+def test_a_real_pacs_answers(server: Server) -> None:
+    by_date = dm.find(dm.query(study_date=("2024-01-01", "2024-12-31")), server.pacs, progress=False)
+    assert by_date["StudyDate"].between("20240101", "20241231").all()
+    assert len(by_date) > 1
