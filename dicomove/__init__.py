@@ -3,6 +3,7 @@
 import typing
 
 from dicomove.cohort import read_cohort
+from dicomove.destination import Destination
 from dicomove.dimse import FindScu, MoveScu
 from dicomove.doctor import doctor
 from dicomove.errors import CohortError, DicomoveError, InterruptedWarning
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CohortError",
+    "Destination",
     "DicomoveError",
     "FindScu",
     "GetScu",

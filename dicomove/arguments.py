@@ -40,6 +40,11 @@ def add_pacs(command: argparse.ArgumentParser) -> None:
 def add_destination(command: argparse.ArgumentParser) -> None:
     """Add the destination: an AE title or a receiver."""
     command.add_argument("destination", nargs="?", help="the AE title of the destination; or --receive")
+    command.add_argument(
+        "--ask",
+        metavar="ADDRESS",
+        help="ask the destination, another archive, what it has: AET@host:port, or a profile of dicomove.toml",
+    )
     receiver = command.add_argument_group("receive on this machine")
     receiver.add_argument("--receive", type=Path, metavar="FOLDER", help="move into a receiver on this machine")
     receiver.add_argument("--port", type=int, help="its port, as registered in the PACS; default: 11112")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from dicomove.arguments import add_asking, add_destination, add_manners, add_output, add_pacs, take_words
 from dicomove.cohort import LEVELS, QUERY_MODELS, read_cohort
+from dicomove.destination import Destination
 from dicomove.doctor import doctor
 from dicomove.errors import AddressError, DicomoveError
 from dicomove.find import echo, find
@@ -116,7 +117,10 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
 
 def _pacs(chosen: argparse.Namespace) -> Pacs:
     is_profile = chosen.pacs == chosen.named_pacs and ":" not in chosen.pacs
-    pacs = Pacs.profile(chosen.pacs) if is_profile else Pacs(chosen.pacs)
+    return _called(Pacs.profile(chosen.pacs) if is_profile else Pacs(chosen.pacs), chosen)
+
+
+def _called(pacs: Pacs, chosen: argparse.Namespace) -> Pacs:
     return replace(pacs, calling_ae_title=chosen.calling_ae_title) if chosen.calling_ae_title else pacs
 
 
@@ -196,21 +200,26 @@ def _manners(chosen: argparse.Namespace) -> MoveOptions:
     }
 
 
-def _destination(chosen: argparse.Namespace, stack: ExitStack) -> str | Receiver:
-    """Return the destination: an AE title, or a receiver that stays open until the stack closes."""
+def _destination(chosen: argparse.Namespace, stack: ExitStack) -> str | Receiver | Destination:
+    """Return the destination: an AE title, an archive, or a receiver that stays open until the stack closes."""
     given = {"ae_title": chosen.ae_title, "port": chosen.port, "allow": chosen.allow}
     options = {name: value for name, value in given.items() if value is not None}
     if chosen.receive is None and chosen.destination and not options:
-        return str(chosen.destination)
-    if chosen.receive is None or chosen.destination:
+        return _archive(chosen) if chosen.ask else str(chosen.destination)
+    if chosen.receive is None or chosen.destination or chosen.ask:
         message = (
-            "give one destination: an AE title that the PACS knows, or --receive FOLDER to receive on this machine "
-            "(with --ae-title, --port and --allow)"
+            "give one destination: an AE title that the PACS knows (with --ask if it is an archive that can be asked "
+            "what it has), or --receive FOLDER to receive on this machine (with --ae-title, --port and --allow)"
         )
         raise AddressError(message)
     receiver = stack.enter_context(Receiver(chosen.receive, **options))
     print(f"{receiver!r}\n", file=sys.stderr)
     return receiver
+
+
+def _archive(chosen: argparse.Namespace) -> Destination:
+    ask = Pacs(chosen.ask) if ":" in chosen.ask else Pacs.profile(chosen.ask)
+    return Destination(chosen.destination, ask=_called(ask, chosen))
 
 
 def _verify(chosen: argparse.Namespace) -> int:

@@ -29,8 +29,11 @@ RESULT_COLUMNS: Final = (
     *("started_at", "finished_at", "duration_s"),
 )
 
-#: The column that `move` adds besides, where there is a question of it.
+#: The columns of which `move` adds one besides, where there is a question of it: by what a row was retrieved, and what
+#: counted `received`, where another archive is the destination.
 METHOD_COLUMN: Final = "method"
+COUNTED_BY_COLUMN: Final = "counted_by"
+FURTHER_COLUMNS: Final = (METHOD_COLUMN, COUNTED_BY_COLUMN)
 
 #: The columns that `plan` adds, in this order.
 PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "advice")
@@ -108,7 +111,7 @@ def ours(labels: Iterable[object]) -> set[int]:
     for place, label in enumerate(plain):
         if isinstance(label, str) and label in names:
             places.setdefault(label, []).append(place)
-    return {_ours_among(found, plain) for found in places.values()} | _methods(plain, names)
+    return {_ours_among(found, plain) for found in places.values()} | _further(plain, names)
 
 
 def kept(table: pd.DataFrame, added: Collection[str]) -> dict[int, Hashable]:
@@ -186,12 +189,12 @@ def free_name(name: str, taken: Collection[object]) -> str:
     return free
 
 
-def _methods(labels: Sequence[object], names: Collection[str]) -> set[int]:
-    """Return where the column ``method`` of a result table is: a caller's own does not follow its last column."""
+def _further(labels: Sequence[object], names: Collection[str]) -> set[int]:
+    """Return where a further column of a result table is: a caller's own does not follow its last column."""
     if not frozenset(names) >= frozenset(RESULT_COLUMNS):
         return set()
     pairs = enumerate(pairwise(labels), start=1)
-    return {place for place, pair in pairs if pair == (RESULT_COLUMNS[-1], METHOD_COLUMN)}
+    return {place for place, pair in pairs if pair[0] == RESULT_COLUMNS[-1] and pair[1] in FURTHER_COLUMNS}
 
 
 def _index(labels: Sequence[Hashable], names: Sequence[Hashable]) -> pd.Index:

@@ -8,13 +8,22 @@ from typing import Unpack
 import pandas as pd
 
 from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
-from dicomove.columns import METHOD_COLUMN, RESULT_COLUMNS, kept_message
+from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning
 from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
 from dicomove.notebook import Progress, check_progress, display
 from dicomove.pacs import Pacs
-from dicomove.run import Destination, MoveOptions, Options, PreparedRun, run_settings, shows_options, warn_of
+from dicomove.run import (
+    MoveDestination,
+    MoveOptions,
+    Options,
+    PreparedRun,
+    RunSettings,
+    run_settings,
+    shows_options,
+    warn_of,
+)
 
 __all__ = ["RESULT_COLUMNS", "move", "start_move"]
 
@@ -23,7 +32,7 @@ __all__ = ["RESULT_COLUMNS", "move", "start_move"]
 def move(
     table: pd.DataFrame,
     pacs: Pacs,
-    destination: Destination,
+    destination: MoveDestination,
     *,
     level: str | None = None,
     query_model: str = "StudyRoot",
@@ -45,7 +54,7 @@ def move(
     destination
         The Move Destination: an AE title that the PACS knows, or a `Receiver` on this machine, by whose AE title the
         PACS knows it; or a list of receivers, among which the rows are shared. With a receiver, what is on disk
-        decides.
+        decides. Or a `Destination`: another archive, which is asked with C-FIND what it has, and that decides.
     level
         ``"PATIENT"``, ``"STUDY"``, ``"SERIES"`` or ``"IMAGE"``; ``None`` reads the column ``QueryRetrieveLevel``, or
         else takes the deepest UID that the row fills. Whole patients are moved only where the level says so.
@@ -146,7 +155,7 @@ def move(
 def start_move(
     table: pd.DataFrame,
     pacs: Pacs,
-    destination: Destination,
+    destination: MoveDestination,
     *,
     level: str | None = None,
     query_model: str = "StudyRoot",
@@ -179,7 +188,7 @@ def start_move(
 def _prepared(
     table: pd.DataFrame,
     pacs: Pacs,
-    destination: Destination,
+    destination: MoveDestination,
     level: str | None,
     query_model: str,
     options: MoveOptions,
@@ -187,7 +196,7 @@ def _prepared(
     identifiers = identifiers_of(table, level, query_model, stacklevel=3)
     checked = Options(**options)
     settings = run_settings(pacs, destination, checked)
-    warn_of_own(table, has_method=checked.method != "move", stacklevel=3)
+    warn_of_own(table, settings, checked, stacklevel=3)
     return PreparedRun(table, identifiers, settings, checked)
 
 
@@ -200,8 +209,10 @@ def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str, *, 
     return identifiers
 
 
-def warn_of_own(table: pd.DataFrame, *, has_method: bool = False, stacklevel: int) -> None:
+def warn_of_own(table: pd.DataFrame, settings: RunSettings, options: Options, *, stacklevel: int) -> None:
     """Warn where columns of the caller's own get another name."""
-    message = kept_message(table, (*RESULT_COLUMNS, METHOD_COLUMN) if has_method else RESULT_COLUMNS)
+    method = () if options.method == "move" else (METHOD_COLUMN,)
+    counted_by = (COUNTED_BY_COLUMN,) if settings.archive else ()
+    message = kept_message(table, (*RESULT_COLUMNS, *method, *counted_by))
     if message:
         warnings.warn(message, CohortWarning, stacklevel=stacklevel + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -21,12 +22,14 @@ from dicomove.dimse import FindResult, FindScu
 from dicomove.errors import CohortWarning, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.notebook import Display, Progress, display
+from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
-from dicomove.results import not_sent
-from dicomove.run import Destination, Options, run_settings
+from dicomove.results import not_sent, resumed
+from dicomove.run import MoveDestination, Options, run_settings
+from dicomove.run.archive import ArchiveAtDestination
 from dicomove.run.inventory import BROKEN, COUNT_KEYS
 from dicomove.run.requests import RunSettings
-from dicomove.run.resuming import completed
+from dicomove.run.resuming import completed, still_on_disk
 from dicomove.store import JOURNAL_FILE, Journal
 
 __all__ = ["PLAN_COLUMNS", "plan"]
@@ -36,7 +39,6 @@ Action = Literal["move", "repeated", "skip", "nothing", "invalid"]
 _LEVEL: Final = "QueryRetrieveLevel"
 _REPEATED: Final = "An earlier row is the same: it is moved once, and both get the result."
 _NOTHING: Final = "The PACS has nothing for this identifier: is it right?"
-_ALL: Final = "All of it is on disk already."
 #: For which a PACS that cannot be reached is left alone, once that has happened several times.
 _LEAST_PAUSE_S: Final = 1.0
 _NO_NUMBER: Final = "The PACS does not say how many there are."
@@ -45,7 +47,7 @@ _NO_NUMBER: Final = "The PACS does not say how many there are."
 def plan(
     table: pd.DataFrame,
     pacs: Pacs,
-    destination: Destination | None = None,
+    destination: MoveDestination | None = None,
     *,
     level: str | None = None,
     query_model: str = "StudyRoot",
@@ -81,7 +83,7 @@ def plan(
           ``nothing`` (`find` has matched nothing for it, and ``advice`` says why); ``invalid`` (it cannot be sent).
         - ``QueryRetrieveLevel``: the level at which it would be moved. A row that is invalid keeps what it had.
         - ``expected``: how many instances it holds; null where nobody knows.
-        - ``on_disk``: how many of them a `Receiver` has already; null for another destination.
+        - ``on_disk``: how many of them a `Receiver` or a `Destination` has already; null for another destination.
         - ``advice``: one line for a person.
 
     Raises
@@ -113,15 +115,17 @@ def plan(
     """
     identifiers = move_identifiers(table, level, query_model)
     steps = _steps(table, identifiers)
+    archive: ArchiveAtDestination | None = None
     if destination is not None:
         settings = run_settings(pacs, destination, Options(journal=journal))
         _look_at_disk(settings, steps)
         _look_into_journal(settings, journal, steps)
+        archive = ArchiveAtDestination(settings.archive, threading.Event()) if settings.archive else None
     elif journal:
         message = f"journal={os.fspath(journal)!r}: say to which destination, as in move(table, pacs, destination)"
         raise ValueError(message)
     with display(progress) as show:
-        interrupted = _ask_all(pacs, list(table.index), identifiers, steps, show)
+        interrupted = _ask_all(pacs, archive, list(table.index), identifiers, steps, show)
     if interrupted:
         warnings.warn("interrupted: some rows were not looked up", InterruptedWarning, stacklevel=2)
     return _table(table, identifiers, steps)
@@ -136,6 +140,7 @@ class _Step:
     expected: int | None = None
     on_disk: int | None = None
     advice: str | None = None
+    where: Literal["on disk", "at the destination"] = "on disk"
 
 
 Steps = Mapping[Identifier, _Step]
@@ -171,15 +176,31 @@ def _look_into_journal(
         return
     keys = {identifier: settings.key(identifier) for identifier in steps}
     with Journal.open(path) as opened:
-        done = completed(opened, list(keys.values()), settings)
+        done = (
+            {key: resumed(*found) for key, found in completed(opened, list(keys.values())).items()}
+            if settings.archive
+            else still_on_disk(opened, list(keys.values()), settings)
+        )
     for identifier, key in keys.items():
         if key in done:
             step = steps[identifier]
             step.action, step.expected, step.advice = "skip", done[key].expected, done[key].advice
 
 
+def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step: _Step) -> None:
+    """Take in what the archive at the destination has; what an earlier run completed may be gone."""
+    found = archive.look(identifier)
+    if isinstance(found, Unverified):
+        step.advice = sentences(step.advice or "", found.why)
+        return
+    step.on_disk, step.where = len(found.held), "at the destination"
+    if step.action == "skip" and step.on_disk < (step.expected or 1):
+        step.action, step.advice = "move", None
+
+
 def _ask_all(
     pacs: Pacs,
+    archive: ArchiveAtDestination | None,
     labels: Sequence[Hashable],
     identifiers: Sequence[Requested],
     steps: Steps,
@@ -187,6 +208,7 @@ def _ask_all(
 ) -> bool:
     """Ask the PACS what the rows hold; return whether that was interrupted."""
     unknown = {identifier for identifier, step in steps.items() if step.action == "move" and step.expected is None}
+    unseen = set(steps) if archive else set()
     interrupted = False
     try:
         show(RunStarted(verb="plan", rows=len(labels), requests=len(unknown)))
@@ -197,10 +219,15 @@ def _ask_all(
                 if isinstance(identifier, Identifier) and identifier in unknown:
                     unknown.remove(identifier)
                     steps[identifier].expected, steps[identifier].advice = counting.expected(identifier)
+                if archive and isinstance(identifier, Identifier) and identifier in unseen:
+                    unseen.remove(identifier)
+                    _look_at_archive(archive, identifier, steps[identifier])
                 show(_finished(labels[position], position, identifier, steps))
     except KeyboardInterrupt:
         interrupted = True
     with suppress(KeyboardInterrupt):  # too late to stop anything
+        if archive:
+            archive.close()
         show(RunEnded(verb="plan", interrupted=interrupted))
     return interrupted
 
@@ -277,7 +304,7 @@ def _advice(action: Action, step: _Step) -> str | None:
         return step.advice
     if step.expected == 0:
         return _NOTHING
-    return _ALL if step.expected and (step.on_disk or 0) >= step.expected else None
+    return f"All of it is {step.where} already." if step.expected and (step.on_disk or 0) >= step.expected else None
 
 
 def _table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps) -> pd.DataFrame:

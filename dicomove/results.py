@@ -11,7 +11,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Requested, Unmatched, is_found, plain_label
-from dicomove.columns import METHOD_COLUMN, RESULT_COLUMNS
+from dicomove.columns import FURTHER_COLUMNS, RESULT_COLUMNS
 from dicomove.dimse import MoveResult
 from dicomove.errors import IdentifierError
 from dicomove.outcome import NOT_ATTEMPTED, sentences
@@ -25,6 +25,7 @@ _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expec
 #: What is said of a row of `find` that is ``partial``, since its outcome becomes that of the move.
 FIND_BROKE_OFF: Final = "The answer of C-FIND broke off: the PACS may have more for this row. Find it again."
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
+_AT_DESTINATION: Final = "All of it was at the destination already: nothing had to be moved."
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
 
 
@@ -124,6 +125,20 @@ def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> 
     )
 
 
+def at_destination_already(*, expected: int, received: int, at: datetime) -> Row:
+    """Return the row that needed no C-MOVE, since the archive at the destination has all of it."""
+    row = on_disk_already(expected=expected, held={}, at=at)
+    return replace(row, advice=_AT_DESTINATION, received=received, bytes=None)
+
+
+def still_there(earlier: tuple[Row, datetime], why: str) -> Row:
+    """Return the row that an earlier run completed, where the destination does not say whether it still has it."""
+    row = resumed(*earlier)
+    return replace(
+        row, outcome="unconfirmed", advice=sentences(row.advice or "", why), received=None, bytes=None, missing=None
+    )
+
+
 def resumed(row: Row, at: datetime) -> Row:
     """Return the row that an earlier run completed, with its numbers: nothing is sent now."""
     advice = sentences(f"an earlier run completed it, at {at:%Y-%m-%d %H:%M} UTC", row.advice or "")
@@ -174,11 +189,10 @@ def row_of(result: MoveResult | None, size: int | None = None) -> Row:
     )
 
 
-def result_table(table: pd.DataFrame, rows: Sequence[Row], methods: Sequence[str | None] | None = None) -> pd.DataFrame:
-    """Return the caller's table with the columns of its rows' results.
-
-    `methods` says how each row was retrieved, where that is a column of its own.
-    """
+def result_table(
+    table: pd.DataFrame, rows: Sequence[Row], further: Mapping[str, Sequence[str | None]] | None = None
+) -> pd.DataFrame:
+    """Return the caller's table with the columns of its rows' results, and those of `further` columns."""
 
     def values(name: str) -> list[Any]:
         return [getattr(row, name) for row in rows]
@@ -189,14 +203,12 @@ def result_table(table: pd.DataFrame, rows: Sequence[Row], methods: Sequence[str
     made["resumed"] = columns.flags(values("resumed"))
     made |= {name: columns.times(values(name)) for name in ("started_at", "finished_at")}
     made["duration_s"] = columns.seconds(values("duration_s"))
-    names: tuple[str, ...] = RESULT_COLUMNS
-    if methods is not None:
-        names = (*RESULT_COLUMNS, METHOD_COLUMN)
-        made[METHOD_COLUMN] = columns.text(methods)
-    # That of an earlier run goes in any case.
-    has_earlier = any(plain_label(table.columns[place]) == METHOD_COLUMN for place in columns.ours(table.columns))
-    added = (*RESULT_COLUMNS, METHOD_COLUMN) if has_earlier else names
-    return columns.with_columns(table, {name: made[name] for name in names}, added)
+    made |= {name: columns.text(cells) for name, cells in (further or {}).items()}
+    names = (*RESULT_COLUMNS, *(further or ()))
+    # Those of an earlier run go in any case.
+    ours = {plain_label(table.columns[place]) for place in columns.ours(table.columns)}
+    earlier = [name for name in FURTHER_COLUMNS if name in ours and name not in names]
+    return columns.with_columns(table, {name: made[name] for name in names}, (*names, *earlier))
 
 
 def _advices(table: pd.DataFrame, rows: Sequence[Row]) -> list[str | None]:

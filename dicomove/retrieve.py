@@ -15,7 +15,7 @@ from dicomove.move import identifiers_of, warn_of_own
 from dicomove.notebook import Phases, Progress
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent, result_table
-from dicomove.run import Destination, MoveOptions, Options, PreparedRun, run_settings, shows_options, warn_of
+from dicomove.run import MoveDestination, MoveOptions, Options, PreparedRun, run_settings, shows_options, warn_of
 
 __all__ = ["retrieve"]
 
@@ -24,7 +24,7 @@ __all__ = ["retrieve"]
 def retrieve(
     cohort: pd.DataFrame,
     pacs: Pacs,
-    destination: Destination,
+    destination: MoveDestination,
     *,
     level: str = "STUDY",
     keys: Iterable[str] = (),
@@ -47,7 +47,8 @@ def retrieve(
     pacs
         The PACS.
     destination
-        As for `move`: an AE title that the PACS knows, a `Receiver` on this machine, or a list of receivers.
+        As for `move`: an AE title that the PACS knows, a `Receiver` on this machine, a list of receivers, or another
+        archive as a `Destination`.
     level, keys, query_model, broad, partial_keys
         As for `find`. With the level ``"PATIENT"`` whole patients are moved.
     progress
@@ -105,7 +106,7 @@ def retrieve(
         # Whole patients are moved only where the level says so.
         whole = "PATIENT" if level.strip().upper() == "PATIENT" else None
         requested = identifiers_of(studies, whole, query_model, stacklevel=2)
-        warn_of_own(studies, stacklevel=2)
+        warn_of_own(studies, settings, checked, stacklevel=2)
         if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has said that it was stopped
             return result_table(studies, [not_sent(one) for one in requested])
         run = PreparedRun(studies, requested, settings, checked)

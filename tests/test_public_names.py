@@ -15,6 +15,7 @@ from dicomove.words import ADVICE
 
 PUBLIC = [
     "CohortError",
+    "Destination",
     "DicomoveError",
     "FindScu",
     "GetScu",

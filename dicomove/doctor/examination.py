@@ -9,6 +9,7 @@ from typing import Final
 
 import pandas as pd
 
+from dicomove.destination import Destination
 from dicomove.dimse.services import FIND, MOVE
 from dicomove.doctor import connection, destination, probes, search
 from dicomove.doctor.evidence import KEYS_IGNORED, Evidence, Row
@@ -36,7 +37,9 @@ _RULES: Final[tuple[Callable[[Evidence], Row], ...]] = (
 _COLUMNS: Final = ("check", "verdict", "found", "remedy")
 
 
-def doctor(pacs: Pacs, destination: str | Receiver | None = None, *, move_one: bool = False) -> pd.DataFrame:
+def doctor(
+    pacs: Pacs, destination: str | Receiver | Destination | None = None, *, move_one: bool = False
+) -> pd.DataFrame:
     """Examine the connection to a PACS and to a destination, and say what to do where it does not work.
 
     Nothing is moved, unless `move_one` asks for it. The searches are for a study that cannot exist, and for at most
@@ -47,7 +50,7 @@ def doctor(pacs: Pacs, destination: str | Receiver | None = None, *, move_one: b
     pacs
         The PACS.
     destination
-        An AE title that the PACS knows, or a `Receiver`.
+        An AE title that the PACS knows, a `Receiver`, or a `Destination`.
     move_one
         Move one instance to the destination. Only this shows whether the PACS reaches it.
 
@@ -70,7 +73,8 @@ def doctor(pacs: Pacs, destination: str | Receiver | None = None, *, move_one: b
     >>> found.loc["destination", "verdict"], found.loc["destination", "found"]
     ('failed', 'The PACS does not know the AE title UNKNOWN_AE.')
     """
-    seen = _examine(pacs, destination, move_one=move_one)
+    given = destination.ae_title if isinstance(destination, Destination) else destination
+    seen = _examine(pacs, given, move_one=move_one)
     rows = [rule(seen) for rule in _RULES]
     return pd.DataFrame({name: pd.Series([getattr(row, name) for row in rows], dtype="str") for name in _COLUMNS})
 

@@ -24,7 +24,7 @@ from typing import Final
 from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, sentences
 from dicomove.outcome.arrivals import remarks, rivals
 from dicomove.outcome.disk import by_disk
-from dicomove.outcome.evidence import Counts, Evidence, Refusal, Unverified, Verdict, shortfall
+from dicomove.outcome.evidence import CountedBy, Counts, Evidence, Refusal, Unverified, Verdict, shortfall
 from dicomove.outcome.judgement import by_word
 from dicomove.outcome.patients import UNLIKE, stripped
 from dicomove.outcome.statuses import CANCELLED, Category, category, failure_word
@@ -35,6 +35,7 @@ __all__ = [
     "RESTS_ON_C_FIND",
     "UNLIKE",
     "Category",
+    "CountedBy",
     "Counts",
     "Evidence",
     "Refusal",
@@ -67,7 +68,10 @@ def judge(evidence: Evidence) -> Verdict:
         Status, counts, what was expected, and what is on disk.
     """
     verdict = by_word(evidence) if evidence.received is None else by_disk(evidence)
+    if evidence.unanswered and verdict.outcome == "complete":  # the PACS says so, and the destination does not
+        verdict = replace(verdict, outcome="unconfirmed")
     if evidence.cancelled and verdict.outcome != "complete":
         verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
-    unverified = evidence.unverified.why if evidence.unverified and verdict.outcome in RESTS_ON_C_FIND else ""
-    return replace(verdict, advice=sentences(verdict.advice or "", unverified, rivals(evidence.patients)) or None)
+    unknown = [one.why for one in (evidence.unverified, evidence.unanswered) if one]
+    told = unknown if verdict.outcome in RESTS_ON_C_FIND else []
+    return replace(verdict, advice=sentences(verdict.advice or "", *told, rivals(evidence.patients)) or None)

@@ -50,6 +50,7 @@ class Unverified:
     may_pass: bool
 
 
+CountedBy = Literal["receiver", "destination"]
 RefusalKind = Literal["address", "ae_title", "request", "tls", "busy", "defect"]
 
 
@@ -94,9 +95,11 @@ class Evidence:
     cancelled
         Whether C-CANCEL was sent.
     received
-        Instances on disk; ``None`` where the destination is no `Receiver`, and so for the rest.
+        Instances on disk, or at the destination that was asked; ``None`` where that is not known, and so for the rest.
+    counted_by
+        The receiver, or the destination, has counted `received`.
     missing
-        Expected, or else reported, and not on disk; ``None`` where nobody said how many there are.
+        Expected, or else reported, and not there; ``None`` where nobody said how many there are.
     refused
         Instances that came and could not be stored.
     arrivals
@@ -113,6 +116,8 @@ class Evidence:
         Peers that the receiver turned away meanwhile.
     unverified
         Why it is not known what to expect, where that was asked.
+    unanswered
+        Why it is not known what the destination has, where it was asked.
     destination
         The AE title of the Move Destination.
     permanent
@@ -128,6 +133,7 @@ class Evidence:
     sent: bool = True
     cancelled: bool = False
     received: int | None = None
+    counted_by: CountedBy = "receiver"
     missing: int | None = None
     refused: int = 0
     arrivals: int | None = None
@@ -137,6 +143,7 @@ class Evidence:
     patients: int = 0
     refusals: tuple[Refusal, ...] = ()
     unverified: Unverified | None = None
+    unanswered: Unverified | None = None
     destination: str = ""
     permanent: bool = False
 

@@ -96,6 +96,7 @@ def numbers_on_disk(evidence: Evidence) -> str:
 
 def _on_disk(evidence: Evidence) -> str:
     received, missing = evidence.received or 0, evidence.missing
+    where = "on disk" if evidence.counted_by == "receiver" else "at the destination"
     if missing is None:
-        return f"{received} instances are on disk"
-    return f"{received} of {received + missing} instances are on disk" if received + missing else "nothing is on disk"
+        return f"{received} instances are {where}"
+    return f"{received} of {received + missing} instances are {where}" if received + missing else f"nothing is {where}"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from dicomove.errors import AddressError
-from dicomove.outcome.evidence import Refusal
+from dicomove.outcome.evidence import CountedBy, Refusal
 from dicomove.pacs import Pacs
 from dicomove.tls import TLS
 
@@ -68,6 +68,8 @@ class Settled:
         Peers that were turned away since the row began, with the number of their connections.
     restarted
         Whether the receiver's process died since the row began: for a moment, the PACS found no receiver.
+    counted_by
+        Whether the receiver counted what it holds, or another archive that was asked, which tells no sizes.
     """
 
     arrivals: int = 0
@@ -78,11 +80,12 @@ class Settled:
     others: tuple[OtherPatient, ...] = ()
     refusals: Mapping[Refusal, int] = field(default_factory=dict)
     restarted: bool = False
+    counted_by: CountedBy = "receiver"
 
     @property
-    def bytes(self) -> int:
-        """The size of what is on disk."""
-        return sum(self.held.values())
+    def bytes(self) -> int | None:
+        """The size of what is on disk; ``None`` at another archive."""
+        return sum(self.held.values()) if self.counted_by == "receiver" else None
 
 
 class Request(ABC, Generic[Answer]):

@@ -61,6 +61,11 @@ def _what(table: pd.DataFrame) -> str:
 def _checked(table: pd.DataFrame) -> str:
     if not table["received"].notna().any():
         return "Completeness was judged by the sub-operation counts of the archive and its C-FIND responses."
+    if not table["bytes"].notna().any():
+        return (
+            "Completeness was verified by comparing the instances that the archive lists by C-FIND with those that the "
+            "destination lists."
+        )
     return (
         "Completeness was verified against the instances that the archive lists by C-FIND and the files on disk, whose "
         "SHA-256 hashes were recorded."

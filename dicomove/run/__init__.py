@@ -16,30 +16,33 @@ Decisions, without I/O, clocks or threads::
 Actions::
 
     prepared        a run over a table, from its checks to its result
-    destinations    AE titles and receivers
+    destinations    AE titles, archives and receivers
     resuming        what an earlier run with the same journal has done already
     run             the run itself, in the caller's thread: executes the instructions
     worker          one attempt: C-MOVEs, and the reconciliation of what came
     reconciliation  what was expected, what came, what is on disk
     inventory       what a PACS should have moved, by C-FIND
+    archive         what the archive at the destination has, by C-FIND
     threads         workers in threads of this process
     executors       workers of any `concurrent.futures.Executor`, over a `channel`
     writer          makes rows durable: files, then the journal
 """
 
-from dicomove.run.destinations import Destination, run_settings
+from dicomove.run.destinations import MoveDestination, run_settings
 from dicomove.run.options import Distributed, MoveOptions, OnFailure, Options, shows_options
 from dicomove.run.pacing import Hours
 from dicomove.run.prepared import PreparedRun, warn_of
+from dicomove.run.requests import RunSettings
 
 __all__ = [
-    "Destination",
     "Distributed",
     "Hours",
+    "MoveDestination",
     "MoveOptions",
     "OnFailure",
     "Options",
     "PreparedRun",
+    "RunSettings",
     "run_settings",
     "shows_options",
     "warn_of",

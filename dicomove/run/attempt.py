@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dicomove.dimse import MoveResult
-from dicomove.outcome import RESTS_ON_C_FIND
+from dicomove.outcome import RESTS_ON_C_FIND, Unverified
 from dicomove.receiver import OtherPatient, Settled
 from dicomove.results import Row, lost, row_of, without_receiver, without_worker
 from dicomove.run.inventory import Listed
@@ -53,14 +53,18 @@ class Moved:
 
     @property
     def is_unverified(self) -> bool:
-        """Whether the row may read otherwise once the PACS says what to expect, and it has not said it."""
-        return self.result.evidence.unverified is not None and self.result.outcome in RESTS_ON_C_FIND
+        """Whether the row may read otherwise once C-FIND says what to expect, or what came, and has not said it."""
+        return bool(self._unknown) and self.result.outcome in RESTS_ON_C_FIND
 
     @property
     def may_be_verified(self) -> bool:
         """Whether it is worth while to ask the PACS again what there is."""
-        unverified = self.result.evidence.unverified
-        return self.is_unverified and unverified is not None and unverified.may_pass
+        return self.is_unverified and any(one.may_pass for one in self._unknown)
+
+    @property
+    def _unknown(self) -> list[Unverified]:
+        evidence = self.result.evidence
+        return [one for one in (evidence.unverified, evidence.unanswered) if one]
 
     @property
     def missing(self) -> Listed:

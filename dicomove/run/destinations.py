@@ -1,19 +1,20 @@
-"""Where a run moves to: AE titles, or receivers on this machine."""
+"""Where a run moves to: AE titles, archives that are asked what they have, or receivers on this machine."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
 
+from dicomove.destination import Destination
 from dicomove.pacs import Pacs, ae_title
 from dicomove.receiver import Receiver
 from dicomove.run.options import Options
 from dicomove.run.requests import RunSettings
 
-Destination = str | Receiver | Sequence[Receiver]
+MoveDestination = str | Receiver | Sequence[Receiver] | Destination
 
 
-def run_settings(pacs: Pacs, destination: Destination, options: Options) -> RunSettings:
+def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> RunSettings:
     """Return what holds for all rows of a run.
 
     Raises
@@ -25,8 +26,12 @@ def run_settings(pacs: Pacs, destination: Destination, options: Options) -> RunS
         given an `ssl.SSLContext`; or it cannot be filled by this method.
     """
     _check_pacs(pacs, options)
+    if isinstance(destination, Destination):
+        _check_pacs(destination.ask, options)
     _check_method(pacs, destination, options)
     seconds, verify = options.total_timeout, options.verify
+    if isinstance(destination, Destination):
+        return RunSettings(pacs, (destination.ae_title,), total_timeout=seconds, verify=verify, archive=destination)
     if isinstance(destination, str) or not isinstance(destination, Receiver | Sequence):
         return RunSettings(pacs, (ae_title(destination, "destination"),), total_timeout=seconds, verify=verify)
     given = (destination,) if isinstance(destination, Receiver) else destination
@@ -39,7 +44,7 @@ def run_settings(pacs: Pacs, destination: Destination, options: Options) -> RunS
     return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
 
 
-def _check_method(pacs: Pacs, destination: Destination, options: Options) -> None:
+def _check_method(pacs: Pacs, destination: MoveDestination, options: Options) -> None:
     """Raise where the destination cannot be filled in this way."""
     given = [destination] if isinstance(destination, Receiver) else destination
     receivers = [] if isinstance(given, str) or not isinstance(given, Sequence) else given

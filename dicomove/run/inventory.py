@@ -37,6 +37,7 @@ BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_re
 #: Why it is not known what to expect.
 _SPARED: Final = Unverified("the last C-FINDs were not answered, so that none was sent", may_pass=True)
 _STOPPED: Final = Unverified("it was stopped before C-FIND was sent", may_pass=False)
+_NO_LIST: Final = Unverified("the PACS lists none", may_pass=False)
 _NO_NUMBER: Final = Unverified("the PACS gives no number", may_pass=False)
 
 
@@ -56,6 +57,11 @@ class Inventory:
         ``"auto"`` does.
     stop
         Cancels once it is set.
+    peer
+        What is asked, in the sentences that say why there is no answer.
+    by_list
+        Whether the instances are compared one by one, since what holds them may hold others, too: ``"auto"`` asks for
+        the numbers only where there is no list. Patients are listed as well, study by study.
 
     Attributes
     ----------
@@ -63,9 +69,17 @@ class Inventory:
         What became of the questions since `begin`.
     """
 
-    def __init__(self, scu: FindScu, verify: Verify, stop: threading.Event) -> None:
-        self._scu, self._stop = scu, stop
-        self._verify = verify
+    def __init__(
+        self,
+        scu: FindScu,
+        verify: Verify,
+        stop: threading.Event,
+        *,
+        peer: str = "the PACS",
+        by_list: bool = False,
+    ) -> None:
+        self._scu, self._stop, self._peer = scu, stop, peer
+        self._verify, self._by_list = verify, by_list
         self.begin()
 
     def begin(self, allowed: Collection[Question] = get_args(Question)) -> None:
@@ -102,7 +116,7 @@ class Inventory:
             if moved:
                 return _with_missing(replace(evidence, expected=1), None, held), None
         best, listed = replace(evidence, expected=expected_in_table, unverified=None), None
-        if expected_in_table is not None and self._verify != "instances" and _adds_up(best):
+        if expected_in_table is not None and not self._always_lists and _adds_up(best):
             return _with_missing(best, None, held), None
         if _matters(evidence):
             best, listed = self._verified(best, identifier)
@@ -120,8 +134,10 @@ class Inventory:
                 is_known = True
                 best = replace(evidence, expected=answer if isinstance(answer, int) else len(answer))
                 listed = None if isinstance(answer, int) else answer
-                if _adds_up(best):
+                if listed if self._by_list else _adds_up(best):
                     break
+        if best.expected and listed is None and self._always_lists:
+            best = replace(best, unverified=self._only_counted())
         if is_known or (self._why is None and identifier.level == "IMAGE"):
             return best, listed
         return replace(best, unverified=self._unverified(evidence.expected)), listed
@@ -137,15 +153,38 @@ class Inventory:
         )
         return replace(reason, why=f"{what}: {reason.why}.")
 
+    @property
+    def _always_lists(self) -> bool:
+        return self._verify == "instances" or (self._by_list and self._verify in ("auto", "hash"))
+
+    @property
+    def why_not(self) -> Unverified:
+        """Why the last question had no answer."""
+        return self._why or _NO_NUMBER
+
     def listed(self, identifier: Identifier) -> Listed | None:
         """Return the instances that the PACS lists, or ``None`` if it gives no answer, or nobody may ask."""
-        return None if self._verify == "arrivals" else self._ask("instances", _listed_instances, identifier)
+        return None if self._verify == "arrivals" else self._list(identifier)
+
+    def _only_counted(self) -> Unverified | None:
+        """Return why a list is not made: numbers do not say which instances are there."""
+        if not self._by_list:
+            return None
+        reason = self._why or _NO_LIST
+        return replace(reason, why=f"The instances were counted, and not compared one by one: {reason.why}.")
 
     def _answers(self, identifier: Identifier) -> Iterator[int | Listed | None]:
+        lists_first = self._by_list and self._always_lists
+        if lists_first:
+            yield self._list(identifier)
         if self._verify in ("auto", "hash", "counts"):
             yield self._ask("counts", _related_instances, identifier)
-        if self._verify in ("auto", "hash", "instances"):
-            yield self._ask("instances", _listed_instances, identifier)
+        if not lists_first and self._verify in ("auto", "hash", "instances"):
+            yield self._list(identifier)
+
+    def _list(self, identifier: Identifier) -> Listed | None:
+        lists = _listed_of_patient if self._by_list and identifier.level == "PATIENT" else _listed_instances
+        return self._ask("instances", lists, identifier)
 
     def _ask(self, question: Question, ask: Callable[[Ask, Identifier], T | None], identifier: Identifier) -> T | None:
         """Return the answer; ``None`` where there is none, of which `told` and the reason are kept."""
@@ -158,7 +197,9 @@ class Inventory:
                 answer = ask(self._find, identifier)
             except _NoAnswerError as no_answer:
                 found = no_answer.found
-                self._why = Unverified(_why_not(found), may_pass=not _names_nothing(found) and found.error not in NEVER)
+                self._why = Unverified(
+                    _why_not(found, self._peer), may_pass=not _names_nothing(found) and found.error not in NEVER
+                )
                 if is_last or found.status is not None or found.error not in BROKEN:
                     self._note(question, found, time.monotonic() - started)
                     return None
@@ -196,14 +237,14 @@ class _NoAnswerError(Exception):
         self.found = found
 
 
-def _why_not(found: FindResult) -> str:
+def _why_not(found: FindResult, peer: str) -> str:
     """Return why a C-FIND brought nothing, for a sentence that goes on with it."""
     if _names_nothing(found):
         return "an answer of C-FIND has no UID, or not a single one"
     if found.status is not None and not found.cancelled:
-        return f"the PACS refused C-FIND with {found.status}"
+        return f"{peer} refused C-FIND with {found.status}"
     if found.error == "not_supported":
-        return "the PACS does not offer C-FIND"
+        return f"{peer} does not offer C-FIND"
     if found.cancelled or found.error == "cancelled":
         return "C-FIND was cancelled"
     return f"C-FIND was not answered ({found.error})"
@@ -284,4 +325,15 @@ def _listed_instances(ask: Ask, identifier: Identifier) -> Listed | None:
         query = {"SOPInstanceUID": ""} | keys | {"SeriesInstanceUID": uid}
         listed |= {match.get("SOPInstanceUID", ""): uid for match in ask(identifier, "IMAGE", query)}
     listed.pop("", None)
+    return listed
+
+
+def _listed_of_patient(ask: Ask, identifier: Identifier) -> Listed | None:
+    """Return what IMAGE-level C-FINDs list of all studies of a patient."""
+    studies = ask(identifier, "STUDY", dict(identifier.keys) | {"StudyInstanceUID": ""})
+    above = identifier.keys if identifier.query_model == "PatientRoot" else ()
+    listed: dict[str, str] = {}
+    for uid in filter(None, (match.get("StudyInstanceUID") for match in studies)):
+        study = Identifier("STUDY", identifier.query_model, (*above, ("StudyInstanceUID", uid)))
+        listed |= _listed_instances(ask, study) or {}
     return listed

@@ -21,7 +21,7 @@ from dicomove.run.messages import Report
 from dicomove.run.options import Method, Options
 from dicomove.run.patients import beside, patients_of
 from dicomove.run.requests import RunSettings, Task
-from dicomove.run.resuming import completed
+from dicomove.run.resuming import completed, still_on_disk
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
@@ -98,12 +98,16 @@ class PreparedRun:
     @property
     def results(self) -> pd.DataFrame:
         """The result table as it stands."""
-        return result_table(self._table, list(self._state.results.rows), self._methods())
+        rows = list(self._state.results.rows)
+        further: dict[str, list[str | None]] = {}
+        if self._options.method != "move":
+            further[columns.METHOD_COLUMN] = self._methods()
+        if self._settings.archive:
+            further[columns.COUNTED_BY_COLUMN] = [None if row.received is None else "destination" for row in rows]
+        return result_table(self._table, rows, further)
 
-    def _methods(self) -> list[str | None] | None:
-        """Return how each row was retrieved; ``None`` where there is no question of it."""
-        if self._options.method == "move":
-            return None
+    def _methods(self) -> list[str | None]:
+        """Return how each row was retrieved."""
         methods = self._state.methods
         return [methods.get(one) if isinstance(one, Identifier) else None for one in self._identifiers]
 
@@ -111,6 +115,11 @@ class PreparedRun:
     def unverified(self) -> int:
         """How many rows may read otherwise once the PACS says what to expect."""
         return self._state.results.unverified
+
+    @property
+    def unknown(self) -> str:
+        """What is not known of these rows."""
+        return f"how many instances there should be{', or what has come,' if self._settings.archive else ''}"
 
     def do(self, show: Display, stops: Callable[[], int]) -> None:
         """Do it, and show what happens; each stop that is wished for is less patient.
@@ -204,7 +213,7 @@ def warn_of(run: PreparedRun, stacklevel: int) -> None:
         warnings.warn(message, ReceiverWarning, stacklevel=stacklevel + 1)
     if run.unverified:
         message = (
-            f"how many instances there should be is not known for {run.unverified} of {len(run.results)} rows, since "
+            f"{run.unknown} is not known for {run.unverified} of {len(run.results)} rows, since "
             "C-FIND did not say it: their advice tells why. With retry, the PACS is asked again"
         )
         warnings.warn(message, VerificationWarning, stacklevel=stacklevel + 1)
@@ -229,6 +238,7 @@ def tasks_of(table: pd.DataFrame, identifiers: Sequence[Requested], settings: Ru
             settings.key(identifier),
             _expected(identifier.level, known, rows),
             patients=beside(identifier, [patients[row] for row in rows]),
+            look_first=settings.archive is not None,
         )
         for identifier, rows in positions.items()
     ]
@@ -252,7 +262,10 @@ def _journal(settings: RunSettings, options: Options) -> Journal | None:
 def _left(journal: Journal, tasks: Sequence[Task], settings: RunSettings, results: RowResults) -> list[Task]:
     """Return what an earlier run has not completed, and give the other rows their result."""
     keys = [task.key for task in tasks]
-    done, begun = completed(journal, keys, settings), journal.known(keys)
+    if settings.archive:  # the destination says for each row, when its turn comes, whether it is still there
+        earlier = completed(journal, keys)
+        return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
+    done, begun = still_on_disk(journal, keys, settings), journal.known(keys)
     for task in tasks:
         if task.key in done:
             results.settle(task, done[task.key])

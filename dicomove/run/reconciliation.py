@@ -54,21 +54,23 @@ def reconcile(
     result = replace(result, evidence=replace(result.evidence, patients=patients))
     if at_receiver is None:
         evidence, listed = inventory.expected(result.evidence, identifier, expected_in_table)
-        return Moved(_read_again(result, evidence), None, listed)
+        return Moved(read_again(result, evidence), None, listed)
     wanted_arrivals = _wanted_arrivals(result.evidence, None if narrowed else expected_in_table)
     settled = at_receiver.settle(wanted_arrivals, quiet=None if result.evidence.sent and may_come_later else 0)
-    evidence, listed = inventory.expected(_with(result.evidence, settled), identifier, expected_in_table, settled.held)
+    evidence, listed = inventory.expected(
+        with_settled(result.evidence, settled), identifier, expected_in_table, settled.held
+    )
     # The PACS said less than there is, or sends twice: what is missing may be on its way.
     while (
         may_come_later
         and wanted_arrivals is not None
         and settled.arrivals >= wanted_arrivals
-        and (coming := _may_be_coming(evidence)) > 0
+        and (coming := may_be_coming(evidence)) > 0
     ):
         wanted_arrivals = settled.arrivals + coming
         settled = at_receiver.settle(wanted_arrivals)
-        evidence = _counted_anew(_with(evidence, settled), settled.held, listed)
-    return Moved(_read_again(result, _without_echo(evidence)), settled, listed)
+        evidence = counted_anew(with_settled(evidence, settled), settled.held, listed)
+    return Moved(read_again(result, without_echo(evidence)), settled, listed)
 
 
 def verify_again(
@@ -90,7 +92,7 @@ def verify_again(
         settled = replace(settled, held=at_receiver.held())
     evidence = replace(moved.result.evidence, expected=None, missing=None)
     evidence, listed = inventory.expected(evidence, identifier, expected_in_table, settled.held if settled else None)
-    return Moved(_read_again(moved.result, _without_echo(evidence)), settled, listed)
+    return Moved(read_again(moved.result, without_echo(evidence)), settled, listed)
 
 
 def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPatient] = ()) -> Moved:
@@ -111,8 +113,8 @@ def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPati
     aside = [one for one in settled.others if one.sop_instance_uid not in held]
     settled = replace(settled, held=held, others=(*aside, *others))
     evidence = replace(moved.result.evidence, received=len(held), others=_differences(settled))
-    evidence = _counted_anew(evidence, held, moved.listed)
-    return Moved(_read_again(moved.result, evidence), settled, moved.listed)
+    evidence = counted_anew(evidence, held, moved.listed)
+    return Moved(read_again(moved.result, evidence), settled, moved.listed)
 
 
 def remarks_on(settled: Settled, patients: int) -> list[str]:
@@ -151,28 +153,32 @@ def of_other_patients(others: Iterable[OtherPatient]) -> Iterator[dict[str, str]
 
 def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int | None:
     """Return after how many arrivals nothing more needs to be waited for; ``None`` where nobody knows."""
-    if not _went_well(evidence):
+    if not went_well(evidence):
         return evidence.counts.moved or 0
     known = [number for number in (expected_in_table, evidence.counts.moved) if number is not None]
     return max(known) if known else None
 
 
-def _may_be_coming(evidence: Evidence) -> int:
+def may_be_coming(evidence: Evidence) -> int:
     """Return how many of the missing instances nobody has called failed."""
-    return (evidence.missing or 0) - (evidence.counts.failed or 0) if _went_well(evidence) else 0
+    return (evidence.missing or 0) - (evidence.counts.failed or 0) if went_well(evidence) else 0
 
 
-def _went_well(evidence: Evidence) -> bool:
+def went_well(evidence: Evidence) -> bool:
+    """Return whether the PACS says so."""
     return evidence.status is not None and category(evidence.status) in ("success", "warning")
 
 
-def _with(evidence: Evidence, settled: Settled) -> Evidence:
+def with_settled(evidence: Evidence, settled: Settled) -> Evidence:
+    """Return the evidence with what there is of the row, at the receiver or at the destination."""
+    # A process that was started again has forgotten what came; an archive tells only what it has.
+    is_counted = settled.counted_by == "receiver" and not settled.restarted
     return replace(
         evidence,
         received=len(settled.held),
+        counted_by=settled.counted_by,
         refused=settled.dispositions.get("refused", 0),
-        # A process that was started again has forgotten what came.
-        arrivals=None if settled.restarted else settled.arrivals,
+        arrivals=settled.arrivals if is_counted else None,
         aside=tuple(settled.aside.items()),
         strays=tuple(settled.strays.items()),
         others=_differences(settled),
@@ -185,7 +191,7 @@ def _differences(settled: Settled) -> tuple[tuple[str, int], ...]:
     return tuple(Counter(one.difference for one in settled.others if one.sop_instance_uid in settled.held).items())
 
 
-def _counted_anew(evidence: Evidence, held: Mapping[str, int], listed: Listed | None) -> Evidence:
+def counted_anew(evidence: Evidence, held: Mapping[str, int], listed: Listed | None) -> Evidence:
     """Return the evidence with what is missing now; what was expected is as it was."""
     if evidence.missing is None:
         return evidence
@@ -194,13 +200,14 @@ def _counted_anew(evidence: Evidence, held: Mapping[str, int], listed: Listed | 
     return replace(evidence, missing=missing)
 
 
-def _without_echo(evidence: Evidence) -> Evidence:
+def without_echo(evidence: Evidence) -> Evidence:
     """Return the evidence without a count of nothing: nothing came now, and what is there is of an earlier run."""
     if evidence.expected is None and evidence.received and not evidence.reported:
         return replace(evidence, missing=None)
     return evidence
 
 
-def _read_again(result: MoveResult, evidence: Evidence) -> MoveResult:
+def read_again(result: MoveResult, evidence: Evidence) -> MoveResult:
+    """Return the result as it reads with this evidence."""
     verdict = judge(evidence)
     return replace(result, evidence=evidence, outcome=verdict.outcome, error=verdict.error, advice=verdict.advice)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal, get_args
 
 from dicomove.asking import Question
 from dicomove.cohort import Identifier
+from dicomove.destination import Destination
 from dicomove.dimse import MoveResult
 from dicomove.pacs import Pacs
 from dicomove.receiver import LocalRow, Receiver
@@ -51,6 +53,8 @@ class Task:
         The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
     method
         C-MOVE or C-GET.
+    earlier
+        What an earlier run completed, and when, where the destination is asked whether it is still there.
     """
 
     identifier: Identifier
@@ -67,6 +71,7 @@ class Task:
     receiver: int | None = None
     patients: tuple[str, ...] = field(default=(), repr=False)
     method: Literal["move", "get"] = "move"
+    earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ class RunSettings:
         The number of this run at each receiver.
     total_timeout, verify
         As in `move`.
+    archive
+        The destination, where it is an archive that is asked what it has.
     """
 
     pacs: Pacs
@@ -93,6 +100,7 @@ class RunSettings:
     runs: tuple[int, ...] = ()
     total_timeout: float | None = None
     verify: Verify = "auto"
+    archive: Destination | None = None
 
     def destination(self, task: Task) -> str:
         """Return the AE title that gets what a task moves."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 from dicomove.files import file_sha256
@@ -13,7 +14,13 @@ from dicomove.run.requests import RunSettings
 from dicomove.store import Journal, Key, Stored
 
 
-def completed(journal: Journal, keys: Collection[Key], settings: RunSettings) -> dict[Key, Row]:
+def completed(journal: Journal, keys: Collection[Key]) -> dict[Key, tuple[Row, datetime]]:
+    """Return the rows that an earlier run completed, and when."""
+    found = journal.earlier(keys).items()
+    return {key: (earlier.row, earlier.at) for key, earlier in found if earlier.row.outcome == "complete"}
+
+
+def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings) -> dict[Key, Row]:
     """Return the rows that an earlier run completed, if what it stored is still on disk.
 
     Parameters
@@ -25,16 +32,14 @@ def completed(journal: Journal, keys: Collection[Key], settings: RunSettings) ->
     settings
         With receivers, files are looked at: their sizes, and with ``verify="hash"`` their bytes.
     """
-    earlier = {key: found for key, found in journal.earlier(keys).items() if found.row.outcome == "complete"}
+    earlier = completed(journal, keys)
     if not settings.receivers:
-        return {key: resumed(found.row, found.at) for key, found in earlier.items()}
+        return {key: resumed(*found) for key, found in earlier.items()}
     stored = journal.instances(list(earlier))
     folders = [receiver.folder for receiver in settings.receivers]
     there = _there(stored, folders, settings.verify)
     return {
-        key: resumed(found.row, found.at)
-        for key, found in earlier.items()
-        if key in there and len(stored[key]) == found.row.received
+        key: resumed(*found) for key, found in earlier.items() if key in there and len(stored[key]) == found[0].received
     }
 
 

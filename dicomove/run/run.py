@@ -17,6 +17,7 @@ from dicomove.errors import AssociationError, ReceiverError, StatusError
 from dicomove.events import RunEnded, RunStarted
 from dicomove.notebook import Display
 from dicomove.receiver import Receiver
+from dicomove.run.archive import held_at_end
 from dicomove.run.messages import (
     Arrived,
     Begin,
@@ -197,13 +198,19 @@ class Run:
             self._to_do += self._state.handle(Written(write, write.last.row), time.monotonic())
 
     def _look_again(self, task: Task) -> None:
-        row = self._settings.row(task)
         try:
-            held = HeldAtEnd(task, row.held(), row.other_patients())
+            held = self._held(task)
         except ReceiverError:  # it is gone, and cannot tell of the others either
             self._to_do = deque(one for one in self._to_do if not isinstance(one, LookAgain))
         else:
             self._to_do += self._state.handle(held, time.monotonic())
+
+    def _held(self, task: Task) -> HeldAtEnd:
+        archive = self._settings.archive
+        if archive is None:
+            row = self._settings.row(task)
+            return HeldAtEnd(task, row.held(), row.other_patients())
+        return HeldAtEnd(task, held_at_end(archive, task.identifier))
 
     def _wait(self, until: float | None) -> None:
         """Take in the next report, and all that have come by then."""

@@ -16,9 +16,10 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
-from dicomove.outcome import sentences
-from dicomove.receiver import GetScu, LocalRow, RowAtReceiver
-from dicomove.results import on_disk_already
+from dicomove.outcome import Unverified, sentences
+from dicomove.receiver import GetScu, LocalRow, RowAtReceiver, Settled
+from dicomove.results import on_disk_already, still_there
+from dicomove.run.archive import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
 from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnDisk
 from dicomove.run.inventory import Inventory, Listed
 from dicomove.run.messages import AttemptEnded
@@ -61,7 +62,11 @@ class MoveWorker:
         self._settings, self._channel = settings, channel
         self._scu = MoveScu(settings.pacs)
         self._get_scu = GetScu(settings.pacs, association=self._scu.association)
-        self._inventory = Inventory(self._scu.find_scu(), settings.verify, channel.stop)
+        archive = settings.archive
+        self._archive = ArchiveAtDestination(archive, channel.stop) if archive else None
+        self._inventory = Inventory(
+            self._scu.find_scu(), settings.verify, channel.stop, by_list=self._archive is not None
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -72,8 +77,10 @@ class MoveWorker:
         self.rest()
 
     def rest(self) -> None:
-        """Release the association; the next task opens a new one."""
+        """Release the associations; the next task opens new ones."""
         self._scu.close()
+        if self._archive:
+            self._archive.close()
 
     def move(self, task: Task) -> AttemptEnded:
         """Do one attempt of a task."""
@@ -95,11 +102,13 @@ class MoveWorker:
             return Lost("", "internal_error")  # its advice says it all
 
     def _move(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> AttemptEnd:
+        if task.unverified and self._archive:
+            return self._at_archive(as_believed(task.unverified.result), task, self._archive)
         if task.unverified:
             return verify_again(task.unverified, task.identifier, task.expected, self._inventory, at_receiver)
         missing = task.missing
-        if at_receiver and task.look_first:
-            looked = self._look(task, at_receiver)
+        if task.look_first and (at_receiver or self._archive):
+            looked = self._look_first(task, at_receiver)
             if isinstance(looked, OnDisk):
                 return looked
             missing = looked
@@ -113,17 +122,38 @@ class MoveWorker:
         result = combined(attempt.answered)
         if result.outcome == "not_attempted":
             return Moved(result)
-        moved = reconcile(
-            result,
-            task.identifier,
-            task.expected,
-            self._inventory,
-            at_receiver,
-            narrowed=attempt.is_narrowed,
-            patients=len(task.patients),
-            may_come_later=task.method == "move",
-        )
+        if self._archive:
+            moved = self._at_archive(result, task, self._archive)
+        else:
+            moved = reconcile(
+                result,
+                task.identifier,
+                task.expected,
+                self._inventory,
+                at_receiver,
+                narrowed=attempt.is_narrowed,
+                patients=len(task.patients),
+                may_come_later=task.method == "move",
+            )
         return replace(moved, moves=tuple(attempt.moves), depth=attempt.learnt, silence_s=attempt.silence_s)
+
+    def _at_archive(self, result: MoveResult, task: Task, archive: ArchiveAtDestination) -> Moved:
+        return reconcile_at_archive(
+            result, task.identifier, task.expected, self._inventory, archive, patients=len(task.patients)
+        )
+
+    def _look_first(self, task: Task, at_receiver: RowAtReceiver | None) -> OnDisk | Listed | None:
+        """Return what is there already: the end of the row, or else what is missing; ``None`` where all of it is."""
+        if at_receiver:
+            return self._look(task, at_receiver)
+        if self._archive is None:
+            return None
+        at = datetime.now(UTC)
+        held = self._archive.look(task.identifier)
+        if isinstance(held, Unverified):
+            return OnDisk(still_there(task.earlier, held.why), Settled()) if task.earlier else None
+        listed = self._inventory.listed(task.identifier) if held.held else None
+        return already_there(task, held, listed, at)
 
     def _look(self, task: Task, at_receiver: RowAtReceiver) -> OnDisk | Listed | None:
         """Return the end of a row that is on disk, or else what is missing of it; ``None`` where all of it is."""

@@ -1,0 +1,195 @@
+"""The archive that a run moves to, asked with C-FIND what it has: before a row is moved, and after."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from dicomove.asking import Asking
+from dicomove.cohort import Identifier
+from dicomove.destination import Destination
+from dicomove.dimse import FindScu, MoveResult
+from dicomove.errors import ReceiverError
+from dicomove.outcome import Evidence, Unverified, rivals, sentences
+from dicomove.receiver import Settled
+from dicomove.results import at_destination_already, resumed
+from dicomove.run.attempt import Moved, OnDisk
+from dicomove.run.inventory import Inventory, Listed
+from dicomove.run.reconciliation import counted_anew, may_be_coming, read_again, went_well, with_settled, without_echo
+from dicomove.run.requests import Task
+
+#: How long to wait before the archive is asked again what it has: at first, and at the most.
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 2.0
+
+Look = Callable[[], Settled | Unverified]
+
+
+class ArchiveAtDestination:
+    """Asks the archive at the destination, over an association of its own.
+
+    One that leaves several C-FINDs without an answer is spared for a while, as a PACS is.
+
+    Parameters
+    ----------
+    destination
+        The archive.
+    stop
+        Cancels once it is set.
+    """
+
+    def __init__(self, destination: Destination, stop: threading.Event) -> None:
+        self.destination, self.stop = destination, stop
+        self._scu = FindScu(destination.ask)
+        self._inventory = Inventory(self._scu, "instances", stop, peer="it", by_list=True)
+        self._asking = Asking()
+
+    def close(self) -> None:
+        """Release the association; the next question opens a new one."""
+        self._scu.close()
+
+    def look(self, identifier: Identifier) -> Settled | Unverified:
+        """Return what the archive has of a row, or why that is not known."""
+        self._inventory.begin(self._asking.allowed(time.monotonic()))
+        listed = self._inventory.listed(_by_uid(identifier))
+        self._asking.learn(self._inventory.told, time.monotonic())
+        if listed is None:
+            return _unanswered(self.destination, self._inventory.why_not)
+        return Settled(held=dict.fromkeys(listed, 0), counted_by="destination")
+
+
+def reconcile_at_archive(
+    result: MoveResult,
+    identifier: Identifier,
+    expected_in_table: int | None,
+    inventory: Inventory,
+    archive: ArchiveAtDestination,
+    *,
+    patients: int = 0,
+) -> Moved:
+    """Return the result as it reads once it is known what was expected, and what is at the destination.
+
+    Parameters
+    ----------
+    result
+        As the PACS's word has it.
+    identifier
+        What was moved.
+    expected_in_table
+        The number of instances that the caller's table says.
+    inventory
+        Asks the PACS what there is.
+    archive
+        Asks the destination what is there.
+    patients
+        How many different PatientIDs the rows name that ask for it.
+    """
+    result = replace(result, evidence=replace(result.evidence, patients=patients))
+    settled = archive.look(identifier)
+    if isinstance(settled, Unverified):
+        evidence, listed = inventory.expected(result.evidence, identifier, expected_in_table)
+        return Moved(read_again(result, replace(evidence, unanswered=settled)), None, listed)
+    evidence, listed = inventory.expected(
+        with_settled(result.evidence, settled), identifier, expected_in_table, settled.held
+    )
+    if evidence.sent and not evidence.cancelled:
+
+        def counted(held: Mapping[str, int]) -> Evidence:
+            return counted_anew(replace(evidence, received=len(held)), held, listed)
+
+        settled = _settled(settled, lambda: archive.look(identifier), archive, counted)
+        evidence = counted(settled.held)
+    return Moved(read_again(result, without_echo(evidence)), settled, listed)
+
+
+def held_at_end(destination: Destination, identifier: Identifier) -> Mapping[str, int]:
+    """Return what the archive has of a row when the run is over.
+
+    Raises
+    ------
+    ReceiverError
+        It does not say it.
+    """
+    archive = ArchiveAtDestination(destination, threading.Event())
+    try:
+        settled = archive.look(identifier)
+    finally:
+        archive.close()
+    if isinstance(settled, Unverified):
+        raise ReceiverError(settled.why)
+    return settled.held
+
+
+def already_there(task: Task, settled: Settled, listed: Listed | None, at: datetime) -> OnDisk | Listed | None:
+    """Return the end of a row that is at the destination, or else what is missing; ``None`` where all of it is.
+
+    Parameters
+    ----------
+    task
+        The task.
+    settled
+        What the archive has.
+    listed
+        What the PACS lists; ``None`` where that is not known.
+    at
+        When the archive was asked.
+    """
+    held = settled.held
+    missing = {uid: series for uid, series in (listed or {}).items() if uid not in held}
+    if missing:
+        return missing if len(missing) < len(listed or {}) else None
+    if task.earlier and len(held) >= (task.earlier[0].received or 1):
+        return OnDisk(replace(resumed(*task.earlier), received=len(held), missing=0), settled)
+    if not listed:
+        return None
+    row = at_destination_already(expected=len(listed), received=len(held), at=at)
+    return OnDisk(replace(row, advice=sentences(row.advice or "", rivals(len(task.patients)))), settled)
+
+
+def as_believed(result: MoveResult) -> MoveResult:
+    """Return a result as it was before the destination and the PACS were asked what there is."""
+    evidence = replace(result.evidence, expected=None, received=None, missing=None, unverified=None, unanswered=None)
+    return replace(result, evidence=evidence)
+
+
+def _settled(
+    settled: Settled, look: Look, archive: ArchiveAtDestination, counted: Callable[[Mapping[str, int]], Evidence]
+) -> Settled:
+    """Return what the archive has once all is there, or once it has had no more for a quiet period."""
+    quiet, pause = archive.destination.quiet_period, _FIRST_PAUSE_S
+    until = time.monotonic() + quiet
+    while _may_grow(counted(settled.held)) and (left := until - time.monotonic()) > 0:
+        if archive.stop.wait(min(pause, left)):
+            break
+        asked = time.monotonic()
+        now = look()
+        if isinstance(now, Settled) and now.held != settled.held:
+            settled, until = now, time.monotonic() + quiet
+        # A study of many series takes many C-FINDs: the archive is not kept busy with them.
+        pause = min(2 * pause, max(_LONGEST_PAUSE_S, time.monotonic() - asked))
+    return settled
+
+
+def _may_grow(evidence: Evidence) -> bool:
+    """Return whether the archive may still index more of a row."""
+    if not went_well(evidence):
+        return (evidence.counts.moved or 0) > (evidence.received or 0)
+    return evidence.missing is None or may_be_coming(evidence) > 0
+
+
+def _by_uid(identifier: Identifier) -> Identifier:
+    """Return the identifier for the archive: it may have given the patient another ID, and it keeps the UIDs."""
+    keys = tuple(pair for pair in identifier.keys if pair[0] != "PatientID") or identifier.keys
+    return replace(identifier, query_model="StudyRoot", keys=keys)
+
+
+def _unanswered(destination: Destination, why: Unverified) -> Unverified:
+    sentence = (
+        f"The destination {destination.ae_title} did not say what it has, so that only the PACS has counted: "
+        f"{why.why}. Check ask= of the Destination."
+    )
+    return replace(why, why=sentence)

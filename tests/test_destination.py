@@ -1,0 +1,390 @@
+"""Another archive as the destination, which is asked what it has: a second Orthanc, and archives in this process."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.cli import main
+from dicomove.errors import AddressError, CohortWarning, VerificationWarning
+from dicomove.testing import Synthetic, faults
+from dicomove.testing.faults.base import Fault, Request
+from tests import receiving, servers
+from tests.servers import Orthanc
+
+pytestmark = pytest.mark.timeout(90)
+
+SOURCE = Synthetic(studies=3, instances=6, size=512, patients=1)
+TABLE = receiving.studies(SOURCE, 3)
+QUIET_S = 0.4
+
+
+class Second:
+    """The archive at the destination: an Orthanc that starts empty."""
+
+    def __init__(self, server: Orthanc) -> None:
+        self.server = server
+        self.pacs = dm.Pacs(f"SECOND@127.0.0.1:{server.dicom_port}", calling_ae_title="MY_SCU", idle_timeout=10)
+
+    def destination(self, **options: Any) -> dm.Destination:
+        return dm.Destination("SECOND", **{"ask": self.pacs, "quiet_period": QUIET_S, **options})
+
+    def listed(self, kind: str) -> list[str]:
+        answer = self.server.request("GET", f"/{kind}")
+        assert isinstance(answer, list)
+        return answer
+
+    def instances(self) -> dict[str, str]:
+        """Orthanc's names of the instances, by SOP Instance UID."""
+        answer = self.server.request("GET", "/instances?expand")
+        assert isinstance(answer, list)
+        return {one["MainDicomTags"]["SOPInstanceUID"]: one["ID"] for one in answer}
+
+    def delete(self, uid: str) -> None:
+        self.server.request("DELETE", f"/instances/{self.instances()[uid]}")
+
+    def forget(self, count: int | None = None) -> None:
+        """Delete instances, or everything."""
+        for uid in self.listed("instances")[:count]:
+            self.server.request("DELETE", f"/instances/{uid}")
+
+
+@pytest.fixture(scope="module")
+def running_second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Second]:
+    folder = tmp_path_factory.mktemp("second")
+    nothing = tmp_path_factory.mktemp("nothing")
+    with servers.orthanc(folder, nothing, {}, DicomAet="SECOND") as server:
+        yield Second(server)
+
+
+@pytest.fixture
+def second(running_second: Second) -> Second:
+    running_second.forget()
+    return running_second
+
+
+@contextmanager
+def rehearsal(second: Second, *present: Fault, **options: Any) -> Iterator[dm.Pacs]:
+    where = {"SECOND": ("127.0.0.1", second.server.dicom_port)}
+    with receiving.pacs(where, *present, source=options.pop("source", SOURCE), **options) as pacs:
+        yield pacs
+
+
+def move(table: pd.DataFrame, pacs: dm.Pacs, destination: dm.Destination, **options: Any) -> pd.DataFrame:
+    return dm.move(table, pacs, destination, **{"progress": False, **options})
+
+
+def columns(result: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:
+    cells = result[list(names)].astype(object)
+    return list(cells.where(cells.notna(), None).itertuples(index=False, name=None))
+
+
+class ListsNothing(faults.AnswersFind):
+    """The PACS has no C-FIND at IMAGE level."""
+
+    def on_request(self, request: Request) -> None:
+        if request.level == "IMAGE":
+            super().on_request(request)
+
+
+def is_plain(one: servers.Held) -> bool:
+    return one.transfer_syntax in servers.UNCOMPRESSED
+
+
+@pytest.mark.parametrize("name", ["orthanc", "dcmqrscp"])
+def test_every_study_of_a_real_pacs_is_at_the_destination(
+    name: str, images: Path, tmp_path: Path, second: Second
+) -> None:
+    modalities = {"SECOND": second.server.dicom_port}
+    with ExitStack() as stack:
+        if name == "orthanc":
+            first = stack.enter_context(servers.orthanc(tmp_path, images, modalities))
+            pacs = dm.Pacs(f"ORTHANC@127.0.0.1:{first.dicom_port}")
+        else:
+            port = stack.enter_context(servers.dcmqrscp(tmp_path, images, modalities))
+            pacs = dm.Pacs(f"DCMQRSCP@127.0.0.1:{port}")
+        holds = [one for one in servers.held(images) if name == "orthanc" or is_plain(one)]
+        uids = dict.fromkeys(one.study for one in holds)
+        found = dm.find(pd.DataFrame({"StudyInstanceUID": list(uids)}), pacs, progress=False)
+        result = move(found, pacs, second.destination(), concurrency=2)
+        again = move(found, pacs, second.destination())
+    assert len(result) > 5
+    wanted = [sum(one.study == uid for one in holds) for uid in result["StudyInstanceUID"]]
+    said = columns(result, "outcome", "attempts", "missing", "counted_by", "bytes")
+    assert said == [("complete", 1, 0, "destination", None)] * len(result), result[["outcome", "advice"]].to_dict()
+    assert result["received"].tolist() == result["expected"].tolist() == wanted
+    assert second.instances().keys() == {one.instance for one in holds}
+    assert columns(again, "outcome", "attempts", "resumed") == [("complete", 0, False)] * len(result)
+    assert again["received"].tolist() == wanted
+    assert again["advice"].str.startswith("All of it was at the destination already").all()
+
+
+def test_what_the_pacs_drops_in_silence_is_missing_and_is_asked_for_again(second: Second) -> None:
+    loses = faults.LosesInstances(keep=0.5, attempts=1)
+    with rehearsal(second, loses) as pacs:
+        result = move(TABLE, pacs, second.destination())
+        assert (
+            columns(result, "outcome", "error", "expected", "received", "missing")
+            == [("partial", "missing_instances", 6, 3, 3)] * 3
+        )
+        assert result["advice"][0].startswith("3 of 6 instances are at the destination.")
+    second.forget()
+    with rehearsal(second, loses) as pacs:
+        result = move(TABLE, pacs, second.destination(), retry=dm.Retry(attempts=8, wait=0.01))
+    assert columns(result, "outcome", "received", "missing") == [("complete", 6, 0)] * 3
+    assert result["attempts"].min() > 1
+
+
+def test_success_without_an_instance(second: Second) -> None:
+    with rehearsal(second, faults.FalseSuccess()) as pacs:
+        result = move(TABLE[:1], pacs, second.destination())
+    assert receiving.row(result, "outcome", "error", "received", "missing", "status") == (
+        "failed",
+        "missing_instances",
+        0,
+        6,
+        "0x0000",
+    )
+
+
+def test_instances_that_come_after_the_final_response_are_waited_for(second: Second) -> None:
+    with rehearsal(second, faults.FinalBeforeStores(), receiving.SlowStores()) as pacs:
+        result = move(TABLE[:1], pacs, second.destination(quiet_period=3))
+    assert receiving.row(result, "outcome", "received", "attempts") == ("complete", 6, 1)
+
+
+def test_what_comes_twice_counts_once(second: Second) -> None:
+    with rehearsal(second, faults.StoresTwice()) as pacs:
+        result = move(TABLE, pacs, second.destination())
+    assert columns(result, "outcome", "received", "missing") == [("complete", 6, 0)] * 3
+
+
+def test_others_of_the_study_do_not_count_for_those_that_are_missing(second: Second) -> None:
+    """The destination has more instances than the PACS, and not all of those."""
+    source, more = (Synthetic(studies=1, instances=count, size=512) for count in (6, 10))
+    uids = {one.sop_instance_uid for one in source.instances_of_all()}
+    with rehearsal(second, source=more) as pacs:
+        move(receiving.studies(more), pacs, second.destination())
+    kept = [one for one in second.instances() if one in uids][:2]
+    for uid in uids - set(kept):
+        second.delete(uid)
+    with rehearsal(second, faults.FalseSuccess(), source=source) as pacs:
+        result = move(receiving.studies(source), pacs, second.destination())
+    assert receiving.row(result, "outcome", "expected", "received", "missing") == ("partial", 6, 6, 4)
+
+
+def test_only_what_is_missing_is_moved(second: Second) -> None:
+    with rehearsal(second) as pacs:
+        move(TABLE, pacs, second.destination())
+        second.forget(2)
+        planned = dm.plan(TABLE, pacs, second.destination(), progress=False)
+        result = move(TABLE, pacs, second.destination())
+    assert planned["on_disk"].sum() == 16
+    assert planned["advice"].eq("All of it is at the destination already.").sum() >= 1
+    assert result["outcome"].eq("complete").all()
+    assert result["completed"].sum() == 2
+    assert result["attempts"].tolist() == [int(there < 6) for there in planned["on_disk"]]
+
+
+def test_the_counts_of_the_table_are_not_enough(second: Second) -> None:
+    with rehearsal(second) as pacs:
+        found = dm.find(TABLE, pacs, progress=False)
+        result = move(found, pacs, second.destination(), verify="counts")
+        assert columns(result, "outcome", "received") == [("complete", 6)] * 3
+        listed = move(found, pacs, second.destination(), verify="arrivals")
+        assert columns(listed, "outcome", "received", "attempts") == [("complete", 6, 1)] * 3
+    with rehearsal(second, ListsNothing(0xA900)) as pacs, pytest.warns(VerificationWarning):
+        result = move(found, pacs, second.destination(), journal=False)
+    assert result["outcome"].eq("complete").all()
+    assert result["advice"].str.startswith("The instances were counted, and not compared one by one").all()
+
+
+@pytest.mark.parametrize("level", ["PATIENT", "SERIES", "IMAGE"])
+def test_every_level(level: str, second: Second) -> None:
+    with rehearsal(second) as pacs:
+        model = "PatientRoot" if level == "PATIENT" else "StudyRoot"
+        found = dm.find(
+            pd.DataFrame({"PatientID": ["SYN000001"]}), pacs, level=level, query_model=model, progress=False
+        )
+        result = move(found, pacs, second.destination(), level=level, query_model=model)
+        again = move(found, pacs, second.destination(), level=level, query_model=model)
+    assert result["outcome"].eq("complete").all(), columns(result, "outcome", "advice")
+    assert result["received"].sum() == len(second.listed("instances")) == 18
+    assert columns(again, "outcome", "attempts") == [("complete", 0)] * len(found)
+
+
+@contextmanager
+def unasked(second: Second) -> Iterator[dm.Destination]:
+    """A destination that takes instances, and that cannot be asked."""
+    with servers.dead_port() as port:
+        yield second.destination(ask=dm.Pacs(f"SECOND@127.0.0.1:{port}"))
+
+
+def test_a_destination_that_cannot_be_asked(second: Second) -> None:
+    with (
+        rehearsal(second) as pacs,
+        unasked(second) as destination,
+        pytest.warns(VerificationWarning, match="what has come, is not known for 3 of 3 rows"),
+    ):
+        result = move(TABLE, pacs, destination)
+    said = columns(result, "outcome", "error", "expected", "completed", "received", "missing", "counted_by")
+    assert said == [("unconfirmed", None, 6, 6, None, None, None)] * 3
+    assert result["advice"][0].startswith(
+        "The destination SECOND did not say what it has, so that only the PACS has counted: "
+        "C-FIND was not answered (connection_failed)."
+    )
+
+
+def test_a_destination_that_cannot_be_asked_does_not_hide_what_failed(second: Second) -> None:
+    with (
+        rehearsal(second, faults.SomeFail()) as pacs,
+        unasked(second) as destination,
+        pytest.warns(VerificationWarning),
+    ):
+        result = move(TABLE[:1], pacs, destination)
+    assert receiving.row(result, "outcome", "error", "received") == ("partial", "some_failed", None)
+
+
+def test_a_destination_that_answers_later_is_asked_again_and_nothing_is_moved_twice(second: Second) -> None:
+    silent = faults.AnswersFind(0xA700, attempts=2)
+    with (
+        receiving.pacs({}, silent, source=SOURCE) as archive,
+        rehearsal(second) as pacs,
+    ):
+        destination = second.destination(ask=archive)
+        result = move(TABLE[:1], pacs, destination, retry=dm.Retry(attempts=9, wait=0.01))
+    assert receiving.row(result, "outcome", "received", "attempts", "counted_by") == ("complete", 6, 1, "destination")
+
+
+@pytest.mark.parametrize("executor", [False, True], ids=["threads", "executor"])
+def test_a_run_is_resumed_and_the_destination_says_what_is_still_there(
+    executor: bool, second: Second, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"journal": tmp_path / "run.sqlite"}
+    with ExitStack() as stack:
+        if executor:
+            options["executor"] = stack.enter_context(ProcessPoolExecutor(1, mp_context=get_context("spawn")))
+        pacs = stack.enter_context(rehearsal(second))
+        first = move(TABLE, pacs, second.destination(), **options)
+        again = move(TABLE, pacs, second.destination(), **options)
+        planned = dm.plan(TABLE, pacs, second.destination(), journal=options["journal"], progress=False)
+        study = str(second.listed("studies")[0])
+        second.server.request("DELETE", f"/studies/{study}")
+        gone = dm.plan(TABLE, pacs, second.destination(), journal=options["journal"], progress=False)
+        third = move(TABLE, pacs, second.destination(), **options)
+    assert columns(first, "outcome", "attempts", "resumed") == [("complete", 1, False)] * 3
+    assert (
+        columns(again, "outcome", "attempts", "resumed", "received", "counted_by")
+        == [("complete", 0, True, 6, "destination")] * 3
+    )
+    assert planned["action"].tolist() == ["skip"] * 3
+    assert sorted(gone["action"]) == ["move", "skip", "skip"]
+    assert third["outcome"].eq("complete").all()
+    assert sorted(columns(third, "attempts", "resumed")) == [(0, True), (0, True), (1, False)]
+    assert len(second.listed("instances")) == 18
+
+
+def test_a_run_that_is_resumed_does_not_take_for_there_what_cannot_be_asked(second: Second, tmp_path: Path) -> None:
+    journal = tmp_path / "run.sqlite"
+    with rehearsal(second) as pacs, unasked(second) as destination:
+        move(TABLE, pacs, second.destination(), journal=journal)
+        again = move(TABLE, pacs, destination, journal=journal)
+        third = move(TABLE, pacs, second.destination(), journal=journal)
+    assert columns(again, "outcome", "attempts", "resumed", "received") == [("unconfirmed", 0, True, None)] * 3
+    assert columns(third, "outcome", "attempts", "received") == [("complete", 0, 6)] * 3
+
+
+def test_retrieve_and_start_move_and_the_scu(second: Second) -> None:
+    cohort = pd.DataFrame({"PatientID": ["SYN000001"]}, index=["one"])
+    with rehearsal(second) as pacs:
+        results = dm.retrieve(cohort, pacs, second.destination(), progress=False)
+        assert dm.verdicts(cohort, results)["outcome"].tolist() == ["complete"]
+        job = dm.start_move(TABLE, pacs, second.destination(), progress=False)
+        assert columns(job.wait(), "outcome", "attempts", "counted_by") == [("complete", 0, "destination")] * 3
+        second.forget()
+        with dm.MoveScu(pacs) as scu:
+            moved = scu.move_study({"StudyInstanceUID": TABLE["StudyInstanceUID"][0]}, second.destination().ae_title)
+    assert moved.completed == len(second.listed("instances")) == 6
+
+
+def test_a_study_that_the_pacs_does_not_have(second: Second) -> None:
+    with rehearsal(second) as pacs:
+        result = move(pd.DataFrame({"StudyInstanceUID": ["1.2.3.4"]}), pacs, second.destination())
+    assert receiving.row(result, "outcome", "received") == ("empty", 0)
+
+
+def test_a_column_of_ones_own_is_kept(second: Second) -> None:
+    table = TABLE[:1].assign(counted_by="a person")
+    with rehearsal(second) as pacs, pytest.warns(CohortWarning, match="counted_by"):
+        result = move(table, pacs, second.destination())
+    assert receiving.row(result, "counted_by", "counted_by_cohort") == ("destination", "a person")
+    with rehearsal(second) as pacs:
+        again = dm.move(result, pacs, "NOWHERE", progress=False)
+    assert "counted_by" not in again.columns
+
+
+@pytest.mark.parametrize("method", ["get", "auto"])
+def test_c_get_needs_a_receiver(method: Literal["get", "auto"]) -> None:
+    pacs = dm.Pacs("A@127.0.0.1:104")
+    with pytest.raises(ValueError, match="C-GET brings the images to this machine, and needs a Receiver"):
+        dm.move(TABLE, pacs, dm.Destination("B", ask=pacs), method=method)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda pacs: dm.Destination("", ask=pacs), "destination '' is empty"),
+        (lambda pacs: dm.Destination("A" * 17, ask=pacs), "at most 16"),
+        (
+            lambda _: dm.Destination("A", ask="A@h:104"),  # type: ignore[arg-type]  # that is what is tested
+            "give the archive as a Pacs",
+        ),
+        (lambda pacs: dm.Destination("A", ask=pacs, quiet_period=-1), "at least 0"),
+    ],
+)
+def test_what_cannot_be_right(make: Callable[[dm.Pacs], object], told: str) -> None:
+    with pytest.raises(AddressError, match=told):
+        make(dm.Pacs("A@127.0.0.1:104"))
+
+
+def test_a_destination_travels_and_tells_no_secret() -> None:
+    destination = dm.Destination("B", ask=dm.Pacs("B@127.0.0.1:104", user="secret"))
+    assert pickle.loads(pickle.dumps(destination)) == destination  # noqa: S301 (our own)
+    assert repr(destination) == "Destination('B', ask='B@127.0.0.1:104')"
+
+
+def test_the_shell(second: Second, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    TABLE.to_csv(tmp_path / "table.csv", index=False)
+    ask = f"SECOND@127.0.0.1:{second.server.dicom_port}"
+    with rehearsal(second) as pacs:
+        words = ["move", str(tmp_path / "table.csv"), pacs.address, "SECOND", "--ask", ask]
+        assert main([*words, "-o", str(tmp_path / "result.csv")]) == 0
+        assert main([*words[:-3], "--ask", ask]) == 2
+    result = pd.read_csv(tmp_path / "result.csv")
+    assert columns(result, "outcome", "received", "counted_by") == [("complete", 6, "destination")] * 3
+    assert "with --ask if it is an archive" in capsys.readouterr().err
+
+
+def test_the_doctor_takes_it(second: Second) -> None:
+    with rehearsal(second) as pacs:
+        found = dm.doctor(pacs, second.destination()).set_index("check")
+    assert found.loc["destination", "found"] == "The PACS knows the AE title SECOND."
+
+
+def test_a_report_says_what_was_compared(second: Second, tmp_path: Path) -> None:
+    with rehearsal(second) as pacs:
+        result = move(TABLE, pacs, second.destination())
+    page = tmp_path / "report.html"
+    dm.report(result, page)
+    text = page.read_text()
+    assert "with those that the destination lists" in " ".join(text.split())
+    assert "on disk" not in text
