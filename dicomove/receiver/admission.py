@@ -6,7 +6,8 @@ import ipaddress
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from dicomove.outcome.evidence import Refusal, RefusalKind
@@ -55,6 +56,8 @@ class Admission:
         self._in_flight: dict[RowId, set[Address]] = {}
         self._until: dict[Address, float] = {}
         self._refused: Counter[Refusal] = Counter()
+        self._undecided: set[object] = set()
+        self._decided = threading.Condition()
 
     def open(self, row: RowId, addresses: Iterable[str]) -> None:
         """Admit the addresses of a PACS: one of its rows is in flight."""
@@ -88,6 +91,25 @@ class Admission:
                 # One that says something else each time takes no memory.
                 refusal = refusal._replace(ae_title="", reason=_MANY)
             self._refused[refusal] += 1
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Let verdicts wait: the peer may learn that it is turned away before that can be counted, as TLS alerts do."""
+        one = object()
+        with self._decided:
+            self._undecided.add(one)
+        try:
+            yield
+        finally:
+            with self._decided:
+                self._undecided.discard(one)
+                self._decided.notify_all()
+
+    def wait_until_decided(self, seconds: float) -> None:
+        """Wait for the decisions that have begun: for so many seconds, as a peer may never end its handshake."""
+        with self._decided:
+            begun = frozenset(self._undecided)
+            self._decided.wait_for(lambda: begun.isdisjoint(self._undecided), seconds)
 
     def refused(self) -> list[tuple[Refusal, int]]:
         """Return which peers were refused since this was asked last, and how often."""

@@ -39,6 +39,8 @@ from dicomove.receiver.tallies import RowTallies
 from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
 from dicomove.tls import server_side
 
+#: A decision takes a moment; a peer that is silent in its handshake delays no verdict for longer.
+_DECIDING_S: Final = 1.0
 _TELL_S: Final = 0.1
 _PARENT_S: Final = 1.0
 _MOST_FILES: Final = 4096
@@ -233,6 +235,7 @@ def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Reque
     try:
         answer = request.put_to(api)
         if isinstance(request, Settle):  # the verdict on a row knows which peers were turned away until now
+            api.admission.wait_until_decided(_DECIDING_S)
             news.tell()
         lines.tell(Answered(number, answer))
     except (OSError, sqlite3.Error, KeyError) as error:

@@ -147,6 +147,7 @@ class StorageServer:
             try:
                 threading.Thread(target=self._serve, args=(peer, address), daemon=True).start()
             except RuntimeError:  # out of threads
+                self._admission.refuse(address, "busy", _BUSY)
                 self._end(peer)
 
     def _has_room_for(self, peer: _Peer) -> bool:
@@ -169,12 +170,8 @@ class StorageServer:
     def _serve(self, peer: _Peer, address: str) -> None:
         try:
             if self._wrap:
-                handshake = Deadline(self._limits.handshake, AssociationTimeout, "the TLS handshake")
-                peer.connection.secure(self._wrap, Deadlines(handshake))
+                self._secure(self._wrap, peer, address)
             self._run(Association(peer.connection, Role.ACCEPTOR), peer, address)
-        except TlsFailed as error:
-            self._admission.refuse(address, "tls", f"this receiver speaks TLS: {error}", peer.ae_title)
-            logger.info("an association with %s ended: %s", address, error)
         except AssociationError as error:
             logger.info("an association with %s ended: %s", address, error)
         except OSError as error:
@@ -185,6 +182,18 @@ class StorageServer:
             logger.exception("a defect in dicomove; the receiver goes on")
         finally:
             self._end(peer)
+
+    def _secure(self, wrap: Wrap, peer: _Peer, address: str) -> None:
+        handshake = Deadline(self._limits.handshake, AssociationTimeout, "the TLS handshake")
+        with self._admission.deciding():
+            try:
+                peer.connection.secure(wrap, Deadlines(handshake))
+            except TlsFailed as error:
+                self._refuse_tls(error, peer, address)
+                raise
+
+    def _refuse_tls(self, error: TlsFailed, peer: _Peer, address: str) -> None:
+        self._admission.refuse(address, "tls", f"this receiver speaks TLS: {error}", peer.ae_title)
 
     def _end(self, peer: _Peer) -> None:
         peer.connection.bound_close(self._limits.pdu)
@@ -199,6 +208,8 @@ class StorageServer:
                 peer.ae_title = titles.calling_ae_title
                 StorageScp(association, titles, address, self._limits, self._storage, peer.be_busy, peer.be_idle).run()
         except AssociationError as error:
+            if isinstance(error, TlsFailed):
+                self._refuse_tls(error, peer, address)
             if isinstance(error, InvalidResponse):
                 kind: RefusalKind = "tls" if "TLS" in str(error) else "request"
                 reason = str(error) if kind == "tls" else f"what it sent cannot be read: {error}"

@@ -17,7 +17,7 @@ from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, RESPONSE, MessageAss
 from dicomove.dimse.negotiation import Proposal, read_proposal
 from dicomove.dimse.services import VERIFICATION
 from dicomove.dimse.state import Role
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, TlsFailed
 from dicomove.receiver.admission import NOT_ADMITTED, Admission
 from dicomove.tls import Wrap
 
@@ -113,8 +113,10 @@ class Visitors:
         deadlines = Deadlines(Deadline(self._handshake_s, AssociationTimeout, "A-ASSOCIATE"))
         try:
             if self._wrap:
-                connection.secure(self._wrap, deadlines)
+                self._secure(self._wrap, connection, deadlines, address)
             proposal = read_proposal(association, deadlines)
+        except TlsFailed:
+            raise
         except BaseException:
             self._refuse(address)
             raise
@@ -131,6 +133,14 @@ class Visitors:
         proposal.accept(_MAX_PDU_LENGTH, deadlines, only=VERIFICATION)
         logger.info("an association with %s was accepted for C-ECHO only", address)
         return True
+
+    def _secure(self, wrap: Wrap, connection: Connection, deadlines: Deadlines, address: str) -> None:
+        with self._admission.deciding():
+            try:
+                connection.secure(wrap, deadlines)
+            except TlsFailed:
+                self._refuse(address)
+                raise
 
     def _refuse(self, address: str, ae_title: str = "") -> None:
         self._admission.refuse(address, "address", NOT_ADMITTED, ae_title)
