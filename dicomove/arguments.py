@@ -11,6 +11,7 @@ from typing import get_args
 from dicomove.cohort import PartialKeys
 from dicomove.errors import AddressError
 from dicomove.run.inventory import Verify
+from dicomove.run.options import Nearline
 
 
 def take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
@@ -80,6 +81,12 @@ def add_manners(command: argparse.ArgumentParser) -> None:
     command.add_argument("--delay", type=float, default=0, help="pause between two moves, in seconds")
     command.add_argument(
         "--verify", choices=get_args(Verify), default="auto", help="the source of the expected numbers"
+    )
+    command.add_argument(
+        "--nearline",
+        choices=get_args(Nearline),
+        default="last",
+        help="rows that the PACS has on a slow medium: moved last, left, or moved like the others",
     )
     alone = command.add_argument_group("unattended runs; docs/how-to explains these options")
     alone.add_argument("--journal", type=Path, metavar="FILE", help="record the run there; the same command resumes it")

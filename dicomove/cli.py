@@ -191,6 +191,7 @@ def _manners(chosen: argparse.Namespace) -> MoveOptions:
         "concurrency": chosen.concurrency,
         "delay": chosen.delay,
         "verify": chosen.verify,
+        "nearline": chosen.nearline,
         "journal": chosen.journal,
         "retry": chosen.retry,
         "hours": chosen.hours,

@@ -36,7 +36,7 @@ COUNTED_BY_COLUMN: Final = "counted_by"
 FURTHER_COLUMNS: Final = (METHOD_COLUMN, COUNTED_BY_COLUMN)
 
 #: The columns that `plan` adds, in this order.
-PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "advice")
+PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "availability", "advice")
 
 #: The columns that `verdicts` adds, in this order.
 VERDICT_COLUMNS: Final = (
@@ -44,7 +44,7 @@ VERDICT_COLUMNS: Final = (
 )
 
 #: Tables of earlier versions have no such column.
-_NEW: Final = frozenset({"resumed", "QueryRetrieveLevel"})
+_NEW: Final = frozenset({"resumed", "QueryRetrieveLevel", "availability"})
 _SETS: Final = (RESULT_COLUMNS, PLAN_COLUMNS, VERDICT_COLUMNS)
 _NEIGHBOURS: Final = {pair for added in (FIND_COLUMNS, *_SETS) for pair in pairwise(added)}
 

@@ -98,6 +98,11 @@ def move(
         asks for them, and has to know and to reach no port of this machine. ``"auto"`` moves; from the first row on
         that cannot be moved (the PACS does not know the receiver, or cannot reach it), it gets, unless instances came
         before. C-GET needs a `Receiver`, whose process does it; the column ``method`` of the result says which it was.
+    nearline
+        Rows whose images the PACS has to fetch from a slow medium, by the column ``InstanceAvailability`` of `find`
+        (``NEARLINE``, ``OFFLINE``, ``UNAVAILABLE``). ``"last"`` moves them after the others, and waits for the first
+        response ten times as long as `Pacs` says; ``"skip"`` leaves them as ``not_attempted``, with the error
+        ``nearline``; ``"as_is"`` takes them like the others.
     progress
         ``"auto"`` (a panel in a notebook, a bar elsewhere), ``"panel"``, ``"tqdm"``, ``False``, or a function that
         gets the events.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import Final, Literal
 import pandas as pd
 
 from dicomove import columns
-from dicomove.asking import Asking, Told
-from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns, matches, move_identifiers
+from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns, move_identifiers
 from dicomove.columns import PLAN_COLUMNS
-from dicomove.dimse import FindResult, FindScu
+from dicomove.dimse import FindScu
 from dicomove.errors import CohortWarning, InterruptedWarning
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.notebook import Display, Progress, display
@@ -27,7 +25,9 @@ from dicomove.pacs import Pacs
 from dicomove.results import not_sent, resumed
 from dicomove.run import MoveDestination, Options, run_settings
 from dicomove.run.archive import ArchiveAtDestination
-from dicomove.run.inventory import BROKEN, COUNT_KEYS
+from dicomove.run.counting import Counted, Counting
+from dicomove.run.inventory import COUNT_KEYS
+from dicomove.run.nearline import SLOW, availabilities
 from dicomove.run.requests import RunSettings
 from dicomove.run.resuming import completed, still_on_disk
 from dicomove.store import JOURNAL_FILE, Journal
@@ -39,9 +39,7 @@ Action = Literal["move", "repeated", "skip", "nothing", "invalid"]
 _LEVEL: Final = "QueryRetrieveLevel"
 _REPEATED: Final = "An earlier row is the same: it is moved once, and both get the result."
 _NOTHING: Final = "The PACS has nothing for this identifier: is it right?"
-#: For which a PACS that cannot be reached is left alone, once that has happened several times.
-_LEAST_PAUSE_S: Final = 1.0
-_NO_NUMBER: Final = "The PACS does not say how many there are."
+_SLOW: Final = "The PACS has it {}, and takes longer to send it: nearline= of move says what becomes of it."
 
 
 def plan(
@@ -84,6 +82,8 @@ def plan(
         - ``QueryRetrieveLevel``: the level at which it would be moved. A row that is invalid keeps what it had.
         - ``expected``: how many instances it holds; null where nobody knows.
         - ``on_disk``: how many of them a `Receiver` or a `Destination` has already; null for another destination.
+        - ``availability``: whether the PACS has it at hand (``ONLINE``), or has to fetch it from a slow medium
+          (``NEARLINE``, ``OFFLINE``), or cannot (``UNAVAILABLE``); null where it does not say it.
         - ``advice``: one line for a person.
 
     Raises
@@ -139,6 +139,7 @@ class _Step:
     action: Action = "move"
     expected: int | None = None
     on_disk: int | None = None
+    availability: str | None = None
     advice: str | None = None
     where: Literal["on disk", "at the destination"] = "on disk"
 
@@ -149,6 +150,7 @@ Steps = Mapping[Identifier, _Step]
 def _steps(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identifier, _Step]:
     where = keyword_columns(table.columns, COUNT_KEYS.values())
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
+    said = availabilities(table)
     steps: dict[Identifier, _Step] = {}
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):
@@ -156,6 +158,7 @@ def _steps(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identi
             cells = known.get(COUNT_KEYS.get(identifier.level, ""))
             if step.expected is None and cells:
                 step.expected = columns.whole_number(cells[position])
+            step.availability = step.availability or said[position]
     return steps
 
 
@@ -213,12 +216,12 @@ def _ask_all(
     try:
         show(RunStarted(verb="plan", rows=len(labels), requests=len(unknown)))
         with FindScu(pacs) as scu:
-            counting = _Counting(scu)
+            counting = Counting(scu)
             for position, identifier in enumerate(identifiers):
                 show(RowStarted(row=labels[position], position=position))
                 if isinstance(identifier, Identifier) and identifier in unknown:
                     unknown.remove(identifier)
-                    steps[identifier].expected, steps[identifier].advice = counting.expected(identifier)
+                    _take_in(counting.expected(identifier), steps[identifier])
                 if archive and isinstance(identifier, Identifier) and identifier in unseen:
                     unseen.remove(identifier)
                     _look_at_archive(archive, identifier, steps[identifier])
@@ -232,48 +235,9 @@ def _ask_all(
     return interrupted
 
 
-class _Counting:
-    """Asks how many instances there are; a PACS that leaves several C-FINDs unanswered is spared for a while."""
-
-    def __init__(self, scu: FindScu) -> None:
-        self._scu = scu
-        self._asking = Asking()
-        self._failed: FindResult | None = None
-
-    def expected(self, identifier: Identifier) -> tuple[int | None, str | None]:
-        """Return how many instances there are, if that is known, and else why not."""
-        if self._failed is not None and "counts" not in self._asking.allowed(time.monotonic()):
-            return None, self._failed.advice
-        found = self._ask(identifier)
-        if found.error in BROKEN:
-            found = self._ask(identifier)
-        if found.error:
-            return None, found.advice
-        numbers = list(_numbers(identifier, found))
-        if None in numbers:
-            return None, _NO_NUMBER
-        return sum(number or 0 for number in numbers), None
-
-    def _ask(self, identifier: Identifier) -> FindResult:
-        keyword = COUNT_KEYS.get(identifier.level)
-        asked = {keyword: ""} if keyword else {}
-        started = time.monotonic()
-        found = self._scu.find_studies(
-            {_LEVEL: identifier.level, **dict(identifier.keys), **asked}, query_model=identifier.query_model
-        )
-        now = time.monotonic()
-        self._failed = found if found.status is None else None
-        cost = now - started if found.sent else max(_LEAST_PAUSE_S, now - started)
-        self._asking.learn([Told("counts", None if found.status else cost)], now)
-        return found
-
-
-def _numbers(identifier: Identifier, found: FindResult) -> Iterator[int | None]:
-    """Yield the number of instances of each match; an instance is one."""
-    keyword = COUNT_KEYS.get(identifier.level)
-    for match in found:
-        if matches(identifier.keys, match):
-            yield columns.whole_number(match.get(keyword)) if keyword else 1
+def _take_in(answer: Counted, step: _Step) -> None:
+    step.expected, step.advice = answer.expected, answer.advice
+    step.availability = step.availability or answer.availability
 
 
 def _finished(label: Hashable, position: int, requested: Requested, steps: Steps) -> RowFinished:
@@ -304,26 +268,31 @@ def _advice(action: Action, step: _Step) -> str | None:
         return step.advice
     if step.expected == 0:
         return _NOTHING
-    return f"All of it is {step.where} already." if step.expected and (step.on_disk or 0) >= step.expected else None
+    if step.expected and (step.on_disk or 0) >= step.expected:
+        return f"All of it is {step.where} already."
+    return _SLOW.format(step.availability) if step.availability in SLOW else None
 
 
 def _table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps) -> pd.DataFrame:
     where = keyword_columns(table.columns, [_LEVEL])
     had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
-    rows: list[tuple[Action, str | None, int | None, int | None, str | None]] = []
+    rows: list[tuple[Action, str | None, int | None, int | None, str | None, str | None]] = []
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):
             step = steps[identifier]
             action = _action(position, step)
-            rows.append((action, identifier.level, step.expected, step.on_disk, _advice(action, step)))
+            known = (step.expected, step.on_disk, step.availability)
+            rows.append((action, identifier.level, *known, _advice(action, step)))
         else:
-            rows.append((_action_without(identifier), _text(had[position]), None, None, not_sent(identifier).advice))
-    actions, levels, expected, on_disk, advices = zip(*rows, strict=True) if rows else ((),) * 5
+            advice = not_sent(identifier).advice
+            rows.append((_action_without(identifier), _text(had[position]), None, None, None, advice))
+    actions, levels, expected, on_disk, available, advices = zip(*rows, strict=True) if rows else ((),) * 6
     made = {
         "action": columns.text(actions),
         _LEVEL: columns.text(levels),
         "expected": columns.counts(expected),
         "on_disk": columns.counts(on_disk),
+        "availability": columns.text(available),
         "advice": columns.text(advices),
     }
     added = [name for name in PLAN_COLUMNS if name != _LEVEL or _is_another(had, levels)]

@@ -90,6 +90,11 @@ def not_sent(requested: Requested) -> Row:
     return invalid(requested) if isinstance(requested, IdentifierError) else not_attempted()
 
 
+def left_nearline() -> Row:
+    """Return the row that was left, since the PACS does not have its images at hand."""
+    return Row(outcome="not_attempted", error="nearline", advice=ADVICE["nearline"])
+
+
 def without_answer() -> Row:
     """Return the row of which nobody waited for the end."""
     return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)

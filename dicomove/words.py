@@ -236,6 +236,11 @@ ERROR_WORDS: Final = {
         advice="The executor, or one of its workers, is gone, and the row is in doubt: move the row again.",
         retry="yes",
     ),
+    "nearline": ErrorWord(
+        advice="The PACS has the images on a slow medium, or has to fetch them first, and nearline='skip' leaves such "
+        "rows: nothing was sent. Move the row with nearline='last'.",
+        adds="the reason",
+    ),
     "invalid_row": ErrorWord(advice="Correct the row; nothing was sent.", permanent=True, adds="nothing"),
     "capped": ErrorWord(
         advice="There are studies that the PACS does not tell, at one minute, without a time or without a date: ask by "

@@ -12,6 +12,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from dicomove.cohort import (
+    AVAILABILITY_KEYS,
     IDENTIFYING_KEYS,
     LEVELS,
     MATCHING_KEYS,
@@ -43,7 +44,8 @@ def steps(query: Query) -> Steps:
 def test_tables_of_keys() -> None:
     keys = [name for level in LEVELS for name in MATCHING_KEYS[level]]
     assert len(keys) == len(set(keys))
-    assert set(keys) == {name for name in KEYWORDS if name != "QueryRetrieveLevel" and "Related" not in name}
+    only_returned = {"QueryRetrieveLevel", *AVAILABILITY_KEYS}
+    assert set(keys) == {name for name in KEYWORDS if name not in only_returned and "Related" not in name}
     for level in LEVELS:
         assert len(RETURN_KEYS[level]) == len(set(RETURN_KEYS[level]))
         assert set(UNIQUE_KEYS["PatientRoot"][level]) <= set(RETURN_KEYS[level]) <= set(KEYWORDS)

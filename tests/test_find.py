@@ -31,6 +31,7 @@ CT, MR, CR = study_uid("A0001"), study_uid("A0002"), study_uid("A0010")
 STUDY_COLUMNS = [
     *("PatientID", "StudyInstanceUID", "StudyDate", "AccessionNumber", "ModalitiesInStudy", "StudyDescription"),
     *("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
+    *("InstanceAvailability", "RetrieveAETitle"),
 ]
 
 
@@ -69,6 +70,7 @@ def test_the_columns_and_their_types(here: Here) -> None:
     assert list(found.columns) == [
         *("cohort_row", "AccessionNumber", "PatientID", "StudyInstanceUID", "StudyDate"),
         *("ModalitiesInStudy", "StudyDescription", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
+        *("InstanceAvailability", "RetrieveAETitle"),
         *FIND_COLUMNS,
     ]
     text = pd.Series(["a", None], dtype="str" if pd.__version__ >= "3" else object).dtype

@@ -20,6 +20,7 @@ from dicomove.cohort.queries import (
     overlooked_columns,
 )
 from dicomove.cohort.query_keys import (
+    AVAILABILITY_KEYS,
     IDENTIFYING_KEYS,
     MATCHING_KEYS,
     RETURN_KEYS,
@@ -33,6 +34,7 @@ from dicomove.cohort.text_files import decode
 from dicomove.cohort.values import has_control_characters, is_blank, text, unsafe, whole_number
 
 __all__ = [
+    "AVAILABILITY_KEYS",
     "IDENTIFYING_KEYS",
     "LEVELS",
     "MATCHING_KEYS",

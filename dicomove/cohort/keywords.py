@@ -46,6 +46,8 @@ KEYWORDS: tuple[str, ...] = (
     "NumberOfStudyRelatedSeries",
     "NumberOfStudyRelatedInstances",
     "NumberOfSeriesRelatedInstances",
+    "InstanceAvailability",
+    "RetrieveAETitle",
 )
 """The attributes that dicomove recognises."""
 

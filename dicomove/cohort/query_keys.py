@@ -28,9 +28,13 @@ MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
 }
 """The matching keys by level. In StudyRoot, the keys of the patient belong to the level STUDY."""
 
+#: Whether the images are at hand, and which archive has them. An archive that knows neither may refuse the search.
+AVAILABILITY_KEYS: Final = ("InstanceAvailability", "RetrieveAETitle")
+
 _STUDY_RETURN_KEYS = (
     *("PatientID", "StudyInstanceUID", "StudyDate", "AccessionNumber", "ModalitiesInStudy", "StudyDescription"),
     *("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
+    *AVAILABILITY_KEYS,
 )
 _SERIES_RETURN_KEYS = (
     *(*_STUDY_RETURN_KEYS, "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription"),

@@ -28,7 +28,7 @@ _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 
 #: Archives fill these in also where they repeat a query.
-_NOT_ASKED_FOR: Final = {"SpecificCharacterSet", "RetrieveAETitle"}
+_NOT_ASKED_FOR: Final = {"SpecificCharacterSet", "RetrieveAETitle", "InstanceAvailability"}
 
 logger = logging.getLogger("dicomove.dimse")
 

@@ -10,6 +10,7 @@ Decisions, without I/O, clocks or threads::
     rows            the results of the rows, and what is shown of them
     state           all decisions of a run: events in, instructions out
     narrowing       what to ask for where only some of a row is missing
+    nearline        rows whose images the PACS has to fetch first
     patients        the PatientIDs that rows name beside what is moved
     pacing/         hours, retry, congestion, outages, rate
 
@@ -22,6 +23,7 @@ Actions::
     worker          one attempt: C-MOVEs, and the reconciliation of what came
     reconciliation  what was expected, what came, what is on disk
     inventory       what a PACS should have moved, by C-FIND
+    counting        how many instances a row holds, by one C-FIND
     archive         what the archive at the destination has, by C-FIND
     threads         workers in threads of this process
     executors       workers of any `concurrent.futures.Executor`, over a `channel`

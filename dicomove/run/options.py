@@ -16,6 +16,7 @@ from dicomove.run.pacing import Hours, Retry
 
 OnFailure = Literal["continue", "stop"]
 Method = Literal["move", "get", "auto"]
+Nearline = Literal["last", "skip", "as_is"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -55,6 +56,7 @@ class MoveOptions(TypedDict, total=False):
     max_failures: int | None
     executor: Executor | Distributed | None
     method: Method
+    nearline: Nearline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Options:
     max_failures: int | None = None
     executor: Executor | Distributed | None = None
     method: Method = "move"
+    nearline: Nearline = "last"
 
     def __post_init__(self) -> None:
         check_verify(self.verify)
@@ -94,6 +97,7 @@ class Options:
             _check_number("outage_timeout", self.outage_timeout, "of seconds, 'auto', or None for no limit", least=0)
         _check_word("on_failure", self.on_failure, get_args(OnFailure))
         _check_word("method", self.method, get_args(Method))
+        _check_word("nearline", self.nearline, get_args(Nearline))
         self.read_hours()
         self.read_retry()
 

@@ -18,6 +18,7 @@ from dicomove.results import result_table
 from dicomove.run.executors import Executors
 from dicomove.run.inventory import COUNT_KEYS
 from dicomove.run.messages import Report
+from dicomove.run.nearline import in_order, slow_rows
 from dicomove.run.options import Method, Options
 from dicomove.run.patients import beside, patients_of
 from dicomove.run.requests import RunSettings, Task
@@ -78,6 +79,7 @@ class PreparedRun:
             if self._journal:
                 self._journal.close()
             raise
+        self._tasks = in_order(self._tasks, options.nearline, results)
         left = {position for task in self._tasks for position in task.positions}
         self._settled = [position for position in range(len(identifiers)) if position not in left]
         self._state = RunState(
@@ -231,6 +233,7 @@ def tasks_of(table: pd.DataFrame, identifiers: Sequence[Requested], settings: Ru
     where = keyword_columns(table.columns, COUNT_KEYS.values()) if positions else {}
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
     patients = patients_of(table)
+    slow = slow_rows(table) if positions else set()
     return [
         Task(
             identifier,
@@ -239,6 +242,7 @@ def tasks_of(table: pd.DataFrame, identifiers: Sequence[Requested], settings: Ru
             _expected(identifier.level, known, rows),
             patients=beside(identifier, [patients[row] for row in rows]),
             look_first=settings.archive is not None,
+            is_slow=not slow.isdisjoint(rows),
         )
         for identifier, rows in positions.items()
     ]

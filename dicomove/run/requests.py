@@ -53,6 +53,8 @@ class Task:
         The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
     method
         C-MOVE or C-GET.
+    is_slow
+        Whether the PACS has to fetch it from a slow medium first, so that it gets a longer limit.
     earlier
         What an earlier run completed, and when, where the destination is asked whether it is still there.
     """
@@ -71,6 +73,7 @@ class Task:
     receiver: int | None = None
     patients: tuple[str, ...] = field(default=(), repr=False)
     method: Literal["move", "get"] = "move"
+    is_slow: bool = False
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
 
 

@@ -280,4 +280,5 @@ def _again(task: Task, end: AttemptEnd) -> Task:
         # Something came, and the PACS could not say any more what else there is.
         look_first=bool(held) and not missing,
         expected=task.expected if expected is None else expected,
+        earlier=None,
     )

@@ -17,6 +17,7 @@ from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
 from dicomove.outcome import Unverified, sentences
+from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, LocalRow, RowAtReceiver, Settled
 from dicomove.results import on_disk_already, still_there
 from dicomove.run.archive import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
@@ -24,6 +25,7 @@ from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnD
 from dicomove.run.inventory import Inventory, Listed
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
+from dicomove.run.nearline import with_longer_limit
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
 
@@ -60,12 +62,16 @@ class MoveWorker:
 
     def __init__(self, settings: RunSettings, channel: RunChannel) -> None:
         self._settings, self._channel = settings, channel
-        self._scu = MoveScu(settings.pacs)
-        self._get_scu = GetScu(settings.pacs, association=self._scu.association)
         archive = settings.archive
         self._archive = ArchiveAtDestination(archive, channel.stop) if archive else None
+        self._use(settings.pacs)
+
+    def _use(self, pacs: Pacs) -> None:
+        """Ask the PACS with these limits."""
+        self._pacs, self._scu = pacs, MoveScu(pacs)
+        self._get_scu = GetScu(pacs, association=self._scu.association)
         self._inventory = Inventory(
-            self._scu.find_scu(), settings.verify, channel.stop, by_list=self._archive is not None
+            self._scu.find_scu(), self._settings.verify, self._channel.stop, by_list=self._archive is not None
         )
 
     def __enter__(self) -> Self:
@@ -84,6 +90,10 @@ class MoveWorker:
 
     def move(self, task: Task) -> AttemptEnded:
         """Do one attempt of a task."""
+        pacs = with_longer_limit(self._settings.pacs) if task.is_slow else self._settings.pacs
+        if pacs != self._pacs:
+            self._scu.close()
+            self._use(pacs)
         self._inventory.begin(task.allowed)
         end = self._end(task)
         return AttemptEnded(task, end, tuple(self._inventory.told))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from dicomove.cohort import (
+    AVAILABILITY_KEYS,
     RETURN_KEYS,
     UNIQUE_KEYS,
     Query,
@@ -32,6 +33,8 @@ Match = dict[str, str]
 Pair = tuple[str, str]
 
 _AFTER_SENDING: Final = {kind.error for kind in (Aborted, ConnectionLost, IdleTimeout, InvalidResponse, TotalTimeout)}
+#: How an archive refuses a search with a key that it does not know.
+_MAY_BE_THE_KEYS: Final = frozenset({"identifier_mismatch", "unable_to_process"})
 _MODALITIES: Final = "ModalitiesInStudy"
 
 
@@ -79,6 +82,8 @@ class Search:
         self._scu = scu
         self._wanted = wanted
         self._caps = Caps()
+        #: Whether the PACS refuses a search that asks whether the images are at hand.
+        self._without_availability = False
 
     def ask(self, query: Query) -> Answer:
         """Return the answer to a row.
@@ -116,7 +121,17 @@ class Search:
         keys = dict.fromkeys(self._returned(step, query), "")
         keys |= {name: above[name] for name in _unique_keys_above(step, query.query_model) if name in above}
         sent = {"QueryRetrieveLevel": step.level, **keys, **_values(step)}
-        return ask_whole(partial(self._scu.find_studies, query_model=query.query_model), sent, self._caps, _today())
+        return ask_whole(partial(self._ask, query.query_model), sent, self._caps, _today())
+
+    def _ask(self, query_model: QueryModel, keys: Mapping[str, str]) -> FindResult:
+        """Send one C-FIND; where it is refused, see once whether that is for keys that few archives need."""
+        plain = {name: value for name, value in keys.items() if value or name not in AVAILABILITY_KEYS}
+        found = self._scu.find_studies(plain if self._without_availability else keys, query_model=query_model)
+        if self._without_availability or found.error not in _MAY_BE_THE_KEYS or len(plain) == len(keys):
+            return found
+        again = self._scu.find_studies(plain, query_model=query_model)
+        self._without_availability = again.error is None
+        return found if again.error else again
 
     def _returned(self, step: Step, query: Query) -> Sequence[str]:
         returned = self._wanted if step.level == query.level else RETURN_KEYS[step.level]

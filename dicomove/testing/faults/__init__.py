@@ -108,8 +108,10 @@ from dicomove.testing.faults.matching import (
     MatchesPrefixes,
     NeedsPatientId,
     NoRelatedCounts,
+    RefusesAvailability,
     RefusesImageLevel,
     RefusesLists,
+    ReportsNearline,
     WrongCharacterSet,
 )
 from dicomove.testing.faults.responses import (
@@ -255,6 +257,7 @@ __all__ = [
     "PrivateSopClasses",
     "PromisesDataSet",
     "Refuse",
+    "RefusesAvailability",
     "RefusesGet",
     "RefusesImageLevel",
     "RefusesLists",
@@ -263,6 +266,7 @@ __all__ = [
     "RejectsAssociation",
     "Release",
     "RepeatedFailedList",
+    "ReportsNearline",
     "Request",
     "ResetsAtResponse",
     "Response",

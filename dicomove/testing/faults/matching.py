@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -143,3 +144,49 @@ class NoRelatedCounts(_Find):
             for keyword in [element.keyword for element in match if element.keyword.startswith("NumberOf")]:
                 del match[keyword]
         return matches
+
+
+@dataclass(frozen=True)
+class ReportsNearline(Fault):
+    """C-FIND says that studies are on a slow medium (Instance Availability), and C-MOVE waits until they are fetched.
+
+    Parameters
+    ----------
+    availability
+        ``NEARLINE``, ``OFFLINE`` or ``UNAVAILABLE``.
+    silence_s
+        Seconds before the first response of a C-MOVE.
+    studies
+        The Study Instance UIDs on the slow medium; empty means all studies. The others are ``ONLINE``.
+    """
+
+    availability: str = "NEARLINE"
+    silence_s: float = 0.0
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND", "C-MOVE", "C-GET")
+
+    def concerns(self, request: Request) -> bool:
+        return request.command == "C-FIND" or super().concerns(request)
+
+    def on_request(self, request: Request) -> None:
+        if request.command != "C-FIND":
+            time.sleep(self.silence_s)
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        for match in matches:
+            if "InstanceAvailability" in match:
+                is_slow = not self.studies or match.get("StudyInstanceUID") in self.studies
+                match.InstanceAvailability = self.availability if is_slow else "ONLINE"
+                match.RetrieveAETitle = "REHEARSAL"
+        return matches
+
+
+@dataclass(frozen=True)
+class RefusesAvailability(Fault):
+    """The PACS refuses a C-FIND that asks for InstanceAvailability, with 0xC000: it does not know the key."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+    def on_query(self, request: Request, identifier: Dataset) -> None:
+        if "InstanceAvailability" in identifier:
+            raise Refuse(0xC000, "InstanceAvailability is not supported")
