@@ -33,6 +33,7 @@ from dicomove.dimse.pdu import (
     write_answer,
     write_request,
 )
+from dicomove.dimse.services import VERIFICATION
 from dicomove.errors import AssociationError, InvalidResponse
 from dicomove.testing.raw import AwaitRelease, RawConnection, ReadRequest, Respond, ScriptedPeer, Send, Step
 from dicomove.testing.raw.pdus import RELEASE_ANSWER
@@ -129,6 +130,21 @@ def test_user_information_of_no_bytes_has_no_limit() -> None:
     empty = item(0x50, b"")
     assert read_request(body(proposed(), user=empty)).max_pdu_length == 0
     assert read_answer(body(answered(), user=empty)).max_pdu_length == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\1", b"\0\0\x40"])
+def test_a_maximum_length_that_cannot_be_read_is_a_short_one(content: bytes) -> None:
+    odd = item(0x50, item(0x51, content) + CLASS_UID)
+    assert read_request(body(proposed(), user=odd)).max_pdu_length == 4096
+    assert read_answer(body(answered(), user=odd)).max_pdu_length == 4096
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.50", "none"])
+def test_c_echo_needs_no_transfer_syntax(syntax: str) -> None:
+    echo = ProposedContext(1, VERIFICATION, (ImplicitVRLittleEndian,))
+    results = read_answer(body(answered(transfer=syntax.encode()))).results
+    assert accepted_contexts([echo], results) == {1: Context(1, VERIFICATION, syntax)}
+    assert accepted_contexts([CT], results) == {}
 
 
 @pytest.mark.parametrize("titles", [bytes(32), b"\xff" * 32, b"a\\b\r\n".ljust(32)])
@@ -261,7 +277,6 @@ UNREADABLE: Final = {
     body(): "without presentation contexts",
     both(b"\1\0"): r"a presentation context without a number or a result: b'\x01\x00'",
     both(bytes(4) + b"\x40\0\0\x09ab"): "a transfer syntax of 9 bytes",
-    body(proposed(), answered(), user=item(0x50, item(0x51, b"\0\1"))): r"no fragment has room: b'\x00\x01'",
     body(proposed(), answered(), user=item(0x50, item(0x51, b"\0\0\0\7"))): r"has room: b'\x00\x00\x00\x07'",
 }
 

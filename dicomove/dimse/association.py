@@ -33,6 +33,7 @@ from dicomove.dimse.pdu import (
     rejection,
     write_request,
 )
+from dicomove.dimse.services import VERIFICATION
 from dicomove.dimse.state import OVER, PDU_EVENTS, Event, Role, State, StateMachine, event_of
 from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse
 
@@ -277,7 +278,7 @@ def accepted_contexts(proposed: Sequence[ProposedContext], results: Sequence[Con
     """Return the contexts that were accepted as they had been proposed, by their number.
 
     Of several results for one context, the first that accepts counts. One that accepts and names no transfer syntax
-    takes the one that was proposed first.
+    takes the one that was proposed first. For C-ECHO, which has no data set, any transfer syntax will do.
     """
     contexts: dict[int, Context] = {}
     by_number = {context.context_id: context for context in proposed}
@@ -286,6 +287,6 @@ def accepted_contexts(proposed: Sequence[ProposedContext], results: Sequence[Con
         if context is None or result.result != ACCEPTED:
             continue
         syntax = result.transfer_syntax or context.transfer_syntaxes[0]
-        if syntax in context.transfer_syntaxes:
+        if syntax in context.transfer_syntaxes or context.abstract_syntax == VERIFICATION:
             contexts.setdefault(result.context_id, Context(result.context_id, context.abstract_syntax, syntax))
     return contexts

@@ -22,6 +22,8 @@ PDV_HEADER: Final = struct.Struct(">IBB")
 SHORT_PDU_BYTES: Final = 4
 #: A header of a presentation data value, and two bytes.
 SHORTEST_PDU: Final = 8
+#: Where the peer's limit cannot be read: its own is not lower, and other programs take such associations, too.
+_EVERY_PEER_RECEIVES: Final = 4096
 
 IMPLEMENTATION_CLASS_UID: Final = "2.25.170310236812409476309457911094093518265"
 IMPLEMENTATION_VERSION_NAME: Final = "DICOMOVE"
@@ -324,8 +326,10 @@ def _max_pdu_length(user_items: Iterable[tuple[int, bytes]]) -> int:
     content = next((content for kind, content in user_items if kind == _MAX_LENGTH), None)
     if content is None:
         return 0
+    if len(content) < 4:
+        return _EVERY_PEER_RECEIVES
     length = int.from_bytes(content[:4])
-    if len(content) < 4 or 0 < length < SHORTEST_PDU:
+    if 0 < length < SHORTEST_PDU:
         _refuse_field("maximum PDU length in which no fragment has room", content)
     return length
 
