@@ -16,9 +16,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -245,12 +246,23 @@ def orthanc(folder: Path, images: Path, modalities: Mapping[str, int], **options
 
 
 @contextmanager
-def dcmqrscp(folder: Path, images: Path, modalities: Mapping[str, int], peers: str = "ANY") -> Iterator[int]:
-    """DCMTK's dcmqrscp, holding the uncompressed files below `images`, which are those that it moves; its port."""
+def dcmqrscp(
+    folder: Path,
+    images: Path,
+    modalities: Mapping[str, int],
+    peers: str = "ANY",
+    *,
+    options: Sequence[str] = (),
+    syntaxes: Collection[str] = UNCOMPRESSED,
+) -> Iterator[int]:
+    """DCMTK's dcmqrscp, holding the files below `images` of these transfer syntaxes; its port.
+
+    By default they are uncompressed, which are those that it moves.
+    """
     port = free_port()
     storage = folder / "database"
     storage.mkdir(parents=True)
-    plain = [one for one in held(images) if one.transfer_syntax in UNCOMPRESSED]
+    plain = [one for one in held(images) if one.transfer_syntax in syntaxes]
     for one in plain:
         shutil.copy(one.path, storage / f"{one.instance}.dcm")
     hosts = "\n".join(f"h{n} = ({aet}, 127.0.0.1, {number})" for n, (aet, number) in enumerate(modalities.items()))
@@ -262,7 +274,21 @@ def dcmqrscp(folder: Path, images: Path, modalities: Mapping[str, int], peers: s
     )
     index = [program("dcmqridx"), str(storage), *map(str, sorted(storage.glob("*.dcm")))]
     subprocess.run(index, check=True, capture_output=True)
-    with running([program("dcmqrscp"), "-c", str(path)], port, folder, TCP_NODELAY="1"):
+    with running([program("dcmqrscp"), *options, "-c", str(path)], port, folder, TCP_NODELAY="1"):
+        yield port
+
+
+@contextmanager
+def qrscp(folder: Path) -> Iterator[int]:
+    """Pynetdicom's qrscp, empty, and without any destination; its port."""
+    port = free_port()
+    path = folder / "qrscp.ini"
+    path.write_text(
+        f"[DEFAULT]\nae_title: QRSCP\nport: {port}\nmax_pdu: 131072\nacse_timeout: 30\ndimse_timeout: 30\n"
+        f"network_timeout: 30\nbind_address: 127.0.0.1\ninstance_location: {folder / 'instances'}\n"
+        f"database_location: {folder / 'instances.sqlite'}\n"
+    )
+    with running([sys.executable, "-m", "pynetdicom", "qrscp", "-c", str(path)], port, folder):
         yield port
 
 

@@ -112,7 +112,7 @@ class DimseOperation:
         """
         silence = silence_deadline(self._silence("first_response_timeout"), last_activity)
         while True:
-            response = self._receive(Deadlines(silence, _DataSetDeadline(self._announced), *deadlines, check=check))
+            response = self._receive(Deadlines(silence, DataSetDeadline(self._announced), *deadlines, check=check))
             if response.number("MessageIDBeingRespondedTo") != self.message_id:
                 logger.info("a response to another request was ignored")
                 continue
@@ -138,9 +138,7 @@ class DimseOperation:
 
     def _announced(self) -> Message | None:
         """Return the final response to this request whose data set has not come to its end."""
-        announced = self._association.announced
-        is_final = announced and event_of(announced, self.message_id) is Event.FINAL_RESPONSE
-        return announced if is_final else None
+        return final_response(self._association.announced, self.message_id)
 
     def _silence(self, name: str) -> float | None:
         seconds: float | None = getattr(self._pacs, name)
@@ -151,20 +149,33 @@ class DimseOperation:
         self._association.send(Message(self.context.context_id, command, data), Deadlines(sending, *deadlines))
 
 
-class _DataSetDeadline(Deadline):
-    """Begins when a final response has announced its data set."""
+class DataSetDeadline(Deadline):
+    """Begins when a final response has announced its data set.
+
+    Parameters
+    ----------
+    announced
+        Returns the final response whose data set has not come to its end, if there is one.
+    """
 
     def __init__(self, announced: Callable[[], Message | None]) -> None:
         super().__init__(_DATA_SET_S, IdleTimeout, "waiting for the data set of the final response")
         self._announced, self._has_begun = announced, False
 
     def check(self) -> None:
+        """Raise when the data set did not come in time."""
         if self._announced() is None:
             return
         if not self._has_begun:
             self._has_begun = True
             self.restart()
         super().check()
+
+
+def final_response(announced: Message | None, message_id: int) -> Message | None:
+    """Return a message whose data set has not come to its end, if it is the final response to a request."""
+    is_final = announced and event_of(announced, message_id) is Event.FINAL_RESPONSE
+    return announced if is_final else None
 
 
 def silence_deadline(seconds: float | None, last_activity: Callable[[], float] | None = None) -> Deadline:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import asdict
+import time
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, replace
 from typing import Final
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
@@ -15,25 +18,27 @@ from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
 from dicomove.dimse.services import GET
 from dicomove.dimse.state import State
-from dicomove.dimse.storage_contexts import COMMON_CLASSES, storage_contexts
+from dicomove.dimse.storage_contexts import COMMON_CLASSES
 from dicomove.dimse.suboperations import counts_of, failed_uids
 from dicomove.errors import AssociationError, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category
 from dicomove.pacs import Pacs
 from dicomove.receiver.api import Get, GetEnd, RowId
+from dicomove.receiver.rounds import Contexts, Rounds
 from dicomove.receiver.scp import PduDeadlines, StorageScp
 from dicomove.receiver.settings import Limits
-from dicomove.receiver.storage import Storage
+from dicomove.receiver.storage import SUCCESS, Storage
 from dicomove.tls import client_side
 
 _MESSAGE_ID: Final = 1
 _LONGEST_RELEASE_S: Final = 5.0
+_UNCOMPRESSED_ONLY: Final = "the PACS accepts no compressed transfer syntax for C-GET: try method='move'"
 
 logger = logging.getLogger("dicomove.receiver")
 
 
 class Getter:
-    """Retrieves with C-GET for the rows that ask for it, each over an association of its own.
+    """Retrieves with C-GET for the rows that ask for it, each over associations of its own.
 
     Parameters
     ----------
@@ -46,15 +51,15 @@ class Getter:
     def __init__(self, storage: Storage, limits: Limits) -> None:
         self._storage, self._limits = storage, limits
         self._lock = threading.Lock()
-        self._going_on: dict[RowId, _CGet] = {}
+        self._going_on: dict[RowId, _Retrieval] = {}
 
     def get(self, request: Get) -> GetEnd:
-        """Send one C-GET, take what comes, and return how it ended."""
-        one = _CGet(request, self._storage, self._limits)
+        """Retrieve, take what comes, and return how it ended."""
+        one = _Retrieval(request, self._storage, self._limits)
         with self._lock:
             self._going_on[request.row] = one
         try:
-            return one.end(one.run())
+            return one.run()
         finally:
             with self._lock:
                 del self._going_on[request.row]
@@ -73,19 +78,90 @@ class Getter:
         return {row: _told(counts) for row, counts in found.items() if counts != Counts()}
 
 
-class _CGet:
-    """One C-GET while it lasts."""
+class _Retrieval:
+    """What one row asks for, in one C-GET, or in several with other presentation contexts."""
 
     def __init__(self, request: Get, storage: Storage, limits: Limits) -> None:
         self._request, self._storage, self._limits = request, storage, limits
+        self._rounds = Rounds(request.sop_classes or COMMON_CLASSES)
+        self._until = None if request.total_timeout is None else time.monotonic() + request.total_timeout
+        self._stored: set[str] = set()
+        self._now: _CGet | None = None
+        self.stop = threading.Event()
+
+    def run(self) -> GetEnd:
+        """Send one C-GET after the other, until nothing is missing or nothing else can be proposed."""
+        ends: list[GetEnd] = []
+        while (contexts := self._rounds.next()) is not None:
+            end = self._once(contexts)
+            if ends and end.problem == NotSupported.error:  # the PACS takes none of these contexts, and others came
+                continue
+            ends.append(end)
+            is_over = ends[-1].problem or ends[-1].cancelled or self.stop.is_set()
+            if is_over or not (self._rounds.has_further_classes or self._lacking(ends[0])):
+                break
+        return self._joined(ends)
+
+    @property
+    def counts(self) -> Counts:
+        """The latest counts of the C-GET that goes on."""
+        return self._now.counts if self._now else Counts()
+
+    def _once(self, contexts: Contexts) -> GetEnd:
+        left = None if self._until is None else max(0.0, self._until - time.monotonic())
+        canceller = Canceller(self.stop, total_timeout=left)
+        self._now = _CGet(self._request, contexts, self._storage, self._limits, canceller, self._stored)
+        end = self._now.end(self._now.run())
+        self._rounds.negotiated(self._now.accepted)
+        self._stored |= self._now.stored
+        return end
+
+    def _lacking(self, first: GetEnd) -> int:
+        """Return how many instances the PACS counted and did not send."""
+        return max(0, (Counts(**first.counts).total or 0) - len(self._stored))
+
+    def _joined(self, ends: Sequence[GetEnd]) -> GetEnd:
+        """Return the end of all rounds as one: the counts are those of the first, with what came since."""
+        first, last = ends[0], ends[-1]
+        lacking = self._lacking(first)
+        if lacking and self._rounds.takes_uncompressed_only and not last.problem:
+            first = replace(first, detail=_UNCOMPRESSED_ONLY)
+        if len(ends) == 1:
+            return first
+        counts = Counts(**first.counts)
+        warning = counts.warning or 0
+        after = replace(counts, completed=max(0, len(self._stored) - warning), failed=lacking, remaining=0)
+        return replace(
+            last if last.problem or last.cancelled else first,
+            status=first.status if lacking else SUCCESS,
+            counts=_told(after),
+            failed_sop_instance_uids=tuple(uid for uid in first.failed_sop_instance_uids if uid not in self._stored),
+            sent=True,
+        )
+
+
+class _CGet:
+    """One C-GET while it lasts."""
+
+    def __init__(
+        self,
+        request: Get,
+        contexts: Contexts,
+        storage: Storage,
+        limits: Limits,
+        canceller: Canceller,
+        known: AbstractSet[str],
+    ) -> None:
+        self._request, self._contexts, self._storage, self._limits = request, contexts, storage, limits
         self._pacs = Pacs(**request.pacs_values())
         self._final: Message | None = None
         self._context: Context | None = None
         self._association: Association | None = None
         self._sent = False
-        self.stop = threading.Event()
+        self._canceller, self._known = canceller, known
+        self.stored: set[str] = set()
+        self.accepted: list[tuple[str, str]] = []
         self.counts = Counts()
-        self._canceller = Canceller(self.stop, total_timeout=request.total_timeout)
 
     def run(self) -> AssociationError | None:
         """Send it and read it to its end; return what ended it otherwise."""
@@ -129,14 +205,13 @@ class _CGet:
 
     def _open(self) -> Association:
         pacs, request = self._pacs, self._request
-        storage = storage_contexts(request.sop_classes or COMMON_CLASSES)
         return open_association(
             pacs,
-            [(GET[request.query_model], TRANSFER_SYNTAXES), *storage],
+            [(GET[request.query_model], TRANSFER_SYNTAXES), *self._contexts],
             client_side(pacs.tls, pacs.host) if pacs.tls else None,
             request.user(),
             self._canceller.check,
-            scp_of=list(dict.fromkeys(sop_class for sop_class, _ in storage)),
+            scp_of=list(dict.fromkeys(sop_class for sop_class, _ in self._contexts)),
         )
 
     def _negotiated(self, association: Association) -> Context:
@@ -146,8 +221,9 @@ class _CGet:
         if context is None:
             message = f"{self._pacs} does not offer {model} GET"
             raise NotSupported(message)
-        accepted = {one.abstract_syntax for one in association.contexts.values()} - {context.abstract_syntax}
-        if not accepted & association.scp_of:
+        usable = [one for one in association.contexts.values() if one.abstract_syntax in association.scp_of]
+        self.accepted = [(one.abstract_syntax, one.transfer_syntax) for one in usable]
+        if not usable:
             message = (
                 f"{self._pacs} offers {model} GET, but accepts no SOP class of this row to be sent back on the same "
                 f"association (role selection, PS3.7 D.3.3.4): use method='move'"
@@ -165,7 +241,9 @@ class _CGet:
         operation.send({"CommandField": C_GET_RQ}, encode_identifier(keys, context.transfer_syntax), canceller.total)
         peer = Peer(calling_ae_title=pacs.called_ae_title, called_ae_title=pacs.calling_ae_title)
         scp = StorageScp(association, peer, pacs.host, self._limits, self._storage, _nothing, _nothing)
-        scp.serve(PduDeadlines(association, self._silence, self._limits.pdu, canceller.check), self._is_last)
+        self.stored, scp.known = scp.stored, self._known
+        deadlines = PduDeadlines(association, self._silence, self._limits.pdu, canceller.check)
+        scp.serve(deadlines, self._is_last, _MESSAGE_ID)
 
     def _silence(self) -> float | None:
         """Return for how long the PACS may be silent now."""

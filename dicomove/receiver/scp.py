@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,7 @@ from dicomove.dimse.messages import (
     respond,
 )
 from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.operation import DataSetDeadline, final_response
 from dicomove.dimse.state import ENDED_BY_PDU
 from dicomove.errors import AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
@@ -47,6 +49,13 @@ class StorageScp:
         Stores the instances.
     busy, idle
         Called when some of a message has come, and when it is about to be answered, or needs no answer.
+
+    Attributes
+    ----------
+    stored
+        The SOP Instance UIDs of what was stored, where `serve` ends with a response.
+    known
+        SOP Instance UIDs of what has come before, and is not taken again.
     """
 
     def __init__(
@@ -64,6 +73,8 @@ class StorageScp:
         self._incoming: IncomingInstance | None = None
         self._gathers = False
         self._gathered = bytearray()
+        self.stored: set[str] = set()
+        self.known: AbstractSet[str] = frozenset()
 
     def run(self) -> None:
         """Answer until the peer releases or aborts the association.
@@ -79,7 +90,12 @@ class StorageScp:
             if self._association.state not in ENDED_BY_PDU:
                 raise
 
-    def serve(self, deadlines: Deadlines, is_last: Callable[[Message], bool] | None = None) -> None:
+    def serve(
+        self,
+        deadlines: PduDeadlines,
+        is_last: Callable[[Message], bool] | None = None,
+        message_id: int | None = None,
+    ) -> None:
         """Answer requests until the association ends, or until a response to our own request is the last one.
 
         Parameters
@@ -88,6 +104,8 @@ class StorageScp:
             Hold for each wait.
         is_last
             Given a response, says whether it is the last one. Without it, responses are skipped.
+        message_id
+            Of our own request. Its final response stands, also where the data set that it announced never comes.
 
         Raises
         ------
@@ -97,9 +115,20 @@ class StorageScp:
         association = self._association
         self._gathers = is_last is not None
         assembler = MessageAssembler(association.contexts, self._begin)
+
+        def final() -> Message | None:
+            return None if message_id is None else final_response(assembler.announced, message_id)
+
+        deadlines.also(DataSetDeadline(final))
         try:
             while True:
-                message = association.receive(deadlines, assembler, lambda: self._before_reading(assembler))
+                try:
+                    message = association.receive(deadlines, assembler, lambda: self._before_reading(assembler))
+                except (AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse):
+                    if is_last is None or (announced := final()) is None:
+                        raise
+                    is_last(announced)
+                    return
                 if is_last is None or not (message.number("CommandField") or 0) & RESPONSE:
                     self._answer(message)
                 elif is_last(self._with_data(message)):
@@ -131,6 +160,8 @@ class StorageScp:
         field = request.number("CommandField") or 0
         if field != C_STORE_RQ:
             return self._gather if self._gathers and field & RESPONSE else _discard
+        if request.text("AffectedSOPInstanceUID") in self.known:
+            return _discard
         self._incoming = self._storage.begin(self._c_store_request(request))
         return self._incoming.feed
 
@@ -140,12 +171,15 @@ class StorageScp:
         if incoming:
             self._finish(request, incoming)
         elif field != C_CANCEL_RQ and not field & RESPONSE:
-            self._respond(request, _status(field))
+            is_known = field == C_STORE_RQ and request.text("AffectedSOPInstanceUID") in self.known
+            self._respond(request, SUCCESS if is_known else _status(field))
         else:
             self._idle()
 
     def _finish(self, request: Message, incoming: IncomingInstance) -> None:
         finished = self._storage.finish(incoming)
+        if self._gathers and finished.status == SUCCESS:
+            self.stored.add(request.text("AffectedSOPInstanceUID") or "")
         try:
             self._respond(request, finished.status)
         finally:
@@ -192,14 +226,21 @@ class PduDeadlines(Deadlines):
         check: Check | None = None,
     ) -> None:
         self._association, self._seconds = association, between
+        self._further: list[Deadline] = []
         self._between = Deadline(between(), IdleTimeout, "waiting for a message")
         self._within = Deadline(within, IdleTimeout, "the rest of a PDU")
         self._progress = association.progress
         super().__init__(check=check)
 
+    def also(self, deadline: Deadline) -> None:
+        """Let a further deadline hold."""
+        self._further.append(deadline)
+
     def check(self) -> None:
         """Make the check, and raise when a deadline has come."""
         super().check()
+        for deadline in self._further:
+            deadline.check()
         progress = self._association.progress
         if progress != self._progress:
             self._progress = progress

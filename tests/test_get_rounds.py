@@ -1,0 +1,133 @@
+"""C-GET in several rounds: classes without room, and PACS that send a class in one transfer syntax only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydicom import uid
+
+import dicomove as dm
+from dicomove.dimse.storage_contexts import MOST_CONTEXTS
+from dicomove.receiver.rounds import Contexts, Rounds
+from dicomove.testing import faults
+from dicomove.testing.archive import Instance
+from dicomove.testing.storage import storing
+from tests import receiving, servers
+from tests.servers import Held
+from tests.test_get import pixels
+
+pytestmark = pytest.mark.timeout(90)
+
+CT, JPEG, J2K = uid.CTImageStorage, uid.JPEGBaseline8Bit, uid.JPEG2000Lossless
+PLAIN = uid.ExplicitVRLittleEndian
+
+
+def rounds_of(rounds: Rounds, accepts: Sequence[tuple[str, str]]) -> list[Contexts]:
+    """Play all rounds with a PACS that accepts these pairs, the first syntax of a context that it can."""
+    played = []
+    while (contexts := rounds.next()) is not None:
+        assert 0 < len(contexts) <= MOST_CONTEXTS
+        played.append(contexts)
+        taken = [
+            next(((sop_class, one) for one in syntaxes if (sop_class, one) in accepts), None)
+            for sop_class, syntaxes in contexts
+        ]
+        rounds.negotiated([pair for pair in taken if pair])
+        assert len(played) < 100
+    return played
+
+
+def test_every_class_has_its_round() -> None:
+    classes = [f"1.2.{number}" for number in range(300)]
+    played = rounds_of(Rounds(classes), [(one, PLAIN) for one in classes])
+    assert {sop_class for contexts in played[:3] for sop_class, _ in contexts} == set(classes)
+
+
+def test_every_syntax_is_proposed_alone_where_there_was_no_room() -> None:
+    classes = [f"1.2.{number}" for number in range(40)]
+    played = rounds_of(Rounds(classes), [])
+    alone = {(sop_class, syntaxes[0]) for contexts in played for sop_class, syntaxes in contexts if len(syntaxes) == 1}
+    assert {(one, syntax) for one in classes for syntax in (JPEG, J2K, uid.RLELossless, uid.HTJ2K)} <= alone
+
+
+def test_each_accepted_syntax_comes_first_once() -> None:
+    played = rounds_of(Rounds([CT]), [(CT, PLAIN), (CT, uid.ImplicitVRLittleEndian), (CT, JPEG), (CT, J2K)])
+    assert played[1:] == [[(CT, [J2K])], [(CT, [JPEG])]]
+
+
+def test_a_pacs_that_takes_no_compressed_instances_is_asked_once() -> None:
+    rounds = Rounds([CT])
+    assert len(rounds_of(rounds, [(CT, PLAIN), (CT, uid.ImplicitVRLittleEndian)])) == 1
+    assert rounds.takes_uncompressed_only
+
+
+# ---------------------------------------------------------------------------------------------------- real servers
+
+
+def _store(port: int, held: Sequence[Held]) -> None:
+    """Store files bit for bit, by as many associations as there are syntaxes of a class."""
+    instances = [Instance.from_file(one.path) for one in held]
+    by_syntax: dict[str, list[Instance]] = defaultdict(list)
+    for one in instances:
+        by_syntax[one.transfer_syntax].append(one)
+    for some in by_syntax.values():
+        with storing(("127.0.0.1", port), "QRSCP", "SENDER", some, ("SENDER", 1)) as send:
+            assert [send(one) for one in some] == [0] * len(some)
+
+
+def _got(pacs: dm.Pacs, held: Sequence[Held], folder: Path) -> pd.DataFrame:
+    studies = pd.DataFrame({"StudyInstanceUID": list(dict.fromkeys(one.study for one in held))})
+    with dm.Receiver(folder, port=None) as receiver:
+        result = receiving.move(studies, pacs, receiver, method="get")
+        assert receiver.manifest()["SOPInstanceUID"].is_unique
+        assert list(folder.glob(".dicomove/quarantine/*")) == []
+    return result
+
+
+def test_qrscp_sends_every_transfer_syntax(tmp_path: Path, images: Path) -> None:
+    """It tells no SOP classes, and no destination is configured."""
+    held = [one for one in servers.held(images) if one.transfer_syntax != uid.ExplicitVRBigEndian]
+    with servers.qrscp(tmp_path) as port:
+        _store(port, held)
+        result = _got(dm.Pacs(f"QRSCP@127.0.0.1:{port}"), held, tmp_path / "received")
+    assert set(result["outcome"]) == {"complete"}, result[["outcome", "error", "advice"]].to_dict()
+    there = receiving.files(tmp_path / "received")
+    assert there.keys() == {one.instance for one in held}
+    assert {one.transfer_syntax for one in held} >= {JPEG, PLAIN}
+    syntaxes = dm.read_manifest(tmp_path / "received").set_index("SOPInstanceUID")["TransferSyntaxUID"].to_dict()
+    compressed = {one.instance: one.transfer_syntax for one in held if "1.2.4." in one.transfer_syntax}
+    assert compressed.items() <= syntaxes.items()
+    for one in held:
+        if syntaxes[one.instance] == one.transfer_syntax:
+            assert pixels(there[one.instance]) == pixels(one.path)
+
+
+def test_dcmqrscp_sends_what_it_has_in_jpeg(tmp_path: Path, images: Path) -> None:
+    """Configured to accept JPEG, it sends each class in its first context."""
+    syntaxes = {*servers.UNCOMPRESSED, JPEG}
+    held = [one for one in servers.held(images) if one.transfer_syntax in syntaxes]
+    assert JPEG in {one.transfer_syntax for one in held}
+    with servers.dcmqrscp(tmp_path, images, {}, options=["+xy"], syntaxes=syntaxes) as port:
+        result = _got(dm.Pacs(f"DCMQRSCP@127.0.0.1:{port}"), held, tmp_path / "received")
+    assert set(result["outcome"]) == {"complete"}, result[["outcome", "error", "advice"]].to_dict()
+    assert result["status"].eq("0x0000").all()
+    assert result["attempts"].eq(1).all()
+    assert receiving.files(tmp_path / "received").keys() == {one.instance for one in held}
+
+
+def test_what_dcmqrscp_does_not_send_is_explained(tmp_path: Path, images: Path) -> None:
+    held = [one for one in servers.held(images) if one.transfer_syntax == JPEG]
+    with servers.dcmqrscp(tmp_path, images, {}, syntaxes={JPEG}) as port:
+        result = _got(dm.Pacs(f"DCMQRSCP@127.0.0.1:{port}"), held, tmp_path / "received")
+    assert set(result["outcome"]) == {"failed"}
+    assert result["advice"].str.contains("accepts no compressed transfer syntax for C-GET").all()
+
+
+def test_a_final_response_whose_data_set_never_comes(tmp_path: Path) -> None:
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, faults.PromisesDataSet()) as pacs:
+        result = receiving.move(receiving.studies(), pacs, receiver, method="get")
+    assert receiving.row(result, "outcome", "status", "received") == ("complete", "0x0000", 6)
