@@ -11,7 +11,7 @@ from typing import get_args
 from dicomove.cohort import PartialKeys
 from dicomove.errors import AddressError
 from dicomove.run.inventory import Verify
-from dicomove.run.options import Nearline
+from dicomove.run.options import Method, Nearline
 
 
 def take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
@@ -78,6 +78,12 @@ def add_asking(command: argparse.ArgumentParser) -> None:
 def add_manners(command: argparse.ArgumentParser) -> None:
     """Add what `move` needs."""
     command.add_argument("--concurrency", type=int, default=1, help="associations at the same time")
+    command.add_argument(
+        "--method",
+        choices=get_args(Method),
+        default="move",
+        help="C-MOVE, C-GET (needs --receive, and no port), or C-GET where C-MOVE cannot work; default: move",
+    )
     command.add_argument("--delay", type=float, default=0, help="pause between two moves, in seconds")
     command.add_argument(
         "--verify", choices=get_args(Verify), default="auto", help="the source of the expected numbers"

@@ -192,6 +192,7 @@ def _manners(chosen: argparse.Namespace) -> MoveOptions:
         "delay": chosen.delay,
         "verify": chosen.verify,
         "nearline": chosen.nearline,
+        "method": chosen.method,
         "journal": chosen.journal,
         "retry": chosen.retry,
         "hours": chosen.hours,
@@ -213,6 +214,8 @@ def _destination(chosen: argparse.Namespace, stack: ExitStack) -> str | Receiver
             "what it has), or --receive FOLDER to receive on this machine (with --ae-title, --port and --allow)"
         )
         raise AddressError(message)
+    if getattr(chosen, "method", None) == "get" and chosen.port is None:
+        options["port"] = None
     receiver = stack.enter_context(Receiver(chosen.receive, **options))
     print(f"{receiver!r}\n", file=sys.stderr)
     return receiver

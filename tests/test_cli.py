@@ -115,6 +115,17 @@ def test_move_receives_here(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert len(receiving.files(images)) == 6
 
 
+@pytest.mark.parametrize("method", ["get", "auto"])
+def test_c_get_in_the_shell(tmp_path: Path, method: str, cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The PACS knows no destination; with `get`, the receiver has no port."""
+    port = [] if method == "get" else ["--port", "0"]
+    with receiving.pacs({}, source=SMALL) as pacs:
+        command = ["retrieve", str(cohort), str(pacs), "--receive", str(tmp_path / "images"), "--method", method, *port]
+        assert main(command) == 1
+    assert "Rows: 2 complete, 1 empty." in capfd.readouterr().out
+    assert len(receiving.files(tmp_path / "images")) == 4
+
+
 def test_what_only_a_receiver_knows_is_not_shown_of_another(
     rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

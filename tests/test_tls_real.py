@@ -90,6 +90,15 @@ def test_from_orthanc_into_a_receiver(
     assert dm.verify(tmp_path / "received")["verified"].tolist() == ["ok"] * 6
 
 
+def test_c_get_from_orthanc(tmp_path: Path, images: Path, authority: Authority, theirs: Identity, ours: TLS) -> None:
+    with dm.Receiver(tmp_path / "received", port=None) as receiver:
+        with orthanc(tmp_path, images, authority, theirs, 9) as pacs:
+            studies = dm.find(dm.query(patient_name="*"), secured(pacs, ours), progress=False)
+            results = dm.move(studies, secured(pacs, ours), receiver, method="get", progress=False, journal=False)
+        assert results["outcome"].tolist() == ["complete"] * 2
+        assert len(receiver.manifest()) == 6
+
+
 def test_what_orthanc_refuses_has_its_reason(
     tmp_path: Path, images: Path, authority: Authority, theirs: Identity, ours: TLS, stranger: Authority
 ) -> None:
