@@ -53,7 +53,9 @@ def pacs(
     where = destinations.as_destination() if isinstance(destinations, dm.Receiver) else destinations
     injector = Injector(present)
     scp = kind("PACS", archive, where, injector)
-    with Listener(scp, gate=injector.enter, max_pdu_length=injector.max_pdu_length) as listener:
+    with Listener(
+        scp, gate=injector.enter, associate=injector.associate, max_pdu_length=injector.max_pdu_length
+    ) as listener:
         yield dm.Pacs(f"PACS@127.0.0.1:{listener.port}", **options)
 
 

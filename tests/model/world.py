@@ -20,8 +20,10 @@ from pynetdicom.dsutils import split_dataset
 import dicomove as dm
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadlines
+from dicomove.dimse.fragments import Fragment, read_events
 from dicomove.dimse.messages import C_CANCEL_RQ, Message, MessageAssembler
 from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.pdu import P_DATA
 from dicomove.files import SERVICE_FOLDER
 from dicomove.outcome import category
 from dicomove.testing import Synthetic
@@ -73,6 +75,15 @@ class _Overheard(Association):
     def send(self, message: Message, deadlines: Deadlines) -> None:
         super().send(message, deadlines)
         self._heard.responses.append(message)
+
+    def send_pdu(self, kind: int, data: bytes, deadlines: Deadlines) -> None:
+        super().send_pdu(kind, data, deadlines)
+        assembler = MessageAssembler(self.contexts)
+        for event in read_events(data) if kind == P_DATA else ():
+            if isinstance(event, Fragment):
+                assembler.take(event)
+        if assembler.announced:  # a response whose data set does not follow
+            self._heard.responses.append(assembler.announced)
 
     def receive(
         self,
