@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 import pandas as pd
 import pytest
+from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.cli import main
-from dicomove.errors import AddressError, CohortWarning, VerificationWarning
+from dicomove.errors import AddressError, CohortWarning, InterruptedWarning, VerificationWarning
+from dicomove.events import Event, RowFinished
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Request
 from tests import receiving, servers
@@ -94,6 +96,25 @@ class ListsNothing(faults.AnswersFind):
     def on_request(self, request: Request) -> None:
         if request.level == "IMAGE":
             super().on_request(request)
+
+
+class CapsImages(Fault):
+    """The PACS lists three images of a series at the most."""
+
+    commands = ("C-FIND",)
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        return matches[:3] if request.level == "IMAGE" else matches
+
+
+class Hides(Fault):
+    """The archive lists no images as long as it has not indexed them."""
+
+    commands = ("C-FIND",)
+    is_hiding = True
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        return [] if request.level == "IMAGE" and Hides.is_hiding else matches
 
 
 def is_plain(one: servers.Held) -> bool:
@@ -388,3 +409,51 @@ def test_a_report_says_what_was_compared(second: Second, tmp_path: Path) -> None
     text = page.read_text()
     assert "with those that the destination lists" in " ".join(text.split())
     assert "on disk" not in text
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["the table says it", "C-FIND says it"])
+def test_a_pacs_that_lists_fewer_than_it_has_is_not_believed(known: bool, second: Second) -> None:
+    table = TABLE.assign(NumberOfStudyRelatedInstances=["6"] * 3) if known else TABLE
+    with rehearsal(second, CapsImages(), faults.LosesInstances(keep=0.5)) as pacs:
+        for attempts in (1, 1):
+            with pytest.warns(VerificationWarning):
+                result = move(table, pacs, second.destination(quiet_period=0))
+            assert (
+                columns(result, "outcome", "expected", "received", "missing", "attempts")
+                == [("partial", 6, 3, 3, attempts)] * 3
+            )
+    assert "The instances were counted, and not compared one by one: the PACS lists 3 of 6." in result["advice"][0]
+    with rehearsal(second, CapsImages()) as pacs, pytest.warns(VerificationWarning):
+        result = move(table, pacs, second.destination())
+    assert columns(result, "outcome", "received") == [("complete", 6)] * 3
+
+
+def test_an_archive_that_indexes_late_is_asked_again_at_the_end(second: Second) -> None:
+    def look(event: Event) -> None:
+        Hides.is_hiding = not isinstance(event, RowFinished)
+
+    Hides.is_hiding = True
+    with receiving.pacs({}, Hides(), source=SOURCE) as archive, rehearsal(second) as pacs:
+        destination = second.destination(ask=archive, quiet_period=0.1)
+        result = dm.move(TABLE[:1], pacs, destination, progress=look)
+    assert receiving.row(result, "outcome", "received", "missing", "attempts") == ("complete", 6, 0, 1)
+
+
+def test_dcmqrscp_as_the_destination(tmp_path: Path) -> None:
+    with servers.dcmqrscp(tmp_path, tmp_path / "nothing", {}) as port, ExitStack() as stack:
+        pacs = stack.enter_context(receiving.pacs({"DCMQRSCP": ("127.0.0.1", port)}, source=SOURCE))
+        destination = dm.Destination("DCMQRSCP", ask=dm.Pacs(f"DCMQRSCP@127.0.0.1:{port}"), quiet_period=3)
+        result = move(TABLE, pacs, destination)
+        again = move(TABLE, pacs, destination)
+    assert columns(result, "outcome", "received", "missing", "attempts") == [("complete", 6, 0, 1)] * 3
+    assert columns(again, "outcome", "attempts") == [("complete", 0)] * 3
+
+
+def test_a_run_that_is_stopped_waits_for_no_archive(second: Second) -> None:
+    with rehearsal(second, faults.LosesInstances(keep=0.5)) as pacs:
+        job = dm.start_move(TABLE, pacs, second.destination(quiet_period=60), progress=False)
+        servers.wait_until(lambda: len(second.listed("instances")) == 3)
+        job.cancel()
+        with pytest.warns(InterruptedWarning):
+            result = job.wait(30)
+    assert result["outcome"].tolist()[1:] == ["not_attempted"] * 2

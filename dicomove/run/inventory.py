@@ -37,7 +37,6 @@ BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_re
 #: Why it is not known what to expect.
 _SPARED: Final = Unverified("the last C-FINDs were not answered, so that none was sent", may_pass=True)
 _STOPPED: Final = Unverified("it was stopped before C-FIND was sent", may_pass=False)
-_NO_LIST: Final = Unverified("the PACS lists none", may_pass=False)
 _NO_NUMBER: Final = Unverified("the PACS gives no number", may_pass=False)
 
 
@@ -127,17 +126,17 @@ class Inventory:
 
     def _verified(self, evidence: Evidence, identifier: Identifier) -> tuple[Evidence, Listed | None]:
         """Return the evidence with what the PACS says, or with why it does not say it."""
-        best, listed = evidence, None
         self._why, is_known = None, False
+        if self._by_list and self._always_lists:
+            return self._compared(evidence, identifier)
+        best, listed = evidence, None
         for answer in self._answers(identifier):
             if answer is not None:
                 is_known = True
                 best = replace(evidence, expected=answer if isinstance(answer, int) else len(answer))
                 listed = None if isinstance(answer, int) else answer
-                if listed if self._by_list else _adds_up(best):
+                if _adds_up(best):
                     break
-        if best.expected and listed is None and self._always_lists:
-            best = replace(best, unverified=self._only_counted())
         if is_known or (self._why is None and identifier.level == "IMAGE"):
             return best, listed
         return replace(best, unverified=self._unverified(evidence.expected)), listed
@@ -166,20 +165,36 @@ class Inventory:
         """Return the instances that the PACS lists, or ``None`` if it gives no answer, or nobody may ask."""
         return None if self._verify == "arrivals" else self._list(identifier)
 
-    def _only_counted(self) -> Unverified | None:
-        """Return why a list is not made: numbers do not say which instances are there."""
-        if not self._by_list:
-            return None
-        reason = self._why or _NO_LIST
-        return replace(reason, why=f"The instances were counted, and not compared one by one: {reason.why}.")
+    def whole_list(self, identifier: Identifier, expected_in_table: int | None) -> Listed | None:
+        """Return the instances that the PACS lists; ``None`` also where it has more than it lists."""
+        listed = self.listed(identifier)
+        number = None if listed is None else self._number(identifier, listed, expected_in_table)
+        return None if number is not None and number > len(listed or ()) else listed
+
+    def _compared(self, evidence: Evidence, identifier: Identifier) -> tuple[Evidence, Listed | None]:
+        """Return the evidence with the list of instances; a PACS may list fewer than it has."""
+        listed = self._list(identifier)
+        number = self._number(identifier, listed or {}, evidence.expected)
+        is_whole = bool(listed) or not (number or evidence.counts.moved)
+        if listed is not None and is_whole and (number or 0) <= len(listed):
+            return replace(evidence, expected=len(listed)), listed
+        if number is None:
+            return replace(evidence, unverified=self._unverified(evidence.expected)), None
+        listing = f"the PACS lists {len(listed or ())} of {number}"
+        reason = self._why or Unverified(listing, may_pass=False)
+        why = f"The instances were counted, and not compared one by one: {reason.why}."
+        return replace(evidence, expected=number, unverified=replace(reason, why=why)), None
+
+    def _number(self, identifier: Identifier, listed: Listed, expected_in_table: int | None) -> int | None:
+        """Return how many there are; the PACS is asked where the table does not say that the list is whole."""
+        if listed and expected_in_table is not None and expected_in_table <= len(listed):
+            return expected_in_table
+        return None if self._verify == "instances" else self._ask("counts", _related_instances, identifier)
 
     def _answers(self, identifier: Identifier) -> Iterator[int | Listed | None]:
-        lists_first = self._by_list and self._always_lists
-        if lists_first:
-            yield self._list(identifier)
         if self._verify in ("auto", "hash", "counts"):
             yield self._ask("counts", _related_instances, identifier)
-        if not lists_first and self._verify in ("auto", "hash", "instances"):
+        if self._verify in ("auto", "hash", "instances"):
             yield self._list(identifier)
 
     def _list(self, identifier: Identifier) -> Listed | None:

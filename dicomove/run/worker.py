@@ -162,7 +162,7 @@ class MoveWorker:
         held = self._archive.look(task.identifier)
         if isinstance(held, Unverified):
             return OnDisk(still_there(task.earlier, held.why), Settled()) if task.earlier else None
-        listed = self._inventory.listed(task.identifier) if held.held else None
+        listed = self._inventory.whole_list(task.identifier, task.expected) if held.held else None
         return already_there(task, held, listed, at)
 
     def _look(self, task: Task, at_receiver: RowAtReceiver) -> OnDisk | Listed | None:
@@ -172,7 +172,7 @@ class MoveWorker:
             return None
         at = datetime.now(UTC)
         listed = self._inventory.listed(task.identifier)
-        if not listed:
+        if not listed or len(listed) < (task.expected or 0):  # a PACS may list fewer than it has
             return None
         missing = {uid: series for uid, series in listed.items() if uid not in held}
         if missing:
