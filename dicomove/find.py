@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -35,7 +36,7 @@ from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import NOT_ATTEMPTED, sentences
 from dicomove.pacs import Pacs
-from dicomove.search import Answer, Search
+from dicomove.search import Answer, Choice, Matches, Search
 from dicomove.words import ADVICE
 
 _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
@@ -76,6 +77,8 @@ def find(
     query_model: str = "StudyRoot",
     broad: Broad = "refuse",
     partial_keys: PartialKeys = "ask",
+    matches: Matches = "all",
+    within: str | dt.timedelta | None = None,
     progress: Progress = "auto",
 ) -> pd.DataFrame:
     """Ask the PACS for each row of a cohort with C-FIND (PS3.4 C.4.1): one row per match.
@@ -104,6 +107,12 @@ def find(
     partial_keys
         A row lacks a key that other rows have, and so may match more than they do. ``"ask"``: its advice says by what
         it was asked, and a warning counts such rows. ``"refuse"``: it is ``invalid``.
+    matches
+        Which studies a row may match. ``"all"``; ``"one"``: a row that matches several is ``ambiguous``, and brings
+        none; ``"newest"``, ``"oldest"``; ``"nearest"``: the study nearest to the row's StudyDate, which is then not a
+        key. At lower levels, all matches of the chosen study remain.
+    within
+        For ``"nearest"``: the greatest distance, such as ``"3 days"``.
     progress
         ``"auto"``, ``"tqdm"``, ``False``, or a function that gets the events.
 
@@ -113,8 +122,8 @@ def find(
         ``cohort_row`` (the index label of the row that asked), the cohort's columns, the attributes of the match, and
 
         - ``outcome``: ``matched``; ``empty``; ``partial`` (matched, but the answer broke off); ``failed``;
-          ``unreachable``; ``interrupted``; ``invalid``; ``not_attempted``. A row that matched nothing has one row all
-          the same.
+          ``unreachable``; ``interrupted``; ``invalid``; ``ambiguous``; ``not_attempted``. A row that matched nothing
+          has one row all the same.
         - ``status``, ``error``, ``advice``, ``error_comment``: as in the result table of `move`.
         - ``matches``, ``filtered``: matches of the cohort row, and answers that were left out, since they are not what
           the row asked for; ``advice`` says why.
@@ -151,7 +160,16 @@ def find(
     >>> studies["outcome"].tolist()
     ['matched', 'empty']
     """
-    queries = find_queries(table, level, query_model, broad=broad, partial_keys=partial_keys)
+    choice = Choice.of(matches, within)
+    dates = choice.dates(table) if isinstance(table, pd.DataFrame) else []
+    queries = [
+        IdentifierError(date) if isinstance(date, str) else query
+        for date, query in zip(
+            dates,
+            find_queries(choice.asked(table), level, query_model, broad=broad, partial_keys=partial_keys),
+            strict=True,
+        )
+    ]
     for message, kind in _before_asking(table, queries):
         warnings.warn(message, kind, stacklevel=2)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
@@ -159,6 +177,7 @@ def find(
     with Interrupts() as interrupts:
         with display(progress) as show, FindScu(pacs) as scu:
             answers = _ask_all(table, queries, Search(scu, wanted), show, interrupts)
+        answers = [choice.made(answer, date) for answer, date in zip(answers, dates, strict=True)]
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
         return not_a_query(_found(table, answers, wanted))
@@ -261,7 +280,7 @@ def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
         found |= _attribute_columns(base, name, [match.get(name) or None for _, _, match in rows])
     answered = [answer for _, answer, _ in rows]
     found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in _TEXT_COLUMNS}
-    found["matches"] = columns.counts(len(answer.matches) + answer.repeated for answer in answered)
+    found["matches"] = columns.counts(len(answer.matches) + answer.repeated + answer.ambiguous for answer in answered)
     found["filtered"] = columns.counts(answer.filtered for answer in answered)
     found["asked_by"] = columns.text(answer.asked_by for answer in answered)
     added = _added(base, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Unpack
 
@@ -16,6 +17,7 @@ from dicomove.notebook import Phases, Progress
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent, result_table
 from dicomove.run import MoveDestination, MoveOptions, Options, PreparedRun, run_settings, shows_options, warn_of
+from dicomove.search import Matches
 
 __all__ = ["retrieve"]
 
@@ -31,6 +33,8 @@ def retrieve(
     query_model: str = "StudyRoot",
     broad: Broad = "refuse",
     partial_keys: PartialKeys = "ask",
+    matches: Matches = "all",
+    within: str | dt.timedelta | None = None,
     progress: Progress = "auto",
     **options: Unpack[MoveOptions],
 ) -> pd.DataFrame:
@@ -49,7 +53,7 @@ def retrieve(
     destination
         As for `move`: an AE title that the PACS knows, a `Receiver` on this machine, a list of receivers, or another
         archive as a `Destination`.
-    level, keys, query_model, broad, partial_keys
+    level, keys, query_model, broad, partial_keys, matches, within
         As for `find`. With the level ``"PATIENT"`` whole patients are moved.
     progress
         ``"auto"`` (a panel in a notebook, a bar elsewhere), ``"panel"``, ``"tqdm"``, ``False``, or a function that
@@ -101,6 +105,8 @@ def retrieve(
             query_model=query_model,
             broad=broad,
             partial_keys=partial_keys,
+            matches=matches,
+            within=within,
             progress=phases,
         )
         # Whole patients are moved only where the level says so.

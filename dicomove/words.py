@@ -48,7 +48,8 @@ class OutcomeWord:
     ended: bool = False
 
 
-#: All outcomes, the best one first: also the order in which they are shown. ``matched`` is a word of `find` alone.
+#: All outcomes, the best one first: also the order in which they are shown. ``matched`` and ``ambiguous`` are words of
+#: `find` alone.
 #: The colours are the palette of Okabe and Ito, which colour-blind people can tell apart, and greys: its black could
 #: not be seen on a dark page. Outcomes are more than colours: two that concern the network share one.
 OUTCOME_WORDS: Final = {
@@ -58,6 +59,7 @@ OUTCOME_WORDS: Final = {
     "unconfirmed": OutcomeWord(colour="#0072B2", reason="the PACS does not say what it moved", moved=True),
     "empty": OutcomeWord(colour="#F0E442", reason="the PACS has nothing for it"),
     "not_attempted": OutcomeWord(colour="#BBBBBB", reason="the run ended before it reached the row"),
+    "ambiguous": OutcomeWord(colour="#E69F00", reason="several studies match, and nothing decides"),
     "invalid": OutcomeWord(colour="#666666", reason="the row cannot be asked for", ended=True),
     "cancelled": OutcomeWord(colour="#999999", reason="cancelled by the user", ended=True),
     "unreachable": OutcomeWord(colour="#CC79A7", reason="the PACS could not be reached", failed=True),
@@ -65,7 +67,7 @@ OUTCOME_WORDS: Final = {
     "failed": OutcomeWord(colour="#D55E00", reason="the PACS could not move it", failed=True),
 }
 OUTCOMES: Final = tuple(OUTCOME_WORDS)
-MOVE_OUTCOMES: Final = tuple(name for name in OUTCOMES if name != "matched")
+MOVE_OUTCOMES: Final = tuple(name for name in OUTCOMES if name not in ("matched", "ambiguous"))
 GRAVEST_FIRST: Final = MOVE_OUTCOMES[::-1]
 COLOURS: Final = {name: word.colour for name, word in OUTCOME_WORDS.items()}
 GOOD: Final = frozenset(name for name, word in OUTCOME_WORDS.items() if word.good)
@@ -242,6 +244,9 @@ ERROR_WORDS: Final = {
         adds="the reason",
     ),
     "invalid_row": ErrorWord(advice="Correct the row; nothing was sent.", permanent=True, adds="nothing"),
+    "ambiguous": ErrorWord(
+        advice="Give the row another key, or choose with matches= of find().", permanent=True, adds="its name"
+    ),
     "capped": ErrorWord(
         advice="There are studies that the PACS does not tell, at one minute, without a time or without a date: ask by "
         "patient or by accession number.",

@@ -32,8 +32,8 @@ def association_errors(parent: type[errors.AssociationError]) -> Iterator[type[e
         yield from association_errors(child)
 
 
-def test_the_table_has_every_outcome_of_the_type_and_one_of_find() -> None:
-    assert set(OUTCOME_WORDS) == {*get_args(Outcome), "matched"}
+def test_the_table_has_every_outcome_of_the_type_and_two_of_find() -> None:
+    assert set(OUTCOME_WORDS) == {*get_args(Outcome), "matched", "ambiguous"}
 
 
 @pytest.mark.parametrize("page", [DOCS / "tables.md", DOCS.parent / "README.md"], ids=lambda page: page.name)

@@ -16,6 +16,8 @@ from dicomove.words import UNMATCHED, Outcome
 
 #: Only a table of `find` has all of these; `move` replaces none of them but the outcome.
 _SIGNS: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
+#: `find` does not decide between several studies. The row has no key, whatever its number of matches.
+AMBIGUOUS: Final = "ambiguous"
 _SAID: Final = ("status", "error", "advice", "error_comment")
 
 
@@ -74,6 +76,8 @@ def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
     True
     """
     outcome = _text(cells.get("outcome"))
+    if outcome == AMBIGUOUS or _text(cells.get("error")) == AMBIGUOUS:
+        return Unmatched("invalid", *(_text(cells.get(name)) for name in _SAID))
     if not _is_outcome(outcome) or not _is_zero(cells.get("matches")):
         return None
     return Unmatched(outcome, *(_text(cells.get(name)) for name in _SAID))

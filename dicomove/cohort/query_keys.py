@@ -38,7 +38,7 @@ _STUDY_RETURN_KEYS = (
 )
 _SERIES_RETURN_KEYS = (
     *(*_STUDY_RETURN_KEYS, "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription"),
-    "NumberOfSeriesRelatedInstances",
+    *("SeriesDate", "BodyPartExamined", "ProtocolName", "ImageType", "NumberOfSeriesRelatedInstances"),
 )
 
 RETURN_KEYS: dict[Level, tuple[str, ...]] = {

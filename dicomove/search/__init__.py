@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dicomove.search.choice import Choice, Matches
 from dicomove.search.row import Answer, Search, find_outcome
 
-__all__ = ["Answer", "Search", "find_outcome"]
+__all__ = ["Answer", "Choice", "Matches", "Search", "find_outcome"]

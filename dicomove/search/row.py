@@ -54,6 +54,8 @@ class Answer:
         The keywords of the keys that were sent.
     repeated
         Matches that an earlier alternative of the same query has, and that are not among `matches`.
+    ambiguous
+        Matches among which nothing decides.
     """
 
     outcome: str
@@ -65,6 +67,7 @@ class Answer:
     filtered: int = 0
     asked_by: str | None = None
     repeated: int = 0
+    ambiguous: int = 0
 
 
 class Search:

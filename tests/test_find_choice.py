@@ -1,0 +1,126 @@
+"""Which of several studies a row means: `matches=` and `within=` of `find`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.testing import RunningPacs, Synthetic
+from tests.servers import Here, Server
+
+#: Each of the two patients has ten studies, 36.6 days apart from the next: SYN000001 from 2024-01-01.
+ARCHIVE = Synthetic(studies=20, instances=1, size=64, patients=2)
+
+
+@pytest.fixture
+def pacs(rehearsal_pacs: Callable[..., RunningPacs]) -> RunningPacs:
+    return rehearsal_pacs(ARCHIVE)
+
+
+def found(table: pd.DataFrame, pacs: dm.Pacs, **options: object) -> pd.DataFrame:
+    return dm.find(table, pacs, progress=False, **options)  # type: ignore[arg-type]  # the options of a test
+
+
+def cohort(**columns: object) -> pd.DataFrame:
+    return pd.DataFrame({"PatientID": ["SYN000001"], **{name: [value] for name, value in columns.items()}})
+
+
+@pytest.mark.parametrize(("matches", "date"), [("newest", "20241125"), ("oldest", "20240101")])
+def test_the_newest_and_the_oldest(pacs: RunningPacs, matches: str, date: str) -> None:
+    studies = found(cohort(), pacs, matches=matches)
+    assert studies["StudyDate"].tolist() == [date]
+    assert f"the {matches} of 10 studies that match" in studies["advice"].iloc[0].lower()
+    assert studies["outcome"].tolist() == ["matched"]
+
+
+def test_one_is_ambiguous_where_several_match(pacs: RunningPacs) -> None:
+    studies = found(cohort(), pacs, matches="one")
+    row = studies.iloc[0]
+    assert (row["outcome"], row["error"], row["matches"]) == ("ambiguous", "ambiguous", 10)
+    assert pd.isna(row["StudyInstanceUID"])
+    assert row["advice"].startswith("10 studies match")
+    results = dm.move(studies, pacs, pacs.destination, progress=False)
+    assert results[["outcome", "error", "attempts"]].to_dict("records") == [
+        {"outcome": "invalid", "error": "ambiguous", "attempts": 0}
+    ]
+    assert dm.plan(studies, pacs, progress=False)["action"].tolist() == ["invalid"]
+
+
+def test_one_is_found_where_one_matches(pacs: RunningPacs) -> None:
+    studies = found(cohort(AccessionNumber="000003"), pacs, matches="one")
+    assert studies["outcome"].tolist() == ["matched"]
+
+
+@pytest.mark.parametrize(
+    ("date", "within", "expected"),
+    [
+        ("2024-02-10", None, ["20240206"]),
+        (dt.date(2024, 2, 10), "4 days", ["20240206"]),
+        ("2024-02-10", "3 days", [None]),
+        ("20240206", "0 days", ["20240206"]),
+        ("19990101", None, ["20240101"]),
+    ],
+)
+def test_the_nearest(pacs: RunningPacs, date: object, within: str | None, expected: list[str | None]) -> None:
+    studies = found(cohort(StudyDate=date), pacs, matches="nearest", within=within)
+    told = [None if pd.isna(value) else value for value in studies["StudyDate"]] if expected != [None] else [None]
+    assert told == expected
+    assert studies["outcome"].tolist() == ["matched" if expected != [None] else "empty"]
+
+
+def test_two_that_are_equally_near(pacs: RunningPacs) -> None:
+    """2024-01-01 and 2024-02-06 are 36 days apart."""
+    studies = found(cohort(StudyDate="20240119"), pacs, matches="nearest")
+    assert studies["outcome"].tolist() == ["ambiguous"]
+    assert "2 of them are equally nearest" in studies["advice"].iloc[0]
+
+
+def test_each_row_has_its_own_date(pacs: RunningPacs) -> None:
+    table = pd.DataFrame(
+        {"PatientID": ["SYN000001"] * 4, "StudyDate": ["2024-01-03", "", "20241231", "2024-01-01-2024-02-01"]}
+    )
+    studies = found(table, pacs, matches="nearest", within="60 days")
+    assert studies["outcome"].tolist() == ["matched", "invalid", "matched", "invalid"]
+    assert studies["StudyDate"].tolist()[0] == "20240101"
+    assert studies["StudyDate_asked"].tolist()[0] == "2024-01-03"
+    assert studies["cohort_row"].tolist() == [0, 1, 2, 3]
+
+
+def test_all_series_of_the_chosen_study(here: Here) -> None:
+    table = pd.DataFrame({"PatientID": ["000123"]})
+    everything = found(table, here.pacs, level="SERIES")
+    oldest = found(table, here.pacs, level="SERIES", matches="oldest")
+    assert len(set(oldest["StudyInstanceUID"])) == 1
+    assert len(oldest) == (everything["StudyInstanceUID"] == oldest["StudyInstanceUID"].iloc[0]).sum() > 1
+
+
+def test_real_pacs(server: Server) -> None:
+    newest = found(pd.DataFrame({"PatientID": ["000123"]}), server.pacs, matches="newest")
+    assert newest["StudyDate"].tolist() == ["20240617"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"matches": "best"}, "matches='best' is not one of all, one, newest, oldest, nearest"),
+        ({"matches": "one", "within": "3 days"}, "belongs to matches"),
+        ({"matches": "nearest", "within": "soon"}, "is not a number of days"),
+        ({"matches": "nearest", "within": "-3 days"}, "is not a number of days"),
+        ({"matches": "nearest", "within": 3}, "is not a number of days"),
+        ({"matches": "nearest"}, "needs the column StudyDate"),
+    ],
+)
+def test_what_cannot_be_asked(pacs: RunningPacs, options: dict[str, object], said: str) -> None:
+    with pytest.raises(dm.CohortError, match=said):
+        found(cohort(), pacs, **options)
+
+
+def test_retrieve_takes_them(pacs: RunningPacs) -> None:
+    results = dm.retrieve(cohort(), pacs, pacs.destination, matches="newest", progress=False)
+    assert results["outcome"].tolist() == ["complete"]
+    verdicts = dm.verdicts(cohort(), dm.retrieve(cohort(), pacs, pacs.destination, matches="one", progress=False))
+    assert verdicts["outcome"].tolist() == ["invalid"]
