@@ -129,8 +129,10 @@ class _Retrieval:
         if len(ends) == 1:
             return first
         counts = Counts(**first.counts)
-        warning = counts.warning or 0
-        after = replace(counts, completed=max(0, len(self._stored) - warning), failed=lacking, remaining=0)
+        # What the PACS counted as completed, and did not send, stays its word: the disk shows what is missing.
+        failed = min(counts.failed or 0, lacking)
+        there = max(len(self._stored), (counts.total or 0) - failed)
+        after = replace(counts, completed=max(0, there - (counts.warning or 0)), failed=failed, remaining=0)
         return replace(
             last if last.problem or last.cancelled else first,
             status=first.status if lacking else SUCCESS,
