@@ -53,9 +53,13 @@ HARMLESS: Final = {
 #: What is sent is not what the PACS holds, or is not sent at all: to another AE it reads as if it were.
 SPOILS: Final = {
     *("corrupts-instances", "truncates-instances", "empty-instances", "garbage-instances", "false-success"),
+    *("implicit-in-explicit", "explicit-in-implicit", "big-endian-in-little", "encapsulated-in-native"),
+    *("native-in-encapsulated", "other-compression", "meta-in-data-set", "sends-whole-files"),
 }
 #: They end every association, whoever's it is.
 ENDS_EVERYTHING: Final = {"dies"}
+#: They take C-MOVE out of every association.
+REFUSES_CONTEXTS: Final = {"omits-contexts", "undefined-context-result"}
 #: They leave us waiting, so that the timeouts are short where one of them is.
 SILENT: Final = {
     *("hangs", "hangs-at-find", "vanishes-at-response", "silent-association", "pending-forever", "dies"),
@@ -64,4 +68,4 @@ SILENT: Final = {
 
 def reaches_everyone(fault: Fault) -> bool:
     """Whether a fault is one of the association, which knows of no row."""
-    return fault.name in ENDS_EVERYTHING or type(fault).on_association is not Fault.on_association
+    return fault.name in ENDS_EVERYTHING | REFUSES_CONTEXTS or type(fault).on_association is not Fault.on_association

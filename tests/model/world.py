@@ -226,7 +226,12 @@ class World:
         destinations = {STORE: ("127.0.0.1", self._storage.port), **shore().receiver.as_destination()}
         self._service = _Overhearing(QueryRetrieveScp("PACS", self.archive, destinations, injector), self.heard)
         self._listener = self._pacs.enter_context(
-            Listener(self._service, gate=self._gate(injector), max_pdu_length=injector.max_pdu_length)
+            Listener(
+                self._service,
+                gate=self._gate(injector),
+                associate=injector.associate,
+                max_pdu_length=injector.max_pdu_length,
+            )
         )
 
     def _gate(self, injector: Injector) -> Callable[[int], None]:
