@@ -58,6 +58,11 @@ def add_destination(command: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="another address or network that may connect, if the PACS sends from there; may be repeated",
     )
+    receiver.add_argument(
+        "--advertise",
+        metavar="HOST:PORT",
+        help="where the PACS reaches it, if that is no address of this machine (container, NAT, port forwarding)",
+    )
 
 
 def add_asking(command: argparse.ArgumentParser) -> None:

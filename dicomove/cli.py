@@ -134,7 +134,9 @@ def _echo(chosen: argparse.Namespace) -> int:
 def _doctor(chosen: argparse.Namespace) -> int:
     pacs = _pacs(chosen)
     with ExitStack() as stack:
-        has_destination = any((chosen.destination, chosen.receive, chosen.ae_title, chosen.port, chosen.allow))
+        has_destination = any(
+            (chosen.destination, chosen.receive, chosen.ae_title, chosen.port, chosen.allow, chosen.advertise)
+        )
         destination = _destination(chosen, stack) if has_destination else None
         table = doctor(pacs, destination, move_one=chosen.move_one)
     if chosen.output:
@@ -204,14 +206,16 @@ def _manners(chosen: argparse.Namespace) -> MoveOptions:
 
 def _destination(chosen: argparse.Namespace, stack: ExitStack) -> str | Receiver | Destination:
     """Return the destination: an AE title, an archive, or a receiver that stays open until the stack closes."""
-    given = {"ae_title": chosen.ae_title, "port": chosen.port, "allow": chosen.allow}
+    names = ("ae_title", "port", "allow", "advertise")
+    given = {name: getattr(chosen, name) for name in names}
     options = {name: value for name, value in given.items() if value is not None}
     if chosen.receive is None and chosen.destination and not options:
         return _archive(chosen) if chosen.ask else str(chosen.destination)
     if chosen.receive is None or chosen.destination or chosen.ask:
         message = (
             "give one destination: an AE title that the PACS knows (with --ask if it is an archive that can be asked "
-            "what it has), or --receive FOLDER to receive on this machine (with --ae-title, --port and --allow)"
+            "what it has), or --receive FOLDER to receive on this machine (with --ae-title, --port, --allow and "
+            "--advertise)"
         )
         raise AddressError(message)
     if getattr(chosen, "method", None) == "get" and chosen.port is None:

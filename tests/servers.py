@@ -249,7 +249,7 @@ def orthanc(folder: Path, images: Path, modalities: Mapping[str, int], **options
 def dcmqrscp(
     folder: Path,
     images: Path,
-    modalities: Mapping[str, int],
+    modalities: Mapping[str, int | tuple[str, int]],
     peers: str = "ANY",
     *,
     options: Sequence[str] = (),
@@ -265,7 +265,8 @@ def dcmqrscp(
     plain = [one for one in held(images) if one.transfer_syntax in syntaxes]
     for one in plain:
         shutil.copy(one.path, storage / f"{one.instance}.dcm")
-    hosts = "\n".join(f"h{n} = ({aet}, 127.0.0.1, {number})" for n, (aet, number) in enumerate(modalities.items()))
+    entries = [(aet, *(to if isinstance(to, tuple) else ("127.0.0.1", to))) for aet, to in modalities.items()]
+    hosts = "\n".join(f"h{n} = ({aet}, {host}, {number})" for n, (aet, host, number) in enumerate(entries))
     path = folder / "dcmqrscp.cfg"
     path.write_text(
         f"NetworkTCPPort = {port}\nMaxPDUSize = 131072\nMaxAssociations = 16\n"
@@ -431,7 +432,7 @@ def served(service: Service, **options: object) -> Iterator[Pacs]:
 class Relay:
     """Forwards to a port, and knows who came."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
@@ -446,7 +447,7 @@ class Relay:
                     sock.shutdown(socket.SHUT_RDWR)
 
     def forward(self, client: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", self._target)) as upstream:
+        with socket.create_connection(self._target) as upstream:
             with self._lock:
                 self.connections += 1
                 self._sockets |= {client, upstream}
@@ -461,10 +462,10 @@ class Relay:
 
 
 @contextmanager
-def relay(target: int) -> Iterator[Relay]:
+def relay(target: int | tuple[str, int], at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[Relay]:
     """A port that forwards to another."""
-    made = Relay(target)
-    with listening(made.forward) as made.port:
+    made = Relay(target if isinstance(target, tuple) else ("127.0.0.1", target))
+    with listening(made.forward, at) as made.port:
         try:
             yield made
         finally:
@@ -481,7 +482,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 @contextmanager
-def listening(talk: Callable[[socket.socket], object]) -> Iterator[int]:
+def listening(talk: Callable[[socket.socket], object], at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[int]:
     """A port at which each connection is talked to by a function, in a thread; the socket is closed after it."""
     threads: list[threading.Thread] = []
 
@@ -497,7 +498,7 @@ def listening(talk: Callable[[socket.socket], object]) -> Iterator[int]:
                 threads[-1].start()
 
     with ExitStack() as stack:
-        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
+        server = stack.enter_context(socket.create_server(at, backlog=64))
         accepting = threading.Thread(target=accept, daemon=True)
         accepting.start()
         try:

@@ -15,7 +15,9 @@ PACS = Pacs("PACS@host:104", calling_ae_title="OURS")
 SEEN = Evidence(PACS, addresses=("10.0.0.1",), port="open", own_address="10.0.0.9")
 OK = Answer(status="0x0000")
 SOME = Search(OK, sample=OK, studies=10)
-AT_RX = replace(SEEN, destination="RX", receiver_port=11112, asked_to_move=True, has_instance=True)
+AT_RX = replace(
+    SEEN, destination="RX", receiver_host="10.0.0.9", receiver_port=11112, asked_to_move=True, has_instance=True
+)
 
 
 def rejected(reason: str) -> Evidence:
@@ -132,3 +134,16 @@ def test_how_long_a_failed_move_took_tells_the_likely_cause(seconds: float, said
 )
 def test_a_text_becomes_one_sentence(text: str, found: str) -> None:
     assert connection.echo(replace(SEEN, echo=Answer("idle_timeout", text))).found == found
+
+
+def test_a_container_is_named_before_anything_is_moved() -> None:
+    problem = "this process runs in a container, and the PACS may not reach it: publish the port"
+    row = destination.connection_back(replace(AT_RX, asked_to_move=False, reach_problem=problem))
+    assert row.verdict == "warning"
+    assert row.found == "This process runs in a container, and the PACS may not reach it."
+    assert row.remedy == "Publish the port."
+
+
+def test_the_entry_is_the_one_that_the_receiver_advertises() -> None:
+    seen = replace(AT_RX, receiver_host="node7", receiver_port=30104, moved=Answer("destination_unknown"))
+    assert "AE title RX, host node7, port 30104" in str(destination.one_instance(seen).remedy)

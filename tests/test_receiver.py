@@ -23,7 +23,7 @@ import dicomove as dm
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import Message
-from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError
+from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError, ReceiverWarning
 from tests import receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
@@ -285,6 +285,39 @@ def test_every_address_is_told_as_one_that_others_reach(tmp_path: Path) -> None:
         assert device["dicomNetworkConnection"][0]["dicomPort"] == receiver.port
         with socket.create_connection((entry["Host"], receiver.port), timeout=5) as client:
             assert client.recv(1) == b""  # nothing was said for too long
+
+
+def test_what_is_advertised_is_entered(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, advertise="node7.hospital.example:30104") as receiver:
+        assert "host node7.hospital.example, port 30104" in repr(receiver)
+        assert receiver.as_destination() == {"DICOMOVE": ("node7.hospital.example", 30104)}
+        assert json.loads(receiver.orthanc_modality()) == {
+            "DICOMOVE": {"AET": "DICOMOVE", "Host": "node7.hospital.example", "Port": 30104}
+        }
+        assert receiver.port != 30104
+    with receiving.receiver(tmp_path, advertise="[2001:db8::7]") as receiver:
+        assert receiver.address_for("127.0.0.1") == ("2001:db8::7", receiver.port)
+
+
+@pytest.mark.parametrize("advertise", ["", "host:", "host:0", "host:65536", "AET@host:104", "2001:db8::7", "a b", 104])
+def test_what_cannot_be_advertised(advertise: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="advertise="):
+        dm.Receiver(tmp_path, port=0, advertise=advertise)
+
+
+def test_a_receiver_without_a_port_has_nothing_to_advertise(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="port=None"):
+        dm.Receiver(tmp_path, port=None, advertise="node7:104")
+
+
+def test_a_pacs_on_this_machine_reaches_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    with receiving.receiver(tmp_path) as receiver:
+        receiver.begin_run("127.0.0.1")
+        assert receiver.reach_problem("127.0.0.1") is None
+        with pytest.warns(ReceiverWarning, match="container"):
+            receiver.begin_run("192.0.2.77")
+        receiver.begin_run("192.0.2.77")  # once is enough
 
 
 # Whom it lets in.

@@ -95,6 +95,9 @@ def connection_back(seen: Evidence) -> Row:
             f"{arrival.transfer_syntax}."
         )
         return Row(check, "ok", found)
+    if seen.moved is None and seen.reach_problem:
+        problem = f"{seen.reach_problem[0].upper()}{seen.reach_problem[1:]}".partition(": ")
+        return Row(check, "warning", f"{problem[0]}.", f"{problem[2][0].upper()}{problem[2][1:]}.")
     if seen.moved is None:
         return Row(check, "skipped", "Nothing was moved.", "Give move_one=True." if not seen.asked_to_move else None)
     if seen.refused:
@@ -130,7 +133,7 @@ def _register(seen: Evidence) -> str:
 
 
 def _entry(seen: Evidence) -> str:
-    return f"AE title {seen.destination}, host {seen.own_address}, port {seen.receiver_port}"
+    return f"AE title {seen.destination}, host {seen.receiver_host}, port {seen.receiver_port}"
 
 
 def _entry_remedy(seen: Evidence, moved: Answer) -> str:

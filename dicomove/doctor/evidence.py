@@ -95,8 +95,9 @@ class Evidence:
         The PACS.
     destination
         The AE title of the destination.
-    receiver_port
-        The port of the receiver, if the destination is one.
+    receiver_port, receiver_host, reach_problem
+        Port and host of the receiver, if the destination is one, as the PACS has to know them; why the PACS may not
+        reach them.
     addresses
         The addresses of the host.
     port, own_address
@@ -122,6 +123,8 @@ class Evidence:
     pacs: Pacs
     destination: str | None = None
     receiver_port: int | None = None
+    receiver_host: str | None = None
+    reach_problem: str | None = None
     addresses: tuple[str, ...] | None = None
     port: Port | None = None
     own_address: str | None = None

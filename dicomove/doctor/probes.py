@@ -27,6 +27,7 @@ from dicomove.errors import AssociationError, DicomoveWarning, StatusError
 from dicomove.move import move
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
+from dicomove.receiver.administration import route
 
 #: So many answers show that there is no limit which matters.
 ENOUGH: Final = 1000
@@ -63,12 +64,8 @@ def port(pacs: Pacs) -> tuple[Port, str | None]:
 
 def own_address(pacs: Pacs) -> str | None:
     """Return the address by which this machine would reach a PACS; nothing is sent."""
-    with suppress(OSError):
-        family, kind, protocol, _, address = socket.getaddrinfo(pacs.host, pacs.port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.connect(address)
-            return str(probe.getsockname()[0])
-    return None
+    found = route(pacs.host)
+    return found.own_address if found else None
 
 
 def language(pacs: Pacs) -> Language:

@@ -3,34 +3,125 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+#: Stands for every address of this machine; the family of the route to a PACS is then known, or is either.
+EVERY: Final = {
+    "0.0.0.0": socket.AF_INET,  # noqa: S104 (it asks whether it is that)
+    "": socket.AF_INET,
+    "::": socket.AF_UNSPEC,
+}
+#: Docker and Podman make these files.
+CONTAINER_FILES: Final = ("/.dockerenv", "/run/.containerenv")
+#: A documentation address (RFC 5737): the way there is the default route.
+_FAR_AWAY: Final = "192.0.2.1"
+_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
+_ADVERTISED = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:@\s]+))(?::(?P<port>[0-9]+))?")
 
 
-def own_address(host: str) -> str:
-    """Return an address of this machine that others can reach, where the receiver listens on all of them."""
-    if host not in ("0.0.0.0", "::", ""):  # noqa: S104 (it asks whether it is that)
+class Route(NamedTuple):
+    """The way to a PACS: our address on it, and whether the PACS has that address, too, and so is on this machine."""
+
+    own_address: str
+    is_local: bool
+
+
+def advertised(text: str) -> tuple[str, int | None]:
+    """Return host and port of ``advertise=``; the port is ``None`` where only the host is given.
+
+    Raises
+    ------
+    ValueError
+        It is neither ``"host:port"`` nor a host.
+
+    Examples
+    --------
+    >>> advertised("node7.hospital.example:30104")
+    ('node7.hospital.example', 30104)
+    >>> advertised("[2001:db8::7]")
+    ('2001:db8::7', None)
+    """
+    match = _ADVERTISED.fullmatch(text.strip()) if isinstance(text, str) else None
+    if not match or (match["port"] and not 1 <= int(match["port"]) <= 65535):
+        message = (
+            f"advertise={text!r}: write 'host:port' or 'host', IPv6 as '[2001:db8::7]:104': where the PACS connects"
+        )
+        raise ValueError(message)
+    return match["ipv6"] or match["host"], int(match["port"]) if match["port"] else None
+
+
+def own_address(host: str, pacs_host: str = "") -> str:
+    """Return the address at which others reach the receiver.
+
+    Parameters
+    ----------
+    host
+        The address at which it listens.
+    pacs_host
+        The PACS. Where the receiver listens at all addresses, the one on the way to this PACS counts.
+    """
+    if host not in EVERY:
         return host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # nothing is sent: the system only looks up its way there
-            return str(probe.getsockname()[0])
-        except OSError:
-            return socket.gethostname()
+    found = (route(pacs_host, EVERY[host]) if pacs_host else None) or route(_FAR_AWAY, socket.AF_INET)
+    return found.own_address if found else socket.gethostname()
+
+
+def route(pacs_host: str, family: socket.AddressFamily = socket.AF_UNSPEC) -> Route | None:
+    """Return the way to a PACS, if there is one. Nothing is sent: the system only looks it up."""
+    return next(_routes(pacs_host, family), None)
+
+
+def _routes(pacs_host: str, family: socket.AddressFamily) -> Iterator[Route]:
+    with suppress(OSError, UnicodeError):
+        for of, kind, protocol, _, address in socket.getaddrinfo(pacs_host, 9, family, socket.SOCK_DGRAM):
+            with suppress(OSError), socket.socket(of, kind, protocol) as probe:
+                probe.connect(address)
+                own = str(probe.getsockname()[0])
+                yield Route(own, own == address[0] or own.startswith("127."))
+
+
+def container_sign() -> str | None:
+    """Return what shows that this process runs in a container, if anything does."""
+    files = [name for name in CONTAINER_FILES if Path(name).exists()]
+    return next(iter([*files, *([_KUBERNETES] if _KUBERNETES in os.environ else [])]), None)
+
+
+def container_warning(own: str) -> str | None:
+    """Return why a PACS on another machine may not reach this address; ``None`` where this is not a container.
+
+    Parameters
+    ----------
+    own
+        The address that would be shown.
+    """
+    sign = container_sign()
+    if sign is None:
+        return None
+    return (
+        f"this process runs in a container ({sign}), and the PACS may not reach its address {own}: publish the port at "
+        "the machine that runs the container, and give Receiver(..., advertise='host:port') with the address there"
+    )
 
 
 def orthanc_modality(ae_title: str, host: str, port: int) -> str:
     """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON."""
-    return json.dumps({ae_title: {"AET": ae_title, "Host": own_address(host), "Port": port}}, indent=2)
+    return json.dumps({ae_title: {"AET": ae_title, "Host": host, "Port": port}}, indent=2)
 
 
 def dcmtk_host(ae_title: str, host: str, port: int) -> str:
     """Return the entry of ``HostTable`` in dcmqrscp's configuration."""
-    return f"{ae_title.lower()} = ({ae_title}, {own_address(host)}, {port})"
+    return f"{ae_title.lower()} = ({ae_title}, {host}, {port})"
 
 
 def dcm4chee_device(ae_title: str, host: str, port: int) -> str:
     """Return the device that dcm4chee-arc is told of, as JSON for ``POST /dcm4chee-arc/devices/{name}``."""
-    connection = {"cn": "dicom", "dicomHostname": own_address(host), "dicomPort": port}
+    connection = {"cn": "dicom", "dicomHostname": host, "dicomPort": port}
     storage = {"dicomSOPClass": "*", "dicomTransferRole": "SCP", "dicomTransferSyntax": ["*"]}
     entity = {
         "dicomAETitle": ae_title,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -14,7 +15,8 @@ from typing import Final, Self
 
 import pandas as pd
 
-from dicomove.errors import ReceiverError
+from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.pacs import Pacs
 from dicomove.receiver import administration
 from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.files import Existing, room
@@ -73,6 +75,9 @@ class Receiver:
     tls
         The certificate that it shows, ``TLS(certificate=..., key=...)``. Every association then has to use TLS. With
         ``ca=...``, the PACS has to show a certificate, too (PS3.15 B).
+    advertise
+        The address at which the PACS reaches the receiver, ``"host:port"`` or ``"host"``, where that is not an address
+        of this machine: in a container, behind NAT or port forwarding. The entries for the PACS name it.
 
     Raises
     ------
@@ -114,6 +119,7 @@ class Receiver:
         quiet_period: float = 5.0,
         limits: Limits = DEFAULT_LIMITS,
         tls: TLS | None = None,
+        advertise: str | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
         self.quiet_period = checked_seconds(quiet_period, "quiet_period")
@@ -130,7 +136,9 @@ class Receiver:
             min_free=min_free,
             limits=limits,
             tls=tls,
+            advertise=advertise,
         )
+        self._pacs_host = ""
         self._numbers = itertools.count(1)
         self._discrepancies: list[Mapping[str, object]] = []
         self._in_flight = RowsInFlight()
@@ -181,10 +189,10 @@ class Receiver:
             return f"Receiver({str(self.folder)!r}): closed"
         if not self.listens:
             return f"Receiver({str(self.folder)!r}): listens at no port, and is filled by C-GET"
-        where = administration.own_address(self.host)
+        host, port = self.address_for(self._pacs_host)
         return (
             f"Receiver({str(self.folder)!r}): the PACS's administrator enters the AE title {self.ae_title}, "
-            f"host {where}, port {self.port}"
+            f"host {host}, port {port}"
         )
 
     def __enter__(self) -> Self:
@@ -253,24 +261,66 @@ class Receiver:
         free, reserved = room(self.folder, self._supervisor.settings.min_free)
         return free >= reserved
 
+    def address_for(self, pacs: Pacs | str = "") -> tuple[str, int]:
+        """Return host and port for the entry of the receiver in a PACS.
+
+        They are those of ``advertise=``. Without it, the host is the address at which the receiver listens, or else
+        that of this machine on the way to the PACS: a machine with two network cards has two.
+
+        Parameters
+        ----------
+        pacs
+            The PACS, or its host. Without it, the address is that on the default route.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver listens at no port.
+        """
+        port = self._own_port()
+        if self._supervisor.settings.advertise is not None:
+            host, other_port = administration.advertised(self._supervisor.settings.advertise)
+            return host, other_port or port
+        return administration.own_address(self.host, pacs.host if isinstance(pacs, Pacs) else pacs), port
+
+    def reach_problem(self, pacs_host: str) -> str | None:
+        """Return why a PACS may not reach the address that is shown; ``None`` where no reason is known."""
+        way = administration.route(pacs_host)
+        if not self.listens or self._supervisor.settings.advertise or (way and way.is_local):
+            return None
+        return administration.container_warning(self.address_for(pacs_host)[0])
+
     def as_destination(self) -> dict[str, tuple[str, int]]:
         """Return its AE title with host and port, for a rehearsal PACS on this machine; nothing if it has no port."""
-        return {self.ae_title: ("127.0.0.1", self.port)} if self.listens else {}
+        if not self.listens:
+            return {}
+        is_named = self._supervisor.settings.advertise is not None or self.host not in administration.EVERY
+        return {self.ae_title: self.address_for() if is_named else ("127.0.0.1", self.port)}
 
-    def orthanc_modality(self) -> str:
-        """Return the entry of ``DicomModalities`` in the configuration of Orthanc, as JSON."""
-        return administration.orthanc_modality(self.ae_title, self.host, self._own_port())
+    def orthanc_modality(self, pacs: Pacs | None = None) -> str:
+        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; `address_for` tells more."""
+        return administration.orthanc_modality(self.ae_title, *self.address_for(pacs or self._pacs_host))
 
-    def dcmtk_host(self) -> str:
-        """Return the entry of ``HostTable`` in the configuration of DCMTK's dcmqrscp."""
-        return administration.dcmtk_host(self.ae_title, self.host, self._own_port())
+    def dcmtk_host(self, pacs: Pacs | None = None) -> str:
+        """Return the entry of ``HostTable`` in dcmqrscp's configuration; `address_for` tells more."""
+        return administration.dcmtk_host(self.ae_title, *self.address_for(pacs or self._pacs_host))
 
-    def dcm4chee_device(self) -> str:
-        """Return the device for dcm4chee-arc, as JSON."""
-        return administration.dcm4chee_device(self.ae_title, self.host, self._own_port())
+    def dcm4chee_device(self, pacs: Pacs | None = None) -> str:
+        """Return the device for dcm4chee-arc, as JSON; `address_for` tells more."""
+        return administration.dcm4chee_device(self.ae_title, *self.address_for(pacs or self._pacs_host))
 
-    def begin_run(self) -> int:
-        """Return the number of a new run, which its rows have."""
+    def begin_run(self, pacs_host: str = "") -> int:
+        """Return the number of a new run, which its rows have.
+
+        Parameters
+        ----------
+        pacs_host
+            The PACS that is to move to the receiver: its entry is shown from now on.
+        """
+        if pacs_host and pacs_host != self._pacs_host:
+            self._pacs_host = pacs_host
+            if problem := self.reach_problem(pacs_host):
+                warnings.warn(problem, ReceiverWarning, stacklevel=2)
         return next(self._numbers)
 
     def end_run(self, run: int, found: Iterable[Mapping[str, object]] = ()) -> None:

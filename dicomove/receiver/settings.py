@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self, get_args
 
 from dicomove.errors import AddressError
 from dicomove.pacs import ae_title as checked_ae_title
+from dicomove.receiver.administration import advertised
 from dicomove.receiver.admission import network
 from dicomove.receiver.files import Existing
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
@@ -60,6 +61,7 @@ class Settings:
     min_free: int | None = None
     limits: Limits = DEFAULT_LIMITS
     tls: TLS | None = None
+    advertise: str | None = None
 
     def to_json(self) -> str:
         """Return it as one line."""
@@ -87,6 +89,7 @@ def checked_settings(
     min_free: int | None,
     limits: Limits,
     tls: TLS | None,
+    advertise: str | None,
 ) -> Settings:
     """Return what the process is told.
 
@@ -98,6 +101,8 @@ def checked_settings(
         Another argument cannot be right.
     """
     PathTemplate(path)  # raises ValueError
+    if advertise is not None:
+        _check_advertise(advertise, port)
     return Settings(
         folder=str(folder),
         ae_title=checked_ae_title(ae_title, "ae_title"),
@@ -111,6 +116,7 @@ def checked_settings(
         min_free=min_free,
         limits=limits,
         tls=_checked_tls(tls),
+        advertise=advertise,
     )
 
 
@@ -126,6 +132,13 @@ def checked_seconds(value: float, name: str) -> float:
         message = f"{name}={value!r}: a number of seconds, at least 0"
         raise ValueError(message)
     return value
+
+
+def _check_advertise(advertise: str, port: int | None) -> None:
+    advertised(advertise)  # raises ValueError
+    if port is None:
+        message = f"advertise={advertise!r}: a receiver with port=None listens at no port"
+        raise ValueError(message)
 
 
 def _checked_tls(tls: TLS | None) -> TLS | None:

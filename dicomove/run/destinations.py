@@ -40,7 +40,9 @@ def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> 
     if not receivers or len(set(titles)) != len(given):
         message = "destination: a list of receivers, each with an AE title of its own, by which the PACS knows it"
         raise ValueError(message)
-    runs = tuple(receiver.begin_run() for receiver in receivers)
+    # C-GET connects to no receiver.
+    moves_from = "" if options.method == "get" else pacs.host
+    runs = tuple(receiver.begin_run(moves_from) for receiver in receivers)
     return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
 
 

@@ -1,0 +1,102 @@
+"""Network namespaces of Linux: several machines in one, each with its own interfaces, routes and firewall.
+
+A test enters a namespace with its thread. Sockets, threads and processes that it makes there belong to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """One machine."""
+
+    name: str
+
+    def ip(self, *words: str) -> None:
+        """Configure it."""
+        _ip("-n", self.name, *words)
+
+    def drop(self, interface: str, port: int) -> None:
+        """Let its firewall drop what comes to a port through an interface, without a word."""
+        # The rule for addresses of this machine is the first one. A rule before it decides about ports.
+        self.ip("rule", "add", "pref", "10", "lookup", "local")
+        self.ip("rule", "del", "pref", "0")
+        rule = ("pref", "5", "iif", interface, "ipproto", "tcp", "dport", str(port), "blackhole")
+        self.ip("rule", "add", *rule)
+
+    def stop_dropping(self) -> None:
+        self.ip("rule", "del", "pref", "5")
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Move this thread, and all that it starts, to this machine."""
+        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        try:
+            _enter(Path("/run/netns", self.name))
+            yield
+        finally:
+            _enter(before)
+            os.close(before)
+
+
+@contextmanager
+def machines(*names: str) -> Iterator[tuple[Namespace, ...]]:
+    """Make machines that have no connection yet."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces are made by root alone")
+    servers.program("ip")
+    with ExitStack() as stack:
+        yield tuple(stack.enter_context(_machine(f"dicomove-{os.getpid()}-{name}")) for name in names)
+
+
+def connect(one: Namespace, address: str, other: Namespace, other_address: str, number: int = 0) -> tuple[str, str]:
+    """Lay a cable between two machines, and return their interfaces."""
+    left, right = f"eth{number}", f"eth{number}"
+    _ip("link", "add", left, "netns", one.name, "type", "veth", "peer", "name", right, "netns", other.name)
+    for machine, interface, its in ((one, left, address), (other, right, other_address)):
+        machine.ip("address", "add", f"{its}/24", "dev", interface)
+        machine.ip("link", "set", interface, "up")
+    return left, right
+
+
+@contextmanager
+def _machine(name: str) -> Iterator[Namespace]:
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
+    if made.returncode and "Operation not permitted" in made.stderr:
+        pytest.skip("this root may not make network namespaces: it lacks CAP_SYS_ADMIN")
+    assert made.returncode == 0, made.stderr
+    try:
+        machine = Namespace(name)
+        machine.ip("link", "set", "lo", "up")
+        yield machine
+    finally:
+        _ip("netns", "del", name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def _enter(namespace: Path | int) -> None:
+    descriptor = namespace if isinstance(namespace, int) else os.open(namespace, os.O_RDONLY)
+    try:
+        if _libc.setns(descriptor, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+    finally:
+        if not isinstance(namespace, int):
+            os.close(descriptor)

@@ -1,0 +1,192 @@
+"""Receivers and PACS on different machines, which are network namespaces: two network cards, NAT, a firewall."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.errors import ReceiverWarning
+from dicomove.receiver import administration
+from dicomove.testing.synthetic import synthetic_instances
+from tests import namespaces, servers
+from tests.namespaces import Namespace
+from tests.servers import Orthanc
+
+PACS, WORKSTATION, OFFICE = "10.77.1.1", "10.77.1.2", "10.77.2.2"
+GATEWAY, INSIDE = "10.77.3.1", "10.77.3.2"
+INSTANCES = 4
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """An Orthanc on a machine of its own."""
+
+    machine: Namespace
+    orthanc: Orthanc
+
+    @property
+    def pacs(self) -> dm.Pacs:
+        return dm.Pacs(f"ORTHANC@{PACS}:{self.orthanc.dicom_port}", connect_timeout=5)
+
+    def register(self, ae_title: str, host: str, port: int) -> None:
+        """Enter a destination, as an administrator does."""
+        with self.machine.entered():
+            self.orthanc.request("PUT", f"/modalities/{ae_title}", json.dumps([ae_title, host, port]).encode())
+
+    def enter(self, modality: str) -> None:
+        """Enter what `orthanc_modality` prints."""
+        ((name, entry),) = json.loads(modality).items()
+        self.register(name, entry["Host"], entry["Port"])
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return servers.write(
+        synthetic_instances(studies=2, instances=INSTANCES // 2, size=512), tmp_path_factory.mktemp("few")
+    )
+
+
+@pytest.fixture
+def hospital(tmp_path: Path, few: Path) -> Iterator[Hospital]:
+    with namespaces.machines("pacs") as (machine,), machine.entered():
+        folder = tmp_path / "orthanc"
+        folder.mkdir()
+        with servers.orthanc(folder, few, {}, DicomScuTimeout=2) as orthanc:
+            yield Hospital(machine, orthanc)
+
+
+@pytest.fixture
+def workstation(hospital: Hospital) -> Iterator[Namespace]:
+    """A machine with two network cards; the way to the PACS is not the default route."""
+    with namespaces.machines("workstation", "office") as (machine, office):
+        namespaces.connect(machine, WORKSTATION, hospital.machine, PACS, 0)
+        namespaces.connect(machine, OFFICE, office, "10.77.2.1", 1)
+        machine.ip("route", "add", "default", "via", "10.77.2.1")
+        yield machine
+
+
+@pytest.fixture
+def container(hospital: Hospital) -> Iterator[tuple[Namespace, Namespace]]:
+    """A machine behind a gateway, and the gateway: the PACS has no way to what is behind it."""
+    with namespaces.machines("inside", "gateway") as (machine, gateway):
+        namespaces.connect(gateway, WORKSTATION, hospital.machine, PACS, 0)
+        namespaces.connect(gateway, GATEWAY, machine, INSIDE, 1)
+        yield machine, gateway
+
+
+@pytest.fixture(autouse=True)
+def no_container(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Tests may run in a container, which is another subject."""
+    if "in_container" not in request.fixturenames:
+        monkeypatch.setattr(administration, "CONTAINER_FILES", ())
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+@pytest.fixture
+def in_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(administration, "CONTAINER_FILES", (str(tmp_path),))
+
+
+def cohort() -> pd.DataFrame:
+    return pd.DataFrame({"PatientID": ["SYN000001", "SYN000002"]})
+
+
+def retrieved(pacs: dm.Pacs, receiver: dm.Receiver, **options: object) -> pd.DataFrame:
+    studies = dm.find(cohort(), pacs, progress=False)
+    return dm.move(studies, pacs, receiver, progress=False, **options)  # type: ignore[arg-type]
+
+
+def cell(table: pd.DataFrame, check: str, column: str) -> str:
+    return str(table.set_index("check").loc[check, column])
+
+
+def failed(table: pd.DataFrame) -> list[str]:
+    return table["check"][table["verdict"] == "failed"].tolist()
+
+
+def test_of_two_addresses_that_on_the_way_to_the_pacs_is_shown(
+    hospital: Hospital, workstation: Namespace, tmp_path: Path
+) -> None:
+    with workstation.entered(), dm.Receiver(tmp_path / "images", port=0) as receiver:
+        assert receiver.address_for() == (OFFICE, receiver.port)
+        assert receiver.address_for(hospital.pacs) == (WORKSTATION, receiver.port)
+        for entry in (
+            receiver.orthanc_modality(hospital.pacs),
+            receiver.dcmtk_host(hospital.pacs),
+            receiver.dcm4chee_device(hospital.pacs),
+        ):
+            assert WORKSTATION in entry
+            assert OFFICE not in entry
+        hospital.enter(receiver.orthanc_modality(hospital.pacs))
+        results = retrieved(hospital.pacs, receiver)
+        assert results["outcome"].tolist() == ["complete"] * 2
+        assert receiver.manifest()["address"].unique().tolist() == [PACS]
+        # From now on it knows its PACS.
+        assert f"host {WORKSTATION}, port {receiver.port}" in repr(receiver)
+        assert WORKSTATION in receiver.dcmtk_host()
+        table = dm.doctor(hospital.pacs, receiver, move_one=True)
+        assert failed(table) == []
+        assert cell(table, "connection back", "found").startswith(f"The PACS connected from {PACS} as ORTHANC")
+
+
+@pytest.mark.usefixtures("in_container")
+def test_behind_nat_the_advertised_address_is_shown_and_reached(
+    hospital: Hospital, container: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
+    inside, gateway = container
+    port, outside = servers.free_port(), servers.free_port()
+    with gateway.entered():
+        out = servers.relay((PACS, hospital.orthanc.dicom_port), (GATEWAY, 0))
+        back = servers.relay((INSIDE, port), (WORKSTATION, outside))
+        with out as to_pacs, back, inside.entered():
+            pacs = dm.Pacs(f"ORTHANC@{GATEWAY}:{to_pacs.port}")
+            with dm.Receiver(tmp_path / "images", port=port, advertise=f"{WORKSTATION}:{outside}") as receiver:
+                assert f"host {WORKSTATION}, port {outside}" in repr(receiver)
+                assert receiver.as_destination() == {"DICOMOVE": (WORKSTATION, outside)}
+                assert receiver.dcmtk_host() == f"dicomove = (DICOMOVE, {WORKSTATION}, {outside})"
+                assert cell(dm.doctor(pacs, receiver), "connection back", "verdict") == "skipped"
+                hospital.enter(receiver.orthanc_modality())
+                assert retrieved(pacs, receiver)["outcome"].tolist() == ["complete"] * 2
+                table = dm.doctor(pacs, receiver, move_one=True)
+                assert failed(table) == []
+
+
+@pytest.mark.usefixtures("in_container")
+def test_the_address_of_a_container_is_warned_of(
+    hospital: Hospital, container: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
+    inside, gateway = container
+    with gateway.entered():
+        out = servers.relay((PACS, hospital.orthanc.dicom_port), (GATEWAY, 0))
+        with out as to_pacs, inside.entered(), dm.Receiver(tmp_path / "images", port=0, quiet_period=0.5) as receiver:
+            pacs = dm.Pacs(f"ORTHANC@{GATEWAY}:{to_pacs.port}")
+            table = dm.doctor(pacs, receiver)
+            assert cell(table, "connection back", "verdict") == "warning"
+            assert f"the PACS may not reach its address {INSIDE}." in cell(table, "connection back", "found")
+            assert "advertise='host:port'" in cell(table, "connection back", "remedy")
+            hospital.enter(receiver.orthanc_modality(pacs))
+            with pytest.warns(ReceiverWarning, match=f"may not reach its address {INSIDE}.*advertise="):
+                results = retrieved(pacs, receiver)
+            assert set(results["outcome"]) == {"failed"}
+            # Said once, and of no use for C-GET, which needs no way back.
+            assert retrieved(pacs, receiver, method="get")["outcome"].tolist() == ["complete"] * 2
+
+
+def test_where_the_pacs_has_no_way_back_auto_gets(
+    hospital: Hospital, container: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
+    inside, gateway = container
+    with gateway.entered():
+        out = servers.relay((PACS, hospital.orthanc.dicom_port), (GATEWAY, 0))
+        with out as to_pacs, inside.entered(), dm.Receiver(tmp_path / "images", port=0, quiet_period=0.5) as receiver:
+            pacs = dm.Pacs(f"ORTHANC@{GATEWAY}:{to_pacs.port}")
+            hospital.enter(receiver.orthanc_modality(pacs))
+            results = retrieved(pacs, receiver, method="auto")
+            assert results["outcome"].tolist() == ["complete"] * 2
+            assert set(results["method"]) == {"get"}
