@@ -113,17 +113,30 @@ class DimseOperation:
         silence = silence_deadline(self._silence("first_response_timeout"), last_activity)
         while True:
             response = self._receive(Deadlines(silence, DataSetDeadline(self._announced), *deadlines, check=check))
-            if response.number("MessageIDBeingRespondedTo") != self.message_id:
-                logger.info("a response to another request was ignored")
+            status = self.status_of(response)
+            if status is None:
                 continue
-            status = response.number("Status")
-            if response.number("CommandField") != self._field | RESPONSE or status is None:
-                message = "an answer that belongs to another kind of request, or without a status"
-                raise InvalidResponse(message)
             yield response
             if category(status) != "pending":
                 return
             silence = silence_deadline(self._silence("idle_timeout"), last_activity)
+
+    def status_of(self, response: Message) -> int | None:
+        """Return the Status of a response to this request, as it is; ``None`` for a response to another request.
+
+        Raises
+        ------
+        InvalidResponse
+            It cannot be the response to this request.
+        """
+        if response.number("MessageIDBeingRespondedTo") != self.message_id:
+            logger.info("a response to another request was ignored")
+            return None
+        status = response.number("Status")
+        if response.number("CommandField") != self._field | RESPONSE or status is None:
+            message = "an answer that belongs to another kind of request, or without a status"
+            raise InvalidResponse(message)
+        return status
 
     def _receive(self, deadlines: Deadlines) -> Message:
         """Return the next message; a final response stands, also where the data set that it announced never comes."""

@@ -159,6 +159,7 @@ class _CGet:
         self._final: Message | None = None
         self._context: Context | None = None
         self._association: Association | None = None
+        self._operation: DimseOperation | None = None
         self._sent = False
         self._canceller, self._known = canceller, known
         self.stored: set[str] = set()
@@ -236,7 +237,8 @@ class _CGet:
     def _exchange(self, association: Association, context: Context) -> None:
         request, pacs, canceller = self._request, self._pacs, self._canceller
         operation = DimseOperation(association, context, _MESSAGE_ID, pacs)
-        self._association, self._context, canceller.operation = association, context, operation
+        self._association, self._context = association, context
+        self._operation = canceller.operation = operation
         keys = {"QueryRetrieveLevel": request.level, **request.keys}
         logger.info("C-GET-RQ to %s at the level %s", pacs, request.level)
         self._sent = True
@@ -254,10 +256,9 @@ class _CGet:
         return seconds
 
     def _is_last(self, response: Message) -> bool:
-        if response.number("MessageIDBeingRespondedTo") != _MESSAGE_ID:
-            logger.info("a response to another request was ignored")
+        status = self._operation.status_of(response) if self._operation else None
+        if status is None:
             return False
-        status = response.number("Status") or 0
         final = category(status) != "pending"
         self.counts = self.counts.after(counts_of(response), final=final)
         if final:
