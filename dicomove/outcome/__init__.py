@@ -6,8 +6,7 @@
     evidence     what is known of one C-MOVE
     judgement    the verdict on the PACS's word
     disk         the verdict on what is on disk, where that is known
-    arrivals     what came and is not plainly the row's
-    refusals     peers that the receiver turned away
+    arrivals     what came and is not plainly the row's, and the peers that the receiver turned away
     patients     whether two PatientIDs are the same
     advice       what a person is told
 

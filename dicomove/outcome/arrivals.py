@@ -1,20 +1,19 @@
-"""What came and is not plainly the row's: in quarantine, or with another PatientID. As sentences. Pure."""
+"""What came and is not plainly the row's: in quarantine, or with another PatientID; and peers turned away. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
-from dicomove.outcome.evidence import Evidence
+from dicomove.outcome.evidence import Evidence, Refusal
 from dicomove.outcome.patients import NONE_AT_ALL
-from dicomove.outcome.refusals import refusal_remedy
 
 #: How the reason of an instance in quarantine begins.
 DAMAGED: Final = "damaged: "
 OTHER_PATIENT: Final = "of another PatientID: "
 UNREQUESTED: Final = "unrequested"
 
-#: Reasons of one kind that are told.
+#: Reasons of one kind, and refusals, that are told.
 _MOST_TOLD: Final = 3
 
 _COMPARE: Final = "is it the same patient? discrepancies() of the receiver names the instances"
@@ -23,6 +22,15 @@ _COMPARE: Final = "is it the same patient? discrepancies() of the receiver names
 _EXPLAINED: Final = frozenset({"missing_instances", "some_failed", "all_failed", "unable_to_process"})
 #: Words of the PACS that the receiver's refusal may explain better.
 _REFUSED: Final = _EXPLAINED | {"out_of_resources", "not_authorized"}
+#: Names of the advice for a row of which nothing came, by the kind of refusal: the first one counts.
+_REMEDIES: Final = {
+    "defect": "internal_error",
+    "ae_title": "refused_ae_title",
+    "tls": "refused_tls",
+    "request": "refused_request",
+    "busy": "refused_busy",
+    "address": "refused",
+}
 
 
 def remarks(evidence: Evidence) -> list[str]:
@@ -55,7 +63,7 @@ def strays(evidence: Evidence) -> str:
 
 def remedy(word: str, evidence: Evidence) -> str | None:
     """Return the word whose advice fits what came, where that is known better than the PACS's word; else ``None``."""
-    if word in _REFUSED and (refused := refusal_remedy(evidence)):
+    if word in _REFUSED and (refused := _refusal_remedy(evidence)):
         return refused
     if evidence.received is None or word not in _EXPLAINED:
         return None
@@ -111,3 +119,33 @@ def _told(found: list[tuple[str, int]]) -> str:
     told = [f"{reason} ({count})" for reason, count in most[:_MOST_TOLD]]
     more = [f"{_total(most[_MOST_TOLD:])} for other reasons"] if most[_MOST_TOLD:] else []
     return ", ".join([*told, *more])
+
+
+def refusals_told(refusals: Iterable[Refusal]) -> list[str]:
+    """Return which peers were turned away, and why: sentences.
+
+    Examples
+    --------
+    >>> refusals_told([Refusal("10.0.0.7", "PACS", "ae_title", "it called OLD, this receiver is DICOMOVE")])
+    ['the receiver turned away PACS at 10.0.0.7: it called OLD, this receiver is DICOMOVE']
+    """
+    every = list(refusals)
+    others = [one for one in every if one.kind != "address"]
+    told = [f"the receiver turned away {_peer(one)}: {one.reason}" for one in others[:_MOST_TOLD]]
+    if len(others) > _MOST_TOLD:
+        told.append(f"it turned away {len(others) - _MOST_TOLD} more: see refused of the receiver")
+    if named := ", ".join(dict.fromkeys(one.address for one in every if one.kind == "address")):
+        told.append(f"connections from {named} were refused: if the PACS sends from there, give allow to the receiver")
+    return told
+
+
+def _refusal_remedy(evidence: Evidence) -> str | None:
+    """Return the name of the advice for a row of which nothing came because the receiver refused it; else ``None``."""
+    if evidence.received or evidence.arrivals or evidence.aside or not evidence.refusals:
+        return None
+    kinds = {one.kind for one in evidence.refusals}
+    return next(remedy for kind, remedy in _REMEDIES.items() if kind in kinds)
+
+
+def _peer(refusal: Refusal) -> str:
+    return f"{refusal.ae_title} at {refusal.address}" if refusal.ae_title else refusal.address

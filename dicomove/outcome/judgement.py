@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from dicomove.outcome.advice import BETTER_ADVICE, advice_on, sentences
-from dicomove.outcome.arrivals import remarks, remedy, strays
+from dicomove.outcome.arrivals import refusals_told, remarks, remedy, strays
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
-from dicomove.outcome.refusals import refusals_told
 from dicomove.outcome.statuses import category, failure_word
 from dicomove.words import Outcome
 
