@@ -103,6 +103,11 @@ def move(
         (``NEARLINE``, ``OFFLINE``, ``UNAVAILABLE``). ``"last"`` moves them after the others, and waits for the first
         response ten times as long as `Pacs` says; ``"skip"`` leaves them as ``not_attempted``, with the error
         ``nearline``; ``"as_is"`` takes them like the others.
+    max_studies, max_instances, max_bytes
+        What the run may bring at the most. If it would bring more, a `CohortError` says so, and nothing is sent. The
+        PACS is asked for numbers that the table lacks; bytes are estimated, as `plan` does.
+    max_per_row
+        The most instances of a row. A larger row is ``invalid`` with the error ``too_large``; the others go.
     progress
         ``"auto"`` (a panel in a notebook, a bar elsewhere), ``"panel"``, ``"tqdm"``, ``False``, or a function that
         gets the events.

@@ -247,6 +247,9 @@ ERROR_WORDS: Final = {
     "ambiguous": ErrorWord(
         advice="Give the row another key, or choose with matches= of find().", permanent=True, adds="its name"
     ),
+    "too_large": ErrorWord(
+        advice="Nothing was sent for it. Move its series one by one, or raise max_per_row.", permanent=True
+    ),
     "capped": ErrorWord(
         advice="There are studies that the PACS does not tell, at one minute, without a time or without a date: ask by "
         "patient or by accession number.",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Final, Literal, TypedDict, TypeVar, get_args
 
+from dicomove.run.guards import Guards
 from dicomove.run.inventory import Verify, check_verify
 from dicomove.run.pacing import Hours, Retry
 
@@ -20,6 +21,12 @@ Nearline = Literal["last", "skip", "as_is"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_GUARDS: Final = {
+    "max_studies": "studies",
+    "max_instances": "instances",
+    "max_bytes": "bytes",
+    "max_per_row": "instances",
+}
 _NOT_WRITTEN: Final = ("journal", "executor")
 
 
@@ -57,6 +64,10 @@ class MoveOptions(TypedDict, total=False):
     executor: Executor | Distributed | None
     method: Method
     nearline: Nearline
+    max_studies: int | None
+    max_instances: int | None
+    max_bytes: int | None
+    max_per_row: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +94,19 @@ class Options:
     executor: Executor | Distributed | None = None
     method: Method = "move"
     nearline: Nearline = "last"
+    max_studies: int | None = None
+    max_instances: int | None = None
+    max_bytes: int | None = None
+    max_per_row: int | None = None
 
     def __post_init__(self) -> None:
         check_verify(self.verify)
         _check_whole("concurrency", self.concurrency, "of associations, at least 1")
         if self.max_failures is not None:
             _check_whole("max_failures", self.max_failures, "of rows, at least 1, or None for no limit")
+        for name, what in _GUARDS.items():
+            if getattr(self, name) is not None:
+                _check_whole(name, getattr(self, name), f"of {what}, at least 1, or None for no limit")
         _check_number("delay", self.delay, "of seconds, at least 0", least=0)
         for name in ("total_timeout", "max_instances_per_second"):
             if getattr(self, name) is not None:
@@ -108,6 +126,10 @@ class Options:
     def read_retry(self) -> Retry | None:
         """Return how rows are tried again, also where a number of attempts is given."""
         return Retry(attempts=self.retry) if isinstance(self.retry, int) else self.retry
+
+    def guards(self) -> Guards:
+        """Return the limits of what the run may bring."""
+        return Guards(**{name: getattr(self, name) for name in _GUARDS})
 
     def written(self) -> dict[str, object]:
         """Return the options as the journal keeps them."""

@@ -11,11 +11,14 @@ from functools import partial
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Level, Requested, keyword_columns
+from dicomove.cohort import Identifier, Level, Requested, is_blank, keyword_columns
+from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
 from dicomove.notebook import Display
 from dicomove.results import result_table
+from dicomove.run.counting import Counting
 from dicomove.run.executors import Executors
+from dicomove.run.guards import Guards, guarded
 from dicomove.run.inventory import COUNT_KEYS
 from dicomove.run.messages import Report
 from dicomove.run.nearline import in_order, slow_rows
@@ -26,10 +29,11 @@ from dicomove.run.resuming import completed, still_on_disk
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
+from dicomove.run.sizes import Sizes
 from dicomove.run.state import RunState
 from dicomove.run.threads import Threads
 from dicomove.run.writer import JournalWriter
-from dicomove.store import JOURNAL_FILE, Journal, RowRecord, RunRecord, cohort_sha256
+from dicomove.store import JOURNAL_FILE, Journal, RowRecord, RunRecord, cohort_sha256, read_sizes
 
 
 class PreparedRun:
@@ -75,6 +79,7 @@ class PreparedRun:
         self._journal = _journal(settings, options)
         try:
             self._tasks = tasks if self._journal is None else _left(self._journal, tasks, settings, results)
+            self._tasks = _within_limits(self._tasks, table, settings, options, results)
         except BaseException:
             if self._journal:
                 self._journal.close()
@@ -274,6 +279,41 @@ def _left(journal: Journal, tasks: Sequence[Task], settings: RunSettings, result
         if task.key in done:
             results.settle(task, done[task.key])
     return [replace(task, look_first=task.key in begun) for task in tasks if task.key not in done]
+
+
+def _within_limits(
+    tasks: list[Task], table: pd.DataFrame, settings: RunSettings, options: Options, results: RowResults
+) -> list[Task]:
+    """Return the tasks that may go; those that are too large get their result."""
+    guards = options.guards()
+    if guards == Guards():
+        return tasks
+    modalities = modalities_of(table)
+    sizes = sizes_of(settings) if guards.max_bytes is not None else Sizes(())
+    with FindScu(settings.pacs) as scu:
+        counting = Counting(scu)
+        going, left = guarded(
+            tasks,
+            guards,
+            lambda identifier: counting.expected(identifier).expected,
+            lambda task: (task.expected or 0) * sizes.of(modalities[task.positions[0]]).median,
+        )
+    for task, row in left.items():
+        results.settle(task, row)
+    return going
+
+
+def modalities_of(table: pd.DataFrame) -> list[str]:
+    """Return the modalities of each row, as far as the table has them."""
+    where = keyword_columns(table.columns, ("Modality", "ModalitiesInStudy"))
+    place = where.get("Modality", where.get("ModalitiesInStudy"))
+    cells = [""] * len(table) if place is None else table.iloc[:, place].tolist()
+    return ["" if is_blank(cell) else str(cell) for cell in cells]
+
+
+def sizes_of(settings: RunSettings) -> Sizes:
+    """Return what the folders of the receivers tell of the sizes of instances."""
+    return Sizes(pair for receiver in settings.receivers for pair in read_sizes(receiver.folder))
 
 
 def _expected(level: Level, known: Mapping[str, list[object]], rows: Sequence[int]) -> int | None:

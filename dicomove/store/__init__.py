@@ -18,7 +18,7 @@
 
 from dicomove.store.exporting import export, read_results
 from dicomove.store.hashing import cohort_sha256
-from dicomove.store.instances import MANIFEST_COLUMNS, InstanceReader, InstanceRecord
+from dicomove.store.instances import MANIFEST_COLUMNS, InstanceReader, InstanceRecord, read_sizes
 from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify
 from dicomove.store.reading import read_attempts, read_journal, read_runs
@@ -44,5 +44,6 @@ __all__ = [
     "read_manifest",
     "read_results",
     "read_runs",
+    "read_sizes",
     "verify",
 ]

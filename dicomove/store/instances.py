@@ -202,6 +202,15 @@ def read_instances(folder: Path) -> list[InstanceRecord]:
         return [replace(record, remark=remarks.get(record.path)) for record in records]
 
 
+def read_sizes(folder: Path) -> list[tuple[str, int]]:
+    """Return the SOP class and the bytes of the instances of a folder, of 20,000 at the most; none without an index."""
+    if not is_indexed(folder):
+        return []
+    with _DATABASE.open_to_read(folder / _FILE) as connection:
+        query = "SELECT SOPClassUID, bytes FROM instances WHERE quarantine IS NULL LIMIT 20000"
+        return [(str(sop_class), int(size)) for sop_class, size in connection.execute(query)]
+
+
 def is_indexed(folder: Path) -> bool:
     """Tell whether a receiver has used a folder."""
     return (folder / _FILE).exists()
