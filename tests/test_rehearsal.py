@@ -32,6 +32,7 @@ def outcomes(pacs: RunningPacs, table: pd.DataFrame, **options: object) -> list[
 PAGE = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()
 
 
+@pytest.mark.timeout(400)  # each fault waits for its timeouts, with three moves
 def test_the_page_of_faults_says_what_happens() -> None:
     assert fault_table.page().splitlines() == PAGE.splitlines()
 
