@@ -147,6 +147,8 @@ def test_a_receiver_sees_the_pacs_connect(strict_orthanc: Strict, tmp_path: Path
     assert cell(table, "connection back", "found") == (
         "The PACS connected from 127.0.0.1 as ORTHANC, and sent Explicit VR Little Endian."
     )
+    # The record tells of the first time.
+    assert "sent an instance that was there already" in cell(again, "connection back", "found")
 
 
 # The eight commonest mistakes.

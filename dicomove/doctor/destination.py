@@ -89,6 +89,12 @@ def connection_back(seen: Evidence) -> Row:
     check, arrival = "connection back", seen.arrival
     if seen.receiver_port is None:
         return Row(check, "skipped", "The destination is not a Receiver." if seen.destination else _NONE)
+    if arrival and arrival.was_there:
+        found = (
+            f"The PACS connected, and sent an instance that was there already. It first came from {arrival.address} as "
+            f"{arrival.calling_ae_title}, in {arrival.transfer_syntax}."
+        )
+        return Row(check, "ok", found)
     if arrival:
         found = (
             f"The PACS connected from {arrival.address} as {arrival.calling_ae_title}, and sent "

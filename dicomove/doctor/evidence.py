@@ -78,11 +78,20 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What the receiver saw of the instance."""
+    """What the receiver saw of the instance.
+
+    Attributes
+    ----------
+    address, calling_ae_title, transfer_syntax
+        From where, as which AE title, and in which transfer syntax it came first.
+    was_there
+        Whether it was there before, and came once more.
+    """
 
     address: str
     calling_ae_title: str
     transfer_syntax: str
+    was_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,10 +129,11 @@ def _moved(seen: Evidence, given: str | Receiver, studies: tuple[dict[str, str],
     if instance is None:
         return seen
     before = _refused(given) if isinstance(given, Receiver) else Counter()
+    times = probes.times_received(given, instance) if isinstance(given, Receiver) else 0
     seen = replace(seen, has_instance=True, moved=probes.moved(seen.pacs, instance, given))
     if not isinstance(given, Receiver):
         return seen
-    arrival = probes.arrival(given, instance) if seen.moved and seen.moved.error is None else None
+    arrival = probes.arrival(given, instance, times) if seen.moved and seen.moved.error is None else None
     return replace(seen, arrival=arrival, refused=tuple(sorted(_refused(given) - before)))
 
 

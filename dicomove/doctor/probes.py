@@ -183,15 +183,23 @@ def moved(pacs: Pacs, instance: Match, destination: str | Receiver) -> Answer:
     return Answer(error, advice or "", status, float(row["duration_s"]))
 
 
-def arrival(receiver: Receiver, instance: Match) -> Arrival | None:
-    """Return what the receiver knows of the instance."""
+def times_received(receiver: Receiver, instance: Match) -> int:
+    """Return how often the receiver got the instance."""
+    manifest = receiver.manifest()
+    return int(manifest.loc[manifest["SOPInstanceUID"] == instance["SOPInstanceUID"], "times_received"].sum())
+
+
+def arrival(receiver: Receiver, instance: Match, times_before: int) -> Arrival | None:
+    """Return what the receiver knows of the instance, if it came since it had come so often."""
+    if times_received(receiver, instance) <= times_before:
+        return None
     manifest = receiver.manifest()
     found = manifest[manifest["SOPInstanceUID"] == instance["SOPInstanceUID"]]
     if found.empty:
         return None
     last = found.sort_values("received_at").iloc[-1]
     syntax = UID(str(last["TransferSyntaxUID"]))
-    return Arrival(str(last["address"]), str(last["calling_ae_title"]), syntax.name)
+    return Arrival(str(last["address"]), str(last["calling_ae_title"]), syntax.name, was_there=times_before > 0)
 
 
 def _connected(pacs: Pacs) -> socket.socket:
