@@ -45,7 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.part")
     try:
         yield part
-        _synchronise(part)
+        synchronise_file(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -78,7 +78,20 @@ def synchronise_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _synchronise(path: Path) -> None:
-    # Windows synchronises only files that are open for writing.
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
+def synchronise_file(path: Path) -> None:
+    """Bring the content of a file onto the disk.
+
+    Raises
+    ------
+    OSError
+        The disk refuses it, or the file may not be opened.
+    """
+    try:
+        # Windows synchronises only files that are open for writing.
+        descriptor = os.open(path, os.O_RDWR)
+    except PermissionError:
+        descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

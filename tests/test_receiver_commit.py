@@ -14,6 +14,7 @@ import pytest
 from dicomove.outcome.arrivals import DAMAGED
 from dicomove.receiver.api import RowId
 from dicomove.receiver.commit import Committer, FollowingDigest, PendingFile
+from dicomove.receiver.open_file import OpenFile
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import InstanceIndex, InstanceRecord
 
@@ -82,9 +83,9 @@ def index(tmp_path: Path) -> Iterator[InstanceIndex]:
 
 def placed(folder: Path, number: int, digest: type[FollowingDigest]) -> PendingFile:
     path = folder / f"{number}.dcm"
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
-    os.write(descriptor, bytes([number]))
-    return PendingFile(descriptor, record(path.name, 1, str(number)), digest(descriptor))
+    file = OpenFile(path)
+    file.write([bytes([number])])
+    return PendingFile(file, record(path.name, 1, str(number)), digest(file))
 
 
 def record(path: str, size: int, uid: str) -> InstanceRecord:
@@ -121,8 +122,8 @@ def test_what_is_not_durable_yet_is_made_so_at_the_end(tmp_path: Path, index: In
 def test_a_file_that_cannot_be_made_durable_is_not_recorded(tmp_path: Path, index: InstanceIndex) -> None:
     committer = Committer(tmp_path, index)
     good, bad = placed(tmp_path, 1, FollowingDigest), placed(tmp_path, 2, FollowingDigest)
-    assert bad.descriptor is not None
-    os.ftruncate(bad.descriptor, 0)  # the disk has lost it
+    assert bad.file
+    os.truncate(bad.file.path, 0)  # the disk has lost it
     committer.put(good)
     committer.put(bad)
     assert "could not be made durable" in str(committer.flush(10))

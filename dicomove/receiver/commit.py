@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import queue
 import sqlite3
 import threading
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomove.files import synchronise_folder
+from dicomove.receiver.open_file import OpenFile
 from dicomove.store.instances import InstanceIndex, InstanceRecord
 
 #: Files that are placed and not yet durable; beyond it the senders wait. Each holds a file descriptor.
@@ -42,12 +42,12 @@ class FollowingDigest:
 
     Parameters
     ----------
-    descriptor
-        The file, open for reading too.
+    file
+        The file.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
         self._digest = hashlib.sha256()
         self._done = 0
 
@@ -60,7 +60,7 @@ class FollowingDigest:
             The file cannot be read, or is shorter.
         """
         while self._done < size:
-            block = os.pread(self._descriptor, min(_BLOCK, size - self._done), self._done)
+            block = self._file.read(min(_BLOCK, size - self._done), self._done)
             if not block:
                 message = "the file is shorter than what was written"
                 raise OSError(message)
@@ -78,7 +78,7 @@ class PendingFile:
 
     Attributes
     ----------
-    descriptor
+    file
         The open file, which the committer closes; ``None`` where the same bytes came again.
     record
         Its record in the index.
@@ -86,7 +86,7 @@ class PendingFile:
         The hash of what was read so far; ``None`` where the record has the hash.
     """
 
-    descriptor: int | None
+    file: OpenFile | None
     record: InstanceRecord
     digest: FollowingDigest | None = None
 
@@ -218,15 +218,16 @@ class Committer:
 
     def _synchronised(self, pending: PendingFile) -> InstanceRecord | None:
         """Bring a file onto the disk; if that fails, it is removed, since its content is not known."""
-        if pending.descriptor is None:
+        if pending.file is None:
             return pending.record
         try:
             if pending.digest:
                 pending.digest.follow(pending.record.bytes)
-            os.fsync(pending.descriptor)
+            pending.file.synchronise()
         except OSError as error:
             self._lost = f"a file could not be made durable: {error.strerror or error}"
             logger.warning("%s", self._lost)
+            pending.file.close()  # Windows removes no open file
             with contextlib.suppress(OSError):
                 (self._folder / pending.record.path).unlink()
             return None
@@ -256,5 +257,5 @@ class Committer:
 
 
 def _close(pending: PendingFile) -> None:
-    if pending.descriptor is not None:
-        os.close(pending.descriptor)
+    if pending.file:
+        pending.file.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -16,9 +15,9 @@ from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_
 from dicomove.receiver.commit import FollowingDigest
 from dicomove.receiver.contents import contradiction
 from dicomove.receiver.files import Written
+from dicomove.receiver.open_file import OpenFile
 from dicomove.receiver.scan import DataSetScanner, text
 
-_FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _FOLLOWED_AFTER: Final = 1 << 23
 _CHECKED_AFTER: Final = 1 << 22
 #: System calls that write several pieces take a thousand of them at the most.
@@ -70,7 +69,7 @@ class IncomingInstance:
     ) -> None:
         self.request = request
         self.failure: OSError | None = None
-        self.descriptor: int | None = None
+        self.file: OpenFile | None = None
         self.digest: FollowingDigest | None = None
         self.size = 0
         self._path, self._follow, self._check_free = path, follow, check_free
@@ -82,11 +81,11 @@ class IncomingInstance:
         """Begin the file, with its File Meta group."""
         try:
             self._check_free()
-            self.descriptor = os.open(self._path, _FLAGS, 0o666)
+            self.file = OpenFile(self._path)
         except OSError as error:
             self.fail(error)
             return
-        self.digest = FollowingDigest(self.descriptor)
+        self.digest = FollowingDigest(self.file)
         request = self.request
         self._pend(file_meta(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid))
 
@@ -100,9 +99,9 @@ class IncomingInstance:
     def flush(self) -> None:
         """Write what was taken."""
         pending, self._pending = self._pending, []
-        if self.descriptor is not None:
+        if self.file:
             try:
-                self._write(self.descriptor, pending)
+                self._write(self.file, pending)
             except OSError as error:
                 self.fail(error)
         if self.digest and self.size - self._followed > _FOLLOWED_AFTER:
@@ -140,27 +139,27 @@ class IncomingInstance:
 
     def close(self) -> None:
         """Close the file, unless somebody else does."""
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None
+        if self.file:
+            self.file.close()
+            self.file = None
 
-    def hand_over(self) -> int | None:
-        """Return the descriptor; it is the caller's now."""
-        descriptor, self.descriptor = self.descriptor, None
-        return descriptor
+    def hand_over(self) -> OpenFile | None:
+        """Return the file; it is the caller's now."""
+        file, self.file = self.file, None
+        return file
 
     def _pend(self, data: bytes | memoryview) -> None:
-        if self.descriptor is not None:
+        if self.file:
             self._pending.append(data)
             self.size += len(data)
 
-    def _write(self, descriptor: int, pending: list[bytes | memoryview]) -> None:
+    def _write(self, file: OpenFile, pending: list[bytes | memoryview]) -> None:
         if self.size - self._checked > _CHECKED_AFTER:
             self._checked = self.size
             self._check_free()
         left = sum(map(len, pending))
         while pending:
-            written = os.writev(descriptor, pending)
+            written = file.write(pending)
             left -= written
             if not left:
                 return

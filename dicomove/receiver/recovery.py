@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ from pydicom import dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.errors import InvalidDicomError
 
-from dicomove.files import files_in, synchronise_folder
+from dicomove.files import files_in, synchronise_file, synchronise_folder
 from dicomove.outcome.arrivals import DAMAGED
 from dicomove.receiver.files import FileStore, Written
 from dicomove.receiver.scan import DataSetScanner, text
@@ -66,8 +65,7 @@ def _record(path: Path, relative: str, files: FileStore) -> InstanceRecord:
 
 def _synchronise(folder: Path, relative: Path) -> None:
     """Bring a file and its names onto the disk: the process before may have been killed before it did so."""
-    with (folder / relative).open("rb") as file:
-        os.fsync(file.fileno())
+    synchronise_file(folder / relative)
     for above in relative.parents:
         synchronise_folder(folder / above)
 

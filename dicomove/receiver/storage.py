@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,6 +83,8 @@ class Storage:
         self._accept_any, self._keep_mislabelled = accept_any, keep_mislabelled
         self._wanted = [tag_for_keyword(name) or 0 for name in {*_NEEDED, *template.keywords}]
         self._lock = threading.Lock()
+        #: Whether the system renames files that are open. Where it does not, this is found out by the first one.
+        self._renames_open = os.name == "posix"
         self._coming: set[IncomingInstance] = set()
         self.unrequested = 0
 
@@ -115,7 +119,7 @@ class Storage:
         placed, contradiction = None, incoming.contradiction()
         if incoming.failure is None:
             try:
-                placed = self._place(written, values, self._problem(incoming, found, contradiction))
+                placed = self._placed(incoming, written, values, self._problem(incoming, found, contradiction))
             except OSError as error:
                 incoming.fail(error)
         if placed is None:
@@ -154,6 +158,22 @@ class Storage:
     def _gone(self, incoming: IncomingInstance) -> None:
         with self._lock:
             self._coming.discard(incoming)
+
+    def _placed(
+        self, incoming: IncomingInstance, written: Written, values: Mapping[str, str], problem: _Problem | None
+    ) -> Placed:
+        if self._renames_open:
+            try:
+                return self._place(written, values, problem)
+            except PermissionError:
+                if incoming.file is None:
+                    raise
+        with incoming.file.released() if incoming.file else nullcontext():
+            placed = self._place(written, values, problem)
+            if incoming.file:
+                incoming.file.path = self.folder / placed.path
+        self._renames_open = False
+        return placed
 
     def _place(self, written: Written, values: Mapping[str, str], problem: _Problem | None) -> Placed:
         relative = self._template.relative(values)
