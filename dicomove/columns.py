@@ -36,16 +36,22 @@ COUNTED_BY_COLUMN: Final = "counted_by"
 FURTHER_COLUMNS: Final = (METHOD_COLUMN, COUNTED_BY_COLUMN)
 
 #: The columns that `plan` adds, in this order.
-PLAN_COLUMNS: Final = ("action", "QueryRetrieveLevel", "expected", "on_disk", "availability", "advice")
+PLAN_COLUMNS: Final = (
+    *("action", "QueryRetrieveLevel", "expected", "on_disk", "availability"),
+    *("bytes", "bytes_low", "bytes_high", "duration_s", "advice"),
+)
 
 #: The columns that `verdicts` adds, in this order.
 VERDICT_COLUMNS: Final = (
     *("studies", "studies_complete", "expected", "received", "missing", "outcome", "error", "advice"),
 )
 
-#: Tables of earlier versions have no such column.
-_NEW: Final = frozenset({"resumed", "QueryRetrieveLevel", "availability"})
-_SETS: Final = (RESULT_COLUMNS, PLAN_COLUMNS, VERDICT_COLUMNS)
+#: The columns that each verb adds, and those of them that tables of earlier versions lack.
+_SETS: Final = {
+    RESULT_COLUMNS: frozenset({"resumed"}),
+    PLAN_COLUMNS: frozenset({"QueryRetrieveLevel", "availability", "bytes", "bytes_low", "bytes_high", "duration_s"}),
+    VERDICT_COLUMNS: frozenset[str](),
+}
 _NEIGHBOURS: Final = {pair for added in (FIND_COLUMNS, *_SETS) for pair in pairwise(added)}
 
 _TEXT_IS_A_DTYPE: Final = int(pd.__version__.split(".")[0]) >= 3
@@ -104,7 +110,7 @@ def ours(labels: Iterable[object]) -> set[int]:
     """
     plain = [plain_label(label) for label in labels]
     there = {label for label in plain if isinstance(label, str)}
-    names = {name for added in _SETS if there >= frozenset(added) - _NEW for name in added}
+    names = {name for added, new in _SETS.items() if there >= frozenset(added) - new for name in added}
     if is_found(plain):
         names |= {"cohort_row", *FIND_COLUMNS}
     places: dict[object, list[int]] = {}
@@ -112,6 +118,18 @@ def ours(labels: Iterable[object]) -> set[int]:
         if isinstance(label, str) and label in names:
             places.setdefault(label, []).append(place)
     return {_ours_among(found, plain) for found in places.values()} | _further(plain, names)
+
+
+def is_plan(labels: Iterable[object]) -> bool:
+    """Tell by its columns whether a table is one of `plan`, and not yet of a move of it.
+
+    Examples
+    --------
+    >>> is_plan(["mrn", *PLAN_COLUMNS]), is_plan([*PLAN_COLUMNS, "outcome", *RESULT_COLUMNS]), is_plan(["action"])
+    (True, False, False)
+    """
+    there = {plain_label(label) for label in labels}
+    return there >= frozenset(PLAN_COLUMNS) and not there >= frozenset(RESULT_COLUMNS)
 
 
 def kept(table: pd.DataFrame, added: Collection[str]) -> dict[int, Hashable]:

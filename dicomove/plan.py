@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -26,11 +28,17 @@ from dicomove.results import not_sent, resumed
 from dicomove.run import MoveDestination, Options, run_settings
 from dicomove.run.archive import ArchiveAtDestination
 from dicomove.run.counting import Counted, Counting
+from dicomove.run.estimates import Estimate, estimate, rate_of, windows_needed
 from dicomove.run.inventory import COUNT_KEYS
-from dicomove.run.nearline import SLOW, availabilities
+from dicomove.run.nearline import availabilities
+from dicomove.run.options import Method
+from dicomove.run.pacing import Hours
+from dicomove.run.prepared import modalities_of, sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.run.resuming import completed, still_on_disk
-from dicomove.store import JOURNAL_FILE, Journal
+from dicomove.run.sizes import Sizes
+from dicomove.store import JOURNAL_FILE, Journal, read_journal
+from dicomove.words import SLOW
 
 __all__ = ["PLAN_COLUMNS", "plan"]
 
@@ -50,12 +58,15 @@ def plan(
     level: str | None = None,
     query_model: str = "StudyRoot",
     journal: str | os.PathLike[str] | Literal[False] | None = None,
+    hours: Hours | str | None = None,
     progress: Progress = "auto",
 ) -> pd.DataFrame:
     """Say for each row of a table what `move` would do with it. Nothing is moved.
 
     The PACS is asked with one C-FIND for each row that would be moved, and whose number of instances the table of
-    `find` does not hold already.
+    `find` does not hold already. ``move(plan)`` then does what the plan says, and asks for no number a second time: a
+    row whose ``action`` is another word than ``move`` or ``repeated``, also one of your own, is left out.
+    ``summary(plan)`` adds it up.
 
     Parameters
     ----------
@@ -68,7 +79,9 @@ def plan(
     level, query_model
         As for `move`.
     journal
-        As for `move`; one that is not there yet is not made.
+        As for `move`; one that is not there yet is not made. The latest run in it tells how fast the PACS is.
+    hours
+        As for `move`: in how many windows (nights, say) it fits is in ``summary(plan)``.
     progress
         ``"auto"``, ``"panel"``, ``"tqdm"``, ``False``, or a function that gets the events.
 
@@ -84,6 +97,10 @@ def plan(
         - ``on_disk``: how many of them a `Receiver` or a `Destination` has already; null for another destination.
         - ``availability``: whether the PACS has it at hand (``ONLINE``), or has to fetch it from a slow medium
           (``NEARLINE``, ``OFFLINE``), or cannot (``UNAVAILABLE``); null where it does not say it.
+        - ``bytes``, ``bytes_low``, ``bytes_high``: an estimate of what is still to come, and the range in which half of
+          all instances lie: from the sizes of the modality's instances in the receiver's folder, or else from what is
+          usual; null where the number of instances is not known.
+        - ``duration_s``: an estimate from the rate of the latest run in the journal; null without one.
         - ``advice``: one line for a person.
 
     Raises
@@ -114,12 +131,17 @@ def plan(
     ['move', 'repeated', 'invalid']
     """
     identifiers = move_identifiers(table, level, query_model)
+    checked = Options(journal=journal, hours=hours, method=_method(destination))
     steps = _steps(table, identifiers)
     archive: ArchiveAtDestination | None = None
+    known = _Known(Sizes(()), None, None)
     if destination is not None:
-        settings = run_settings(pacs, destination, Options(journal=journal))
+        settings = run_settings(pacs, destination, checked)
         _look_at_disk(settings, steps)
-        _look_into_journal(settings, journal, steps)
+        path = _journal_path(settings, journal)
+        if path:
+            _look_into_journal(settings, path, steps)
+        known = _known(settings, path)
         archive = ArchiveAtDestination(settings.archive, threading.Event()) if settings.archive else None
     elif journal:
         message = f"journal={os.fspath(journal)!r}: say to which destination, as in move(table, pacs, destination)"
@@ -128,7 +150,38 @@ def plan(
         interrupted = _ask_all(pacs, archive, list(table.index), identifiers, steps, show)
     if interrupted:
         warnings.warn("interrupted: some rows were not looked up", InterruptedWarning, stacklevel=2)
-    return _table(table, identifiers, steps)
+    made = _table(table, identifiers, steps, known)
+    seconds = made["duration_s"].sum() if made["duration_s"].notna().any() else None
+    windows = windows_needed(checked.read_hours(), seconds, datetime.now(UTC))
+    made.attrs["plan"] = {"windows": windows, "free_bytes": known.free_bytes}
+    return made
+
+
+def _method(destination: MoveDestination | None) -> Method:
+    """Return by what a move to the destination would be: a receiver without a port is filled by C-GET."""
+    given = destination if isinstance(destination, list | tuple) else [destination]
+    return "move" if all(getattr(one, "listens", True) for one in given) else "get"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known beside the rows: sizes of instances, the rate of the latest run, and the room on the disk."""
+
+    sizes: Sizes
+    instances_per_s: float | None
+    free_bytes: int | None
+
+
+def _known(settings: RunSettings, journal: Path | None) -> _Known:
+    free = [shutil.disk_usage(receiver.folder).free for receiver in settings.receivers]
+    return _Known(sizes_of(settings), _rate(journal) if journal else None, min(free, default=None))
+
+
+def _rate(journal: Path) -> float | None:
+    results = read_journal(journal)
+    options = results.attrs["run"].get("options") or {}
+    concurrency = options.get("concurrency", 1) if isinstance(options, Mapping) else 1
+    return rate_of(results, concurrency if isinstance(concurrency, int) else 1)
 
 
 @dataclass(slots=True)
@@ -171,12 +224,12 @@ def _look_at_disk(settings: RunSettings, steps: Steps) -> None:
         step.on_disk = len({uid for row in rows for uid in row.held()})
 
 
-def _look_into_journal(
-    settings: RunSettings, journal: str | os.PathLike[str] | Literal[False] | None, steps: Steps
-) -> None:
+def _journal_path(settings: RunSettings, journal: str | os.PathLike[str] | Literal[False] | None) -> Path | None:
     path = settings.receivers[0].folder / JOURNAL_FILE if journal is None and settings.receivers else journal
-    if not path or not Path(path).exists():
-        return
+    return Path(path) if path and Path(path).exists() else None
+
+
+def _look_into_journal(settings: RunSettings, path: Path, steps: Steps) -> None:
     keys = {identifier: settings.key(identifier) for identifier in steps}
     with Journal.open(path) as opened:
         done = (
@@ -273,26 +326,34 @@ def _advice(action: Action, step: _Step) -> str | None:
     return _SLOW.format(step.availability) if step.availability in SLOW else None
 
 
-def _table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps) -> pd.DataFrame:
+def _table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps, known: _Known) -> pd.DataFrame:
     where = keyword_columns(table.columns, [_LEVEL])
     had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
-    rows: list[tuple[Action, str | None, int | None, int | None, str | None, str | None]] = []
+    modalities = modalities_of(table)
+    rows: list[tuple[Action, str | None, int | None, int | None, str | None, str | None, Estimate]] = []
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):
             step = steps[identifier]
             action = _action(position, step)
-            known = (step.expected, step.on_disk, step.availability)
-            rows.append((action, identifier.level, *known, _advice(action, step)))
+            there = (step.expected, step.on_disk, step.availability)
+            to_come = _to_come(step) if action == "move" else 0
+            guess = estimate(to_come, modalities[position], known.sizes, known.instances_per_s)
+            rows.append((action, identifier.level, *there, _advice(action, step), guess))
         else:
             advice = not_sent(identifier).advice
-            rows.append((_action_without(identifier), _text(had[position]), None, None, None, advice))
-    actions, levels, expected, on_disk, available, advices = zip(*rows, strict=True) if rows else ((),) * 6
+            rows.append((_action_without(identifier), _text(had[position]), None, None, None, advice, Estimate()))
+    actions, levels, expected, on_disk, available, advices, guesses = zip(*rows, strict=True) if rows else ((),) * 7
     made = {
         "action": columns.text(actions),
         _LEVEL: columns.text(levels),
         "expected": columns.counts(expected),
         "on_disk": columns.counts(on_disk),
         "availability": columns.text(available),
+        **{
+            name: columns.counts(getattr(guess, name) for guess in guesses)
+            for name in ("bytes", "bytes_low", "bytes_high")
+        },
+        "duration_s": columns.seconds(guess.duration_s for guess in guesses),
         "advice": columns.text(advices),
     }
     added = [name for name in PLAN_COLUMNS if name != _LEVEL or _is_another(had, levels)]
@@ -300,6 +361,10 @@ def _table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps) 
     if message:
         warnings.warn(message, CohortWarning, stacklevel=3)
     return columns.with_columns(table, made, added)
+
+
+def _to_come(step: _Step) -> int | None:
+    return None if step.expected is None else max(0, step.expected - (step.on_disk or 0))
 
 
 def _is_another(had: Sequence[object], levels: Sequence[str | None]) -> bool:

@@ -80,6 +80,10 @@ UNMATCHED: Final = frozenset(MOVE_OUTCOMES) - MOVED
 SKIPPED: Final = "skipped"
 
 
+#: What a PACS says of images that it does not have at hand (PS3.3 C.4.23.1.1).
+SLOW: Final = frozenset({"NEARLINE", "OFFLINE", "UNAVAILABLE"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorWord:
     """The properties of an error, for the user and for a run.

@@ -8,8 +8,9 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
+from dicomove.cohort import keyword_columns
 from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
-from dicomove.words import ADVICE, GOOD
+from dicomove.words import ADVICE, GOOD, SLOW
 
 _FIRST: Final = 3
 _LONGEST_LABEL: Final = 24
@@ -33,7 +34,7 @@ def summary(results: Results) -> pd.DataFrame:
     Parameters
     ----------
     results
-        A table that `move` returned, or the path of a journal.
+        A table that `move` or `plan` returned, or the path of a journal.
 
     Returns
     -------
@@ -43,6 +44,10 @@ def summary(results: Results) -> pd.DataFrame:
         seconds during which at least one of them was moving, without pauses; ``instances_per_s`` in that time;
         ``first_rows``, the labels of the first few; ``advice``, once for each error. The last row is ``all``. Rows that
         an earlier run had completed do not count for the times.
+
+        Of a plan, by ``action``: ``rows``; ``studies``; ``instances`` and ``on_disk``; ``slow``, the rows that the PACS
+        has to fetch from a slow medium; the estimates ``bytes``, ``bytes_low``, ``bytes_high`` and ``duration_s``; in
+        the last row, ``windows`` of the hours (nights, say) and ``free_bytes`` on the disk of the receiver.
 
     Raises
     ------
@@ -61,6 +66,8 @@ def summary(results: Results) -> pd.DataFrame:
     >>> dm.summary(results)["rows"].to_dict()
     {('empty', ''): 1, ('invalid', 'invalid_row'): 1, ('all', ''): 2}
     """
+    if isinstance(results, pd.DataFrame) and columns.is_plan(results.columns):
+        return _of_plan(results)
     table = table_of(results)
     errors = table["error"].astype(object).where(table["error"].notna(), "")
     made: dict[tuple[str, str], dict[str, object]] = {}
@@ -112,3 +119,35 @@ def _advice(rows: pd.DataFrame, error: str) -> str:
         return ADVICE[error]
     given = rows["advice"].dropna()
     return str(given.mode().iloc[0]) if len(given) and rows["outcome"].iloc[0] not in GOOD else ""
+
+
+def _of_plan(plan: pd.DataFrame) -> pd.DataFrame:
+    """Return the sums of a plan, by action."""
+    found = keyword_columns(plan.columns, ["StudyInstanceUID"])
+    studies = plan.iloc[:, found["StudyInstanceUID"]] if found else pd.Series([None] * len(plan))
+    table = pd.DataFrame(
+        {name: plan[columns.label(plan, name)].array for name in columns.PLAN_COLUMNS} | {"study": studies.array}
+    )
+    made = {str(action): _plan_line(rows) for action, rows in table.groupby("action", sort=False)}
+    facts = plan.attrs.get("plan", {})
+    made["all"] = _plan_line(table) | {name: facts.get(name) for name in ("windows", "free_bytes")}
+    lines = Summary(list(made.values()), index=pd.Index(made, name="action"))
+    for name in ("instances", "on_disk", "bytes", "bytes_low", "bytes_high", "windows", "free_bytes"):
+        lines[name] = columns.counts(
+            [None if pd.isna(value) else int(value) for value in lines.get(name, [None] * len(made))], lines.index
+        )
+    return lines
+
+
+def _plan_line(rows: pd.DataFrame) -> dict[str, object]:
+    once = rows[rows["action"] != "repeated"]
+    numbers = {name: _sum(pd.to_numeric(once[name])) for name in ("on_disk", "bytes", "bytes_low", "bytes_high")}
+    seconds = pd.to_numeric(once["duration_s"]).dropna()
+    return {
+        "rows": len(rows),
+        "studies": int(rows["study"].nunique()),
+        "instances": _sum(pd.to_numeric(once["expected"])),
+        **numbers,
+        "slow": int(rows["availability"].isin(SLOW).sum()),
+        "duration_s": float(seconds.sum()) if len(seconds) else None,
+    }

@@ -14,10 +14,9 @@ from dicomove.results import left_nearline
 from dicomove.run.options import Nearline
 from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
+from dicomove.words import SLOW
 
 AVAILABILITY: Final = "InstanceAvailability"
-#: Instances that have to be fetched from a slow medium, or mounted by a person, or that cannot be fetched.
-SLOW: Final = frozenset({"NEARLINE", "OFFLINE", "UNAVAILABLE"})
 _SLOWEST_FIRST: Final = ("UNAVAILABLE", "OFFLINE", "NEARLINE", "ONLINE")
 #: A tape robot takes minutes, where a disk takes seconds.
 TIMES_AS_LONG: Final = 10

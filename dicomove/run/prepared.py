@@ -11,11 +11,11 @@ from functools import partial
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Level, Requested, is_blank, keyword_columns
+from dicomove.cohort import Identifier, Level, Requested, is_blank, keyword_columns, plain_label
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
 from dicomove.notebook import Display
-from dicomove.results import result_table
+from dicomove.results import Row, result_table
 from dicomove.run.counting import Counting
 from dicomove.run.executors import Executors
 from dicomove.run.guards import Guards, guarded
@@ -34,6 +34,9 @@ from dicomove.run.state import RunState
 from dicomove.run.threads import Threads
 from dicomove.run.writer import JournalWriter
 from dicomove.store import JOURNAL_FILE, Journal, RowRecord, RunRecord, cohort_sha256, read_sizes
+
+#: What a plan says of rows that are moved.
+_GO = frozenset({"move", "repeated"})
 
 
 class PreparedRun:
@@ -79,6 +82,7 @@ class PreparedRun:
         self._journal = _journal(settings, options)
         try:
             self._tasks = tasks if self._journal is None else _left(self._journal, tasks, settings, results)
+            self._tasks = _as_planned(self._tasks, table, results)
             self._tasks = _within_limits(self._tasks, table, settings, options, results)
         except BaseException:
             if self._journal:
@@ -237,6 +241,9 @@ def tasks_of(table: pd.DataFrame, identifiers: Sequence[Requested], settings: Ru
             positions.setdefault(identifier, []).append(position)
     where = keyword_columns(table.columns, COUNT_KEYS.values()) if positions else {}
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
+    if columns.is_plan(table.columns):
+        planned: list[object] = [*_cells(table, "expected")]
+        known = dict.fromkeys([*COUNT_KEYS.values(), ""], planned)
     patients = patients_of(table)
     slow = slow_rows(table) if positions else set()
     return [
@@ -279,6 +286,24 @@ def _left(journal: Journal, tasks: Sequence[Task], settings: RunSettings, result
         if task.key in done:
             results.settle(task, done[task.key])
     return [replace(task, look_first=task.key in begun) for task in tasks if task.key not in done]
+
+
+def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> list[Task]:
+    """Return the tasks that a plan wants to be moved; the others get their result."""
+    if not columns.is_plan(table.columns):
+        return tasks
+    actions = _cells(table, "action")
+    going = [task for task in tasks if any(actions[position] in _GO for position in task.positions)]
+    for task in tasks:
+        if task not in going:
+            action = actions[task.positions[0]]
+            results.settle(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
+    return going
+
+
+def _cells(table: pd.DataFrame, name: str) -> list[str]:
+    place = next(place for place, label in enumerate(table.columns) if plain_label(label) == name)
+    return ["" if is_blank(cell) else str(cell).strip() for cell in table.iloc[:, place].tolist()]
 
 
 def _within_limits(

@@ -1,0 +1,110 @@
+"""A plan is moved as it stands, and its estimates are kept apart from facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.columns import PLAN_COLUMNS
+from dicomove.run.estimates import rate_of, windows_needed
+from dicomove.run.pacing import Hours
+from dicomove.testing import RunningPacs, Synthetic, faults
+from tests import receiving
+
+ARCHIVE = Synthetic(studies=6, instances=4, size=20_000)
+
+
+def test_what_happens_is_what_was_planned(tmp_path: Path) -> None:
+    rows = receiving.studies(ARCHIVE, 6)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=ARCHIVE) as pacs:
+        dm.move(rows[:2], pacs, receiver, progress=False)
+        planned = dm.plan(rows, pacs, receiver, progress=False)
+        assert planned["action"].tolist() == ["skip"] * 2 + ["move"] * 4
+        planned.loc[5, "action"] = "later"
+        results = dm.move(planned, pacs, receiver, progress=False)
+    assert results["outcome"].tolist() == ["complete"] * 5 + ["not_attempted"]
+    assert results["attempts"].tolist() == [0, 0, 1, 1, 1, 0]
+    assert results["advice"].iloc[5] == "The plan leaves it out: action is later."
+    assert results["expected"].tolist()[:5] == [4] * 5
+    assert not [name for name in results.columns if str(name).endswith("_cohort")]
+    assert len(receiving.files(tmp_path)) == 20
+
+
+def test_the_numbers_of_a_plan_are_those_of_the_move(tmp_path: Path) -> None:
+    """The PACS says how many there are to the plan, and never again."""
+    hides = faults.NoRelatedCounts()
+    rows = receiving.studies(ARCHIVE, 1)
+    with receiving.receiver(tmp_path) as receiver:
+        with receiving.pacs(receiver, source=ARCHIVE) as pacs:
+            planned = dm.plan(rows, pacs, receiver, progress=False)
+        with receiving.pacs(receiver, hides, source=ARCHIVE) as silent:
+            results = dm.move(planned, silent, receiver, progress=False, verify="counts")
+    assert receiving.row(results, "outcome", "expected", "received") == ("complete", 4, 4)
+
+
+def test_a_repeated_row_of_a_plan_shares_its_move(tmp_path: Path) -> None:
+    rows = pd.concat([receiving.studies(ARCHIVE, 1)] * 2, ignore_index=True)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=ARCHIVE) as pacs:
+        planned = dm.plan(rows, pacs, receiver, progress=False)
+        assert planned["action"].tolist() == ["move", "repeated"]
+        assert planned["bytes"].tolist()[1] == 0
+        results = dm.move(planned, pacs, receiver, progress=False)
+    assert results["outcome"].tolist() == ["complete"] * 2
+
+
+def test_a_plan_survives_a_file(tmp_path: Path) -> None:
+    rows = receiving.studies(ARCHIVE, 2)
+    with receiving.receiver(tmp_path / "images") as receiver, receiving.pacs(receiver, source=ARCHIVE) as pacs:
+        planned = dm.plan(rows, pacs, receiver, progress=False)
+        planned.loc[0, "action"] = "later"
+        planned.to_csv(tmp_path / "plan.csv", index=False)
+        results = dm.move(dm.read_cohort(tmp_path / "plan.csv"), pacs, receiver, progress=False)
+    assert results["outcome"].tolist() == ["not_attempted", "complete"]
+
+
+def test_estimates_are_learnt_from_what_came(tmp_path: Path) -> None:
+    many = Synthetic(studies=4, instances=12, size=20_000)
+    rows = receiving.studies(many, 4)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=many) as pacs:
+        found = dm.find(rows, pacs, progress=False)
+        before = dm.plan(found, pacs, receiver, progress=False)
+        dm.move(found[:2], pacs, receiver, progress=False)
+        planned = dm.plan(found, pacs, receiver, progress=False, hours="00:00-24:00 UTC")
+        real = receiver.manifest()["bytes"].sum() / 2
+        said = dm.summary(planned)
+    assert before["bytes"].eq(12 * 530_000).all()
+    assert before["duration_s"].isna().all()
+    assert planned["bytes"].tolist()[:2] == [0, 0]
+    assert planned["bytes"].iloc[2] == pytest.approx(real, rel=0.05)
+    assert planned["duration_s"].gt(0).tolist() == [False, False, True, True]
+    assert said.loc["all", "bytes"] == planned["bytes"].sum()
+    assert said["rows"].to_dict() == {"skip": 2, "move": 2, "all": 4}
+    assert said.loc["all", "windows"] == 1
+    assert said["free_bytes"].gt(0).tolist()[-1]
+
+
+def test_the_summary_of_a_plan_without_a_destination(rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    pacs = rehearsal_pacs(ARCHIVE)
+    planned = dm.plan(pd.DataFrame({"StudyInstanceUID": ["1.2.3", "1.2.*"]}), pacs, progress=False)
+    assert list(planned.columns[1:]) == list(PLAN_COLUMNS)
+    said = dm.summary(planned)
+    assert said["rows"].to_dict() == {"move": 1, "invalid": 1, "all": 2}
+
+
+def test_windows_are_counted() -> None:
+    noon = datetime(2026, 6, 15, 12, tzinfo=UTC)
+    night = Hours.parse("20:00-06:00 UTC")
+    assert windows_needed(night, 3600, noon) == 1
+    assert windows_needed(night, 10 * 3600 + 1, noon) == 2
+    assert windows_needed(None, 3600, noon) is None
+    assert windows_needed(night, None, noon) is None
+
+
+def test_a_run_that_moved_nothing_has_no_rate() -> None:
+    told = {"attempts": [0], "completed": [None], "received": [None], "duration_s": [None]}
+    assert rate_of(pd.DataFrame(told, dtype="Float64"), 1) is None
