@@ -12,6 +12,7 @@ import yaml
 import dicomove as dm
 from dicomove.moved_names import TOP_LEVEL
 from dicomove.words import ADVICE
+from tests import decision_picture
 
 DOCS = Path(__file__).parents[1] / "docs"
 SITE = DOCS.parent / "mkdocs.yml"
@@ -45,3 +46,15 @@ def test_every_page_is_in_the_navigation() -> None:
         str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if f"'{path.relative_to(DOCS)}'" not in navigation
     ]
     assert missing == []
+
+
+def test_the_picture_of_the_decision_is_that_of_its_script() -> None:
+    page = DOCS / "how-to" / "where-it-runs.md"
+    assert page.with_suffix(".svg").read_text() == decision_picture.picture()
+    text = page.read_text()
+    assert "(where-it-runs.svg)" in text
+    for step in decision_picture.STEPS:
+        # The text of a box has its width.
+        assert len(step.question[0]) <= 38
+        assert max(len(line) for line in (*step.question[1:], step.answer)) <= 42
+        assert len(step.code) <= 46
