@@ -74,6 +74,24 @@ def connect(one: Namespace, address: str, other: Namespace, other_address: str, 
     return left, right
 
 
+def plug(switch: Namespace, machine: Namespace, address: str) -> None:
+    """Connect a machine to a switch."""
+    port = f"port{address.rpartition('.')[2]}"
+    _ip("link", "add", port, "netns", switch.name, "type", "veth", "peer", "name", "eth0", "netns", machine.name)
+    switch.ip("link", "set", port, "master", "switch", "up")
+    machine.ip("address", "add", f"{address}/24", "dev", "eth0")
+    machine.ip("link", "set", "eth0", "up")
+
+
+@contextmanager
+def switch() -> Iterator[Namespace]:
+    """Make a switch, into which machines are plugged."""
+    with machines("switch") as (made,):
+        made.ip("link", "add", "switch", "type", "bridge", "forward_delay", "0")
+        made.ip("link", "set", "switch", "up")
+        yield made
+
+
 @contextmanager
 def _machine(name: str) -> Iterator[Namespace]:
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -190,3 +194,61 @@ def test_where_the_pacs_has_no_way_back_auto_gets(
             results = retrieved(pacs, receiver, method="auto")
             assert results["outcome"].tolist() == ["complete"] * 2
             assert set(results["method"]) == {"get"}
+
+
+def recipe(values: dict[str, str]) -> str:
+    """The script of the page, with the values of the test in the place of its own."""
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "several-machines.md").read_text()
+    (script,) = re.findall(r"^```py\n(# retrieve_everywhere.py\n.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for name, value in values.items():
+        script, count = re.subn(rf"^{name} = .*$", f"{name} = {value!r}", script, flags=re.MULTILINE)
+        assert count == 1
+    return str(script)
+
+
+@contextmanager
+def dask_worker(machine: Namespace, scheduler: str, name: str, folder: Path) -> Iterator[None]:
+    here = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--name", name, "--no-dashboard"]
+    folder.mkdir()
+    port = servers.free_port()
+    with machine.entered():
+        options = ["--nworkers", "1", "--nthreads", "1", "--local-directory", str(folder), "--worker-port", str(port)]
+        with servers.running([*here, *options], port, folder):
+            yield
+
+
+@pytest.mark.timeout(240)
+def test_the_recipe_of_several_machines(hospital: Hospital, few: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra `dask` is not installed")
+    first, second, port = "10.77.1.2", "10.77.1.3", servers.free_port()
+    with namespaces.switch() as switch, namespaces.machines("node1", "node2") as (node1, node2):
+        for machine, address in ((hospital.machine, PACS), (node1, first), (node2, second)):
+            namespaces.plug(switch, machine, address)
+        hospital.register("NODE1", first, 11112)
+        hospital.register("NODE2", second, 11112)
+        values = {
+            "PACS": hospital.pacs.address,
+            "SCHEDULER": f"tcp://{first}:{port}",
+            "FOLDER": str(tmp_path / "images"),
+        }
+        (tmp_path / "retrieve_everywhere.py").write_text(recipe(values))
+        cohort().to_csv(tmp_path / "cohort.csv", index=False)
+        scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"]
+        with (
+            node1.entered(),
+            servers.running(scheduler, port, tmp_path),
+            dask_worker(node1, values["SCHEDULER"], "node1", tmp_path / "node1"),
+            dask_worker(node2, values["SCHEDULER"], "node2", tmp_path / "node2"),
+        ):
+            command = [sys.executable, "retrieve_everywhere.py"]
+            ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    results = dm.read_results(tmp_path / "results.csv")
+    assert results["outcome"].tolist() == ["complete"] * 2
+    assert results["machine"].tolist() == ["NODE1", "NODE2"]
+    assert results["PatientID"].tolist() == cohort()["PatientID"].tolist()
+    held = {one.instance for one in servers.held(few)}
+    arrived = [path.stem for path in (tmp_path / "images").rglob("*.dcm")]
+    assert len(arrived) == INSTANCES
+    assert set(arrived) == held
+    assert {len([*(tmp_path / "images" / name).rglob("*.dcm")]) for name in ("NODE1", "NODE2")} == {INSTANCES // 2}
