@@ -5,6 +5,7 @@
     DicomoveError
     ├── AddressError           an invalid address or AE title                       (also ValueError)
     ├── CohortError            an invalid table; nothing was sent                   (also ValueError)
+    │   └── LimitError             more than max_studies, max_instances or max_bytes
     ├── IdentifierError        one row that cannot be sent                          (also ValueError)
     ├── StatusError            the PACS answered with a failure
     ├── ReceiverError          the receiver cannot start, or its process died
@@ -48,6 +49,10 @@ class AddressError(DicomoveError, ValueError):
 
 class CohortError(DicomoveError, ValueError):
     """A table is invalid. Nothing was sent."""
+
+
+class LimitError(CohortError):
+    """A run would bring more than a limit of `move` allows. Nothing was sent."""
 
 
 class IdentifierError(DicomoveError, ValueError):

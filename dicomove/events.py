@@ -247,6 +247,24 @@ class Continuing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudyReceived:
+    """A study has come to a `Receiver`, and no instance of it has come since its quiet period.
+
+    Attributes
+    ----------
+    study_instance_uid
+        The study.
+    series, instances, bytes
+        How much of it is on disk, what came earlier included. If more comes later, there is another event.
+    """
+
+    study_instance_uid: str
+    series: int
+    instances: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
     """A run over a table has ended.
 

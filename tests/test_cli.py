@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.cli import _advice, main
+from dicomove.cli import main
+from dicomove.cli.output import advice as _advice
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import Request
 from tests import receiving, servers
@@ -216,7 +217,8 @@ def test_each_advice_is_shown_once_and_not_too_many_of_them() -> None:
 def test_what_cannot_be_done_is_said_in_a_line(
     arguments: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(tmp_path) if word == "SOMETHING_EMPTY" else word for word in arguments]) == 2
+    wrong = 3 if said == "no connection" else 2
+    assert main([str(tmp_path) if word == "SOMETHING_EMPTY" else word for word in arguments]) == wrong
     error = capfd.readouterr().err
     assert error.startswith("dicomove: ")
     assert said in error

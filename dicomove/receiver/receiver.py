@@ -7,7 +7,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import Final, Self
 import pandas as pd
 
 from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.events import StudyReceived
 from dicomove.pacs import Pacs
 from dicomove.receiver import administration
 from dicomove.receiver.api import EndRun, Flush, RowId
@@ -25,6 +26,7 @@ from dicomove.receiver.process import Supervisor
 from dicomove.receiver.refused import refused_table
 from dicomove.receiver.rows import LocalRow, RowsInFlight
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, checked_seconds, checked_settings
+from dicomove.receiver.studies import StudyWatch
 from dicomove.store import InstanceReader, InstanceRecord, read_manifest
 from dicomove.tls import TLS
 
@@ -78,6 +80,9 @@ class Receiver:
     advertise
         The address at which the PACS reaches the receiver, ``"host:port"`` or ``"host"``, where that is not an address
         of this machine: in a container, behind NAT or port forwarding. The entries for the PACS name it.
+    on_study
+        Called with a `StudyReceived` for each study that has come, once no instance of it has come for the quiet
+        period, and at the end. It runs in a thread of its own; what it raises is logged.
 
     Raises
     ------
@@ -120,6 +125,7 @@ class Receiver:
         limits: Limits = DEFAULT_LIMITS,
         tls: TLS | None = None,
         advertise: str | None = None,
+        on_study: Callable[[StudyReceived], object] | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
         self.quiet_period = checked_seconds(quiet_period, "quiet_period")
@@ -145,6 +151,7 @@ class Receiver:
         self._reading = threading.Lock()
         self._reader: InstanceReader | None = None
         self._supervisor = Supervisor(settings, self._in_flight)
+        self._watch = StudyWatch(self.folder, self.quiet_period, on_study) if on_study else None
 
     @property
     def ae_title(self) -> str:
@@ -206,6 +213,8 @@ class Receiver:
     def close(self) -> None:
         """Stop listening. Everything that arrived is made durable first."""
         self._supervisor.close()
+        if self._watch:
+            self._watch.close()
         with self._reading:
             reader, self._reader = self._reader, None
         if reader:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from dicomove.cohort import Identifier
-from dicomove.errors import CohortError
+from dicomove.errors import LimitError
 from dicomove.outcome import sentences
 from dicomove.results import Row
 from dicomove.run.requests import Task
@@ -60,7 +60,7 @@ def guarded(
 
     Raises
     ------
-    CohortError
+    LimitError
         All of it together is more than the run may bring, or that cannot be known.
     """
     if guards.count_instances:
@@ -76,7 +76,7 @@ def guarded(
             f"{name}: the PACS does not say how many instances {len(going) - len(known)} of {len(going)} rows hold. "
             "Nothing was sent. Leave these rows out (plan() names them), or the limit"
         )
-        raise CohortError(msg)
+        raise LimitError(msg)
     _check("max_instances", sum(known.values()), guards.max_instances, "instances")
     size = int(sum(map(bytes_of, going))) if guards.max_bytes is not None else 0
     _check("max_bytes", size, guards.max_bytes, "bytes, as far as can be estimated")
@@ -104,4 +104,4 @@ def _study(task: Task) -> str:
 def _check(name: str, number: int, most: int | None, what: str) -> None:
     if most is not None and number > most:
         msg = f"the run would bring {number:,} {what}, and {name} is {most:,}. Nothing was sent"
-        raise CohortError(msg)
+        raise LimitError(msg)

@@ -18,7 +18,14 @@
 
 from dicomove.store.exporting import export, read_results
 from dicomove.store.hashing import cohort_sha256
-from dicomove.store.instances import MANIFEST_COLUMNS, InstanceReader, InstanceRecord, read_sizes
+from dicomove.store.instances import (
+    MANIFEST_COLUMNS,
+    InstanceReader,
+    InstanceRecord,
+    StudySize,
+    read_sizes,
+    read_studies,
+)
 from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify
 from dicomove.store.reading import read_attempts, read_journal, read_runs
@@ -37,6 +44,7 @@ __all__ = [
     "RowRecord",
     "RunRecord",
     "Stored",
+    "StudySize",
     "cohort_sha256",
     "export",
     "read_attempts",
@@ -45,5 +53,6 @@ __all__ = [
     "read_results",
     "read_runs",
     "read_sizes",
+    "read_studies",
     "verify",
 ]

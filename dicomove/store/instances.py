@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomove.errors import ReceiverError
 from dicomove.files import SERVICE_FOLDER
@@ -209,6 +209,30 @@ def read_sizes(folder: Path) -> list[tuple[str, int]]:
     with _DATABASE.open_to_read(folder / _FILE) as connection:
         query = "SELECT SOPClassUID, bytes FROM instances WHERE quarantine IS NULL LIMIT 20000"
         return [(str(sop_class), int(size)) for sop_class, size in connection.execute(query)]
+
+
+class StudySize(NamedTuple):
+    """How much of a study a folder has."""
+
+    series: int
+    instances: int
+    bytes: int
+
+
+def read_studies(folder: Path) -> dict[str, StudySize]:
+    """Return how much of each study a folder has, by Study Instance UID, without what is in quarantine.
+
+    Raises
+    ------
+    ReceiverError
+        The index cannot be read.
+    """
+    if not is_indexed(folder):
+        return {}
+    query = """SELECT StudyInstanceUID, count(DISTINCT SeriesInstanceUID), count(*), sum(bytes)
+        FROM instances WHERE quarantine IS NULL GROUP BY StudyInstanceUID"""
+    with _DATABASE.open_to_read(folder / _FILE) as connection:
+        return {str(uid): StudySize(*map(int, numbers)) for uid, *numbers in connection.execute(query)}
 
 
 def is_indexed(folder: Path) -> bool:

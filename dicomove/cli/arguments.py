@@ -1,0 +1,100 @@
+"""The arguments that commands of the shell share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import get_args
+
+from dicomove.cohort import LEVELS, QUERY_MODELS, PartialKeys
+from dicomove.errors import AddressError
+from dicomove.run.inventory import Verify
+from dicomove.run.options import Method, Nearline
+from dicomove.search import Matches
+
+
+def take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
+    """Let the words that are not options be criteria, then the PACS unless `--pacs` names it, then the destination."""
+    taken = [name for name in ("pacs", "destination") if hasattr(chosen, name)]
+    words = [word for word in (*(getattr(chosen, name) for name in taken), *more) if word is not None]
+    if chosen.command == "query":
+        chosen.criteria = [word for word in words if "=" in word]
+        words = [word for word in words if "=" not in word]
+    if "pacs" in taken:
+        if chosen.named_pacs is not None:
+            words.insert(0, chosen.named_pacs)
+        if not words and chosen.command != "resume":
+            message = "give the PACS: AET@host:port, or --pacs NAME for a profile of dicomove.toml"
+            raise AddressError(message)
+    if len(words) > len(taken):
+        message = f"{' '.join(words)}: these are more words than the command has a use for"
+        raise AddressError(message)
+    for name, word in zip_longest(taken, words):
+        setattr(chosen, name, word)
+
+
+def add_pacs(command: argparse.ArgumentParser) -> None:
+    """Add the PACS: an address or a profile."""
+    command.add_argument("pacs", nargs="?", help="AET@host:port; or --pacs")
+    command.add_argument("--pacs", dest="named_pacs", metavar="NAME", help="a profile of dicomove.toml, or an address")
+    command.add_argument("--calling-ae-title", metavar="AET", help="our AE title; default: the profile's, or DICOMOVE")
+
+
+def add_destination(command: argparse.ArgumentParser) -> None:
+    """Add the destination: an AE title, an archive that can be asked, or a receiver."""
+    command.add_argument("destination", nargs="?", help="the AE title of the destination; or --receive")
+    command.add_argument("--ask", metavar="ADDRESS", help="ask the destination, another archive, what it has")
+    command.add_argument("--receive", type=Path, metavar="FOLDER", help="receive on this machine, verified")
+    add_receiver(command)
+
+
+def add_receiver(command: argparse.ArgumentParser) -> None:
+    """Add what a receiver on this machine needs."""
+    command.add_argument("--port", type=int, help="its port, as registered in the PACS; default: 11112")
+    command.add_argument("--ae-title", metavar="AET", help="its AE title, as registered; default: DICOMOVE")
+    command.add_argument("--allow", action="append", metavar="ADDRESS", help="who else may connect; may be repeated")
+
+
+def add_asking(command: argparse.ArgumentParser) -> None:
+    """Add what `find` needs."""
+    command.add_argument("--broad", action="store_true", help="also look up rows that name no patient and no study")
+    command.add_argument(
+        "--partial-keys", choices=get_args(PartialKeys), default="ask", help="rows that lack a key that others have"
+    )
+    command.add_argument("--matches", choices=get_args(Matches), default="all", help="which of several studies")
+    command.add_argument("--within", metavar="DAYS", help="with --matches nearest: '3 days'")
+
+
+def add_level(command: argparse.ArgumentParser) -> None:
+    """Add the level and the query model."""
+    command.add_argument("--level", choices=LEVELS, help="default: STUDY for find, the deepest UID of the row for move")
+    command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
+
+
+def add_manners(command: argparse.ArgumentParser) -> None:
+    """Add what `move` needs."""
+    command.add_argument("--method", choices=get_args(Method), default="move", help="C-MOVE, C-GET, or what works")
+    command.add_argument("--concurrency", type=int, default=1, metavar="N", help="associations at the same time")
+    command.add_argument("--delay", type=float, default=0, metavar="S", help="pause between two moves")
+    command.add_argument("--verify", choices=get_args(Verify), default="auto", help="source of the expected numbers")
+    command.add_argument("--nearline", choices=get_args(Nearline), default="last", help="images on a slow medium")
+    command.add_argument("--journal", type=Path, metavar="FILE", help="record the run; the same command resumes it")
+    command.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
+    command.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
+    command.add_argument("--max-instances-per-second", type=float, metavar="N")
+    command.add_argument("--outage-timeout", type=float, metavar="S", help="wait for a PACS that is down")
+    command.add_argument("--max-failures", type=int, metavar="N", help="end the run after so many failed rows")
+    for name in ("studies", "instances", "bytes"):
+        command.add_argument(f"--max-{name}", type=int, metavar="N", help="refuse a run that would bring more")
+    command.add_argument("--max-per-row", type=int, metavar="N", help="leave out rows with more instances")
+    command.add_argument("--yes", action="store_true", help="do not ask before more than 1,000 studies are moved")
+
+
+def add_output(command: argparse.ArgumentParser) -> None:
+    """Add where the table goes."""
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="write the table to this CSV file; - is standard output"
+    )
+    command.add_argument("--json", action="store_true", help="print the table as one JSON object per row")

@@ -1,0 +1,260 @@
+"""The commands that speak with a PACS."""
+
+from __future__ import annotations
+
+import io
+import sys
+from argparse import Namespace
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import pandas as pd
+
+from dicomove.cli.output import report, show, write
+from dicomove.cohort import read_cohort
+from dicomove.destination import Destination
+from dicomove.doctor import doctor
+from dicomove.errors import AddressError, CohortError, LimitError
+from dicomove.find import echo, find
+from dicomove.move import move
+from dicomove.pacs import Pacs
+from dicomove.plan import plan
+from dicomove.query import query
+from dicomove.receiver import Receiver
+from dicomove.report import summary
+from dicomove.retrieve import retrieve
+from dicomove.run import MoveOptions
+from dicomove.store import JOURNAL_FILE, read_journal
+from dicomove.verdicts import verdicts
+
+_MANY_STUDIES: Final = 1000
+
+
+def echo_pacs(chosen: Namespace) -> int:
+    """Send C-ECHO."""
+    pacs = pacs_of(chosen)
+    answer = echo(pacs)
+    print(f"{pacs} answered C-ECHO with {answer.status} after {1000 * answer.duration_s:.0f} ms")
+    return 0
+
+
+def examine(chosen: Namespace) -> int:
+    """Examine the connection, and print a remedy for what is wrong."""
+    pacs = pacs_of(chosen)
+    with ExitStack() as stack:
+        has_destination = any((chosen.destination, chosen.receive, chosen.ae_title, chosen.port, chosen.allow))
+        destination = _destination(chosen, stack) if has_destination else None
+        table = doctor(pacs, destination, move_one=chosen.move_one)
+    said = sys.stderr if write(table, chosen) and chosen.output in (None, "-") else sys.stdout
+    for check, verdict, found, remedy in table.astype(object).where(table.notna(), None).itertuples(index=False):
+        print(f"{verdict:<8} {check}: {found}", file=said)
+        if remedy:
+            print(f"{'':<8} -> {remedy}", file=said)
+    return int((table["verdict"] == "failed").any())
+
+
+def look_up(chosen: Namespace) -> int:
+    """Find the rows of a cohort."""
+    studies = find(table_of(chosen), pacs_of(chosen), **_asking(chosen))
+    return report(studies, chosen, feeds=True)
+
+
+def ask_by_criteria(chosen: Namespace) -> int:
+    """Find studies by criteria."""
+    found = find(
+        criteria(chosen.criteria), pacs_of(chosen), level=chosen.level or "STUDY", query_model=chosen.query_model
+    )
+    return report(found, chosen, feeds=True)
+
+
+def plan_move(chosen: Namespace) -> int:
+    """Say what a move would do."""
+    table, pacs = table_of(chosen), pacs_of(chosen)
+    with ExitStack() as stack:
+        is_known = bool(chosen.destination or chosen.receive)
+        destination = _destination(chosen, stack) if is_known else None
+        planned = plan(
+            table,
+            pacs,
+            destination,
+            level=chosen.level,
+            query_model=chosen.query_model,
+            journal=chosen.journal,
+            hours=chosen.hours,
+        )
+    said = sys.stderr if write(planned, chosen, feeds=True) and chosen.output in (None, "-") else sys.stdout
+    if said is sys.stdout and not chosen.output:
+        show(planned)
+    lines = summary(planned).astype(object)
+    print(lines.where(lines.notna(), "").to_string(), file=said)
+    return int(not planned["action"].isin(["move", "repeated", "skip"]).all())
+
+
+def move_table(chosen: Namespace) -> int:
+    """Move what a table names."""
+    table, pacs = table_of(chosen), pacs_of(chosen)
+    with ExitStack() as stack:
+        destination = _destination(chosen, stack)
+        results = _with_consent(
+            chosen,
+            lambda options: move(
+                table, pacs, destination, level=chosen.level, query_model=chosen.query_model, **options
+            ),
+        )
+    return report(results, chosen)
+
+
+def retrieve_cohort(chosen: Namespace) -> int:
+    """Find and move the rows of a cohort, and print a verdict for each."""
+    cohort, pacs = table_of(chosen), pacs_of(chosen)
+    with ExitStack() as stack:
+        destination = _destination(chosen, stack)
+        results = _with_consent(
+            chosen, lambda options: retrieve(cohort, pacs, destination, **_asking(chosen), **options)
+        )
+    said = verdicts(cohort, results)
+    if chosen.output and chosen.output != "-":
+        results.to_csv(chosen.output, index=False)
+        chosen.output = None
+    return report(said, chosen)
+
+
+def go_on(chosen: Namespace) -> int:
+    """Go on with the run of a journal."""
+    path = chosen.journal_or_folder
+    journal = path / JOURNAL_FILE if path.is_dir() else path
+    before = read_journal(journal)
+    facts = before.attrs["run"]
+    pacs = pacs_of(chosen) if chosen.pacs else _called(Pacs(facts["pacs"]), facts["calling_ae_title"])
+    with ExitStack() as stack:
+        destination: str | Receiver = str(facts["destination"])
+        folder = path if path.is_dir() else facts.get("folder")
+        if folder:
+            given = {"port": chosen.port, "allow": chosen.allow}
+            options = {name: value for name, value in given.items() if value is not None}
+            ae_title = chosen.ae_title or str(facts["destination"])
+            destination = stack.enter_context(Receiver(folder, ae_title=ae_title, **options))
+            print(f"{destination!r}\n", file=sys.stderr)
+        results = move(before, pacs, destination, journal=journal, retry=chosen.retry, concurrency=chosen.concurrency)
+    return report(results, chosen)
+
+
+def pacs_of(chosen: Namespace) -> Pacs:
+    """Return the PACS that the arguments name."""
+    is_profile = chosen.pacs == chosen.named_pacs and ":" not in chosen.pacs
+    pacs = Pacs.profile(chosen.pacs) if is_profile else Pacs(chosen.pacs)
+    return _called(pacs, chosen.calling_ae_title)
+
+
+def table_of(chosen: Namespace) -> pd.DataFrame:
+    """Return the table that the arguments name; ``-`` is CSV from standard input."""
+    if chosen.table != "-":
+        return read_cohort(chosen.table)
+    with TemporaryDirectory(prefix="dicomove-") as folder:
+        path = Path(folder, "standard_input.csv")
+        path.write_bytes(
+            sys.stdin.buffer.read() if isinstance(sys.stdin, io.TextIOWrapper) else sys.stdin.read().encode()
+        )
+        return read_cohort(path)
+
+
+def criteria(words: list[str]) -> pd.DataFrame:
+    """Return the table of ``NAME=VALUE`` and ``NAME=BEGIN..END``; a repeated name is an alternative.
+
+    Examples
+    --------
+    >>> criteria(["study_date=2024-01-01..", "modality=CT", "modality=MR"])
+       StudyDate Modality
+    0  20240101-       CT
+    1  20240101-       MR
+    """
+    keys: dict[str, Any] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        begin, dots, end = value.partition("..")
+        keys.setdefault(name, []).append((begin or None, end or None) if dots else value)
+    if not keys:
+        message = "give a criterion: study_date=2024-01-01..2024-06-30, modality=CT, patient_name='*'"
+        raise CohortError(message)
+    return query(**{name: values[0] if len(values) == 1 else values for name, values in keys.items()})
+
+
+def _called(pacs: Pacs, calling_ae_title: str | None) -> Pacs:
+    return replace(pacs, calling_ae_title=calling_ae_title) if calling_ae_title else pacs
+
+
+def _asking(chosen: Namespace) -> dict[str, Any]:
+    return {
+        "level": chosen.level or "STUDY",
+        "query_model": chosen.query_model,
+        "broad": "allow" if chosen.broad else "refuse",
+        "partial_keys": chosen.partial_keys,
+        "matches": chosen.matches,
+        "within": chosen.within,
+    }
+
+
+def _with_consent(chosen: Namespace, run: Any) -> pd.DataFrame:
+    """Run, and ask once before more than a thousand studies are moved."""
+    options = _manners(chosen)
+    if chosen.yes or options["max_studies"] is not None:
+        return pd.DataFrame(run(options))
+    try:
+        return pd.DataFrame(run({**options, "max_studies": _MANY_STUDIES}))
+    except LimitError as error:
+        if "max_studies" not in str(error):
+            raise
+        if not sys.stdin.isatty():
+            message = f"{error}. Give --yes if that is meant, or --max-studies"
+            raise LimitError(message) from None
+        print(str(error).partition(", and")[0], file=sys.stderr)
+        if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise
+        return pd.DataFrame(run(options))
+
+
+def _manners(chosen: Namespace) -> MoveOptions:
+    return {
+        "concurrency": chosen.concurrency,
+        "delay": chosen.delay,
+        "verify": chosen.verify,
+        "nearline": chosen.nearline,
+        "method": chosen.method,
+        "journal": chosen.journal,
+        "retry": chosen.retry,
+        "hours": chosen.hours,
+        "max_instances_per_second": chosen.max_instances_per_second,
+        "outage_timeout": "auto" if chosen.outage_timeout is None else chosen.outage_timeout,
+        "max_failures": chosen.max_failures,
+        "max_studies": chosen.max_studies,
+        "max_instances": chosen.max_instances,
+        "max_bytes": chosen.max_bytes,
+        "max_per_row": chosen.max_per_row,
+    }
+
+
+def _destination(chosen: Namespace, stack: ExitStack) -> str | Receiver | Destination:
+    """Return the destination: an AE title, an archive, or a receiver that stays open until the stack closes."""
+    given = {"ae_title": chosen.ae_title, "port": chosen.port, "allow": chosen.allow}
+    options = {name: value for name, value in given.items() if value is not None}
+    if chosen.receive is None and chosen.destination and not options:
+        return _archive(chosen) if chosen.ask else str(chosen.destination)
+    if chosen.receive is None or chosen.destination or chosen.ask:
+        message = (
+            "give one destination: an AE title that the PACS knows (with --ask if it is an archive that can be asked "
+            "what it has), or --receive FOLDER to receive on this machine (with --ae-title, --port and --allow)"
+        )
+        raise AddressError(message)
+    if getattr(chosen, "method", None) == "get" and chosen.port is None:
+        options["port"] = None
+    receiver = stack.enter_context(Receiver(chosen.receive, **options))
+    print(f"{receiver!r}\n", file=sys.stderr)
+    return receiver
+
+
+def _archive(chosen: Namespace) -> Destination:
+    ask = Pacs(chosen.ask) if ":" in chosen.ask else Pacs.profile(chosen.ask)
+    return Destination(chosen.destination, ask=_called(ask, chosen.calling_ae_title))

@@ -1,0 +1,107 @@
+"""What commands print: the table for a person, for a file, or for the next program of a pipe."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from argparse import Namespace
+from collections import Counter
+from typing import Final, TextIO
+
+import pandas as pd
+
+from dicomove.words import GOOD
+
+_BRIEF: Final = [
+    *("cohort_row", "AccessionNumber", "StudyInstanceUID", "ModalitiesInStudy", "studies", "studies_complete"),
+    *("outcome", "action", "status", "error", "total", "completed", "failed", "expected", "received", "on_disk"),
+    *("missing", "bytes", "duration_s"),
+]
+_ONLY_OF_A_RECEIVER: Final = ("received", "missing", "on_disk")
+_MOST_ADVICES: Final = 10
+#: The outcomes of rows for which nothing could be done.
+_NOTHING_DONE: Final = {"unreachable", "not_attempted"}
+
+
+def report(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> int:
+    """Print or write a table, and what there is to say of it; return the exit code.
+
+    Parameters
+    ----------
+    table
+        The table, with the column ``outcome``.
+    chosen
+        The arguments.
+    feeds
+        Whether the next program of a pipe gets the table, where standard output is one.
+    """
+    said = sys.stdout
+    if write(table, chosen, feeds=feeds):
+        said = sys.stderr if chosen.output in (None, "-") else sys.stdout
+    else:
+        show(table)
+    print(summary(table), file=said)
+    print(advice(table), file=said)
+    return exit_code(table)
+
+
+def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> bool:
+    """Write a table where the arguments say; return whether they say it."""
+    if chosen.json:
+        print(table.to_json(orient="records", lines=True, date_format="iso"), end="")
+    elif chosen.output == "-" or (feeds and not chosen.output and is_pipe(sys.stdout)):
+        table.to_csv(sys.stdout, index=False)
+    elif chosen.output:
+        table.to_csv(chosen.output, index=False)
+    else:
+        return False
+    return True
+
+
+def is_pipe(stream: TextIO) -> bool:
+    """Whether another program reads this stream."""
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def exit_code(table: pd.DataFrame) -> int:
+    """Return 0 where every row is complete or matched, 3 where nothing could be done, and 1 else."""
+    outcomes = set(table["outcome"])
+    if outcomes <= GOOD:
+        return 0
+    return 3 if outcomes <= _NOTHING_DONE else 1
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print the columns that a person looks at."""
+    empty = [name for name in _ONLY_OF_A_RECEIVER if name in table.columns and table[name].isna().all()]
+    brief = table[[name for name in _BRIEF if name in table.columns and name not in empty]].copy()
+    if "duration_s" in brief:
+        brief["duration_s"] = brief["duration_s"].round(3)
+    brief = brief.astype(object).where(brief.notna(), "")
+    print(brief.to_string(formatters={"StudyInstanceUID": _shortened}))
+
+
+def summary(table: pd.DataFrame) -> str:
+    """Return the number of rows of each outcome."""
+    said = ", ".join(f"{count} {word}" for word, count in table["outcome"].value_counts().items())
+    resumed = int(table["resumed"].sum()) if "resumed" in table.columns else 0
+    if resumed:
+        said = said.replace(" complete", f" complete ({resumed} of them from an earlier run)", 1)
+    return f"Rows: {said}."
+
+
+def advice(table: pd.DataFrame) -> str:
+    """Return each advice once, with its number of rows."""
+    advised = table[table["advice"].notna()]
+    counted = Counter(zip(advised["outcome"], advised["advice"], strict=True)).most_common()
+    lines = [f"  {count} {outcome}: {advice}" for (outcome, advice), count in counted[:_MOST_ADVICES]]
+    left = sum(count for _, count in counted[_MOST_ADVICES:])
+    return "\n".join([*lines, f"  {left} more: see the column advice"] if left else lines)
+
+
+def _shortened(uid: object) -> str:
+    return str(uid) if len(str(uid)) < 14 else f"…{str(uid)[-12:]}"

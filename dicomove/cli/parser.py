@@ -1,0 +1,171 @@
+"""The arguments of every command. `--help` of each fits on a screen, and has an example."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import shtab
+
+from dicomove.cli import commands, tools
+from dicomove.cli.arguments import (
+    add_asking,
+    add_destination,
+    add_level,
+    add_manners,
+    add_output,
+    add_pacs,
+    add_receiver,
+)
+
+Command = Callable[[argparse.Namespace], int]
+
+_EXAMPLES: Final = {
+    "demo": "dicomove demo --fault no-pendings",
+    "echo": "dicomove echo ORTHANC@127.0.0.1:4242",
+    "doctor": "dicomove doctor --pacs main --receive images --move-one",
+    "find": "dicomove find cohort.csv --pacs main | dicomove move - --pacs main --receive images",
+    "query": "dicomove query --pacs main study_date=2024-01-01..2024-06-30 modality=CT modality=MR -o studies.csv",
+    "plan": "dicomove plan studies.csv --pacs main --receive images --hours '19:00-06:00'",
+    "move": "dicomove move studies.csv ORTHANC@127.0.0.1:4242 DESTINATION_AE -o results.csv",
+    "retrieve": "dicomove retrieve cohort.csv --pacs main --receive images --retry 3",
+    "resume": "dicomove resume images --pacs main",
+    "verify": "dicomove verify images",
+    "report": "dicomove report images -o report.html",
+    "receive": "dicomove receive images --port 11112 --allow 10.1.0.0/16",
+}
+_HELP: Final = {
+    "demo": "find, move and verify on a demo PACS with real images",
+    "echo": "verify the connection with C-ECHO",
+    "doctor": "examine the connection to a PACS and a destination, and say what to do",
+    "find": "look up each row of a cohort in the PACS",
+    "query": "look up studies by criteria: NAME=VALUE, NAME=BEGIN..END; a repeated name is an alternative",
+    "plan": "say what a move would do; nothing is moved",
+    "move": "move the studies that a table names",
+    "retrieve": "find each row of a cohort, and move the studies found",
+    "resume": "go on with the run of a journal",
+    "verify": "read all received files again, and compare them with the record",
+    "report": "write the page about a run",
+    "receive": "receive whatever a PACS sends, and print a line for each study",
+}
+_EXIT_CODES: Final = "exit code: 0 all complete, 1 some not, 2 wrong command, 3 nothing could be done"
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=118)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    made = argparse.ArgumentParser(
+        prog="dicomove",
+        description="Retrieve research cohorts from a PACS.",
+        epilog=_EXIT_CODES,
+        formatter_class=_Formatter,
+    )
+    shtab.add_argument_to(made, "--print-completion", help="print the completion for this shell")
+    found = made.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Command) -> argparse.ArgumentParser:
+        usage = f"dicomove {name} [options] {_WORDS[name]}".rstrip()
+        epilog = f"example: {_EXAMPLES[name]}"
+        command = found.add_parser(name, help=_HELP[name], usage=usage, epilog=epilog, formatter_class=_Formatter)
+        command.set_defaults(run=run, command=name)
+        return command
+
+    _add_looking(add)
+    _add_moving(add)
+    _add_afterwards(add)
+    return made
+
+
+_WORDS: Final = {
+    "demo": "[COHORT]",
+    "echo": "PACS",
+    "doctor": "PACS [DESTINATION]",
+    "find": "TABLE PACS",
+    "query": "PACS NAME=VALUE ...",
+    "plan": "TABLE PACS [DESTINATION]",
+    "move": "TABLE PACS DESTINATION",
+    "retrieve": "TABLE PACS DESTINATION",
+    "resume": "JOURNAL [PACS]",
+    "verify": "FOLDER",
+    "report": "JOURNAL_OR_RESULTS",
+    "receive": "FOLDER",
+}
+
+Add = Callable[[str, Command], argparse.ArgumentParser]
+
+
+def _add_looking(add: Add) -> None:
+    demo = add("demo", tools.demo)
+    demo.add_argument("cohort", nargs="?", type=Path, help="your own cohort; default: datasets/demo_cohort.csv")
+    demo.add_argument(
+        "--fault", action="append", default=[], metavar="NAME", help="a fault of docs/faults.md; may be repeated"
+    )
+    demo.add_argument("--receive", type=Path, metavar="FOLDER", help="keep the images there")
+    add_pacs(add("echo", commands.echo_pacs))
+    doctor = add("doctor", commands.examine)
+    add_pacs(doctor)
+    add_destination(doctor)
+    doctor.add_argument("--move-one", action="store_true", help="move one instance to the destination")
+    add_output(doctor)
+    find = add("find", commands.look_up)
+    _add_table(find)
+    add_pacs(find)
+    add_asking(find)
+    add_level(find)
+    add_output(find)
+    query = add("query", commands.ask_by_criteria)
+    add_pacs(query)
+    add_level(query)
+    add_output(query)
+
+
+def _add_moving(add: Add) -> None:
+    plan = add("plan", commands.plan_move)
+    _add_table(plan)
+    add_pacs(plan)
+    add_destination(plan)
+    add_level(plan)
+    plan.add_argument("--journal", type=Path, metavar="FILE", help="of earlier runs; default: that of the folder")
+    plan.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
+    add_output(plan)
+    for name, run in (("move", commands.move_table), ("retrieve", commands.retrieve_cohort)):
+        command = add(name, run)
+        _add_table(command)
+        add_pacs(command)
+        add_destination(command)
+        if name == "retrieve":
+            add_asking(command)
+        add_level(command)
+        add_manners(command)
+        add_output(command)
+    resume = add("resume", commands.go_on)
+    resume.add_argument("journal_or_folder", type=Path, help="the journal, or the folder of a receiver")
+    add_pacs(resume)
+    add_receiver(resume)
+    resume.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
+    resume.add_argument("--concurrency", type=int, default=1, help="associations at the same time")
+    add_output(resume)
+
+
+def _add_afterwards(add: Add) -> None:
+    verify = add("verify", tools.verify_folder)
+    verify.add_argument("folder", type=Path, help="the folder of a receiver")
+    add_output(verify)
+    report = add("report", tools.write_report)
+    report.add_argument("results", type=Path, help="a journal, the folder of a receiver, or a table of results")
+    report.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the HTML file")
+    report.add_argument("--identify", action="store_true", help="show patients and UIDs instead of pseudonyms")
+    receive = add("receive", tools.receive)
+    receive.add_argument("folder", type=Path, help="takes the images")
+    add_receiver(receive)
+    receive.add_argument("--quiet", type=float, default=5.0, metavar="S", help="a study is whole after so many seconds")
+
+
+def _add_table(command: argparse.ArgumentParser) -> None:
+    command.add_argument("table", help="a .csv, .tsv, .parquet or .xlsx file; - is CSV from standard input")

@@ -1,0 +1,94 @@
+"""Tells of each study that has come, once no instance of it has come for a while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from dicomove.errors import ReceiverError
+from dicomove.events import StudyReceived, notify
+from dicomove.store import StudySize, read_studies
+
+_POLL_S: Final = 0.3
+
+
+@dataclass
+class QuietStudies:
+    """Which studies have been quiet for so long that they are told. Pure: the times are given.
+
+    Parameters
+    ----------
+    quiet_period
+        Seconds without a new instance.
+    """
+
+    quiet_period: float
+    _seen: dict[str, tuple[StudySize, float]] = field(default_factory=dict)
+    _told: dict[str, StudySize] = field(default_factory=dict)
+
+    def skip(self, studies: dict[str, StudySize]) -> None:
+        """Take these for known: they were there before."""
+        self._told |= studies
+
+    def update(self, studies: dict[str, StudySize], now: float, *, at_end: bool = False) -> list[StudyReceived]:
+        """Return the studies to tell of now; at the end, all that were not told."""
+        ready = []
+        for uid, size in studies.items():
+            before = self._seen.get(uid)
+            since = before[1] if before and before[0] == size else now
+            self._seen[uid] = size, since
+            if self._told.get(uid) != size and (at_end or now - since >= self.quiet_period):
+                self._told[uid] = size
+                ready.append(
+                    StudyReceived(
+                        study_instance_uid=uid, series=size.series, instances=size.instances, bytes=size.bytes
+                    )
+                )
+        return ready
+
+
+class StudyWatch:
+    """A thread that tells of studies.
+
+    Parameters
+    ----------
+    folder
+        The folder of the receiver.
+    quiet_period
+        Seconds without a new instance after which a study is told.
+    on_study
+        Called with a `StudyReceived`, in the thread. What it raises is logged.
+    """
+
+    def __init__(self, folder: Path, quiet_period: float, on_study: Callable[[StudyReceived], object]) -> None:
+        self._folder, self._on_study = folder, on_study
+        self._quiet = QuietStudies(quiet_period)
+        self._quiet.skip(self._studies())
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="dicomove-studies", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Tell of the rest, and end."""
+        self._ended.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_POLL_S):
+            self._tell(at_end=False)
+        self._tell(at_end=True)
+
+    def _tell(self, *, at_end: bool) -> None:
+        for study in self._quiet.update(self._studies(), time.monotonic(), at_end=at_end):
+            notify(self._on_study, study)
+
+    def _studies(self) -> dict[str, StudySize]:
+        try:
+            return read_studies(self._folder)
+        except ReceiverError:  # it is being written, or gone: the next look tells
+            return {}

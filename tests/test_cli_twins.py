@@ -1,0 +1,207 @@
+"""The shell is the library's twin: pipes, JSON, exit codes, criteria, plans, resuming, receiving."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.cli import commands, main
+from dicomove.cli.parser import parser
+from dicomove.events import StudyReceived
+from dicomove.receiver.studies import QuietStudies
+from dicomove.store import StudySize
+from dicomove.testing import RunningPacs, Synthetic
+from tests import receiving
+from tests.servers import wait_until
+
+Start = Callable[..., RunningPacs]
+SMALL = Synthetic(studies=3, instances=2, size=64)
+SHELL = [sys.executable, "-c", "import sys; from dicomove.cli import main; sys.exit(main())"]
+COMMANDS = [
+    "demo",
+    "echo",
+    "doctor",
+    "find",
+    "query",
+    "plan",
+    "move",
+    "retrieve",
+    "resume",
+    "verify",
+    "report",
+    "receive",
+]
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    path = tmp_path / "cohort.csv"
+    path.write_text("accession\n000001\n000003\n")
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_fits_on_a_screen_and_has_an_example(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args([command, "--help"])
+    shown = capfd.readouterr().out
+    assert f"example: dicomove {command} " in shown
+    assert len(shown.splitlines()) <= 48
+    assert max(map(len, shown.splitlines())) <= 120
+
+
+def test_every_command_is_in_the_completion(capfd: pytest.CaptureFixture[str]) -> None:
+    for shell in ("bash", "zsh"):
+        with pytest.raises(SystemExit):
+            main(["--print-completion", shell])
+        shown = capfd.readouterr().out
+        assert all(command in shown for command in COMMANDS)
+
+
+def test_find_feeds_move_through_a_pipe(tmp_path: Path, cohort: Path) -> None:
+    images = tmp_path / "images"
+    with receiving.pacs({}, source=SMALL) as pacs:
+        moving = [*SHELL, "move", "-", str(pacs), "--receive", str(images), "--method", "get"]
+        with subprocess.Popen([*SHELL, "find", str(cohort), str(pacs)], stdout=subprocess.PIPE) as finding:
+            moved = subprocess.run(moving, stdin=finding.stdout, capture_output=True, text=True, check=False)
+    assert moved.returncode == 0, moved.stderr
+    assert "Rows: 2 complete." in moved.stdout
+    assert len(receiving.files(images)) == 4
+
+
+def test_a_table_as_json_and_as_csv_on_standard_output(
+    rehearsal_pacs: Start, cohort: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs = rehearsal_pacs(SMALL)
+    assert main(["find", str(cohort), str(pacs), "--json"]) == 0
+    shown = capfd.readouterr()
+    rows = [json.loads(line) for line in shown.out.splitlines()]
+    assert [row["AccessionNumber"] for row in rows] == ["000001", "000003"]
+    assert "Rows: 2 matched." in shown.err
+    assert main(["find", str(cohort), str(pacs), "-o", "-"]) == 0
+    again = pd.read_csv(io.StringIO(capfd.readouterr().out), dtype=str)
+    assert again["StudyInstanceUID"].tolist() == [row["StudyInstanceUID"] for row in rows]
+
+
+def test_a_table_from_standard_input(
+    rehearsal_pacs: Start, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("accession\n000002\n"))
+    assert main(["find", "-", str(rehearsal_pacs(SMALL))]) == 0
+    assert "Rows: 1 matched." in capfd.readouterr().out
+
+
+def test_query_by_criteria(rehearsal_pacs: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    pacs = rehearsal_pacs(SMALL)
+    assert main(["query", str(pacs), "study_date=2024-01-01..2024-06-30", "modality=CT", "modality=MR"]) == 1
+    assert "Rows: 2 matched, 1 empty." in capfd.readouterr().out
+    assert main(["query", str(pacs), "patient_name=*"]) == 0
+    assert main(["query", str(pacs)]) == 2
+    assert main(["query", str(pacs), "study_dat=2024"]) == 2
+    assert "study_date" in capfd.readouterr().err
+
+
+def test_exit_codes(rehearsal_pacs: Start, cohort: Path, tmp_path: Path) -> None:
+    pacs = rehearsal_pacs(SMALL)
+    assert main(["move", str(cohort), str(pacs), pacs.destination]) == 2  # accession numbers alone: find first
+    assert main(["retrieve", str(cohort), str(pacs), pacs.destination]) == 0
+    some = tmp_path / "some.csv"
+    some.write_text("accession\n000001\n999999\n")
+    assert main(["retrieve", str(some), str(pacs), pacs.destination]) == 1
+    assert main(["retrieve", str(some), "PACS@127.0.0.1:1", "X"]) == 3
+    assert main(["echo", "PACS@127.0.0.1:1"]) == 3
+
+
+def test_a_plan(tmp_path: Path, cohort: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    studies = tmp_path / "studies.csv"
+    with receiving.pacs({}, source=SMALL) as pacs:
+        assert main(["find", str(cohort), str(pacs), "-o", str(studies)]) == 0
+        capfd.readouterr()
+        assert main(["plan", str(studies), str(pacs), "--hours", "20:00-06:00 UTC"]) == 0
+    shown = capfd.readouterr().out
+    assert "action" in shown
+    assert "bytes_low" in shown
+
+
+def test_a_run_is_resumed_from_its_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    images = tmp_path / "images"
+    rows = receiving.studies(SMALL, 3)
+    with receiving.receiver(images) as receiver, receiving.pacs(receiver, source=SMALL) as pacs:
+        first = dm.move(rows, pacs, receiver, progress=False, max_failures=None)
+        assert first["outcome"].eq("complete").all()
+        next(images.rglob("*.dcm")).unlink()
+        port = receiver.port
+    with receiving.pacs({receiver.ae_title: ("127.0.0.1", port)}, source=SMALL) as pacs:
+        assert main(["resume", str(images), str(pacs), "--port", str(port)]) == 0
+    assert "3 complete" in capfd.readouterr().out
+    assert len(receiving.files(images)) == 6
+
+
+def test_a_report(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path / "images") as receiver, receiving.pacs(receiver, source=SMALL) as pacs:
+        dm.move(receiving.studies(SMALL, 3), pacs, receiver, progress=False)
+    assert main(["report", str(tmp_path / "images"), "-o", str(tmp_path / "page.html")]) == 0
+    assert "<html" in (tmp_path / "page.html").read_text().lower()
+
+
+def test_more_than_a_thousand_studies_need_consent(
+    rehearsal_pacs: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs, path = rehearsal_pacs(SMALL), tmp_path / "studies.csv"
+    monkeypatch.setattr(commands, "_MANY_STUDIES", 2)
+    receiving.studies(SMALL, 3).to_csv(path, index=False)
+    command = ["move", str(path), str(pacs), pacs.destination]
+    assert main(command) == 2
+    assert "Give --yes if that is meant" in capfd.readouterr().err
+    assert main([*command, "--max-studies", "3"]) == 0
+    assert main([*command, "--yes"]) == 0
+
+
+def test_receive_prints_a_line_for_each_study(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    command = [*SHELL, "receive", str(images), "--port", "0", "--quiet", "0.5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        assert process.stdout
+        port = int(process.stderr.readline().rstrip().rpartition("port ")[2])
+        with receiving.pacs({"DICOMOVE": ("127.0.0.1", port)}, source=SMALL) as pacs:
+            assert (
+                dm.move(receiving.studies(SMALL, 2), pacs, "DICOMOVE", progress=False)["outcome"].eq("complete").all()
+            )
+        lines = [process.stdout.readline() for _ in range(2)]
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait(30) == 0
+    assert all("1 series, 2 instances" in line for line in lines)
+    assert len(receiving.files(images)) == 4
+
+
+def test_on_study(tmp_path: Path) -> None:
+    told: list[StudyReceived] = []
+    options = {"accept": "any", "on_study": told.append, "quiet_period": 0.3}
+    with receiving.receiver(tmp_path, **options) as receiver:
+        receiving.send(receiver, receiving.instance("1.2.3", "1.2.3.4.5"), receiving.instance("1.2.3", "1.2.3.4.6"))
+        wait_until(lambda: bool(told), 20)
+        receiving.send(receiver, receiving.instance("1.2.3", "1.2.3.4.7"), receiving.instance("1.2.9", "1.2.9.4.7"))
+    assert [(one.study_instance_uid, one.instances) for one in told] == [("1.2.3", 2), ("1.2.3", 3), ("1.2.9", 1)]
+
+
+def test_a_study_is_told_once_it_is_quiet() -> None:
+    quiet = QuietStudies(5)
+    quiet.skip({"1.1": StudySize(1, 9, 9)})
+    one, two = StudySize(1, 1, 10), StudySize(1, 2, 20)
+    assert quiet.update({"1.1": StudySize(1, 9, 9), "1.2": one}, 0) == []
+    assert quiet.update({"1.2": two}, 4) == []
+    assert quiet.update({"1.2": two}, 8.9) == []
+    assert [study.instances for study in quiet.update({"1.2": two}, 9)] == [2]
+    assert quiet.update({"1.2": two}, 99) == []
+    assert [study.instances for study in quiet.update({"1.3": one}, 100, at_end=True)] == [1]
