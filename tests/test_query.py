@@ -81,6 +81,20 @@ def test_what_was_found_is_no_query_any_more(here: Here) -> None:
         found(studies[["StudyDate"]], here)
 
 
+@pytest.mark.parametrize("made", ["column", "blank", "joined", "renamed"])
+def test_a_table_that_was_made_of_a_query_is_an_ordinary_one(here: Here, made: str) -> None:
+    """The blank cell of another column must not become a search for the studies of everybody."""
+    one, other = dm.query(modality="CT"), dm.query(study_date="2024-01-10")
+    tables = {
+        "column": one.assign(group="a"),
+        "blank": one.assign(Modality=""),
+        "joined": pd.concat([one, other]),
+        "renamed": one.rename(columns={"Modality": "ModalitiesInStudy"}),
+    }
+    with pytest.raises(dm.CohortError, match="broad"):
+        found(tables[made], here)
+
+
 def test_patients_are_listed_with_their_names(here: Here) -> None:
     patients = found(dm.query(patient_name="*"), here, level="PATIENT", query_model="PatientRoot", keys=["PatientName"])
     assert patients["PatientID"].is_unique

@@ -7,6 +7,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel
+from dicomove.cohort.values import is_blank
 
 IDENTIFYING_KEYS: Final = (
     *("PatientID", "AccessionNumber", "PatientName", "StudyID"),
@@ -59,13 +60,19 @@ _MEANT: Final = "dicomove_query"
 
 def meant_as_query(table: pd.DataFrame) -> pd.DataFrame:
     """Mark a table as criteria of a search that is meant to be broad, and return it. All its columns are keys."""
-    table.attrs[_MEANT] = True
+    table.attrs[_MEANT] = list(table.columns)
     return table
 
 
 def is_query(table: pd.DataFrame) -> bool:
-    """Tell whether a table was marked by `meant_as_query`."""
-    return bool(table.attrs.get(_MEANT))
+    """Tell whether a table was marked by `meant_as_query`, and has the same columns since, without a blank cell.
+
+    pandas hands the mark on to tables that are made of a marked one. A blank cell, or another column, was not meant.
+    """
+    columns = list(table.columns)
+    if table.attrs.get(_MEANT) != columns or not columns:
+        return False
+    return not any(is_blank(cell) for place in range(len(columns)) for cell in table.iloc[:, place].tolist())
 
 
 def not_a_query(table: pd.DataFrame) -> pd.DataFrame:
