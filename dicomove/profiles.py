@@ -10,6 +10,8 @@
 
     [pacs.main.tls]
     ca = "hospital.pem"
+    certificate = "research.pem"
+    password = {env = "KEY_PASSWORD"}
 
 The file is that of the project, the nearest one from the working directory upwards, or else that of the user.
 ``DICOMOVE_MAIN_IDLE_TIMEOUT`` overrides a key of the profile ``main``, and ``DICOMOVE_IDLE_TIMEOUT`` one of every
@@ -40,8 +42,9 @@ _NUMBERS: Final = (
 )
 _KEYS: Final = ("address", "called_ae_title", "calling_ae_title", *_NUMBERS, "tls", "user")
 _TLS_FILES: Final = ("ca", "certificate", "key")
-_TLS_KEYS: Final = (*_TLS_FILES, "verify", "profile", "server_name")
 _SECRETS: Final = ("passcode", "token")
+_TLS_SECRETS: Final = ("password",)
+_TLS_KEYS: Final = (*_TLS_FILES, *_TLS_SECRETS, "verify", "profile", "server_name")
 #: Lets one key be checked alone.
 _ANY_ADDRESS: Final = "127.0.0.1:104"
 
@@ -85,10 +88,12 @@ class ProfileFile:
         tls, user = table.get("tls"), table.get("user")
         if isinstance(tls, dict):
             self._check_keys(tls, _TLS_KEYS, name, "tls")
+            self._check_secrets(tls, _TLS_SECRETS, name, "tls")
             settings["tls"] = self._made(TLS, tls | self._paths(tls), name, "tls")
         if isinstance(user, dict):
             self._check_keys(user, ("name", *_SECRETS), name, "user")
-            settings["user"] = self._made(User, self._checked_secrets(user, name), name, "user")
+            self._check_secrets(user, _SECRETS, name, "user")
+            settings["user"] = self._made(User, user, name, "user")
         return settings
 
     def _check_keys(self, table: Mapping[str, object], known: Iterable[str], *path: str) -> None:
@@ -106,15 +111,14 @@ class ProfileFile:
         named = {key: tls[key] for key in _TLS_FILES if isinstance(tls.get(key), str)}
         return {key: self.path.absolute().parent / Path(str(path)).expanduser() for key, path in named.items()}
 
-    def _checked_secrets(self, user: Mapping[str, object], name: str) -> Mapping[str, object]:
-        for key in _SECRETS:
-            if key in user and not isinstance(user[key], dict):
+    def _check_secrets(self, table: Mapping[str, object], secrets: Iterable[str], *path: str) -> None:
+        for key in secrets:
+            if key in table and not isinstance(table[key], dict):
                 message = (
-                    f"{self.where('pacs', name, 'user', key)}: no secret may stand in this file: write "
+                    f"{self.where('pacs', *path, key)}: no secret may stand in this file: write "
                     f'{key} = {{keyring = "SERVICE"}} or {{env = "VARIABLE"}}'
                 )
                 raise AddressError(message)
-        return user
 
 
 def load(name: str, make: Callable[..., T]) -> T:

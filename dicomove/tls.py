@@ -6,11 +6,12 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from dicomove.errors import AddressError
+from dicomove.user import Credential, check_secret, found_secret
 
 Verify = Literal["full", "chain", "none"]
 Profile = Literal["bcp195", "non-downgrading"]
@@ -34,7 +35,9 @@ class TLS:
     key
         Its private key, a PEM file; ``None`` if it stands in the file of the certificate.
     password
-        Of an encrypted key.
+        Of an encrypted key: text, or where it is kept. ``{"env": "KEY_PASSWORD"}`` is an environment variable.
+        ``{"keyring": "main-pacs"}`` is the entry of that service in the system's keyring, with the name of the key's
+        file as its user name (``pip install dicomove[keyring]``).
     verify
         ``"full"``: the certificate of the peer is valid, and made out to the host that was called. ``"chain"``: it is
         valid, whatever its name; many certificates of PACS name no address. ``"none"``: no check. The line is encrypted
@@ -47,7 +50,8 @@ class TLS:
     Raises
     ------
     AddressError
-        A file is missing or not PEM, the key is not the certificate's, or a word is not one of those above.
+        A file is missing or not PEM, the key is not the certificate's, the password is not where it should be, or a
+        word is not one of those above.
 
     Examples
     --------
@@ -58,17 +62,28 @@ class TLS:
     ca: PemFile | None = None
     certificate: PemFile | None = None
     key: PemFile | None = None
-    password: str | None = field(default=None, compare=False)
+    password: Credential | None = field(default=None, compare=False)
     verify: Verify = "full"
     profile: Profile = "bcp195"
     server_name: str | None = None
 
     def __post_init__(self) -> None:
         _check_words(self)
+        check_secret(None if self.password == "" else self.password, "password", "tls")
         for name in ("ca", "certificate", "key"):
             path = getattr(self, name)
             object.__setattr__(self, name, None if path is None else str(Path(path).expanduser().absolute()))
         client_context(self)
+
+    def told(self) -> dict[str, str | None]:
+        """Return its fields for another process, which may not find the password where this one does.
+
+        Raises
+        ------
+        AddressError
+            The password is not where it should be.
+        """
+        return {**asdict(self), "password": _password(self)}
 
     def __repr__(self) -> str:
         said = {name: getattr(self, name) for name in ("ca", "certificate", "key", "verify", "profile", "server_name")}
@@ -167,7 +182,13 @@ def _prepare(context: ssl.SSLContext, tls: TLS) -> None:
     elif tls.verify != "none":
         context.load_default_certs()
     if tls.certificate is not None:
-        _show(context, str(tls.certificate), None if tls.key is None else str(tls.key), tls.password)
+        _show(context, str(tls.certificate), None if tls.key is None else str(tls.key), _password(tls))
+
+
+def _password(tls: TLS) -> str | None:
+    if tls.password is None:
+        return None
+    return found_secret(tls.password, "password", "tls", Path(str(tls.key or tls.certificate)).name)
 
 
 def _trust(context: ssl.SSLContext, ca: str) -> None:

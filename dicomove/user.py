@@ -58,7 +58,7 @@ class User:
             message = "user: give a name, with a passcode or not, or a token; not both, and not neither"
             raise AddressError(message)
         for said in ("passcode", "token"):
-            _check(getattr(self, said), said)
+            check_secret(getattr(self, said), said, "user")
 
     def __repr__(self) -> str:
         said = [repr(self.name)] if self.name else []
@@ -81,11 +81,18 @@ class User:
         return _USERNAME_AND_PASSCODE, name, _found(self.passcode, "passcode", str(self.name))
 
 
-def _check(secret: object, said: str) -> None:
+def check_secret(secret: object, said: str, of: str) -> None:
+    """Check that a secret is text, or says where it is kept.
+
+    Raises
+    ------
+    AddressError
+        It is neither.
+    """
     if secret is None or (isinstance(secret, str) and secret):
         return
     if not isinstance(secret, Mapping) or len(secret) != 1 or not set(secret) <= {"env", "keyring"}:
-        message = f"user: {said} is text, {{'env': 'VARIABLE'}} or {{'keyring': 'SERVICE'}}"
+        message = f"{of}: {said} is text, {{'env': 'VARIABLE'}} or {{'keyring': 'SERVICE'}}"
         raise AddressError(message)
 
 
@@ -94,29 +101,46 @@ def _shown(secret: Credential) -> str:
 
 
 def _found(secret: Credential, said: str, name: str) -> bytes:
-    value = secret if isinstance(secret, str) else _looked_up(secret, said, name)
-    encoded = value.encode()
+    encoded = found_secret(secret, said, "user", name).encode()
     if len(encoded) > _LONGEST:
         message = f"user: the {said} has {len(encoded)} bytes, and {_LONGEST} can be sent"
         raise AddressError(message)
     return encoded
 
 
-def _looked_up(secret: Mapping[str, str], said: str, name: str) -> str:
+def found_secret(secret: Credential, said: str, of: str, name: str) -> str:
+    """Return a secret, from where it is kept.
+
+    Parameters
+    ----------
+    secret
+        The secret, or where it is kept.
+    said, of
+        What it is, and of what, for the message.
+    name
+        The user name of its entry in the keyring.
+
+    Raises
+    ------
+    AddressError
+        It is not there.
+    """
+    if isinstance(secret, str):
+        return secret
     ((kind, where),) = secret.items()
     if kind == "env":
         value = os.environ.get(where)
         if not value:
-            message = f"user: the environment variable {where} for the {said} is not set"
+            message = f"{of}: the environment variable {where} for the {said} is not set"
             raise AddressError(message)
         return value
     try:
         keyring = import_module("keyring")
     except ImportError as error:
-        message = f"user: the {said} is in the keyring, which needs: pip install dicomove[keyring]"
+        message = f"{of}: the {said} is in the keyring, which needs: pip install dicomove[keyring]"
         raise AddressError(message) from error
     value = keyring.get_password(where, name)
     if not value:
-        message = f"user: the keyring has no entry of service {where!r} for user {name!r}"
+        message = f"{of}: the keyring has no entry of service {where!r} for user {name!r}"
         raise AddressError(message)
     return str(value)

@@ -5,6 +5,12 @@ from pathlib import Path
 import platformdirs
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from dicomove import Pacs
 from dicomove.cli import main
@@ -13,6 +19,7 @@ from dicomove.profiles import statement_lines
 from dicomove.testing import RunningPacs
 from dicomove.tls import TLS
 from dicomove.user import User
+from tests.certificates import Authority
 
 MAIN = """\
 # Of the project.
@@ -188,6 +195,25 @@ def test_a_profile_has_tls_and_a_user(project: Path) -> None:
     assert Pacs.profile("b").tls == TLS()
 
 
+def test_the_password_of_a_key_stands_elsewhere(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_PASSWORD", "hush-hush")
+    identity = Authority.make(project).sign("127.0.0.1")
+    key = load_pem_private_key(identity.key.read_bytes(), None)
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hush-hush"))
+    (project / "research.key").write_bytes(encrypted)
+    files = f'certificate = "{identity.certificate}"\nkey = "research.key"\n'
+    path = write(
+        project, f'[pacs.main]\naddress = "A@h:1"\n[pacs.main.tls]\n{files}password = {{env = "KEY_PASSWORD"}}\n'
+    )
+    pacs = Pacs.profile("main")
+    assert isinstance(pacs.tls, TLS)
+    assert pacs.tls.password == {"env": "KEY_PASSWORD"}
+    assert "hush" not in repr(pacs)
+    monkeypatch.delenv("KEY_PASSWORD")
+    with pytest.raises(AddressError, match=f"{path}, line 3: tls: the environment variable KEY_PASSWORD"):
+        Pacs.profile("main")
+
+
 @pytest.mark.parametrize(
     ("table", "line", "said"),
     [
@@ -201,6 +227,8 @@ def test_a_profile_has_tls_and_a_user(project: Path) -> None:
         ('[pacs.main.tls]\nverify = "some"', 3, "verify"),
         ('[pacs.main.tls]\n\nvertify = "full"', 5, "unknown key 'vertify': write 'verify'"),
         ('[pacs.main.tls]\nca = "absent.pem"', 3, "absent.pem"),
+        ('[pacs.main.tls]\npassword = "hush-hush"', 4, "no secret may stand in this file"),
+        ('[pacs.main.tls]\npassword = {keyrin = "x"}', 3, "password is text"),
     ],
 )
 def test_what_is_wrong_with_tls_or_user_is_named(project: Path, table: str, line: int, said: str) -> None:

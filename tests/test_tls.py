@@ -4,9 +4,11 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keyring
+import pandas as pd
 import pytest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -14,10 +16,14 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from keyring.backend import KeyringBackend
 
 import dicomove as dm
+from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.tls import TLS, client_context, explained, server_context
 from tests.certificates import Authority, Identity
+
+SECRET = "not for a log"  # noqa: S105  # a test's
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +184,76 @@ def test_an_encrypted_key(local: Identity, tmp_path: Path) -> None:
         with pytest.raises(dm.errors.AddressError, match="password") as raised:
             TLS(certificate=local.certificate, key=protected, password=wrong)
         assert "another one" not in str(raised.value)
+
+
+class OneEntry(KeyringBackend):
+    """A keyring of a test."""
+
+    priority = 1.0
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return SECRET if (service, username) == ("archive", "protected.key") else None
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise NotImplementedError
+
+    def delete_password(self, service: str, username: str) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def protected(local: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An encrypted key, whose password is in a variable and in the keyring."""
+    key = load_pem_private_key(local.key.read_bytes(), None)
+    path = tmp_path / "protected.key"
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(SECRET.encode())))
+    monkeypatch.setenv("KEY_PASSWORD", SECRET)
+    before = keyring.get_keyring()
+    keyring.set_keyring(OneEntry())  # type: ignore[no-untyped-call]  # keyring's own __init__ has no types
+    yield path
+    keyring.set_keyring(before)
+
+
+@pytest.mark.parametrize("password", [{"env": "KEY_PASSWORD"}, {"keyring": "archive"}])
+def test_the_password_of_a_key_is_kept_elsewhere(password: dict[str, str], protected: Path, local: Identity) -> None:
+    tls = TLS(certificate=local.certificate, key=protected, password=password)
+    assert SECRET not in repr(tls)
+    assert tls.told()["password"] == SECRET
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ({"env": "ABSENT_PASSWORD"}, "tls: the environment variable ABSENT_PASSWORD for the password is not set"),
+        ({"keyring": "other"}, "tls: the keyring has no entry of service 'other' for user 'protected.key'"),
+        ({"file": "x"}, "tls: password is text"),
+        ({}, "tls: password is text"),
+    ],
+)
+def test_a_password_that_is_not_where_it_should_be(
+    password: dict[str, str], said: str, protected: Path, local: Identity
+) -> None:
+    with pytest.raises(dm.errors.AddressError, match=said):
+        TLS(certificate=local.certificate, key=protected, password=password)
+
+
+def test_a_receiver_has_the_password_from_the_process_that_made_it(
+    protected: Path, local: Identity, authority: Authority, tmp_path: Path
+) -> None:
+    tls = TLS(ca=authority.file, certificate=local.certificate, key=protected, password={"keyring": "archive"})
+    # The keyring of this test is in this process alone.
+    source = Synthetic(studies=1, instances=2, size=64)
+    plain = TLS(ca=authority.file, certificate=local.certificate, key=local.key)
+    with (
+        dm.Receiver(tmp_path / "images", port=0, host="127.0.0.1", tls=tls) as receiver,
+        RehearsalPacs(source, destinations=receiver.as_destination(), tls=plain, storing_tls=plain) as pacs,
+    ):
+        ours = dm.Pacs(pacs.address, tls=tls)
+        studies = dm.find(pd.DataFrame({"PatientID": ["SYN000001"]}), ours, progress=False)
+        results = dm.move(studies, ours, receiver, progress=False)
+        with dm.Receiver(tmp_path / "got", port=None) as without_port:
+            got = dm.move(studies, ours, without_port, method="get", progress=False)
+    assert results["outcome"].tolist() == got["outcome"].tolist() == ["complete"]
 
 
 def test_files_that_cannot_be_used(authority: Authority, local: Identity, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from dicomove.errors import AddressError
@@ -270,7 +270,7 @@ class Get(Request[GetEnd]):
             message = "tls: an ssl.SSLContext cannot be sent to the receiver's process: give Pacs(tls=TLS(...))"
             raise AddressError(message)
         values = {name: getattr(pacs, name) for name in _PACS if name != "tls"}
-        values["tls"] = None if pacs.tls is None else asdict(pacs.tls)
+        values["tls"] = None if pacs.tls is None else pacs.tls.told()
         user = pacs.identity()
         told = None if user is None else [user[0], *(b64encode(part).decode() for part in user[1:])]
         return cls(row, values, told, **identifier, **more)
