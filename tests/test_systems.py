@@ -35,12 +35,13 @@ def there(tmp_path: Path, *command: str) -> str:
 
 def test_the_other_system_lacks_what_it_should(tmp_path: Path) -> None:
     code = """
-import os, tempfile
+import os, pathlib, tempfile
 assert not any(hasattr(os, name) for name in ("writev", "pread", "preadv", "posix_fadvise", "fork"))
 try:
     import fcntl
 except ImportError:
     print("no fcntl")
+assert not pathlib.Path("/proc/self/stat").exists()
 with tempfile.NamedTemporaryFile() as file, open(file.name, "rb") as reading:
     renames, removes = lambda: os.rename(file.name, file.name + "2"), lambda: os.unlink(file.name)
     for act in (renames, removes, lambda: os.fsync(reading.fileno())):
