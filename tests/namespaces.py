@@ -31,16 +31,24 @@ class Namespace:
         """Configure it."""
         _ip("-n", self.name, *words)
 
-    def drop(self, interface: str, port: int) -> None:
-        """Let its firewall drop what comes to a port through an interface, without a word."""
+    def drop(self, source: str, interface: str, port: int) -> None:
+        """Let its firewall drop what comes from an address to a port, without a word."""
         # The rule for addresses of this machine is the first one. A rule before it decides about ports.
         self.ip("rule", "add", "pref", "10", "lookup", "local")
         self.ip("rule", "del", "pref", "0")
-        rule = ("pref", "5", "iif", interface, "ipproto", "tcp", "dport", str(port), "blackhole")
+        rule = ("pref", "5", "from", source, "iif", interface, "ipproto", "tcp", "dport", str(port), "blackhole")
         self.ip("rule", "add", *rule)
 
     def stop_dropping(self) -> None:
         self.ip("rule", "del", "pref", "5")
+
+    def forward(self) -> None:
+        """Let it be a router."""
+        with self.entered():
+            try:
+                Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+            except OSError:
+                pytest.skip("this root may not let a network namespace forward packets: /proc/sys is read-only")
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -94,6 +102,8 @@ def switch() -> Iterator[Namespace]:
 
 @contextmanager
 def _machine(name: str) -> Iterator[Namespace]:
+    # A process of the same number may have been killed.
+    subprocess.run(["ip", "netns", "del", name], capture_output=True)
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
     if made.returncode and "Operation not permitted" in made.stderr:
         pytest.skip("this root may not make network namespaces: it lacks CAP_SYS_ADMIN")

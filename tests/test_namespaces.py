@@ -25,6 +25,8 @@ from tests.servers import Orthanc
 PACS, WORKSTATION, OFFICE = "10.77.1.1", "10.77.1.2", "10.77.2.2"
 GATEWAY, INSIDE = "10.77.3.1", "10.77.3.2"
 INSTANCES = 4
+#: Each machine has ports of its own.
+PORT = 11112
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,14 @@ def workstation(hospital: Hospital) -> Iterator[Namespace]:
 
 @pytest.fixture
 def container(hospital: Hospital) -> Iterator[tuple[Namespace, Namespace]]:
-    """A machine behind a gateway, and the gateway: the PACS has no way to what is behind it."""
+    """A machine behind a gateway, and the gateway: it reaches the PACS, which may not connect to it."""
     with namespaces.machines("inside", "gateway") as (machine, gateway):
         namespaces.connect(gateway, WORKSTATION, hospital.machine, PACS, 0)
         namespaces.connect(gateway, GATEWAY, machine, INSIDE, 1)
+        gateway.forward()
+        machine.ip("route", "add", "default", "via", GATEWAY)
+        hospital.machine.ip("route", "add", INSIDE, "via", WORKSTATION)
+        machine.drop(PACS, "eth1", PORT)
         yield machine, gateway
 
 
@@ -144,56 +150,60 @@ def test_behind_nat_the_advertised_address_is_shown_and_reached(
     hospital: Hospital, container: tuple[Namespace, Namespace], tmp_path: Path
 ) -> None:
     inside, gateway = container
-    port, outside = servers.free_port(), servers.free_port()
-    with gateway.entered():
-        out = servers.relay((PACS, hospital.orthanc.dicom_port), (GATEWAY, 0))
-        back = servers.relay((INSIDE, port), (WORKSTATION, outside))
-        with out as to_pacs, back, inside.entered():
-            pacs = dm.Pacs(f"ORTHANC@{GATEWAY}:{to_pacs.port}")
-            with dm.Receiver(tmp_path / "images", port=port, advertise=f"{WORKSTATION}:{outside}") as receiver:
-                assert f"host {WORKSTATION}, port {outside}" in repr(receiver)
-                assert receiver.as_destination() == {"DICOMOVE": (WORKSTATION, outside)}
-                assert receiver.dcmtk_host() == f"dicomove = (DICOMOVE, {WORKSTATION}, {outside})"
-                assert cell(dm.doctor(pacs, receiver), "connection back", "verdict") == "skipped"
-                hospital.enter(receiver.orthanc_modality())
-                assert retrieved(pacs, receiver)["outcome"].tolist() == ["complete"] * 2
-                table = dm.doctor(pacs, receiver, move_one=True)
-                assert failed(table) == []
+    outside = servers.free_port()
+    with gateway.entered(), servers.relay((INSIDE, PORT), (WORKSTATION, outside)), inside.entered():
+        there = f"{WORKSTATION}:{outside}"
+        with dm.Receiver(tmp_path, port=PORT, advertise=there, quiet_period=0.5) as receiver:
+            assert f"host {WORKSTATION}, port {outside}" in repr(receiver)
+            assert receiver.as_destination() == {"DICOMOVE": (WORKSTATION, outside)}
+            assert receiver.dcmtk_host() == f"dicomove = (DICOMOVE, {WORKSTATION}, {outside})"
+            assert cell(dm.doctor(hospital.pacs, receiver), "connection back", "verdict") == "skipped"
+            hospital.enter(receiver.orthanc_modality())
+            # The gateway puts its own address in the place of the PACS's, and the remedy names it.
+            table = dm.doctor(hospital.pacs, receiver, move_one=True)
+            assert "connection back" in failed(table)
+            assert f"allow=['{GATEWAY}']" in cell(table, "connection back", "remedy")
+        with dm.Receiver(tmp_path, port=PORT, advertise=there, allow=[GATEWAY]) as receiver:
+            assert failed(dm.doctor(hospital.pacs, receiver, move_one=True)) == []
+            assert retrieved(hospital.pacs, receiver)["outcome"].tolist() == ["complete"] * 2
 
 
 @pytest.mark.usefixtures("in_container")
 def test_the_address_of_a_container_is_warned_of(
     hospital: Hospital, container: tuple[Namespace, Namespace], tmp_path: Path
 ) -> None:
-    inside, gateway = container
-    with gateway.entered():
-        out = servers.relay((PACS, hospital.orthanc.dicom_port), (GATEWAY, 0))
-        with out as to_pacs, inside.entered(), dm.Receiver(tmp_path / "images", port=0, quiet_period=0.5) as receiver:
-            pacs = dm.Pacs(f"ORTHANC@{GATEWAY}:{to_pacs.port}")
-            table = dm.doctor(pacs, receiver)
-            assert cell(table, "connection back", "verdict") == "warning"
-            assert f"the PACS may not reach its address {INSIDE}." in cell(table, "connection back", "found")
-            assert "advertise='host:port'" in cell(table, "connection back", "remedy")
-            hospital.enter(receiver.orthanc_modality(pacs))
-            with pytest.warns(ReceiverWarning, match=f"may not reach its address {INSIDE}.*advertise="):
-                results = retrieved(pacs, receiver)
-            assert set(results["outcome"]) == {"failed"}
-            # Said once, and of no use for C-GET, which needs no way back.
-            assert retrieved(pacs, receiver, method="get")["outcome"].tolist() == ["complete"] * 2
+    pacs = hospital.pacs
+    with container[0].entered(), dm.Receiver(tmp_path / "images", port=PORT, quiet_period=0.5) as receiver:
+        table = dm.doctor(pacs, receiver)
+        assert cell(table, "connection back", "verdict") == "warning"
+        assert f"the PACS may not reach its address {INSIDE}." in cell(table, "connection back", "found")
+        assert "advertise='host:port'" in cell(table, "connection back", "remedy")
+        hospital.enter(receiver.orthanc_modality(pacs))
+        with pytest.warns(ReceiverWarning, match=f"may not reach its address {INSIDE}.*advertise="):
+            results = retrieved(pacs, receiver)
+        assert set(results["outcome"]) == {"failed"}
+        # Said once, and of no use for C-GET, which needs no way back.
+        assert retrieved(pacs, receiver, method="get")["outcome"].tolist() == ["complete"] * 2
+
+
+@pytest.mark.usefixtures("in_container")
+def test_a_pacs_in_the_same_network_reaches_a_container(
+    hospital: Hospital, workstation: Namespace, tmp_path: Path
+) -> None:
+    with workstation.entered(), dm.Receiver(tmp_path / "images", port=PORT) as receiver:
+        hospital.enter(receiver.orthanc_modality(hospital.pacs))
+        assert retrieved(hospital.pacs, receiver)["outcome"].tolist() == ["complete"] * 2  # and no warning
 
 
 def test_where_the_pacs_has_no_way_back_auto_gets(
     hospital: Hospital, container: tuple[Namespace, Namespace], tmp_path: Path
 ) -> None:
-    inside, gateway = container
-    with gateway.entered():
-        out = servers.relay((PACS, hospital.orthanc.dicom_port), (GATEWAY, 0))
-        with out as to_pacs, inside.entered(), dm.Receiver(tmp_path / "images", port=0, quiet_period=0.5) as receiver:
-            pacs = dm.Pacs(f"ORTHANC@{GATEWAY}:{to_pacs.port}")
-            hospital.enter(receiver.orthanc_modality(pacs))
-            results = retrieved(pacs, receiver, method="auto")
-            assert results["outcome"].tolist() == ["complete"] * 2
-            assert set(results["method"]) == {"get"}
+    pacs = hospital.pacs
+    with container[0].entered(), dm.Receiver(tmp_path / "images", port=PORT, quiet_period=0.5) as receiver:
+        hospital.enter(receiver.orthanc_modality(pacs))
+        results = retrieved(pacs, receiver, method="auto")
+        assert results["outcome"].tolist() == ["complete"] * 2
+        assert set(results["method"]) == {"get"}
 
 
 def recipe(values: dict[str, str]) -> str:

@@ -118,7 +118,7 @@ def test_an_entry_with_a_wrong_host(site: Site, ae_title: str, why: str, tmp_pat
 
 
 def test_a_firewall_before_the_receiver(site: Site, tmp_path: Path) -> None:
-    site.ours.drop("eth0", PORT)
+    site.ours.drop(PACS, "eth0", PORT)
     try:
         table = examined(site, "RIGHT", tmp_path)
     finally:

@@ -316,8 +316,8 @@ def test_a_pacs_on_this_machine_reaches_a_container(tmp_path: Path, monkeypatch:
         receiver.begin_run("127.0.0.1")
         assert receiver.reach_problem("127.0.0.1") is None
         with pytest.warns(ReceiverWarning, match="container"):
-            receiver.begin_run("192.0.2.77")
-        receiver.begin_run("192.0.2.77")  # once is enough
+            receiver.begin_run("203.0.113.7")
+        receiver.begin_run("203.0.113.7")  # once is enough
 
 
 # Whom it lets in.

@@ -26,10 +26,19 @@ _ADVERTISED = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:@\
 
 
 class Route(NamedTuple):
-    """The way to a PACS: our address on it, and whether the PACS has that address, too, and so is on this machine."""
+    """The way to a PACS.
+
+    Attributes
+    ----------
+    own_address
+        Our address on it.
+    is_direct
+        Whether it passes no router: the PACS is on this machine, or in a network that this machine is in, too, as
+        containers of one composition are.
+    """
 
     own_address: str
-    is_local: bool
+    is_direct: bool
 
 
 def advertised(text: str) -> tuple[str, int | None]:
@@ -83,7 +92,17 @@ def _routes(pacs_host: str, family: socket.AddressFamily) -> Iterator[Route]:
             with suppress(OSError), socket.socket(of, kind, protocol) as probe:
                 probe.connect(address)
                 own = str(probe.getsockname()[0])
-                yield Route(own, own == address[0] or own.startswith("127."))
+                is_local = own == address[0] or own.startswith("127.")
+                yield Route(own, is_local or (of == socket.AF_INET and _is_direct(str(address[0]))))
+
+
+def _is_direct(address: str) -> bool:
+    """Whether an IPv4 address is in a network of this machine; Linux does not tell it of IPv6."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+        probe.connect((address, 9))
+        return True
+    return False
 
 
 def container_sign() -> str | None:

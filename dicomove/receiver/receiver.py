@@ -295,7 +295,7 @@ class Receiver:
     def reach_problem(self, pacs_host: str) -> str | None:
         """Return why a PACS may not reach the address that is shown; ``None`` where no reason is known."""
         way = administration.route(pacs_host)
-        if not self.listens or self._supervisor.settings.advertise or (way and way.is_local):
+        if not self.listens or self._supervisor.settings.advertise or (way and way.is_direct):
             return None
         return administration.container_warning(self.address_for(pacs_host)[0])
 
