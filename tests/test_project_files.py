@@ -183,3 +183,12 @@ def test_the_paper_cites_what_its_bibliography_has() -> None:
 def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = [int(path.name[:4]) for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_comparison_leaves_no_cell_open() -> None:
+    table = [line for line in (ROOT / "docs" / "comparison.md").read_text().splitlines() if line.startswith("|")]
+    width = table[0].count("|")
+    rows = table[2 : table.index("| tool | read |")]
+    assert [row for row in rows if "?" in row or "| |" in row or row.count("|") != width] == []
+    tools = {re.split(r" `| \(", cell.strip())[0] for cell in table[0].split("|")[3:-1]}
+    assert {row.split("|")[1].strip() for row in table[table.index("| tool | read |") + 2 :]} == tools
