@@ -136,6 +136,10 @@ class Cell:
         until(lambda: text in self.output, f"{text!r} in the output")
         return self
 
+    def screenshot(self) -> bytes:
+        """The cell as it is seen, as PNG."""
+        return self._cell.screenshot()
+
     def picture(self, path: Path) -> Image.Image:
         """The cell as it is seen, kept for a person to look at, and the bar of its panel."""
         self._cell.screenshot(path=path)
