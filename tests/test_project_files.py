@@ -158,7 +158,7 @@ def test_the_workflow_runs_what_exists() -> None:
     assert extras <= set(PROJECT["optional-dependencies"])
 
 
-def test_the_conda_recipe_needs_what_the_package_needs() -> None:
+def test_recipe_and_security_page_name_what_the_package_needs() -> None:
     made = recipe()
     needed = dependencies(made["requirements"]["run"])
     assert needed.pop("python") == PROJECT["requires-python"]
@@ -166,6 +166,8 @@ def test_the_conda_recipe_needs_what_the_package_needs() -> None:
     ours = dependencies(PROJECT["dependencies"])
     assert ours.pop("tzdata") == ""
     assert needed == ours
+    page = (ROOT / "docs" / "security.md").read_text().partition("## What it is made of")[2]
+    assert [name for name in ours if name not in page] == []
     assert made["build"]["entry_points"] == [f"{name} = {to}" for name, to in PROJECT["scripts"].items()]
     assert (ROOT / "conda" / made["source"]["path"] / made["about"]["license_file"]).exists()
 
