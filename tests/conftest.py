@@ -20,7 +20,8 @@ from tests import distribution, servers
 from tests.servers import Gate, Here, Server, Store
 
 # It needs mutmut, which is not among the requirements of the tests.
-collect_ignore = ["mutation.py"]
+# To collect the other system would be to become it.
+collect_ignore = ["mutation.py", "other_system"]
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
