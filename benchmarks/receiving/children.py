@@ -53,10 +53,11 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     subprocess.run(command, capture_output=True, env={**os.environ, **environment}, check=False, timeout=600)
 
 
-def run_watched(command: Sequence[str]) -> int:
+def run_watched(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run a program, and return its peak memory."""
     peak = 0
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    surroundings = {**os.environ, **(environment or {})}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=surroundings) as process:
         ended = os.pidfd_open(process.pid)
         try:
             while not select.select([ended], [], [], 0.02)[0]:

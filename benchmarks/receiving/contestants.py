@@ -88,6 +88,32 @@ def _move_table(turn: Turn, receiver: dm.Receiver) -> None:
 
 
 @contextmanager
+def dicomove_get(turn: Turn) -> Iterator[Stand]:
+    with dm.Receiver(turn.folder, port=None) as receiver:
+        yield Stand(partial(_get_table, turn, receiver), receiver.pid, partial(peak_memory, receiver.pid))
+
+
+def _get_table(turn: Turn, receiver: dm.Receiver) -> None:
+    results = dm.move(turn.held.table, turn.server.pacs, receiver, method="get", progress=False)
+    outcomes = results["outcome"].value_counts().to_dict()
+    require(set(outcomes) == {"complete"}, f"outcomes {outcomes}")
+
+
+@contextmanager
+def getscu(turn: Turn, *, environment: Mapping[str, str] | None = None) -> Iterator[Stand]:
+    peaks = [0]
+    yield Stand(partial(_getscu, turn, environment or {}, peaks), None, lambda: max(peaks))
+
+
+def _getscu(turn: Turn, environment: Mapping[str, str], peaks: list[int]) -> None:
+    pacs = turn.server.pacs
+    program = ["/usr/bin/getscu", "-S", "+B", "-aec", AE_TITLE, "-od", str(turn.folder), pacs.host, str(pacs.port)]
+    for uid in turn.held.studies:
+        keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}"]
+        peaks.append(run_watched([*program, *keys], environment))
+
+
+@contextmanager
 def dcmtk(
     turn: Turn, *, options: tuple[str, ...] = (), environment: Mapping[str, str] | None = None, tls: bool = False
 ) -> Iterator[Stand]:
@@ -178,6 +204,11 @@ RECORDER = Contestant(
 CONTESTANTS = (
     REFERENCE,
     Contestant("dicomove, TLS", "the same, with TLS from Orthanc to the `Receiver`", partial(dicomove, tls=True)),
+    Contestant("dicomove, C-GET", '`move(method="get")` into a `Receiver` without a port', dicomove_get),
+    Contestant("DCMTK getscu", "`getscu +B` as it comes, for each study", getscu, _MOVESCU),
+    Contestant(
+        "DCMTK getscu, no delay", "the same with TCP_NODELAY=1", partial(getscu, environment=_NO_DELAY), {"small": 40}
+    ),
     Contestant("DCMTK", "`movescu` and `storescp` as they come", dcmtk, _MOVESCU),
     Contestant(
         "DCMTK, no delay",

@@ -103,6 +103,7 @@ def _configuration(server: Orthanc, folder: Path) -> dict[str, object]:
         "AuthenticationEnabled": False,
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowMove": True,
+        "DicomAlwaysAllowGet": True,
         # For what it sends: its own port speaks no TLS.
         "DicomTlsCertificate": str(server.identity.certificate),
         "DicomTlsPrivateKey": str(server.identity.key),

@@ -12,6 +12,7 @@ from benchmarks.receiving.rounds import Failed, Run
 from benchmarks.receiving.workloads import Workload
 
 REFERENCE = "dicomove"
+GET = "dicomove, C-GET"
 MEMORY = 150e6
 
 
@@ -73,9 +74,12 @@ def bar(results: Results) -> list[Verdict]:
     return [verdict for judge in _BAR for verdict in judge(results)]
 
 
-def _faster(workload: str, contestant: str, least: float, results: Results) -> list[Verdict]:
-    asked = f"{workload}: at least {least:g} times as fast as {contestant}"
-    ratio = _ratio(results, workload, contestant)
+def _faster(
+    workload: str, contestant: str, least: float, results: Results, reference: str = REFERENCE
+) -> list[Verdict]:
+    who = "" if reference == REFERENCE else f"{reference}, "
+    asked = f"{workload}: {who}at least {least:g} times as fast as {contestant}"
+    ratio = _ratio(results, workload, contestant, reference)
     if ratio is None:
         return [Verdict(asked, "not measured", None)]
     return [Verdict(asked, ratio.text("{:.2f}"), ratio.median >= least)]
@@ -122,6 +126,10 @@ _BAR: tuple[Callable[[Results], list[Verdict]], ...] = (
     partial(_faster, "ct", "DCMTK", 8),
     partial(_faster, "ct", "sink", 0.8),
     partial(_faster, "small", "DCMTK", 10),
+    partial(_faster, "ct", REFERENCE, 1, reference=GET),
+    partial(_faster, "small", REFERENCE, 1, reference=GET),
+    partial(_faster, "ct", "DCMTK getscu", 5, reference=GET),
+    partial(_faster, "small", "DCMTK getscu", 5, reference=GET),
     partial(_slower, "busy ct", f"{REFERENCE}, {BUSY}", REFERENCE),
     partial(_slower, "busy ct", f"{REFERENCE}, {BUSY}", f"{REFERENCE}, {ELSEWHERE}"),
     _memory,
