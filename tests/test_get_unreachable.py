@@ -88,7 +88,7 @@ def test_auto_gets_what_cannot_be_moved(name: str, why: str, tmp_path: Path) -> 
     with _machines() as (hospital, notebook), ExitStack() as stack:
         with _inside(notebook):
             receiver = stack.enter_context(
-                dm.Receiver(folder, ae_title="NOTEBOOK", port=0, host="0.0.0.0", quiet_period=0.3)
+                dm.Receiver(folder, ae_title="NOTEBOOK", port=0, host=AT_NOTEBOOK, quiet_period=0.3)
             )
         with _inside(hospital):
             pacs = stack.enter_context(_server(name, tmp_path / "pacs", images, (ADDRESSES[why], receiver.port)))
