@@ -22,6 +22,7 @@ LONGEST: Final = (
     "tests/test_notebooks.py",
     "tests/test_crash.py",
     "tests/test_rehearsal.py",
+    "tests/test_wheel.py",
     "tests/test_raw_peers.py",
     "tests/test_receiver_reconciliation.py",
     "tests/test_receiver.py",

@@ -194,3 +194,8 @@ def test_the_comparison_leaves_no_cell_open() -> None:
     assert [row for row in rows if "?" in row or "| |" in row or row.count("|") != width] == []
     tools = {re.split(r" `| \(", cell.strip())[0] for cell in table[0].split("|")[3:-1]}
     assert {row.split("|")[1].strip() for row in table[table.index("| tool | read |") + 2 :]} == tools
+
+
+def test_each_public_name_has_a_typed_use() -> None:
+    used = set(re.findall(r"\bdm\.(\w+)", (ROOT / "tests" / "typed_uses.py").read_text()))
+    assert set(dm.__all__) <= used
