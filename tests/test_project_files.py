@@ -199,3 +199,13 @@ def test_the_comparison_leaves_no_cell_open() -> None:
 def test_each_public_name_has_a_typed_use() -> None:
     used = set(re.findall(r"\bdm\.(\w+)", (ROOT / "tests" / "typed_uses.py").read_text()))
     assert set(dm.__all__) <= used
+
+
+def test_the_security_page_names_files_and_variables_that_exist() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    named = set(re.findall(r"(?<![\w/])(\w+/\w+\.py)\b", page))
+    assert len(named) > 6
+    assert [name for name in named if not ((ROOT / name).exists() or (ROOT / "dicomove" / name).exists())] == []
+    searches = re.findall(r"`(\w+)=\d+ pytest (\S+?)`", page)
+    assert len(searches) > 4
+    assert [name for name, path in searches if name not in (ROOT / path).read_text()] == []
