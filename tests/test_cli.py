@@ -103,6 +103,9 @@ def test_move_receives_here(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
         assert "Rows: 2 complete, 1 partial, 1 empty." in told.out
         assert "the PACS's administrator enters the AE title RESEARCH, host " in told.err
         assert f", port {port}\n" in told.err
+        advertised = ["--advertise", "node7.hospital.example:30104"]
+        assert main(["doctor", str(pacs), *receive, *advertised]) == 0
+        assert "host node7.hospital.example, port 30104" in capfd.readouterr().err
         table = dm.read_cohort(results)
         assert table["received"].tolist() == ["2", "2", "1", "0"]
         table[:3].to_csv(studies, index=False)

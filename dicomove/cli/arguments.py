@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from dicomove.cohort import LEVELS, QUERY_MODELS, PartialKeys
 from dicomove.errors import AddressError
@@ -55,6 +55,13 @@ def add_receiver(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=int, help="its port, as registered in the PACS; default: 11112")
     command.add_argument("--ae-title", metavar="AET", help="its AE title, as registered; default: DICOMOVE")
     command.add_argument("--allow", action="append", metavar="ADDRESS", help="who else may connect; may be repeated")
+    command.add_argument("--advertise", metavar="HOST:PORT", help="where the PACS reaches it: container, NAT, tunnel")
+
+
+def receiver_options(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Return the keywords of `Receiver` that were given."""
+    names = ("ae_title", "port", "allow", "advertise")
+    return {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
 
 
 def add_asking(command: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from dicomove.cli.arguments import receiver_options
 from dicomove.cli.output import report, show, write
 from dicomove.cohort import read_cohort
 from dicomove.destination import Destination
@@ -45,7 +46,7 @@ def examine(chosen: Namespace) -> int:
     """Examine the connection, and print a remedy for what is wrong."""
     pacs = pacs_of(chosen)
     with ExitStack() as stack:
-        has_destination = any((chosen.destination, chosen.receive, chosen.ae_title, chosen.port, chosen.allow))
+        has_destination = any((chosen.destination, chosen.receive, receiver_options(chosen)))
         destination = _destination(chosen, stack) if has_destination else None
         table = doctor(pacs, destination, move_one=chosen.move_one)
     said = sys.stderr if write(table, chosen) and chosen.output in (None, "-") else sys.stdout
@@ -133,10 +134,8 @@ def go_on(chosen: Namespace) -> int:
         destination: str | Receiver = str(facts["destination"])
         folder = path if path.is_dir() else facts.get("folder")
         if folder:
-            given = {"port": chosen.port, "allow": chosen.allow}
-            options = {name: value for name, value in given.items() if value is not None}
-            ae_title = chosen.ae_title or str(facts["destination"])
-            destination = stack.enter_context(Receiver(folder, ae_title=ae_title, **options))
+            options = {"ae_title": str(facts["destination"]), **receiver_options(chosen)}
+            destination = stack.enter_context(Receiver(folder, **options))
             print(f"{destination!r}\n", file=sys.stderr)
         results = move(before, pacs, destination, journal=journal, retry=chosen.retry, concurrency=chosen.concurrency)
     return report(results, chosen)
@@ -238,14 +237,14 @@ def _manners(chosen: Namespace) -> MoveOptions:
 
 def _destination(chosen: Namespace, stack: ExitStack) -> str | Receiver | Destination:
     """Return the destination: an AE title, an archive, or a receiver that stays open until the stack closes."""
-    given = {"ae_title": chosen.ae_title, "port": chosen.port, "allow": chosen.allow}
-    options = {name: value for name, value in given.items() if value is not None}
+    options = receiver_options(chosen)
     if chosen.receive is None and chosen.destination and not options:
         return _archive(chosen) if chosen.ask else str(chosen.destination)
     if chosen.receive is None or chosen.destination or chosen.ask:
         message = (
             "give one destination: an AE title that the PACS knows (with --ask if it is an archive that can be asked "
-            "what it has), or --receive FOLDER to receive on this machine (with --ae-title, --port and --allow)"
+            "what it has), or --receive FOLDER to receive on this machine (with --ae-title, --port, --allow and "
+            "--advertise)"
         )
         raise AddressError(message)
     if getattr(chosen, "method", None) == "get" and chosen.port is None:

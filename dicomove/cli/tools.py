@@ -15,6 +15,7 @@ from typing import Final
 
 import pandas as pd
 
+from dicomove.cli.arguments import receiver_options
 from dicomove.cli.output import advice, show, summary, write
 from dicomove.cohort import read_cohort
 from dicomove.events import StudyReceived
@@ -50,14 +51,12 @@ def write_report(chosen: Namespace) -> int:
 
 def receive(chosen: Namespace) -> int:
     """Receive whatever comes, and print a line for each study, until the user stops it."""
-    given = {"ae_title": chosen.ae_title, "port": chosen.port}
-    options = {name: value for name, value in given.items() if value is not None}
     # Without a list of addresses, every PACS may send.
-    accept = {"accept": "any"} if not chosen.allow else {"allow": chosen.allow, "accept": "any"}
+    options = {**receiver_options(chosen), "accept": "any"}
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with Receiver(chosen.folder, quiet_period=chosen.quiet, on_study=_tell, **options, **accept) as receiver:
+    with Receiver(chosen.folder, quiet_period=chosen.quiet, on_study=_tell, **options) as receiver:
         print(f"{receiver!r}\nCtrl-C ends it.", file=sys.stderr, flush=True)
         ended.wait()
     return 0
