@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ import pytest
 from tests import servers
 
 _CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Namespace:
 @contextmanager
 def machines(*names: str) -> Iterator[tuple[Namespace, ...]]:
     """Make machines that have no connection yet."""
+    if sys.platform != "linux":
+        pytest.skip("network namespaces are those of Linux")
     if os.geteuid() != 0:
         pytest.skip("network namespaces are made by root alone")
     servers.program("ip")
@@ -123,7 +125,7 @@ def _ip(*words: str) -> None:
 def _enter(namespace: Path | int) -> None:
     descriptor = namespace if isinstance(namespace, int) else os.open(namespace, os.O_RDONLY)
     try:
-        if _libc.setns(descriptor, _CLONE_NEWNET):
+        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "setns")
     finally:
         if not isinstance(namespace, int):
