@@ -8,6 +8,7 @@ from dicomove.dimse import FindScu, MoveScu
 from dicomove.doctor import doctor
 from dicomove.errors import CohortError, DicomoveError, InterruptedWarning
 from dicomove.find import echo, find
+from dicomove.headers import index
 from dicomove.job import MoveJob
 from dicomove.move import move, start_move
 from dicomove.pacs import Pacs
@@ -39,6 +40,7 @@ __all__ = [
     "echo",
     "export",
     "find",
+    "index",
     "move",
     "plan",
     "plot",

@@ -30,6 +30,7 @@ PUBLIC = [
     "echo",
     "export",
     "find",
+    "index",
     "move",
     "plan",
     "plot",

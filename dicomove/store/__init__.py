@@ -5,6 +5,7 @@
     sqlite      one kind of SQLite file: checked, opened, and its error messages
     lock        one process at a time owns a file or a folder
     instances   the folder's index: the files that a receiver has on disk
+    headers     the headers of a folder's files, as far as they were read
     manifest    the index as a DataFrame; `verify`
     values      the records of a journal, and the key that identifies a row from run to run
     cells       cells and labels of the caller's table as JSON, and back
@@ -18,11 +19,14 @@
 
 from dicomove.store.exporting import export, read_results
 from dicomove.store.hashing import cohort_sha256
+from dicomove.store.headers import HeaderStore, StoredHeader
 from dicomove.store.instances import (
     MANIFEST_COLUMNS,
     InstanceReader,
     InstanceRecord,
     StudySize,
+    is_indexed,
+    read_instances,
     read_sizes,
     read_studies,
 )
@@ -36,6 +40,7 @@ __all__ = [
     "JOURNAL_FILE",
     "MANIFEST_COLUMNS",
     "AttemptRecord",
+    "HeaderStore",
     "InstanceReader",
     "InstanceRecord",
     "Journal",
@@ -44,10 +49,13 @@ __all__ = [
     "RowRecord",
     "RunRecord",
     "Stored",
+    "StoredHeader",
     "StudySize",
     "cohort_sha256",
     "export",
+    "is_indexed",
     "read_attempts",
+    "read_instances",
     "read_journal",
     "read_manifest",
     "read_results",

@@ -1,0 +1,17 @@
+"""What arrived, as a table of headers; and whether the images of a series are a volume.
+
+::
+
+    keys         attributes by keyword, tag, or path through sequences        (pure)
+    reading      one file: values, and where its images lie
+    processes    the processes that read
+    folder       the files of a folder; what was read is kept
+    geometry     gaps, duplicates, orientations, spacing of a series          (pure)
+    sources      a folder, a manifest or results; the rows that asked
+    table        `index`
+"""
+
+from dicomove.headers.geometry import Geometry, geometry
+from dicomove.headers.table import Level, index
+
+__all__ = ["Geometry", "Level", "geometry", "index"]

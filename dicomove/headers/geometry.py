@@ -1,0 +1,190 @@
+"""Whether the images of a series are a volume: slices of one orientation, at equal distances, each of them once. Pure.
+
+Distances are measured along the normal of the slices. A distance of two steps or more is a gap; a place with more
+images than its neighbours has a duplicate. Where every place has the same number of images and each image has its own
+InstanceNumber, they are several volumes of one series: points in time, echoes, directions of diffusion.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dicomove.headers.reading import PLANE
+
+Planes = npt.NDArray[np.float64]
+
+#: Cosines that differ by less are of one orientation (half a thousandth: 0.03 degrees).
+_COSINE: Final = 1e-3
+#: Places that differ by less are one, in mm.
+_SAME_MM: Final = 0.01
+#: How much a distance may differ from the step, of the step.
+_UNIFORM: Final = 0.05
+_MULTIPLE: Final = 0.15
+#: How much the normal's length may differ from 1: rows and columns of unit length, at right angles.
+_RIGHT_ANGLES: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """What is known of the images of a series.
+
+    Attributes
+    ----------
+    orientations
+        How many different orientations they have; 0 where none is given.
+    gaps
+        How many slices lack between the first and the last; ``None`` without positions.
+    duplicates
+        How many images lie at a place that has its image already.
+    spacing
+        The distance from slice to slice, in mm; ``None`` for a single slice, and for several orientations.
+    spacing_uniform
+        Whether the distances are equal, apart from gaps; ``None`` as for `spacing`.
+    tilted
+        Whether the slices are shifted against each other, as with a tilted gantry; ``None`` as for `spacing`.
+    volumes
+        How many images each place has.
+    instance_numbers_missing
+        How many numbers lack between the lowest and the highest InstanceNumber; ``None`` without numbers.
+    is_volume
+        Whether they are one or several whole volumes.
+    """
+
+    orientations: int = 0
+    gaps: int | None = None
+    duplicates: int | None = None
+    spacing: float | None = None
+    spacing_uniform: bool | None = None
+    tilted: bool | None = None
+    volumes: int | None = None
+    instance_numbers_missing: int | None = None
+    is_volume: bool = False
+
+
+def geometry(planes: Planes, numbers: Sequence[int | None]) -> Geometry:
+    """Return the geometry of a series.
+
+    Parameters
+    ----------
+    planes
+        One row for each image or frame: ImageOrientationPatient (6), ImagePositionPatient (3), Rows, Columns,
+        PixelSpacing (2); NaN where a number lacks.
+    numbers
+        The InstanceNumber of each file.
+
+    Examples
+    --------
+    >>> planes = np.array([[1, 0, 0, 0, 1, 0, 0, 0, z, 64, 64, 1, 1] for z in (0, 2, 4, 8, 10)], dtype=float)
+    >>> found = geometry(planes, [1, 2, 3, 5, 6])
+    >>> found.gaps, found.spacing, found.spacing_uniform, found.instance_numbers_missing, found.is_volume
+    (1, 2.0, True, 1, False)
+    """
+    lacking = _numbers_missing(numbers)
+    planes = planes.reshape(-1, PLANE)
+    placed = planes[_is_placed(planes)]
+    groups = _by_orientation(placed)
+    if not groups:
+        return Geometry(instance_numbers_missing=lacking)
+    # Frames of one file share its number.
+    own = [number for number in numbers if number is not None]
+    distinct = len(planes) > len(numbers) or len(set(own)) == len(planes)
+    stacks = [_stack(group, distinct=distinct) for group in groups]
+    alone = stacks[0] if len(stacks) == 1 else _Stack()
+    gaps, duplicates = sum(stack.gaps for stack in stacks), sum(stack.duplicates for stack in stacks)
+    same_size = len(np.unique(np.nan_to_num(placed[:, 9:].round(6), nan=-1), axis=0)) == 1
+    whole = not gaps and not duplicates and len(placed) == len(planes) and same_size
+    return Geometry(
+        orientations=len(groups),
+        gaps=gaps,
+        duplicates=duplicates,
+        spacing=alone.spacing,
+        spacing_uniform=alone.uniform,
+        tilted=alone.tilted,
+        volumes=alone.volumes,
+        instance_numbers_missing=lacking,
+        is_volume=bool(whole and alone.uniform and not alone.tilted),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """Images of one orientation."""
+
+    gaps: int = 0
+    duplicates: int = 0
+    spacing: float | None = None
+    uniform: bool | None = None
+    tilted: bool | None = None
+    volumes: int | None = None
+
+
+def _stack(planes: Planes, *, distinct: bool) -> _Stack:
+    normal = _normals(planes[:1])[0]
+    along = planes[:, 6:9] @ normal
+    order = np.argsort(along, kind="stable")
+    along = along[order]
+    begins = np.concatenate([[True], np.diff(along) > _SAME_MM])
+    counts = np.diff(np.append(np.flatnonzero(begins), len(along)))
+    volumes = _usual(counts.tolist()) if distinct else 1
+    duplicates = int(np.maximum(counts - volumes, 0).sum())
+    absent = int(np.maximum(volumes - counts, 0).sum())
+    steps = np.diff(along[begins])
+    if not len(steps):
+        return _Stack(absent, duplicates, volumes=volumes)
+    times, spacing = _grid(steps)
+    off = np.abs(steps - times * spacing)
+    in_plane = planes[order][:, 6:9] - along[:, None] * normal
+    shift = float(np.linalg.norm(in_plane - in_plane[0], axis=1).max())
+    return _Stack(
+        gaps=absent + int((times - 1).sum()) * volumes,
+        duplicates=duplicates,
+        spacing=round(float(spacing), 6),
+        uniform=bool((off <= max(_SAME_MM, _UNIFORM * spacing)).all()),
+        tilted=shift > max(0.1, _UNIFORM * spacing),
+        volumes=volumes,
+    )
+
+
+def _grid(steps: Planes) -> tuple[npt.NDArray[np.int64], float]:
+    """Return of how many slices each distance is, and the distance of one."""
+    usual = float(np.median(steps[steps <= 1.5 * steps.min()]))
+    times = np.maximum(1, np.round(steps / usual)).astype(np.int64)
+    # A distance that is no multiple is irregular, and not a gap.
+    times[np.abs(steps / usual - times) > _MULTIPLE * np.sqrt(times)] = 1
+    regular = np.abs(steps / usual - times) <= _MULTIPLE * np.sqrt(times)
+    return times, float(steps[regular].sum() / times[regular].sum()) if regular.any() else usual
+
+
+def _by_orientation(planes: Planes) -> list[Planes]:
+    rest, groups = planes, []
+    while len(rest):
+        same = np.asarray(np.abs(rest[:, :6] - rest[0, :6]).max(axis=1)) <= _COSINE
+        groups.append(rest[same])
+        rest = rest[~same]
+    return groups
+
+
+def _is_placed(planes: Planes) -> npt.NDArray[np.bool_]:
+    known: npt.NDArray[np.bool_] = np.all(np.isfinite(planes[:, :9]), axis=1, keepdims=True)
+    length = np.linalg.norm(_normals(np.where(known, planes, 0)), axis=1)
+    upright: npt.NDArray[np.bool_] = np.less(np.abs(length - 1), _RIGHT_ANGLES)
+    return np.logical_and(known[:, 0], upright)
+
+
+def _normals(planes: Planes) -> Planes:
+    return np.asarray(np.cross(planes[:, :3], planes[:, 3:6]))
+
+
+def _usual(counts: Sequence[int]) -> int:
+    return max(Counter(counts).items(), key=lambda found: (found[1], -found[0]))[0]
+
+
+def _numbers_missing(numbers: Sequence[int | None]) -> int | None:
+    known: set[Any] = {number for number in numbers if number is not None}
+    return max(known) - min(known) + 1 - len(known) if known else None

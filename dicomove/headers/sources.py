@@ -1,0 +1,123 @@
+"""What `index` is asked about: a folder, a manifest, or results; and which rows of the results asked for a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from dicomove.cohort import keyword_columns
+from dicomove.headers.folder import Found, files_below, listed, root_of
+from dicomove.store import is_indexed, read_instances, read_journal
+
+Source = str | os.PathLike[str] | pd.DataFrame
+
+_LEVELS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The rows that asked, by the deepest key that each of them has.
+
+    Attributes
+    ----------
+    rows
+        By keyword and value: the positions of the rows.
+    """
+
+    rows: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    def of(self, uids: Mapping[str, str | None]) -> list[int]:
+        """Return the rows that asked for an instance."""
+        found = {place for name in _LEVELS for place in self.rows.get((name, uids.get(name) or ""), ())}
+        return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be indexed.
+
+    Attributes
+    ----------
+    root
+        The folder that keeps the headers.
+    files
+        The files.
+    results
+        The result table; ``None`` where all files are wanted.
+    asked
+        Its rows.
+    """
+
+    root: Path
+    files: Found
+    results: pd.DataFrame | None = None
+    asked: Asked = field(default_factory=Asked)
+
+
+def wanted(source: Source, folder: str | os.PathLike[str] | None) -> Wanted:
+    """Return what is to be indexed.
+
+    Raises
+    ------
+    ValueError
+        The folder of the files is unknown, or is none; or a table is neither a manifest nor a result table.
+    """
+    if not isinstance(source, pd.DataFrame):
+        path = Path(source)
+        if path.is_file():
+            return wanted(read_journal(path), folder)
+        return _of_folder(_existing(path))
+    if {"path", "bytes", "sha256"} <= set(source.columns):
+        root = _existing(_folder_of(source, folder))
+        accepted = source[source["quarantine"].isna()] if "quarantine" in source.columns else source
+        return Wanted(root, listed(root, accepted["path"].astype(str).tolist()))
+    found = _of_folder(_existing(_folder_of(source, folder)))
+    return Wanted(found.root, found.files, source, _asked(source))
+
+
+def recorded_uids(root: Path) -> dict[str, tuple[str, str, str]]:
+    """Return study, series and instance of files as the record of a folder has them; empty without a record."""
+    if not is_indexed(root):
+        return {}
+    return {one.path: (one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID) for one in read_instances(root)}
+
+
+def _of_folder(folder: Path) -> Wanted:
+    root = root_of(folder)
+    return Wanted(root, files_below(root, folder))
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        message = f"there is no folder {folder}"
+        raise ValueError(message)
+    return folder.absolute()
+
+
+def _folder_of(table: pd.DataFrame, folder: str | os.PathLike[str] | None) -> Path:
+    run = table.attrs.get("run")
+    places = (folder, table.attrs.get("folder"), run.get("folder") if isinstance(run, Mapping) else None)
+    found = next((place for place in places if place is not None), None)
+    if found is None:
+        message = "the table does not tell where its files are: give folder=..."
+        raise ValueError(message)
+    return Path(str(found) if not isinstance(found, os.PathLike) else found)
+
+
+def _asked(results: pd.DataFrame) -> Asked:
+    places = keyword_columns(results.columns, _LEVELS)
+    if not places:
+        message = "the table has neither the columns of a manifest, nor the UIDs of a result table: give the folder"
+        raise ValueError(message)
+    asked: dict[tuple[str, str], list[int]] = {}
+    columns = {name: results.iloc[:, place].tolist() for name, place in places.items()}
+    for row in range(len(results)):
+        name = next((name for name in _LEVELS if name in columns and isinstance(columns[name][row], str)), None)
+        if name is not None:
+            asked.setdefault((name, columns[name][row].strip("\0 ")), []).append(row)
+    return Asked(asked)

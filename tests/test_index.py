@@ -1,0 +1,250 @@
+"""A table of what arrived: values, nested and private ones, broken files, what is read again, and which row asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+import dicomove as dm
+from dicomove.errors import DicomoveWarning
+from dicomove.headers import folder as headers_folder
+from dicomove.headers import index, processes
+from dicomove.testing import demo_pacs
+from tests import receiving
+
+COHORT = Path(__file__).parents[1] / "datasets" / "demo_cohort.csv"
+
+
+def real(name: str) -> Path:
+    return Path(str(get_testdata_file(name)))
+
+
+def slices(folder: Path, places: list[float], **elements: object) -> Dataset:
+    """Write a series, one file for each place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = dcmread(real("CT_small.dcm"))
+    found.StudyInstanceUID, found.SeriesInstanceUID = generate_uid(), generate_uid()
+    for name, value in elements.items():
+        setattr(found, name, value)
+    for number, place in enumerate(places):
+        found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        found.InstanceNumber, found.ImagePositionPatient = number + 1, [0, 0, place]
+        found.save_as(folder / f"{number}.dcm")
+    return found
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that are read."""
+    seen: list[str] = []
+
+    def watched(paths: list[str], *others: object) -> Iterator[object]:
+        seen.extend(paths)
+        return processes.read_headers(paths, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(headers_folder, "read_headers", watched)
+    return seen
+
+
+def test_one_row_per_series(tmp_path: Path) -> None:
+    slices(tmp_path / "a", [0, 5, 10, 20], SeriesDescription="Thorax", SliceThickness="5.000")
+    slices(tmp_path / "b", [0, 1, 2], SeriesDescription="Größe", SpecificCharacterSet="ISO_IR 100")
+    found = index(tmp_path, progress=False).set_index("path")
+    assert found["instances"].to_dict() == {"a": 4, "b": 3}
+    assert found["SeriesDescription"].to_dict() == {"a": "Thorax", "b": "Größe"}
+    assert found["SliceThickness"].to_dict() == {"a": "5", "b": "5"}
+    assert found["ImageType"].to_dict() == dict.fromkeys("ab", "ORIGINAL\\PRIMARY\\AXIAL")
+    assert found["is_volume"].to_dict() == {"a": False, "b": True}
+    assert found["gaps"].to_dict() == {"a": 1, "b": 0}
+    assert int(found["bytes"].astype(int).sum()) == sum(path.stat().st_size for path in tmp_path.glob("?/*.dcm"))
+    assert found["error"].isna().all()
+
+
+def test_one_row_per_instance(tmp_path: Path) -> None:
+    slices(tmp_path / "a", [0, 5, 10])
+    found = index(tmp_path, level="INSTANCE", progress=False)
+    assert found["InstanceNumber"].tolist() == ["1", "2", "3"]
+    assert found["path"].tolist() == ["a/0.dcm", "a/1.dcm", "a/2.dcm"]
+    assert found["SOPInstanceUID"].is_unique
+    pd.testing.assert_frame_equal(found, index(tmp_path, level="IMAGE", progress=False))
+
+
+def test_a_series_with_several_values_has_all_of_them(tmp_path: Path) -> None:
+    last = slices(tmp_path, [0, 5])
+    last.EchoTime, last.SOPInstanceUID = "30", generate_uid()
+    last.save_as(tmp_path / "2.dcm")
+    found = index(tmp_path, keys=["Modality", "EchoTime", "InstanceNumber"], progress=False).iloc[0]
+    assert (found["Modality"], found["EchoTime"], found["InstanceNumber"]) == ("CT", "30", "1\\2")
+    assert found["varies"] == "InstanceNumber"
+
+
+def enhanced(path: Path, places: list[float]) -> None:
+    """Write one file with a frame for each place."""
+
+    def within(keyword: str, **elements: object) -> Dataset:
+        item, outer = Dataset(), Dataset()
+        for name, value in elements.items():
+            setattr(item, name, value)
+        setattr(outer, keyword, [item])
+        return outer
+
+    found = dcmread(real("CT_small.dcm"))
+    del found.ImagePositionPatient, found.ImageOrientationPatient, found.PixelSpacing
+    found.NumberOfFrames, found.PixelData = len(places), found.PixelData * len(places)
+    shared = within("PixelMeasuresSequence", PixelSpacing=[0.5, 0.5], SliceThickness="2.50")
+    shared.update(within("PlaneOrientationSequence", ImageOrientationPatient=[1, 0, 0, 0, 1, 0]))
+    found.SharedFunctionalGroupsSequence = [shared]
+    found.PerFrameFunctionalGroupsSequence = [
+        within("PlanePositionSequence", ImagePositionPatient=[0, 0, place]) for place in places
+    ]
+    found.save_as(path)
+
+
+def test_nested_and_private_attributes(tmp_path: Path) -> None:
+    enhanced(tmp_path / "enhanced.dcm", [0, 2.5, 5])
+    groups = "SharedFunctionalGroupsSequence.PixelMeasuresSequence"
+    found = index(tmp_path, keys=[f"{groups}.SliceThickness", f"{groups}.(0028,0030)"], progress=False).iloc[0]
+    assert found[f"{groups}.SliceThickness"] == "2.5"
+    assert found[f"{groups}.(0028,0030)"] == "0.5\\0.5"
+    other = slices(tmp_path / "private", [0])
+    other.private_block(0x0019, "dicomove test", create=True).add_new(0x0C, "DS", "1000")
+    other.save_as(tmp_path / "private" / "0.dcm")
+    tag = next(
+        f"(0019,{element.tag.element:04x})" for element in other if element.value == 1000 and element.tag.is_private
+    )
+    assert index(tmp_path / "private", keys=[tag], progress=False)[tag].tolist() == ["1000"]
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("Modalty", "did you mean 'Modality'"),
+        ("PixelMeasuresSequence", "is a sequence"),
+        ("Modality.Rows", "is not a sequence"),
+        ("PixelData", "holds bytes"),
+        ("", "is not the keyword"),
+    ],
+)
+def test_a_key_that_cannot_be_is_an_error(tmp_path: Path, key: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        index(tmp_path, keys=[key])
+
+
+def test_broken_files_are_rows(tmp_path: Path) -> None:
+    whole = real("CT_small.dcm").read_bytes()
+    (tmp_path / "notes.txt").write_text("not an image")
+    (tmp_path / "empty.dcm").touch()
+    (tmp_path / "short.dcm").write_bytes(whole[:400])
+    (tmp_path / "whole.dcm").write_bytes(whole)
+    (tmp_path / "noise.dcm").write_bytes(whole[:140] + os.urandom(3000))
+    found = index(tmp_path, progress=False).set_index("path")["error"]
+    assert found.dropna().to_dict() == {
+        "empty.dcm": "not_dicom",
+        "noise.dcm": "unreadable",
+        "notes.txt": "not_dicom",
+        "short.dcm": "unreadable",
+    }
+
+
+def test_what_was_read_is_not_read_again(tmp_path: Path, reads: list[str]) -> None:
+    slices(tmp_path / "a", [0, 5, 10])
+    first = index(tmp_path, progress=False)
+    assert len(reads) == 3
+    pd.testing.assert_frame_equal(index(tmp_path, progress=False), first)
+    assert len(reads) == 3
+    slices(tmp_path / "b", [0, 5])
+    (tmp_path / "a" / "0.dcm").unlink()
+    assert index(tmp_path, progress=False)["instances"].tolist() == [2, 2]
+    assert [Path(path).parent.name for path in reads[3:]] == ["b", "b"]
+    del reads[:]
+    other = slices(tmp_path / "a", [0, 5, 10, 15], SeriesDescription="changed and longer")
+    assert index(tmp_path, progress=False)["SeriesInstanceUID"].tolist()[0] == other.SeriesInstanceUID
+    assert len(reads) == 4
+
+
+def test_a_new_key_is_read_once(tmp_path: Path, reads: list[str]) -> None:
+    slices(tmp_path, [0, 5], EchoTime="30")
+    usual = index(tmp_path, progress=False)
+    assert index(tmp_path, more_keys=["EchoTime"], progress=False)["EchoTime"].tolist() == ["30"]
+    assert len(reads) == 4
+    pd.testing.assert_frame_equal(index(tmp_path, progress=False), usual)
+    index(tmp_path, keys=["EchoTime"], progress=False)
+    assert len(reads) == 4
+
+
+def test_processes_give_the_same_table(tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    slices(tmp_path / "a", [float(place) for place in range(130)])
+    (tmp_path / "a" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM\xff")
+    (tmp_path / "a" / "ø \udcff.dcm").write_bytes(real("MR_small.dcm").read_bytes())
+    alone = index(tmp_path, processes=1, progress=False)
+    shutil.rmtree(tmp_path / ".dicomove")
+    monkeypatch.setattr(processes, "_FEW", 0)
+    pd.testing.assert_frame_equal(index(tmp_path, processes=2, progress=False), alone)
+    assert len(reads) == 2 * 132
+
+
+def test_a_table_of_headers_that_cannot_be_kept_is_a_warning(tmp_path: Path) -> None:
+    slices(tmp_path, [0, 5])
+    (tmp_path / ".dicomove").write_text("not a folder")
+    with pytest.warns(DicomoveWarning, match="cannot be kept"):
+        found = index(tmp_path, progress=False)
+    assert found["instances"].tolist() == [2]
+
+
+@pytest.mark.parametrize(("places", "gaps"), [([0, 2.5, 5, 7.5], 0), ([0, 2.5, 7.5, 10], 1)])
+def test_enhanced_multi_frame(tmp_path: Path, places: list[float], gaps: int) -> None:
+    enhanced(tmp_path / "one.dcm", places)
+    row = index(tmp_path, progress=False).iloc[0]
+    assert (row["instances"], row["NumberOfFrames"], row["orientations"]) == (1, "4", 1)
+    assert (row["spacing"], row["gaps"], row["is_volume"]) == (2.5, gaps, not gaps)
+
+
+def test_every_real_file_has_a_row(tmp_path: Path) -> None:
+    names = list(real("CT_small.dcm").parent.glob("*.dcm"))
+    assert len(names) > 50
+    for path in names:
+        shutil.copy(path, tmp_path)
+    found = index(tmp_path, level="INSTANCE", progress=False)
+    assert len(found) == len(names)
+    assert int(found["error"].isna().sum()) > 0.8 * len(names)
+
+
+def test_an_unknown_folder_level_or_table_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no folder"):
+        index(tmp_path / "absent")
+    with pytest.raises(ValueError, match="level='STUDY'"):
+        index(tmp_path, level="STUDY")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="give folder="):
+        index(pd.DataFrame({"StudyInstanceUID": ["1.2"]}))
+    assert index(tmp_path, progress=False).empty
+
+
+def test_results_bring_the_row_of_the_cohort(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver, demo_pacs(destinations=receiver.as_destination()) as pacs:
+        results = dm.move(dm.find(dm.read_cohort(COHORT), pacs, progress=False), pacs, receiver, progress=False)
+        manifest = receiver.manifest()
+    everything = index(tmp_path, progress=False)
+    assert everything["instances"].sum() == len(manifest) == 27
+    pd.testing.assert_frame_equal(index(manifest, progress=False), everything)
+    found = index(results, folder=tmp_path, progress=False)
+    assert found.columns[0] == "cohort_row"
+    expected = results.set_index("StudyInstanceUID")["cohort_row"].groupby(level=0).agg(set).to_dict()
+    assert found.groupby("StudyInstanceUID")["cohort_row"].agg(set).to_dict() == {
+        study: rows for study, rows in expected.items() if study in set(everything["StudyInstanceUID"])
+    }
+    one = results[results["received"] > 0].head(1)
+    assert set(index(one, folder=tmp_path, progress=False)["StudyInstanceUID"]) == set(one["StudyInstanceUID"])
+    twice = pd.concat([one, one.assign(cohort_row="other")], ignore_index=True)
+    assert index(twice, folder=tmp_path, progress=False)["cohort_row"].nunique() == 2
+    inside = index(tmp_path / one["StudyInstanceUID"].iloc[0], progress=False)
+    assert len(inside) == len(index(one, folder=tmp_path, progress=False))
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}

@@ -1,0 +1,169 @@
+"""Which series are volumes: synthetic slices, each case with what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from dicomove.headers import Geometry, geometry
+
+AXIAL, SAGITTAL, CORONAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1)
+NORMALS: dict[tuple[float, ...], tuple[float, ...]] = {AXIAL: (0, 0, 1), SAGITTAL: (-1, 0, 0), CORONAL: (0, 1, 0)}
+
+
+def planes(
+    places: Sequence[float], orientation: tuple[float, ...] = AXIAL, size: tuple[float, ...] = (64, 64, 1, 1)
+) -> np.ndarray:
+    normal = np.array(NORMALS[orientation], dtype=float)
+    return np.array([[*orientation, *(normal * place), *size] for place in places], dtype=float).reshape(-1, 13)
+
+
+def of(places: Sequence[float], numbers: Sequence[int | None] | None = None) -> Geometry:
+    return geometry(planes(places), numbers or range(1, len(places) + 1))
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, SAGITTAL, CORONAL])
+@pytest.mark.parametrize("step", [0.4, 1, 2.5, -5])
+def test_a_whole_volume(orientation: tuple[float, ...], step: float) -> None:
+    found = geometry(planes([place * step for place in range(40)], orientation), range(1, 41))
+    assert found == Geometry(
+        orientations=1,
+        gaps=0,
+        duplicates=0,
+        spacing=abs(step),
+        spacing_uniform=True,
+        tilted=False,
+        volumes=1,
+        instance_numbers_missing=0,
+        is_volume=True,
+    )
+
+
+def test_the_order_of_files_does_not_matter() -> None:
+    places = np.random.default_rng(1).permutation(50)
+    assert geometry(planes(places.tolist()), range(1, 51)).is_volume
+
+
+@pytest.mark.parametrize("lacks", [[1], [5], [3, 4], [2, 5, 8], [1, 3, 5, 7]])
+def test_missing_slices_are_gaps(lacks: list[int]) -> None:
+    there = [number for number in range(10) if number not in lacks]
+    found = of([2.0 * place for place in there], [place + 1 for place in there])
+    assert (found.gaps, found.duplicates, found.spacing, found.spacing_uniform) == (len(lacks), 0, 2, True)
+    assert (found.instance_numbers_missing, found.is_volume) == (len(lacks), False)
+
+
+def test_a_repeated_slice_is_a_duplicate() -> None:
+    found = of([0, 1, 2, 2, 3, 4], [1, 2, 3, 3, 4, 5])
+    assert (found.gaps, found.duplicates, found.spacing_uniform, found.is_volume) == (0, 1, True, False)
+    assert of([0, 1, 2, 2.001, 3, 4]).duplicates == 1
+
+
+def test_a_series_that_was_sent_twice_has_as_many_duplicates_as_slices() -> None:
+    found = of([*range(9), *range(9)], [*range(9), *range(9)])
+    assert (found.duplicates, found.volumes, found.is_volume) == (9, 1, False)
+
+
+def test_points_in_time_are_several_volumes() -> None:
+    found = of([*range(9)] * 4)
+    assert (found.duplicates, found.gaps, found.volumes, found.is_volume) == (0, 0, 4, True)
+
+
+def test_a_point_in_time_without_one_slice_is_a_gap() -> None:
+    places = [*range(9)] * 4
+    del places[13]
+    found = of(places)
+    assert (found.duplicates, found.gaps, found.volumes, found.is_volume) == (0, 1, 4, False)
+
+
+def test_two_orientations() -> None:
+    both = np.vstack([planes(range(5)), planes(range(5), SAGITTAL)])
+    found = geometry(both, range(10))
+    assert (found.orientations, found.gaps, found.duplicates, found.spacing, found.is_volume) == (2, 0, 0, None, False)
+
+
+def test_a_localizer() -> None:
+    three = np.vstack([planes([0], AXIAL), planes([0], SAGITTAL), planes([0], CORONAL)])
+    found = geometry(three, [1, 2, 3])
+    assert (found.orientations, found.gaps, found.duplicates, found.is_volume) == (3, 0, 0, False)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_jittered_spacing(seed: int) -> None:
+    steps = 2 + np.random.default_rng(seed).uniform(-0.6, 0.6, 30)
+    found = of(np.cumsum(steps).tolist())
+    assert (found.duplicates, found.spacing_uniform, found.is_volume) == (0, False, False)
+
+
+def test_a_jitter_of_rounding_is_none() -> None:
+    found = of([round(0.6249 * place, 2) for place in range(100)])
+    assert (found.gaps, found.spacing_uniform, found.is_volume) == (0, True, True)
+    assert found.spacing == pytest.approx(0.625, abs=0.001)
+
+
+def test_a_change_of_distance_is_seen() -> None:
+    found = of([0, 1, 2, 3, 3.5, 4, 4.5])
+    assert (found.gaps, found.is_volume) == (3, False)
+    found = of([0, 1, 2, 3, 4.3, 5.6, 6.9])
+    assert (found.spacing_uniform, found.is_volume) == (False, False)
+    assert of([0, 1, 2.4]).is_volume is False
+
+
+def test_one_slice() -> None:
+    found = of([7.5])
+    assert found == Geometry(orientations=1, gaps=0, duplicates=0, volumes=1, instance_numbers_missing=0)
+
+
+def test_images_without_a_place() -> None:
+    nowhere = np.full((3, 13), np.nan)
+    assert geometry(nowhere, [1, 3, None]) == Geometry(instance_numbers_missing=1)
+    assert geometry(np.empty(0), []) == Geometry()
+    assert not geometry(np.vstack([planes(range(5)), nowhere]), range(8)).is_volume
+
+
+@pytest.mark.parametrize("broken", [(0, 0, 0, 0, 0, 0), (1, 0, 0, 1, 0, 0), (9, 9, 9, 9, 1, 9), (np.inf,) * 6])
+def test_an_orientation_that_cannot_be_is_none(broken: tuple[float, ...]) -> None:
+    found = planes(range(5))
+    found[:, :6] = broken
+    assert geometry(found, range(5)).orientations == 0
+
+
+def test_images_of_two_sizes_are_not_one_volume() -> None:
+    found = planes(range(6))
+    found[3, 9] = 128
+    assert not geometry(found, range(6)).is_volume
+    found[3, 9:] = (64, 64, 2, 2)
+    assert not geometry(found, range(6)).is_volume
+
+
+def test_a_tilted_gantry() -> None:
+    found = planes(range(20))
+    found[:, 7] += np.arange(20) * 0.3
+    told = geometry(found, range(20))
+    assert (told.tilted, told.gaps, told.spacing_uniform, told.is_volume) == (True, 0, True, False)
+
+
+def test_a_slanted_volume_is_not_tilted() -> None:
+    angle = np.deg2rad(20)
+    rows, down = np.array([1, 0, 0]), np.array([0, np.cos(angle), np.sin(angle)])
+    normal = np.cross(rows, down)
+    found = np.array([[*rows, *down, *(normal * 3 * place + 40), 64, 64, 1, 1] for place in range(20)])
+    told = geometry(found, range(20))
+    assert (told.tilted, told.spacing, told.is_volume) == (False, 3, True)
+
+
+def test_frames_share_the_number_of_their_file() -> None:
+    assert geometry(planes(range(20)), [1]).is_volume
+    assert geometry(planes([*range(20)] * 2), [1]).volumes == 2
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+def test_any_distances_have_an_answer(count: int) -> None:
+    for seed in range(50):
+        steps = np.random.default_rng([count, seed]).choice([0, 0.004, 0.5, 0.7, 1, 1.4, 3, 1e4], count)
+        found = of(np.cumsum(steps).tolist())
+        assert found.gaps is not None
+        assert found.gaps >= 0
+        assert found.duplicates is not None
+        assert 0 <= found.duplicates < count
