@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import warnings
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
-from dicomove import columns
 from dicomove.cohort import (
     RETURN_KEYS,
     UNIQUE_KEYS,
@@ -20,24 +19,17 @@ from dicomove.cohort import (
     PartialKeys,
     Query,
     find_queries,
-    is_blank,
-    is_found,
     is_query,
     not_a_query,
-    odd_characters,
     overlooked_columns,
-    plain_label,
 )
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning
-from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.interrupts import Interrupts
-from dicomove.notebook import Display, Progress, display
-from dicomove.outcome import NOT_ATTEMPTED, sentences
+from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
-from dicomove.search import Answer, Choice, Matches, Search
-from dicomove.words import ADVICE
+from dicomove.search import Answer, Choice, Matches, Settings, ask_rows, found_table
 
 _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
@@ -79,6 +71,10 @@ def find(
     partial_keys: PartialKeys = "ask",
     matches: Matches = "all",
     within: str | dt.timedelta | None = None,
+    concurrency: int = 1,
+    delay: float = 0,
+    journal: str | os.PathLike[str] | None = None,
+    max_age: str | dt.timedelta | None = None,
     progress: Progress = "auto",
 ) -> pd.DataFrame:
     """Ask the PACS for each row of a cohort with C-FIND (PS3.4 C.4.1): one row per match.
@@ -86,7 +82,8 @@ def find(
     Columns that are matching keys are sent: PatientID, AccessionNumber, dates and ranges, Modality, names, UIDs, with
     wildcards where C-FIND allows them. Their headers may be written in the usual ways (docs/tables.md). A row needs a
     key that identifies a patient or a study; dates, modalities and descriptions only narrow the search. A row that has
-    the UID of a level is asked by that UID alone, and its other keys are held against the answers.
+    the UID of a level is asked by that UID alone, and its other keys are held against the answers; rows that differ in
+    such a UID alone are asked together, as a list, where the PACS takes lists.
 
     Parameters
     ----------
@@ -113,6 +110,15 @@ def find(
         key. At lower levels, all matches of the chosen study remain.
     within
         For ``"nearest"``: the greatest distance, such as ``"3 days"``.
+    concurrency
+        The number of associations with the PACS.
+    delay
+        Seconds between two C-FINDs of one association.
+    journal
+        A file that keeps the answers, so that the next call asks only for what is lacking. It contains patients' data:
+        what the PACS answered. Rows with an error are asked again.
+    max_age
+        How old an answer in the journal may be, such as ``"1 day"``; older ones are asked for again. ``None``: any age.
     progress
         ``"auto"``, ``"tqdm"``, ``False``, or a function that gets the events.
 
@@ -139,6 +145,10 @@ def find(
         The table cannot be right. Nothing was sent.
     IdentifierError
         One of `keys` is not a DICOM attribute.
+    ValueError
+        `concurrency`, `delay` or `max_age` cannot be right.
+    JournalError
+        The journal is of something else, damaged, or another process has it. Nothing was sent.
 
     Warns
     -----
@@ -150,6 +160,8 @@ def find(
         table has.
     InterruptedWarning
         It was interrupted; the table holds what was found so far.
+    JournalWarning
+        The journal could not be written, and lacks answers.
 
     Examples
     --------
@@ -160,6 +172,7 @@ def find(
     >>> studies["outcome"].tolist()
     ['matched', 'empty']
     """
+    settings = Settings.of(concurrency, delay, journal, max_age)
     choice = Choice.of(matches, within)
     dates = choice.dates(table) if isinstance(table, pd.DataFrame) else []
     queries = [
@@ -175,8 +188,8 @@ def find(
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
     wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, keys)]))
     with Interrupts() as interrupts:
-        with display(progress) as show, FindScu(pacs) as scu:
-            answers = _ask_all(table, queries, Search(scu, wanted), show, interrupts)
+        with display(progress) as show:
+            answers = ask_rows(table, queries, wanted, pacs, settings, show, interrupts)
         answers = [choice.made(answer, date) for answer, date in zip(answers, dates, strict=True)]
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
@@ -202,7 +215,7 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
         warnings.warn(message, FindWarning, stacklevel=3)
     if any(answer.outcome == "not_attempted" for answer in answers):
         warnings.warn("interrupted: the table holds what was found so far", InterruptedWarning, stacklevel=3)
-    return _table(table, answers, wanted)
+    return found_table(table, answers, wanted, stacklevel=4)
 
 
 def _before_asking(
@@ -221,115 +234,3 @@ def _before_asking(
             'patients\' studies than the others: see the columns asked_by and advice, or give partial_keys="refuse"'
         )
         yield message, FindWarning
-
-
-def _ask_all(
-    table: pd.DataFrame,
-    queries: Sequence[Query | IdentifierError],
-    search: Search,
-    show: Display,
-    interrupts: Interrupts,
-) -> list[Answer]:
-    answers: list[Answer] = []
-    asked: dict[Query, Answer] = {}
-    requests = len({query for query in queries if isinstance(query, Query)})
-    try:
-        with interrupts.raised():
-            show(RunStarted(verb="find", rows=len(queries), requests=requests))
-            for position, (label, query) in enumerate(zip(table.index, queries, strict=True)):
-                show(RowStarted(row=label, position=position))
-                answers.append(_ask(query, search, asked))
-                show(_finished(answers[-1], label, position))
-    except KeyboardInterrupt:
-        unasked = Answer("not_attempted", advice=NOT_ATTEMPTED)
-        answers += [unasked] * (len(queries) - len(answers))
-    with suppress(KeyboardInterrupt):  # too late to stop anything
-        show(RunEnded(verb="find", interrupted=any(answer.outcome == "not_attempted" for answer in answers)))
-    return answers
-
-
-def _ask(query: Query | IdentifierError, search: Search, asked: dict[Query, Answer]) -> Answer:
-    if isinstance(query, IdentifierError):
-        return Answer("invalid", error="invalid_row", advice=sentences(str(query), ADVICE["invalid_row"]))
-    if query not in asked:
-        asked[query] = search.ask(query)
-    answer = asked[query]
-    odd = odd_characters(pair for step in query.steps for pair in step.keys) if answer.outcome == "empty" else ()
-    said = sentences(*query.notes, *odd, answer.advice or "") or None
-    return replace(answer, advice=said, asked_by=", ".join(query.asked_by))
-
-
-def _finished(answer: Answer, label: Hashable, position: int) -> RowFinished:
-    return RowFinished(
-        row=label,
-        position=position,
-        outcome=answer.outcome,
-        error=answer.error,
-        instances=len(answer.matches),
-        duration_s=None,
-    )
-
-
-def _table(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]) -> pd.DataFrame:
-    """Return one row per match, and one for each row of the cohort that matched nothing."""
-    rows = [(position, answer, match) for position, answer in enumerate(answers) for match in _rows(answer)]
-    positions = [position for position, _, _ in rows]
-    base = table.iloc[positions].reset_index(drop=True)
-    found: dict[str, pd.Series] = {}
-    for name in wanted:
-        found |= _attribute_columns(base, name, [match.get(name) or None for _, _, match in rows])
-    answered = [answer for _, answer, _ in rows]
-    found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in _TEXT_COLUMNS}
-    found["matches"] = columns.counts(len(answer.matches) + answer.repeated + answer.ambiguous for answer in answered)
-    found["filtered"] = columns.counts(answer.filtered for answer in answered)
-    found["asked_by"] = columns.text(answer.asked_by for answer in answered)
-    added = _added(base, found)
-    message = columns.kept_message(base, added)
-    if message:
-        warnings.warn(message, CohortWarning, stacklevel=4)
-    result = columns.with_columns(base, found, added)
-    labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
-    result.insert(0, columns.label(result, "cohort_row"), labels)
-    return result
-
-
-def _rows(answer: Answer) -> Sequence[Mapping[str, str]]:
-    """Return its matches; a row without any has one row of the table all the same."""
-    return answer.matches or (() if answer.repeated else ({},))
-
-
-def _added(base: pd.DataFrame, found: Iterable[str]) -> list[str]:
-    """Return the names of the columns that are added; the other attributes take the place of the cohort's column."""
-    attributes = [name for name in found if name.endswith("_asked") or len(_places(base, name)) > 1]
-    return ["cohort_row", *FIND_COLUMNS, *attributes]
-
-
-def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) -> dict[str, pd.Series]:
-    """Return the column of one attribute, and, where the cohort had something else there, what it had."""
-    places = _places(base, name)
-    is_count = name.startswith("NumberOf")
-    made = columns.counts(map(columns.whole_number, values)) if is_count else columns.text(values)
-    if len(places) != 1:
-        return {name: made}
-    asked = base.iloc[:, places[0]]
-    if is_count:
-        told = zip(made.tolist(), asked.tolist(), strict=True)
-        differs = not is_found(base.columns) and any(
-            not is_blank(had) and columns.whole_number(had) != value for value, had in told
-        )
-    else:
-        merged = [value if value is not None else _text(had) for value, had in zip(values, asked, strict=True)]
-        differs = any(value != _text(had) for value, had in zip(merged, asked, strict=True))
-        made = columns.text(merged)
-    before = f"{name}_asked"
-    # What the cohort had at the first time stays.
-    is_kept = is_found(base.columns) and bool(_places(base, before))
-    return {name: made} | ({before: asked} if differs and not is_kept else {})
-
-
-def _places(table: pd.DataFrame, name: str) -> list[int]:
-    return [place for place, found in enumerate(table.columns) if plain_label(found) == name]
-
-
-def _text(cell: object) -> str | None:
-    return None if is_blank(cell) else str(cell).strip()

@@ -42,6 +42,11 @@ class Interrupts:
         for wish, usual in self._ours:
             signal.signal(wish, usual)  # type: ignore[arg-type]  # what `getsignal` returned
 
+    @property
+    def total(self) -> int:
+        """The number of interrupts so far, also where another one counts them."""
+        return self._outer.total if self._outer else self.count
+
     @contextmanager
     def raised(self) -> Iterator[None]:
         """Raise each one as a `KeyboardInterrupt` within a ``with``, and one that has come before at its beginning.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterable
 from typing import Unpack
 
@@ -35,6 +36,10 @@ def retrieve(
     partial_keys: PartialKeys = "ask",
     matches: Matches = "all",
     within: str | dt.timedelta | None = None,
+    find_concurrency: int = 1,
+    find_delay: float = 0,
+    find_journal: str | os.PathLike[str] | None = None,
+    max_age: str | dt.timedelta | None = None,
     progress: Progress = "auto",
     **options: Unpack[MoveOptions],
 ) -> pd.DataFrame:
@@ -55,6 +60,8 @@ def retrieve(
         archive as a `Destination`.
     level, keys, query_model, broad, partial_keys, matches, within
         As for `find`. With the level ``"PATIENT"`` whole patients are moved.
+    find_concurrency, find_delay, find_journal, max_age
+        `concurrency`, `delay`, `journal` and `max_age` of `find`; the names without ``find_`` are those of `move`.
     progress
         ``"auto"`` (a panel in a notebook, a bar elsewhere), ``"panel"``, ``"tqdm"``, ``False``, or a function that
         gets the events of both.
@@ -107,6 +114,10 @@ def retrieve(
             partial_keys=partial_keys,
             matches=matches,
             within=within,
+            concurrency=find_concurrency,
+            delay=find_delay,
+            journal=find_journal,
+            max_age=max_age,
             progress=phases,
         )
         # Whole patients are moved only where the level says so.

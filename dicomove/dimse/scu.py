@@ -83,6 +83,8 @@ class Canceller:
     def check(self) -> None:
         """Send C-CANCEL if a stop is wished for; raise when the PACS did not answer it in time."""
         if self._grace:
+            for wish in self._wishes:
+                wish.is_set()  # it may raise, where there is no patience left
             self._grace.check()
         elif self._wish():
             if self.operation is None:

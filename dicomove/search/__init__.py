@@ -1,8 +1,26 @@
-"""C-FIND for the rows of a table: level by level, with all answers, and only those that were asked for."""
+"""C-FIND for the rows of a table: level by level, with all answers, and only those that were asked for.
+
+::
+
+    row        the C-FINDs of one row, and its `Answer`
+    whole      all answers to one C-FIND, also where the PACS limits them
+    pieces     how a search is cut into parts                             (pure)
+    caps       what was learnt about the PACS
+    choice     which of several studies a row means                       (pure)
+    batches    which rows can be asked for at once, as a list of UIDs     (pure)
+    lists      such a batch: as a list, and one by one where that fails
+    asker      one C-FIND: not too often, and not after the run was stopped
+    rows       the rows in their order, on one association or several
+    kept       the answers of earlier runs
+    run        one `find`
+    table      the table of what was found
+"""
 
 from __future__ import annotations
 
 from dicomove.search.choice import Choice, Matches
 from dicomove.search.row import Answer, Search, find_outcome
+from dicomove.search.run import Settings, ask_rows
+from dicomove.search.table import found_table
 
-__all__ = ["Answer", "Choice", "Matches", "Search", "find_outcome"]
+__all__ = ["Answer", "Choice", "Matches", "Search", "Settings", "ask_rows", "find_outcome", "found_table"]

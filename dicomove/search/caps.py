@@ -1,4 +1,4 @@
-"""The number of answers at which a PACS stops, as far as a run has learnt it. Pure.
+"""What a run has learnt about a PACS, above all the number of answers at which it stops. Pure.
 
 Many PACS give at most 100, 500 or 1,000 answers, and most of them say Success then. A number of answers is doubted
 until the PACS has given more in one answer, and proved to have given all of them.
@@ -10,6 +10,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
+
+from dicomove.search.batches import MOST
 
 #: Fewer answers than these are no reason to ask again: to a row that names a patient exactly, and to any other.
 _FEW_OF_A_PATIENT: Final = 10
@@ -28,6 +30,19 @@ class Caps:
         self.most_of_a_patient: int | None = None
         self._proved = self._proved_of_a_patient = 0
         self._counts_are_believed = True
+        #: Whether the PACS refuses a search that asks whether the images are at hand.
+        self.without_availability = False
+        #: The UIDs in a list to which the PACS gives all answers; less than two where it takes no lists.
+        self.most_in_list = MOST
+        #: Whether a list has told how the PACS answers lists; until then, one thread at a time asks for one.
+        self.lists_are_known = False
+        self.trial = threading.Lock()
+
+    def shorten_lists(self, answered: int) -> None:
+        """Learn that a list lacked answers that a row alone brought; it had so many."""
+        with self._lock:
+            self.most_in_list = min(self.most_in_list, answered)
+            self.lists_are_known = True
 
     def reached(self, matches: Sequence[Match]) -> bool:
         """Whether an answer has as many matches as the PACS gives at the most."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -22,10 +22,11 @@ from dicomove.cohort import (
     untold,
     why_not,
 )
-from dicomove.dimse import FindResult, FindScu
+from dicomove.dimse import FindResult
 from dicomove.errors import AssociationAborted as Aborted
 from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse, TotalTimeout
 from dicomove.outcome import sentences
+from dicomove.search.asker import Asker
 from dicomove.search.caps import Caps
 from dicomove.search.whole import ask_whole
 
@@ -75,24 +76,31 @@ class Search:
 
     Parameters
     ----------
-    scu
+    asker
         Asks.
     wanted
         The attributes to ask for at the level of the query.
+    caps
+        What was learnt about the PACS.
     """
 
-    def __init__(self, scu: FindScu, wanted: Sequence[str]) -> None:
-        self._scu = scu
+    def __init__(self, asker: Asker, wanted: Sequence[str], caps: Caps) -> None:
+        self._asker = asker
         self._wanted = wanted
-        self._caps = Caps()
-        #: Whether the PACS refuses a search that asks whether the images are at hand.
-        self._without_availability = False
+        self._caps = caps
 
-    def ask(self, query: Query) -> Answer:
+    def ask(self, query: Query, listed: FindResult | None = None) -> Answer:
         """Return the answer to a row.
 
         A later level is asked with the unique keys that the level above answered. Every answer is held against all
         keys of the row, also those of the levels above.
+
+        Parameters
+        ----------
+        query
+            The row's.
+        listed
+            What a list of UIDs brought for a row with one step, which is then not asked.
         """
         found: list[Match] = [{}]
         keys: list[Pair] = []
@@ -103,7 +111,7 @@ class Search:
             keys += [*step.keys, *step.checks]
             below: list[Match] = []
             for above in (upper | _typed_above(step, query.query_model) for upper in found):
-                last = self._find(step, above, query)
+                last = self._find(step, above, query) if listed is None else listed
                 answers = _once(last)
                 identifying = _identifying(step, query.query_model)
                 for match in answers:
@@ -120,20 +128,34 @@ class Search:
             found = below
         return _answer(found, last, reasons, notes)
 
+    def ask_list(self, queries: Sequence[Query], uids: Sequence[str], is_enough: Callable[[Match], bool]) -> FindResult:
+        """Ask for several rows at once, that differ in a UID alone."""
+        query = queries[0]
+        step = query.steps[-1]
+        unique = UNIQUE_KEYS[query.query_model][step.level][-1]
+        sent = {**dict.fromkeys(self._returned(step, query), ""), **_values(step), unique: list(uids)}
+        return self._ask(query.query_model, {"QueryRetrieveLevel": step.level, **sent}, is_enough)
+
     def _find(self, step: Step, above: Match, query: Query) -> FindResult:
         keys = dict.fromkeys(self._returned(step, query), "")
         keys |= {name: above[name] for name in _unique_keys_above(step, query.query_model) if name in above}
         sent = {"QueryRetrieveLevel": step.level, **keys, **_values(step)}
         return ask_whole(partial(self._ask, query.query_model), sent, self._caps, _today())
 
-    def _ask(self, query_model: QueryModel, keys: Mapping[str, str]) -> FindResult:
+    def _ask(
+        self,
+        query_model: QueryModel,
+        keys: Mapping[str, str | list[str]],
+        is_enough: Callable[[Match], bool] | None = None,
+    ) -> FindResult:
         """Send one C-FIND; where it is refused, see once whether that is for keys that few archives need."""
         plain = {name: value for name, value in keys.items() if value or name not in AVAILABILITY_KEYS}
-        found = self._scu.find_studies(plain if self._without_availability else keys, query_model=query_model)
-        if self._without_availability or found.error not in _MAY_BE_THE_KEYS or len(plain) == len(keys):
+        is_plain = self._caps.without_availability
+        found = self._asker.find(plain if is_plain else keys, query_model=query_model, is_enough=is_enough)
+        if is_plain or found.error not in _MAY_BE_THE_KEYS or len(plain) == len(keys):
             return found
-        again = self._scu.find_studies(plain, query_model=query_model)
-        self._without_availability = again.error is None
+        again = self._asker.find(plain, query_model=query_model, is_enough=is_enough)
+        self._caps.without_availability |= again.error is None
         return found if again.error else again
 
     def _returned(self, step: Step, query: Query) -> Sequence[str]:
@@ -163,7 +185,7 @@ class Search:
         keys = {name: study.get(name, "") for name in UNIQUE_KEYS[query_model]["STUDY"]}
         if any(map(unsafe, keys.values())):
             return []
-        series = self._scu.find_studies(
+        series = self._asker.find(
             {"QueryRetrieveLevel": "SERIES", "Modality": "", "SeriesInstanceUID": "", **keys}, query_model=query_model
         )
         return sorted({match["Modality"] for match in series if match.get("Modality")})

@@ -12,12 +12,14 @@
     hashing     the cohort's hash
     schema      the tables of the journal
     journal     `Journal`: writes, and returns the results of earlier runs
+    found       `FindJournal`: what `find` found, by the hash of the question
     reading     the journal as DataFrames, also during a run
     exporting   a result table as CSV, Parquet or JSON, and back
     edited      a CSV file that another program saved
 """
 
 from dicomove.store.exporting import export, read_results
+from dicomove.store.found import FindJournal
 from dicomove.store.hashing import cohort_sha256
 from dicomove.store.headers import HeaderStore, StoredHeader
 from dicomove.store.instances import (
@@ -40,27 +42,4 @@ __all__ = [
     "JOURNAL_FILE",
     "MANIFEST_COLUMNS",
     "AttemptRecord",
-    "HeaderStore",
-    "InstanceReader",
-    "InstanceRecord",
-    "Journal",
-    "Key",
-    "PreviousResult",
-    "RowRecord",
-    "RunRecord",
-    "Stored",
-    "StoredHeader",
-    "StudySize",
-    "cohort_sha256",
-    "export",
-    "is_indexed",
-    "read_attempts",
-    "read_instances",
-    "read_journal",
-    "read_manifest",
-    "read_results",
-    "read_runs",
-    "read_sizes",
-    "read_studies",
-    "verify",
-]
+    "FindJournal",

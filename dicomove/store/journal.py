@@ -9,18 +9,15 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self, TypeVar
 
-from dicomove.errors import JournalError
-from dicomove.files import SERVICE_FOLDER
 from dicomove.store import cells
 from dicomove.store.instances import MANIFEST_COLUMNS
-from dicomove.store.lock import OwnerLock
+from dicomove.store.lock import owned
 from dicomove.store.schema import JOURNAL, RESULT, instance_values, result_values, row_of
 from dicomove.store.sqlite import transaction
 from dicomove.store.values import AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
@@ -64,7 +61,7 @@ class Journal:
         self.path = path
         self._users = 0
         self._lock = threading.RLock()
-        self._owner = _owned(path)
+        self._owner = owned(path)
         try:
             self._connection = JOURNAL.open_to_write(path)
         except BaseException:
@@ -236,36 +233,6 @@ class Journal:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Journal.after_fork)
-
-
-def _owned(path: Path) -> OwnerLock:
-    """Return the lock of a journal, with this process as its owner."""
-    _check_folder(path)
-    lock, owner = (path.with_name(f"{path.name}.{suffix}") for suffix in ("lock", "owner"))
-
-    def taken(process: str) -> JournalError:
-        return JournalError(f"another process has the journal {path} ({process}): wait for it, or use another journal")
-
-    try:
-        made = OwnerLock(lock, owner, taken)
-    except OSError as error:
-        message = f"the journal {path} cannot be created: {error.strerror or error}"
-        raise JournalError(message) from None
-    with suppress(OSError):  # the file only names the owner
-        made.sign(f"process {os.getpid()} on {socket.gethostname()}")
-    return made
-
-
-def _check_folder(path: Path) -> None:
-    if path.is_dir():
-        message = f"the journal {path} is a folder: name a file in it"
-        raise JournalError(message)
-    if path.parent.name == SERVICE_FOLDER and path.parent.parent.is_dir():
-        path.parent.mkdir(exist_ok=True)
-    # The next run would not find a journal in a folder that a typing error created.
-    if not path.parent.is_dir():
-        message = f"the folder of the journal {path} does not exist: create it, or correct the name"
-        raise JournalError(message)
 
 
 def _run_values(facts: RunRecord) -> Mapping[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +12,8 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from dicomove.errors import DicomoveError
+from dicomove.errors import DicomoveError, JournalError
+from dicomove.files import SERVICE_FOLDER
 
 _PATIENCE_S: Final = 3.0
 _LOOK_AGAIN_S: Final = 0.05
@@ -91,3 +94,39 @@ class OwnerLock:
             return self._owner.read_text()
         except OSError:
             return "its name is unknown"
+
+
+def owned(path: Path) -> OwnerLock:
+    """Return the lock of a journal, with this process as its owner.
+
+    Raises
+    ------
+    JournalError
+        Another process has it, or there is no place for it.
+    """
+    _check_folder(path)
+    lock, owner = (path.with_name(f"{path.name}.{suffix}") for suffix in ("lock", "owner"))
+
+    def taken(process: str) -> JournalError:
+        return JournalError(f"another process has the journal {path} ({process}): wait for it, or use another journal")
+
+    try:
+        made = OwnerLock(lock, owner, taken)
+    except OSError as error:
+        message = f"the journal {path} cannot be created: {error.strerror or error}"
+        raise JournalError(message) from None
+    with suppress(OSError):  # the file only names the owner
+        made.sign(f"process {os.getpid()} on {socket.gethostname()}")
+    return made
+
+
+def _check_folder(path: Path) -> None:
+    if path.is_dir():
+        message = f"the journal {path} is a folder: name a file in it"
+        raise JournalError(message)
+    if path.parent.name == SERVICE_FOLDER and path.parent.parent.is_dir():
+        path.parent.mkdir(exist_ok=True)
+    # The next run would not find a journal in a folder that a typing error created.
+    if not path.parent.is_dir():
+        message = f"the folder of the journal {path} does not exist: create it, or correct the name"
+        raise JournalError(message)

@@ -1,0 +1,136 @@
+"""The rows of one batch: asked as a list of UIDs where the PACS can, and one by one where it cannot.
+
+An answer in a list counts only if a row of the batch asked for its UID, and if nothing contradicts the row. All other
+rows are asked once more, alone. What such a row then brings, the list lacked: the PACS gets shorter lists from then on,
+or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from dicomove.cohort import UNIQUE_KEYS, Query
+from dicomove.dimse import FindResult
+from dicomove.search.asker import Asker
+from dicomove.search.batches import Batch, uid_of
+from dicomove.search.caps import Caps
+from dicomove.search.row import Answer, Search
+
+_SUCCESS: Final = "0x0000"
+#: So many answers that no row of a list asked for, and the C-FIND is cancelled: the PACS ignores the list.
+_MOST_FOREIGN: Final = 10
+#: So many rows are asked alone before other threads may go on, to know whether a PACS takes lists.
+_MOST_TRIALS: Final = 5
+
+
+def ask_batch(batch: Batch, search: Search, asker: Asker, caps: Caps) -> Iterator[tuple[Query, Answer]]:
+    """Yield the answer to each query of a batch, in their order, each as soon as it is known.
+
+    Raises
+    ------
+    Stopped
+        The run was stopped.
+    """
+    begin = 0
+    while begin < len(batch):
+        number = caps.most_in_list
+        part = batch[begin : begin + max(number, 1)]
+        begin += len(part)
+        if len(part) == 1:
+            yield part[0], search.ask(part[0])
+        else:
+            yield from _ask_part(part, search, asker, caps)
+
+
+def _ask_part(part: Batch, search: Search, asker: Asker, caps: Caps) -> Iterator[tuple[Query, Answer]]:
+    if not caps.lists_are_known:
+        asker.wait_until(lambda: caps.trial.acquire(blocking=False))
+        try:
+            asked = _Asked(part, search, caps)
+            asked.try_some()
+        finally:
+            caps.trial.release()
+    else:
+        asked = _Asked(part, search, caps)
+    for query in part:
+        yield query, asked.answer(query)
+
+
+class _Asked:
+    """What one list of UIDs brought.
+
+    Parameters
+    ----------
+    part
+        The queries.
+    search
+        Asks.
+    caps
+        What was learnt about the PACS, and is learnt here.
+    """
+
+    def __init__(self, part: Batch, search: Search, caps: Caps) -> None:
+        self._part, self._search, self._caps = part, search, caps
+        self._alone: dict[Query, Answer] = {}
+        # Another thread may have learnt meanwhile that lists bring nothing.
+        self._result = _ask_list(part, search) if caps.most_in_list > 1 else None
+        self._listed = dict(_confirmed(part, self._result, search)) if self._result else {}
+        if self._listed:
+            caps.lists_are_known = True
+
+    def try_some(self) -> None:
+        """Ask some of the rows without an answer alone, to learn of the PACS before it gets another list."""
+        lacking = [query for query in self._part if query not in self._listed]
+        for query in lacking[:_MOST_TRIALS]:
+            if self._caps.lists_are_known:
+                return
+            self.answer(query)
+
+    def answer(self, query: Query) -> Answer:
+        """Return the answer to one of the rows, and ask for it alone where the list did not bring it."""
+        if query in self._listed:
+            return self._listed[query]
+        if query not in self._alone:
+            self._alone[query] = self._search.ask(query)
+            if self._alone[query].outcome == "matched" and self._tells_of_lists():
+                self._caps.shorten_lists(len(self._listed))
+        return self._alone[query]
+
+    def _tells_of_lists(self) -> bool:
+        """Whether it was the list that failed, and not the network, for a PACS that has answered lists before."""
+        result = self._result
+        return result is not None and (not self._caps.lists_are_known or result.status is not None)
+
+
+def _ask_list(part: Batch, search: Search) -> FindResult:
+    uids = {uid_of(query) for query in part}
+    foreign = total = 0
+
+    def is_enough(match: dict[str, str]) -> bool:
+        nonlocal foreign, total
+        total += 1
+        foreign += match.get(_unique(part)) not in uids
+        return foreign > _MOST_FOREIGN or total > _MOST_FOREIGN * len(uids)
+
+    return search.ask_list(part, sorted(uids), is_enough)
+
+
+def _confirmed(part: Batch, result: FindResult, search: Search) -> Iterator[tuple[Query, Answer]]:
+    """Yield the rows that a list answered beyond doubt."""
+    found: dict[str, list[dict[str, str]]] = {uid_of(query): [] for query in part}
+    unique = _unique(part)
+    if result.status != _SUCCESS or result.cancelled or any(match.get(unique) not in found for match in result):
+        return
+    for match in result:
+        found[match[unique]].append(match)
+    for query in part:
+        own = replace(result, matches=tuple(found[uid_of(query)]))
+        answer = search.ask(query, own) if own.matches else None
+        if answer and answer.outcome == "matched" and not answer.filtered:
+            yield query, answer
+
+
+def _unique(part: Sequence[Query]) -> str:
+    return UNIQUE_KEYS[part[0].query_model][part[0].level][-1]

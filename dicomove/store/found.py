@@ -1,0 +1,136 @@
+"""`FindJournal`: keeps what `find` found, so that a later run need not ask for it again.
+
+A thread writes. It makes one durable transaction of what has come since the last one, so that `find` never waits for
+the disk, and the disk is not busy with one transaction for each answer.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from dicomove.errors import JournalError
+from dicomove.store.lock import owned
+from dicomove.store.sqlite import Database, transaction
+
+#: The longest time from an answer to its transaction, besides that of the disk.
+_BATCH_S: Final = 0.3
+
+FOUND: Final = Database(
+    name="find journal",
+    # "dcmf".
+    application_id=0x64636D66,
+    version=1,
+    # `question` is a hash, `at` the time in seconds since 1970, `answer` JSON.
+    schema="CREATE TABLE answers (question BLOB PRIMARY KEY, at REAL, answer TEXT) WITHOUT ROWID;",
+    error=JournalError,
+    busy_s=30.0,
+    # It contains patients' data.
+    mode=0o600,
+    checks_pages=True,
+    instead="give another name, or move that file away",
+    afterwards="the next run asks the PACS again",
+)
+
+
+class FindJournal:
+    """A file of answers; one process has it at a time.
+
+    Parameters
+    ----------
+    path
+        The file; it is created if there is none.
+
+    Raises
+    ------
+    JournalError
+        The file has other content, is damaged, or another process has it.
+
+    Attributes
+    ----------
+    problem
+        Why answers are not kept any more, once the file could not be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).resolve()
+        self.problem: str | None = None
+        self._owner = owned(self.path)
+        try:
+            self._connection = FOUND.open_to_write(self.path)
+        except BaseException:
+            self._owner.release()
+            raise
+        self._lock = threading.Lock()
+        self._new: list[tuple[bytes, float, str]] = []
+        self._there_is_more, self._is_closed = threading.Event(), threading.Event()
+        self._writer = threading.Thread(target=self._write_all, name="dicomove-find-journal", daemon=False)
+        self._writer.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def answers(self, questions: Iterable[bytes], since: float | None) -> dict[bytes, str]:
+        """Return the answers to these questions that came after a time, in seconds since 1970.
+
+        Raises
+        ------
+        JournalError
+            The file cannot be read.
+        """
+        statement = "SELECT at, answer FROM answers WHERE question = ?"
+        found: dict[bytes, str] = {}
+        try:
+            for question in questions:
+                row = self._connection.execute(statement, (question,)).fetchone()
+                if row and (since is None or row[0] > since):
+                    found[question] = row[1]
+        except sqlite3.Error as error:
+            raise FOUND.unusable(self.path, error, "read") from None
+        return found
+
+    def add(self, question: bytes, answer: str) -> None:
+        """Keep an answer; it is durable within half a second, and once the journal is closed."""
+        with self._lock:
+            self._new.append((question, time.time(), answer))
+        self._there_is_more.set()
+
+    def close(self) -> None:
+        """Write what is not written yet, and release the file."""
+        if self._is_closed.is_set():
+            return
+        self._is_closed.set()
+        self._there_is_more.set()
+        self._writer.join()
+        self._connection.close()
+        self._owner.release()
+
+    def _write_all(self) -> None:
+        while not self._is_closed.is_set() and threading.main_thread().is_alive():
+            if self._there_is_more.wait(1):
+                self._there_is_more.clear()
+                self._write()
+                self._is_closed.wait(_BATCH_S)
+        self._write()
+
+    def _write(self) -> None:
+        with self._lock:
+            new, self._new = self._new, []
+        if not new or self.problem:
+            return
+        try:
+            with transaction(self._connection):
+                self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", new)
+        except sqlite3.Error as error:
+            self.problem = str(FOUND.unusable(self.path, error, "written"))
