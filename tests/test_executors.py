@@ -44,7 +44,7 @@ def dask() -> Iterator[Executor]:
     distributed = pytest.importorskip("distributed", reason="the extra `dask` is not installed")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=None
+            n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
