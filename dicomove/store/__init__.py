@@ -7,6 +7,7 @@
     instances   the folder's index: the files that a receiver has on disk
     headers     the headers of a folder's files, as far as they were read
     manifest    the index as a DataFrame; `verify`
+    checksums   manifest-sha256.txt, as BagIt has it
     values      the records of a journal, and the key that identifies a row from run to run
     cells       cells and labels of the caller's table as JSON, and back
     hashing     the cohort's hash
@@ -33,7 +34,7 @@ from dicomove.store.instances import (
     read_studies,
 )
 from dicomove.store.journal import Journal
-from dicomove.store.manifest import read_manifest, verify
+from dicomove.store.manifest import read_manifest, verify, write_checksums
 from dicomove.store.reading import read_attempts, read_journal, read_runs
 from dicomove.store.schema import JOURNAL_FILE
 from dicomove.store.values import AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
@@ -66,4 +67,5 @@ __all__ = [
     "read_sizes",
     "read_studies",
     "verify",
+    "write_checksums",
 ]

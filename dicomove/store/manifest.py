@@ -13,7 +13,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.files import file_sha256, files_in
-from dicomove.store import cells
+from dicomove.store import cells, checksums
 from dicomove.store.instances import MANIFEST_COLUMNS, is_indexed, read_instances
 from dicomove.store.schema import FIRST_ROW, JOURNAL, journal_at
 
@@ -75,10 +75,51 @@ def _table(values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         if name in _NUMBERS:
             return columns.counts(found)
         if name == "received_at":
-            return columns.times([datetime.fromisoformat(value) for value in found])
+            return columns.times([datetime.fromisoformat(value) if value else None for value in found])
         return cells.labels(found) if name == "row" else columns.text(found)
 
     return pd.DataFrame({name: column(name, found) for name, found in values.items()})
+
+
+def write_checksums(
+    folder_or_manifest: str | os.PathLike[str] | pd.DataFrame, path: str | os.PathLike[str] | None = None
+) -> Path:
+    """Write the hashes of a folder's files as ``manifest-sha256.txt``, which ``sha256sum -c`` checks.
+
+    Each line is ``<hash>  <path>``, as BagIt has it. The hashes are those of the folder's record, taken when the images
+    arrived: no file is read. Files in quarantine are left out.
+
+    Parameters
+    ----------
+    folder_or_manifest
+        The folder of a `Receiver`, or its manifest.
+    path
+        The file; by default ``manifest-sha256.txt`` in the folder, where ``sha256sum -c manifest-sha256.txt`` finds the
+        images.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    ReceiverError
+        The folder has no record, or it cannot be read.
+    ValueError
+        A manifest without its columns; or one without a folder, and no path.
+    """
+    table = (
+        folder_or_manifest if isinstance(folder_or_manifest, pd.DataFrame) else manifest_of(Path(folder_or_manifest))
+    )
+    if not {"path", "sha256"} <= set(table.columns) or (path is None and _FOLDER not in table.attrs):
+        message = "give a manifest with the columns path and sha256, and the path of the file to write"
+        raise ValueError(message)
+    accepted = table[table["quarantine"].isna()] if "quarantine" in table.columns else table
+    where = Path(path) if path is not None else Path(str(table.attrs[_FOLDER]), checksums.CHECKSUMS_FILE)
+    rows = zip(accepted["path"].astype(str), accepted["sha256"].astype(str), strict=True)
+    checksums.write_checksums(where, rows)
+    return where
 
 
 def verify(
@@ -89,7 +130,8 @@ def verify(
     Parameters
     ----------
     folder_or_manifest
-        The folder of a `Receiver`, or a manifest, also one from a file.
+        The folder of a `Receiver`, or a manifest, also one from a file. For a folder without a record, its
+        ``manifest-sha256.txt`` is read, if there is one: it has hashes, but no sizes.
     folder
         The folder, for a manifest from a file.
 
@@ -114,9 +156,17 @@ def verify(
             raise ValueError(message)
     else:
         root = Path(folder_or_manifest)
-        recorded = manifest_of(root) if is_indexed(root) else _table({name: [] for name in MANIFEST_COLUMNS})
+        recorded = manifest_of(root) if is_indexed(root) else _listed(root)
         table = _with_unrecorded(recorded, root)
     return table.assign(verified=_verdicts(table, Path(root).absolute()))
+
+
+def _listed(root: Path) -> pd.DataFrame:
+    """Return what ``manifest-sha256.txt`` lists; no rows where there is none."""
+    path = root / checksums.CHECKSUMS_FILE
+    found = checksums.read_checksums(path) if path.is_file() else []
+    values: dict[str, list[Any]] = {name: [None] * len(found) for name in MANIFEST_COLUMNS}
+    return _table(values | {"path": [name for name, _ in found], "sha256": [sha256 for _, sha256 in found]})
 
 
 def _verdicts(table: pd.DataFrame, root: Path) -> pd.Series:
@@ -129,11 +179,11 @@ def _verdicts(table: pd.DataFrame, root: Path) -> pd.Series:
     return columns.text(found, index=table.index)
 
 
-def _verdict(path: Path, size: object, sha256: object) -> str:
+def _verdict(path: Path, size: Any, sha256: object) -> str:
     if not isinstance(sha256, str):
         return "unrecorded"
     try:
-        if path.stat().st_size != int(str(size)):
+        if not pd.isna(size) and path.stat().st_size != int(str(size)):
             return "size_differs"
         return "ok" if file_sha256(path) == sha256 else "hash_differs"
     except OSError:
@@ -143,7 +193,8 @@ def _verdict(path: Path, size: object, sha256: object) -> str:
 def _with_unrecorded(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     recorded = set(table["path"])
     names: Iterable[str] = (path.relative_to(root).as_posix() for path in files_in(root))
-    found = sorted(name for name in names if name not in recorded)
+    # The file of hashes cannot list itself.
+    found = sorted(name for name in names if name not in recorded and name != checksums.CHECKSUMS_FILE)
     more = pd.DataFrame({"path": columns.text(found)})
     attributes = table.attrs
     table = pd.concat([table, more], ignore_index=True) if found else table

@@ -1,0 +1,87 @@
+"""manifest-sha256.txt: checked by sha256sum, and by `verify` where there is no record."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import dicomove as dm
+from dicomove.errors import ReceiverError
+from dicomove.store import write_checksums
+from dicomove.store.checksums import read_checksums
+from dicomove.store.checksums import write_checksums as write
+from dicomove.testing import demo_pacs
+from tests import receiving
+
+COHORT = Path(__file__).parents[1] / "datasets" / "demo_cohort.csv"
+
+
+def checked(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sha256sum", "--strict", "-c", "manifest-sha256.txt"], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def received(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("received")
+    with receiving.receiver(folder) as receiver, demo_pacs(destinations=receiver.as_destination()) as pacs:
+        dm.move(dm.find(dm.read_cohort(COHORT), pacs, progress=False), pacs, receiver, progress=False)
+    return folder
+
+
+def test_sha256sum_checks_it(received: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(received, folder)
+    assert write_checksums(folder) == folder / "manifest-sha256.txt"
+    done = checked(folder)
+    assert (done.returncode, done.stdout.count(": OK\n")) == (0, 27)
+    assert set(dm.verify(folder)["verified"]) == {"ok"}
+    first = next(folder.rglob("*.dcm"))
+    first.write_bytes(first.read_bytes()[:-1] + b"?")
+    assert checked(folder).returncode == 1
+
+
+def test_verify_reads_it_where_there_is_no_record(received: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(received, folder)
+    write_checksums(dm.read_manifest(received), folder / "manifest-sha256.txt")
+    shutil.rmtree(folder / ".dicomove")
+    assert set(dm.verify(folder)["verified"]) == {"ok"}
+    changed, gone, *_ = sorted(folder.rglob("*.dcm"))
+    changed.write_bytes(b"?")
+    gone.unlink()
+    (folder / "more.txt").touch()
+    assert dm.verify(folder)["verified"].value_counts().to_dict() == {
+        "ok": 25,
+        "hash_differs": 1,
+        "missing": 1,
+        "unrecorded": 1,
+    }
+
+
+def test_names_that_sha256sum_escapes_are_read_back(tmp_path: Path) -> None:
+    names = ["a b.dcm", "back\\slash", "new\nline", "größe", " leading"]
+    for name in names:
+        (tmp_path / name).touch()
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    write(tmp_path / "manifest-sha256.txt", [(name, empty) for name in names])
+    assert checked(tmp_path).returncode == 0
+    assert read_checksums(tmp_path / "manifest-sha256.txt") == [(name, empty) for name in names]
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def test_a_line_of_another_form_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "manifest-sha256.txt").write_text("abc  image.dcm\n")
+    with pytest.raises(ReceiverError, match="line 1 of"):
+        dm.verify(tmp_path)
+
+
+def test_a_folder_without_record_has_nothing_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ReceiverError):
+        write_checksums(tmp_path)
+    with pytest.raises(ValueError, match="columns path and sha256"):
+        write_checksums(dm.read_cohort(COHORT), tmp_path / "x")
