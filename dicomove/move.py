@@ -62,6 +62,12 @@ def move(
         ``"StudyRoot"`` or ``"PatientRoot"``.
     concurrency
         Associations at the same time, at the most. A PACS that refuses some, or runs out of resources, gets fewer.
+        ``"auto"`` begins with one, and adds another one while the PACS gives more instances per second for it. It takes
+        one away when the response times rise, or the PACS refuses one. It learns from the counts of the PACS, and from
+        what arrives at a `Receiver`. The default is 1: a PACS has other users, and its administrator decides how much
+        more than one association it may give.
+    max_concurrency
+        The most associations with ``concurrency="auto"``.
     delay
         Seconds that each association rests between two moves.
     total_timeout

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from dicomove.cohort import LEVELS, QUERY_MODELS, PartialKeys
 from dicomove.errors import AddressError
@@ -83,7 +83,16 @@ def add_level(command: argparse.ArgumentParser) -> None:
 def add_manners(command: argparse.ArgumentParser) -> None:
     """Add what `move` needs."""
     command.add_argument("--method", choices=get_args(Method), default="move", help="C-MOVE, C-GET, or what works")
-    command.add_argument("--concurrency", type=int, default=1, metavar="N", help="associations at the same time")
+    command.add_argument(
+        "--concurrency",
+        type=_number_or_auto,
+        default=1,
+        metavar="N",
+        help="associations at the same time, or auto: as many as the PACS gives more with; default: 1",
+    )
+    command.add_argument(
+        "--max-concurrency", type=int, default=8, metavar="N", help="with --concurrency auto, at the most; default: 8"
+    )
     command.add_argument("--delay", type=float, default=0, metavar="S", help="pause between two moves")
     command.add_argument("--verify", choices=get_args(Verify), default="auto", help="source of the expected numbers")
     command.add_argument("--nearline", choices=get_args(Nearline), default="last", help="images on a slow medium")
@@ -105,3 +114,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", help="write the table to this CSV file; - is standard output"
     )
     command.add_argument("--json", action="store_true", help="print the table as one JSON object per row")
+
+
+def _number_or_auto(value: str) -> int | Literal["auto"]:
+    return "auto" if value == "auto" else int(value)

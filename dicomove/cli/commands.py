@@ -218,6 +218,7 @@ def _with_consent(chosen: Namespace, run: Any) -> pd.DataFrame:
 def _manners(chosen: Namespace) -> MoveOptions:
     return {
         "concurrency": chosen.concurrency,
+        "max_concurrency": chosen.max_concurrency,
         "delay": chosen.delay,
         "verify": chosen.verify,
         "nearline": chosen.nearline,

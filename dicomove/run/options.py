@@ -50,7 +50,8 @@ class Distributed:
 class MoveOptions(TypedDict, total=False):
     """The keywords of `Options`, for functions that hand them on."""
 
-    concurrency: int
+    concurrency: int | Literal["auto"]
+    max_concurrency: int
     delay: float
     total_timeout: float | None
     verify: Verify
@@ -80,7 +81,8 @@ class Options:
         One that cannot be right.
     """
 
-    concurrency: int = 1
+    concurrency: int | Literal["auto"] = 1
+    max_concurrency: int = 8
     delay: float = 0
     total_timeout: float | None = None
     verify: Verify = "auto"
@@ -101,7 +103,9 @@ class Options:
 
     def __post_init__(self) -> None:
         check_verify(self.verify)
-        _check_whole("concurrency", self.concurrency, "of associations, at least 1")
+        if self.concurrency != "auto":
+            _check_whole("concurrency", self.concurrency, "of associations, at least 1, or 'auto'")
+        _check_whole("max_concurrency", self.max_concurrency, "of associations, at least 1")
         if self.max_failures is not None:
             _check_whole("max_failures", self.max_failures, "of rows, at least 1, or None for no limit")
         for name, what in _GUARDS.items():
@@ -118,6 +122,10 @@ class Options:
         _check_word("nearline", self.nearline, get_args(Nearline))
         self.read_hours()
         self.read_retry()
+
+    def most_associations(self) -> int:
+        """Return how many associations there may be at the same time."""
+        return int(self.max_concurrency if self.concurrency == "auto" else self.concurrency)
 
     def read_hours(self) -> Hours | None:
         """Return the hours, also where they are given as text."""

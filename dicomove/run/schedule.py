@@ -14,7 +14,7 @@ from typing import Final, Literal
 from dicomove.cohort import Identifier
 from dicomove.results import Row
 from dicomove.run.options import Options
-from dicomove.run.pacing import Breaker, Congestion, Failures, Rate, Retry
+from dicomove.run.pacing import Associations, Breaker, Failures, Rate, Retry
 from dicomove.run.requests import Task
 from dicomove.words import BUSY, LOST
 
@@ -98,7 +98,7 @@ class Schedule:
         #: The tasks in flight, and whether another one was in flight at any moment of theirs.
         self._in_flight: dict[Identifier, bool] = {}
         self._resting: deque[float] = deque()
-        self._congestion = Congestion(int(options.concurrency))
+        self._associations = Associations(options.most_associations(), grows=options.concurrency == "auto")
         give_up_after_s = _give_up_after_s(options.outage_timeout, self._retry)
         # With retry, a PACS that cannot be reached costs no row an attempt.
         self._unreachable = Breaker(after=1 if self._retry else _IN_A_ROW, give_up_after_s=give_up_after_s)
@@ -152,26 +152,35 @@ class Schedule:
         if not self.has_more or self.exhausted or self.pacs_is_lost(now):
             return Hold() if self._in_flight else Done()
         if paused:
+            self._associations.forget(now)
             return Hold("paused", "paused, until you resume it")
-        return self._obstacle(now, local_time, has_room=has_room) or self._start(now)
+        obstacle = self._obstacle(now, local_time, has_room=has_room)
+        if obstacle is None:
+            return self._start(now)
+        if not isinstance(obstacle, Hold) or obstacle.reason != "rate":
+            self._associations.forget(now)
+        return obstacle
 
     def _start(self, now: float) -> Decision:
         while self._resting and self._resting[0] <= now:
             self._resting.popleft()
-        if len(self._in_flight) + len(self._resting) >= self._congestion.limit:
+        self._associations.look(now, has_more=bool(self._ready))
+        if len(self._in_flight) + len(self._resting) >= self._associations.limit:
             return Hold(until=self._resting[0] if self._resting else None)
         if self._ready:
-            return Start(self._begin(self._ready.popleft()))
+            return Start(self._begin(self._ready.popleft(), now))
         at = self._later[0][0]
         if self._in_flight:
             return Hold(until=at)
         return Hold("back_off", f"the rows that are left are tried again, the first in {at - now:.0f} s", at)
 
-    def _begin(self, task: Task) -> Task:
+    def _begin(self, task: Task, now: float) -> Task:
         has_company = bool(self._in_flight)
         if has_company:
             self._in_flight = dict.fromkeys(self._in_flight, True)
         self._in_flight[task.identifier] = has_company
+        is_first = task.attempt == 1 and not task.look_first and not task.missing
+        self._associations.begun(task.identifier, now, counts=is_first)
         return task
 
     def _obstacle(self, now: float, local_time: datetime, *, has_room: bool) -> Hold | Ask | None:
@@ -230,6 +239,10 @@ class Schedule:
                 # Nothing has ever answered at this address: the PACS is not down, the address is wrong.
                 self._is_no_pacs |= now - (opened_at or now) >= _waits_of_a_row_s(self._retry)
 
+    def brought(self, task: Task, instances: int, now: float) -> None:
+        """Take in how many instances a task that is in flight has brought so far."""
+        self._associations.told(task.identifier, instances, now)
+
     def ended(
         self,
         again: Task,
@@ -267,6 +280,7 @@ class Schedule:
             Whether it is tried again at once, in another way: that costs it no attempt.
         """
         has_company = self._in_flight.pop(again.identifier, False)
+        self._associations.ended(again.identifier, row.instances, now)
         one_too_many = row.error == "association_rejected" and has_company
         if self._options.delay:
             self._resting.append(now + self._options.delay)
@@ -335,9 +349,9 @@ class Schedule:
             self._disk.succeeded()
             self._disk_worked, self._gave_up_disk = True, False
         if row.error in BUSY:
-            self._congestion.congested(now)
+            self._associations.congested(now)
         elif row.outcome == "complete":
-            self._congestion.went_well(silence_s, now)
+            self._associations.went_well(silence_s, now)
         self._rate.spent(row.instances or 0, now, since=now - (row.duration_s or 0.0))
 
     def _put_off(self, task: Task, at: float) -> None:

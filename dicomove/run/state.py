@@ -103,8 +103,11 @@ class RunState:
             case Look():
                 return self._next(event, now)
             case Moving():
+                done = event.event.completed, event.event.failed, event.event.warning
+                self.schedule.brought(event.task, sum(count or 0 for count in done), now)
                 return [Show(self.results.moving(event.task, event.event))]
             case Arrived():
+                self.schedule.brought(event.task, event.instances, now)
                 return _shown(self.results.arrived(event.task, event.instances, event.bytes))
             case AttemptEnded():
                 return self._ended(event, now)

@@ -59,6 +59,11 @@ class Congestion:
         """How many moves may be in flight now: at least one."""
         return self._limit
 
+    def allow(self, most: int) -> None:
+        """Allow so many from now on: at once, unless the PACS gets fewer at the moment."""
+        self._limit = most if self._limit == self._most else min(self._limit, most)
+        self._most = most
+
     def congested(self, now: float) -> None:
         """Take note of a sign of congestion: an association rejected, out of resources.
 

@@ -1,0 +1,189 @@
+"""How many associations a PACS gives the most with: one more is tried, and one fewer, and kept where that is better.
+
+Where n associations bring T instances per second, each instance takes n / T seconds (J. Little, Operations Research 9,
+1961). So one more association that does not raise the throughput raises the response times, for us and for all others
+who use the PACS. That is why it goes: a good guest takes the fewest associations with which the PACS gives what it can.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from dicomove.run.pacing.throughput import Measured
+
+#: One more association has to bring so much more.
+_WORTH: Final = 1.03
+#: Of standard errors: a difference that is clear at once, and one that is clear in the end.
+_CLEAR: Final = 2.5
+_CLEAR_IN_THE_END: Final = 1.5
+#: At which it is measured well enough, at the beginning and later; and for how long it is measured, at least and at
+#: most.
+_NOISE_AT_FIRST: Final = 0.12
+_NOISE: Final = 0.02
+_LEAST_S: Final = 2.0
+_LONGEST_S: Final = 60.0
+#: What was measured for such a part of the time was not measured as well.
+_MUCH_LESS: Final = 0.6
+#: The response times of a PACS that changed by such a part have changed.
+_CHANGED: Final = 0.25
+#: Seconds until one more is tried again, and one fewer: the first time, and at the most.
+_MORE_S: Final = (15.0, 300.0)
+_FEWER_S: Final = (120.0, 600.0)
+#: After a PACS refused one.
+_REFUSED_S: Final = 240.0
+
+
+class _Turn:
+    """When something is tried again: later each time that it was in vain."""
+
+    def __init__(self, first_s: float, most_s: float) -> None:
+        self._first_s, self._most_s = first_s, most_s
+        self._wait_s, self._at = first_s, -math.inf
+
+    def is_due(self, now: float) -> bool:
+        return now >= self._at
+
+    def in_vain(self, now: float, least_s: float = 0.0) -> None:
+        wait_s = max(self._wait_s, least_s)
+        self._at = now + wait_s
+        self._wait_s = min(self._most_s, 2 * wait_s)
+
+    def begin_again(self, now: float, *, at_once: bool = False) -> None:
+        self._wait_s = self._first_s
+        self._at = now if at_once else now + self._first_s
+
+
+class Growth:
+    """The number of associations: it begins with one.
+
+    Parameters
+    ----------
+    most
+        As many as the user allows.
+
+    Attributes
+    ----------
+    number
+        How many there should be now.
+
+    Examples
+    --------
+    >>> growth = Growth(8)
+    >>> growth.look(Measured(per_second=40, error=1, each=40, seconds=2), now=2.0)
+    True
+    >>> growth.number
+    2
+    >>> growth.look(Measured(per_second=39, error=0.5, each=19.5, seconds=5), now=9.0)
+    True
+    >>> growth.number
+    1
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.number = 1
+        #: 1 while one more is tried, -1 while one fewer is.
+        self._step = 0
+        #: What was measured with the number before it, or earlier with the same.
+        self._before: Measured | None = None
+        self._noise = _NOISE_AT_FIRST
+        self._more, self._fewer = _Turn(*_MORE_S), _Turn(*_FEWER_S)
+
+    def __repr__(self) -> str:
+        return f"<Growth: {self.number} of {self._most} associations>"
+
+    @property
+    def tries_more(self) -> bool:
+        """Whether the last one is on trial."""
+        return self._step > 0
+
+    def look(self, measured: Measured | None, now: float) -> bool:
+        """Decide with what was measured; return whether that was enough, so that the next span begins."""
+        if measured is None or measured.seconds < _LEAST_S:
+            return False
+        is_enough = measured.noise <= self._noise or measured.seconds >= _LONGEST_S
+        if self._step and self._before:
+            return self._judge(self._before, measured, now, is_enough=is_enough)
+        if is_enough:
+            self._settled(measured, now)
+        return is_enough
+
+    def refused(self, now: float) -> None:
+        """Take note that the PACS refused an association, or is out of resources."""
+        self.number = max(1, self.number - 1)
+        self._step, self._before = 0, None
+        self._more.in_vain(now, _REFUSED_S)
+
+    def _judge(self, before: Measured, after: Measured, now: float, *, is_enough: bool) -> bool:
+        fewer, more = (before, after) if self.tries_more else (after, before)
+        gain = more.per_second - _WORTH * fewer.per_second
+        error = math.hypot(more.error, _WORTH * fewer.error)
+        if not is_enough and abs(gain) < _CLEAR * error:
+            return False
+        if self.tries_more:
+            is_worth_it = gain > _CLEAR_IN_THE_END * error
+            if not is_worth_it and abs(gain) < _CLEAR * error and before.seconds < _MUCH_LESS * after.seconds:
+                self._measure_again()
+            else:
+                self._tried_more(after, now, is_worth_it=is_worth_it)
+        else:
+            self._tried_fewer(after, now, is_worth_it=gain > 0)
+        return True
+
+    def _measure_again(self) -> None:
+        """Go back without a verdict: the number before had not been measured well enough, since it was clear so."""
+        self.number -= 1
+        self._settle(None)
+
+    def _tried_more(self, measured: Measured, now: float, *, is_worth_it: bool) -> None:
+        if is_worth_it:
+            self._more.begin_again(now, at_once=True)
+            self._fewer.begin_again(now)
+            self._settle(measured)
+            self._try(1)
+        else:
+            self._more.in_vain(now)
+            self.number -= 1
+            self._settle(None)
+
+    def _tried_fewer(self, measured: Measured, now: float, *, is_worth_it: bool) -> None:
+        if is_worth_it:
+            self._fewer.in_vain(now)
+            self.number += 1
+            self._settle(None)
+        else:
+            self._more.in_vain(now)
+            self._fewer.begin_again(now)
+            self._settle(measured)
+            self._try(-1)
+
+    def _settled(self, measured: Measured, now: float) -> None:
+        before = self._before
+        self._settle(measured)
+        change = _change(before, measured) if before else 0
+        if change:
+            self._more.begin_again(now, at_once=change > 0)
+        if change < 0:
+            self._try(-1)
+        elif self._more.is_due(now):
+            self._try(1)
+        if not self._step and self._fewer.is_due(now):
+            self._try(-1)
+
+    def _settle(self, measured: Measured | None) -> None:
+        self._step, self._before = 0, measured
+
+    def _try(self, step: int) -> None:
+        if 1 <= self.number + step <= self._most:
+            self._step, self._noise = step, _NOISE
+            self.number += step
+
+
+def _change(before: Measured, after: Measured) -> int:
+    """Return 1 where the PACS answers faster than before, -1 where its response times have risen, else 0."""
+    difference = after.each - before.each
+    noise = math.hypot(before.noise, after.noise) * before.each
+    if abs(difference) <= max(_CHANGED * before.each, _CLEAR * noise):
+        return 0
+    return 1 if difference > 0 else -1

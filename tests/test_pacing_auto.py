@@ -1,0 +1,286 @@
+"""A number of associations that follows what the PACS gives: in simulations, and in the state of a run."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from dicomove import events
+from dicomove.cohort import Identifier
+from dicomove.run.messages import Arrived, Moving
+from dicomove.run.options import Options
+from dicomove.run.pacing import Associations
+from dicomove.run.pacing.growth import Growth
+from dicomove.run.pacing.throughput import Measured, Throughput
+from tests import simulated_pacs as simulated
+from tests.run_events import COMPLETE, REJECTED, Told
+from tests.simulated_pacs import BEGINS_S, Nature, Simulation, studies
+
+AT_1_MS = partial(simulated.distant, away_s=0.001)
+NATURES: list[tuple[Nature, int, dict[str, Any]]] = [
+    (simulated.one_at_a_time, 500, {}),
+    (simulated.fair_share, 600, {}),
+    (simulated.thrashing, 500, {}),
+    (simulated.distant, 800, {}),
+    (AT_1_MS, 2500, {}),
+    (simulated.saturating, 1500, {}),
+    (simulated.one_at_a_time, 500, {"serves": 1}),
+    (simulated.distant, 500, {"serves": 2}),
+    (simulated.distant, 600, {"limit": 3}),
+    (simulated.fair_share, 600, {"noise": 0.4}),
+    (simulated.distant, 800, {"noise": 0.4}),
+]
+NIGHTS: list[tuple[Nature, int]] = [(simulated.backup, 14_000), (simulated.slow_backup, 14_000)]
+
+
+def fixed(nature: Nature, sizes: list[int], **more: Any) -> dict[int, float]:
+    """Return the seconds that a run takes with each fixed number of associations."""
+    return {
+        number: Simulation(nature, sizes, Options(concurrency=number, retry=4), **{**more, "reports_s": None}).run()
+        for number in (1, 2, 3, 4, 6, 8)
+    }
+
+
+def auto(nature: Nature, sizes: list[int], **more: Any) -> Simulation:
+    return Simulation(nature, sizes, Options(concurrency="auto", retry=4), **more)
+
+
+@pytest.mark.parametrize(("nature", "count", "more"), NATURES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_it_is_close_to_the_best_fixed_number_and_far_from_the_worst(
+    nature: Nature, count: int, more: dict[str, Any], seed: int
+) -> None:
+    sizes = studies(count, seed)
+    seconds = fixed(nature, sizes, seed=seed, **more)
+    its = auto(nature, sizes, seed=seed, **more).run()
+    assert its <= 1.1 * min(seconds.values()), (its, seconds)
+    if max(seconds.values()) > 1.2 * min(seconds.values()):
+        assert its < 0.9 * max(seconds.values()), (its, seconds)
+
+
+@pytest.mark.parametrize(("nature", "count"), NIGHTS)
+def test_a_backup_at_two_costs_little(nature: Nature, count: int) -> None:
+    """A run of seven hours; the best fixed number is that of the whole night."""
+    sizes = studies(count)
+    seconds = [Simulation(nature, sizes, Options(concurrency=number), reports_s=None).run() for number in (1, 3, 8)]
+    its = auto(nature, sizes, reports_s=1.0).run()
+    assert its <= 1.1 * min(seconds), (its, seconds)
+    assert its < 0.5 * max(seconds), (its, seconds)
+
+
+def test_a_pacs_with_a_backup_gets_fewer_and_then_more_again() -> None:
+    run = auto(simulated.backup, studies(14_000), reports_s=0.5)
+    run.run()
+    begins, ends = (hour * 3600 + 86400 - BEGINS_S for hour in (2, 3))
+    assert run.mean_number(600, begins) == pytest.approx(3, abs=0.3)
+    assert run.mean_number(begins + 600, ends) < 2.3, "two get all that it gives"
+    assert run.mean_number(ends + 600, ends + 2000) > 2.7
+
+
+def test_a_pacs_that_tells_nothing_until_a_study_has_come_is_measured_by_its_studies() -> None:
+    sizes = studies(1500)
+    for nature in (simulated.fair_share, simulated.thrashing, simulated.distant):
+        best = min(fixed(nature, sizes).values())
+        assert auto(nature, sizes, reports_s=None).run() <= 1.1 * best, nature
+
+
+def test_at_a_distance_of_5_ms_it_is_three_times_as_fast_as_one_association() -> None:
+    """Also in a run of 30 studies, which one association moves in three minutes."""
+    sizes = studies(30, around=200)
+    one = Simulation(simulated.distant, sizes, Options(), reports_s=None).run()
+    assert one < 250
+    assert auto(simulated.distant, sizes).run() < one / 3
+
+
+@pytest.mark.parametrize(
+    ("nature", "number", "more"),
+    [
+        (simulated.one_at_a_time, 1, {}),
+        (simulated.fair_share, 3, {}),
+        (simulated.thrashing, 3, {}),
+    ],
+)
+def test_it_takes_no_more_associations_than_bring_something(nature: Nature, number: int, more: dict[str, Any]) -> None:
+    run = auto(nature, studies(1000), **more)
+    run.run()
+    assert run.mean_number(120) == pytest.approx(number, abs=0.35)
+
+
+def test_it_stays_below_its_limit() -> None:
+    run = Simulation(simulated.distant, studies(300), Options(concurrency="auto", max_concurrency=5))
+    run.run()
+    assert max(many for _, many in run.numbers) == 5
+    assert run.mean_number(60) > 4.5
+
+
+def test_a_pacs_that_refuses_is_seldom_asked_for_more_than_it_accepts() -> None:
+    run = auto(simulated.distant, studies(2000), limit=3)
+    seconds = run.run()
+    assert run.mean_number(60) == pytest.approx(3, abs=0.1)
+    assert 0 < run.refused <= 3 + seconds / 240
+
+
+def test_a_limit_of_instances_per_second_needs_one_association() -> None:
+    run = Simulation(simulated.distant, studies(200), Options(concurrency="auto", max_instances_per_second=20))
+    run.run()
+    assert run.mean_number(120) < 1.3
+
+
+def test_nothing_is_learnt_while_nothing_may_begin() -> None:
+    """The hours end after an hour: what was measured over the day after it would be next to nothing."""
+    hours = "21:00-22:00 UTC"
+    run = Simulation(simulated.distant, studies(12_000), Options(concurrency="auto", hours=hours), reports_s=0.5)
+    run.run()
+    assert run.now > 24 * 3600
+    assert run.mean_number(24 * 3600 + 60, 24 * 3600 + 300) > 6.5
+
+
+def begun(told: Told, seconds: float, event: Any, *, served: int = 8) -> int:
+    """Let so many tasks bring 40 instances per second each, for so long; return how many are in flight then."""
+    moving = told.begin()
+    since: dict[Identifier, float] = {}
+    end = told.now + seconds
+    while told.now < end:
+        since |= {one.identifier: told.now for one in moving if one.identifier not in since}
+        told.now += 0.25
+        for one in moving[:served]:
+            told.tell(event(one, int(40 * (told.now - since[one.identifier]))))
+        moving += told.begin()
+    return len(moving)
+
+
+def progress(task: Any, done: int) -> Moving:
+    counts = events.SubOperationEvent(
+        total=1000, completed=done - 1, failed=0, warning=1, remaining=1000 - done,
+        percent=None, rate=None, eta_s=None, elapsed_s=1.0,
+    )  # fmt: skip
+    return Moving(task, counts)
+
+
+@pytest.mark.parametrize(
+    "event", [progress, lambda task, done: Arrived(task, done, 512 * done)], ids=["counts", "disk"]
+)
+def test_a_run_learns_from_counts_and_from_arrivals_while_a_study_moves(event: Any) -> None:
+    assert begun(Told.of(9, concurrency="auto"), 2.5, event) == 2
+    assert begun(Told.of(9, concurrency="auto"), 25, event) == 8
+    assert begun(Told.of(9, concurrency="auto", max_concurrency=3), 25, event) == 3
+    assert begun(Told.of(9, concurrency=1), 25, event) == 1
+
+
+def test_a_study_that_the_pacs_lets_wait_brings_nothing() -> None:
+    told = Told.of(9, concurrency="auto")
+    assert begun(told, 25, progress, served=1) == 2
+    assert told.state.schedule.in_flight == 2
+
+
+def test_a_trial_that_is_refused_leaves_the_others_as_they_are() -> None:
+    told = Told.of(30, concurrency="auto", retry=3)
+    assert begun(told, 12, progress) > 4
+    many = told.state.schedule.in_flight
+    for refused in list(told.state.results.in_flight)[-1:]:
+        told.end(refused, REJECTED)
+    assert not told.begin(), "not at once"
+    assert told.state.schedule.in_flight == many - 1
+    told.end(next(iter(told.state.results.in_flight)), COMPLETE)
+    assert len(told.begin()) == 1, "as many as before"
+
+
+def test_options_say_how_many_associations_there_may_be() -> None:
+    assert Options().most_associations() == 1
+    assert Options(concurrency=3).most_associations() == 3
+    assert Options(concurrency="auto").most_associations() == 8
+    assert Options(concurrency="auto", max_concurrency=4).written()["concurrency"] == "auto"
+    for wrong in ({"concurrency": "all"}, {"max_concurrency": 0}, {"max_concurrency": "auto"}):
+        with pytest.raises(ValueError, match="concurrency"):
+            Options(**wrong)
+
+
+def measured(per_second: float, number: int = 1, error: float = 0.01, seconds: float = 5.0) -> Measured:
+    return Measured(per_second, error * per_second, per_second / number, seconds)
+
+
+def test_growth_waits_until_a_difference_is_clear() -> None:
+    growth = Growth(8)
+    assert not growth.look(None, 1.0)
+    assert not growth.look(measured(40, seconds=1.0), 1.0), "too short"
+    assert growth.look(measured(40), 2.0)
+    assert growth.number == 2
+    assert not growth.look(measured(45, 2, error=0.1), 4.0), "it may be noise"
+    assert growth.number == 2
+    assert growth.look(measured(80, 2, error=0.1), 6.0)
+    assert growth.number == 3
+
+
+def test_growth_measures_again_what_was_measured_for_a_moment_only() -> None:
+    growth = Growth(8)
+    growth.look(measured(40, error=0.1, seconds=2.0), 2.0)
+    assert growth.look(measured(43, 2, error=0.015, seconds=30.0), 32.0)
+    assert growth.number == 1
+    assert growth.look(measured(40, seconds=20.0), 52.0)
+    assert growth.number == 2, "that was no verdict: it is tried at once"
+
+
+def test_growth_takes_one_away_when_response_times_rise() -> None:
+    growth = Growth(2)
+    growth.look(measured(40), 0.0)
+    growth.look(measured(80, 2), 5.0)
+    assert growth.look(measured(80, 2), 10.0)
+    assert growth.number == 2
+    growth.look(measured(40, 2), 15.0)
+    assert growth.number == 1
+    growth.look(measured(20), 20.0)
+    assert growth.number == 2, "one gives less than two do"
+
+
+def test_growth_tries_again_later_and_later() -> None:
+    growth, tried = Growth(8), []
+    for now in range(3600):
+        if growth.look(measured(50, growth.number), float(now)) and growth.number == 2:
+            tried.append(now)
+    waits = [after - before for before, after in pairwise(tried)]
+    assert waits[0] < 30
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(300, abs=5)
+
+
+def test_throughput_of_moves_that_overlap() -> None:
+    """Two associations with 10 instances per second each, that report at the end of each move."""
+    throughput = Throughput()
+    for number in range(10):
+        throughput.begun(("left", number), number * 2.0)
+        throughput.begun(("right", number), number * 2.0)
+        throughput.ended(("left", number), 20, number * 2.0 + 2)
+        throughput.ended(("right", number), 20, number * 2.0 + 2)
+    found = throughput.measured(20.0)
+    assert found is not None
+    assert [found.per_second, found.each, found.error] == pytest.approx([20, 10, 0])
+
+
+def test_throughput_of_a_move_that_does_not_say_how_much_is_its_own() -> None:
+    throughput = Throughput()
+    for number in range(8):
+        throughput.begun(number, float(number), counts=number != 7)
+        throughput.ended(number, 10_000 if number == 7 else 10, number + 1.0)
+    found = throughput.measured(8.0)
+    assert found is not None
+    assert found.per_second == pytest.approx(10)
+
+
+def test_throughput_of_a_pacs_that_gives_no_counts_is_unknown() -> None:
+    throughput = Throughput()
+    for number in range(50):
+        throughput.begun(number, float(number))
+        throughput.ended(number, None, number + 1.0)
+    assert throughput.measured(50.0) is None
+
+
+def test_a_busy_pacs_gets_fewer_than_its_number_for_a_while() -> None:
+    associations = Associations(8, grows=False)
+    associations.congested(0.0)
+    assert associations.limit == 4
+    growing = Associations(8, grows=True)
+    growing.congested(0.0)
+    assert growing.limit == 1
