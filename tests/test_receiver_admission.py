@@ -174,6 +174,20 @@ def test_a_run_that_ends_takes_its_rows_only() -> None:
     assert [made.admits(f"192.0.2.{number}", OWN) for number in (7, 8)] == [False, True]
 
 
+def test_a_plain_storage_admits_the_addresses_that_are_named(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path, ae_title=AE_TITLE, accept="any", allow=["192.0.2.0/24"]) as receiver:
+        with ExitStack() as stack:
+            sock = stack.enter_context(connect((HOST, receiver.port)))
+            sock.sendall(CT_REQUEST)
+            assert read_to_end(sock) == b""
+        wait_until(lambda: receiving.refused(receiver) == {HOST: 1}, MARGIN_S)
+    with (
+        receiving.receiver(tmp_path, ae_title=AE_TITLE, accept="any", allow=[HOST]) as receiver,
+        ExitStack() as stack,
+    ):
+        assert is_served(associated(stack, (HOST, receiver.port)))
+
+
 def test_strangers_take_nothing_and_are_told_nothing(tmp_path: Path) -> None:
     """Whatever they say, also while a PACS is let in: nobody reads it, and nobody waits for them."""
     sayings = [b"", b"\x01", CT_REQUEST, CT_REQUEST + store_request("1.2.3", b"12"), bytes(1 << 18)]

@@ -246,7 +246,9 @@ class _CGet:
         peer = Peer(calling_ae_title=pacs.called_ae_title, called_ae_title=pacs.calling_ae_title)
         scp = StorageScp(association, peer, pacs.host, self._limits, self._storage, _nothing, _nothing)
         self.stored, scp.known = scp.stored, self._known
-        deadlines = PduDeadlines(association, self._silence, self._limits.pdu, canceller.check)
+        # A PACS that stalls within a PDU is as silent as one that stalls between two.
+        within = min(self._limits.pdu, pacs.idle_timeout or self._limits.pdu)
+        deadlines = PduDeadlines(association, self._silence, within, canceller.check)
         scp.serve(deadlines, self._is_last, _MESSAGE_ID)
 
     def _silence(self) -> float | None:

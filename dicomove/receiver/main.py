@@ -201,14 +201,16 @@ def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Ap
         recover(folder, index, files)
     committer = Committer(folder, index)
     stack.callback(committer.close)
-    anybody = settings.accept == "any"
+    takes_all = settings.accept == "any"
+    # Addresses that the user names are meant to be all.
+    anybody = takes_all and not settings.allow
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
     storage = Storage(
         files,
         PathTemplate(settings.path),
         committer,
         tallies,
-        accept_any=anybody,
+        accept_any=takes_all,
         keep_mislabelled=settings.mislabelled == "keep",
     )
     port = 0 if settings.port is None else _listen(settings, settings.port, admission, storage, stack)

@@ -59,7 +59,7 @@ class Receiver:
         More addresses and networks (``"10.1.0.0/16"``) that may connect: a PACS may send from another node.
     accept
         ``"requested"`` puts instances into quarantine that no row asked for. ``"any"`` makes it a plain storage SCP:
-        every address may connect, and every instance is stored.
+        every instance is stored, and every address may connect, or else those of `allow` if it names any.
     existing
         If the folder has the instance with different content, ``"keep"`` puts the new one into quarantine,
         ``"replace"`` replaces the old one, and ``"keep_both"`` gives the new one another name.
