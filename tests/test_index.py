@@ -216,6 +216,7 @@ def test_every_real_file_has_a_row(tmp_path: Path) -> None:
     found = index(tmp_path, level="INSTANCE", progress=False)
     assert len(found) == len(names)
     assert int(found["error"].isna().sum()) > 0.8 * len(names)
+    assert found.set_index("path").loc["waveform_ecg.dcm", "Modality"] == "ECG"
 
 
 def test_an_unknown_folder_level_or_table_is_an_error(tmp_path: Path) -> None:
@@ -234,6 +235,7 @@ def test_results_bring_the_row_of_the_cohort(tmp_path: Path) -> None:
         manifest = receiver.manifest()
     everything = index(tmp_path, progress=False)
     assert everything["instances"].sum() == len(manifest) == 27
+    assert everything["error"].isna().all()
     pd.testing.assert_frame_equal(index(manifest, progress=False), everything)
     found = index(results, folder=tmp_path, progress=False)
     assert found.columns[0] == "cohort_row"

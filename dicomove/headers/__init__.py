@@ -9,9 +9,12 @@
     geometry     gaps, duplicates, orientations, spacing of a series          (pure)
     sources      a folder, a manifest or results; the rows that asked
     table        `index`
+    names        a template of columns and keywords                           (pure)
+    arranging    `arrange`
 """
 
+from dicomove.headers.arranging import How, arrange
 from dicomove.headers.geometry import Geometry, geometry
 from dicomove.headers.table import Level, index
 
-__all__ = ["Geometry", "Level", "geometry", "index"]
+__all__ = ["Geometry", "How", "Level", "arrange", "geometry", "index"]

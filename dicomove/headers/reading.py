@@ -112,7 +112,7 @@ class Reader:
     def _data_set(self, head: bytes, file: FileIO, *, force: bool) -> Dataset:
         """Return what is wanted of a file. Most headers are whole in its beginning, which is faster to read."""
         source = BytesIO(head)
-        with suppress(*_BROKEN):
+        with suppress(OSError, *_BROKEN):  # pydicom's error for an end of the bytes is an OSError
             found = dcmread(source, stop_before_pixels=True, force=force, specific_tags=self._tags)
             # pydicom goes to the end where the beginning does not suffice.
             if source.tell() < len(head) or len(head) < _HEAD:

@@ -1,0 +1,194 @@
+"""`arrange`: the images of a folder under names of the caller's own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.files import replacing
+from dicomove.headers.names import safe, template
+from dicomove.headers.table import index
+
+How = Literal["link", "copy"]
+
+_MOST_NAMED: Final = 5
+_INSIDE: Final = "the target is inside the folder: give another one, so that the folder's record stays true"
+#: A cohort may have them without values: those of the files count.
+_UIDS: Final = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
+
+
+def arrange(
+    folder: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    path: str,
+    *,
+    how: How = "link",
+    cohort: pd.DataFrame | None = None,
+    processes: int | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Give the images of a folder names of your own, in another folder. The folder itself stays as it is.
+
+    Parameters
+    ----------
+    folder
+        The folder of a `Receiver`, or any other.
+    target
+        Where the names are made; not inside `folder`.
+    path
+        The names below `target`: ``"sub-{subject}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"``. In
+        braces stand columns of `cohort`, and DICOM keywords or tags. Characters that a file system may not take
+        become ``_``, and an absent attribute ``none``.
+    how
+        ``"link"``: hard links, which take no room, and are the same files: do not edit them. ``"copy"``: copies.
+    cohort
+        A table that `retrieve` or `move` returned, with the cohort's columns: only what its rows asked for is arranged.
+    processes, progress
+        As for `index`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per name: ``path`` in the folder, ``arranged`` below `target`, ``SOPInstanceUID``, ``outcome``:
+        ``"made"``, or ``"kept"`` where the same file was there already. An instance that two rows asked for under
+        different names has both.
+
+    Raises
+    ------
+    ValueError
+        The path cannot be used; a cell of the cohort is blank, or is like another one once it is safe; two instances
+        would share a name, or another file has it; files cannot be read.
+        Nothing was made.
+    OSError
+        A link or a copy cannot be made.
+    """
+    if how not in ("link", "copy"):
+        message = f"how={how!r}: give 'link' or 'copy'"
+        raise ValueError(message)
+    source, goal = Path(folder).resolve(), Path(target).resolve()
+    if goal.is_relative_to(source):
+        raise ValueError(_INSIDE)
+    own = [] if cohort is None else [name for name in cohort.columns if isinstance(name, str) and name not in _UIDS]
+    made = template(path, own)
+    # Where the rows asked, by their places: a label may be repeated.
+    asked = folder if cohort is None else cohort.assign(cohort_row=range(len(cohort)))
+    found = index(
+        asked,
+        keys=made.keys,
+        level="INSTANCE",
+        folder=folder if cohort is not None else None,
+        processes=processes,
+        progress=progress,
+    )
+    root = Path(found.attrs["folder"])
+    if goal.is_relative_to(root.resolve()):
+        raise ValueError(_INSIDE)
+    found = _readable(found)
+    if cohort is not None:
+        _refuse_cells(cohort, sorted(set(found["cohort_row"].tolist())), made.columns)
+    cells = [] if cohort is None else cohort[list(made.columns)].to_dict("records")
+    names = [made.path(_values(row, cells)) for row in found.to_dict("records")]
+    table = pd.DataFrame(
+        {"path": found["path"], "arranged": columns.text(names), "SOPInstanceUID": found["SOPInstanceUID"]}
+    ).drop_duplicates(ignore_index=True)
+    _refuse_shared(table)
+    there = [_state(root / old, goal / new, goal) for old, new in _pairs(table)]
+    _refuse_taken(table, there)
+    for (old, new), state in zip(_pairs(table), there, strict=True):
+        if state == "made":
+            _make(root / old, goal / new, how)
+    return table.assign(outcome=columns.text(there))
+
+
+def _values(row: Mapping[object, object], cells: Sequence[Mapping[object, object]]) -> dict[str, str]:
+    """Return the values of the fields; a cell of the cohort comes before an attribute."""
+    own = cells[int(str(row["cohort_row"]))] if "cohort_row" in row else {}
+    return {str(name): "" if pd.isna(value) else str(value) for name, value in {**row, **own}.items()}  # type: ignore[call-overload]
+
+
+def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(table["path"].tolist(), table["arranged"].tolist(), strict=True))
+
+
+def _readable(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the images, without files of other kinds."""
+    broken = found.loc[found["error"].notna() & (found["error"] != "not_dicom"), "path"].tolist()
+    if broken:
+        first = ", ".join(broken[:_MOST_NAMED])
+        message = f"{len(broken)} files cannot be read, for example {first}: nothing was made; remove them first"
+        raise ValueError(message)
+    return found[found["error"].isna()].reset_index(drop=True)
+
+
+def _refuse_cells(cohort: pd.DataFrame, rows: Sequence[int], names: Sequence[str]) -> None:
+    """Refuse cells that are blank, or look alike once they are safe: two subjects would share a folder."""
+    for name in names:
+        cells = cohort[name].tolist()
+        blank = [row for row in rows if pd.isna(cells[row]) or not str(cells[row]).strip()]
+        values = {str(cells[row]) for row in rows}
+        if blank:
+            where = ", ".join(str(row + 1) for row in blank[:_MOST_NAMED])
+            message = f"column {name!r} is blank in row {where} of the table: nothing was made; fill it"
+            raise ValueError(message)
+        if len({safe(value).casefold() for value in values}) < len(values):
+            message = (
+                f"values of column {name!r} differ only in characters that a name cannot have, or in upper and lower "
+                "case: nothing was made; give a column with other values"
+            )
+            raise ValueError(message)
+
+
+def _refuse_shared(table: pd.DataFrame) -> None:
+    # Some file systems do not tell "a" from "A".
+    shared = table[table["arranged"].str.casefold().duplicated(keep=False)]
+    if len(shared):
+        first = shared.sort_values("arranged").head(2 * _MOST_NAMED)["path"].tolist()
+        message = (
+            f"{len(shared)} instances would share their name with another one, for example {', '.join(first)}: "
+            "nothing was made; add {SOPInstanceUID}, {SeriesInstanceUID} or {InstanceNumber} to the path"
+        )
+        raise ValueError(message)
+
+
+def _refuse_taken(table: pd.DataFrame, there: Sequence[str]) -> None:
+    taken = [old for (old, _), state in zip(_pairs(table), there, strict=True) if state == "taken"]
+    if taken:
+        message = (
+            f"other files have the names of {len(taken)} instances, for example of {', '.join(taken[:_MOST_NAMED])}: "
+            "nothing was made; give an empty target"
+        )
+        raise ValueError(message)
+
+
+def _state(old: Path, new: Path, goal: Path) -> str:
+    if not new.parent.resolve().is_relative_to(goal):
+        return "taken"  # a link in the target leads out of it
+    if not os.path.lexists(new):
+        return "made"
+    return "kept" if new.is_file() and (new.samefile(old) or _same(old, new)) else "taken"
+
+
+def _same(old: Path, new: Path) -> bool:
+    return old.stat().st_size == new.stat().st_size and old.read_bytes() == new.read_bytes()
+
+
+def _make(old: Path, new: Path, how: How) -> None:
+    new.parent.mkdir(parents=True, exist_ok=True)
+    if how == "link":
+        try:
+            new.hardlink_to(old)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            message = f"{new.parent} is on another disk, where links cannot lead: give how='copy'"
+            raise OSError(errno.EXDEV, message) from None
+        return
+    with replacing(new) as part:
+        shutil.copyfile(old, part)

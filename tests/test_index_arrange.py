@@ -1,0 +1,112 @@
+"""The researcher's own names: columns of the cohort and keywords; two instances never share one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dicomove.headers import arrange
+from tests.test_index import slices
+
+PATH = "sub-{subject}/ses-{session}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, pd.DataFrame]:
+    folder = tmp_path / "images"
+    first = slices(folder / "a", [0, 5], SeriesDescription="T1 / axial", SeriesNumber="3").StudyInstanceUID
+    second = slices(folder / "b", [0, 5, 10], SeriesDescription="../../x", SeriesNumber="4").StudyInstanceUID
+    slices(folder / "c", [0])
+    results = {"subject": ["01", "02"], "session": ["base", "m 12"], "StudyInstanceUID": [first, second]}
+    return folder, pd.DataFrame(results, index=["x", "x"])
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_columns_of_the_cohort_beside_keywords(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, results = two
+    made = arrange(folder, tmp_path / "out", PATH, cohort=results, progress=False)
+    assert files(tmp_path / "out") == [
+        *(f"sub-01/ses-base/3_T1_axial/{number}.dcm" for number in (1, 2)),
+        *(f"sub-02/ses-m_12/4_x/{number}.dcm" for number in (1, 2, 3)),
+    ]
+    assert set(made["outcome"]) == {"made"}
+    for old, new in zip(made["path"], made["arranged"], strict=True):
+        assert (tmp_path / "out" / new).samefile(folder / old)
+    again = arrange(folder, tmp_path / "out", PATH, cohort=results, progress=False)
+    assert set(again["outcome"]) == {"kept"}
+
+
+def test_copies_are_files_of_their_own(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, _ = two
+    path = "{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
+    made = arrange(folder, tmp_path / "out", path, how="copy", progress=False).iloc[0]
+    old, new = folder / made["path"], tmp_path / "out" / made["arranged"]
+    assert not new.samefile(old)
+    assert new.read_bytes() == old.read_bytes()
+    assert len(files(tmp_path / "out")) == 6
+
+
+def test_two_instances_never_share_a_name(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, _ = two
+    with pytest.raises(ValueError, match=r"5 instances would share their name .*a/0.dcm.*nothing was made"):
+        arrange(folder, tmp_path / "out", "{InstanceNumber}.dcm", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_subjects_who_share_a_study_both_have_it(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, results = two
+    shared = results.assign(StudyInstanceUID=results["StudyInstanceUID"].iloc[0], session="base")
+    arrange(folder, tmp_path / "out", PATH, cohort=shared, progress=False)
+    assert files(tmp_path / "out") == [
+        f"sub-0{subject}/ses-base/3_T1_axial/{number}.dcm" for subject in (1, 2) for number in (1, 2)
+    ]
+
+
+def test_another_file_is_never_replaced(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, results = two
+    taken = tmp_path / "out" / "sub-01" / "ses-base" / "3_T1_axial" / "1.dcm"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+    with pytest.raises(ValueError, match="other files have the names of 1 instances"):
+        arrange(folder, tmp_path / "out", PATH, cohort=results, progress=False)
+    assert files(tmp_path / "out") == ["sub-01/ses-base/3_T1_axial/1.dcm"]
+    assert taken.read_text() == "mine"
+
+
+def test_a_link_in_the_target_does_not_lead_out_of_it(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, results = two
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "sub-01").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="nothing was made"):
+        arrange(folder, tmp_path / "out", PATH, cohort=results, progress=False)
+    assert files(tmp_path / "elsewhere") == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/{SOPInstanceUID}", "../{SOPInstanceUID}", "a//{SOPInstanceUID}", "{subjet}/{SOPInstanceUID}", "{", "{}", "a\\b"],
+)
+def test_a_path_that_cannot_be_is_an_error(tmp_path: Path, two: tuple[Path, pd.DataFrame], path: str) -> None:
+    with pytest.raises(ValueError, match="cannot be"):
+        arrange(two[0], tmp_path / "out", path, progress=False)
+    with pytest.raises(ValueError, match="inside the folder"):
+        arrange(two[0], two[0] / "out", "{SOPInstanceUID}", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("subjects", "says"),
+    [(["01", None], "'subject' is blank in row 2"), (["a b", "a_b"], "differ only"), (["A", "a"], "differ only")],
+)
+def test_two_subjects_never_share_a_folder(
+    tmp_path: Path, two: tuple[Path, pd.DataFrame], subjects: list[str | None], says: str
+) -> None:
+    folder, results = two
+    with pytest.raises(ValueError, match=says):
+        arrange(folder, tmp_path / "out", PATH, cohort=results.assign(subject=pd.array(subjects)), progress=False)
+    assert not (tmp_path / "out").exists()
