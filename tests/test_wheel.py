@@ -29,8 +29,11 @@ FIRST_DAY: Final = """
 import sys
 from pathlib import Path
 import dicomove as dm
+import numpy as np
+from dicomove.cohort.values import text
 from dicomove.testing import demo_pacs
 
+assert text(np.timedelta64(90, "m"), "StudyTime") == "013000"
 folder = Path(sys.argv[1])
 assert Path(dm.__file__).is_relative_to(sys.prefix), dm.__file__
 source = dm.read_cohort(Path(dm.__file__).parent / "testing" / "demo_cohort.csv")

@@ -91,6 +91,7 @@ def afterwards(results: pd.DataFrame) -> Figure:
     assert_type(dm.read_manifest("images"), pd.DataFrame)
     assert_type(dm.verify("images"), pd.DataFrame)
     assert_type(dm.summary(journal), pd.DataFrame)
+    assert_type(dm.index("images", level="INSTANCE", more_keys=["KVP"], processes=2), pd.DataFrame)
     assert_type(dm.report("images", "report.html", key=b"a secret"), Path)
     dm.preview("images", most=12).savefig("preview.png")
     return dm.plot(results)

@@ -110,8 +110,9 @@ def _date_text(value: object) -> str | None:
 
 def _time_text(value: object) -> str | None:
     """Return a time of day in DICOM's form. A time span of less than a day counts from midnight."""
-    if isinstance(value, np.timedelta64):
-        value = pd.Timedelta(value)
+    if isinstance(value, (np.timedelta64, pd.Timedelta)):
+        # pandas 2.2.0 adds a Timedelta that does not count nanoseconds as if it were zero.
+        value = pd.Timedelta(value).to_pytimedelta()
     if isinstance(value, dt.timedelta) and dt.timedelta() <= value < dt.timedelta(days=1):
         value = (dt.datetime.min + value).time()  # noqa: DTZ901 (a time of day has no zone)
     return value.strftime("%H%M%S") if isinstance(value, dt.time) else None
