@@ -250,3 +250,11 @@ def test_results_bring_the_row_of_the_cohort(tmp_path: Path) -> None:
     inside = index(tmp_path / one["StudyInstanceUID"].iloc[0], progress=False)
     assert len(inside) == len(index(one, folder=tmp_path, progress=False))
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes in folders are of POSIX systems")
+def test_a_pipe_and_a_link_to_a_folder_are_left_alone(tmp_path: Path) -> None:
+    slices(tmp_path / "a", [0, 5])
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path)
+    assert index(tmp_path, progress=False)["path"].tolist() == ["a"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +57,8 @@ def _state(entry: os.DirEntry[str] | Path) -> tuple[int, int] | None:
         found = entry.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    # A pipe would never end; a link to a folder could lead in a circle.
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def listed(root: Path, paths: Sequence[str]) -> Found:

@@ -136,11 +136,6 @@ class HeaderStore:
             self._shared.clear()
             raise _DATABASE.unusable(self._path, error, "written") from None
 
-    def forget(self, paths: Iterable[str]) -> None:
-        """Remove files that are gone."""
-        with transaction(self._connection):
-            self._connection.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
-
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
