@@ -1,4 +1,4 @@
-"""A PACS that answers each C-MOVE at once, that one instance was sent, and costs next to nothing."""
+"""A PACS that costs next to nothing: C-MOVE moves one instance at once, and C-FIND finds nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pynetdicom.pdu_primitives import MaximumLengthNotification
 
 _HEADER: Final = struct.Struct(">BxI")
 _RELEASED: Final = b"\x06\x00" + struct.pack(">II", 4, 0)
-_C_MOVE_RSP: Final = 0x8021
+_C_MOVE_RQ: Final = 0x0021
+_RESPONSE: Final = 0x8000
 _NO_DATA_SET: Final = 0x0101
 
 
@@ -108,7 +109,10 @@ def _command(encoded: bytes) -> dict[int, bytes]:
 
 
 def _response(context: int, asked: dict[int, bytes]) -> bytes:
-    short = {0x0100: _C_MOVE_RSP, 0x0800: _NO_DATA_SET, 0x0900: 0, 0x1021: 1, 0x1022: 0, 0x1023: 0}
+    (command_field,) = struct.unpack("<H", asked[0x0100])
+    short = {0x0100: command_field | _RESPONSE, 0x0800: _NO_DATA_SET, 0x0900: 0}
+    if command_field == _C_MOVE_RQ:
+        short |= {0x1021: 1, 0x1022: 0, 0x1023: 0}
     elements = {0x0002: asked[0x0002], 0x0120: asked[0x0110]}
     elements |= {element: struct.pack("<H", value) for element, value in short.items()}
     parts = [struct.pack("<HHI", 0, element, len(value)) + value for element, value in sorted(elements.items())]
