@@ -44,7 +44,7 @@ def steps(query: Query) -> Steps:
 def test_tables_of_keys() -> None:
     keys = [name for level in LEVELS for name in MATCHING_KEYS[level]]
     assert len(keys) == len(set(keys))
-    only_returned = {"QueryRetrieveLevel", *AVAILABILITY_KEYS}
+    only_returned = {"QueryRetrieveLevel", "ImageType", *AVAILABILITY_KEYS}
     assert set(keys) == {name for name in KEYWORDS if name not in only_returned and "Related" not in name}
     for level in LEVELS:
         assert len(RETURN_KEYS[level]) == len(set(RETURN_KEYS[level]))

@@ -40,6 +40,7 @@ KEYWORDS: tuple[str, ...] = (
     "SOPInstanceUID",
     "SOPClassUID",
     "InstanceNumber",
+    "ImageType",
     "NumberOfPatientRelatedStudies",
     "NumberOfPatientRelatedSeries",
     "NumberOfPatientRelatedInstances",
