@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -29,7 +30,7 @@ from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, Identif
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
-from dicomove.search import Answer, Choice, Matches, Settings, ask_rows, found_table
+from dicomove.search import Answer, Choice, Matches, Settings, ask_loosely, ask_rows, checked_loose, found_table
 
 _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
@@ -71,6 +72,7 @@ def find(
     partial_keys: PartialKeys = "ask",
     matches: Matches = "all",
     within: str | dt.timedelta | None = None,
+    loose: Iterable[str] = (),
     concurrency: int = 1,
     delay: float = 0,
     journal: str | os.PathLike[str] | None = None,
@@ -110,6 +112,9 @@ def find(
         key. At lower levels, all matches of the chosen study remain.
     within
         For ``"nearest"``: the greatest distance, such as ``"3 days"``.
+    loose
+        ``("AccessionNumber",)``: a row that matches nothing is asked once more for accession numbers with other zeros
+        or blanks. The column ``loose`` then names the keys that differ in such a way.
     concurrency
         The number of associations with the PACS.
     delay
@@ -175,13 +180,11 @@ def find(
     settings = Settings.of(concurrency, delay, journal, max_age)
     choice = Choice.of(matches, within)
     dates = choice.dates(table) if isinstance(table, pd.DataFrame) else []
+    names = checked_loose(loose)
+    queries_of = partial(find_queries, level=level, query_model=query_model, broad=broad, partial_keys=partial_keys)
     queries = [
         IdentifierError(date) if isinstance(date, str) else query
-        for date, query in zip(
-            dates,
-            find_queries(choice.asked(table), level, query_model, broad=broad, partial_keys=partial_keys),
-            strict=True,
-        )
+        for date, query in zip(dates, queries_of(choice.asked(table)), strict=True)
     ]
     for message, kind in _before_asking(table, queries):
         warnings.warn(message, kind, stacklevel=2)
@@ -190,10 +193,19 @@ def find(
     with Interrupts() as interrupts:
         with display(progress) as show:
             answers = ask_rows(table, queries, wanted, pacs, settings, show, interrupts)
+        if names:
+            answers = ask_loosely(
+                choice.asked(table),
+                answers,
+                names,
+                lambda rows: ask_rows(
+                    rows, queries_of(rows), wanted, pacs, settings, display(progress=False), interrupts
+                ),
+            )
         answers = [choice.made(answer, date) for answer, date in zip(answers, dates, strict=True)]
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
-        return not_a_query(_found(table, answers, wanted))
+        return not_a_query(_found(table, answers, wanted, loose=bool(names)))
 
 
 def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:
@@ -207,7 +219,7 @@ def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:
     return once
 
 
-def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]) -> pd.DataFrame:
+def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str], *, loose: bool) -> pd.DataFrame:
     """Return the table of what was found, and warn of what it does not say by itself."""
     filtered = sum(answer.filtered > 0 for answer in answers)
     if filtered:
@@ -215,7 +227,7 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
         warnings.warn(message, FindWarning, stacklevel=3)
     if any(answer.outcome == "not_attempted" for answer in answers):
         warnings.warn("interrupted: the table holds what was found so far", InterruptedWarning, stacklevel=3)
-    return found_table(table, answers, wanted, stacklevel=4)
+    return found_table(table, answers, wanted, loose=loose, stacklevel=4)
 
 
 def _before_asking(

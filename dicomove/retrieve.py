@@ -36,6 +36,7 @@ def retrieve(
     partial_keys: PartialKeys = "ask",
     matches: Matches = "all",
     within: str | dt.timedelta | None = None,
+    loose: Iterable[str] = (),
     find_concurrency: int = 1,
     find_delay: float = 0,
     find_journal: str | os.PathLike[str] | None = None,
@@ -58,7 +59,7 @@ def retrieve(
     destination
         As for `move`: an AE title that the PACS knows, a `Receiver` on this machine, a list of receivers, or another
         archive as a `Destination`.
-    level, keys, query_model, broad, partial_keys, matches, within
+    level, keys, query_model, broad, partial_keys, matches, within, loose
         As for `find`. With the level ``"PATIENT"`` whole patients are moved.
     find_concurrency, find_delay, find_journal, max_age
         `concurrency`, `delay`, `journal` and `max_age` of `find`; the names without ``find_`` are those of `move`.
@@ -114,6 +115,7 @@ def retrieve(
             partial_keys=partial_keys,
             matches=matches,
             within=within,
+            loose=loose,
             concurrency=find_concurrency,
             delay=find_delay,
             journal=find_journal,

@@ -7,6 +7,7 @@
     pieces     how a search is cut into parts                             (pure)
     caps       what was learnt about the PACS
     choice     which of several studies a row means                       (pure)
+    loose      accession numbers with other zeros or blanks               (pure)
     batches    which rows can be asked for at once, as a list of UIDs     (pure)
     lists      such a batch: as a list, and one by one where that fails
     asker      one C-FIND: not too often, and not after the run was stopped
@@ -19,8 +20,20 @@
 from __future__ import annotations
 
 from dicomove.search.choice import Choice, Matches
+from dicomove.search.loose import ask_loosely, checked_loose
 from dicomove.search.row import Answer, Search, find_outcome
 from dicomove.search.run import Settings, ask_rows
 from dicomove.search.table import found_table
 
-__all__ = ["Answer", "Choice", "Matches", "Search", "Settings", "ask_rows", "find_outcome", "found_table"]
+__all__ = [
+    "Answer",
+    "Choice",
+    "Matches",
+    "Search",
+    "Settings",
+    "ask_loosely",
+    "ask_rows",
+    "checked_loose",
+    "find_outcome",
+    "found_table",
+]

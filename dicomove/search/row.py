@@ -57,6 +57,8 @@ class Answer:
         Matches that an earlier alternative of the same query has, and that are not among `matches`.
     ambiguous
         Matches among which nothing decides.
+    loose
+        The keys that the matches have with other zeros or blanks.
     """
 
     outcome: str
@@ -69,6 +71,7 @@ class Answer:
     asked_by: str | None = None
     repeated: int = 0
     ambiguous: int = 0
+    loose: str | None = None
 
 
 class Search:

@@ -18,7 +18,7 @@ _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
 
 def found_table(
-    table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str], *, stacklevel: int
+    table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str], *, loose: bool = False, stacklevel: int
 ) -> pd.DataFrame:
     """Return one row per match, and one for each row of the cohort that matched nothing.
 
@@ -30,6 +30,8 @@ def found_table(
         The answer to each of its rows.
     wanted
         The attributes that were asked for.
+    loose
+        Whether rows may match loosely, which a column says.
     stacklevel
         Of the warning about a column of the caller's, as for `warnings.warn`.
     """
@@ -44,7 +46,9 @@ def found_table(
     found["matches"] = columns.counts(len(answer.matches) + answer.repeated + answer.ambiguous for answer in answered)
     found["filtered"] = columns.counts(answer.filtered for answer in answered)
     found["asked_by"] = columns.text(answer.asked_by for answer in answered)
-    added = _added(base, found)
+    if loose:
+        found["loose"] = columns.text(answer.loose for answer in answered)
+    added = [*_added(base, found), *(["loose"] if loose else [])]
     message = columns.kept_message(base, added)
     if message:
         warnings.warn(message, CohortWarning, stacklevel=stacklevel)
