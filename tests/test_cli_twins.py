@@ -111,6 +111,16 @@ def test_query_by_criteria(rehearsal_pacs: Start, capfd: pytest.CaptureFixture[s
     assert "study_date" in capfd.readouterr().err
 
 
+def test_find_at_scale(rehearsal_pacs: Start, cohort: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pacs, journal = rehearsal_pacs(SMALL), tmp_path / "find.sqlite"
+    cohort.write_text("accession\n1\n000003\n")
+    command = ["find", str(cohort), str(pacs), "--concurrency", "2", "--journal", str(journal), "--max-age", "1 day"]
+    assert main([*command, "--loose"]) == 0
+    assert "Rows: 2 matched." in capfd.readouterr().out
+    assert journal.exists()
+    assert main(command) == 1
+
+
 def test_exit_codes(rehearsal_pacs: Start, cohort: Path, tmp_path: Path) -> None:
     pacs = rehearsal_pacs(SMALL)
     assert main(["move", str(cohort), str(pacs), pacs.destination]) == 2  # accession numbers alone: find first

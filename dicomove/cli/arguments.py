@@ -74,6 +74,15 @@ def add_asking(command: argparse.ArgumentParser) -> None:
     command.add_argument("--within", metavar="DAYS", help="with --matches nearest: '3 days'")
 
 
+def add_finding(command: argparse.ArgumentParser) -> None:
+    """Add how `find` asks: at the same time, how often, and what it need not ask again."""
+    command.add_argument("--loose", action="store_true", help="also accession numbers with other zeros or blanks")
+    command.add_argument("--concurrency", type=int, default=1, metavar="N", help="associations at the same time")
+    command.add_argument("--delay", type=float, default=0, metavar="S", help="pause between two searches")
+    command.add_argument("--journal", type=Path, metavar="FILE", help="keep answers there; they are not asked again")
+    command.add_argument("--max-age", metavar="AGE", help="of an answer in the journal: '1 day'; default: any")
+
+
 def add_level(command: argparse.ArgumentParser) -> None:
     """Add the level and the query model."""
     command.add_argument("--level", choices=LEVELS, help="default: STUDY for find, the deepest UID of the row for move")

@@ -59,7 +59,16 @@ def examine(chosen: Namespace) -> int:
 
 def look_up(chosen: Namespace) -> int:
     """Find the rows of a cohort."""
-    studies = find(table_of(chosen), pacs_of(chosen), **_asking(chosen))
+    studies = find(
+        table_of(chosen),
+        pacs_of(chosen),
+        loose=("AccessionNumber",) if chosen.loose else (),
+        concurrency=chosen.concurrency,
+        delay=chosen.delay,
+        journal=chosen.journal,
+        max_age=chosen.max_age,
+        **_asking(chosen),
+    )
     return report(studies, chosen, feeds=True)
 
 

@@ -13,6 +13,7 @@ from dicomove.cli import commands, tools
 from dicomove.cli.arguments import (
     add_asking,
     add_destination,
+    add_finding,
     add_level,
     add_manners,
     add_output,
@@ -117,6 +118,7 @@ def _add_looking(add: Add) -> None:
     _add_table(find)
     add_pacs(find)
     add_asking(find)
+    add_finding(find)
     add_level(find)
     add_output(find)
     query = add("query", commands.ask_by_criteria)
