@@ -28,8 +28,9 @@ class Namespace:
     name: str
 
     def ip(self, *words: str) -> None:
-        """Configure it."""
-        _ip("-n", self.name, *words)
+        """Configure it: from within, as `ip -n` needs a root that is mounted, and not one of chroot."""
+        with self.entered():
+            _ip(*words)
 
     def drop(self, source: str, interface: str, port: int) -> None:
         """Let its firewall drop what comes from an address to a port, without a word."""

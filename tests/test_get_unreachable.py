@@ -42,11 +42,13 @@ def _machines() -> Iterator[tuple[str, str]]:
         for name in (pacs, notebook):
             _ip("netns", "add", name)
             stack.callback(_ip, "netns", "delete", name)
-            _ip("-n", name, "link", "set", "lo", "up")
+            with _inside(name):
+                _ip("link", "set", "lo", "up")
         _ip("link", "add", "cable", "netns", pacs, "type", "veth", "peer", "name", "cable", "netns", notebook)
         for name, address in ((pacs, AT_PACS), (notebook, AT_NOTEBOOK)):
-            _ip("-n", name, "address", "add", f"{address}/24", "dev", "cable")
-            _ip("-n", name, "link", "set", "cable", "up")
+            with _inside(name):
+                _ip("address", "add", f"{address}/24", "dev", "cable")
+                _ip("link", "set", "cable", "up")
         yield pacs, notebook
 
 

@@ -58,6 +58,7 @@ def test_nothing_here_looks_at_a_clock_or_waits() -> None:
         "datetime",
         "difflib",
         "functools",
+        "math",
         "re",
         "statistics",
         "typing",

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import dicomove as dm
+from dicomove.errors import VerificationWarning
 from dicomove.outcome import Counts, Evidence
 from dicomove.run.inventory import Inventory
-from dicomove.testing import Synthetic
+from dicomove.testing import Synthetic, faults
 from tests import receiving
 from tests.run_events import BUSY, SUCCESS, UNABLE, identifier
 
@@ -61,3 +62,16 @@ def test_a_row_of_which_a_file_is_gone_from_the_journal_is_moved_again(tmp_path:
             journal.execute("DELETE FROM instances WHERE path = (SELECT min(path) FROM instances)")
         journal.close()
         assert sorted(receiving.outcomes(dm.move(table, pacs, receiver, progress=False))) == ["complete", "resumed"]
+
+
+def test_a_c_find_that_knows_nothing_of_what_has_come_is_not_believed(tmp_path: Path) -> None:
+    """It has no match. Two instances are on disk, and the PACS says that the third failed."""
+    hides, loses = faults.CapsFind(most=0), faults.SomeFail(every=3)
+    source = Synthetic(studies=2, instances=3, size=64)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, hides, loses, source=source) as pacs,
+        pytest.warns(VerificationWarning),
+    ):
+        result = receiving.move(receiving.studies(source, 1), pacs, receiver)
+    assert receiving.row(result, "outcome", "expected", "received") == ("partial", None, 2)

@@ -171,10 +171,10 @@ def scp(images: Path, destination: tuple[str, int], context: ssl.SSLContext) -> 
         for one in wanted:
             yield 0xFF00, one
 
-    def find(_: Event) -> Iterator[tuple[int, Dataset | None]]:
+    def find(event: Event) -> Iterator[tuple[int, Dataset | None]]:
         answer = Dataset()
         answer.QueryRetrieveLevel = "STUDY"
-        answer.StudyInstanceUID = files[0].StudyInstanceUID
+        answer.StudyInstanceUID = event.identifier.StudyInstanceUID
         answer.NumberOfStudyRelatedInstances = 3
         yield 0xFF00, answer
 

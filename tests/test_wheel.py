@@ -10,6 +10,7 @@ import tomllib
 import zipfile
 from collections.abc import Mapping
 from email import message_from_string
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -56,9 +57,23 @@ print(dm.verdicts(cohort, results)["outcome"].value_counts().to_dict())
 """
 
 
+@cache
+def as_pip() -> Mapping[str, str]:
+    """What uv has to be told to find packages where pip finds them: it does not read pip's configuration."""
+    asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    index = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    index = os.environ.get("PIP_INDEX_URL") or index
+    certificates = os.environ.get("PIP_CERT")
+    return {
+        **({"UV_DEFAULT_INDEX": index} if index and "UV_DEFAULT_INDEX" not in os.environ else {}),
+        **({"SSL_CERT_FILE": certificates} if certificates and "SSL_CERT_FILE" not in os.environ else {}),
+    }
+
+
 def run(*command: str | os.PathLike[str], cwd: Path, **more: str) -> str:
     """Run a command that knows nothing of this checkout, and return what it prints."""
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    environment |= as_pip()
     done = subprocess.run(command, cwd=cwd, env=environment | more, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -37,6 +37,7 @@ BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_re
 #: Why it is not known what to expect.
 _SPARED: Final = Unverified("the last C-FINDs were not answered, so that none was sent", may_pass=True)
 _STOPPED: Final = Unverified("it was stopped before C-FIND was sent", may_pass=False)
+_KNOWS_NOTHING: Final = Unverified("C-FIND does not tell of the instances that have come", may_pass=False)
 _NO_NUMBER: Final = Unverified("the PACS gives no number", may_pass=False)
 
 
@@ -131,7 +132,9 @@ class Inventory:
             return self._compared(evidence, identifier)
         best, listed = evidence, None
         for answer in self._answers(identifier):
-            if answer is not None:
+            if answer is not None and not answer and evidence.received:
+                self._why = self._why or _KNOWS_NOTHING  # that cannot be: some have come
+            elif answer is not None:
                 is_known = True
                 best = replace(evidence, expected=answer if isinstance(answer, int) else len(answer))
                 listed = None if isinstance(answer, int) else answer
