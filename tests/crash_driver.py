@@ -17,7 +17,17 @@ def main(table: str, folder: str, pacs_port: str, port: str, concurrency: str) -
     with dm.Receiver(folder, port=int(port), host="127.0.0.1", quiet_period=0.5) as receiver:
         # Each kill in the middle of a row costs it an attempt, and one row may meet many.
         retry = dm.Retry(attempts=16, wait=0.5)
-        results = dm.move(cohort, pacs, receiver, concurrency=int(concurrency), delay=0.03, retry=retry, progress=False)
+        # A run that begins while the PACS is away would only wait as long as for one row.
+        results = dm.move(
+            cohort,
+            pacs,
+            receiver,
+            concurrency=int(concurrency),
+            delay=0.03,
+            retry=retry,
+            outage_timeout=120,
+            progress=False,
+        )
     dm.export(results, Path(folder).with_suffix(".csv"))
 
 

@@ -37,7 +37,7 @@ class Namespace:
         # The rule for addresses of this machine is the first one. A rule before it decides about ports.
         self.ip("rule", "add", "pref", "10", "lookup", "local")
         self.ip("rule", "del", "pref", "0")
-        rule = ("pref", "5", "from", source, "iif", interface, "ipproto", "tcp", "dport", str(port), "blackhole")
+        rule = ("pref", "5", "from", source, "iif", interface, "ipproto", "6", "dport", str(port), "blackhole")
         self.ip("rule", "add", *rule)
 
     def stop_dropping(self) -> None:
