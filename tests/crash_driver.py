@@ -28,6 +28,9 @@ def main(table: str, folder: str, pacs_port: str, port: str, concurrency: str) -
             outage_timeout=120,
             progress=False,
         )
+        if (results["outcome"] == "unreachable").any():
+            # The PACS was away as the run began. A user runs the cell again.
+            results = dm.move(cohort, pacs, receiver, concurrency=int(concurrency), retry=retry, progress=False)
     dm.export(results, Path(folder).with_suffix(".csv"))
 
 
