@@ -199,7 +199,10 @@ def test_pynetdicom_answers_and_stores(
             pacs = dm.Pacs(f"PYNETDICOM@{HOST}:{server.socket.getsockname()[1]}", tls=ours)
             assert dm.echo(pacs).status == "0x0000"
             study = dcmread(next(images.rglob("*.dcm"))).StudyInstanceUID
-            results = dm.move(pd.DataFrame({"StudyInstanceUID": [study]}), pacs, receiver, progress=False)
+            # Under load, a thread of pynetdicom takes an answer away from the one that waits for it.
+            retry = dm.Retry(attempts=3, wait=0)
+            table = pd.DataFrame({"StudyInstanceUID": [study]})
+            results = dm.move(table, pacs, receiver, retry=retry, progress=False)
         finally:
             server.shutdown()
             server.server_close()
