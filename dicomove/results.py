@@ -96,12 +96,12 @@ def left_nearline() -> Row:
 
 
 def without_answer() -> Row:
-    """Return the row of which nobody waited for the end."""
+    """Return the row that was given up before its end."""
     return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
 
 
 def without_receiver(problem: str) -> Row:
-    """Return the row that was not sent, since nobody would have received it."""
+    """Return the row that was not sent, since the receiver was away."""
     return Row(outcome="not_attempted", error="receiver_failed", advice=sentences(problem, ADVICE["receiver_failed"]))
 
 
@@ -156,7 +156,7 @@ def never_reached(row: Row, error: str, advice: str) -> Row:
 
 
 def lost(problem: str, error: str) -> Row:
-    """Return the row of which nobody can tell what happened, since who moved it is gone."""
+    """Return the row of which the end is not known, since the worker that moved it is gone."""
     return Row(outcome="interrupted", error=error, advice=sentences(problem, ADVICE.get(error, "")), attempts=1)
 
 
@@ -164,11 +164,12 @@ def after(before: Row | None, row: Row) -> Row:
     """Return a row after one more attempt: its own result, unless an earlier attempt did better, and all C-MOVEs."""
     if before is None:
         return row
-    keep = not row.attempts or (
-        row.received is None and before.outcome == "partial" and row.outcome in ("failed", "empty", "unconfirmed")
-    )
+    # What sent nothing says nothing new, but for this: all of it is on disk.
+    sent_nothing = not row.attempts and row.outcome != "complete"
+    worse = ("failed", "empty", "unconfirmed")
+    did_worse = row.received is None and before.outcome == "partial" and row.outcome in worse
     return replace(
-        before if keep else row,
+        before if sent_nothing or did_worse else row,
         attempts=before.attempts + row.attempts,
         started_at=before.started_at or row.started_at,
         finished_at=row.finished_at or before.finished_at,

@@ -17,20 +17,7 @@ def main(table: str, folder: str, pacs_port: str, port: str, concurrency: str) -
     with dm.Receiver(folder, port=int(port), host="127.0.0.1", quiet_period=0.5) as receiver:
         # Each kill in the middle of a row costs it an attempt, and one row may meet many.
         retry = dm.Retry(attempts=16, wait=0.5)
-        # A run that begins while the PACS is away would only wait as long as for one row.
-        results = dm.move(
-            cohort,
-            pacs,
-            receiver,
-            concurrency=int(concurrency),
-            delay=0.03,
-            retry=retry,
-            outage_timeout=120,
-            progress=False,
-        )
-        if (results["outcome"] == "unreachable").any():
-            # The PACS was away as the run began. A user runs the cell again.
-            results = dm.move(cohort, pacs, receiver, concurrency=int(concurrency), retry=retry, progress=False)
+        results = dm.move(cohort, pacs, receiver, concurrency=int(concurrency), delay=0.03, retry=retry, progress=False)
     dm.export(results, Path(folder).with_suffix(".csv"))
 
 

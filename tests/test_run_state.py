@@ -280,6 +280,22 @@ def test_a_row_that_was_on_disk_is_written_without_a_c_move() -> None:
     assert (write.last.sent, write.last.row.attempts, write.last.final) == (False, 0, True)
 
 
+def test_a_row_that_is_on_disk_is_complete_although_the_pacs_was_away_before() -> None:
+    """An earlier run brought all of it, and the PACS did not say so until the second attempt."""
+    run = Told.of(1, receivers=1, retry=THRICE, outage_timeout=None)
+    (begun,) = run.begin()
+    run.end(begun, moved(None, held=2, sent=False, problem="connection_failed"))
+    assert run.state.results.rows[0].outcome == "unreachable"
+    until_probe(run)
+    run.tell(Probed(worked=True))
+    run.now += 5
+    (again,) = run.begin()
+    assert again.look_first
+    held = OnDisk(Row(outcome="complete", received=2, expected=2), Settled(held={"1.1": 512, "1.2": 512}))
+    last = only(Write, run.end(again, held)).last
+    assert (last.row.outcome, last.row.error, last.row.attempts, last.final) == ("complete", None, 0, True)
+
+
 def test_a_defect_is_in_doubt() -> None:
     run = Told.of(1)
     (begun,) = run.begin()

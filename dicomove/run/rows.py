@@ -102,7 +102,7 @@ class RowResults:
         self._count(task, moved)
         if moved and moved.settled and (moved.result.evidence.missing or moved.unexpected):
             self._doubtful[task.identifier] = task, moved
-        elif moved:
+        elif isinstance(end, Moved | OnDisk):
             self._doubtful.pop(task.identifier, None)
         return row
 
