@@ -182,10 +182,7 @@ def find(
     dates = choice.dates(table) if isinstance(table, pd.DataFrame) else []
     names = checked_loose(loose)
     queries_of = partial(find_queries, level=level, query_model=query_model, broad=broad, partial_keys=partial_keys)
-    queries = [
-        IdentifierError(date) if isinstance(date, str) else query
-        for date, query in zip(dates, queries_of(choice.asked(table)), strict=True)
-    ]
+    queries = _with_dates(queries_of(choice.asked(table)), dates)
     for message, kind in _before_asking(table, queries):
         warnings.warn(message, kind, stacklevel=2)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
@@ -206,6 +203,15 @@ def find(
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
         return not_a_query(_found(table, answers, wanted, loose=bool(names)))
+
+
+def _with_dates(
+    queries: Sequence[Query | IdentifierError], dates: Sequence[dt.date | str | None]
+) -> list[Query | IdentifierError]:
+    """Return the queries; of a row whose date cannot be used, what is wrong with it."""
+    return [
+        IdentifierError(date) if isinstance(date, str) else query for query, date in zip(queries, dates, strict=True)
+    ]
 
 
 def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:

@@ -93,7 +93,7 @@ def plan(
         - ``action``: ``move``; ``repeated`` (an earlier row is the same); ``skip`` (an earlier run completed it);
           ``nothing`` (`find` has matched nothing for it, and ``advice`` says why); ``invalid`` (it cannot be sent).
         - ``QueryRetrieveLevel``: the level at which it would be moved. A row that is invalid keeps what it had.
-        - ``expected``: how many instances it holds; null where nobody knows.
+        - ``expected``: how many instances it holds; null where that is not known.
         - ``on_disk``: how many of them a `Receiver` or a `Destination` has already; null for another destination.
         - ``availability``: whether the PACS has it at hand (``ONLINE``), or has to fetch it from a slow medium
           (``NEARLINE``, ``OFFLINE``), or cannot (``UNAVAILABLE``); null where it does not say it.

@@ -111,7 +111,7 @@ def what_goes_wrong(pacs: dm.Pacs) -> pd.DataFrame | None:
 
 def wrong(studies: pd.DataFrame, pacs: dm.Pacs) -> None:
     dm.move(studies, pacs)  # type: ignore[call-arg]  # no destination
-    dm.move(studies, "ARCHIVE@pacs:104", "ARCHIVE_2")  # type: ignore[arg-type]  # an address is no Pacs
+    dm.move(studies, "ARCHIVE@pacs:104", "ARCHIVE_2")  # type: ignore[arg-type]  # it takes a Pacs, and not its address
     dm.move(studies, pacs, "ARCHIVE_2", concurency=2)  # type: ignore[call-arg]  # a slip of the pen
     dm.move(studies, pacs, "ARCHIVE_2", verify="never")  # type: ignore[arg-type]  # not one of the words
     dm.find(studies, pacs, matches="latest")  # type: ignore[arg-type]

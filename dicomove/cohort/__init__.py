@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dicomove.cohort.answers import left_out, merged, odd_characters, unrepeated, untold, why_not
+from dicomove.cohort.criteria import is_query, meant_as_query, not_a_query
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers, on_coarser_rows
@@ -13,8 +14,6 @@ from dicomove.cohort.matching import criterion, is_single, is_universal, matches
 from dicomove.cohort.queries import (
     Broad,
     PartialKeys,
-    Query,
-    Step,
     find_queries,
     find_query,
     overlooked_columns,
@@ -24,11 +23,9 @@ from dicomove.cohort.query_keys import (
     IDENTIFYING_KEYS,
     MATCHING_KEYS,
     RETURN_KEYS,
-    is_query,
     matching_keys,
-    meant_as_query,
-    not_a_query,
 )
+from dicomove.cohort.query_steps import Query, Step
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.text_files import decode
 from dicomove.cohort.values import has_control_characters, is_blank, text, unsafe, whole_number

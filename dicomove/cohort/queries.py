@@ -9,107 +9,26 @@ of the level are compared with the answers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Literal, get_args
 
 import pandas as pd
 
 from dicomove.cohort import headers
+from dicomove.cohort.criteria import criteria_queries, is_query
 from dicomove.cohort.found import is_found, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
 from dicomove.cohort.levels import UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.likeness import invisible_in
-from dicomove.cohort.matching import criterion, has_wildcard, is_single, is_universal
-from dicomove.cohort.query_keys import (
-    IDENTIFYING_KEYS,
-    MATCHING_KEYS,
-    is_query,
-    keys_at,
-    levels_down_to,
-    matching_keys,
-)
+from dicomove.cohort.matching import criterion, has_wildcard, is_single
+from dicomove.cohort.query_keys import IDENTIFYING_KEYS, keys_at, levels_down_to, matching_keys
+from dicomove.cohort.query_steps import Query, Step, prepared_cells
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
-from dicomove.cohort.values import given_key, is_blank
+from dicomove.cohort.values import given_key
 from dicomove.errors import CohortError, IdentifierError
 
 Broad = Literal["refuse", "allow"]
 PartialKeys = Literal["ask", "refuse"]
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Step:
-    """One C-FIND.
-
-    Parameters
-    ----------
-    level
-        Its query level.
-    keys
-        Its matching keys as pairs of keyword and value, from the top level. The unique keys from an answer of the
-        previous step are added to them.
-    checks
-        Further keys of the row, which are not sent. An answer that contradicts one of them does not match.
-    """
-
-    level: Level
-    keys: tuple[tuple[str, str], ...]
-    checks: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def identifying(self) -> tuple[str, ...]:
-        """The keys of this level that name a patient or a study, without its unique key."""
-        own = (
-            (*MATCHING_KEYS["PATIENT"], *MATCHING_KEYS["STUDY"]) if self.level == "STUDY" else MATCHING_KEYS[self.level]
-        )
-        return tuple(
-            name for name, _ in self.keys if name in IDENTIFYING_KEYS and name in own and not name.endswith("UID")
-        )
-
-    def __repr__(self) -> str:
-        return f"Step({', '.join([self.level, *(name for name, _ in self.keys)])})"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Query:
-    """The C-FINDs for one row of a table.
-
-    Parameters
-    ----------
-    level
-        The query level of the last step.
-    query_model
-        The information model.
-    steps
-        The steps, from the top level.
-    notes
-        Sentences about the row, for its ``advice``.
-    blank
-        The keys that other rows of the table have and this one lacks.
-
-    Examples
-    --------
-    >>> find_query({"AccessionNumber": "A1", "Modality": "CT"}, "SERIES")
-    Query(SERIES, StudyRoot, Step(STUDY, AccessionNumber), Step(SERIES, Modality))
-    """
-
-    level: Level
-    query_model: QueryModel
-    steps: tuple[Step, ...]
-    notes: tuple[str, ...] = field(default=(), compare=False)
-    blank: tuple[str, ...] = field(default=(), compare=False)
-
-    @property
-    def asked_by(self) -> tuple[str, ...]:
-        """The keywords of the keys that are sent."""
-        return tuple(dict.fromkeys(name for step in self.steps for name, _ in step.keys))
-
-    @property
-    def is_by_uid(self) -> bool:
-        """Whether the first step asks by UIDs, so that studies of other patients cannot match."""
-        return any(name.endswith("UID") for name, _ in self.steps[0].keys)
-
-    def __repr__(self) -> str:
-        return f"Query({', '.join([self.level, self.query_model, *map(repr, self.steps)])})"
 
 
 def find_query(
@@ -195,7 +114,7 @@ def find_queries(
     wanted = matching_keys(known, model)
     columns = columns_of(table, wanted)
     if is_query(table):
-        return _criteria_queries(table, columns, known, model)
+        return criteria_queries(table, columns, known, model)
     _check_headers(table, columns, known, model, broad)
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     from_pacs = [is_found(table.columns) and said is None for said in unmatched_rows(table)]
@@ -203,42 +122,8 @@ def find_queries(
         _query_or_error(cells, known, model, broad=broad, given=given)
         for cells, given in zip(rows, from_pacs, strict=True)
     ]
-    filled = set().union(*(_prepared(cells, known) for cells in rows)) if not any(from_pacs) else set()
+    filled = set().union(*(prepared_cells(cells, known) for cells in rows)) if not any(from_pacs) else set()
     return [_with_blank(query, filled, refuse=partial_keys == "refuse") for query in queries]
-
-
-def _criteria_queries(
-    table: pd.DataFrame, columns: Mapping[str, list[object]], level: Level, model: QueryModel
-) -> list[Query | IdentifierError]:
-    """Return the C-FINDs of criteria: every column is a key, and the search may be broad."""
-    above = {name for names in MATCHING_KEYS.values() for name in (*names, "QueryRetrieveLevel")}
-    further = {str(name): table[name].tolist() for name in table.columns if name not in above}
-    lower = [name for name in table.columns if name in above and name not in columns]
-    if lower:
-        msg = f"{', '.join(lower)} belong to a lower level than {level}: give find() that level"
-        raise CohortError(msg)
-    cells = {**columns, **further}
-    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
-    return [_criteria_query(row, tuple(further), level, model) for row in rows]
-
-
-def _criteria_query(
-    row: Mapping[str, object], further: Sequence[str], level: Level, model: QueryModel
-) -> Query | IdentifierError:
-    prepared = _prepared(row, level)
-    try:
-        steps = tuple(
-            Step(at, tuple((name, criterion(prepared[name], name)) for name in names if name in prepared))
-            for at in levels_down_to(level, model)
-            for names in [(*keys_at(at, model), *(further if at == level else ()))]
-        )
-    except IdentifierError as error:
-        return error.with_traceback(None)
-    if level != "STUDY" and "Modality" in prepared:
-        # A study that has none of these series need not be asked.
-        narrower = ("ModalitiesInStudy", criterion(prepared["Modality"], "Modality"))
-        steps = tuple(replace(step, keys=(*step.keys, narrower)) if step.level == "STUDY" else step for step in steps)
-    return Query(level, model, steps)
 
 
 def overlooked_columns(table: pd.DataFrame) -> str:
@@ -285,7 +170,7 @@ def _query_or_error(
 
 
 def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool) -> Query:
-    prepared = _prepared(cells, level)
+    prepared = prepared_cells(cells, level)
     if not prepared:
         msg = "the row is empty, or holds only wildcards: it would list the whole archive"
         raise IdentifierError(msg)
@@ -326,15 +211,6 @@ def _keys_and_checks(
                 raise
             notes.append(f"only {unique} was asked for: {error}")
     return ((unique, dict(checks).pop(unique)),), tuple(pair for pair in checks if pair[0] != unique), notes
-
-
-def _prepared(cells: Mapping[str, object], level: Level) -> dict[str, object]:
-    """Return the cells that are not empty, by the keyword under which they are sent."""
-    prepared = {name: cell for name, cell in cells.items() if not is_blank(cell) and not is_universal(cell, name)}
-    if level == "STUDY" and "Modality" in prepared:
-        prepared.setdefault("ModalitiesInStudy", prepared["Modality"])
-        del prepared["Modality"]
-    return prepared
 
 
 def _check_identifying(query: Query, broad: Broad) -> None:

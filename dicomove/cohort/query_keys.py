@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import pandas as pd
-
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel
-from dicomove.cohort.values import is_blank
 
 IDENTIFYING_KEYS: Final = (
     *("PatientID", "AccessionNumber", "PatientName", "StudyID"),
@@ -53,32 +50,6 @@ RETURN_KEYS: dict[Level, tuple[str, ...]] = {
 }
 """The return keys by level, with those of the levels above, because many archives give them, too. `find` asks for names
 and dates of birth only if the user lists them."""
-
-
-_MEANT: Final = "dicomove_query"
-
-
-def meant_as_query(table: pd.DataFrame) -> pd.DataFrame:
-    """Mark a table as criteria of a search that is meant to be broad, and return it. All its columns are keys."""
-    table.attrs[_MEANT] = list(table.columns)
-    return table
-
-
-def is_query(table: pd.DataFrame) -> bool:
-    """Tell whether a table was marked by `meant_as_query`, and has the same columns since, without a blank cell.
-
-    pandas hands the mark on to tables that are made of a marked one. A blank cell, or another column, was not meant.
-    """
-    columns = list(table.columns)
-    if table.attrs.get(_MEANT) != columns or not columns:
-        return False
-    return not any(is_blank(cell) for place in range(len(columns)) for cell in table.iloc[:, place].tolist())
-
-
-def not_a_query(table: pd.DataFrame) -> pd.DataFrame:
-    """Take the mark away, and return the table."""
-    table.attrs.pop(_MEANT, None)
-    return table
 
 
 def matching_keys(level: Level, model: QueryModel) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class Flight:
     label
         The row's label.
     instances
-        Those that have been moved; ``None`` where nobody says.
+        Those that have been moved; ``None`` where that is not known.
     total
         Of how many, as the PACS says.
     bytes

@@ -99,7 +99,7 @@ class Evidence:
     counted_by
         The receiver, or the destination, has counted `received`.
     missing
-        Expected, or else reported, and not there; ``None`` where nobody said how many there are.
+        Expected, or else reported, and not there; ``None`` where the number is not known.
     refused
         Instances that came and could not be stored.
     arrivals

@@ -138,7 +138,7 @@ class IncomingInstance:
             self._path.unlink()
 
     def close(self) -> None:
-        """Close the file, unless somebody else does."""
+        """Close the file, unless its new owner does."""
         if self.file:
             self.file.close()
             self.file = None

@@ -294,7 +294,7 @@ class RemoteChannel:
                 case _, answer:
                     self._answers.put(answer)
         self._channel.close()
-        self.stop.set()  # nobody wants it any more
+        self.stop.set()  # its result is not wanted any more
         self._answers.put(_GONE)
 
 

@@ -165,7 +165,7 @@ class Inventory:
         return self._why or _NO_NUMBER
 
     def listed(self, identifier: Identifier) -> Listed | None:
-        """Return the instances that the PACS lists, or ``None`` if it gives no answer, or nobody may ask."""
+        """Return the instances that the PACS lists, or ``None`` if it gives no answer, or may not be asked."""
         return None if self._verify == "arrivals" else self._list(identifier)
 
     def whole_list(self, identifier: Identifier, expected_in_table: int | None) -> Listed | None:

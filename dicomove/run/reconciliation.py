@@ -152,7 +152,7 @@ def of_other_patients(others: Iterable[OtherPatient]) -> Iterator[dict[str, str]
 
 
 def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int | None:
-    """Return after how many arrivals nothing more needs to be waited for; ``None`` where nobody knows."""
+    """Return after how many arrivals nothing more needs to be waited for; ``None`` where that is not known."""
     if not went_well(evidence):
         return evidence.counts.moved or 0
     known = [number for number in (expected_in_table, evidence.counts.moved) if number is not None]
@@ -160,7 +160,7 @@ def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int |
 
 
 def may_be_coming(evidence: Evidence) -> int:
-    """Return how many of the missing instances nobody has called failed."""
+    """Return how many of the missing instances were not called failed."""
     return (evidence.missing or 0) - (evidence.counts.failed or 0) if went_well(evidence) else 0
 
 

@@ -41,7 +41,7 @@ class Retry:
     Raises
     ------
     ValueError
-        The arguments cannot be right; or `on` has a word that nobody knows, or one that cannot pass.
+        The arguments cannot be right; or `on` has an unknown word, or one that cannot pass.
 
     Examples
     --------

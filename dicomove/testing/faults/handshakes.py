@@ -120,7 +120,7 @@ class _ChangesAnswer(_ChangesItems):
 
 @dataclass(frozen=True)
 class AnswersUnknownContexts(_ChangesAnswer):
-    """A-ASSOCIATE-AC also accepts presentation contexts that nobody proposed, such as number 0 and number 254."""
+    """A-ASSOCIATE-AC also accepts presentation contexts that were not proposed, such as number 0 and number 254."""
 
     def _items(self, request: AssociateRequest | None, items: Items) -> Items:
         unknown = [(_ANSWERED, bytes([number, 0, _ACCEPTED, 0])) for number in (0, 254)]
