@@ -7,12 +7,15 @@ import datetime as dt
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.dimse import FindResult
@@ -20,8 +23,9 @@ from dicomove.search.caps import Caps
 from dicomove.search.pieces import Cutter, Moment, Piece, moment, span
 from dicomove.search.whole import ask_whole
 from dicomove.testing import RunningPacs, Synthetic, faults
+from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.testing.synthetic import synthetic_instances
-from tests import servers
+from tests import receiving, servers
 
 TODAY = dt.date(2026, 11, 25)
 SUCCESS = "0x0000"
@@ -212,7 +216,69 @@ def test_a_limit_that_was_learnt_is_used_at_once() -> None:
     assert numbers[1] < numbers[0]
 
 
+BROAD = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*", "StudyDate": "", "StudyTime": ""}
+
+
+def test_many_answers_without_a_date_are_taken_as_they_are() -> None:
+    studies = [{**study, "StudyDate": ""} for study in _archive([(0, 0)] * 2_500, 100)]
+    archive = CappedArchive(studies, 10_000, of_a_patient=False, status=SUCCESS, order=0)
+    assert len(ask_whole(archive.ask, BROAD, Caps(), TODAY)) == 2_500
+    assert archive.requests == 1
+
+
+def test_parts_without_an_answer_prove_nothing() -> None:
+    archive = CappedArchive(
+        _archive([(day, 600) for day in range(30)], 100), 99, of_a_patient=False, status=SUCCESS, order=0
+    )
+    caps = Caps()
+
+    def ask(keys: Mapping[str, str | list[str]]) -> FindResult:
+        return FindResult((), None, "connection_lost") if keys["StudyDate"] else archive.ask(keys)
+
+    for _ in range(2):
+        assert len(ask_whole(ask, BROAD, caps, TODAY)) == 30
+    assert archive.requests == 2
+    assert caps.doubted(archive.ask(BROAD).matches, BROAD), "the next answer of this size is doubted, too"
+
+
+def test_a_count_of_something_else_is_doubted_once() -> None:
+    """The PACS counts studies of the patient that it does not show."""
+    archive = CappedArchive(
+        _archive([(day, 600) for day in range(4)], 1), 99, of_a_patient=False, status=SUCCESS, order=0
+    )
+
+    def ask(keys: Mapping[str, str | list[str]]) -> FindResult:
+        found = archive.ask(keys)
+        counted = tuple({**match, "NumberOfPatientRelatedStudies": "7"} for match in found)
+        return FindResult(counted, found.status)
+
+    caps, requests = Caps(), []
+    for _ in range(3):
+        before = archive.requests
+        assert len(ask_whole(ask, {**BROAD, "PatientName": "", "PatientID": "P0"}, caps, TODAY)) == 4
+        requests.append(archive.requests - before)
+    assert requests == [3, 1, 1]
+
+
 # ------------------------------------------------------------------------------------------------- over the network
+
+
+@dataclass(frozen=True)
+class RefusesCounts(Fault):
+    """The PACS refuses a C-FIND with a key of another level."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+    def on_query(self, request: Request, identifier: Dataset) -> None:
+        del request
+        if "NumberOfPatientRelatedStudies" in identifier:
+            raise Refuse(0xC000, "NumberOfPatientRelatedStudies is not supported")
+
+
+def test_a_pacs_that_refuses_the_count_is_asked_without_it() -> None:
+    with receiving.pacs({}, RefusesCounts(), source=Synthetic(studies=4, instances=1, size=64, patients=2)) as pacs:
+        found = _found(pacs, pd.DataFrame({"PatientID": ["SYN000001", "SYN000002"]}))
+    assert found["outcome"].tolist() == ["matched"] * 4
 
 
 def _found(pacs: dm.Pacs, table: pd.DataFrame = ALL) -> pd.DataFrame:

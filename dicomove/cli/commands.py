@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -205,13 +206,13 @@ def _asking(chosen: Namespace) -> dict[str, Any]:
     }
 
 
-def _with_consent(chosen: Namespace, run: Any) -> pd.DataFrame:
+def _with_consent(chosen: Namespace, run: Callable[[MoveOptions], pd.DataFrame]) -> pd.DataFrame:
     """Run, and ask once before more than a thousand studies are moved."""
     options = _manners(chosen)
     if chosen.yes or options["max_studies"] is not None:
-        return pd.DataFrame(run(options))
+        return run(options)
     try:
-        return pd.DataFrame(run({**options, "max_studies": _MANY_STUDIES}))
+        return run({**options, "max_studies": _MANY_STUDIES})
     except LimitError as error:
         if "max_studies" not in str(error):
             raise
@@ -221,7 +222,7 @@ def _with_consent(chosen: Namespace, run: Any) -> pd.DataFrame:
         print(str(error).partition(", and")[0], file=sys.stderr)
         if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
             raise
-        return pd.DataFrame(run(options))
+        return run(options)
 
 
 def _manners(chosen: Namespace) -> MoveOptions:

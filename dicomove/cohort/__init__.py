@@ -22,6 +22,7 @@ from dicomove.cohort.query_keys import (
     AVAILABILITY_KEYS,
     IDENTIFYING_KEYS,
     MATCHING_KEYS,
+    OPTIONAL_KEYS,
     RETURN_KEYS,
     matching_keys,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "IDENTIFYING_KEYS",
     "LEVELS",
     "MATCHING_KEYS",
+    "OPTIONAL_KEYS",
     "QUERY_MODELS",
     "RETURN_KEYS",
     "UNIQUE_KEYS",

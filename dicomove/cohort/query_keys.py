@@ -29,6 +29,9 @@ MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
 #: Whether the images are at hand, and which archive has them. An archive that knows neither may refuse the search.
 AVAILABILITY_KEYS: Final = ("InstanceAvailability", "RetrieveAETitle")
 
+#: What a search does without, where an archive refuses it.
+OPTIONAL_KEYS: Final = (*AVAILABILITY_KEYS, "NumberOfPatientRelatedStudies")
+
 _STUDY_RETURN_KEYS = (
     *("PatientID", "StudyInstanceUID", "StudyDate", "AccessionNumber", "ModalitiesInStudy", "StudyDescription"),
     *("NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),

@@ -14,6 +14,8 @@ from dicomove.events import StudyReceived, notify
 from dicomove.store import StudySize, read_studies
 
 _POLL_S: Final = 0.3
+#: How many times as long as one look took the watch rests after it.
+_SHARE: Final = 20
 
 
 @dataclass
@@ -79,8 +81,12 @@ class StudyWatch:
             self._thread.join()
 
     def _watch(self) -> None:
-        while not self._ended.wait(_POLL_S):
+        pause_s = _POLL_S
+        while not self._ended.wait(pause_s):
+            started = time.monotonic()
             self._tell(at_end=False)
+            # To count a folder of a million instances takes a while.
+            pause_s = max(_POLL_S, _SHARE * (time.monotonic() - started))
         self._tell(at_end=True)
 
     def _tell(self, *, at_end: bool) -> None:

@@ -30,8 +30,8 @@ class Caps:
         self.most_of_a_patient: int | None = None
         self._proved = self._proved_of_a_patient = 0
         self._counts_are_believed = True
-        #: Whether the PACS refuses a search that asks whether the images are at hand.
-        self.without_availability = False
+        #: Whether the PACS refuses a search that asks for `OPTIONAL_KEYS`.
+        self.without_optional_keys = False
         #: The UIDs in a list to which the PACS gives all answers; less than two where it takes no lists.
         self.most_in_list = MOST
         #: Whether a list has told how the PACS answers lists; until then, one thread at a time asks for one.
@@ -59,15 +59,13 @@ class Caps:
             return True
         return self._counts_are_believed and _is_below_count(matches, keys)
 
-    def prove(self, matches: Sequence[Match]) -> None:
+    def prove(self, matches: Sequence[Match], keys: Mapping[str, object]) -> None:
         """Learn that an answer had all matches."""
         with self._lock:
             self._proved = max(self._proved, len(matches))
             self._proved_of_a_patient = max(self._proved_of_a_patient, _of_a_patient(matches))
-
-    def disbelieve_counts(self) -> None:
-        """Learn that NumberOfPatientRelatedStudies counts something else than the answers."""
-        self._counts_are_believed = False
+            # Then NumberOfPatientRelatedStudies counts something else than the answers.
+            self._counts_are_believed &= not _is_below_count(matches, keys)
 
     def learn(self, matches: Sequence[Match], more: Iterable[Match]) -> None:
         """Learn a cap from an answer that was cut off, and from matches that it lacked."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from dicomove.cohort import (
-    AVAILABILITY_KEYS,
+    OPTIONAL_KEYS,
     RETURN_KEYS,
     UNIQUE_KEYS,
     Query,
@@ -151,14 +151,14 @@ class Search:
         keys: Mapping[str, str | list[str]],
         is_enough: Callable[[Match], bool] | None = None,
     ) -> FindResult:
-        """Send one C-FIND; where it is refused, see once whether that is for keys that few archives need."""
-        plain = {name: value for name, value in keys.items() if value or name not in AVAILABILITY_KEYS}
-        is_plain = self._caps.without_availability
+        """Send one C-FIND; where it is refused, see once whether that is for keys that may be missing."""
+        plain = {name: value for name, value in keys.items() if value or name not in OPTIONAL_KEYS}
+        is_plain = self._caps.without_optional_keys
         found = self._asker.find(plain if is_plain else keys, query_model=query_model, is_enough=is_enough)
         if is_plain or found.error not in _MAY_BE_THE_KEYS or len(plain) == len(keys):
             return found
         again = self._asker.find(plain, query_model=query_model, is_enough=is_enough)
-        self._caps.without_availability |= again.error is None
+        self._caps.without_optional_keys |= again.error is None
         return found if again.error else again
 
     def _returned(self, step: Step, query: Query) -> Sequence[str]:

@@ -85,12 +85,12 @@ class _Search:
         if not self.caps.doubted(first.matches, self.keys):
             return False
         known = set(self.found)
-        self._prove(first)
+        is_answered = self._ask_again_in_parts(first)
         more = [match for uid, match in self.found.items() if uid not in known]
         if more:
             self.caps.learn(first.matches, more)
-        else:
-            self.caps.prove(first.matches)
+        elif is_answered:
+            self.caps.prove(first.matches, self.keys)
         return bool(more)
 
     def in_pieces(self, first: FindResult, today: dt.date) -> FindResult:
@@ -133,22 +133,25 @@ class _Search:
         parts = self.whole.halves()
         return bool(parts) and self.asked(parts[0].keys).error is None
 
-    def _prove(self, first: FindResult) -> None:
-        """Ask for parts, until one has a new match or all have fewer than the answer."""
+    def _ask_again_in_parts(self, first: FindResult) -> bool:
+        """Ask for parts, until one has a new match or all have fewer than the answer; return whether all answered."""
         todo = list(self._proofs(first))
         for _ in range(_MOST_PROOFS):
             if not todo:
-                return
+                return True
             piece, known = todo.pop(), len(self.found)
             part = self.asked(piece.keys)
-            if part.error or len(self.found) > known:
-                return
+            if part.error or part.cancelled:
+                return False
+            if len(self.found) > known:
+                return True
             if part.matches and len(part) >= len(first):
                 todo += self._parts(piece, _sorted(map(_moment, part)))
+        return not todo
 
     def _proofs(self, first: FindResult) -> Iterator[Piece]:
         known = _sorted(self._moments())
-        if len(first) <= _MANY:
+        if len(first) <= _MANY or not known:
             yield from self._parts(self.whole, known)
             return
         (begin, _), (end, _) = known[0], known[-1]
