@@ -43,11 +43,11 @@ ADD_AND_RUN = """source => {
 }"""
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    """Wait for a condition, and return what it gives."""
+def until(condition: Callable[[], Any], what: str, seconds: float = 30, seen: Callable[[], str] = str) -> Any:
+    """Wait for a condition, and return what it gives; a failure says what was seen instead."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, f"waited in vain for: {what}"
+        assert time.monotonic() < end, f"waited in vain for: {what}; seen: {seen()!r}"
         time.sleep(0.02)
     return found
 
@@ -129,11 +129,11 @@ class Cell:
         return self
 
     def says(self, *words: str) -> Cell:
-        until(lambda: all(word in self.panel for word in words), f"{words} in the panel")
+        until(lambda: all(word in self.panel for word in words), f"{words} in the panel", seen=lambda: self.panel)
         return self
 
     def prints(self, text: str) -> Cell:
-        until(lambda: text in self.output, f"{text!r} in the output")
+        until(lambda: text in self.output, f"{text!r} in the output", seen=lambda: self.output)
         return self
 
     def screenshot(self) -> bytes:

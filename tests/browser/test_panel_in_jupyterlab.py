@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dicomove.testing import RehearsalPacs, faults
 from dicomove.words import COLOURS
 
 if TYPE_CHECKING:
@@ -58,12 +59,16 @@ def test_the_panel_moves_while_the_cell_runs(notebook: Notebook, pictures: Path)
 
 
 def test_the_stop_button_gives_the_table_so_far(notebook: Notebook, pictures: Path) -> None:
+    from tests.browser.conftest import STUDIES
     from tests.browser.lab import until
 
-    cell = notebook.run(MOVE)
-    until(lambda: rows_done(cell) >= 4, "four rows")
-    notebook.press_stop()
-    cell.ended().says("stopped", "not attempted", "1 cancelled")
+    # The fifth study takes 20 s: the stop button always meets it under way.
+    fifth = list(STUDIES.instances_of_all())[20].study_instance_uid
+    with RehearsalPacs(STUDIES, [faults.Latency(seconds=4, studies=(fifth,))]) as pacs:
+        cell = notebook.run(MOVE.replace("pacs", f"dm.Pacs({pacs.address!r})"))
+        until(lambda: rows_done(cell) >= 4, "four rows")
+        notebook.press_stop()
+        cell.ended().says("stopped", "not attempted", "1 cancelled")
     cell.picture(pictures / f"stopped-{notebook.path.stem}.png")
     assert "InterruptedWarning" in cell.output
     counted = notebook.run("print(sorted(results.outcome))").prints("not_attempted")
