@@ -33,7 +33,8 @@ def main() -> None:
     """Measure, and print two tables."""
     options = _options()
     if options.child:
-        print(json.dumps(_large(*options.child[:2], int(options.child[2]), int(options.child[3]))))
+        address, key, rows, associations = options.child
+        print(json.dumps(_large(address, key, int(rows), int(associations))))
         return
     with peers({}, studies=options.compared, instances=2, size=512) as there:
         print("| way | ms per row |\n| --- | --: |")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pynetdicom import AE, _config, evt  # noqa: TID251 (the peer that is measured)
-from pynetdicom.sop_class import Verification
 
+_VERIFICATION = "1.2.840.10008.1.1"
 SUCCESS = 0x0000
 
 
@@ -37,7 +37,7 @@ def start(folder: Path, ae_title: str, max_pdu: int) -> tuple[Any, count[int]]:
     ae = AE(ae_title)
     ae.maximum_pdu_size = max_pdu
     ae.maximum_associations = 100
-    ae.add_supported_context(Verification)
+    ae.add_supported_context(_VERIFICATION)
     handlers = [(evt.EVT_C_STORE, _write, [folder, taken]), *NO_DELAY]
     return ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers), taken
 

@@ -68,7 +68,7 @@ def _accepted(request: bytes) -> bytes:
     primitive = asked.to_primitive()
     accepted = []
     for proposed in primitive.presentation_context_definition_list:
-        context = build_context(proposed.abstract_syntax, proposed.transfer_syntax[0])
+        context = build_context(str(proposed.abstract_syntax), proposed.transfer_syntax[0])
         context.context_id, context.result = proposed.context_id, 0
         accepted.append(context)
     primitive.presentation_context_definition_results_list = accepted
