@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import os
 import signal
 import subprocess
 import sys
@@ -77,6 +78,18 @@ def test_find_feeds_move_through_a_pipe(tmp_path: Path, cohort: Path) -> None:
     assert moved.returncode == 0, moved.stderr
     assert "Rows: 2 complete." in moved.stdout
     assert len(receiving.files(images)) == 4
+
+
+def test_a_reader_that_has_read_enough_of_a_pipe(cohort: Path) -> None:
+    with receiving.pacs({}, source=SMALL) as pacs:
+        reading, writing = os.pipe()
+        os.close(reading)
+        finding = subprocess.run(
+            [*SHELL, "find", str(cohort), str(pacs)], stdout=writing, stderr=-1, text=True, check=False
+        )
+        os.close(writing)
+    assert finding.returncode == 1
+    assert "pipe" not in finding.stderr.lower()
 
 
 def test_a_table_as_json_and_as_csv_on_standard_output(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     The exit code is 0 if every row is complete (`find`: matched; `verify`: every file is unchanged), 1 if some are not,
-    2 if the command is wrong, and 3 if nothing could be done: the PACS or the receiver cannot be reached.
+    2 if the command is wrong, and 3 if nothing could be done: the PACS or the receiver cannot be reached. It is 1, too,
+    if the next program of a pipe did not read all of the table.
     """
     known = parser()
     chosen, more = known.parse_known_args(arguments)
@@ -30,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         take_words(chosen, more)
-        return int(chosen.run(chosen))
+        return _run(chosen)
+    except BrokenPipeError:
+        _discard_output()
+        return SOME_NOT
     except (AssociationError, StatusError, ReceiverError, JournalError) as error:
         print(f"dicomove: {error}", file=sys.stderr)
         return NOTHING
@@ -40,3 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dicomove: stopped", file=sys.stderr)
         return SOME_NOT
+
+
+def _run(chosen: Namespace) -> int:
+    code = int(chosen.run(chosen))
+    sys.stdout.flush()
+    return code
+
+
+def _discard_output() -> None:
+    """Send the rest of standard output nowhere: else Python complains about the broken pipe when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
