@@ -22,6 +22,9 @@ from dicomove import Pacs, errors, find, move
 from dicomove.cohort import MATCHING_KEYS, RETURN_KEYS
 from dicomove.cohort.keywords import ALIASES, KEYWORDS
 from dicomove.columns import FIND_COLUMNS
+from dicomove.headers import Converted
+from dicomove.headers.conversion import REASONS
+from dicomove.headers.converting import CONVERT_COLUMNS
 from dicomove.move import RESULT_COLUMNS
 from dicomove.testing import demo_pacs
 from dicomove.words import ADVICE, Outcome
@@ -32,6 +35,7 @@ QUICKSTART = ROOT / "notebooks" / "01_quickstart.ipynb"
 #: What a last cell prints of the quickstart.
 QUICKSTART_TELLS = "import json; print(json.dumps([results.outcome.tolist(), summary.outcome.tolist()]))"
 TABLES = ROOT / "docs" / "tables.md"
+CONVERTING = ("conversion.py", "conversions.py", "reading.py")
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CHANGELOG.md"]
 
 
@@ -166,6 +170,15 @@ def test_every_error_is_documented() -> None:
     assert len(documented) == len(set(documented))
     # internal_error is what `move` says of its own defects.
     assert set(documented) == {*ADVICE, *association_words(), "internal_error"}
+
+
+def test_every_reason_of_convert_is_documented() -> None:
+    code = "".join((ROOT / "dicomove" / "headers" / name).read_text() for name in CONVERTING)
+    named = [word for row in rows_of("reasons of convert") for word in words(row[0])]
+    assert named[: len(REASONS)] == list(REASONS)
+    assert [word for word in named if f'"{word}"' not in code] == []
+    section = TABLES.read_text(encoding="utf-8").partition("## NIfTI: `convert`")[2]
+    assert [name for name in (*CONVERT_COLUMNS, *get_args(Converted)) if f"`{name}`" not in section] == []
 
 
 def kind_of(column: pd.Series) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,15 +13,13 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.files import replacing
-from dicomove.headers.names import safe, template
+from dicomove.headers.names import template
+from dicomove.headers.naming import MOST_NAMED, field_values, own_columns, refuse_cells
 from dicomove.headers.table import index
 
 How = Literal["link", "copy"]
 
-_MOST_NAMED: Final = 5
 _INSIDE: Final = "the target is inside the folder: give another one, so that the folder's record stays true"
-#: A cohort may have them without values: those of the files count.
-_UIDS: Final = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
 
 
 def arrange(
@@ -75,7 +73,7 @@ def arrange(
     source, goal = Path(folder).resolve(), Path(target).resolve()
     if goal.is_relative_to(source):
         raise ValueError(_INSIDE)
-    own = [] if cohort is None else [name for name in cohort.columns if isinstance(name, str) and name not in _UIDS]
+    own = [] if cohort is None else own_columns(cohort)
     made = template(path, own)
     # Where the rows asked, by their places: a label may be repeated.
     asked = folder if cohort is None else cohort.assign(cohort_row=range(len(cohort)))
@@ -92,9 +90,9 @@ def arrange(
         raise ValueError(_INSIDE)
     found = _readable(found)
     if cohort is not None:
-        _refuse_cells(cohort, sorted(set(found["cohort_row"].tolist())), made.columns)
+        refuse_cells(cohort, sorted(set(found["cohort_row"].tolist())), made.columns)
     cells = [] if cohort is None else cohort[list(made.columns)].to_dict("records")
-    names = [made.path(_values(row, cells)) for row in found.to_dict("records")]
+    names = [made.path(field_values(row, cells)) for row in found.to_dict("records")]
     table = pd.DataFrame(
         {"path": found["path"], "arranged": columns.text(names), "SOPInstanceUID": found["SOPInstanceUID"]}
     ).drop_duplicates(ignore_index=True)
@@ -107,12 +105,6 @@ def arrange(
     return table.assign(outcome=columns.text(there))
 
 
-def _values(row: Mapping[object, object], cells: Sequence[Mapping[object, object]]) -> dict[str, str]:
-    """Return the values of the fields; a cell of the cohort comes before an attribute."""
-    own = cells[int(str(row["cohort_row"]))] if "cohort_row" in row else {}
-    return {str(name): "" if pd.isna(value) else str(value) for name, value in {**row, **own}.items()}  # type: ignore[call-overload]
-
-
 def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(table["path"].tolist(), table["arranged"].tolist(), strict=True))
 
@@ -121,35 +113,17 @@ def _readable(found: pd.DataFrame) -> pd.DataFrame:
     """Return the images, without files of other kinds."""
     broken = found.loc[found["error"].notna() & (found["error"] != "not_dicom"), "path"].tolist()
     if broken:
-        first = ", ".join(broken[:_MOST_NAMED])
+        first = ", ".join(broken[:MOST_NAMED])
         message = f"{len(broken)} files cannot be read, for example {first}: nothing was made; remove them first"
         raise ValueError(message)
     return found[found["error"].isna()].reset_index(drop=True)
-
-
-def _refuse_cells(cohort: pd.DataFrame, rows: Sequence[int], names: Sequence[str]) -> None:
-    """Refuse cells that are blank, or look alike once they are safe: two subjects would share a folder."""
-    for name in names:
-        cells = cohort[name].tolist()
-        blank = [row for row in rows if pd.isna(cells[row]) or not str(cells[row]).strip()]
-        values = {str(cells[row]) for row in rows}
-        if blank:
-            where = ", ".join(str(row + 1) for row in blank[:_MOST_NAMED])
-            message = f"column {name!r} is blank in row {where} of the table: nothing was made; fill it"
-            raise ValueError(message)
-        if len({safe(value).casefold() for value in values}) < len(values):
-            message = (
-                f"values of column {name!r} differ only in characters that a name cannot have, or in upper and lower "
-                "case: nothing was made; give a column with other values"
-            )
-            raise ValueError(message)
 
 
 def _refuse_shared(table: pd.DataFrame) -> None:
     # Some file systems do not tell "a" from "A".
     shared = table[table["arranged"].str.casefold().duplicated(keep=False)]
     if len(shared):
-        first = shared.sort_values("arranged").head(2 * _MOST_NAMED)["path"].tolist()
+        first = shared.sort_values("arranged").head(2 * MOST_NAMED)["path"].tolist()
         message = (
             f"{len(shared)} instances would share their name with another one, for example {', '.join(first)}: "
             "nothing was made; add {SOPInstanceUID}, {SeriesInstanceUID} or {InstanceNumber} to the path"
@@ -161,7 +135,7 @@ def _refuse_taken(table: pd.DataFrame, there: Sequence[str]) -> None:
     taken = [old for (old, _), state in zip(_pairs(table), there, strict=True) if state == "taken"]
     if taken:
         message = (
-            f"other files have the names of {len(taken)} instances, for example of {', '.join(taken[:_MOST_NAMED])}: "
+            f"other files have the names of {len(taken)} instances, for example of {', '.join(taken[:MOST_NAMED])}: "
             "nothing was made; give an empty target"
         )
         raise ValueError(message)

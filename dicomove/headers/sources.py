@@ -72,12 +72,17 @@ def wanted(source: Source, folder: str | os.PathLike[str] | None) -> Wanted:
         if path.is_file():
             return wanted(read_journal(path), folder)
         return _of_folder(_existing(path))
-    if {"path", "bytes", "sha256"} <= set(source.columns):
+    if is_manifest(source):
         root = _existing(_folder_of(source, folder))
         accepted = source[source["quarantine"].isna()] if "quarantine" in source.columns else source
         return Wanted(root, listed(root, accepted["path"].astype(str).tolist()))
     found = _of_folder(_existing(_folder_of(source, folder)))
     return Wanted(found.root, found.files, source, _asked(source))
+
+
+def is_manifest(table: pd.DataFrame) -> bool:
+    """Whether a table lists files, and not what was asked for."""
+    return {"path", "bytes", "sha256"} <= set(table.columns)
 
 
 def recorded_uids(root: Path) -> dict[str, tuple[str, str, str]]:

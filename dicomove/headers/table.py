@@ -108,12 +108,26 @@ def index(
     chosen = [key for key in dict.fromkeys([*(SERIES_KEYS if keys is None else keys), *more_keys]) if key not in _UIDS]
     for key in chosen:
         tags_of(key)
-    found = wanted(source, folder)
-    read = [*_UIDS, *(key for key in chosen if key not in _INSTANCE)]
-    headers = headers_of(found.root, found.files, read, processes=processes, progress=progress)
-    groups = list(_groups(found, headers, read, by_series=level == "SERIES"))
+    found, groups = _grouped(
+        source, chosen, folder, by_series=level == "SERIES", processes=processes, progress=progress
+    )
     table = _series_table(groups, chosen) if level == "SERIES" else _instance_table(groups, chosen)
-    return _finished(table, found, groups)
+    return _finished(table, found, groups)[0]
+
+
+def series_with_files(
+    source: Source,
+    keys: Sequence[str],
+    folder: str | os.PathLike[str] | None,
+    *,
+    processes: int | None,
+    progress: bool,
+) -> tuple[pd.DataFrame, list[list[StoredHeader]]]:
+    """Return the table of `index`, and for each of its rows the headers of the files."""
+    chosen = [key for key in keys if key not in _UIDS]
+    found, groups = _grouped(source, chosen, folder, by_series=True, processes=processes, progress=progress)
+    table, places = _finished(_series_table(groups, chosen), found, groups)
+    return table, [groups[place].headers for place in places]
 
 
 @dataclass(slots=True)
@@ -125,6 +139,22 @@ class _Group:
     headers: list[StoredHeader] = field(default_factory=list)
     cells: list[dict[str, str | None]] = field(default_factory=list)
     rows: set[int] = field(default_factory=set)
+
+
+def _grouped(
+    source: Source,
+    keys: Sequence[str],
+    folder: str | os.PathLike[str] | None,
+    *,
+    by_series: bool,
+    processes: int | None,
+    progress: bool,
+) -> tuple[Wanted, list[_Group]]:
+    """Return what is wanted, and its files by the rows of the table."""
+    found = wanted(source, folder)
+    read = [*_UIDS, *(key for key in keys if key not in _INSTANCE)]
+    headers = headers_of(found.root, found.files, read, processes=processes, progress=progress)
+    return found, list(_groups(found, headers, read, by_series=by_series))
 
 
 def _groups(
@@ -198,16 +228,18 @@ def _instance_table(groups: Sequence[_Group], keys: Sequence[str]) -> pd.DataFra
     )
 
 
-def _finished(table: pd.DataFrame, found: Wanted, groups: Sequence[_Group]) -> pd.DataFrame:
-    """Return the table, with the rows of the cohort that asked."""
+def _finished(table: pd.DataFrame, found: Wanted, groups: Sequence[_Group]) -> tuple[pd.DataFrame, list[int]]:
+    """Return the table, with the rows of the cohort that asked; and the group of each row."""
+    places = list(range(len(groups)))
     if found.results is not None and "cohort_row" in found.results.columns:
         asked = found.results["cohort_row"]
         labels = list(asked.tolist())
         pairs = [(place, row) for place, group in enumerate(groups) for row in _one_each(group.rows, labels)]
-        table = table.iloc[[place for place, _ in pairs]].reset_index(drop=True)
+        places = [place for place, _ in pairs]
+        table = table.iloc[places].reset_index(drop=True)
         table.insert(0, "cohort_row", asked.iloc[[row for _, row in pairs]].array)
     table.attrs["folder"] = str(found.root)
-    return table
+    return table, places
 
 
 def _one_each(rows: set[int], labels: Sequence[Hashable]) -> list[int]:

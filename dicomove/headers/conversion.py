@@ -1,0 +1,248 @@
+"""Whether a series is converted, and what came of it, as words. Pure."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+Converted = Literal["converted", "converted_with_warning", "no_volume", "failed"]
+"""What came of a series."""
+
+Reason = Literal[
+    "no_positions", "single_slice", "several_orientations", "gaps", "duplicates", "not_uniform", "tilted", "other_sizes"
+]
+"""Why a series is not a volume."""
+
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+
+#: In plain words, with the columns of `index` in braces.
+_MEANS: Final[Mapping[Reason, str]] = {
+    "no_positions": "its images have no place in space",
+    "single_slice": "all images lie at one place",
+    "several_orientations": "the images have {orientations} orientations",
+    "gaps": "slices are missing between the first and the last: {gaps}",
+    "duplicates": "images lie at a place that has its image already: {duplicates}",
+    "not_uniform": "the distances from slice to slice differ",
+    "tilted": "the slices are shifted against each other",
+    "other_sizes": "images lack a position, or differ in matrix or pixel spacing",
+}
+#: What dicomove read of a series' files, where some cannot be used.
+_FILES: Final = {
+    "unreadable": "files of the series cannot be read",
+    "missing": "files of the series are no longer on disk",
+}
+#: The program's exit codes (nii_dicom_batch.h), as far as they tell more than "it failed".
+_CODES: Final = {
+    2: "dicomove's folder had no DICOM file for dcm2niix",
+    4: "dcm2niix finds the file damaged",
+    7: "dcm2niix cannot write into the folder",
+}
+_NO_IMAGES: Final = 2
+#: It left out some of the images, and wrote the others.
+_SOME: Final = frozenset({8, 10})
+_SAID: Final = re.compile(r"\b(?:warning|error)\b", re.IGNORECASE)
+_LONGEST: Final = 2000
+#: How much sizes of voxels may differ, of the size.
+_SAME: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Voxels:
+    """How many voxels there are, and how large one is.
+
+    Attributes
+    ----------
+    count
+        The number; 0 if it is not known.
+    sizes
+        In mm, along each axis; empty if they are not known.
+    """
+
+    count: int
+    sizes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What dcm2niix answered.
+
+    Attributes
+    ----------
+    exit_code
+        Negative for a signal that ended it; ``None`` if it did not end in time.
+    lines
+        What it printed.
+    images
+        What it wrote, by the names of the files.
+    """
+
+    exit_code: int | None
+    lines: tuple[str, ...] = ()
+    images: Mapping[str, Voxels] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a series.
+
+    Attributes
+    ----------
+    outcome
+        The word.
+    reason
+        Why it was not converted, or not wholly: words, joined by a backslash.
+    exit_code
+        Of dcm2niix; ``None`` where it did not run, or did not end.
+    message
+        The same for a person; ``None`` where there is nothing to say.
+    """
+
+    outcome: Converted
+    reason: str | None = None
+    exit_code: int | None = None
+    message: str | None = None
+
+
+def ruled_out(row: Mapping[Any, Any], despite: Collection[str]) -> Verdict | None:
+    """Return why a series is not converted; ``None`` if it is.
+
+    Parameters
+    ----------
+    row
+        The row of `index`. Nothing in it is null, but ``None``.
+    despite
+        The reasons that do not count.
+
+    Examples
+    --------
+    >>> row = {"is_volume": False, "orientations": 1, "gaps": 2, "duplicates": 0, "spacing_uniform": True}
+    >>> ruled_out(row, ()).message
+    'slices are missing between the first and the last: 2'
+    >>> ruled_out(row, ["gaps"]) is None
+    True
+    """
+    error = str(row.get("error") or "")
+    if error:
+        said = "; ".join(_FILES.get(word, word) for word in error.split("\\"))
+        return Verdict("failed", error, message=f"{said}: look at index(level='INSTANCE')")
+    found = [reason for reason in not_a_volume(row) if reason not in despite]
+    if not found:
+        return None
+    return Verdict("no_volume", "\\".join(found), message="; ".join(_MEANS[reason].format(**row) for reason in found))
+
+
+def not_a_volume(row: Mapping[Any, Any]) -> list[Reason]:
+    r"""Return why a series is not a volume; empty if it is one.
+
+    Examples
+    --------
+    >>> row = {"is_volume": False, "orientations": 1, "gaps": 0, "duplicates": 0, "spacing_uniform": None}
+    >>> not_a_volume(row), not_a_volume(row | {"ImageType": "ORIGINAL\\PRIMARY\\MOSAIC"})
+    (['single_slice'], [])
+    """
+    if row.get("is_volume") or is_mosaic(row):
+        return []
+    if not row.get("orientations"):
+        return ["no_positions"]
+    alone = row.get("orientations") == 1
+    found: dict[Reason, bool] = {
+        "several_orientations": not alone,
+        "gaps": bool(row.get("gaps")),
+        "duplicates": bool(row.get("duplicates")),
+        "single_slice": alone and row.get("spacing_uniform") is None,
+        "not_uniform": row.get("spacing_uniform") is False,
+        "tilted": row.get("tilted") is True,
+    }
+    return [reason for reason, is_so in found.items() if is_so] or ["other_sizes"]
+
+
+def is_mosaic(row: Mapping[Any, Any]) -> bool:
+    """Whether each image has all slices of a volume, beside each other, as Siemens writes series in time."""
+    return "MOSAIC" in str(row.get("ImageType") or "").split("\\")
+
+
+def judged(answer: Answer, expected: Voxels) -> Verdict:
+    """Return what came of a series that dcm2niix was given.
+
+    Parameters
+    ----------
+    answer
+        What it answered.
+    expected
+        What the images have.
+
+    Examples
+    --------
+    >>> judged(Answer(0, ("Convert 9 DICOM as x (64x64x9x1)",), {"x.nii": Voxels(36864)}), Voxels(36864)).outcome
+    'converted'
+    >>> judged(Answer(0, (), {"x.nii": Voxels(32768)}), Voxels(36864)).reason
+    'fewer_voxels'
+    >>> judged(Answer(-9), Voxels(0)).message
+    'dcm2niix was ended by signal 9 (SIGKILL)'
+    """
+    said = _said(answer.lines)
+    code = answer.exit_code
+    if code is None:
+        return Verdict("failed", "timeout", message=_joined("dcm2niix did not end in time", *said))
+    if code == _NO_IMAGES:
+        return Verdict("no_volume", "no_images", code, _joined("dcm2niix finds no image in the series", *said))
+    if code and code not in _SOME:
+        return Verdict("failed", "program_failed", code, _joined(_failure(code), *said))
+    if not answer.images:
+        return Verdict("failed", "nothing_written", code, _joined("dcm2niix wrote no image", *said))
+    found = _differences(answer, expected)
+    if not found and not said:
+        return Verdict("converted", exit_code=code)
+    return Verdict("converted_with_warning", "\\".join(found or ["warned"]), code, _joined(*found.values(), *said))
+
+
+def _differences(answer: Answer, expected: Voxels) -> dict[str, str]:
+    """Return in what the written images are not what they were made of."""
+    images = [image for name, image in answer.images.items() if not _is_derived(name)]
+    made = sum(image.count for image in images)
+    other = [image.sizes for image in images if not _alike(image.sizes, expected.sizes)]
+    found: dict[str, str] = {}
+    if answer.exit_code in _SOME:
+        found["some_left_out"] = "dcm2niix left out some of the images"
+    if made < expected.count:
+        found["fewer_voxels"] = f"the NIfTI files have {made} voxels, and the images {expected.count}"
+    if other:
+        found["other_spacing"] = (
+            f"the NIfTI file has voxels of {_mm(other[0])} mm, and the images lie as voxels of {_mm(expected.sizes)} mm"
+        )
+    return found
+
+
+def _alike(sizes: Sequence[float], expected: Sequence[float]) -> bool:
+    # dcm2niix turns images of three dimensions, so that the axes change places.
+    pairs = zip(sorted(sizes), sorted(expected), strict=False)
+    return all(abs(one - other) <= _SAME * other for one, other in pairs)
+
+
+def _mm(sizes: Sequence[float]) -> str:
+    return " x ".join(f"{size:g}" for size in sizes)
+
+
+def _failure(code: int) -> str:
+    if code >= 0:
+        return _CODES.get(code, f"dcm2niix failed with exit code {code}")
+    names = {one.value: one.name for one in signal.Signals}
+    name = names.get(-code)
+    return f"dcm2niix was ended by signal {-code}{f' ({name})' if name else ''}"
+
+
+def _said(lines: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(line.strip() for line in lines if _SAID.search(line)))
+
+
+def _joined(*parts: str) -> str:
+    text = "; ".join(part.rstrip(".;") for part in parts)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _is_derived(name: str) -> bool:
+    """Whether an image is made of another one that is there, too: of equal distances, or without the tilt."""
+    return bool(re.search(r"_(?:Eq|Tilt)(?:_\d+)?\.nii", name))

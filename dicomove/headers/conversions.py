@@ -1,0 +1,192 @@
+"""The conversions of one call, at the same time: each in a folder of its own, on the disk of the results."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from threading import Lock
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from dicomove.files import SERVICE_FOLDER
+from dicomove.headers.conversion import Verdict, Voxels, judged
+from dicomove.headers.converted import Done, Record, source_of
+from dicomove.headers.dcm2niix import Programs, Suffix
+from dicomove.headers.naming import MOST_NAMED
+from dicomove.headers.publishing import NameTakenError, is_taken, publish
+from dicomove.store import StoredHeader
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A series under one name.
+
+    Attributes
+    ----------
+    name
+        The name, below the folder for the results, without suffix.
+    suffix
+        The suffix of the image.
+    series
+        The SeriesInstanceUID.
+    root
+        The folder of the files.
+    headers
+        The files.
+    expected
+        The voxels that they have.
+    """
+
+    name: str
+    suffix: Suffix
+    series: str
+    root: Path
+    headers: Sequence[StoredHeader]
+    expected: Voxels
+
+    @property
+    def source(self) -> str:
+        """What tells its files from other ones."""
+        return source_of(self.headers, self.suffix)
+
+
+def converted(
+    jobs: Sequence[Job], out: Path, runs: Programs, count: int, *, progress: bool
+) -> dict[str, tuple[Done, bool]]:
+    """Convert series, so many at a time, and return by their names what came of them, and whether earlier.
+
+    Raises
+    ------
+    ValueError
+        Other files have their names. Nothing was converted.
+    OSError
+        The folder cannot be written, or another call converts into it.
+    """
+    with _locked(out), _scratch(out) as scratch:
+        work = _Work(out, scratch, Record(out), runs)
+        work.refuse_taken(jobs)
+        return work.all(jobs, count, progress=progress)
+
+
+class _Work:
+    """What is done in one call."""
+
+    def __init__(self, out: Path, scratch: Path, record: Record, runs: Programs) -> None:
+        self._out = out
+        self._scratch = scratch
+        self._record = record
+        self._runs = runs
+        self._one_at_a_time = Lock()
+
+    def refuse_taken(self, jobs: Sequence[Job]) -> None:
+        """Refuse names that other files have."""
+        taken = [job.name for job in jobs if is_taken(self._out, job.name, self._record, job.series)]
+        if taken:
+            message = (
+                f"other files have the names of {len(taken)} series, or were changed, for example "
+                f"{', '.join(taken[:MOST_NAMED])}: nothing was converted; give an empty folder, or remove them"
+            )
+            raise ValueError(message)
+
+    def all(self, jobs: Sequence[Job], count: int, *, progress: bool) -> dict[str, tuple[Done, bool]]:
+        """Convert series that are not there; return what came of all, by their names."""
+        found = {job.name: (done, True) for job in jobs if (done := self._earlier(job))}
+        rest = [job for job in jobs if job.name not in found]
+        pool = ThreadPoolExecutor(count)
+        try:
+            waiting = {pool.submit(self._one, job): job.name for job in rest}
+            bar = tqdm(total=len(rest), desc="convert", unit="series", file=sys.stderr, disable=not progress, delay=1)
+            with bar:
+                for future in as_completed(waiting):
+                    found[waiting[future]] = (future.result(), False)
+                    bar.update()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._runs.end()
+            pool.shutdown()
+        return found
+
+    def _earlier(self, job: Job) -> Done | None:
+        """Return an earlier conversion of the same files that is still there."""
+        done = self._record.of(job.name)
+        is_same = done is not None and (done.series, done.source) == (job.series, job.source)
+        return done if done is not None and is_same and done.is_there(self._out) else None
+
+    def _one(self, job: Job) -> Done:
+        """Convert one series. What goes wrong is its outcome."""
+        place = Path(mkdtemp(dir=self._scratch))
+        done = Done(job.name, job.series, job.source, Verdict("failed"))
+        try:
+            verdict = self._run(job, place)
+            return self._kept(place / "out", Done(job.name, job.series, job.source, verdict))
+        except NameTakenError:
+            message = "other files have its names, or those of further images of it: give another path"
+            return _failed(done, "name_taken", message)
+        except InterruptedError:
+            raise
+        except OSError as error:
+            return _failed(done, "system", f"the system refuses it: {os.strerror(error.errno or 0)}")
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _run(self, job: Job, place: Path) -> Verdict:
+        for name in ("in", "out"):
+            (place / name).mkdir()
+        for number, header in enumerate(job.headers):
+            _lend(job.root / header.path, place / "in" / f"{number:06d}")
+        return judged(self._runs.run(place / "in", place / "out", job.suffix), job.expected)
+
+    def _kept(self, made: Path, done: Done) -> Done:
+        if done.verdict.outcome == "failed":
+            return done
+        with self._one_at_a_time:
+            return publish(made, self._out, self._record, done)
+
+
+def _failed(done: Done, reason: str, message: str) -> Done:
+    return Done(done.name, done.series, done.source, Verdict("failed", reason, message=message))
+
+
+def _lend(old: Path, new: Path) -> None:
+    """Let dcm2niix see a file: by a link, or a copy where the system has no links."""
+    try:
+        new.symlink_to(old)
+    except OSError:
+        shutil.copyfile(old, new)
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep other calls away from a folder."""
+    service = out / SERVICE_FOLDER
+    service.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(service / "converting.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        message = f"another call converts into {out}: wait until it ends, or give another folder"
+        raise BlockingIOError(message) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """Yield a folder on the disk of the results; what a killed call left there is removed."""
+    scratch = out / SERVICE_FOLDER / "converting"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(exist_ok=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,118 @@
+"""The record of what was converted into a folder: what a second call need not convert, and what it may replace."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from dicomove.files import SERVICE_FOLDER
+from dicomove.headers.conversion import Verdict
+from dicomove.store import StoredHeader
+
+_FILE: Final = "converted.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One series that was converted, or that dcm2niix found no volume in.
+
+    Attributes
+    ----------
+    name
+        The name of its files, below the folder, without suffixes.
+    series
+        The SeriesInstanceUID.
+    source
+        What it was made of: see `source_of`.
+    verdict
+        What came of it.
+    files
+        Its files below the folder, with size and time of change.
+    earlier
+        Files of an earlier conversion, which these replace.
+    """
+
+    name: str
+    series: str
+    source: str
+    verdict: Verdict
+    files: dict[str, tuple[int, int]] = field(default_factory=dict)
+    earlier: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def is_there(self, out: Path) -> bool:
+        """Whether all files are there, as they were written."""
+        return all(state_of(out / path) == state for path, state in self.files.items())
+
+    def owns(self, out: Path, path: str) -> bool:
+        """Whether a file is one that was written, and is as it was."""
+        state = state_of(out / path)
+        return state is not None and state in (self.files.get(path), self.earlier.get(path))
+
+
+class Record:
+    """The record of a folder: one line of JSON for each conversion. The last line of a name counts.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._path = out / SERVICE_FOLDER / _FILE
+        self.done: dict[str, Done] = {}
+        for line in self._path.read_bytes().splitlines() if self._path.exists() else ():
+            found = _read(line)
+            if found is not None:
+                self.done[found.name.casefold()] = found
+
+    def of(self, name: str) -> Done | None:
+        """Return what the name was last used for."""
+        return self.done.get(name.casefold())
+
+    def add(self, done: Done) -> None:
+        """Write a conversion, before its files get their names: those of a call that is killed are known then.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        # A line that a killed call did not end stays alone.
+        line = f"\n{json.dumps(asdict(done))}\n".encode("ascii")
+        with self._path.open("ab", buffering=0) as file:
+            file.write(line)
+            os.fsync(file.fileno())
+        self.done[done.name.casefold()] = done
+
+
+def source_of(headers: Sequence[StoredHeader], suffix: str) -> str:
+    """Return what tells the files of a series from other ones, wherever they lie."""
+    told = sorted((one.uid or "", one.size, one.mtime_ns) for one in headers)
+    return hashlib.sha256(json.dumps([suffix, told]).encode()).hexdigest()
+
+
+def state_of(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file; ``None`` if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _read(line: bytes) -> Done | None:
+    try:
+        told = json.loads(line)
+        files, earlier = (
+            {str(path): (int(size), int(time)) for path, (size, time) in told.pop(name).items()}
+            for name in ("files", "earlier")
+        )
+        return Done(**{**told, "verdict": Verdict(**told["verdict"])}, files=files, earlier=earlier)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

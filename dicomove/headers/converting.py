@@ -1,0 +1,254 @@
+"""`convert`: the series of a folder as NIfTI, by dcm2niix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+from pydicom.datadict import keyword_dict
+
+from dicomove import columns
+from dicomove.headers.conversion import REASONS, Reason, Verdict, Voxels, is_mosaic, ruled_out
+from dicomove.headers.conversions import Job, converted
+from dicomove.headers.converted import Done
+from dicomove.headers.dcm2niix import Programs, Suffix, program
+from dicomove.headers.folder import shown
+from dicomove.headers.names import Template, template
+from dicomove.headers.naming import MOST_NAMED, field_values, own_columns, refuse_cells
+from dicomove.headers.reading import NOT_DICOM, PLANE
+from dicomove.headers.sources import Source, is_manifest
+from dicomove.headers.table import series_with_files
+from dicomove.store import StoredHeader
+
+CONVERT_COLUMNS: Final = (
+    *("StudyInstanceUID", "SeriesInstanceUID", "path", "instances", "outcome", "resumed", "reason"),
+    *("exit_code", "message", "name", "files"),
+)
+"""The columns of the table, in their order; ``cohort_row`` may stand before them."""
+
+_INSIDE: Final = "the folder for the results is inside the folder of the images: give another one"
+
+
+def convert(
+    source: Source,
+    out: str | os.PathLike[str],
+    path: str = "{StudyInstanceUID}/{SeriesInstanceUID}.nii.gz",
+    *,
+    despite: Collection[Reason] | Literal["all"] = (),
+    folder: str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
+    processes: int | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    r"""Convert each series that is a volume to NIfTI, with dcm2niix (``pip install "dicomove[nifti]"``).
+
+    A second call converts only what is new, has changed, or has failed. A file gets its name when it is whole.
+
+    Parameters
+    ----------
+    source
+        A folder; a manifest; the table of `index`, or rows of it; a table that `move` or `retrieve` returned, or the
+        path of a journal.
+    out
+        The folder for the results; not inside the folder of the images.
+    path
+        The names below `out`: ``"sub-{subject}/anat/sub-{subject}_run-{SeriesNumber}_T1w.nii.gz"``. In braces stand
+        columns of `source`, and DICOM keywords or tags. With ``.nii`` at the end, nothing is compressed. dcm2niix adds
+        to the name where a series has several images (``_e2``, ``_ph``), and a sidecar ``.json``.
+    despite
+        Which series are converted though they are not volumes: ``"gaps"``, ``"duplicates"``, ``"tilted"``,
+        ``"not_uniform"``, ``"several_orientations"``, ``"single_slice"``, ``"no_positions"``, ``"other_sizes"``; or
+        ``"all"``.
+    folder
+        The folder of the files, for a table that does not tell.
+    timeout
+        After how many seconds dcm2niix is ended, for each series.
+    processes
+        How many run at the same time; by default as many as there are processors, at most 8.
+    progress
+        Whether a bar is shown.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per series; with results that have ``cohort_row``, one for each row that asked for it.
+
+        - ``outcome``: ``"converted"``, ``"converted_with_warning"``, ``"no_volume"``, ``"failed"``; and ``resumed``
+          if an earlier call did it;
+        - ``reason``: a word, or several, joined by a backslash; ``exit_code`` of dcm2niix; ``message``: in plain words;
+        - ``name`` below `out`, without suffix; ``files``: all files below `out`, joined by a backslash.
+
+        The meaning of the words: docs/tables.md.
+
+    Raises
+    ------
+    ValueError
+        The path cannot be used; a cell is blank, or is like another one once it is safe; two series would share a name,
+        or other files have it. Nothing was converted.
+    ImportError
+        dcm2niix is not installed.
+    OSError
+        `out` cannot be written, or another call converts into it.
+
+    Examples
+    --------
+    >>> from pydicom.data import get_testdata_file
+    >>> from shutil import copy
+    >>> from tempfile import mkdtemp
+    >>> images = mkdtemp()
+    >>> _ = copy(get_testdata_file("CT_small.dcm"), images)
+    >>> made = convert(images, mkdtemp(), "{Modality}-{SeriesNumber}.nii.gz", despite=["single_slice"], progress=False)
+    >>> made[["outcome", "files"]].iloc[0].tolist()
+    ['converted', 'CT-1.json\\CT-1.nii.gz']
+    """
+    allowed = _allowed(despite)
+    runs = Programs(program(), timeout)
+    jobs, table = _prepared(source, Path(out).resolve(), path, allowed, folder, processes=processes, progress=progress)
+    return _converted(table, jobs, Path(out).resolve(), runs, processes, progress=progress)
+
+
+def _allowed(despite: Collection[Reason] | Literal["all"]) -> Collection[Reason]:
+    if despite == "all":
+        return REASONS
+    unknown = sorted(set(despite) - set(REASONS)) if not isinstance(despite, str) else [despite]
+    if unknown:
+        message = f"despite={unknown}: give 'all', or some of {', '.join(REASONS)}"
+        raise ValueError(message)
+    return frozenset(despite)
+
+
+def _prepared(
+    source: Source,
+    out: Path,
+    path: str,
+    allowed: Collection[Reason],
+    folder: str | os.PathLike[str] | None,
+    *,
+    processes: int | None,
+    progress: bool,
+) -> tuple[list[Job | Verdict], pd.DataFrame]:
+    """Return what is to be done for each row of the table of series."""
+    given = source if isinstance(source, pd.DataFrame) and not is_manifest(source) else None
+    suffix: Suffix = ".nii" if path.endswith(".nii") else ".nii.gz"
+    made = template(path.removesuffix(suffix), [] if given is None else own_columns(given))
+    # Where the rows asked, by their places: a label may be repeated.
+    asked = source if given is None else given.assign(cohort_row=range(len(given)))
+    keys = list(dict.fromkeys([*made.keys, "ImageType"]))
+    table, files = series_with_files(asked, keys, folder, processes=processes, progress=progress)
+    if out.is_relative_to(Path(table.attrs["folder"]).resolve()):
+        raise ValueError(_INSIDE)
+    is_series = np.array([set(_words(error)) != {NOT_DICOM} for error in table["error"].tolist()], dtype=bool)
+    files = [headers for headers, keep in zip(files, is_series, strict=True) if keep]
+    table = table.loc[is_series].reset_index(drop=True)
+    records = _without_nulls(table)
+    verdicts = [ruled_out(row, allowed) for row in records]
+    places = [place for place, verdict in enumerate(verdicts) if verdict is None]
+    names = dict(zip(places, _names([records[place] for place in places], made, given), strict=True))
+    root = Path(table.attrs["folder"])
+    jobs = [
+        verdict
+        or Job(
+            names[place],
+            suffix,
+            str(records[place]["SeriesInstanceUID"]),
+            root,
+            files[place],
+            _expected(records[place], files[place]),
+        )
+        for place, verdict in enumerate(verdicts)
+    ]
+    _refuse_shared(job for job in jobs if isinstance(job, Job))
+    return jobs, _labelled(table, given)
+
+
+def _expected(row: dict[Any, Any], headers: Sequence[StoredHeader]) -> Voxels:
+    """Return the voxels that a series has, as far as its headers tell."""
+    if is_mosaic(row):
+        return Voxels(0)
+    planes = np.frombuffer(b"".join(one.planes for one in headers)).reshape(-1, PLANE)
+    pixels = np.nan_to_num(planes[:, 9] * planes[:, 10])
+    sizes = (*planes[0, 11:13], row["spacing"]) if row["is_volume"] else ()
+    return Voxels(int(pixels.sum()), tuple(float(size) for size in sizes) if np.isfinite(sizes).all() else ())
+
+
+def _names(rows: Sequence[dict[Any, Any]], made: Template, given: pd.DataFrame | None) -> list[str]:
+    if given is None:
+        return [made.path(field_values(row, [])) for row in rows]
+    # In the table of `index`, an attribute may be absent; a column of the caller's own has to have values.
+    own = [name for name in made.columns if "is_volume" not in given.columns or name not in keyword_dict]
+    refuse_cells(given, sorted({int(row["cohort_row"]) for row in rows}), own)
+    cells = given[list(made.columns)].to_dict("records")
+    return [made.path(field_values(row, cells)) for row in rows]
+
+
+def _labelled(table: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the table with the caller's own ``cohort_row``, or without one."""
+    if given is None or "cohort_row" not in table.columns:
+        return table
+    places = table.pop("cohort_row").tolist()
+    if "cohort_row" in given.columns:
+        table.insert(0, "cohort_row", given["cohort_row"].iloc[places].array)
+    return table
+
+
+def _refuse_shared(jobs: Iterable[Job]) -> None:
+    # Some file systems do not tell "a" from "A".
+    names: dict[str, dict[str, str]] = {}
+    for job in jobs:
+        names.setdefault(job.name.casefold(), {})[job.series] = shown(job.headers[0].path)
+    shared = [path for paths in names.values() if len(paths) > 1 for path in paths.values()]
+    if shared:
+        message = (
+            f"{len(shared)} series would share their name with another one, for example "
+            f"{', '.join(shared[:MOST_NAMED])}: nothing was converted; add {{SeriesInstanceUID}} or {{SeriesNumber}} "
+            "to the path"
+        )
+        raise ValueError(message)
+
+
+def _converted(
+    table: pd.DataFrame,
+    jobs: Sequence[Job | Verdict],
+    out: Path,
+    runs: Programs,
+    processes: int | None,
+    *,
+    progress: bool,
+) -> pd.DataFrame:
+    wanted = {job.name: job for job in jobs if isinstance(job, Job)}
+    found: dict[str, tuple[Done, bool]] = {}
+    if wanted:
+        count = processes or min(8, os.cpu_count() or 1)
+        found = converted(list(wanted.values()), out, runs, count, progress=progress)
+    return _table(table, jobs, found)
+
+
+def _table(table: pd.DataFrame, jobs: Sequence[Job | Verdict], found: Mapping[str, tuple[Done, bool]]) -> pd.DataFrame:
+    answers = [found[job.name] if isinstance(job, Job) else (Done("", "", "", job), False) for job in jobs]
+    done = [one for one, _ in answers]
+    made = table.assign(
+        outcome=columns.text(one.verdict.outcome for one in done),
+        resumed=columns.flags(resumed for _, resumed in answers),
+        reason=columns.text(one.verdict.reason for one in done),
+        exit_code=columns.counts(one.verdict.exit_code for one in done),
+        message=columns.text(one.verdict.message for one in done),
+        name=columns.text(one.name or None for one in done),
+        files=columns.text("\\".join(one.files) or None for one in done),
+    )
+    first = [name for name in ("cohort_row",) if name in made.columns]
+    made = made[[*first, *CONVERT_COLUMNS]].drop_duplicates(ignore_index=True)
+    made.attrs = {"folder": table.attrs["folder"]}
+    return made
+
+
+def _words(cell: object) -> list[str]:
+    return cell.split("\\") if isinstance(cell, str) else []
+
+
+def _without_nulls(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [dict(row) for row in rows]
