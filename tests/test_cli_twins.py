@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,7 +20,7 @@ from dicomove.cli import commands, main
 from dicomove.cli.parser import parser
 from dicomove.events import StudyReceived
 from dicomove.receiver.studies import QuietStudies
-from dicomove.store import StudySize
+from dicomove.store import JOURNAL_FILE, StudySize
 from dicomove.testing import RunningPacs, Synthetic
 from tests import receiving
 from tests.servers import wait_until
@@ -166,6 +167,27 @@ def test_a_run_is_resumed_from_its_folder(tmp_path: Path, capfd: pytest.CaptureF
     with receiving.pacs({receiver.ae_title: ("127.0.0.1", port)}, source=SMALL) as pacs:
         assert main(["resume", str(images), str(pacs), "--port", str(port)]) == 0
     assert "3 complete" in capfd.readouterr().out
+    assert len(receiving.files(images)) == 6
+
+
+def test_a_resumed_run_keeps_its_manners(tmp_path: Path) -> None:
+    images, rows = tmp_path / "images", receiving.studies(SMALL, 3)
+    manners: dict[str, Any] = {
+        "method": "get",
+        "delay": 0.01,
+        "hours": "00:00-24:00 UTC",
+        "verify": "arrivals",
+        "concurrency": 2,
+    }
+    with receiving.pacs({}, source=SMALL) as pacs:
+        with dm.Receiver(images, port=None) as receiver:
+            dm.move(rows, pacs, receiver, progress=False, **manners)
+        next(images.rglob("*.dcm")).unlink()
+        assert main(["resume", str(images), str(pacs)]) == 0
+        resumed = dm.read_journal(images / JOURNAL_FILE).attrs["run"]["options"]
+        assert {name: resumed[name] for name in manners} == manners
+        assert main(["resume", str(images), str(pacs), "--concurrency", "auto"]) == 0
+        assert dm.read_journal(images / JOURNAL_FILE).attrs["run"]["options"]["concurrency"] == "auto"
     assert len(receiving.files(images)) == 6
 
 

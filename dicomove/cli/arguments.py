@@ -94,7 +94,7 @@ def add_manners(command: argparse.ArgumentParser) -> None:
     command.add_argument("--method", choices=get_args(Method), default="move", help="C-MOVE, C-GET, or what works")
     command.add_argument(
         "--concurrency",
-        type=_number_or_auto,
+        type=number_or_auto,
         default=1,
         metavar="N",
         help="associations at the same time, or auto: as many as the PACS gives more with; default: 1",
@@ -125,5 +125,6 @@ def add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the table as one JSON object per row")
 
 
-def _number_or_auto(value: str) -> int | Literal["auto"]:
+def number_or_auto(value: str) -> int | Literal["auto"]:
+    """Return a number of associations."""
     return "auto" if value == "auto" else int(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,11 @@ from dicomove.store import JOURNAL_FILE, read_journal
 from dicomove.verdicts import verdicts
 
 _MANY_STUDIES: Final = 1000
+#: What `resume` takes from the run: how images come, and what the PACS is spared. Its limits were for the whole run.
+_KEPT: Final = (
+    *("method", "verify", "nearline", "concurrency", "max_concurrency", "delay", "hours"),
+    *("max_instances_per_second", "outage_timeout"),
+)
 
 
 def echo_pacs(chosen: Namespace) -> int:
@@ -143,11 +148,16 @@ def go_on(chosen: Namespace) -> int:
     with ExitStack() as stack:
         destination: str | Receiver = str(facts["destination"])
         folder = path if path.is_dir() else facts.get("folder")
+        manners = {**_kept(facts["options"]), "retry": chosen.retry}
+        if chosen.concurrency is not None:
+            manners["concurrency"] = chosen.concurrency
         if folder:
-            options = {"ae_title": str(facts["destination"]), **receiver_options(chosen)}
-            destination = stack.enter_context(Receiver(folder, **options))
+            receives: dict[str, Any] = {"ae_title": str(facts["destination"]), **receiver_options(chosen)}
+            if manners.get("method") == "get" and chosen.port is None:
+                receives["port"] = None
+            destination = stack.enter_context(Receiver(folder, **receives))
             print(f"{destination!r}\n", file=sys.stderr)
-        results = move(before, pacs, destination, journal=journal, retry=chosen.retry, concurrency=chosen.concurrency)
+        results = move(before, pacs, destination, journal=journal, **manners)
     return report(results, chosen)
 
 
@@ -193,6 +203,11 @@ def criteria(words: list[str]) -> pd.DataFrame:
 
 def _called(pacs: Pacs, calling_ae_title: str | None) -> Pacs:
     return replace(pacs, calling_ae_title=calling_ae_title) if calling_ae_title else pacs
+
+
+def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manners of an earlier run that hold for its rest; a journal of an earlier version has fewer."""
+    return {name: options[name] for name in _KEPT if name in options}
 
 
 def _asking(chosen: Namespace) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from dicomove.cli.arguments import (
     add_output,
     add_pacs,
     add_receiver,
+    number_or_auto,
 )
 
 Command = Callable[[argparse.Namespace], int]
@@ -151,7 +152,9 @@ def _add_moving(add: Add) -> None:
     add_pacs(resume)
     add_receiver(resume)
     resume.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
-    resume.add_argument("--concurrency", type=int, default=1, help="associations at the same time")
+    resume.add_argument(
+        "--concurrency", type=number_or_auto, metavar="N", help="associations at the same time; default: the run's"
+    )
     add_output(resume)
 
 
