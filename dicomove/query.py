@@ -35,7 +35,8 @@ def query(**keys: object) -> pd.DataFrame:
 
         - text, with ``*`` and ``?`` as wildcards (PS3.4 C.2.2.2.4);
         - a date or a time;
-        - a tuple of two dates or times: a range, whose ends are included. ``None`` leaves an end open;
+        - a tuple of two dates or times: a range, whose ends are included. ``None`` leaves an end open. Times over
+          midnight, ``("22:00", "06:00")``, are two alternatives: a range in a C-FIND does not go over it;
         - a list: alternatives.
 
     Returns
@@ -70,7 +71,7 @@ def query(**keys: object) -> pd.DataFrame:
             msg = f"{name!r} gives {known} a second time"
             raise CohortError(msg)
         alternatives = value if isinstance(value, list) else [value]
-        columns[known] = [_text(one, known) for one in alternatives]
+        columns[known] = [text for one in alternatives for text in _texts(one, known)]
         if not alternatives:
             msg = f"{known} has an empty list: leave it out, or name its alternatives"
             raise CohortError(msg)
@@ -107,16 +108,16 @@ def _keywords() -> dict[str, str]:
     return {_plain(name): name for name, tag in keyword_dict.items() if not dictionary_is_retired(tag)}
 
 
-def _text(value: object, name: str) -> str:
+def _texts(value: object, name: str) -> list[str]:
     if isinstance(value, tuple):
-        return _range(value, name)
+        return _ranges(value, name)
     if is_blank(value):
         msg = f"{name} is empty: leave it out. find(keys=[{name!r}]) asks for an attribute without a condition"
         raise CohortError(msg)
-    return _criterion(value, name)
+    return [_criterion(value, name)]
 
 
-def _range(value: tuple[object, ...], name: str) -> str:
+def _ranges(value: tuple[object, ...], name: str) -> list[str]:
     if VRS[name] not in _RANGES:
         msg = f"{name} cannot be a range, only dates and times can: write alternatives as a list"
         raise CohortError(msg)
@@ -126,7 +127,9 @@ def _range(value: tuple[object, ...], name: str) -> str:
         raise CohortError(msg)
     # The end of a time that names only its minute is the last moment of it.
     begin, end = ends[0].partition("-")[0], ends[1].rpartition("-")[2]
-    return _criterion(f"{begin}-{end}", name)
+    if VRS[name] == "TM" and end and begin > end:
+        return [_criterion(f"{begin}-235959.999999", name), _criterion(f"000000-{end}", name)]
+    return [_criterion(f"{begin}-{end}", name)]
 
 
 def _criterion(value: object, name: str) -> str:

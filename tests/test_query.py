@@ -61,6 +61,21 @@ def test_what_cannot_be_asked_is_said_at_once(criteria: dict[str, object], said:
         dm.query(**criteria)
 
 
+@pytest.mark.parametrize("begin", ["22:00", dt.time(22), "2200"])
+def test_times_over_midnight_are_two_alternatives(begin: object) -> None:
+    asked = dm.query(study_time=(begin, "06:00"))["StudyTime"].tolist()
+    assert [text.ljust(25, " ")[:4] for text in asked] == ["2200", "0000"]
+    assert [text.partition("-")[2] for text in asked] == ["235959.999999", "060059.999999"]
+
+
+def test_a_range_of_times_over_midnight_in_a_table_is_said_to_be_wrong(here: Here) -> None:
+    table = pd.DataFrame({"PatientID": ["P1", "P1"], "StudyTime": ["22:00-06:00", "06:00-22:00"]})
+    studies = found(table, here)
+    assert studies["outcome"].eq("invalid").tolist()[0]
+    assert "over midnight" in studies["advice"].iloc[0]
+    assert not studies["outcome"].eq("invalid").tolist()[1]
+
+
 def test_alternatives_find_a_study_once(here: Here) -> None:
     """The study A0001 has CT and SR."""
     table = dm.query(study_date=("2024-01-01", None), modality=["CT", "SR", "MR"])

@@ -189,7 +189,12 @@ def _times(value: str) -> str:
     if not (begin or end) or not all(map(_TIME.fullmatch, filter(None, (begin, end)))):
         msg = "is not a time (HHMMSS or HH:MM:SS) or a range of times (HHMMSS-HHMMSS, HHMMSS-, -HHMMSS)"
         raise ValueError(msg)
-    return _to_the_last_moment(begin, hyphen, end)
+    found = _to_the_last_moment(begin, hyphen, end)
+    first, _, last = found.partition("-")
+    if first and last and first.ljust(len("HHMMSS"), "0") > last:
+        msg = "is a range with its end before its beginning: over midnight, write two rows: until 23:59:59, from 00:00"
+        raise ValueError(msg)
+    return found
 
 
 def _digits_of_time(part: str) -> str:
