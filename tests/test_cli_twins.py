@@ -24,6 +24,7 @@ from dicomove.store import JOURNAL_FILE, StudySize
 from dicomove.testing import RunningPacs, Synthetic
 from tests import receiving
 from tests.servers import wait_until
+from tests.test_index import slices
 
 Start = Callable[..., RunningPacs]
 SMALL = Synthetic(studies=3, instances=2, size=64)
@@ -41,6 +42,9 @@ COMMANDS = [
     "verify",
     "report",
     "receive",
+    "index",
+    "arrange",
+    "convert",
 ]
 
 
@@ -249,3 +253,34 @@ def test_a_study_is_told_once_it_is_quiet() -> None:
     assert [study.instances for study in quiet.update({"1.2": two}, 9)] == [2]
     assert quiet.update({"1.2": two}, 99) == []
     assert [study.instances for study in quiet.update({"1.3": one}, 100, at_end=True)] == [1]
+
+
+def test_series_names_and_nifti(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    images, series, out = tmp_path / "images", tmp_path / "series.csv", tmp_path / "nifti"
+    slices(images / "a", [0, 2, 4], SeriesNumber="3")
+    assert main(["index", str(images)]) == 0
+    assert "Found: 1 rows, 1 volumes, 0 with files that cannot be read." in capfd.readouterr().out
+    slices(images / "b", [0, 2, 8], SeriesNumber="4")
+    assert main(["index", str(images), "-o", str(series), "--more-key", "KVP"]) == 0
+    assert dm.read_cohort(series)[["KVP", "is_volume"]].to_numpy().tolist() == [["120", "True"], ["120", "False"]]
+    capfd.readouterr()
+    assert main(["convert", str(series), str(out), "{SeriesNumber}", "--folder", str(images)]) == 1
+    shown = capfd.readouterr().out
+    assert "Series: 1 converted, 1 no_volume." in shown
+    assert "1 no_volume: slices are missing between the first and the last: 2" in shown
+    convert = ["convert", str(images), str(out), "{SeriesNumber}", "--json"]
+    assert main([*convert, "--despite", "gaps"]) == 0
+    shown = capfd.readouterr().out
+    rows = [json.loads(line) for line in shown.splitlines()]
+    assert [(row["outcome"], row["resumed"]) for row in rows] == [
+        ("converted", True),
+        ("converted_with_warning", False),
+    ]
+    arrange = ["arrange", str(images), str(tmp_path / "target"), "{SeriesNumber}/{InstanceNumber}.dcm"]
+    assert main(arrange) == 0
+    assert "Names: 6 made." in capfd.readouterr().out
+    assert main([*arrange[:-1], "{SeriesNumber}.dcm"]) == 2
+    assert main([*arrange, "--cohort", str(tmp_path / "nothing.sqlite")]) == 3
+    (tmp_path / "empty").mkdir()
+    for command in ("index", "convert"):
+        assert main([command, str(tmp_path / "empty"), *([str(out)] if command == "convert" else [])]) == 3

@@ -399,6 +399,16 @@ def test_broken_files_are_rows(tmp_path: Path) -> None:
     assert row_of(made, "broken.dcm")["reason"] == "unreadable"
 
 
+def test_a_blank_cell_asks_for_nothing(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    volume(images / "a", [0, 2, 4])
+    (images / "broken.dcm").write_bytes((images / "a" / "0.dcm").read_bytes()[:300])
+    table = dm.index(images, progress=False)[["StudyInstanceUID", "SeriesInstanceUID"]].astype(object).fillna("")
+    assert len(table) == 2
+    made = converted(table.assign(SOPInstanceUID=""), tmp_path / "out", folder=images)
+    assert made["path"].tolist() == ["a"]
+
+
 def test_pixels_that_end_too_early(tmp_path: Path) -> None:
     images = tmp_path / "images"
     volume(images / "a", [0, 2, 4])

@@ -117,6 +117,20 @@ def add_manners(command: argparse.ArgumentParser) -> None:
     command.add_argument("--yes", action="store_true", help="do not ask before more than 1,000 studies are moved")
 
 
+def add_source(command: argparse.ArgumentParser) -> None:
+    """Add images that are there."""
+    command.add_argument(
+        "table", metavar="source", help="a folder, a journal, or a table of results or series; - is standard input"
+    )
+    command.add_argument("--folder", type=Path, help="the folder of the images, for a table")
+    add_processes(command)
+
+
+def add_processes(command: argparse.ArgumentParser) -> None:
+    """Add how many processes work."""
+    command.add_argument("--processes", type=int, metavar="N", help="default: as many as processors, at most 8")
+
+
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add where the table goes."""
     command.add_argument(

@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     The exit code is 0 if every row is complete (`find`: matched; `verify`: every file is unchanged), 1 if some are not,
-    2 if the command is wrong, and 3 if nothing could be done: the PACS or the receiver cannot be reached. It is 1, too,
-    if the next program of a pipe did not read all of the table.
+    2 if the command is wrong, and 3 if nothing could be done: the PACS or the receiver cannot be reached, or a folder
+    has no images. It is 1, too, if the next program of a pipe did not read all of the table.
     """
     known = parser()
     chosen, more = known.parse_known_args(arguments)

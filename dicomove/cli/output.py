@@ -7,6 +7,7 @@ import stat
 import sys
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final, TextIO
 
 import pandas as pd
@@ -78,11 +79,16 @@ def exit_code(table: pd.DataFrame) -> int:
 def show(table: pd.DataFrame) -> None:
     """Print the columns that a person looks at."""
     empty = [name for name in _ONLY_OF_A_RECEIVER if name in table.columns and table[name].isna().all()]
-    brief = table[[name for name in _BRIEF if name in table.columns and name not in empty]].copy()
-    if "duration_s" in brief:
-        brief["duration_s"] = brief["duration_s"].round(3)
-    brief = brief.astype(object).where(brief.notna(), "")
-    print(brief.to_string(formatters={"StudyInstanceUID": _shortened}))
+    brief(table, [name for name in _BRIEF if name not in empty])
+
+
+def brief(table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Print some columns, if the table has them."""
+    shown = table[[name for name in names if name in table.columns]].copy()
+    if "duration_s" in shown:
+        shown["duration_s"] = shown["duration_s"].round(3)
+    shown = shown.astype(object).where(shown.notna(), "")
+    print(shown.to_string(formatters={"StudyInstanceUID": _shortened}))
 
 
 def summary(table: pd.DataFrame) -> str:

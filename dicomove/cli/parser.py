@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import shtab
 
-from dicomove.cli import commands, tools
+from dicomove.cli import afterwards, commands, tools
 from dicomove.cli.arguments import (
     add_asking,
     add_destination,
@@ -18,9 +18,13 @@ from dicomove.cli.arguments import (
     add_manners,
     add_output,
     add_pacs,
+    add_processes,
     add_receiver,
     number_or_auto,
+    add_source,
 )
+from dicomove.headers import How, Level
+from dicomove.headers.conversion import REASONS
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -36,6 +40,9 @@ _EXAMPLES: Final = {
     "resume": "dicomove resume images --pacs main",
     "verify": "dicomove verify images",
     "report": "dicomove report images -o report.html",
+    "index": "dicomove index images -o series.csv",
+    "arrange": "dicomove arrange images dataset 'sub-{PatientID}/{SeriesNumber}/{InstanceNumber}.dcm'",
+    "convert": "dicomove convert images nifti 'sub-{PatientID}/anat/{SeriesNumber}_{SeriesDescription}.nii.gz'",
     "receive": "dicomove receive images --port 11112 --allow 10.1.0.0/16",
 }
 _HELP: Final = {
@@ -50,6 +57,9 @@ _HELP: Final = {
     "resume": "go on with the run of a journal",
     "verify": "read all received files again, and compare them with the record",
     "report": "write the page about a run",
+    "index": "list the series that arrived, and say which of them are volumes",
+    "arrange": "give the images of a folder names of your own, in another folder",
+    "convert": "convert the series that are volumes to NIfTI, with dcm2niix",
     "receive": "receive whatever a PACS sends, and print a line for each study",
 }
 _EXIT_CODES: Final = "exit code: 0 all complete, 1 some not, 2 wrong command, 3 nothing could be done"
@@ -81,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _add_looking(add)
     _add_moving(add)
     _add_afterwards(add)
+    _add_folders(add)
     return made
 
 
@@ -96,6 +107,9 @@ _WORDS: Final = {
     "resume": "JOURNAL [PACS]",
     "verify": "FOLDER",
     "report": "JOURNAL_OR_RESULTS",
+    "index": "SOURCE",
+    "arrange": "IMAGES TARGET PATH",
+    "convert": "SOURCE OUT [PATH]",
     "receive": "FOLDER",
 }
 
@@ -170,6 +184,36 @@ def _add_afterwards(add: Add) -> None:
     receive.add_argument("folder", type=Path, help="takes the images")
     add_receiver(receive)
     receive.add_argument("--quiet", type=float, default=5.0, metavar="S", help="a study is whole after so many seconds")
+
+
+def _add_folders(add: Add) -> None:
+    index = add("index", afterwards.list_series)
+    add_source(index)
+    index.add_argument("--level", choices=get_args(Level), default="SERIES", help="one row per series, or per file")
+    index.add_argument("--key", action="append", metavar="KEY", help="in place of the usual ones; may be repeated")
+    index.add_argument("--more-key", action="append", metavar="KEY", help="a keyword, or a tag; may be repeated")
+    add_output(index)
+    arrange = add("arrange", afterwards.name_images)
+    arrange.add_argument("images", type=Path, help="the folder of a receiver, or any other")
+    arrange.add_argument("target", type=Path, help="where the names are made")
+    arrange.add_argument("path", help="the names; in braces: DICOM keywords, and columns of --cohort")
+    arrange.add_argument("--cohort", dest="table", metavar="RESULTS", help="only what this journal or table asked for")
+    arrange.add_argument("--how", choices=get_args(How), default="link", help="default: link")
+    add_processes(arrange)
+    add_output(arrange)
+    convert = add("convert", afterwards.make_nifti)
+    add_source(convert)
+    convert.add_argument("out", type=Path, help="where the NIfTI files are made")
+    convert.add_argument("path", nargs="?", help="their names; in braces: columns of SOURCE, and DICOM keywords")
+    convert.add_argument(
+        "--despite",
+        action="append",
+        choices=("all", *REASONS),
+        default=[],
+        help="convert series that are no volume for this reason, too; may be repeated",
+    )
+    convert.add_argument("--timeout", type=float, metavar="S", help="for each series")
+    add_output(convert)
 
 
 def _add_table(command: argparse.ArgumentParser) -> None:

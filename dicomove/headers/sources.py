@@ -33,8 +33,8 @@ class Asked:
 
     def of(self, uids: Mapping[str, str | None]) -> list[int]:
         """Return the rows that asked for an instance."""
-        found = {place for name in _LEVELS for place in self.rows.get((name, uids.get(name) or ""), ())}
-        return sorted(found)
+        known = [(name, uid) for name in _LEVELS if (uid := uids.get(name))]
+        return sorted({place for key in known for place in self.rows.get(key, ())})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,11 @@ def _asked(results: pd.DataFrame) -> Asked:
     asked: dict[tuple[str, str], list[int]] = {}
     columns = {name: results.iloc[:, place].tolist() for name, place in places.items()}
     for row in range(len(results)):
-        name = next((name for name in _LEVELS if name in columns and isinstance(columns[name][row], str)), None)
+        cells = {
+            name: str(values[row]).strip("\0 ") for name, values in columns.items() if isinstance(values[row], str)
+        }
+        # A blank cell asks for nothing: not for files without a UID, either.
+        name = next((name for name in _LEVELS if cells.get(name)), None)
         if name is not None:
-            asked.setdefault((name, columns[name][row].strip("\0 ")), []).append(row)
+            asked.setdefault((name, cells[name]), []).append(row)
     return Asked(asked)
