@@ -20,8 +20,8 @@ from dicomove.cli.arguments import (
     add_pacs,
     add_processes,
     add_receiver,
-    number_or_auto,
     add_source,
+    number_or_auto,
 )
 from dicomove.headers import How, Level
 from dicomove.headers.conversion import REASONS
