@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Final, Self
 
-#: The signals that ask for an end, with who handles them where nobody has said anything: Ctrl-C or the stop button, and
-#: the scheduler of a cluster, which kills a while later.
+#: The signals that ask for an end, with Python's own handlers of them. Ctrl-C and the stop button send the first, the
+#: scheduler of a cluster sends the second, and kills a while later.
 _WISHES: Final = ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL))
 
 

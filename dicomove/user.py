@@ -1,4 +1,4 @@
-"""Who we say that we are: the user identity of an association (PS3.7 D.3.3.7), and where its secret comes from."""
+"""The user identity that an association gives (PS3.7 D.3.3.7), and where its secret comes from."""
 
 from __future__ import annotations
 

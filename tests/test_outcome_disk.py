@@ -115,7 +115,7 @@ def test_the_disk_decides(evidence: Evidence, outcome: str, error: str | None) -
     [
         (disk(4, 2, 6, status=SUCCESS, counts=ALL), "4 of 6 instances are on disk."),
         (disk(0, 6, 6, status=SUCCESS, counts=ALL), "0 of 6 instances are on disk."),
-        (disk(4, None, status=SUCCESS), "4 instances are on disk. Success, and nobody said how many there are"),
+        (disk(4, None, status=SUCCESS), "on disk. The PACS answered Success, and did not say how many there are"),
         (disk(4, 2, 6, status=SUCCESS, aside=((CUT, 2),)), "2 came damaged and are in quarantine: it is cut."),
         (
             disk(0, 9, 9, status=SUCCESS, aside=tuple((f"damaged: it is {n}", n) for n in (1, 2, 3, 4, 5))),

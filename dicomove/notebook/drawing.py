@@ -39,7 +39,7 @@ def in_notebook() -> bool:
     >>> in_notebook()
     False
     """
-    # Who is in a notebook has imported IPython already. Colab's shell is a child of ipykernel's.
+    # A notebook's kernel has imported IPython already. Colab's shell is a child of ipykernel's.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return "ZMQInteractiveShell" in [kind.__name__ for kind in type(shell).__mro__]

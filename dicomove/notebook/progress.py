@@ -192,7 +192,7 @@ class BarDisplay:
         self._bar.update(int(isinstance(event, RowFinished)))
 
     def tick(self) -> None:
-        """Do nothing: in the log of a batch job, a line every moment of a night helps nobody."""
+        """Do nothing: a line every moment would only fill the log of a batch job."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

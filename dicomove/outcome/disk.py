@@ -10,7 +10,7 @@ from dicomove.outcome.evidence import Evidence, Verdict
 from dicomove.outcome.judgement import EMPTY, by_word, numbers_on_disk, verdict
 from dicomove.outcome.statuses import category
 
-_NOBODY_COUNTED: Final = "Success, and nobody said how many there are: look it up with find()."
+_NOT_COUNTED: Final = "The PACS answered Success, and did not say how many there are: look it up with find()."
 
 
 def by_disk(evidence: Evidence) -> Verdict:
@@ -29,7 +29,7 @@ def _something(evidence: Evidence, word: Verdict) -> Verdict:
     if word.outcome == "interrupted":
         return word
     if evidence.missing is None and _is_success(evidence):
-        return Verdict("unconfirmed", None, sentences(numbers_on_disk(evidence), _NOBODY_COUNTED))
+        return Verdict("unconfirmed", None, sentences(numbers_on_disk(evidence), _NOT_COUNTED))
     return verdict("partial", word.error or "missing_instances", evidence)
 
 

@@ -1,7 +1,7 @@
 """Whether a data set is what its transfer syntax says that it is (PS3.5 A). Pure.
 
-A reader decodes by the label. Bytes that contradict it are lost to whoever opens the file, although nothing of them is
-missing. Only a plain contradiction counts: what cannot be told is believed, and so is an unknown transfer syntax.
+A reader decodes by the label. It cannot read bytes that contradict the label, although nothing of them is missing. Only
+a plain contradiction counts: what cannot be told is believed, and so is an unknown transfer syntax.
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ def _explicit(order: str) -> _Reader:
             return tag, vr, at + _HEADER, length
         if group == _DELIMITER_GROUP or not (vr.isalpha() and vr.isupper()):
             return tag, b"", at + _HEADER, number(data, at + 4)[0]
-        # PS3.5 6.2 promises the long form for every VR to come; who invents one may not know of that.
+        # PS3.5 6.2 promises the long form for every VR to come; a maker that invents one may not know of that.
         if vr not in _LONG and length:
             return tag, vr, at + _HEADER, length
         start = at + _LONG_HEADER

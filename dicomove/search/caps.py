@@ -95,7 +95,7 @@ def _names_a_patient(keys: Mapping[str, object]) -> bool:
 
 
 def _is_below_count(matches: Sequence[Match], keys: Mapping[str, object]) -> bool:
-    """Whether the PACS counts more studies of the patient who was asked for, and for nothing beside."""
+    """Whether the PACS counts more studies of the patient, where the PatientID was the only condition."""
     asked = {name for name, value in keys.items() if value and name != "QueryRetrieveLevel"}
     if asked != {"PatientID"} or not _names_a_patient(keys):
         return False

@@ -84,7 +84,7 @@ class Congestion:
         Parameters
         ----------
         silence_s
-            The longest time in which the PACS said nothing and sent nothing; ``None`` where nobody measured it. If it
+            The longest time in which the PACS said nothing and sent nothing; ``None`` where it was not measured. If it
             is far above what is usual with this PACS, that is a sign of congestion, too.
         now
             The time, in seconds.
