@@ -8,7 +8,8 @@
 
 from dicomove.testing import faults
 from dicomove.testing.demo import demo_pacs
+from dicomove.testing.phantoms import phantoms
 from dicomove.testing.rehearsal import RehearsalPacs, RunningPacs
 from dicomove.testing.synthetic import Synthetic
 
-__all__ = ["RehearsalPacs", "RunningPacs", "Synthetic", "demo_pacs", "faults"]
+__all__ = ["RehearsalPacs", "RunningPacs", "Synthetic", "demo_pacs", "faults", "phantoms"]

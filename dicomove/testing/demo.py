@@ -30,6 +30,7 @@ def demo_pacs(
     ----------
     folder
         The folder of DICOM files that it serves; by default real images that come with pydicom (datasets/README.md).
+        `dicomove.testing.phantoms` writes one with volumes.
     faults
         Its faults, from `dicomove.testing.faults`.
     destinations
