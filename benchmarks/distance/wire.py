@@ -159,9 +159,10 @@ class Wire:
     def round_trip_s(self) -> float:
         """Measure how long it takes until the kernel at the far end refuses a connection: one round trip of TCP.
 
-        It looks without a pause: a machine at rest takes a while to wake up, and that is not the wire's.
+        It looks without a pause, and before other programs: that a machine wakes up late, or computes something else,
+        is not the wire's.
         """
-        with socket.socket() as sock:
+        with _before_others(1), socket.socket() as sock:
             sock.settimeout(0)
             started = time.perf_counter()
             sock.connect_ex((self.far, _DISCARD))
@@ -233,10 +234,20 @@ def main() -> None:
     _enter_new_namespace()
     there = _tun(far, near)
     _configure(near)
-    with suppress(OSError):  # a wire is never late because others compute
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     print("laid", flush=True)
-    _carry(here, there, sys.stdin.fileno())
+    with _before_others(2):
+        _carry(here, there, sys.stdin.fileno())
+
+
+@contextmanager
+def _before_others(priority: int) -> Iterator[None]:
+    """Let this thread compute whenever it wants to, where that is allowed."""
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _tun(own: str, peer: str) -> int:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from pydicom import Dataset
 
@@ -74,16 +75,17 @@ class Contestant:
 
 
 @contextmanager
-def dicomove(turn: Turn, *, tls: bool = False) -> Iterator[Stand]:
+def dicomove(turn: Turn, *, tls: bool = False, concurrency: int | Literal["auto"] = 1) -> Iterator[Stand]:
     server = turn.server
     ours = TLS(certificate=server.identity.certificate, key=server.identity.key, ca=server.authority.file)
-    with dm.Receiver(turn.folder, ae_title="DICOMOVE", port=0, host="127.0.0.1", tls=ours if tls else None) as receiver:
+    with dm.Receiver(turn.folder, ae_title="DICOMOVE", port=0, host=server.ours, tls=ours if tls else None) as receiver:
         server.register("DICOMOVE", receiver.port, tls=tls)
-        yield Stand(partial(_move_table, turn, receiver), receiver.pid, partial(peak_memory, receiver.pid))
+        yield Stand(partial(_move_table, turn, receiver, concurrency), receiver.pid, partial(peak_memory, receiver.pid))
 
 
-def _move_table(turn: Turn, receiver: dm.Receiver) -> None:
-    outcomes = dm.move(turn.held.table, turn.server.pacs, receiver, progress=False)["outcome"].value_counts().to_dict()
+def _move_table(turn: Turn, receiver: dm.Receiver, concurrency: int | Literal["auto"]) -> None:
+    results = dm.move(turn.held.table, turn.server.pacs, receiver, concurrency=concurrency, progress=False)
+    outcomes = results["outcome"].value_counts().to_dict()
     require(set(outcomes) == {"complete"}, f"outcomes {outcomes}")
 
 
@@ -153,7 +155,7 @@ def _pynetdicom_movescu(turn: Turn, title: str, port: int, peaks: list[int]) -> 
 @contextmanager
 def pynetdicom_best(turn: Turn) -> Iterator[Stand]:
     title = "PYNETDICOM"
-    with serving("storage_scp", str(turn.folder), "--ae-title", title) as served:
+    with serving("storage_scp", str(turn.folder), "--ae-title", title, "--host", turn.server.ours) as served:
         turn.server.register(title, served.port)
         yield Stand(partial(_send_c_moves, turn, title), served.pid, partial(peak_memory, served.pid))
 
@@ -162,7 +164,7 @@ def pynetdicom_best(turn: Turn) -> Iterator[Stand]:
 def pynetdicom_here(turn: Turn) -> Iterator[Stand]:
     """In the process that moves, as in a notebook."""
     title = "PYNETDICOM"
-    server, _ = storage_scp.start(turn.folder, title, 0)
+    server, _ = storage_scp.start(turn.folder, title, 0, turn.server.ours)
     try:
         turn.server.register(title, server.socket.getsockname()[1])
         yield Stand(partial(_send_c_moves, turn, title), None, partial(peak_memory, os.getpid()))
@@ -181,7 +183,7 @@ def _send_c_moves(turn: Turn, title: str) -> None:
 
 @contextmanager
 def sink(turn: Turn) -> Iterator[Stand]:
-    with serving("sink") as served:
+    with serving("sink", "--host", turn.server.ours) as served:
         turn.server.register("SINK", served.port)
         yield Stand(partial(_move_studies, turn, "SINK"), served.pid, partial(peak_memory, served.pid), served)
 

@@ -82,7 +82,7 @@ def rounds(
                 continue
             mine = held.first(_studies(contestant.at_most, held.workload.name, quick=quick))
             try:
-                runs.append(_run(server, mine, contestant, number, scratch))
+                runs.append(one_turn(server, mine, contestant, number, scratch))
                 _show(runs[-1])
             except (Exception, SystemExit) as error:  # noqa: BLE001 (the others go on, and the report names it)
                 traceback.print_exc()
@@ -97,7 +97,8 @@ def _studies(at_most: Mapping[str, int], workload: str, *, quick: bool) -> int |
     return max(1, most // _QUICK_SHARE) if most and quick else most
 
 
-def _run(server: Orthanc, held: Held, contestant: Contestant, number: int, scratch: Path) -> Run:
+def one_turn(server: Orthanc, held: Held, contestant: Contestant, number: int, scratch: Path) -> Run:
+    """Let a contestant move, and compare what has arrived."""
     with _empty(scratch) as folder:
         with contestant.open(Turn(server, held, folder)) as stand:
             seconds, cpu_s = _timed(stand)

@@ -26,7 +26,7 @@ def main() -> None:
     """Serve until standard input ends."""
     options = _options()
     taken = count()
-    server = socket.create_server(("127.0.0.1", 0), backlog=64)
+    server = socket.create_server((options.host, 0), backlog=64)
     threading.Thread(target=_listen, args=(server, options.max_pdu, taken), daemon=True).start()
     print(server.getsockname()[1], flush=True)
     sys.stdin.read()
@@ -177,6 +177,7 @@ def _element(element: int, value: bytes) -> bytes:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--max-pdu", type=int, default=1 << 17)
     return parser.parse_args()
 

@@ -22,14 +22,14 @@ SUCCESS = 0x0000
 def main() -> None:
     """Serve until standard input ends."""
     options = _options()
-    server, taken = start(options.folder, options.ae_title, options.max_pdu)
+    server, taken = start(options.folder, options.ae_title, options.max_pdu, options.host)
     print(server.socket.getsockname()[1], flush=True)
     sys.stdin.read()
     server.shutdown()
     print(json.dumps({"instances": next(taken)}), flush=True)
 
 
-def start(folder: Path, ae_title: str, max_pdu: int) -> tuple[Any, count[int]]:
+def start(folder: Path, ae_title: str, max_pdu: int, host: str = "127.0.0.1") -> tuple[Any, count[int]]:
     """Start the SCP in threads of this process; what it has taken is counted."""
     _config.UNRESTRICTED_STORAGE_SERVICE = True
     _config.LOG_HANDLER_LEVEL = "none"
@@ -39,7 +39,7 @@ def start(folder: Path, ae_title: str, max_pdu: int) -> tuple[Any, count[int]]:
     ae.maximum_associations = 100
     ae.add_supported_context(_VERIFICATION)
     handlers = [(evt.EVT_C_STORE, _write, [folder, taken]), *NO_DELAY]
-    return ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers), taken
+    return ae.start_server((host, 0), block=False, evt_handlers=handlers), taken
 
 
 def _write(event: Any, folder: Path, taken: count[int]) -> int:
@@ -63,6 +63,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--ae-title", required=True)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--max-pdu", type=int, default=0)
     return parser.parse_args()
 

@@ -107,8 +107,13 @@ class Held:
 
 def upload(server: Orthanc, workload: Workload) -> Held:
     """Make a workload, let Orthanc store it, and ask Orthanc what it holds now."""
+    return store(server, workload, _FILES[workload.name](workload))
+
+
+def store(server: Orthanc, workload: Workload, files: Iterable[tuple[str, File]]) -> Held:
+    """Let Orthanc store the files of a workload, each with its study, and ask Orthanc what it holds now."""
     server.hang_up()
-    names = [(study, server.upload(*file)) for study, file in _FILES[workload.name](workload)]
+    names = [(study, server.upload(*file)) for study, file in files]
     digests: dict[str, dict[str, Digest]] = {}
     for study, name in names:
         one = server.digest(name)
