@@ -31,6 +31,7 @@ from typing import IO
 
 TUN = Path("/dev/net/tun")
 MTU = 9000
+_ROOT = Path(__file__).parents[2]
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _CLONE_NEWNET = 0x40000000
 _PACKETS_IN_TURN = 64
@@ -185,7 +186,7 @@ def wire(length: Length = Length()) -> Iterator[Wire]:
     near, far = (f"198.18.{(pair + end) >> 8}.{(pair + end) & 255}" for end in (1, 2))
     command = [sys.executable, "-m", "benchmarks.distance.wire", near, far]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=_ROOT
     ) as process:
         told, answers = _pipes(process)
         try:
