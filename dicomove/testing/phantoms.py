@@ -86,19 +86,19 @@ class _Patient:
 
 @dataclass(frozen=True, slots=True)
 class _Series:
-    """The slices of a series: their orientations, and their distances from the middle along the normal."""
+    """The slices of a series: number, orientation, and distance from the middle along the normal."""
 
     number: int
     description: str
-    slices: Sequence[tuple[tuple[float, ...], float]]
+    slices: Sequence[tuple[int, tuple[float, ...], float]]
     thickness_mm: float
 
 
-_THREE: Final = _Series(1, "Localizer", [(_AXIAL, 0), (_SAGITTAL, 0), (_CORONAL, 0)], 6)
-_T1: Final = _Series(2, "T1 sagittal", [(_SAGITTAL, place) for place in range(-78, 82, 4)], 4)
-#: The 13th slice is missing, and the 21st is there twice.
-_DAMAGED: Final = _Series(2, "T1 sagittal", [*_T1.slices[:12], *_T1.slices[13:21], _T1.slices[20], *_T1.slices[21:]], 4)
-_HEAD_CT: Final = _Series(1, "Head", [(_AXIAL, place) for place in range(-96, 98, 6)], 6)
+_THREE: Final = _Series(1, "Localizer", [(1, _AXIAL, 0), (2, _SAGITTAL, 0), (3, _CORONAL, 0)], 6)
+_T1: Final = _Series(2, "T1 sagittal", [(n, _SAGITTAL, 4 * n - 82) for n in range(1, 41)], 4)
+#: The 13th slice is missing, and the 21st was sent once more at the end.
+_DAMAGED: Final = _Series(2, "T1 sagittal", [*_T1.slices[:12], *_T1.slices[13:], (41, *_T1.slices[20][1:])], 4)
+_HEAD_CT: Final = _Series(1, "Head", [(n, _AXIAL, 6 * n - 102) for n in range(1, 34)], 6)
 
 _STUDIES: Final = (
     (_Patient("000501", "PHANTOM^ONE", "P0001", "20240901", 1.0), "MR Head", (_THREE, _T1)),
@@ -125,13 +125,13 @@ def phantoms(folder: str | os.PathLike[str]) -> Path:
     >>> from tempfile import mkdtemp
     >>> import dicomove as dm
     >>> table = dm.index(phantoms(mkdtemp()), progress=False)
-    >>> table[["Modality", "SeriesDescription", "instances", "gaps", "duplicates", "is_volume"]]
-      Modality SeriesDescription  instances  gaps  duplicates  is_volume
-    0       MR         Localizer          3     0           0      False
-    1       MR       T1 sagittal         40     0           0       True
-    2       MR         Localizer          3     0           0      False
-    3       MR       T1 sagittal         40     1           1      False
-    4       CT              Head         33     0           0       True
+    >>> table[["Modality", "instances", "gaps", "duplicates", "instance_numbers_missing", "is_volume"]]
+      Modality  instances  gaps  duplicates  instance_numbers_missing  is_volume
+    0       MR          3     0           0                         0      False
+    1       MR         40     0           0                         0       True
+    2       MR          3     0           0                         0      False
+    3       MR         40     1           1                         1      False
+    4       CT         33     0           0                         0       True
     """
     for image in _images():
         path = Path(folder) / image.AccessionNumber / str(image.SeriesNumber) / f"{image.InstanceNumber}.dcm"
@@ -143,7 +143,7 @@ def phantoms(folder: str | os.PathLike[str]) -> Path:
 def _images() -> Iterator[Dataset]:
     for patient, description, several in _STUDIES:
         for series in several:
-            for number, (orientation, place) in enumerate(series.slices, 1):
+            for number, orientation, place in series.slices:
                 image = _described(patient, description, series)
                 _number(image, number)
                 _place(image, orientation, place, patient.size)
