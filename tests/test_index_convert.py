@@ -23,6 +23,8 @@ from pydicom.uid import EnhancedCTImageStorage, generate_uid
 
 import dicomove as dm
 from dicomove.headers import convert, converting, dcm2niix
+from dicomove.testing import demo_pacs, phantoms
+from tests import receiving
 from tests.servers import wait_until
 from tests.test_index import enhanced, real, slices
 
@@ -269,18 +271,33 @@ def test_rows_of_a_result_table(tmp_path: Path) -> None:
     assert both["files"].tolist() == ["CT.json\\CT.nii.gz"] * 2
 
 
+def test_a_journal_has_the_columns_of_the_cohort(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    cohort = pd.DataFrame({"AccessionNumber": ["P0003"], "participant": ["07"]})
+    archive = phantoms(tmp_path / "archive")
+    with receiving.receiver(images) as receiver, demo_pacs(archive, destinations=receiver.as_destination()) as pacs:
+        dm.retrieve(cohort, pacs, receiver, progress=False)
+    last = next(images.rglob("*.dcm"))
+    made = converted(images / ".dicomove" / "journal.sqlite", out, "sub-{participant}_{Modality}")
+    assert files(out) == ["sub-07_CT.json", "sub-07_CT.nii.gz"]
+    assert_same_voxels(image(out, row_of(made)), list(images.rglob("*.dcm")))
+    last.write_text("overwritten")
+    made = converted(images, out)
+    assert made[["outcome", "reason", "instances"]].to_numpy().tolist() == [["failed", "not_dicom", 33]]
+
+
 def test_a_file_of_the_callers_own_is_never_replaced(tmp_path: Path) -> None:
     images, out = tmp_path / "images", tmp_path / "out"
     volume(images / "a", [0, 2, 4])
     out.mkdir()
     (out / "CT.json").write_text("mine")
-    with pytest.raises(ValueError, match=r"other files have the names of 1 series, .*CT: nothing was converted"):
+    with pytest.raises(ValueError, match=r"other files have the names of 1 series, .*a/0.dcm: nothing was converted"):
         converted(images, out, "{Modality}")
     assert files(out) == ["CT.json"]
     (out / "CT.json").unlink()
     converted(images, out, "{Modality}")
     (out / "CT.json").write_text("edited")
-    with pytest.raises(ValueError, match="or were changed"):
+    with pytest.raises(ValueError, match="or the files were changed"):
         converted(images, out, "{Modality}")
     (tmp_path / "elsewhere").mkdir()
     (out / "link").symlink_to(tmp_path / "elsewhere")

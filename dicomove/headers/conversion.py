@@ -31,6 +31,7 @@ _MEANS: Final[Mapping[Reason, str]] = {
 }
 #: What dicomove read of a series' files, where some cannot be used.
 _FILES: Final = {
+    "not_dicom": "files of the series are not DICOM any more",
     "unreadable": "files of the series cannot be read",
     "missing": "files of the series are no longer on disk",
 }

@@ -20,6 +20,7 @@ from dicomove.files import SERVICE_FOLDER
 from dicomove.headers.conversion import Verdict, Voxels, judged
 from dicomove.headers.converted import Done, Record, source_of
 from dicomove.headers.dcm2niix import Programs, Suffix
+from dicomove.headers.folder import shown
 from dicomove.headers.naming import MOST_NAMED
 from dicomove.headers.publishing import NameTakenError, is_taken, publish
 from dicomove.store import StoredHeader
@@ -88,10 +89,11 @@ class _Work:
 
     def refuse_taken(self, jobs: Sequence[Job]) -> None:
         """Refuse names that other files have."""
-        taken = [job.name for job in jobs if is_taken(self._out, job.name, self._record, job.series)]
+        # The files, and not the names: those may have what tells a patient.
+        taken = [shown(job.headers[0].path) for job in jobs if is_taken(self._out, job.name, self._record, job.series)]
         if taken:
             message = (
-                f"other files have the names of {len(taken)} series, or were changed, for example "
+                f"other files have the names of {len(taken)} series, or the files were changed, for example of "
                 f"{', '.join(taken[:MOST_NAMED])}: nothing was converted; give an empty folder, or remove them"
             )
             raise ValueError(message)

@@ -22,7 +22,7 @@ from dicomove.headers.naming import MOST_NAMED, field_values, own_columns, refus
 from dicomove.headers.reading import NOT_DICOM, PLANE
 from dicomove.headers.sources import Source, is_manifest
 from dicomove.headers.table import series_with_files
-from dicomove.store import StoredHeader
+from dicomove.store import StoredHeader, read_journal
 
 CONVERT_COLUMNS: Final = (
     *("StudyInstanceUID", "SeriesInstanceUID", "path", "instances", "outcome", "resumed", "reason"),
@@ -132,6 +132,8 @@ def _prepared(
     progress: bool,
 ) -> tuple[list[Job | Verdict], pd.DataFrame]:
     """Return what is to be done for each row of the table of series."""
+    if not isinstance(source, pd.DataFrame) and Path(source).is_file():
+        source = read_journal(source)
     given = source if isinstance(source, pd.DataFrame) and not is_manifest(source) else None
     suffix: Suffix = ".nii" if path.endswith(".nii") else ".nii.gz"
     made = template(path.removesuffix(suffix), [] if given is None else own_columns(given))
@@ -141,7 +143,7 @@ def _prepared(
     table, files = series_with_files(asked, keys, folder, processes=processes, progress=progress)
     if out.is_relative_to(Path(table.attrs["folder"]).resolve()):
         raise ValueError(_INSIDE)
-    is_series = np.array([set(_words(error)) != {NOT_DICOM} for error in table["error"].tolist()], dtype=bool)
+    is_series = (table["SeriesInstanceUID"].notna() | (table["error"] != NOT_DICOM)).to_numpy(dtype=bool)
     files = [headers for headers, keep in zip(files, is_series, strict=True) if keep]
     table = table.loc[is_series].reset_index(drop=True)
     records = _without_nulls(table)
@@ -179,7 +181,8 @@ def _names(rows: Sequence[dict[Any, Any]], made: Template, given: pd.DataFrame |
     if given is None:
         return [made.path(field_values(row, [])) for row in rows]
     # In the table of `index`, an attribute may be absent; a column of the caller's own has to have values.
-    own = [name for name in made.columns if "is_volume" not in given.columns or name not in keyword_dict]
+    is_index = {"path", "error"} <= set(given.columns)
+    own = [name for name in made.columns if not (is_index and name in keyword_dict)]
     refuse_cells(given, sorted({int(row["cohort_row"]) for row in rows}), own)
     cells = given[list(made.columns)].to_dict("records")
     return [made.path(field_values(row, cells)) for row in rows]
@@ -243,10 +246,6 @@ def _table(table: pd.DataFrame, jobs: Sequence[Job | Verdict], found: Mapping[st
     made = made[[*first, *CONVERT_COLUMNS]].drop_duplicates(ignore_index=True)
     made.attrs = {"folder": table.attrs["folder"]}
     return made
-
-
-def _words(cell: object) -> list[str]:
-    return cell.split("\\") if isinstance(cell, str) else []
 
 
 def _without_nulls(table: pd.DataFrame) -> list[dict[Any, Any]]:
