@@ -19,7 +19,7 @@ import pydicom.data
 import pytest
 from filelock import FileLock
 from pydicom import dcmread
-from pydicom.uid import EnhancedCTImageStorage, generate_uid
+from pydicom.uid import EnhancedCTImageStorage, RLELossless, generate_uid
 
 import dicomove as dm
 from dicomove.headers import convert, converting, dcm2niix
@@ -94,6 +94,10 @@ def test_each_voxel_is_where_its_pixel_was(tmp_path: Path) -> None:
     images, out = tmp_path / "images", tmp_path / "out"
     for name, orientation in {"a": AXIAL, "s": SAGITTAL, "c": CORONAL}.items():
         volume(images / name, [0, 2.5, 5, 7.5], orientation)
+    for path in (images / "c").iterdir():
+        compressed = dcmread(path)
+        compressed.compress(RLELossless)
+        compressed.save_as(path)
     made = converted(images, out)
     assert made["outcome"].unique().tolist() == ["converted"]
     assert list(made.columns) == list(converting.CONVERT_COLUMNS)
@@ -160,6 +164,22 @@ def test_enhanced_multi_frame(tmp_path: Path) -> None:
     )
 
 
+def test_several_volumes_of_one_series(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    volume(images / "a", [0, 2, 4] * 2)
+    for number in range(6):
+        found = dcmread(images / "a" / f"{number}.dcm")
+        found.AcquisitionNumber = found.TemporalPositionIdentifier = number // 3 + 1
+        found.save_as(images / "a" / f"{number}.dcm")
+    made = row_of(converted(images, tmp_path / "out"))
+    assert made["outcome"].startswith("converted")
+    whole = image(tmp_path / "out", made)
+    assert whole.shape == (48, 32, 3, 2)
+    for time in range(2):
+        at_once = nibabel.Nifti1Image(whole.get_fdata()[..., time], whole.affine)
+        assert_same_voxels(at_once, [images / "a" / f"{number}.dcm" for number in range(3 * time, 3 * time + 3)])
+
+
 def test_what_is_no_volume_has_its_reason(tmp_path: Path) -> None:
     images, out = tmp_path / "images", tmp_path / "out"
     volume(images / "gap", [0, 2, 4, 8])
@@ -203,6 +223,7 @@ def test_what_is_no_volume_has_its_reason(tmp_path: Path) -> None:
     }
     assert "distance varies" in row_of(again, "gap")["message"]
     assert again.index[again["resumed"]].tolist() == ["whole"]
+    assert converted(images, out, "{SeriesInstanceUID}", despite="gaps")["resumed"].sum() == 2
     with pytest.raises(ValueError, match="give 'all', or some of no_positions"):
         converted(images, out, despite=["gap"])
 
@@ -355,9 +376,10 @@ def test_a_program_that_ends_badly_leaves_nothing(
 def test_what_dcm2niix_leaves_out_is_told(tmp_path: Path, program: Path) -> None:
     images = tmp_path / "images"
     volume(images / "a", [0, 2, 4])
-    write(program, "exit 8")
+    write(program, r"printf 'Warning: \033[2J\n'; exit 8")
     made = row_of(converted(images, tmp_path / "out"))
     assert (made["outcome"], made["reason"], made["exit_code"]) == ("converted_with_warning", "some_left_out", 8)
+    assert made["message"] == "dcm2niix left out some of the images; Warning: ?[2J"
     write(program, 'rm "$(dirname "$0")"/out/.dicomove/converting/*/out/*.nii.gz')
     made = row_of(converted(images, tmp_path / "out", "{Modality}"))
     assert (made["outcome"], made["reason"]) == ("failed", "nothing_written")

@@ -236,7 +236,9 @@ def _failure(code: int) -> str:
 
 
 def _said(lines: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(line.strip() for line in lines if _SAID.search(line)))
+    # A line may have values of the header, which a terminal must not obey.
+    plain = ("".join(one if one.isprintable() else "?" for one in line.strip()) for line in lines)
+    return list(dict.fromkeys(line for line in plain if _SAID.search(line)))
 
 
 def _joined(*parts: str) -> str:

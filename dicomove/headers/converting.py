@@ -38,7 +38,7 @@ def convert(
     out: str | os.PathLike[str],
     path: str = "{StudyInstanceUID}/{SeriesInstanceUID}.nii.gz",
     *,
-    despite: Collection[Reason] | Literal["all"] = (),
+    despite: Collection[Reason] | Reason | Literal["all"] = (),
     folder: str | os.PathLike[str] | None = None,
     timeout: float | None = None,
     processes: int | None = None,
@@ -111,14 +111,15 @@ def convert(
     return _converted(table, jobs, Path(out).resolve(), runs, processes, progress=progress)
 
 
-def _allowed(despite: Collection[Reason] | Literal["all"]) -> Collection[Reason]:
+def _allowed(despite: Collection[Reason] | Reason | Literal["all"]) -> Collection[Reason]:
     if despite == "all":
         return REASONS
-    unknown = sorted(set(despite) - set(REASONS)) if not isinstance(despite, str) else [despite]
+    words = {despite} if isinstance(despite, str) else set(despite)
+    unknown = sorted(words - set(REASONS))
     if unknown:
         message = f"despite={unknown}: give 'all', or some of {', '.join(REASONS)}"
         raise ValueError(message)
-    return frozenset(despite)
+    return [reason for reason in REASONS if reason in words]
 
 
 def _prepared(
