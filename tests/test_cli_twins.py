@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.cli import commands, main
+from dicomove.cli import afterwards, commands, main
 from dicomove.cli.parser import parser
 from dicomove.events import StudyReceived
 from dicomove.receiver.studies import QuietStudies
@@ -255,7 +255,9 @@ def test_a_study_is_told_once_it_is_quiet() -> None:
     assert [study.instances for study in quiet.update({"1.3": one}, 100, at_end=True)] == [1]
 
 
-def test_series_names_and_nifti(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_series_names_and_nifti(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     images, series, out = tmp_path / "images", tmp_path / "series.csv", tmp_path / "nifti"
     slices(images / "a", [0, 2, 4], SeriesNumber="3")
     assert main(["index", str(images)]) == 0
@@ -278,7 +280,12 @@ def test_series_names_and_nifti(tmp_path: Path, capfd: pytest.CaptureFixture[str
     ]
     arrange = ["arrange", str(images), str(tmp_path / "target"), "{SeriesNumber}/{InstanceNumber}.dcm"]
     assert main(arrange) == 0
-    assert "Names: 6 made." in capfd.readouterr().out
+    shown = capfd.readouterr().out
+    assert "Names: 6 made." in shown
+    assert "3/1.dcm" in shown
+    monkeypatch.setattr(afterwards, "_ROWS", 2)
+    assert main(arrange) == 0
+    assert "... and 4 more rows: -o FILE writes all\nNames: 6 kept." in capfd.readouterr().out
     assert main([*arrange[:-1], "{SeriesNumber}.dcm"]) == 2
     assert main([*arrange, "--cohort", str(tmp_path / "nothing.sqlite")]) == 3
     (tmp_path / "empty").mkdir()

@@ -166,7 +166,10 @@ def test_recipe_and_security_page_name_what_the_package_needs() -> None:
     ours = dependencies(PROJECT["dependencies"])
     assert ours.pop("tzdata") == ""
     assert needed == ours
+    programs = dependencies([one.partition("#")[0].strip() for one in made["requirements"]["run_constrained"]])
+    assert programs == dependencies(PROJECT["optional-dependencies"]["nifti"])
     page = (ROOT / "docs" / "security.md").read_text().partition("## What it is made of")[2]
+    assert [name for name in programs if name not in page] == []
     assert [name for name in ours if name not in page] == []
     assert made["build"]["entry_points"] == [f"{name} = {to}" for name, to in PROJECT["scripts"].items()]
     assert (ROOT / "conda" / made["source"]["path"] / made["about"]["license_file"]).exists()

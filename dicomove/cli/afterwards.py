@@ -22,6 +22,8 @@ _CONVERTED: Final = ("name", "path", "instances", "outcome", "resumed", "reason"
 _MADE: Final = ("converted", "converted_with_warning")
 _COMPLETE, _SOME_NOT, _NOTHING = 0, 1, 3
 _MOST: Final = 10
+#: A folder may have a hundred thousand files.
+_ROWS: Final = 200
 
 
 def list_series(chosen: Namespace) -> int:
@@ -91,7 +93,9 @@ def _show(table: pd.DataFrame, chosen: Namespace, names: tuple[str, ...], *, fee
     """Print or write a table; return where the rest is said."""
     if write(table, chosen, feeds=feeds):
         return sys.stdout if chosen.output not in (None, "-") else sys.stderr
-    brief(table, names)
+    brief(table.head(_ROWS), names)
+    if len(table) > _ROWS:
+        print(f"... and {len(table) - _ROWS} more rows: -o FILE writes all")
     return sys.stdout
 
 
