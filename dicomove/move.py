@@ -65,7 +65,7 @@ def move(
         ``"auto"`` begins with one, and adds another one while the PACS gives more instances per second for it. It takes
         one away when the response times rise, or the PACS refuses one. It learns from the counts of the PACS, and from
         what arrives at a `Receiver`. The default is 1: a PACS has other users, and its administrator decides how much
-        more than one association it may give.
+        more than one association it may give. Associations for which no row waits move the series of a large study.
     max_concurrency
         The most associations with ``concurrency="auto"``.
     delay

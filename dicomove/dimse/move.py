@@ -136,6 +136,7 @@ class MoveScu(Scu):
         total_timeout: float | None = None,
         stop: threading.Event | None = None,
         last_activity: Callable[[], float] | None = None,
+        shares_activity: bool = False,
     ) -> MoveResult:
         """Move what a query names, at whatever level it says, to an AE that the PACS knows.
 
@@ -161,6 +162,9 @@ class MoveScu(Scu):
         last_activity
             Returns when the destination got something last, in seconds of the monotonic clock: a PACS that sends no
             pending responses is not silent as long as something comes.
+        shares_activity
+            Whether the destination gets something else meanwhile, so that an arrival does not show that the PACS has
+            got this request.
 
         Raises
         ------
@@ -175,7 +179,7 @@ class MoveScu(Scu):
         retrieval = _Move(identifier, ae_title(destination, "destination"), on_sub_operation)
 
         def may_repeat(lost: AssociationError) -> bool:
-            if retrieval.has_arrivals(last_activity) or not canceller.may_repeat():
+            if retrieval.has_arrivals(None if shares_activity else last_activity) or not canceller.may_repeat():
                 return False
             retrieval.crossed = retrieval.result(canceller, lost)
             return True

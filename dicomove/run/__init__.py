@@ -10,6 +10,7 @@ Decisions, without I/O, clocks or threads::
     rows            the results of the rows, and what is shown of them
     state           all decisions of a run: events in, instructions out
     narrowing       what to ask for where only some of a row is missing
+    split           a large study whose series are moved side by side
     nearline        rows whose images the PACS has to fetch first
     patients        the PatientIDs that rows name beside what is moved
     pacing/         hours, retry, congestion, outages, rate

@@ -4,16 +4,18 @@
 
     MoveResult      one C-MOVE, with the evidence of it                       (`dicomove.dimse`)
     AttemptEnd      all of an attempt: `Moved`, `OnDisk`, `NoReceiver` or `Lost`
+    SeriesListed    not an end: the series of a large study, which are moved side by side as `Parts`
     AttemptRecord   what the journal keeps of it, with the row's result       (`dicomove.store`)
     RowFinished     what is shown                                             (`dicomove.events`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import RESTS_ON_C_FIND, Unverified
 from dicomove.receiver import OtherPatient, Settled
@@ -132,6 +134,74 @@ class Lost:
 
 
 AttemptEnd = Moved | OnDisk | NoReceiver | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesListed:
+    """A study holds so much that its series are moved side by side: nothing was moved yet.
+
+    Attributes
+    ----------
+    series
+        The Series Instance UIDs, with how many instances the PACS says that each has.
+    instances
+        How many the study has, by the table, or else by the PACS.
+    """
+
+    series: Mapping[str, int | None]
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the requests of a row whose series are moved side by side.
+
+    Attributes
+    ----------
+    split
+        The number of the row among those whose series are moved so: the parts of one share it.
+    identifier
+        What is asked for.
+    """
+
+    split: int
+    identifier: Identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All requests of a row whose series were moved side by side, when they have ended.
+
+    Attributes
+    ----------
+    split
+        As in `Part`.
+    result
+        Of all of them together; ``None`` where the PACS cannot be asked like that, so that the row is asked for whole.
+    moves
+        The C-MOVEs one by one.
+    silence_s
+        The longest silence between two responses, where there were pending ones.
+    went_well
+        Whether every series was asked for, and the PACS says of each that it went well.
+    instances
+        How many there were before, as in `SeriesListed`.
+    """
+
+    split: int
+    result: MoveResult | None
+    moves: tuple[MoveResult, ...] = ()
+    silence_s: float | None = None
+    went_well: bool = False
+    instances: int = 0
+
+    def behind(self, end: AttemptEnd) -> AttemptEnd:
+        """Return the end of the attempt with what was moved before it: a receiver that is gone was not away then."""
+        if isinstance(end, NoReceiver):
+            return Lost(end.problem, "receiver_failed", result=self.result, moves=self.moves) if self.moves else end
+        if isinstance(end, Lost) and self.moves:
+            return replace(end, sent=True, result=end.result or self.result, moves=(*self.moves, *end.moves))
+        return end
 
 
 def row_after(end: AttemptEnd) -> Row:

@@ -34,6 +34,8 @@ COUNT_KEYS: Final[dict[Level, str]] = {
 
 #: How a C-FIND is lost that a fresh association may bring through; what was silent once would be silent again.
 BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_response"})
+#: For which a row waits for the names of its series, before it is moved.
+_SOON_S: Final = 10.0
 #: Why it is not known what to expect.
 _SPARED: Final = Unverified("the last C-FINDs were not answered, so that none was sent", may_pass=True)
 _STOPPED: Final = Unverified("it was stopped before C-FIND was sent", may_pass=False)
@@ -168,6 +170,19 @@ class Inventory:
         """Return the instances that the PACS lists, or ``None`` if it gives no answer, or may not be asked."""
         return None if self._verify == "arrivals" else self._list(identifier)
 
+    def number(self, identifier: Identifier) -> int | None:
+        """Return how many instances the PACS says that there are; ``None`` also where it may not be asked."""
+        return None if self._verify == "arrivals" else self._ask("counts", _related_instances, identifier)
+
+    def series(self, study: Identifier) -> Mapping[str, int | None] | None:
+        """Return the series that the PACS lists of a study, with how many instances each has, where it says that.
+
+        It is ``None`` where there is no answer within seconds, or it may not be asked: nothing else waits for it.
+        """
+        if self._verify == "arrivals":
+            return None
+        return self._ask("instances", lambda _, asked: _listed_series(self._find_soon, asked), study)
+
     def whole_list(self, identifier: Identifier, expected_in_table: int | None) -> Listed | None:
         """Return the instances that the PACS lists; ``None`` also where it has more than it lists."""
         listed = self.listed(identifier)
@@ -232,11 +247,17 @@ class Inventory:
         elif not found.cancelled and found.error not in ("not_supported", "cancelled"):
             self.told.append(Told(question, seconds))
 
-    def _find(self, identifier: Identifier, level: Level, keys: dict[str, str]) -> list[dict[str, str]]:
+    def _find_soon(self, identifier: Identifier, level: Level, keys: dict[str, str]) -> list[dict[str, str]]:
+        idle = self._scu.pacs.idle_timeout
+        return self._find(identifier, level, keys, _SOON_S if idle is None else min(_SOON_S, idle))
+
+    def _find(
+        self, identifier: Identifier, level: Level, keys: dict[str, str], limit_s: float | None = None
+    ) -> list[dict[str, str]]:
         found = self._scu.find_studies(
             {"QueryRetrieveLevel": level, **keys},
             query_model=identifier.query_model,
-            total_timeout=self._scu.pacs.idle_timeout,
+            total_timeout=limit_s or self._scu.pacs.idle_timeout,
             stop=self._stop,
         )
         if found.error or found.cancelled:
@@ -327,6 +348,12 @@ def _related_instances(ask: Ask, identifier: Identifier) -> int | None:
         return 0
     numbers = [whole_number(match.get(keyword)) for match in found]
     return None if None in numbers else sum(number or 0 for number in numbers)
+
+
+def _listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:
+    keyword = COUNT_KEYS["SERIES"]
+    found = ask(identifier, "SERIES", dict(identifier.keys) | {"SeriesInstanceUID": "", keyword: ""})
+    return {match["SeriesInstanceUID"]: whole_number(match.get(keyword)) for match in found}
 
 
 def _listed_instances(ask: Ask, identifier: Identifier) -> Listed | None:

@@ -10,7 +10,7 @@ from dicomove import events
 from dicomove.asking import Told
 from dicomove.receiver import OtherPatient
 from dicomove.results import Row
-from dicomove.run.attempt import AttemptEnd
+from dicomove.run.attempt import AttemptEnd, SeriesListed
 from dicomove.run.requests import Task
 from dicomove.store import AttemptRecord
 
@@ -60,13 +60,13 @@ class AttemptEnded:
     Attributes
     ----------
     task, end
-        Which, and how.
+        Which, and how; or the series of a study, which are to be moved side by side.
     told
         What became of its C-FINDs.
     """
 
     task: Task
-    end: AttemptEnd
+    end: AttemptEnd | SeriesListed
     told: tuple[Told, ...] = ()
 
 

@@ -54,6 +54,12 @@ def is_refused(result: MoveResult) -> bool:
     return result.status is not None and not moved and (result.error in REFUSALS or result.outcome == "empty")
 
 
+def in_series(identifier: Identifier, series: str) -> Identifier:
+    """Return the identifier of one series of a study."""
+    above = tuple(pair for pair in identifier.keys if pair[0] != "SeriesInstanceUID")
+    return Identifier("SERIES", identifier.query_model, (*above, ("SeriesInstanceUID", series)))
+
+
 def combined(results: Sequence[MoveResult]) -> MoveResult:
     """Return the result of several C-MOVEs as that of one: counts are added, the first that went wrong is the word."""
     *_, last = results
@@ -75,20 +81,19 @@ def combined(results: Sequence[MoveResult]) -> MoveResult:
 
 
 def _asks(identifier: Identifier, missing: Listed, depth: Depth) -> Iterator[Identifier]:
-    above = tuple(pair for pair in identifier.keys if pair[0] != "SeriesInstanceUID")
     if depth == "whole" or (depth == "series" and identifier.level == "SERIES"):
         yield identifier
         return
     for series in dict.fromkeys(missing.values()):
-        keys = (*above, ("SeriesInstanceUID", series))
+        whole = in_series(identifier, series)
         if depth == "series":
-            yield Identifier("SERIES", identifier.query_model, keys)
+            yield whole
             continue
         uids = [uid for uid, its_series in missing.items() if its_series == series]
         size = _MOST_UIDS if depth == "instances" else 1
         for start in range(0, len(uids), size):
             listed = "\\".join(uids[start : start + size])
-            yield Identifier("IMAGE", identifier.query_model, (*keys, ("SOPInstanceUID", listed)))
+            yield Identifier("IMAGE", identifier.query_model, (*whole.keys, ("SOPInstanceUID", listed)))
 
 
 def _sum(results: Sequence[MoveResult], name: str) -> int | None:

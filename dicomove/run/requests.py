@@ -14,7 +14,7 @@ from dicomove.dimse import MoveResult
 from dicomove.pacs import Pacs
 from dicomove.receiver import LocalRow, Receiver
 from dicomove.results import Row, row_of
-from dicomove.run.attempt import Depth, Moved
+from dicomove.run.attempt import Depth, Moved, Part, Parts
 from dicomove.run.inventory import Listed, Verify
 from dicomove.store import AttemptRecord, Key
 
@@ -57,6 +57,12 @@ class Task:
         Whether the PACS has to fetch it from a slow medium first, so that it gets a longer limit.
     earlier
         What an earlier run completed, and when, where the destination is asked whether it is still there.
+    may_split
+        Whether the series of a large study may be moved side by side: then they are asked for with C-FIND first.
+    part
+        What of the row is asked for, where its series are moved side by side.
+    parts
+        What became of all of them: only the verdict is left.
     """
 
     identifier: Identifier
@@ -75,6 +81,9 @@ class Task:
     method: Literal["move", "get"] = "move"
     is_slow: bool = False
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
+    may_split: bool = False
+    part: Part | None = None
+    parts: Parts | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

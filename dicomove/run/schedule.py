@@ -6,16 +6,18 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from dicomove.cohort import Identifier
+from dicomove.dimse import MoveResult
 from dicomove.results import Row
+from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
 from dicomove.run.options import Options
 from dicomove.run.pacing import Associations, Breaker, Failures, Rate, Retry
 from dicomove.run.requests import Task
+from dicomove.run.split import Splits, may_be_large
 from dicomove.words import BUSY, LOST
 
 #: So many different rows in a row, and the run asks the PACS how it is before it goes on.
@@ -95,8 +97,10 @@ class Schedule:
         self._ready = deque(tasks)
         self._later: list[tuple[float, int, Task]] = []
         self._numbers = itertools.count()
-        #: The tasks in flight, and whether another one was in flight at any moment of theirs.
-        self._in_flight: dict[Identifier, bool] = {}
+        #: The requests in flight, and whether another one was in flight at any moment of theirs.
+        self._in_flight: dict[Hashable, bool] = {}
+        #: The rows whose series are moved side by side: each has begun, and goes on whatever keeps others waiting.
+        self.splits = Splits()
         self._resting: deque[float] = deque()
         self._associations = Associations(options.most_associations(), grows=options.concurrency == "auto")
         give_up_after_s = _give_up_after_s(options.outage_timeout, self._retry)
@@ -114,8 +118,8 @@ class Schedule:
 
     @property
     def in_flight(self) -> int:
-        """Tasks that have begun and not ended."""
-        return len(self._in_flight)
+        """Requests that have begun and not ended, and rows between two of theirs."""
+        return len(self._in_flight) + self.splits.idle
 
     @property
     def exhausted(self) -> bool:
@@ -149,6 +153,67 @@ class Schedule:
             Whether the user wants that nothing begins for now.
         """
         self._wake(now)
+        if part := self._next_part(now, further=False):
+            return Start(part)
+        decision = self._next_row(now, local_time, has_room=has_room, paused=paused)
+        if isinstance(decision, Start | Ask):
+            return decision
+        if part := self._next_part(now, further=True):
+            return Start(part)
+        return self._held(decision, now)
+
+    def next_verdict(self, now: float) -> Start | Hold | Done:
+        """Return what to do now where nothing more may begin: rows that have moved their series get their verdict."""
+        if part := self._next_part(now, further=False):
+            return Start(part)
+        return Hold() if self.in_flight else Done()
+
+    def may_split(self, task: Task) -> bool:
+        """Return whether associations would be idle beside a row that begins, so that its series may use them."""
+        most = self._options.most_associations()
+        return len(self._ready) < most and most > 1 and may_be_large(task)
+
+    def listed(self, task: Task, listed: SeriesListed, now: float) -> None:
+        """Take in the series of a row, which are moved side by side from now on."""
+        self._end(task, None, now)
+        self.splits.begin(task, listed)
+
+    def part_ended(self, task: Task, end: Moved | Lost | NoReceiver, now: float) -> None:
+        """Take in how a part of a row ended."""
+        split, part = self.splits.of(task), task.part
+        result = end.result if isinstance(end, Moved) else None
+        moved = result.evidence.counts.moved if result else None
+        has_company = self._end(task, moved, now)
+        if split is None or part is None:  # it was given up
+            return
+        self._rate.spent(moved or 0, now, since=now - (result.duration_s if result else 0.0))
+        if result and has_company and _is_one_too_many(result) and task.refusals < _MOST_REFUSALS:
+            self._associations.congested(now)
+            split.put_back(part, now + _REFUSED_S * (1 + self._chance()))
+        else:
+            split.ended(part, end)
+        if self._options.delay and not split.is_over:
+            self._resting.append(now + self._options.delay)
+
+    def _next_part(self, now: float, *, further: bool) -> Task | None:
+        """Return what a row that has begun asks for next: its verdict, and a part while the rate allows it."""
+        if not self.splits or not self._has_slot(now):
+            return None
+        part = self.splits.next_verdict()
+        if part is None and self._rate.ready_at(now) <= now:
+            part = self.splits.next_part(now, further=further)
+        return self._begin(part, now) if part else None
+
+    def _held(self, decision: Hold | Done, now: float) -> Hold | Done:
+        """Return a decision that nothing begins, as it reads with rows between two of their parts."""
+        if not self.splits:
+            return decision
+        times = [decision.until] if isinstance(decision, Hold) and decision.until is not None else []
+        times += [at for at in (self.splits.wakes_at(now), self._rate.ready_at(now)) if at is not None and at > now]
+        hold = decision if isinstance(decision, Hold) else Hold()
+        return replace(hold, until=min(times, default=None))
+
+    def _next_row(self, now: float, local_time: datetime, *, has_room: bool, paused: bool) -> Decision:
         if not self.has_more or self.exhausted or self.pacs_is_lost(now):
             return Hold() if self._in_flight else Done()
         if paused:
@@ -162,10 +227,7 @@ class Schedule:
         return obstacle
 
     def _start(self, now: float) -> Decision:
-        while self._resting and self._resting[0] <= now:
-            self._resting.popleft()
-        self._associations.look(now, has_more=bool(self._ready))
-        if len(self._in_flight) + len(self._resting) >= self._associations.limit:
+        if not self._has_slot(now):
             return Hold(until=self._resting[0] if self._resting else None)
         if self._ready:
             return Start(self._begin(self._ready.popleft(), now))
@@ -174,13 +236,19 @@ class Schedule:
             return Hold(until=at)
         return Hold("back_off", f"the rows that are left are tried again, the first in {at - now:.0f} s", at)
 
+    def _has_slot(self, now: float) -> bool:
+        while self._resting and self._resting[0] <= now:
+            self._resting.popleft()
+        self._associations.look(now, has_more=bool(self._ready) or self.splits.has_part)
+        return len(self._in_flight) + len(self._resting) < self._associations.limit
+
     def _begin(self, task: Task, now: float) -> Task:
         has_company = bool(self._in_flight)
         if has_company:
             self._in_flight = dict.fromkeys(self._in_flight, True)
-        self._in_flight[task.identifier] = has_company
-        is_first = task.attempt == 1 and not task.look_first and not task.missing
-        self._associations.begun(task.identifier, now, counts=is_first)
+        self._in_flight[_request(task)] = has_company
+        is_first = task.attempt == 1 and not task.look_first and not task.missing and not task.parts
+        self._associations.begun(_request(task), now, counts=is_first)
         return task
 
     def _obstacle(self, now: float, local_time: datetime, *, has_room: bool) -> Hold | Ask | None:
@@ -241,7 +309,7 @@ class Schedule:
 
     def brought(self, task: Task, instances: int, now: float) -> None:
         """Take in how many instances a task that is in flight has brought so far."""
-        self._associations.told(task.identifier, instances, now)
+        self._associations.told(_request(task), instances, now)
 
     def ended(
         self,
@@ -255,6 +323,7 @@ class Schedule:
         unverified: bool = False,
         no_receiver: bool = False,
         at_once: bool = False,
+        was_split: bool = False,
     ) -> float | None:
         """Take in the end of an attempt; return after how many seconds it is tried again, ``None`` if it is not.
 
@@ -278,9 +347,10 @@ class Schedule:
             Whether nothing was sent, since the receiver was away.
         at_once
             Whether it is tried again at once, in another way: that costs it no attempt.
+        was_split
+            Whether its instances were counted part by part.
         """
-        has_company = self._in_flight.pop(again.identifier, False)
-        self._associations.ended(again.identifier, row.instances, now)
+        has_company = self._end(again, row.instances, now)
         one_too_many = row.error == "association_rejected" and has_company
         if self._options.delay:
             self._resting.append(now + self._options.delay)
@@ -288,6 +358,8 @@ class Schedule:
             pause_s = self._without_receiver(again, now)
         else:
             self._learn(again, row, now, silence_s, one_too_many=one_too_many)
+            if not was_split:
+                self._rate.spent(row.instances or 0, now, since=now - (row.duration_s or 0.0))
             is_outage = self._retry is not None and _is_unreachable(row) and (row.error or "") in self._retry.on
             is_spared = (one_too_many or is_outage) and not permanent and again.refusals < _MOST_REFUSALS
             pause_s = _REFUSED_S * (1 + self._chance()) if is_spared else None
@@ -301,6 +373,13 @@ class Schedule:
         if pause_s is None:
             self._failures.count(outcome or row.outcome)
         return pause_s
+
+    def _end(self, task: Task, instances: int | None, now: float) -> bool:
+        """Take a request out of flight; return whether another one was in flight at any moment of it."""
+        has_company = self._in_flight.pop(_request(task), None)
+        if has_company is not None:  # a row whose last part has ended is in flight no more
+            self._associations.ended(_request(task), instances, now)
+        return bool(has_company)
 
     def _without_receiver(self, again: Task, now: float) -> float | None:
         """Return after how long a row is tried again whose receiver was away: that costs it no attempt."""
@@ -352,7 +431,6 @@ class Schedule:
             self._associations.congested(now)
         elif row.outcome == "complete":
             self._associations.went_well(silence_s, now)
-        self._rate.spent(row.instances or 0, now, since=now - (row.duration_s or 0.0))
 
     def _put_off(self, task: Task, at: float) -> None:
         heapq.heappush(self._later, (at, next(self._numbers), task))
@@ -360,6 +438,16 @@ class Schedule:
     def _wake(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
             self._ready.append(heapq.heappop(self._later)[2])
+
+
+def _request(task: Task) -> Hashable:
+    """Return by what a request in flight is known: another row may name a series of this one."""
+    return (task.identifier, task.part.identifier) if task.part else task.identifier
+
+
+def _is_one_too_many(result: MoveResult) -> bool:
+    """Whether the PACS rejected the association, and may accept it another time."""
+    return result.error == "association_rejected" and not result.evidence.sent and not result.evidence.permanent
 
 
 def _is_unreachable(row: Row) -> bool:

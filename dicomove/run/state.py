@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from dicomove import events
-from dicomove.asking import Asking
+from dicomove.asking import Asking, Question
 from dicomove.cohort import Identifier
 from dicomove.results import Row, never_reached
-from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, row_after
+from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnDisk, SeriesListed, row_after
 from dicomove.run.messages import (
     Arrived,
     AttemptEnded,
@@ -79,6 +79,8 @@ class RunState:
         self.results, self.schedule = results, schedule
         self.stopping = False
         self.methods: dict[Identifier, Literal["move", "get"]] = {}
+        #: Whether the PACS names the series of a study, and lets them be moved.
+        self._may_split = True
         self._method: Literal["move", "get"] = "get" if method == "get" else "move"
         #: Whether it is still open by what the rows are retrieved.
         self._may_change = method == "auto"
@@ -103,14 +105,12 @@ class RunState:
             case Look():
                 return self._next(event, now)
             case Moving():
-                done = event.event.completed, event.event.failed, event.event.warning
-                self.schedule.brought(event.task, sum(count or 0 for count in done), now)
-                return [Show(self.results.moving(event.task, event.event))]
+                return self._moving(event, now)
             case Arrived():
                 self.schedule.brought(event.task, event.instances, now)
                 return _shown(self.results.arrived(event.task, event.instances, event.bytes))
             case AttemptEnded():
-                return self._ended(event, now)
+                return self._took_place(event, now)
             case Written():
                 return self._written(event)
             case Probed():
@@ -123,8 +123,10 @@ class RunState:
         match event:
             case StopWished():
                 self.stopping = True
-                return [Cancel()]
+                self.schedule.splits.stop()
+                return [Cancel(), *self._over(now)]
             case WaitedEnough():
+                self.schedule.splits.give_up()
                 return [*self._give_up(), *self._never_reached(now)]
             case Flushed():
                 return self._flushed(event)
@@ -142,7 +144,8 @@ class RunState:
                 case Start(task):
                     task = self._prepared(task, now)
                     begun.append(Begin(task))
-                    shown += _shown(self.results.begin(task))
+                    if not task.part and not task.parts:
+                        shown += _shown(self.results.begin(task))
                 case Ask():
                     begun.append(Probe())
                 case Hold():
@@ -152,17 +155,28 @@ class RunState:
 
     def _decide(self, look: Look, now: float) -> Start | Ask | Hold | Done:
         if self.stopping:
-            return Hold() if self.schedule.in_flight else Done()
+            return self.schedule.next_verdict(now)
         return self.schedule.next(now, look.local_time, has_room=look.has_room, paused=look.paused)
 
     def _prepared(self, task: Task, now: float) -> Task:
         """Return a task that begins, with what is known by now."""
-        if self._busy:
+        begun = task.part or task.parts
+        if begun and task.receiver is not None:  # the row is open there
+            self._busy[task.receiver] += 1
+        elif self._busy:
             number = min(range(len(self._busy)), key=lambda one: (self._away_until[one] > now, self._busy[one]))
             self._busy[number] += 1
             task = replace(task, receiver=number)
         self.methods[task.identifier] = self._method
-        return replace(task, depth=self._depth, allowed=self._asking.allowed(now), method=self._method)
+        allowed = self._asking.allowed(now)
+        may_split = self._may_split and self._method == "move" and len(allowed) == len(get_args(Question)) and not begun
+        return replace(
+            task,
+            depth=self._depth,
+            allowed=allowed,
+            method=self._method,
+            may_split=may_split and self.schedule.may_split(task),
+        )
 
     def _waits(self, hold: Hold, local_time: datetime, now: float) -> list[Instruction]:
         """Show what the run waits for, if that is news."""
@@ -174,12 +188,43 @@ class RunState:
         until = None if hold.until is None else local_time + timedelta(seconds=max(0.0, hold.until - now))
         return [Show(events.Waiting(reason=hold.reason, message=hold.message, until=until))]
 
-    def _ended(self, ended: AttemptEnded, now: float) -> list[Instruction]:
+    def _moving(self, moving: Moving, now: float) -> list[Instruction]:
+        task, event = moving.task, moving.event
+        self.schedule.brought(task, sum(count or 0 for count in (event.completed, event.failed, event.warning)), now)
+        split = self.schedule.splits.of(task)
+        if split and task.part:
+            event = split.moving(task.part, event)
+        return [Show(self.results.moving(task, event))]
+
+    def _took_place(self, ended: AttemptEnded, now: float) -> list[Instruction]:
+        """Take in the end of a request: of a whole row, or of one of the steps of a row whose series are moved."""
         task, end = ended.task, ended.end
+        self._asking.learn(ended.told, now)
+        if task.may_split and any(one.lost_s is not None for one in ended.told):
+            self._may_split = False  # no other row waits for C-FIND before it is moved
+        self._leave(task, end, now)
+        if isinstance(end, SeriesListed):
+            self.schedule.listed(task, end, now)
+            return self._over(now) if self.stopping else []
+        if task.part and not isinstance(end, OnDisk):
+            self.schedule.part_ended(task, end, now)
+            return self._over(now)
+        split = self.schedule.splits.of(task)
+        if task.parts and split:
+            self.schedule.splits.end(split)
+            self._may_split &= task.parts.result is not None
+            return self._ended(split.task, task.parts.behind(end), now, was_split=task.parts.result is not None)
+        return self._ended(task, end, now)
+
+    def _over(self, now: float) -> list[Instruction]:
+        """Give the rows their result whose parts have ended otherwise than with a verdict."""
+        if self.stopping:
+            self.schedule.splits.stop()
+        return [one for task, end in self.schedule.splits.over() for one in self._ended(task, end, now, was_split=True)]
+
+    def _ended(self, task: Task, end: AttemptEnd, now: float, *, was_split: bool = False) -> list[Instruction]:
         alone = row_after(end)
         row = self.results.land(task, end, alone)
-        self._asking.learn(ended.told, now)
-        self._learn(task, end, now)
         moved = end if isinstance(end, Moved) else None
         changes = moved is not None and self._changes_over(task, moved)
         wait_s = self.schedule.ended(
@@ -193,6 +238,7 @@ class RunState:
             unverified=moved is not None and moved.may_be_verified,
             no_receiver=isinstance(end, NoReceiver),
             at_once=changes and not self.stopping,
+            was_split=was_split,
         )
         # Of a task that was given up, and so is written down as in doubt, it is news that it was never sent.
         if row.outcome == "not_attempted" and not row.error and task.identifier not in self._given_up:
@@ -214,7 +260,7 @@ class RunState:
             self._method = "get" if is_vain else "move"
         return self._method == "get" and cannot_move(moved.result)
 
-    def _learn(self, task: Task, end: AttemptEnd, now: float) -> None:
+    def _leave(self, task: Task, end: AttemptEnd | SeriesListed, now: float) -> None:
         if isinstance(end, Moved):
             self._depth = end.depth or self._depth
         if task.receiver is None:

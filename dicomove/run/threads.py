@@ -6,12 +6,12 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from dicomove.events import SubOperationEvent
-from dicomove.receiver import RowAtReceiver
+from dicomove.receiver import LocalRow, RowAtReceiver
 from dicomove.run.attempt import Moved
 from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.requests import RunSettings, Task
@@ -38,6 +38,9 @@ class LocalChannel:
     def __init__(self, settings: RunSettings, report: Callable[[Report], None]) -> None:
         self.stop = threading.Event()
         self._settings, self._report = settings, report
+        self._lock = threading.Lock()
+        #: The rows whose series are moved side by side: one stays open while its parts come and go.
+        self._open: dict[int, LocalRow] = {}
 
     def sending(self, task: Task) -> None:
         """Tell that a C-MOVE is about to be sent: a thread of this process is not lost, and its end is always told."""
@@ -47,8 +50,28 @@ class LocalChannel:
         self._report(Moving(task, event))
 
     def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
-        """Open a row at its receiver, if there is one."""
-        return nullcontext() if task.receiver is None else self._settings.row(task)
+        """Open a row at its receiver, if there is one; for the parts of a row it is open until the verdict."""
+        if task.receiver is None:
+            return nullcontext()
+        if task.part:
+            return nullcontext(self._shared(task, task.part.split))
+        return self._closing(task, task.parts.split) if task.parts else self._settings.row(task)
+
+    def _shared(self, task: Task, split: int) -> LocalRow:
+        with self._lock:
+            if split not in self._open:
+                self._open[split] = self._settings.row(task).__enter__()
+            return self._open[split]
+
+    @contextmanager
+    def _closing(self, task: Task, split: int) -> Iterator[LocalRow]:
+        row = self._shared(task, split)
+        try:
+            yield row
+        finally:
+            with self._lock:
+                del self._open[split]
+            row.__exit__(None, None, None)
 
 
 class Threads:

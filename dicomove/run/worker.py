@@ -21,13 +21,14 @@ from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, LocalRow, RowAtReceiver, Settled
 from dicomove.results import on_disk_already, still_there
 from dicomove.run.archive import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
-from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnDisk
+from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnDisk, Parts, SeriesListed
 from dicomove.run.inventory import Inventory, Listed
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
 from dicomove.run.nearline import with_longer_limit
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
+from dicomove.run.split import falls_short, is_large, is_worth_splitting
 
 logger = logging.getLogger("dicomove")
 
@@ -98,9 +99,11 @@ class MoveWorker:
         end = self._end(task)
         return AttemptEnded(task, end, tuple(self._inventory.told))
 
-    def _end(self, task: Task) -> AttemptEnd:
+    def _end(self, task: Task) -> AttemptEnd | SeriesListed:
         attempt: _Attempt | None = None
         try:
+            if listed := self._series(task):
+                return listed
             with self._channel.row(task) as at_receiver:
                 attempt = _Attempt(self._scu, self._get_scu, self._settings, task, self._channel, at_receiver)
                 return self._move(task, attempt, at_receiver)
@@ -111,7 +114,22 @@ class MoveWorker:
             logger.exception("a defect in dicomove; the run goes on")
             return Lost("", "internal_error")  # its advice says it all
 
+    def _series(self, task: Task) -> SeriesListed | None:
+        """Return the series of a row that are moved side by side; ``None`` where it is moved with one C-MOVE."""
+        if not task.may_split or self._archive:
+            return None
+        instances = self._inventory.number(task.identifier) if task.expected is None else task.expected
+        if instances is None or not is_large(instances):
+            return None
+        series = self._inventory.series(task.identifier)
+        return SeriesListed(series, instances) if series and is_worth_splitting(series, instances) else None
+
     def _move(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> AttemptEnd:
+        if task.part:
+            result = attempt.ask(task.part.identifier)
+            return Moved(result, moves=tuple(attempt.moves), silence_s=attempt.silence_s)
+        if task.parts:
+            return self._verdict(task, task.parts, attempt, at_receiver)
         if task.unverified and self._archive:
             return self._at_archive(as_believed(task.unverified.result), task, self._archive)
         if task.unverified:
@@ -135,17 +153,32 @@ class MoveWorker:
         if self._archive:
             moved = self._at_archive(result, task, self._archive)
         else:
-            moved = reconcile(
-                result,
-                task.identifier,
-                task.expected,
-                self._inventory,
-                at_receiver,
-                narrowed=attempt.is_narrowed,
-                patients=len(task.patients),
-                may_come_later=task.method == "move",
-            )
+            moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed)
         return replace(moved, moves=tuple(attempt.moves), depth=attempt.learnt, silence_s=attempt.silence_s)
+
+    def _reconciled(
+        self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool = False
+    ) -> Moved:
+        return reconcile(
+            result,
+            task.identifier,
+            task.expected,
+            self._inventory,
+            at_receiver,
+            narrowed=narrowed,
+            patients=len(task.patients),
+            may_come_later=task.method == "move",
+        )
+
+    def _verdict(self, task: Task, parts: Parts, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> Moved:
+        """Return the end of a row whose series were moved; what these did not bring is asked for with the study."""
+        if parts.result is not None:
+            moved = self._reconciled(parts.result, task, at_receiver)
+            if self._channel.stop.is_set() or not falls_short(parts, moved):
+                return replace(moved, moves=parts.moves, silence_s=parts.silence_s)
+        attempt.ask(task.identifier)
+        moved = self._moved(task, attempt, at_receiver)
+        return replace(moved, moves=(*parts.moves, *moved.moves))
 
     def _at_archive(self, result: MoveResult, task: Task, archive: ArchiveAtDestination) -> Moved:
         return reconcile_at_archive(
@@ -251,6 +284,7 @@ class _Attempt:
             total_timeout=self._settings.total_timeout,
             stop=self._channel.stop,
             last_activity=self._last_activity,
+            shares_activity=self._task.part is not None,
         )
 
     def _got(self, identifier: Identifier) -> MoveResult:

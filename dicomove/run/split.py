@@ -1,0 +1,311 @@
+"""A large study whose series are moved side by side: one row, several requests, one verdict. Pure.
+
+A study is one C-MOVE, unless associations are idle and its series are worth one each. Then the row passes three steps::
+
+    listed      C-FIND names the series; a PACS that does not answer it is asked for the whole study at once
+    moved       each series is a `Part`: no more of them at a time than the limit allows, each of them once
+    finished    `Parts`: one worker waits for stragglers, asks what should be there, and reads the row as one
+
+The row stays open at its receiver from its first part to its end, and counts what comes for any of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from dicomove.cohort import Identifier
+from dicomove.dimse import MoveResult
+from dicomove.events import SubOperationEvent
+from dicomove.run.attempt import AttemptEnd, Lost, Moved, NoReceiver, Part, Parts, SeriesListed
+from dicomove.run.narrowing import combined, in_series, is_refused
+from dicomove.run.requests import Task
+
+#: A study of fewer instances takes no longer than the requests for its series.
+_LEAST: Final = 32
+#: Of series with fewer, a PACS would get a request for every few instances.
+_LEAST_EACH: Final = 4
+#: How a PACS says that it could send none of the instances, and that it could not send all of them (PS3.4 C.4.2.1.5).
+_ALL_FAILED: Final = 0xA702
+_SOME_FAILED: Final = 0xB000
+
+
+def may_be_large(task: Task) -> bool:
+    """Return whether it is worth while to ask for the series of a row: a study of which nothing was asked for yet."""
+    is_new = task.attempt == 1 and not (task.missing or task.look_first or task.unverified or task.is_slow)
+    return is_new and task.identifier.level == "STUDY" and (task.expected is None or is_large(task.expected))
+
+
+def is_large(instances: int) -> bool:
+    """Return whether a study of so many instances takes longer than to ask for its series."""
+    return instances >= _LEAST
+
+
+def is_worth_splitting(series: Mapping[str, int | None], instances: int) -> bool:
+    """Return whether the series of a study are moved side by side, rather than the study with one C-MOVE.
+
+    Parameters
+    ----------
+    series
+        What the PACS lists, with the number of instances of each, where it says that.
+    instances
+        The number of instances of the study: where the series hold fewer, the list may lack some.
+
+    Examples
+    --------
+    >>> is_worth_splitting({"1.1": 200, "1.2": 100}, 300), is_worth_splitting({"1.1": 2, "1.2": 1}, 3)
+    (True, False)
+    >>> is_worth_splitting({"1.1": 200, "1.2": 100}, 400)
+    False
+    """
+    is_whole = None in series.values() or sum(number or 0 for number in series.values()) >= instances
+    return is_whole and len(series) > 1 and is_large(instances) and instances >= _LEAST_EACH * len(series)
+
+
+def falls_short(parts: Parts, moved: Moved) -> bool:
+    """Return whether a study holds more than the series that were listed, although all of these went well."""
+    evidence = moved.result.evidence
+    brought = evidence.received if evidence.reported is None else evidence.reported
+    # A list that lacks a series lacks it again: the number of all instances is asked in another way.
+    there = max(evidence.expected or 0, parts.instances)
+    return parts.went_well and brought is not None and there > max(brought, evidence.received or 0)
+
+
+class Split:
+    """One row whose series are moved side by side.
+
+    Parameters
+    ----------
+    number
+        Of it, unique in a run.
+    task
+        The row.
+    listed
+        What the PACS lists of it.
+    """
+
+    def __init__(self, number: int, task: Task, listed: SeriesListed) -> None:
+        self.task, self._number, self._instances = task, number, listed.instances
+        series = listed.series
+        # The largest first: a small one at the end keeps the others waiting for less.
+        largest_first = sorted(series.items(), key=lambda one: -(one[1] or 0))
+        self._waiting = deque(in_series(task.identifier, uid) for uid, _ in largest_first)
+        self._numbers = {in_series(task.identifier, uid): number for uid, number in series.items()}
+        self._ends: list[Moved | Lost | NoReceiver] = []
+        self._told: dict[Identifier, SubOperationEvent] = {}
+        self._stopped = False
+        self._refusals = 0
+        self.in_flight = 0
+        #: Before which no part begins.
+        self.not_before = 0.0
+        self.has_finished = False
+
+    @property
+    def has_part(self) -> bool:
+        """Whether a part may begin: not while it shows whether the PACS can be asked for series at all."""
+        return bool(self._waiting) and not self._is_broken and not self._is_refused
+
+    @property
+    def is_over(self) -> bool:
+        """Whether only the verdict is left."""
+        return not self.in_flight and not self.has_part and not self.has_finished
+
+    def next(self) -> Task:
+        """Return the next part."""
+        self.in_flight += 1
+        part = Part(self._number, self._waiting.popleft())
+        return replace(self.task, may_split=False, part=part, refusals=self._refusals)
+
+    def stop(self) -> None:
+        """Begin no more of it."""
+        self._stopped = True
+
+    def put_back(self, part: Part, at: float) -> None:
+        """Take back a part of which nothing was sent, and begin no other before this time."""
+        self.in_flight -= 1
+        self._refusals += 1
+        self.not_before = at
+        self._waiting.appendleft(part.identifier)
+
+    def ended(self, part: Part, end: Moved | Lost | NoReceiver) -> None:
+        """Take in how a part ended."""
+        self.in_flight -= 1
+        if isinstance(end, Moved) and end.result.outcome == "not_attempted":
+            self._waiting.appendleft(part.identifier)
+        else:
+            self._ends.append(end)
+
+    def moving(self, part: Part, event: SubOperationEvent) -> SubOperationEvent:
+        """Return a pending response of one part as one of the whole row: counts are added."""
+        self._told[part.identifier] = event
+        told = list(self._told.values())
+
+        def added(name: str) -> int | None:
+            known = [count for one in told if (count := getattr(one, name)) is not None]
+            return sum(known) if known else None
+
+        done = sum(added(name) or 0 for name in ("completed", "failed", "warning"))
+        return SubOperationEvent.of(
+            total=self._instances,
+            completed=added("completed"),
+            failed=added("failed"),
+            warning=added("warning"),
+            remaining=max(0, self._instances - done),
+            elapsed_s=max(one.elapsed_s for one in told),
+        )
+
+    def finish(self) -> Task | AttemptEnd:
+        """Return what is left to do of a row that is over: its verdict, or the whole study; or else its end."""
+        self.has_finished = True
+        moves = tuple(move for end in self._ends if not isinstance(end, NoReceiver) for move in end.moves)
+        results = [end.result for end in self._ends if isinstance(end, Moved)]
+        is_vain = not results or (self._is_refused and not self._stopped)
+        whole = side_by_side(self.task.identifier, results, self._unasked()) if results else None
+        gone = next((end for end in self._ends if not isinstance(end, Moved)), None)
+        if gone is not None:
+            error = "receiver_failed" if isinstance(gone, NoReceiver) else gone.error
+            return gone if not moves else Lost(gone.problem, error, result=whole, moves=moves)
+        silences = [end.silence_s for end in self._ends if isinstance(end, Moved) and end.silence_s is not None]
+        parts = Parts(
+            self._number,
+            None if is_vain or whole is None else self._as_stopped(whole),
+            moves,
+            silence_s=max(silences, default=None),
+            went_well=not self._waiting and all(result.outcome == "complete" for result in results),
+            instances=self._instances,
+        )
+        return replace(self.task, may_split=False, part=None, parts=parts)
+
+    @property
+    def _is_refused(self) -> bool:
+        """Whether the PACS has refused each part so far: it has to be asked for the whole study."""
+        return bool(self._ends) and all(isinstance(end, Moved) and is_refused(end.result) for end in self._ends)
+
+    @property
+    def _is_broken(self) -> bool:
+        """Whether a part was not answered, or no more are wanted."""
+        return self._stopped or any(not isinstance(end, Moved) or end.result.status is None for end in self._ends)
+
+    def _unasked(self) -> int:
+        return sum(self._numbers[one] or 1 for one in self._waiting)
+
+    def _as_stopped(self, whole: MoveResult) -> MoveResult:
+        """Return the result of a row that was stopped between two parts: as of a C-MOVE that was cancelled."""
+        if not self._stopped or not self._waiting:
+            return whole
+        return replace(whole, evidence=replace(whole.evidence, cancelled=True))
+
+
+class Splits:
+    """The rows of a run whose series are moved side by side now.
+
+    What is asked for first: verdicts, then the next part of a row of which nothing is in flight, since it has begun;
+    then, by the schedule, rows that wait; and then further parts.
+    """
+
+    def __init__(self) -> None:
+        self._splits: dict[int, Split] = {}
+        self._verdicts: deque[Task] = deque()
+        self._numbers = itertools.count(1)
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+    @property
+    def has_part(self) -> bool:
+        """Whether a part waits."""
+        return any(split.has_part for split in self._splits.values())
+
+    @property
+    def idle(self) -> int:
+        """Rows that have begun, and of which nothing is in flight."""
+        between = sum(not split.in_flight and not split.has_finished for split in self._splits.values())
+        return between + len(self._verdicts)
+
+    def begin(self, task: Task, listed: SeriesListed) -> None:
+        """Take in a row with its series."""
+        number = next(self._numbers)
+        self._splits[number] = Split(number, task, listed)
+
+    def of(self, task: Task) -> Split | None:
+        """Return the row of a part, or of a verdict."""
+        number = task.part.split if task.part else task.parts.split if task.parts else 0
+        return self._splits.get(number)
+
+    def over(self) -> Iterator[tuple[Task, AttemptEnd]]:
+        """Put the rows before their verdict whose parts have ended, and yield those that have no more to wait for."""
+        for split in [split for split in self._splits.values() if split.is_over]:
+            left = split.finish()
+            if isinstance(left, Task):
+                self._verdicts.append(left)
+            else:
+                self.end(split)
+                yield split.task, left
+
+    def next_verdict(self) -> Task | None:
+        """Return the next row of which only the verdict is left."""
+        return self._verdicts.popleft() if self._verdicts else None
+
+    def next_part(self, now: float, *, further: bool) -> Task | None:
+        """Return the next part; `further` ones are of rows that have one in flight."""
+        for split in self._splits.values():
+            if split.has_part and split.not_before <= now and (further or not split.in_flight):
+                return split.next()
+        return None
+
+    def wakes_at(self, now: float) -> float | None:
+        """Return when the next part may begin that was put back."""
+        return min(
+            (one.not_before for one in self._splits.values() if one.has_part and one.not_before > now), default=None
+        )
+
+    def stop(self) -> None:
+        """Begin no more parts."""
+        for split in self._splits.values():
+            split.stop()
+
+    def give_up(self) -> None:
+        """Forget the rows of which the verdict has not begun."""
+        waiting = {task.parts.split for task in self._verdicts if task.parts}
+        self._verdicts.clear()
+        begun = {number for number, split in self._splits.items() if split.has_finished} - waiting
+        self._splits = {number: split for number, split in self._splits.items() if number in begun}
+
+    def end(self, split: Split) -> None:
+        """Forget a row that has its verdict."""
+        self._splits = {number: other for number, other in self._splits.items() if other is not split}
+
+
+def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked: int = 0) -> MoveResult:
+    """Return the result of several C-MOVEs at the same time as that of one, which lasts from the first to the last.
+
+    Parameters
+    ----------
+    identifier
+        Of the row.
+    results
+        Of its parts: the first that was not answered, or else the first that went wrong, is the word.
+    unasked
+        How many instances were never asked for: they remain.
+    """
+    whole = combined(sorted(results, key=lambda result: result.status is not None))
+    started, finished = min(one.started_at for one in results), max(one.finished_at for one in results)
+    evidence, counts = whole.evidence, whole.evidence.counts
+    if evidence.status == _ALL_FAILED and counts.failed and counts.moved:  # of one series, and so some of the study
+        evidence = replace(evidence, status=_SOME_FAILED)
+    if unasked:
+        counts = replace(
+            counts, total=(counts.total or 0) + unasked, remaining=(counts.remaining or 0) + unasked, at_end=False
+        )
+    return replace(
+        whole,
+        identifier=identifier,
+        started_at=started,
+        finished_at=finished,
+        duration_s=(finished - started) / timedelta(seconds=1),
+        evidence=replace(evidence, counts=counts, sent=any(one.evidence.sent for one in results)),
+    )

@@ -1,0 +1,387 @@
+"""Large studies whose series are moved side by side, as the state of a run decides it: events in, instructions out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dicomove import asking, events
+from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
+from dicomove.run.messages import AttemptEnded, Begin, Cancel, End, Moving, Show, StopWished, WaitedEnough, Write
+from dicomove.run.requests import Task
+from dicomove.run.split import falls_short, is_worth_splitting
+from tests.run_events import MIDNIGHT, UNABLE, Told, moved, only, result, task
+
+SERIES = {f"1.{n}": 10 for n in range(1, 9)}
+WENT = moved(completed=10, failed=0, warning=0)
+SOME_FAILED = moved(0xB000, completed=7, failed=3, warning=0)
+REFUSED = moved(0xA900, completed=0, failed=0, warning=0)
+CANCELLED = moved(0xFE00, completed=4, failed=0, warning=0, cancelled=True)
+NOT_BEGUN = Moved(replace(result(None, sent=False, problem="cancelled"), outcome="not_attempted"))
+REJECTED = moved(None, sent=False, problem="association_rejected")
+
+
+def large(rows: int = 1, **options: Any) -> Told:
+    return Told.of([task(number, expected=80) for number in range(rows)], **{"concurrency": 4, **options})
+
+
+def listed(run: Told, series: dict[str, Any] | None = None) -> Task:
+    """Begin the first row, and return it as it was given to a worker that then named its series."""
+    first, *_ = run.begin()
+    assert first.may_split
+    run.tell(AttemptEnded(first, SeriesListed(series or SERIES, 80)))
+    return first
+
+
+def asked(tasks: list[Task]) -> list[str]:
+    return [one.part.identifier.keys[-1][1] if one.part else one.identifier.level for one in tasks]
+
+
+def summed(run: Told) -> Task:
+    """Return the task of the verdict, which begins now."""
+    (verdict,) = run.begin()
+    assert verdict.parts
+    assert verdict.part is None
+    return verdict
+
+
+# When it pays.
+
+
+@pytest.mark.parametrize(
+    ("series", "instances", "pays"),
+    [
+        (SERIES, 80, True),
+        (SERIES, 81, False),
+        ({"1.1": 1000}, 1000, False),
+        ({"1.1": 15, "1.2": 16}, 31, False),
+        ({f"1.{n}": 1 for n in range(100)}, 100, False),
+        ({"1.1": None, "1.2": 100}, 200, True),
+    ],
+    ids=["large", "more than is listed", "one", "small", "tiny series", "no number"],
+)
+def test_a_study_is_split_where_it_pays(series: Any, instances: int, pays: object) -> None:
+    assert is_worth_splitting(series, instances) is pays
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"concurrency": 1}, {"rows": 5}, {"concurrency": 4, "method": "get"}],
+    ids=["one at a time", "others wait", "C-GET"],
+)
+def test_a_row_is_not_split_without_an_association_for_it(options: Any) -> None:
+    assert not any(one.may_split for one in large(**options).begin()[:1])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"expected": 31}, {"look_first": True}, {"missing": {"1.1": "1"}}, {"is_slow": True}, {"attempt": 2}],
+    ids=lambda more: next(iter(more)),
+)
+def test_a_row_that_is_small_or_was_begun_is_not_split(more: Any) -> None:
+    assert not only(Begin, Told.of([task(0, **{"expected": 80, **more})], concurrency=4).look()).task.may_split
+
+
+def test_the_last_rows_of_a_run_are_split_and_those_before_them_not() -> None:
+    run = large(6)
+    assert [one.may_split for one in run.begin()] == [False, False, True, True]
+
+
+def test_with_auto_the_most_associations_count() -> None:
+    assert large(concurrency="auto").begin()[0].may_split
+    assert not large(concurrency="auto", max_concurrency=1).begin()[0].may_split
+
+
+def test_where_c_find_is_not_answered_no_other_row_waits_for_it() -> None:
+    run = large(3, concurrency=2)
+    first, second = run.begin()
+    assert (first.may_split, second.may_split) == (False, True)
+    run.tell(AttemptEnded(second, WENT, told=(asking.Told("instances", lost_s=10.0),)))
+    assert [one.may_split for one in run.begin()] == [False]
+
+
+# Parts.
+
+
+def test_each_series_is_asked_for_once_and_never_more_than_the_limit() -> None:
+    run = large()
+    listed(run, {"1.1": 5, "1.2": 40, "1.3": 5, "1.4": 10, "1.5": 10, "1.6": 10})
+    begun = run.begin()
+    assert asked(begun) == ["1.2", "1.4", "1.5", "1.6"]
+    assert run.begin() == []
+    seen = asked(begun)
+    while begun:
+        run.end(begun.pop(0), WENT)
+        seen += asked(more := [one for one in run.begin() if one.part])
+        begun += more
+        assert len(begun) <= 4
+    assert sorted(seen) == [f"1.{n}" for n in range(1, 7)]
+
+
+def test_one_row_is_shown_and_written_once_with_all_its_c_moves() -> None:
+    run = large()
+    whole = listed(run)
+    parts = run.begin()
+    while parts:
+        assert run.end(parts.pop(0), WENT) == []
+        parts += run.begin()
+        if parts[0].parts:
+            break
+    (verdict,) = parts
+    assert verdict.parts is not None
+    assert verdict.parts.went_well
+    assert verdict.parts.result is not None
+    assert (verdict.parts.result.completed, verdict.parts.result.identifier) == (80, whole.identifier)
+    end = moved(completed=80, failed=0, warning=0, held=80, expected=80, missing=0)
+    write = only(Write, run.end(verdict, replace(end, moves=verdict.parts.moves)))
+    assert write.task == whole
+    assert len(write.records) == 8
+    assert [one.final for one in write.records] == [False] * 7 + [True]
+    assert (write.last.row.outcome, write.last.row.attempts) == ("complete", 8)
+    shown = [type(one.event).__name__ for one in run.log if isinstance(one, Show)]
+    assert shown == ["RowStarted"]
+    run.write([write])
+    assert run.look()[-1] == End()
+
+
+def test_a_row_that_waits_goes_before_further_parts_and_after_the_only_one() -> None:
+    run = large(4, concurrency=2)
+    first, second = run.begin()
+    assert not first.may_split
+    run.end(first, WENT)
+    (third,) = run.begin()
+    run.tell(AttemptEnded(third, SeriesListed(SERIES, 80)))
+    (part,) = run.begin()
+    assert part.part
+    run.end(second, WENT)
+    (fourth,) = run.begin()
+    assert (fourth.part, fourth.positions) == (None, (3,))
+    run.end(part, WENT)
+    assert asked(run.begin()) == ["1.2"]
+
+
+def test_a_pause_lets_a_row_that_has_begun_go_on_to_its_end() -> None:
+    run = large(2)
+    first, _ = run.begin()
+    run.tell(AttemptEnded(first, SeriesListed(SERIES, 80)))
+    run.paused = True
+    assert asked(run.begin()) == ["1.1", "1.2", "1.3"]
+
+
+def test_a_rate_holds_for_each_part() -> None:
+    run = large(max_instances_per_second=2)
+    listed(run)
+    parts = run.begin()
+    assert len(parts) == 4
+    run.end(parts[0], WENT)
+    assert run.begin() == []
+    assert run.wait() is None
+    run.now += 10
+    assert asked(run.begin()) == ["1.5"]
+
+
+def test_an_association_too_many_costs_nothing_and_is_tried_later() -> None:
+    run = large()
+    listed(run)
+    one, two, *_ = run.begin()
+    run.end(two, REJECTED, after_s=0)
+    assert run.begin() == []
+    run.now += 5
+    run.end(one, WENT)
+    while not (again := run.begin()):
+        run.now += 5
+        run.end(_.pop(), WENT)
+    assert asked(again) == ["1.2"]
+
+
+def test_pending_responses_of_parts_are_shown_as_those_of_the_row() -> None:
+    run = large()
+    listed(run)
+    parts = run.begin()
+    for number, part in enumerate(parts):
+        event = events.SubOperationEvent.of(
+            total=10, completed=number, failed=0, warning=None, remaining=10 - number, elapsed_s=1.0
+        )
+        (shown,) = run.tell(Moving(part, event))
+    assert isinstance(shown, Show)
+    assert isinstance(shown.event, events.SubOperationEvent)
+    assert (shown.event.completed, shown.event.total, shown.event.remaining) == (6, 80, 74)
+    assert (shown.event.warning, shown.event.position) == (None, 0)
+
+
+def test_all_parts_go_to_the_receiver_of_the_row() -> None:
+    run = large(receivers=2)
+    first = listed(run)
+    assert {one.receiver for one in run.begin()} == {first.receiver}
+
+
+# What goes wrong.
+
+
+def after_all(run: Told, ends: list[Moved | Lost | NoReceiver]) -> Task:
+    """End the parts with these ends in turn, the others well, and return the task of the verdict."""
+    left = [*ends]
+    while True:
+        begun = run.begin()
+        for one in begun:
+            if one.parts:
+                return one
+            run.end(one, left.pop(0) if left else WENT, after_s=0)
+
+
+def test_a_series_of_which_some_failed_makes_the_row_partial() -> None:
+    run = large()
+    listed(run)
+    verdict = after_all(run, [SOME_FAILED])
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    assert (verdict.parts.result.completed, verdict.parts.result.failed) == (77, 3)
+    assert (verdict.parts.result.error, verdict.parts.went_well) == ("some_failed", False)
+
+
+def test_a_part_without_an_answer_is_the_last_and_what_was_not_asked_for_remains() -> None:
+    run = large()
+    listed(run)
+    parts = run.begin()
+    run.end(parts[0], moved(None, completed=4, failed=0, warning=0, remaining=6, problem="connection_lost"))
+    assert run.begin() == []
+    for one in parts[1:]:
+        run.end(one, WENT)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    evidence = verdict.parts.result.evidence
+    assert (evidence.problem, evidence.counts.moved, evidence.counts.remaining) == ("connection_lost", 34, 46)
+    assert not verdict.parts.went_well
+
+
+def test_a_pacs_that_refuses_series_is_asked_for_the_study_and_not_again_for_series() -> None:
+    run = large(2, concurrency=2, receivers=1)
+    first, second = run.begin()
+    run.tell(AttemptEnded(first, SeriesListed(SERIES, 80)))
+    (part,) = run.begin()
+    run.end(part, REFUSED)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert (verdict.parts.result, len(verdict.parts.moves)) == (None, 1)
+    run.end(verdict, replace(moved(completed=80, failed=0, warning=0), moves=(*verdict.parts.moves, WENT.result)))
+    run.end(second, WENT)
+    assert run.state.results.rows[0].attempts == 2
+    assert not run.state._may_split
+
+
+def test_one_series_that_is_refused_beside_others_is_a_part_of_the_row() -> None:
+    run = large()
+    listed(run)
+    parts = run.begin()
+    run.end(parts[0], REFUSED)
+    assert run.begin() == []
+    run.end(parts[1], WENT)
+    assert len(run.begin()) == 2
+
+
+def test_a_receiver_that_was_away_before_anything_was_sent_costs_no_attempt() -> None:
+    run = large(receivers=1, retry=3)
+    listed(run)
+    for one in run.begin():
+        run.end(one, NoReceiver("it is gone"))
+    assert run.state.schedule.has_more
+    assert run.state.results.rows[0].attempts == 0
+
+
+def test_a_worker_that_is_lost_leaves_the_row_in_doubt_with_what_was_sent() -> None:
+    run = large()
+    listed(run)
+    one, *others = run.begin()
+    run.end(one, Lost("it is gone", "executor_failed"))
+    told = [instruction for other in others for instruction in run.end(other, WENT)]
+    row = only(Write, told).last.row
+    assert (row.outcome, row.error, row.attempts) == ("interrupted", "executor_failed", 3)
+    assert run.look()[-1] == End()
+
+
+# Stop.
+
+
+def test_a_stop_begins_no_other_part_and_the_row_gets_its_verdict() -> None:
+    run = large()
+    listed(run)
+    parts = run.begin()
+    run.end(parts[0], WENT)
+    parts += run.begin()
+    assert run.tell(StopWished()) == [Cancel()]
+    for one in parts[1:]:
+        run.end(one, CANCELLED)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    assert (verdict.parts.result.completed, verdict.parts.result.evidence.cancelled) == (26, True)
+    row = only(Write, run.end(verdict, replace(CANCELLED, moves=verdict.parts.moves))).last.row
+    assert (row.outcome, row.attempts) == ("cancelled", 5)
+    assert run.look()[-1] == End()
+
+
+def test_a_stop_between_two_parts_is_no_success() -> None:
+    run = large(concurrency=2)
+    listed(run)
+    parts = run.begin()
+    run.tell(StopWished())
+    for one in parts:
+        run.end(one, WENT)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    evidence = verdict.parts.result.evidence
+    assert (evidence.cancelled, evidence.counts.remaining, evidence.counts.total) == (True, 60, 60)
+
+
+def test_a_stop_before_the_first_part_was_sent_leaves_nothing_behind() -> None:
+    run = large()
+    listed(run)
+    parts = run.begin()
+    run.tell(StopWished())
+    for one in parts:
+        run.end(one, NOT_BEGUN)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert (verdict.parts.result, verdict.parts.moves) == (None, ())
+    assert not [one for one in run.end(verdict, NOT_BEGUN) if isinstance(one, Write)]
+    assert run.look()[-1] == End()
+    assert run.state.results.rows[0].outcome == "not_attempted"
+
+
+def test_what_ends_after_the_run_has_given_up_begins_nothing() -> None:
+    run = large()
+    listed(run)
+    parts = run.begin()
+    run.tell(StopWished())
+    write = only(Write, run.tell(WaitedEnough()))
+    assert (write.last.row.outcome, write.last.row.error) == ("interrupted", "cancelled")
+    for one in parts:
+        assert run.end(one, WENT) == []
+    assert run.look()[-1] == End()
+
+
+# In doubt.
+
+
+def test_a_study_that_holds_more_than_its_series_is_noticed() -> None:
+    run = large()
+    listed(run)
+    parts = after_all(run, []).parts
+    assert parts is not None
+    assert falls_short(parts, moved(completed=80, failed=0, warning=0, expected=81, held=80, missing=1))
+    assert not falls_short(parts, moved(completed=80, failed=0, warning=0, expected=80, held=79, missing=1))
+    assert falls_short(replace(parts, instances=90), moved(completed=80, failed=0, expected=80, held=80, missing=0))
+    assert not falls_short(replace(parts, went_well=False), moved(UNABLE, completed=80, failed=0, expected=81))
+
+
+def test_times_are_from_the_first_to_the_last() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 40})
+    verdict = after_all(run, [moved(completed=40, failed=0, warning=0, seconds=3.0)])
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    assert (verdict.parts.result.started_at, verdict.parts.result.duration_s) == (MIDNIGHT, 3.0)
