@@ -208,6 +208,7 @@ def accepts() -> dict[str, bytes]:
         **{name: accept(beside=one) for name, one in BESIDE.items()},
         **{name: accept(contexts=one) for name, one in ANSWERED.items()},
         **{name: accept(head=one) for name, one in HEADS.items()},
+        "nothing but the head": accept(contexts=b"", beside=(b"", b"")),
         "titles of zeros": accept(titles=bytes(32)),
         "titles of 0xFF": accept(titles=b"\xff" * 32),
         "other titles": accept(titles=b"SOMEBODY".ljust(16) + b"ELSE".ljust(16)),

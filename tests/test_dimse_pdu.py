@@ -274,11 +274,16 @@ def both(content: bytes) -> bytes:
 UNREADABLE: Final = {
     b"": "of 0 bytes, without presentation contexts",
     bytes(67): "of 67 bytes, without presentation contexts",
-    body(): "without presentation contexts",
     both(b"\1\0"): r"a presentation context without a number or a result: b'\x01\x00'",
     both(bytes(4) + b"\x40\0\0\x09ab"): "a transfer syntax of 9 bytes",
     body(proposed(), answered(), user=item(0x50, item(0x51, b"\0\0\0\7"))): r"has room: b'\x00\x00\x00\x07'",
 }
+
+
+def test_a_request_without_a_context_asks_for_nothing_and_an_answer_without_one_accepts_nothing() -> None:
+    with pytest.raises(InvalidResponse, match="without presentation contexts"):
+        read_request(body())
+    assert read_answer(body()).results == read_answer(bytes(68)).results == ()
 
 
 @pytest.mark.parametrize("read", [read_request, read_answer])

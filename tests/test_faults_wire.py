@@ -71,7 +71,7 @@ MISLABELLED = {
     "sends-whole-files": "the data set begins with the meta information of a file",
 }
 NO_TLS_HERE: Row = ("unreachable", "tls_failed", "does this port speak TLS")
-TLS_THERE: Row = ("unreachable", "invalid_response", "The peer speaks TLS on this port, and tls= was not given")
+TLS_THERE: Row = ("unreachable", "tls_failed", "The peer speaks TLS on this port, and tls= was not given")
 #: By the fault: the row of a move to an AE, of a move into a receiver, and of a C-GET into it.
 ROWS: dict[str, tuple[Row, Row, Row | None]] = {
     **dict.fromkeys(SKIPPED, (COMPLETE, COMPLETE, COMPLETE)),
@@ -134,7 +134,7 @@ def test_the_rows_of_c_get(on: Stage, name: str) -> None:
         ("find-promises-data-set", "matched", None),
         ("match-on-success", "matched", None),
         ("undefined-find-status", "partial", "unable_to_process"),
-        ("speaks-tls", "unreachable", "invalid_response"),
+        ("speaks-tls", "unreachable", "tls_failed"),
         ("speaks-no-tls", "unreachable", "tls_failed"),
         *((name, "matched", None) for name in SKIPPED),
     ],

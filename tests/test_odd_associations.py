@@ -26,7 +26,7 @@ OURS_S: Final = 20.0
 #: What we cannot use; DCMTK and Orthanc abort such associations, too.
 NOT_USABLE: Final = {"maximum length 1"}
 #: Of A-ASSOCIATE-AC: there is no context for C-ECHO.
-REFUSED: Final = {"undefined result", "nothing of the context", "another context alone"}
+REFUSED: Final = {"undefined result", "nothing of the context", "another context alone", "nothing but the head"}
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,19 @@ def is_ours_content(answer: bytes) -> bool:
             return dm.echo(pacs).status == "0x0000"
         except dm.errors.AssociationError:
             return False
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_an_answer_that_accepts_nothing_is_a_service_that_is_not_offered(name: str) -> None:
+    """As where the context is rejected, whatever the answer leaves out."""
+    with ScriptedPeer([ReadPdu(), Send(accepts()[name]), AwaitRelease()]) as peer:
+        pacs = dm.Pacs(peer.address, association_timeout=OURS_S)
+        with pytest.raises(dm.errors.NotSupported, match="does not offer Verification"):
+            dm.echo(pacs)
+        with dm.MoveScu(pacs) as scu:
+            moved = scu.move_study({"StudyInstanceUID": "1.2.3"}, "ANYWHERE")
+            found = scu.find_scu().find_studies({"StudyInstanceUID": "1.2.3"})
+    assert (moved.outcome, moved.error, found.error) == ("failed", "not_supported", "not_supported")
 
 
 def is_echoscu_content(answer: bytes) -> bool:

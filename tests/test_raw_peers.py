@@ -97,7 +97,7 @@ EXPECTED = {
     "closes": unreachable("connection_lost"),
     "resets": unreachable("connection_lost"),
     "http": unreachable("invalid_response"),
-    "tls-alert": unreachable("invalid_response"),
+    "tls-alert": unreachable("tls_failed"),
     "garbage": unreachable("invalid_response"),
     "unknown-pdu": unreachable("invalid_response"),
     "pdu-of-4-gib": unreachable("invalid_response"),
@@ -326,11 +326,12 @@ def test_the_peer_tells_what_it_heard() -> None:
     with ScriptedPeer(steps, SCRIPTS["closes"].steps) as peer:
         outcomes = [move_one(waiting(peer)).outcome for _ in range(3)]
         assert outcomes == ["complete", "unreachable", "unreachable"]
-        assert peer.connections == 3
+        # A port that closes without a word is asked once whether it wants TLS.
+        assert peer.connections == 4
         assert b"1.2.3" in peer.received[0]
-        assert peer.received[1] == peer.received[2]
+        assert peer.received[1] == peer.received[3]
         assert peer.sent[0].endswith(pdus.RELEASE_ANSWER)
-        assert peer.sent[1:] == [b"", b""]
+        assert peer.sent[1:] == [b"", b"", b""]
 
 
 def test_steps_are_put_together_at_will() -> None:

@@ -8,6 +8,8 @@
     connecting        the first address of a host that answers
     connection        a TCP connection whose every wait has a deadline and can be stopped
     association       drives the above, blocking, on both sides
+    tls_port          whether a port that ended a connection wants TLS
+    opening           connection, TLS and negotiation in one, with what it means where one of them fails
     negotiation       the acceptor's side of A-ASSOCIATE
     services          the SOP classes of Verification and Query/Retrieve
     operation         one request and its responses; one association, used again while it is known to be clean

@@ -20,7 +20,7 @@ from dicomove.dimse.pdu import (
     PDV_HEADER,
     SHORT_PDU_BYTES,
 )
-from dicomove.errors import InvalidResponse
+from dicomove.errors import InvalidResponse, TlsFailed
 
 _BUFFER_SIZE: Final = 1 << 18
 #: Some peers send more than was negotiated; this much is forgiven, and is the most where no limit was negotiated.
@@ -33,6 +33,7 @@ _COMMAND, _LAST = 1, 2
 _TLS_RECORDS: Final = (0x15, 0x16)
 _TLS_MAJOR_VERSION: Final = 3
 _NO_VALUE: Final = -1
+TLS_SPOKEN: Final = "the peer speaks TLS on this port, and tls= was not given here"
 
 
 class Fragment(NamedTuple):
@@ -114,6 +115,8 @@ class PDataReader:
 
         Raises
         ------
+        TlsFailed
+            The first bytes are TLS.
         InvalidResponse
             The bytes are not PDUs, or their lengths cannot be right.
         """
@@ -149,9 +152,8 @@ class PDataReader:
         self._kind, self._left = PDU_HEADER.unpack(header)
         self.pdus += 1
         longest = self._longest.get(self._kind, SHORT_PDU_BYTES)
-        if self._kind in _TLS_RECORDS and header[1] == _TLS_MAJOR_VERSION:
-            message = "the peer speaks TLS on this port, and tls= was not given here"
-            raise InvalidResponse(message)
+        if self.pdus == 1 and is_tls_record(header):
+            raise TlsFailed(TLS_SPOKEN, permanent=True)
         if not ASSOCIATE_RQ <= self._kind <= ABORT or self._left > longest:
             message = f"not DICOM: a PDU of type {self._kind} and {self._left} bytes"
             raise InvalidResponse(message)
@@ -188,6 +190,11 @@ class PDataReader:
         event = Pdu(self._kind, bytes(self._body))
         self._kind, self._body = 0, bytearray()
         return event
+
+
+def is_tls_record(begin: bytes | memoryview) -> bool:
+    """Whether the first bytes of a peer are those of a TLS record."""
+    return len(begin) > 1 and begin[0] in _TLS_RECORDS and begin[1] == _TLS_MAJOR_VERSION
 
 
 def read_events(data: bytes) -> Iterator[Fragment | Pdu]:

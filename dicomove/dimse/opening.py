@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
+from dicomove.dimse.fragments import TLS_SPOKEN
+from dicomove.dimse.tls_port import wanted_tls
 from dicomove.errors import AssociationRejected, AssociationTimeout, ConnectionLost, TlsFailed
 from dicomove.pacs import Pacs
 from dicomove.tls import Wrap
@@ -49,7 +51,7 @@ def open_association(
     try:
         if wrap:
             connection.secure(wrap, deadlines)
-        return _requested(connection, pacs, proposed, user, deadlines, scp_of)
+        return _requested(connection, pacs, proposed, user, deadlines, scp_of, check)
     except BaseException:
         connection.close()
         raise
@@ -62,6 +64,7 @@ def _requested(
     user: Identity | None,
     deadlines: Deadlines,
     scp_of: Sequence[str],
+    check: Check | None,
 ) -> Association:
     try:
         return Association.request(
@@ -82,5 +85,7 @@ def _requested(
     except TlsFailed:
         raise
     except ConnectionLost as lost:
-        message = f"{lost} instead of an answer to A-ASSOCIATE-RQ; a port for TLS does so, too, where tls= is not given"
+        if pacs.tls is None and wanted_tls(pacs, check):
+            raise TlsFailed(TLS_SPOKEN, permanent=True) from lost
+        message = f"{lost} instead of an answer to A-ASSOCIATE-RQ"
         raise ConnectionLost(message if pacs.tls is None else str(lost)) from lost

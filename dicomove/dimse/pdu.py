@@ -219,7 +219,7 @@ def read_answer(body: bytes) -> AssociateAnswer:
     Raises
     ------
     InvalidResponse
-        Presentation contexts or a maximum length that cannot be read, or no presentation context at all.
+        Presentation contexts or a maximum length that cannot be read.
     """
     items = _associate_items(body, _ANSWERED, "A-ASSOCIATE-AC")
     results = tuple(_result(content) for kind, content in items if kind == _ANSWERED)
@@ -298,7 +298,11 @@ def _scp_role(sop_class: str) -> bytes:
 
 def _associate_items(body: bytes, context: int, name: str) -> list[tuple[int, bytes]]:
     items = [*_items(body[_ASSOCIATE_HEAD.size :], {context: "presentation context"})]
-    if context not in dict(items):
+    kinds = {kind for kind, _ in items}
+    # An answer without a context accepts none; a request without one asks for nothing.
+    is_answer = context == _ANSWERED and len(body) >= _ASSOCIATE_HEAD.size
+    is_readable = context in kinds or (is_answer and (not kinds or kinds & {_APPLICATION, _USER}))
+    if not is_readable:
         message = f"an {name} of {len(body)} bytes, without presentation contexts"
         raise InvalidResponse(message)
     return items

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ from dicomove.dimse import FindScu, MoveScu
 from dicomove.dimse.find import Match
 from dicomove.dimse.operation import ReusableAssociation
 from dicomove.dimse.services import GET, SERVICES
+from dicomove.dimse.tls_port import speaks_tls
 from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Arrival, Language, Port, Search
 from dicomove.errors import AssociationError, DicomoveWarning, StatusError
 from dicomove.move import move
@@ -74,11 +74,7 @@ def language(pacs: Pacs) -> Language:
         sock.sendall(_HTTP)
         if sock.recv(5) == b"HTTP/":
             return "HTTP"
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with suppress(OSError), _connected(pacs) as sock, context.wrap_socket(sock):
-        return "TLS"
-    return "unknown"
+    return "TLS" if speaks_tls(pacs) else "unknown"
 
 
 def offered(pacs: Pacs) -> tuple[Answer, frozenset[str]]:

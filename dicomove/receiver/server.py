@@ -15,7 +15,6 @@ from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.negotiation import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
-from dicomove.outcome.evidence import RefusalKind
 from dicomove.receiver.admission import Admission, plain
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
@@ -193,7 +192,8 @@ class StorageServer:
                 raise
 
     def _refuse_tls(self, error: TlsFailed, peer: _Peer, address: str) -> None:
-        self._admission.refuse(address, "tls", f"this receiver speaks TLS: {error}", peer.ae_title)
+        reason = f"this receiver speaks TLS: {error}" if self._wrap else str(error)
+        self._admission.refuse(address, "tls", reason, peer.ae_title)
 
     def _end(self, peer: _Peer) -> None:
         peer.connection.bound_close(self._limits.pdu)
@@ -211,9 +211,8 @@ class StorageServer:
             if isinstance(error, TlsFailed):
                 self._refuse_tls(error, peer, address)
             if isinstance(error, InvalidResponse):
-                kind: RefusalKind = "tls" if "TLS" in str(error) else "request"
-                reason = str(error) if kind == "tls" else f"what it sent cannot be read: {error}"
-                self._admission.refuse(address, kind, reason, peer.ae_title)
+                reason = f"what it sent cannot be read: {error}"
+                self._admission.refuse(address, "request", reason, peer.ae_title)
             self._abort(association, peer.connection, error)
             raise
 

@@ -17,7 +17,7 @@ from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, RESPONSE, MessageAss
 from dicomove.dimse.negotiation import Proposal, read_proposal
 from dicomove.dimse.services import VERIFICATION
 from dicomove.dimse.state import Role
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, TlsFailed
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
 from dicomove.receiver.admission import NOT_ADMITTED, Admission
 from dicomove.tls import Wrap
 
@@ -111,12 +111,10 @@ class Visitors:
 
     def _is_accepted(self, association: Association, connection: Connection, address: str) -> bool:
         deadlines = Deadlines(Deadline(self._handshake_s, AssociationTimeout, "A-ASSOCIATE"))
+        if self._wrap:
+            self._secure(self._wrap, connection, deadlines, address)
         try:
-            if self._wrap:
-                self._secure(self._wrap, connection, deadlines, address)
             proposal = read_proposal(association, deadlines)
-        except TlsFailed:
-            raise
         except BaseException:
             self._refuse(address)
             raise
@@ -138,7 +136,7 @@ class Visitors:
         with self._admission.deciding():
             try:
                 connection.secure(wrap, deadlines)
-            except TlsFailed:
+            except BaseException:
                 self._refuse(address)
                 raise
 
