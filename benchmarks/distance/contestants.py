@@ -132,7 +132,7 @@ ENTRIES = (
     Entry(
         Contestant(AUTO, '`move(concurrency="auto")` into a `Receiver`', partial(local.dicomove, concurrency="auto")),
         associations=2,
-        lasts=12,
+        lasts=20,
     ),
     *_peers(),
     Entry(Contestant("pynetdicom", "`python -m pynetdicom storescp`, and `movescu` for each study", pynetdicom)),

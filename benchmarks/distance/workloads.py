@@ -15,7 +15,7 @@ _MIXTURE = ((40, 512 * KIB), (2, 8 * KIB), (2, 8 * MIB), (10, 256 * KIB))
 #: So many studies in a row are what the archive is, on a small scale.
 STEPS = {"ct": 1, "small": 1, "mixed": len(_MIXTURE)}
 KINDS = {
-    "ct": Workload("ct", "studies of 40 CT images of 512 KiB", "instances", 60, 40, 512 * KIB),
+    "ct": Workload("ct", "studies of 40 CT images of 512 KiB", "instances", 100, 40, 512 * KIB),
     "small": Workload("small", "studies of 2 instances of 8 KiB", "instances", 600, 2, 8 * KIB),
     "mixed": Workload(
         "mixed",
