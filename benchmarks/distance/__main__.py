@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.distance.contestants import ENTRIES, Entry
 from benchmarks.distance.plots import draw
-from benchmarks.distance.report import markdown
+from benchmarks.distance.report import details, for_users, markdown
 from benchmarks.distance.results import Results, Row, read, write
 from benchmarks.distance.rounds import Plan, Section, check
 from benchmarks.distance.wire import Length, wire
 from benchmarks.distance.workloads import KINDS, upload
-from benchmarks.paired import prefer_dcmtk
+from benchmarks.paired import PERFORMANCE, prefer_dcmtk, publish
 from benchmarks.receiving.pacs import orthanc
 
 
@@ -35,6 +35,10 @@ def main() -> None:
     if options.output:
         (options.output / "distance.md").write_text(text, encoding="utf-8")
         draw(results, options.output / "distance.svg")
+    if options.publish:
+        publish("distance_for_users", for_users(results))
+        publish("distance", details(results, today))
+        draw(results, PERFORMANCE.parent / "pictures" / "distance.svg")
 
 
 def _measured(options: argparse.Namespace) -> list[Row]:
@@ -91,6 +95,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait before a turn while others compute")
     parser.add_argument("--output", type=_folder, help="a folder for the report, its numbers and its picture")
     parser.add_argument("--again", nargs="+", type=Path, help="report what these files (distance.csv) hold")
+    parser.add_argument("--publish", action="store_true", help="put the report into docs/performance.md")
     parser.add_argument("--scratch", type=Path, help="where Orthanc and the receivers write; the system's default")
     return parser.parse_args()
 

@@ -20,6 +20,7 @@ def draw(results: Results, path: Path) -> None:
         print("No picture: matplotlib is not installed.")
         return
     mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "distance"  # the same picture has the same text
     from matplotlib import pyplot as plt
 
     kinds = results.kinds()

@@ -15,20 +15,24 @@ from benchmarks.receiving.results import Spread
 _STUDIES, _IMAGES, _AT_MS = 1000, 200, 1.0
 _NAMES = {"ct": "CT", "small": "Small studies", "mixed": "A mixture"}
 _BAR, _BAR_AT_MS = 3.0, 5.0
-#: A sink keeps nothing: it is a limit, and no way to get studies.
-_NOT_A_TOOL = ("sink",)
+#: What a user chooses from. A sink keeps nothing.
+_TOOLS = (AUTO, ONE, "DCMTK", "DCMTK tuned", "pynetdicom", "pynetdicom best", "node-dicom-rs")
 
 
 def markdown(results: Results, measured_on: str) -> str:
     """Everything that was measured, for people."""
+    return f"{for_users(results)}\n\n{details(results, measured_on)}\n".lstrip()
+
+
+def details(results: Results, measured_on: str) -> str:
+    """Return the conditions, the goal, and each kind."""
     parts = [
         _conditions(results, measured_on),
-        *_for_users(results),
         *_bar(results),
         *(part for kind, mbit_per_s in results.kinds() for part in _kind(results, kind, mbit_per_s)),
         *_not_measured(results),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _conditions(results: Results, measured_on: str) -> str:
@@ -57,18 +61,18 @@ def _key(row: Row) -> tuple[str, float, float, str]:
     return row.kind, row.mbit_per_s, row.delay_ms, row.contestant
 
 
-def _for_users(results: Results) -> Iterator[str]:
-    rates = {name: results.rates("ct", 0.0, _AT_MS, name) for name in results.contestants() if name not in _NOT_A_TOOL}
+def for_users(results: Results) -> str:
+    """Return what a user wants to know: how long it takes with each tool."""
+    rates = {name: results.rates("ct", 0.0, _AT_MS, name) for name in results.contestants() if name in _TOOLS}
     known = sorted(((name, one) for name, one in rates.items() if one), key=lambda pair: -pair[1].median)
-    if known:
-        rows = [
-            (name, _duration(_STUDIES * _IMAGES / one.median), f"{one.median:.0f}", _how(name)) for name, one in known
-        ]
-        yield (
-            f"How long {_STUDIES:,} CT studies of {_IMAGES} images take ({_STUDIES * _IMAGES * 0.512 / 1000:.0f} GB), "
-            f"{_AT_MS:g} ms from the PACS. Computed from the measured images per second:"
-        )
-        yield table(("", "time", "images/s", "with"), rows)
+    if not known:
+        return ""
+    rows = [(name, _duration(_STUDIES * _IMAGES / one.median), f"{one.median:.0f}", _how(name)) for name, one in known]
+    return (
+        f"How long {_STUDIES:,} CT studies of {_IMAGES} images take ({_STUDIES * _IMAGES * 0.524 / 1000:.0f} GB), if "
+        f"the PACS is {_AT_MS:g} ms away:\n\n{table(('', 'time', 'images/s', 'with'), rows)}\n\n"
+        "The times are computed from the measured images per second."
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -96,7 +96,8 @@ class Section:
 
     def _amount(self, entry: Entry, pilot: Row) -> int:
         wanted = entry.lasts * self._plan.seconds * pilot.studies / pilot.seconds
-        return self._whole(max(math.ceil(wanted), entry.associations))
+        # As many for each association: else the last ones move while the others have nothing left to do.
+        return self._whole(entry.associations * math.ceil(wanted / entry.associations))
 
     def _whole(self, studies: int) -> int:
         step = STEPS[self._held.workload.name]
