@@ -318,6 +318,14 @@ def test_a_file_of_the_callers_own_is_never_replaced(tmp_path: Path) -> None:
     (out / "CT.json").unlink()
     converted(images, out, "{Modality}")
     (out / "CT.json").write_text("edited")
+    assert converted(images, out, "{Modality}")["resumed"].all()
+    os.utime(images / "a" / "0.dcm")
+    with pytest.raises(ValueError, match="or the files were changed"):
+        converted(images, out, "{Modality}")
+    assert (out / "CT.json").read_text() == "edited"
+    (out / "CT.json").unlink()
+    converted(images, out, "{Modality}")
+    (out / "CT.nii.gz").write_text("edited")
     with pytest.raises(ValueError, match="or the files were changed"):
         converted(images, out, "{Modality}")
     (tmp_path / "elsewhere").mkdir()

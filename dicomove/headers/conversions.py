@@ -73,8 +73,10 @@ def converted(
     """
     with _locked(out), _scratch(out) as scratch:
         work = _Work(out, scratch, Record(out), runs)
-        work.refuse_taken(jobs)
-        return work.all(jobs, count, progress=progress)
+        found = {job.name: (done, True) for job in jobs if (done := work.earlier(job))}
+        rest = [job for job in jobs if job.name not in found]
+        work.refuse_taken(rest)
+        return found | work.all(rest, count, progress=progress)
 
 
 class _Work:
@@ -99,13 +101,12 @@ class _Work:
             raise ValueError(message)
 
     def all(self, jobs: Sequence[Job], count: int, *, progress: bool) -> dict[str, tuple[Done, bool]]:
-        """Convert series that are not there; return what came of all, by their names."""
-        found = {job.name: (done, True) for job in jobs if (done := self._earlier(job))}
-        rest = [job for job in jobs if job.name not in found]
+        """Convert series; return what came of them, by their names."""
+        found: dict[str, tuple[Done, bool]] = {}
         pool = ThreadPoolExecutor(count)
         try:
-            waiting = {pool.submit(self._one, job): job.name for job in rest}
-            bar = tqdm(total=len(rest), desc="convert", unit="series", file=sys.stderr, disable=not progress, delay=1)
+            waiting = {pool.submit(self._one, job): job.name for job in jobs}
+            bar = tqdm(total=len(jobs), desc="convert", unit="series", file=sys.stderr, disable=not progress, delay=1)
             with bar:
                 for future in as_completed(waiting):
                     found[waiting[future]] = (future.result(), False)
@@ -116,7 +117,7 @@ class _Work:
             pool.shutdown()
         return found
 
-    def _earlier(self, job: Job) -> Done | None:
+    def earlier(self, job: Job) -> Done | None:
         """Return an earlier conversion of the same files that is still there."""
         done = self._record.of(job.name)
         is_same = done is not None and (done.series, done.source) == (job.series, job.source)

@@ -45,8 +45,12 @@ class Done:
     earlier: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def is_there(self, out: Path) -> bool:
-        """Whether all files are there, as they were written."""
-        return all(state_of(out / path) == state for path, state in self.files.items())
+        """Whether all files are there: images as they were written; sidecars may be edited since."""
+        found = {path: state_of(out / path) for path in self.files}
+        return all(
+            found[path] == state or (found[path] is not None and ".nii" not in Path(path).name)
+            for path, state in self.files.items()
+        )
 
     def owns(self, out: Path, path: str) -> bool:
         """Whether a file is one that was written, and is as it was."""
