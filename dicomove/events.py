@@ -167,6 +167,8 @@ class RowFinished:
     shares
         The position of the first row that asks for the same, whose request this row shares; ``None`` for that row
         itself.
+    before
+        The outcome that the row was shown with, if it is read again with what came after its end; else ``None``.
     """
 
     row: Hashable
@@ -178,6 +180,7 @@ class RowFinished:
     bytes: int | None = None
     resumed: bool = False
     shares: int | None = None
+    before: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 import re
-import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any, get_args
 
 import nbformat
 import pandas as pd
 import pytest
-from nbclient import NotebookClient
 
 from dicomove import Pacs, errors, find, move
 from dicomove.cohort import MATCHING_KEYS, RETURN_KEYS
@@ -28,9 +27,9 @@ from dicomove.headers.converting import CONVERT_COLUMNS
 from dicomove.move import RESULT_COLUMNS
 from dicomove.testing import demo_pacs
 from dicomove.words import ADVICE, Outcome
+from tests import site
+from tests.site import NOTEBOOKS, ROOT, Executed
 
-ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 QUICKSTART = ROOT / "notebooks" / "01_quickstart.ipynb"
 #: What a last cell prints of the quickstart.
 QUICKSTART_TELLS = "import json; print(json.dumps([results.outcome.tolist(), summary.outcome.tolist()]))"
@@ -51,27 +50,6 @@ def code_cells(notebook: Any) -> list[Any]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@dataclass(frozen=True)
-class Executed:
-    """A notebook after its run, and where it ran."""
-
-    notebook: Any
-    folder: Path
-
-
-def execute(path: Path, where: str, checkout: Path) -> Executed:
-    """Run a notebook, and a last cell after it, in a copy of what it reads: what it writes is not left behind."""
-    shutil.copytree(ROOT / "datasets", checkout / "datasets")
-    folder = checkout / where
-    folder.mkdir(exist_ok=True)
-    notebook = read(path)
-    for probe in (*([QUICKSTART_TELLS] if path == QUICKSTART else []), "print('the end')"):
-        notebook.cells.append(nbformat.v4.new_code_cell(probe))  # type: ignore[no-untyped-call]  # nbformat has no types
-    client = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(folder)}})
-    asyncio.run(client.async_execute())
-    return Executed(notebook, folder)
-
-
 Runs = Mapping[tuple[Path, str], Future[Executed]]
 
 
@@ -80,15 +58,32 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The runs that the chosen tests ask for, two at a time, since a notebook waits more than it works; each once."""
     calls = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
     wanted = {(call["ran"], call["where"]) for call in calls if "ran" in call}
+    if any("site_folder" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        wanted |= {(path, "notebooks") for path in NOTEBOOKS}
     with ThreadPoolExecutor(2) as pool:
         yield {
-            (path, where): pool.submit(execute, path, where, tmp_path_factory.mktemp(path.stem))
+            (path, where): pool.submit(site.execute, path, where, tmp_path_factory.mktemp(path.stem), probes(path))
             for path, where in sorted(wanted)
         }
 
 
+def probes(path: Path) -> list[str]:
+    """The last cells, which the test adds."""
+    return [*([QUICKSTART_TELLS] if path == QUICKSTART else []), "print('the end')"]
+
+
+@pytest.fixture(scope="module")
+def site_folder(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, with the notebooks as they were run; `tests/run` keeps it."""
+    staging = tmp_path_factory.mktemp("staging")
+    site.pages([runs[path, "notebooks"].result() for path in NOTEBOOKS], staging)
+    target = Path(os.environ.get("DICOMOVE_SITE") or tmp_path_factory.mktemp("built") / "site")
+    site.build(staging, target)
+    return target
+
+
 def test_there_are_notebooks() -> None:
-    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02}" for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -121,6 +116,40 @@ def test_the_quickstart_ends_with_what_it_tells(ran: Path, where: str, runs: Run
     saved = pd.read_csv(done.folder / "results.csv", dtype=str, keep_default_na=False)
     assert saved["outcome"].tolist() == outcomes
     assert saved["PatientID"].tolist()[:2] == ["000123", "000124"]
+
+
+def test_the_site_shows_each_notebook_with_what_its_run_printed_and_drew(site_folder: Path, runs: Runs) -> None:
+    for path in NOTEBOOKS:
+        page = (site_folder / "notebooks" / path.stem / "index.html").read_text()
+        cells = code_cells(runs[path, "notebooks"].result().notebook)
+        assert page.count('<img alt="png"') == len(outputs(cells, "image/png"))
+        panels = [out for out in outputs(cells, "text/html") if "dicomove-panel" in out]
+        assert page.count('class="dicomove-panel"') == len(panels)
+        assert "print('the end')" not in unescape(re.sub(r"<[^>]+>", "", page))
+    quickstart = (site_folder / "notebooks" / QUICKSTART.stem / "index.html").read_text()
+    assert quickstart.count('class="dicomove-panel"') == 4
+    assert re.search(r"complete +10\nempty +2\ninvalid +1", quickstart)
+
+
+def outputs(cells: list[Any], kind: str) -> list[Any]:
+    return [out["data"][kind] for cell in cells for out in cell.outputs if kind in out.get("data", {})]
+
+
+def test_the_gallery_leads_to_a_report(site_folder: Path) -> None:
+    gallery = site_folder / "notebooks" / "10_gallery" / "index.html"
+    links = re.findall(r'href="([^"]*report\.html)"', gallery.read_text())
+    assert links
+    assert all("Flow of the cohort" in (gallery.parent / link).resolve().read_text() for link in links)
+
+
+def test_the_site_has_nothing_of_the_machine_that_built_it(site_folder: Path) -> None:
+    """Neither its folders nor its name nor its address."""
+    written = [path for path in site_folder.rglob("*") if path.suffix in {".html", ".json", ".xml"}]
+    assert len(written) > len(NOTEBOOKS)
+    named = [tempfile.gettempdir() + "/", str(ROOT) + "/", str(Path.home()) + "/", "/ipykernel_", *site.addresses()]
+    for path in written:
+        text = path.read_text()
+        assert [name for name in named if name in text] == [], path
 
 
 def shown(cell: Any) -> str:

@@ -102,6 +102,13 @@ def seen(state: PanelState, hint: str = "") -> str:
     return "\n".join(Wellformed(to_html(state, now=NOW, hint=hint)).seen)
 
 
+def test_a_row_that_is_read_again_counts_once() -> None:
+    state = state_of(started(2), begun(0), finished(0, "interrupted"), begun(1), finished(1))
+    assert state.after(finished(0, "interrupted", before="interrupted"), 9.0).outcomes == state.outcomes
+    again = state.after(finished(0, "complete", before="interrupted"), 9.0)
+    assert (again.done, dict(again.outcomes)) == (2, {"complete": 2})
+
+
 def test_rows_and_outcomes_so_far() -> None:
     state = state_of(started(4), begun(0), finished(0), begun(1), finished(1, "failed"), begun(2))
     for shown in (text(state), seen(state)):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,19 @@ def test_the_bar_shows_rows_outcomes_and_instances(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().err
     assert "2/2" in shown
     assert "1 complete, 1 failed" in shown
+
+
+def test_a_row_that_is_read_again_counts_once_in_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    row = RowFinished(row="a", position=0, outcome="partial", error=None, instances=9, duration_s=1.0)
+    with display("tqdm") as show:
+        show(RunStarted(verb="move", rows=2, requests=2))
+        show(row)
+        show(replace(row, outcome="complete", before="partial"))
+        show(RunEnded(verb="move", interrupted=False))
+    shown = capsys.readouterr().err.rpartition("\r")[2]
+    assert "1/2" in shown
+    assert "1 complete" in shown
+    assert "partial" not in shown
 
 
 def test_a_function_gets_the_events_and_may_raise() -> None:

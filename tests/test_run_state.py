@@ -692,6 +692,9 @@ def test_what_came_late_is_looked_for_and_counted() -> None:
     assert run.tell(HeldAtEnd(begun, {"1.1": 512, "1.2": 512})) == [], "nothing new"
     write = only(Write, run.tell(HeldAtEnd(begun, {"1.1": 512, "1.2": 512, "1.3": 512})))
     assert (write.last.row.outcome, write.last.row.received, write.last.row.attempts) == ("complete", 3, 1)
+    (again,) = (one.event for one in run.write([write]) if isinstance(one, Show))
+    assert isinstance(again, events.RowFinished)
+    assert (again.outcome, again.before) == ("complete", "partial")
 
 
 def test_a_disk_that_fails_at_the_end_makes_its_rows_doubtful() -> None:

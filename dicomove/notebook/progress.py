@@ -186,10 +186,12 @@ class BarDisplay:
             case RowFinished():
                 self._in_flight.pop(event.position, None)
                 self._outcomes[event.outcome] += 1
+                if event.before is not None:
+                    self._outcomes[event.before] -= 1
             case RunEnded():
                 self._in_flight.clear()
         self._bar.set_postfix_str(self._postfix(), refresh=False)
-        self._bar.update(int(isinstance(event, RowFinished)))
+        self._bar.update(int(isinstance(event, RowFinished) and event.before is None))
 
     def tick(self) -> None:
         """Do nothing: a line every moment would only fill the log of a batch job."""
@@ -205,4 +207,4 @@ class BarDisplay:
         return " | ".join(part for part in (self._said(), instances) if part)
 
     def _said(self) -> str:
-        return ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.most_common())
+        return ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.most_common() if count)

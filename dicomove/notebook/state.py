@@ -259,6 +259,11 @@ class PanelState:
         return replace(self, at=at, in_flight=in_flight, _samples=self._samples_until(at))
 
     def _finished(self, event: RowFinished, at: float) -> PanelState:
+        if event.before is not None:
+            # The row counts once, whatever came after its end.
+            counted = {**self.outcomes, event.before: self.outcomes.get(event.before, 1) - 1}
+            counted[event.outcome] = counted.get(event.outcome, 0) + 1
+            return replace(self, at=at, outcomes={outcome: rows for outcome, rows in counted.items() if rows})
         flight = self.in_flight.get(event.position)
         # What was not begun, since it is invalid or an earlier run completed it, was no request of this run.
         was_begun = flight is not None or self.more_in_flight > 0

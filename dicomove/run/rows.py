@@ -39,6 +39,7 @@ class RowResults:
         self._doubtful: dict[Identifier, tuple[Task, Moved]] = {}
         self._others: dict[Identifier, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[Identifier, int] = {}
+        self._shown: dict[int, str] = {}
 
     @property
     def in_flight(self) -> list[Task]:
@@ -130,7 +131,12 @@ class RowResults:
 
     def finished(self, positions: Iterable[int]) -> list[RowFinished]:
         """Return what is shown of rows that have their result."""
-        return [_finished(self._labels[position], position, self.rows[position]) for position in positions]
+        events = [
+            _finished(self._labels[position], position, self.rows[position], self._shown.get(position))
+            for position in positions
+        ]
+        self._shown.update((event.position, event.outcome) for event in events)
+        return events
 
     def give_up(self) -> list[Task]:
         """Give the tasks in flight their result, since the run waits no longer; return them."""
@@ -182,7 +188,7 @@ class RowResults:
             self._others[task.identifier] = task, others
 
 
-def _finished(label: Hashable, position: int, row: Row) -> RowFinished:
+def _finished(label: Hashable, position: int, row: Row, before: str | None) -> RowFinished:
     return RowFinished(
         row=label,
         position=position,
@@ -192,6 +198,7 @@ def _finished(label: Hashable, position: int, row: Row) -> RowFinished:
         duration_s=row.duration_s,
         bytes=row.bytes,
         resumed=row.resumed,
+        before=before,
     )
 
 
