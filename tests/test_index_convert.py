@@ -22,7 +22,9 @@ from pydicom import dcmread
 from pydicom.uid import EnhancedCTImageStorage, RLELossless, generate_uid
 
 import dicomove as dm
-from dicomove.headers import convert, converting, dcm2niix
+from dicomove.headers import convert
+from dicomove.headers.nifti import converting
+from dicomove.headers.nifti import program as dcm2niix
 from dicomove.testing import demo_pacs, phantoms
 from tests import receiving
 from tests.servers import wait_until
@@ -398,7 +400,7 @@ def test_a_call_that_is_killed_leaves_no_half_file(tmp_path: Path) -> None:
     volume(images / "a", [0, 2, 4])
     write(program, "exec sleep 3")
     script = f"""
-        from dicomove.headers import convert, converting
+        from dicomove.headers.nifti import convert, converting
         converting.program = lambda: {str(program)!r}
         convert({str(images)!r}, {str(out)!r}, progress=False)
     """

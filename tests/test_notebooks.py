@@ -22,8 +22,7 @@ from dicomove.cohort import MATCHING_KEYS, RETURN_KEYS
 from dicomove.cohort.keywords import ALIASES, KEYWORDS
 from dicomove.columns import FIND_COLUMNS
 from dicomove.headers import Converted
-from dicomove.headers.conversion import REASONS
-from dicomove.headers.converting import CONVERT_COLUMNS
+from dicomove.headers.nifti import CONVERT_COLUMNS, REASONS
 from dicomove.move import RESULT_COLUMNS
 from dicomove.testing import demo_pacs
 from dicomove.words import ADVICE, Outcome
@@ -34,7 +33,7 @@ QUICKSTART = ROOT / "notebooks" / "01_quickstart.ipynb"
 #: What a last cell prints of the quickstart.
 QUICKSTART_TELLS = "import json; print(json.dumps([results.outcome.tolist(), summary.outcome.tolist()]))"
 TABLES = ROOT / "docs" / "tables.md"
-CONVERTING = ("conversion.py", "conversions.py", "reading.py")
+CONVERTING = ("nifti/verdict.py", "nifti/jobs.py", "reading.py")
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CHANGELOG.md"]
 
 

@@ -24,7 +24,7 @@ from dicomove.cli.arguments import (
     number_or_auto,
 )
 from dicomove.headers import How, Level
-from dicomove.headers.conversion import REASONS
+from dicomove.headers.nifti import REASONS
 
 Command = Callable[[argparse.Namespace], int]
 

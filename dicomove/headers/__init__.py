@@ -10,20 +10,14 @@
     sources      a folder, a manifest or results; the rows that asked
     table        `index`
     names        a template of columns and keywords                           (pure)
-    naming       the values of its fields
+    fields       the values of its fields
     arranging    `arrange`
-    conversion   what is converted, and what came of it, as words             (pure)
-    dcm2niix     runs the program
-    converted    the record of what was converted
-    publishing   gives whole files their names
-    conversions  converts several at a time
-    converting   `convert`
+    nifti/       `convert`
 """
 
 from dicomove.headers.arranging import How, arrange
-from dicomove.headers.conversion import Converted, Reason
-from dicomove.headers.converting import convert
 from dicomove.headers.geometry import Geometry, geometry
+from dicomove.headers.nifti import Converted, Reason, convert
 from dicomove.headers.table import Level, index
 
 __all__ = ["Converted", "Geometry", "How", "Level", "Reason", "arrange", "convert", "geometry", "index"]

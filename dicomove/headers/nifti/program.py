@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Literal
 
-from dicomove.headers.conversion import Answer, Voxels
+from dicomove.headers.nifti.verdict import Answer, Voxels
 
 Suffix = Literal[".nii", ".nii.gz"]
 

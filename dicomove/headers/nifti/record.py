@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomove.files import SERVICE_FOLDER
-from dicomove.headers.conversion import Verdict
+from dicomove.headers.nifti.verdict import Verdict
 from dicomove.store import StoredHeader
 
 _FILE: Final = "converted.jsonl"

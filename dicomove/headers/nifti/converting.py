@@ -12,13 +12,13 @@ import pandas as pd
 from pydicom.datadict import keyword_dict
 
 from dicomove import columns
-from dicomove.headers.conversion import REASONS, Reason, Verdict, Voxels, is_mosaic, ruled_out
-from dicomove.headers.conversions import Job, converted
-from dicomove.headers.converted import Done
-from dicomove.headers.dcm2niix import Programs, Suffix, program
+from dicomove.headers.fields import MOST_NAMED, field_values, own_columns, refuse_cells
 from dicomove.headers.folder import shown
 from dicomove.headers.names import Template, template
-from dicomove.headers.naming import MOST_NAMED, field_values, own_columns, refuse_cells
+from dicomove.headers.nifti.jobs import Job, converted
+from dicomove.headers.nifti.program import Programs, Suffix, program
+from dicomove.headers.nifti.record import Done
+from dicomove.headers.nifti.verdict import REASONS, Reason, Verdict, Voxels, is_mosaic, ruled_out
 from dicomove.headers.reading import NOT_DICOM, PLANE
 from dicomove.headers.sources import Source, is_manifest
 from dicomove.headers.table import series_with_files

@@ -17,12 +17,12 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dicomove.files import SERVICE_FOLDER
-from dicomove.headers.conversion import Verdict, Voxels, judged
-from dicomove.headers.converted import Done, Record, source_of
-from dicomove.headers.dcm2niix import Programs, Suffix
+from dicomove.headers.fields import MOST_NAMED
 from dicomove.headers.folder import shown
-from dicomove.headers.naming import MOST_NAMED
-from dicomove.headers.publishing import NameTakenError, is_taken, publish
+from dicomove.headers.nifti.program import Programs, Suffix
+from dicomove.headers.nifti.publishing import NameTakenError, is_taken, publish
+from dicomove.headers.nifti.record import Done, Record, source_of
+from dicomove.headers.nifti.verdict import Verdict, Voxels, judged
 from dicomove.store import StoredHeader
 
 

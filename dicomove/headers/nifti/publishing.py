@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from dicomove.files import synchronise_file, synchronise_folder
-from dicomove.headers.converted import Done, Record, state_of
-from dicomove.headers.dcm2niix import STEM
+from dicomove.headers.nifti.program import STEM
+from dicomove.headers.nifti.record import Done, Record, state_of
 
 #: What a series has at least, or had with the other suffix.
 _USUAL: Final = (".nii.gz", ".nii", ".json")
