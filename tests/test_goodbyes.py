@@ -356,44 +356,54 @@ FINDS: tuple[Step, ...] = (
 )
 
 
-def got(receiver: dm.Receiver, step: Step, *further: Step, **options: object) -> tuple[MoveResult, int]:
+def got(
+    receiver: dm.Receiver, step: Step, *further: Step, kind: type[ScriptedPeer] = ScriptedPeer, **options: object
+) -> tuple[MoveResult, int]:
     """The result of one C-GET, and how many associations there were for it."""
-    with ScriptedPeer(FINDS, [Accept(), step, *further]) as peer:
+    with kind(FINDS, [Accept(), step, *further]) as peer:
         with dm.GetScu(dm.Pacs(peer.address, **{**SHORT, **options})) as scu:  # type: ignore[arg-type]
             result = scu.get_study(STUDY, receiver)
         return result, peer.connections - 1
 
 
-def test_c_get_at_every_byte_of_its_answer(tmp_path: Path) -> None:
+def through_the_answer(folder: Path, every: int = 1, **options: object) -> None:
     """What came whole is there, what did not is not, and a C-GET is never sent twice."""
     turn, sent, length = cycle(GOODBYES), 0, 1
     wrong: list[object] = []
     whole: set[str] = set()
     swallowed: set[str] = set()
-    with dm.Receiver(tmp_path, port=None) as receiver:
+    with dm.Receiver(folder, port=None) as receiver:
         while sent <= length:
             for number, goodbye in enumerate(GOODBYES if ALL else [next(turn)]):
                 step = Getting(f"1.2.3.4.{1000 + sent}.{number}", sent, goodbye)
-                result, associations = got(receiver, step)
+                result, associations = got(receiver, step, **options)  # type: ignore[arg-type]
                 length = len(step.stream)
                 if sent >= step.stored:
                     whole.add(step.uid)
                 elif is_swallowed(goodbye, sent, step.stream):
                     swallowed.add(step.uid)
-                word = "association_aborted" if "abort" in goodbye else "connection_lost"
-                right = (None, "0x0000") if sent >= step.stands else (word, None)
-                is_right = (result.error, result.status) == right or is_swallowed(goodbye, sent, step.stream)
+                is_right = is_right_for_c_get(result, step, bool(options)) or is_swallowed(goodbye, sent, step.stream)
                 if (associations, result.attempts) != (1, 1) or not is_right:
                     wrong.append((sent, goodbye, associations, result.attempts, result.outcome, result.error))
-            sent += 1
+            sent += every
         assert wrong == []
-        there = receiving.files(tmp_path)
+        there = receiving.files(folder)
+        assert whole
         assert there.keys() - swallowed == whole
     for uid in whole:
         assert there[uid].read_bytes().endswith(instance(uid))
 
 
-def test_c_get_at_every_byte_of_its_request(tmp_path: Path) -> None:
+def is_right_for_c_get(result: MoveResult, step: Getting, over_tls: bool) -> bool:
+    if step.sent >= step.stands:
+        return (result.error, result.status) == (None, "0x0000")
+    words = {"association_aborted" if "abort" in step.goodbye else "connection_lost"} | (
+        {"tls_failed"} if over_tls else set()
+    )
+    return result.error in words and result.status is None
+
+
+def through_the_request(folder: Path, every: int = 1, **options: object) -> None:
     turn = cycle(GOODBYES)
     lengths: list[int] = []
 
@@ -402,9 +412,27 @@ def test_c_get_at_every_byte_of_its_request(tmp_path: Path) -> None:
         connection.read_request()
         lengths.append(len(connection.received) - before)
 
-    with dm.Receiver(tmp_path, port=None) as receiver:
-        assert got(receiver, read, Reset())[0].error == "connection_lost"
-        for count in range(lengths[0] + 1):
+    with dm.Receiver(folder, port=None) as receiver:
+        first, _ = got(receiver, read, Reset(), **options)  # type: ignore[arg-type]
+        assert first.error is not None
+        assert first.error in LOST
+        for count in range(0, lengths[0] + 1, every):
             for goodbye in GOODBYES if ALL else [next(turn)]:
-                result, associations = got(receiver, ReadBytes(count), *GOODBYES[goodbye])
+                result, associations = got(receiver, ReadBytes(count), *GOODBYES[goodbye], **options)  # type: ignore[arg-type]
                 assert (result.error in LOST, associations, result.attempts) == (True, 1, 1), (count, result.error)
+
+
+def test_c_get_at_every_byte_of_its_answer(tmp_path: Path) -> None:
+    through_the_answer(tmp_path)
+
+
+def test_c_get_at_every_byte_of_its_request(tmp_path: Path) -> None:
+    through_the_request(tmp_path)
+
+
+@pytest.mark.parametrize("way", [through_the_answer, through_the_request])
+def test_c_get_over_tls(way: Callable[..., None], authority: Authority, tmp_path: Path) -> None:
+    """A sample of the bytes, as with the others."""
+    local = authority.sign("127.0.0.1")
+    context = server_context(TLS(certificate=local.certificate, key=local.key))
+    way(tmp_path, 1 if ALL else 29, kind=secured(context), tls=TLS(ca=authority.file))
