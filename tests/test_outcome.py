@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomove.outcome import Counts, Evidence, category, failure_word, judge, shortfall
+from dicomove.testing.codes import STATUSES
 from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
 
 OUTCOMES = set(get_args(Outcome))
@@ -31,6 +32,21 @@ def pending(completed: int, remaining: int | None, failed: int = 0, warning: int
 
 
 FIVE = pending(0, 5)
+
+
+@pytest.mark.parametrize("status", [*STATUSES, 0x1234])
+@pytest.mark.parametrize("counts", [Counts(), final(0, 3), final(1, 2), final(3, 0)])
+@pytest.mark.parametrize(("received", "arrivals"), [(None, None), (0, 0), (1, 1)])
+def test_no_status_of_a_c_get_is_explained_with_a_destination(
+    status: int, counts: Counts, received: int | None, arrivals: int | None
+) -> None:
+    """The images of a C-GET come on its own association: the PACS connects to nothing."""
+    missing = None if received is None else 3 - received
+    got = Evidence(status=status, counts=counts, received=received, missing=missing, arrivals=arrivals, method="get")
+    advice = judge(got).advice or ""
+    assert "destination" not in advice or "look into the destination" in advice  # Success, and no counts at all
+    assert "connect to it" not in advice
+    assert "Receiver" not in advice
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,12 @@ def test_on_the_page_a_receiver_says_complete_where_all_is_on_disk_and_only_ther
         assert (row[verdict] == "`complete`") == bool(whole), row["fault"]
 
 
+def test_no_advice_on_a_c_get_speaks_of_a_move_destination() -> None:
+    told = [row.get("advice", "") for row in table("Every fault with C-GET")]
+    assert len([advice for advice in told if advice]) > 30
+    assert [advice for advice in told if re.search("destination|AE title of the receiver|Receiver", advice)] == []
+
+
 def test_every_fault_is_on_the_page() -> None:
     commands = {name: kind.commands for name, kind in faults.BY_NAME.items()}
     assert names("Every fault") == {name for name, some in commands.items() if some != ("C-GET",)}

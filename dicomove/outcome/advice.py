@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from dicomove.outcome.evidence import Retrieval
 from dicomove.words import ADVICE
 
 #: Replaces the advice of the error word if the arrivals at the receiver tell more.
@@ -19,6 +20,25 @@ BETTER_ADVICE: Final = {
     "strays": "Do they belong to this row, with other identifiers? The manifest of the receiver names them.",
     "nothing_came": "The PACS reports moved instances, but none arrived: ask its administrator whether it has another "
     "host or port for this AE title.",
+}
+
+#: Replaces both for C-GET, where the images come on the association of the request, and not to an AE title.
+GET_ADVICE: Final = {
+    "destination_unknown": "The PACS answered a C-GET with a status of C-MOVE (0xA801): look into its log, or use "
+    "method='move'.",
+    "out_of_resources": "The PACS is overloaded, or it cannot send the images back on the association of the C-GET. "
+    "Try again later with fewer rows at a time, or use method='move'.",
+    "unable_to_process": "The PACS gave no standardised reason: look into its log. Often the PACS does not allow C-GET "
+    "for our AE title, or cannot send these SOP classes and transfer syntaxes back on the same association.",
+    "not_authorized": "The PACS does not allow this for our AE title: ask its administrator to allow C-GET.",
+    "tls_failed": "Check tls= of Pacs, and the certificates of both sides.",
+    "all_failed": "The PACS could not send a single instance back on the association of the C-GET. Its log says why; "
+    "method='move' is the other way.",
+    "some_failed": "The PACS could not send some instances back on the association of the C-GET. Move the row again "
+    "once. If the same instances fail again, the PACS cannot send their SOP class or transfer syntax, or cannot read "
+    "them: look into its log, or use method='move'.",
+    "nothing_came": "The PACS reports sent instances, but none came on the association of the C-GET: look into its "
+    "log, or use method='move'.",
 }
 
 #: Reasons of A-ASSOCIATE-RJ that are no matter of AE titles (PS3.8 Table 9-21, source 3).
@@ -41,7 +61,7 @@ def sentences(*parts: str) -> str:
     return " ".join(part[0].upper() + part[1:] + ("" if part[-1] in ".?!" else ".") for part in parts if part)
 
 
-def advice_on(word: str, detail: str = "", destination: str = "") -> str:
+def advice_on(word: str, detail: str = "", destination: str = "", method: Retrieval = "move") -> str:
     """Return the advice for an error word, with what is known of the case.
 
     Parameters
@@ -52,6 +72,8 @@ def advice_on(word: str, detail: str = "", destination: str = "") -> str:
         The text of the error that ended the association.
     destination
         The AE title of the Move Destination.
+    method
+        How the images were asked for.
 
     Examples
     --------
@@ -59,9 +81,13 @@ def advice_on(word: str, detail: str = "", destination: str = "") -> str:
     'The PACS does not know the destination RX'
     >>> advice_on("association_rejected", "(transient: local limit exceeded)").partition(",")[0]
     'The PACS has as many associations as it allows'
+    >>> advice_on("not_authorized", method="get").rpartition(": ")[2]
+    'ask its administrator to allow C-GET.'
     """
     if word == "association_rejected" and any(reason in detail.lower() for reason in _FULL):
         return _TOO_MANY
+    if method == "get" and word in GET_ADVICE:
+        return GET_ADVICE[word]
     advice = ADVICE.get(word, "")
     if word == "destination_unknown" and destination:
         return advice.replace("this destination", f"the destination {destination}", 1)

@@ -141,7 +141,7 @@ def refusals_told(refusals: Iterable[Refusal]) -> list[str]:
 
 def _refusal_remedy(evidence: Evidence) -> str | None:
     """Return the name of the advice for a row of which nothing came because the receiver refused it; else ``None``."""
-    if evidence.received or evidence.arrivals or evidence.aside or not evidence.refusals:
+    if evidence.received or evidence.arrivals or evidence.aside or not evidence.refusals or evidence.method == "get":
         return None
     kinds = {one.kind for one in evidence.refusals}
     return next(remedy for kind, remedy in _REMEDIES.items() if kind in kinds)

@@ -50,6 +50,7 @@ class Unverified:
     may_pass: bool
 
 
+Retrieval = Literal["move", "get"]
 CountedBy = Literal["receiver", "destination"]
 RefusalKind = Literal["address", "ae_title", "request", "tls", "busy", "defect"]
 
@@ -122,6 +123,8 @@ class Evidence:
         The AE title of the Move Destination.
     permanent
         Whether the PACS said that another try will not do: it does not know our AE title, say.
+    method
+        Whether C-MOVE or C-GET was sent.
     """
 
     status: int | None = None
@@ -146,6 +149,7 @@ class Evidence:
     unanswered: Unverified | None = None
     destination: str = ""
     permanent: bool = False
+    method: Retrieval = "move"
 
     @property
     def reported(self) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dicomove.outcome.advice import BETTER_ADVICE, advice_on, sentences
+from dicomove.outcome.advice import BETTER_ADVICE, GET_ADVICE, advice_on, sentences
 from dicomove.outcome.arrivals import refusals_told, remarks, remedy, strays
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
 from dicomove.outcome.statuses import category, failure_word
@@ -73,8 +73,12 @@ def verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
         word = better
     elif better and better.startswith("refused"):
         word = "receiver_refused"
-    advice = BETTER_ADVICE.get(better or "") or advice_on(word, evidence.detail, evidence.destination)
+    advice = _better_advice(better, evidence) or advice_on(word, evidence.detail, evidence.destination, evidence.method)
     return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), advice))
+
+
+def _better_advice(better: str | None, evidence: Evidence) -> str:
+    return (evidence.method == "get" and GET_ADVICE.get(better or "")) or BETTER_ADVICE.get(better or "", "")
 
 
 def _numbers(word: str, evidence: Evidence) -> str:

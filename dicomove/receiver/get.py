@@ -147,6 +147,7 @@ def _evidence(end: GetEnd) -> Evidence:
         sent=end.sent,
         cancelled=end.cancelled,
         permanent=end.permanent,
+        method="get",
     )
 
 

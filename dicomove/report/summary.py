@@ -9,6 +9,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import keyword_columns
+from dicomove.outcome import advice_on
 from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
 from dicomove.words import ADVICE, GOOD, SLOW
 
@@ -116,7 +117,8 @@ def _first(rows: pd.DataFrame) -> str:
 
 def _advice(rows: pd.DataFrame, error: str) -> str:
     if error in ADVICE:
-        return ADVICE[error]
+        is_get = "method" in rows and (rows["method"] == "get").all()
+        return advice_on(error, method="get" if is_get else "move")
     given = rows["advice"].dropna()
     return str(given.mode().iloc[0]) if len(given) and rows["outcome"].iloc[0] not in GOOD else ""
 
