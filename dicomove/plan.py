@@ -25,7 +25,7 @@ from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent, resumed
-from dicomove.run import MoveDestination, Options, run_settings
+from dicomove.run import MoveDestination, Options, path_cells, run_settings
 from dicomove.run.archive import ArchiveAtDestination
 from dicomove.run.counting import Counted, Counting
 from dicomove.run.estimates import Estimate, estimate, rate_of, windows_needed
@@ -137,6 +137,7 @@ def plan(
     known = _Known(Sizes(()), None, None)
     if destination is not None:
         settings = run_settings(pacs, destination, checked)
+        path_cells(table, identifiers, settings.receivers)
         _look_at_disk(settings, steps)
         path = _journal_path(settings, journal)
         if path:

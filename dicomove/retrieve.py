@@ -17,7 +17,16 @@ from dicomove.move import identifiers_of, warn_of_own
 from dicomove.notebook import Phases, Progress
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent, result_table
-from dicomove.run import MoveDestination, MoveOptions, Options, PreparedRun, run_settings, shows_options, warn_of
+from dicomove.run import (
+    MoveDestination,
+    MoveOptions,
+    Options,
+    PreparedRun,
+    check_path_columns,
+    run_settings,
+    shows_options,
+    warn_of,
+)
 from dicomove.search import Matches
 
 __all__ = ["retrieve"]
@@ -103,6 +112,7 @@ def retrieve(
     """
     checked = Options(**options)
     settings = run_settings(pacs, destination, checked)
+    check_path_columns(cohort, settings.receivers)
     # From before the first C-FIND, so that no interrupt between find and move takes away what was found.
     with Interrupts() as interrupts, Phases(progress) as phases:
         studies = find(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate, safe
+from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate, beside, safe
 
 often = settings(
     derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck), database=None
@@ -266,3 +266,51 @@ def test_a_template_is_refused_or_safe(template: str, sop: str, patient: str) ->
         return
     for component in one.relative({"SOPInstanceUID": sop, "PatientID": patient}).parts:
         assert_safe(component)
+
+
+# --- columns of a table -----------------------------------------------------------------------------------------------
+
+
+BIDS = "sub-{subject}/ses-{session}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"
+
+
+def test_columns_stand_beside_keywords() -> None:
+    one = PathTemplate(BIDS, takes_columns=True)
+    assert (one.columns, one.may_clash) == (("subject", "session"), True)
+    assert one.keywords == ("SeriesNumber", "SeriesDescription", "InstanceNumber")
+    values = {"SeriesNumber": "3", "SeriesDescription": "T1", "InstanceNumber": "7", "SOPInstanceUID": "1.2"}
+    assert str(one.relative(values, {"subject": "01", "session": "a"})) == "sub-01/ses-a/3_T1/7.dcm"
+    unasked = one.relative({**values, "StudyInstanceUID": "1", "SeriesInstanceUID": "1.1"})
+    assert str(unasked) == "unasked/1/1.1/1.2.dcm"
+
+
+@often
+@given(subject=texts, session=texts, text=texts, sop=uids)
+def test_every_cell_makes_a_safe_path(subject: str, session: str, text: str, sop: str) -> None:
+    one = PathTemplate(BIDS, takes_columns=True)
+    path = one.relative({"SeriesDescription": text, "SOPInstanceUID": sop}, {"subject": subject, "session": session})
+    assert len(path.parts) == 4
+    for component in path.parts:
+        assert_safe(component)
+    assert_safe(beside(path, sop).name)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{SopInstanceUID}/{subject}", r"did you mean \{SOPInstanceUID\}"),
+        ("{subject}/{PatientId}/{InstanceNumber}", r"did you mean \{PatientID\}"),
+        ("{subject}/{patientid}/{InstanceNumber}", "not the keyword"),
+        ("{subject}/{0}/{InstanceNumber}", "not the keyword"),
+        ("{subject[0]}/{InstanceNumber}", "not the keyword"),
+        ("{subject.x}/{InstanceNumber}", "not the keyword"),
+        ("{subject}/{Rows}/{InstanceNumber}", r"\{Rows\} is not text"),
+        ("{subject}/../{InstanceNumber}", r"'\.\.' would leave the folder"),
+        ("{subject}{InstanceNumber}", r"put '_' or '-' between \{subject\} and \{InstanceNumber\}"),
+        ("{subject}{session}/{InstanceNumber}", "put '_' or '-' between"),
+        ("{subject}/{SeriesNumber}.dcm", r"neither \{InstanceNumber\} nor \{SOPInstanceUID\}"),
+    ],
+)
+def test_a_template_with_columns_that_cannot_be_used_says_why(template: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        PathTemplate(template, takes_columns=True)

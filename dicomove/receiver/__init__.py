@@ -17,6 +17,7 @@
     incoming, scan        one instance while it comes: temporary file, hash, a look at its UIDs
     storage, tallies      where an instance goes, and to which rows it belongs
     files, paths          the folder: temporary and final names, quarantine
+    own_names             names that two instances may share, since columns of a table make them
     open_file             the file of an instance while it is open, the same on every system
     commit, recovery      what came is made durable, and written into the folder's index
     administration        what the PACS's administrator enters

@@ -105,11 +105,18 @@ class Request(ABC, Generic[Answer]):
 
 @dataclass(frozen=True, slots=True)
 class Expect(Request[None]):
-    """Open a row: its PACS may connect from these addresses, and the instances of these keys are counted."""
+    """Open a row: its PACS may connect from these addresses, and the instances of these keys are counted.
+
+    Attributes
+    ----------
+    cells
+        What the row has in the columns that the path of its instances names.
+    """
 
     row: RowId
     keys: Mapping[str, str]
     addresses: Sequence[str]
+    cells: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def put_to(self, api: ReceiverApi) -> None:
         """Ask it at the other end."""

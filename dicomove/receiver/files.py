@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
+from dicomove.receiver.own_names import OwnNames
 
 Existing = Literal["keep", "replace", "keep_both"]
 #: What became of an instance. Those that are ``refused`` were not stored.
@@ -21,6 +22,8 @@ Disposition = Literal["stored", "duplicate", "replaced", "kept_both", "differs",
 
 _IN_QUARANTINE: Final = ("differs", "damaged", "unrequested")
 _DIFFERS: Final = "another instance of this UID is there, with other bytes"
+
+_TAKEN: Final = "a file that is not of this instance has its name"
 
 _MOST_RESERVED: Final = 1 << 30
 _RESERVED_SHARE: Final = 0.05
@@ -85,6 +88,7 @@ class FileStore:
         self._incoming = folder / SERVICE_FOLDER / "incoming"
         self._quarantine = folder / SERVICE_FOLDER / "quarantine"
         self._numbers = itertools.count()
+        self._own = OwnNames(folder)
         self._lock = threading.Lock()
         new = [path for path in (folder, *folder.parents) if not path.exists()]
         self._incoming.mkdir(parents=True, exist_ok=True)
@@ -107,7 +111,11 @@ class FileStore:
         return self._incoming / f"{next(self._numbers)}.part"
 
     def place(
-        self, written: Written, relative: PurePosixPath, recorded: Callable[[str], str | None] = lambda _: None
+        self,
+        written: Written,
+        relative: PurePosixPath,
+        recorded: Callable[[str], str | None] = lambda _: None,
+        may_clash_as: str | None = None,
     ) -> Placed:
         """Give an instance its final name, or say what prevented it.
 
@@ -120,14 +128,23 @@ class FileStore:
         recorded
             Returns the hash that the index has for a name. A file that was changed since goes to quarantine if the
             original arrives again.
+        may_clash_as
+            The SOP Instance UID, where another instance may have this name: then this one gets another.
 
         Raises
         ------
         OSError
             The file system refuses it; it is still under its temporary name.
         """
-        if self._take(written.path, relative):
-            return Placed(str(relative), "stored")
+        uid = may_clash_as or ""
+        for name in self._own.of(relative, uid) if may_clash_as else (relative,):
+            if self._take(written.path, name):
+                return Placed(str(name), "stored")
+            if not may_clash_as or recorded(str(name)) == written.sha256 or not self._own.is_of_another(name, uid):
+                return self._beside(written, name, recorded)
+        return self.quarantine(written, relative.name, "differs", _TAKEN)
+
+    def _beside(self, written: Written, relative: PurePosixPath, recorded: Callable[[str], str | None]) -> Placed:
         if self._is_same(written, relative):
             written.path.unlink()
             return Placed(str(relative), "duplicate")

@@ -88,7 +88,7 @@ class Api:
 
     def expect(self, request: Expect) -> None:
         """Open a row: its PACS is let in, and what comes for it is counted."""
-        self.tallies.open(request.row, request.keys)
+        self.tallies.open(request.row, request.keys, request.cells)
         self.admission.open(request.row, request.addresses)
 
     def settle(self, request: Settle) -> Settled:
@@ -207,7 +207,7 @@ def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Ap
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
     storage = Storage(
         files,
-        PathTemplate(settings.path),
+        PathTemplate(settings.path, takes_columns=True),
         committer,
         tallies,
         accept_any=takes_all,

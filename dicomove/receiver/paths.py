@@ -1,4 +1,4 @@
-"""The path of an instance: a template of keywords. Every component of the path is safe, whatever the values are.
+"""The path of an instance: a template of keywords, and of columns of the caller's table. Every component is safe.
 
 The values come from a peer, and a name has to be valid on Linux, macOS and Windows, and on a network file system with
 any mount options.
@@ -12,6 +12,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Final, NoReturn
 
@@ -20,7 +21,14 @@ from pydicom.datadict import dictionary_VR, keyword_dict
 DEFAULT_PATH: Final = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
 """A path names no patient, unless the user asks for it."""
 
+UNASKED: Final = "unasked"
+"""The folder of instances that no row asked for, where the template has columns: below it, the default path."""
+
 _INSTANCE: Final = "SOPInstanceUID"
+_NUMBER: Final = "InstanceNumber"
+_COLUMN: Final = re.compile(r"[^\W\d][\w -]*")
+#: A name that is so near to a keyword is a mistake, and not a column.
+_MISSPELT: Final = 0.85
 _NO_TEXT: Final = {"AT", "FD", "FL", "SL", "SQ", "SS", "SV", "UL", "UN", "US", "UV"}
 _DATA_SET: Final = 0x00080000
 
@@ -61,6 +69,8 @@ class PathTemplate:
     ----------
     template
         Components with ``/`` between them; DICOM keywords stand in braces.
+    takes_columns
+        Whether another name in braces is a column of the caller's table.
 
     Attributes
     ----------
@@ -68,6 +78,10 @@ class PathTemplate:
         As it was given.
     keywords
         The keywords, each once, in their order.
+    columns
+        The columns, each once, in their order.
+    may_clash
+        Whether two instances may get the same path: only a template with columns may do so.
 
     Raises
     ------
@@ -81,27 +95,51 @@ class PathTemplate:
     ('PatientID', 'Modality', 'SOPInstanceUID')
     >>> template.relative({"PatientID": "000123", "Modality": "CT", "SOPInstanceUID": "1.2.3"})
     PurePosixPath('000123/CT_1.2.3.dcm')
+    >>> own = PathTemplate("sub-{subject}/{SeriesNumber}/{InstanceNumber}.dcm", takes_columns=True)
+    >>> own.columns
+    ('subject',)
+    >>> own.relative({"SeriesNumber": "3", "InstanceNumber": "7"}, {"subject": "01"})
+    PurePosixPath('sub-01/3/7.dcm')
     """
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, template: str, *, takes_columns: bool = False) -> None:
         self.template = template
-        self._components = _components(template)
-        fields = [part.keyword for component in self._components for part in component if part.keyword]
-        self.keywords: tuple[str, ...] = tuple(dict.fromkeys(fields))
-        if _INSTANCE not in fields:
+        self._components = _components(template, takes_columns=takes_columns)
+        fields = dict.fromkeys(part.keyword for component in self._components for part in component if part.keyword)
+        self.keywords: tuple[str, ...] = tuple(name for name in fields if _is_attribute(name))
+        self.columns: tuple[str, ...] = tuple(name for name in fields if not _is_attribute(name))
+        self.may_clash = not any(_tells_instances_apart(component) for component in self._components)
+        if self.columns:
+            _check_own(template, self._components)
+        elif _INSTANCE not in fields:
             _refuse(template, f"it has no {{{_INSTANCE}}}; without it two instances would share a name")
         for component in self._components:
             _check(template, component)
-        if not any(_tells_instances_apart(component) for component in self._components):
+        if self.may_clash and not self.columns:
             _refuse(
                 template,
                 f"two instances could share a name; put {{{_INSTANCE}}} at the beginning or at the end of a component, "
                 "with '_' or '-' between it and another keyword",
             )
 
-    def relative(self, values: Mapping[str, str]) -> PurePosixPath:
-        """Return the path of an instance, below the folder; keywords without a value are no problem."""
-        return PurePosixPath(*(_join(component, values) for component in self._components))
+    def relative(self, values: Mapping[str, str], cells: Mapping[str, str] | None = None) -> PurePosixPath:
+        """Return the path of an instance, below the folder; keywords without a value are no problem.
+
+        Parameters
+        ----------
+        values
+            Of the instance.
+        cells
+            Of the row that asked for it: the columns. ``None`` where no row did.
+        """
+        if self.columns and cells is None:
+            return PurePosixPath(UNASKED) / _DEFAULT.relative(values)
+        known = {**values, **(cells or {})}
+        return PurePosixPath(*(_join(component, known) for component in self._components))
+
+    def own_part(self, cells: Mapping[str, str]) -> str:
+        """Return what the columns of a row make of a path, as a file system reads it that takes "a" for "A"."""
+        return str(PurePosixPath(*(_join(component, cells) for component in self._components))).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +162,7 @@ class _Part:
 _Component = tuple[_Part, ...]
 
 
-def _components(template: str) -> list[_Component]:
+def _components(template: str, *, takes_columns: bool) -> list[_Component]:
     components: list[list[_Part]] = [[]]
     try:
         parsed = list(string.Formatter().parse(template))
@@ -137,10 +175,35 @@ def _components(template: str) -> list[_Component]:
         if field is not None:
             if form or conversion:
                 _refuse(template, f"write {{{field}}}, and nothing else in the braces")
-            _check_keyword(template, field)
+            if not (takes_columns and _is_column(field)):
+                _check_keyword(template, field)
             components[-1].append(_Part(keyword=field))
     # A doubled brace is text, which comes in two parts.
     return [tuple(part for part in component if part != _Part()) for component in components]
+
+
+def _is_attribute(name: str) -> bool:
+    return name in keyword_dict
+
+
+def _is_column(name: str) -> bool:
+    """Whether a name can be a column of the caller's table: it is neither a keyword nor one with a slip."""
+    if name in keyword_dict or not _COLUMN.fullmatch(name):
+        return False
+    if not name[0].isupper():
+        return not any(name.casefold() == known.casefold() for known in keyword_dict)
+    return not difflib.get_close_matches(name.casefold(), [known.casefold() for known in keyword_dict], 1, _MISSPELT)
+
+
+def _check_own(template: str, components: Sequence[_Component]) -> None:
+    """Refuse a template with columns in which a value runs into that of a column, or which names no instance."""
+    for component in components:
+        for before, after in pairwise(component):
+            both = before.keyword, after.keyword
+            if all(both) and not all(map(_is_attribute, both)):
+                _refuse(template, f"put '_' or '-' between {{{both[0]}}} and {{{both[1]}}}")
+    if not {_INSTANCE, _NUMBER} & {part.keyword for component in components for part in component}:
+        _refuse(template, f"it has neither {{{_NUMBER}}} nor {{{_INSTANCE}}}, which tell the images of a series apart")
 
 
 def _check_keyword(template: str, keyword: str) -> None:
@@ -206,6 +269,17 @@ def _join(component: _Component, values: Mapping[str, str]) -> str:
     return name
 
 
+def beside(path: PurePosixPath, value: str) -> PurePosixPath:
+    """Return another name for what cannot have this one: with a checksum of a value.
+
+    Examples
+    --------
+    >>> beside(PurePosixPath("sub-01/3/7.dcm"), "1.2.3")
+    PurePosixPath('sub-01/3/7~c47f5b18b8a430e6.dcm')
+    """
+    return path.with_name(f"{path.stem}~{_checksum(value)}{path.suffix}")
+
+
 def _checked(value: str, unsafe: re.Pattern[str]) -> str:
     rest = unsafe.sub("", value).lstrip(".")[:40]
     if _DEVICE.fullmatch(f"{rest}~"):
@@ -220,3 +294,6 @@ def _checksum(value: str) -> str:
 def _refuse(template: str, reason: str, cause: Exception | None = None) -> NoReturn:
     message = f"the path {template!r} cannot be used: {reason}"
     raise ValueError(message) from cause
+
+
+_DEFAULT: Final = PathTemplate(DEFAULT_PATH)

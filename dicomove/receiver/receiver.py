@@ -21,7 +21,7 @@ from dicomove.pacs import Pacs
 from dicomove.receiver import administration
 from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.files import Existing, room
-from dicomove.receiver.paths import DEFAULT_PATH
+from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.process import Supervisor
 from dicomove.receiver.refused import refused_table
 from dicomove.receiver.rows import LocalRow, RowsInFlight
@@ -54,7 +54,10 @@ class Receiver:
         The address at which it listens; ``"0.0.0.0"`` stands for all IPv4 addresses of this machine, ``"::"`` for
         all addresses of IPv4 and IPv6.
     path
-        The path of an instance in the folder: keywords in braces. Unusual values are made safe for file systems.
+        The path of an instance in the folder: keywords in braces, and columns of the table that `move` or `retrieve`
+        gets: ``"sub-{subject}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"``. The row that asked for an
+        instance decides. Where no row did, it goes to the folder ``unasked``. Unusual values are made safe for file
+        systems.
     allow
         More addresses and networks (``"10.1.0.0/16"``) that may connect: a PACS may send from another node.
     accept
@@ -190,6 +193,11 @@ class Receiver:
     def unrequested(self) -> int:
         """The number of instances that no row had asked for. They are in quarantine."""
         return self._in_flight.unrequested
+
+    @property
+    def path_template(self) -> PathTemplate:
+        """The path of an instance, with the columns of the table that it names."""
+        return PathTemplate(self._supervisor.settings.path, takes_columns=True)
 
     def __repr__(self) -> str:
         if self._supervisor.closed:
@@ -341,7 +349,13 @@ class Receiver:
             self._supervisor.ask(request)
 
     def row(
-        self, run: int, position: int, keys: Mapping[str, str], host: str = "", patients: Collection[str] = ()
+        self,
+        run: int,
+        position: int,
+        keys: Mapping[str, str],
+        host: str = "",
+        patients: Collection[str] = (),
+        cells: Mapping[str, str] | None = None,
     ) -> LocalRow:
         """Return a row of a run at this receiver: enter it before its C-MOVE is sent.
 
@@ -355,6 +369,8 @@ class Receiver:
             Where the PACS is.
         patients
             The PatientIDs that the row names beside its unique keys: instances with another one are named.
+        cells
+            What the row has in the columns that `path` names.
         """
         return LocalRow(
             self._supervisor,
@@ -365,6 +381,7 @@ class Receiver:
             keys=keys,
             host=host,
             patients=patients,
+            cells=cells,
         )
 
     def _own_port(self) -> int:

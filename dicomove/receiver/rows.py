@@ -141,6 +141,8 @@ class LocalRow:
         Where the PACS is.
     patients
         The PatientIDs that the row names beside its unique keys: instances with another one are named.
+    cells
+        What the row has in the columns that the path of its instances names.
     """
 
     def __init__(
@@ -154,9 +156,11 @@ class LocalRow:
         keys: Mapping[str, str],
         host: str,
         patients: Collection[str] = (),
+        cells: Mapping[str, str] | None = None,
     ) -> None:
         self._process, self._in_flight, self._records, self._quiet_period = process, in_flight, records, quiet_period
         self._row, self._keys, self._host, self._patients = row, dict(keys), host, list(patients)
+        self._cells = dict(cells or {})
         self._refused: Mapping[Refusal, int] = {}
         self._seen = (0, 0)
         self._last_activity = time.monotonic()
@@ -172,7 +176,7 @@ class LocalRow:
         """
         self._refused, self._pid = self._in_flight.refusals(), self._process.pid
         self._last_activity = time.monotonic()
-        expect = Expect(self._row, self._keys, addresses(self._host))
+        expect = Expect(self._row, self._keys, addresses(self._host), self._cells)
         self._in_flight.begin(expect)
         try:
             self._process.ask(expect)

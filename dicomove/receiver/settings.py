@@ -100,7 +100,7 @@ def checked_settings(
     ValueError
         Another argument cannot be right.
     """
-    PathTemplate(path)  # raises ValueError
+    PathTemplate(path, takes_columns=True)  # raises ValueError
     if advertise is not None:
         _check_advertise(advertise, port)
     return Settings(

@@ -176,10 +176,12 @@ class Storage:
         return placed
 
     def _place(self, written: Written, values: Mapping[str, str], problem: _Problem | None) -> Placed:
-        relative = self._template.relative(values)
+        template = self._template
+        relative = template.relative(values, self._tallies.cells(values) if template.columns else None)
         if problem:
             return self._files.quarantine(written, relative.name, *problem)
-        return self._files.place(written, relative, self._committer.sha256)
+        clash = values["SOPInstanceUID"] if template.may_clash else None
+        return self._files.place(written, relative, self._committer.sha256, clash)
 
     def _commit(self, finished: Finished, placed: Placed) -> None:
         if placed.disposition == "duplicate":

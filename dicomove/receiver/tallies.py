@@ -26,6 +26,8 @@ class RowTally:
     ----------
     keys
         The unique keys of the row.
+    cells
+        What it has in the columns that the path of its instances names.
     arrivals, bytes
         Instances that arrived for it, repeated ones too, and their size.
     dispositions
@@ -39,6 +41,7 @@ class RowTally:
     """
 
     keys: Mapping[str, str]
+    cells: Mapping[str, str] = field(default_factory=dict)
     arrivals: int = 0
     bytes: int = 0
     dispositions: dict[str, int] = field(default_factory=dict)
@@ -96,11 +99,11 @@ class RowTallies:
         # What comes after a row has ended is still its own.
         self._in_flight: set[RowId] = set()
 
-    def open(self, row: RowId, keys: Mapping[str, str]) -> None:
+    def open(self, row: RowId, keys: Mapping[str, str], cells: Mapping[str, str] | None = None) -> None:
         """Open the tally of a row that is about to be moved; once more, where it is moved again."""
         with self._changed:
             cleaned = {name: stripped(value) for name, value in keys.items()}
-            tally = self._tallies[row] = RowTally(cleaned)
+            tally = self._tallies[row] = RowTally(cleaned, cells or {})
             self._index.setdefault(tally.index, set()).add(row)
             self._in_flight.add(row)
 
@@ -114,6 +117,12 @@ class RowTallies:
                 rows.discard(row)
                 if not rows:
                     del self._index[tally.index]
+
+    def cells(self, values: Mapping[str, str]) -> Mapping[str, str] | None:
+        """Return what the row has that asked for this, in the columns of the path; the first row of several."""
+        with self._changed:
+            rows = [row for row in self._rows_of(values) if self._tallies[row].cells]
+            return self._tallies[min(rows)].cells if rows else None
 
     def why_unrequested(self, values: Mapping[str, str]) -> str | None:
         """Return why no row of a run that goes on asked for this; ``None`` where one did."""

@@ -12,6 +12,7 @@ Decisions, without I/O, clocks or threads::
     narrowing       what to ask for where only some of a row is missing
     split           a large study whose series are moved side by side
     nearline        rows whose images the PACS has to fetch first
+    path_cells      what rows have in the columns that the path of a receiver names
     patients        the PatientIDs that rows name beside what is moved
     pacing/         hours, retry, congestion, outages, rate
 
@@ -34,6 +35,7 @@ Actions::
 from dicomove.run.destinations import MoveDestination, run_settings
 from dicomove.run.options import Distributed, MoveOptions, OnFailure, Options, shows_options
 from dicomove.run.pacing import Hours
+from dicomove.run.path_cells import check_path_columns, path_cells
 from dicomove.run.prepared import PreparedRun, warn_of
 from dicomove.run.requests import RunSettings
 
@@ -46,6 +48,8 @@ __all__ = [
     "Options",
     "PreparedRun",
     "RunSettings",
+    "check_path_columns",
+    "path_cells",
     "run_settings",
     "shows_options",
     "warn_of",

@@ -23,6 +23,7 @@ from dicomove.run.inventory import COUNT_KEYS
 from dicomove.run.messages import Report
 from dicomove.run.nearline import in_order, slow_rows
 from dicomove.run.options import Method, Options
+from dicomove.run.path_cells import Cells, path_cells
 from dicomove.run.patients import beside, patients_of
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.resuming import completed, still_on_disk
@@ -75,7 +76,7 @@ class PreparedRun:
     ) -> None:
         self._table, self._settings, self._options = table, settings, options
         results = RowResults(list(table.index), identifiers)
-        tasks = tasks_of(table, identifiers, settings)
+        tasks = tasks_of(table, identifiers, settings, path_cells(table, identifiers, settings.receivers))
         self._key_at = {position: task.key for task in tasks for position in task.positions}
         self.paused = self.interrupted = False
         self.problem: str | None = None
@@ -233,7 +234,9 @@ def warn_of(run: PreparedRun, stacklevel: int) -> None:
         warnings.warn(message, JournalWarning, stacklevel=stacklevel + 1)
 
 
-def tasks_of(table: pd.DataFrame, identifiers: Sequence[Requested], settings: RunSettings) -> list[Task]:
+def tasks_of(
+    table: pd.DataFrame, identifiers: Sequence[Requested], settings: RunSettings, cells: Sequence[Cells] = ()
+) -> list[Task]:
     """Return what the rows of a table ask for: rows that name the same are one task."""
     positions: dict[Identifier, list[int]] = {}
     for position, identifier in enumerate(identifiers):
@@ -254,6 +257,7 @@ def tasks_of(table: pd.DataFrame, identifiers: Sequence[Requested], settings: Ru
             _expected(identifier.level, known, rows),
             patients=beside(identifier, [patients[row] for row in rows]),
             look_first=settings.archive is not None,
+            cells=cells[rows[0]] if cells else (),
             is_slow=not slow.isdisjoint(rows),
         )
         for identifier, rows in positions.items()

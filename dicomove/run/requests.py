@@ -51,6 +51,8 @@ class Task:
         Which of the receivers gets it.
     patients
         The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
+    cells
+        What the rows have in the columns that the paths of the receivers name.
     method
         C-MOVE or C-GET.
     is_slow
@@ -78,6 +80,7 @@ class Task:
     unverified: Moved | None = field(default=None, compare=False)
     receiver: int | None = None
     patients: tuple[str, ...] = field(default=(), repr=False)
+    cells: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     method: Literal["move", "get"] = "move"
     is_slow: bool = False
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
@@ -122,7 +125,12 @@ class RunSettings:
         """Return the row of a task at its receiver."""
         number = task.receiver or 0
         return self.receivers[number].row(
-            self.runs[number], task.positions[0], dict(task.identifier.keys), self.pacs.host, task.patients
+            self.runs[number],
+            task.positions[0],
+            dict(task.identifier.keys),
+            self.pacs.host,
+            task.patients,
+            dict(task.cells),
         )
 
     def key(self, identifier: Identifier) -> Key:
