@@ -28,9 +28,11 @@ def draw(results: Results, path: Path) -> None:
     for axis, (kind, mbit_per_s) in zip(axes[0], kinds, strict=True):
         _panel(axis, results, kind, mbit_per_s)
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False)
-    figure.tight_layout(rect=(0, 0.16, 1, 1))
-    figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
+    figure.legend(
+        handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=min(4, 2 * len(kinds)), frameon=False
+    )
+    figure.tight_layout()
+    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
 
 
@@ -45,6 +47,7 @@ def _panel(axis: Any, results: Results, kind: str, mbit_per_s: float) -> None:
             axis.errorbar(list(spreads), medians, yerr=[low, high], label=name, marker="o", ms=4, capsize=2, **style)
     rate = f", {mbit_per_s:g} Mbit/s" if mbit_per_s else ""
     axis.set(title=f"{kind}{rate}", xlabel="ms each way", ylabel="instances per second", yscale="log")
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", alpha=0.3)
 
