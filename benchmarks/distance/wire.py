@@ -7,7 +7,8 @@ process reads the IP packets of each, holds them, and writes them to the other o
     this machine --- TUN --- the process of the wire --- TUN --- namespace: the PACS
 
 The namespace has no name. It lasts as long as the process of the wire and the programs that run in it, and the devices
-as long as that process. It ends when its standard input does, so that nothing stays behind, even after a SIGKILL.
+as long as that process. The process ends when its standard input does, so that no wire stays behind, even after a
+SIGKILL of the benchmark.
 """
 
 from __future__ import annotations
