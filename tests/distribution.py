@@ -30,6 +30,7 @@ LONGEST: Final = (
     "tests/test_manners.py",
     "tests/test_receiver_death.py",
     "tests/test_benchmarks.py",
+    "tests/test_benchmark_distance.py",
     "tests/test_doctor.py",
     "tests/test_job.py",
     "tests/test_report.py",
