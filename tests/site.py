@@ -128,10 +128,8 @@ def addresses() -> list[str]:
 
 def build(staging: Path, target: Path) -> None:
     """Build the site; a link that leads nowhere is an error."""
-    program = Path(sys.executable).with_name("zensical")
-    built = subprocess.run(
-        [program, "build", "--clean", "--strict"], cwd=staging, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
+    built = subprocess.run(command, cwd=staging, capture_output=True, text=True, check=False)
     if built.returncode:
         raise AssertionError(built.stdout + built.stderr)
     shutil.rmtree(target, ignore_errors=True)

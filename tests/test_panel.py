@@ -102,6 +102,25 @@ def seen(state: PanelState, hint: str = "") -> str:
     return "\n".join(Wellformed(to_html(state, now=NOW, hint=hint)).seen)
 
 
+def heights(html: str) -> list[str]:
+    return re.findall(r"min-height:([\d.]+)em", html)
+
+
+def test_the_panel_keeps_its_height_while_rows_come_and_go() -> None:
+    both = state_of(started(9), begun(0), begun(1))
+    one = both.after(finished(0), 1.0)
+    none = one.after(finished(1), 1.1)
+    waits = none.after(Waiting(reason="hours", message="until the evening", until=None), 1.2)
+    seen = [heights(to_html(state, now=NOW)) for state in (both, one, none, waits)]
+    assert seen == [["1.5", "3"]] * 4
+    assert heights(to_html(waits.ended("done", 2.0), now=NOW)) == []
+
+
+def test_the_bar_says_in_words_what_its_colours_say() -> None:
+    state = state_of(started(3), begun(0), finished(0), begun(1), finished(1, "partial"))
+    assert 'role="img" aria-label="1 complete, 1 partial"' in to_html(state, now=NOW)
+
+
 def test_a_row_that_is_read_again_counts_once() -> None:
     state = state_of(started(2), begun(0), finished(0, "interrupted"), begun(1), finished(1))
     assert state.after(finished(0, "interrupted", before="interrupted"), 9.0).outcomes == state.outcomes

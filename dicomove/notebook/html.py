@@ -14,6 +14,7 @@ _OTHER: Final = "#999999"
 # Visible on white and on black.
 _TRACK: Final = "rgba(128,128,128,0.25)"
 _QUIET: Final = "opacity:0.75"
+_LINE_EM: Final = 1.5
 
 
 def to_html(state: PanelState, *, now: datetime, hint: str = "") -> str:
@@ -35,22 +36,27 @@ def to_html(state: PanelState, *, now: datetime, hint: str = "") -> str:
     >>> "move: 3 of 8 rows" in to_html(state, now=datetime(2026, 1, 31, 20, 0, tzinfo=UTC))
     True
     """
+    moving = _rows_in_flight(state) + _line(wording.waiting(state, now), "font-weight:bold")
     parts = [
         _line(wording.before(state)),
         _line(wording.headline(state), "font-weight:bold"),
         _bar(state),
-        _legend(state),
+        _steady(_legend(state), 0 if state.end else 1),
         _line(" · ".join(wording.amounts(state, now))),
-        _rows_in_flight(state),
-        _line(wording.waiting(state, now), "font-weight:bold"),
+        _steady(moving, wording.lines_in_flight(state)),
         _line("" if state.end else hint, _QUIET),
     ]
-    style = "max-width:720px;padding:4px 0;line-height:1.5"
+    style = f"max-width:720px;padding:4px 0;line-height:{_LINE_EM}"
     return f'<div class="dicomove-panel" style="{style}">{"".join(parts)}</div>'
 
 
 def _line(text: str, style: str = "") -> str:
     return f'<div style="{style}">{escape(text)}</div>' if text else ""
+
+
+def _steady(html: str, lines: int) -> str:
+    """Keep room for so many lines, so that what is below does not jump whenever one comes or goes."""
+    return f'<div style="min-height:{_LINE_EM * lines:g}em">{html}</div>' if lines else html
 
 
 def _bar(state: PanelState) -> str:
@@ -62,7 +68,8 @@ def _bar(state: PanelState) -> str:
         for outcome, count in wording.outcomes(state)
     ]
     style = f"height:14px;overflow:hidden;border-radius:3px;background-color:{_TRACK}"
-    return f'<div class="dicomove-bar" style="{style}">{"".join(pieces)}</div>'
+    said = escape(", ".join(f"{count:,} {outcome}" for outcome, count in wording.outcomes(state)) or "no result yet")
+    return f'<div class="dicomove-bar" role="img" aria-label="{said}" style="{style}">{"".join(pieces)}</div>'
 
 
 def _legend(state: PanelState) -> str:

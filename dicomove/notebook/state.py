@@ -85,6 +85,8 @@ class PanelState:
         Rows that have been begun, by position.
     more_in_flight
         How many there are beside those.
+    most_in_flight
+        How many there have been at the most.
     resumed
         Rows that an earlier run had completed.
     retries
@@ -109,6 +111,7 @@ class PanelState:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     in_flight: Mapping[int, Flight] = field(default_factory=dict)
     more_in_flight: int = 0
+    most_in_flight: int = 0
     resumed: int = 0
     retries: int = 0
     waiting: Waiting | None = None
@@ -253,10 +256,11 @@ class PanelState:
         return replace(self, at=at, in_flight=in_flight, _samples=self._samples_until(at))
 
     def _begun(self, event: RowStarted, at: float) -> PanelState:
+        most = max(self.most_in_flight, len(self.in_flight) + self.more_in_flight + 1)
         if len(self.in_flight) >= _KEPT_IN_FLIGHT:
-            return replace(self.seen_at(at), more_in_flight=self.more_in_flight + 1)
+            return replace(self.seen_at(at), more_in_flight=self.more_in_flight + 1, most_in_flight=most)
         in_flight = {**self.in_flight, event.position: Flight(label=event.row)}
-        return replace(self, at=at, in_flight=in_flight, _samples=self._samples_until(at))
+        return replace(self, at=at, in_flight=in_flight, most_in_flight=most, _samples=self._samples_until(at))
 
     def _finished(self, event: RowFinished, at: float) -> PanelState:
         if event.before is not None:

@@ -96,6 +96,13 @@ def in_flight(state: PanelState) -> tuple[list[Flight], int]:
     return shown, len(flights) - len(shown) + state.more_in_flight
 
 
+def lines_in_flight(state: PanelState) -> int:
+    """Return how many lines rows in flight have taken at the most; none once the run has ended."""
+    if state.end:
+        return 0
+    return min(state.most_in_flight, SHOWN_IN_FLIGHT) + (state.most_in_flight > SHOWN_IN_FLIGHT)
+
+
 def flown(flight: Flight) -> str:
     """Return how far a row in flight is.
 

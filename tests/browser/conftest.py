@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.browser.lab import Notebook
 
 #: Without the extra `browser` the tests are skipped, and nothing is imported in search of doctests.
-collect_ignore = [] if find_spec("playwright") and find_spec("PIL") else ["lab.py", "pictures.py"]
+collect_ignore = [] if find_spec("playwright") and find_spec("PIL") else ["lab.py", "looks.py", "pictures.py"]
 
 #: The oldest kernel that is supported. The newest is the one that is installed.
 OLDEST = "6.29.5"
