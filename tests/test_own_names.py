@@ -104,6 +104,12 @@ def test_what_no_row_asked_for_is_apart(tmp_path: Path) -> None:
     assert found == f"unasked/{one.study_instance_uid}/{one.series_instance_uid}/{one.sop_instance_uid}.dcm"
 
 
+def test_no_error_shows_a_label(named: dm.Receiver) -> None:
+    table = TWO.assign(subject=["01", ""]).set_index(pd.Index(["P000123", "P000124"]))
+    assert "P00012" not in (said := refused(table, named))
+    assert "row 1 (counted from 0)" in said
+
+
 def test_a_folder_is_never_left(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "images"
     table = TWO.assign(subject=["../../x", "/etc"], session=["CON", "a\0b" * 90])
@@ -116,10 +122,16 @@ def test_a_folder_is_never_left(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"subject": ["SECRET", None]}, "column 'subject' is blank in row b,"),
-        ({"subject": [" ", ""]}, "column 'subject' is blank in rows a, b,"),
-        ({"subject": ["SECRET", "secret"]}, "rows a, b differ in column 'subject' only in upper and lower case"),
-        ({"StudyInstanceUID": ["1.2.3", "1.2.3"]}, "rows a, b ask for the same images and differ in column 'subject'"),
+        ({"subject": ["SECRET", None]}, "column 'subject' is blank in row 1 (counted from 0),"),
+        ({"subject": [" ", ""]}, "column 'subject' is blank in rows 0, 1 (counted from 0),"),
+        (
+            {"subject": ["SECRET", "secret"]},
+            "rows 0, 1 (counted from 0) differ in column 'subject' only in upper and lower case",
+        ),
+        (
+            {"StudyInstanceUID": ["1.2.3", "1.2.3"]},
+            "rows 0, 1 (counted from 0) ask for the same images and differ in column 'subject'",
+        ),
     ],
 )
 def test_a_table_that_cannot_name_the_images_is_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Final, NoReturn
 
 import pandas as pd
@@ -143,7 +144,10 @@ def _refuse_shared(receiver: Receiver, found: Sequence[Cells], rows: Sequence[in
 
 
 def _rows(rows: Sequence[int], labels: Sequence[object]) -> str:
-    named = ", ".join(str(labels[row]) for row in rows[:_MOST_NAMED])
+    # A label may be a patient's identifier, which no error shows.
+    is_plain = all(isinstance(labels[row], Integral) for row in rows[:_MOST_NAMED])
+    named = ", ".join(str(labels[row] if is_plain else row) for row in rows[:_MOST_NAMED])
+    named += "" if is_plain else " (counted from 0)"
     return f"row{'s' if len(rows) > 1 else ''} {named}{', ...' if len(rows) > _MOST_NAMED else ''}"
 
 
