@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import dicomove as dm
-from dicomove.errors import ReceiverError
-from dicomove.store import write_checksums
+from dicomove.errors import JournalError, ReceiverError
+from dicomove.store import JOURNAL_FILE, write_checksums
 from dicomove.store.checksums import read_checksums
 from dicomove.store.checksums import write_checksums as write
 from dicomove.testing import demo_pacs
@@ -85,3 +85,22 @@ def test_a_folder_without_record_has_nothing_to_write(tmp_path: Path) -> None:
         write_checksums(tmp_path)
     with pytest.raises(ValueError, match="columns path and sha256"):
         write_checksums(dm.read_cohort(COHORT), tmp_path / "x")
+
+
+def test_export_writes_it_and_verify_compares_with_it(received: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(received, folder)
+    written = dm.export(folder, folder / "manifest-sha256.txt")
+    assert checked(folder).returncode == 0
+    from_journal = dm.export(folder / JOURNAL_FILE, tmp_path / "manifest-sha256.txt")
+    assert from_journal.read_bytes() == written.read_bytes()
+    assert set(dm.verify(written)["verified"]) == set(dm.verify(from_journal, folder=folder)["verified"]) == {"ok"}
+    changed, gone, *_ = sorted(folder.rglob("*.dcm"))
+    changed.write_bytes(b"?")
+    gone.unlink()
+    counts = dm.verify(written)["verified"].value_counts().to_dict()
+    assert counts == {"ok": 25, "hash_differs": 1, "missing": 1}
+    with pytest.raises(ReceiverError, match="there is no file"):
+        dm.verify(tmp_path / "none" / "manifest-sha256.txt")
+    with pytest.raises(JournalError, match="there is no"):
+        dm.export(tmp_path / "none", tmp_path / "manifest-sha256.txt")

@@ -360,3 +360,27 @@ def test_the_methods_paragraph_says_how_it_was_checked(run: tuple[pd.DataFrame, 
     verified = methods(table_of(run[0]), {})
     assert "files on disk" in verified
     assert "files on disk" not in methods(table_of(run[0].drop(columns="received")), {})
+
+
+def test_series_that_are_volumes_are_counted(tmp_path: Path) -> None:
+    results = pd.DataFrame(
+        {"StudyInstanceUID": ["1", "2", "2", None], "outcome": ["complete", "partial", "complete", "failed"]}
+    )
+    series = pd.DataFrame(
+        {
+            "StudyInstanceUID": ["1", "1", "2", "3", "3", None],
+            "SeriesInstanceUID": ["1.1", "1.2", "2.1", "3.1", "3.1", None],
+            "is_volume": pd.array([True, False, True, True, True, None], dtype="boolean"),
+        }
+    )
+    found = dm.summary(results, series=series)[["series", "volumes"]]
+    told = {str(key[0]): tuple(line) for key, line in found.astype(object).iterrows() if isinstance(key, tuple)}
+    assert told["complete"] == (3, 2)
+    assert told["partial"] == (1, 1)
+    assert told["all"] == (4, 3)
+    assert found.isna().any(axis="columns").tolist() == [False, False, True, False]
+    page = dm.report(results, tmp_path / "page.html", series=series).read_text(encoding="utf-8")
+    assert "volumes" in page
+    assert "volumes" not in dm.report(results, tmp_path / "bare.html").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="one row per series"):
+        dm.summary(results, series=results)

@@ -64,6 +64,7 @@ def report(
     pseudonymize: bool = True,
     key: str | bytes | None = None,
     title: str = "Retrieval report",
+    series: pd.DataFrame | None = None,
 ) -> Path:
     """Write one page about a run, for a supervisor, an ethics board, or a paper's supplement.
 
@@ -84,6 +85,8 @@ def report(
         Gives the same pseudonyms in several reports; ``None`` is a random key for this report.
     title
         Its headline.
+    series
+        As for `summary`: the page then says how many series are volumes.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def report(
     JournalError
         There is no journal, or it cannot be read.
     ValueError
-        The key is empty.
+        The key is empty, or `series` is not a table of series.
     """
     given = read(results)
     table = table_of(given)
@@ -106,7 +109,7 @@ def report(
     sections = [
         ("Request", _asked(given, table, facts, names)),
         ("Flow of the cohort", _flow(table)),
-        ("Summary", _summary(table, names)),
+        ("Summary", _summary(table, names, series)),
         ("Rows that are not complete", _incomplete(given, table, names)),
         ("For the methods section", f"<p>{escape(methods(table, facts))}</p>"),
     ]
@@ -180,16 +183,17 @@ def _data_uri(figure: Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(picture.getvalue()).decode()}"
 
 
-def _summary(table: pd.DataFrame, names: Pseudonyms | None) -> str:
-    lines: list[tuple[str, ...]] = [("outcome", "error", "rows", "instances", "median (s)", "what to do")]
-    for key, line in summary(table).iterrows():
+def _summary(table: pd.DataFrame, names: Pseudonyms | None, series: pd.DataFrame | None) -> str:
+    more = () if series is None else ("series", "volumes")
+    lines: list[tuple[str, ...]] = [("outcome", "error", "rows", "instances", "median (s)", *more, "what to do")]
+    for key, line in summary(table, series=series).iterrows():
         outcome, error = key if isinstance(key, tuple) else (key, "")
         median = "" if pd.isna(line["median_s"]) else f"{line['median_s']:.3g}"
         # Without a known error word, the advice comes from a row and may contain its values.
         advice = ADVICE.get(error, "") if names and line["advice"] else str(line["advice"])
-        counts = (f"{line['rows']:,}", _number(line["instances"]), median)
+        counts = (f"{line['rows']:,}", _number(line["instances"]), median, *(_number(line[name]) for name in more))
         lines.append((outcome, _error(error, names), *counts, advice))
-    return _rows(lines, numbers=(2, 3, 4))
+    return _rows(lines, numbers=(2, 3, 4, *range(5, 5 + len(more))))
 
 
 def _incomplete(given: pd.DataFrame, table: pd.DataFrame, names: Pseudonyms | None) -> str:

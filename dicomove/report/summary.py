@@ -14,6 +14,7 @@ from dicomove.report.table import Results, busy_seconds, by_run, counted_once, i
 from dicomove.words import ADVICE, GOOD, SLOW
 
 _FIRST: Final = 3
+_OF_SERIES: Final = ("series", "volumes")
 _LONGEST_LABEL: Final = 24
 
 
@@ -29,13 +30,15 @@ class Summary(pd.DataFrame):
             return self.to_html(na_rep="", float_format="{:,.2f}".format, border=0)
 
 
-def summary(results: Results) -> pd.DataFrame:
+def summary(results: Results, *, series: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return a small table of the results: one row for each outcome and error, and one row for all.
 
     Parameters
     ----------
     results
         A table that `move` or `plan` returned, or the path of a journal.
+    series
+        What `index` says of the series that arrived: the table of a folder, or of these results. No file is read here.
 
     Returns
     -------
@@ -44,7 +47,9 @@ def summary(results: Results) -> pd.DataFrame:
         instances that several rows requested count once); ``median_s``, the median duration of a move; ``total_s``, the
         seconds during which at least one of them was moving, without pauses; ``instances_per_s`` in that time;
         ``first_rows``, the labels of the first few; ``advice``, once for each error. The last row is ``all``. Rows that
-        an earlier run had completed do not count for the times.
+        an earlier run had completed do not count for the times. With `series`: ``series``, how many series the studies
+        of these rows have, and ``volumes``, how many of them are volumes; null where the rows name no study. The last
+        row counts all that arrived.
 
         Of a plan, by ``action``: ``rows``; ``studies``; ``instances`` and ``on_disk``; ``slow``, the rows that the PACS
         has to fetch from a slow medium; the estimates ``bytes``, ``bytes_low``, ``bytes_high`` and ``duration_s``; in
@@ -54,6 +59,8 @@ def summary(results: Results) -> pd.DataFrame:
     ------
     CohortError
         The table is not a result table.
+    ValueError
+        `series` is not a table of `index` with one row per series, or `results` is a plan.
     JournalError
         There is no journal, or it cannot be read.
 
@@ -67,6 +74,7 @@ def summary(results: Results) -> pd.DataFrame:
     >>> dm.summary(results)["rows"].to_dict()
     {('empty', ''): 1, ('invalid', 'invalid_row'): 1, ('all', ''): 2}
     """
+    _check_series(results, series)
     if isinstance(results, pd.DataFrame) and columns.is_plan(results.columns):
         return _of_plan(results)
     table = table_of(results)
@@ -77,15 +85,42 @@ def summary(results: Results) -> pd.DataFrame:
         of_outcome = table["outcome"] == outcome
         for error in errors[of_outcome].value_counts().index:
             advice = _advice(table[of_outcome & (errors == error)], str(error))
-            line = _line(table[of_outcome & (errors == error)])
+            rows = table[of_outcome & (errors == error)]
+            line = _line(rows) | _volumes(rows, series)
             made[outcome, str(error)] = line | {"advice": "" if advice in advised else advice}
             advised.add(advice)
-    made["all", ""] = _line(table) | {"first_rows": "", "advice": ""}
+    made["all", ""] = _line(table) | {"first_rows": "", "advice": ""} | _volumes(None, series)
     index = pd.MultiIndex.from_tuples(list(made), names=["outcome", "error"])
     lines = Summary(list(made.values()), index=index)
-    for name in ("rows", "instances", "bytes"):
+    counts = ("rows", "instances", "bytes", *(() if series is None else _OF_SERIES))
+    for name in counts:
         lines[name] = columns.counts(lines[name].tolist(), index=index)
     return lines
+
+
+def _check_series(results: Results, series: pd.DataFrame | None) -> None:
+    if series is None:
+        return
+    if not {"StudyInstanceUID", "SeriesInstanceUID", "is_volume"} <= set(series.columns):
+        message = "series=: give the table of dicomove.index(folder), which has one row per series"
+        raise ValueError(message)
+    if isinstance(results, pd.DataFrame) and columns.is_plan(results.columns):
+        message = "series=: of a plan, nothing has arrived yet"
+        raise ValueError(message)
+
+
+def _volumes(rows: pd.DataFrame | None, series: pd.DataFrame | None) -> dict[str, object]:
+    """Return how many series the studies of these rows have, and how many of them are volumes."""
+    if series is None:
+        return {}
+    found = series
+    if rows is not None:
+        studies = rows["StudyInstanceUID"].dropna()
+        if studies.empty:
+            return dict.fromkeys(_OF_SERIES)
+        found = series[series["StudyInstanceUID"].isin(studies)]
+    found = found[found["SeriesInstanceUID"].notna()].drop_duplicates(["StudyInstanceUID", "SeriesInstanceUID"])
+    return {"series": len(found), "volumes": int(found["is_volume"].fillna(value=False).sum())}
 
 
 def _line(rows: pd.DataFrame) -> dict[str, object]:

@@ -21,6 +21,8 @@ from dicomove.errors import CohortError
 from dicomove.files import file_sha256, replacing
 from dicomove.results import RESULT_COLUMNS
 from dicomove.store import cells, edited
+from dicomove.store.checksums import CHECKSUMS_FILE
+from dicomove.store.manifest import read_manifest, write_checksums
 from dicomove.store.reading import read_journal
 
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
@@ -43,15 +45,18 @@ _ENCODING: Final[dict[str, Any]] = {"encoding": "utf-8", "errors": "surrogatepas
 def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLike[str]) -> Path:
     """Write a result table to a file. `read_results` reads it back as the same table.
 
-    Identifiers of patients in the table are in the file, too.
+    Identifiers of patients in the table are in the file, too. With the name ``manifest-sha256.txt``, the file has the
+    hashes of the images, in the form of BagIt: ``sha256sum -c`` and `verify` check them.
 
     Parameters
     ----------
     results
-        A table that `move` returned, or the path of a journal: its latest run.
+        A table that `move` returned, or the path of a journal: its latest run. For the hashes, the folder of a
+        `Receiver`, a journal, or a manifest.
     path
-        The file: ``.csv`` (with its types in a second file, ``.csv.schema.json``), ``.json``, or ``.parquet`` (which
-        needs the extra ``parquet``). It gets its name only when it is complete, and then replaces a file of that name.
+        The file: ``manifest-sha256.txt``, ``.csv`` (with its types in a second file, ``.csv.schema.json``), ``.json``,
+        or ``.parquet`` (extra ``parquet``). It gets its name only when it is complete, and then replaces a file of that
+        name.
 
     Returns
     -------
@@ -60,8 +65,8 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
 
     Raises
     ------
-    JournalError
-        There is no journal, or it cannot be read.
+    JournalError, ReceiverError
+        There is no journal, or no record of the folder; or it cannot be read.
     ValueError
         Another suffix, or a table that Parquet cannot store.
     ImportError
@@ -75,6 +80,8 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
     True
     """
     where = Path(path)
+    if where.name == CHECKSUMS_FILE:
+        return write_checksums(results if isinstance(results, pd.DataFrame) else read_manifest(results), where)
     suffix = _suffix(where)
     table = results if isinstance(results, pd.DataFrame) else read_journal(results)
     with replacing(where) as part:
@@ -310,7 +317,9 @@ def _beside(path: Path) -> Path:
 def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
-        message = f"{path.name!r}: give the file one of the suffixes {', '.join(_WRITERS)}"
+        message = (
+            f"{path.name!r}: give the file one of the suffixes {', '.join(_WRITERS)}, or the name {CHECKSUMS_FILE}"
+        )
         raise ValueError(message)
     return suffix
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove import columns
+from dicomove.errors import ReceiverError
 from dicomove.files import file_sha256, files_in
 from dicomove.store import cells, checksums
 from dicomove.store.instances import MANIFEST_COLUMNS, is_indexed, read_instances
@@ -19,6 +20,7 @@ from dicomove.store.schema import FIRST_ROW, JOURNAL, journal_at
 
 _NUMBERS: Final = ("run", "bytes", "move_originator_message_id", "times_received")
 _FOLDER: Final = "folder"
+_LIST_SUFFIX: Final = ".txt"
 _LATEST: Final = "(i.key, i.attempt) IN (SELECT key, max(attempt) FROM instances GROUP BY key)"
 
 
@@ -131,9 +133,10 @@ def verify(
     ----------
     folder_or_manifest
         The folder of a `Receiver`, or a manifest, also one from a file. For a folder without a record, its
-        ``manifest-sha256.txt`` is read, if there is one: it has hashes, but no sizes.
+        ``manifest-sha256.txt`` is read, if there is one: it has hashes, but no sizes. Give that file itself to compare
+        with it, also where there is a record.
     folder
-        The folder, for a manifest from a file.
+        The folder, for a manifest from a file; by default, that of ``manifest-sha256.txt``.
 
     Returns
     -------
@@ -154,16 +157,21 @@ def verify(
         if root is None or not {"path", "bytes", "sha256"} <= set(table.columns):
             message = "give a manifest with the columns path, bytes and sha256, and the folder=... of its files"
             raise ValueError(message)
+    elif (given := Path(folder_or_manifest)).suffix == _LIST_SUFFIX and not given.is_dir():
+        root = Path(folder) if folder is not None else given.absolute().parent
+        table = _with_unrecorded(_listed(given), root)
     else:
-        root = Path(folder_or_manifest)
-        recorded = manifest_of(root) if is_indexed(root) else _listed(root)
+        root = given
+        recorded = manifest_of(root) if is_indexed(root) else _listed(root / checksums.CHECKSUMS_FILE, may_lack=True)
         table = _with_unrecorded(recorded, root)
     return table.assign(verified=_verdicts(table, Path(root).absolute()))
 
 
-def _listed(root: Path) -> pd.DataFrame:
-    """Return what ``manifest-sha256.txt`` lists; no rows where there is none."""
-    path = root / checksums.CHECKSUMS_FILE
+def _listed(path: Path, *, may_lack: bool = False) -> pd.DataFrame:
+    """Return what ``manifest-sha256.txt`` lists; no rows where there may be none."""
+    if not may_lack and not path.is_file():
+        message = f"there is no file {path}: dicomove.export(folder, 'manifest-sha256.txt') writes one"
+        raise ReceiverError(message)
     found = checksums.read_checksums(path) if path.is_file() else []
     values: dict[str, list[Any]] = {name: [None] * len(found) for name in MANIFEST_COLUMNS}
     return _table(values | {"path": [name for name, _ in found], "sha256": [sha256 for _, sha256 in found]})
