@@ -6,7 +6,7 @@ import bisect
 import datetime as dt
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 
 import dicomove as dm
 from dicomove.dimse import FindResult
@@ -313,3 +313,84 @@ def test_orthanc_with_a_limit(tmp_path: Path) -> None:
         found = _found(dm.Pacs(f"ORTHANC@127.0.0.1:{server.dicom_port}"))
     assert found["StudyInstanceUID"].nunique() == len(found) == 20
     assert found["error"].isna().all()
+
+
+# ------------------------------------------------------------------------------------- patients, series and instances
+
+
+def _at(pacs: dm.Pacs, table: pd.DataFrame, level: str, *keys: str) -> pd.DataFrame:
+    return dm.find(table, pacs, level=level, keys=keys, query_model=_model(level), progress=False)
+
+
+def _model(level: str) -> str:
+    return "PatientRoot" if level == "PATIENT" else "StudyRoot"
+
+
+@pytest.fixture(scope="module")
+def orthanc_with_limits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dm.Pacs, str]]:
+    """One study of 8 series of 12 instances each, at a limit of 5 for any list."""
+    folder = tmp_path_factory.mktemp("orthanc")
+    made = list(Synthetic(studies=1, series=8, instances=12, size=64).instances_of_all())
+    images = servers.write(made, folder / "images")
+    for path in images.rglob("*.dcm"):
+        image = dcmread(path)
+        image.SeriesDate, image.SeriesTime = "20240506", f"09{int(image.SeriesNumber):02}00"
+        image.save_as(path)
+    with servers.orthanc(folder, images, {}, LimitFindResults=5, LimitFindInstances=5) as server:
+        yield dm.Pacs(f"ORTHANC@127.0.0.1:{server.dicom_port}"), made[0].study_instance_uid
+
+
+def test_orthanc_lists_all_series_at_a_limit(orthanc_with_limits: tuple[dm.Pacs, str]) -> None:
+    pacs, study = orthanc_with_limits
+    found = _at(pacs, pd.DataFrame({"StudyInstanceUID": [study]}), "SERIES")
+    assert found["SeriesInstanceUID"].nunique() == len(found) == 8
+    assert set(found["outcome"]) == {"matched"}
+
+
+def test_a_cut_list_of_instances_of_orthanc_says_so(orthanc_with_limits: tuple[dm.Pacs, str]) -> None:
+    pacs, study = orthanc_with_limits
+    series = _at(pacs, pd.DataFrame({"StudyInstanceUID": [study]}), "SERIES")
+    table = series[["StudyInstanceUID", "SeriesInstanceUID"]].iloc[:1]
+    found = _at(pacs, table, "IMAGE")
+    assert len(found) == 5
+    assert set(found["outcome"]) == {"partial"}
+    assert set(found["error"]) == {"capped"}
+    assert "lists 5 of 12 instances" in found["advice"].iloc[0]
+
+
+def test_what_orthanc_lists_up_to_its_limit_is_no_inventory(
+    orthanc_with_limits: tuple[dm.Pacs, str], tmp_path: Path
+) -> None:
+    """A study of 96 instances, of which Orthanc lists 5: all have to come."""
+    pacs, study = orthanc_with_limits
+    with dm.Receiver(tmp_path, port=None) as receiver:
+        results = dm.move(
+            pd.DataFrame({"StudyInstanceUID": [study]}), pacs, receiver, method="get", progress=False, journal=False
+        )
+    assert results[["outcome", "expected", "received"]].iloc[0].tolist() == ["complete", 96, 96]
+
+
+@pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
+def test_series_and_instances_that_cannot_be_told_apart_are_not_matched(
+    level: str, rehearsal_pacs: Callable[..., RunningPacs]
+) -> None:
+    series = level == "SERIES"
+    archive = Synthetic(studies=1, series=7 if series else 1, instances=1 if series else 7, size=64)
+    pacs = rehearsal_pacs(archive, faults=[faults.CapsFind(most=4)])
+    study = next(iter(archive.instances_of_all()))
+    keys = {"StudyInstanceUID": [study.study_instance_uid]}
+    if level == "IMAGE":
+        keys["SeriesInstanceUID"] = [study.series_instance_uid]
+    found = _at(pacs, pd.DataFrame(keys), level)
+    assert set(found["outcome"]) == {"partial"}
+    assert set(found["error"]) == {"capped"}
+    assert f"lists {len(found)} of 7" in found["advice"].iloc[0]
+
+
+def test_patients_at_a_limit_are_not_matched(rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    """All were born on one day, so that nothing cuts the list."""
+    archive = Synthetic(studies=60, instances=1, size=64, patients=60)
+    pacs = rehearsal_pacs(archive, faults=[faults.CapsFind(most=50)])
+    found = _at(pacs, pd.DataFrame({"PatientID": ["SYN*"]}), "PATIENT")
+    assert len(found) == 50
+    assert set(found["error"]) == {"capped"}

@@ -32,6 +32,8 @@ COUNT_KEYS: Final[dict[Level, str]] = {
 }
 
 
+#: Limits of answers are multiples of this.
+_ROUND: Final = 50
 #: How a C-FIND is lost that a fresh association may bring through; what was silent once would be silent again.
 BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_response"})
 #: For which a row waits for the names of its series, before it is moved.
@@ -82,6 +84,7 @@ class Inventory:
     ) -> None:
         self._scu, self._stop, self._peer = scu, stop, peer
         self._verify, self._by_list = verify, by_list
+        self._counted_at_last: int | None = None
         self.begin()
 
     def begin(self, allowed: Collection[Question] = get_args(Question)) -> None:
@@ -136,6 +139,9 @@ class Inventory:
         for answer in self._answers(identifier):
             if answer is not None and not answer and evidence.received:
                 self._why = self._why or _KNOWS_NOTHING  # that cannot be: some have come
+            elif answer is not None and not isinstance(answer, int) and self._is_cut_off(answer, best, identifier):
+                is_known = True  # a PACS may list fewer than it has
+                best, listed = replace(evidence, expected=self._counted_at_last), None
             elif answer is not None:
                 is_known = True
                 best = replace(evidence, expected=answer if isinstance(answer, int) else len(answer))
@@ -145,6 +151,19 @@ class Inventory:
         if is_known or (self._why is None and identifier.level == "IMAGE"):
             return best, listed
         return replace(best, unverified=self._unverified(evidence.expected)), listed
+
+    def _is_cut_off(self, listed: Listed, counted: Evidence, identifier: Identifier) -> bool:
+        """Whether the PACS counts more instances than it lists, in a list that may have been cut off.
+
+        That is one of a length at which PACS stop, or of fewer instances than have come. Elsewhere the count is wrong.
+        """
+        self._counted_at_last = counted.expected
+        has_more = (counted.received or counted.counts.moved or 0) > len(listed)
+        if not listed or (len(listed) % _ROUND and not has_more):
+            return False
+        if self._verify == "instances":
+            self._counted_at_last = self._ask("counts", _related_instances, identifier)
+        return (self._counted_at_last or 0) > len(listed)
 
     def _unverified(self, expected_in_table: int | None) -> Unverified | None:
         if self._verify == "arrivals":

@@ -37,6 +37,14 @@ class Caps:
         #: Whether a list has told how the PACS answers lists; until then, one thread at a time asks for one.
         self.lists_are_known = False
         self.trial = threading.Lock()
+        self._levels: dict[str, Caps] = {}
+
+    def of(self, level: str) -> Caps:
+        """Return what was learnt at a level: a PACS may limit its lists of instances, say, in another way."""
+        if level == "STUDY":
+            return self
+        with self._lock:
+            return self._levels.setdefault(level, Caps())
 
     def shorten_lists(self, answered: int) -> None:
         """Learn that a list lacked answers that a row alone brought; it had so many."""
