@@ -22,9 +22,9 @@ from nbclient import NotebookClient
 import dicomove as dm
 from dicomove.report.flow import cohort_rows, flow
 from dicomove.report.methods import methods
-from dicomove.report.pseudonyms import Pseudonyms
 from dicomove.report.table import table_of
 from dicomove.results import Row, result_table
+from dicomove.store import Pseudonyms
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.words import ADVICE

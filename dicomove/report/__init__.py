@@ -9,7 +9,6 @@
     flow_chart   the flow as a picture
     plots        a run as a picture (extra ``plot``)
     methods      a run as a paragraph                                  (pure)
-    pseudonyms   keyed hashes instead of identifiers                   (pure)
     page         `report`: one self-contained HTML file
     preview      a montage of what arrived (extra ``plot``)
 """

@@ -20,10 +20,9 @@ from dicomove.notebook import size
 from dicomove.report.flow import REASONS, flow, known_error
 from dicomove.report.methods import methods
 from dicomove.report.plots import draw
-from dicomove.report.pseudonyms import Pseudonyms
 from dicomove.report.summary import summary
 from dicomove.report.table import Results, counted_once, instances, own_columns, read, table_of
-from dicomove.store import cohort_sha256
+from dicomove.store import Pseudonyms, cohort_sha256
 from dicomove.words import ADVICE, GOOD
 
 if TYPE_CHECKING:

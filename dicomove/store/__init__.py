@@ -16,6 +16,8 @@
     found       `FindJournal`: what `find` found, by the hash of the question
     reading     the journal as DataFrames, also during a run
     exporting   a result table as CSV, Parquet or JSON, and back
+    crate       a run and its files as RO-Crate
+    pseudonyms  keyed hashes instead of identifiers    (pure)
     edited      a CSV file that another program saved
 """
 
@@ -35,6 +37,7 @@ from dicomove.store.instances import (
 )
 from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify, write_checksums
+from dicomove.store.pseudonyms import Pseudonyms
 from dicomove.store.reading import read_attempts, read_journal, read_runs
 from dicomove.store.schema import JOURNAL_FILE
 from dicomove.store.values import AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
@@ -50,6 +53,7 @@ __all__ = [
     "Journal",
     "Key",
     "PreviousResult",
+    "Pseudonyms",
     "RowRecord",
     "RunRecord",
     "Stored",

@@ -22,8 +22,11 @@ from dicomove.files import file_sha256, replacing
 from dicomove.results import RESULT_COLUMNS
 from dicomove.store import cells, edited
 from dicomove.store.checksums import CHECKSUMS_FILE
+from dicomove.store.crate import CRATE_FILE, write_crate
 from dicomove.store.manifest import read_manifest, write_checksums
+from dicomove.store.pseudonyms import Pseudonyms
 from dicomove.store.reading import read_journal
+from dicomove.store.schema import journal_at
 
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
 _TIMES: Final = ("started_at", "finished_at")
@@ -42,11 +45,19 @@ _UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexErro
 _ENCODING: Final[dict[str, Any]] = {"encoding": "utf-8", "errors": "surrogatepass"}
 
 
-def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLike[str]) -> Path:
+def export(
+    results: pd.DataFrame | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    pseudonymize: bool = True,
+    key: str | bytes | None = None,
+) -> Path:
     """Write a result table to a file. `read_results` reads it back as the same table.
 
     Identifiers of patients in the table are in the file, too. With the name ``manifest-sha256.txt``, the file has the
-    hashes of the images, in the form of BagIt: ``sha256sum -c`` and `verify` check them.
+    hashes of the images, in the form of BagIt: ``sha256sum -c`` and `verify` check them. With the name
+    ``ro-crate-metadata.json``, it describes the latest run of a journal as an RO-Crate (extra ``provenance``): the
+    PACS, the options, the software with its versions, the cohort's hash, and the images with their hashes.
 
     Parameters
     ----------
@@ -57,6 +68,9 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
         The file: ``manifest-sha256.txt``, ``.csv`` (with its types in a second file, ``.csv.schema.json``), ``.json``,
         or ``.parquet`` (extra ``parquet``). It gets its name only when it is complete, and then replaces a file of that
         name.
+    pseudonymize, key
+        Of an RO-Crate: whether UIDs are replaced, the images are named by them, and the cohort's hash is keyed, as in
+        `report`. With ``pseudonymize=False``, the images have their own paths.
 
     Returns
     -------
@@ -68,9 +82,9 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
     JournalError, ReceiverError
         There is no journal, or no record of the folder; or it cannot be read.
     ValueError
-        Another suffix, or a table that Parquet cannot store.
+        Another suffix, a table that Parquet cannot store, or an RO-Crate of a table: give the journal.
     ImportError
-        ``pyarrow`` is not installed.
+        ``pyarrow`` or ``rocrate`` is not installed.
 
     Examples
     --------
@@ -82,12 +96,23 @@ def export(results: pd.DataFrame | str | os.PathLike[str], path: str | os.PathLi
     where = Path(path)
     if where.name == CHECKSUMS_FILE:
         return write_checksums(results if isinstance(results, pd.DataFrame) else read_manifest(results), where)
+    if where.name == CRATE_FILE:
+        return _write_crate(results, where, Pseudonyms(key) if pseudonymize else None)
     suffix = _suffix(where)
     table = results if isinstance(results, pd.DataFrame) else read_journal(results)
     with replacing(where) as part:
         _WRITERS[suffix](table, part)
         if suffix == ".csv":
             _write_beside(table, where, part)
+    return where
+
+
+def _write_crate(journal: pd.DataFrame | str | os.PathLike[str], where: Path, names: Pseudonyms | None) -> Path:
+    if isinstance(journal, pd.DataFrame):
+        message = f"{CRATE_FILE} describes a run with its files: give the path of its journal, not a table"
+        raise ValueError(message)  # noqa: TRY004 - every argument that cannot be right is a ValueError
+    path = journal_at(Path(journal))
+    write_crate(where, read_journal(path), read_manifest(path), names)
     return where
 
 
@@ -318,7 +343,8 @@ def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         message = (
-            f"{path.name!r}: give the file one of the suffixes {', '.join(_WRITERS)}, or the name {CHECKSUMS_FILE}"
+            f"{path.name!r}: give the file one of the suffixes {', '.join(_WRITERS)}, or the name {CHECKSUMS_FILE} or "
+            f"{CRATE_FILE}"
         )
         raise ValueError(message)
     return suffix
