@@ -123,18 +123,19 @@ def main(target: str, *numbers: str) -> int:
     """Take the pictures; return how many outputs do not fit."""
     shutil.rmtree(target, ignore_errors=True)
     Path(target).mkdir(parents=True)
-    with TemporaryDirectory() as scratch, sync_playwright() as playwright:
+    with TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        # Before Playwright begins: it has an event loop, and so has a notebook's run.
         names = run_notebooks(folder, list(numbers))
         trust(folder, names)
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        )
-        with running_lab(folder, {"python3": {}}) as address:
+        with running_lab(folder, {"python3": {}}) as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            )
             found = [
                 one for name in names for look in LOOKS for one in look_at(browser, address, name, look, Path(target))
             ]
-        browser.close()
+            browser.close()
     sys.stdout.write("\n".join(found) + "\n" if found else "everything fits, and each button has a name\n")
     return len(found)
 
