@@ -75,3 +75,19 @@ def test_a_c_find_that_knows_nothing_of_what_has_come_is_not_believed(tmp_path: 
     ):
         result = receiving.move(receiving.studies(source, 1), pacs, receiver)
     assert receiving.row(result, "outcome", "expected", "received") == ("partial", None, 2)
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.5])
+def test_a_cut_list_of_instances_is_not_the_whole(tmp_path: Path, keep: float) -> None:
+    """The PACS has 12 instances, and lists 5."""
+    source = Synthetic(studies=1, instances=12, size=64)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.CapsFind(most=5), faults.LosesInstances(keep=keep), source=source) as pacs,
+    ):
+        result = receiving.move(receiving.studies(source), pacs, receiver, verify="instances")
+    outcome, expected, missing = receiving.row(result, "outcome", "expected", "missing")
+    if keep < 1:
+        assert (outcome, expected, missing) == ("partial", 12, 6)
+    else:
+        assert (outcome, missing) == ("complete", 0)

@@ -155,15 +155,17 @@ class Inventory:
     def _is_cut_off(self, listed: Listed, counted: Evidence, identifier: Identifier) -> bool:
         """Whether the PACS counts more instances than it lists, in a list that may have been cut off.
 
-        That is one of a length at which PACS stop, or of fewer instances than have come. Elsewhere the count is wrong.
+        That is one of a length at which PACS stop, or of fewer instances than have come while more are counted.
+        Elsewhere the count is wrong.
         """
         self._counted_at_last = counted.expected
-        has_more = (counted.received or counted.counts.moved or 0) > len(listed)
-        if not listed or (len(listed) % _ROUND and not has_more):
+        come = counted.received or counted.counts.moved or 0
+        is_round = len(listed) % _ROUND == 0
+        if not listed or not (is_round or come > len(listed)):
             return False
         if self._verify == "instances":
             self._counted_at_last = self._ask("counts", _related_instances, identifier)
-        return (self._counted_at_last or 0) > len(listed)
+        return (self._counted_at_last or 0) > (len(listed) if is_round else come)
 
     def _unverified(self, expected_in_table: int | None) -> Unverified | None:
         if self._verify == "arrivals":
