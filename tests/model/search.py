@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ class Found:
     uids: Sequence[str]
     level: str
     result: pd.DataFrame
+    warned: bool
 
     @property
     def may_be_wrong(self) -> bool:
@@ -45,10 +47,12 @@ def _found_cell(raw: Any) -> Cell:
 def search(world: World, uids: Sequence[str], level: str) -> Found:
     """Find studies, or what is in them."""
     table = pd.DataFrame({"StudyInstanceUID": uids}, dtype=object)
-    result = dm.find(table, world.pacs(), level=level, progress=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", dm.errors.FindWarning)
+        result = dm.find(table, world.pacs(), level=level, progress=False)
     assert holds_soon(lambda: not world.open_connections(), 5), "find left a connection open"
     world.settle()
-    return Found(world, uids, level, result)
+    return Found(world, uids, level, result, warned=bool(caught))
 
 
 def each_row_that_asked_is_answered_in_its_order(found: Found) -> None:
@@ -60,6 +64,11 @@ def each_row_that_asked_is_answered_in_its_order(found: Found) -> None:
 def nothing_is_found_that_nobody_asked_for(found: Found) -> None:
     uids = [found.uids[row] for row in found.result["cohort_row"]]
     assert found.result["StudyInstanceUID"].tolist() == uids
+
+
+def what_is_left_out_is_warned_of(found: Found) -> None:
+    assert found.warned or not found.result["filtered"].any()
+    assert found.may_be_wrong or not found.warned
 
 
 def what_is_found_is_what_is_there(found: Found) -> None:
@@ -78,4 +87,5 @@ def finds_the_truth(found: Found) -> None:
     """Raise AssertionError for the first promise that a `find` broke."""
     each_row_that_asked_is_answered_in_its_order(found)
     nothing_is_found_that_nobody_asked_for(found)
+    what_is_left_out_is_warned_of(found)
     what_is_found_is_what_is_there(found)
