@@ -38,6 +38,14 @@ def test_scale(tmp_path: Path) -> None:
     assert "times as long as one of 20" in (tmp_path / "scale.md").read_text()
 
 
+@pytest.mark.timeout(120)
+def test_gaps() -> None:
+    sizes = ["--studies", "6", "--instances", "2", "--kib", "1", "--rounds", "1"]
+    command = [sys.executable, "-m", "benchmarks.gaps", *sizes]
+    done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert "| one association | 5 |" in done.stdout
+
+
 def test_ratios_of_scale_compare_runs_of_one_round() -> None:
     # The second round is twice as slow throughout: each ratio is that of its round, and so the spread is none.
     runs = [measured(10, 1.0), measured(100, 20.0), measured(10, 2.0), measured(100, 40.0)]

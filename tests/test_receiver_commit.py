@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,31 @@ def test_a_file_that_cannot_be_made_durable_is_not_recorded(tmp_path: Path, inde
     committer.close()
     assert index.paths() == {"1.dcm"}
     assert not (tmp_path / "2.dcm").exists()
+
+
+def test_a_row_has_its_verdict_while_the_files_of_others_are_made_durable(tmp_path: Path, index: InstanceIndex) -> None:
+    (tmp_path / "before.dcm").write_bytes(b"before")
+    index.add([record("before.dcm", 6, "9")])
+    committer = Committer(tmp_path, index)
+    committer.put(placed(tmp_path, 1, FollowingDigest))
+    with index._lock:  # as long as a transaction is brought onto the disk
+        committer.watch("row", {"StudyInstanceUID": "1"})
+        committer.put(placed(tmp_path, 2, FollowingDigest))
+        with ThreadPoolExecutor(1) as other:
+            found = other.submit(committer.watched, "row", {"StudyInstanceUID": "1"}).result(10)
+    assert sorted(one.path for one in found) == ["1.dcm", "2.dcm", "before.dcm"]
+    committer.close()
+
+
+def test_what_is_gone_from_the_disk_is_not_there_at_the_end_of_a_row(tmp_path: Path, index: InstanceIndex) -> None:
+    (tmp_path / "before.dcm").write_bytes(b"before")
+    index.add([record("before.dcm", 6, "9")])
+    committer = Committer(tmp_path, index)
+    committer.watch("row", {"StudyInstanceUID": "1"})
+    (tmp_path / "before.dcm").unlink()
+    assert committer.watched("row", {"StudyInstanceUID": "1"}) == []
+    committer.watch("row", {"StudyInstanceUID": "1"})
+    committer.forget(lambda row: row == "row")
+    committer.put(placed(tmp_path, 1, FollowingDigest))
+    assert [one.path for one in committer.watched("row", {"StudyInstanceUID": "1"})] == ["1.dcm"]
+    committer.close()

@@ -2,7 +2,7 @@
 
 Two threads, so that the hash of one file is taken while others are brought onto the disk. Hashing takes longer than
 writing: in a thread of its own it does not delay the thread that reads the network. The bytes come from the system's
-cache: the hash is that of the written bytes.
+cache: the hash is that of the written bytes. A third thread reads what the index has of the rows in flight.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from dicomove.files import synchronise_folder
 from dicomove.receiver.open_file import OpenFile
-from dicomove.store.instances import InstanceIndex, InstanceRecord
+from dicomove.store.instances import InstanceIndex, InstanceReader, InstanceRecord
 
 #: Files that are placed and not yet durable; beyond it the senders wait. Each holds a file descriptor.
 MOST_WAITING: Final = 400
@@ -30,6 +30,8 @@ _BATCH: Final = 200
 _BATCH_S: Final = 0.5
 _LONGEST_PUT_S: Final = 30.0
 _RETRY_S: Final = 0.5
+#: For which a row waits until the index was read; beyond it, it is read once more.
+_LONGEST_READ_S: Final = 30.0
 _MOST_KNOWN: Final = 10_000
 #: Read at a time for the hash.
 _BLOCK: Final = 1 << 18
@@ -91,6 +93,22 @@ class PendingFile:
     digest: FollowingDigest | None = None
 
 
+class _Watched:
+    """What there is of a row in flight: what the index had of it, and what has come since.
+
+    Parameters
+    ----------
+    keys
+        The unique keys of the row.
+    """
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self.keys = keys
+        self.before: list[InstanceRecord] | None = None
+        self.since: list[InstanceRecord] = []
+        self.is_read = threading.Event()
+
+
 class Committer:
     """Makes files durable that have their final names. Any thread may hand them over.
 
@@ -115,7 +133,12 @@ class Committer:
         self._problem: str | None = None
         self._lost: str | None = None
         self._closing = False
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._hash_all, self._commit_all)]
+        # The connection that writes is busy while the disk is: a row has its verdict without it.
+        self._reader = InstanceReader(folder)
+        self._watched: dict[Hashable, _Watched] = {}
+        self._to_read: queue.SimpleQueue[_Watched | None] = queue.SimpleQueue()
+        work_of_threads = (self._hash_all, self._commit_all, self._read_all)
+        self._threads = [threading.Thread(target=work, daemon=True) for work in work_of_threads]
         for thread in self._threads:
             thread.start()
 
@@ -138,6 +161,9 @@ class Committer:
         with self._changed:
             self._waiting[id(pending)] = pending.record
             self._put += 1
+            for watched in self._watched.values():
+                if pending.record.is_of(watched.keys):
+                    watched.since.append(pending.record)
         self._to_hash.put(pending)
 
     def records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
@@ -146,6 +172,28 @@ class Committer:
             waiting = [record for record in self._waiting.values() if record.is_of(keys)]
         known = {record.path: record for record in [*self._index.of(keys), *waiting]}
         return [record for record in known.values() if self._is_there(record)]
+
+    def watch(self, row: Hashable, keys: Mapping[str, str]) -> None:
+        """Note from now on what comes for a row; what the index has of it is read meanwhile."""
+        watched = _Watched(keys)
+        with self._changed:
+            watched.since += [record for record in self._waiting.values() if record.is_of(keys)]
+            self._watched[row] = watched
+        self._to_read.put(watched)
+
+    def watched(self, row: Hashable, keys: Mapping[str, str]) -> list[InstanceRecord]:
+        """Return what `records` does, of a row that ends: it waits for no file of another row to be made durable."""
+        with self._changed:
+            watched = self._watched.pop(row, None)
+        if watched is None or not watched.is_read.wait(_LONGEST_READ_S) or watched.before is None:
+            return self.records(keys)
+        known = {record.path: record for record in [*watched.before, *watched.since]}
+        return [record for record in known.values() if self._is_there(record)]
+
+    def forget(self, rows: Callable[[Hashable], bool]) -> None:
+        """Watch these rows no more."""
+        with self._changed:
+            self._watched = {row: watched for row, watched in self._watched.items() if not rows(row)}
 
     def sha256(self, path: str) -> str | None:
         """Return the hash of the file that got this name, if the index has it."""
@@ -165,11 +213,13 @@ class Committer:
         """Finish, as far as the disk allows, and end."""
         self.flush(_LONGEST_PUT_S)
         self._to_hash.put(None)
+        self._to_read.put(None)
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(_RETRY_S * 4)
+        self._reader.close()
 
     def _is_there(self, record: InstanceRecord) -> bool:
         try:
@@ -188,6 +238,13 @@ class Committer:
                 with self._changed:
                     self._hashed.append(given)
                     self._changed.notify_all()
+
+    def _read_all(self) -> None:
+        while watched := self._to_read.get():
+            # Where the index cannot be read now, it is read when the row ends, and says so then.
+            with contextlib.suppress(sqlite3.Error):
+                watched.before = self._reader.of(watched.keys)
+            watched.is_read.set()
 
     def _commit_all(self) -> None:
         while True:

@@ -88,6 +88,7 @@ class Api:
 
     def expect(self, request: Expect) -> None:
         """Open a row: its PACS is let in, and what comes for it is counted."""
+        self.committer.watch(request.row, request.keys)
         self.tallies.open(request.row, request.keys, request.cells)
         self.admission.open(request.row, request.addresses)
 
@@ -96,7 +97,7 @@ class Api:
         self.admission.open(request.row, request.addresses)  # also where it settles once more
         tally = self.tallies.settle(request.row, request.enough, request.quiet, self.storage.is_coming)
         self.admission.close(request.row, request.linger)
-        records = self.committer.records(tally.keys)
+        records = self.committer.watched(request.row, tally.keys)
         return Settled(
             arrivals=tally.arrivals,
             dispositions=tally.dispositions,
@@ -133,6 +134,7 @@ class Api:
     def end_run(self, run: int) -> None:
         """Forget the rows of a run."""
         self.tallies.end(run)
+        self.committer.forget(lambda row: isinstance(row, RowId) and row.run == run)
         self.admission.end(run)
 
 
