@@ -195,6 +195,22 @@ def test_a_resumed_run_keeps_its_manners(tmp_path: Path) -> None:
     assert len(receiving.files(images)) == 6
 
 
+def test_retrieve_and_query_search_as_find_does(
+    rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs, cohort, kept = rehearsal_pacs(SMALL), tmp_path / "cohort.csv", tmp_path / "answers.sqlite"
+    cohort.write_text("accession\n1\n 3\n")
+    searching = ["--find-concurrency", "2", "--find-journal", str(kept), "--max-age", "1 day", "--loose"]
+    asked = ["retrieve", str(cohort), str(pacs), "--receive", str(tmp_path / "images"), "--method", "get"]
+    assert main([*asked, *searching]) == 0
+    assert "2 complete" in capfd.readouterr().out
+    assert kept.is_file()
+    answers = tmp_path / "query.sqlite"
+    assert main(["query", str(pacs), "patient_id=SYN*", "--journal", str(answers), "--concurrency", "2"]) == 0
+    assert "3 matched" in capfd.readouterr().out
+    assert answers.is_file()
+
+
 def test_a_report(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path / "images") as receiver, receiving.pacs(receiver, source=SMALL) as pacs:
         dm.move(receiving.studies(SMALL, 3), pacs, receiver, progress=False)

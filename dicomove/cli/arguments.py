@@ -70,22 +70,30 @@ def add_asking(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--partial-keys", choices=get_args(PartialKeys), default="ask", help="rows that lack a key that others have"
     )
-    command.add_argument("--matches", choices=get_args(Matches), default="all", help="which of several studies")
+    _add_word(command, "--matches", get_args(Matches), "all", "which of several studies")
     command.add_argument("--within", metavar="DAYS", help="with --matches nearest: '3 days'")
 
 
-def add_finding(command: argparse.ArgumentParser) -> None:
-    """Add how `find` asks: at the same time, how often, and what it need not ask again."""
+def add_loose(command: argparse.ArgumentParser) -> None:
+    """Add what may differ between a row and an answer."""
     command.add_argument("--loose", action="store_true", help="also accession numbers with other zeros or blanks")
-    command.add_argument("--concurrency", type=int, default=1, metavar="N", help="associations at the same time")
-    command.add_argument("--delay", type=float, default=0, metavar="S", help="pause between two searches")
-    command.add_argument("--journal", type=Path, metavar="FILE", help="keep answers there; they are not asked again")
-    command.add_argument("--max-age", metavar="AGE", help="of an answer in the journal: '1 day'; default: any")
+
+
+def add_finding(command: argparse.ArgumentParser, prefix: str = "") -> None:
+    """Add how `find` asks: at the same time, how often, and what it need not ask again."""
+    command.add_argument(
+        f"--{prefix}concurrency", type=int, default=1, metavar="N", help="associations that search at the same time"
+    )
+    command.add_argument(f"--{prefix}delay", type=float, default=0, metavar="S", help="pause between two searches")
+    command.add_argument(
+        f"--{prefix}journal", type=Path, metavar="FILE", help="keep answers there; they are not asked again"
+    )
+    command.add_argument("--max-age", metavar="AGE", help="of an answer kept there: '1 day'; default: any")
 
 
 def add_level(command: argparse.ArgumentParser) -> None:
     """Add the level and the query model."""
-    command.add_argument("--level", choices=LEVELS, help="default: STUDY for find, the deepest UID of the row for move")
+    _add_word(command, "--level", LEVELS, None, "by default STUDY for find, and for move the deepest UID")
     command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
 
 
@@ -97,13 +105,13 @@ def add_manners(command: argparse.ArgumentParser) -> None:
         type=number_or_auto,
         default=1,
         metavar="N",
-        help="associations at the same time, or auto: as many as the PACS gives more with; default: 1",
+        help="associations at the same time, or auto: as many as help; default: 1",
     )
     command.add_argument(
         "--max-concurrency", type=int, default=8, metavar="N", help="with --concurrency auto, at the most; default: 8"
     )
     command.add_argument("--delay", type=float, default=0, metavar="S", help="pause between two moves")
-    command.add_argument("--verify", choices=get_args(Verify), default="auto", help="source of the expected numbers")
+    _add_word(command, "--verify", get_args(Verify), "auto", "source of the expected numbers")
     command.add_argument("--nearline", choices=get_args(Nearline), default="last", help="images on a slow medium")
     command.add_argument("--journal", type=Path, metavar="FILE", help="record the run; the same command resumes it")
     command.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
@@ -115,6 +123,13 @@ def add_manners(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--max-{name}", type=int, metavar="N", help="refuse a run that would bring more")
     command.add_argument("--max-per-row", type=int, metavar="N", help="leave out rows with more instances")
     command.add_argument("--yes", action="store_true", help="do not ask before more than 1,000 studies are moved")
+
+
+def _add_word(
+    command: argparse.ArgumentParser, option: str, words: Sequence[str], default: str | None, meaning: str
+) -> None:
+    """Add an option with one of some words. The words stand in the help: as the option's own, they take a line more."""
+    command.add_argument(option, choices=words, default=default, metavar="WORD", help=f"{'|'.join(words)}: {meaning}")
 
 
 def add_source(command: argparse.ArgumentParser) -> None:

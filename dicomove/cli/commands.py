@@ -68,11 +68,8 @@ def look_up(chosen: Namespace) -> int:
     studies = find(
         table_of(chosen),
         pacs_of(chosen),
-        loose=("AccessionNumber",) if chosen.loose else (),
-        concurrency=chosen.concurrency,
-        delay=chosen.delay,
-        journal=chosen.journal,
-        max_age=chosen.max_age,
+        loose=_loose(chosen),
+        **_finding(chosen),
         **_asking(chosen),
     )
     return report(studies, chosen, feeds=True)
@@ -81,7 +78,11 @@ def look_up(chosen: Namespace) -> int:
 def ask_by_criteria(chosen: Namespace) -> int:
     """Find studies by criteria."""
     found = find(
-        criteria(chosen.criteria), pacs_of(chosen), level=chosen.level or "STUDY", query_model=chosen.query_model
+        criteria(chosen.criteria),
+        pacs_of(chosen),
+        level=chosen.level or "STUDY",
+        query_model=chosen.query_model,
+        **_finding(chosen),
     )
     return report(found, chosen, feeds=True)
 
@@ -129,7 +130,19 @@ def retrieve_cohort(chosen: Namespace) -> int:
     with ExitStack() as stack:
         destination = _destination(chosen, stack)
         results = _with_consent(
-            chosen, lambda options: retrieve(cohort, pacs, destination, **_asking(chosen), **options)
+            chosen,
+            lambda options: retrieve(
+                cohort,
+                pacs,
+                destination,
+                loose=_loose(chosen),
+                find_concurrency=chosen.find_concurrency,
+                find_delay=chosen.find_delay,
+                find_journal=chosen.find_journal,
+                max_age=chosen.max_age,
+                **_asking(chosen),
+                **options,
+            ),
         )
     said = verdicts(cohort, results)
     if chosen.output and chosen.output != "-":
@@ -208,6 +221,15 @@ def _called(pacs: Pacs, calling_ae_title: str | None) -> Pacs:
 def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manners of an earlier run that hold for its rest; a journal of an earlier version has fewer."""
     return {name: options[name] for name in _KEPT if name in options}
+
+
+def _loose(chosen: Namespace) -> tuple[str, ...]:
+    return ("AccessionNumber",) if chosen.loose else ()
+
+
+def _finding(chosen: Namespace) -> dict[str, Any]:
+    names = ("concurrency", "delay", "journal", "max_age")
+    return {name: getattr(chosen, name) for name in names}
 
 
 def _asking(chosen: Namespace) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dicomove.cli.arguments import (
     add_destination,
     add_finding,
     add_level,
+    add_loose,
     add_manners,
     add_output,
     add_pacs,
@@ -82,9 +83,8 @@ def parser() -> argparse.ArgumentParser:
     found = made.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, run: Command) -> argparse.ArgumentParser:
-        usage = f"dicomove {name} [options] {_WORDS[name]}".rstrip()
-        epilog = f"example: {_EXAMPLES[name]}"
-        command = found.add_parser(name, help=_HELP[name], usage=usage, epilog=epilog, formatter_class=_Formatter)
+        usage = f"dicomove {name} [options] {_WORDS[name]}".rstrip() + f"\nexample: {_EXAMPLES[name]}"
+        command = found.add_parser(name, help=_HELP[name], usage=usage, formatter_class=_Formatter)
         command.set_defaults(run=run, command=name)
         return command
 
@@ -133,11 +133,13 @@ def _add_looking(add: Add) -> None:
     _add_table(find)
     add_pacs(find)
     add_asking(find)
+    add_loose(find)
     add_finding(find)
     add_level(find)
     add_output(find)
     query = add("query", commands.ask_by_criteria)
     add_pacs(query)
+    add_finding(query)
     add_level(query)
     add_output(query)
 
@@ -158,6 +160,8 @@ def _add_moving(add: Add) -> None:
         add_destination(command)
         if name == "retrieve":
             add_asking(command)
+            add_loose(command)
+            add_finding(command, "find-")
         add_level(command)
         add_manners(command)
         add_output(command)
