@@ -84,7 +84,6 @@ class Inventory:
     ) -> None:
         self._scu, self._stop, self._peer = scu, stop, peer
         self._verify, self._by_list = verify, by_list
-        self._counted_at_last: int | None = None
         self.begin()
 
     def begin(self, allowed: Collection[Question] = get_args(Question)) -> None:
@@ -139,33 +138,30 @@ class Inventory:
         for answer in self._answers(identifier):
             if answer is not None and not answer and evidence.received:
                 self._why = self._why or _KNOWS_NOTHING  # that cannot be: some have come
-            elif answer is not None and not isinstance(answer, int) and self._is_cut_off(answer, best, identifier):
-                is_known = True  # a PACS may list fewer than it has
-                best, listed = replace(evidence, expected=self._counted_at_last), None
             elif answer is not None:
                 is_known = True
-                best = replace(evidence, expected=answer if isinstance(answer, int) else len(answer))
-                listed = None if isinstance(answer, int) else answer
+                number = answer if isinstance(answer, int) else self._more_than_listed(answer, best, identifier)
+                listed = answer if number is None and not isinstance(answer, int) else None
+                best = replace(evidence, expected=len(listed or ()) if number is None else number)
                 if _adds_up(best):
                     break
         if is_known or (self._why is None and identifier.level == "IMAGE"):
             return best, listed
         return replace(best, unverified=self._unverified(evidence.expected)), listed
 
-    def _is_cut_off(self, listed: Listed, counted: Evidence, identifier: Identifier) -> bool:
-        """Whether the PACS counts more instances than it lists, in a list that may have been cut off.
+    def _more_than_listed(self, listed: Listed, counted: Evidence, identifier: Identifier) -> int | None:
+        """Return how many instances the PACS counts, where it lists fewer since the list was cut off.
 
-        That is one of a length at which PACS stop, or of fewer instances than have come while more are counted.
+        That may be a list of a length at which PACS stop, or of fewer instances than have come while more are counted.
         Elsewhere the count is wrong.
         """
-        self._counted_at_last = counted.expected
         come = counted.received or counted.counts.moved or 0
         is_round = len(listed) % _ROUND == 0
         if not listed or not (is_round or come > len(listed)):
-            return False
-        if self._verify == "instances":
-            self._counted_at_last = self._ask("counts", _related_instances, identifier)
-        return (self._counted_at_last or 0) > (len(listed) if is_round else come)
+            return None
+        counts = self._verify != "instances"
+        number = counted.expected if counts else self._ask("counts", _related_instances, identifier)
+        return number if number is not None and number > (len(listed) if is_round else come) else None
 
     def _unverified(self, expected_in_table: int | None) -> Unverified | None:
         if self._verify == "arrivals":

@@ -153,16 +153,8 @@ def _prepared(
     names = dict(zip(places, _names([records[place] for place in places], made, given), strict=True))
     root = Path(table.attrs["folder"])
     jobs = [
-        verdict
-        or Job(
-            names[place],
-            suffix,
-            str(records[place]["SeriesInstanceUID"]),
-            root,
-            files[place],
-            _expected(records[place], files[place]),
-        )
-        for place, verdict in enumerate(verdicts)
+        verdict or Job(names[place], suffix, str(row["SeriesInstanceUID"]), root, headers, _expected(row, headers))
+        for place, (verdict, row, headers) in enumerate(zip(verdicts, records, files, strict=True))
     ]
     _refuse_shared(job for job in jobs if isinstance(job, Job))
     return jobs, _labelled(table, given)
