@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomove.outcome import Counts, Evidence, Refusal, Unverified, judge
-from dicomove.outcome.disk import by_disk
 from dicomove.outcome.evidence import RefusalKind
+from dicomove.outcome.judgement import by_disk
 from dicomove.words import ADVICE, Outcome
 
 SUCCESS, WARNING, CANCEL, FAILURE, NO_MATCH = 0x0000, 0xB000, 0xFE00, 0xC000, 0x0112

@@ -9,7 +9,21 @@ from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers, on_coarser_rows
 from dicomove.cohort.joining import positions_in
 from dicomove.cohort.keywords import VRS, keyword, keyword_columns
-from dicomove.cohort.levels import LEVELS, QUERY_MODELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.levels import (
+    AVAILABILITY_KEYS,
+    IDENTIFYING_KEYS,
+    LEVELS,
+    MATCHING_KEYS,
+    OPTIONAL_KEYS,
+    QUERY_MODELS,
+    RETURN_KEYS,
+    UNIQUE_KEYS,
+    Level,
+    QueryModel,
+    matching_keys,
+    parse_level,
+    parse_query_model,
+)
 from dicomove.cohort.matching import criterion, is_single, is_universal, matches
 from dicomove.cohort.queries import (
     Broad,
@@ -17,14 +31,6 @@ from dicomove.cohort.queries import (
     find_queries,
     find_query,
     overlooked_columns,
-)
-from dicomove.cohort.query_keys import (
-    AVAILABILITY_KEYS,
-    IDENTIFYING_KEYS,
-    MATCHING_KEYS,
-    OPTIONAL_KEYS,
-    RETURN_KEYS,
-    matching_keys,
 )
 from dicomove.cohort.query_steps import Query, Step
 from dicomove.cohort.reading import read_cohort

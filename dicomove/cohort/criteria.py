@@ -8,9 +8,8 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort.levels import Level, QueryModel
+from dicomove.cohort.levels import MATCHING_KEYS, Level, QueryModel, keys_at, levels_down_to
 from dicomove.cohort.matching import criterion
-from dicomove.cohort.query_keys import MATCHING_KEYS, keys_at, levels_down_to
 from dicomove.cohort.query_steps import Query, Step, prepared_cells
 from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError, IdentifierError

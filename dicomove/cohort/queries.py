@@ -14,16 +14,31 @@ from typing import Literal, get_args
 
 import pandas as pd
 
-from dicomove.cohort import headers
 from dicomove.cohort.criteria import criteria_queries, is_query
 from dicomove.cohort.found import is_found, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
-from dicomove.cohort.levels import UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.levels import (
+    IDENTIFYING_KEYS,
+    UNIQUE_KEYS,
+    Level,
+    QueryModel,
+    keys_at,
+    levels_down_to,
+    matching_keys,
+    parse_level,
+    parse_query_model,
+)
 from dicomove.cohort.likeness import invisible_in
 from dicomove.cohort.matching import criterion, has_wildcard, is_single
-from dicomove.cohort.query_keys import IDENTIFYING_KEYS, keys_at, levels_down_to, matching_keys
 from dicomove.cohort.query_steps import Query, Step, prepared_cells
-from dicomove.cohort.tables import check_arguments, columns_of, index_hint
+from dicomove.cohort.tables import (
+    check_arguments,
+    columns_of,
+    header_hint,
+    index_hint,
+    listed_headers,
+    overlooked_headers,
+)
 from dicomove.cohort.values import given_key
 from dicomove.errors import CohortError, IdentifierError
 
@@ -131,7 +146,7 @@ def overlooked_columns(table: pd.DataFrame) -> str:
     there = keyword_columns(table.columns, IDENTIFYING_KEYS)
     # Names and StudyIDs add little to the others, and research tables have many columns that look like them.
     wanted = [name for name in IDENTIFYING_KEYS if name not in (*there, "PatientName", "StudyID")]
-    return headers.hint(headers.overlooked(table.columns, wanted))
+    return header_hint(overlooked_headers(table.columns, wanted))
 
 
 def _check_words(broad: str, partial_keys: str) -> None:
@@ -153,9 +168,9 @@ def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, mode
     alone = f' broad="allow" searches by {", ".join(understood)} alone.' if understood else ""
     msg = (
         f"no column of the table identifies patients or studies: a search at the level {level} needs one of "
-        f"{', '.join(wanted)}. The headers are: {headers.listed(table.columns)}. "
-        f"Understood: {headers.listed(understood)}."
-        f"{headers.hint(headers.overlooked(table.columns, IDENTIFYING_KEYS))}{index_hint(table, wanted)}{alone}"
+        f"{', '.join(wanted)}. The headers are: {listed_headers(table.columns)}. "
+        f"Understood: {listed_headers(understood)}."
+        f"{header_hint(overlooked_headers(table.columns, IDENTIFYING_KEYS))}{index_hint(table, wanted)}{alone}"
     )
     raise CohortError(msg)
 

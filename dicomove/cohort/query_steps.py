@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dicomove.cohort.levels import Level, QueryModel
+from dicomove.cohort.levels import IDENTIFYING_KEYS, MATCHING_KEYS, Level, QueryModel
 from dicomove.cohort.matching import is_universal
-from dicomove.cohort.query_keys import IDENTIFYING_KEYS, MATCHING_KEYS
 from dicomove.cohort.values import is_blank
 
 

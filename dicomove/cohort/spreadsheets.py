@@ -17,8 +17,8 @@ from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from dicomove.cohort.files import Cells, Grid, Range, Shown
-from dicomove.cohort.number_formats import shown
 from dicomove.cohort.opendocument import read_ods
+from dicomove.cohort.stored_cells import shown
 from dicomove.errors import CohortError
 
 NO_RESULT: Final = "a formula without its result: open the file in a spreadsheet program and save it there"

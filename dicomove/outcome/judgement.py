@@ -1,19 +1,47 @@
-"""How the evidence becomes an outcome, where only the PACS's word is known."""
+"""How the evidence becomes an outcome: on the word of the PACS, or on what is on disk where that is known."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Final, Literal
 
 from dicomove.outcome.advice import BETTER_ADVICE, GET_ADVICE, advice_on, sentences
-from dicomove.outcome.arrivals import refusals_told, remarks, remedy, strays
+from dicomove.outcome.arrivals import refusals_told, remarks, remedy, rivals, strays
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
-from dicomove.outcome.statuses import category, failure_word
-from dicomove.words import Outcome
+from dicomove.words import ERROR_WORDS, Outcome
 
+Category = Literal["success", "warning", "pending", "cancel", "failure"]
+
+CANCELLED: Final = 0xFE00
+#: What may read otherwise once it is known what to expect.
+RESTS_ON_C_FIND: Final = frozenset({"complete", "partial", "empty", "unconfirmed"})
+_NO_ANSWER_TO_CANCEL: Final = (
+    "The PACS did not answer C-CANCEL and the association was aborted: it may go on sending for a while."
+)
 EMPTY: Final = "Success, and nothing was moved: the PACS has nothing for this identifier."
 _UNCONFIRMED: Final = (
     "The PACS says Success without counts: look into the destination, or move to a receiver that counts."
 )
+_NOT_COUNTED: Final = "The PACS answered Success, and did not say how many there are: look it up with find()."
+_FAILURES: Final = {status: name for name, word in ERROR_WORDS.items() for status in word.statuses}
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Return the outcome of one C-MOVE, with the error and an advice.
+
+    Parameters
+    ----------
+    evidence
+        Status, counts, what was expected, and what is on disk.
+    """
+    verdict = by_word(evidence) if evidence.received is None else by_disk(evidence)
+    if evidence.unanswered and verdict.outcome == "complete":  # the PACS says so, and the destination does not
+        verdict = replace(verdict, outcome="unconfirmed")
+    if evidence.cancelled and verdict.outcome != "complete":
+        verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
+    unknown = [one.why for one in (evidence.unverified, evidence.unanswered) if one]
+    told = unknown if verdict.outcome in RESTS_ON_C_FIND else []
+    return replace(verdict, advice=sentences(verdict.advice or "", *told, rivals(evidence.patients)) or None)
 
 
 def by_word(evidence: Evidence) -> Verdict:
@@ -103,3 +131,54 @@ def _on_disk(evidence: Evidence) -> str:
     if missing is None:
         return f"{received} instances are {where}"
     return f"{received} of {received + missing} instances are {where}" if received + missing else f"nothing is {where}"
+
+
+def by_disk(evidence: Evidence) -> Verdict:
+    """Return the verdict on what there is on disk, whatever the PACS said."""
+    word = by_word(evidence)
+    if not evidence.sent:
+        return word
+    if evidence.received and evidence.missing == 0 and (evidence.expected is not None or _is_success(evidence)):
+        return Verdict("complete", None, sentences(*remarks(evidence)) or None)
+    if evidence.refused:
+        return verdict("partial" if evidence.received else "failed", "storage_failed", evidence)
+    return _something(evidence, word) if evidence.received else _nothing(evidence, word)
+
+
+def _something(evidence: Evidence, word: Verdict) -> Verdict:
+    if word.outcome == "interrupted":
+        return word
+    if evidence.missing is None and _is_success(evidence):
+        return Verdict("unconfirmed", None, sentences(numbers_on_disk(evidence), _NOT_COUNTED))
+    return verdict("partial", word.error or "missing_instances", evidence)
+
+
+def _nothing(evidence: Evidence, word: Verdict) -> Verdict:
+    came = bool(evidence.aside or evidence.strays)
+    if word.outcome == "unconfirmed" and not (evidence.expected or came):
+        return Verdict("empty", None, EMPTY)
+    if word.outcome in ("complete", "partial", "unconfirmed") or (word.outcome == "empty" and evidence.aside):
+        return verdict("failed", "missing_instances", evidence)
+    return word
+
+
+def _is_success(evidence: Evidence) -> bool:
+    return evidence.status is not None and category(evidence.status) in ("success", "warning")
+
+
+def category(status: int) -> Category:
+    """Return what kind of DIMSE Status this is (PS3.7 C); one that is not defined is a failure."""
+    if status == 0x0000:
+        return "success"
+    if status in (0xFF00, 0xFF01):
+        return "pending"
+    if status == CANCELLED:
+        return "cancel"
+    if status in (0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
+        return "warning"
+    return "failure"
+
+
+def failure_word(status: int) -> str:
+    """Return the word of the ``error`` column for a status that is a failure."""
+    return _FAILURES.get(status, "unable_to_process")
