@@ -210,9 +210,11 @@ def test_a_panel_tells_of_both() -> None:
 def test_a_bar_tells_of_both(pacs: RunningPacs) -> None:
     with redirect_stderr(io.StringIO()) as shown:
         dm.retrieve(COHORT, pacs, pacs.destination, progress="tqdm")
-    last = shown.getvalue().strip().splitlines()[-1].split("\r")[-1]
-    assert last.startswith("move (2 matched, 1 empty, 1 invalid): 100%")
-    assert "4 complete, 1 empty, 1 invalid" in last
+    found, moved = (line.split("\r")[-1] for line in shown.getvalue().strip().split("\n"))
+    assert found.startswith("find: 100%")
+    assert "2 matched, 1 empty, 1 invalid" in found
+    assert moved.startswith("move: 100%")
+    assert "4 complete, 1 empty, 1 invalid" in moved
 
 
 def test_a_table_that_is_refused_shows_nothing(pacs: RunningPacs) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from types import TracebackType
-from typing import Final, Literal, Protocol, Self
+from typing import Any, Final, Literal, Protocol, Self
 
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent, notify
 from dicomove.notebook.drawing import PanelDisplay, in_notebook
@@ -158,27 +158,22 @@ class CallbackDisplay:
 
 
 class BarDisplay:
-    """A `tqdm` bar: rows done of all, the outcomes so far, and the instances of the rows in flight."""
+    """A `tqdm` bar for each run: rows done of all, the outcomes so far, and the instances of the rows in flight."""
 
     def __init__(self) -> None:
         self._outcomes: Counter[str] = Counter()
         self._in_flight: dict[Hashable, SubOperationEvent | None] = {}
+        self._has_begun = False
 
     def __enter__(self) -> Self:
-        # Imported here, since tqdm.auto looks for a notebook and its widgets, which takes time.
-        from tqdm.auto import tqdm
-
-        self._bar = tqdm(unit="row", mininterval=_INTERVAL_S, file=sys.stderr, dynamic_ncols=True, delay=1e-9)
+        self._bar = self._new_bar()
         return self
 
     def __call__(self, event: Event) -> None:
         """Show an event; the bar redraws when its interval has passed."""
         match event:
             case RunStarted():
-                before = f" ({self._said()})" if self._outcomes else ""
-                self._outcomes.clear()
-                self._bar.set_description_str(f"{event.verb}{before}", refresh=False)
-                self._bar.reset(total=event.rows)
+                self._begin(event)
             case RowStarted():
                 self._in_flight[event.position] = None
             case SubOperationEvent():
@@ -201,10 +196,43 @@ class BarDisplay:
     ) -> None:
         self._bar.close()
 
+    def _begin(self, event: RunStarted) -> None:
+        """Begin a run; the bar of the run before stays on a line of its own."""
+        if self._has_begun:
+            self._bar.close()
+            self._bar = self._new_bar()
+        self._has_begun = True
+        self._outcomes.clear()
+        self._bar.set_description_str(event.verb, refresh=False)
+        self._bar.reset(total=event.rows)
+
+    def _new_bar(self) -> Any:
+        # Imported here, since tqdm.auto looks for a notebook and its widgets, which takes time.
+        from tqdm.auto import tqdm
+
+        return tqdm(unit="row", mininterval=_INTERVAL_S, file=sys.stderr, dynamic_ncols=True, delay=1e-9)
+
     def _postfix(self) -> str:
         moving = [event for event in self._in_flight.values() if event]
-        instances = "; ".join(str(event) for event in moving)
-        return " | ".join(part for part in (self._said(), instances) if part)
+        return " | ".join(part for part in (self._said(), _instances(moving)) if part)
 
     def _said(self) -> str:
         return ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.most_common() if count)
+
+
+def _instances(moving: Sequence[SubOperationEvent]) -> str:
+    """Say in a few words how far the rows in flight are together: the bar needs the rest of the line.
+
+    Examples
+    --------
+    >>> rest = dict(failed=0, warning=0, remaining=None, elapsed_s=1.0)
+    >>> one = SubOperationEvent.of(total=10, completed=4, **rest)
+    >>> other = SubOperationEvent.of(total=5, completed=1, **rest)
+    >>> _instances([one, other]), _instances([])
+    ('5 of 15 instances', '')
+    """
+    counted = [event for event in moving if event.total is not None]
+    if not counted:
+        return ""
+    done = sum((event.completed or 0) + (event.failed or 0) + (event.warning or 0) for event in counted)
+    return f"{done:,} of {sum(event.total or 0 for event in counted):,} instances"
