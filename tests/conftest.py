@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +34,12 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("random", deadline=None)
 settings.load_profile("same")
 
+# jsonschema, which nbformat imports, would load 38 grammars of IRIs, which no notebook has: 3 s in every process.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None stops an import
+
+# Modules and tests stay until the end, so the garbage collector has nothing to find in them.
+gc.disable()
+
 # A shell that starts the tests in the background has interrupts ignored, by them and by all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -51,6 +59,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> distrib
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: distribution.rank(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
