@@ -62,10 +62,11 @@ def move(
         ``"StudyRoot"`` or ``"PatientRoot"``.
     concurrency
         Associations at the same time, at the most. A PACS that refuses some, or runs out of resources, gets fewer.
-        ``"auto"`` begins with one, and adds another one while the PACS gives more instances per second for it. It takes
-        one away when the response times rise, or the PACS refuses one. It learns from the counts of the PACS, and from
-        what arrives at a `Receiver`. The default is 1: a PACS has other users, and its administrator decides how much
-        more than one association it may give. Associations for which no row waits move the series of a large study.
+        ``"auto"`` begins with one, and doubles their number while the PACS gives clearly more instances per second for
+        it; then it adds one, or takes one away, where that is better. It takes one away when the response times rise,
+        or the PACS refuses one. It learns from the counts of the PACS, and from what arrives at a `Receiver`. The
+        default is 1: a PACS has other users, and its administrator decides how much more than one association it may
+        give. Associations for which no row waits move the series of a large study.
     max_concurrency
         The most associations with ``concurrency="auto"``.
     delay

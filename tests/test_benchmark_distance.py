@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.distance.__main__ import options
 from benchmarks.distance.contestants import AUTO, ONE
 from benchmarks.distance.report import markdown
 from benchmarks.distance.results import Results, Row, read, write
@@ -30,8 +31,22 @@ def test_rows_are_compared_within_their_round() -> None:
     assert ratio
     assert list(ratio.values) == [4.0, 2.0]
     text = markdown(results, "today")
-    assert "Measured: 3.00 (2.00 to 4.00) times. Reached." in text
+    assert "- CT: 3.00 (2.00 to 4.00) times, reached. Round by round: 4.00, 2.00." in text
     assert f"| {AUTO} | 80 (20 to 800) |" in text
+
+
+def test_the_goal_is_judged_for_each_kind() -> None:
+    slow = [row(ONE, 0, 4.0, kind="small"), row(AUTO, 0, 2.0, kind="small")]
+    text = markdown(Results([row(ONE, 0, 4.0), row(AUTO, 0, 1.0), *slow]), "today")
+    assert "- CT: 4.00 (4.00 to 4.00) times, reached." in text
+    assert "- Small studies: 2.00 (2.00 to 2.00) times, **not reached**." in text
+
+
+def test_the_goal_has_a_run_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["distance", "--goal", "--repeats", "3"])
+    told = options()
+    assert [entry.name for entry in told.contestants] == [ONE, AUTO]
+    assert (told.delays, told.rates, told.kinds, told.repeats) == ([5.0], [None], ["ct", "small", "mixed"], 3)
 
 
 @pytest.mark.parametrize("lost", [{"arrived": 79}, {"changed": 1}])

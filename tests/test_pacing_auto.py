@@ -95,6 +95,37 @@ def test_at_a_distance_of_5_ms_it_is_three_times_as_fast_as_one_association() ->
     assert auto(simulated.distant, sizes).run() < one / 3
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize(
+    ("nature", "count", "around", "more", "most"),
+    [
+        (simulated.distant, 90, 150, {}, 1.12),
+        (simulated.distant, 90, 150, {"noise": 0.4}, 1.2),
+        (AT_1_MS, 300, 150, {}, 1.2),
+        (simulated.distant, 100, 40, {"serves": 4}, 1.25),
+        (simulated.distant, 50, 150, {"limit": 5}, 1.2),
+        (simulated.fair_share, 45, 150, {}, 1.12),
+        (simulated.thrashing, 45, 150, {}, 1.18),
+        (simulated.one_at_a_time, 15, 150, {}, 1.08),
+    ],
+)
+def test_a_run_of_a_minute_loses_little_to_its_beginning(
+    nature: Nature, count: int, around: int, more: dict[str, Any], most: float, seed: int
+) -> None:
+    sizes = studies(count, seed, around)
+    best = min(fixed(nature, sizes, seed=seed, **more).values())
+    assert best < 90
+    assert auto(nature, sizes, seed=seed, **more).run() <= most * best
+
+
+def test_it_doubles_while_that_brings_clearly_more() -> None:
+    run = auto(simulated.distant, studies(100), noise=0.02)
+    run.run()
+    reached = {number: next(at for at, many in run.numbers if many >= number) for number in (2, 3, 4, 5, 8)}
+    assert reached[8] < 8
+    assert reached[2] < reached[3] == reached[4] < reached[5] == reached[8]
+
+
 @pytest.mark.parametrize(
     ("nature", "number", "more"),
     [
@@ -164,8 +195,9 @@ def progress(task: Any, done: int) -> Moving:
     "event", [progress, lambda task, done: Arrived(task, done, 512 * done)], ids=["counts", "disk"]
 )
 def test_a_run_learns_from_counts_and_from_arrivals_while_a_study_moves(event: Any) -> None:
-    assert begun(Told.of(9, concurrency="auto"), 2.5, event) == 2
-    assert begun(Told.of(9, concurrency="auto"), 25, event) == 8
+    assert begun(Told.of(9, concurrency="auto"), 1.0, event) == 2
+    assert begun(Told.of(9, concurrency="auto"), 1.5, event) == 4
+    assert begun(Told.of(9, concurrency="auto"), 5, event) == 8
     assert begun(Told.of(9, concurrency="auto", max_concurrency=3), 25, event) == 3
     assert begun(Told.of(9, concurrency=1), 25, event) == 1
 
@@ -177,15 +209,24 @@ def test_a_study_that_the_pacs_lets_wait_brings_nothing() -> None:
 
 
 def test_a_trial_that_is_refused_leaves_the_others_as_they_are() -> None:
+    """The PACS accepts five: of the eight that are tried, three are refused."""
     told = Told.of(30, concurrency="auto", retry=3)
-    assert begun(told, 12, progress) > 4
-    many = told.state.schedule.in_flight
-    for refused in list(told.state.results.in_flight)[-1:]:
+    assert begun(told, 2.0, progress) == 8
+    for refused in list(told.state.results.in_flight)[-3:]:
         told.end(refused, REJECTED)
-    assert not told.begin(), "not at once"
-    assert told.state.schedule.in_flight == many - 1
+        assert not told.begin(), "not at once"
+    assert told.state.schedule.in_flight == 5
     told.end(next(iter(told.state.results.in_flight)), COMPLETE)
-    assert len(told.begin()) == 1, "as many as before"
+    assert len(told.begin()) == 1, "as many as it accepted"
+
+
+def test_a_refusal_when_nothing_is_on_trial_halves_the_number() -> None:
+    told = Told.of(30, concurrency="auto", retry=3)
+    assert begun(told, 30, progress) == 8
+    told.end(list(told.state.results.in_flight)[-1], REJECTED)
+    told.end(next(iter(told.state.results.in_flight)), COMPLETE)
+    assert not told.begin()
+    assert told.state.schedule.in_flight == 6
 
 
 def test_options_say_how_many_associations_there_may_be() -> None:
@@ -205,21 +246,55 @@ def measured(per_second: float, number: int = 1, error: float = 0.01, seconds: f
 def test_growth_waits_until_a_difference_is_clear() -> None:
     growth = Growth(8)
     assert not growth.look(None, 1.0)
-    assert not growth.look(measured(40, seconds=1.0), 1.0), "too short"
-    assert growth.look(measured(40), 2.0)
+    assert not growth.look(measured(40, seconds=0.4), 0.4), "too short"
+    assert growth.look(measured(40), 1.0)
     assert growth.number == 2
-    assert not growth.look(measured(45, 2, error=0.1), 4.0), "it may be noise"
+    assert not growth.look(measured(65, 2, error=0.1), 2.0), "it may be noise"
     assert growth.number == 2
-    assert growth.look(measured(80, 2, error=0.1), 6.0)
+    assert growth.look(measured(80, 2, error=0.1), 3.0)
+    assert growth.number == 4, "twice as many"
+
+
+def test_growth_goes_on_in_steps_of_one_where_twice_as_many_bring_less_than_half_as_much_again() -> None:
+    growth = Growth(8)
+    growth.look(measured(40), 1.0)
+    growth.look(measured(80, 2), 2.0)
+    assert not growth.look(measured(90, 4, seconds=1.0), 3.0), "it has only just begun"
+    assert growth.look(measured(90, 4), 4.0)
+    assert growth.number == 4
+    growth.look(measured(90, 4), 6.0)
+    assert growth.number == 3, "so little more: perhaps fewer do it, too"
+    growth.look(measured(110, 3), 8.0)
+    assert growth.number == 2
+    growth.look(measured(80, 2), 10.0)
+    assert growth.number == 3
+
+
+def test_growth_goes_back_where_twice_as_many_bring_nothing() -> None:
+    growth = Growth(8)
+    growth.look(measured(40), 1.0)
+    growth.look(measured(80, 2), 2.0)
+    growth.look(measured(75, 4), 4.0)
+    assert growth.number == 2
+    growth.look(measured(80, 2), 6.0)
+    assert growth.number == 3, "the best may lie between"
+
+
+def test_growth_doubles_no_further_than_it_may() -> None:
+    growth = Growth(3)
+    growth.look(measured(40), 1.0)
+    growth.look(measured(80, 2), 2.0)
+    assert growth.number == 3
+    assert growth.look(measured(110, 3), 3.0)
     assert growth.number == 3
 
 
 def test_growth_measures_again_what_was_measured_for_a_moment_only() -> None:
     growth = Growth(8)
-    growth.look(measured(40, error=0.1, seconds=2.0), 2.0)
-    assert growth.look(measured(43, 2, error=0.015, seconds=30.0), 32.0)
+    growth.look(measured(40, error=0.12, seconds=0.6), 0.6)
+    assert growth.look(measured(54, 2, error=0.015, seconds=30.0), 30.6)
     assert growth.number == 1
-    assert growth.look(measured(40, seconds=20.0), 52.0)
+    assert growth.look(measured(40, seconds=20.0), 50.6)
     assert growth.number == 2, "that was no verdict: it is tried at once"
 
 

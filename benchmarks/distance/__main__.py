@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
-from benchmarks.distance.contestants import ENTRIES, Entry
+from benchmarks.distance.contestants import AUTO, ENTRIES, ONE, Entry
 from benchmarks.distance.plots import draw
 from benchmarks.distance.report import details, for_users, markdown
 from benchmarks.distance.results import Results, Row, read, write
@@ -21,51 +22,56 @@ from benchmarks.distance.workloads import KINDS, upload
 from benchmarks.paired import PERFORMANCE, prefer_dcmtk, publish
 from benchmarks.receiving.pacs import orthanc
 
+#: `--goal`: what answers whether auto is so many times as fast as one association. Each turn lasts for twice as long as
+#: usual, so that one association is measured well.
+_GOAL: Final = {"delays": [5.0], "rates": [None], "repeats": 5, "seconds": 8.0}
+_OF_THE_GOAL: Final = (ONE, AUTO)
+
 
 def main() -> None:
     """Measure, and report."""
-    options = _options()
+    told = options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that all is stopped, as with Ctrl-C
     prefer_dcmtk()
     os.environ.pop("TCP_NODELAY", None)  # only they who are told so go without delay
-    rows = [row for path in options.again for row in read(path)] if options.again else _measured(options)
+    rows = [row for path in told.again for row in read(path)] if told.again else _measured(told)
     results, today = Results(rows), time.strftime("%Y-%m-%d")
     text = markdown(results, today)
     print(text)
-    if options.output:
-        (options.output / "distance.md").write_text(text, encoding="utf-8")
-        draw(results, options.output / "distance.svg")
-    if options.publish:
+    if told.output:
+        (told.output / "distance.md").write_text(text, encoding="utf-8")
+        draw(results, told.output / "distance.svg")
+    if told.publish:
         publish("distance_for_users", for_users(results))
         publish("distance", details(results, today))
         draw(results, PERFORMANCE.parent / "pictures" / "distance.svg")
 
 
-def _measured(options: argparse.Namespace) -> list[Row]:
+def _measured(told: argparse.Namespace) -> list[Row]:
     """Measure everything; what is known is kept after each turn."""
     rows: list[Row] = []
-    with TemporaryDirectory(prefix="dicomove-benchmark-", dir=options.scratch) as scratch:
-        for row in measure(options, Path(scratch)):
+    with TemporaryDirectory(prefix="dicomove-benchmark-", dir=told.scratch) as scratch:
+        for row in measure(told, Path(scratch)):
             rows.append(row)
-            if options.output:
-                write(rows, options.output / "distance.csv")
+            if told.output:
+                write(rows, told.output / "distance.csv")
     return rows
 
 
-def measure(options: argparse.Namespace, scratch: Path) -> Iterator[Row]:
+def measure(told: argparse.Namespace, scratch: Path) -> Iterator[Row]:
     """Lay the wire, check it, and give the contestants their turns."""
-    plan = Plan(options.repeats, options.seconds, options.patience, scratch)
-    delays_s = [one / 1000 for one in options.delays]
+    plan = Plan(told.repeats, told.seconds, told.patience, scratch)
+    delays_s = [one / 1000 for one in told.delays]
     with wire() as laid:
         for line in check(laid, delays_s):
             print(line, file=sys.stderr, flush=True)
         with orthanc(scratch, laid) as server:
-            for kind in options.kinds:
-                held = upload(server, kind, options.studies)
-                for rate in options.rates:
+            for kind in told.kinds:
+                held = upload(server, kind, told.studies)
+                for rate in told.rates:
                     for delay_s in delays_s:
                         section = Section(server, laid, held, Length(delay_s, rate), plan)
-                        yield from section.rows(options.contestants)
+                        yield from section.rows(told.contestants)
 
 
 def _entry(name: str) -> Entry:
@@ -83,7 +89,8 @@ def _folder(word: str) -> Path:
     return folder
 
 
-def _options() -> argparse.Namespace:
+def options() -> argparse.Namespace:
+    """Return what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.distance", description=__doc__)
     parser.add_argument("--delays", nargs="+", type=float, default=[0, 1, 5, 10], help="ms each way")
     parser.add_argument("--rates", nargs="+", type=_rate, default=[None, 12.5e6], help="Mbit/s, or unlimited")
@@ -97,6 +104,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--again", nargs="+", type=Path, help="report what these files (distance.csv) hold")
     parser.add_argument("--publish", action="store_true", help="put the report into docs/performance.md")
     parser.add_argument("--scratch", type=Path, help="where Orthanc and the receivers write; the system's default")
+    parser.add_argument(
+        "--goal", action="store_true", help="only auto against one association at 5 ms, in 5 rounds: about 15 minutes"
+    )
+    if parser.parse_args().goal:
+        parser.set_defaults(**_GOAL, contestants=[_entry(name) for name in _OF_THE_GOAL])
     return parser.parse_args()
 
 

@@ -21,7 +21,7 @@ KINDS = {
         "mixed",
         "one study each of 40 images of 512 KiB, 2 of 8 KiB, 2 of 8 MiB and 10 of 256 KiB, again and again",
         "instances",
-        60,
+        120,
     ),
 }
 

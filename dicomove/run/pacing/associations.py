@@ -81,8 +81,8 @@ class Associations:
     def congested(self, now: float) -> None:
         """Take note that the PACS refused an association, or is out of resources."""
         growth = self._growth
-        # Where the last association was tried out, the ones before it were well.
-        if growth is None or not growth.tries_more:
+        # Where the last associations were tried out, the ones before them were well.
+        if growth is None or not growth.is_on_trial(now):
             self._congestion.congested(now)
         if growth:
             growth.refused(now)

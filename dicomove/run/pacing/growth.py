@@ -1,4 +1,7 @@
-"""How many associations a PACS gives the most with: one more is tried, and one fewer, and kept where that is better.
+"""How many associations a PACS gives the most with: more are tried, and one fewer, and kept where that is better.
+
+It begins as TCP does (slow start): with one, and twice as many as long as they bring clearly more. Where they do not,
+the number is near, and is found in steps of one.
 
 Where n associations bring T instances per second, each instance takes n / T seconds (J. Little, Operations Research 9,
 1961). So one more association that does not raise the throughput raises the response times, for us and for all others
@@ -17,10 +20,16 @@ _WORTH: Final = 1.03
 #: Of standard errors: a difference that is clear at once, and one that is clear in the end.
 _CLEAR: Final = 2.5
 _CLEAR_IN_THE_END: Final = 1.5
-#: At which it is measured well enough, at the beginning and later; and for how long it is measured, at least and at
-#: most.
-_NOISE_AT_FIRST: Final = 0.12
+#: So much of what further associations could bring, they have to bring: then again twice as many are tried, and then
+#: one more.
+_WORTH_DOUBLING: Final = 0.5
+_WORTH_ONE_MORE: Final = 0.25
+#: At which it is measured well enough: with the first one, while it doubles, and later.
+_NOISE_AT_FIRST: Final = 0.15
+_NOISE_DOUBLING: Final = 0.08
 _NOISE: Final = 0.02
+#: For how long it is measured: at least while it doubles, at least later, and at most.
+_LEAST_DOUBLING_S: Final = 0.5
 _LEAST_S: Final = 2.0
 _LONGEST_S: Final = 60.0
 #: What was measured for such a part of the time was not measured as well.
@@ -32,6 +41,8 @@ _MORE_S: Final = (15.0, 300.0)
 _FEWER_S: Final = (120.0, 600.0)
 #: After a PACS refused one.
 _REFUSED_S: Final = 240.0
+#: Those of one trial are refused within so many seconds.
+_TOGETHER_S: Final = 5.0
 
 
 class _Turn:
@@ -83,45 +94,86 @@ class Growth:
     def __init__(self, most: int) -> None:
         self._most = most
         self.number = 1
-        #: 1 while one more is tried, -1 while one fewer is.
+        #: How many more are tried now; -1 while one fewer is.
         self._step = 0
+        #: Whether it still doubles.
+        self._doubles = most > 1
         #: What was measured with the number before it, or earlier with the same.
         self._before: Measured | None = None
         self._noise = _NOISE_AT_FIRST
         self._more, self._fewer = _Turn(*_MORE_S), _Turn(*_FEWER_S)
+        self._refused_until = -math.inf
 
     def __repr__(self) -> str:
         return f"<Growth: {self.number} of {self._most} associations>"
 
-    @property
-    def tries_more(self) -> bool:
-        """Whether the last one is on trial."""
-        return self._step > 0
+    def is_on_trial(self, now: float) -> bool:
+        """Return whether the last ones are on trial, or were until the PACS refused some of them just now."""
+        return self._step > 0 or now < self._refused_until
 
     def look(self, measured: Measured | None, now: float) -> bool:
         """Decide with what was measured; return whether that was enough, so that the next span begins."""
-        if measured is None or measured.seconds < _LEAST_S:
+        if measured is None or measured.seconds < (_LEAST_DOUBLING_S if self._doubles else _LEAST_S):
             return False
         is_enough = measured.noise <= self._noise or measured.seconds >= _LONGEST_S
         if self._step and self._before:
-            return self._judge(self._before, measured, now, is_enough=is_enough)
+            judge = self._judge_doubling if self._doubles else self._judge
+            return judge(self._before, measured, now, is_enough=is_enough)
         if is_enough:
             self._settled(measured, now)
         return is_enough
 
     def refused(self, now: float) -> None:
         """Take note that the PACS refused an association, or is out of resources."""
+        if self._step > 0:
+            self._refused_until = now + _TOGETHER_S
         self.number = max(1, self.number - 1)
-        self._step, self._before = 0, None
+        self._step, self._before, self._doubles = 0, None, False
         self._more.in_vain(now, _REFUSED_S)
 
+    def _judge_doubling(self, before: Measured, after: Measured, now: float, *, is_enough: bool) -> bool:
+        gain, error = _gain(before, after, self._worth_a_part(_WORTH_DOUBLING))
+        if gain > _CLEAR_IN_THE_END * error or (is_enough and gain > 0):
+            self._fewer.begin_again(now)
+            self._settle(after)
+            self._try(self.number)
+        elif after.seconds < _LEAST_S or not (is_enough or gain < -_CLEAR * error):
+            return False
+        elif before.seconds < _MUCH_LESS * after.seconds and abs(gain) < _CLEAR * error:
+            self.number -= self._step
+            self._settle(None)
+        else:
+            self._doubled_in_vain(before, after, now)
+        return True
+
+    def _doubled_in_vain(self, before: Measured, after: Measured, now: float) -> None:
+        """Go on in steps of one, from where the PACS gave more: the best number is near."""
+        self._doubles = False
+        gain, error = _gain(before, after, _WORTH)
+        if gain > _CLEAR_IN_THE_END * error:
+            self._fewer.begin_again(now, at_once=True)
+            if after.per_second > self._worth_a_part(_WORTH_ONE_MORE) * before.per_second:
+                self._more.begin_again(now, at_once=True)
+            else:
+                self._more.in_vain(now)
+        else:
+            self.number -= self._step
+            if self._step > 1:
+                self._more.begin_again(now, at_once=True)
+            else:
+                self._more.in_vain(now)
+        self._settle(None)
+
+    def _worth_a_part(self, part: float) -> float:
+        """Return how much more the associations on trial bring, if they bring this part of what they could."""
+        return 1 + part * self._step / (self.number - self._step)
+
     def _judge(self, before: Measured, after: Measured, now: float, *, is_enough: bool) -> bool:
-        fewer, more = (before, after) if self.tries_more else (after, before)
-        gain = more.per_second - _WORTH * fewer.per_second
-        error = math.hypot(more.error, _WORTH * fewer.error)
+        tries_more = self._step > 0
+        gain, error = _gain(before, after, _WORTH) if tries_more else _gain(after, before, _WORTH)
         if not is_enough and abs(gain) < _CLEAR * error:
             return False
-        if self.tries_more:
+        if tries_more:
             is_worth_it = gain > _CLEAR_IN_THE_END * error
             if not is_worth_it and abs(gain) < _CLEAR * error and before.seconds < _MUCH_LESS * after.seconds:
                 self._measure_again()
@@ -167,7 +219,7 @@ class Growth:
         if change < 0:
             self._try(-1)
         elif self._more.is_due(now):
-            self._try(1)
+            self._try(self.number if self._doubles else 1)
         if not self._step and self._fewer.is_due(now):
             self._try(-1)
 
@@ -175,9 +227,16 @@ class Growth:
         self._step, self._before = 0, measured
 
     def _try(self, step: int) -> None:
-        if 1 <= self.number + step <= self._most:
-            self._step, self._noise = step, _NOISE
+        step = min(step, self._most - self.number)
+        self._doubles &= step > 0
+        if step and self.number + step >= 1:
+            self._step, self._noise = step, _NOISE_DOUBLING if self._doubles else _NOISE
             self.number += step
+
+
+def _gain(fewer: Measured, more: Measured, worth: float) -> tuple[float, float]:
+    """Return by how much more associations bring more than so many times what fewer bring, and its standard error."""
+    return more.per_second - worth * fewer.per_second, math.hypot(more.error, worth * fewer.error)
 
 
 def _change(before: Measured, after: Measured) -> int:

@@ -18,8 +18,9 @@ _TOGETHER_S: Final = 0.25
 #: A move that has told nothing for so many times as long as others take to tell something brings nothing: the PACS
 #: lets it wait.
 _LATE: Final = 2.0
-#: Fewer do not show how much they differ.
-_LEAST_REPORTS: Final = 6
+#: Fewer do not show how much they differ: in all, and of each move in flight.
+_LEAST_REPORTS: Final = 4
+_LEAST_REPORTS_EACH: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class Throughput:
         """Return what was measured since the last restart; ``None`` where that is too little to tell."""
         self._use(now)
         since = now if self._since is None else self._since
-        if self._sums.reports < _LEAST_REPORTS or self._sums.s <= 0 or now <= since:
+        least = max(_LEAST_REPORTS, _LEAST_REPORTS_EACH * len(self._moves))
+        if self._sums.reports < least or self._sums.s <= 0 or now <= since:
             return None
         seconds, sums = now - since, self._with_late(since, now)
         each, in_use = sums.n / sums.s, self._used_s / seconds
