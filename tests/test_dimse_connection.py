@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
 import ssl
+import struct
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +26,7 @@ from dicomove.dimse.messages import C_ECHO_RQ, Command, Message, respond
 from dicomove.dimse.negotiation import read_proposal
 from dicomove.dimse.services import VERIFICATION
 from dicomove.dimse.state import Role, State
-from dicomove.errors import ConnectionLost, IdleTimeout
+from dicomove.errors import ConnectionLost, IdleTimeout, TlsFailed
 from dicomove.testing.raw import Accept, ReadRequest, Respond, ScriptedPeer, Step
 from tests.servers import wait_until
 
@@ -173,3 +178,55 @@ def test_an_association_over_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]
         association.release(5)
         thread.join(10)
     assert (association.state, ended) == (State.RELEASED, [State.RELEASED])
+
+
+@contextmanager
+def secured_pair(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[tuple[Connection, ssl.SSLSocket]]:
+    """A connection with TLS, and the socket of its peer."""
+    client, server = contexts
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        host, port = listener.getsockname()
+        connection = Connection.open(host, port, 5)
+        accepted, _ = listener.accept()
+        peer = pool.submit(server.wrap_socket, accepted, server_side=True)
+        connection.secure(
+            lambda sock: client.wrap_socket(sock, server_hostname="localhost", do_handshake_on_connect=False),
+            deadlines(),
+        )
+        with peer.result() as sock:
+            yield connection, sock
+        connection.close()
+
+
+def unread(connection: Connection) -> int:
+    """How many bytes have come that were not read; those of TLS itself are among them."""
+    (count,) = struct.unpack("i", fcntl.ioctl(connection._socket, termios.FIONREAD, bytes(4)))
+    return int(count)
+
+
+def test_all_records_that_have_come_are_read_at_once(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    """A record has 16 KiB at the most, and each read of a message has its cost."""
+    sent = bytes(range(256)) * 160
+    came = memoryview(bytearray(len(sent)))
+    with secured_pair(contexts) as (connection, peer):
+        peer.sendall(sent)
+        wait_until(lambda: unread(connection) > len(sent))
+        # What has no place stays where it is.
+        assert connection.receive(came[:20_000], deadlines()) == 20_000
+        assert connection.receive(came[20_000:], deadlines()) == len(sent) - 20_000
+        assert bytes(came) == sent
+        assert connection.receive_now(came) is None
+
+
+def test_what_came_before_the_end_counts_with_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    view = memoryview(bytearray(1 << 18))
+    with secured_pair(contexts) as (connection, peer):
+        peer.sendall(bytes(40_000))
+        # A record that is none, after those that are.
+        os.write(peer.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+        count = 0
+        while count < 40_000:
+            count += connection.receive(view, deadlines())
+        assert count == 40_000
+        with pytest.raises(TlsFailed):
+            connection.receive(view, deadlines())

@@ -100,6 +100,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self._broke: OSError | None = None
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(POLL)
         self._acknowledge_at_once()
@@ -167,7 +168,7 @@ class Connection:
         deadlines.check()  # a peer that never pauses for long never lets us wait
         while True:
             try:
-                count = self._socket.recv_into(view)
+                count = self._read(view)
             except TimeoutError:
                 deadlines.check()
                 continue
@@ -229,6 +230,36 @@ class Connection:
     def close(self) -> None:
         """Close the socket, whatever state it is in."""
         self._socket.close()
+
+    def _read(self, view: memoryview) -> int:
+        """Wait for the next bytes; with TLS, read all that have come."""
+        if self._broke:
+            raise self._broke
+        count = self._socket.recv_into(view)
+        if count and isinstance(self._socket, ssl.SSLSocket):
+            count += self._read_records(self._socket, view[count:])
+        return count
+
+    def _read_records(self, secured: ssl.SSLSocket, view: memoryview) -> int:
+        """Read what has come in further records.
+
+        Each read returns one record, of 16 KiB at the most. With all that happens between two reads of a message, a
+        record would take several times as long as its deciphering does.
+        """
+        count, more = 0, 1
+        secured.settimeout(0)
+        try:
+            while more and count < len(view):
+                more = secured.recv_into(view[count:])
+                count += more
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except OSError as error:  # the system tells it only once, and what came before it counts
+            self._broke = error
+        finally:
+            with contextlib.suppress(OSError):
+                secured.settimeout(POLL)
+        return count
 
     def _why_sending_failed(self, error: OSError) -> ConnectionLost:
         if isinstance(self._socket, ssl.SSLSocket):
