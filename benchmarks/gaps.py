@@ -32,7 +32,7 @@ from dicomove.dimse.negotiation import Peer
 from dicomove.testing import Synthetic
 from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
-from dicomove.testing.faults.base import Injector
+from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp
 
 AE_TITLE: Final = "HERE"

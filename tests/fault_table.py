@@ -12,8 +12,8 @@ import pandas as pd
 
 from dicomove.run.pacing import Retry
 from dicomove.testing import faults
-from dicomove.testing.codes import REJECTIONS, STATUSES
 from dicomove.testing.faults.base import Fault
+from tests.codes import REJECTIONS, STATUSES
 from tests.fault_runs import STUDIES, Disk, Rehearsal, Stage, Trial, given, rehearsals, stage
 
 _COUNTS: Final = ("completed", "failed", "warning")

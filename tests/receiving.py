@@ -25,7 +25,8 @@ import dicomove as dm
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive, Instance
-from dicomove.testing.faults.base import Fault, Injector, Request
+from dicomove.testing.faults.base import Fault, Request
+from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp
 from dicomove.testing.storage import storing
 from tests import servers

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.cli import afterwards, commands, main
+from dicomove.cli import commands, main, tools
 from dicomove.cli.parser import parser
 from dicomove.events import StudyReceived
 from dicomove.receiver.studies import QuietStudies
@@ -299,7 +299,7 @@ def test_series_names_and_nifti(
     shown = capfd.readouterr().out
     assert "Names: 6 made." in shown
     assert "3/1.dcm" in shown
-    monkeypatch.setattr(afterwards, "_ROWS", 2)
+    monkeypatch.setattr(tools, "_ROWS", 2)
     assert main(arrange) == 0
     assert "... and 4 more rows: -o FILE writes all\nNames: 6 kept." in capfd.readouterr().out
     assert main([*arrange[:-1], "{SeriesNumber}.dcm"]) == 2

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomove.outcome import Counts, Evidence, category, failure_word, judge, shortfall
-from dicomove.testing.codes import STATUSES
 from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
+from tests.codes import STATUSES
 
 OUTCOMES = set(get_args(Outcome))
 SUCCESS, WARNING, CANCEL = 0x0000, 0xB000, 0xFE00

@@ -13,8 +13,8 @@ from pydicom import dcmread
 
 import dicomove as dm
 from dicomove.testing import RunningPacs, Synthetic, faults
-from dicomove.testing.codes import STATUSES
 from tests import fault_table
+from tests.codes import STATUSES
 from tests.servers import program
 
 Start = Callable[..., RunningPacs]

@@ -9,7 +9,7 @@ from typing import Final, get_args
 
 import shtab
 
-from dicomove.cli import afterwards, commands, tools
+from dicomove.cli import commands, tools
 from dicomove.cli.arguments import (
     add_asking,
     add_destination,
@@ -191,13 +191,13 @@ def _add_afterwards(add: Add) -> None:
 
 
 def _add_folders(add: Add) -> None:
-    index = add("index", afterwards.list_series)
+    index = add("index", tools.list_series)
     add_source(index)
     index.add_argument("--level", choices=get_args(Level), default="SERIES", help="one row per series, or per file")
     index.add_argument("--key", action="append", metavar="KEY", help="in place of the usual ones; may be repeated")
     index.add_argument("--more-key", action="append", metavar="KEY", help="a keyword, or a tag; may be repeated")
     add_output(index)
-    arrange = add("arrange", afterwards.name_images)
+    arrange = add("arrange", tools.name_images)
     arrange.add_argument("images", type=Path, help="the folder of a receiver, or any other")
     arrange.add_argument("target", type=Path, help="where the names are made")
     arrange.add_argument("path", help="the names; in braces: DICOM keywords, and columns of --cohort")
@@ -205,7 +205,7 @@ def _add_folders(add: Add) -> None:
     arrange.add_argument("--how", choices=get_args(How), default="link", help="default: link")
     add_processes(arrange)
     add_output(arrange)
-    convert = add("convert", afterwards.make_nifti)
+    convert = add("convert", tools.make_nifti)
     add_source(convert)
     convert.add_argument("out", type=Path, help="where the NIfTI files are made")
     convert.add_argument("path", nargs="?", help="their names; in braces: columns of SOURCE, and DICOM keywords")

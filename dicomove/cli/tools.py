@@ -1,4 +1,4 @@
-"""The commands that need no PACS of the user: the demo, and what is done with images that are there."""
+"""The commands that need no PACS of the user: the demo, receiving, and what is done with images that are there."""
 
 from __future__ import annotations
 
@@ -6,25 +6,38 @@ import signal
 import sys
 import threading
 from argparse import Namespace
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, TextIO
 
 import pandas as pd
 
 from dicomove.cli.arguments import receiver_options
-from dicomove.cli.output import advice, show, summary, write
+from dicomove.cli.commands import table_of
+from dicomove.cli.output import advice, brief, show, summary, write
 from dicomove.cohort import read_cohort
 from dicomove.events import StudyReceived
+from dicomove.headers import arrange, convert, index
 from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
 from dicomove.report import report
 from dicomove.retrieve import retrieve
-from dicomove.store import read_results, verify
+from dicomove.store import read_journal, read_results, verify
 from dicomove.verdicts import verdicts
+
+_TABLES: Final = (".csv", ".tsv", ".parquet", ".xlsx", ".xlsm", ".xls", ".xlsb")
+_SERIES: Final = ("Modality", "SeriesDescription", "instances", "gaps", "duplicates", "is_volume", "path", "error")
+_IMAGE: Final = ("Modality", "SeriesDescription", "InstanceNumber", "bytes", "path", "error")
+_CONVERTED: Final = ("name", "path", "instances", "outcome", "resumed", "reason")
+_MADE: Final = ("converted", "converted_with_warning")
+_COMPLETE, _SOME_NOT, _NOTHING = 0, 1, 3
+_MOST: Final = 10
+#: A folder may have a hundred thousand files.
+_ROWS: Final = 200
 
 
 def verify_folder(chosen: Namespace) -> int:
@@ -121,3 +134,86 @@ What to do next:
                                dicomove retrieve cohort.csv AET@host:port --receive images -o results.csv
                                dicomove verify images
   - look up a column:          docs/tables.md"""
+
+
+def list_series(chosen: Namespace) -> int:
+    """Print what arrived."""
+    table = index(
+        _source(chosen),
+        keys=chosen.key,
+        more_keys=chosen.more_key or (),
+        level=chosen.level,
+        folder=chosen.folder,
+        processes=chosen.processes,
+    )
+    said = _show(table, chosen, _SERIES if chosen.level == "SERIES" else _IMAGE, feeds=True)
+    broken = int(table["error"].notna().sum())
+    counts = [f"{len(table) - broken} rows"]
+    if "is_volume" in table.columns:
+        counts.append(f"{int(table['is_volume'].sum())} volumes")
+    counts.append(f"{broken} with files that cannot be read")
+    print(f"Found: {', '.join(counts)}.", file=said)
+    return _code(len(table) - broken, len(table))
+
+
+def name_images(chosen: Namespace) -> int:
+    """Give images names of the user's own."""
+    cohort = None if chosen.table is None else _table(chosen)
+    made = arrange(chosen.images, chosen.target, chosen.path, how=chosen.how, cohort=cohort, processes=chosen.processes)
+    said = _show(made, chosen, ("path", "arranged", "outcome"))
+    print(f"Names: {_counted(made['outcome'])}.", file=said)
+    return _code(len(made), len(made))
+
+
+def make_nifti(chosen: Namespace) -> int:
+    """Convert series to NIfTI."""
+    options = {} if chosen.path is None else {"path": chosen.path}
+    made = convert(
+        _source(chosen),
+        chosen.out,
+        despite="all" if "all" in chosen.despite else chosen.despite,
+        folder=chosen.folder,
+        timeout=chosen.timeout,
+        processes=chosen.processes,
+        **options,
+    )
+    said = _show(made, chosen, _CONVERTED)
+    print(f"Series: {_counted(made['outcome'])}.", file=said)
+    told = made[made["outcome"] != "converted"]
+    counted = Counter(zip(told["outcome"], told["message"], strict=True)).most_common()
+    for (outcome, message), count in counted[:_MOST]:
+        print(f"  {count} {outcome}: {message}", file=said)
+    if len(counted) > _MOST:
+        print("  and others: see the column message", file=said)
+    return _code(int(made["outcome"].isin(_MADE).sum()), len(made))
+
+
+def _source(chosen: Namespace) -> Path | pd.DataFrame:
+    """Return a folder, a journal, or a table."""
+    return _table(chosen) if chosen.table == "-" or chosen.table.lower().endswith(_TABLES) else Path(chosen.table)
+
+
+def _table(chosen: Namespace) -> pd.DataFrame:
+    if chosen.table == "-" or chosen.table.lower().endswith(_TABLES):
+        return table_of(chosen)
+    return read_journal(chosen.table)
+
+
+def _show(table: pd.DataFrame, chosen: Namespace, names: tuple[str, ...], *, feeds: bool = False) -> TextIO:
+    """Print or write a table; return where the rest is said."""
+    if write(table, chosen, feeds=feeds):
+        return sys.stdout if chosen.output not in (None, "-") else sys.stderr
+    brief(table.head(_ROWS), names)
+    if len(table) > _ROWS:
+        print(f"... and {len(table) - _ROWS} more rows: -o FILE writes all")
+    return sys.stdout
+
+
+def _counted(outcomes: pd.Series) -> str:
+    return ", ".join(f"{count} {word}" for word, count in outcomes.value_counts().items()) or "none"
+
+
+def _code(good: int, count: int) -> int:
+    if not good:
+        return _NOTHING
+    return _COMPLETE if good == count else _SOME_NOT

@@ -9,8 +9,7 @@
     geometry     gaps, duplicates, orientations, spacing of a series          (pure)
     sources      a folder, a manifest or results; the rows that asked
     table        `index`
-    names        a template of columns and keywords                           (pure)
-    fields       the values of its fields
+    names        a template of columns and keywords, and its values           (pure)
     arranging    `arrange`
     nifti/       `convert`
 """

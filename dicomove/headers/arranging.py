@@ -13,8 +13,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.files import replacing
-from dicomove.headers.fields import MOST_NAMED, field_values, own_columns, refuse_cells
-from dicomove.headers.names import template
+from dicomove.headers.names import MOST_NAMED, field_values, own_columns, refuse_cells, template
 from dicomove.headers.table import index
 
 How = Literal["link", "copy"]

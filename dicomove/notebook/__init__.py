@@ -4,7 +4,7 @@
 
     state        what is known of a run, folded from its events    (pure)
     wording      what is said of it                                 (pure)
-    html, text   the panel, for a notebook and for what shows none  (pure)
+    rendering    the panel as HTML, and as text for what shows none (pure)
     drawing      when it is drawn, and where
     job          the same panel with buttons, for a job in the background
 
@@ -13,11 +13,10 @@ nbconvert save, and needs the network to be shown again. The buttons of a job ar
 """
 
 from dicomove.notebook.drawing import PanelDisplay, in_notebook
-from dicomove.notebook.html import to_html
 from dicomove.notebook.job import Job, JobPanel
 from dicomove.notebook.progress import Display, Phases, Progress, check_progress, display, job_display
+from dicomove.notebook.rendering import to_html, to_text
 from dicomove.notebook.state import Flight, PanelState
-from dicomove.notebook.text import to_text
 from dicomove.notebook.wording import size
 
 __all__ = [

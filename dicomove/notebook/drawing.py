@@ -12,9 +12,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from dicomove.events import Arriving, Event, RowFinished, SubOperationEvent
-from dicomove.notebook.html import to_html
+from dicomove.notebook.rendering import to_html, to_text
 from dicomove.notebook.state import PanelState
-from dicomove.notebook.text import to_text
 
 logger = logging.getLogger("dicomove")
 

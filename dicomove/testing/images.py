@@ -6,7 +6,7 @@ transfer syntax; patients and dates are invented. The story gives the same UIDs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,23 +127,16 @@ def instance_uid(file: str) -> str:
 
 
 def real_images(folder: Path) -> Path:
-    """Write the archive into a folder, as ``{AccessionNumber}/{SeriesNumber}/{InstanceNumber}.dcm``.
+    """Write the archive into a folder, which is created if necessary, and return the folder."""
+    return write_archive(folder, (_rewritten(file, number) for file, number in _numbered()))
 
-    Parameters
-    ----------
-    folder
-        The folder; it is created if necessary.
 
-    Returns
-    -------
-    Path
-        The folder.
-    """
-    for file, number in _numbered():
-        accession, series = DEMO_FILES[file]
-        path = folder / accession / str(series) / f"{number}.dcm"
+def write_archive(folder: Path, images: Iterable[Dataset]) -> Path:
+    """Write images into a folder, as ``{AccessionNumber}/{SeriesNumber}/{InstanceNumber}.dcm``, and return it."""
+    for image in images:
+        path = folder / image.AccessionNumber / str(image.SeriesNumber) / f"{image.InstanceNumber}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
-        dcmwrite(path, _rewritten(file, number), enforce_file_format=True)
+        dcmwrite(path, image, enforce_file_format=True)
     return folder
 
 

@@ -14,9 +14,10 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from dicomove.testing.images import write_archive
 
 _SIDE: Final = 64
 _PIXEL_MM: Final = 3.0
@@ -133,11 +134,7 @@ def phantoms(folder: str | os.PathLike[str]) -> Path:
     3       MR         40     1           1                         1      False
     4       CT         33     0           0                         0       True
     """
-    for image in _images():
-        path = Path(folder) / image.AccessionNumber / str(image.SeriesNumber) / f"{image.InstanceNumber}.dcm"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        dcmwrite(path, image, enforce_file_format=True)
-    return Path(folder)
+    return write_archive(Path(folder), _images())
 
 
 def _images() -> Iterator[Dataset]:

@@ -18,10 +18,10 @@ from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.services import FIND, GET, MOVE
 from dicomove.errors import AssociationError
 from dicomove.testing.archive import Archive, IdentifierMismatch, Instance, tolerant
-from dicomove.testing.faults.base import Chain, Injector, Refuse, Request, Response
-from dicomove.testing.responder import Responder, decode_identifier
+from dicomove.testing.faults.base import Refuse, Request, Response
+from dicomove.testing.faults.injector import Chain, Injector
+from dicomove.testing.responder import Responder, SubOperations, decode_identifier
 from dicomove.testing.storage import Originator, Store, store, storing
-from dicomove.testing.suboperations import SubOperations
 from dicomove.tls import TLS
 
 SUCCESS, PENDING, CANCELLED = 0x0000, 0xFF00, 0xFE00

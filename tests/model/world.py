@@ -29,7 +29,8 @@ from dicomove.outcome import category
 from dicomove.testing import Synthetic
 from dicomove.testing.acceptor import Listener, Service
 from dicomove.testing.archive import Archive, Instance, tolerant
-from dicomove.testing.faults.base import Fault, Injector
+from dicomove.testing.faults.base import Fault
+from dicomove.testing.faults.injector import Injector
 from dicomove.testing.responder import decode_identifier
 from dicomove.testing.server import QueryRetrieveScp
 from dicomove.testing.storage import StorageScp

@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dicomove.files import SERVICE_FOLDER
-from dicomove.headers.fields import MOST_NAMED
 from dicomove.headers.folder import shown
+from dicomove.headers.names import MOST_NAMED
 from dicomove.headers.nifti.program import Programs, Suffix
 from dicomove.headers.nifti.publishing import NameTakenError, is_taken, publish
 from dicomove.headers.nifti.record import Done, Record, source_of

@@ -1,4 +1,4 @@
-"""Faults of final responses: promised data sets, matches on Success, undefined statuses, farewells, C-GET alone."""
+"""Faults of final responses: statuses, promised data sets, matches on Success, farewells, C-GET alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,67 @@ from typing import ClassVar
 
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Refuse, Release, Request, Response
-from dicomove.testing.faults.responses import FinalStatus
+
+
+@dataclass(frozen=True)
+class Answers(Fault):
+    """The PACS answers with this status, and does nothing.
+
+    Every status of PS3.4 C.4.2.1.5 and PS3.7 Annex C is possible. Orthanc answers 0xC000 for most problems, Conquest
+    0xC004 if it finds nothing, dcm4chee 0xC801 if it does not know the destination.
+
+    Parameters
+    ----------
+    status
+        The DIMSE Status.
+    comment
+        The Error Comment.
+    """
+
+    status: int = 0xC000
+    comment: str = ""
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(self.status, self.comment)
+
+
+@dataclass(frozen=True)
+class AnswersFind(Answers):
+    """The PACS answers C-FIND with this status, and does nothing."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+
+@dataclass(frozen=True)
+class FinalStatus(Fault):
+    """The PACS moves everything, and then answers with this status: Orthanc answers 0xC000 after a partial delivery.
+
+    Parameters
+    ----------
+    status
+        The DIMSE Status.
+    """
+
+    status: int = 0xC000
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, status=self.status) if response.final else response]
+
+
+@dataclass(frozen=True)
+class UnknownDestination(Fault):
+    """The PACS does not know the Move Destination: 0xA801. This is the most common fault (pynetdicom#358)."""
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(0xA801, "Move Destination unknown")
+
+
+@dataclass(frozen=True)
+class OutOfResources(Fault):
+    """The PACS cannot perform sub-operations now, for example because it has no free association (pynetdicom#732)."""
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(0xA702, "Out of resources")
 
 
 @dataclass(frozen=True)
