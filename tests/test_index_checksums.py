@@ -11,8 +11,8 @@ import pytest
 import dicomove as dm
 from dicomove.errors import JournalError, ReceiverError
 from dicomove.store import JOURNAL_FILE, write_checksums
-from dicomove.store.checksums import read_checksums
-from dicomove.store.checksums import write_checksums as write
+from dicomove.store.manifest import read_hashes
+from dicomove.store.manifest import write_hashes as write
 from dicomove.testing import demo_pacs
 from tests import receiving
 
@@ -70,7 +70,7 @@ def test_names_that_sha256sum_escapes_are_read_back(tmp_path: Path) -> None:
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     write(tmp_path / "manifest-sha256.txt", [(name, empty) for name in names])
     assert checked(tmp_path).returncode == 0
-    assert read_checksums(tmp_path / "manifest-sha256.txt") == [(name, empty) for name in names]
+    assert read_hashes(tmp_path / "manifest-sha256.txt") == [(name, empty) for name in names]
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
 
 

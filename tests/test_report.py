@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,15 @@ from nbclient import NotebookClient
 
 import dicomove as dm
 from dicomove.report.flow import cohort_rows, flow
-from dicomove.report.methods import methods
+from dicomove.report.page import methods
 from dicomove.report.table import table_of
 from dicomove.results import Row, result_table
-from dicomove.store import Pseudonyms
+from dicomove.store import Journal, Pseudonyms
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.words import ADVICE
 from dicomove.words import MOVE_OUTCOMES as OUTCOMES
-from tests import receiving
+from tests import journals, receiving
 
 mpl.use("agg")
 NOW = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
@@ -96,6 +97,15 @@ def test_what_several_rows_asked_for_counts_once(tmp_path: Path, level: str) -> 
     results.to_csv(tmp_path / "results.csv")
     again = dm.summary(pd.read_csv(tmp_path / "results.csv", index_col=0))
     pd.testing.assert_frame_equal(again, dm.summary(results))
+
+
+def test_a_journal_knows_which_rows_shared_a_move(tmp_path: Path) -> None:
+    """The times say nothing here: three rows began and ended together, and two of them are one move."""
+    row = replace(journals.COMPLETE, finished_at=journals.AT + timedelta(seconds=1))
+    with Journal.open(tmp_path / "night.sqlite") as journal:
+        run = journal.begin(journals.FACTS, journals.rows(1, 1, 2, None))
+        journal.add(run, [journals.reading(1, row), journals.reading(2, row)])
+    assert flow(table_of(tmp_path / "night.sqlite"))[-1].instances == 4
 
 
 def test_what_nobody_counted_is_null_and_not_nothing() -> None:

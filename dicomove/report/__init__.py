@@ -5,11 +5,9 @@
     table        a result table, or a journal's, in a form for counting
     flow         the number of rows at each step, with the reasons for losses  (pure)
     summary      the numbers as a small table
-    figures      shows a picture in a notebook
     flow_chart   the flow as a picture
     plots        a run as a picture (extra ``plot``)
-    methods      a run as a paragraph                                  (pure)
-    page         `report`: one self-contained HTML file
+    page         `report`: one self-contained HTML file, with a paragraph for a paper
     preview      a montage of what arrived (extra ``plot``)
 """
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from dicomove.report.figures import new_figure, show_in_notebooks
 from dicomove.report.flow import cohort_rows, flow
 from dicomove.report.flow_chart import SIZE, draw_flow
 from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
@@ -187,3 +187,34 @@ def _say_nothing(axis: Axes) -> None:
     axis.text(0.5, 0.5, "nothing was moved", transform=axis.transAxes, ha="center", va="center", color="#666666")
     axis.set_xticks([])
     axis.set_yticks([])
+
+
+def new_figure(width: float, height: float, paper: str) -> Figure:
+    """Return an empty figure.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    """
+    kind = _figure()
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    return kind(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1), facecolor=paper)
+
+
+def show_in_notebooks() -> None:
+    """Tell the notebook, if this is one, how to show figures: otherwise pyplot does so only with its first figure."""
+    if "IPython" in sys.modules:
+        from matplotlib import pyplot as plt
+
+        plt.close(plt.figure())
+
+
+def _figure() -> type[Figure]:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        message = 'pictures need one more package: pip install "dicomove[plot]"'
+        raise ImportError(message) from None
+    return Figure

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from dicomove.report.figures import new_figure, show_in_notebooks
 from dicomove.report.pixels import Picture, modality_and_number, picture
+from dicomove.report.plots import new_figure, show_in_notebooks
 from dicomove.report.table import Results, table_of
 from dicomove.store import read_journal, read_manifest
 

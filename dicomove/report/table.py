@@ -12,7 +12,7 @@ from dicomove import columns
 from dicomove.cohort import is_blank, keyword
 from dicomove.errors import CohortError
 from dicomove.results import RESULT_COLUMNS
-from dicomove.store import read_journal
+from dicomove.store import read_with_moves
 from dicomove.words import MOVE_OUTCOMES, SKIPPED
 
 #: A result table, or the path of a journal.
@@ -40,11 +40,16 @@ def read(results: Results) -> pd.DataFrame:
     JournalError
         There is no journal, or it cannot be read.
     """
-    table = read_journal(results) if isinstance(results, str | os.PathLike) else results
+    return _read(results)[0]
+
+
+def _read(results: Results) -> tuple[pd.DataFrame, list[int | None] | None]:
+    """Return the result table, and from a journal also the numbers that say which rows shared their moves."""
+    table, moves = read_with_moves(results) if isinstance(results, str | os.PathLike) else (results, None)
     if not isinstance(table, pd.DataFrame) or "outcome" not in map(_name, table.columns):
         message = "a result table of move() has the column outcome, but this table does not; give a journal by its path"
         raise CohortError(message)
-    return table
+    return table, moves
 
 
 def table_of(results: Results) -> pd.DataFrame:
@@ -52,7 +57,8 @@ def table_of(results: Results) -> pd.DataFrame:
 
     It has the columns `RESULT_COLUMNS` with the types from `move`, which a table from CSV has lost; an unknown outcome
     becomes ``other``. It also has ``label``, the label of the row; ``PatientID`` and ``StudyInstanceUID``, null if the
-    table lacks them; and ``matches`` and ``cohort_row`` of `find`.
+    table lacks them; ``matches`` and ``cohort_row`` of `find`; and ``move``, a number that rows have in common
+    that shared their moves.
 
     Raises
     ------
@@ -61,7 +67,7 @@ def table_of(results: Results) -> pd.DataFrame:
     JournalError
         There is no journal, or it cannot be read.
     """
-    table = read(results)
+    table, moves = _read(results)
     places = {_name(label): place for place, label in reversed(list(enumerate(table.columns)))}
     spelled = {keyword(label): place for place, label in reversed(list(enumerate(table.columns)))}
     places |= {name: spelled[name] for name in KEYS if name in spelled and name not in places}
@@ -76,6 +82,7 @@ def table_of(results: Results) -> pd.DataFrame:
     made["outcome"] = made["outcome"].where(made["outcome"].isin(MOVE_OUTCOMES), OTHER)
     made["label"] = pd.Series(table.index.tolist(), dtype=object)
     clean = pd.DataFrame(made)
+    clean["move"] = _moves_by_times(clean) if moves is None else columns.counts(moves)
     run = table.attrs.get("run")
     clean.attrs["run"] = dict(run) if isinstance(run, Mapping) else {}
     return clean
@@ -92,7 +99,13 @@ def instances(table: pd.DataFrame) -> pd.Series:
 
 
 def counted_once(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows without those that share the move of an earlier row.
+    """Return the rows without those that share the move of an earlier row."""
+    was_moved = table[["move", "started_at", "finished_at"]].notna().all(axis="columns")
+    return table[~(table["move"].duplicated() & was_moved)]
+
+
+def _moves_by_times(table: pd.DataFrame) -> pd.Series:
+    """Return numbers that rows have in common that shared a move, from a table that does not say it.
 
     Rows that share a move have the same start and end. Two different moves never agree in both to the microsecond. If a
     file kept only seconds, the rows must also name the same study.
@@ -100,7 +113,8 @@ def counted_once(table: pd.DataFrame) -> pd.DataFrame:
     known = table[["started_at", "finished_at"]]
     if not (known["started_at"].dt.microsecond.fillna(0) % _MILLISECOND).any():
         known = known.assign(study=table["StudyInstanceUID"])
-    return table[~(known.duplicated() & known.notna().all(axis="columns"))]
+    numbers = known.groupby(list(known.columns), sort=False).ngroup().astype("Int64")
+    return numbers.where(known.notna().all(axis="columns"))
 
 
 def in_order(outcomes: Sequence[str]) -> list[str]:

@@ -6,12 +6,9 @@
     lock        one process at a time owns a file or a folder
     instances   the folder's index: the files that a receiver has on disk
     headers     the headers of a folder's files, as far as they were read
-    manifest    the index as a DataFrame; `verify`
-    checksums   manifest-sha256.txt, as BagIt has it
-    values      the records of a journal, and the key that identifies a row from run to run
-    cells       cells and labels of the caller's table as JSON, and back
-    hashing     the cohort's hash
-    schema      the tables of the journal
+    manifest    the index as a DataFrame, and as manifest-sha256.txt (BagIt); `verify`
+    cells       cells and labels of the caller's table as JSON, and back; the cohort's hash
+    schema      the tables of the journal, their records, and the key that identifies a row from run to run
     journal     `Journal`: writes, and returns the results of earlier runs
     found       `FindJournal`: what `find` found, by the hash of the question
     reading     the journal as DataFrames, also during a run
@@ -21,9 +18,9 @@
     edited      a CSV file that another program saved
 """
 
+from dicomove.store.cells import cohort_sha256
 from dicomove.store.exporting import export, read_results
 from dicomove.store.found import FindJournal
-from dicomove.store.hashing import cohort_sha256
 from dicomove.store.headers import HeaderStore, StoredHeader
 from dicomove.store.instances import (
     MANIFEST_COLUMNS,
@@ -38,9 +35,8 @@ from dicomove.store.instances import (
 from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify, write_checksums
 from dicomove.store.pseudonyms import Pseudonyms
-from dicomove.store.reading import read_attempts, read_journal, read_runs
-from dicomove.store.schema import JOURNAL_FILE
-from dicomove.store.values import AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
+from dicomove.store.reading import read_attempts, read_journal, read_runs, read_with_moves
+from dicomove.store.schema import JOURNAL_FILE, AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
 
 __all__ = [
     "JOURNAL_FILE",
@@ -70,6 +66,7 @@ __all__ = [
     "read_runs",
     "read_sizes",
     "read_studies",
+    "read_with_moves",
     "verify",
     "write_checksums",
 ]

@@ -22,6 +22,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import VRS, damage, decode, doubt
 from dicomove.errors import CohortError, CohortWarning
+from dicomove.results import RESULT_COLUMNS
 
 _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'\A"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
@@ -40,6 +41,16 @@ _TRUTH: Final = {
 _NAMED: Final = 10
 # The csv module has one limit for the whole process.
 _LIMIT: Final = threading.Lock()
+_TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
+_TIMES: Final = ("started_at", "finished_at")
+_TRUTHS: Final = ("resumed",)
+_COUNTS: Final = frozenset(RESULT_COLUMNS) - {*_TEXT, *_TIMES, *_TRUTHS, "duration_s"}
+_KINDS: Final = (
+    dict.fromkeys(_COUNTS, "count")
+    | dict.fromkeys(_TIMES, "time")
+    | dict.fromkeys(_TRUTHS, "truth")
+    | {"duration_s": "seconds"}
+)
 
 Column = Sequence[str | None]
 
@@ -256,3 +267,12 @@ _MAKERS: Final[dict[str, Callable[[Column, str, list[str]], Any]]] = {
     "time": _times,
     "truth": _truths,
 }
+
+
+def typed_table(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pd.DataFrame:
+    """Return a table of text with the types of dicomove's own columns."""
+    made = typed(header, rows, _KINDS)
+    table = pd.DataFrame(made, index=range(len(rows)))
+    table.columns = pd.Index(header)
+    # An index without a name.
+    return table if all(header) else table.set_index(pd.Index(made[0], name=None)).iloc[:, 1:]

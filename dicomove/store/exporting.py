@@ -20,24 +20,14 @@ import pandas as pd
 from dicomove.errors import CohortError
 from dicomove.files import file_sha256, replacing
 from dicomove.results import RESULT_COLUMNS
-from dicomove.store import cells, edited
-from dicomove.store.checksums import CHECKSUMS_FILE
+from dicomove.store import cells
 from dicomove.store.crate import CRATE_FILE, write_crate
-from dicomove.store.manifest import read_manifest, write_checksums
+from dicomove.store.edited import read_cells, typed_table
+from dicomove.store.manifest import CHECKSUMS_FILE, read_manifest, write_checksums
 from dicomove.store.pseudonyms import Pseudonyms
 from dicomove.store.reading import read_journal
 from dicomove.store.schema import journal_at
 
-_TEXT: Final = ("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids")
-_TIMES: Final = ("started_at", "finished_at")
-_TRUTHS: Final = ("resumed",)
-_COUNTS: Final = frozenset(RESULT_COLUMNS) - {*_TEXT, *_TIMES, *_TRUTHS, "duration_s"}
-_KINDS: Final = (
-    dict.fromkeys(_COUNTS, "count")
-    | dict.fromkeys(_TIMES, "time")
-    | dict.fromkeys(_TRUTHS, "truth")
-    | {"duration_s": "seconds"}
-)
 _DTYPES: Final = "dicomove"
 # Exceptions of JSON and Parquet for other content.
 _UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError, NotImplementedError)
@@ -263,8 +253,8 @@ def _made(rows: Sequence[Sequence[Any]], schema: dict[str, Any]) -> pd.DataFrame
 def _read_csv(path: Path) -> pd.DataFrame:
     schema = _schema_beside(path)
     if schema is None:
-        header, cells_of = edited.read_cells(path.read_bytes(), RESULT_COLUMNS)
-        return _usual(header, cells_of)
+        header, cells_of = read_cells(path.read_bytes(), RESULT_COLUMNS)
+        return typed_table(header, cells_of)
     # The csv module cannot read a cell of more than 128 KiB, but a list of failed instances may be longer.
     found = pd.read_csv(
         path,
@@ -320,15 +310,6 @@ def _typed(values: list[Any], dtype: str) -> pd.Series:
     elif kind.startswith("float"):
         values = [float(value) if isinstance(value, str) else value for value in values]
     return cells.column(values, dtype)
-
-
-def _usual(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pd.DataFrame:
-    """Return a table of text with the types of dicomove's own columns."""
-    made = edited.typed(header, rows, _KINDS)
-    table = pd.DataFrame(made, index=range(len(rows)))
-    table.columns = pd.Index(header)
-    # An index without a name.
-    return table if all(header) else table.set_index(pd.Index(made[0], name=None)).iloc[:, 1:]
 
 
 def _header(name: object) -> str:

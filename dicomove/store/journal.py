@@ -18,9 +18,20 @@ from typing import ClassVar, Final, Self, TypeVar
 from dicomove.store import cells
 from dicomove.store.instances import MANIFEST_COLUMNS
 from dicomove.store.lock import owned
-from dicomove.store.schema import JOURNAL, RESULT, instance_values, result_values, row_of
+from dicomove.store.schema import (
+    JOURNAL,
+    RESULT,
+    AttemptRecord,
+    Key,
+    PreviousResult,
+    RowRecord,
+    RunRecord,
+    Stored,
+    instance_values,
+    result_values,
+    row_of,
+)
 from dicomove.store.sqlite import transaction
-from dicomove.store.values import AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
 
 T = TypeVar("T")
 

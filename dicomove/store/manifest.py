@@ -1,8 +1,9 @@
-"""The record of a folder as a DataFrame, and `verify`, which compares it with the files."""
+"""The record of a folder as a DataFrame, and as a list of hashes for `sha256sum -c` (BagIt, RFC 8493); `verify`."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -13,8 +14,8 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.errors import ReceiverError
-from dicomove.files import file_sha256, files_in
-from dicomove.store import cells, checksums
+from dicomove.files import file_sha256, files_in, replacing
+from dicomove.store import cells
 from dicomove.store.instances import MANIFEST_COLUMNS, is_indexed, read_instances
 from dicomove.store.schema import FIRST_ROW, JOURNAL, journal_at
 
@@ -22,6 +23,11 @@ _NUMBERS: Final = ("run", "bytes", "move_originator_message_id", "times_received
 _FOLDER: Final = "folder"
 _LIST_SUFFIX: Final = ".txt"
 _LATEST: Final = "(i.key, i.attempt) IN (SELECT key, max(attempt) FROM instances GROUP BY key)"
+#: Its name in the folder of the files.
+CHECKSUMS_FILE: Final = "manifest-sha256.txt"
+
+_LINE: Final = re.compile(r"\\?([0-9a-fA-F]{64})[ ][ *](.+)")
+_BACK: Final = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 
 
 def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
@@ -118,9 +124,9 @@ def write_checksums(
         message = "give a manifest with the columns path and sha256, and the path of the file to write"
         raise ValueError(message)
     accepted = table[table["quarantine"].isna()] if "quarantine" in table.columns else table
-    where = Path(path) if path is not None else Path(str(table.attrs[_FOLDER]), checksums.CHECKSUMS_FILE)
+    where = Path(path) if path is not None else Path(str(table.attrs[_FOLDER]), CHECKSUMS_FILE)
     rows = zip(accepted["path"].astype(str), accepted["sha256"].astype(str), strict=True)
-    checksums.write_checksums(where, rows)
+    write_hashes(where, rows)
     return where
 
 
@@ -162,7 +168,7 @@ def verify(
         table = _with_unrecorded(_listed(given), root)
     else:
         root = given
-        recorded = manifest_of(root) if is_indexed(root) else _listed(root / checksums.CHECKSUMS_FILE, may_lack=True)
+        recorded = manifest_of(root) if is_indexed(root) else _listed(root / CHECKSUMS_FILE, may_lack=True)
         table = _with_unrecorded(recorded, root)
     return table.assign(verified=_verdicts(table, Path(root).absolute()))
 
@@ -172,7 +178,7 @@ def _listed(path: Path, *, may_lack: bool = False) -> pd.DataFrame:
     if not may_lack and not path.is_file():
         message = f"there is no file {path}: dicomove.export(folder, 'manifest-sha256.txt') writes one"
         raise ReceiverError(message)
-    found = checksums.read_checksums(path) if path.is_file() else []
+    found = read_hashes(path) if path.is_file() else []
     values: dict[str, list[Any]] = {name: [None] * len(found) for name in MANIFEST_COLUMNS}
     return _table(values | {"path": [name for name, _ in found], "sha256": [sha256 for _, sha256 in found]})
 
@@ -202,9 +208,50 @@ def _with_unrecorded(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     recorded = set(table["path"])
     names: Iterable[str] = (path.relative_to(root).as_posix() for path in files_in(root))
     # The file of hashes cannot list itself.
-    found = sorted(name for name in names if name not in recorded and name != checksums.CHECKSUMS_FILE)
+    found = sorted(name for name in names if name not in recorded and name != CHECKSUMS_FILE)
     more = pd.DataFrame({"path": columns.text(found)})
     attributes = table.attrs
     table = pd.concat([table, more], ignore_index=True) if found else table
     table.attrs = attributes
     return table
+
+
+def write_hashes(path: Path, hashes: Iterable[tuple[str, str]]) -> None:
+    """Write hashes, each with the path of its file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n", errors="surrogateescape") as file:
+        file.writelines(f"{_line(name, sha256)}\n" for name, sha256 in hashes)
+
+
+def read_hashes(path: Path) -> list[tuple[str, str]]:
+    """Return the path and the hash of each file.
+
+    Raises
+    ------
+    ReceiverError
+        A line has another form.
+    """
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    return [_read(line.removesuffix("\r"), number, path) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _line(name: str, sha256: str) -> str:
+    """Return a line as `sha256sum` writes it: a backslash comes first where the name has one, or a line's end."""
+    safe = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if safe == name else chr(92)}{sha256}  {safe}"
+
+
+def _read(line: str, number: int, path: Path) -> tuple[str, str]:
+    found = _LINE.fullmatch(line)
+    if found is None:
+        message = f"line {number} of {path} is not a SHA-256 and a path: write the file again"
+        raise ReceiverError(message)
+    sha256, name = found.groups()
+    if line.startswith("\\"):
+        name = re.sub(r"\\[\\nr]", lambda escaped: _BACK[escaped.group()], name)
+    return name.removeprefix("./"), sha256.lower()

@@ -46,20 +46,31 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
     JournalError
         There is no journal, or no such run, or it cannot be read.
     """
+    return read_with_moves(path, run)[0]
+
+
+def read_with_moves(path: str | os.PathLike[str], run: int | None = None) -> tuple[pd.DataFrame, list[int | None]]:
+    """Return the result table of a run, and for each row the number of its key: rows with one key share their moves.
+
+    Raises
+    ------
+    JournalError
+        There is no journal, or no such run, or it cannot be read.
+    """
     with JOURNAL.open_to_read(journal_at(path)) as connection:
         number, facts = _facts(connection, run, path)
         query = f"""
-            SELECT r.label, r.cells, {", ".join(f"r.{name}" for name in RESULT)},
+            SELECT r.key, r.label, r.cells, {", ".join(f"r.{name}" for name in RESULT)},
                 {", ".join(f"a.{name}" for name in RESULT)}
             FROM rows r LEFT JOIN attempts a ON a.attempt =
                 (SELECT max(attempt) FROM attempts WHERE key = r.key AND run = r.run)
             WHERE r.run = ? ORDER BY r.position"""  # noqa: S608 (names of our own)
         found = connection.execute(query, (number,)).fetchall()
-    rows = [_row(values[: len(RESULT)], values[len(RESULT) :]) for _, __, *values in found]
-    table = _table([cells.decode(row[1]) for row in found], [cells.decode(row[0]) for row in found], facts)
+    rows = [_row(values[: len(RESULT)], values[len(RESULT) :]) for _, __, ___, *values in found]
+    table = _table([cells.decode(row[2]) for row in found], [cells.decode(row[1]) for row in found], facts)
     made = result_table(table, rows)
     made.attrs["run"] = {"run": number, **{name: value for name, value in facts.items() if name in _RUN_COLUMNS}}
-    return made
+    return made, [row[0] for row in found]
 
 
 def read_attempts(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:
