@@ -24,7 +24,8 @@ from dicomove.dimse import operation
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.find import decode_match
-from dicomove.dimse.messages import Message, decode_command, encode_identifier
+from dicomove.dimse.identifiers import encode_identifier
+from dicomove.dimse.messages import Message, decode_command
 from dicomove.dimse.negotiation import Peer
 from dicomove.errors import IdleTimeout
 from dicomove.testing import RunningPacs

@@ -33,7 +33,7 @@ from dicomove.dimse.pdu import (
     write_answer,
     write_request,
 )
-from dicomove.dimse.services import VERIFICATION
+from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.errors import AssociationError, InvalidResponse
 from dicomove.testing.raw import AwaitRelease, RawConnection, ReadRequest, Respond, ScriptedPeer, Send, Step
 from dicomove.testing.raw.pdus import RELEASE_ANSWER

@@ -17,8 +17,7 @@ from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt  # noqa: TID251 (a peer that is not ours)
 
 import dicomove as dm
-from dicomove.dimse.services import GET
-from dicomove.dimse.storage_contexts import COMMON_CLASSES, MOST_CONTEXTS, storage_contexts
+from dicomove.dimse.sop_classes import COMMON_CLASSES, GET, MOST_CONTEXTS, storage_contexts
 from dicomove.events import CompletedEvent, Event, SubOperationEvent
 from dicomove.receiver.api import Get, RowId
 from dicomove.receiver.lines import read_request, request_line

@@ -11,8 +11,7 @@ import pytest
 from pydicom import uid
 
 import dicomove as dm
-from dicomove.dimse.storage_contexts import MOST_CONTEXTS
-from dicomove.receiver.rounds import Contexts, Rounds
+from dicomove.dimse.sop_classes import MOST_CONTEXTS, Contexts, Rounds
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.storage import storing

@@ -3,15 +3,15 @@
 ::
 
     pdu, fragments    PS3.8: association PDUs and P-DATA as bytes, read as far as dicomove uses them     (without I/O)
-    messages          PS3.7: command sets and identifiers as bytes, messages out of fragments            (without I/O)
+    messages          PS3.7: command sets as bytes, messages out of fragments                            (without I/O)
+    identifiers       PS3.4: identifiers as bytes, and what a response lists                             (without I/O)
     state             what may come next on an association, as a table                                   (without I/O)
     connecting        the first address of a host that answers
     connection        a TCP connection whose every wait has a deadline and can be stopped
     association       drives the above, blocking, on both sides
-    tls_port          whether a port that ended a connection wants TLS
     opening           connection, TLS and negotiation in one, with what it means where one of them fails
     negotiation       the acceptor's side of A-ASSOCIATE
-    services          the SOP classes of Verification and Query/Retrieve
+    sop_classes       what is proposed: the services, and what may come back of a C-GET
     operation         one request and its responses; one association, used again while it is known to be clean
     scu               shared by both services: C-ECHO, C-CANCEL, logging
     find, move        the services

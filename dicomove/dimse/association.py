@@ -33,7 +33,7 @@ from dicomove.dimse.pdu import (
     rejection,
     write_request,
 )
-from dicomove.dimse.services import VERIFICATION
+from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.dimse.state import OVER, PDU_EVENTS, Event, Role, State, StateMachine, event_of
 from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse
 

@@ -15,10 +15,11 @@ from pydicom.dataelem import RawDataElement
 
 from dicomove.cohort import UNIQUE_KEYS, keyword, parse_level, parse_query_model, unsafe
 from dicomove.dimse.charset import decode, encodings
-from dicomove.dimse.messages import C_FIND_RQ, Message, encode_identifier, has_data_set, raw_elements, split_charset
+from dicomove.dimse.identifiers import encode_identifier, raw_elements, split_charset
+from dicomove.dimse.messages import C_FIND_RQ, Message, has_data_set
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
-from dicomove.dimse.services import FIND
+from dicomove.dimse.sop_classes import FIND
 from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
 from dicomove.outcome import advice_on, category, failure_word, sentences

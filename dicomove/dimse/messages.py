@@ -1,4 +1,4 @@
-"""PS3.7: command sets and identifiers as bytes, both ways.
+"""PS3.7: command sets as bytes, both ways, and messages out of fragments.
 
 Command sets are read without pydicom: peers send zero-length counts and values that are too short, which must become
 "absent", and never a warning or an exception in the middle of an exchange.
@@ -7,20 +7,14 @@ Command sets are read without pydicom: peers send zero-length counts and values 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
-from io import BytesIO
 from types import MappingProxyType
 from typing import Final
 
-from pydicom import DataElement, Dataset, config
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-from pydicom.dataelem import RawDataElement
-from pydicom.uid import UID
-from pynetdicom.dsutils import decode, encode
-
 from dicomove.dimse.fragments import Fragment
 from dicomove.errors import InvalidResponse
+from dicomove.outcome import Counts
 
 C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0010, 0x0020, 0x0021, 0x0030, 0x0FFF
 RESPONSE: Final = 0x8000
@@ -54,7 +48,6 @@ _LONGEST_DATA: Final = 1 << 26
 #: Characters of a value of VR LO (PS3.5 6.2).
 _LONGEST_COMMENT: Final = 64
 
-_NO_TEXT: Final = {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"}
 
 Command = Mapping[str, int | str]
 
@@ -245,110 +238,6 @@ def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
     return command
 
 
-def encode_identifier(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> bytes:
-    """Return an identifier, in the transfer syntax that was negotiated.
-
-    Parameters
-    ----------
-    keys
-        Keyword -> value; several values, where a list of UIDs is meant; empty for a key that is asked for. Text beyond
-        ASCII brings the Specific Character Set that it needs, unless the keys name one.
-    transfer_syntax
-        Its UID.
-    """
-    data_set = Dataset()
-    charset = _charset("".join(value if isinstance(value, str) else "".join(value) for value in keys.values()))
-    if charset and not keys.get("SpecificCharacterSet"):
-        keys = {**keys, "SpecificCharacterSet": charset}
-    for keyword, value in keys.items():
-        tag = tag_for_keyword(keyword)
-        if tag is None:
-            message = f"{keyword!r} is not a DICOM keyword"
-            raise ValueError(message)
-        content = value if isinstance(value, str) else list(value)
-        # Keys may be wildcards and ranges, which are no valid values.
-        data_set.add(DataElement(tag, dictionary_VR(tag), content, validation_mode=config.IGNORE))
-    syntax = UID(transfer_syntax)
-    encoded = encode(data_set, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
-    if encoded is None:
-        message = "an identifier that cannot be encoded"
-        raise ValueError(message)
-    return encoded
-
-
-def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]:
-    """Return the elements of an identifier by keyword, their values not yet decoded.
-
-    Sequences and binary data are left out.
-
-    Raises
-    ------
-    InvalidResponse
-        The bytes are no data set in this transfer syntax.
-    """
-    syntax = UID(transfer_syntax)
-    try:
-        data_set = decode(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
-        elements = dict(_raw(data_set))
-    except Exception as error:  # pydicom raises whatever the peer's bytes make it raise
-        message = "an identifier that cannot be decoded"
-        raise InvalidResponse(message) from error
-    if data and not data_set:
-        message = "an identifier that ends inside its first element"
-        raise InvalidResponse(message)
-    return elements
-
-
-def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:
-    """Return the Specific Character Set near the beginning of an identifier, and the identifier without it.
-
-    pydicom warns of one that it does not know, in the middle of an exchange.
-    """
-    syntax = UID(transfer_syntax)
-    order = "<" if syntax.is_little_endian else ">"
-    tag, length = (struct.Struct(f"{order}{form}") for form in ("HH", "I" if syntax.is_implicit_VR else "xxH"))
-    start = 0
-    # A group length, or another old element, may stand before it.
-    while start + _ELEMENT_HEADER.size <= len(data) and tag.unpack_from(data, start) <= (0x0008, 0x0005):
-        begin = start + _ELEMENT_HEADER.size
-        end = begin + length.unpack_from(data, start + 4)[0]
-        if tag.unpack_from(data, start) == (0x0008, 0x0005):
-            return data[begin:end], data[:start] + data[end:]
-        start = end
-    return b"", data
-
-
-def uids(value: bytes | None) -> tuple[str, ...]:
-    """Return the UIDs of a raw value of VR UI; blanks are left out."""
-    parts = (value or b"").decode("ascii", "replace").split("\\")
-    return tuple(uid for uid in (part.strip(" \0") for part in parts) if uid)
-
-
-def _raw(data_set: Dataset) -> Iterator[tuple[str, RawDataElement]]:
-    for tag in data_set.keys():  # noqa: SIM118 (iterating over the data set itself would decode it)
-        element = data_set.get_item(tag)
-        keyword = keyword_for_tag(tag)
-        if not keyword or (element.VR or dictionary_VR(tag)) in _NO_TEXT:
-            continue
-        if isinstance(element, RawDataElement):
-            if len(element.value or b"") < element.length:
-                raise EOFError
-            yield keyword, element
-        elif element.is_empty:  # pydicom has no raw form of some empty values
-            yield keyword, RawDataElement(tag, element.VR, 0, b"", 0, is_implicit_VR=False, is_little_endian=True)
-
-
-def _charset(text: str) -> str:
-    """Return the smallest usual Specific Character Set; archives without Unicode understand Latin-1 more often."""
-    if text.isascii():
-        return ""
-    try:
-        text.encode("iso-8859-1")
-    except UnicodeEncodeError:
-        return "ISO_IR 192"
-    return "ISO_IR 100"
-
-
 def _element(number: int, vr: str, value: int | str) -> bytes:
     if vr == "US":
         content = b"" if value == "" else struct.pack("<H", value)
@@ -363,3 +252,13 @@ def _value(vr: str, content: bytes) -> int | str | None:
         return int(struct.unpack("<H", content[:2])[0]) if len(content) >= 2 else None
     text = content.decode("utf-8" if vr == "LO" else "ascii", "replace").strip(" \0")
     return text or None
+
+
+def counts_of(response: Message) -> Counts:
+    """Return the counts of a response; ``None`` for each that is absent."""
+    return Counts(
+        completed=response.number("NumberOfCompletedSuboperations"),
+        failed=response.number("NumberOfFailedSuboperations"),
+        warning=response.number("NumberOfWarningSuboperations"),
+        remaining=response.number("NumberOfRemainingSuboperations"),
+    )

@@ -12,11 +12,11 @@ from typing import Final
 
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse.find import FindScu
-from dicomove.dimse.messages import C_MOVE_RQ, Message, encode_identifier
+from dicomove.dimse.identifiers import encode_identifier, failed_uids
+from dicomove.dimse.messages import C_MOVE_RQ, Message, counts_of
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
-from dicomove.dimse.services import MOVE
-from dicomove.dimse.suboperations import counts_of, failed_uids
+from dicomove.dimse.sop_classes import MOVE
 from dicomove.errors import AssociationError
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import CANCELLED, Counts, Evidence, Verdict, category, judge

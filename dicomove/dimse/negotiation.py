@@ -26,7 +26,7 @@ from dicomove.dimse.pdu import (
     reject_pdu,
     write_answer,
 )
-from dicomove.dimse.services import GET, SERVICES
+from dicomove.dimse.sop_classes import GET, SERVICES
 
 #: PS3.8 Table 9-18.
 _USER_REJECTION: Final = 1

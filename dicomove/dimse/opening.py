@@ -1,19 +1,32 @@
-"""Opens an association with a PACS: connection, TLS, negotiation, and what it means where one of them fails."""
+"""Opens an association with a PACS: connection, TLS, negotiation, and what it means where one of them fails.
+
+What comes to an A-ASSOCIATE-RQ where TLS is wanted depends on the program behind the port. Java (dcm4chee) sends a TLS
+alert, which `fragments` knows. Orthanc and DCMTK close or reset the connection, as PACS do to AE titles that they do
+not know. The answer to a ClientHello tells the two apart, also where the PACS would refuse our certificate.
+"""
 
 from __future__ import annotations
 
+import ssl
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
-from dicomove.dimse.fragments import TLS_SPOKEN
-from dicomove.dimse.tls_port import wanted_tls
-from dicomove.errors import AssociationRejected, AssociationTimeout, ConnectionLost, TlsFailed
+from dicomove.dimse.fragments import TLS_SPOKEN, is_tls_record
+from dicomove.errors import AssociationError, AssociationRejected, AssociationTimeout, ConnectionLost, TlsFailed
 from dicomove.pacs import Pacs
 from dicomove.tls import Wrap
 
 Proposed = Sequence[tuple[str, Sequence[str]]]
 Identity = tuple[int, bytes, bytes]
+
+_LONGEST_S: Final = 3.0
+#: A PACS that drops our connections is not asked anew each time: nothing is known to change so fast.
+_ASKED_AGAIN_AFTER_S: Final = 60.0
+_RECORD_HEADER_BYTES: Final = 5
 
 
 def open_association(
@@ -85,7 +98,73 @@ def _requested(
     except TlsFailed:
         raise
     except ConnectionLost as lost:
-        if pacs.tls is None and wanted_tls(pacs, check):
+        if pacs.tls is None and _PORTS_WITHOUT_TLS.wants_tls(pacs, check):
             raise TlsFailed(TLS_SPOKEN, permanent=True) from lost
         message = f"{lost} instead of an answer to A-ASSOCIATE-RQ"
         raise ConnectionLost(message if pacs.tls is None else str(lost)) from lost
+
+
+def speaks_tls(pacs: Pacs, check: Check | None = None) -> bool:
+    """Return whether the port of a PACS answers a ClientHello with TLS.
+
+    Parameters
+    ----------
+    pacs
+        The PACS.
+    check
+        Called at every turn of a wait.
+    """
+    try:
+        return is_tls_record(_answer_to_client_hello(pacs, check))
+    except AssociationError:
+        if check:
+            check()  # a cancel, say, is no answer
+        return False
+
+
+class PortsWithoutTls:
+    """Remembers the ports that did not speak TLS: each is asked at most once a minute."""
+
+    def __init__(self) -> None:
+        #: When each was asked, on the monotonic clock.
+        self._asked: dict[tuple[str, int], float] = {}
+
+    def wants_tls(self, pacs: Pacs, check: Check | None = None) -> bool:
+        """Return whether a port that ended a connection without TLS speaks TLS."""
+        place = (pacs.host, pacs.port)
+        if time.monotonic() < self._asked.get(place, -_ASKED_AGAIN_AFTER_S) + _ASKED_AGAIN_AFTER_S:
+            return False
+        if speaks_tls(pacs, check):
+            return True
+        self._asked[place] = time.monotonic()
+        return False
+
+
+#: Of this process: its rows meet the same PACS, each over a connection of its own.
+_PORTS_WITHOUT_TLS: Final = PortsWithoutTls()
+
+
+def _answer_to_client_hello(pacs: Pacs, check: Check | None) -> bytes:
+    """Return the first bytes of the answer."""
+    seconds = min(pacs.association_timeout or _LONGEST_S, _LONGEST_S)
+    deadlines = Deadlines(Deadline(seconds, AssociationTimeout, "the TLS handshake"), check=check)
+    connection = Connection.open(pacs.host, pacs.port, seconds, check)
+    answer = bytearray()
+    try:
+        connection.send(_client_hello(), deadlines)
+        space = memoryview(bytearray(_RECORD_HEADER_BYTES))
+        while len(answer) < _RECORD_HEADER_BYTES:
+            count = connection.receive(space, deadlines)
+            answer += space[:count]
+    finally:
+        connection.close()
+    return bytes(answer)
+
+
+def _client_hello() -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()

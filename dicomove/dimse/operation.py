@@ -20,7 +20,7 @@ from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.connection import Check, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
 from dicomove.dimse.opening import open_association
-from dicomove.dimse.services import SERVICES
+from dicomove.dimse.sop_classes import SERVICES
 from dicomove.dimse.state import Event, State, event_of
 from dicomove.errors import (
     AssociationAborted,

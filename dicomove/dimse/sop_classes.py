@@ -1,51 +1,193 @@
-"""Which SOP classes there are of an identifier, as C-FIND tells it: a C-GET has to propose them."""
+"""The SOP classes that dicomove proposes: services (PS3.4 A.4, C.6), and what may come back of a C-GET. Pure.
+
+An association has at most 128 contexts, so a study with many classes needs several (PS3.4 C.5.3.1). A PACS takes one
+transfer syntax of each context, so each syntax is proposed alone in the end. And some PACS send every instance of a
+class in its first context (DCMTK's dcmqrscp): then the others fail, although contexts for them were accepted, until one
+comes first.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from dicomove.cohort import Identifier
-from dicomove.dimse.find import FindScu, Match
+from pydicom import uid
 
-_Find = Callable[[str, Mapping[str, str]], list[Match]]
+VERIFICATION: Final = "1.2.840.10008.1.1"
+FIND: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.1", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.1"}
+MOVE: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.2", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.2"}
+GET: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.3", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.3"}
+SERVICES: Final = {
+    VERIFICATION: "Verification",
+    **{uid: f"{model} FIND" for model, uid in FIND.items()},
+    **{uid: f"{model} MOVE" for model, uid in MOVE.items()},
+}
+#: Context numbers are odd and have 8 bits (PS3.8 9.3.2.2); one context is that of C-GET itself.
+MOST_CONTEXTS: Final = 128 - 1
+
+#: The commonest first: where contexts are scarce, those at the end share one.
+STORED_SYNTAXES: Final = (
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.JPEGLosslessSV1,
+    uid.JPEG2000Lossless,
+    uid.JPEGBaseline8Bit,
+    uid.JPEG2000,
+    uid.JPEGLSLossless,
+    uid.RLELossless,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLSNearLossless,
+    uid.DeflatedExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.MPEG4HP41,
+    uid.MPEG2MPML,
+    uid.MPEG2MPHL,
+    uid.MPEG4HP41BD,
+    uid.MPEG4HP422D,
+    uid.MPEG4HP423D,
+    uid.MPEG4HP42STEREO,
+    uid.HEVCMP51,
+    uid.HEVCM10P51,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+    uid.HTJ2K,
+    uid.JPEG2000MCLossless,
+    uid.JPEG2000MC,
+)
+
+#: What is proposed where it is not known what there is.
+COMMON_CLASSES: Final = (
+    uid.CTImageStorage,
+    uid.MRImageStorage,
+    uid.EnhancedCTImageStorage,
+    uid.EnhancedMRImageStorage,
+    uid.ComputedRadiographyImageStorage,
+    uid.DigitalXRayImageStorageForPresentation,
+    uid.DigitalXRayImageStorageForProcessing,
+    uid.DigitalMammographyXRayImageStorageForPresentation,
+    uid.DigitalMammographyXRayImageStorageForProcessing,
+    uid.BreastTomosynthesisImageStorage,
+    uid.UltrasoundImageStorage,
+    uid.UltrasoundMultiFrameImageStorage,
+    uid.PositronEmissionTomographyImageStorage,
+    uid.EnhancedPETImageStorage,
+    uid.NuclearMedicineImageStorage,
+    uid.XRayAngiographicImageStorage,
+    uid.XRayRadiofluoroscopicImageStorage,
+    uid.SecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
+    uid.EncapsulatedPDFStorage,
+    uid.BasicTextSRStorage,
+    uid.EnhancedSRStorage,
+    uid.ComprehensiveSRStorage,
+    uid.XRayRadiationDoseSRStorage,
+    uid.KeyObjectSelectionDocumentStorage,
+    uid.GrayscaleSoftcopyPresentationStateStorage,
+    uid.SegmentationStorage,
+    uid.RTImageStorage,
+    uid.RTDoseStorage,
+    uid.RTStructureSetStorage,
+    uid.RTPlanStorage,
+    uid.RawDataStorage,
+    uid.VLPhotographicImageStorage,
+    uid.VLEndoscopicImageStorage,
+    uid.VLMicroscopicImageStorage,
+    uid.OphthalmicPhotography8BitImageStorage,
+    uid.OphthalmicTomographyImageStorage,
+    uid.TwelveLeadECGWaveformStorage,
+    uid.GeneralECGWaveformStorage,
+)
+Contexts = list[tuple[str, Sequence[str]]]
+#: A PACS writes each of them in every other.
+_UNCOMPRESSED = {
+    uid.ExplicitVRLittleEndian,
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+}
 
 
-def sop_classes(scu: FindScu, identifier: Identifier, stop: threading.Event | None = None) -> tuple[str, ...]:
-    """Return the SOP classes of an identifier; none where the PACS does not tell.
+def storage_contexts(sop_classes: Iterable[str]) -> list[tuple[str, Sequence[str]]]:
+    """Return abstract and transfer syntaxes: as many contexts for each class as there is room for.
 
-    SOP Classes in Study (0008,0062) is asked for first. Where a PACS does not have it, the instances are listed.
+    Where there is no room for one context for each transfer syntax, the last context of a class has all that are left.
 
     Parameters
     ----------
-    scu
-        Asks.
-    identifier
-        What will be retrieved.
-    stop
-        Cancels once it is set.
+    sop_classes
+        What there is. The first 127 of them have a context.
+
+    Examples
+    --------
+    >>> len(storage_contexts(["1.2.840.10008.5.1.4.1.1.2"])), len(storage_contexts(COMMON_CLASSES))
+    (27, 120)
     """
-    find = partial(_find, scu, identifier.query_model, stop)
-    keys: dict[str, str] = dict(identifier.keys)
-    above = {name: value for name, value in keys.items() if name in ("PatientID", "StudyInstanceUID")}
-    found = find("STUDY", {"StudyInstanceUID": "", **above, "SOPClassesInStudy": ""})
-    told = [uid for match in found for uid in match.get("SOPClassesInStudy", "").split("\\") if uid]
-    if not told and "StudyInstanceUID" in keys:
-        told = [match.get("SOPClassUID", "") for match in _instances(find, keys, above)]
-    return tuple(dict.fromkeys(filter(None, told)))
+    classes = list(dict.fromkeys(sop_classes))[:MOST_CONTEXTS]
+    alone = max(1, MOST_CONTEXTS // max(1, len(classes))) - 1
+    single = [[syntax] for syntax in STORED_SYNTAXES[:alone]]
+    rest = [list(STORED_SYNTAXES[alone:])] if STORED_SYNTAXES[alone:] else []
+    return [(sop_class, syntaxes) for sop_class in classes for syntaxes in (*single, *rest)]
 
 
-def _instances(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> Iterator[Match]:
-    series = keys.get("SeriesInstanceUID")
-    matches = [] if series else find("SERIES", {**above, "SeriesInstanceUID": ""})
-    for uid in filter(None, [series, *(one.get("SeriesInstanceUID") for one in matches)]):
-        yield from find("IMAGE", {**above, "SeriesInstanceUID": uid, "SOPInstanceUID": "", "SOPClassUID": ""})
+class Rounds:
+    """The rounds of one C-GET.
 
+    Parameters
+    ----------
+    classes
+        The SOP classes that there are.
 
-def _find(
-    scu: FindScu, query_model: str, stop: threading.Event | None, level: str, keys: Mapping[str, str]
-) -> list[Match]:
-    """Return the matches; a C-FIND that fails tells nothing."""
-    asked = {"QueryRetrieveLevel": level, **keys}
-    return list(scu.find_studies(asked, query_model=query_model, total_timeout=scu.pacs.idle_timeout, stop=stop))
+    Attributes
+    ----------
+    accepted
+        What the PACS accepted, as pairs of SOP class and transfer syntax.
+    """
+
+    def __init__(self, classes: Iterable[str]) -> None:
+        self._classes = list(dict.fromkeys(classes))
+        self._waiting = list(self._classes)
+        self.accepted: dict[tuple[str, str], None] = {}
+        self._proposed: set[tuple[str, str]] = set()
+        self._were_first: set[tuple[str, str]] = set()
+
+    @property
+    def has_further_classes(self) -> bool:
+        """Whether there are classes that had no room until now."""
+        return bool(self._waiting)
+
+    @property
+    def takes_uncompressed_only(self) -> bool:
+        """Whether the PACS accepted no context for compressed instances."""
+        return bool(self.accepted) and all(syntax in _UNCOMPRESSED for _, syntax in self.accepted)
+
+    def next(self) -> Contexts | None:
+        """Return what to propose now, or ``None`` where everything was tried."""
+        contexts = self._of_further_classes() or self._not_yet_alone() or self._not_yet_first()
+        self._proposed |= {(sop_class, syntaxes[0]) for sop_class, syntaxes in contexts if len(syntaxes) == 1}
+        return contexts or None
+
+    def negotiated(self, contexts: Iterable[tuple[str, str]]) -> None:
+        """Learn what the PACS accepted of a round, in the order of the contexts."""
+        first: dict[str, str] = {}
+        for sop_class, syntax in contexts:
+            self.accepted[sop_class, syntax] = None
+            first.setdefault(sop_class, syntax)
+        for sop_class, syntax in first.items():
+            alike = _UNCOMPRESSED if syntax in _UNCOMPRESSED else {syntax}
+            self._were_first |= {(sop_class, one) for one in alike}
+
+    def _of_further_classes(self) -> Contexts:
+        now, self._waiting = self._waiting[:MOST_CONTEXTS], self._waiting[MOST_CONTEXTS:]
+        return storage_contexts(now)
+
+    def _not_yet_alone(self) -> Contexts:
+        pairs = [(sop_class, syntax) for syntax in STORED_SYNTAXES for sop_class in self._classes]
+        left = [pair for pair in pairs if pair[1] not in _UNCOMPRESSED and pair not in self._proposed]
+        return [(sop_class, [syntax]) for sop_class, syntax in left[:MOST_CONTEXTS]]
+
+    def _not_yet_first(self) -> Contexts:
+        left = [pair for pair in self.accepted if pair not in self._were_first]
+        syntax = next((syntax for syntax in STORED_SYNTAXES if any(syntax == other for _, other in left)), None)
+        return [(sop_class, [syntax]) for sop_class, other in left if other == syntax]

@@ -19,9 +19,9 @@ from pydicom.uid import UID, generate_uid
 from dicomove.cohort import unsafe
 from dicomove.dimse import FindScu, MoveScu
 from dicomove.dimse.find import Match
+from dicomove.dimse.opening import speaks_tls
 from dicomove.dimse.operation import ReusableAssociation
-from dicomove.dimse.services import GET, SERVICES
-from dicomove.dimse.tls_port import speaks_tls
+from dicomove.dimse.sop_classes import GET, SERVICES
 from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Arrival, Language, Port, Search
 from dicomove.errors import AssociationError, DicomoveWarning, StatusError
 from dicomove.move import move

@@ -1,23 +1,26 @@
-"""`GetScu`: C-GET (PS3.4 C.4.3) into the folder of a `Receiver`, by its process."""
+"""`GetScu`: C-GET (PS3.4 C.4.3) into the folder of a `Receiver`, by its process; and which SOP classes there are."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse import FindScu, MoveResult
+from dicomove.dimse.find import Match
 from dicomove.dimse.move import completed_event, result_of, sub_operation_event
 from dicomove.dimse.scu import Scu
-from dicomove.dimse.sop_classes import sop_classes
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import Counts, Evidence
 from dicomove.receiver.api import GetEnd
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import LocalRow
+
+_Find = Callable[[str, Mapping[str, str]], list[Match]]
 
 
 class GetScu(Scu):
@@ -168,3 +171,42 @@ def _with_what_came(result: MoveResult, received: int) -> MoveResult:
         ),
         finished_at=result.finished_at,
     )
+
+
+def sop_classes(scu: FindScu, identifier: Identifier, stop: threading.Event | None = None) -> tuple[str, ...]:
+    """Return the SOP classes of an identifier; none where the PACS does not tell.
+
+    SOP Classes in Study (0008,0062) is asked for first. Where a PACS does not have it, the instances are listed.
+
+    Parameters
+    ----------
+    scu
+        Asks.
+    identifier
+        What will be retrieved.
+    stop
+        Cancels once it is set.
+    """
+    find = partial(_find, scu, identifier.query_model, stop)
+    keys: dict[str, str] = dict(identifier.keys)
+    above = {name: value for name, value in keys.items() if name in ("PatientID", "StudyInstanceUID")}
+    found = find("STUDY", {"StudyInstanceUID": "", **above, "SOPClassesInStudy": ""})
+    told = [uid for match in found for uid in match.get("SOPClassesInStudy", "").split("\\") if uid]
+    if not told and "StudyInstanceUID" in keys:
+        told = [match.get("SOPClassUID", "") for match in _instances(find, keys, above)]
+    return tuple(dict.fromkeys(filter(None, told)))
+
+
+def _instances(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> Iterator[Match]:
+    series = keys.get("SeriesInstanceUID")
+    matches = [] if series else find("SERIES", {**above, "SeriesInstanceUID": ""})
+    for uid in filter(None, [series, *(one.get("SeriesInstanceUID") for one in matches)]):
+        yield from find("IMAGE", {**above, "SeriesInstanceUID": uid, "SOPInstanceUID": "", "SOPClassUID": ""})
+
+
+def _find(
+    scu: FindScu, query_model: str, stop: threading.Event | None, level: str, keys: Mapping[str, str]
+) -> list[Match]:
+    """Return the matches; a C-FIND that fails tells nothing."""
+    asked = {"QueryRetrieveLevel": level, **keys}
+    return list(scu.find_studies(asked, query_model=query_model, total_timeout=scu.pacs.idle_timeout, stop=stop))

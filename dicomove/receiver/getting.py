@@ -11,20 +11,18 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
-from dicomove.dimse.messages import C_GET_RQ, Message, encode_identifier
+from dicomove.dimse.identifiers import encode_identifier, failed_uids
+from dicomove.dimse.messages import C_GET_RQ, Message, counts_of
 from dicomove.dimse.negotiation import Peer
 from dicomove.dimse.opening import open_association
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
-from dicomove.dimse.services import GET
+from dicomove.dimse.sop_classes import COMMON_CLASSES, GET, Contexts, Rounds
 from dicomove.dimse.state import State
-from dicomove.dimse.storage_contexts import COMMON_CLASSES
-from dicomove.dimse.suboperations import counts_of, failed_uids
 from dicomove.errors import AssociationError, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category
 from dicomove.pacs import Pacs
 from dicomove.receiver.api import Get, GetEnd, RowId
-from dicomove.receiver.rounds import Contexts, Rounds
 from dicomove.receiver.scp import PduDeadlines, StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import SUCCESS, Storage

@@ -15,7 +15,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, RESPONSE, MessageAssembler, Sink, respond
 from dicomove.dimse.negotiation import Proposal, read_proposal
-from dicomove.dimse.services import VERIFICATION
+from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
 from dicomove.receiver.admission import NOT_ADMITTED, Admission

@@ -14,7 +14,8 @@ from pynetdicom.dsutils import decode, encode
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.fragments import write_p_data
-from dicomove.dimse.messages import C_CANCEL_RQ, Message, encode_command, encode_identifier, respond
+from dicomove.dimse.identifiers import encode_identifier
+from dicomove.dimse.messages import C_CANCEL_RQ, Message, encode_command, respond
 from dicomove.dimse.pdu import P_DATA
 from dicomove.errors import IdleTimeout
 from dicomove.outcome import category

@@ -15,7 +15,7 @@ from dicomove.dimse import messages
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message
 from dicomove.dimse.negotiation import Peer
-from dicomove.dimse.services import FIND, GET, MOVE
+from dicomove.dimse.sop_classes import FIND, GET, MOVE
 from dicomove.errors import AssociationError
 from dicomove.testing.archive import Archive, IdentifierMismatch, Instance, tolerant
 from dicomove.testing.faults.base import Refuse, Request, Response

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, PDU_HEADER, AssociateRequest, item, pdu
-from dicomove.dimse.services import GET, MOVE
+from dicomove.dimse.sop_classes import GET, MOVE
 from dicomove.testing.faults.base import Fault, SendBytes
 
 #: The types of items (PS3.8 9.3.3) and of sub-items of the user information (PS3.7 D.3.3).

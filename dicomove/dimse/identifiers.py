@@ -1,0 +1,141 @@
+"""Identifiers as bytes, both ways; and what a response of C-MOVE or C-GET lists (PS3.4 C.4, PS3.7 9.1.3)."""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
+from typing import Final
+
+from pydicom import DataElement, Dataset, config
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.uid import UID
+from pynetdicom.dsutils import decode, encode
+
+from dicomove.dimse.messages import Message, has_data_set
+from dicomove.errors import InvalidResponse
+
+#: Tag and length of an element, with its VR where that is explicit.
+_HEADER_BYTES: Final = 8
+_NO_TEXT: Final = {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"}
+
+logger = logging.getLogger("dicomove.dimse")
+
+
+def encode_identifier(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> bytes:
+    """Return an identifier, in the transfer syntax that was negotiated.
+
+    Parameters
+    ----------
+    keys
+        Keyword -> value; several values, where a list of UIDs is meant; empty for a key that is asked for. Text beyond
+        ASCII brings the Specific Character Set that it needs, unless the keys name one.
+    transfer_syntax
+        Its UID.
+    """
+    data_set = Dataset()
+    charset = _charset("".join(value if isinstance(value, str) else "".join(value) for value in keys.values()))
+    if charset and not keys.get("SpecificCharacterSet"):
+        keys = {**keys, "SpecificCharacterSet": charset}
+    for keyword, value in keys.items():
+        tag = tag_for_keyword(keyword)
+        if tag is None:
+            message = f"{keyword!r} is not a DICOM keyword"
+            raise ValueError(message)
+        content = value if isinstance(value, str) else list(value)
+        # Keys may be wildcards and ranges, which are no valid values.
+        data_set.add(DataElement(tag, dictionary_VR(tag), content, validation_mode=config.IGNORE))
+    syntax = UID(transfer_syntax)
+    encoded = encode(data_set, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+    if encoded is None:
+        message = "an identifier that cannot be encoded"
+        raise ValueError(message)
+    return encoded
+
+
+def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]:
+    """Return the elements of an identifier by keyword, their values not yet decoded.
+
+    Sequences and binary data are left out.
+
+    Raises
+    ------
+    InvalidResponse
+        The bytes are no data set in this transfer syntax.
+    """
+    syntax = UID(transfer_syntax)
+    try:
+        data_set = decode(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+        elements = dict(_raw(data_set))
+    except Exception as error:  # pydicom raises whatever the peer's bytes make it raise
+        message = "an identifier that cannot be decoded"
+        raise InvalidResponse(message) from error
+    if data and not data_set:
+        message = "an identifier that ends inside its first element"
+        raise InvalidResponse(message)
+    return elements
+
+
+def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """Return the Specific Character Set near the beginning of an identifier, and the identifier without it.
+
+    pydicom warns of one that it does not know, in the middle of an exchange.
+    """
+    syntax = UID(transfer_syntax)
+    order = "<" if syntax.is_little_endian else ">"
+    tag, length = (struct.Struct(f"{order}{form}") for form in ("HH", "I" if syntax.is_implicit_VR else "xxH"))
+    start = 0
+    # A group length, or another old element, may stand before it.
+    while start + _HEADER_BYTES <= len(data) and tag.unpack_from(data, start) <= (0x0008, 0x0005):
+        begin = start + _HEADER_BYTES
+        end = begin + length.unpack_from(data, start + 4)[0]
+        if tag.unpack_from(data, start) == (0x0008, 0x0005):
+            return data[begin:end], data[:start] + data[end:]
+        start = end
+    return b"", data
+
+
+def uids(value: bytes | None) -> tuple[str, ...]:
+    """Return the UIDs of a raw value of VR UI; blanks are left out."""
+    parts = (value or b"").decode("ascii", "replace").split("\\")
+    return tuple(uid for uid in (part.strip(" \0") for part in parts) if uid)
+
+
+def _raw(data_set: Dataset) -> Iterator[tuple[str, RawDataElement]]:
+    for tag in data_set.keys():  # noqa: SIM118 (iterating over the data set itself would decode it)
+        element = data_set.get_item(tag)
+        keyword = keyword_for_tag(tag)
+        if not keyword or (element.VR or dictionary_VR(tag)) in _NO_TEXT:
+            continue
+        if isinstance(element, RawDataElement):
+            if len(element.value or b"") < element.length:
+                raise EOFError
+            yield keyword, element
+        elif element.is_empty:  # pydicom has no raw form of some empty values
+            yield keyword, RawDataElement(tag, element.VR, 0, b"", 0, is_implicit_VR=False, is_little_endian=True)
+
+
+def _charset(text: str) -> str:
+    """Return the smallest usual Specific Character Set; archives without Unicode understand Latin-1 more often."""
+    if text.isascii():
+        return ""
+    try:
+        text.encode("iso-8859-1")
+    except UnicodeEncodeError:
+        return "ISO_IR 192"
+    return "ISO_IR 100"
+
+
+def failed_uids(response: Message, transfer_syntax: str) -> tuple[str, ...]:
+    """Return the Failed SOP Instance UID List (0008,0058) of a response."""
+    if not has_data_set(response.command):
+        return ()
+    try:
+        element = raw_elements(response.data or b"", transfer_syntax).get("FailedSOPInstanceUIDList")
+    except InvalidResponse:
+        # The status and the counts stand, also where the list beside them is garbage.
+        logger.info("the identifier of the final response cannot be decoded")
+        return ()
+    return uids(element.value) if element else ()
