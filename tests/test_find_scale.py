@@ -16,7 +16,7 @@ from pydicom import Dataset
 import dicomove as dm
 from dicomove.cohort import Query, find_queries
 from dicomove.events import Event, RowFinished, RunEnded
-from dicomove.search.batches import batches, uid_of
+from dicomove.search.lists import batches, uid_of
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Archive, IdentifierMismatch
 from dicomove.testing.images import study_uid

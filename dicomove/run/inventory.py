@@ -13,6 +13,7 @@ from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, has_control_characte
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult, FindScu
 from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall
+from dicomove.search import may_be_cut
 from dicomove.words import NEVER
 
 Verify = Literal["auto", "instances", "counts", "arrivals", "hash"]
@@ -32,8 +33,6 @@ COUNT_KEYS: Final[dict[Level, str]] = {
 }
 
 
-#: Limits of answers are multiples of this.
-_ROUND: Final = 50
 #: How a C-FIND is lost that a fresh association may bring through; what was silent once would be silent again.
 BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_response"})
 #: For which a row waits for the names of its series, before it is moved.
@@ -156,7 +155,7 @@ class Inventory:
         Elsewhere the count is wrong.
         """
         come = counted.received or counted.counts.moved or 0
-        is_round = len(listed) % _ROUND == 0
+        is_round = may_be_cut(len(listed))
         if not listed or not (is_round or come > len(listed)):
             return None
         counts = self._verify != "instances"

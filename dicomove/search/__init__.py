@@ -8,8 +8,7 @@
     caps       what was learnt about the PACS
     choice     which of several studies a row means                       (pure)
     loose      accession numbers with other zeros or blanks               (pure)
-    batches    which rows can be asked for at once, as a list of UIDs     (pure)
-    lists      such a batch: as a list, and one by one where that fails
+    lists      rows that can be asked for at once, as a list of UIDs; one by one where that fails
     asker      one C-FIND: not too often, and not after the run was stopped
     rows       the rows in their order, on one association or several
     kept       the answers of earlier runs
@@ -19,6 +18,7 @@
 
 from __future__ import annotations
 
+from dicomove.search.caps import may_be_cut
 from dicomove.search.choice import Choice, Matches
 from dicomove.search.loose import ask_loosely, checked_loose
 from dicomove.search.row import Answer, Search, find_outcome
@@ -36,4 +36,5 @@ __all__ = [
     "checked_loose",
     "find_outcome",
     "found_table",
+    "may_be_cut",
 ]

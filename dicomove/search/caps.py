@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from dicomove.search.batches import MOST
-
 #: Fewer answers than these are no reason to ask again: to a row that names a patient exactly, and to any other.
 _FEW_OF_A_PATIENT: Final = 10
 _FEW: Final = 3
+
+#: The UIDs in one list. A longer list gains little: the time of a C-FIND is then that of its answers.
+MOST_IN_LIST: Final = 50
+#: Limits of answers are multiples of this.
+_ROUND: Final = 50
 
 Match = Mapping[str, str]
 
@@ -33,7 +36,7 @@ class Caps:
         #: Whether the PACS refuses a search that asks for `OPTIONAL_KEYS`.
         self.without_optional_keys = False
         #: The UIDs in a list to which the PACS gives all answers; less than two where it takes no lists.
-        self.most_in_list = MOST
+        self.most_in_list = MOST_IN_LIST
         #: Whether a list has told how the PACS answers lists; until then, one thread at a time asks for one.
         self.lists_are_known = False
         self.trial = threading.Lock()
@@ -85,6 +88,17 @@ class Caps:
                 self.most_of_a_patient = min(highest, self.most_of_a_patient or highest)
             else:
                 self.most = min(len(matches), self.most or len(matches))
+
+
+def may_be_cut(answers: int) -> bool:
+    """Whether this many answers are a number at which a PACS may stop.
+
+    Examples
+    --------
+    >>> may_be_cut(500), may_be_cut(499)
+    (True, False)
+    """
+    return answers % _ROUND == 0
 
 
 def _by_patient(matches: Iterable[Match]) -> Counter[str]:

@@ -1,21 +1,19 @@
-"""The rows of one batch: asked as a list of UIDs where the PACS can, and one by one where it cannot.
+"""Rows asked for at once: which of them a PACS can be asked for as a list of UIDs (PS3.4 C.2.2.2.2), and how.
 
-An answer in a list counts only if a row of the batch asked for its UID, and if nothing contradicts the row. All other
-rows are asked once more, alone. What such a row then brings, the list lacked: the PACS gets shorter lists from then on,
-or none.
+A batch is asked as a list where the PACS takes lists, and one by one where it does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from dicomove.cohort import UNIQUE_KEYS, Query
 from dicomove.dimse import FindResult
 from dicomove.search.asker import Asker
-from dicomove.search.batches import Batch, uid_of
-from dicomove.search.caps import Caps
+from dicomove.search.caps import MOST_IN_LIST, Caps
 from dicomove.search.row import Answer, Search
 
 _SUCCESS: Final = "0x0000"
@@ -23,6 +21,9 @@ _SUCCESS: Final = "0x0000"
 _MOST_FOREIGN: Final = 10
 #: So many rows are asked alone before other threads may go on, to know whether a PACS takes lists.
 _MOST_TRIALS: Final = 5
+_UID: Final = re.compile(r"[0-9.]{1,64}")
+
+Batch = tuple[Query, ...]
 
 
 def ask_batch(batch: Batch, search: Search, asker: Asker, caps: Caps) -> Iterator[tuple[Query, Answer]]:
@@ -134,3 +135,35 @@ def _confirmed(part: Batch, result: FindResult, search: Search) -> Iterator[tupl
 
 def _unique(part: Sequence[Query]) -> str:
     return UNIQUE_KEYS[part[0].query_model][part[0].level][-1]
+
+
+def batches(queries: Iterable[Query]) -> list[Batch]:
+    """Return different queries in groups that a PACS can be asked for at once, in the order of their first members."""
+    made: list[list[Query]] = []
+    open_ones: dict[object, list[Query]] = {}
+    for query in dict.fromkeys(queries):
+        alike = _alike(query)
+        group = open_ones.get(alike) if alike else None
+        if group is None or len(group) == MOST_IN_LIST:
+            group = []
+            made.append(group)
+            open_ones[alike] = group
+        group.append(query)
+    return [tuple(group) for group in made]
+
+
+def uid_of(query: Query) -> str:
+    """Return the UID by which a query of a batch differs from the others."""
+    return query.steps[-1].keys[-1][1]
+
+
+def _alike(query: Query) -> object:
+    """Return what the queries of one list share, or None for a query that cannot be in a list."""
+    step = query.steps[-1]
+    unique = UNIQUE_KEYS[query.query_model][step.level]
+    names = [name for name, _ in step.keys]
+    # Before the UID, only the unique keys of the levels above, which have one value each.
+    by_uid = len(query.steps) == 1 and step.level == query.level and names[-1:] == [unique[-1]]
+    if not by_uid or not set(names[:-1]) <= set(unique[:-1]) or not _UID.fullmatch(step.keys[-1][1]):
+        return None
+    return query.level, query.query_model, step.keys[:-1], tuple(name for name, _ in step.checks)

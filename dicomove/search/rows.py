@@ -20,7 +20,7 @@ from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display
 from dicomove.outcome import NOT_ATTEMPTED, sentences
 from dicomove.search.asker import Stop, Stopped
-from dicomove.search.batches import Batch, batches
+from dicomove.search.lists import Batch, batches
 from dicomove.search.row import Answer
 from dicomove.words import ADVICE
 

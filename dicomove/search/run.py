@@ -20,10 +20,9 @@ from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display
 from dicomove.pacs import Pacs
 from dicomove.search.asker import Asker, Stop
-from dicomove.search.batches import Batch
 from dicomove.search.caps import Caps
 from dicomove.search.kept import KeptAnswers, parse_age
-from dicomove.search.lists import ask_batch
+from dicomove.search.lists import Batch, ask_batch
 from dicomove.search.row import Answer, Search
 from dicomove.search.rows import Rows
 from dicomove.store import FindJournal

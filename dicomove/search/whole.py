@@ -15,7 +15,7 @@ from typing import Final
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.caps import Caps, Match
+from dicomove.search.caps import Caps, Match, may_be_cut
 from dicomove.search.pieces import Cutter, Moment, Piece, moment, span
 from dicomove.words import ADVICE
 
@@ -28,8 +28,6 @@ _MANY: Final = 2_000
 #: After so many parts that brought nothing new, the PACS is known to ignore the keys.
 _MOST_PROOFS: Final = 16
 _MOST_STALE: Final = 40
-#: Limits are multiples of this.
-_ROUND: Final = 50
 _UNIQUE: Final = "StudyInstanceUID"
 #: They name what is above the level of a search, and narrow nothing.
 _UPPER: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -152,11 +150,11 @@ class _Search:
         if is_reached:
             return True
         if self.axis.unique != _UNIQUE and not self._moments():
-            return len(first) % _ROUND == 0  # nothing can be asked that would prove the list
+            return may_be_cut(len(first))  # nothing can be asked that would prove the list
         known = set(self.found)
         is_answered = self._ask_again_in_parts(first)
         more = [match for uid, match in self.found.items() if uid not in known]
-        is_round = self.axis.unique != _UNIQUE and len(first) % _ROUND == 0
+        is_round = self.axis.unique != _UNIQUE and may_be_cut(len(first))
         if more or is_round:
             self.caps.learn(first.matches, more)
         elif is_answered:
