@@ -21,6 +21,9 @@ _PAPER: Final = "#FFFFFF"
 _PALE: Final = "#E0E0E0"
 _RATE: Final = "#0072B2"
 _HATCH: Final = "////"
+#: Inches. A notebook beside another window is about as wide as this, so that the letters keep their size.
+_WIDTH: Final = 8.0
+_CHARTS: Final = 5.6
 _MOST_POINTS: Final = 5000
 _MOST_BINS: Final = 60
 _MB: Final = 1e6
@@ -57,18 +60,18 @@ def plot(results: Results) -> Figure:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Return the picture of a run, without showing it."""
-    figure = new_figure(13.4, SIZE[1], _PAPER)
-    grid = figure.add_gridspec(1, 2, width_ratios=(SIZE[0], 13.4 - SIZE[0]))
-    left, right = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-    draw_flow(left.add_axes((0, 0, 1, 1)), flow(table), cohort_rows(table), _INK)
-    axes = right.subplots(3, 1)
-    for axis in axes:
+    figure = new_figure(_WIDTH, SIZE[1] + _CHARTS, _PAPER)
+    grid = figure.add_gridspec(2, 1, height_ratios=(SIZE[1], _CHARTS))
+    top, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    draw_flow(top.add_axes((0, 0, SIZE[0] / _WIDTH, 1)), flow(table), cohort_rows(table), _INK)
+    charts = below.subplot_mosaic([["throughput", "throughput"], ["durations", "hours"]])
+    for axis in charts.values():
         _prepare(axis)
     moved = counted_once(by_run(table))
-    _draw_throughput(axes[0], moved)
-    _draw_durations(axes[1], moved)
-    _draw_hours(axes[2], by_run(table))
-    _draw_legend(right, table)
+    _draw_throughput(charts["throughput"], moved)
+    _draw_durations(charts["durations"], moved)
+    _draw_hours(charts["hours"], by_run(table))
+    _draw_legend(below, table)
     return figure
 
 
@@ -149,7 +152,7 @@ def _draw_hours(axis: Axes, moved: pd.DataFrame) -> None:
     from matplotlib.ticker import MaxNLocator
 
     _title(axis, "Outcomes by hour")
-    axis.set_xlabel("hour of the day at the start of the row (UTC)", color=_INK)
+    axis.set_xlabel("hour of the row's start (UTC)", color=_INK)
     axis.set_ylabel("rows", color=_INK)
     if moved.empty:
         _say_nothing(axis)
@@ -173,7 +176,7 @@ def _draw_legend(figure: SubFigure, table: pd.DataFrame) -> None:
     handles = [Patch(label=outcome, **_look(outcome)) for outcome in found]
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, labelcolor=_INK
+            handles=handles, loc="outside lower center", ncols=min(5, len(handles)), frameon=False, labelcolor=_INK
         )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLUMNS: Final = 6
+_COLUMNS: Final = 4
 _TILE_INCHES: Final = 1.9
 _PAPER: Final = "#111111"
 _INK: Final = "#EEEEEE"

@@ -78,9 +78,11 @@ def running_lab(folder: Path, kernels: Mapping[str, Mapping[str, str]]) -> Itera
     with (folder / "lab.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            told = until(lambda: next((home / "runtime").glob("jpserver-*.json"), None), f"JupyterLab, see {log.name}")
-            address = until(lambda: told.read_text() and json.loads(told.read_text())["url"], "its address").rstrip("/")
-            until(lambda: answers(f"{address}/api"), "an answer of JupyterLab")
+            began = f"JupyterLab, see {log.name}"
+            told = until(lambda: next((home / "runtime").glob("jpserver-*.json"), None), began, 120)
+            url = until(lambda: told.read_text() and json.loads(told.read_text())["url"], "its address", 120)
+            address = url.rstrip("/")
+            until(lambda: answers(f"{address}/api"), "an answer of JupyterLab", 120)
             yield address
         finally:
             process.terminate()

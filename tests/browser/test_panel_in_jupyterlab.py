@@ -119,6 +119,21 @@ def test_a_job_is_paused_and_cancelled_with_its_buttons(notebook: Notebook, pict
     assert cell.panels.count() == 1
 
 
+def test_a_job_is_cancelled_without_a_mouse_and_heard_without_eyes(notebook: Notebook) -> None:
+    cell = notebook.run(JOB).ended().says("1 of 12 rows")
+    cell.button("Pause").focus()
+    notebook.page.keyboard.press("Space")
+    cell.says("Waits: paused, until you resume it")
+    notebook.page.keyboard.press("Shift+Tab")
+    assert notebook.page.evaluate("document.activeElement.innerText").strip() == "Cancel"
+    notebook.page.keyboard.press("Enter")
+    cell.says("stopped", "not attempted")
+    bar = cell.panels.get_by_role("img")
+    said = bar.get_attribute("aria-label") or ""
+    assert re.fullmatch(r"(\d+ [a-z ]+, )*\d+ [a-z ]+", said)
+    assert all(one in cell.panel for one in said.split(", "))  # what the colours say, the words say, too
+
+
 def test_two_jobs_stay_under_their_cells(notebook: Notebook) -> None:
     first, between = notebook.run(JOB), notebook.run("print('next')").prints("next")
     other = notebook.run(f"other_{JOB}")

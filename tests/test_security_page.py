@@ -1,0 +1,76 @@
+"""What docs/security.md promises, where no other test does."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pydicom import dcmread
+
+import dicomove as dm
+from dicomove.cli.parser import parser
+from dicomove.testing import Synthetic
+from tests import receiving
+
+TWO = Synthetic(studies=2, instances=2, size=64)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the images of two patients."""
+    folder = tmp_path_factory.mktemp("images")
+    with receiving.receiver(folder) as receiver, receiving.pacs(receiver, source=TWO) as pacs:
+        results = dm.move(receiving.studies(TWO, 2), pacs, receiver, progress=False)
+    assert set(results["outcome"]) == {"complete"}
+    return folder
+
+
+def test_a_patient_who_is_deleted_leaves_no_trace(folder: Path, tmp_path: Path) -> None:
+    left = tmp_path / "images"
+    shutil.copytree(folder, left)
+    manifest = dm.read_manifest(left)
+    gone, kept = (manifest[manifest["StudyInstanceUID"] == one] for one in sorted(set(manifest["StudyInstanceUID"])))
+    header = dcmread(left / gone["path"].iloc[0])
+    assert header.PatientID != dcmread(left / kept["path"].iloc[0]).PatientID
+    for path in gone["path"]:
+        (left / path).unlink()
+    shutil.rmtree(left / ".dicomove")
+    with receiving.receiver(left):
+        pass
+    assert [(left / path).is_file() for path in kept["path"]] == [True, True]
+    traces = [header.PatientID.encode(), header.StudyInstanceUID.encode()]
+    for path in (one for one in left.rglob("*") if one.is_file()):
+        assert [trace for trace in traces if trace in path.read_bytes()] == [], path
+
+
+def test_the_bytes_before_dicm_are_zeros(folder: Path) -> None:
+    for path in folder.rglob("*.dcm"):
+        assert path.read_bytes()[:132] == bytes(128) + b"DICM"
+
+
+def test_the_shell_has_no_option_for_a_secret() -> None:
+    (commands,) = [one for one in parser()._actions if isinstance(one.choices, dict)]
+    assert isinstance(commands.choices, dict)
+    options = {name for command in commands.choices.values() for one in command._actions for name in one.option_strings}
+    assert len(options) > 20
+    assert [name for name in options if re.search("pass|secret|token|jwt|user", name)] == []
+
+
+def test_nothing_is_asked_of_the_internet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+    look_up = socket.getaddrinfo
+
+    def noted(host: str | None, *rest: object, **more: object) -> object:
+        asked.append(str(host))
+        return look_up(host, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", noted)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=TWO) as pacs:
+        dm.retrieve(pd.DataFrame({"PatientID": ["SYN*"]}), pacs, receiver, progress=False)
+    dm.report(tmp_path, tmp_path / "report.html", key="k")
+    assert "127.0.0.1" in asked
+    assert set(asked) <= {"127.0.0.1", "localhost", socket.gethostname()}
