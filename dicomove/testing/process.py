@@ -16,7 +16,7 @@ from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
 from dicomove.testing.faults.base import Request
 from dicomove.testing.faults.injector import Injector
-from dicomove.testing.rehearsal import Order
+from dicomove.testing.order import Order
 from dicomove.testing.server import QueryRetrieveScp
 from dicomove.testing.storage import StorageScp
 from dicomove.tls import server_side
