@@ -26,6 +26,10 @@ _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expec
 FIND_BROKE_OFF: Final = "The answer of C-FIND broke off: the PACS may have more for this row. Find it again."
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
 _AT_DESTINATION: Final = "All of it was at the destination already: nothing had to be moved."
+_ANOTHER_PATIENT: Final = (
+    "The PACS has this study under another PatientID than the row names, so nothing was sent. Compare the two: find() "
+    "with the StudyInstanceUID alone shows the PACS's PatientID. If the column holds numbers of your own, rename it."
+)
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
 
 
@@ -98,6 +102,11 @@ def left_nearline() -> Row:
 def without_answer() -> Row:
     """Return the row that was given up before its end."""
     return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
+
+
+def of_another_patient() -> Row:
+    """Return the row that was not sent, since the PACS says that it is of another patient."""
+    return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT)
 
 
 def without_receiver(problem: str) -> Row:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
@@ -212,3 +213,24 @@ def test_a_receiver_that_is_started_anew_knows_the_names(tmp_path: Path) -> None
             servers.wait_until(lambda: receiver.pid != before)
             assert receiving.send(receiver, instance(study="1.2.3", InstanceNumber="7")) == [0]
         assert receiver.manifest()["path"].tolist() == ["x/7.dcm"]
+
+
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_a_cohort_with_columns_of_its_own_is_named_from_orthanc(
+    method: Literal["move", "get"], images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("named-from-orthanc")
+    cohort = pd.DataFrame(
+        {"AccessionNumber": ["A0001", "A0002"], "arm": ["s01", "s02"], "visit": [1.0, 2.0]}, index=["x", "y"]
+    )
+    path = "sub-{arm}/ses-{visit}/{Modality}_{SeriesNumber}/{SOPInstanceUID}.dcm"
+    with receiving.receiver(folder / "named", path=path) as receiver:
+        modalities = {receiver.ae_title: receiver.port}
+        with servers.orthanc(folder, images, modalities) as server:
+            pacs = dm.Pacs(f"ORTHANC@127.0.0.1:{server.dicom_port}")
+            results = dm.retrieve(cohort, pacs, receiver, method=method, progress=False)
+    assert results["outcome"].tolist() == ["complete", "complete"], results["advice"].tolist()
+    where = [Path(name).parts[:2] for name in names(folder / "named")]
+    assert where.count(("sub-s01", "ses-1")) == results.loc["x", "received"]
+    assert where.count(("sub-s02", "ses-2")) == results.loc["y", "received"]
+    assert len(where) == results["received"].sum()

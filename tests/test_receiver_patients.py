@@ -35,6 +35,10 @@ class MovesInAnyCase(Fault):
         ]
 
 
+#: Where C-FIND tells whose a study is, a row that names somebody else is not moved at all.
+UNTOLD = faults.FindWithoutPatientId()
+
+
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[dm.Receiver]:
     with receiving.receiver(tmp_path) as receiver:
@@ -85,7 +89,7 @@ def test_images_of_another_patient_are_kept_and_named(
     named: str, words: str, warned: bool, receiver: dm.Receiver
 ) -> None:
     """The row names its study by UID: that is what it gets, and it says that the PatientID is another one."""
-    result, said = moved(asking(named).set_axis(["a"]), receiver)
+    result, said = moved(asking(named).set_axis(["a"]), receiver, UNTOLD)
     assert result[["outcome", "received", "missing"]].to_numpy().tolist() == [["complete", 3, 0]]
     assert f"3 carry another PatientID than the row ({words}), and are on disk" in advice(result)
     assert not any(one.lower() in (advice(result) + said).lower() for one in (named, HIS))
@@ -99,10 +103,43 @@ def test_images_of_another_patient_are_kept_and_named(
 @pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
 def test_at_the_lower_levels_too(level: str, receiver: dm.Receiver) -> None:
     keys = {"SeriesInstanceUID": FIRST.series_instance_uid, "SOPInstanceUID": FIRST.sop_instance_uid}
-    result, said = moved(asking("SOMEBODY", **keys), receiver, level=level)
+    result, said = moved(asking("SOMEBODY", **keys), receiver, UNTOLD, level=level)
     assert "carry another PatientID than the row" in advice(result)
     assert said
     assert len(others(receiver)) == result["received"].sum()
+
+
+@pytest.mark.parametrize("options", [{}, {"concurrency": 2}, {"verify": "instances"}, {"retry": dm.Retry(3, wait=0)}])
+def test_nothing_is_sent_where_the_pacs_has_it_of_another_patient(
+    options: dict[str, object], receiver: dm.Receiver
+) -> None:
+    rows = pd.concat([asking("SOMEBODY"), asking(HIS, uid=SECOND.study_instance_uid)], ignore_index=True)
+    rows.loc[1, "PatientID"] = SECOND.patient_id
+    result, said = moved(rows, receiver, **options)
+    assert result["outcome"].tolist() == ["invalid", "complete"]
+    assert result["error"].iloc[0] == "other_patient"
+    assert result["attempts"].tolist() == [0, 1]
+    assert HIS not in advice(result)
+    assert not said
+    assert set(receiver.manifest()["StudyInstanceUID"]) == {SECOND.study_instance_uid}
+
+
+def test_a_worker_elsewhere_asks_whose_it_is_too(receiver: dm.Receiver) -> None:
+    with ThreadPoolExecutor(2) as executor:
+        result, _ = moved(asking("SOMEBODY"), receiver, executor=executor)
+    assert result[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
+
+
+def test_a_c_get_asks_whose_it_is_too(receiver: dm.Receiver) -> None:
+    result, _ = moved(asking("SOMEBODY"), receiver, method="get")
+    assert result[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
+
+
+def test_what_asks_no_c_find_cannot_know_whose_it_is(receiver: dm.Receiver) -> None:
+    result, said = moved(asking("SOMEBODY"), receiver, verify="arrivals")
+    assert result["outcome"].tolist() == ["complete"]
+    assert "carry another PatientID than the row" in advice(result)
+    assert said
 
 
 def test_rows_that_ask_for_one_study_and_name_two_patients(receiver: dm.Receiver) -> None:
@@ -116,7 +153,8 @@ def test_rows_that_ask_for_one_study_and_name_two_patients(receiver: dm.Receiver
 def test_the_row_says_it_again_when_nothing_is_moved_any_more(receiver: dm.Receiver, tmp_path: Path) -> None:
     """Whether the journal has it complete, or begun with all of it on disk meanwhile."""
     rows, complete, begun = asking("SOMEBODY"), tmp_path / "complete.sqlite", tmp_path / "begun.sqlite"
-    with receiving.pacs(receiver, faults.LosesInstances(keep=0.5, attempts=1), source=SOURCE) as pacs:
+    present = UNTOLD, faults.LosesInstances(keep=0.5, attempts=1)
+    with receiving.pacs(receiver, *present, source=SOURCE) as pacs:
         for journal in (begun, complete, complete, begun):
             result = receiving.move(rows, pacs, receiver, journal=journal)
             assert "carry another PatientID than the row" in advice(result)
@@ -126,7 +164,7 @@ def test_the_row_says_it_again_when_nothing_is_moved_any_more(receiver: dm.Recei
 
 def test_the_workers_of_an_executor_tell_it_too(receiver: dm.Receiver) -> None:
     with ThreadPoolExecutor(2) as executor:
-        result, said = moved(asking("SOMEBODY"), receiver, executor=executor)
+        result, said = moved(asking("SOMEBODY"), receiver, UNTOLD, executor=executor)
     assert "carry another PatientID than the row" in advice(result)
     assert said
     assert len(others(receiver)) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dicomove.cohort.answers import left_out, merged, odd_characters, unrepeated, untold, why_not
+from dicomove.cohort.answers import left_out, merged, odd_characters, unproven, unrepeated, untold, why_not
 from dicomove.cohort.criteria import is_query, meant_as_query, not_a_query
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
@@ -88,6 +88,7 @@ __all__ = [
     "read_cohort",
     "text",
     "unmatched",
+    "unproven",
     "unrepeated",
     "unsafe",
     "untold",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from dicomove.cohort.keywords import KEYWORDS
+from dicomove.cohort.levels import IDENTIFYING_KEYS
 from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.matching import contradictions, only_difference
 from dicomove.cohort.values import EDGES, is_blank, unsafe
@@ -64,6 +65,24 @@ def unrepeated(answer: Mapping[str, object], identifying: Sequence[str]) -> str 
         return None
     named = " and ".join(identifying)
     return f"The answer does not repeat {named}, so dicomove cannot check that it belongs to the row."
+
+
+def unproven(answer: Mapping[str, object], checks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the identifying keys of a row that were not sent, and that an answer leaves blank.
+
+    A PatientID that the answer repeats is proof enough: another study of this patient has another UID.
+
+    Examples
+    --------
+    >>> unproven({"StudyInstanceUID": "1.2", "PatientID": ""}, [("PatientID", "7"), ("Modality", "CT")])
+    [('PatientID', '7')]
+    >>> unproven({"PatientID": "7", "AccessionNumber": ""}, [("PatientID", "7"), ("AccessionNumber", "A1")])
+    []
+    """
+    named = [(name, value) for name, value in checks if name in IDENTIFYING_KEYS]
+    if any(name == "PatientID" and not is_blank(answer.get(name)) for name, _ in named):
+        return []
+    return [(name, value) for name, value in named if is_blank(answer.get(name))]
 
 
 def left_out(reasons: Iterable[str]) -> str | None:

@@ -19,9 +19,10 @@ from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, sentences
 from dicomove.outcome.arrivals import remarks, rivals
 from dicomove.outcome.evidence import CountedBy, Counts, Evidence, Refusal, Unverified, Verdict, shortfall
 from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, Category, category, failure_word, judge
-from dicomove.outcome.patients import UNLIKE, stripped
+from dicomove.outcome.patients import ALTOGETHER, UNLIKE, difference, stripped
 
 __all__ = [
+    "ALTOGETHER",
     "CANCELLED",
     "NOT_ATTEMPTED",
     "RESTS_ON_C_FIND",
@@ -35,6 +36,7 @@ __all__ = [
     "Verdict",
     "advice_on",
     "category",
+    "difference",
     "failure_word",
     "judge",
     "remarks",

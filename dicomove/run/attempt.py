@@ -3,7 +3,7 @@
 ::
 
     MoveResult      one C-MOVE, with the evidence of it                       (`dicomove.dimse`)
-    AttemptEnd      all of an attempt: `Moved`, `OnDisk`, `NoReceiver` or `Lost`
+    AttemptEnd      all of an attempt: `Moved`, `OnDisk`, `OfAnotherPatient`, `NoReceiver` or `Lost`
     SeriesListed    not an end: the series of a large study, which are moved side by side as `Parts`
     AttemptRecord   what the journal keeps of it, with the row's result       (`dicomove.store`)
     RowFinished     what is shown                                             (`dicomove.events`)
@@ -19,7 +19,7 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import RESTS_ON_C_FIND, Unverified
 from dicomove.receiver import OtherPatient, Settled
-from dicomove.results import Row, lost, row_of, without_receiver, without_worker
+from dicomove.results import Row, lost, of_another_patient, row_of, without_receiver, without_worker
 from dicomove.run.inventory import Listed
 
 #: How far down a PACS can be asked, from the finest: lists of instances, one instance, a series, all of the row.
@@ -133,7 +133,12 @@ class Lost:
     moves: tuple[MoveResult, ...] = ()
 
 
-AttemptEnd = Moved | OnDisk | NoReceiver | Lost
+@dataclass(frozen=True, slots=True)
+class OfAnotherPatient:
+    """The PACS says that it is of another patient than the rows name: nothing was sent."""
+
+
+AttemptEnd = Moved | OnDisk | OfAnotherPatient | NoReceiver | Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +217,8 @@ def row_after(end: AttemptEnd) -> Row:
             return replace(row, attempts=_sent(end.moves)) if end.moves else row
         case OnDisk():
             return end.row
+        case OfAnotherPatient():
+            return of_another_patient()
         case NoReceiver():
             return without_receiver(end.problem)
         case Lost():

@@ -190,6 +190,12 @@ class Inventory:
         """Return how many instances the PACS says that there are; ``None`` also where it may not be asked."""
         return None if self._verify == "arrivals" else self._ask("counts", _related_instances, identifier)
 
+    def patients(self, identifier: Identifier) -> Collection[str]:
+        """Return the PatientIDs under which the PACS has a study; none where it does not say, or may not be asked."""
+        if self._verify == "arrivals":
+            return ()
+        return self._ask("counts", _patients, identifier) or ()
+
     def series(self, study: Identifier) -> Mapping[str, int | None] | None:
         """Return the series that the PACS lists of a study, with how many instances each has, where it says that.
 
@@ -364,6 +370,12 @@ def _related_instances(ask: Ask, identifier: Identifier) -> int | None:
         return 0
     numbers = [whole_number(match.get(keyword)) for match in found]
     return None if None in numbers else sum(number or 0 for number in numbers)
+
+
+def _patients(ask: Ask, identifier: Identifier) -> Collection[str]:
+    study = {name: value for name, value in identifier.keys if name == "StudyInstanceUID"}
+    found = ask(identifier, "STUDY", study | {"PatientID": ""}) if study else []
+    return {match["PatientID"] for match in found if match.get("PatientID")}
 
 
 def _listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:

@@ -11,7 +11,7 @@ from functools import partial
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Level, Requested, is_blank, keyword_columns, plain_label
+from dicomove.cohort import Identifier, Level, Requested, is_blank, is_found, keyword_columns, plain_label
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
 from dicomove.notebook import Display
@@ -256,6 +256,7 @@ def tasks_of(
             settings.key(identifier),
             _expected(identifier.level, known, rows),
             patients=beside(identifier, [patients[row] for row in rows]),
+            asks_patient=not is_found(table.columns),
             look_first=settings.archive is not None,
             cells=cells[rows[0]] if cells else (),
             is_slow=not slow.isdisjoint(rows),

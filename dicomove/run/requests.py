@@ -59,6 +59,8 @@ class Task:
         Whether the PACS has to fetch it from a slow medium first, so that it gets a longer limit.
     earlier
         What an earlier run completed, and when, where the destination is asked whether it is still there.
+    asks_patient
+        Whether the PACS is asked first whose it is: `patients` stand in a table that did not come from it.
     may_split
         Whether the series of a large study may be moved side by side: then they are asked for with C-FIND first.
     part
@@ -84,6 +86,7 @@ class Task:
     method: Literal["move", "get"] = "move"
     is_slow: bool = False
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
+    asks_patient: bool = False
     may_split: bool = False
     part: Part | None = None
     parts: Parts | None = field(default=None, compare=False)

@@ -16,7 +16,17 @@ from dicomove import events
 from dicomove.asking import Asking, Question
 from dicomove.cohort import Identifier
 from dicomove.results import Row, never_reached
-from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnDisk, SeriesListed, row_after
+from dicomove.run.attempt import (
+    AttemptEnd,
+    Depth,
+    Lost,
+    Moved,
+    NoReceiver,
+    OfAnotherPatient,
+    OnDisk,
+    SeriesListed,
+    row_after,
+)
 from dicomove.run.messages import (
     Arrived,
     AttemptEnded,
@@ -206,7 +216,7 @@ class RunState:
         if isinstance(end, SeriesListed):
             self.schedule.listed(task, end, now)
             return self._over(now) if self.stopping else []
-        if task.part and not isinstance(end, OnDisk):
+        if task.part and not isinstance(end, OnDisk | OfAnotherPatient):
             self.schedule.part_ended(task, end, now)
             return self._over(now)
         split = self.schedule.splits.of(task)

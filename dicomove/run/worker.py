@@ -16,12 +16,22 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
-from dicomove.outcome import Unverified, sentences
+from dicomove.outcome import ALTOGETHER, Unverified, difference, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, LocalRow, RowAtReceiver, Settled
 from dicomove.results import on_disk_already, still_there
 from dicomove.run.archive import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
-from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, OnDisk, Parts, SeriesListed
+from dicomove.run.attempt import (
+    AttemptEnd,
+    Depth,
+    Lost,
+    Moved,
+    NoReceiver,
+    OfAnotherPatient,
+    OnDisk,
+    Parts,
+    SeriesListed,
+)
 from dicomove.run.inventory import Inventory, Listed
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
@@ -102,6 +112,8 @@ class MoveWorker:
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
         attempt: _Attempt | None = None
         try:
+            if self._is_of_another_patient(task):
+                return OfAnotherPatient()
             if listed := self._series(task):
                 return listed
             with self._channel.row(task) as at_receiver:
@@ -113,6 +125,13 @@ class MoveWorker:
             # The defect of one row is that of one row: the others are moved all the same.
             logger.exception("a defect in dicomove; the run goes on")
             return Lost("", "internal_error")  # its advice says it all
+
+    def _is_of_another_patient(self, task: Task) -> bool:
+        """Whether the PACS has it of another patient than each of the rows names; another spelling is none."""
+        if not (task.asks_patient and task.patients) or task.attempt > 1 or task.part or task.parts or task.unverified:
+            return False
+        there = self._inventory.patients(task.identifier)
+        return bool(there) and all(difference(one, task.patients) == ALTOGETHER for one in there)
 
     def _series(self, task: Task) -> SeriesListed | None:
         """Return the series of a row that are moved side by side; ``None`` where it is moved with one C-MOVE."""

@@ -17,6 +17,7 @@ from dicomove.cohort import (
     Step,
     left_out,
     merged,
+    unproven,
     unrepeated,
     unsafe,
     untold,
@@ -182,7 +183,32 @@ class Search:
         if reason is None and _MODALITIES in asked and not match.get(_MODALITIES):
             match[_MODALITIES] = "\\".join(self._modalities(merged(above, match), query_model))
             reason = why_not(match, unique, keys, repeated)
+        blank = unproven(match, step.checks)
+        if reason is None and blank:
+            one = dict([*upper, (unique, match[unique])])
+            reason = self._not_confirmed({"QueryRetrieveLevel": step.level, **one}, blank, query_model)
         return reason
+
+    def _not_confirmed(self, one: Match, checks: Sequence[Pair], query_model: QueryModel) -> str | None:
+        """Say why a match that leaves identifying keys of the row blank is not what was asked.
+
+        The PACS may not tell these keys, or the study may have none. Only a search by them tells which: it brings the
+        match again, or nothing.
+
+        Parameters
+        ----------
+        one
+            The level and the unique keys of the match.
+        checks
+            The keys that it leaves blank, as the row has them.
+        query_model
+            The information model.
+        """
+        again = self._asker.find({**one, **dict(checks)}, query_model=query_model)
+        if again.error or any(merged(one, found) == {**found, **one} for found in again):
+            return None
+        names = " and ".join(name for name, _ in checks)
+        return f"came without {names}, and the PACS does not find it by the {names} of the row"
 
     def _modalities(self, study: Match, query_model: QueryModel) -> list[str]:
         keys = {name: study.get(name, "") for name in UNIQUE_KEYS[query_model]["STUDY"]}

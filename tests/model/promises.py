@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -94,8 +94,19 @@ def a_row_is_invalid_if_it_cannot_be_asked_and_only_then(run: Run) -> None:
         if SAID_BY_FIND in row:
             assert verdict["outcome"] == row[SAID_BY_FIND].value
             continue
+        if verdict["error"] == "other_patient":
+            assert wanted
+            assert run.names_another_patient(wanted)
+            assert (verdict["outcome"], verdict["attempts"]) == ("invalid", 0)
+            continue
         assert (verdict["outcome"] == "invalid") == (wanted is None)
         assert (verdict["error"] == "invalid_row") == (wanted is None)
+
+
+def nothing_is_sent_for_a_study_of_another_patient_than_the_row_names(run: Run) -> None:
+    """C-FIND says whose it is, where it is asked, and answers."""
+    for wanted in {move.asked for move in run.moves()} if run.options.verify != "arrivals" else ():
+        assert not run.names_another_patient(wanted) or run.blind(wanted) or run.interrupted
 
 
 def only_what_a_row_asks_for_is_sent_by_level_and_unique_keys(run: Run) -> None:
@@ -112,7 +123,14 @@ def no_c_find_asks_for_what_no_row_names(run: Run) -> None:
     """To count or to verify is to ask by the unique keys of a row, and never for the whole archive."""
     for find in (one for one in run.heard if one.command == C_FIND_RQ):
         keys = {name: value for name, value in find.asked.keys if value not in ("", "None")}
-        assert any(dict(row.keys).items() <= keys.items() for row in run.asked if row), keys
+        of_one_row = [row for row in run.asked if row and dict(row.keys).items() <= keys.items()]
+        assert of_one_row or _asks_whose_it_is(run, keys), keys
+
+
+def _asks_whose_it_is(run: Run, keys: Mapping[str, str]) -> bool:
+    """Whether it asks for the study of a row, whatever the level of the row."""
+    studies = [dict(row.keys).get("StudyInstanceUID") for row in run.asked if row and row.query_model == "StudyRoot"]
+    return keys.keys() == {"StudyInstanceUID"} and keys["StudyInstanceUID"] in studies
 
 
 def what_is_asked_twice_is_moved_once(run: Run) -> None:

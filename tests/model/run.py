@@ -21,6 +21,7 @@ import dicomove as dm
 from dicomove.dimse.messages import C_FIND_RQ, C_MOVE_RQ
 from dicomove.events import Event
 from dicomove.move import RESULT_COLUMNS
+from dicomove.outcome import ALTOGETHER, difference
 from dicomove.run import rows, run, state
 from dicomove.run.inventory import Verify
 from dicomove.testing.faults.base import Fault, Request
@@ -137,15 +138,29 @@ class Run:
         return bool(self.keyboard.pressed)
 
     def verdicts(self) -> Iterator[tuple[Asked, dict[str, Any]]]:
-        """Yield what each row that can be asked asked for, and its result."""
+        """Yield what each row that can be asked asked for, and its result, unless it names another patient."""
         for wanted, verdict in zip(self.asked, self.result[list(RESULT_COLUMNS)].to_dict("records"), strict=True):
-            if wanted is not None:
+            if wanted is not None and verdict["error"] != "other_patient":
                 yield wanted, {str(name): value for name, value in verdict.items()}
 
     def moves(self, wanted: Asked | None = None) -> list[Heard]:
         """Return the C-MOVEs that the PACS heard."""
         moves = [one for one in self.heard if one.command == C_MOVE_RQ]
         return moves if wanted is None else [one for one in moves if one.asked == wanted]
+
+    def names_another_patient(self, wanted: Asked) -> bool:
+        """Whether each row that asks for it, and names a patient, names another one than the archive."""
+        named = [
+            row["PatientID"].raw
+            for row, other in zip(self.rows, self.asked, strict=True)
+            if other == wanted and "PatientID" in row and not row["PatientID"].blank
+        ]
+        single = [str(one) for one in named if isinstance(one, str | int | float) and not set(str(one)) & set("*?\\")]
+        keys = dict(wanted.keys)
+        study = [one for one in self.world.archive.instances if one.study_instance_uid == keys.get("StudyInstanceUID")]
+        if not single or not study or "PatientID" in keys:
+            return False
+        return difference(study[0].patient_id, single) == ALTOGETHER
 
     def may_meet(self, wanted: Asked) -> list[Fault]:
         """Return the faults that its C-MOVE can have met, beside those that reach everyone."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pandas as pd
 import pytest
 
+import dicomove as dm
+from dicomove.errors import DicomoveWarning
 from dicomove.testing import faults
 from dicomove.testing.faults.base import Fault
 from tests.model.world import World, shore
@@ -168,3 +171,67 @@ def test_images_of_another_patient_than_the_answer_said_are_told(keys: tuple[str
     strangers = ~arrival.moved["StudyInstanceUID"].isin([study.uid for study in STUDIES if study.patient == "000123"])
     told = arrival.moved["advice"].notna() | (arrival.moved["outcome"] != "complete")
     assert "PatientID" not in keys or told[strangers].all()
+
+
+#: Her study has no PatientID in the archive.
+LEA: Final = STUDIES[10]
+
+
+@pytest.mark.parametrize(
+    ("beside", "of"),
+    [("PatientID", LEA), ("AccessionNumber", STUDIES[9])],
+    ids=["the study has no PatientID", "the study has no accession number"],
+)
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+def test_a_uid_does_not_bring_a_study_that_lacks_what_stands_beside_it(beside: str, of: Study, level: str) -> None:
+    mixed_up = pd.DataFrame({"StudyInstanceUID": [of.uid], beside: [JANE.values()[beside]]})
+    with World(archive()) as world:
+        arrival = arrive(world, lambda: mixed_up, level=level, query_model="StudyRoot")
+    assert arrival.found is not None
+    assert arrival.found["outcome"].tolist() == ["empty"]
+    assert f"does not find it by the {beside} of the row" in arrival.found["advice"].iloc[0]
+    assert arrival.on_disk == set()
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+def test_a_uid_brings_its_study_where_the_pacs_does_not_tell_the_patient(level: str) -> None:
+    arrival = met_by(faults.FindWithoutPatientId(), keys=["StudyInstanceUID", "PatientID"], level=level)
+    assert arrival.moved is not None
+    assert set(arrival.moved["outcome"]) == {"complete"}, arrival.moved["advice"].tolist()
+    assert arrival.patients_on_disk == {JANE.patient}
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+def test_a_move_by_a_uid_brings_no_study_of_another_patient_than_the_row_names(level: str) -> None:
+    keys = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"][: ["STUDY", "SERIES", "IMAGE"].index(level) + 1]
+    his, hers = STUDIES[2].values(), JANE.values()
+    table = pd.DataFrame([{"PatientID": JANE.patient} | {key: one[key] for key in keys} for one in (his, hers)])
+    with World(archive()) as world:
+        world.forget_arrivals()
+        moved = dm.move(table, world.pacs(), shore().receiver, journal=False, progress=False)
+        landed = {one.uid for one in world.landed("RECEIVER")}
+    assert moved["outcome"].tolist() == ["invalid", "complete"], moved["advice"].tolist()
+    assert moved["error"].iloc[0] == "other_patient"
+    assert moved["attempts"].tolist() == [0, 1]
+    assert not landed & {STUDIES[2].instance_uid(series) for series in (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("named", "fault"),
+    [
+        ("123", None),
+        ("000123 ", None),
+        ("000123", faults.FindWithoutPatientId()),
+        ("000123", faults.AnswersFind(0xA900)),
+    ],
+    ids=["leading zeros", "padding", "the PACS does not tell", "no C-FIND"],
+)
+def test_a_move_by_a_uid_goes_where_the_pacs_does_not_contradict_the_patient(named: str, fault: Fault | None) -> None:
+    table = pd.DataFrame({"StudyInstanceUID": [JANE.uid], "PatientID": [named]})
+    with World(archive()) as world:
+        world.forget_arrivals()
+        world.meets([fault] if fault else [])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DicomoveWarning)  # of what C-FIND does not tell
+            moved = dm.move(table, world.pacs(), shore().receiver, journal=False, progress=False)
+    assert moved["outcome"].tolist() == ["complete"], moved["advice"].tolist()
