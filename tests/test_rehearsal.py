@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from pydicom import dcmread
 
 import dicomove as dm
-from dicomove.testing import RunningPacs, Synthetic, faults
-from tests import fault_table
+from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
+from tests import fault_table, receiving
 from tests.codes import STATUSES
 from tests.servers import program
 
@@ -27,6 +28,19 @@ def studies(pacs: dm.Pacs, *numbers: int) -> pd.DataFrame:
 
 def outcomes(pacs: RunningPacs, table: pd.DataFrame, **options: object) -> list[str]:
     return dm.move(table, pacs, pacs.destination, progress=False, **options)["outcome"].tolist()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("fault", "loads"), [(faults.Latency(seconds=0), False), (receiving.SlowStores(), True)])
+def test_it_loads_pandas_only_for_a_fault_from_elsewhere_which_may_use_it(fault: faults.Fault, loads: bool) -> None:
+    with RehearsalPacs(SMALL, [fault]) as pacs:
+        (process,) = (
+            child
+            for child in psutil.Process().children()
+            if any(at.status == psutil.CONN_LISTEN and at.laddr.port == pacs.port for at in child.net_connections())
+        )
+        loaded = {Path(file.path).parts for file in process.memory_maps()}
+    assert any("pydicom" in parts or "numpy" in parts for parts in loaded)
+    assert any("pandas" in parts for parts in loaded) == loads
 
 
 PAGE = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()

@@ -1,4 +1,4 @@
-"""The process of a rehearsal PACS: ``python -m dicomove.testing.process``. It reads its settings from standard input.
+"""The process of a rehearsal PACS, which `start.py` or ``python -m`` runs. It reads its settings from standard input.
 
 It ends with its standard input, and so with the process that started it, even after a crash.
 """

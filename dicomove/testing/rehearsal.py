@@ -22,6 +22,8 @@ from dicomove.testing.order import Order
 from dicomove.testing.synthetic import Synthetic
 from dicomove.tls import TLS
 
+_START: Final = Path(__file__).with_name("start.py")
+_ROOT: Final = Path(__file__).parents[2]
 _FAREWELL_S: Final = 10
 _COLUMNS: Final = ["command", "level", "query_model", "attempt", "keys"]
 
@@ -55,6 +57,11 @@ class RunningPacs(Pacs):
         """
         rows = [json.loads(line) for line in self.log.read_text().splitlines()]
         return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _program(order: Order) -> list[str]:
+    """Return the arguments of Python: the whole package is loaded only for a fault from elsewhere, which may use it."""
+    return ["-P", str(_START), str(_ROOT)] if order.is_ours() else ["-m", "dicomove.testing.process"]
 
 
 class RehearsalPacs:
@@ -121,9 +128,8 @@ class RehearsalPacs:
         folder = Path(self._scratch.name)
         order = Order(source=self._given(folder), scratch=folder, **self._order)  # type: ignore[arg-type]  # see above
         # Not multiprocessing: it imports the caller's script again, which fails for many scripts and for notebooks.
-        command = [sys.executable, "-m", "dicomove.testing.process"]
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
-            command,
+            [sys.executable, *_program(order)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

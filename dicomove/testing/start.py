@@ -1,0 +1,22 @@
+"""Starts the process of a rehearsal PACS: ``python -P start.py ROOT``, where ROOT is the folder that holds the package.
+
+The packages' own modules are left out: they load pandas, which takes half a second, and is not needed.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+
+
+def start(root: str) -> None:
+    """Run `dicomove.testing.process`, with empty modules in the place of the packages around it."""
+    for name in ("dicomove", "dicomove.cohort", "dicomove.dimse", "dicomove.testing"):
+        package = sys.modules[name] = ModuleType(name)
+        package.__path__ = ["/".join([root, *name.split(".")])]
+    # pydicom loads it to download its test files, which is not done here. Without it, this starts sooner.
+    sys.modules["requests"] = None  # type: ignore[assignment]  # None stops an import
+    import_module("dicomove.testing.process").main()
+
+
+if __name__ == "__main__":
+    start(*sys.argv[1:])
