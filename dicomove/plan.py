@@ -16,7 +16,7 @@ from typing import Final, Literal
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns, move_identifiers
+from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, is_found, keyword_columns, move_identifiers
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import CohortWarning, InterruptedWarning
@@ -24,15 +24,16 @@ from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
-from dicomove.results import not_sent, resumed
+from dicomove.results import not_sent, of_another_patient, resumed
 from dicomove.run import MoveDestination, Options, path_cells, run_settings
 from dicomove.run.archive import ArchiveAtDestination
 from dicomove.run.counting import Counted, Counting
 from dicomove.run.estimates import Estimate, estimate, rate_of, windows_needed
-from dicomove.run.inventory import COUNT_KEYS
+from dicomove.run.inventory import COUNT_KEYS, Inventory
 from dicomove.run.nearline import availabilities
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
+from dicomove.run.patients import beside, is_another, patients_of
 from dicomove.run.prepared import modalities_of, sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.run.resuming import completed, still_on_disk
@@ -196,6 +197,7 @@ class _Step:
     availability: str | None = None
     advice: str | None = None
     where: Literal["on disk", "at the destination"] = "on disk"
+    patients: tuple[str, ...] = ()
 
 
 Steps = Mapping[Identifier, _Step]
@@ -205,6 +207,7 @@ def _steps(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identi
     where = keyword_columns(table.columns, COUNT_KEYS.values())
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
     said = availabilities(table)
+    patients = patients_of(table) if not is_found(table.columns) else [None] * len(table)
     steps: dict[Identifier, _Step] = {}
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):
@@ -213,6 +216,7 @@ def _steps(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identi
             if step.expected is None and cells:
                 step.expected = columns.whole_number(cells[position])
             step.availability = step.availability or said[position]
+            step.patients = beside(identifier, [*step.patients, patients[position]])
     return steps
 
 
@@ -270,12 +274,14 @@ def _ask_all(
     try:
         show(RunStarted(verb="plan", rows=len(labels), requests=len(unknown)))
         with FindScu(pacs) as scu:
-            counting = Counting(scu)
+            counting, inventory = Counting(scu), Inventory(scu, "auto", threading.Event())
             for position, identifier in enumerate(identifiers):
                 show(RowStarted(row=labels[position], position=position))
                 if isinstance(identifier, Identifier) and identifier in unknown:
                     unknown.remove(identifier)
                     _take_in(counting.expected(identifier), steps[identifier])
+                if isinstance(identifier, Identifier):
+                    _ask_whose(inventory, identifier, steps[identifier])
                 if archive and isinstance(identifier, Identifier) and identifier in unseen:
                     unseen.remove(identifier)
                     _look_at_archive(archive, identifier, steps[identifier])
@@ -287,6 +293,15 @@ def _ask_all(
             archive.close()
         show(RunEnded(verb="plan", interrupted=interrupted))
     return interrupted
+
+
+def _ask_whose(inventory: Inventory, identifier: Identifier, step: _Step) -> None:
+    """Leave out what the PACS has of another patient than the rows name; a PACS that is silent once is not asked."""
+    named, step.patients = step.patients, ()
+    if step.action != "move" or not named or any(told.lost_s is not None for told in inventory.told):
+        return
+    if is_another(inventory.patients(identifier), named):
+        step.action, step.advice = "invalid", of_another_patient().advice
 
 
 def _take_in(answer: Counted, step: _Step) -> None:

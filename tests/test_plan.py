@@ -283,3 +283,18 @@ def test_an_interrupt_leaves_the_rest_unknown(here: Here) -> None:
     with pytest.warns(dm.InterruptedWarning, match="not looked up"):
         planned = plan(pd.DataFrame({"StudyInstanceUID": STUDIES}), here.pacs, progress=interrupt)
     assert values(planned, "action", "expected") == [["move", 6], ["move", 6], ["move", None], ["move", None]]
+
+
+def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
+    """As `move` leaves it out; what a plan has asked, the move of the plan does not ask again."""
+    owners = {one.study_instance_uid: one.patient_id for one in ALL}
+    patients = [owners[STUDIES[0]], "SOMEBODY", f"0{owners[STUDIES[2]]}"]
+    table = pd.DataFrame({"StudyInstanceUID": STUDIES[:3], "PatientID": patients})
+    planned = plan(table, here.pacs)
+    assert planned["action"].tolist() == ["move", "invalid", "move"]
+    assert "another PatientID than the row names" in planned["advice"].iloc[1]
+    assert dm.move(table, here.pacs, "STORE", journal=False, progress=False)["outcome"].tolist()[1] == "invalid"
+    before = len(here.recorder.requests)
+    moved = dm.move(planned, here.pacs, "STORE", journal=False, progress=False)
+    assert moved["outcome"].iloc[1] == "not_attempted"
+    assert "PatientID" not in {name for _, keys in here.recorder.requests[before:] for name in keys}

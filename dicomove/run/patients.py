@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pandas as pd
 
 from dicomove.cohort import Identifier, is_blank, keyword_columns, text, whole_number
 from dicomove.errors import CohortError, IdentifierError
-from dicomove.outcome import stripped
+from dicomove.outcome import ALTOGETHER, difference, stripped
 
 _PATIENT = "PatientID"
 
@@ -37,6 +37,25 @@ def beside(identifier: Identifier, patients: Iterable[str | None]) -> tuple[str,
     if identifier.get(_PATIENT) is not None:
         return ()
     return tuple(dict.fromkeys(patient for patient in patients if patient))
+
+
+def is_another(there: Collection[str], named: Iterable[str]) -> bool:
+    """Return whether a study is of another patient than each that is named; another spelling is the same patient.
+
+    Parameters
+    ----------
+    there
+        The PatientIDs under which the PACS has the study; none where it does not say.
+    named
+        Those of the rows.
+
+    Examples
+    --------
+    >>> is_another(["7"], ["8"]), is_another(["007"], ["7"]), is_another([], ["8"])
+    (True, False, False)
+    """
+    known = tuple(named)
+    return bool(there) and all(difference(one, known) == ALTOGETHER for one in there)
 
 
 def _single(cell: object) -> str | None:

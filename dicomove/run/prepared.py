@@ -256,7 +256,7 @@ def tasks_of(
             settings.key(identifier),
             _expected(identifier.level, known, rows),
             patients=beside(identifier, [patients[row] for row in rows]),
-            asks_patient=not is_found(table.columns),
+            asks_patient=not (is_found(table.columns) or columns.is_plan(table.columns)),
             look_first=settings.archive is not None,
             cells=cells[rows[0]] if cells else (),
             is_slow=not slow.isdisjoint(rows),

@@ -16,7 +16,7 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
-from dicomove.outcome import ALTOGETHER, Unverified, difference, sentences
+from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, LocalRow, RowAtReceiver, Settled
 from dicomove.results import on_disk_already, still_there
@@ -36,6 +36,7 @@ from dicomove.run.inventory import Inventory, Listed
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
 from dicomove.run.nearline import with_longer_limit
+from dicomove.run.patients import is_another
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.split import falls_short, is_large, is_worth_splitting
@@ -130,8 +131,7 @@ class MoveWorker:
         """Whether the PACS has it of another patient than each of the rows names; another spelling is none."""
         if not (task.asks_patient and task.patients) or task.attempt > 1 or task.part or task.parts or task.unverified:
             return False
-        there = self._inventory.patients(task.identifier)
-        return bool(there) and all(difference(one, task.patients) == ALTOGETHER for one in there)
+        return is_another(self._inventory.patients(task.identifier), task.patients)
 
     def _series(self, task: Task) -> SeriesListed | None:
         """Return the series of a row that are moved side by side; ``None`` where it is moved with one C-MOVE."""
