@@ -145,10 +145,10 @@ def _middle(paths: Sequence[Path]) -> tuple[Path, str]:
 
 
 def _draw(axis: Axes, tile: Tile) -> None:
-    axis.set_title(tile.caption, color=_INK, fontsize=8)
+    axis.set_title(tile.caption, color=_INK, fontsize=9)
     shown = tile.picture
     if shown.pixels is None:
         axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axis.text(0.5, 0.5, shown.problem, color=_PROBLEM, fontsize=8, ha="center", va="center")
+        axis.text(0.5, 0.5, shown.problem, color=_PROBLEM, fontsize=9, ha="center", va="center")
         return
     axis.imshow(shown.pixels, cmap="gray", vmin=0, vmax=1, aspect=shown.aspect)
