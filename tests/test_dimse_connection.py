@@ -230,3 +230,19 @@ def test_what_came_before_the_end_counts_with_tls(contexts: tuple[ssl.SSLContext
         assert count == 40_000
         with pytest.raises(TlsFailed):
             connection.receive(view, deadlines())
+
+
+def test_an_answer_can_be_sent_to_a_peer_that_has_ended_its_side_with_tls(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    """What it said before it ended is then what counts: OpenSSL sends nothing once it has seen the end."""
+    view = memoryview(bytearray(1 << 18))
+    with secured_pair(contexts) as (connection, peer):
+        peer.sendall(bytes(40_000))
+        socket.socket.shutdown(peer, socket.SHUT_WR)
+        wait_until(lambda: unread(connection) > 40_000)
+        assert connection.receive(view, deadlines()) == 40_000
+        connection.send(b"abc", deadlines())
+        assert peer.recv(3) == b"abc"
+        with pytest.raises(ConnectionLost):
+            connection.receive(view, deadlines())

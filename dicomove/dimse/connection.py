@@ -244,15 +244,16 @@ class Connection:
         """Read what has come in further records.
 
         Each read returns one record, of 16 KiB at the most. With all that happens between two reads of a message, a
-        record would take several times as long as its deciphering does.
+        record would take several times as long as its deciphering does. The end of the connection is left to the next
+        read: OpenSSL sends nothing after it.
         """
         count, more = 0, 1
         secured.settimeout(0)
         try:
-            while more and count < len(view):
+            while more and count < len(view) and socket.socket.recv(secured, 1, socket.MSG_PEEK):
                 more = secured.recv_into(view[count:])
                 count += more
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError as error:  # the system tells it only once, and what came before it counts
             self._broke = error
