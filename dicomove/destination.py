@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Final
+
+import pandas as pd
 
 from dicomove.errors import AddressError
 from dicomove.pacs import Pacs, ae_title
 
 _QUIET_PERIOD_S: Final = 5.0
+_DISCREPANCY_COLUMNS: Final = (
+    *("row", "kind", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
+    "counted_by",
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -44,6 +51,7 @@ class Destination:
     _: KW_ONLY
     ask: Pacs
     quiet_period: float = _QUIET_PERIOD_S
+    _discrepancies: list[Mapping[str, object]] = field(default_factory=list, init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ae_title", ae_title(self.ae_title, "destination"))
@@ -58,3 +66,21 @@ class Destination:
 
     def __repr__(self) -> str:
         return f"Destination({self.ae_title!r}, ask={self.ask.address!r})"
+
+    def discrepancies(self) -> pd.DataFrame:
+        """Return the discrepancies of the latest run to this destination, between what it has and what the PACS lists.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``row`` (the label in the result table), ``kind``, ``StudyInstanceUID``, ``SeriesInstanceUID``,
+            ``SOPInstanceUID`` and ``counted_by``. One row per instance with the kind ``"missing"`` or
+            ``"unexpected"`` (the destination has it, and the PACS does not list it): ``counted_by`` is
+            ``"destination"``. One row per row of the result with the kind ``"unknown"``, where the destination did not
+            say what it has: ``counted_by`` and the UIDs of series and instance are null.
+        """
+        return pd.DataFrame(self._discrepancies, columns=list(_DISCREPANCY_COLUMNS), dtype=object)
+
+    def end_run(self, found: Iterable[Mapping[str, object]]) -> None:
+        """Keep the discrepancies of a run."""
+        self._discrepancies[:] = found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -165,6 +166,50 @@ def test_what_the_pacs_drops_in_silence_is_missing_and_is_asked_for_again(second
     assert result["attempts"].min() > 1
 
 
+def discrepant(destination: dm.Destination) -> Counter[tuple[str, ...]]:
+    found = destination.discrepancies()
+    assert len(found.columns) == 6
+    return Counter(found[["row", "kind", "counted_by"]].itertuples(index=False, name=None))
+
+
+def test_discrepancies_name_the_instances_that_are_missing_at_the_destination(second: Second) -> None:
+    table = TABLE.set_axis(["a", "b", "c"])
+    destination = second.destination()
+    assert destination.discrepancies().empty
+    with rehearsal(second, faults.LosesInstances(keep=0.5)) as pacs:
+        move(table, pacs, destination)
+        found = destination.discrepancies().set_index("SOPInstanceUID")
+        assert discrepant(destination) == {(row, "missing", "destination"): 3 for row in table.index}
+        there = second.instances().keys()
+        wanted = {one.sop_instance_uid: one for one in SOURCE.instances_of_all()}
+        assert set(found.index) == wanted.keys() - there
+        for uid, row in found.iterrows():
+            one = wanted[str(uid)]
+            assert (row["StudyInstanceUID"], row["SeriesInstanceUID"]) == (
+                one.study_instance_uid,
+                one.series_instance_uid,
+            )
+            assert table.loc[row["row"], "StudyInstanceUID"] == one.study_instance_uid
+        # Those of the latest run, and at another destination, none.
+        move(table, pacs, destination, retry=dm.Retry(attempts=8, wait=0.01))
+    assert destination.discrepancies().empty
+    assert destination == second.destination()
+
+
+def test_discrepancies_name_what_the_pacs_does_not_list(second: Second) -> None:
+    source, more = (Synthetic(studies=1, instances=count, size=512) for count in (6, 8))
+    uids = {one.sop_instance_uid for one in source.instances_of_all()}
+    with rehearsal(second, source=more) as pacs:
+        move(receiving.studies(more), pacs, second.destination())
+    second.delete(min(uids))
+    destination = second.destination()
+    with rehearsal(second, source=source) as pacs:
+        result = move(receiving.studies(source), pacs, destination)
+    assert receiving.row(result, "outcome", "received", "missing") == ("complete", 8, 0)
+    assert discrepant(destination) == {(0, "unexpected", "destination"): 2}
+    assert set(destination.discrepancies()["SOPInstanceUID"]) == second.instances().keys() - uids
+
+
 def test_success_without_an_instance(second: Second) -> None:
     with rehearsal(second, faults.FalseSuccess()) as pacs:
         result = move(TABLE[:1], pacs, second.destination())
@@ -263,6 +308,11 @@ def test_a_destination_that_cannot_be_asked(second: Second) -> None:
         "The destination SECOND did not say what it has, so that only the PACS has counted: "
         "C-FIND was not answered (connection_failed)."
     )
+    # No discrepancy is known, and that is not the same as none.
+    found = destination.discrepancies()
+    assert found["kind"].tolist() == ["unknown"] * 3
+    assert found["StudyInstanceUID"].tolist() == TABLE["StudyInstanceUID"].tolist()
+    assert found[["SeriesInstanceUID", "SOPInstanceUID", "counted_by"]].isna().all(axis=None)
 
 
 def test_a_destination_that_cannot_be_asked_does_not_hide_what_failed(second: Second) -> None:
@@ -284,6 +334,7 @@ def test_a_destination_that_answers_later_is_asked_again_and_nothing_is_moved_tw
         destination = second.destination(ask=archive)
         result = move(TABLE[:1], pacs, destination, retry=dm.Retry(attempts=9, wait=0.01))
     assert receiving.row(result, "outcome", "received", "attempts", "counted_by") == ("complete", 6, 1, "destination")
+    assert destination.discrepancies().empty
 
 
 @pytest.mark.parametrize("executor", [False, True], ids=["threads", "executor"])

@@ -140,6 +140,12 @@ def discrepancies(moved: Moved, identifier: Identifier) -> Iterator[dict[str, st
         yield {"kind": "unexpected", **known, "SeriesInstanceUID": "", "SOPInstanceUID": uid}
 
 
+def uncounted(identifier: Identifier) -> dict[str, str | None]:
+    """Return the dict of a row of which the destination did not say what it has."""
+    study = dict(identifier.keys).get("StudyInstanceUID", "")
+    return {"kind": "unknown", "StudyInstanceUID": study, "SeriesInstanceUID": None, "SOPInstanceUID": None}
+
+
 def of_other_patients(others: Iterable[OtherPatient]) -> Iterator[dict[str, str]]:
     """Yield one dict for each instance that has another PatientID than its row."""
     for one in others:

@@ -11,7 +11,7 @@ from dicomove.outcome import UNLIKE
 from dicomove.receiver import OtherPatient
 from dicomove.results import Row, after, not_durable, not_sent, row_of, without_answer
 from dicomove.run.attempt import AttemptEnd, Moved, OnDisk
-from dicomove.run.reconciliation import discrepancies, look_again, of_other_patients
+from dicomove.run.reconciliation import discrepancies, look_again, of_other_patients, uncounted
 from dicomove.run.requests import Task
 
 
@@ -37,6 +37,7 @@ class RowResults:
         self._in_flight: dict[Task, tuple[int, int]] = {}
         self._so_far: dict[Identifier, Row] = {}
         self._doubtful: dict[Identifier, tuple[Task, Moved]] = {}
+        self._uncounted: dict[Identifier, Task] = {}
         self._others: dict[Identifier, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[Identifier, int] = {}
         self._shown: dict[int, str] = {}
@@ -101,6 +102,7 @@ class RowResults:
             self._name_others(task, end.others)
         moved = end if isinstance(end, Moved) else None
         self._count(task, moved)
+        self._note_uncounted(task, end)
         if moved and moved.settled and (moved.result.evidence.missing or moved.unexpected):
             self._doubtful[task.identifier] = task, moved
         elif isinstance(end, Moved | OnDisk):
@@ -167,8 +169,8 @@ class RowResults:
         self.settle(task, row)
         return row
 
-    def discrepancies(self, receiver: int) -> list[dict[str, Hashable]]:
-        """Return what did not add up at one receiver: one dict for each row and instance."""
+    def discrepancies(self, receiver: int | None) -> list[dict[str, Hashable]]:
+        """Return what did not add up at a receiver, or at another destination: one dict for each row and instance."""
         doubtful = [(task, discrepancies(moved, task.identifier)) for task, moved in self._doubtful.values()]
         others = [(task, of_other_patients(others)) for task, others in self._others.values()]
         return [
@@ -178,6 +180,23 @@ class RowResults:
             for one in found
             for position in task.positions
         ]
+
+    def discrepancies_at_archive(self) -> list[dict[str, Hashable]]:
+        """Return what did not add up at an archive, and the rows of which it did not say what it has."""
+        found = [{**one, "counted_by": "destination"} for one in self.discrepancies(None)]
+        tasks = self._uncounted.values()
+        unknown = [
+            {"row": self._labels[position], **uncounted(task.identifier)}
+            for task in tasks
+            for position in task.positions
+        ]
+        return [*found, *unknown]
+
+    def _note_uncounted(self, task: Task, end: AttemptEnd) -> None:
+        if isinstance(end, Moved) and end.settled is None:
+            self._uncounted[task.identifier] = task
+        elif isinstance(end, Moved | OnDisk):
+            self._uncounted.pop(task.identifier, None)
 
     def _count(self, task: Task, moved: Moved | None) -> None:
         self._unverified[task.identifier] = len(task.positions) if moved and moved.is_unverified else 0

@@ -154,6 +154,8 @@ class Run:
         self.problem = self._flush() or problem
         for number, receiver in enumerate(self._settings.receivers):
             receiver.end_run(self._settings.runs[number], self._state.results.discrepancies(number))
+        if self._settings.archive:
+            self._settings.archive.end_run(self._state.results.discrepancies_at_archive())
         if self._writer:
             self._writer.close()
 
