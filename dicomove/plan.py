@@ -27,17 +27,15 @@ from dicomove.pacs import Pacs
 from dicomove.results import not_sent, of_another_patient, resumed
 from dicomove.run import MoveDestination, Options, path_cells, run_settings
 from dicomove.run.archive import ArchiveAtDestination
-from dicomove.run.counting import Counted, Counting
-from dicomove.run.estimates import Estimate, estimate, rate_of, windows_needed
+from dicomove.run.estimates import Estimate, Sizes, estimate, rate_of, windows_needed
+from dicomove.run.holdings import Counted, Counting, availabilities
 from dicomove.run.inventory import COUNT_KEYS, Inventory
-from dicomove.run.nearline import availabilities
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import beside, is_another, patients_of
 from dicomove.run.prepared import modalities_of, sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.run.resuming import completed, still_on_disk
-from dicomove.run.sizes import Sizes
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
 from dicomove.words import SLOW
 

@@ -21,8 +21,8 @@ import pytest
 import dicomove as dm
 from dicomove.cohort import Identifier
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, SubOperationEvent
-from dicomove.run.channel import Channel
-from dicomove.run.executors import Executors, RemoteChannel, _Call
+from dicomove.run.channel import Call, Channel, RemoteChannel
+from dicomove.run.executors import Executors
 from dicomove.run.requests import RunSettings, Task
 from dicomove.testing import Synthetic, faults
 from tests import receiving, servers
@@ -291,7 +291,7 @@ def test_lines_one_after_the_other_take_nothing_from_each_other() -> None:
         sys.setswitchinterval(1e-6)  # so that threads take turns where they would not for hours
         try:
             for _ in range(60):
-                call = _Call(run._address, run._authkey, "name", settings, task)
+                call = Call(run._address, run._authkey, "name", settings, task)
                 with RemoteChannel(call) as channel, channel.row(task) as row:
                     channel.sending(task)
                     assert row is None

@@ -9,7 +9,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.events import Event, RowStarted
-from dicomove.run.nearline import availability, slow_rows
+from dicomove.run.holdings import availability, slow_rows
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from tests import receiving, servers
 

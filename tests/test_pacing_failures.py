@@ -9,7 +9,7 @@ import pytest
 
 from dicomove.run import pacing
 from dicomove.run.pacing import Failures
-from dicomove.run.pacing.failures import OnFailure
+from dicomove.run.pacing.retry import OnFailure
 from dicomove.words import Outcome
 
 

@@ -32,7 +32,7 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
-from dicomove.run.method import cannot_move
+from dicomove.run.narrowing import cannot_move
 from dicomove.run.pacing import Retry
 from dicomove.words import ADVICE
 from tests.run_events import (

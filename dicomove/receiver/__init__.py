@@ -6,8 +6,8 @@
     refused               the peers that were turned away, as a table
     rows                  one row at its receiver, and all rows in flight
     get                   `GetScu`: asks the process for a C-GET
-    taken                 whether another process has the folder or the port
-    process, start        the receiver's process as its parent sees it: started, asked, started again when it died
+    process, start        the receiver's process as its parent sees it: started, asked, ended
+    supervision           it starts where folder and port are free, and again when it died
     api, lines            the requests and the answers of the two processes, and the lines that carry them
     main                  the process: what it is told, and what it tells                   (the receiver's process)
     server, admission     the port: which peers may connect, how many, for how long
@@ -17,7 +17,6 @@
     incoming, scan        one instance while it comes: temporary file, hash, a look at its UIDs
     storage, tallies      where an instance goes, and to which rows it belongs
     files, paths          the folder: temporary and final names, quarantine
-    own_names             names that two instances may share, since columns of a table make them
     open_file             the file of an instance while it is open, the same on every system
     commit, recovery      what came is made durable, and written into the folder's index
     administration        what the PACS's administrator enters
@@ -25,10 +24,10 @@
 
 from dicomove.receiver.api import OtherPatient, Settled
 from dicomove.receiver.get import GetScu
-from dicomove.receiver.process import close_receivers
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import LocalRow, RowAtReceiver
 from dicomove.receiver.settings import Limits
+from dicomove.receiver.supervision import close_receivers
 
 __all__ = [
     "GetScu",

@@ -7,14 +7,15 @@ import itertools
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
-from dicomove.receiver.own_names import OwnNames
+from dicomove.receiver.paths import beside
 
 Existing = Literal["keep", "replace", "keep_both"]
 #: What became of an instance. Those that are ``refused`` were not stored.
@@ -27,6 +28,10 @@ _TAKEN: Final = "a file that is not of this instance has its name"
 
 _MOST_RESERVED: Final = 1 << 30
 _RESERVED_SHARE: Final = 0.05
+_MOST_FOLDERS: Final = 1000
+_META: Final = 132
+_UID: Final = b"\x02\x00\x03\x00UI"
+_LONGEST_META: Final = 1024
 
 
 @dataclass(frozen=True)
@@ -197,3 +202,69 @@ class FileStore:
     def _is_same(self, written: Written, relative: PurePosixPath) -> bool:
         there = self.folder / relative
         return there.is_file() and there.stat().st_size == written.size and file_sha256(there) == written.sha256
+
+
+class OwnNames:
+    """The names that instances may take in a folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[PurePosixPath, dict[str, str]] = OrderedDict()
+
+    def of(self, relative: PurePosixPath, sop_instance_uid: str) -> Iterator[PurePosixPath]:
+        """Return the names of an instance, the first one that is free or its own is to be taken.
+
+        Some file systems do not tell "a" from "A": of two such names, the second gets a checksum.
+        """
+        name = self._apart(relative)
+        other = beside(name, sop_instance_uid)
+        if not os.path.lexists(self._folder / other):
+            yield name
+        yield other
+
+    def is_of_another(self, relative: PurePosixPath, sop_instance_uid: str) -> bool:
+        """Whether another instance has this name."""
+        try:
+            return _sop_instance_uid(self._folder / relative) != sop_instance_uid
+        except OSError:
+            return True
+
+    def _apart(self, relative: PurePosixPath) -> PurePosixPath:
+        path = PurePosixPath()
+        with self._lock:
+            for part in relative.parts:
+                names = self._names(path)
+                taken = names.setdefault(part.casefold(), part)
+                name = part if taken == part else beside(PurePosixPath(part), part).name
+                names.setdefault(name.casefold(), name)
+                path /= name
+        return path
+
+    def _names(self, folder: PurePosixPath) -> dict[str, str]:
+        if folder not in self._seen:
+            there = self._folder / folder
+            names = sorted(one.name for one in there.iterdir()) if there.is_dir() else []
+            self._seen[folder] = {name.casefold(): name for name in names}
+            if len(self._seen) > _MOST_FOLDERS:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(folder)
+        return self._seen[folder]
+
+
+def _sop_instance_uid(path: Path) -> str:
+    """Return the UID that the File Meta Information of a file has; empty where it has none."""
+    with path.open("rb") as file:
+        meta = file.read(_LONGEST_META)
+    at = meta.find(_UID, _META)
+    if at < 0:
+        return ""
+    start = at + len(_UID) + 2
+    length = int.from_bytes(meta[start - 2 : start], "little")
+    return meta[start : start + length].decode("ascii", "replace").rstrip("\0 ")

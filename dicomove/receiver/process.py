@@ -1,4 +1,4 @@
-"""The receiver's process as its parent sees it: started, asked, watched, started again when it died, ended."""
+"""The receiver's process as its parent sees it: started, asked, and ended."""
 
 from __future__ import annotations
 
@@ -11,30 +11,19 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import warnings
-import weakref
-from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
 
-from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.errors import ReceiverError
 from dicomove.processes import Process
 from dicomove.receiver.api import Answer, Request
 from dicomove.receiver.lines import Answered, Failed, Logged, Progress, Quit, Ready, Told, read_told, request_line
-from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.settings import Settings
-from dicomove.receiver.taken import check_free
 
 _START: Final = Path(__file__).with_name("start.py")
 _START_S: Final = 30.0
 _LONGEST_END_S: Final = 35.0
-_MOST_DEATHS: Final = 5
-_DEATHS_WITHIN_S: Final = 60.0
-#: Of a process that is killed while it starts.
-_MOST_STARTS: Final = 3
 
 logger = logging.getLogger("dicomove.receiver")
 
@@ -228,151 +217,3 @@ class StartError(ReceiverError):
     def __init__(self, message: str, *, died: bool) -> None:
         super().__init__(message)
         self.died = died
-
-
-class Supervisor:
-    """Sees to it that a receiver has a process, at the same port, that knows the rows in flight.
-
-    Parameters
-    ----------
-    settings
-        What the process is told.
-    in_flight
-        The rows in flight.
-
-    Raises
-    ------
-    ReceiverError
-        It did not start: the text says why, and what to do.
-    """
-
-    def __init__(self, settings: Settings, in_flight: RowsInFlight) -> None:
-        self.settings = settings
-        self.closed = False
-        self._in_flight = in_flight
-        self._lock = threading.RLock()
-        self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
-        self._dead: ReceiverProcess | None = None
-        self._process = self._start()
-        _open.add(self)
-
-    @property
-    def port(self) -> int:
-        """The port at which it listens; 0 where it listens at none."""
-        return self._process.port
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
-
-    @property
-    def settings_now(self) -> Settings:
-        """The settings, with the port that the system chose."""
-        return self.settings if self.settings.port is None else replace(self.settings, port=self.port)
-
-    def ask(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something; one that died is started again, and asked once more.
-
-        Raises
-        ------
-        ReceiverError
-            It cannot do it, it is closed, or it dies again and again.
-        """
-        while True:
-            process = self._process
-            if self.closed:
-                message = f"the receiver of {self.settings.folder} is closed: make a new one"
-                raise ReceiverError(message)
-            try:
-                return process.ask(request)
-            except ProcessDiedError:
-                self._revive(process)
-
-    def ask_once(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something. One that dies meanwhile is started again, and not asked once more.
-
-        Raises
-        ------
-        ReceiverError
-            It cannot do it, it is closed, or it died.
-        """
-        process = self._process
-        try:
-            return process.ask(request)
-        except ProcessDiedError:
-            self._revive(process)
-            raise
-
-    def close(self) -> None:
-        """End the process; what has come is made durable first."""
-        with self._lock:
-            self.closed = True
-            self._finalizer()
-            _open.discard(self)
-
-    def _revive(self, dead: ReceiverProcess) -> None:
-        """Start the process again, at the same port, unless that was done; tell it of the rows in flight."""
-        with self._lock:
-            if self.closed or self._process is not dead:
-                return
-            if dead is not self._dead:  # a start that failed is not another death
-                self._dead = dead
-                self._deaths.append(time.monotonic())
-            message = f"the receiver's process {dead.ending()}"
-            if len(self._deaths) == _MOST_DEATHS and time.monotonic() - self._deaths[0] < _DEATHS_WITHIN_S:
-                message += f", for the {_MOST_DEATHS}th time within {_DEATHS_WITHIN_S:g} s"
-                raise ReceiverError(message)
-            self._finalizer.detach()
-            dead.close()
-            if self.settings.port is not None:
-                self.settings = replace(self.settings, port=dead.port)
-            self._process = self._start()
-            for expect in self._in_flight.expected():
-                self._process.ask(expect)
-        # Last, since where warnings are errors this raises.
-        warnings.warn(f"{message} and was started again", ReceiverWarning, stacklevel=2)
-
-    def _start(self) -> ReceiverProcess:
-        me = weakref.ref(self)  # a receiver that is not referred to any more frees its port
-
-        def died() -> None:
-            supervisor = me()
-            if supervisor:
-                supervisor._died()  # noqa: SLF001 (it is this class)
-
-        others = [other.settings_now for other in _open if other is not self and not other.closed]
-        check_free(self.settings, Process.of(os.getpid()), others)
-        for left in reversed(range(_MOST_STARTS)):
-            try:
-                process = ReceiverProcess(self.settings, self._in_flight.take, died)
-            except StartError as error:
-                if not (error.died and left):
-                    message = f"the receiver did not start: {error}"
-                    raise ReceiverError(message) from None
-            else:
-                break
-        self._finalizer = weakref.finalize(self, process.close)
-        return process
-
-    def _died(self) -> None:
-        """Start the process again at once, so that a PACS in the middle of a row finds it."""
-        try:
-            self._revive(self._process)
-        except ReceiverError as error:
-            logger.warning("%s", error)
-
-
-#: The open receivers of this process, to say which one has a folder or a port.
-_open: weakref.WeakSet[Supervisor] = weakref.WeakSet()
-
-
-def close_receivers() -> None:
-    """Close every receiver of this process, also if no variable refers to it any more.
-
-    Examples
-    --------
-    >>> close_receivers()
-    """
-    for supervisor in list(_open):
-        supervisor.close()

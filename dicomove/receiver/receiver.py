@@ -22,11 +22,11 @@ from dicomove.receiver import administration
 from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.files import Existing, room
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
-from dicomove.receiver.process import Supervisor
 from dicomove.receiver.refused import refused_table
 from dicomove.receiver.rows import LocalRow, RowsInFlight
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, checked_seconds, checked_settings
 from dicomove.receiver.studies import StudyWatch
+from dicomove.receiver.supervision import Supervisor
 from dicomove.store import InstanceReader, InstanceRecord, read_manifest
 from dicomove.tls import TLS
 

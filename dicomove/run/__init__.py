@@ -11,9 +11,9 @@ Decisions, without I/O, clocks or threads::
     state           all decisions of a run: events in, instructions out
     narrowing       what to ask for where only some of a row is missing
     split           a large study whose series are moved side by side
-    nearline        rows whose images the PACS has to fetch first
     path_cells      what rows have in the columns that the path of a receiver names
     patients        the PatientIDs that rows name beside what is moved
+    estimates       bytes and seconds that a move is likely to take
     pacing/         hours, retry, congestion, outages, rate
 
 Actions::
@@ -25,10 +25,11 @@ Actions::
     worker          one attempt: C-MOVEs, and the reconciliation of what came
     reconciliation  what was expected, what came, what is on disk
     inventory       what a PACS should have moved, by C-FIND
-    counting        how many instances a row holds, by one C-FIND
+    holdings        how many instances a row has, and whether they are at hand, by one C-FIND
     archive         what the archive at the destination has, by C-FIND
     threads         workers in threads of this process
-    executors       workers of any `concurrent.futures.Executor`, over a `channel`
+    executors       workers of any `concurrent.futures.Executor`
+    channel         the connection between such a worker and the run
     writer          makes rows durable: files, then the journal
 """
 

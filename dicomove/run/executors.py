@@ -11,45 +11,31 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import queue
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
-from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar
+from dataclasses import replace
+from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
+from typing import Any, Final
 
 from dicomove.errors import ReceiverError
-from dicomove.events import SubOperationEvent
-from dicomove.receiver import RowAtReceiver, Settled
+from dicomove.receiver import RowAtReceiver
 from dicomove.run.attempt import Lost
-from dicomove.run.channel import Channel
+from dicomove.run.channel import Call, Channel, Question, not_sent
 from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.options import Distributed
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.threads import LocalChannel
-from dicomove.run.worker import MoveWorker
 
 _KEY_BYTES: Final = 32
-_GONE: Final = object()
 _LOST: Final = "the executor lost the worker that moved it"
 _LOST_BEFORE: Final = "the executor lost the worker before anything was sent"
-_NO_CHANNEL: Final = "the worker could not reach the run, and sent nothing"
 _NO_TASKS: Final = "the executor takes no more tasks"
 #: For which a stop waits for what is being written to a worker.
 _STOPPING_S: Final = 0.5
-#: For which a worker waits for its own thread.
-_LEAVING_S: Final = 5.0
 
 logger = logging.getLogger("dicomove")
-
-_Told = TypeVar("_Told")
-_Told_co = TypeVar("_Told_co", covariant=True)
 
 
 class Executors:
@@ -86,11 +72,11 @@ class Executors:
         """Let a worker move a task."""
         name = os.urandom(8).hex()
         self._given[name] = task
-        call = _Call(self._address, self._authkey, name, self._settings.remote(), task)
+        call = Call(self._address, self._authkey, name, self._settings.remote(), task)
         try:
             future: Future[AttemptEnded] = self._where.executor.submit(call)
         except RuntimeError as error:  # it was shut down
-            self._report(_not_sent(task, f"{_NO_TASKS}: {error}"))
+            self._report(not_sent(task, f"{_NO_TASKS}: {error}"))
             return
         future.add_done_callback(lambda done: self._ended(name, done))
 
@@ -120,7 +106,7 @@ class Executors:
             if name in self._sending:
                 self._report(AttemptEnded(task, Lost(f"{_LOST} ({kind})", "executor_failed")))
             else:
-                self._report(_not_sent(task, f"{_LOST_BEFORE} ({kind})"))
+                self._report(not_sent(task, f"{_LOST_BEFORE} ({kind})"))
         finally:
             self._sending.discard(name)
 
@@ -181,176 +167,8 @@ class Executors:
                     channel.send(("answer", _answer(question, at_receiver)))
 
 
-def _not_sent(task: Task, problem: str) -> AttemptEnded:
-    return AttemptEnded(task, Lost(problem, "executor_failed", sent=False))
-
-
-def _answer(question: _Question[Any], at_receiver: RowAtReceiver | None) -> object:
+def _answer(question: Question[Any], at_receiver: RowAtReceiver | None) -> object:
     try:
         return at_receiver and question(at_receiver)
     except Exception as error:  # noqa: BLE001 (it is raised again where it was asked)
         return error
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A task on its way to a worker."""
-
-    address: Any
-    authkey: bytes
-    name: str
-    settings: RunSettings
-    task: Task
-
-    def __call__(self) -> AttemptEnded:
-        """Move it there."""
-        try:
-            channel = RemoteChannel(self)
-        except (OSError, EOFError, AuthenticationError) as error:
-            return _not_sent(self.task, f"{_NO_CHANNEL} ({type(error).__name__})")
-        with channel, MoveWorker(self.settings, channel) as worker:
-            return worker.move(self.task)
-
-    def __repr__(self) -> str:
-        return f"dicomove: {self.task.identifier!r}"
-
-
-class RemoteChannel:
-    """The channel of a worker elsewhere.
-
-    Parameters
-    ----------
-    call
-        The task, and where the run is.
-    """
-
-    def __init__(self, call: _Call) -> None:
-        self.stop = threading.Event()
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._channel = Channel(Client(call.address, authkey=call.authkey))
-        self._channel.send(call.name)
-        self._thread = threading.Thread(target=self._listen, name="dicomove-channel", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._channel.hang_up()
-        self._thread.join(_LEAVING_S)
-
-    def sending(self, task: Task) -> None:  # noqa: ARG002 (the run knows whose channel it is)
-        """Tell that a C-MOVE is about to be sent, and go on when the run knows it.
-
-        Raises
-        ------
-        ReceiverError
-            The run is gone.
-        """
-        self._channel.send(("sending",))
-        self._answer()
-
-    def moving(self, task: Task, event: SubOperationEvent) -> None:  # noqa: ARG002 (the run knows whose channel it is)
-        """Tell of a pending response."""
-        self._channel.send(("moving", event))
-
-    @contextmanager
-    def row(self, task: Task) -> Iterator[RowAtReceiver | None]:  # noqa: ARG002 (the run knows whose channel it is)
-        """Open a row at its receiver, if there is one: the run has done so."""
-        yield _RemoteRow(self) if self._answered() else None
-
-    def ask(self, question: _Question[_Told]) -> _Told:
-        """Ask the run for something about the row.
-
-        Raises
-        ------
-        ReceiverError
-            The receiver is gone for good, or the run is.
-        """
-        self._channel.send(("ask", question))
-        told: _Told = self._answered()
-        return told
-
-    def _answered(self) -> Any:
-        answer = self._answer()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def _answer(self) -> Any:
-        answer = self._answers.get()
-        if answer is _GONE:
-            message = "the run that asked for this row is gone"
-            raise ReceiverError(message)
-        return answer
-
-    def _listen(self) -> None:
-        for message in self._channel.messages():
-            match message:
-                case ("stop",):
-                    self.stop.set()
-                case _, answer:
-                    self._answers.put(answer)
-        self._channel.close()
-        self.stop.set()  # its result is not wanted any more
-        self._answers.put(_GONE)
-
-
-class _RemoteRow:
-    """A row at its receiver, as a worker elsewhere sees it."""
-
-    def __init__(self, channel: RemoteChannel) -> None:
-        self._channel = channel
-
-    def last_activity(self) -> float:
-        """Return when an instance came last, in seconds of the monotonic clock of this machine."""
-        return time.monotonic() - self._channel.ask(_Silence())
-
-    def held(self, *, read: bool = False) -> Mapping[str, int]:
-        """Return what is on disk of it; `read` compares the bytes with the index, too."""
-        return self._channel.ask(_Held(read))
-
-    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
-        """Wait until so many came, or for a quiet period, and return what there is."""
-        return self._channel.ask(_Settle(enough, quiet))
-
-
-class _Question(Protocol[_Told_co]):
-    """What a worker asks about its row. It travels to the run, where the row is."""
-
-    def __call__(self, row: RowAtReceiver) -> _Told_co:
-        """Ask the row."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Silence:
-    """Since how many seconds nothing has come: two machines do not share a clock."""
-
-    def __call__(self, row: RowAtReceiver) -> float:
-        """Ask the row."""
-        return time.monotonic() - row.last_activity()
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What is on disk."""
-
-    read: bool
-
-    def __call__(self, row: RowAtReceiver) -> Mapping[str, int]:
-        """Ask the row."""
-        return row.held(read=self.read)
-
-
-@dataclass(frozen=True, slots=True)
-class _Settle:
-    """What there is once nothing more comes."""
-
-    enough: int | None
-    quiet: float | None
-
-    def __call__(self, row: RowAtReceiver) -> Settled:
-        """Ask the row."""
-        return row.settle(self.enough, self.quiet)

@@ -1,4 +1,4 @@
-"""What to ask for where only some of a row is missing: instances, else series, else all of it. Pure."""
+"""What to ask for where a row is incomplete: instances, else series, else all of it; and when with C-GET. Pure."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ _MOST_ASKED: Final = 16
 #: UIDs in one identifier: 32 KiB at the most.
 _MOST_UIDS: Final = 500
 _DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
+#: The PACS does not offer C-MOVE, or does not know where to move to: so it is, whatever comes.
+_NEVER: Final = frozenset({"destination_unknown", "not_supported"})
+#: So it looks where the PACS cannot reach the receiver, as long as nothing came.
+_NOTHING_COMES: Final = frozenset(
+    {"all_failed", "idle_timeout", "missing_instances", "out_of_resources", "unable_to_process"}
+)
 
 
 def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, list[Identifier]]:
@@ -99,3 +105,11 @@ def _asks(identifier: Identifier, missing: Listed, depth: Depth) -> Iterator[Ide
 def _sum(results: Sequence[MoveResult], name: str) -> int | None:
     known = [value for result in results if (value := getattr(result, name)) is not None]
     return sum(known) if known else None
+
+
+def cannot_move(result: MoveResult) -> bool:
+    """Return whether the PACS cannot move to the receiver, as far as one C-MOVE tells."""
+    evidence = result.evidence
+    if evidence.cancelled or result.error is None:
+        return False
+    return result.error in _NEVER or (evidence.sent and evidence.arrivals == 0 and result.error in _NOTHING_COMES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -16,21 +15,20 @@ from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
 from dicomove.notebook import Display
 from dicomove.results import Row, result_table
-from dicomove.run.counting import Counting
+from dicomove.run.estimates import Sizes
 from dicomove.run.executors import Executors
 from dicomove.run.guards import Guards, guarded
+from dicomove.run.holdings import Counting, in_order, slow_rows
 from dicomove.run.inventory import COUNT_KEYS
 from dicomove.run.messages import Report
-from dicomove.run.nearline import in_order, slow_rows
 from dicomove.run.options import Method, Options
 from dicomove.run.path_cells import Cells, path_cells
 from dicomove.run.patients import beside, patients_of
 from dicomove.run.requests import RunSettings, Task
-from dicomove.run.resuming import completed, still_on_disk
+from dicomove.run.resuming import not_completed
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
-from dicomove.run.sizes import Sizes
 from dicomove.run.state import RunState
 from dicomove.run.threads import Threads
 from dicomove.run.writer import JournalWriter
@@ -82,7 +80,7 @@ class PreparedRun:
         self.problem: str | None = None
         self._journal = _journal(settings, options)
         try:
-            self._tasks = tasks if self._journal is None else _left(self._journal, tasks, settings, results)
+            self._tasks = tasks if self._journal is None else not_completed(self._journal, tasks, settings, results)
             self._tasks = _as_planned(self._tasks, table, results)
             self._tasks = _within_limits(self._tasks, table, settings, options, results)
         except BaseException:
@@ -278,19 +276,6 @@ def _journal(settings: RunSettings, options: Options) -> Journal | None:
         # Into a folder that cannot be written nothing comes, either: each row says so.
         path = folder / JOURNAL_FILE if folder and os.access((folder / JOURNAL_FILE).parent, os.W_OK) else False
     return Journal.open(path) if path else None
-
-
-def _left(journal: Journal, tasks: Sequence[Task], settings: RunSettings, results: RowResults) -> list[Task]:
-    """Return what an earlier run has not completed, and give the other rows their result."""
-    keys = [task.key for task in tasks]
-    if settings.archive:  # the destination says for each row, when its turn comes, whether it is still there
-        earlier = completed(journal, keys)
-        return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
-    done, begun = still_on_disk(journal, keys, settings), journal.known(keys)
-    for task in tasks:
-        if task.key in done:
-            results.settle(task, done[task.key])
-    return [replace(task, look_first=task.key in begun) for task in tasks if task.key not in done]
 
 
 def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> list[Task]:

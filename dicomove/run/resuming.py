@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from dicomove.files import file_sha256
 from dicomove.results import Row, resumed
 from dicomove.run.inventory import Verify
-from dicomove.run.requests import RunSettings
+from dicomove.run.requests import RunSettings, Task
+from dicomove.run.rows import RowResults
 from dicomove.store import Journal, Key, Stored
 
 
@@ -60,3 +62,16 @@ def _is(folder: Path, file: Stored, verify: Verify) -> bool:
         return verify != "hash" or file_sha256(folder / path) == sha256
     except OSError:
         return False
+
+
+def not_completed(journal: Journal, tasks: Sequence[Task], settings: RunSettings, results: RowResults) -> list[Task]:
+    """Return what an earlier run has not completed, and give the other rows their result."""
+    keys = [task.key for task in tasks]
+    if settings.archive:  # the destination says for each row, when its turn comes, whether it is still there
+        earlier = completed(journal, keys)
+        return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
+    done, begun = still_on_disk(journal, keys, settings), journal.known(keys)
+    for task in tasks:
+        if task.key in done:
+            results.settle(task, done[task.key])
+    return [replace(task, look_first=task.key in begun) for task in tasks if task.key not in done]

@@ -49,7 +49,7 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
-from dicomove.run.method import cannot_move
+from dicomove.run.narrowing import cannot_move
 from dicomove.run.options import Method
 from dicomove.run.requests import Task, records
 from dicomove.run.rows import RowResults

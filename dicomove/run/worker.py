@@ -32,10 +32,10 @@ from dicomove.run.attempt import (
     Parts,
     SeriesListed,
 )
+from dicomove.run.holdings import with_longer_limit
 from dicomove.run.inventory import Inventory, Listed
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
-from dicomove.run.nearline import with_longer_limit
 from dicomove.run.patients import is_another
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task

@@ -1,26 +1,21 @@
-"""Which failures are tried again, and after how long.
-
-Retry is for what may pass: no association, a lost association, out of resources, silence, instances that are missing.
-What cannot pass is never tried again: a destination that the PACS does not know, an identifier that does not match its
-level, a service that it does not offer, a row that cannot be sent. Trying those again costs a night, and the PACS's
-goodwill.
-"""
+"""Which failures are tried again, and after how long; and how many of them end a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from tenacity import wait_exponential, wait_random_exponential
 
 from dicomove.run.pacing.backoff import Wait, check_wait, described, pause_s
-from dicomove.words import ENDED, NEVER, OPTIONAL, RETRYABLE
+from dicomove.words import ENDED, FAILED, NEVER, OPTIONAL, RETRYABLE
 
 _MISSING: Final = "missing_instances"
 
 # 10 to 12 s, 20 to 24 s, ... 10 min: rows that failed together do not come back together.
 _DEFAULT_WAIT: Final = wait_exponential(multiplier=10, max=540) + wait_random_exponential(multiplier=2, max=60)
+OnFailure = Literal["continue", "stop"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -111,3 +106,50 @@ def _checked(on: Iterable[str]) -> frozenset[str]:
         message = f"on: {unknown} is no error that can be tried again; there are {', '.join(sorted(known))}"
         raise ValueError(message)
     return words
+
+
+class Failures:
+    """Count rows that failed, and say when there are too many.
+
+    Parameters
+    ----------
+    most
+        The run ends when so many rows have failed; ``None`` is no limit.
+    on_failure
+        ``"continue"``, or ``"stop"``: the first row that fails ends the run.
+
+    Examples
+    --------
+    >>> failures = Failures(2, "continue")
+    >>> for outcome in ("failed", "complete", "empty", "partial"):
+    ...     failures.count(outcome)
+    >>> failures.counted, failures.exhausted
+    (2, True)
+    """
+
+    def __init__(self, most: int | None = None, on_failure: OnFailure = "continue") -> None:
+        self._most = 1 if on_failure == "stop" else most
+        self._counted = 0
+
+    def __repr__(self) -> str:
+        return f"<Failures: {self._counted} of {'any number' if self._most is None else self._most}>"
+
+    @property
+    def counted(self) -> int:
+        """How many rows have failed."""
+        return self._counted
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the run is to end."""
+        return self._most is not None and self._counted >= self._most
+
+    def count(self, outcome: str) -> None:
+        """Take note of a row that has ended, and will not be tried again.
+
+        Parameters
+        ----------
+        outcome
+            As in the result table.
+        """
+        self._counted += outcome in FAILED

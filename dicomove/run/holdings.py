@@ -1,22 +1,33 @@
-"""How many instances each row holds, asked with one C-FIND, and whether the PACS has them at hand."""
+"""What the PACS says that it holds of a row: how many instances, and whether they are at hand (PS3.3 C.4.23)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
+
+import pandas as pd
 
 from dicomove import columns
 from dicomove.asking import Asking, Told
-from dicomove.cohort import Identifier, matches
+from dicomove.cohort import Identifier, keyword_columns, matches
 from dicomove.dimse import FindResult, FindScu
+from dicomove.pacs import Pacs
+from dicomove.results import left_nearline
 from dicomove.run.inventory import BROKEN, COUNT_KEYS
-from dicomove.run.nearline import AVAILABILITY, availability
+from dicomove.run.options import Nearline
+from dicomove.run.requests import Task
+from dicomove.run.rows import RowResults
+from dicomove.words import SLOW
 
 #: For which a PACS that cannot be reached is left alone, once that has happened several times.
 _LEAST_PAUSE_S: Final = 1.0
 _NO_NUMBER: Final = "The PACS does not say how many there are."
+AVAILABILITY: Final = "InstanceAvailability"
+_SLOWEST_FIRST: Final = ("UNAVAILABLE", "OFFLINE", "NEARLINE", "ONLINE")
+#: A tape robot takes minutes, where a disk takes seconds.
+TIMES_AS_LONG: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +89,49 @@ def _numbers(identifier: Identifier, there: Sequence[Mapping[str, str]]) -> Iter
     keyword = COUNT_KEYS.get(identifier.level)
     for match in there:
         yield columns.whole_number(match.get(keyword)) if keyword else 1
+
+
+def availabilities(table: pd.DataFrame) -> list[str | None]:
+    """Return what the PACS said of each row of a table of `find`; ``None`` where it said nothing."""
+    places = keyword_columns(table.columns, [AVAILABILITY])
+    cells = table.iloc[:, places[AVAILABILITY]].tolist() if places else [None] * len(table)
+    # One series may be on tape, and another one of the study on disk: several values are in one cell.
+    return [availability(cell.upper().split("\\")) if isinstance(cell, str) else None for cell in cells]
+
+
+def availability(values: Collection[str]) -> str | None:
+    """Return the word for something whose parts are here and there: the slowest of them decides.
+
+    Examples
+    --------
+    >>> availability(["ONLINE", "NEARLINE"]), availability([])
+    ('NEARLINE', None)
+    """
+    words = [value.strip() for value in values]
+    return next((word for word in _SLOWEST_FIRST if word in words), None)
+
+
+def slow_rows(table: pd.DataFrame) -> set[int]:
+    """Return the positions of the rows that the PACS does not have at hand."""
+    return {position for position, word in enumerate(availabilities(table)) if word in SLOW}
+
+
+def in_order(tasks: Sequence[Task], nearline: Nearline, results: RowResults) -> list[Task]:
+    """Return the tasks in the order in which they begin; those that are left get their result."""
+    if nearline == "as_is":
+        return [replace(task, is_slow=False) for task in tasks]
+    at_hand = [task for task in tasks if not task.is_slow]
+    slow = [task for task in tasks if task.is_slow]
+    if nearline == "last":
+        return [*at_hand, *slow]
+    for task in slow:
+        results.settle(task, left_nearline())
+    return at_hand
+
+
+def with_longer_limit(pacs: Pacs) -> Pacs:
+    """Return the PACS with the longer limit until the first response."""
+    limit = pacs.first_response_timeout
+    if not isinstance(limit, int | float):
+        return pacs
+    return replace(pacs, first_response_timeout=limit * TIMES_AS_LONG)

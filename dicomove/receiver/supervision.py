@@ -1,0 +1,255 @@
+"""Keeps the process of a receiver up: it starts where folder and port are free, and again whenever it died."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+import time
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.processes import UNKNOWN_S, Process, patience_s, port_owner
+from dicomove.receiver.api import Answer, Request
+from dicomove.receiver.process import ProcessDiedError, ReceiverProcess, StartError, logger
+from dicomove.receiver.rows import RowsInFlight
+from dicomove.receiver.settings import Settings
+from dicomove.store.instances import check_folder
+
+_MOST_DEATHS: Final = 5
+_DEATHS_WITHIN_S: Final = 60.0
+#: Of a process that is killed while it starts.
+_MOST_STARTS: Final = 3
+#: The open receivers of this process, to say which one has a folder or a port.
+_open: weakref.WeakSet[Supervisor] = weakref.WeakSet()
+_LOOK_AGAIN_S: Final = 0.05
+#: For which a port is waited for that no process of this user has: its process has just ended, say.
+_HIDDEN_S: Final = 0.3
+
+
+class Supervisor:
+    """Sees to it that a receiver has a process, at the same port, that knows the rows in flight.
+
+    Parameters
+    ----------
+    settings
+        What the process is told.
+    in_flight
+        The rows in flight.
+
+    Raises
+    ------
+    ReceiverError
+        It did not start: the text says why, and what to do.
+    """
+
+    def __init__(self, settings: Settings, in_flight: RowsInFlight) -> None:
+        self.settings = settings
+        self.closed = False
+        self._in_flight = in_flight
+        self._lock = threading.RLock()
+        self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
+        self._dead: ReceiverProcess | None = None
+        self._process = self._start()
+        _open.add(self)
+
+    @property
+    def port(self) -> int:
+        """The port at which it listens; 0 where it listens at none."""
+        return self._process.port
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
+    def settings_now(self) -> Settings:
+        """The settings, with the port that the system chose."""
+        return self.settings if self.settings.port is None else replace(self.settings, port=self.port)
+
+    def ask(self, request: Request[Answer]) -> Answer:
+        """Ask the process for something; one that died is started again, and asked once more.
+
+        Raises
+        ------
+        ReceiverError
+            It cannot do it, it is closed, or it dies again and again.
+        """
+        while True:
+            process = self._process
+            if self.closed:
+                message = f"the receiver of {self.settings.folder} is closed: make a new one"
+                raise ReceiverError(message)
+            try:
+                return process.ask(request)
+            except ProcessDiedError:
+                self._revive(process)
+
+    def ask_once(self, request: Request[Answer]) -> Answer:
+        """Ask the process for something. One that dies meanwhile is started again, and not asked once more.
+
+        Raises
+        ------
+        ReceiverError
+            It cannot do it, it is closed, or it died.
+        """
+        process = self._process
+        try:
+            return process.ask(request)
+        except ProcessDiedError:
+            self._revive(process)
+            raise
+
+    def close(self) -> None:
+        """End the process; what has come is made durable first."""
+        with self._lock:
+            self.closed = True
+            self._finalizer()
+            _open.discard(self)
+
+    def _revive(self, dead: ReceiverProcess) -> None:
+        """Start the process again, at the same port, unless that was done; tell it of the rows in flight."""
+        with self._lock:
+            if self.closed or self._process is not dead:
+                return
+            if dead is not self._dead:  # a start that failed is not another death
+                self._dead = dead
+                self._deaths.append(time.monotonic())
+            message = f"the receiver's process {dead.ending()}"
+            if len(self._deaths) == _MOST_DEATHS and time.monotonic() - self._deaths[0] < _DEATHS_WITHIN_S:
+                message += f", for the {_MOST_DEATHS}th time within {_DEATHS_WITHIN_S:g} s"
+                raise ReceiverError(message)
+            self._finalizer.detach()
+            dead.close()
+            if self.settings.port is not None:
+                self.settings = replace(self.settings, port=dead.port)
+            self._process = self._start()
+            for expect in self._in_flight.expected():
+                self._process.ask(expect)
+        # Last, since where warnings are errors this raises.
+        warnings.warn(f"{message} and was started again", ReceiverWarning, stacklevel=2)
+
+    def _start(self) -> ReceiverProcess:
+        me = weakref.ref(self)  # a receiver that is not referred to any more frees its port
+
+        def died() -> None:
+            supervisor = me()
+            if supervisor:
+                supervisor._died()  # noqa: SLF001 (it is this class)
+
+        others = [other.settings_now for other in _open if other is not self and not other.closed]
+        check_free(self.settings, Process.of(os.getpid()), others)
+        for left in reversed(range(_MOST_STARTS)):
+            try:
+                process = ReceiverProcess(self.settings, self._in_flight.take, died)
+            except StartError as error:
+                if not (error.died and left):
+                    message = f"the receiver did not start: {error}"
+                    raise ReceiverError(message) from None
+            else:
+                break
+        self._finalizer = weakref.finalize(self, process.close)
+        return process
+
+    def _died(self) -> None:
+        """Start the process again at once, so that a PACS in the middle of a row finds it."""
+        try:
+            self._revive(self._process)
+        except ReceiverError as error:
+            logger.warning("%s", error)
+
+
+def close_receivers() -> None:
+    """Close every receiver of this process, also if no variable refers to it any more.
+
+    Examples
+    --------
+    >>> close_receivers()
+    """
+    for supervisor in list(_open):
+        supervisor.close()
+
+
+def check_free(settings: Settings, own: Process, open_here: Iterable[Settings] = ()) -> None:
+    """Wait for a receiver that is about to end, as after a restart of the kernel: it has the folder and the port.
+
+    Parameters
+    ----------
+    settings
+        The folder, and the port.
+    own
+        This process.
+    open_here
+        The other receivers of this process.
+
+    Raises
+    ------
+    ReceiverError
+        Another receiver or process has one of them, and keeps it. The text says which one, and what to do.
+    """
+    for other in open_here:
+        if found := _taken_by(other, settings):
+            message = f"{found}: call its close() first, or dicomove.receiver.close_receivers()"
+            raise ReceiverError(message)
+    if settings.port is not None:
+        _wait_for_port(settings.host, settings.port, own)
+    check_folder(Path(settings.folder), own)
+
+
+def _wait_for_port(host: str, port: int, own: Process) -> None:
+    owner, since = None, time.monotonic()
+    while _is_taken(host, port):
+        now = port_owner(port)
+        if now != owner:  # as where it has ended since, and the port is about to be free
+            owner, since = now, time.monotonic()
+        if time.monotonic() - since >= _patience_s(owner, own):
+            named = owner or "another process, and the system does not tell which"
+            message = f"port {port} is taken by {named}: end it, or choose another port and tell the PACS"
+            raise ReceiverError(message)
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _taken_by(other: Settings, settings: Settings) -> str | None:
+    """Return what another receiver of this process has taken."""
+    if Path(other.folder).resolve() == Path(settings.folder).resolve():
+        return f"the folder {settings.folder} is taken by another receiver of this process"
+    if settings.port is not None and other.port == settings.port and _is_taken(settings.host, settings.port):
+        return f"port {settings.port} is taken by another receiver of this process, for {other.folder}"
+    return None
+
+
+def _is_taken(host: str, port: int) -> bool:
+    is_ipv6 = ":" in host
+    with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_ipv6:  # as the receiver does
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::" or not socket.has_dualstack_ipv6())
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _patience_s(owner: Process | None, own: Process) -> float:
+    """Return for how many seconds to wait for the process that has a port."""
+    if owner is None:
+        return _HIDDEN_S if own.is_alive else UNKNOWN_S
+    if owner == own:
+        return UNKNOWN_S
+    started_by = _started_by(owner)
+    return patience_s(started_by, own) if started_by else 0
+
+
+def _started_by(owner: Process) -> Process | None:
+    """Return the process that started a receiver; ``None`` of a process that is not a receiver's."""
+    *_, program, _root, started_by = ["", "", "", *owner.arguments]
+    return Process.read(started_by) if Path(program).parts[-2:] == ("receiver", "start.py") else None
