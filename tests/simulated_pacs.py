@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from dicomove.cohort import Identifier
 from dicomove.results import Row
 from dicomove.run.options import Options
+from dicomove.run.outages import Hold
 from dicomove.run.requests import Task
-from dicomove.run.schedule import Done, Hold, Schedule, Start
+from dicomove.run.schedule import Done, Schedule, Start
 from dicomove.store import Key
 
 #: A run begins at nine in the evening, in seconds of its day.

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from dicomove.cohort import Identifier
 from dicomove.results import Row
 from dicomove.run.options import Options
+from dicomove.run.outages import Ask, Hold
 from dicomove.run.pacing import Hours, Retry
 from dicomove.run.requests import Task
-from dicomove.run.schedule import Ask, Done, Hold, Schedule, Start
+from dicomove.run.schedule import Done, Schedule, Start
 from dicomove.store import Key
 from dicomove.words import Outcome
 
@@ -54,7 +55,7 @@ class World:
                     self.most = max(self.most, len(self.flying))
                 case Ask():
                     self.probes.append(self.now)
-                    self.schedule.probed(self.now, worked=bool(self.is_up(self.now)))
+                    self.schedule.outages.probed(self.now, worked=bool(self.is_up(self.now)))
                 case Done():
                     return
                 case Hold(reason=reason, until=at):
@@ -120,7 +121,7 @@ def test_a_pacs_that_is_down_is_probed_less_and_less_and_no_row_is_lost() -> Non
 def test_a_pacs_that_stays_down_is_given_up() -> None:
     made = world(Options(retry=Retry(wait=1), outage_timeout=120), is_up=lambda now: now < 3)
     made.run()
-    assert made.schedule.pacs_is_lost(made.now)
+    assert made.schedule.outages.pacs_is_lost(made.now)
     assert len(made.schedule.left()) == 8
     assert made.now == pytest.approx(120, abs=70)
 

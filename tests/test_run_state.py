@@ -496,7 +496,7 @@ def test_a_disk_that_is_full_is_waited_for() -> None:
     (begun,) = run.begin()
     run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
     fill(run, 3)
-    assert run.state.schedule.suspects_disk
+    assert run.state.schedule.outages.suspects_disk
     run.has_room = False
     began = run.now
     waiting = run.wait()
@@ -511,7 +511,7 @@ def test_a_disk_that_was_given_up_is_not_waited_for_once_more() -> None:
     run = Told.of(20, receivers=1)
     run.has_room = False
     fill(run, 12)
-    assert not run.state.schedule.suspects_disk, "nothing was ever stored: each row finds out for itself"
+    assert not run.state.schedule.outages.suspects_disk, "nothing was ever stored: each row finds out for itself"
 
 
 def test_a_disk_that_stays_full_is_given_up() -> None:
@@ -533,7 +533,7 @@ def test_a_pacs_that_breaks_off_five_rows_is_asked_how_it_is_and_given_up() -> N
     run = Told.of(9, outage_timeout=30)
     for _ in range(4):
         run.end(run.begin()[0], LOST)
-    assert run.state.schedule.down == "connection_failed"
+    assert run.state.schedule.outages.down == "connection_failed"
     run.end(run.begin()[0], LOST)
     assert run.begin() == []
     while run.look()[-1] != End():
@@ -669,7 +669,7 @@ def test_rows_whose_turn_did_not_come_before_a_stop_are_not_attempted() -> None:
         run.end(run.begin()[0], UNREACHABLE)
     run.now += 100
     run.tell(Probed(worked=False))
-    assert run.state.schedule.pacs_is_lost(run.now)
+    assert run.state.schedule.outages.pacs_is_lost(run.now)
     run.tell(StopWished())
     assert run.tell(WaitedEnough()) == []
     assert [row.outcome for row in run.state.results.rows[5:]] == ["not_attempted"] * 4

@@ -7,6 +7,7 @@ Decisions, without I/O, clocks or threads::
     requests        the tasks of a run, and what holds for all of them
     messages        what the state of a run takes in, and what it asks for
     schedule        which task begins next, and whether one is tried again
+    outages         what keeps a run from asking for more: PACS down, receiver away, disk full
     rows            the results of the rows, and what is shown of them
     state           all decisions of a run: events in, instructions out
     narrowing       what to ask for where only some of a row is missing

@@ -134,7 +134,7 @@ class Run:
     def _loop(self, goes_on: Callable[[], bool]) -> None:
         self._at_end = False
         while not self._at_end and goes_on():
-            has_room = not self._state.schedule.suspects_disk or self._has_room()
+            has_room = not self._state.schedule.outages.suspects_disk or self._has_room()
             self._tell(Look(datetime.now(UTC), has_room=has_room, paused=self._paused()))
 
     def _stop(self) -> None:

@@ -9,31 +9,23 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from dicomove.dimse import MoveResult
 from dicomove.results import Row
 from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
 from dicomove.run.options import Options
-from dicomove.run.pacing import Associations, Breaker, Failures, Rate, Retry
+from dicomove.run.outages import Ask, Hold, Outages, is_unreachable
+from dicomove.run.pacing import Associations, Failures, Rate
 from dicomove.run.requests import Task
 from dicomove.run.split import Splits, may_be_large
-from dicomove.words import BUSY, LOST
+from dicomove.words import BUSY
 
-#: So many different rows in a row, and the run asks the PACS how it is before it goes on.
-_IN_A_ROW: Final = 5
-_FULL_IN_A_ROW: Final = 3
-#: How long a run waits for a PACS that is down, if the caller does not say it: seconds, and how many times as long as
-#: one row would wait for its attempts.
-_LEAST_OUTAGE_S: Final = 60.0
-_TIMES_OF_A_ROW: Final = 10
 #: After an association that was one too many: from so long to twice as long.
 _REFUSED_S: Final = 1.0
 _MOST_REFUSALS: Final = 20
 #: Seconds after which the local time is looked at again: it may jump.
 _LOOK_S: Final = 30.0
-#: At which the answer to a probe is looked for.
-_PROBING_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +33,6 @@ class Start:
     """A task begins."""
 
     task: Task
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The PACS is asked whether it is up again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Nothing begins for now: `reason` and `message` as in `Waiting`, no reason where all is well and in flight.
-
-    Attributes
-    ----------
-    until
-        When to ask again, on the monotonic clock; ``None``: after the next report.
-    """
-
-    reason: str = ""
-    message: str = ""
-    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +59,10 @@ class Schedule:
 
     Attributes
     ----------
-    down
-        How the PACS said last that it is down: a word of the column ``error``.
+    outages
+        What keeps the run from asking for more.
+    splits
+        The rows whose series are moved side by side: each has begun, and goes on whatever keeps others waiting.
     """
 
     def __init__(self, tasks: Iterable[Task], options: Options, chance: Callable[[], float] = random.random) -> None:
@@ -99,22 +73,12 @@ class Schedule:
         self._numbers = itertools.count()
         #: The requests in flight, and whether another one was in flight at any moment of theirs.
         self._in_flight: dict[Hashable, bool] = {}
-        #: The rows whose series are moved side by side: each has begun, and goes on whatever keeps others waiting.
         self.splits = Splits()
         self._resting: deque[float] = deque()
         self._associations = Associations(options.most_associations(), grows=options.concurrency == "auto")
-        give_up_after_s = _give_up_after_s(options.outage_timeout, self._retry)
-        # With retry, a PACS that cannot be reached costs no row an attempt.
-        self._unreachable = Breaker(after=1 if self._retry else _IN_A_ROW, give_up_after_s=give_up_after_s)
-        self._lost = Breaker(after=_IN_A_ROW, give_up_after_s=give_up_after_s)
-        room_within_s = None if options.outage_timeout == "auto" else options.outage_timeout
-        self._disk = Breaker(after=_FULL_IN_A_ROW, give_up_after_s=room_within_s)
-        self._receiver = Breaker(after=1, give_up_after_s=give_up_after_s)
+        self.outages = Outages(options.outage_timeout, self._retry)
         self._rate = Rate(options.max_instances_per_second)
         self._failures = Failures(options.max_failures, options.on_failure)
-        self._pacs_worked = self._disk_worked = self._probing = False
-        self._gave_up_disk = self._is_no_pacs = False
-        self.down = "connection_failed"
 
     @property
     def in_flight(self) -> int:
@@ -130,15 +94,6 @@ class Schedule:
     def has_more(self) -> bool:
         """Whether there are tasks that have not begun, or that will be tried again."""
         return bool(self._ready or self._later)
-
-    def pacs_is_lost(self, now: float) -> bool:
-        """Whether the PACS has been down for so long that the run ends."""
-        return self._is_no_pacs or any(breaker.given_up(now) for breaker in self._open())
-
-    @property
-    def suspects_disk(self) -> bool:
-        """Whether it matters to this schedule if the disk has room."""
-        return self._disk.is_open
 
     def next(self, now: float, local_time: datetime, *, has_room: bool = True, paused: bool = False) -> Decision:
         """Return what to do now.
@@ -214,7 +169,7 @@ class Schedule:
         return replace(hold, until=min(times, default=None))
 
     def _next_row(self, now: float, local_time: datetime, *, has_room: bool, paused: bool) -> Decision:
-        if not self.has_more or self.exhausted or self.pacs_is_lost(now):
+        if not self.has_more or self.exhausted or self.outages.pacs_is_lost(now):
             return Hold() if self._in_flight else Done()
         if paused:
             self._associations.forget(now)
@@ -252,14 +207,8 @@ class Schedule:
         return task
 
     def _obstacle(self, now: float, local_time: datetime, *, has_room: bool) -> Hold | Ask | None:
-        if self._open():
-            return self._outage(now)
-        if self._receiver.is_open and not self._may_try_receiver(now):
-            at = self._receiver.probe_at
-            until = at if at and at > now else None  # a row finds out just now
-            return Hold("receiver_away", "the receiver does not answer: the run goes on when it does", until)
-        if self._disk.is_open and not self._may_store(now, has_room=has_room):
-            return Hold("disk_full", "the disk of the receiver is full: make room", now + 1)
+        if obstacle := self.outages.obstacle(now, has_room=has_room, is_alone=not self._in_flight):
+            return obstacle
         hours = self._hours
         if hours and not hours.is_open(local_time):
             opens = hours.opens_at(local_time)
@@ -269,43 +218,6 @@ class Schedule:
         if ready > now:
             return Hold("rate", f"{self._options.max_instances_per_second:g} instances per second at the most", ready)
         return None
-
-    def _outage(self, now: float) -> Hold | Ask:
-        at = max(breaker.probe_at or now for breaker in self._open())
-        if at <= now and not self._probing:
-            self._probing = True
-            return Ask()
-        return Hold("pacs_down", "the PACS does not answer: the run goes on when it does", max(at, now + _PROBING_S))
-
-    def _open(self) -> list[Breaker]:
-        """Return what keeps the run from asking the PACS for more."""
-        return [breaker for breaker in (self._unreachable, self._lost) if breaker.is_open]
-
-    def _may_try_receiver(self, now: float) -> bool:
-        """Whether a row may find out if the receiver is back: one at a time, or each if it was away for too long."""
-        if self._receiver.given_up(now):
-            return True
-        return not self._in_flight and (self._receiver.probe_at or now) <= now
-
-    def _may_store(self, now: float, *, has_room: bool) -> bool:
-        """Whether the disk has room again; where nothing was ever stored, or for too long, each row finds out."""
-        if not has_room and (self._disk.probe_at or now) <= now:
-            self._disk.probed(worked=False, now=now)
-        if has_room or self._disk.given_up(now) or not (self._disk_worked or self._retry):
-            self._disk.succeeded()
-            self._gave_up_disk = not has_room
-            return True
-        return False
-
-    def probed(self, now: float, *, worked: bool) -> None:
-        """Take in whether the PACS is up again."""
-        self._probing = False
-        for breaker in self._open():
-            opened_at = breaker.opened_at
-            breaker.probed(worked, now)
-            if not worked and not self._pacs_worked and self._options.outage_timeout == "auto":
-                # Nothing has ever answered at this address: the PACS is not down, the address is wrong.
-                self._is_no_pacs |= now - (opened_at or now) >= _waits_of_a_row_s(self._retry)
 
     def brought(self, task: Task, instances: int, now: float) -> None:
         """Take in how many instances a task that is in flight has brought so far."""
@@ -355,12 +267,12 @@ class Schedule:
         if self._options.delay:
             self._resting.append(now + self._options.delay)
         if no_receiver:
-            pause_s = self._without_receiver(again, now)
+            pause_s = self.outages.without_receiver(again, now)
         else:
             self._learn(again, row, now, silence_s, one_too_many=one_too_many)
             if not was_split:
                 self._rate.spent(row.instances or 0, now, since=now - (row.duration_s or 0.0))
-            is_outage = self._retry is not None and _is_unreachable(row) and (row.error or "") in self._retry.on
+            is_outage = self._retry is not None and is_unreachable(row) and (row.error or "") in self._retry.on
             is_spared = (one_too_many or is_outage) and not permanent and again.refusals < _MOST_REFUSALS
             pause_s = _REFUSED_S * (1 + self._chance()) if is_spared else None
         if at_once:
@@ -381,17 +293,6 @@ class Schedule:
             self._associations.ended(_request(task), instances, now)
         return bool(has_company)
 
-    def _without_receiver(self, again: Task, now: float) -> float | None:
-        """Return after how long a row is tried again whose receiver was away: that costs it no attempt."""
-        if self._retry is None or "receiver_failed" not in self._retry.on:
-            return None
-        self._receiver.failed(again.identifier, now)
-        if (self._receiver.probe_at or now) <= now:
-            self._receiver.probed(worked=False, now=now)
-        if self._receiver.given_up(now):
-            return None
-        return max(0.0, (self._receiver.probe_at or now) - now)
-
     def _try_again(self, again: Task, row: Row, now: float, *, unverified: bool) -> float | None:
         retry = self._retry
         if retry is None:
@@ -408,25 +309,7 @@ class Schedule:
         return [*self._ready, *(task for _, _, task in sorted(self._later))]  # no two have one number
 
     def _learn(self, task: Task, row: Row, now: float, silence_s: float | None, *, one_too_many: bool) -> None:
-        if row.error != "receiver_failed":
-            self._receiver.succeeded()
-        if _is_unreachable(row) and not one_too_many:
-            self._unreachable.failed(task.identifier, now)
-            self.down = row.error or self.down
-        elif row.error in LOST:
-            self._pacs_worked = True
-            self._unreachable.succeeded()  # it was reached
-            self._lost.failed(task.identifier, now)
-        elif row.status is not None:
-            self._pacs_worked = True
-            self._unreachable.succeeded()
-            self._lost.succeeded()
-        if row.error == "storage_failed":
-            if not self._gave_up_disk:
-                self._disk.failed(task.identifier, now)
-        elif row.received:
-            self._disk.succeeded()
-            self._disk_worked, self._gave_up_disk = True, False
+        self.outages.learn(task, row, now, one_too_many=one_too_many)
         if row.error in BUSY:
             self._associations.congested(now)
         elif row.outcome == "complete":
@@ -448,22 +331,3 @@ def _request(task: Task) -> Hashable:
 def _is_one_too_many(result: MoveResult) -> bool:
     """Whether the PACS rejected the association, and may accept it another time."""
     return result.error == "association_rejected" and not result.evidence.sent and not result.evidence.permanent
-
-
-def _is_unreachable(row: Row) -> bool:
-    """Whether the PACS could not be reached; an executor that is gone says nothing about the PACS."""
-    return row.outcome == "unreachable" and row.error != "executor_failed"
-
-
-def _waits_of_a_row_s(retry: Retry | None) -> float:
-    """Return how long one row would wait for all of its attempts."""
-    if retry is None:
-        return 0.0
-    return sum(retry.pause_s(attempt) for attempt in range(1, retry.attempts))
-
-
-def _give_up_after_s(outage_timeout: float | Literal["auto"] | None, retry: Retry | None) -> float | None:
-    """Return how long a run waits for a PACS that is down; ``None`` is no limit."""
-    if outage_timeout == "auto":
-        return max(_LEAST_OUTAGE_S, _TIMES_OF_A_ROW * _waits_of_a_row_s(retry))
-    return outage_timeout

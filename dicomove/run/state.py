@@ -51,9 +51,10 @@ from dicomove.run.messages import (
 )
 from dicomove.run.narrowing import cannot_move
 from dicomove.run.options import Method
+from dicomove.run.outages import Ask, Hold
 from dicomove.run.requests import Task, records
 from dicomove.run.rows import RowResults
-from dicomove.run.schedule import Ask, Done, Hold, Schedule, Start
+from dicomove.run.schedule import Done, Schedule, Start
 
 _GONE: Final = (
     "The PACS had stopped answering, and did not answer again within outage_timeout: nothing was sent. Run it again."
@@ -124,7 +125,7 @@ class RunState:
             case Written():
                 return self._written(event)
             case Probed():
-                self.schedule.probed(now, worked=event.worked)
+                self.schedule.outages.probed(now, worked=event.worked)
                 return []
             case _:
                 return self._at_end(event, now)
@@ -293,12 +294,12 @@ class RunState:
 
     def _never_reached(self, now: float) -> list[Instruction]:
         """Give the rows their result whose turn did not come, since the PACS was gone."""
-        if self.stopping or not self.schedule.pacs_is_lost(now):
+        if self.stopping or not self.schedule.outages.pacs_is_lost(now):
             return []
-        why = _REJECTS if self.schedule.down == "association_rejected" else _GONE
+        why = _REJECTS if self.schedule.outages.down == "association_rejected" else _GONE
         left = self.schedule.left()
         for task in left:
-            self.results.settle(task, never_reached(self.results.of(task), self.schedule.down, why))
+            self.results.settle(task, never_reached(self.results.of(task), self.schedule.outages.down, why))
         return [_write(task, self.results.of(task)) for task in left]
 
     def _flushed(self, flushed: Flushed) -> list[Instruction]:
