@@ -29,11 +29,12 @@ from dicomove.run import MoveDestination, Options, path_cells, run_settings
 from dicomove.run.archive import ArchiveAtDestination
 from dicomove.run.estimates import Estimate, Sizes, estimate, rate_of, windows_needed
 from dicomove.run.holdings import Counted, Counting, availabilities
-from dicomove.run.inventory import COUNT_KEYS, Inventory
+from dicomove.run.inventory import Inventory
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import beside, is_another, patients_of
 from dicomove.run.prepared import modalities_of, sizes_of
+from dicomove.run.questions import COUNT_KEYS
 from dicomove.run.requests import RunSettings
 from dicomove.run.resuming import completed, still_on_disk
 from dicomove.store import JOURNAL_FILE, Journal, read_journal

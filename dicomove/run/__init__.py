@@ -26,6 +26,7 @@ Actions::
     worker          one attempt: C-MOVEs, and the reconciliation of what came
     reconciliation  what was expected, what came, what is on disk
     inventory       what a PACS should have moved, by C-FIND
+    questions       the C-FINDs about what a PACS holds of an identifier
     holdings        how many instances a row has, and whether they are at hand, by one C-FIND
     archive         what the archive at the destination has, by C-FIND
     threads         workers in threads of this process

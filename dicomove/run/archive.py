@@ -18,7 +18,8 @@ from dicomove.outcome import Evidence, Unverified, rivals, sentences
 from dicomove.receiver import Settled
 from dicomove.results import at_destination_already, resumed
 from dicomove.run.attempt import Moved, OnDisk
-from dicomove.run.inventory import Inventory, Listed
+from dicomove.run.inventory import Inventory
+from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import counted_anew, may_be_coming, read_again, went_well, with_settled, without_echo
 from dicomove.run.requests import Task
 

@@ -20,7 +20,7 @@ from dicomove.dimse import MoveResult
 from dicomove.outcome import RESTS_ON_C_FIND, Unverified
 from dicomove.receiver import OtherPatient, Settled
 from dicomove.results import Row, lost, of_another_patient, row_of, without_receiver, without_worker
-from dicomove.run.inventory import Listed
+from dicomove.run.questions import Listed
 
 #: How far down a PACS can be asked, from the finest: lists of instances, one instance, a series, all of the row.
 Depth = Literal["instances", "instance", "series", "whole"]

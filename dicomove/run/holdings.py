@@ -15,8 +15,9 @@ from dicomove.cohort import Identifier, keyword_columns, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.pacs import Pacs
 from dicomove.results import left_nearline
-from dicomove.run.inventory import BROKEN, COUNT_KEYS
+from dicomove.run.inventory import BROKEN
 from dicomove.run.options import Nearline
+from dicomove.run.questions import COUNT_KEYS
 from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
 from dicomove.words import SLOW

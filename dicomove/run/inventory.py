@@ -9,28 +9,26 @@ from dataclasses import replace
 from typing import Final, Literal, TypeVar, get_args
 
 from dicomove.asking import Question, Told
-from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, has_control_characters, is_single, matches
-from dicomove.columns import whole_number
+from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall
+from dicomove.run.questions import (
+    Ask,
+    Listed,
+    listed_instances,
+    listed_of_patient,
+    listed_series,
+    names_one,
+    patients_of_study,
+    related_instances,
+)
 from dicomove.search import may_be_cut
 from dicomove.words import NEVER
 
 Verify = Literal["auto", "instances", "counts", "arrivals", "hash"]
 
-#: SOP Instance UIDs, with the series of each.
-Listed = Mapping[str, str]
 
 T = TypeVar("T")
-
-Ask = Callable[[Identifier, Level, dict[str, str]], list[dict[str, str]]]
-
-#: Where C-FIND says how many instances a level holds (PS3.4 C.3.4).
-COUNT_KEYS: Final[dict[Level, str]] = {
-    "PATIENT": "NumberOfPatientRelatedInstances",
-    "STUDY": "NumberOfStudyRelatedInstances",
-    "SERIES": "NumberOfSeriesRelatedInstances",
-}
 
 
 #: How a C-FIND is lost that a fresh association may bring through; what was silent once would be silent again.
@@ -159,7 +157,7 @@ class Inventory:
         if not listed or not (is_round or come > len(listed)):
             return None
         counts = self._verify != "instances"
-        number = counted.expected if counts else self._ask("counts", _related_instances, identifier)
+        number = counted.expected if counts else self._ask("counts", related_instances, identifier)
         return number if number is not None and number > (len(listed) if is_round else come) else None
 
     def _unverified(self, expected_in_table: int | None) -> Unverified | None:
@@ -188,13 +186,13 @@ class Inventory:
 
     def number(self, identifier: Identifier) -> int | None:
         """Return how many instances the PACS says that there are; ``None`` also where it may not be asked."""
-        return None if self._verify == "arrivals" else self._ask("counts", _related_instances, identifier)
+        return None if self._verify == "arrivals" else self._ask("counts", related_instances, identifier)
 
     def patients(self, identifier: Identifier) -> Collection[str]:
         """Return the PatientIDs under which the PACS has a study; none where it does not say, or may not be asked."""
         if self._verify == "arrivals":
             return ()
-        return self._ask("counts", _patients, identifier) or ()
+        return self._ask("counts", patients_of_study, identifier) or ()
 
     def series(self, study: Identifier) -> Mapping[str, int | None] | None:
         """Return the series that the PACS lists of a study, with how many instances each has, where it says that.
@@ -203,7 +201,7 @@ class Inventory:
         """
         if self._verify == "arrivals":
             return None
-        return self._ask("instances", lambda _, asked: _listed_series(self._find_soon, asked), study)
+        return self._ask("instances", lambda _, asked: listed_series(self._find_soon, asked), study)
 
     def whole_list(self, identifier: Identifier, expected_in_table: int | None) -> Listed | None:
         """Return the instances that the PACS lists; ``None`` also where it has more than it lists."""
@@ -229,16 +227,16 @@ class Inventory:
         """Return how many there are; the PACS is asked where the table does not say that the list is whole."""
         if listed and expected_in_table is not None and expected_in_table <= len(listed):
             return expected_in_table
-        return None if self._verify == "instances" else self._ask("counts", _related_instances, identifier)
+        return None if self._verify == "instances" else self._ask("counts", related_instances, identifier)
 
     def _answers(self, identifier: Identifier) -> Iterator[int | Listed | None]:
         if self._verify in ("auto", "hash", "counts"):
-            yield self._ask("counts", _related_instances, identifier)
+            yield self._ask("counts", related_instances, identifier)
         if self._verify in ("auto", "hash", "instances"):
             yield self._list(identifier)
 
     def _list(self, identifier: Identifier) -> Listed | None:
-        lists = _listed_of_patient if self._by_list and identifier.level == "PATIENT" else _listed_instances
+        lists = listed_of_patient if self._by_list and identifier.level == "PATIENT" else listed_instances
         return self._ask("instances", lists, identifier)
 
     def _ask(self, question: Question, ask: Callable[[Ask, Identifier], T | None], identifier: Identifier) -> T | None:
@@ -285,7 +283,7 @@ class Inventory:
         if found.error or found.cancelled:
             raise _NoAnswerError(found)
         key = UNIQUE_KEYS[identifier.query_model][level][-1]
-        if not all(_names_one(match.get(key, "")) for match in found):
+        if not all(names_one(match.get(key, "")) for match in found):
             raise _NoAnswerError(replace(found, error="invalid_response"))
         answers = [match for match in found if matches(identifier.keys, match)]
         # An archive that joins two databases gives an answer twice.
@@ -314,11 +312,6 @@ def _why_not(found: FindResult, peer: str) -> str:
 def _names_nothing(found: FindResult) -> bool:
     """Whether there was an answer, and it cannot be used."""
     return found.status is not None and found.error == "invalid_response"
-
-
-def _names_one(value: str) -> bool:
-    """Tell whether a unique key names one thing. Neither of a wildcard nor of a list is it known how many there are."""
-    return bool(value.strip()) and is_single(value) and not has_control_characters(value)
 
 
 def check_verify(verify: str) -> None:
@@ -358,55 +351,3 @@ def _adds_up(evidence: Evidence) -> bool:
     if counts.moved is None or counts.failed:
         return True
     return not shortfall(evidence) and (counts.moved == 0) == (expected == 0)
-
-
-def _related_instances(ask: Ask, identifier: Identifier) -> int | None:
-    """Return what the PACS counts; 0 where it knows nothing, ``None`` where it gives no number."""
-    if identifier.level == "IMAGE":
-        return None
-    keyword = COUNT_KEYS[identifier.level]
-    found = ask(identifier, identifier.level, dict(identifier.keys) | {keyword: ""})
-    if not found:
-        return 0
-    numbers = [whole_number(match.get(keyword)) for match in found]
-    return None if None in numbers else sum(number or 0 for number in numbers)
-
-
-def _patients(ask: Ask, identifier: Identifier) -> Collection[str]:
-    study = {name: value for name, value in identifier.keys if name == "StudyInstanceUID"}
-    found = ask(identifier, "STUDY", study | {"PatientID": ""}) if study else []
-    return {match["PatientID"] for match in found if match.get("PatientID")}
-
-
-def _listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:
-    keyword = COUNT_KEYS["SERIES"]
-    found = ask(identifier, "SERIES", dict(identifier.keys) | {"SeriesInstanceUID": "", keyword: ""})
-    return {match["SeriesInstanceUID"]: whole_number(match.get(keyword)) for match in found}
-
-
-def _listed_instances(ask: Ask, identifier: Identifier) -> Listed | None:
-    """Return what an IMAGE-level C-FIND lists, series by series (PS3.4 C.4.1.2.1, no relational keys)."""
-    if identifier.level == "PATIENT":
-        return None
-    keys = dict(identifier.keys)
-    series = [keys.get("SeriesInstanceUID")]
-    if series == [None]:
-        found = ask(identifier, "SERIES", keys | {"SeriesInstanceUID": ""})
-        series = [match.get("SeriesInstanceUID") for match in found]
-    listed: dict[str, str] = {}
-    for uid in filter(None, series):
-        query = {"SOPInstanceUID": ""} | keys | {"SeriesInstanceUID": uid}
-        listed |= {match.get("SOPInstanceUID", ""): uid for match in ask(identifier, "IMAGE", query)}
-    listed.pop("", None)
-    return listed
-
-
-def _listed_of_patient(ask: Ask, identifier: Identifier) -> Listed | None:
-    """Return what IMAGE-level C-FINDs list of all studies of a patient."""
-    studies = ask(identifier, "STUDY", dict(identifier.keys) | {"StudyInstanceUID": ""})
-    above = identifier.keys if identifier.query_model == "PatientRoot" else ()
-    listed: dict[str, str] = {}
-    for uid in filter(None, (match.get("StudyInstanceUID") for match in studies)):
-        study = Identifier("STUDY", identifier.query_model, (*above, ("StudyInstanceUID", uid)))
-        listed |= _listed_instances(ask, study) or {}
-    return listed

@@ -11,7 +11,7 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import Counts
 from dicomove.run.attempt import Depth
-from dicomove.run.inventory import Listed
+from dicomove.run.questions import Listed
 from dicomove.words import REFUSALS
 
 #: C-MOVEs for one row beyond which it is kinder to ask for more at a time.

@@ -19,11 +19,11 @@ from dicomove.run.estimates import Sizes
 from dicomove.run.executors import Executors
 from dicomove.run.guards import Guards, guarded
 from dicomove.run.holdings import Counting, in_order, slow_rows
-from dicomove.run.inventory import COUNT_KEYS
 from dicomove.run.messages import Report
 from dicomove.run.options import Method, Options
 from dicomove.run.path_cells import Cells, path_cells
 from dicomove.run.patients import beside, patients_of
+from dicomove.run.questions import COUNT_KEYS
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.resuming import not_completed
 from dicomove.run.rows import RowResults

@@ -11,7 +11,8 @@ from dicomove.dimse import MoveResult
 from dicomove.outcome import Evidence, category, judge, remarks, rivals
 from dicomove.receiver import OtherPatient, RowAtReceiver, Settled
 from dicomove.run.attempt import Moved
-from dicomove.run.inventory import Inventory, Listed
+from dicomove.run.inventory import Inventory
+from dicomove.run.questions import Listed
 
 
 def reconcile(

@@ -15,7 +15,8 @@ from dicomove.pacs import Pacs
 from dicomove.receiver import LocalRow, Receiver
 from dicomove.results import Row, row_of
 from dicomove.run.attempt import Depth, Moved, Part, Parts
-from dicomove.run.inventory import Listed, Verify
+from dicomove.run.inventory import Verify
+from dicomove.run.questions import Listed
 from dicomove.store import AttemptRecord, Key
 
 

@@ -33,10 +33,11 @@ from dicomove.run.attempt import (
     SeriesListed,
 )
 from dicomove.run.holdings import with_longer_limit
-from dicomove.run.inventory import Inventory, Listed
+from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
 from dicomove.run.patients import is_another
+from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.split import falls_short, is_large, is_worth_splitting
