@@ -51,6 +51,27 @@ class Namespace:
             except OSError:
                 pytest.skip("this root may not let a network namespace forward packets: /proc/sys is read-only")
 
+    def translate(self, interface: str, port: int, to: tuple[str, int]) -> None:
+        """Let it be a router with NAT: what goes out of an interface has its address; one port is forwarded."""
+        self.forward()
+        servers.program("nft")
+        host, its = to
+        rules = f"""table ip nat {{
+            chain incoming {{
+                type nat hook prerouting priority -100
+                iif {interface} tcp dport {port} dnat to {host}:{its}
+            }}
+            chain outgoing {{
+                type nat hook postrouting priority 100
+                oif {interface} masquerade
+            }}
+        }}"""
+        with self.entered():
+            made = subprocess.run(["nft", "-f", "-"], input=rules, capture_output=True, text=True)
+        if made.returncode and "Operation not supported" in made.stderr:
+            pytest.skip("this kernel has no NAT by nftables (CONFIG_NF_TABLES, CONFIG_NFT_NAT, CONFIG_NFT_MASQ)")
+        assert made.returncode == 0, made.stderr
+
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Move this thread, and all that it starts, to this machine."""

@@ -90,6 +90,18 @@ def container(hospital: Hospital) -> Iterator[tuple[Namespace, Namespace]]:
         yield machine, gateway
 
 
+@pytest.fixture
+def behind_nat(hospital: Hospital) -> Iterator[tuple[Namespace, int]]:
+    """A machine behind a router with NAT, and the router's port that it forwards: the PACS knows the router alone."""
+    outside = servers.free_port()
+    with namespaces.machines("inside", "router") as (machine, router):
+        namespaces.connect(router, WORKSTATION, hospital.machine, PACS, 0)
+        namespaces.connect(router, GATEWAY, machine, INSIDE, 1)
+        machine.ip("route", "add", "default", "via", GATEWAY)
+        router.translate("eth0", outside, (INSIDE, PORT))
+        yield machine, outside
+
+
 @pytest.fixture(autouse=True)
 def no_container(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Tests may run in a container, which is another subject."""
@@ -166,6 +178,33 @@ def test_behind_nat_the_advertised_address_is_shown_and_reached(
         with dm.Receiver(tmp_path, port=PORT, advertise=there, allow=[GATEWAY]) as receiver:
             assert failed(dm.doctor(hospital.pacs, receiver, move_one=True)) == []
             assert retrieved(hospital.pacs, receiver)["outcome"].tolist() == ["complete"] * 2
+
+
+def test_behind_a_router_with_nat_the_pacs_comes_through_the_port_that_it_forwards(
+    hospital: Hospital, behind_nat: tuple[Namespace, int], tmp_path: Path
+) -> None:
+    inside, outside = behind_nat
+    there = f"{WORKSTATION}:{outside}"
+    with inside.entered(), dm.Receiver(tmp_path, port=PORT, advertise=there) as receiver:
+        assert f"host {WORKSTATION}, port {outside}" in repr(receiver)
+        hospital.enter(receiver.orthanc_modality())
+        table = dm.doctor(hospital.pacs, receiver, move_one=True)
+        assert failed(table) == []
+        # Unlike a program that forwards, the router leaves the address of the PACS as it is: it needs no allow=.
+        assert f"connected from {PACS} as ORTHANC" in cell(table, "connection back", "found")
+        assert retrieved(hospital.pacs, receiver)["outcome"].tolist() == ["complete"] * 2
+        assert receiver.manifest()["address"].unique().tolist() == [PACS]
+
+
+def test_behind_a_router_with_nat_the_own_address_is_of_no_use_to_the_pacs(
+    hospital: Hospital, behind_nat: tuple[Namespace, int], tmp_path: Path
+) -> None:
+    with behind_nat[0].entered(), dm.Receiver(tmp_path, port=PORT, quiet_period=0.5) as receiver:
+        assert receiver.address_for(hospital.pacs) == (INSIDE, PORT)
+        hospital.enter(receiver.orthanc_modality(hospital.pacs))
+        assert set(retrieved(hospital.pacs, receiver)["outcome"]) == {"failed"}
+        results = retrieved(hospital.pacs, receiver, method="auto")
+        assert (set(results["outcome"]), set(results["method"])) == ({"complete"}, {"get"})
 
 
 @pytest.mark.usefixtures("in_container")
