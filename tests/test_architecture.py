@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -21,3 +22,16 @@ def test_every_folder_and_module_of_the_top_is_named() -> None:
     }
     named = {name.rstrip("/") for name in re.findall(r"`([\w./]+)`", PAGE)} | set(re.findall(r"(\w+\.py)", PAGE))
     assert top - small - {"results.py"} - named == set()
+
+
+@pytest.mark.parametrize(
+    "face", sorted((ROOT / "dicomove").rglob("*/__init__.py")), ids=lambda face: str(face.parent.relative_to(ROOT))
+)
+def test_each_folder_says_what_each_of_its_modules_is_for(face: Path) -> None:
+    said = ast.get_docstring(ast.parse(face.read_text(encoding="utf-8"))) or ""
+    lines = re.findall(r"^    ((?:\w+/?, )*\w+/?) +\S", said, re.MULTILINE)
+    listed = {name for line in lines for name in re.findall(r"\w+", line)}
+    modules = {path.stem for path in face.parent.glob("*.py")} | {
+        path.parent.name for path in face.parent.glob("*/__init__.py")
+    }
+    assert listed == modules - {"__init__"}

@@ -1,4 +1,33 @@
-"""From a table of requests to queries and identifiers: every check that needs no network."""
+"""From a table of requests to queries and identifiers: every check that needs no network.
+
+Tables in::
+
+    reading        `read_cohort`: a table with every identifier as it is written
+    files          the rows of a file, as they are stored
+    text_files     the rows of a text file: encoding, delimiter, lines above
+    spreadsheets   the sheets of .xlsx, .xlsb and .xls
+    opendocument   the sheets of .ods
+    parquet_files  the rows of a Parquet file, or of a folder of them
+    header_rows    the row with the headers, and what they mean
+    stored_cells   from a stored cell to text: a number as the spreadsheet shows it
+    damage         cells that do not hold what a person saw or meant                (pure)
+
+Rows to queries and identifiers::
+
+    values         one cell, as text                                                (pure)
+    keywords       from headers to DICOM keywords                                   (pure)
+    levels         levels, information models, and their keys                       (pure)
+    tables         the columns of a table, and headers that only look right
+    matching       what a matching key may be, and which answers match it           (pure)
+    likeness       text that looks alike and is not equal                           (pure)
+    query_steps    the C-FINDs of one row, as values                                (pure)
+    queries        from a row to its C-FINDs
+    criteria       ... and from the criteria of `query`
+    answers        compares an answer with the row that asked                       (pure)
+    found          tables of `find` in `move`                                       (pure)
+    identifiers    from a row to the identifier of its C-MOVE
+    joining        from rows of the results to rows of the cohort                   (pure)
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@
     wording      what is said of it                                 (pure)
     rendering    the panel as HTML, and as text for what shows none (pure)
     drawing      when it is drawn, and where
+    progress     which display shows a run, and at what rate
     job          the same panel with buttons, for a job in the background
 
 The panel is HTML under one display id, and no widget: a widget's state is not in the notebook that papermill or

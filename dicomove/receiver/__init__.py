@@ -4,6 +4,7 @@
 
     receiver, settings    the face: `Receiver`, and its arguments                           (the caller's process)
     refused               the peers that were turned away, as a table
+    studies               tells of each study that has come
     rows                  one row at its receiver, and all rows in flight
     get                   `GetScu`: asks the process for a C-GET
     process, start        the receiver's process as its parent sees it: started, asked, ended
@@ -15,6 +16,7 @@
     getting               C-GET: what the PACS sends on the association that asks for it
     scp                   one association: C-STORE and C-ECHO
     incoming, scan        one instance while it comes: temporary file, hash, a look at its UIDs
+    contents              whether a data set is what its transfer syntax says             (pure)
     storage, tallies      where an instance goes, and to which rows it belongs
     files, paths          the folder: temporary and final names, quarantine
     open_file             the file of an instance while it is open, the same on every system

@@ -9,6 +9,7 @@
     plots        a run as a picture (extra ``plot``)
     page         `report`: one self-contained HTML file, with a paragraph for a paper
     preview      a montage of what arrived (extra ``plot``)
+    pixels       one image by its header, or why it cannot be shown
 """
 
 from dicomove.report.page import report

@@ -3,6 +3,7 @@
 Decisions, without I/O, clocks or threads::
 
     options         the keywords of `move`
+    guards          limits of what a run may bring
     attempt         how an attempt ends, and the row that it makes
     requests        the tasks of a run, and what holds for all of them
     messages        what the state of a run takes in, and what it asks for

@@ -4,6 +4,26 @@
 >>> with demo_pacs() as pacs:
 ...     dicomove.echo(pacs).status
 '0x0000'
+
+::
+
+    rehearsal    `RehearsalPacs`: a PACS in a process of its own
+    order        the settings of that process
+    process      the process
+    start        its program, without pandas
+    demo         the parts of the demo
+    archive      the instances of a PACS, and how C-FIND and C-MOVE select among them
+    matching     attribute matching (PS3.4 C.2.2.2)
+    acceptor     accepts associations
+    server       C-ECHO, C-FIND, C-MOVE and C-GET
+    responder    the responses to one request, and the C-STOREs that they count
+    storage      C-STORE on both sides
+    images       a small archive of real images
+    phantoms     a small archive of volumes
+    synthetic    instances that are generated when they are read
+    faults/      what real PACS do wrong
+    raw/         peers that send any bytes
+    plugin       the fixtures for pytest
 """
 
 from dicomove.testing import faults

@@ -2,15 +2,15 @@
 
 ::
 
-    hours        the hours in which moves may begin
-    retry        which failures are tried again, and after how long; how many of them end a run
-    associations how many moves may be in flight: a fixed number, or one that grows
-    growth       whether one more association, or one fewer, is better
-    throughput   what the PACS gives over all associations
-    congestion   how many moves at a time a PACS bears
-    breaker      a pause while the PACS is down, or the disk is full
-    rate         instances per second
-    backoff      waiting times that grow
+    hours         the hours in which moves may begin
+    retry         which failures are tried again, and after how long; how many of them end a run
+    associations  how many moves may be in flight: a fixed number, or one that grows
+    growth        whether one more association, or one fewer, is better
+    throughput    what the PACS gives over all associations
+    congestion    how many moves at a time a PACS bears
+    breaker       a pause while the PACS is down, or the disk is full
+    rate          instances per second
+    backoff       waiting times that grow
 
 Nothing here sleeps, starts a thread, or looks at a clock: `now` is an argument, in seconds of `time.monotonic`. The
 objects belong to one thread, the driver of the run.

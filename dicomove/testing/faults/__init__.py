@@ -6,6 +6,18 @@ Each fault is a small class. Its docstring names the real PACS that have it. Sev
 >>> from dicomove.testing import faults
 >>> faults.NoPendings(probability=0.1).name
 'no-pendings'
+
+::
+
+    base          what a fault sees, and may change
+    injector      which faults meet a request
+    associations  rejected, aborted, closed, silent, limited
+    handshakes    A-ASSOCIATE-RQ and A-ASSOCIATE-AC
+    responses     missing or endless responses, false counts, false lists
+    finals        final responses
+    matching      refused levels and lists, too many or too few answers
+    answers       answers without their key, and about other patients
+    instances     instances, and data sets that are not what they say
 """
 
 from difflib import get_close_matches

@@ -6,6 +6,14 @@
 >>> with ScriptedPeer(SCRIPTS["http"].steps) as peer, MoveScu(Pacs(peer.address)) as scu:
 ...     scu.move_study({"StudyInstanceUID": "1.2.3"}, "ANYWHERE").error
 'invalid_response'
+
+::
+
+    pdus         PDUs by hand, right or wrong
+    connection   one connection, on whichever side
+    steps        what a raw peer can do
+    scripts      ready-made scripts by name
+    peer         `ScriptedPeer`
 """
 
 from dicomove.testing.raw.connection import RawConnection, Step
