@@ -71,6 +71,8 @@ class Move:
     instances: int
     brought: float = 0.0
     pace: float = 1.0
+    #: How fast its instances go: large ones take longer.
+    own: float = 1.0
 
 
 @dataclass
@@ -89,6 +91,8 @@ class Simulation:
         How often the run hears what has come; ``None``: at the end of each study.
     noise
         How much the speed of a move differs from second to second, as the standard deviation of its logarithm.
+    unlike
+        How much it differs from study to study, likewise: their instances are large and small.
     """
 
     nature: Nature
@@ -98,6 +102,7 @@ class Simulation:
     serves: int = 99
     reports_s: float | None = 0.2
     noise: float = 0.15
+    unlike: float = 0.0
     seed: int = 1
     now: float = 0.0
     numbers: list[tuple[float, int]] = field(default_factory=list)
@@ -135,7 +140,9 @@ class Simulation:
             self.schedule.ended(task, Row(outcome="unreachable", error="association_rejected"), self.now + 0.01)
             return
         size = self.sizes[task.positions[0]]
-        self.flying.append(Move(task, self.now, 0.2 * self.random.lognormvariate(0, 0.4), size, pace=self._pace()))
+        own = self.random.lognormvariate(0, self.unlike) if self.unlike else 1.0
+        waits_s = 0.2 * self.random.lognormvariate(0, 0.4)
+        self.flying.append(Move(task, self.now, waits_s, size, pace=self._pace(), own=own))
         self._count()
 
     def _pace(self) -> float:
@@ -157,14 +164,14 @@ class Simulation:
         for move in served:
             moving = max(0.0, step - move.waits_s)
             move.waits_s = max(0.0, move.waits_s - step)
-            move.brought = min(move.instances, move.brought + moving * each * move.pace)
+            move.brought = min(move.instances, move.brought + moving * each * move.pace * move.own)
         if self.now >= self.next_report:
             self._report()
         for move in [one for one in self.flying if one.instances - one.brought < 1e-6]:
             self._end(move)
 
     def _ends_in(self, move: Move, each: float) -> float:
-        return move.waits_s + (move.instances - move.brought) / (each * move.pace)
+        return move.waits_s + (move.instances - move.brought) / (each * move.pace * move.own)
 
     def _report(self) -> None:
         self.next_report = self.now + (self.reports_s or 1.0)

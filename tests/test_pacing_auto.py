@@ -118,6 +118,15 @@ def test_a_run_of_a_minute_loses_little_to_its_beginning(
     assert auto(nature, sizes, seed=seed, **more).run() <= most * best
 
 
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_studies_that_are_unlike_keep_it_from_nothing_for_long(seed: int) -> None:
+    """Of a mixture, a few studies say little: in doubt, more are tried after some seconds."""
+    sizes = studies(250, seed, 14)
+    best = min(fixed(simulated.distant, sizes, seed=seed, unlike=0.8).values())
+    assert best < 60
+    assert auto(simulated.distant, sizes, seed=seed, unlike=0.8).run() <= 1.5 * best
+
+
 def test_it_doubles_while_that_brings_clearly_more() -> None:
     run = auto(simulated.distant, studies(100), noise=0.02)
     run.run()
@@ -249,7 +258,7 @@ def test_growth_waits_until_a_difference_is_clear() -> None:
     assert not growth.look(measured(40, seconds=0.4), 0.4), "too short"
     assert growth.look(measured(40), 1.0)
     assert growth.number == 2
-    assert not growth.look(measured(65, 2, error=0.1), 2.0), "it may be noise"
+    assert not growth.look(measured(65, 2, error=0.1, seconds=1.0), 2.0), "it may be noise"
     assert growth.number == 2
     assert growth.look(measured(80, 2, error=0.1), 3.0)
     assert growth.number == 4, "twice as many"
@@ -268,6 +277,15 @@ def test_growth_goes_on_in_steps_of_one_where_twice_as_many_bring_less_than_half
     assert growth.number == 2
     growth.look(measured(80, 2), 10.0)
     assert growth.number == 3
+
+
+def test_growth_doubles_in_doubt_where_it_is_likely_and_says_so_after_some_seconds() -> None:
+    growth = Growth(8)
+    growth.look(measured(40, error=0.2), 3.0)
+    assert growth.number == 2
+    assert not growth.look(measured(55, 2, error=0.2, seconds=2.5), 5.5)
+    assert growth.look(measured(55, 2, error=0.2, seconds=3.0), 6.0)
+    assert growth.number == 4
 
 
 def test_growth_goes_back_where_twice_as_many_bring_nothing() -> None:
@@ -292,7 +310,7 @@ def test_growth_doubles_no_further_than_it_may() -> None:
 def test_growth_measures_again_what_was_measured_for_a_moment_only() -> None:
     growth = Growth(8)
     growth.look(measured(40, error=0.12, seconds=0.6), 0.6)
-    assert growth.look(measured(54, 2, error=0.015, seconds=30.0), 30.6)
+    assert growth.look(measured(48, 2, error=0.015, seconds=30.0), 30.6)
     assert growth.number == 1
     assert growth.look(measured(40, seconds=20.0), 50.6)
     assert growth.number == 2, "that was no verdict: it is tried at once"

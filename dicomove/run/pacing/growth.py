@@ -20,14 +20,15 @@ _WORTH: Final = 1.03
 #: Of standard errors: a difference that is clear at once, and one that is clear in the end.
 _CLEAR: Final = 2.5
 _CLEAR_IN_THE_END: Final = 1.5
-#: So much of what further associations could bring, they have to bring: then again twice as many are tried, and then
-#: one more.
+#: So much of what further associations could bring, they have to bring: then again twice as many are tried; and so much
+#: where that is in doubt after some seconds, or for one more.
 _WORTH_DOUBLING: Final = 0.5
-_WORTH_ONE_MORE: Final = 0.25
+_WORTH_IN_DOUBT: Final = 0.25
+_IN_DOUBT_S: Final = 3.0
 #: At which it is measured well enough: with the first one, while it doubles, and later.
 _NOISE_AT_FIRST: Final = 0.15
 _NOISE_DOUBLING: Final = 0.08
-_NOISE: Final = 0.02
+_NOISE: Final = 0.015
 #: For how long it is measured: at least while it doubles, at least later, and at most.
 _LEAST_DOUBLING_S: Final = 0.5
 _LEAST_S: Final = 2.0
@@ -115,7 +116,8 @@ class Growth:
         """Decide with what was measured; return whether that was enough, so that the next span begins."""
         if measured is None or measured.seconds < (_LEAST_DOUBLING_S if self._doubles else _LEAST_S):
             return False
-        is_enough = measured.noise <= self._noise or measured.seconds >= _LONGEST_S
+        longest_s = _IN_DOUBT_S if self._doubles and not self._step else _LONGEST_S
+        is_enough = measured.noise <= self._noise or measured.seconds >= longest_s
         if self._step and self._before:
             judge = self._judge_doubling if self._doubles else self._judge
             return judge(self._before, measured, now, is_enough=is_enough)
@@ -133,7 +135,9 @@ class Growth:
 
     def _judge_doubling(self, before: Measured, after: Measured, now: float, *, is_enough: bool) -> bool:
         gain, error = _gain(before, after, self._worth_a_part(_WORTH_DOUBLING))
-        if gain > _CLEAR_IN_THE_END * error or (is_enough and gain > 0):
+        is_in_doubt = after.seconds >= _IN_DOUBT_S and abs(gain) < _CLEAR * error
+        is_likely = after.per_second > self._worth_a_part(_WORTH_IN_DOUBT) * before.per_second
+        if gain > _CLEAR_IN_THE_END * error or (is_enough and gain > 0) or (is_in_doubt and is_likely):
             self._fewer.begin_again(now)
             self._settle(after)
             self._try(self.number)
@@ -152,7 +156,7 @@ class Growth:
         gain, error = _gain(before, after, _WORTH)
         if gain > _CLEAR_IN_THE_END * error:
             self._fewer.begin_again(now, at_once=True)
-            if after.per_second > self._worth_a_part(_WORTH_ONE_MORE) * before.per_second:
+            if after.per_second > self._worth_a_part(_WORTH_IN_DOUBT) * before.per_second:
                 self._more.begin_again(now, at_once=True)
             else:
                 self._more.in_vain(now)
