@@ -75,13 +75,72 @@ def test_a_row_is_not_split_without_an_association_for_it(options: Any) -> None:
     assert not any(one.may_split for one in large(**options).begin()[:1])
 
 
+def may_split(**more: Any) -> bool:
+    return only(Begin, Told.of([task(0, **{"expected": 80, **more})], concurrency=4).look()).task.may_split
+
+
+#: What is missing of two series.
+MISSING = {f"1.{series}.{n}": f"1.{series}" for series in (1, 2) for n in range(20)}
+
+
 @pytest.mark.parametrize(
     "more",
-    [{"expected": 31}, {"look_first": True}, {"missing": {"1.1": "1"}}, {"is_slow": True}, {"attempt": 2}],
-    ids=lambda more: next(iter(more)),
+    [
+        {"expected": 31},
+        {"is_slow": True},
+        {"unverified": WENT},
+        {"missing": {"1.1": "1"}},
+        {"missing": {f"1.1.{n}": "1.1" for n in range(40)}},
+        {"missing": {f"1.{n}.1": f"1.{n}" for n in range(40)}},
+        {"missing": MISSING, "depth": "whole"},
+    ],
+    ids=["small", "slow", "C-FIND only", "little is missing", "of one series", "tiny series", "not below the study"],
 )
-def test_a_row_that_is_small_or_was_begun_is_not_split(more: Any) -> None:
-    assert not only(Begin, Told.of([task(0, **{"expected": 80, **more})], concurrency=4).look()).task.may_split
+def test_a_row_that_is_small_is_not_split(more: Any) -> None:
+    assert not may_split(**more)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"attempt": 2}, {"look_first": True}, {"expected": None}, {"attempt": 2, "missing": MISSING}],
+    ids=["retried", "resumed", "no number", "retried for what is missing"],
+)
+def test_a_row_that_was_begun_may_be_split(more: Any) -> None:
+    assert may_split(**more)
+
+
+def listed_missing(run: Told, missing: dict[str, str]) -> Task:
+    first, *_ = run.begin()
+    assert first.may_split
+    run.tell(AttemptEnded(first, SeriesListed({}, len(missing), missing)))
+    return first
+
+
+def test_what_is_missing_of_each_series_is_a_part() -> None:
+    run = Told.of([task(0, expected=80, look_first=True)], concurrency=4)
+    missing = {**MISSING, "1.3.1": "1.3", "1.3.2": "1.3"}
+    first = listed_missing(run, missing)
+    begun = run.begin()
+    assert [dict(one.part.identifier.keys)["SeriesInstanceUID"] for one in begun if one.part] == ["1.1", "1.2", "1.3"]
+    assert {one.part.identifier.level for one in begun if one.part} == {"IMAGE"}
+    for one in begun:
+        run.end(one, WENT)
+    verdict = summed(run)
+    assert verdict.missing == missing
+    assert verdict.parts is not None
+    assert (verdict.parts.instances, verdict.parts.went_well) == (42, True)
+    write = only(Write, run.end(verdict, replace(WENT, moves=verdict.parts.moves)))
+    assert (write.task, len(write.records)) == (first, 3)
+
+
+def test_lists_that_are_refused_leave_series_to_other_rows() -> None:
+    run = Told.of([task(n, expected=80, look_first=True) for n in range(2)], concurrency=3)
+    listed_missing(run, MISSING)
+    part, *_ = [one for one in run.begin() if one.part]
+    run.end(part, REFUSED)
+    for one in run.begin():
+        run.end(one, replace(WENT, moves=(WENT.result,)))
+    assert run.state._may_split
 
 
 def test_the_last_rows_of_a_run_are_split_and_those_before_them_not() -> None:

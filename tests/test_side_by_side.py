@@ -241,6 +241,55 @@ def test_a_retry_asks_for_what_is_missing_only(tmp_path: Path) -> None:
     assert results["attempts"][0] == len(seen.asked)
 
 
+@dataclass(frozen=True)
+class LosesFourSeries(Fault):
+    """It sends one instance of four series only, until it is over."""
+
+    over: threading.Event = field(default_factory=threading.Event, compare=False)
+
+    def on_store(self, _: Request, instance: Instance) -> list[Instance]:
+        mine = [one for one in LARGE.instances_of_all() if one.series_instance_uid == instance.series_instance_uid]
+        is_late = [one.sop_instance_uid for one in mine].index(instance.sop_instance_uid) >= 1
+        return [] if instance.series_instance_uid in SERIES[:4] and is_late and not self.over.is_set() else [instance]
+
+
+@dataclass(frozen=True)
+class RefusesLists(Fault):
+    def on_request(self, request: Request) -> None:
+        if request.level == "IMAGE":
+            raise Refuse(0xA900)
+
+
+@pytest.mark.parametrize("more", [(), (RefusesLists(),)], ids=["lists", "series"])
+def test_a_retry_asks_for_what_is_missing_of_several_series_side_by_side(
+    tmp_path: Path, more: tuple[Fault, ...]
+) -> None:
+    options: dict[str, Any] = {"retry": dm.Retry(attempts=3, wait=0.01), "concurrency": 4}
+    results, seen = move(tmp_path, SLOW, LosesFourSeries(attempts=1), *more, **options)
+    assert receiving.row(results, "outcome", "received", "missing") == ("complete", 80, 0)
+    assert len(seen.asked) >= 8 + 4
+    assert {*seen.asked[8:]} == {*SERIES[:4]}
+    assert results["attempts"][0] == len(seen.asked) + 4 * len(more), "the lists of all four are refused"
+    receiving.assert_whole(tmp_path, LARGE)
+
+
+def test_the_next_run_asks_for_what_is_missing_of_several_series_side_by_side(tmp_path: Path) -> None:
+    seen, loses = Seen(), LosesFourSeries()
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.Latency(0.05), loses, source=LARGE, kind=watched(seen)) as pacs,
+    ):
+        results = dm.move(TABLE, pacs, receiver, concurrency=4, progress=False)
+        assert receiving.row(results, "outcome", "received") == ("partial", 44)
+        seen.asked, seen.most = [], 0
+        loses.over.set()
+        results = dm.move(TABLE, pacs, receiver, concurrency=4, progress=False)
+    assert receiving.row(results, "outcome", "received", "missing", "attempts") == ("complete", 80, 0, 4)
+    assert sorted(seen.asked) == sorted(SERIES[:4])
+    assert seen.most == 4
+    receiving.assert_whole(tmp_path, LARGE)
+
+
 def test_a_connection_that_is_lost_is_in_doubt_and_tried_again_for_what_is_missing(tmp_path: Path) -> None:
     lost = faults.ClosesAtResponse(response=3, attempts=1, studies=(SERIES[2],))
     results, _ = move(tmp_path / "once", SLOW, lost)

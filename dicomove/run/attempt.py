@@ -151,10 +151,13 @@ class SeriesListed:
         The Series Instance UIDs, with how many instances the PACS says that each has.
     instances
         How many the study has, by the table, or else by the PACS.
+    missing
+        What is asked for instead, where the rest is there already.
     """
 
     series: Mapping[str, int | None]
     instances: int
+    missing: Listed | None = None
 
 
 @dataclass(frozen=True, slots=True)

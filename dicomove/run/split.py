@@ -6,13 +6,14 @@ A study is one C-MOVE, unless associations are idle and its series are worth one
     moved       each series is a `Part`: no more of them at a time than the limit allows, each of them once
     finished    `Parts`: one worker waits for stragglers, asks what should be there, and reads the row as one
 
-The row stays open at its receiver from its first part to its end, and counts what comes for any of them.
+The row stays open at its receiver from its first part to its end, and counts what comes for any of them. Where some of
+a study is there already, its parts are what is missing of each series.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -21,8 +22,9 @@ from typing import Final
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
-from dicomove.run.attempt import AttemptEnd, Lost, Moved, NoReceiver, Part, Parts, SeriesListed
-from dicomove.run.narrowing import combined, in_series, is_refused
+from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, Part, Parts, SeriesListed
+from dicomove.run.inventory import Listed
+from dicomove.run.narrowing import asks, combined, in_series, is_refused
 from dicomove.run.requests import Task
 
 #: A study of fewer instances takes no longer than the requests for its series.
@@ -35,9 +37,46 @@ _SOME_FAILED: Final = 0xB000
 
 
 def may_be_large(task: Task) -> bool:
-    """Return whether it is worth while to ask for the series of a row: a study of which nothing was asked for yet."""
-    is_new = task.attempt == 1 and not (task.missing or task.look_first or task.unverified or task.is_slow)
-    return is_new and task.identifier.level == "STUDY" and (task.expected is None or is_large(task.expected))
+    """Return whether it may be worth while to move a row in parts, as far as that is known before it begins."""
+    if task.identifier.level != "STUDY" or task.unverified or task.is_slow:
+        return False
+    if task.missing and not task.look_first:
+        return bool(missing_parts(task.identifier, task.missing, task.depth))
+    return task.expected is None or is_large(task.expected)
+
+
+def missing_parts(identifier: Identifier, missing: Listed, depth: Depth) -> dict[Identifier, int]:
+    """Return what is asked for side by side, with the number of instances of each; nothing where that does not pay.
+
+    Parameters
+    ----------
+    identifier
+        Of the study.
+    missing
+        What is missing of it.
+    depth
+        How far down the PACS can be asked.
+
+    Examples
+    --------
+    >>> study = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),))
+    >>> missing = {f"1.2.{series}.{n}": f"1.2.{series}" for series in (3, 4) for n in range(20)}
+    >>> [(one.level, number) for one, number in missing_parts(study, missing, "instances").items()]
+    [('IMAGE', 20), ('IMAGE', 20)]
+    """
+    if not is_large(len(missing)):
+        return {}
+    _, asked = asks(identifier, missing, depth)
+    if len(asked) < 2 or len(missing) < _LEAST_EACH * len(asked):
+        return {}
+    held = Counter(missing.values())
+    return {one: _number(dict(one.keys), held) for one in asked}
+
+
+def _number(keys: Mapping[str, str], in_series: Mapping[str, int]) -> int:
+    """Return how many instances are asked for: those of a list, or those that are missing of a series."""
+    listed = keys.get("SOPInstanceUID")
+    return len(listed.split("\\")) if listed else in_series[keys["SeriesInstanceUID"]]
 
 
 def is_large(instances: int) -> bool:
@@ -89,12 +128,10 @@ class Split:
     """
 
     def __init__(self, number: int, task: Task, listed: SeriesListed) -> None:
-        self.task, self._number, self._instances = task, number, listed.instances
-        series = listed.series
+        self.task, self._number, self._instances = replace(task, missing=listed.missing), number, listed.instances
+        self._numbers = _parts(task, listed)
         # The largest first: a small one at the end keeps the others waiting for less.
-        largest_first = sorted(series.items(), key=lambda one: -(one[1] or 0))
-        self._waiting = deque(in_series(task.identifier, uid) for uid, _ in largest_first)
-        self._numbers = {in_series(task.identifier, uid): number for uid, number in series.items()}
+        self._waiting = deque(sorted(self._numbers, key=lambda one: -(self._numbers[one] or 0)))
         self._ends: list[Moved | Lost | NoReceiver] = []
         self._told: dict[Identifier, SubOperationEvent] = {}
         self._stopped = False
@@ -278,6 +315,13 @@ class Splits:
     def end(self, split: Split) -> None:
         """Forget a row that has its verdict."""
         self._splits = {number: other for number, other in self._splits.items() if other is not split}
+
+
+def _parts(task: Task, listed: SeriesListed) -> Mapping[Identifier, int | None]:
+    """Return what is asked for, with the number of instances of each, where that is known."""
+    if listed.missing:
+        return missing_parts(task.identifier, listed.missing, task.depth)
+    return {in_series(task.identifier, uid): number for uid, number in listed.series.items()}
 
 
 def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked: int = 0) -> MoveResult:

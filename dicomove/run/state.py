@@ -223,7 +223,8 @@ class RunState:
         split = self.schedule.splits.of(task)
         if task.parts and split:
             self.schedule.splits.end(split)
-            self._may_split &= task.parts.result is not None
+            # That lists of instances are refused says nothing of series.
+            self._may_split &= task.parts.result is not None or bool(task.missing)
             return self._ended(split.task, task.parts.behind(end), now, was_split=task.parts.result is not None)
         return self._ended(task, end, now)
 

@@ -40,7 +40,7 @@ from dicomove.run.patients import is_another
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
-from dicomove.run.split import falls_short, is_large, is_worth_splitting
+from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
 
 logger = logging.getLogger("dicomove")
 
@@ -116,7 +116,7 @@ class MoveWorker:
         try:
             if self._is_of_another_patient(task):
                 return OfAnotherPatient()
-            if listed := self._series(task):
+            if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:
                 attempt = _Attempt(self._scu, self._get_scu, self._settings, task, self._channel, at_receiver)
@@ -144,7 +144,16 @@ class MoveWorker:
         series = self._inventory.series(task.identifier)
         return SeriesListed(series, instances) if series and is_worth_splitting(series, instances) else None
 
-    def _move(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> AttemptEnd:
+    def _missing(self, task: Task, missing: Listed | None) -> SeriesListed | None:
+        """Return what is missing of a row, where it is moved side by side: all of it, or what an attempt left."""
+        if not task.may_split or self._archive:
+            return None
+        if missing is None:
+            return self._series(task)
+        pays = missing_parts(task.identifier, missing, task.depth)
+        return SeriesListed({}, len(missing), missing) if pays else None
+
+    def _move(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> AttemptEnd | SeriesListed:
         if task.part:
             result = attempt.ask(task.part.identifier)
             return Moved(result, moves=tuple(attempt.moves), silence_s=attempt.silence_s)
@@ -160,6 +169,8 @@ class MoveWorker:
             if isinstance(looked, OnDisk):
                 return looked
             missing = looked
+        if (task.missing or task.look_first) and (listed := self._missing(task, missing)):
+            return listed
         if missing:
             attempt.narrowed(missing)
         else:
@@ -193,10 +204,13 @@ class MoveWorker:
     def _verdict(self, task: Task, parts: Parts, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> Moved:
         """Return the end of a row whose series were moved; what these did not bring is asked for with the study."""
         if parts.result is not None:
-            moved = self._reconciled(parts.result, task, at_receiver)
-            if self._channel.stop.is_set() or not falls_short(parts, moved):
+            moved = self._reconciled(parts.result, task, at_receiver, narrowed=bool(task.missing))
+            if self._channel.stop.is_set() or task.missing or not falls_short(parts, moved):
                 return replace(moved, moves=parts.moves, silence_s=parts.silence_s)
-        attempt.ask(task.identifier)
+        if task.missing:
+            attempt.narrowed(task.missing, was_refused=bool(parts.moves))
+        else:
+            attempt.ask(task.identifier)
         moved = self._moved(task, attempt, at_receiver)
         return replace(moved, moves=(*parts.moves, *moved.moves))
 
@@ -260,11 +274,14 @@ class _Attempt:
         self.silence_s: float | None = None
         self._heard = time.monotonic()
 
-    def narrowed(self, missing: Listed) -> None:
-        """Ask for what is missing, as far down as this PACS can be asked."""
+    def narrowed(self, missing: Listed, *, was_refused: bool = False) -> None:
+        """Ask for what is missing, as far down as this PACS can be asked; it may have refused the first way already."""
         self.is_narrowed = True
         depth: Depth | None = self._task.depth
         refused: list[Identifier] = []
+        if was_refused:
+            reached, refused = asks(self._task.identifier, missing, self._task.depth)
+            depth = coarser(reached)
         while depth:
             reached, asked = asks(self._task.identifier, missing, depth)
             # One instance is asked for in the same way with a list and without.
