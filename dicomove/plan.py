@@ -8,46 +8,36 @@ import threading
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import pandas as pd
 
-from dicomove import columns
-from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, is_found, keyword_columns, move_identifiers
+from dicomove.cohort import Identifier, Requested, move_identifiers
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
-from dicomove.errors import CohortWarning, InterruptedWarning
-from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
+from dicomove.errors import InterruptedWarning
+from dicomove.events import RowStarted, RunEnded, RunStarted
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
-from dicomove.results import not_sent, of_another_patient, resumed
+from dicomove.results import of_another_patient, resumed
 from dicomove.run import MoveDestination, Options, path_cells, run_settings
 from dicomove.run.archive import ArchiveAtDestination
-from dicomove.run.estimates import Estimate, Sizes, estimate, rate_of, windows_needed
-from dicomove.run.holdings import Counted, Counting, availabilities
+from dicomove.run.estimates import Sizes, rate_of, windows_needed
+from dicomove.run.holdings import Counted, Counting
 from dicomove.run.inventory import Inventory
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patients import beside, is_another, patients_of
-from dicomove.run.prepared import modalities_of, sizes_of
-from dicomove.run.questions import COUNT_KEYS
+from dicomove.run.patients import is_another
+from dicomove.run.planned import Known, Step, Steps, finished, plan_table, steps_of
+from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.run.resuming import completed, still_on_disk
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
-from dicomove.words import SLOW
 
 __all__ = ["PLAN_COLUMNS", "plan"]
-
-Action = Literal["move", "repeated", "skip", "nothing", "invalid"]
-
-_LEVEL: Final = "QueryRetrieveLevel"
-_REPEATED: Final = "An earlier row is the same: it is moved once, and both get the result."
-_NOTHING: Final = "The PACS has nothing for this identifier: is it right?"
-_SLOW: Final = "The PACS has it {}, and takes longer to send it: nearline= of move says what becomes of it."
 
 
 def plan(
@@ -132,9 +122,9 @@ def plan(
     """
     identifiers = move_identifiers(table, level, query_model)
     checked = Options(journal=journal, hours=hours, method=_method(destination))
-    steps = _steps(table, identifiers)
+    steps = steps_of(table, identifiers)
     archive: ArchiveAtDestination | None = None
-    known = _Known(Sizes(()), None, None)
+    known = Known(Sizes(()), None, None)
     if destination is not None:
         settings = run_settings(pacs, destination, checked)
         path_cells(table, identifiers, settings.receivers)
@@ -151,7 +141,7 @@ def plan(
         interrupted = _ask_all(pacs, archive, list(table.index), identifiers, steps, show)
     if interrupted:
         warnings.warn("interrupted: some rows were not looked up", InterruptedWarning, stacklevel=2)
-    made = _table(table, identifiers, steps, known)
+    made = plan_table(table, identifiers, steps, known)
     seconds = made["duration_s"].sum() if made["duration_s"].notna().any() else None
     windows = windows_needed(checked.read_hours(), seconds, datetime.now(UTC))
     made.attrs["plan"] = {"windows": windows, "free_bytes": known.free_bytes}
@@ -164,18 +154,9 @@ def _method(destination: MoveDestination | None) -> Method:
     return "move" if all(getattr(one, "listens", True) for one in given) else "get"
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known beside the rows: sizes of instances, the rate of the latest run, and the room on the disk."""
-
-    sizes: Sizes
-    instances_per_s: float | None
-    free_bytes: int | None
-
-
-def _known(settings: RunSettings, journal: Path | None) -> _Known:
+def _known(settings: RunSettings, journal: Path | None) -> Known:
     free = [shutil.disk_usage(receiver.folder).free for receiver in settings.receivers]
-    return _Known(sizes_of(settings), _rate(journal) if journal else None, min(free, default=None))
+    return Known(sizes_of(settings), _rate(journal) if journal else None, min(free, default=None))
 
 
 def _rate(journal: Path) -> float | None:
@@ -183,40 +164,6 @@ def _rate(journal: Path) -> float | None:
     options = results.attrs["run"].get("options") or {}
     concurrency = options.get("concurrency", 1) if isinstance(options, Mapping) else 1
     return rate_of(results, concurrency if isinstance(concurrency, int) else 1)
-
-
-@dataclass(slots=True)
-class _Step:
-    """What becomes of the rows that name the same."""
-
-    first: int
-    action: Action = "move"
-    expected: int | None = None
-    on_disk: int | None = None
-    availability: str | None = None
-    advice: str | None = None
-    where: Literal["on disk", "at the destination"] = "on disk"
-    patients: tuple[str, ...] = ()
-
-
-Steps = Mapping[Identifier, _Step]
-
-
-def _steps(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identifier, _Step]:
-    where = keyword_columns(table.columns, COUNT_KEYS.values())
-    known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
-    said = availabilities(table)
-    patients = patients_of(table) if not is_found(table.columns) else [None] * len(table)
-    steps: dict[Identifier, _Step] = {}
-    for position, identifier in enumerate(identifiers):
-        if isinstance(identifier, Identifier):
-            step = steps.setdefault(identifier, _Step(position))
-            cells = known.get(COUNT_KEYS.get(identifier.level, ""))
-            if step.expected is None and cells:
-                step.expected = columns.whole_number(cells[position])
-            step.availability = step.availability or said[position]
-            step.patients = beside(identifier, [*step.patients, patients[position]])
-    return steps
 
 
 def _look_at_disk(settings: RunSettings, steps: Steps) -> None:
@@ -247,7 +194,7 @@ def _look_into_journal(settings: RunSettings, path: Path, steps: Steps) -> None:
             step.action, step.expected, step.advice = "skip", done[key].expected, done[key].advice
 
 
-def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step: _Step) -> None:
+def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step: Step) -> None:
     """Take in what the archive at the destination has; what an earlier run completed may be gone."""
     found = archive.look(identifier)
     if isinstance(found, Unverified):
@@ -284,7 +231,7 @@ def _ask_all(
                 if archive and isinstance(identifier, Identifier) and identifier in unseen:
                     unseen.remove(identifier)
                     _look_at_archive(archive, identifier, steps[identifier])
-                show(_finished(labels[position], position, identifier, steps))
+                show(finished(labels[position], position, identifier, steps))
     except KeyboardInterrupt:
         interrupted = True
     with suppress(KeyboardInterrupt):  # too late to stop anything
@@ -294,7 +241,7 @@ def _ask_all(
     return interrupted
 
 
-def _ask_whose(inventory: Inventory, identifier: Identifier, step: _Step) -> None:
+def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None:
     """Leave out what the PACS has of another patient than the rows name; a PACS that is silent once is not asked."""
     named, step.patients = step.patients, ()
     if step.action != "move" or not named or any(told.lost_s is not None for told in inventory.told):
@@ -303,92 +250,6 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: _Step) -> Non
         step.action, step.advice = "invalid", of_another_patient().advice
 
 
-def _take_in(answer: Counted, step: _Step) -> None:
+def _take_in(answer: Counted, step: Step) -> None:
     step.expected, step.advice = answer.expected, answer.advice
     step.availability = step.availability or answer.availability
-
-
-def _finished(label: Hashable, position: int, requested: Requested, steps: Steps) -> RowFinished:
-    step = steps[requested] if isinstance(requested, Identifier) else None
-    said = None if step else not_sent(requested)
-    return RowFinished(
-        row=label,
-        position=position,
-        outcome=_action(position, step) if step else _action_without(requested),
-        error=said.error if said else None,
-        instances=step.expected if step else None,
-        duration_s=None,
-    )
-
-
-def _action_without(requested: Requested) -> Action:
-    return "nothing" if isinstance(requested, Unmatched) and requested.outcome != "invalid" else "invalid"
-
-
-def _action(position: int, step: _Step) -> Action:
-    return step.action if position == step.first or step.action != "move" else "repeated"
-
-
-def _advice(action: Action, step: _Step) -> str | None:
-    if action == "repeated":
-        return _REPEATED
-    if step.advice or action != "move":
-        return step.advice
-    if step.expected == 0:
-        return _NOTHING
-    if step.expected and (step.on_disk or 0) >= step.expected:
-        return f"All of it is {step.where} already."
-    return _SLOW.format(step.availability) if step.availability in SLOW else None
-
-
-def _table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps, known: _Known) -> pd.DataFrame:
-    where = keyword_columns(table.columns, [_LEVEL])
-    had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
-    modalities = modalities_of(table)
-    rows: list[tuple[Action, str | None, int | None, int | None, str | None, str | None, Estimate]] = []
-    for position, identifier in enumerate(identifiers):
-        if isinstance(identifier, Identifier):
-            step = steps[identifier]
-            action = _action(position, step)
-            there = (step.expected, step.on_disk, step.availability)
-            to_come = _to_come(step) if action == "move" else 0
-            guess = estimate(to_come, modalities[position], known.sizes, known.instances_per_s)
-            rows.append((action, identifier.level, *there, _advice(action, step), guess))
-        else:
-            advice = not_sent(identifier).advice
-            rows.append((_action_without(identifier), _text(had[position]), None, None, None, advice, Estimate()))
-    actions, levels, expected, on_disk, available, advices, guesses = zip(*rows, strict=True) if rows else ((),) * 7
-    made = {
-        "action": columns.text(actions),
-        _LEVEL: columns.text(levels),
-        "expected": columns.counts(expected),
-        "on_disk": columns.counts(on_disk),
-        "availability": columns.text(available),
-        **{
-            name: columns.counts(getattr(guess, name) for guess in guesses)
-            for name in ("bytes", "bytes_low", "bytes_high")
-        },
-        "duration_s": columns.seconds(guess.duration_s for guess in guesses),
-        "advice": columns.text(advices),
-    }
-    added = [name for name in PLAN_COLUMNS if name != _LEVEL or _is_another(had, levels)]
-    message = columns.kept_message(table, added)
-    if message:
-        warnings.warn(message, CohortWarning, stacklevel=3)
-    return columns.with_columns(table, made, added)
-
-
-def _to_come(step: _Step) -> int | None:
-    return None if step.expected is None else max(0, step.expected - (step.on_disk or 0))
-
-
-def _is_another(had: Sequence[object], levels: Sequence[str | None]) -> bool:
-    """Whether a column of levels said something else than the levels at which the rows would be moved."""
-    return any(
-        not is_blank(cell) and str(cell).strip().upper() != (level or "").upper()
-        for cell, level in zip(had, levels, strict=False)
-    )
-
-
-def _text(cell: object) -> str | None:
-    return None if is_blank(cell) else str(cell)

@@ -16,6 +16,7 @@ Decisions, without I/O, clocks or threads::
     path_cells      what rows have in the columns that the path of a receiver names
     patients        the PatientIDs that rows name beside what is moved
     estimates       bytes and seconds that a move is likely to take
+    planned         what becomes of the rows of a plan, and their table
     pacing/         hours, retry, congestion, outages, rate
 
 Actions::

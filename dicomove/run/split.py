@@ -23,8 +23,8 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
 from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, Part, Parts, SeriesListed
-from dicomove.run.inventory import Listed
 from dicomove.run.narrowing import asks, combined, in_series, is_refused
+from dicomove.run.questions import Listed
 from dicomove.run.requests import Task
 
 #: A study of fewer instances takes no longer than the requests for its series.

@@ -1,0 +1,161 @@
+"""What becomes of the rows of a plan: the action, an advice, and their table. Pure."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, is_found, keyword_columns
+from dicomove.columns import PLAN_COLUMNS
+from dicomove.errors import CohortWarning
+from dicomove.events import RowFinished
+from dicomove.results import not_sent
+from dicomove.run.estimates import Estimate, Sizes, estimate
+from dicomove.run.holdings import availabilities
+from dicomove.run.patients import beside, patients_of
+from dicomove.run.prepared import modalities_of
+from dicomove.run.questions import COUNT_KEYS
+from dicomove.words import SLOW
+
+Action = Literal["move", "repeated", "skip", "nothing", "invalid"]
+_LEVEL: Final = "QueryRetrieveLevel"
+_REPEATED: Final = "An earlier row is the same: it is moved once, and both get the result."
+_NOTHING: Final = "The PACS has nothing for this identifier: is it right?"
+_SLOW: Final = "The PACS has it {}, and takes longer to send it: nearline= of move says what becomes of it."
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known beside the rows: sizes of instances, the rate of the latest run, and the room on the disk."""
+
+    sizes: Sizes
+    instances_per_s: float | None
+    free_bytes: int | None
+
+
+@dataclass(slots=True)
+class Step:
+    """What becomes of the rows that name the same."""
+
+    first: int
+    action: Action = "move"
+    expected: int | None = None
+    on_disk: int | None = None
+    availability: str | None = None
+    advice: str | None = None
+    where: Literal["on disk", "at the destination"] = "on disk"
+    patients: tuple[str, ...] = ()
+
+
+Steps = Mapping[Identifier, Step]
+
+
+def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identifier, Step]:
+    """Return what the table says of its rows: those that name the same are one step."""
+    where = keyword_columns(table.columns, COUNT_KEYS.values())
+    known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
+    said = availabilities(table)
+    patients = patients_of(table) if not is_found(table.columns) else [None] * len(table)
+    steps: dict[Identifier, Step] = {}
+    for position, identifier in enumerate(identifiers):
+        if isinstance(identifier, Identifier):
+            step = steps.setdefault(identifier, Step(position))
+            cells = known.get(COUNT_KEYS.get(identifier.level, ""))
+            if step.expected is None and cells:
+                step.expected = columns.whole_number(cells[position])
+            step.availability = step.availability or said[position]
+            step.patients = beside(identifier, [*step.patients, patients[position]])
+    return steps
+
+
+def finished(label: Hashable, position: int, requested: Requested, steps: Steps) -> RowFinished:
+    """Return the event of a row that was looked up."""
+    step = steps[requested] if isinstance(requested, Identifier) else None
+    said = None if step else not_sent(requested)
+    return RowFinished(
+        row=label,
+        position=position,
+        outcome=_action(position, step) if step else _action_without(requested),
+        error=said.error if said else None,
+        instances=step.expected if step else None,
+        duration_s=None,
+    )
+
+
+def _action_without(requested: Requested) -> Action:
+    return "nothing" if isinstance(requested, Unmatched) and requested.outcome != "invalid" else "invalid"
+
+
+def _action(position: int, step: Step) -> Action:
+    return step.action if position == step.first or step.action != "move" else "repeated"
+
+
+def _advice(action: Action, step: Step) -> str | None:
+    if action == "repeated":
+        return _REPEATED
+    if step.advice or action != "move":
+        return step.advice
+    if step.expected == 0:
+        return _NOTHING
+    if step.expected and (step.on_disk or 0) >= step.expected:
+        return f"All of it is {step.where} already."
+    return _SLOW.format(step.availability) if step.availability in SLOW else None
+
+
+def plan_table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps, known: Known) -> pd.DataFrame:
+    """Return the table with the columns of the plan."""
+    where = keyword_columns(table.columns, [_LEVEL])
+    had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
+    modalities = modalities_of(table)
+    rows: list[tuple[Action, str | None, int | None, int | None, str | None, str | None, Estimate]] = []
+    for position, identifier in enumerate(identifiers):
+        if isinstance(identifier, Identifier):
+            step = steps[identifier]
+            action = _action(position, step)
+            there = (step.expected, step.on_disk, step.availability)
+            to_come = _to_come(step) if action == "move" else 0
+            guess = estimate(to_come, modalities[position], known.sizes, known.instances_per_s)
+            rows.append((action, identifier.level, *there, _advice(action, step), guess))
+        else:
+            advice = not_sent(identifier).advice
+            rows.append((_action_without(identifier), _text(had[position]), None, None, None, advice, Estimate()))
+    actions, levels, expected, on_disk, available, advices, guesses = zip(*rows, strict=True) if rows else ((),) * 7
+    made = {
+        "action": columns.text(actions),
+        _LEVEL: columns.text(levels),
+        "expected": columns.counts(expected),
+        "on_disk": columns.counts(on_disk),
+        "availability": columns.text(available),
+        **{
+            name: columns.counts(getattr(guess, name) for guess in guesses)
+            for name in ("bytes", "bytes_low", "bytes_high")
+        },
+        "duration_s": columns.seconds(guess.duration_s for guess in guesses),
+        "advice": columns.text(advices),
+    }
+    added = [name for name in PLAN_COLUMNS if name != _LEVEL or _is_another(had, levels)]
+    message = columns.kept_message(table, added)
+    if message:
+        warnings.warn(message, CohortWarning, stacklevel=3)
+    return columns.with_columns(table, made, added)
+
+
+def _to_come(step: Step) -> int | None:
+    return None if step.expected is None else max(0, step.expected - (step.on_disk or 0))
+
+
+def _is_another(had: Sequence[object], levels: Sequence[str | None]) -> bool:
+    """Whether a column of levels said something else than the levels at which the rows would be moved."""
+    return any(
+        not is_blank(cell) and str(cell).strip().upper() != (level or "").upper()
+        for cell, level in zip(had, levels, strict=False)
+    )
+
+
+def _text(cell: object) -> str | None:
+    return None if is_blank(cell) else str(cell)
