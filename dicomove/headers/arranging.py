@@ -13,7 +13,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.files import replacing
-from dicomove.headers.names import MOST_NAMED, field_values, own_columns, refuse_cells, template
+from dicomove.headers.names import MOST_NAMED, Template, field_values, own_columns, refuse_cells, template
 from dicomove.headers.table import index
 
 How = Literal["link", "copy"]
@@ -88,13 +88,7 @@ def arrange(
     if goal.is_relative_to(root.resolve()):
         raise ValueError(_INSIDE)
     found = _readable(found)
-    if cohort is not None:
-        refuse_cells(cohort, sorted(set(found["cohort_row"].tolist())), made.columns)
-    cells = [] if cohort is None else cohort[list(made.columns)].to_dict("records")
-    names = [made.path(field_values(row, cells)) for row in found.to_dict("records")]
-    table = pd.DataFrame(
-        {"path": found["path"], "arranged": columns.text(names), "SOPInstanceUID": found["SOPInstanceUID"]}
-    ).drop_duplicates(ignore_index=True)
+    table = _named(found, made, cohort)
     _refuse_shared(table)
     there = [_state(root / old, goal / new, goal) for old, new in _pairs(table)]
     _refuse_taken(table, there)
@@ -102,6 +96,17 @@ def arrange(
         if state == "made":
             _make(root / old, goal / new, how)
     return table.assign(outcome=columns.text(there))
+
+
+def _named(found: pd.DataFrame, made: Template, cohort: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the images with their names, each pair once."""
+    if cohort is not None:
+        refuse_cells(cohort, sorted(set(found["cohort_row"].tolist())), made.columns)
+    cells = [] if cohort is None else cohort[list(made.columns)].to_dict("records")
+    names = [made.path(field_values(row, cells)) for row in found.to_dict("records")]
+    return pd.DataFrame(
+        {"path": found["path"], "arranged": columns.text(names), "SOPInstanceUID": found["SOPInstanceUID"]}
+    ).drop_duplicates(ignore_index=True)
 
 
 def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
