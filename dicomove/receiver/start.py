@@ -14,8 +14,9 @@ def start(root: str, parent: str) -> None:
     for name in ("dicomove", "dicomove.dimse", "dicomove.receiver", "dicomove.store"):
         package = sys.modules[name] = ModuleType(name)
         package.__path__ = ["/".join([root, *name.split(".")])]
-    # pydicom loads it to download its test files, which is not done here. Without it, this starts sooner.
-    sys.modules["requests"] = None  # type: ignore[assignment]  # None stops an import
+    # pydicom loads these to download its test files and to decode pixels, which is not done here.
+    for name in ("requests", "gdcm", "PIL"):
+        sys.modules[name] = None  # type: ignore[assignment]  # None stops an import
     import_module("dicomove.receiver.main").main(parent)
 
 
