@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
@@ -110,3 +111,28 @@ def test_two_subjects_never_share_a_folder(
     with pytest.raises(ValueError, match=says):
         arrange(folder, tmp_path / "out", PATH, cohort=results.assign(subject=pd.array(subjects)), progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_way_that_does_not_exist_is_an_error(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    with pytest.raises(ValueError, match="how='move': give 'link' or 'copy'"):
+        arrange(two[0], tmp_path / "out", "{SOPInstanceUID}.dcm", how="move", progress=False)  # type: ignore[arg-type]
+
+
+def test_a_file_that_cannot_be_read_stops_all(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, _ = two
+    whole = folder / "a" / "0.dcm"
+    whole.write_bytes(whole.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"1 files cannot be read, for example a/0\.dcm: nothing was made"):
+        arrange(folder, tmp_path / "out", "{SOPInstanceUID}.dcm", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_link_to_another_disk_says_how_to_copy(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    other = Path("/dev/shm")  # noqa: S108 (another disk, where Linux has one)
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine has no other disk to write to")
+    with TemporaryDirectory(dir=other) as target:
+        with pytest.raises(OSError, match="is on another disk, where links cannot lead: give how='copy'"):
+            arrange(two[0], Path(target, "out"), "{SOPInstanceUID}.dcm", progress=False)
+        made = arrange(two[0], Path(target, "out"), "{SOPInstanceUID}.dcm", how="copy", progress=False)
+        assert set(made["outcome"]) == {"made"}
