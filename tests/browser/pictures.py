@@ -28,6 +28,7 @@ from playwright.sync_api import Browser, sync_playwright
 import dicomove as dm
 from dicomove.report.flow import flow
 from dicomove.report.flow_chart import SIZE, draw_flow
+from dicomove.report.table import table_of
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from tests.browser.lab import Cell, Notebook, chromium, running_lab, until
 
@@ -79,7 +80,7 @@ def draw_cohort_flow(folder: Path) -> Path:
     receiver = dm.Receiver(folder / "images", port=0, host="127.0.0.1", quiet_period=0.2)
     with receiver, archive(receiver.as_destination(), delay=0) as pacs:
         results = dm.retrieve(cohort(), pacs, receiver, progress=False)
-    steps = flow(results)
+    steps = flow(table_of(results))
     figure = Figure(figsize=SIZE, facecolor="#FFFFFF")
     draw_flow(figure.add_axes((0, 0, 1, 1)), steps, len(cohort()), "#222222")
     told = [
