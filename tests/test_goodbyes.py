@@ -126,8 +126,16 @@ class Record:
         connection.send(self.stream)
 
 
+class HalfClosed(ssl.SSLSocket):
+    """Still deciphers what comes after its own end: ciphertext, taken for PDUs, now and then looks like a request."""
+
+    def shutdown(self, how: int) -> None:
+        socket.socket.shutdown(self, how)
+
+
 def secured(context: ssl.SSLContext) -> type[ScriptedPeer]:
     """Raw peers that speak TLS."""
+    context.sslsocket_class = HalfClosed
 
     class Secured(ScriptedPeer):
         def _play(self, client: socket.socket, connection: RawConnection, script: Sequence[Step]) -> None:
