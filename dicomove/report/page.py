@@ -17,7 +17,7 @@ import pandas as pd
 from dicomove.cohort import keyword
 from dicomove.files import replacing
 from dicomove.notebook import size
-from dicomove.report.flow import REASONS, flow, known_error
+from dicomove.report.flow import REASONS, flow, known_error, share
 from dicomove.report.plots import draw
 from dicomove.report.summary import summary
 from dicomove.report.table import Results, counted_once, instances, own_columns, read, table_of
@@ -26,7 +26,6 @@ from dicomove.words import ADVICE, GOOD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from dicomove.report.flow import share
 
 #: Browsers cannot show a page with more.
 _MOST_ROWS: Final = 5000
