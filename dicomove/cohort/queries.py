@@ -222,7 +222,8 @@ def _keys_and_checks(
         try:
             checks.append((name, criterion(prepared[name], name)))
         except IdentifierError as error:
-            if name == unique:
+            # A PatientID may be wrong, and the name beside it, which cannot be read, may be of another patient.
+            if name == unique or not unique.endswith("UID"):
                 raise
             notes.append(f"only {unique} was asked for: {error}")
     return ((unique, dict(checks).pop(unique)),), tuple(pair for pair in checks if pair[0] != unique), notes

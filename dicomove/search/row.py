@@ -106,6 +106,12 @@ class Search:
         listed
             What a list of UIDs brought for a row with one step, which is then not asked.
         """
+        try:
+            return self._ask_steps(query, listed)
+        except _UnconfirmedError as unconfirmed:
+            return _answer([], unconfirmed.found, (), ())
+
+    def _ask_steps(self, query: Query, listed: FindResult | None) -> Answer:
         found: list[Match] = [{}]
         keys: list[Pair] = []
         reasons: list[str] = []
@@ -203,9 +209,16 @@ class Search:
             The keys that it leaves blank, as the row has them.
         query_model
             The information model.
+
+        Raises
+        ------
+        _UnconfirmedError
+            The search had no answer.
         """
         again = self._asker.find({**one, **dict(checks)}, query_model=query_model)
-        if again.error or any(merged(one, found) == {**found, **one} for found in again):
+        if again.error:
+            raise _UnconfirmedError(again)
+        if any(merged(one, found) == {**found, **one} for found in again):
             return None
         names = " and ".join(name for name, _ in checks)
         return f"came without {names}, and the PACS does not find it by the {names} of the row"
@@ -218,6 +231,12 @@ class Search:
             {"QueryRetrieveLevel": "SERIES", "Modality": "", "SeriesInstanceUID": "", **keys}, query_model=query_model
         )
         return sorted({match["Modality"] for match in series if match.get("Modality")})
+
+
+class _UnconfirmedError(Exception):
+    def __init__(self, found: FindResult) -> None:
+        super().__init__("whose a match is could not be asked")
+        self.found = found
 
 
 def find_outcome(result: FindResult, *, matched: bool) -> str:

@@ -214,8 +214,10 @@ def _read_again(cohort: Cohort, text: str, row: Row, file: TextFile) -> Row:
     name = list(cohort.headers)[-1]
     cut = last[-1]
     meaning = row[name].meaning if cut == str(row[name].raw) else (cut if cut.strip() else BLANK)
-    kept = row[name].meaning is UNKNOWN
-    return {**row, name: replace(row[name], meaning=UNKNOWN if kept else meaning)}
+    # What is left of a damaged cell may look like a whole one.
+    is_whole = any(cut.strip() in study.values().values() for study in STUDIES)
+    is_damaged = row[name].meaning is UNKNOWN and not is_whole
+    return {**row, name: replace(row[name], meaning=UNKNOWN if is_damaged else meaning)}
 
 
 @dataclass(frozen=True)

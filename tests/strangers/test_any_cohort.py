@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import dicomove as dm
 from dicomove.testing import faults
 from dicomove.testing.faults.base import Fault
+from dicomove.testing.faults.instances import Mislabels
 from tests.model.world import World, shore
 from tests.strangers.arrival import (
     Arrival,
@@ -85,6 +86,8 @@ def present(draw: st.DrawFn) -> tuple[Fault, ...]:
     names = draw(st.just([]) | st.lists(st.sampled_from(sorted(faults.BY_NAME)), min_size=1, max_size=2, unique=True))
     if {*names} >= {"pending-forever", "no-pendings"}:
         names = ["pending-forever"]
+    if sum(issubclass(faults.BY_NAME[name], Mislabels) for name in names) > 1:  # the second cannot read the first's
+        names = names[:1]
     return tuple(
         faults.BY_NAME[name](**_ARGUMENTS.get(name, {}), probability=draw(st.sampled_from([1.0, 1.0, 0.5])))
         for name in names

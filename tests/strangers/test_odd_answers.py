@@ -12,7 +12,7 @@ import pytest
 import dicomove as dm
 from dicomove.errors import DicomoveWarning
 from dicomove.testing import faults
-from dicomove.testing.faults.base import Fault
+from dicomove.testing.faults.base import Fault, Request
 from tests.model.world import World, shore
 from tests.strangers.arrival import (
     Arrival,
@@ -235,3 +235,21 @@ def test_a_move_by_a_uid_goes_where_the_pacs_does_not_contradict_the_patient(nam
             warnings.simplefilter("ignore", DicomoveWarning)  # of what C-FIND does not tell
             moved = dm.move(table, world.pacs(), shore().receiver, journal=False, progress=False)
     assert moved["outcome"].tolist() == ["complete"], moved["advice"].tolist()
+
+
+class RefusesPatientId(faults.AnswersFind):
+    """C-FIND by a PatientID is refused."""
+
+    def on_request(self, request: Request) -> None:
+        if request.keys.get("PatientID"):
+            super().on_request(request)
+
+
+def test_a_uid_brings_nothing_where_it_cannot_be_asked_whose_the_study_is() -> None:
+    mixed_up = pd.DataFrame({"StudyInstanceUID": [LEA.uid], "PatientID": [JANE.patient]})
+    with World(archive()) as world:
+        world.meets([RefusesPatientId(0xC000)])
+        arrival = arrive(world, lambda: mixed_up)
+    assert arrival.found is not None
+    assert arrival.found[["outcome", "status"]].to_numpy().tolist() == [["failed", "0xC000"]]
+    assert arrival.on_disk == set()

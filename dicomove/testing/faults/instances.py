@@ -150,7 +150,7 @@ class Bandwidth(Fault):
 
 
 @dataclass(frozen=True)
-class _Mislabels(Fault):
+class Mislabels(Fault):
     """Each instance has a content, or a transfer syntax, that is not its own."""
 
     #: Of the C-STORE; ``None`` leaves the one of the instance.
@@ -165,7 +165,7 @@ class _Mislabels(Fault):
 
 
 @dataclass(frozen=True)
-class ImplicitInExplicit(_Mislabels):
+class ImplicitInExplicit(Mislabels):
     """The data sets are Implicit VR, and the presentation context says Explicit VR Little Endian."""
 
     label: ClassVar[str | None] = ExplicitVRLittleEndian
@@ -175,7 +175,7 @@ class ImplicitInExplicit(_Mislabels):
 
 
 @dataclass(frozen=True)
-class ExplicitInImplicit(_Mislabels):
+class ExplicitInImplicit(Mislabels):
     """The data sets are Explicit VR, and the presentation context says Implicit VR Little Endian."""
 
     label: ClassVar[str | None] = ImplicitVRLittleEndian
@@ -185,7 +185,7 @@ class ExplicitInImplicit(_Mislabels):
 
 
 @dataclass(frozen=True)
-class BigEndianInLittle(_Mislabels):
+class BigEndianInLittle(Mislabels):
     """The data sets are big endian, and the presentation context says Explicit VR Little Endian."""
 
     label: ClassVar[str | None] = ExplicitVRLittleEndian
@@ -195,7 +195,7 @@ class BigEndianInLittle(_Mislabels):
 
 
 @dataclass(frozen=True)
-class EncapsulatedInNative(_Mislabels):
+class EncapsulatedInNative(Mislabels):
     """The pixel data are compressed, and the presentation context says Explicit VR Little Endian."""
 
     label: ClassVar[str | None] = ExplicitVRLittleEndian
@@ -205,7 +205,7 @@ class EncapsulatedInNative(_Mislabels):
 
 
 @dataclass(frozen=True)
-class NativeInEncapsulated(_Mislabels):
+class NativeInEncapsulated(Mislabels):
     """The pixel data are not compressed, and the presentation context says JPEG 2000."""
 
     label: ClassVar[str | None] = JPEG2000Lossless
@@ -222,7 +222,7 @@ class OtherCompression(EncapsulatedInNative):
 
 
 @dataclass(frozen=True)
-class MetaInDataSet(_Mislabels):
+class MetaInDataSet(Mislabels):
     """Each data set begins with the meta information of a file (group 0002), as if the file were sent."""
 
     def _content(self, instance: Instance) -> bytes:
