@@ -35,7 +35,7 @@ class MovesInAnyCase(Fault):
         ]
 
 
-#: Where C-FIND tells whose a study is, a row that names somebody else is not moved at all.
+#: C-FIND leaves the PatientID blank, so `move` cannot compare it before it sends the C-MOVE.
 UNTOLD = faults.FindWithoutPatientId()
 
 
@@ -122,6 +122,15 @@ def test_nothing_is_sent_where_the_pacs_has_it_of_another_patient(
     assert HIS not in advice(result)
     assert not said
     assert set(receiver.manifest()["StudyInstanceUID"]) == {SECOND.study_instance_uid}
+
+
+def test_each_attempt_asks_whose_it_is(receiver: dm.Receiver) -> None:
+    """The question had no answer at first: the second attempt does not go on without one."""
+    present = faults.AnswersFind(status=0xC000, attempts=1), faults.Answers(status=0xA701, attempts=1)
+    result, _ = moved(asking("SOMEBODY"), receiver, *present, retry=dm.Retry(attempts=3, wait=0))
+    assert receiver.manifest().empty
+    assert result["attempts"].tolist() == [1]
+    assert result["outcome"].tolist() == ["failed"]
 
 
 def test_a_worker_elsewhere_asks_whose_it_is_too(receiver: dm.Receiver) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of the rows of a plan: the action, an advice, and their table. Pure."""
+"""What becomes of the rows of a plan: the action, an advice, and their table."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class MoveWorker:
 
     def _is_of_another_patient(self, task: Task) -> bool:
         """Whether the PACS has it of another patient than each of the rows names; another spelling is none."""
-        if not (task.asks_patient and task.patients) or task.attempt > 1 or task.part or task.parts or task.unverified:
+        if not (task.asks_patient and task.patients) or task.part or task.parts or task.unverified:
             return False
         return is_another(self._inventory.patients(task.identifier), task.patients)
 

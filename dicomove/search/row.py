@@ -16,6 +16,7 @@ from dicomove.cohort import (
     QueryModel,
     Step,
     left_out,
+    matches,
     merged,
     unproven,
     unrepeated,
@@ -218,7 +219,7 @@ class Search:
         again = self._asker.find({**one, **dict(checks)}, query_model=query_model)
         if again.error:
             raise _UnconfirmedError(again)
-        if any(merged(one, found) == {**found, **one} for found in again):
+        if any(matches([*one.items(), *checks], found) for found in again):
             return None
         names = " and ".join(name for name, _ in checks)
         return f"came without {names}, and the PACS does not find it by the {names} of the row"
