@@ -23,6 +23,7 @@ from dicomove.cohort import (
     is_query,
     not_a_query,
     overlooked_columns,
+    without_mark,
 )
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
@@ -202,7 +203,7 @@ def find(
         answers = [choice.made(answer, date) for answer, date in zip(answers, dates, strict=True)]
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
-        return not_a_query(_found(table, answers, wanted, loose=bool(names)))
+        return without_mark(not_a_query(_found(table, answers, wanted, loose=bool(names))))
 
 
 def _with_dates(
@@ -242,7 +243,8 @@ def _before_asking(
     """Yield what a person should know of a table before anything is sent."""
     asked = [query for query in queries if isinstance(query, Query)]
     # Where each row has its UID, another column would change nothing.
-    found = overlooked_columns(table) if not is_query(table) and any(not query.is_by_uid for query in asked) else ""
+    by_uid = [query.is_by_uid for query in asked]
+    found = overlooked_columns(table, by_uid=any(by_uid)) if not is_query(table) and not all(by_uid) else ""
     if found:
         yield f"rows are asked without a column that may be meant.{found}", CohortWarning
     partial = sum(bool(query.blank) for query in asked)

@@ -9,7 +9,7 @@ from typing import Unpack
 
 import pandas as pd
 
-from dicomove.cohort import Broad, PartialKeys
+from dicomove.cohort import Broad, PartialKeys, with_own_columns
 from dicomove.columns import label
 from dicomove.find import find
 from dicomove.interrupts import Interrupts
@@ -23,6 +23,7 @@ from dicomove.run import (
     Options,
     PreparedRun,
     check_path_columns,
+    path_columns,
     run_settings,
     shows_options,
     warn_of,
@@ -116,7 +117,7 @@ def retrieve(
     # From before the first C-FIND, so that no interrupt between find and move takes away what was found.
     with Interrupts() as interrupts, Phases(progress) as phases:
         studies = find(
-            cohort,
+            with_own_columns(cohort, path_columns(settings.receivers)),
             pacs,
             level=level,
             keys=keys,

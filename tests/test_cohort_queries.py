@@ -364,6 +364,23 @@ def test_a_header_that_looks_like_an_identifier_which_the_table_lacks_is_named(
     assert re.findall(r"'[^']+' \(\w+\?\)", said) == named
 
 
+@pytest.mark.parametrize(
+    ("columns", "by_uid", "named"),
+    [
+        (["accession", "subject"], False, ["'subject' (PatientID?)"]),
+        (["accession", "mrn", "subject"], False, []),
+        (["study uid", "accession", "subject"], True, []),
+        (["study uid", "accession", "subject_id"], True, []),
+        (["study uid", "accession", "Patienten-ID"], True, ["'Patienten-ID' (PatientID?)"]),
+    ],
+)
+def test_a_subject_is_a_number_of_the_study_where_patients_or_uids_are_there(
+    columns: list[str], *, by_uid: bool, named: list[str]
+) -> None:
+    said = overlooked_columns(pd.DataFrame(columns=columns), by_uid=by_uid)
+    assert re.findall(r"'[^']+' \(\w+\?\)", said) == named
+
+
 def test_a_row_with_the_same_key_twice() -> None:
     with pytest.raises(IdentifierError, match="several columns stand for AccessionNumber"):
         find_query({"accession": "A", "accession number": "B"})

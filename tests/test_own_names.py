@@ -235,3 +235,18 @@ def test_a_cohort_with_columns_of_its_own_is_named_from_orthanc(
     assert where.count(("sub-s01", "ses-1")) == received["x"]
     assert where.count(("sub-s02", "ses-2")) == received["y"]
     assert len(where) == received.sum()
+
+
+def test_a_subject_in_the_path_is_not_taken_for_a_patient(tmp_path: Path) -> None:
+    """Accession numbers alone, and a number of the caller's own: warnings are errors here."""
+    cohort = pd.DataFrame({"accession": ["000001", "000002"], "subject": ["01", "02"]})
+    with (
+        receiving.receiver(tmp_path, path="sub-{subject}/{SeriesNumber}/{InstanceNumber}.dcm") as receiver,
+        receiving.pacs(receiver, source=LAYERED) as pacs,
+    ):
+        results = dm.retrieve(cohort, pacs, receiver, progress=False, journal=False)
+        with pytest.warns(dm.errors.CohortWarning, match="'subject'"):
+            dm.find(cohort, pacs, progress=False)
+    assert results["outcome"].tolist() == ["complete", "complete"]
+    assert "dicomove_own_columns" not in results.attrs
+    assert {name.split("/")[0] for name in names(tmp_path)} == {"sub-01", "sub-02"}

@@ -63,6 +63,7 @@ from dicomove.cohort.queries import (
 )
 from dicomove.cohort.query_steps import Query, Step
 from dicomove.cohort.reading import read_cohort
+from dicomove.cohort.tables import with_own_columns, without_mark
 from dicomove.cohort.text_files import decode
 from dicomove.cohort.values import has_control_characters, is_blank, text, unsafe, whole_number
 
@@ -123,4 +124,6 @@ __all__ = [
     "untold",
     "whole_number",
     "why_not",
+    "with_own_columns",
+    "without_mark",
 ]

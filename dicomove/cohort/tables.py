@@ -40,6 +40,7 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("PatientName", r"prenom|apellidos?|cognome"),
     ("StudyID", rf"(study|studien|studie|etude|estudio){_NUMBER}"),
 )
+_OWN: Final = "dicomove_own_columns"
 _PATTERNS: Final = tuple((name, re.compile(pattern)) for name, pattern in _WORDS)
 #: Short words, which mean something only as the whole header.
 _ALONE: Final = {
@@ -51,6 +52,8 @@ _ALONE: Final = {
 }
 #: A pseudonym names a patient in the study, not in the PACS.
 _PSEUDONYM: Final = re.compile(r"anon|pseudo|hash|encrypt")
+#: Words that number the participants of a study about as often as the patients of a PACS.
+_PARTICIPANT: Final = re.compile(r"subject|person|case|fall")
 #: A label that looks like a value: a file without a header has patients there.
 _VALUE: Final = re.compile(r"\d{4}|\^|^[\d.\-/ ]+$")
 
@@ -136,6 +139,35 @@ def overlooked_headers(headers: Iterable[object], wanted: Collection[str]) -> li
     """Return the headers that look like a wanted attribute but are not understood, each with its keyword."""
     found = ((header, resembles(header)) for header in headers)
     return [(header, name) for header, name in found if name is not None and name in wanted]
+
+
+def may_be_of_the_study(header: object) -> bool:
+    """Tell whether a header may well number the participants of a study, and not the patients of a PACS.
+
+    Examples
+    --------
+    >>> may_be_of_the_study("subject"), may_be_of_the_study("Patienten-ID")
+    (True, False)
+    """
+    return _PARTICIPANT.match("".join(_words(label_text(header) or ""))) is not None
+
+
+def with_own_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Return the table with a mark on columns of which the caller has said what they are for."""
+    marked = table.copy(deep=False)
+    marked.attrs[_OWN] = [*names]
+    return marked
+
+
+def without_mark(table: pd.DataFrame) -> pd.DataFrame:
+    """Take the mark of `with_own_columns` away, and return the table."""
+    table.attrs.pop(_OWN, None)
+    return table
+
+
+def own_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns that `with_own_columns` marked."""
+    return list(table.attrs.get(_OWN, ()))
 
 
 def listed_headers(headers: Iterable[object]) -> str:

@@ -40,7 +40,7 @@ Actions::
 from dicomove.run.destinations import MoveDestination, run_settings
 from dicomove.run.options import Distributed, MoveOptions, OnFailure, Options, shows_options
 from dicomove.run.pacing import Hours
-from dicomove.run.path_cells import check_path_columns, path_cells
+from dicomove.run.path_cells import check_path_columns, path_cells, path_columns
 from dicomove.run.prepared import PreparedRun, warn_of
 from dicomove.run.requests import RunSettings
 
@@ -55,6 +55,7 @@ __all__ = [
     "RunSettings",
     "check_path_columns",
     "path_cells",
+    "path_columns",
     "run_settings",
     "shows_options",
     "warn_of",

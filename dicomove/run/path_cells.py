@@ -30,7 +30,7 @@ def path_cells(table: pd.DataFrame, identifiers: Sequence[Requested], receivers:
         The table lacks such a column; a cell of it is blank; two rows ask for the same under different names; or two
         names differ only in upper and lower case.
     """
-    named = _named(receivers)
+    named = path_columns(receivers)
     if not named:
         return ()
     values = _values(table, named)
@@ -53,12 +53,13 @@ def check_path_columns(cohort: pd.DataFrame, receivers: Sequence[Receiver]) -> N
     CohortError
         It does; a row that is blank as a whole may lack it.
     """
-    if named := _named(receivers):
+    if named := path_columns(receivers):
         rows = [row for row, cells in enumerate(zip(*_cells(cohort), strict=True)) if not all(map(is_blank, cells))]
         _refuse_blank(_values(cohort, named), rows, list(cohort.index))
 
 
-def _named(receivers: Iterable[Receiver]) -> list[str]:
+def path_columns(receivers: Iterable[Receiver]) -> list[str]:
+    """Return the columns that the paths of receivers name."""
     return list(dict.fromkeys(name for receiver in receivers for name in receiver.path_template.columns))
 
 
