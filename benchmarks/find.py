@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 from pydicom import Dataset
-from pynetdicom import AE  # noqa: TID251 (it is what is compared)
+from pynetdicom import AE
 
 import dicomove as dm
 from benchmarks.paired import peers, require

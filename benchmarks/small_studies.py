@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 from pydicom import Dataset
-from pynetdicom import AE, evt  # noqa: TID251 (the peer that is measured)
+from pynetdicom import AE, evt
 
 import dicomove as dm
 from benchmarks.paired import Peers, machine, peers, publish, require, rounds, table

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from pynetdicom.dsutils import split_dataset
 
+from dicomove.dimse.data_sets import data_set_offset
 from dicomove.errors import DicomoveWarning
 from dicomove.events import Event, SubOperationEvent
 from dicomove.files import SERVICE_FOLDER
@@ -267,7 +267,7 @@ def _named(row: pd.Series) -> list[Instance]:
 
 
 def _data_set(path: Path) -> bytes:
-    return path.read_bytes()[split_dataset(path)[1] :]
+    return path.read_bytes()[data_set_offset(path) :]
 
 
 def _empty(folder: Path) -> None:

@@ -19,9 +19,9 @@ from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom.dsutils import split_dataset
 
 import dicomove as dm
+from dicomove.dimse.data_sets import data_set_offset
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive, Instance
@@ -117,7 +117,7 @@ def _element(keyword: str, value: str) -> bytes:
 
 def data_set(path: Path) -> bytes:
     """The data set in a file, bit for bit."""
-    return path.read_bytes()[split_dataset(path)[1] :]
+    return path.read_bytes()[data_set_offset(path) :]
 
 
 def files(folder: Path) -> dict[str, Path]:

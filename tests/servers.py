@@ -22,18 +22,17 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import FileDataset, dcmread
 from pydicom.config import disable_value_validation
-from pydicom.uid import UID, CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom.dsutils import create_file_meta, decode, encode_file_meta, split_dataset
+from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicomove import Pacs
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
+from dicomove.dimse.data_sets import data_set_offset, decode, file_head
 from dicomove.dimse.messages import RESPONSE, Message
 from dicomove.dimse.negotiation import Peer
 from dicomove.errors import IdleTimeout
@@ -129,7 +128,7 @@ class Held:
 
     def data_set(self) -> bytes:
         """The data set as it stands in the file, bit for bit."""
-        return self.path.read_bytes()[split_dataset(self.path)[1] :]
+        return self.path.read_bytes()[data_set_offset(self.path) :]
 
 
 def held(folder: Path) -> list[Held]:
@@ -148,13 +147,8 @@ def write(instances: Iterable[Instance], folder: Path) -> Path:
     """Write instances of an archive as files."""
     folder.mkdir(parents=True, exist_ok=True)
     for instance in instances:
-        meta = create_file_meta(
-            sop_class_uid=UID(instance.sop_class_uid),
-            sop_instance_uid=UID(instance.sop_instance_uid),
-            transfer_syntax=UID(instance.transfer_syntax),
-        )
-        path = folder / f"{instance.sop_instance_uid}.dcm"
-        path.write_bytes(bytes(128) + b"DICM" + encode_file_meta(meta) + instance.read())
+        head = file_head(instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax)
+        (folder / f"{instance.sop_instance_uid}.dcm").write_bytes(head + instance.read())
     return folder
 
 
@@ -329,9 +323,8 @@ class Recorder(QueryRetrieveScp):
         self.requests: list[tuple[str, dict[str, str]]] = []
 
     def handle(self, association: Association, peer: Peer, message: Message) -> None:
-        syntax = UID(association.contexts[message.context_id].transfer_syntax)
         with disable_value_validation():
-            found = decode(BytesIO(message.data or b""), syntax.is_implicit_VR, syntax.is_little_endian)
+            found = decode(message.data or b"", association.contexts[message.context_id].transfer_syntax)
             keys = {element.keyword: str(element.value or "") for element in found}
         self.requests.append((COMMANDS[message.number("CommandField") or 0], keys))
         super().handle(association, peer, message)

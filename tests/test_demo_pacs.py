@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import Dataset as Response
-from pynetdicom import AE  # noqa: TID251 (pynetdicom's own SCU is who asks here)
+from pynetdicom import AE
 from pynetdicom.association import Association
 
 import dicomove as dm

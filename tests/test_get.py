@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from pydicom import config, dcmread
 from pydicom.uid import CTImageStorage
-from pynetdicom import AE, evt  # noqa: TID251 (a peer that is not ours)
+from pynetdicom import AE, evt
 
 import dicomove as dm
 from dicomove.dimse.sop_classes import COMMON_CLASSES, GET, MOST_CONTEXTS, storage_contexts

@@ -23,12 +23,12 @@ from typing import Final
 
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
-from pynetdicom.dsutils import split_dataset
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
 import dicomove as dm
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.data_sets import data_set_offset
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, Message
 from dicomove.dimse.pdu import P_DATA
 from dicomove.errors import IdleTimeout
@@ -627,7 +627,7 @@ def test_the_size_of_an_instance_does_not_show_in_memory(tmp_path: Path) -> None
         path = scp.path_of(image)
         written = hashlib.sha256()
         with path.open("rb") as file:
-            file.seek(split_dataset(path)[1])
+            file.seek(data_set_offset(path))
             while block := file.read(MIB):
                 written.update(block)
         assert written.hexdigest() == digest.hexdigest()

@@ -18,8 +18,8 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from pynetdicom.dsutils import split_dataset
 
+from dicomove.dimse.data_sets import data_set_offset
 from dicomove.receiver.contents import HEAD_BYTES, Content, contradiction
 
 REAL = Path(pydicom.data.__file__).parent / "test_files"
@@ -118,7 +118,7 @@ def test_no_file_that_pydicom_brings_contradicts_itself_but_one(path: Path) -> N
     if label.is_deflated or "PixelData" not in read:
         return
     encapsulated = read["PixelData"].is_undefined_length
-    data = path.read_bytes()[split_dataset(path)[1] :]
+    data = path.read_bytes()[data_set_offset(path) :]
     fragment = next(iter(list(generate_fragments(read.PixelData))[1:]), b"") if encapsulated else b""
     content = Content(data[:HEAD_BYTES], "encapsulated" if encapsulated else "native", fragment[:1024])
     assert (contradiction(label, content) is None) == (path.name != CONTRADICTS_ITSELF)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pydicom import Dataset, dcmread
-from pynetdicom import AE, evt  # noqa: TID251  # a peer of the test
+from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when it is imported
     CTImageStorage,

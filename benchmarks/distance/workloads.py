@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.receiving.datasets import file_head
 from benchmarks.receiving.pacs import Orthanc
 from benchmarks.receiving.workloads import KIB, MIB, File, Held, Workload, store
+from dicomove.dimse.data_sets import file_head
 from dicomove.testing.synthetic import synthetic_instances
 
 #: Instances in a study, and the size of each: CT, a report, an X-ray, ultrasound.

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 from pydicom import dcmread
-from pydicom.uid import UID
-from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 _CHUNK = 1 << 20
 _HEAD = 128 + 4 + 12
@@ -52,14 +50,6 @@ def digests(folder: Path) -> Iterator[Digest]:
         if path.is_file() and _is_dicom(path):
             with path.open("rb") as file:
                 yield digest(file)
-
-
-def file_head(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
-    """Encode what goes before a data set to make a file of it."""
-    meta = create_file_meta(
-        sop_class_uid=UID(sop_class), sop_instance_uid=UID(sop_instance), transfer_syntax=UID(transfer_syntax)
-    )
-    return bytes(128) + b"DICM" + encode_file_meta(meta)
 
 
 def _is_dicom(path: Path) -> bool:

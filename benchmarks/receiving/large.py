@@ -19,12 +19,12 @@ from typing import BinaryIO
 
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom.dsutils import encode
 
 import dicomove as dm
 from benchmarks.receiving.children import cpu_seconds, peak_memory
 from benchmarks.receiving.datasets import digests
 from benchmarks.receiving.workloads import KIB, MIB, multi_frame
+from dicomove.dimse.data_sets import encode
 from dicomove.dimse.messages import C_STORE_RQ, Command, decode_command
 from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
@@ -49,7 +49,7 @@ def main() -> None:
 def measure(receiver: dm.Receiver, size: int) -> str:
     """Send one instance, and return a line that says how it went."""
     header = multi_frame(size // _FRAME)
-    start = (encode(header, False, True) or b"") + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, size)  # noqa: FBT003 (they have no names)
+    start = encode(header, ExplicitVRLittleEndian) + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, size)
     frame = random.Random(0).randbytes(_FRAME)
     sent = hashlib.sha256()
     for piece in chain([start], repeat(frame, size // _FRAME)):

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pynetdicom import AE, _config, evt  # noqa: TID251 (the peer that is measured)
+from pynetdicom import AE, _config, evt
 
 _VERIFICATION = "1.2.840.10008.1.1"
 SUCCESS = 0x0000

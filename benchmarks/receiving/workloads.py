@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage, generate_uid
-from pynetdicom.dsutils import encode
 
 import dicomove as dm
-from benchmarks.receiving.datasets import Digest, file_head
+from benchmarks.receiving.datasets import Digest
 from benchmarks.receiving.pacs import Orthanc
+from dicomove.dimse.data_sets import encode, file_head
 from dicomove.testing.images import real_images
 from dicomove.testing.synthetic import synthetic_instances
 
@@ -153,7 +153,7 @@ def _big(workload: Workload) -> Iterator[tuple[str, File]]:
     frames = workload.size // len(frame)
     header = multi_frame(frames)
     syntax = ExplicitVRLittleEndian
-    head = file_head(header.SOPClassUID, header.SOPInstanceUID, syntax) + (encode(header, False, True) or b"")  # noqa: FBT003
+    head = file_head(header.SOPClassUID, header.SOPInstanceUID, syntax) + encode(header, syntax)
     pixels = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, frames * len(frame))
     size = len(head) + len(pixels) + frames * len(frame)
     yield header.StudyInstanceUID, (size, chain([head + pixels], repeat(frame, frames)))

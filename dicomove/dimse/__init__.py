@@ -4,6 +4,7 @@
 
     pdu, fragments    PS3.8: association PDUs and P-DATA as bytes, read as far as dicomove uses them     (without I/O)
     messages          PS3.7: command sets as bytes, messages out of fragments                            (without I/O)
+    data_sets         PS3.5: data sets as bytes, and what a file begins with                              (without I/O)
     identifiers       PS3.4: identifiers as bytes, and what a response lists                             (without I/O)
     state             what may come next on an association, as a table                                   (without I/O)
     connecting        the first address of a host that answers

@@ -7,15 +7,14 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from io import BytesIO
 from typing import Final
 
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom.dsutils import decode, encode
 
+from dicomove.dimse.data_sets import decode, encode
 from dicomove.dimse.messages import Message, has_data_set
 from dicomove.errors import InvalidResponse
 
@@ -91,12 +90,11 @@ def _encoded(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> b
         content = value if isinstance(value, str) else list(value)
         # Keys may be wildcards and ranges, which are no valid values.
         data_set.add(DataElement(tag, dictionary_VR(tag), content, validation_mode=config.IGNORE))
-    syntax = UID(transfer_syntax)
-    encoded = encode(data_set, syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
-    if encoded is None:
+    try:
+        return encode(data_set, transfer_syntax)
+    except Exception as error:  # whatever the values make pydicom raise
         message = "an identifier that cannot be encoded"
-        raise ValueError(message)
-    return encoded
+        raise ValueError(message) from error
 
 
 def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]:
@@ -109,9 +107,8 @@ def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]
     InvalidResponse
         The bytes are no data set in this transfer syntax.
     """
-    syntax = UID(transfer_syntax)
     try:
-        data_set = decode(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+        data_set = decode(data, transfer_syntax)
         elements = dict(_raw(data_set))
     except Exception as error:  # pydicom raises whatever the peer's bytes make it raise
         message = "an identifier that cannot be decoded"

@@ -5,7 +5,6 @@
     keys         attributes by keyword, tag, or path through sequences        (pure)
     reading      one file: values, and where its images lie
     processes    the processes that read
-    start        the program of such a process, without pandas
     folder       the files of a folder; what was read is kept
     geometry     gaps, duplicates, orientations, spacing of a series          (pure)
     sources      a folder, a manifest or results; the rows that asked

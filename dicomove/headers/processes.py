@@ -19,7 +19,8 @@ from typing import IO, Final
 
 from dicomove.headers.reading import UNREADABLE, Header, Reader, header_of, read_all
 
-_START: Final = Path(__file__).with_name("start.py")
+_ROOT: Final = Path(__file__).parents[2]
+_PROGRAM: Final = (str(_ROOT / "dicomove" / "start.py"), str(_ROOT), "dicomove.headers.reading")
 _AT_ONCE: Final = 64
 #: Fewer files are read sooner than a process starts.
 _FEW: Final = 300
@@ -89,7 +90,7 @@ class _Process:
 
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(  # noqa: S603 (our own module)
-            [sys.executable, "-P", *map(str, (_START, Path(__file__).parents[2]))],
+            [sys.executable, "-P", *_PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # a traceback may contain values

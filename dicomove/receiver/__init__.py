@@ -7,7 +7,7 @@
     studies               tells of each study that has come
     rows                  one row at its receiver, and all rows in flight
     get                   `GetScu`: asks the process for a C-GET
-    process, start        the receiver's process as its parent sees it: started, asked, ended
+    process               the receiver's process as its parent sees it: started, asked, ended
     supervision           it starts where folder and port are free, and again when it died
     api, lines            the requests and the answers of the two processes, and the lines that carry them
     main                  the process: what it is told, and what it tells                   (the receiver's process)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Final
 
 from pydicom.datadict import keyword_for_tag
 
-from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomove.dimse.data_sets import file_head
 from dicomove.receiver.commit import FollowingDigest
 from dicomove.receiver.contents import contradiction
 from dicomove.receiver.files import Written
@@ -22,9 +21,6 @@ _FOLLOWED_AFTER: Final = 1 << 23
 _CHECKED_AFTER: Final = 1 << 22
 #: System calls that write several pieces take a thousand of them at the most.
 _MOST_PENDING: Final = 256
-
-_PREAMBLE: Final = bytes(128) + b"DICM"
-_VERSION: Final = struct.pack("<HH2sHI2s", 0x0002, 0x0001, b"OB", 0, 2, b"\0\1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +83,7 @@ class IncomingInstance:
             return
         self.digest = FollowingDigest(self.file)
         request = self.request
-        self._pend(file_meta(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid))
+        self._pend(file_head(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid))
 
     def feed(self, data: memoryview) -> None:
         """Take the next bytes of the data set, which stay where they are until `flush`."""
@@ -167,26 +163,3 @@ class IncomingInstance:
             while written >= len(pending[0]):
                 written -= len(pending.pop(0))
             pending[0] = memoryview(pending[0])[written:]
-
-
-def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
-    """Return the preamble and the File Meta Information (PS3.10 7.1).
-
-    Nothing in it depends on who sent the instance or when, so that the same data set always makes the same file.
-    """
-    elements = _VERSION + b"".join(
-        [
-            _element(0x0002, b"UI", sop_class_uid, b"\0"),
-            _element(0x0003, b"UI", sop_instance_uid, b"\0"),
-            _element(0x0010, b"UI", transfer_syntax_uid, b"\0"),
-            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID, b"\0"),
-            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME, b" "),
-        ]
-    )
-    return _PREAMBLE + struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
-
-
-def _element(number: int, vr: bytes, value: str, padding: bytes) -> bytes:
-    content = value.encode("ascii", "replace")
-    content += padding * (len(content) % 2)
-    return struct.pack("<HH2sH", 0x0002, number, vr, len(content)) + content

@@ -21,7 +21,8 @@ from dicomove.receiver.api import Answer, Request
 from dicomove.receiver.lines import Answered, Failed, Logged, Progress, Quit, Ready, Told, read_told, request_line
 from dicomove.receiver.settings import Settings
 
-_START: Final = Path(__file__).with_name("start.py")
+_ROOT: Final = Path(__file__).parents[2]
+_PROGRAM: Final = (str(_ROOT / "dicomove" / "start.py"), str(_ROOT), "dicomove.receiver.main")
 _START_S: Final = 30.0
 _LONGEST_END_S: Final = 35.0
 
@@ -62,7 +63,7 @@ class ReceiverProcess:
         self._closing = False
         # Not multiprocessing: it imports the caller's script once more, which a notebook or a script may not survive.
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
-            [sys.executable, "-P", *map(str, (_START, Path(__file__).parents[2])), Process.of(os.getpid()).text],
+            [sys.executable, "-P", *_PROGRAM, Process.of(os.getpid()).text],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

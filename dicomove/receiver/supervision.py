@@ -251,5 +251,7 @@ def _patience_s(owner: Process | None, own: Process) -> float:
 
 def _started_by(owner: Process) -> Process | None:
     """Return the process that started a receiver; ``None`` of a process that is not a receiver's."""
-    *_, program, _root, started_by = ["", "", "", *owner.arguments]
-    return Process.read(started_by) if Path(program).parts[-2:] == ("receiver", "start.py") else None
+    *_, program, module, started_by = ["", "", "", *owner.arguments]
+    # Versions before 0.2 had a program of its own for it, and no name of a module behind.
+    is_receiver = module == "dicomove.receiver.main" or Path(program).parts[-2:] == ("receiver", "start.py")
+    return Process.read(started_by) if is_receiver else None

@@ -35,7 +35,7 @@ from dicomove.store.sqlite import transaction
 
 T = TypeVar("T")
 
-_PACKAGES: Final = ("dicomove", "pynetdicom", "pydicom", "pandas")
+_PACKAGES: Final = ("dicomove", "pydicom", "pandas")
 _KEY: Final = "pacs, destination, level, query_model, identifier"
 _FIND_KEY: Final = (
     "SELECT key FROM keys WHERE pacs = ? AND destination = ? AND level = ? AND query_model = ? AND identifier = ?"

@@ -10,7 +10,6 @@
     rehearsal    `RehearsalPacs`: a PACS in a process of its own
     order        the settings of that process
     process      the process
-    start        its program, without pandas
     demo         the parts of the demo
     archive      the instances of a PACS, and how C-FIND and C-MOVE select among them
     matching     attribute matching (PS3.4 C.2.2.2)

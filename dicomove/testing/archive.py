@@ -23,8 +23,8 @@ from pydicom.config import disable_value_validation
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pynetdicom.dsutils import split_dataset
 
+from dicomove.dimse.data_sets import data_set_offset
 from dicomove.testing.matching import WILDCARDS, criterion, exact, texts, universal
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
@@ -108,7 +108,7 @@ class Instance:
         """Return the instance of a file, unchanged."""
         header = dcmread(path, stop_before_pixels=True, specific_tags=_HEADER)
         list(header)  # decode all values now, not while an answer is sent
-        _, offset = split_dataset(path)
+        offset = data_set_offset(path)
         return cls(
             sop_class_uid=_required(header, "SOPClassUID"),
             sop_instance_uid=_required(header, "SOPInstanceUID"),

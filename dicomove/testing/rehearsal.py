@@ -22,8 +22,8 @@ from dicomove.testing.order import Order
 from dicomove.testing.synthetic import Synthetic
 from dicomove.tls import TLS
 
-_START: Final = Path(__file__).with_name("start.py")
 _ROOT: Final = Path(__file__).parents[2]
+_MODULE: Final = "dicomove.testing.process"
 _FAREWELL_S: Final = 10
 _COLUMNS: Final = ["command", "level", "query_model", "attempt", "keys"]
 
@@ -61,7 +61,7 @@ class RunningPacs(Pacs):
 
 def _program(order: Order) -> list[str]:
     """Return the arguments of Python: the whole package is loaded only for a fault from elsewhere, which may use it."""
-    return ["-P", str(_START), str(_ROOT)] if order.is_ours() else ["-m", "dicomove.testing.process"]
+    return ["-P", str(_ROOT / "dicomove" / "start.py"), str(_ROOT), _MODULE] if order.is_ours() else ["-m", _MODULE]
 
 
 class RehearsalPacs:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from io import BytesIO
 from typing import Final
 
 from pydicom import Dataset
-from pydicom.uid import UID
-from pynetdicom.dsutils import decode, encode
 
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
+from dicomove.dimse.data_sets import decode, encode
 from dicomove.dimse.fragments import write_p_data
 from dicomove.dimse.identifiers import encode_identifier
 from dicomove.dimse.messages import C_CANCEL_RQ, Message, encode_command, respond
@@ -92,11 +90,11 @@ class Responder:
             self._association.send(shifted, _deadlines())
 
     def _data(self, response: Response) -> bytes | None:
-        syntax = UID(self._context.transfer_syntax)
+        syntax = self._context.transfer_syntax
         if response.data is not None:
             return response.data
         if response.match is not None:
-            return encode(response.match, syntax.is_implicit_VR, syntax.is_little_endian)
+            return encode(response.match, syntax)
         if response.failed_uids is not None:
             return encode_identifier({"FailedSOPInstanceUIDList": response.failed_uids}, syntax)
         return None
@@ -104,8 +102,7 @@ class Responder:
 
 def decode_identifier(association: Association, request: Message) -> Dataset:
     """Decode the identifier of a request."""
-    syntax = UID(association.contexts[request.context_id].transfer_syntax)
-    return decode(BytesIO(request.data or b""), syntax.is_implicit_VR, syntax.is_little_endian)
+    return decode(request.data or b"", association.contexts[request.context_id].transfer_syntax)
 
 
 def _deadlines() -> Deadlines:

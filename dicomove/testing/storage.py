@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from pydicom.uid import UID
-from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
+from dicomove.dimse.data_sets import file_head
 from dicomove.dimse.messages import C_CANCEL_RQ, C_STORE_RQ, MEDIUM, Message, respond
 from dicomove.dimse.negotiation import Peer
 from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
@@ -52,13 +52,10 @@ class StorageScp:
         if not UID(uid).is_valid:
             message = "an instance without a valid UID"
             raise InvalidResponse(message)
-        meta = create_file_meta(
-            sop_class_uid=UID(request.text("AffectedSOPClassUID") or ""),
-            sop_instance_uid=UID(uid),
-            transfer_syntax=UID(association.contexts[request.context_id].transfer_syntax),
-        )
+        syntax = association.contexts[request.context_id].transfer_syntax
+        head = file_head(request.text("AffectedSOPClassUID") or "", uid, syntax)
         with replacing(self._folder / f"{uid}.dcm") as part:
-            part.write_bytes(bytes(128) + b"DICM" + encode_file_meta(meta) + (request.data or b""))
+            part.write_bytes(head + (request.data or b""))
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import Final, Self
 
 from pydicom import Dataset
-from pynetdicom.dsutils import split_dataset
 
 import dicomove as dm
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadlines
+from dicomove.dimse.data_sets import data_set_offset
 from dicomove.dimse.fragments import Fragment, read_events
 from dicomove.dimse.messages import C_CANCEL_RQ, Message, MessageAssembler
 from dicomove.dimse.negotiation import Peer
@@ -285,7 +285,7 @@ class World:
 
 
 def _data_set(path: Path) -> bytes:
-    return path.read_bytes()[split_dataset(path)[1] :]
+    return path.read_bytes()[data_set_offset(path) :]
 
 
 def _is_open(client: socket.socket) -> bool:

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from io import BytesIO
 from typing import ClassVar, Final
 
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
-    UID,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     generate_uid,
 )
-from pynetdicom.dsutils import create_file_meta, decode, encode, encode_file_meta
 
+from dicomove.dimse.data_sets import decode, encode, file_head
 from dicomove.testing.archive import Instance, tolerant
 from dicomove.testing.faults.base import Fault, Request
 
 PRIVATE_SOP_CLASS = "1.3.46.670589.2.5.1.1"
 
+_PREAMBLE_BYTES: Final = 132
 _JPEG_2000: Final = b"\xff\x4f\xff\x51"
 
 
@@ -171,7 +171,7 @@ class ImplicitInExplicit(Mislabels):
     label: ClassVar[str | None] = ExplicitVRLittleEndian
 
     def _content(self, instance: Instance) -> bytes:
-        return _encoded(_decoded(instance), is_implicit=True)
+        return _encoded(_decoded(instance), ImplicitVRLittleEndian)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class BigEndianInLittle(Mislabels):
     label: ClassVar[str | None] = ExplicitVRLittleEndian
 
     def _content(self, instance: Instance) -> bytes:
-        return _encoded(_decoded(instance), is_little=False)
+        return _encoded(_decoded(instance), ExplicitVRBigEndian)
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class MetaInDataSet(Mislabels):
     """Each data set begins with the meta information of a file (group 0002), as if the file were sent."""
 
     def _content(self, instance: Instance) -> bytes:
-        return _meta(instance) + instance.read()
+        return _file(instance)[_PREAMBLE_BYTES:]
 
 
 @dataclass(frozen=True)
@@ -234,27 +234,21 @@ class SendsWholeFiles(MetaInDataSet):
     """Each data set is a whole file: preamble, prefix, meta information, and the data set."""
 
     def _content(self, instance: Instance) -> bytes:
-        return bytes(128) + b"DICM" + super()._content(instance)
+        return _file(instance)
 
 
-def _meta(instance: Instance) -> bytes:
-    meta = create_file_meta(
-        sop_class_uid=UID(instance.sop_class_uid),
-        sop_instance_uid=UID(instance.sop_instance_uid),
-        transfer_syntax=UID(instance.transfer_syntax),
-    )
-    return encode_file_meta(meta)
+def _file(instance: Instance) -> bytes:
+    return file_head(instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax) + instance.read()
 
 
 def _decoded(instance: Instance) -> Dataset:
-    syntax = UID(instance.transfer_syntax)
     with tolerant():
-        return decode(BytesIO(instance.read()), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated)
+        return decode(instance.read(), instance.transfer_syntax)
 
 
-def _encoded(data_set: Dataset, *, is_implicit: bool = False, is_little: bool = True) -> bytes:
+def _encoded(data_set: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> bytes:
     with tolerant():
-        return encode(data_set, is_implicit, is_little) or b""
+        return encode(data_set, transfer_syntax)
 
 
 def _encapsulated(data_set: Dataset) -> Dataset:
