@@ -6,6 +6,7 @@ key can make a PACS move its whole archive. dicomove never sends anything else o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -159,8 +160,8 @@ def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str 
     """
     if _LEVEL in keyword_columns(table.columns, (_LEVEL,)):
         return None
-    levels = [LEVELS.index(entry.level) for entry in requested if isinstance(entry, Identifier)]
-    coarser = sum(level < max(levels) for level in levels)
+    levels = Counter(LEVELS.index(entry.level) for entry in requested if isinstance(entry, Identifier))
+    coarser = levels.total() - levels[max(levels, default=0)]
     if not coarser:
         return None
     deepest = LEVELS[max(levels)]

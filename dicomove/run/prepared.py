@@ -283,9 +283,11 @@ def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> 
     if not columns.is_plan(table.columns):
         return tasks
     actions = _cells(table, "action")
-    going = [task for task in tasks if any(actions[position] in _GO for position in task.positions)]
+    going = []
     for task in tasks:
-        if task not in going:
+        if any(actions[position] in _GO for position in task.positions):
+            going.append(task)
+        else:
             action = actions[task.positions[0]]
             results.settle(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
     return going
