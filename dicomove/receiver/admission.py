@@ -105,6 +105,11 @@ class Admission:
                 self._undecided.discard(one)
                 self._decided.notify_all()
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether no decision has begun."""
+        return not self._undecided
+
     def wait_until_decided(self, seconds: float) -> None:
         """Wait for the decisions that have begun: for so many seconds, as a peer may never end its handshake."""
         with self._decided:

@@ -97,6 +97,11 @@ class Request(ABC, Generic[Answer]):
     def put_to(self, api: ReceiverApi) -> Answer:
         """Ask it at the other end."""
 
+    def is_quick(self, api: ReceiverApi) -> bool:
+        """Return whether it is answered without a wait, so that it needs no thread of its own."""
+        del api
+        return False
+
     @staticmethod
     def read(told: Any) -> Any:
         """Return the answer from its JSON."""
@@ -121,6 +126,11 @@ class Expect(Request[None]):
     def put_to(self, api: ReceiverApi) -> None:
         """Ask it at the other end."""
         api.expect(self)
+
+    def is_quick(self, api: ReceiverApi) -> bool:
+        """Return whether it is answered without a wait: always."""
+        del api
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +159,10 @@ class Settle(Request[Settled]):
     def put_to(self, api: ReceiverApi) -> Settled:
         """Ask it at the other end."""
         return api.settle(self)
+
+    def is_quick(self, api: ReceiverApi) -> bool:
+        """Return whether it is answered without a wait: where all came."""
+        return api.settles_at_once(self)
 
     @staticmethod
     def read(told: Any) -> Settled:
@@ -329,6 +343,9 @@ class ReceiverApi(Protocol):
 
     def settle(self, request: Settle) -> Settled:
         """Wait for stragglers, and return what there is of a row."""
+
+    def settles_at_once(self, request: Settle) -> bool:
+        """Return whether a row has all that is waited for."""
 
     def held(self, keys: Mapping[str, str], *, read: bool) -> dict[str, int]:
         """Return what is on disk of these keys: SOP Instance UIDs and sizes."""

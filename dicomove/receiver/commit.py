@@ -181,6 +181,11 @@ class Committer:
             self._watched[row] = watched
         self._to_read.put(watched)
 
+    def has_read(self, row: Hashable) -> bool:
+        """Return whether it is known what the index had of a row in flight."""
+        watched = self._watched.get(row)
+        return watched is not None and watched.is_read.is_set()
+
     def watched(self, row: Hashable, keys: Mapping[str, str]) -> list[InstanceRecord]:
         """Return what `records` does, of a row that ends: it waits for no file of another row to be made durable."""
         with self._changed:

@@ -57,10 +57,11 @@ class JsonLines:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
 
-    def tell(self, told: Told) -> None:
-        """Write one message."""
+    def tell(self, *told: Told) -> None:
+        """Write messages, one after the other."""
+        text = "".join(told_line(one) + "\n" for one in told)
         with self._lock, contextlib.suppress(OSError, ValueError):
-            self._out.write(told_line(told) + "\n")
+            self._out.write(text)
             self._out.flush()
 
 
@@ -105,6 +106,14 @@ class Api:
             strays=tally.strays,
             held=_sizes(records),
             others=(*tally.others, *_others(records, request.patients)),
+        )
+
+    def settles_at_once(self, request: Settle) -> bool:
+        """Return whether a row has all that is waited for."""
+        return (
+            self.tallies.has(request.row, request.enough)
+            and self.committer.has_read(request.row)
+            and self.admission.is_decided
         )
 
     def held(self, keys: Mapping[str, str], *, read: bool) -> dict[str, int]:
@@ -231,8 +240,10 @@ def _answer_all(lines: JsonLines, api: Api, news: _News) -> None:
         told = read_request(line)
         if isinstance(told, Quit):  # a forked child of the parent may hold the other end of standard input open
             return
-        # Some wait: for stragglers, for the disk.
-        threading.Thread(target=_answer, args=(lines, api, news, *told), daemon=True).start()
+        if told[1].is_quick(api):
+            _answer(lines, api, news, *told)
+        else:  # it waits: for stragglers, for the disk
+            threading.Thread(target=_answer, args=(lines, api, news, *told), daemon=True).start()
 
 
 def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Request[Any]) -> None:
@@ -240,8 +251,9 @@ def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Reque
         answer = request.put_to(api)
         if isinstance(request, Settle):  # the verdict on a row knows which peers were turned away until now
             api.admission.wait_until_decided(_DECIDING_S)
-            news.tell()
-        lines.tell(Answered(number, answer))
+            news.tell(Answered(number, answer))
+        else:
+            lines.tell(Answered(number, answer))
     except (OSError, sqlite3.Error, KeyError) as error:
         lines.tell(Answered(number, error=f"{type(error).__name__}: {error}"))
     except Exception:
@@ -260,8 +272,8 @@ class _News:
         self._unrequested = 0
         self._counted: dict[RowId, dict[str, int | None]] = {}
 
-    def tell(self) -> None:
-        """Tell it now: an answer that is told later comes after it."""
+    def tell(self, answered: Answered | None = None) -> None:
+        """Tell it now, and behind it an answer, if one is given."""
         api = self._api
         with self._lock:
             now = api.tallies.progress(api.storage.coming())
@@ -272,8 +284,9 @@ class _News:
             counts = api.getter.counts()
             counted = [(*row, told) for row, told in counts.items() if self._counted.get(row) != told]
             self._counted = counts
-            if changed or refused or more or counted:
-                self._lines.tell(Progress(changed, refused, more, counted))
+            has_news = changed or refused or more or counted
+            told = [Progress(changed, refused, more, counted)] if has_news else []
+            self._lines.tell(*told, *([answered] if answered else []))
 
     def tell_on_and_on(self) -> None:
         """Tell it several times a second."""

@@ -58,7 +58,7 @@ class ReceiverProcess:
         self._numbers = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[Answered | None]] = {}
         # Reentrant: `close` may come out of a garbage collection at any point.
-        self._lock = threading.RLock()
+        self._lock, self._writing = threading.RLock(), threading.RLock()
         self._owner = os.getpid()
         self._closing = False
         # Not multiprocessing: it imports the caller's script once more, which a notebook or a script may not survive.
@@ -169,7 +169,8 @@ class ReceiverProcess:
 
     def _write(self, line: str) -> None:
         try:
-            with self._lock:
+            # Answers are taken in meanwhile: the process may not read on before one is read.
+            with self._writing:
                 self._stdin.write(line + "\n")
                 self._stdin.flush()
         except (OSError, ValueError):

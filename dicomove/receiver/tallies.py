@@ -160,6 +160,11 @@ class RowTallies:
                     tally.strays[reason] += 1
             self._changed.notify_all()
 
+    def has(self, row: RowId, enough: int | None) -> bool:
+        """Return whether so many instances came for a row."""
+        tally = self._tallies.get(row)
+        return tally is not None and enough is not None and tally.arrivals >= enough
+
     def settle(self, row: RowId, enough: int | None, quiet: float, coming: Callable[[RowTally], bool]) -> RowTally:
         """Wait until so many instances came for a row, or a quiet period has passed; then it is in flight no more.
 
