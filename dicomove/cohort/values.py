@@ -47,7 +47,8 @@ def is_blank(value: object) -> bool:
     (True, True, True, False)
     """
     if isinstance(value, (str, PersonName)):
-        return not INVISIBLE.sub("", str(value)).strip(EDGES)
+        found = str(value).strip(EDGES)
+        return not (found.isascii() and found) and not INVISIBLE.sub("", found).strip(EDGES)
     cell: Any = value
     return value is None or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))
 

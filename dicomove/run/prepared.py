@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import repeat
+from typing import Final
 
 import pandas as pd
 
@@ -36,6 +38,7 @@ from dicomove.store import JOURNAL_FILE, Journal, RowRecord, RunRecord, cohort_s
 
 #: What a plan says of rows that are moved.
 _GO = frozenset({"move", "repeated"})
+_ROWS_AT_ONCE: Final = 10_000
 
 
 class PreparedRun:
@@ -193,19 +196,16 @@ class PreparedRun:
             folder=str(settings.receivers[0].folder) if settings.receivers else None,
         )
 
-    def _row_records(self) -> list[RowRecord]:
-        cells = list(zip(*(self._table.iloc[:, n].tolist() for n in range(self._table.shape[1])), strict=True))
+    def _row_records(self) -> Iterator[RowRecord]:
         settled = set(self._settled)
-        return [
-            RowRecord(
+        for position, (label, cells) in enumerate(_rows_of(self._table)):
+            yield RowRecord(
                 position=position,
                 label=label,
                 key=self._key_at.get(position),
-                cells=cells[position] if cells else (),
+                cells=cells,
                 row=self._state.results.rows[position] if position in settled else None,
             )
-            for position, label in enumerate(self._table.index)
-        ]
 
 
 def warn_of(run: PreparedRun, stacklevel: int) -> None:
@@ -246,6 +246,7 @@ def tasks_of(
         planned: list[object] = [*_cells(table, "expected")]
         known = dict.fromkeys([*COUNT_KEYS.values(), ""], planned)
     patients = patients_of(table)
+    asks_patient = not (is_found(table.columns) or columns.is_plan(table.columns))
     slow = slow_rows(table) if positions else set()
     return [
         Task(
@@ -254,7 +255,7 @@ def tasks_of(
             settings.key(identifier),
             _expected(identifier.level, known, rows),
             patients=beside(identifier, [patients[row] for row in rows]),
-            asks_patient=not (is_found(table.columns) or columns.is_plan(table.columns)),
+            asks_patient=asks_patient,
             look_first=settings.archive is not None,
             cells=cells[rows[0]] if cells else (),
             is_slow=not slow.isdisjoint(rows),
@@ -291,6 +292,15 @@ def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> 
             action = actions[task.positions[0]]
             results.settle(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
     return going
+
+
+def _rows_of(table: pd.DataFrame) -> Iterator[tuple[Hashable, tuple[object, ...]]]:
+    """Yield the label and the cells of each row, without a second copy of the whole table."""
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        part = table.iloc[start : start + _ROWS_AT_ONCE]
+        columns_of_part = [part.iloc[:, number].tolist() for number in range(part.shape[1])]
+        cells = zip(*columns_of_part, strict=True) if columns_of_part else repeat((), len(part))
+        yield from zip(part.index, cells, strict=True)
 
 
 def _cells(table: pd.DataFrame, name: str) -> list[str]:

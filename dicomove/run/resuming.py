@@ -70,8 +70,10 @@ def not_completed(journal: Journal, tasks: Sequence[Task], settings: RunSettings
     if settings.archive:  # the destination says for each row, when its turn comes, whether it is still there
         earlier = completed(journal, keys)
         return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
-    done, begun = still_on_disk(journal, keys, settings), journal.known(keys)
+    done = still_on_disk(journal, keys, settings)
     for task in tasks:
         if task.key in done:
             results.settle(task, done[task.key])
-    return [replace(task, look_first=task.key in begun) for task in tasks if task.key not in done]
+    left = [task for task in tasks if task.key not in done]
+    begun = journal.known([task.key for task in left])
+    return [replace(task, look_first=True) if task.key in begun else task for task in left]

@@ -8,9 +8,10 @@ import platform
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self, TypeVar
@@ -37,19 +38,28 @@ T = TypeVar("T")
 
 _PACKAGES: Final = ("dicomove", "pydicom", "pandas")
 _KEY: Final = "pacs, destination, level, query_model, identifier"
-_FIND_KEY: Final = (
-    "SELECT key FROM keys WHERE pacs = ? AND destination = ? AND level = ? AND query_model = ? AND identifier = ?"
+_FIND_KEYS: Final = (
+    "SELECT key, identifier FROM keys WHERE pacs = ? AND destination = ? AND level = ? AND query_model = ?"
+    " AND identifier IN "
 )
+#: How many keys are looked up, and rows written, with one statement. SQLite takes 999 values at the least.
+_KEYS_AT_ONCE: Final = 900
+_ROWS_AT_ONCE: Final = 10_000
+
+
+def _places(values: Sequence[object]) -> str:
+    return f"({', '.join('?' * len(values))})"
 
 
 def _insert(table: str, names: Sequence[str], how: str = "INSERT") -> str:
-    places = ", ".join("?" * len(names))
-    return f"{how} INTO {table} ({', '.join(names)}) VALUES ({places})"
+    return f"{how} INTO {table} ({', '.join(names)}) VALUES {_places(names)}"
 
 
 _ADD_KEY: Final = _insert("keys", _KEY.split(", "), "INSERT OR IGNORE")
 _ADD_ROW: Final = _insert("rows", ["run", "position", "key", "label", "cells", *RESULT])
-_ADD_ATTEMPT: Final = _insert("attempts", ["run", "key", "at", "level", "identifier", "sent", "final", *RESULT])
+_ADD_ATTEMPT: Final = _insert(
+    "attempts", ["attempt", "run", "key", "at", "level", "identifier", "sent", "final", *RESULT]
+)
 _ADD_INSTANCE: Final = (
     _insert("instances", ["key", *MANIFEST_COLUMNS, "run", "attempt"])
     + " ON CONFLICT (key, path, sha256) DO UPDATE"
@@ -123,7 +133,7 @@ class Journal:
                     self._connection.close()
                 self._owner.release()
 
-    def begin(self, facts: RunRecord, rows: Sequence[RowRecord]) -> int:
+    def begin(self, facts: RunRecord, rows: Iterable[RowRecord]) -> int:
         """Record a run and its rows durably; return its number.
 
         Raises
@@ -161,7 +171,7 @@ class Journal:
     def known(self, keys: Collection[Key]) -> set[Key]:
         """Return the keys among these that an earlier run had."""
         with self._lock:
-            return set(self._numbered(keys).values())
+            return set(self._numbered(keys))
 
     def earlier(self, keys: Collection[Key]) -> dict[Key, PreviousResult]:
         """Return the latest result of each of these keys, if it has one."""
@@ -170,7 +180,7 @@ class Journal:
             "WHERE attempt IN (SELECT max(attempt) FROM attempts GROUP BY key)"
         )
         with self._lock:
-            named = self._numbered(keys)
+            named = self._named(keys)
             return {
                 named[key]: PreviousResult(row_of(values), run, datetime.fromisoformat(at))
                 for key, run, at, *values in self._read(query)
@@ -185,47 +195,75 @@ class Journal:
             "JOIN (SELECT key, max(attempt) AS attempt FROM instances GROUP BY key) USING (key, attempt)"
         )
         with self._lock:
-            named = self._numbered(keys)
+            named = self._named(keys)
             for key, path, size, sha256 in self._read(query):
                 if key in named:
                     made[named[key]].append(Stored(path, size, sha256))
         return made
 
-    def _numbered(self, keys: Iterable[Key]) -> dict[int, Key]:
+    def _named(self, keys: Iterable[Key]) -> dict[int, Key]:
         """Return these keys by their numbers, without keys that the journal does not have."""
-        found = ((self._read(_FIND_KEY, _key_values(key)).fetchone(), key) for key in keys)
-        return {number[0]: key for number, key in found if number}
+        return {number: key for key, number in self._numbered(keys).items()}
 
-    def _begin(self, facts: RunRecord, rows: Sequence[RowRecord]) -> int:
+    def _numbered(self, keys: Iterable[Key]) -> dict[Key, int]:
+        """Return the numbers of these keys, without keys that the journal does not have."""
+        alike: dict[tuple[object, ...], dict[str, Key]] = {}
+        for key in keys:
+            *above, identifier = _key_values(key)
+            alike.setdefault(tuple(above), {})[str(identifier)] = key
+        return {
+            named[identifier]: number
+            for above, named in alike.items()
+            for part in _batched(named, _KEYS_AT_ONCE)
+            for number, identifier in self._read(_FIND_KEYS + _places(part), (*above, *part))
+        }
+
+    def _number(self, keys: Iterable[Key]) -> dict[Key, int]:
+        """Return the numbers of these keys; those that the journal does not have get one."""
+        wanted = dict.fromkeys(keys)
+        self._connection.executemany(_ADD_KEY, map(_key_values, wanted))
+        return self._numbered(wanted)
+
+    def _begin(self, facts: RunRecord, rows: Iterable[RowRecord]) -> int:
         values = _run_values(facts)
         run = self._connection.execute(_insert("runs", list(values)), list(values.values())).lastrowid or 0
-        keys = dict.fromkeys(row.key for row in rows if row.key)
-        self._connection.executemany(_ADD_KEY, map(_key_values, keys))
-        numbers: dict[Key | None, int] = {key: number for number, key in self._numbered(keys).items()}
-        self._connection.executemany(
-            _ADD_ROW,
-            (
+        for part in _batched(rows, _ROWS_AT_ONCE):
+            numbers = self._number(row.key for row in part if row.key)
+            self._connection.executemany(
+                _ADD_ROW,
                 (
-                    *(run, row.position, numbers.get(row.key)),
-                    *(cells.encode(row.label), cells.encode_all(row.cells)),
-                    *result_values(row.row),
-                )
-                for row in rows
-            ),
-        )
+                    (
+                        *(run, row.position, numbers[row.key] if row.key else None),
+                        *(cells.encode(row.label), cells.encode_all(row.cells)),
+                        *result_values(row.row),
+                    )
+                    for row in part
+                ),
+            )
         return run
 
     def _add(self, run: int, attempts: Sequence[AttemptRecord]) -> None:
-        at = _now()
-        for one in attempts:
-            key_values = _key_values(one.key)
-            self._connection.execute(_ADD_KEY, key_values)
-            (key,) = self._connection.execute(_FIND_KEY, key_values).fetchone()
-            asked = json.dumps(one.identifier)
-            values = (run, key, at, one.level, asked, int(one.sent), int(one.final))
-            attempt = self._connection.execute(_ADD_ATTEMPT, (*values, *result_values(one.row))).lastrowid
-            instances = ((key, *instance_values(found), run, attempt) for found in one.instances)
-            self._connection.executemany(_ADD_INSTANCE, instances)
+        at, keys = _now(), self._number(one.key for one in attempts)
+        last = self._connection.execute("SELECT coalesce(max(attempt), 0) FROM attempts").fetchone()[0]
+        numbered = list(enumerate(attempts, last + 1))
+        self._connection.executemany(
+            _ADD_ATTEMPT,
+            (
+                (
+                    *(attempt, run, keys[one.key], at, one.level, cells.encode_pairs(one.identifier)),
+                    *(int(one.sent), int(one.final), *result_values(one.row)),
+                )
+                for attempt, one in numbered
+            ),
+        )
+        self._connection.executemany(
+            _ADD_INSTANCE,
+            (
+                (keys[one.key], *instance_values(found), run, attempt)
+                for attempt, one in numbered
+                for found in one.instances
+            ),
+        )
 
     def _read(self, query: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         try:
@@ -267,7 +305,13 @@ def _run_values(facts: RunRecord) -> Mapping[str, object]:
 
 
 def _key_values(key: Key) -> tuple[object, ...]:
-    return key.pacs, key.destination, key.level, key.query_model, json.dumps(key.keys)
+    return key.pacs, key.destination, key.level, key.query_model, cells.encode_pairs(key.keys)
+
+
+def _batched(values: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    left = iter(values)
+    while batch := tuple(islice(left, size)):
+        yield batch
 
 
 def _now() -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,7 @@ JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 #: The columns of a result.
 RESULT: Final = [field.name for field in fields(Row) if field.name != "resumed"]
 _TIMES: Final = ("started_at", "finished_at")
+_values: Final = attrgetter(*RESULT)
 _NOTHING: Final = (None,) * len(RESULT)
 
 _SCHEMA: Final = f"""
@@ -72,7 +74,7 @@ def journal_at(path: str | os.PathLike[str]) -> Path:
 
 def result_values(row: Row | None) -> Sequence[object]:
     """Return the SQLite values of a result; nulls if there is none yet."""
-    return _NOTHING if row is None else [_kept(getattr(row, name)) for name in RESULT]
+    return _NOTHING if row is None else list(map(_kept, _values(row)))
 
 
 def row_of(values: Sequence[Any]) -> Row:
@@ -97,6 +99,8 @@ def instance_values(record: InstanceRecord) -> list[object]:
 
 
 def _kept(value: object) -> object:
+    if value is None or isinstance(value, int):  # most of them
+        return value
     if isinstance(value, datetime):
         return value.isoformat()
     # Text from a PACS may contain characters that cannot be written.
