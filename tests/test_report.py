@@ -350,7 +350,7 @@ def test_a_page_needs_no_network(run: tuple[pd.DataFrame, Path], tmp_path: Path)
     assert "url(" not in page
     assert "default-src 'none'" in page
     assert "CONSORT" not in page
-    for expected in ("Of 14 requested entries, 6 (42.9 %) were retrieved completely", "pynetdicom", "DICOMOVE"):
+    for expected in ("Of 14 requested entries, 6 (42.9 %) were retrieved completely", "pydicom", "DICOMOVE"):
         assert expected in page
     assert not list(tmp_path.glob(".*part"))
 

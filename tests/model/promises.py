@@ -90,7 +90,7 @@ def what_only_a_receiver_knows_is_null_elsewhere(run: Run) -> None:
 
 
 def a_row_is_invalid_if_it_cannot_be_asked_and_only_then(run: Run) -> None:
-    for row, wanted, (_, verdict) in zip(run.rows, run.asked, run.result.iterrows(), strict=True):
+    for row, wanted, verdict in zip(run.rows, run.asked, run.records, strict=True):
         if SAID_BY_FIND in row:
             assert verdict["outcome"] == row[SAID_BY_FIND].value
             continue
@@ -145,9 +145,11 @@ def what_is_asked_twice_is_moved_once(run: Run) -> None:
 
 
 def rows_that_ask_the_same_get_the_same(run: Run) -> None:
-    found: dict[Asked, dict[str, Any]] = {}
+    found: dict[Asked, Mapping[str, Any]] = {}
     for wanted, verdict in run.verdicts():
-        pd.testing.assert_series_equal(pd.Series(verdict), pd.Series(found.setdefault(wanted, verdict)))
+        first = found.setdefault(wanted, verdict)
+        if first is not verdict:
+            pd.testing.assert_series_equal(pd.Series(verdict), pd.Series(first))
 
 
 def the_attempts_are_the_moves_that_the_pacs_saw(run: Run) -> None:

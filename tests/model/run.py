@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from types import FrameType
 from typing import Any, Final
 
@@ -137,11 +138,17 @@ class Run:
     def interrupted(self) -> bool:
         return bool(self.keyboard.pressed)
 
-    def verdicts(self) -> Iterator[tuple[Asked, dict[str, Any]]]:
+    @cached_property
+    def records(self) -> Sequence[Mapping[str, Any]]:
+        """The result of each row."""
+        # Promises ask for it again and again, and pandas takes its time.
+        return self.result[list(RESULT_COLUMNS)].to_dict("records")  # type: ignore[return-value]  # names are text
+
+    def verdicts(self) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
         """Yield what each row that can be asked asked for, and its result, unless it names another patient."""
-        for wanted, verdict in zip(self.asked, self.result[list(RESULT_COLUMNS)].to_dict("records"), strict=True):
+        for wanted, verdict in zip(self.asked, self.records, strict=True):
             if wanted is not None and verdict["error"] != "other_patient":
-                yield wanted, {str(name): value for name, value in verdict.items()}
+                yield wanted, verdict
 
     def moves(self, wanted: Asked | None = None) -> list[Heard]:
         """Return the C-MOVEs that the PACS heard."""
