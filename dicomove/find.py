@@ -163,7 +163,7 @@ def find(
         own has another name in the table.
     FindWarning
         Answers were left out, since they are not what their row asks for; or rows were asked by fewer keys than the
-        table has.
+        table has; or a row that names one patient or one accession number matches studies of several patients.
     InterruptedWarning
         It was interrupted; the table holds what was found so far.
     JournalWarning
@@ -231,6 +231,10 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     filtered = sum(answer.filtered > 0 for answer in answers)
     if filtered:
         message = f"answers to {filtered} rows are not what the rows ask for, and are left out: see filtered and advice"
+        warnings.warn(message, FindWarning, stacklevel=3)
+    several = sum(answer.several_patients for answer in answers)
+    if several:
+        message = f"{several} rows match studies of more than one patient: see advice, and keep what each row means"
         warnings.warn(message, FindWarning, stacklevel=3)
     if any(answer.outcome == "not_attempted" for answer in answers):
         warnings.warn("interrupted: the table holds what was found so far", InterruptedWarning, stacklevel=3)

@@ -166,7 +166,8 @@ def test_more_can_be_asked_for(here: Here, keys: list[str], column: str, value: 
 def test_no_name_is_asked_for_that_nobody_wants(here: Here) -> None:
     find(accessions("A0010"), here)
     (asked,) = here.recorder.asked("C-FIND")
-    assert set(asked) == {"SpecificCharacterSet", "QueryRetrieveLevel", *STUDY_COLUMNS}
+    apart = {"IssuerOfPatientID", "PatientBirthDate"}  # whether an accession number is of several patients
+    assert set(asked) == {"SpecificCharacterSet", "QueryRetrieveLevel", *STUDY_COLUMNS, *apart}
     assert {name: value for name, value in asked.items() if value} == {
         "QueryRetrieveLevel": "STUDY",
         "AccessionNumber": "A0010",

@@ -31,7 +31,16 @@ Rows to queries and identifiers::
 
 from __future__ import annotations
 
-from dicomove.cohort.answers import left_out, merged, odd_characters, unproven, unrepeated, untold, why_not
+from dicomove.cohort.answers import (
+    left_out,
+    merged,
+    odd_characters,
+    several_patients,
+    unproven,
+    unrepeated,
+    untold,
+    why_not,
+)
 from dicomove.cohort.criteria import is_query, meant_as_query, not_a_query
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
@@ -44,6 +53,7 @@ from dicomove.cohort.levels import (
     LEVELS,
     MATCHING_KEYS,
     OPTIONAL_KEYS,
+    PATIENT_KEYS,
     QUERY_MODELS,
     RETURN_KEYS,
     UNIQUE_KEYS,
@@ -73,6 +83,7 @@ __all__ = [
     "LEVELS",
     "MATCHING_KEYS",
     "OPTIONAL_KEYS",
+    "PATIENT_KEYS",
     "QUERY_MODELS",
     "RETURN_KEYS",
     "UNIQUE_KEYS",
@@ -116,6 +127,7 @@ __all__ = [
     "plain_label",
     "positions_in",
     "read_cohort",
+    "several_patients",
     "text",
     "unmatched",
     "unproven",

@@ -6,12 +6,19 @@ A PACS may ignore keys that it does not support, ignore upper and lower case, or
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from dicomove.cohort.keywords import KEYWORDS
 from dicomove.cohort.levels import IDENTIFYING_KEYS
 from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.matching import contradictions, only_difference
 from dicomove.cohort.values import EDGES, is_blank, unsafe
+
+_TELL_PATIENTS_APART: Final = {
+    "PatientID": "keep those of the patient that the row means, or name PatientID, too",
+    "IssuerOfPatientID": "patients of two sites have this PatientID; name IssuerOfPatientID, too",
+    "PatientBirthDate": "the PatientID may be that of two patients; name PatientBirthDate or PatientName, too",
+}
 
 
 def why_not(
@@ -83,6 +90,25 @@ def unproven(answer: Mapping[str, object], checks: Sequence[tuple[str, str]]) ->
     if any(name == "PatientID" and not is_blank(answer.get(name)) for name, _ in named):
         return []
     return [(name, value) for name, value in named if is_blank(answer.get(name))]
+
+
+def several_patients(found: Sequence[Mapping[str, object]]) -> str | None:
+    """Return a sentence about matches of one row that are of more than one patient, as far as the PACS tells.
+
+    Archives that serve several sites have one accession number, or one PatientID, for the patients of each.
+
+    Examples
+    --------
+    >>> several_patients([{"PatientID": "7"}, {"PatientID": "8"}])
+    'The matches have 2 different PatientIDs: keep those of the patient that the row means, or name PatientID, too.'
+    >>> several_patients([{"PatientID": "7", "PatientBirthDate": "19500101"}, {"PatientID": "7"}]) is None
+    True
+    """
+    for name, advice in _TELL_PATIENTS_APART.items():
+        values = {str(match.get(name) or "").strip(EDGES) for match in found} - {""}
+        if len(values) > 1:
+            return f"The matches have {len(values)} different {name}s: {advice}."
+    return None
 
 
 def left_out(reasons: Iterable[str]) -> str | None:

@@ -55,8 +55,11 @@ MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
 #: Whether the images are at hand, and which archive has them. An archive that knows neither may refuse the search.
 AVAILABILITY_KEYS: Final = ("InstanceAvailability", "RetrieveAETitle")
 
+#: What tells patients of one PatientID apart.
+PATIENT_KEYS: Final = ("IssuerOfPatientID", "PatientBirthDate")
+
 #: What a search does without, where an archive refuses it.
-OPTIONAL_KEYS: Final = (*AVAILABILITY_KEYS, "NumberOfPatientRelatedStudies")
+OPTIONAL_KEYS: Final = (*AVAILABILITY_KEYS, "NumberOfPatientRelatedStudies", *PATIENT_KEYS)
 
 _STUDY_RETURN_KEYS = (
     *("PatientID", "StudyInstanceUID", "StudyDate", "AccessionNumber", "ModalitiesInStudy", "StudyDescription"),

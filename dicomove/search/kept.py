@@ -16,7 +16,7 @@ from dicomove.pacs import Pacs
 from dicomove.search.row import Answer
 from dicomove.store import FindJournal
 
-_KEPT: Final = ("outcome", "status", "advice", "error_comment", "filtered", "matches")
+_KEPT: Final = ("outcome", "status", "advice", "error_comment", "filtered", "matches", "several_patients")
 
 
 class KeptAnswers:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from dicomove.cohort import (
     OPTIONAL_KEYS,
+    PATIENT_KEYS,
     RETURN_KEYS,
     UNIQUE_KEYS,
     Query,
@@ -18,6 +19,7 @@ from dicomove.cohort import (
     left_out,
     matches,
     merged,
+    several_patients,
     unproven,
     unrepeated,
     unsafe,
@@ -61,6 +63,8 @@ class Answer:
         Matches among which nothing decides.
     loose
         The keys that the matches have with other zeros or blanks.
+    several_patients
+        Whether the matches are of more than one patient, although the row names one.
     """
 
     outcome: str
@@ -74,6 +78,7 @@ class Answer:
     repeated: int = 0
     ambiguous: int = 0
     loose: str | None = None
+    several_patients: bool = False
 
 
 class Search:
@@ -137,7 +142,10 @@ class Search:
                 if last.error:
                     return _answer(below if step is query.steps[-1] else [], last, reasons, notes)
             found = below
-        return _answer(found, last, reasons, notes)
+        several = several_patients(found) if _names_one(query) else None
+        unasked = [name for name in PATIENT_KEYS if name not in {*self._wanted, *(name for name, _ in keys)}]
+        found = [{name: value for name, value in match.items() if name not in unasked} for match in found]
+        return replace(_answer(found, last, reasons, [*notes, several]), several_patients=several is not None)
 
     def ask_list(self, queries: Sequence[Query], uids: Sequence[str], is_enough: Callable[[Match], bool]) -> FindResult:
         """Ask for several rows at once, that differ in a UID alone."""
@@ -171,7 +179,8 @@ class Search:
 
     def _returned(self, step: Step, query: Query) -> Sequence[str]:
         returned = self._wanted if step.level == query.level else RETURN_KEYS[step.level]
-        return (*returned, *(name for name, _ in step.checks))
+        apart = PATIENT_KEYS if step is query.steps[0] and _names_one(query) else ()
+        return (*returned, *apart, *(name for name, _ in step.checks))
 
     def _why_not(
         self,
@@ -283,6 +292,13 @@ def _identifying(step: Step, query_model: QueryModel) -> list[str]:
     """
     above = set(_unique_keys_above(step, query_model))
     return [name for name in step.identifying if name not in above]
+
+
+def _names_one(query: Query) -> bool:
+    """Whether a row means one patient, but names none by a UID: its studies may turn out to be of several."""
+    first = query.steps[0]
+    named = [value for name, value in first.keys if name in first.identifying]
+    return bool(named) and not query.is_by_uid and all({"*", "?", "\\"}.isdisjoint(value) for value in named)
 
 
 def _once(result: FindResult) -> list[Match]:

@@ -1,0 +1,94 @@
+"""A row that names one patient, in a PACS that has the PatientID or the accession number of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pydicom
+import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+import dicomove as dm
+from dicomove.testing import RunningPacs
+
+JOHN = {"PatientID": "123", "PatientName": "DOE^JOHN", "PatientBirthDate": "19500101", "AccessionNumber": "A1"}
+ANNA = {"PatientID": "456", "PatientName": "ROE^ANNA", "PatientBirthDate": "19801231", "AccessionNumber": "A2"}
+
+SOURCE = Path(pydicom.__file__).with_name("data") / "test_files" / "CT_small.dcm"
+
+Archive = Callable[..., RunningPacs]
+
+
+@pytest.fixture
+def pacs(rehearsal_pacs: Archive, tmp_path: Path) -> Archive:
+    """Makes a PACS with one study for each of these patients."""
+
+    def made(*studies: dict[str, str]) -> RunningPacs:
+        for number, values in enumerate(studies):
+            image = dcmread(SOURCE)
+            for name, value in values.items():
+                setattr(image, name, value)
+            image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
+            image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            image.save_as(tmp_path / f"{number}.dcm")
+        return rehearsal_pacs(tmp_path)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("key", "studies", "told"),
+    [
+        ("AccessionNumber", [JOHN, ANNA | {"AccessionNumber": "A1"}], "2 different PatientIDs"),
+        ("PatientName", [JOHN, JOHN | {"PatientID": "789"}], "2 different PatientIDs"),
+        ("PatientID", [JOHN | {"IssuerOfPatientID": site} for site in "ABC"], "3 different IssuerOfPatientID"),
+        ("PatientID", [JOHN, ANNA | {"PatientID": "123"}], "2 different PatientBirthDate"),
+    ],
+)
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+def test_matches_of_several_patients_are_told(
+    pacs: Archive, key: str, studies: list[dict[str, str]], told: str, level: str
+) -> None:
+    cohort = pd.DataFrame({key: [studies[0][key], "none"]})
+    with pytest.warns(dm.errors.FindWarning, match="1 rows match studies of more than one patient"):
+        found = dm.find(cohort, pacs(*studies), level=level, progress=False)
+    matched = found[found["outcome"] == "matched"]
+    assert len(matched) == len(studies)
+    assert matched["advice"].str.contains(told).all()
+    assert found["advice"].iloc[-1:].isna().all()
+
+
+def test_two_patients_of_one_name_are_told_in_patient_root(pacs: Archive) -> None:
+    here, cohort = pacs(JOHN, JOHN | {"PatientID": "789"}), pd.DataFrame({"PatientName": ["DOE^JOHN"]})
+    with pytest.warns(dm.errors.FindWarning, match="more than one patient"):
+        found = dm.find(cohort, here, query_model="PatientRoot", progress=False)
+    assert found["advice"].str.contains("2 different PatientIDs").tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("cohort", "studies"),
+    [
+        ({"PatientID": ["123"]}, [JOHN, JOHN | {"AccessionNumber": "A3"}]),
+        ({"PatientID": ["123"]}, [JOHN, JOHN | {"PatientBirthDate": ""}]),
+        ({"PatientID": ["123"], "IssuerOfPatientID": ["A"]}, [JOHN | {"IssuerOfPatientID": site} for site in "AB"]),
+        ({"PatientName": ["?O*"]}, [JOHN, ANNA]),
+    ],
+)
+def test_matches_of_one_patient_and_of_wildcards_are_not(
+    pacs: Archive, cohort: dict[str, list[str]], studies: list[dict[str, str]]
+) -> None:
+    found = dm.find(pd.DataFrame(cohort), pacs(*studies), broad="allow", progress=False)
+    assert set(found["outcome"]) == {"matched"}
+    assert not found["advice"].str.contains("different", na=False).any()
+    assert "PatientBirthDate" not in found
+
+
+def test_an_answer_that_was_kept_says_it_again(pacs: Archive, tmp_path: Path) -> None:
+    here, cohort = pacs(JOHN, ANNA | {"AccessionNumber": "A1"}), pd.DataFrame({"AccessionNumber": ["A1"]})
+    for _ in range(2):
+        with pytest.warns(dm.errors.FindWarning, match="more than one patient"):
+            found = dm.find(cohort, here, journal=tmp_path / "found.sqlite", progress=False)
+        assert found["advice"].str.contains("2 different PatientIDs").all()
