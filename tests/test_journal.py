@@ -56,7 +56,7 @@ def test_a_run_says_who_when_and_with_what(journal: Journal, path: Path) -> None
     assert (facts["run"], facts["ended_at"], facts["interrupted"]) == (run, None, None)
     assert (facts["pacs"], facts["destination"], facts["options"]) == (FACTS.pacs, "HERE", FACTS.options)
     assert facts["versions"]["dicomove"] == dm.__version__
-    assert set(facts["versions"]) == {"python", "dicomove", "pydicom", "pandas"}
+    assert set(facts["versions"]) == {"python", "dicomove", "pynetdicom", "pydicom", "pandas"}
     assert facts["pid"] == os.getpid()
     journal.end(run, interrupted=True)
     (row,) = dm.store.read_runs(path).reset_index().to_dict("records")

@@ -175,7 +175,7 @@ def test_the_journal_says_what_the_table_says(scene: Scene) -> None:
     facts = read.attrs["run"]
     assert facts["pacs"] == scene.pacs.address
     assert facts["destination"] == "DICOMOVE"
-    assert set(facts["versions"]) == {"python", "dicomove", "pydicom", "pandas"}
+    assert set(facts["versions"]) == {"python", "dicomove", "pynetdicom", "pydicom", "pandas"}
     assert facts["interrupted"] is False
 
 

@@ -90,11 +90,7 @@ def _encoded(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> b
         content = value if isinstance(value, str) else list(value)
         # Keys may be wildcards and ranges, which are no valid values.
         data_set.add(DataElement(tag, dictionary_VR(tag), content, validation_mode=config.IGNORE))
-    try:
-        return encode(data_set, transfer_syntax)
-    except Exception as error:  # whatever the values make pydicom raise
-        message = "an identifier that cannot be encoded"
-        raise ValueError(message) from error
+    return encode(data_set, transfer_syntax)
 
 
 def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]:

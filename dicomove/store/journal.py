@@ -36,7 +36,7 @@ from dicomove.store.sqlite import transaction
 
 T = TypeVar("T")
 
-_PACKAGES: Final = ("dicomove", "pydicom", "pandas")
+_PACKAGES: Final = ("dicomove", "pynetdicom", "pydicom", "pandas")
 _KEY: Final = "pacs, destination, level, query_model, identifier"
 _FIND_KEYS: Final = (
     "SELECT key, identifier FROM keys WHERE pacs = ? AND destination = ? AND level = ? AND query_model = ?"
