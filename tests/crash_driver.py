@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 import warnings
 from pathlib import Path
 
@@ -21,5 +21,10 @@ def main(table: str, folder: str, pacs_port: str, port: str, concurrency: str) -
     dm.export(results, Path(folder).with_suffix(".csv"))
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def drive(log: str, *arguments: str) -> None:
+    """Pull the cohort as the leader of a session, and write what is printed into a log."""
+    os.setsid()
+    with open(log, "ab") as file:  # noqa: PTH123 (for its number)
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    main(*arguments)

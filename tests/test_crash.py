@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pandas as pd
@@ -26,11 +28,15 @@ import pytest
 import dicomove as dm
 from dicomove.store import JOURNAL_FILE, read_attempts, read_manifest
 from dicomove.testing import Synthetic
-from tests import receiving, servers
+from tests import crash_driver, receiving, servers
 
 CRASHES = int(os.environ.get("DICOMOVE_CRASHES", "30"))
 SEED = int(os.environ.get("DICOMOVE_CRASH_SEED", "1"))
 SOURCE = Synthetic(studies=60, series=2, instances=4, size=4000)
+
+#: Each driver is a process of its own that has already loaded what it needs: that takes longer than most of them live.
+_LOADED = get_context("forkserver")
+_LOADED.set_forkserver_preload(["tests.crash_driver"])
 
 pytestmark = pytest.mark.timeout(120 + 10 * CRASHES)
 
@@ -45,7 +51,7 @@ class Scene:
     orthanc_ports: tuple[int, int]
     receiver_port: int
     orthanc: subprocess.Popen[bytes] | None = None
-    driver: subprocess.Popen[bytes] | None = None
+    driver: ForkServerProcess | None = None
     kills: dict[str, int] = field(default_factory=dict)
     complete: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -63,8 +69,9 @@ class Scene:
 
     def start_driver(self) -> None:
         arguments = [self.root / "cohort.csv", self.folder, self.orthanc_ports[0], self.receiver_port, self.concurrency]
-        command = [sys.executable, "-m", "tests.crash_driver", *map(str, arguments)]
-        self.driver = _start(command, self.root / "driver.log")
+        log = self.root / "driver.log"
+        self.driver = _LOADED.Process(target=crash_driver.drive, args=(str(log), *map(str, arguments)))
+        self.driver.start()
 
     def receiver_pid(self) -> int | None:
         with suppress(OSError, ValueError):
@@ -116,11 +123,12 @@ def scene(root: Path, seed: int, concurrency: int) -> Iterator[Scene]:
     try:
         yield made
     finally:
-        for process in (made.driver, made.orthanc):
-            if process:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        if made.driver:
+            made.driver.kill()
+            made.driver.join()
+        if made.orthanc:
+            made.orthanc.kill()
+            made.orthanc.wait()
 
 
 def arrivals(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -139,10 +147,9 @@ def pull(scene: Scene, most: int) -> None:
     scene.start_driver()
     while not scene.finished.exists():
         assert scene.driver is not None
-        with suppress(subprocess.TimeoutExpired):
-            scene.driver.wait(scene.random.uniform(0.2, 1.6))
-        if scene.driver.poll() is not None:
-            assert scene.driver.returncode in (0, -signal.SIGKILL), (scene.root / "driver.log").read_text()
+        scene.driver.join(scene.random.uniform(0.2, 1.6))
+        if scene.driver.exitcode is not None:
+            assert scene.driver.exitcode in (0, -signal.SIGKILL), (scene.root / "driver.log").read_text()
             if (scene.folder / JOURNAL_FILE).exists():
                 scene.complete |= arrivals(scene.folder)
             if not scene.finished.exists():
