@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,6 +19,7 @@ from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
 from dicomove.dimse.sop_classes import MOVE
 from dicomove.errors import AssociationError
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
+from dicomove.frozen import changed
 from dicomove.outcome import CANCELLED, Counts, Evidence, Verdict, category, judge
 from dicomove.pacs import ae_title
 from dicomove.words import Outcome
@@ -279,7 +280,7 @@ class _Move:
             duration_s=time.monotonic() - self._started,
             was_begun=not isinstance(problem, CancelledInTime),
         )
-        return replace(result, status=None if status is None else hexadecimal(status), earlier=self._earlier)
+        return changed(result, status=None if status is None else hexadecimal(status), earlier=self._earlier)
 
 
 def result_of(

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Final, Self
 
@@ -176,6 +177,7 @@ def final_response(operation: DimseOperation, *deadlines: Deadline) -> Message:
     return last
 
 
+@cache
 def hexadecimal(status: int) -> str:
     """Return a DIMSE Status as the result table writes it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from dicomove.words import Outcome
@@ -31,15 +31,16 @@ class Counts:
     @property
     def moved(self) -> int | None:
         """Instances that were stored; those with a warning are among them."""
-        known = [count for count in (self.completed, self.warning) if count is not None]
-        return sum(known) if known else None
+        if self.completed is None:
+            return self.warning
+        return self.completed + (self.warning or 0)
 
     def after(self, response: Counts, *, final: bool) -> Counts:
         """Return the counts after one more response; one that has any of its own replaces all."""
         if response.completed is None and response.failed is None and response.warning is None:
             return self
         total = self.total if self.total is not None else _total(response, final=final)
-        return replace(response, total=total, at_end=final)
+        return Counts(total, response.completed, response.failed, response.warning, response.remaining, final)
 
 
 @dataclass(frozen=True, slots=True)

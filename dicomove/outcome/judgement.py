@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Literal
 
+from dicomove.frozen import changed
 from dicomove.outcome.advice import BETTER_ADVICE, GET_ADVICE, advice_on, sentences
 from dicomove.outcome.arrivals import refusals_told, remarks, remedy, rivals, strays
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
@@ -41,7 +42,7 @@ def judge(evidence: Evidence) -> Verdict:
         verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
     unknown = [one.why for one in (evidence.unverified, evidence.unanswered) if one]
     told = unknown if verdict.outcome in RESTS_ON_C_FIND else []
-    return replace(verdict, advice=sentences(verdict.advice or "", *told, rivals(evidence.patients)) or None)
+    return changed(verdict, advice=sentences(verdict.advice or "", *told, rivals(evidence.patients)) or None)
 
 
 def by_word(evidence: Evidence) -> Verdict:

@@ -13,6 +13,7 @@ from dicomove import columns
 from dicomove.asking import Asking, Told
 from dicomove.cohort import Identifier, keyword_columns, matches
 from dicomove.dimse import FindResult, FindScu
+from dicomove.frozen import changed
 from dicomove.pacs import Pacs
 from dicomove.results import left_nearline
 from dicomove.run.inventory import BROKEN
@@ -120,7 +121,7 @@ def slow_rows(table: pd.DataFrame) -> set[int]:
 def in_order(tasks: Sequence[Task], nearline: Nearline, results: RowResults) -> list[Task]:
     """Return the tasks in the order in which they begin; those that are left get their result."""
     if nearline == "as_is":
-        return [replace(task, is_slow=False) for task in tasks]
+        return [changed(task, is_slow=False) for task in tasks]
     at_hand = [task for task in tasks if not task.is_slow]
     slow = [task for task in tasks if task.is_slow]
     if nearline == "last":

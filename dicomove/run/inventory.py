@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeVar, get_args
 from dicomove.asking import Question, Told
 from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
+from dicomove.frozen import changed
 from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall
 from dicomove.run.questions import (
     Ask,
@@ -116,7 +117,7 @@ class Inventory:
             expected_in_table = 1 if moved else None  # that there is one was only assumed
             if moved:
                 return _with_missing(replace(evidence, expected=1), None, held), None
-        best, listed = replace(evidence, expected=expected_in_table, unverified=None), None
+        best, listed = changed(evidence, expected=expected_in_table, unverified=None), None
         if expected_in_table is not None and not self._always_lists and _adds_up(best):
             return _with_missing(best, None, held), None
         if _matters(evidence):

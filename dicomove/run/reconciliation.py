@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
+from dicomove.frozen import changed
 from dicomove.outcome import Evidence, category, judge, remarks, rivals
 from dicomove.receiver import OtherPatient, RowAtReceiver, Settled
 from dicomove.run.attempt import Moved
@@ -52,7 +53,7 @@ def reconcile(
     ReceiverError
         The receiver is gone for good.
     """
-    result = replace(result, evidence=replace(result.evidence, patients=patients))
+    result = changed(result, evidence=changed(result.evidence, patients=patients))
     if at_receiver is None:
         evidence, listed = inventory.expected(result.evidence, identifier, expected_in_table)
         return Moved(read_again(result, evidence), None, listed)
@@ -217,4 +218,4 @@ def without_echo(evidence: Evidence) -> Evidence:
 def read_again(result: MoveResult, evidence: Evidence) -> MoveResult:
     """Return the result as it reads with this evidence."""
     verdict = judge(evidence)
-    return replace(result, evidence=evidence, outcome=verdict.outcome, error=verdict.error, advice=verdict.advice)
+    return changed(result, evidence=evidence, outcome=verdict.outcome, error=verdict.error, advice=verdict.advice)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dicomove.files import file_sha256
+from dicomove.frozen import changed
 from dicomove.results import Row, resumed
 from dicomove.run.inventory import Verify
 from dicomove.run.requests import RunSettings, Task
@@ -76,4 +77,4 @@ def not_completed(journal: Journal, tasks: Sequence[Task], settings: RunSettings
             results.settle(task, done[task.key])
     left = [task for task in tasks if task.key not in done]
     begun = journal.known([task.key for task in left])
-    return [replace(task, look_first=True) if task.key in begun else task for task in left]
+    return [changed(task, look_first=task.key in begun) for task in left]

@@ -34,18 +34,19 @@ class RowResults:
     def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Requested]) -> None:
         self._labels = labels
         self.rows = [not_sent(requested) for requested in identifiers]
-        self._in_flight: dict[Task, tuple[int, int]] = {}
+        self._in_flight: dict[Identifier, tuple[Task, tuple[int, int]]] = {}
         self._so_far: dict[Identifier, Row] = {}
         self._doubtful: dict[Identifier, tuple[Task, Moved]] = {}
         self._uncounted: dict[Identifier, Task] = {}
         self._others: dict[Identifier, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[Identifier, int] = {}
-        self._shown: dict[int, str] = {}
+        #: The outcome that was shown last of each row.
+        self._shown: list[str | None] = [None] * len(labels)
 
     @property
     def in_flight(self) -> list[Task]:
         """The tasks that have begun and not ended."""
-        return list(self._in_flight)
+        return [task for task, _ in self._in_flight.values()]
 
     @property
     def unverified(self) -> int:
@@ -74,7 +75,7 @@ class RowResults:
 
     def begin(self, task: Task) -> list[Event]:
         """Take a task into flight; return what is shown."""
-        self._in_flight[task] = (0, 0)
+        self._in_flight[task.identifier] = task, (0, 0)
         return [RowStarted(row=self._labels[position], position=position) for position in task.positions]
 
     def moving(self, task: Task, event: SubOperationEvent) -> Event:
@@ -84,16 +85,16 @@ class RowResults:
 
     def arrived(self, task: Task, instances: int, size: int) -> list[Event]:
         """Take in how much has come for a task in flight; return what is shown."""
-        seen = self._in_flight.get(task)
+        _, seen = self._in_flight.get(task.identifier, (task, None))
         if seen is None or (instances, size) <= seen:
             return []
-        self._in_flight[task] = instances, size
+        self._in_flight[task.identifier] = task, (instances, size)
         position = task.positions[0]
         return [Arriving(row=self._labels[position], position=position, instances=instances, bytes=size)]
 
     def land(self, task: Task, end: AttemptEnd, alone: Row) -> Row:
         """Take a task out of flight; return its row after all attempts, where this one alone makes it `alone`."""
-        self._in_flight.pop(task, None)
+        self._in_flight.pop(task.identifier, None)
         so_far = self._so_far.get(task.identifier)
         row = _verified(so_far, alone) if task.unverified and isinstance(end, Moved) else after(so_far, alone)
         self._so_far[task.identifier] = row
@@ -134,10 +135,11 @@ class RowResults:
     def finished(self, positions: Iterable[int]) -> list[RowFinished]:
         """Return what is shown of rows that have their result."""
         events = [
-            _finished(self._labels[position], position, self.rows[position], self._shown.get(position))
+            _finished(self._labels[position], position, self.rows[position], self._shown[position])
             for position in positions
         ]
-        self._shown.update((event.position, event.outcome) for event in events)
+        for event in events:
+            self._shown[event.position] = event.outcome
         return events
 
     def give_up(self) -> list[Task]:
@@ -199,7 +201,10 @@ class RowResults:
             self._uncounted.pop(task.identifier, None)
 
     def _count(self, task: Task, moved: Moved | None) -> None:
-        self._unverified[task.identifier] = len(task.positions) if moved and moved.is_unverified else 0
+        if moved and moved.is_unverified:
+            self._unverified[task.identifier] = len(task.positions)
+        else:
+            self._unverified.pop(task.identifier, None)
 
     def _name_others(self, task: Task, others: tuple[OtherPatient, ...]) -> None:
         """Keep what has another PatientID than the row; an attempt that brought nothing takes back nothing."""

@@ -15,6 +15,7 @@ from typing import Final, Literal, get_args
 from dicomove import events
 from dicomove.asking import Asking, Question
 from dicomove.cohort import Identifier
+from dicomove.frozen import changed
 from dicomove.results import Row, never_reached
 from dicomove.run.attempt import (
     AttemptEnd,
@@ -181,7 +182,7 @@ class RunState:
         self.methods[task.identifier] = self._method
         allowed = self._asking.allowed(now)
         may_split = self._may_split and self._method == "move" and len(allowed) == len(get_args(Question)) and not begun
-        return replace(
+        return changed(
             task,
             depth=self._depth,
             allowed=allowed,
@@ -334,7 +335,7 @@ def _again(task: Task, end: AttemptEnd) -> Task:
     held = end.settled.held if end.settled else None
     missing = end.missing if held else None
     expected = end.result.evidence.expected
-    return replace(
+    return changed(
         task,
         missing=missing or task.missing,
         unverified=end if end.may_be_verified else None,

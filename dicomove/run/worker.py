@@ -185,7 +185,7 @@ class MoveWorker:
             moved = self._at_archive(result, task, self._archive)
         else:
             moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed)
-        return replace(moved, moves=tuple(attempt.moves), depth=attempt.learnt, silence_s=attempt.silence_s)
+        return Moved(moved.result, moved.settled, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s)
 
     def _reconciled(
         self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool = False

@@ -7,10 +7,10 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from dicomove.errors import JournalError, ReceiverError
+from dicomove.frozen import changed
 from dicomove.results import Row, not_durable
 from dicomove.run.messages import Write, Written
 from dicomove.run.requests import RunSettings
@@ -127,7 +127,7 @@ class JournalWriter:
         """Return what is written down, with the row as it is durable, and with its instances."""
         is_here = write.task.receiver is not None and row.received
         instances = self._settings.row(write.task).records() if is_here else ()
-        return *write.records[:-1], replace(write.last, row=row, instances=tuple(instances))
+        return *write.records[:-1], changed(write.last, row=row, instances=tuple(instances))
 
 
 def _durable(row: Row, problem: str | None) -> Row:
