@@ -245,12 +245,13 @@ def test_the_user_is_named() -> None:
     """As over every other association; the repr of what the process is told shows nothing of it."""
     pacs = dataclasses.replace(dm.Pacs("127.0.0.1:104"), user="night shift")
     asked = {"query_model": "StudyRoot", "level": "STUDY", "keys": {"StudyInstanceUID": "1.2"}}
-    request = Get.of(pacs, RowId(1, 2), asked, sop_classes=(), total_timeout=None)
+    request = Get.of(3, pacs, RowId(1, 2), asked, sop_classes=(), total_timeout=None)
     told = read_request(request_line(7, request))
     assert isinstance(told, tuple)
     number, read = told
     assert number == 7
     assert isinstance(read, Get)
+    assert (read.number, read.row) == (3, RowId(1, 2))
     assert read.user() == pacs.identity()
     assert dm.Pacs(**read.pacs_values()) == dataclasses.replace(pacs, user=None)
     assert "night" not in repr(request)

@@ -66,13 +66,14 @@ def test_a_study_is_split_where_it_pays(series: Any, instances: int, pays: objec
     assert is_worth_splitting(series, instances) is pays
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"concurrency": 1}, {"rows": 5}, {"concurrency": 4, "method": "get"}],
-    ids=["one at a time", "others wait", "C-GET"],
-)
+@pytest.mark.parametrize("options", [{"concurrency": 1}, {"rows": 5}], ids=["one at a time", "others wait"])
 def test_a_row_is_not_split_without_an_association_for_it(options: Any) -> None:
     assert not any(one.may_split for one in large(**options).begin()[:1])
+
+
+@pytest.mark.parametrize("method", ["move", "get", "auto"])
+def test_a_row_may_be_split_with_each_method(method: str) -> None:
+    assert [one.may_split for one in large(concurrency=4, method=method).begin()] == [True]
 
 
 def may_split(**more: Any) -> bool:

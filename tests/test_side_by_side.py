@@ -20,6 +20,7 @@ from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.events import Event, RowFinished, RowStarted, SubOperationEvent
+from dicomove.run.options import Method
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.base import Fault, Refuse, Request
@@ -64,6 +65,10 @@ def watched(seen: Seen) -> type[QueryRetrieveScp]:
         def _move(self, responder: Any, chain: Any, *rest: Any) -> None:
             with seen.one(chain.request.keys):
                 super()._move(responder, chain, *rest)
+
+        def _get(self, responder: Any, chain: Any, *rest: Any) -> None:
+            with seen.one(chain.request.keys):
+                super()._get(responder, chain, *rest)
 
     return Watched
 
@@ -122,8 +127,9 @@ class HidesSeries(Fault):
         return there
 
 
-def test_the_series_of_a_large_study_overlap_at_the_pacs_and_are_asked_for_once(tmp_path: Path) -> None:
-    results, seen = move(tmp_path, SLOW)
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_the_series_of_a_large_study_overlap_at_the_pacs_and_are_asked_for_once(tmp_path: Path, method: Method) -> None:
+    results, seen = move(tmp_path, SLOW, method=method)
     assert receiving.row(results, "outcome", "status", "completed", "expected", "received", "missing", "attempts") == (
         *("complete", "0x0000", 80, 80, 80, 0),
         8,
@@ -139,13 +145,13 @@ def test_the_series_of_a_large_study_overlap_at_the_pacs_and_are_asked_for_once(
 
 @pytest.mark.parametrize(
     "options",
-    [{"concurrency": 1}, {"verify": "arrivals"}, {"method": "get"}],
-    ids=["one at a time", "no C-FIND", "C-GET"],
+    [{"concurrency": 1}, {"verify": "arrivals"}, {"concurrency": 1, "method": "get"}],
+    ids=["one at a time", "no C-FIND", "C-GET, one at a time"],
 )
 def test_otherwise_it_is_one_request(tmp_path: Path, options: dict[str, Any]) -> None:
     results, seen = move(tmp_path, **options)
     assert receiving.row(results, "outcome", "attempts") == ("complete", 1)
-    assert seen.asked in (["study"], [])
+    assert seen.asked == ["study"]
 
 
 def test_small_studies_are_moved_as_before(tmp_path: Path) -> None:
@@ -198,6 +204,32 @@ def test_the_last_rows_of_a_run_use_the_associations_that_others_left(tmp_path: 
 def test_a_fault_reads_as_where_the_study_is_moved_at_once(tmp_path: Path, fault: Fault) -> None:
     def read(folder: str, concurrency: int) -> tuple[object, ...]:
         results, _ = move(tmp_path / folder, fault, concurrency=concurrency, retry=dm.Retry(attempts=2, wait=0.01))
+        return receiving.row(results, "outcome", "error", "received", "missing")
+
+    assert read("split", 4) == read("whole", 1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        LosesOneSeries(),
+        faults.NoPendings(),
+        faults.NoCounts(),
+        faults.NoRelatedCounts(),
+        faults.OutOfResources(),
+        faults.StoresTwice(),
+        faults.AnswersFind(0xC000),
+        faults.LimitsAssociations(1),
+        RefusesSeries(),
+        HidesSeries(),
+    ],
+    ids=lambda fault: fault.name,
+)
+@pytest.mark.filterwarnings("ignore::dicomove.errors.VerificationWarning")
+def test_with_c_get_it_reads_so_too(tmp_path: Path, fault: Fault) -> None:
+    def read(folder: str, concurrency: int) -> tuple[object, ...]:
+        retry = dm.Retry(attempts=2, wait=0.01)
+        results, _ = move(tmp_path / folder, fault, method="get", concurrency=concurrency, retry=retry)
         return receiving.row(results, "outcome", "error", "received", "missing")
 
     assert read("split", 4) == read("whole", 1)
@@ -299,7 +331,10 @@ def test_a_connection_that_is_lost_is_in_doubt_and_tried_again_for_what_is_missi
     receiving.assert_whole(tmp_path / "again", LARGE)
 
 
-def test_a_stop_in_the_middle_cancels_what_is_in_flight_and_the_next_run_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_a_stop_in_the_middle_cancels_what_is_in_flight_and_the_next_run_goes_on(
+    tmp_path: Path, method: Method
+) -> None:
     seen = Seen()
     with (
         receiving.receiver(tmp_path) as receiver,
@@ -313,18 +348,19 @@ def test_a_stop_in_the_middle_cancels_what_is_in_flight_and_the_next_run_goes_on
                 raise KeyboardInterrupt
 
         with pytest.warns(dm.errors.InterruptedWarning):
-            results = dm.move(TABLE, pacs, receiver, concurrency=4, progress=press)
+            results = dm.move(TABLE, pacs, receiver, concurrency=4, method=method, progress=press)
         assert receiving.row(results, "outcome") == ("cancelled",)
         assert 0 < results["received"][0] < 80
         assert results["attempts"][0] == len(seen.asked) < 8
-        results = dm.move(TABLE, pacs, receiver, concurrency=4, progress=False)
+        results = dm.move(TABLE, pacs, receiver, concurrency=4, method=method, progress=False)
         assert receiving.row(results, "outcome", "received") == ("complete", 80)
     receiving.assert_whole(tmp_path, LARGE)
 
 
-def test_what_is_shown_is_one_row_with_counts_that_grow(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_what_is_shown_is_one_row_with_counts_that_grow(tmp_path: Path, method: Method) -> None:
     shown: list[Event] = []
-    move(tmp_path, SLOW, progress=shown.append)
+    move(tmp_path, SLOW, method=method, progress=shown.append)
     counts = [one.completed or 0 for one in shown if isinstance(one, SubOperationEvent)]
     assert counts == sorted(counts)
     assert {one.total for one in shown if isinstance(one, SubOperationEvent)} == {80}
@@ -368,7 +404,8 @@ def test_a_run_that_was_killed_in_the_middle_is_finished_by_the_next(tmp_path: P
     assert len(receiving.files(tmp_path)) == 80
 
 
-def test_at_orthanc_the_series_arrive_side_by_side(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_at_orthanc_the_series_arrive_side_by_side(tmp_path: Path, method: Method) -> None:
     large = Synthetic(studies=1, series=8, instances=20, size=64 * 1024)
     images = tmp_path / "images"
     images.mkdir()
@@ -380,10 +417,10 @@ def test_at_orthanc_the_series_arrive_side_by_side(tmp_path: Path) -> None:
     ):
         pacs = dm.Pacs(f"ORTHANC@127.0.0.1:{orthanc.dicom_port}")
         found = dm.find(receiving.studies(large, 1), pacs, progress=False)
-        results = dm.move(found, pacs, receiver, concurrency=4, progress=False, journal=False)
+        results = dm.move(found, pacs, receiver, concurrency=4, method=method, progress=False, journal=False)
         times = receiver.manifest().groupby("SeriesInstanceUID")["received_at"].agg(["min", "max"])
         shutil.rmtree(tmp_path / "here" / STUDY)
-        whole = dm.move(found, pacs, receiver, progress=False, journal=False)
+        whole = dm.move(found, pacs, receiver, method=method, progress=False, journal=False)
     columns = ("outcome", "status", "completed", "expected", "received", "missing")
     assert receiving.row(results, *columns) == receiving.row(whole, *columns)
     assert results["attempts"][0] == 8

@@ -255,6 +255,8 @@ class Get(Request[GetEnd]):
 
     Attributes
     ----------
+    number
+        Of this C-GET: a row may have several at the same time.
     row
         The row, which is open.
     pacs
@@ -269,6 +271,7 @@ class Get(Request[GetEnd]):
         Seconds for the whole exchange.
     """
 
+    number: int
     row: RowId
     pacs: Mapping[str, Any] = field(repr=False)
     identity: Sequence[Any] | None = field(repr=False)
@@ -279,7 +282,7 @@ class Get(Request[GetEnd]):
     total_timeout: float | None
 
     @classmethod
-    def of(cls, pacs: Pacs, row: RowId, identifier: Mapping[str, Any], **more: Any) -> Self:
+    def of(cls, number: int, pacs: Pacs, row: RowId, identifier: Mapping[str, Any], **more: Any) -> Self:
         """Return the request for a PACS.
 
         Raises
@@ -294,7 +297,7 @@ class Get(Request[GetEnd]):
         values["tls"] = None if pacs.tls is None else pacs.tls.told()
         user = pacs.identity()
         told = None if user is None else [user[0], *(b64encode(part).decode() for part in user[1:])]
-        return cls(row, values, told, **identifier, **more)
+        return cls(number, row, values, told, **identifier, **more)
 
     def pacs_values(self) -> dict[str, Any]:
         """Return the arguments of `Pacs`."""
@@ -320,13 +323,13 @@ class Get(Request[GetEnd]):
 
 @dataclass(frozen=True, slots=True)
 class CancelGet(Request[None]):
-    """Cancel the C-GET of a row."""
+    """Cancel a C-GET."""
 
-    row: RowId
+    number: int
 
     def put_to(self, api: ReceiverApi) -> None:
         """Ask it at the other end."""
-        api.cancel_get(self.row)
+        api.cancel_get(self.number)
 
 
 class ReceiverApi(Protocol):
@@ -335,8 +338,8 @@ class ReceiverApi(Protocol):
     def get(self, request: Get) -> GetEnd:
         """Retrieve with C-GET."""
 
-    def cancel_get(self, row: RowId) -> None:
-        """Cancel the C-GET of a row."""
+    def cancel_get(self, number: int) -> None:
+        """Cancel a C-GET."""
 
     def expect(self, request: Expect) -> None:
         """Open a row."""

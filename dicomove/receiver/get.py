@@ -14,6 +14,7 @@ from dicomove.dimse import FindScu, MoveResult
 from dicomove.dimse.find import Match
 from dicomove.dimse.move import completed_event, result_of, sub_operation_event
 from dicomove.dimse.scu import Scu
+from dicomove.errors import AssociationRejected
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import Counts, Evidence
 from dicomove.receiver.api import GetEnd
@@ -122,7 +123,8 @@ class GetScu(Scu):
             return self._cancelled.is_set() or (stop is not None and stop.is_set())
 
         known = () if wants_end() else sop_classes(FindScu(self.pacs, association=self._reusable), identifier, stop)
-        end = row.get(
+        get = partial(
+            row.get,
             self.pacs,
             identifier,
             known,
@@ -130,6 +132,10 @@ class GetScu(Scu):
             wants_end=wants_end,
             on_counts=on_counts,
         )
+        end = get()
+        if end.problem == AssociationRejected.error and self._reusable.is_open:
+            self.close()  # the one that C-FIND used may be the only one that the PACS admits
+            end = get()
         return result_of(
             identifier,
             _evidence(end),

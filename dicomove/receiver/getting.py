@@ -22,7 +22,7 @@ from dicomove.dimse.state import State
 from dicomove.errors import AssociationError, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category
 from dicomove.pacs import Pacs
-from dicomove.receiver.api import Get, GetEnd, RowId
+from dicomove.receiver.api import Get, GetEnd
 from dicomove.receiver.scp import PduDeadlines, StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import SUCCESS, Storage
@@ -36,7 +36,7 @@ logger = logging.getLogger("dicomove.receiver")
 
 
 class Getter:
-    """Retrieves with C-GET for the rows that ask for it, each over associations of its own.
+    """Retrieves with C-GET for the rows that ask for it, each C-GET over associations of its own.
 
     Parameters
     ----------
@@ -49,35 +49,35 @@ class Getter:
     def __init__(self, storage: Storage, limits: Limits) -> None:
         self._storage, self._limits = storage, limits
         self._lock = threading.Lock()
-        self._going_on: dict[RowId, _Retrieval] = {}
+        self._going_on: dict[int, _Retrieval] = {}
 
     def get(self, request: Get) -> GetEnd:
         """Retrieve, take what comes, and return how it ended."""
         one = _Retrieval(request, self._storage, self._limits)
         with self._lock:
-            self._going_on[request.row] = one
+            self._going_on[request.number] = one
         try:
             return one.run()
         finally:
             with self._lock:
-                del self._going_on[request.row]
+                del self._going_on[request.number]
 
-    def cancel(self, row: RowId) -> None:
-        """Cancel the C-GET of a row, if there is one: C-CANCEL is sent."""
+    def cancel(self, number: int) -> None:
+        """Cancel a C-GET that goes on: C-CANCEL is sent."""
         with self._lock:
-            one = self._going_on.get(row)
+            one = self._going_on.get(number)
         if one:
             one.stop.set()
 
-    def counts(self) -> dict[RowId, dict[str, int | None]]:
+    def counts(self) -> dict[int, dict[str, int | None]]:
         """Return the latest counts of each C-GET that goes on and has any."""
         with self._lock:
-            found = {row: one.counts for row, one in self._going_on.items()}
-        return {row: _told(counts) for row, counts in found.items() if counts != Counts()}
+            found = {number: one.counts for number, one in self._going_on.items()}
+        return {number: _told(counts) for number, counts in found.items() if counts != Counts()}
 
 
 class _Retrieval:
-    """What one row asks for, in one C-GET, or in several with other presentation contexts."""
+    """What is asked for, in one C-GET, or in several with other presentation contexts."""
 
     def __init__(self, request: Get, storage: Storage, limits: Limits) -> None:
         self._request, self._storage, self._limits = request, storage, limits

@@ -56,13 +56,13 @@ class Progress:
     unrequested
         Instances that no row had asked for.
     counts
-        Run, position and counts of each C-GET that goes on.
+        Number and counts of each C-GET that goes on.
     """
 
     rows: Sequence[tuple[int, int, int, int]]
     refused: Sequence[tuple[Sequence[str], int]]
     unrequested: int
-    counts: Sequence[tuple[int, int, Mapping[str, Any]]] = ()
+    counts: Sequence[tuple[int, Mapping[str, Any]]] = ()
 
 
 @dataclass(frozen=True, slots=True)

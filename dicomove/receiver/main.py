@@ -132,9 +132,9 @@ class Api:
         """Retrieve with C-GET into the folder, and return how it ended."""
         return self.getter.get(request)
 
-    def cancel_get(self, row: RowId) -> None:
-        """Cancel the C-GET of a row."""
-        self.getter.cancel(row)
+    def cancel_get(self, number: int) -> None:
+        """Cancel a C-GET."""
+        self.getter.cancel(number)
 
     def flush(self, seconds: float) -> str | None:
         """Make all durable, or say what prevents it."""
@@ -270,7 +270,7 @@ class _News:
         self._lock = threading.Lock()
         self._told: dict[RowId, tuple[int, int]] = {}
         self._unrequested = 0
-        self._counted: dict[RowId, dict[str, int | None]] = {}
+        self._counted: dict[int, dict[str, int | None]] = {}
 
     def tell(self, answered: Answered | None = None) -> None:
         """Tell it now, and behind it an answer, if one is given."""
@@ -282,7 +282,7 @@ class _News:
             refused = api.admission.refused()
             more, self._unrequested = api.storage.unrequested - self._unrequested, api.storage.unrequested
             counts = api.getter.counts()
-            counted = [(*row, told) for row, told in counts.items() if self._counted.get(row) != told]
+            counted = [(number, told) for number, told in counts.items() if self._counted.get(number) != told]
             self._counted = counts
             has_news = changed or refused or more or counted
             told = [Progress(changed, refused, more, counted)] if has_news else []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from types import TracebackType
@@ -66,7 +68,8 @@ class RowsInFlight:
         self._expected: dict[RowId, Expect] = {}
         self._progress: dict[RowId, tuple[int, int]] = {}
         self.refused: Counter[Refusal] = Counter()
-        self._counts: dict[RowId, Counts] = {}
+        self._gets = itertools.count(1)
+        self._counts: dict[int, Counts | None] = {}
         self.unrequested = 0
 
     def begin(self, expect: Expect) -> None:
@@ -79,7 +82,6 @@ class RowsInFlight:
         with self._lock:
             self._expected.pop(row, None)
             self._progress.pop(row, None)
-            self._counts.pop(row, None)
 
     def end_run(self, request: EndRun) -> None:
         """Take out all rows of a run."""
@@ -92,9 +94,21 @@ class RowsInFlight:
         """Return instances and bytes that have come for a row."""
         return self._progress.get(row, (0, 0))
 
-    def counts(self, row: RowId) -> Counts | None:
-        """Return the latest counts of the C-GET of a row."""
-        return self._counts.get(row)
+    @contextmanager
+    def get(self) -> Iterator[int]:
+        """Yield the number of a C-GET that goes on meanwhile."""
+        with self._lock:
+            number = next(self._gets)
+            self._counts[number] = None
+        try:
+            yield number
+        finally:
+            with self._lock:
+                del self._counts[number]
+
+    def counts(self, number: int) -> Counts | None:
+        """Return the latest counts of a C-GET that goes on."""
+        return self._counts[number]
 
     def expected(self) -> list[Expect]:
         """Return what a new process has to be told."""
@@ -114,9 +128,9 @@ class RowsInFlight:
                     self._progress[row] = arrivals, size
             for fields, count in told.refused:
                 self.refused[Refusal._make(fields)] += count
-            for run, position, counts in told.counts:
-                if (row := RowId(run, position)) in self._expected:
-                    self._counts[row] = Counts(**counts)
+            for number, counts in told.counts:
+                if number in self._counts:
+                    self._counts[number] = Counts(**counts)
             self.unrequested += told.unrequested
 
 
@@ -232,21 +246,25 @@ class LocalRow:
             The receiver is gone.
         """
         asked = {"query_model": identifier.query_model, "level": identifier.level, "keys": dict(identifier.keys)}
-        request = Get.of(pacs, self._row, asked, sop_classes=sop_classes, total_timeout=total_timeout)
+        with self._in_flight.get() as number:
+            request = Get.of(number, pacs, self._row, asked, sop_classes=sop_classes, total_timeout=total_timeout)
+            return self._got(request, wants_end, on_counts)
+
+    def _got(self, request: Get, wants_end: Callable[[], bool], on_counts: Callable[[Counts], object]) -> GetEnd:
         waiting = ThreadPoolExecutor(1, thread_name_prefix="dicomove-get")
         try:
             end = waiting.submit(self._process.ask_once, request)
             seen = None
             while not wait([end], _LOOK_UP_S).done:
                 if wants_end():  # more than once, since the process may not have begun it yet
-                    self._process.ask(CancelGet(self._row))
-                counts = self._in_flight.counts(self._row)
+                    self._process.ask(CancelGet(request.number))
+                counts = self._in_flight.counts(request.number)
                 if counts is not None and counts != seen:
                     seen = counts
                     on_counts(counts)
             return end.result()
         except KeyboardInterrupt:
-            self._process.ask(CancelGet(self._row))
+            self._process.ask(CancelGet(request.number))
             raise
         finally:
             waiting.shutdown(wait=False)

@@ -181,7 +181,7 @@ class RunState:
             task = replace(task, receiver=number)
         self.methods[task.identifier] = self._method
         allowed = self._asking.allowed(now)
-        may_split = self._may_split and self._method == "move" and len(allowed) == len(get_args(Question)) and not begun
+        may_split = self._may_split and len(allowed) == len(get_args(Question)) and not begun
         return changed(
             task,
             depth=self._depth,
