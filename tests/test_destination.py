@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from dicomove.cli import main
 from dicomove.errors import AddressError, CohortWarning, InterruptedWarning, VerificationWarning
 from dicomove.events import Event, RowFinished
 from dicomove.testing import Synthetic, faults
+from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Request
 from tests import receiving, servers
 from tests.servers import Orthanc
@@ -89,6 +91,21 @@ def move(table: pd.DataFrame, pacs: dm.Pacs, destination: dm.Destination, **opti
 def columns(result: pd.DataFrame, *names: str) -> list[tuple[object, ...]]:
     cells = result[list(names)].astype(object)
     return list(cells.where(cells.notna(), None).itertuples(index=False, name=None))
+
+
+#: One study of eight series.
+LARGE = Synthetic(studies=1, series=8, instances=10, size=512)
+
+
+@dataclass(frozen=True)
+class LosesOneSeries(Fault):
+    """At the first time, the PACS sends nothing of one series, and says Success."""
+
+    def on_store(self, _: Request, instance: Instance) -> list[Instance]:
+        return [] if instance.series_instance_uid == _SERIES[3] else [instance]
+
+
+_SERIES = list(dict.fromkeys(one.series_instance_uid for one in LARGE.instances_of_all()))
 
 
 class ListsNothing(faults.AnswersFind):
@@ -508,3 +525,25 @@ def test_a_run_that_is_stopped_waits_for_no_archive(second: Second) -> None:
         with pytest.warns(InterruptedWarning):
             result = job.wait(30)
     assert result["outcome"].tolist()[1:] == ["not_attempted"] * 2
+
+
+@pytest.mark.parametrize(
+    ("present", "options"),
+    [((), {}), ((LosesOneSeries(attempts=1),), {"retry": dm.Retry(attempts=3, wait=0.01)}), ((LosesOneSeries(),), {})],
+    ids=["all", "again", "lost"],
+)
+def test_a_large_study_goes_there_series_by_series(second: Second, present: tuple[Fault, ...], options: Any) -> None:
+    """It reads as if it went there at once."""
+    table = receiving.studies(LARGE, 1)
+
+    def read(**more: Any) -> tuple[list[tuple[object, ...]], int, int]:
+        second.forget()
+        with rehearsal(second, *present, source=LARGE) as pacs:
+            result = move(table, pacs, second.destination(), **options, **more)
+            there = len(second.listed("instances"))
+        return columns(result, "outcome", "error", "received", "missing"), there, int(result["attempts"][0])
+
+    *split, attempts = read(concurrency=4)
+    *whole, _ = read()
+    assert split == whole
+    assert attempts >= 8

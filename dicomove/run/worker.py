@@ -136,7 +136,7 @@ class MoveWorker:
 
     def _series(self, task: Task) -> SeriesListed | None:
         """Return the series of a row that are moved side by side; ``None`` where it is moved with one C-MOVE."""
-        if not task.may_split or self._archive:
+        if not task.may_split:
             return None
         instances = self._inventory.number(task.identifier) if task.expected is None else task.expected
         if instances is None or not is_large(instances):
@@ -146,7 +146,7 @@ class MoveWorker:
 
     def _missing(self, task: Task, missing: Listed | None) -> SeriesListed | None:
         """Return what is missing of a row, where it is moved side by side: all of it, or what an attempt left."""
-        if not task.may_split or self._archive:
+        if not task.may_split:
             return None
         if missing is None:
             return self._series(task)
@@ -181,15 +181,14 @@ class MoveWorker:
         result = combined(attempt.answered)
         if result.outcome == "not_attempted":
             return Moved(result)
-        if self._archive:
-            moved = self._at_archive(result, task, self._archive)
-        else:
-            moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed)
+        moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed)
         return Moved(moved.result, moved.settled, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s)
 
     def _reconciled(
         self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool = False
     ) -> Moved:
+        if self._archive:
+            return self._at_archive(result, task, self._archive)
         return reconcile(
             result,
             task.identifier,
