@@ -232,6 +232,18 @@ def test_it_is_a_command() -> None:
     assert "COMMAND" in subprocess.run([command, "--help"], capture_output=True, text=True, check=True).stdout
 
 
+def test_a_warning_is_its_sentence_and_no_line_of_python(rehearsal_pacs: Start, tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort.csv"
+    cohort.write_text("PatientID,accession\nSYN000001,000001\nSYN000002,\n")
+    command = [sys.executable, "-c", "import sys; from dicomove.cli import main; sys.exit(main())"]
+    found = subprocess.run(
+        [*command, "find", str(cohort), str(rehearsal_pacs(SMALL))], capture_output=True, text=True, check=True
+    )
+    assert "dicomove: 1 of 2 rows are asked by fewer keys than the table has" in found.stderr
+    assert "FindWarning" not in found.stderr
+    assert ".py:" not in found.stderr
+
+
 def test_a_move_that_is_left_alone_goes_on_where_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     studies, images = tmp_path / "studies.csv", tmp_path / "images"
     journal = tmp_path / "pull.sqlite"

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from argparse import Namespace
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
 from dicomove.cli.arguments import take_words
 from dicomove.cli.parser import parser
-from dicomove.errors import AssociationError, DicomoveError, JournalError, ReceiverError, StatusError
+from dicomove.errors import (
+    AssociationError,
+    DicomoveError,
+    DicomoveWarning,
+    JournalError,
+    ReceiverError,
+    StatusError,
+)
 
 #: Every row is complete (`find`: matched; `verify`: every file is unchanged); some are not; the command is wrong; or
 #: nothing could be done.
@@ -33,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         take_words(chosen, more)
-        return _run(chosen)
+        with _plain_warnings():
+            return _run(chosen)
     except BrokenPipeError:
         _discard_output()
         return SOME_NOT
@@ -52,6 +62,23 @@ def _run(chosen: Namespace) -> int:
     code = int(chosen.run(chosen))
     sys.stdout.flush()
     return code
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print only the sentences of our own warnings: the line of Python that warns tells a person in a shell nothing."""
+    usual = warnings.formatwarning
+
+    def plain(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
+        if issubclass(category, DicomoveWarning):
+            return f"dicomove: {message}\n"
+        return usual(message, category, *place, **more)
+
+    warnings.formatwarning = plain
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
 
 
 def _discard_output() -> None:
