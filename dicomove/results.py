@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -33,9 +33,8 @@ _ANOTHER_PATIENT: Final = (
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """The result of one row: the columns of the result table."""
+class Row(NamedTuple):
+    """The result of one row: the columns of the result table. A tuple, since there may be millions."""
 
     outcome: Outcome
     status: str | None = None
@@ -66,8 +65,9 @@ class Row:
         return None if self.completed is None else self.completed + (self.warning or 0)
 
 
+@cache
 def not_attempted() -> Row:
-    """Return a row that its run did not reach."""
+    """Return a row that its run did not reach; all of them are one."""
     return Row(outcome="not_attempted", advice=NOT_ATTEMPTED)
 
 
@@ -121,7 +121,7 @@ def without_worker(problem: str, error: str) -> Row:
 
 def not_durable(row: Row, problem: str) -> Row:
     """Return the row whose files, or whose record, did not reach the disk."""
-    return replace(row, outcome="partial", error="storage_failed", advice=sentences(problem, ADVICE["storage_failed"]))
+    return row._replace(outcome="partial", error="storage_failed", advice=sentences(problem, ADVICE["storage_failed"]))
 
 
 def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> Row:
@@ -142,26 +142,31 @@ def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> 
 def at_destination_already(*, expected: int, received: int, at: datetime) -> Row:
     """Return the row that needed no C-MOVE, since the archive at the destination has all of it."""
     row = on_disk_already(expected=expected, held={}, at=at)
-    return replace(row, advice=_AT_DESTINATION, received=received, bytes=None)
+    return row._replace(advice=_AT_DESTINATION, received=received, bytes=None)
 
 
 def still_there(earlier: tuple[Row, datetime], why: str) -> Row:
     """Return the row that an earlier run completed, where the destination does not say whether it still has it."""
     row = resumed(*earlier)
-    return replace(
-        row, outcome="unconfirmed", advice=sentences(row.advice or "", why), received=None, bytes=None, missing=None
+    return row._replace(
+        outcome="unconfirmed", advice=sentences(row.advice or "", why), received=None, bytes=None, missing=None
     )
 
 
 def resumed(row: Row, at: datetime) -> Row:
     """Return the row that an earlier run completed, with its numbers: nothing is sent now."""
-    advice = sentences(f"an earlier run completed it, at {at:%Y-%m-%d %H:%M} UTC", row.advice or "")
-    return replace(row, outcome="complete", error=None, advice=advice, attempts=0, resumed=True)
+    advice = _completed_at(at.replace(second=0, microsecond=0), row.advice or "")
+    return row._replace(outcome="complete", error=None, advice=advice, attempts=0, resumed=True)
+
+
+@lru_cache(maxsize=1024)  # thousands of rows have the same minute and the same advice
+def _completed_at(minute: datetime, advice: str) -> str:
+    return sentences(f"an earlier run completed it, at {minute:%Y-%m-%d %H:%M} UTC", advice)
 
 
 def never_reached(row: Row, error: str, advice: str) -> Row:
     """Return the row whose turn did not come, since the PACS was gone; what an earlier attempt brought stays."""
-    return row if row.attempts else replace(row, outcome="unreachable", error=error, advice=advice)
+    return row if row.attempts else row._replace(outcome="unreachable", error=error, advice=advice)
 
 
 def lost(problem: str, error: str) -> Row:
@@ -177,8 +182,8 @@ def after(before: Row | None, row: Row) -> Row:
     sent_nothing = not row.attempts and row.outcome != "complete"
     worse = ("failed", "empty", "unconfirmed")
     did_worse = row.received is None and before.outcome == "partial" and row.outcome in worse
-    return replace(
-        before if sent_nothing or did_worse else row,
+    better = before if sent_nothing or did_worse else row
+    return better._replace(
         attempts=before.attempts + row.attempts,
         started_at=before.started_at or row.started_at,
         finished_at=row.finished_at or before.finished_at,

@@ -7,7 +7,6 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +29,7 @@ AT = datetime(2026, 11, 24, 3, 15, 21, 42, tzinfo=UTC)
 COMPLETE = Row(
     outcome="complete", status="0x0000", total=2, completed=2, received=2, bytes=10, attempts=1, started_at=AT
 )
-PARTIAL = replace(COMPLETE, outcome="partial", error="missing_instances", received=1, missing=1)
+PARTIAL = COMPLETE._replace(outcome="partial", error="missing_instances", received=1, missing=1)
 
 
 def key(number: int, *, pacs: str = FACTS.pacs) -> Key:

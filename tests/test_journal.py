@@ -137,7 +137,7 @@ def test_instances_are_those_of_the_last_reading_that_found_any(journal: Journal
     journal.add(first, [reading(1, PARTIAL, [entry(1, 1), entry(1, 2)]), reading(2, COMPLETE, [entry(2, 1)])])
     second = journal.begin(FACTS, rows(2, 1))
     again = [entry(1, 1), entry(1, 2, "b"), entry(1, 3)]
-    journal.add(second, [reading(1, COMPLETE, again), reading(2, replace(PARTIAL, received=None))])
+    journal.add(second, [reading(1, COMPLETE, again), reading(2, PARTIAL._replace(received=None))])
     stored = journal.instances([key(1), key(2), key(9)])
     assert {known: len(files) for known, files in stored.items()} == {key(1): 3, key(2): 1, key(9): 0}
     assert {one.sha256[0] for one in stored[key(1)]} == {"a", "b"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,7 @@ def test_what_several_rows_asked_for_counts_once(tmp_path: Path, level: str) -> 
 
 def test_a_journal_knows_which_rows_shared_a_move(tmp_path: Path) -> None:
     """The times say nothing here: three rows began and ended together, and two of them are one move."""
-    row = replace(journals.COMPLETE, finished_at=journals.AT + timedelta(seconds=1))
+    row = journals.COMPLETE._replace(finished_at=journals.AT + timedelta(seconds=1))
     with Journal.open(tmp_path / "night.sqlite") as journal:
         run = journal.begin(journals.FACTS, journals.rows(1, 1, 2, None))
         journal.add(run, [journals.reading(1, row), journals.reading(2, row)])

@@ -144,11 +144,11 @@ def already_there(task: Task, settled: Settled, listed: Listed | None, at: datet
     if missing:
         return missing if len(missing) < len(listed or {}) else None
     if task.earlier and len(held) >= (task.earlier[0].received or 1):
-        return OnDisk(replace(resumed(*task.earlier), received=len(held), missing=0), settled)
+        return OnDisk(resumed(*task.earlier)._replace(received=len(held), missing=0), settled)
     if not listed:
         return None
     row = at_destination_already(expected=len(listed), received=len(held), at=at)
-    return OnDisk(replace(row, advice=sentences(row.advice or "", rivals(len(task.patients)))), settled)
+    return OnDisk(row._replace(advice=sentences(row.advice or "", rivals(len(task.patients)))), settled)
 
 
 def as_believed(result: MoveResult) -> MoveResult:

@@ -17,7 +17,6 @@ from typing import Literal
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
-from dicomove.frozen import changed
 from dicomove.outcome import RESTS_ON_C_FIND, Unverified
 from dicomove.receiver import OtherPatient, Settled
 from dicomove.results import Row, lost, of_another_patient, row_of, without_receiver, without_worker
@@ -218,7 +217,7 @@ def row_after(end: AttemptEnd) -> Row:
     match end:
         case Moved():
             row = row_of(end.result, end.settled.bytes if end.settled else None)
-            return changed(row, attempts=_sent(end.moves)) if end.moves else row
+            return row._replace(attempts=_sent(end.moves)) if end.moves else row
         case OnDisk():
             return end.row
         case OfAnotherPatient():
@@ -235,8 +234,7 @@ def _lost(end: Lost) -> Row:
     row = lost(end.problem, end.error)
     if end.result is None:
         return row
-    return replace(
-        row_of(end.result),
+    return row_of(end.result)._replace(
         outcome=row.outcome,
         error=row.error,
         advice=row.advice,

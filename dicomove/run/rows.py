@@ -167,7 +167,7 @@ class RowResults:
         self._count(task, again)
         before = self.of(task)
         size = again.settled.bytes if again.settled else None
-        row = replace(row_of(again.result, size), attempts=before.attempts, started_at=before.started_at)
+        row = row_of(again.result, size)._replace(attempts=before.attempts, started_at=before.started_at)
         self.settle(task, row)
         return row
 
@@ -230,4 +230,4 @@ def _verified(before: Row | None, row: Row) -> Row:
     """Return a row after C-FIND was asked again: no C-MOVE was sent."""
     if before is None:
         return row
-    return replace(row, attempts=before.attempts, started_at=before.started_at, duration_s=before.duration_s)
+    return row._replace(attempts=before.attempts, started_at=before.started_at, duration_s=before.duration_s)

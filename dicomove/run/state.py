@@ -322,7 +322,7 @@ def _as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
     """Return a row as the schedule reads it: what failed while the receiver was away is not a fault of the PACS."""
     settled = end.settled if isinstance(end, Moved) else None
     if settled and settled.restarted and row.outcome != "complete":
-        return replace(row, error="receiver_failed")
+        return row._replace(error="receiver_failed")
     return row
 
 

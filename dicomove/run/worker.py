@@ -246,7 +246,7 @@ class MoveWorker:
         settled = at_receiver.settle(0, 0)
         row = on_disk_already(expected=len(listed), held=held, at=at)
         advice = sentences(row.advice or "", *remarks_on(settled, len(task.patients)))
-        return OnDisk(replace(row, advice=advice), settled)
+        return OnDisk(row._replace(advice=advice), settled)
 
 
 class _Attempt:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self, TypeVar
@@ -55,7 +55,7 @@ def _insert(table: str, names: Sequence[str], how: str = "INSERT") -> str:
     return f"{how} INTO {table} ({', '.join(names)}) VALUES {_places(names)}"
 
 
-_ADD_KEY: Final = _insert("keys", _KEY.split(", "), "INSERT OR IGNORE")
+_ADD_KEY: Final = _insert("keys", ["key", *_KEY.split(", ")])
 _ADD_ROW: Final = _insert("rows", ["run", "position", "key", "label", "cells", *RESULT])
 _ADD_ATTEMPT: Final = _insert(
     "attempts", ["attempt", "run", "key", "at", "level", "identifier", "sent", "final", *RESULT]
@@ -221,8 +221,17 @@ class Journal:
     def _number(self, keys: Iterable[Key]) -> dict[Key, int]:
         """Return the numbers of these keys; those that the journal does not have get one."""
         wanted = dict.fromkeys(keys)
-        self._connection.executemany(_ADD_KEY, map(_key_values, wanted))
-        return self._numbered(wanted)
+        found = self._numbered(wanted)
+        if len(found) == len(wanted):
+            return found
+        added = dict(zip((key for key in wanted if key not in found), count(self._next("key", "keys")), strict=False))
+        self._connection.executemany(_ADD_KEY, ((number, *_key_values(key)) for key, number in added.items()))
+        return found | added
+
+    def _next(self, number: str, table: str) -> int:
+        """Return the next number of a table: only this process writes."""
+        query = f"SELECT coalesce(max({number}), 0) + 1 FROM {table}"  # noqa: S608 (names of our own)
+        return int(self._connection.execute(query).fetchone()[0])
 
     def _begin(self, facts: RunRecord, rows: Iterable[RowRecord]) -> int:
         values = _run_values(facts)
@@ -244,8 +253,7 @@ class Journal:
 
     def _add(self, run: int, attempts: Sequence[AttemptRecord]) -> None:
         at, keys = _now(), self._number(one.key for one in attempts)
-        last = self._connection.execute("SELECT coalesce(max(attempt), 0) FROM attempts").fetchone()[0]
-        numbered = list(enumerate(attempts, last + 1))
+        numbered = list(enumerate(attempts, self._next("attempt", "attempts")))
         self._connection.executemany(
             _ADD_ATTEMPT,
             (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
@@ -21,9 +21,12 @@ from dicomove.words import SKIPPED
 JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 
 #: The columns of a result.
-RESULT: Final = [field.name for field in fields(Row) if field.name != "resumed"]
+RESULT: Final = [name for name in Row._fields if name != "resumed"]
 _TIMES: Final = ("started_at", "finished_at")
+_TEXTS: Final = ("status", "error", "advice", "error_comment", "failed_sop_instance_uids")
 _values: Final = attrgetter(*RESULT)
+#: Where there are times, and text that may come from a PACS or from the caller.
+_KEPT_AS_TEXT: Final = [RESULT.index(name) for name in _TEXTS + _TIMES]
 _NOTHING: Final = (None,) * len(RESULT)
 
 _SCHEMA: Final = f"""
@@ -74,7 +77,13 @@ def journal_at(path: str | os.PathLike[str]) -> Path:
 
 def result_values(row: Row | None) -> Sequence[object]:
     """Return the SQLite values of a result; nulls if there is none yet."""
-    return _NOTHING if row is None else list(map(_kept, _values(row)))
+    if row is None:
+        return _NOTHING
+    values = list(_values(row))
+    for place in _KEPT_AS_TEXT:
+        if values[place] is not None:
+            values[place] = _kept(values[place])
+    return values
 
 
 def row_of(values: Sequence[Any]) -> Row:
@@ -90,7 +99,7 @@ def row_of(values: Sequence[Any]) -> Row:
 def settled_row_of(values: Sequence[Any]) -> Row:
     """Return the result that a row had when its run began: a complete one comes from an earlier run."""
     row = row_of(values)
-    return replace(row, attempts=0, resumed=True) if row.outcome == "complete" else row
+    return row._replace(attempts=0, resumed=True) if row.outcome == "complete" else row
 
 
 def instance_values(record: InstanceRecord) -> list[object]:
@@ -99,8 +108,6 @@ def instance_values(record: InstanceRecord) -> list[object]:
 
 
 def _kept(value: object) -> object:
-    if value is None or isinstance(value, int):  # most of them
-        return value
     if isinstance(value, datetime):
         return value.isoformat()
     # Text from a PACS may contain characters that cannot be written.
