@@ -33,7 +33,7 @@ NATURES: list[tuple[Nature, int, dict[str, Any]]] = [
     (simulated.fair_share, 600, {"noise": 0.4}),
     (simulated.distant, 800, {"noise": 0.4}),
 ]
-NIGHTS: list[tuple[Nature, int]] = [(simulated.backup, 14_000), (simulated.slow_backup, 14_000)]
+NIGHTS: list[tuple[Nature, int]] = [(simulated.backup, 5_000), (simulated.slow_backup, 5_000)]
 
 
 def fixed(nature: Nature, sizes: list[int], **more: Any) -> dict[int, float]:
@@ -64,7 +64,7 @@ def test_it_is_close_to_the_best_fixed_number_and_far_from_the_worst(
 @pytest.mark.parametrize(("nature", "count"), NIGHTS)
 def test_a_backup_at_two_costs_little(nature: Nature, count: int) -> None:
     """A run of seven hours; the best fixed number is that of the whole night."""
-    sizes = studies(count)
+    sizes = studies(count, around=420)
     seconds = [Simulation(nature, sizes, Options(concurrency=number), reports_s=None).run() for number in (1, 3, 8)]
     its = auto(nature, sizes, reports_s=1.0).run()
     assert its <= 1.1 * min(seconds), (its, seconds)
@@ -72,7 +72,7 @@ def test_a_backup_at_two_costs_little(nature: Nature, count: int) -> None:
 
 
 def test_a_pacs_with_a_backup_gets_fewer_and_then_more_again() -> None:
-    run = auto(simulated.backup, studies(14_000), reports_s=0.5)
+    run = auto(simulated.backup, studies(5_000, around=420), reports_s=0.5)
     run.run()
     begins, ends = (hour * 3600 + 86400 - BEGINS_S for hour in (2, 3))
     assert run.mean_number(600, begins) == pytest.approx(3, abs=0.3)
@@ -172,7 +172,7 @@ def test_a_limit_of_instances_per_second_needs_one_association() -> None:
 def test_nothing_is_learnt_while_nothing_may_begin() -> None:
     """The hours end after an hour: what was measured over the day after it would be next to nothing."""
     hours = "21:00-22:00 UTC"
-    run = Simulation(simulated.distant, studies(12_000), Options(concurrency="auto", hours=hours), reports_s=0.5)
+    run = Simulation(simulated.distant, studies(7_500), Options(concurrency="auto", hours=hours), reports_s=0.5)
     run.run()
     assert run.now > 24 * 3600
     assert run.mean_number(24 * 3600 + 60, 24 * 3600 + 300) > 6.5
