@@ -28,7 +28,7 @@ from benchmarks.paired import require, table
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadlines
 from dicomove.dimse.messages import C_MOVE_RQ, Message
-from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.opening import Peer
 from dicomove.testing import Synthetic
 from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive

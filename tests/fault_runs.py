@@ -32,8 +32,7 @@ from dicomove.receiver import Receiver
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault
-from dicomove.testing.order import Order
-from dicomove.testing.process import serve
+from dicomove.testing.process import Order, serve
 from dicomove.testing.synthetic import Synthetic
 
 _ARCHIVE: Final = Synthetic(studies=12, instances=6, size=512, patients=12)

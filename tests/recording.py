@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 from xml.etree import ElementTree as ET
 
 from dicomove.testing import demo_pacs, faults
-from dicomove.testing.demo import demo_cohort
+from dicomove.testing.rehearsal import demo_cohort
 from tests import site
 
 PICTURE: Final = Path(__file__).parents[1] / "docs" / "pictures" / "retrieve.svg"

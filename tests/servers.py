@@ -34,7 +34,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.data_sets import data_set_offset, decode, file_head
 from dicomove.dimse.messages import RESPONSE, Message
-from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.opening import Peer
 from dicomove.errors import IdleTimeout
 from dicomove.testing.acceptor import Listener, Service
 from dicomove.testing.archive import Archive, Instance

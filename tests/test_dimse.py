@@ -23,10 +23,10 @@ import dicomove as dm
 from dicomove.dimse import operation
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
+from dicomove.dimse.data_sets import encode_identifier
 from dicomove.dimse.find import decode_match
-from dicomove.dimse.identifiers import encode_identifier
 from dicomove.dimse.messages import Message, decode_command
-from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.opening import Peer
 from dicomove.errors import IdleTimeout
 from dicomove.testing import RunningPacs
 from dicomove.testing.archive import Archive

@@ -19,7 +19,7 @@ from dicomove.dimse import operation
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import C_ECHO_RQ, Command, Message, respond
-from dicomove.dimse.negotiation import read_proposal
+from dicomove.dimse.opening import read_proposal
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.dimse.state import Role, State
 from dicomove.errors import ConnectionLost, IdleTimeout, TlsFailed

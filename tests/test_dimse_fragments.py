@@ -9,8 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.dimse.fragments import Fragment, PDataReader, Pdu, read_events, write_p_data
-from dicomove.dimse.pdu import ABORT, ASSOCIATE_AC, ASSOCIATE_RQ, P_DATA, PDU_HEADER, PDV_HEADER, RELEASE_RQ, pdu
+from dicomove.dimse.pdu import (
+    ABORT,
+    ASSOCIATE_AC,
+    ASSOCIATE_RQ,
+    P_DATA,
+    PDU_HEADER,
+    PDV_HEADER,
+    RELEASE_RQ,
+    Fragment,
+    PDataReader,
+    Pdu,
+    pdu,
+    read_events,
+    write_p_data,
+)
 from dicomove.errors import InvalidResponse
 
 #: Context, whether it is a command set, and all of its bytes; or type and body of a PDU.

@@ -14,11 +14,7 @@ from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
 
 import dicomove as dm
-from dicomove.dimse.association import Context, accepted_contexts
-from dicomove.dimse.negotiation import Peer, _result
-from dicomove.dimse.pdu import (
-    ASSOCIATE_AC,
-    ASSOCIATE_RQ,
+from dicomove.dimse.associate import (
     AssociateAnswer,
     AssociateRequest,
     ContextResult,
@@ -26,13 +22,14 @@ from dicomove.dimse.pdu import (
     ae_title_text,
     item,
     number_contexts,
-    pdu,
     read_answer,
     read_request,
-    rejection,
     write_answer,
     write_request,
 )
+from dicomove.dimse.association import Context, accepted_contexts
+from dicomove.dimse.opening import Peer, _result
+from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, pdu, rejection
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.errors import AssociationError, InvalidResponse
 from dicomove.testing.raw import AwaitRelease, RawConnection, ReadRequest, Respond, ScriptedPeer, Send, Step

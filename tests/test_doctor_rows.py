@@ -8,7 +8,7 @@ import pytest
 
 from dicomove import Pacs
 from dicomove.dimse.sop_classes import FIND, GET, MOVE
-from dicomove.doctor import connection, destination, search
+from dicomove.doctor import connection, destination
 from dicomove.doctor.evidence import Answer, Arrival, Evidence, Search
 
 PACS = Pacs("PACS@host:104", calling_ae_title="OURS")
@@ -68,7 +68,7 @@ def test_what_is_offered(offered: set[str], verdicts: list[str]) -> None:
     assert [row.verdict for row in rows] == verdicts
     assert all(row.remedy for row in rows if row.verdict != "ok")
     if FIND["StudyRoot"] not in offered:
-        assert "Study Root" in search.find(seen).found
+        assert "Study Root" in connection.find(seen).found
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_what_is_offered(offered: set[str], verdicts: list[str]) -> None:
     ],
 )
 def test_a_limit_of_answers(seen: Search, verdict: str) -> None:
-    assert search.limit(replace(SEEN, search=seen)).verdict == verdict
+    assert connection.limit(replace(SEEN, search=seen)).verdict == verdict
 
 
 def test_c_find_that_ignores_keys_or_is_not_allowed() -> None:
-    row = search.find(replace(SEEN, search=replace(SOME, control_matches=7)))
+    row = connection.find(replace(SEEN, search=replace(SOME, control_matches=7)))
     assert row.verdict == "warning"
     assert "7 answers to a search for a study that cannot exist" in row.found
-    row = search.find(replace(SEEN, search=Search(Answer("not_authorized", status="0x0124"))))
+    row = connection.find(replace(SEEN, search=Search(Answer("not_authorized", status="0x0124"))))
     assert (row.verdict, row.found) == ("failed", "The PACS answered 0x0124.")
     assert "allow C-FIND and C-MOVE for our AE title OURS" in str(row.remedy)
 

@@ -126,7 +126,7 @@ RECOVER = """
 import sys
 from pathlib import Path
 from dicomove.receiver.files import FileStore
-from dicomove.receiver.recovery import recover
+from dicomove.receiver.files import recover
 from dicomove.store.instances import InstanceIndex
 folder = Path(sys.argv[1])
 files = FileStore(folder)

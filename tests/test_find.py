@@ -16,9 +16,9 @@ from pydicom import Dataset
 import dicomove as dm
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse.association import Association
-from dicomove.dimse.identifiers import encode_identifier
+from dicomove.dimse.data_sets import encode_identifier
 from dicomove.dimse.messages import Message
-from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.opening import Peer
 from dicomove.errors import StatusError
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.testing.archive import Archive

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomove.dimse.identifiers import _encoded, _plain, encode_identifier
+from dicomove.dimse.data_sets import _encoded, _plain, encode_identifier
 
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
 UIDS = st.from_regex(r"[0-9]{1,8}(\.[0-9]{1,12}){0,4}", fullmatch=True)

@@ -17,7 +17,7 @@ from pydicom.uid import generate_uid
 import dicomove as dm
 from dicomove.errors import DicomoveWarning
 from dicomove.headers import folder as headers_folder
-from dicomove.headers import index, processes
+from dicomove.headers import index
 from dicomove.testing import demo_pacs
 from tests import receiving
 
@@ -47,9 +47,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are read."""
     seen: list[str] = []
 
+    read = headers_folder.read_headers
+
     def watched(paths: list[str], *others: object) -> Iterator[object]:
         seen.extend(paths)
-        return processes.read_headers(paths, *others)  # type: ignore[arg-type]
+        return read(paths, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(headers_folder, "read_headers", watched)
     return seen
@@ -187,7 +189,7 @@ def test_processes_give_the_same_table(tmp_path: Path, reads: list[str], monkeyp
     (tmp_path / "a" / "ø \udcff.dcm").write_bytes(real("MR_small.dcm").read_bytes())
     alone = index(tmp_path, processes=1, progress=False)
     shutil.rmtree(tmp_path / ".dicomove")
-    monkeypatch.setattr(processes, "_FEW", 0)
+    monkeypatch.setattr(headers_folder, "_FEW", 0)
     pd.testing.assert_frame_equal(index(tmp_path, processes=2, progress=False), alone)
     assert len(reads) == 2 * 132
 

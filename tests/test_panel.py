@@ -25,7 +25,7 @@ from dicomove.events import (
     SubOperationEvent,
     Waiting,
 )
-from dicomove.notebook import JobPanel, PanelState, to_html, to_text, wording
+from dicomove.notebook import JobPanel, PanelState, rendering, to_html, to_text
 from dicomove.notebook.drawing import Pace, Panel, PanelDisplay
 from dicomove.words import COLOURS, OUTCOMES, Outcome
 
@@ -150,7 +150,7 @@ def test_every_outcome_has_its_place_and_its_colour() -> None:
     assert set(get_args(Outcome)) <= set(OUTCOMES)
     assert set(COLOURS) == set(OUTCOMES)
     state = state_of(started(2), finished(0, "unheard_of"), finished(1, "failed"))
-    assert [outcome for outcome, _ in wording.outcomes(state)] == ["failed", "unheard_of"]
+    assert [outcome for outcome, _ in rendering.outcomes(state)] == ["failed", "unheard_of"]
     assert "1 unheard_of" in seen(state)
 
 
@@ -287,7 +287,7 @@ def test_an_event_costs_little_whatever_is_in_flight() -> None:
     state, began = state_of(started(20_000, requests=1)), time.process_time()
     for position in range(20_000):
         state = state.after(begun(position), 1.0)
-    assert wording.in_flight(state)[1] == 20_000 - wording.SHOWN_IN_FLIGHT
+    assert rendering.in_flight(state)[1] == 20_000 - rendering.SHOWN_IN_FLIGHT
     for position in range(20_000):
         state = state.after(finished(position, shares=0 if position else None), 2.0)
     assert (state.done, state.instances, state.more_in_flight, state.in_flight) == (20_000, 10, 0, {})

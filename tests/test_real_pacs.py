@@ -13,8 +13,8 @@ import pytest
 
 import dicomove as dm
 from dicomove.events import Event, RowStarted
-from dicomove.testing.demo import demo_cohort
 from dicomove.testing.images import instance_uid, series_uid, study_uid
+from dicomove.testing.rehearsal import demo_cohort
 from tests import servers
 from tests.conftest import LONG
 from tests.servers import CT_ONLY, DESTINATION, DOWN, GATE, Gate, Server, Store

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomove.outcome.arrivals import DAMAGED
+from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.api import RowId
 from dicomove.receiver.commit import Committer, FollowingDigest, PendingFile
 from dicomove.receiver.open_file import OpenFile

@@ -18,7 +18,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, SecondaryCaptureImageStorage
 
 import dicomove as dm
-from dicomove.report.pixels import modality_and_number, picture
+from dicomove.report.preview import modality_and_number, picture
 from dicomove.store import read_manifest
 from dicomove.testing import demo_pacs
 from tests import receiving

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dicomove import asking, events
+from dicomove import events
+from dicomove.run import asking
 from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
 from dicomove.run.messages import AttemptEnded, Begin, Cancel, End, Moving, Show, StopWished, WaitedEnough, Write
 from dicomove.run.requests import Task

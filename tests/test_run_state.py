@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from dicomove import asking, events
+from dicomove import events
 from dicomove.outcome import Unverified
 from dicomove.receiver import Settled
 from dicomove.results import Row, not_durable
+from dicomove.run import asking
 from dicomove.run.attempt import Lost, Moved, NoReceiver, OnDisk
 from dicomove.run.messages import (
     Arrived,

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.asking import Asking, Told
 from dicomove.errors import VerificationWarning
 from dicomove.events import Event, RowFinished, RowStarted
+from dicomove.run.asking import Asking, Told
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.acceptor import Listener
 from dicomove.testing.faults.base import Fault

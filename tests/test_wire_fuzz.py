@@ -12,24 +12,29 @@ from collections.abc import Iterator
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomove.dimse.fragments import Fragment, PDataReader, Pdu, write_p_data
+from dicomove.dimse.associate import (
+    ACCEPTED,
+    ContextResult,
+    number_contexts,
+    read_answer,
+    read_request,
+    write_answer,
+    write_request,
+)
 from dicomove.dimse.messages import C_FIND_RQ, C_STORE_RQ, Message, MessageAssembler, encode_command, respond
 from dicomove.dimse.pdu import (
     ABORT,
-    ACCEPTED,
     ASSOCIATE_AC,
     ASSOCIATE_RJ,
     ASSOCIATE_RQ,
     RELEASE_RQ,
-    ContextResult,
-    number_contexts,
+    Fragment,
+    PDataReader,
+    Pdu,
     pdu,
-    read_answer,
-    read_request,
     reject_pdu,
     rejection,
-    write_answer,
-    write_request,
+    write_p_data,
 )
 from dicomove.errors import AssociationError, InvalidResponse
 

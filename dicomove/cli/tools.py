@@ -86,8 +86,8 @@ def _tell(study: StudyReceived) -> None:
 def demo(chosen: Namespace) -> int:
     """Find, move and verify on a demo PACS."""
     # Not at the top: only the demo needs these modules.
-    from dicomove.testing.demo import demo_cohort, demo_pacs, demo_receiver
     from dicomove.testing.faults import named
+    from dicomove.testing.rehearsal import demo_cohort, demo_pacs, demo_receiver
 
     faults = [named(name) for name in chosen.fault]
     with ExitStack() as stack:

@@ -1,6 +1,6 @@
 """An association, blocking, on either side (PS3.8): whole messages in and out, release and abort.
 
-`fragments` makes PDUs of bytes, `messages` makes messages of them, and `state` says what may come next. Here they are
+`pdu` makes PDUs of bytes, `messages` makes messages of them, and `state` says what may come next. Here they are
 waited for, with deadlines, since a peer may send anything, or nothing.
 """
 
@@ -13,25 +13,30 @@ from typing import Final, Self
 
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from dicomove.dimse.associate import (
+    ACCEPTED,
+    ContextResult,
+    ProposedContext,
+    number_contexts,
+    read_answer,
+    write_request,
+)
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
-from dicomove.dimse.fragments import Fragment, PDataReader, Pdu, write_p_data
 from dicomove.dimse.messages import Message, MessageAssembler, encode_command
 from dicomove.dimse.pdu import (
     ABORT,
-    ACCEPTED,
     ASSOCIATE_RJ,
     ASSOCIATE_RQ,
     P_DATA,
     RELEASE_RP,
     RELEASE_RQ,
-    ContextResult,
-    ProposedContext,
-    number_contexts,
+    Fragment,
+    PDataReader,
+    Pdu,
     pdu,
-    read_answer,
     refuse_pdu,
     rejection,
-    write_request,
+    write_p_data,
 )
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.dimse.state import OVER, PDU_EVENTS, Event, Role, State, StateMachine, event_of

@@ -15,7 +15,7 @@ from pydicom.dataelem import RawDataElement
 
 from dicomove.cohort import UNIQUE_KEYS, keyword, parse_level, parse_query_model, unsafe
 from dicomove.dimse.charset import decode, encodings
-from dicomove.dimse.identifiers import encode_identifier, raw_elements, split_charset
+from dicomove.dimse.data_sets import encode_identifier, raw_elements, split_charset
 from dicomove.dimse.messages import C_FIND_RQ, Message, has_data_set
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from dicomove.cohort import Identifier, move_identifier
+from dicomove.dimse.data_sets import encode_identifier, failed_uids
 from dicomove.dimse.find import FindScu
-from dicomove.dimse.identifiers import encode_identifier, failed_uids
 from dicomove.dimse.messages import C_MOVE_RQ, Message, counts_of
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal

@@ -4,8 +4,7 @@
 
     evidence      what the probes saw, as frozen values
     probes        thin functions that ask the network
-    connection    evidence -> rows, from the host name to C-ECHO      (pure)
-    search        evidence -> rows of C-FIND                          (pure)
+    connection    evidence -> rows, from the host name to C-FIND      (pure)
     destination   evidence -> rows of the destination                 (pure)
     examination   the probes in their order, and the table
 """

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dicomove.destination import Destination
 from dicomove.dimse.sop_classes import FIND, MOVE
-from dicomove.doctor import connection, destination, probes, search
+from dicomove.doctor import connection, destination, probes
 from dicomove.doctor.evidence import KEYS_IGNORED, Evidence, Row
 from dicomove.pacs import Pacs, ae_title
 from dicomove.receiver import Receiver
@@ -26,10 +26,10 @@ _RULES: Final[tuple[Callable[[Evidence], Row], ...]] = (
     connection.move_offered,
     connection.get_offered,
     connection.echo,
-    search.find,
-    search.counts,
-    search.character_set,
-    search.limit,
+    connection.find,
+    connection.counts,
+    connection.character_set,
+    connection.limit,
     destination.known,
     destination.one_instance,
     destination.connection_back,

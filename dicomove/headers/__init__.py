@@ -4,13 +4,11 @@
 
     keys         attributes by keyword, tag, or path through sequences        (pure)
     reading      one file: values, and where its images lie
-    processes    the processes that read
-    folder       the files of a folder; what was read is kept
+    folder       the files of a folder, and the processes that read them; what was read is kept
     geometry     gaps, duplicates, orientations, spacing of a series          (pure)
     sources      a folder, a manifest or results; the rows that asked
     table        `index`
-    names        a template of columns and keywords, and its values           (pure)
-    arranging    `arrange`
+    arranging    `arrange`: names from a template of columns and keywords
     nifti/       `convert`
 """
 

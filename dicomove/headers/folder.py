@@ -1,24 +1,31 @@
-"""The files of a folder, and their headers: read once, kept beside the folder's record, and read again when changed."""
+"""The files of a folder, and their headers: read once, kept beside the folder's record, and read again when changed.
+
+Processes read the headers, a few files at a time; one that a file kills is started again. They are not those of
+`multiprocessing`: it imports the caller's script once more, and a script without a guard would move everything again.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import queue
 import sqlite3
 import stat
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tqdm import tqdm
 
 from dicomove.errors import DicomoveWarning, ReceiverError
 from dicomove.files import SERVICE_FOLDER
-from dicomove.headers.processes import read_headers
-from dicomove.headers.reading import MISSING, Header
+from dicomove.headers.reading import MISSING, UNREADABLE, Header, Reader, header_of, read_all
 from dicomove.store import HeaderStore, StoredHeader, is_indexed
 
 #: Written after so many files, so that a stopped call has not read in vain.
@@ -161,3 +168,107 @@ def is_text(path: str) -> bool:
 def shown(path: str) -> str:
     """Return a path as text, with ``?`` for what cannot be written."""
     return path.encode("utf-8", "replace").decode()
+
+
+_ROOT: Final = Path(__file__).parents[2]
+_PROGRAM: Final = (str(_ROOT / "dicomove" / "start.py"), str(_ROOT), "dicomove.headers.reading")
+_AT_ONCE: Final = 64
+#: Fewer files are read sooner than a process starts.
+_FEW: Final = 300
+
+
+def read_headers(
+    paths: Sequence[str], keys: Sequence[str], processes: int | None
+) -> Iterator[tuple[Sequence[str], Sequence[Header]]]:
+    """Return the headers of files, some at a time, in their order."""
+    count = processes or min(8, os.cpu_count() or 1)
+    parts = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
+    if len(paths) < _FEW or count == 1:
+        reader = Reader(keys)
+        for part in parts:
+            yield part, read_all(reader, part)
+        return
+    free: queue.SimpleQueue[_Process] = queue.SimpleQueue()
+    readers = [_Process(keys) for _ in range(count)]
+    for one in readers:
+        free.put(one)
+
+    def read(part: Sequence[str]) -> list[Header]:
+        one = free.get()
+        try:
+            return one.read(part)
+        finally:
+            free.put(one)
+
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield from zip(parts, pool.map(read, parts), strict=True)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for one in readers:
+            one.close()
+        pool.shutdown()
+
+
+class _Process:
+    """One process, which is started when it is needed."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = keys
+        self._process: subprocess.Popen[str] | None = None
+        self._closed = False
+
+    def read(self, paths: Sequence[str]) -> list[Header]:
+        """Return the headers of files. A file that ends the process is one that cannot be read."""
+        if self._closed:
+            return []
+        try:
+            return [header_of(told) for told in json.loads(self._ask(json.dumps(paths)))]
+        except (OSError, ValueError):
+            self._end()
+        if len(paths) == 1:
+            return [Header(UNREADABLE)]
+        half = len(paths) // 2
+        return self.read(paths[:half]) + self.read(paths[half:])
+
+    def _ask(self, line: str) -> str:
+        process = self._process = self._process or self._start()
+        if process.stdin is None or process.stdout is None:
+            return ""
+        process.stdin.write(f"{line}\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+
+    def _start(self) -> subprocess.Popen[str]:
+        process = subprocess.Popen(  # noqa: S603 (our own module)
+            [sys.executable, "-P", *_PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a traceback may contain values
+            text=True,
+            encoding="ascii",
+            start_new_session=True,  # the stop button ends the caller's wait, which ends this process
+        )
+        if process.stdin is not None:
+            process.stdin.write(json.dumps(list(self._keys)) + "\n")
+        return process
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._closed = True
+        self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    _close(pipe)
+
+
+def _close(pipe: IO[str]) -> None:
+    # What was not sent is not needed.
+    with suppress(OSError):
+        pipe.close()

@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent, notify
-from dicomove.notebook.drawing import PanelDisplay, in_notebook
-from dicomove.notebook.job import Job, JobPanel
+from dicomove.notebook.drawing import Job, JobPanel, PanelDisplay, in_notebook
 
 Progress = Literal["auto", "tqdm", "panel"] | bool | Callable[[Event], object]
 

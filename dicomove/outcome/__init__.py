@@ -4,9 +4,8 @@
 
     evidence     what is known of one C-MOVE
     judgement    what kind a DIMSE Status is; the verdict on the PACS's word, or on what is on disk where that is known
-    arrivals     what came and is not plainly the row's, and the peers that the receiver turned away
     patients     whether two PatientIDs are the same
-    advice       what a person is told
+    advice       what a person is told: of what came and is not plainly the row's, and what to do
 
 A status is a claim: where counts and status disagree, the counts are believed, since real PACS answer Success when
 every sub-operation failed (GE, Synapse) or when nothing was moved under load (IMPAX). A count that is absent is
@@ -15,8 +14,7 @@ unknown, never 0. With a receiver, the disk decides.
 
 from __future__ import annotations
 
-from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, sentences
-from dicomove.outcome.arrivals import remarks, rivals
+from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, remarks, rivals, sentences
 from dicomove.outcome.evidence import CountedBy, Counts, Evidence, Refusal, Unverified, Verdict, shortfall
 from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, Category, category, failure_word, judge
 from dicomove.outcome.patients import ALTOGETHER, UNLIKE, difference, stripped

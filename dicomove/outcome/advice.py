@@ -1,11 +1,160 @@
-"""Advice that depends on the arrivals at a receiver; `dicomove.words` has all other advice."""
+"""What a person is told beside the outcome: what came and is not plainly the row's, and what to do about it. Pure.
+
+Remarks are on instances in quarantine or with another PatientID, and on peers that were turned away. Here is the advice
+that depends on the arrivals at a receiver; `dicomove.words` has all other advice.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from dicomove.outcome.evidence import Retrieval
+from dicomove.outcome.evidence import Evidence, Refusal, Retrieval
+from dicomove.outcome.patients import NONE_AT_ALL
 from dicomove.words import ADVICE
+
+#: How the reason of an instance in quarantine begins.
+DAMAGED: Final = "damaged: "
+OTHER_PATIENT: Final = "of another PatientID: "
+UNREQUESTED: Final = "unrequested"
+
+#: Reasons of one kind, and refusals, that are told.
+_MOST_TOLD: Final = 3
+
+_COMPARE: Final = "is it the same patient? discrepancies() of the receiver names the instances"
+
+#: Words that an instance in quarantine may explain better.
+_EXPLAINED: Final = frozenset({"missing_instances", "some_failed", "all_failed", "unable_to_process"})
+#: Words of the PACS that the receiver's refusal may explain better.
+_REFUSED: Final = _EXPLAINED | {"out_of_resources", "not_authorized"}
+#: Names of the advice for a row of which nothing came, by the kind of refusal: the first one counts.
+_REMEDIES: Final = {
+    "defect": "internal_error",
+    "ae_title": "refused_ae_title",
+    "tls": "refused_tls",
+    "request": "refused_request",
+    "busy": "refused_busy",
+    "address": "refused",
+}
+
+
+def remarks(evidence: Evidence) -> list[str]:
+    """Return what is to be told of a row, whatever its outcome."""
+    return [
+        *_of_other_patients(evidence.others, "carry", "are on disk all the same, since the row names them by UID"),
+        *([_COMPARE] if evidence.others else []),
+        *_of_other_patients(_of_kind(evidence.aside, OTHER_PATIENT), "came with", "are in quarantine"),
+        *_damaged(evidence.aside),
+        *_differing(evidence.aside),
+    ]
+
+
+def rivals(patients: int) -> str:
+    """Return what is to be told where rows name one study, and so many different patients."""
+    if patients < 2:
+        return ""
+    return f"the rows that ask for this name {patients} different PatientIDs, and it is of one patient only"
+
+
+def strays(evidence: Evidence) -> str:
+    """Return what came while the row was moved, and that no row had asked for."""
+    count = _total(evidence.strays)
+    if not count:
+        return ""
+    problems = _of_kind(evidence.strays, DAMAGED)
+    reasons = f" ({_told(problems)})" if problems else ""
+    return f"{count} came meanwhile that no row had asked for, and are in quarantine{reasons}"
+
+
+def remedy(word: str, evidence: Evidence) -> str | None:
+    """Return the word whose advice fits what came, where that is known better than the PACS's word; else ``None``."""
+    if word in _REFUSED and (refused := _refusal_remedy(evidence)):
+        return refused
+    if evidence.received is None or word not in _EXPLAINED:
+        return None
+    missing = max(evidence.missing or 0, 1)
+    others = _total(_of_kind(evidence.aside, OTHER_PATIENT))
+    damaged = _total(_of_kind(evidence.aside, DAMAGED))
+    if others >= missing:
+        return "other_patient"
+    if others + damaged >= missing:
+        return "damaged"
+    if others + damaged:
+        return "some_damaged"
+    return _of_what_never_came(evidence) if word == "missing_instances" else None
+
+
+def _of_what_never_came(evidence: Evidence) -> str | None:
+    if _total(evidence.strays) and not evidence.arrivals:
+        return "strays"
+    return "nothing_came" if evidence.arrivals == 0 and evidence.counts.moved else None
+
+
+def _of_other_patients(found: Iterable[tuple[str, int]], verb: str, where: str) -> list[str]:
+    return [
+        f"{count} {verb} no PatientID, and {where}"
+        if reason == NONE_AT_ALL
+        else f"{count} {verb} another PatientID than the row (it differs {reason}), and {where}"
+        for reason, count in found
+    ]
+
+
+def _damaged(aside: Iterable[tuple[str, int]]) -> list[str]:
+    found = _of_kind(aside, DAMAGED)
+    return [f"{_total(found)} came damaged and are in quarantine: {_told(found)}"] if found else []
+
+
+def _differing(aside: Iterable[tuple[str, int]]) -> list[str]:
+    found = [(reason, count) for reason, count in aside if not reason.startswith((DAMAGED, OTHER_PATIENT))]
+    return [f"{count} are in quarantine: {reason}" for reason, count in found]
+
+
+def _of_kind(aside: Iterable[tuple[str, int]], kind: str) -> list[tuple[str, int]]:
+    return [(reason.removeprefix(kind), count) for reason, count in aside if reason.startswith(kind)]
+
+
+def _total(found: Iterable[tuple[str, int]]) -> int:
+    return sum(count for _, count in found)
+
+
+def _told(found: list[tuple[str, int]]) -> str:
+    if len(found) == 1:
+        return found[0][0]
+    most = sorted(found, key=lambda pair: -pair[1])
+    told = [f"{reason} ({count})" for reason, count in most[:_MOST_TOLD]]
+    more = [f"{_total(most[_MOST_TOLD:])} for other reasons"] if most[_MOST_TOLD:] else []
+    return ", ".join([*told, *more])
+
+
+def refusals_told(refusals: Iterable[Refusal]) -> list[str]:
+    """Return which peers were turned away, and why: sentences.
+
+    Examples
+    --------
+    >>> refusals_told([Refusal("10.0.0.7", "PACS", "ae_title", "it called OLD, this receiver is DICOMOVE")])
+    ['the receiver turned away PACS at 10.0.0.7: it called OLD, this receiver is DICOMOVE']
+    """
+    every = list(refusals)
+    others = [one for one in every if one.kind != "address"]
+    told = [f"the receiver turned away {_peer(one)}: {one.reason}" for one in others[:_MOST_TOLD]]
+    if len(others) > _MOST_TOLD:
+        told.append(f"it turned away {len(others) - _MOST_TOLD} more: see refused of the receiver")
+    if named := ", ".join(dict.fromkeys(one.address for one in every if one.kind == "address")):
+        told.append(f"connections from {named} were refused: if the PACS sends from there, give allow to the receiver")
+    return told
+
+
+def _refusal_remedy(evidence: Evidence) -> str | None:
+    """Return the name of the advice for a row of which nothing came because the receiver refused it; else ``None``."""
+    if evidence.received or evidence.arrivals or evidence.aside or not evidence.refusals or evidence.method == "get":
+        return None
+    kinds = {one.kind for one in evidence.refusals}
+    return next(remedy for kind, remedy in _REMEDIES.items() if kind in kinds)
+
+
+def _peer(refusal: Refusal) -> str:
+    return f"{refusal.ae_title} at {refusal.address}" if refusal.ae_title else refusal.address
+
 
 #: Replaces the advice of the error word if the arrivals at the receiver tell more.
 BETTER_ADVICE: Final = {

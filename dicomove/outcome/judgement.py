@@ -6,8 +6,17 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from dicomove.frozen import changed
-from dicomove.outcome.advice import BETTER_ADVICE, GET_ADVICE, advice_on, sentences
-from dicomove.outcome.arrivals import refusals_told, remarks, remedy, rivals, strays
+from dicomove.outcome.advice import (
+    BETTER_ADVICE,
+    GET_ADVICE,
+    advice_on,
+    refusals_told,
+    remarks,
+    remedy,
+    rivals,
+    sentences,
+    strays,
+)
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
 from dicomove.words import ERROR_WORDS, Outcome
 

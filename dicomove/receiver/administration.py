@@ -6,10 +6,14 @@ import json
 import os
 import re
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from dicomove.errors import ReceiverError
+from dicomove.pacs import Pacs
 
 #: Stands for every address of this machine; the family of the route to a PACS is then known, or is either.
 EVERY: Final = {
@@ -156,3 +160,89 @@ def dcm4chee_device(ae_title: str, host: str, port: int) -> str:
         "dicomNetworkAE": [entity],
     }
     return json.dumps(device, indent=2)
+
+
+class Entries(ABC):
+    """Where a receiver is reached, and the entries of it in a PACS."""
+
+    #: The PACS that moves to it: its entry is shown.
+    _pacs_host = ""
+
+    @property
+    @abstractmethod
+    def ae_title(self) -> str:
+        """The AE title by which the PACS knows it."""
+
+    @property
+    @abstractmethod
+    def host(self) -> str:
+        """The address at which it listens."""
+
+    @property
+    @abstractmethod
+    def port(self) -> int:
+        """The port at which it listens; 0 where it listens at none."""
+
+    @property
+    @abstractmethod
+    def listens(self) -> bool:
+        """Whether it listens at a port, so that a PACS can move to it."""
+
+    @property
+    @abstractmethod
+    def _advertise(self) -> str | None:
+        """What the caller gave as ``advertise=``."""
+
+    def address_for(self, pacs: Pacs | str = "") -> tuple[str, int]:
+        """Return host and port for the entry of the receiver in a PACS.
+
+        They are those of ``advertise=``. Without it, the host is the address at which the receiver listens, or else
+        that of this machine on the way to the PACS: a machine with two network cards has two.
+
+        Parameters
+        ----------
+        pacs
+            The PACS, or its host. Without it, the address is that on the default route.
+
+        Raises
+        ------
+        ReceiverError
+            The receiver listens at no port.
+        """
+        port = self._own_port()
+        if self._advertise is not None:
+            host, other_port = advertised(self._advertise)
+            return host, other_port or port
+        return own_address(self.host, pacs.host if isinstance(pacs, Pacs) else pacs), port
+
+    def reach_problem(self, pacs_host: str) -> str | None:
+        """Return why a PACS may not reach the address that is shown; ``None`` where no reason is known."""
+        way = route(pacs_host)
+        if not self.listens or self._advertise or (way and way.is_direct):
+            return None
+        return container_warning(self.address_for(pacs_host)[0])
+
+    def as_destination(self) -> dict[str, tuple[str, int]]:
+        """Return its AE title with host and port, for a rehearsal PACS on this machine; nothing if it has no port."""
+        if not self.listens:
+            return {}
+        is_named = self._advertise is not None or self.host not in EVERY
+        return {self.ae_title: self.address_for() if is_named else ("127.0.0.1", self.port)}
+
+    def orthanc_modality(self, pacs: Pacs | None = None) -> str:
+        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; `address_for` tells more."""
+        return orthanc_modality(self.ae_title, *self.address_for(pacs or self._pacs_host))
+
+    def dcmtk_host(self, pacs: Pacs | None = None) -> str:
+        """Return the entry of ``HostTable`` in dcmqrscp's configuration; `address_for` tells more."""
+        return dcmtk_host(self.ae_title, *self.address_for(pacs or self._pacs_host))
+
+    def dcm4chee_device(self, pacs: Pacs | None = None) -> str:
+        """Return the device for dcm4chee-arc, as JSON; `address_for` tells more."""
+        return dcm4chee_device(self.ae_title, *self.address_for(pacs or self._pacs_host))
+
+    def _own_port(self) -> int:
+        if not self.listens:
+            message = "this receiver listens at no port, so that no PACS can have an entry for it: only C-GET fills it"
+            raise ReceiverError(message)
+        return self.port

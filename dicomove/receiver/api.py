@@ -124,11 +124,9 @@ class Expect(Request[None]):
     cells: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def put_to(self, api: ReceiverApi) -> None:
-        """Ask it at the other end."""
         api.expect(self)
 
     def is_quick(self, api: ReceiverApi) -> bool:
-        """Return whether it is answered without a wait: always."""
         del api
         return True
 
@@ -157,16 +155,13 @@ class Settle(Request[Settled]):
     linger: float
 
     def put_to(self, api: ReceiverApi) -> Settled:
-        """Ask it at the other end."""
         return api.settle(self)
 
     def is_quick(self, api: ReceiverApi) -> bool:
-        """Return whether it is answered without a wait: where all came."""
         return api.settles_at_once(self)
 
     @staticmethod
     def read(told: Any) -> Settled:
-        """Return the answer from its JSON."""
         return Settled(**{**told, "others": tuple(OtherPatient(**one) for one in told["others"])})
 
 
@@ -178,7 +173,6 @@ class Held(Request[dict[str, int]]):
     read_bytes: bool = False
 
     def put_to(self, api: ReceiverApi) -> dict[str, int]:
-        """Ask it at the other end."""
         return api.held(self.keys, read=self.read_bytes)
 
 
@@ -190,12 +184,10 @@ class OtherPatients(Request[tuple[OtherPatient, ...]]):
     patients: Sequence[str]
 
     def put_to(self, api: ReceiverApi) -> tuple[OtherPatient, ...]:
-        """Ask it at the other end."""
         return api.other_patients(self.keys, self.patients)
 
     @staticmethod
     def read(told: Any) -> tuple[OtherPatient, ...]:
-        """Return the answer from its JSON."""
         return tuple(OtherPatient(**one) for one in told)
 
 
@@ -206,7 +198,6 @@ class Flush(Request[str | None]):
     seconds: float
 
     def put_to(self, api: ReceiverApi) -> str | None:
-        """Ask it at the other end."""
         return api.flush(self.seconds)
 
 
@@ -217,7 +208,6 @@ class EndRun(Request[None]):
     run: int
 
     def put_to(self, api: ReceiverApi) -> None:
-        """Ask it at the other end."""
         api.end_run(self.run)
 
 
@@ -312,12 +302,10 @@ class Get(Request[GetEnd]):
         return int(kind), b64decode(first), b64decode(second)
 
     def put_to(self, api: ReceiverApi) -> GetEnd:
-        """Ask it at the other end."""
         return api.get(self)
 
     @staticmethod
     def read(told: Any) -> GetEnd:
-        """Return the answer from its JSON."""
         return GetEnd(**{**told, "failed_sop_instance_uids": tuple(told["failed_sop_instance_uids"])})
 
 
@@ -328,7 +316,6 @@ class CancelGet(Request[None]):
     number: int
 
     def put_to(self, api: ReceiverApi) -> None:
-        """Ask it at the other end."""
         api.cancel_get(self.number)
 
 
@@ -361,17 +348,3 @@ class ReceiverApi(Protocol):
 
     def end_run(self, run: int) -> None:
         """Forget the rows of a run."""
-
-
-class Asks(Protocol):
-    """The process as its users see it."""
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-
-    def ask(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something; where it died, ask the next one."""
-
-    def ask_once(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something that is not asked again where it died."""

@@ -1,21 +1,33 @@
-"""The folder: temporary files, final names, quarantine. Nothing has its final name until it is whole."""
+"""The folder: temporary files, final names, quarantine. Nothing has its final name until it is whole.
+
+After a receiver's process died, `recover` records the files that had their final names and were not yet in the index.
+"""
 
 from __future__ import annotations
 
 import errno
 import itertools
+import logging
 import os
 import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
+from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
+from pydicom.errors import InvalidDicomError
+
+from dicomove.files import SERVICE_FOLDER, file_sha256, files_in, synchronise_file, synchronise_folder
+from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.paths import beside
+from dicomove.receiver.scan import DataSetScanner, text
+from dicomove.store.instances import KEYS, InstanceIndex, InstanceRecord
 
 Existing = Literal["keep", "replace", "keep_both"]
 #: What became of an instance. Those that are ``refused`` were not stored.
@@ -268,3 +280,65 @@ def _sop_instance_uid(path: Path) -> str:
     start = at + len(_UID) + 2
     length = int.from_bytes(meta[start - 2 : start], "little")
     return meta[start : start + length].decode("ascii", "replace").rstrip("\0 ")
+
+
+_PREFIX: Final = 128 + 4 + 12
+_BLOCK: Final = 1 << 20
+_WANTED: Final = [tag_for_keyword(name) or 0 for name in ("SpecificCharacterSet", *KEYS)]
+
+logger = logging.getLogger("dicomove.receiver")
+
+
+def recover(folder: Path, index: InstanceIndex, files: FileStore) -> None:
+    """Record every DICOM file of a folder that is not in its index; one that is not whole goes to quarantine."""
+    known = index.paths()
+    for path in files_in(folder):
+        relative = path.relative_to(folder).as_posix()
+        if relative not in known:
+            try:
+                record = _record(path, relative, files)
+                _synchronise(folder, Path(record.path))
+                index.add([record])
+            except (OSError, InvalidDicomError, AttributeError):
+                logger.info("a file in the folder is none of ours")
+
+
+def _record(path: Path, relative: str, files: FileStore) -> InstanceRecord:
+    meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
+    values, problem = _look_over(path, str(meta.TransferSyntaxUID), _PREFIX + meta.FileMetaInformationGroupLength)
+    written, stat = Written(path, path.stat().st_size), path.stat()
+    sha256 = written.sha256
+    reason = DAMAGED + problem if problem else None
+    return InstanceRecord(
+        path=files.quarantine(written, path.name, "damaged", reason).path if reason else relative,
+        bytes=written.size,
+        sha256=sha256,
+        SOPClassUID=str(meta.MediaStorageSOPClassUID),
+        TransferSyntaxUID=str(meta.TransferSyntaxUID),
+        PatientID=values["PatientID"],
+        StudyInstanceUID=values["StudyInstanceUID"],
+        SeriesInstanceUID=values["SeriesInstanceUID"],
+        SOPInstanceUID=values["SOPInstanceUID"] or str(meta.MediaStorageSOPInstanceUID),
+        calling_ae_title="",
+        address="",
+        move_originator_ae_title=None,
+        move_originator_message_id=None,
+        received_at=datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="milliseconds"),
+        quarantine=reason,
+    )
+
+
+def _synchronise(folder: Path, relative: Path) -> None:
+    """Bring a file and its names onto the disk: the process before may have been killed before it did so."""
+    synchronise_file(folder / relative)
+    for above in relative.parents:
+        synchronise_folder(folder / above)
+
+
+def _look_over(path: Path, transfer_syntax: str, start: int) -> tuple[dict[str, str], str | None]:
+    scanner = DataSetScanner(transfer_syntax, _WANTED)
+    with path.open("rb") as file:
+        file.seek(start)
+        while block := file.read(_BLOCK):
+            scanner.feed(block)
+    return {name: text(scanner.values, tag_for_keyword(name) or 0) for name in KEYS}, scanner.problem()

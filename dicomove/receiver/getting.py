@@ -11,10 +11,9 @@ from dataclasses import asdict, replace
 from typing import Final
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
-from dicomove.dimse.identifiers import encode_identifier, failed_uids
+from dicomove.dimse.data_sets import encode_identifier, failed_uids
 from dicomove.dimse.messages import C_GET_RQ, Message, counts_of
-from dicomove.dimse.negotiation import Peer
-from dicomove.dimse.opening import open_association
+from dicomove.dimse.opening import Peer, open_association
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
 from dicomove.dimse.sop_classes import COMMON_CLASSES, GET, Contexts, Rounds

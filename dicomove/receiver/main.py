@@ -27,11 +27,10 @@ from dicomove.processes import Process
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.api import Expect, Get, GetEnd, OtherPatient, Request, RowId, Settle, Settled
 from dicomove.receiver.commit import Committer
-from dicomove.receiver.files import FileStore
+from dicomove.receiver.files import FileStore, recover
 from dicomove.receiver.getting import Getter
 from dicomove.receiver.lines import Answered, Failed, Logged, Progress, Quit, Ready, Told, read_request, told_line
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.recovery import recover
 from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.storage import Storage

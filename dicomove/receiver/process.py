@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from dicomove.errors import ReceiverError
 from dicomove.processes import Process
@@ -31,6 +31,20 @@ logger = logging.getLogger("dicomove.receiver")
 
 class ProcessDiedError(ReceiverError):
     """The process ended, and was not told to."""
+
+
+class Asks(Protocol):
+    """The process as its users see it."""
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+
+    def ask(self, request: Request[Answer]) -> Answer:
+        """Ask the process for something; where it died, ask the next one."""
+
+    def ask_once(self, request: Request[Answer]) -> Answer:
+        """Ask the process for something that is not asked again where it died."""
 
 
 class ReceiverProcess:

@@ -17,13 +17,11 @@ import pandas as pd
 
 from dicomove.errors import ReceiverError, ReceiverWarning
 from dicomove.events import StudyReceived
-from dicomove.pacs import Pacs
-from dicomove.receiver import administration
+from dicomove.receiver.administration import Entries
 from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.files import Existing, room
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
-from dicomove.receiver.refused import refused_table
-from dicomove.receiver.rows import LocalRow, RowsInFlight
+from dicomove.receiver.rows import LocalRow, RowsInFlight, refused_table
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, checked_seconds, checked_settings
 from dicomove.receiver.studies import StudyWatch
 from dicomove.receiver.supervision import Supervisor
@@ -35,7 +33,7 @@ _FLUSH_S: Final = 120.0
 DISCREPANCY_COLUMNS: Final = ("row", "kind", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 
-class Receiver:
+class Receiver(Entries):
     """A storage SCP on this machine: give it to `move` as the destination, and every row is verified on disk.
 
     It runs in a process of its own. It listens as soon as it exists, until `close`, the end of its ``with``, or the end
@@ -147,7 +145,6 @@ class Receiver:
             tls=tls,
             advertise=advertise,
         )
-        self._pacs_host = ""
         self._numbers = itertools.count(1)
         self._discrepancies: list[Mapping[str, object]] = []
         self._in_flight = RowsInFlight()
@@ -175,6 +172,10 @@ class Receiver:
     def listens(self) -> bool:
         """Whether it listens at a port, so that a PACS can move to it."""
         return self._supervisor.settings.port is not None
+
+    @property
+    def _advertise(self) -> str | None:
+        return self._supervisor.settings.advertise
 
     @property
     def pid(self) -> int:
@@ -278,54 +279,6 @@ class Receiver:
         free, reserved = room(self.folder, self._supervisor.settings.min_free)
         return free >= reserved
 
-    def address_for(self, pacs: Pacs | str = "") -> tuple[str, int]:
-        """Return host and port for the entry of the receiver in a PACS.
-
-        They are those of ``advertise=``. Without it, the host is the address at which the receiver listens, or else
-        that of this machine on the way to the PACS: a machine with two network cards has two.
-
-        Parameters
-        ----------
-        pacs
-            The PACS, or its host. Without it, the address is that on the default route.
-
-        Raises
-        ------
-        ReceiverError
-            The receiver listens at no port.
-        """
-        port = self._own_port()
-        if self._supervisor.settings.advertise is not None:
-            host, other_port = administration.advertised(self._supervisor.settings.advertise)
-            return host, other_port or port
-        return administration.own_address(self.host, pacs.host if isinstance(pacs, Pacs) else pacs), port
-
-    def reach_problem(self, pacs_host: str) -> str | None:
-        """Return why a PACS may not reach the address that is shown; ``None`` where no reason is known."""
-        way = administration.route(pacs_host)
-        if not self.listens or self._supervisor.settings.advertise or (way and way.is_direct):
-            return None
-        return administration.container_warning(self.address_for(pacs_host)[0])
-
-    def as_destination(self) -> dict[str, tuple[str, int]]:
-        """Return its AE title with host and port, for a rehearsal PACS on this machine; nothing if it has no port."""
-        if not self.listens:
-            return {}
-        is_named = self._supervisor.settings.advertise is not None or self.host not in administration.EVERY
-        return {self.ae_title: self.address_for() if is_named else ("127.0.0.1", self.port)}
-
-    def orthanc_modality(self, pacs: Pacs | None = None) -> str:
-        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; `address_for` tells more."""
-        return administration.orthanc_modality(self.ae_title, *self.address_for(pacs or self._pacs_host))
-
-    def dcmtk_host(self, pacs: Pacs | None = None) -> str:
-        """Return the entry of ``HostTable`` in dcmqrscp's configuration; `address_for` tells more."""
-        return administration.dcmtk_host(self.ae_title, *self.address_for(pacs or self._pacs_host))
-
-    def dcm4chee_device(self, pacs: Pacs | None = None) -> str:
-        """Return the device for dcm4chee-arc, as JSON; `address_for` tells more."""
-        return administration.dcm4chee_device(self.ae_title, *self.address_for(pacs or self._pacs_host))
-
     def begin_run(self, pacs_host: str = "") -> int:
         """Return the number of a new run, which its rows have.
 
@@ -383,12 +336,6 @@ class Receiver:
             patients=patients,
             cells=cells,
         )
-
-    def _own_port(self) -> int:
-        if not self.listens:
-            message = "this receiver listens at no port, so that no PACS can have an entry for it: only C-GET fills it"
-            raise ReceiverError(message)
-        return self.port
 
     def _records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
         with self._reading:

@@ -1,4 +1,7 @@
-"""One row at its receiver: from before its C-MOVE is sent until what is on disk is known. And all rows in flight."""
+"""One row at its receiver: from before its C-MOVE is sent until what is on disk is known.
+
+And all rows in flight, with the peers that were turned away meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+import pandas as pd
+
 from dicomove.cohort import Identifier
-from dicomove.outcome import Counts
-from dicomove.outcome.evidence import Refusal
+from dicomove.outcome import Counts, Refusal
 from dicomove.pacs import Pacs
 from dicomove.receiver.api import (
-    Asks,
     CancelGet,
     EndRun,
     Expect,
@@ -34,6 +37,7 @@ from dicomove.receiver.api import (
     Settled,
 )
 from dicomove.receiver.lines import Progress
+from dicomove.receiver.process import Asks
 from dicomove.store import InstanceRecord
 
 _LOOK_UP_S: Final = 0.05
@@ -329,3 +333,18 @@ def addresses(host: str) -> list[str]:
 def _addresses(host: str) -> list[str]:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return sorted({str(address[0]) for *_, address in found})
+
+
+REFUSED_COLUMNS: Final = ("address", "ae_title", "reason", "count")
+
+
+def refused_table(refusals: Mapping[Refusal, int]) -> pd.DataFrame:
+    """Return one row for each peer and reason.
+
+    Examples
+    --------
+    >>> refused_table({Refusal("10.0.0.7", "PACS", "ae_title", "it called OLD"): 2}).to_dict("records")
+    [{'address': '10.0.0.7', 'ae_title': 'PACS', 'reason': 'it called OLD', 'count': 2}]
+    """
+    rows = [(one.address, one.ae_title or None, one.reason, count) for one, count in refusals.items()]
+    return pd.DataFrame(rows, columns=list(REFUSED_COLUMNS)).astype({"count": "int64"})

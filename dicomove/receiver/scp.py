@@ -19,7 +19,7 @@ from dicomove.dimse.messages import (
     Sink,
     respond,
 )
-from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.opening import Peer
 from dicomove.dimse.operation import DataSetDeadline, final_response
 from dicomove.dimse.state import ENDED_BY_PDU
 from dicomove.errors import AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse

@@ -12,14 +12,13 @@ from typing import Final
 
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
-from dicomove.dimse.negotiation import Peer, read_proposal
+from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
-from dicomove.receiver.admission import Admission, plain
+from dicomove.receiver.admission import Admission, Visitors, plain
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
-from dicomove.receiver.visitors import Visitors
 from dicomove.tls import Wrap
 
 #: The Maximum Length that we negotiate (PS3.8 D.1); a little more is forgiven.

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydicom.datadict import tag_for_keyword
 
-from dicomove.outcome.arrivals import DAMAGED
+from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.files import Disposition, FileStore, Placed, Written
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance

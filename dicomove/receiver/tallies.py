@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from dicomove.outcome.arrivals import OTHER_PATIENT, UNREQUESTED
+from dicomove.outcome.advice import OTHER_PATIENT, UNREQUESTED
 from dicomove.outcome.patients import difference, is_alike, stripped
 from dicomove.receiver.api import OtherPatient, RowId
 from dicomove.receiver.files import Disposition

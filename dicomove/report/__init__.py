@@ -3,13 +3,11 @@
 ::
 
     table        a result table, or a journal's, in a form for counting
-    flow         the number of rows at each step, with the reasons for losses  (pure)
+    flow         the number of rows at each step, with the reasons for losses; and as a picture
     summary      the numbers as a small table
-    flow_chart   the flow as a picture
     plots        a run as a picture (extra ``plot``)
     page         `report`: one self-contained HTML file, with a paragraph for a paper
-    preview      a montage of what arrived (extra ``plot``)
-    pixels       one image by its header, or why it cannot be shown
+    preview      a montage of what arrived (extra ``plot``); one image by its header, or why it cannot be shown
 """
 
 from dicomove.report.page import report

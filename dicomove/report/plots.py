@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from dicomove.report.flow import cohort_rows, flow
-from dicomove.report.flow_chart import SIZE, draw_flow
+from dicomove.report.flow import SIZE, cohort_rows, draw_flow, flow
 from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
 from dicomove.words import COLOURS
 

@@ -8,6 +8,7 @@ Decisions, without I/O, clocks or threads::
     requests        the tasks of a run, and what holds for all of them
     messages        what the state of a run takes in, and what it asks for
     schedule        which task begins next, and whether one is tried again
+    asking          when a PACS that left C-FINDs without an answer is asked again
     outages         what keeps a run from asking for more: PACS down, receiver away, disk full
     rows            the results of the rows, and what is shown of them
     state           all decisions of a run: events in, instructions out

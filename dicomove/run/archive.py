@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from dicomove.asking import Asking
 from dicomove.cohort import Identifier
 from dicomove.destination import Destination
 from dicomove.dimse import FindScu, MoveResult
@@ -17,6 +16,7 @@ from dicomove.errors import ReceiverError
 from dicomove.outcome import Evidence, Unverified, rivals, sentences
 from dicomove.receiver import Settled
 from dicomove.results import at_destination_already, resumed
+from dicomove.run.asking import Asking
 from dicomove.run.attempt import Moved, OnDisk
 from dicomove.run.inventory import Inventory
 from dicomove.run.questions import Listed

@@ -10,12 +10,12 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.asking import Asking, Told
 from dicomove.cohort import Identifier, keyword_columns, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.pacs import Pacs
 from dicomove.results import left_nearline
+from dicomove.run.asking import Asking, Told
 from dicomove.run.inventory import BROKEN
 from dicomove.run.options import Nearline
 from dicomove.run.questions import COUNT_KEYS

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, Literal, TypeVar, get_args
 
-from dicomove.asking import Question, Told
 from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall
+from dicomove.run.asking import Question, Told
 from dicomove.run.questions import (
     Ask,
     Listed,

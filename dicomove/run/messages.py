@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dicomove import events
-from dicomove.asking import Told
 from dicomove.receiver import OtherPatient
 from dicomove.results import Row
+from dicomove.run.asking import Told
 from dicomove.run.attempt import AttemptEnd, SeriesListed
 from dicomove.run.requests import Task
 from dicomove.store import AttemptRecord

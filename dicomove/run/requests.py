@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, get_args
 
-from dicomove.asking import Question
 from dicomove.cohort import Identifier
 from dicomove.destination import Destination
 from dicomove.dimse import MoveResult
 from dicomove.pacs import Pacs
 from dicomove.receiver import LocalRow, Receiver
 from dicomove.results import Row, row_of
+from dicomove.run.asking import Question
 from dicomove.run.attempt import Depth, Moved, Part, Parts
 from dicomove.run.inventory import Verify
 from dicomove.run.questions import Listed

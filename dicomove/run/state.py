@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 
 from dicomove import events
-from dicomove.asking import Asking, Question
 from dicomove.cohort import Identifier
 from dicomove.frozen import changed
 from dicomove.results import Row, never_reached
+from dicomove.run.asking import Asking, Question
 from dicomove.run.attempt import (
     AttemptEnd,
     Depth,

@@ -7,10 +7,8 @@
 
 ::
 
-    rehearsal    `RehearsalPacs`: a PACS in a process of its own
-    order        the settings of that process
-    process      the process
-    demo         the parts of the demo
+    rehearsal    `RehearsalPacs`: a PACS in a process of its own; the parts of the demo
+    process      the process, and its settings
     archive      the instances of a PACS, and how C-FIND and C-MOVE select among them
     matching     attribute matching (PS3.4 C.2.2.2)
     acceptor     accepts associations
@@ -26,9 +24,8 @@
 """
 
 from dicomove.testing import faults
-from dicomove.testing.demo import demo_pacs
 from dicomove.testing.phantoms import phantoms
-from dicomove.testing.rehearsal import RehearsalPacs, RunningPacs
+from dicomove.testing.rehearsal import RehearsalPacs, RunningPacs, demo_pacs
 from dicomove.testing.synthetic import Synthetic
 
 __all__ = ["RehearsalPacs", "RunningPacs", "Synthetic", "demo_pacs", "faults", "phantoms"]

@@ -1,25 +1,85 @@
-"""The process of a rehearsal PACS, which `start.py` or ``python -m`` runs. It reads its settings from standard input.
+"""The process of a rehearsal PACS, and its settings, which it reads from standard input. Without pandas.
 
 It ends with its standard input, and so with the process that started it, even after a crash.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import pickle
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
-from dicomove.testing.faults.base import Request
+from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.faults.injector import Injector
-from dicomove.testing.order import Order
 from dicomove.testing.server import QueryRetrieveScp
 from dicomove.testing.storage import StorageScp
-from dicomove.tls import server_side
+from dicomove.testing.synthetic import Synthetic
+from dicomove.tls import TLS, server_side
+
+
+class _Modules(pickle.Pickler):
+    """Collects the names of the modules of what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO())
+        self.names: set[str] = set()
+
+    def reducer_override(self, value: object) -> Any:
+        self.names.add(str(getattr(value, "__module__", None) or "builtins"))
+        return NotImplemented
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """The settings for the process."""
+
+    ae_title: str
+    source: Path | Synthetic
+    scratch: Path
+    destination: str
+    destinations: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
+    port: int = 0
+    tls: TLS | None = None
+    storing_tls: TLS | None = None
+
+    @property
+    def received(self) -> Path:
+        """The folder of the Storage SCP."""
+        return self.scratch / "received"
+
+    @property
+    def log(self) -> Path:
+        """The file of the requests, one JSON object per line."""
+        return self.scratch / "requests.jsonl"
+
+    def encoded(self) -> str:
+        """Return it as one line."""
+        return base64.b64encode(pickle.dumps(self)).decode()
+
+    def is_ours(self) -> bool:
+        """Return whether all that it is made of comes from this package, or from Python."""
+        pickler = _Modules()
+        pickler.dump(self)
+        return {name.partition(".")[0] for name in pickler.names} <= {"dicomove", *sys.stdlib_module_names}
+
+    @staticmethod
+    def decoded(line: str) -> Order:
+        """Return the settings from `encoded`; the process that started this one sends them over a pipe."""
+        order = pickle.loads(base64.b64decode(line))  # noqa: S301 (see above)
+        if not isinstance(order, Order):
+            raise TypeError(line)
+        return order
 
 
 def serve(order: Order, ready: Callable[[int], None], until_told: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""`RehearsalPacs`: a PACS in a separate process, well-behaved or with faults."""
+"""`RehearsalPacs`: a PACS in a separate process, well-behaved or with faults. And the parts of the demo."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from typing import Final
 import pandas as pd
 
 from dicomove.pacs import Pacs
+from dicomove.receiver import Receiver
 from dicomove.testing.faults.base import Fault
 from dicomove.testing.images import real_images
-from dicomove.testing.order import Order
+from dicomove.testing.process import Order
 from dicomove.testing.synthetic import Synthetic
 from dicomove.tls import TLS
 
@@ -61,7 +62,11 @@ class RunningPacs(Pacs):
 
 def _program(order: Order) -> list[str]:
     """Return the arguments of Python: the whole package is loaded only for a fault from elsewhere, which may use it."""
-    return ["-P", str(_ROOT / "dicomove" / "start.py"), str(_ROOT), _MODULE] if order.is_ours() else ["-m", _MODULE]
+    return (
+        ["-P", str(_ROOT / "dicomove" / "start.py"), str(_ROOT), _MODULE]
+        if order.is_ours()
+        else ["-c", f"import {_MODULE} as process; process.main()"]
+    )
 
 
 class RehearsalPacs:
@@ -171,3 +176,62 @@ class RehearsalPacs:
             message = f"the rehearsal PACS did not start: exit code {self._process.returncode}"
             raise RuntimeError(message)
         return int(line)
+
+
+AE_TITLE: Final = "DEMO_PACS"
+DESTINATION: Final = "DEMO_STORE"
+#: Short, because the demo's PACS is on this machine: later instances will not arrive.
+_QUIET_S: Final = 0.5
+
+
+def demo_pacs(
+    folder: str | os.PathLike[str] | None = None,
+    faults: Sequence[Fault] = (),
+    *,
+    destinations: Mapping[str, tuple[str, int]] | None = None,
+    port: int = 0,
+) -> RehearsalPacs:
+    """Return a PACS for C-ECHO, C-FIND, C-MOVE and C-GET on this machine, for a ``with`` block.
+
+    Parameters
+    ----------
+    folder
+        The folder of DICOM files that it serves; by default real images that come with pydicom (datasets/README.md).
+        `dicomove.testing.phantoms` writes one with volumes.
+    faults
+        Its faults, from `dicomove.testing.faults`.
+    destinations
+        Further AE titles as destinations, with host and port.
+    port
+        Its port; 0 lets the system choose one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import dicomove as dm
+    >>> with demo_pacs() as pacs:
+    ...     studies = dm.find(pd.DataFrame({"AccessionNumber": ["A0010"]}), pacs, progress=False)
+    ...     results = dm.move(studies, pacs, pacs.destination, progress=False)
+    >>> results["outcome"].tolist()
+    ['complete']
+    """
+    return RehearsalPacs(
+        folder, faults, ae_title=AE_TITLE, destination=DESTINATION, destinations=destinations, port=port
+    )
+
+
+def demo_cohort() -> Path:
+    """Return the path of the demo's cohort: inside a wheel, or in ``datasets/`` of a checkout."""
+    packaged = Path(__file__).parent / "demo_cohort.csv"
+    return packaged if packaged.exists() else Path(__file__).parents[2] / "datasets" / "demo_cohort.csv"
+
+
+def demo_receiver(folder: str | os.PathLike[str]) -> Receiver:
+    """Return a receiver for the demo's PACS: only on this machine, at a port that the system chooses.
+
+    Parameters
+    ----------
+    folder
+        The folder for the images.
+    """
+    return Receiver(folder, port=0, host="127.0.0.1", quiet_period=_QUIET_S)

@@ -14,7 +14,7 @@ from pydicom.multival import MultiValue
 from dicomove.dimse import messages
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message
-from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.opening import Peer
 from dicomove.dimse.sop_classes import FIND, GET, MOVE
 from dicomove.errors import AssociationError
 from dicomove.testing.archive import Archive, IdentifierMismatch, Instance, tolerant

@@ -13,7 +13,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.data_sets import file_head
 from dicomove.dimse.messages import C_CANCEL_RQ, C_STORE_RQ, MEDIUM, Message, respond
-from dicomove.dimse.negotiation import Peer
+from dicomove.dimse.opening import Peer
 from dicomove.errors import AssociationTimeout, IdleTimeout, InvalidResponse
 from dicomove.files import replacing
 from dicomove.testing.acceptor import ChangingConnection

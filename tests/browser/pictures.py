@@ -26,8 +26,7 @@ from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, sync_playwright
 
 import dicomove as dm
-from dicomove.report.flow import flow
-from dicomove.report.flow_chart import SIZE, draw_flow
+from dicomove.report.flow import SIZE, draw_flow, flow
 from dicomove.report.table import table_of
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from tests.browser.lab import Cell, Notebook, chromium, running_lab, until

@@ -4,8 +4,7 @@
 
     verdict      what is converted, and what came of it, as words             (pure)
     program      runs dcm2niix
-    record       what was converted, for a second call
-    publishing   gives whole files their names
+    record       what was converted, for a second call; gives whole files their names
     jobs         converts several series at a time
     converting   `convert`
 """

@@ -12,8 +12,8 @@ import pandas as pd
 from pydicom.datadict import keyword_dict
 
 from dicomove import columns
+from dicomove.headers.arranging import MOST_NAMED, Template, field_values, own_columns, refuse_cells, template
 from dicomove.headers.folder import shown
-from dicomove.headers.names import MOST_NAMED, Template, field_values, own_columns, refuse_cells, template
 from dicomove.headers.nifti.jobs import Job, converted
 from dicomove.headers.nifti.program import Programs, Suffix, program
 from dicomove.headers.nifti.record import Done

@@ -17,11 +17,10 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dicomove.files import SERVICE_FOLDER
+from dicomove.headers.arranging import MOST_NAMED
 from dicomove.headers.folder import shown
-from dicomove.headers.names import MOST_NAMED
 from dicomove.headers.nifti.program import Programs, Suffix
-from dicomove.headers.nifti.publishing import NameTakenError, is_taken, publish
-from dicomove.headers.nifti.record import Done, Record, source_of
+from dicomove.headers.nifti.record import Done, NameTakenError, Record, is_taken, publish, source_of
 from dicomove.headers.nifti.verdict import Verdict, Voxels, judged
 from dicomove.store import StoredHeader
 

@@ -8,8 +8,6 @@ from typing import ClassVar
 
 from dicomove.testing.faults.base import Abort, Close, Die, Fault, Reject, Request, Response, Vanish
 
-ALL_COMMANDS = ("C-ECHO", "C-FIND", "C-MOVE", "C-GET")
-
 
 @dataclass(frozen=True)
 class RejectsAssociation(Fault):

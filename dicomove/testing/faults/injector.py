@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
-from dicomove.dimse.pdu import AssociateRequest
+from dicomove.dimse.associate import AssociateRequest
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Request, Response
 

@@ -6,21 +6,9 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from dicomove.dimse.associate import ACCEPTED, ContextResult, number_contexts, read_request, write_answer, write_request
 from dicomove.dimse.messages import Command, Message, encode_command
-from dicomove.dimse.pdu import (
-    ABORT,
-    ACCEPTED,
-    P_DATA,
-    PDU_HEADER,
-    PDV_HEADER,
-    RELEASE_RP,
-    RELEASE_RQ,
-    ContextResult,
-    number_contexts,
-    read_request,
-    write_answer,
-    write_request,
-)
+from dicomove.dimse.pdu import ABORT, P_DATA, PDU_HEADER, PDV_HEADER, RELEASE_RP, RELEASE_RQ
 from dicomove.dimse.pdu import pdu as pdu
 from dicomove.dimse.pdu import reject_pdu as reject_pdu
 
