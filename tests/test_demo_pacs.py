@@ -278,12 +278,13 @@ def test_a_port_that_is_taken_is_an_error(demo: RunningPacs, capfd: pytest.Captu
 
 # A background job of a shell inherits that SIGINT is ignored; the script hears it all the same.
 SCRIPT = """
-import signal
+import signal, time
 from dicomove.testing import demo_pacs
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with demo_pacs() as pacs:
     print(pacs.port, flush=True)
-    input()
+    for _ in range(600):  # a signal just before one long wait would be seen at its end only
+        time.sleep(0.1)
 """
 
 
