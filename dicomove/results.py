@@ -191,21 +191,43 @@ def after(before: Row | None, row: Row) -> Row:
     )
 
 
-def row_of(result: MoveResult | None, size: int | None = None) -> Row:
-    """Return the row of a result; ``None`` is a defect. `size` is what a receiver has on disk of it, in bytes."""
+def row_of(result: MoveResult | None, size: int | None = None, attempts: int | None = None) -> Row:
+    """Return the row of a result.
+
+    Parameters
+    ----------
+    result
+        The result; ``None`` is a defect.
+    size
+        What a receiver has on disk of it, in bytes.
+    attempts
+        The C-MOVEs that were sent, where the result is of several.
+    """
     if result is None:
         return Row(outcome="interrupted", error="internal_error", advice=ADVICE["internal_error"], attempts=1)
     if result.outcome == "not_attempted":
         return not_attempted()
-    evidence = result.evidence
+    evidence, counts = result.evidence, result.evidence.counts
     return Row(
-        **{name: getattr(result, name) for name in (*_TEXT, *_COUNTS[:5], "started_at", "finished_at", "duration_s")},
+        outcome=result.outcome,
+        status=result.status,
+        error=result.error,
+        advice=result.advice,
+        error_comment=result.error_comment,
+        total=counts.total,
+        completed=counts.completed,
+        failed=counts.failed,
+        warning=counts.warning,
+        remaining=counts.remaining,
         expected=evidence.expected,
         received=evidence.received,
         bytes=size,
         missing=evidence.missing,
         failed_sop_instance_uids="\\".join(result.failed_sop_instance_uids) or None,
-        attempts=int(evidence.sent),
+        attempts=int(evidence.sent) if attempts is None else attempts,
+        started_at=result.started_at,
+        finished_at=result.finished_at,
+        duration_s=result.duration_s,
     )
 
 

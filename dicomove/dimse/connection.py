@@ -10,6 +10,7 @@ The socket may be an `ssl.SSLSocket`, on either side: `secure` puts TLS over a c
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -188,6 +189,8 @@ class Connection:
 
         With TLS, bytes on the wire need not be bytes of the peer: only reading tells.
         """
+        if self._has_nothing():
+            return None
         self._socket.settimeout(0)
         try:
             return self._socket.recv_into(view)
@@ -198,6 +201,14 @@ class Connection:
         finally:
             with contextlib.suppress(OSError):
                 self._socket.settimeout(POLL)
+
+    def _has_nothing(self) -> bool:
+        """Whether it is certain that nothing has come: one system call instead of three."""
+        if isinstance(self._socket, ssl.SSLSocket) or not hasattr(select, "poll"):  # not on Windows
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
 
     def has_unread_output(self) -> bool:
         """Whether the peer has not taken all that was sent; ``False`` where the system does not tell."""

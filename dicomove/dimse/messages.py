@@ -42,6 +42,7 @@ _ELEMENTS: Final = {
 }
 _BY_NUMBER: Final = {number: (keyword, vr) for keyword, (number, vr) in _ELEMENTS.items()}
 _ELEMENT_HEADER: Final = struct.Struct("<HHI")
+_NUMBER_ELEMENT: Final = struct.Struct("<HHIH")
 
 _LONGEST_COMMAND: Final = 1 << 16
 _LONGEST_DATA: Final = 1 << 26
@@ -223,24 +224,26 @@ def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
         The bytes are no command set.
     """
     command: dict[str, int | str] = {}
-    start = 0
-    while start < len(data):
+    content, start, size = bytes(data), 0, len(data)
+    while start < size:
         end = start + _ELEMENT_HEADER.size
-        group, number, length = _ELEMENT_HEADER.unpack_from(data, start) if end <= len(data) else (1, 0, 0)
+        group, number, length = _ELEMENT_HEADER.unpack_from(content, start) if end <= size else (1, 0, 0)
         start = end + length
-        if group != 0 or start > len(data):
+        if group != 0 or start > size:
             message = "a command set that cannot be decoded"
             raise InvalidResponse(message)
-        keyword, vr = _BY_NUMBER.get(number, ("", ""))
-        value = _value(vr, bytes(data[end:start])) if keyword else None
-        if value is not None:
-            command[keyword] = value
+        known = _BY_NUMBER.get(number)
+        value = _value(known[1], content[end:start]) if known else None
+        if known and value is not None:
+            command[known[0]] = value
     return command
 
 
 def _element(number: int, vr: str, value: int | str) -> bytes:
     if vr == "US":
-        content = b"" if value == "" else struct.pack("<H", value)
+        if value != "":
+            return _NUMBER_ELEMENT.pack(0, number, 2, value)
+        content = b""
     else:
         content = str(value).encode("ascii", "replace")
         content += (b"\0" if vr == "UI" else b" ") * (len(content) % 2)
@@ -249,7 +252,7 @@ def _element(number: int, vr: str, value: int | str) -> bytes:
 
 def _value(vr: str, content: bytes) -> int | str | None:
     if vr == "US":
-        return int(struct.unpack("<H", content[:2])[0]) if len(content) >= 2 else None
+        return int.from_bytes(content[:2], "little") if len(content) >= 2 else None
     text = content.decode("utf-8" if vr == "LO" else "ascii", "replace").strip(" \0")
     return text or None
 

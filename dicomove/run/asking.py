@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 #: What is asked of a PACS about a row: how many instances it has, or a list of them.
 Question = Literal["counts", "instances"]
+ALL: Final = frozenset[Question](get_args(Question))
 
 #: So many in a row may be lost before the PACS is spared: each may cost the whole ``idle_timeout``.
 _MOST_IN_A_ROW: Final = 3
@@ -51,7 +52,7 @@ class Asking:
 
     def allowed(self, now: float) -> frozenset[Question]:
         """Return what may be asked."""
-        return frozenset(one for one in get_args(Question) if now >= self._until.get(one, now))
+        return ALL - {one for one, until in self._until.items() if now < until}
 
     def learn(self, told: Iterable[Told], now: float) -> None:
         """Take in what became of some questions."""

@@ -56,7 +56,7 @@ class Moved:
     @property
     def is_unverified(self) -> bool:
         """Whether the row may read otherwise once C-FIND says what to expect, or what came, and has not said it."""
-        return bool(self._unknown) and self.result.outcome in RESTS_ON_C_FIND
+        return self.result.outcome in RESTS_ON_C_FIND and bool(self._unknown)
 
     @property
     def may_be_verified(self) -> bool:
@@ -216,8 +216,8 @@ def row_after(end: AttemptEnd) -> Row:
     """Return the row as an attempt alone makes it."""
     match end:
         case Moved():
-            row = row_of(end.result, end.settled.bytes if end.settled else None)
-            return row._replace(attempts=_sent(end.moves)) if end.moves else row
+            size = end.settled.bytes if end.settled else None
+            return row_of(end.result, size, _sent(end.moves) if end.moves else None)
         case OnDisk():
             return end.row
         case OfAnotherPatient():

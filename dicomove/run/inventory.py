@@ -12,7 +12,7 @@ from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall
-from dicomove.run.asking import Question, Told
+from dicomove.run.asking import ALL, Question, Told
 from dicomove.run.questions import (
     Ask,
     Listed,
@@ -84,7 +84,7 @@ class Inventory:
         self._verify, self._by_list = verify, by_list
         self.begin()
 
-    def begin(self, allowed: Collection[Question] = get_args(Question)) -> None:
+    def begin(self, allowed: Collection[Question] = ALL) -> None:
         """Begin a row, for which only these questions may be asked."""
         self._allowed = allowed
         self.told: list[Told] = []

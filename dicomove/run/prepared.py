@@ -34,7 +34,7 @@ from dicomove.run.schedule import Schedule
 from dicomove.run.state import RunState
 from dicomove.run.threads import Threads
 from dicomove.run.writer import JournalWriter
-from dicomove.store import JOURNAL_FILE, Journal, RowRecord, RunRecord, cohort_sha256, read_sizes
+from dicomove.store import JOURNAL_FILE, Journal, Key, RowRecord, RunRecord, cohort_sha256, read_sizes
 
 #: What a plan says of rows that are moved.
 _GO = frozenset({"move", "repeated"})
@@ -76,27 +76,32 @@ class PreparedRun:
         options: Options,
     ) -> None:
         self._table, self._settings, self._options = table, settings, options
-        results = RowResults(list(table.index), identifiers)
+        results = RowResults(list(table.index), identifiers, asks_archive=settings.archive is not None)
         tasks = tasks_of(table, identifiers, settings, path_cells(table, identifiers, settings.receivers))
-        self._key_at = {position: task.key for task in tasks for position in task.positions}
+        #: Of each row, until they are written down.
+        self._keys: list[Key | None] = [None] * len(identifiers)
+        for task in tasks:
+            for position in task.positions:
+                self._keys[position] = task.key
         self.paused = self.interrupted = False
         self.problem: str | None = None
         self._journal = _journal(settings, options)
         try:
-            self._tasks = tasks if self._journal is None else not_completed(self._journal, tasks, settings, results)
-            self._tasks = _as_planned(self._tasks, table, results)
-            self._tasks = _within_limits(self._tasks, table, settings, options, results)
+            if self._journal:
+                tasks = not_completed(self._journal, tasks, settings, results)
+            tasks = _as_planned(tasks, table, results)
+            tasks = _within_limits(tasks, table, settings, options, results)
         except BaseException:
             if self._journal:
                 self._journal.close()
             raise
-        self._tasks = in_order(self._tasks, options.nearline, results)
-        left = {position for task in self._tasks for position in task.positions}
+        tasks = in_order(tasks, options.nearline, results)
+        left = {position for task in tasks for position in task.positions}
         self._settled = [position for position in range(len(identifiers)) if position not in left]
-        self._state = RunState(
-            results, Schedule(self._tasks, options), len(settings.receivers), _method(settings, options)
-        )
-        self._identifiers = identifiers
+        # A task is forgotten when its row has its result: there may be millions.
+        self._requests = len(tasks)
+        self._state = RunState(results, Schedule(tasks, options), len(settings.receivers), _method(settings, options))
+        self._identifiers = identifiers if options.method != "move" else ()
 
     @property
     def other_patients(self) -> int:
@@ -170,10 +175,12 @@ class PreparedRun:
                 raise
             self.problem = str(error)
             return None
+        finally:
+            self._keys.clear()
 
     def _do(self, show: Display, stops: Callable[[], int], make_writer: Callable[..., JournalWriter] | None) -> None:
         run = Run(self._settings, self._state, self._pool, make_writer, show, stops, lambda: self.paused)
-        run.go(len(self._table), len(self._tasks), self._settled)
+        run.go(len(self._table), self._requests, self._settled)
         self.interrupted, self.problem = run.interrupted, run.problem or self.problem
 
     def _pool(self, report: Callable[[Report], None]) -> Pool:
@@ -202,7 +209,7 @@ class PreparedRun:
             yield RowRecord(
                 position=position,
                 label=label,
-                key=self._key_at.get(position),
+                key=self._keys[position],
                 cells=cells,
                 row=self._state.results.rows[position] if position in settled else None,
             )

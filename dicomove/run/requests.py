@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 from dicomove.cohort import Identifier
 from dicomove.destination import Destination
@@ -13,7 +13,7 @@ from dicomove.dimse import MoveResult
 from dicomove.pacs import Pacs
 from dicomove.receiver import LocalRow, Receiver
 from dicomove.results import Row, row_of
-from dicomove.run.asking import Question
+from dicomove.run.asking import ALL, Question
 from dicomove.run.attempt import Depth, Moved, Part, Parts
 from dicomove.run.inventory import Verify
 from dicomove.run.questions import Listed
@@ -79,7 +79,7 @@ class Task:
     missing: Listed | None = field(default=None, compare=False)
     look_first: bool = False
     depth: Depth = "instances"
-    allowed: frozenset[Question] = frozenset(get_args(Question))
+    allowed: frozenset[Question] = ALL
     unverified: Moved | None = field(default=None, compare=False)
     receiver: int | None = None
     patients: tuple[str, ...] = field(default=(), repr=False)
@@ -91,6 +91,11 @@ class Task:
     may_split: bool = False
     part: Part | None = None
     parts: Parts | None = field(default=None, compare=False)
+
+    @property
+    def first(self) -> int:
+        """The first row that asks for it: no other task has it."""
+        return self.positions[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from dicomove.cohort import Identifier, Requested
+from dicomove.cohort import Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry, SubOperationEvent
 from dicomove.outcome import UNLIKE
 from dicomove.receiver import OtherPatient
@@ -24,6 +24,8 @@ class RowResults:
         Of the rows.
     identifiers
         Of the rows; an error where a row cannot be a C-MOVE; or what `find` said of a row that it could not match.
+    asks_archive
+        Whether another archive is asked what it has: where it does not say it, that is kept.
 
     Attributes
     ----------
@@ -31,15 +33,18 @@ class RowResults:
         The results, by position.
     """
 
-    def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Requested]) -> None:
-        self._labels = labels
+    def __init__(
+        self, labels: Sequence[Hashable], identifiers: Sequence[Requested], *, asks_archive: bool = False
+    ) -> None:
+        self._labels, self._asks_archive = labels, asks_archive
         self.rows = [not_sent(requested) for requested in identifiers]
-        self._in_flight: dict[Identifier, tuple[Task, tuple[int, int]]] = {}
-        self._so_far: dict[Identifier, Row] = {}
-        self._doubtful: dict[Identifier, tuple[Task, Moved]] = {}
-        self._uncounted: dict[Identifier, Task] = {}
-        self._others: dict[Identifier, tuple[Task, tuple[OtherPatient, ...]]] = {}
-        self._unverified: dict[Identifier, int] = {}
+        # By the first position of a task: another attempt at it has the same.
+        self._in_flight: dict[int, tuple[Task, tuple[int, int]]] = {}
+        self._so_far: dict[int, Row] = {}
+        self._doubtful: dict[int, tuple[Task, Moved]] = {}
+        self._uncounted: dict[int, Task] = {}
+        self._others: dict[int, tuple[Task, tuple[OtherPatient, ...]]] = {}
+        self._unverified: dict[int, int] = {}
         #: The outcome that was shown last of each row.
         self._shown: list[str | None] = [None] * len(labels)
 
@@ -66,7 +71,7 @@ class RowResults:
 
     def of(self, task: Task) -> Row:
         """Return the result of a task's rows."""
-        return self.rows[task.positions[0]]
+        return self.rows[task.first]
 
     def settle(self, task: Task, row: Row) -> None:
         """Give the rows of a task their result."""
@@ -75,29 +80,29 @@ class RowResults:
 
     def begin(self, task: Task) -> list[Event]:
         """Take a task into flight; return what is shown."""
-        self._in_flight[task.identifier] = task, (0, 0)
+        self._in_flight[task.first] = task, (0, 0)
         return [RowStarted(row=self._labels[position], position=position) for position in task.positions]
 
     def moving(self, task: Task, event: SubOperationEvent) -> Event:
         """Return what is shown of a pending response."""
-        position = task.positions[0]
+        position = task.first
         return replace(event, row=self._labels[position], position=position)
 
     def arrived(self, task: Task, instances: int, size: int) -> list[Event]:
         """Take in how much has come for a task in flight; return what is shown."""
-        _, seen = self._in_flight.get(task.identifier, (task, None))
+        _, seen = self._in_flight.get(task.first, (task, None))
         if seen is None or (instances, size) <= seen:
             return []
-        self._in_flight[task.identifier] = task, (instances, size)
-        position = task.positions[0]
+        self._in_flight[task.first] = task, (instances, size)
+        position = task.first
         return [Arriving(row=self._labels[position], position=position, instances=instances, bytes=size)]
 
     def land(self, task: Task, end: AttemptEnd, alone: Row) -> Row:
         """Take a task out of flight; return its row after all attempts, where this one alone makes it `alone`."""
-        self._in_flight.pop(task.identifier, None)
-        so_far = self._so_far.get(task.identifier)
+        self._in_flight.pop(task.first, None)
+        so_far = self._so_far.get(task.first)
         row = _verified(so_far, alone) if task.unverified and isinstance(end, Moved) else after(so_far, alone)
-        self._so_far[task.identifier] = row
+        self._so_far[task.first] = row
         self.settle(task, row)
         if isinstance(end, Moved | OnDisk):
             self._name_others(task, end.others)
@@ -105,9 +110,9 @@ class RowResults:
         self._count(task, moved)
         self._note_uncounted(task, end)
         if moved and moved.settled and (moved.result.evidence.missing or moved.unexpected):
-            self._doubtful[task.identifier] = task, moved
+            self._doubtful[task.first] = task, moved
         elif isinstance(end, Moved | OnDisk):
-            self._doubtful.pop(task.identifier, None)
+            self._doubtful.pop(task.first, None)
         return row
 
     def will_retry(self, task: Task, row: Row, wait_s: float) -> list[Event]:
@@ -126,7 +131,7 @@ class RowResults:
 
     def finish(self, task: Task, row: Row) -> list[Event]:
         """Give a task its durable result, and forget how it came to it; return what is shown."""
-        self._so_far.pop(task.identifier, None)
+        self._so_far.pop(task.first, None)
         self.settle(task, row)
         first, *others = task.positions
         shared = [replace(event, shares=first) for event in self.finished(others)]
@@ -146,7 +151,7 @@ class RowResults:
         """Give the tasks in flight their result, since the run waits no longer; return them."""
         left = self.in_flight
         for task in left:
-            self.settle(task, after(self._so_far.get(task.identifier), without_answer()))
+            self.settle(task, after(self._so_far.get(task.first), without_answer()))
         self._in_flight.clear()
         return left
 
@@ -158,12 +163,12 @@ class RowResults:
 
     def held_at_end(self, task: Task, held: Mapping[str, int], others: Sequence[OtherPatient]) -> Row | None:
         """Read a row again with what came after its end; return the result where that is another."""
-        _, moved = self._doubtful[task.identifier]
+        _, moved = self._doubtful[task.first]
         again = look_again(moved, held, others)
         if again is moved:
             return None
         self._name_others(task, again.others)
-        self._doubtful[task.identifier] = task, again
+        self._doubtful[task.first] = task, again
         self._count(task, again)
         before = self.of(task)
         size = again.settled.bytes if again.settled else None
@@ -195,21 +200,21 @@ class RowResults:
         return [*found, *unknown]
 
     def _note_uncounted(self, task: Task, end: AttemptEnd) -> None:
-        if isinstance(end, Moved) and end.settled is None:
-            self._uncounted[task.identifier] = task
+        if self._asks_archive and isinstance(end, Moved) and end.settled is None:
+            self._uncounted[task.first] = task
         elif isinstance(end, Moved | OnDisk):
-            self._uncounted.pop(task.identifier, None)
+            self._uncounted.pop(task.first, None)
 
     def _count(self, task: Task, moved: Moved | None) -> None:
         if moved and moved.is_unverified:
-            self._unverified[task.identifier] = len(task.positions)
+            self._unverified[task.first] = len(task.positions)
         else:
-            self._unverified.pop(task.identifier, None)
+            self._unverified.pop(task.first, None)
 
     def _name_others(self, task: Task, others: tuple[OtherPatient, ...]) -> None:
         """Keep what has another PatientID than the row; an attempt that brought nothing takes back nothing."""
         if others:
-            self._others[task.identifier] = task, others
+            self._others[task.first] = task, others
 
 
 def _finished(label: Hashable, position: int, row: Row, before: str | None) -> RowFinished:

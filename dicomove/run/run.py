@@ -228,9 +228,8 @@ class Run:
 
     def _take_all(self) -> None:
         """Take in all reports that have come by now, and do what is left to do."""
-        with suppress(queue.Empty):
-            while True:
-                self._tell(self._reports.get_nowait())
+        while not self._reports.empty():  # this thread alone takes from it
+            self._tell(self._reports.get())
         self._do_all()
 
     def _look_at_arrivals(self) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from dicomove import events
 from dicomove.cohort import Identifier
 from dicomove.frozen import changed
 from dicomove.results import Row, never_reached
-from dicomove.run.asking import Asking, Question
+from dicomove.run.asking import ALL, Asking
 from dicomove.run.attempt import (
     AttemptEnd,
     Depth,
@@ -84,7 +84,7 @@ class RunState:
     Attributes
     ----------
     methods
-        By what each identifier was asked for last, of those whose turn has come.
+        By what each identifier was asked for last, of those whose turn has come; empty where all are moved.
     """
 
     def __init__(self, results: RowResults, schedule: Schedule, receivers: int = 0, method: Method = "move") -> None:
@@ -96,6 +96,7 @@ class RunState:
         self._method: Literal["move", "get"] = "get" if method == "get" else "move"
         #: Whether it is still open by what the rows are retrieved.
         self._may_change = method == "auto"
+        self._is_of_interest = method != "move"
         self._waiting: Hold | None = None
         self._depth: Depth = "instances"
         self._asking = Asking()
@@ -179,9 +180,10 @@ class RunState:
             number = min(range(len(self._busy)), key=lambda one: (self._away_until[one] > now, self._busy[one]))
             self._busy[number] += 1
             task = replace(task, receiver=number)
-        self.methods[task.identifier] = self._method
+        if self._is_of_interest:
+            self.methods[task.identifier] = self._method
         allowed = self._asking.allowed(now)
-        may_split = self._may_split and len(allowed) == len(get_args(Question)) and not begun
+        may_split = self._may_split and allowed == ALL and not begun
         return changed(
             task,
             depth=self._depth,
