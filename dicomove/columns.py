@@ -7,9 +7,9 @@ the caller's own, and is kept under another one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Final
 
 import pandas as pd
@@ -54,6 +54,7 @@ _SETS: Final = {
 }
 _NEIGHBOURS: Final = {pair for added in (FIND_COLUMNS, *_SETS) for pair in pairwise(added)}
 
+_ROWS_AT_ONCE: Final = 10_000
 _TEXT_IS_A_DTYPE: Final = int(pd.__version__.split(".")[0]) >= 3
 
 
@@ -98,6 +99,21 @@ def whole_number(value: object) -> int | None:
     except ValueError:
         return None
     return int(number) if number >= 0 and number.is_integer() else None
+
+
+def rows_of(table: pd.DataFrame) -> Iterator[tuple[Hashable, tuple[object, ...]]]:
+    """Yield the label and the cells of each row, without a second copy of the whole table.
+
+    Examples
+    --------
+    >>> list(rows_of(pd.DataFrame({"mrn": ["007", "008"], "visits": [1, 2]}, index=["a", "b"])))
+    [('a', ('007', 1)), ('b', ('008', 2))]
+    """
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        part = table.iloc[start : start + _ROWS_AT_ONCE]
+        columns = [part.iloc[:, number].tolist() for number in range(part.shape[1])]
+        cells = zip(*columns, strict=True) if columns else repeat((), len(part))
+        yield from zip(part.index, cells, strict=True)
 
 
 def ours(labels: Iterable[object]) -> set[int]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import repeat
-from typing import Final
 
 import pandas as pd
 
@@ -38,7 +36,6 @@ from dicomove.store import JOURNAL_FILE, Journal, Key, RowRecord, RunRecord, coh
 
 #: What a plan says of rows that are moved.
 _GO = frozenset({"move", "repeated"})
-_ROWS_AT_ONCE: Final = 10_000
 
 
 class PreparedRun:
@@ -205,7 +202,7 @@ class PreparedRun:
 
     def _row_records(self) -> Iterator[RowRecord]:
         settled = set(self._settled)
-        for position, (label, cells) in enumerate(_rows_of(self._table)):
+        for position, (label, cells) in enumerate(columns.rows_of(self._table)):
             yield RowRecord(
                 position=position,
                 label=label,
@@ -299,15 +296,6 @@ def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> 
             action = actions[task.positions[0]]
             results.settle(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
     return going
-
-
-def _rows_of(table: pd.DataFrame) -> Iterator[tuple[Hashable, tuple[object, ...]]]:
-    """Yield the label and the cells of each row, without a second copy of the whole table."""
-    for start in range(0, len(table), _ROWS_AT_ONCE):
-        part = table.iloc[start : start + _ROWS_AT_ONCE]
-        columns_of_part = [part.iloc[:, number].tolist() for number in range(part.shape[1])]
-        cells = zip(*columns_of_part, strict=True) if columns_of_part else repeat((), len(part))
-        yield from zip(part.index, cells, strict=True)
 
 
 def _cells(table: pd.DataFrame, name: str) -> list[str]:
