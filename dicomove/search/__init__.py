@@ -4,6 +4,12 @@
 
     row        the C-FINDs of one row, and its `Answer`
     whole      all answers to one C-FIND, also where the PACS limits them
+    asked      the C-FINDs of one search, and all that they brought
+    days       a search in parts by date and time
+    texts      a search in parts by the characters of PatientID and AccessionNumber
+    below      the series of a study, the instances of a series
+    numbers    these by modality and number
+    levels     by what a search at each level is cut                      (pure)
     pieces     how a search is cut into parts                             (pure)
     caps       what was learnt about the PACS
     choice     which of several studies a row means                       (pure)

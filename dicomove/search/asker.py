@@ -86,6 +86,10 @@ class Asker:
             raise Stopped
         return result
 
+    def renew(self) -> None:
+        """End the association, so that the next C-FIND has a fresh one."""
+        self._scu.close()
+
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that another thread or the clock does.
 

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-#: Fewer answers than these are no reason to ask again: to a row that names a patient exactly, and to any other.
-_FEW_OF_A_PATIENT: Final = 10
-_FEW: Final = 3
+#: Fewer answers than these are no reason to ask again.
+FEW: Final = 3
 
 #: The UIDs in one list. A longer list gains little: the time of a C-FIND is then that of its answers.
 MOST_IN_LIST: Final = 50
@@ -33,6 +32,10 @@ class Caps:
         self.most_of_a_patient: int | None = None
         self._proved = self._proved_of_a_patient = 0
         self._counts_are_believed = True
+        #: Whether the limit was seen to vary, so that a number of answers proves nothing about another answer.
+        self.is_unsteady = False
+        #: Whether the PACS counts its answers by association.
+        self.needs_fresh_associations = False
         #: Whether the PACS refuses a search that asks for `OPTIONAL_KEYS`.
         self.without_optional_keys = False
         #: The UIDs in a list to which the PACS gives all answers; less than two where it takes no lists.
@@ -57,18 +60,31 @@ class Caps:
 
     def reached(self, matches: Sequence[Match]) -> bool:
         """Whether an answer has as many matches as the PACS gives at the most."""
-        if self.most is not None and len(matches) >= self.most:
-            return True
-        return self.most_of_a_patient is not None and _of_a_patient(matches) >= self.most_of_a_patient
+        return self.reached_by_request(matches) or bool(self.full_patients(matches))
+
+    def reached_by_request(self, matches: Sequence[Match]) -> bool:
+        """Whether an answer has as many matches as the PACS gives to one request."""
+        return self.most is not None and len(matches) >= self.most
+
+    def full_patients(self, matches: Sequence[Match]) -> list[str]:
+        """Return the patients of whom an answer has as many matches as the PACS gives of one."""
+        most = self.most_of_a_patient
+        if most is None:
+            return []
+        return [patient for patient, number in _by_patient(matches).items() if patient and number >= most]
 
     def doubted(self, matches: Sequence[Match], keys: Mapping[str, object]) -> bool:
         """Whether it should be proved that an answer has all matches."""
-        few = _FEW_OF_A_PATIENT if _names_a_patient(keys) else _FEW
-        if len(matches) >= few and len(matches) > self._proved:
+        if len(matches) >= FEW and (self.is_unsteady or len(matches) > self._proved):
             return True
-        if few <= _of_a_patient(matches) and _of_a_patient(matches) > self._proved_of_a_patient:
+        if _of_a_patient(matches) >= FEW and _of_a_patient(matches) > self._proved_of_a_patient:
             return True
         return self._counts_are_believed and _is_below_count(matches, keys)
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest answer that was proved."""
+        return self._proved
 
     def prove(self, matches: Sequence[Match], keys: Mapping[str, object]) -> None:
         """Learn that an answer had all matches."""
@@ -77,6 +93,14 @@ class Caps:
             self._proved_of_a_patient = max(self._proved_of_a_patient, _of_a_patient(matches))
             # Then NumberOfPatientRelatedStudies counts something else than the answers.
             self._counts_are_believed &= not _is_below_count(matches, keys)
+
+    def see(self, matches: Sequence[Match]) -> None:
+        """Learn from any answer: one that has more than was thought to be the limit."""
+        if self.most is not None and len(matches) > self.most:
+            self.is_unsteady = True
+        if self.most_of_a_patient is not None and _of_a_patient(matches) > self.most_of_a_patient:
+            with self._lock:
+                self.most_of_a_patient, self.is_unsteady = None, True
 
     def learn(self, matches: Sequence[Match], more: Iterable[Match]) -> None:
         """Learn a cap from an answer that was cut off, and from matches that it lacked."""

@@ -54,6 +54,11 @@ class Piece:
         return (self.first, self.last) == (_FIRST_DAY, _LAST_DAY)
 
     @property
+    def is_open(self) -> bool:
+        """Whether it reaches so far that few studies are expected in it."""
+        return self.first == _FIRST_DAY or self.last == _LAST_DAY
+
+    @property
     def has_whole_days(self) -> bool:
         """Whether it has all hours of its days."""
         return (self.begin, self.end) == (0, _DAY - 1)
@@ -125,6 +130,11 @@ def span(dates: str) -> Piece | None:
     return Piece(begin, end) if begin <= end else None
 
 
+def in_order(moments: Iterable[Moment]) -> list[Moment]:
+    """Return moments in their order; without a minute, as at the beginning of the day."""
+    return sorted(moments, key=lambda one: (one[0], one[1] or 0))
+
+
 class Cutter:
     """Cuts a span into pieces with as many studies as one answer holds, learning from the answers.
 
@@ -148,8 +158,8 @@ class Cutter:
     def __init__(
         self, whole: Piece, cap: int, known: Iterable[Moment], *, today: dt.date, by_time: bool = True
     ) -> None:
-        self._cap, self._by_time = cap, by_time
-        self._target = max(cap - 3 * sqrt(cap), cap / 2, 1.0)
+        self._by_time = by_time
+        self._fill(cap)
         self._hours = _Hours()
         self._todo = _stretches(whole, min((day for day, _ in known), default=None), today.toordinal())[::-1]
         #: Studies in a minute of average business; 0 as long as no piece is known to be too large.
@@ -157,12 +167,24 @@ class Cutter:
         #: Whether a day was cut: studies without a time are in none of its parts.
         self.cut_days = False
 
+    def _fill(self, cap: int) -> None:
+        self._cap, self._target = cap, max(cap - 3 * sqrt(cap), cap / 2, 1.0)
+
+    def lower(self, cap: int | None) -> None:
+        """Learn that the PACS gives fewer answers than was thought."""
+        if cap is not None and 0 < cap < self._cap:
+            self._fill(cap)
+
+    def expected(self, piece: Piece) -> float:
+        """Return how many studies a piece is thought to have; 0 where nothing is known yet."""
+        return 0.0 if piece.is_open else self._rate * self._hours.mass(piece)
+
     def next(self) -> Piece | None:
         """Return the next piece to ask for, or ``None`` at the end."""
         if not self._todo:
             return None
         rest = self._todo.pop()
-        if not self._rate or _is_open(rest):
+        if not self._rate or rest.is_open:
             return rest
         piece = self._chosen(rest, self._target / self._rate)
         self._todo += _rest(rest, piece)
@@ -170,7 +192,7 @@ class Cutter:
 
     def is_complete(self, piece: Piece, moments: Iterable[Moment]) -> None:
         """Learn that a piece has these studies, and no more."""
-        if _is_open(piece) or not self._rate:
+        if piece.is_open or not self._rate:
             return
         found = list(moments)
         expected = self._hours.mass(piece)
@@ -185,7 +207,7 @@ class Cutter:
         if not halves or (piece.first == piece.last and not self._by_time):
             return False
         self.cut_days |= piece.first == piece.last
-        if _is_open(piece):
+        if piece.is_open:
             self._todo += halves[::-1]
         else:
             self._rate = max(1.3 * self._cap / self._hours.mass(piece), 1.6 * self._rate)
@@ -284,11 +306,6 @@ def _stretches(whole: Piece, earliest: int | None, today: int) -> list[Piece]:
             parts.append(Piece(begin, day - 1))
             begin = day
     return [*parts, Piece(begin, whole.last)]
-
-
-def _is_open(piece: Piece) -> bool:
-    """Whether it reaches so far that few studies are expected in it."""
-    return piece.first == _FIRST_DAY or piece.last == _LAST_DAY
 
 
 def _rest(whole: Piece, piece: Piece) -> list[Piece]:

@@ -139,6 +139,7 @@ class Search:
                         notes += [unrepeated(match, identifying), untold(match, (name for name, _ in step.keys))]
                     else:
                         reasons.append(reason)
+                notes += [last.advice] if last.advice and not last.error else []
                 if last.error:
                     return _answer(below if step is query.steps[-1] else [], last, reasons, notes)
             found = below
@@ -159,7 +160,7 @@ class Search:
         keys = dict.fromkeys(self._returned(step, query), "")
         keys |= {name: above[name] for name in _unique_keys_above(step, query.query_model) if name in above}
         sent = {"QueryRetrieveLevel": step.level, **keys, **_values(step)}
-        return ask_whole(partial(self._ask, query.query_model), sent, self._caps, _today())
+        return ask_whole(partial(self._ask, query.query_model), sent, self._caps, _today(), self._asker.renew)
 
     def _ask(
         self,
@@ -263,13 +264,13 @@ def find_outcome(result: FindResult, *, matched: bool) -> str:
 
 
 def _answer(found: list[Match], last: FindResult, reasons: Sequence[str], notes: Sequence[str | None]) -> Answer:
-    said = dict.fromkeys(note for note in notes if note)
+    said = dict.fromkeys(note for note in (last.advice, *notes) if note)
     return Answer(
         find_outcome(last, matched=bool(found)),
         tuple(found),
         last.status,
         last.error,
-        sentences(last.advice or "", *said, left_out(reasons) or "") or None,
+        sentences(*said, left_out(reasons) or "") or None,
         last.error_comment,
         len(reasons),
     )

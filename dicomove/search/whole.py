@@ -1,41 +1,47 @@
 """All answers to one C-FIND, also from a PACS that gives a limited number of them at a time.
 
 An answer that may have been cut off is proved: the search is asked once more in parts. If these bring more, the search
-is cut into pieces by date and time until each piece has fewer answers than the PACS gives. The series of a study and
-the instances of a series are held against the number of them that the PACS tells.
+is cut into pieces by date and time until each piece has fewer answers than the PACS gives; what is left then, or has no
+date, by the characters of PatientID and AccessionNumber. The series of a study and the instances of a series are held
+against the number of them that the PACS tells.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.caps import Caps, Match, may_be_cut
-from dicomove.search.pieces import Cutter, Moment, Piece, moment, span
-from dicomove.words import ADVICE
+from dicomove.search.asked import TOO_MANY, Asked, Keys, has_failed
+from dicomove.search.below import ask_below
+from dicomove.search.caps import FEW, Caps, Match
+from dicomove.search.days import ByDate
+from dicomove.search.levels import AXES, CAPPED, Axis, limit
+from dicomove.search.pieces import Moment, Piece, in_order, span
+from dicomove.search.texts import ByText
 
-#: How a PACS may answer a search that has too many matches.
-_TOO_MANY: Final = {"out_of_resources", "unable_to_process", "cancelled_by_pacs"}
-#: The number of matches in a piece, as long as the PACS has shown no limit.
-_UNKNOWN_CAP: Final = 500
 #: From so many answers on, some parts are asked once more, and not all.
 _MANY: Final = 2_000
 #: After so many parts that brought nothing new, the PACS is known to ignore the keys.
 _MOST_PROOFS: Final = 16
-_MOST_STALE: Final = 40
-_UNIQUE: Final = "StudyInstanceUID"
-#: They name what is above the level of a search, and narrow nothing.
-_UPPER: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
-
-Keys = Mapping[str, str | list[str]]
+#: What has no date is searched for in all of a search of so many full answers, and in samples of a larger one.
+_MOST_SWEPT: Final = 40
+_MOST_LEFT: Final = 8
+_LONG_AGO: Final = dt.date(1900, 1, 1).toordinal()
 
 
-def ask_whole(ask: Callable[[Keys], FindResult], keys: Keys, caps: Caps, today: dt.date) -> FindResult:
+def ask_whole(
+    ask: Callable[[Keys], FindResult],
+    keys: Keys,
+    caps: Caps,
+    today: dt.date,
+    renew: Callable[[], object] = lambda: None,
+) -> FindResult:
     """Return all answers to a search.
 
     Parameters
@@ -48,6 +54,8 @@ def ask_whole(ask: Callable[[Keys], FindResult], keys: Keys, caps: Caps, today: 
         What was learnt about the PACS.
     today
         The date of today.
+    renew
+        Ends the association, so that the next C-FIND has a fresh one.
 
     Returns
     -------
@@ -55,208 +63,164 @@ def ask_whole(ask: Callable[[Keys], FindResult], keys: Keys, caps: Caps, today: 
         With the error ``capped`` where there are more answers than could be asked for.
     """
     level = str(keys["QueryRetrieveLevel"])
-    axis = _AXES[level]
+    axis = AXES[level]
     whole = _span(keys, axis)
     if whole is None:
         return ask(keys)
-    by_time = bool(axis.time) and not keys.get(axis.time)
-    search = _Search(ask, {**keys, **_further(keys, axis)}, caps.of(level), whole, axis, by_time=by_time)
-    first = search.asked({})
-    if not search.is_cut_off(first):
+    asked = Asked(ask, renew, {**keys, **_further(keys, axis)}, caps.of(level), axis.unique)
+    by_date = ByDate(asked, axis.date, axis.time, bool(axis.time) and not keys.get(axis.time), today)
+    first = asked({})
+    if has_failed(first):
         return first
-    return search.in_pieces(first, today) if axis.date else search.capped(first, "")
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """By what a search at a level is cut, and who counts what it has.
-
-    Attributes
-    ----------
-    unique, date, time
-        Keywords; a level without a date cannot be cut.
-    counted_by, above, upper
-        The number of the answers that belong to one of the level above, this level, and its unique key.
-    plural
-        What the answers are.
-    """
-
-    unique: str
-    date: str = ""
-    time: str = ""
-    counted_by: str = ""
-    above: str = ""
-    upper: str = ""
-    plural: str = ""
-
-
-_AXES: Final = {
-    "PATIENT": _Axis("PatientID", "PatientBirthDate", plural="patients"),
-    "STUDY": _Axis("StudyInstanceUID", "StudyDate", "StudyTime", plural="studies"),
-    "SERIES": _Axis(
-        *("SeriesInstanceUID", "SeriesDate", "SeriesTime"),
-        counted_by="NumberOfStudyRelatedSeries",
-        above="STUDY",
-        upper="StudyInstanceUID",
-        plural="series",
-    ),
-    "IMAGE": _Axis(
-        "SOPInstanceUID",
-        counted_by="NumberOfSeriesRelatedInstances",
-        above="SERIES",
-        upper="SeriesInstanceUID",
-        plural="instances",
-    ),
-}
-#: What to do about a list that cannot be completed, by the level; of studies, `ADVICE` has it.
-_CAPPED: Final = {
-    "patients": "There may be patients that the PACS does not tell: ask by PatientID, or for studies by date.",
-    "series": "There are series that the PACS does not tell: ask by Modality or SeriesNumber, or move the whole study.",
-    "instances": "There are instances that the PACS does not tell: move the whole series.",
-    "studies": ADVICE["capped"],
-}
+    if axis.counted_by:
+        return ask_below(asked, axis, by_date, whole, first)
+    search = _Search(asked, whole, axis, by_date)
+    return search.in_pieces(first) if search.is_cut_off(first) else search.as_it_is(first)
 
 
 @dataclass
 class _Search:
-    ask: Callable[[Keys], FindResult]
-    keys: Keys
-    caps: Caps
-    whole: Piece
-    axis: _Axis
-    by_time: bool
-    found: dict[str, dict[str, str]] = field(default_factory=dict)
-    number: int | None = None
+    """A search for studies or patients."""
 
-    def asked(self, keys: Keys) -> FindResult:
-        """Ask with further keys, and keep the matches."""
-        result = self.ask({**self.keys, **keys})
-        for match in result:
-            self.found.setdefault(match.get(self.axis.unique, ""), match)
-        return result
+    asked: Asked
+    whole: Piece
+    axis: Axis
+    by_date: ByDate
+
+    def __post_init__(self) -> None:
+        self.by_text = ByText(self.asked, self.axis.texts)
 
     def is_cut_off(self, first: FindResult) -> bool:
         """Whether there are more matches than came."""
-        if first.cancelled:
-            return False
+        caps = self.asked.caps
         if first.error:
-            return first.error in _TOO_MANY and self._smaller_ones_work(first)
-        is_reached = self.caps.reached(first.matches)
-        if not is_reached and not self.caps.doubted(first.matches, self.keys):
+            return self._smaller_ones_work(first)
+        if caps.reached(first.matches):
+            return not self._has_all_counted()
+        if not caps.doubted(first.matches, self.asked.keys):
             return False
-        self.number = self._counted(first)
-        if self.number is not None:
-            return self._is_below(self.number, first)
-        if is_reached:
-            return True
-        if self.axis.unique != _UNIQUE and not self._moments():
-            return may_be_cut(len(first))  # nothing can be asked that would prove the list
-        known = set(self.found)
+        known, was_unsteady = set(self.asked.found), caps.is_unsteady
         is_answered = self._ask_again_in_parts(first)
-        more = [match for uid, match in self.found.items() if uid not in known]
-        is_round = self.axis.unique != _UNIQUE and may_be_cut(len(first))
-        if more or is_round:
-            self.caps.learn(first.matches, more)
-        elif is_answered:
-            self.caps.prove(first.matches, self.keys)
-        return bool(more) or is_round
+        more = [match for uid, match in self.asked.found.items() if uid not in known]
+        if more:
+            caps.learn(first.matches, more)
+        is_odd = self.by_date.is_silent or (caps.is_unsteady and not was_unsteady)
+        if is_answered and not more and not is_odd:
+            caps.prove(first.matches, self.asked.keys)
+        return bool(more) or is_odd
 
-    def in_pieces(self, first: FindResult, today: dt.date) -> FindResult:
+    def as_it_is(self, first: FindResult) -> FindResult:
+        """Return an answer that has all matches; say where the PACS counts more of them."""
+        number = self._counted()
+        if first.error or number is None or number <= len(first):
+            return first
+        said = f"the PACS counts {number} studies of the patient, and lists {len(first)}, also in parts"
+        return replace(first, advice=sentences(first.advice or "", said))
+
+    def in_pieces(self, first: FindResult) -> FindResult:
         """Ask piece by piece."""
-        most = self.caps.most or max(len(first), self.caps.most_of_a_patient or _UNKNOWN_CAP)
-        cutter = Cutter(self.whole, most, self._moments(), today=today, by_time=self.by_time)
-        last, number, stale, hidden = first, 0, 0, False
-        while (piece := cutter.next()) is not None and stale < _MOST_STALE:
-            known = len(self.found)
-            last, number = self._part(piece), number + 1
-            inside = [one for one in map(self._moment, last) if one is None or piece.holds(one)]
-            if last.error in _TOO_MANY or self.caps.reached(last.matches):
-                # A PACS that ignores the keys gives the same answers to each piece.
-                is_heeded = len(inside) == len(last)
-                hidden |= not (is_heeded and cutter.is_cut_off(piece))
-                stale = stale + 1 if len(self.found) == known else 0
-            elif last.error or last.cancelled:
-                return replace(last, matches=tuple(self.found.values()))
-            else:
-                cutter.is_complete(piece, [one for one in inside if one])
-        hidden |= stale >= _MOST_STALE or (cutter.cut_days and any(minute is None for _, minute in self._moments()))
-        # Without a date, an answer is in none of the parts: of studies it is the exception.
-        hidden |= self.axis.unique != _UNIQUE and len(self._moments()) < len(self.found)
-        if self.number is not None:
-            hidden = len(self.found) < self.number
-        said = f"{self._limit()}: it was asked in {number} parts, by {'date and time' if self.axis.time else 'date'}"
-        whole = replace(
-            last, matches=tuple(self.found.values()), error=None, error_comment=None, advice=sentences(said)
-        )
-        return self.capped(whole, said) if hidden else whole
+        last = self.by_date.ask_for(self.whole, first)
+        if has_failed(last):
+            return replace(last, matches=tuple(self.asked.found.values()))
+        is_whole, notes = self._rest() if not self._has_all_counted() else (True, [])
+        if self.by_text.failed:
+            return replace(self.by_text.failed, matches=tuple(self.asked.found.values()))
+        number = self.by_date.parts + self.by_text.parts
+        ways = [
+            *(["date and time" if self.axis.time else "date"]),
+            *(self.by_text.used[:1] if self.by_text.parts else []),
+        ]
+        said = f"{limit(self.asked.caps)}: it was asked in {number} parts, by {', and by '.join(ways)}"
+        everything = replace(first, matches=tuple(self.asked.found.values()), error=None, error_comment=None)
+        if is_whole:
+            return replace(everything, status=last.status, advice=sentences(said, *notes))
+        return replace(everything, error="capped", advice=sentences(said, *notes, CAPPED[self.axis.plural]))
 
-    def capped(self, result: FindResult, said: str) -> FindResult:
-        """Return the result as one that lacks matches."""
-        counted = "" if self.number is None else f"the PACS lists {len(self.found)} of {self.number} {self.axis.plural}"
-        return replace(result, error="capped", advice=sentences(said, counted, _CAPPED[self.axis.plural]))
+    def _rest(self) -> tuple[bool, list[str]]:
+        """Ask for what dates and times cannot tell; return whether all is known, and what is to be said."""
+        by_date = self.by_date
+        if by_date.is_silent:
+            return False, ["the PACS gives nothing more: ask again later"]
+        undated = len(by_date.moments()) < len(self.asked.found)
+        is_small = len(self.asked.found) <= _MOST_SWEPT * max(self.asked.caps.most or self.asked.longest, 1)
+        if undated or by_date.is_ignored or is_small or len(by_date.left) > _MOST_LEFT:
+            return self._swept(is_needed=undated or by_date.is_ignored or bool(by_date.left))
+        for piece in by_date.left:
+            scope = {name: str(value) for name, value in by_date.keys(piece).items()}
+            if not self.by_text.ask_for(scope, partial(self._is_in, piece)):
+                return False, []
+        samples = max(_MOST_SWEPT // 2, by_date.parts // 20)
+        if self.by_text.tells_more(samples):
+            return self._swept(is_needed=True)
+        return True, [f"what has no date was looked for in {samples} samples"] if self.by_text.parts else []
 
-    def _part(self, piece: Piece) -> FindResult:
-        names = {"StudyDate": self.axis.date, "StudyTime": self.axis.time}
-        return self.asked({names[name]: value for name, value in piece.keys.items()})
+    def _swept(self, *, is_needed: bool) -> tuple[bool, list[str]]:
+        known = len(self.asked.found)
+        if self.by_text.ask_for({}, lambda _: True):
+            return True, []
+        if is_needed or len(self.asked.found) > known:
+            return False, []
+        return True, [f"{self.axis.plural} without a date may be lacking: the PACS does not tell them in parts"]
 
-    def _counted(self, first: FindResult) -> int | None:
-        """Return how many matches there are, where the PACS counts just what was asked for."""
-        axis = self.axis
-        narrows = {name for name, value in self.keys.items() if value} - {"QueryRetrieveLevel", *_UPPER}
-        if not axis.counted_by or narrows or self.keys.get(axis.unique) or not self.keys.get(axis.upper):
+    def _is_in(self, piece: Piece, match: Match) -> bool:
+        known = self.by_date.moment(match)
+        return known is not None and piece.holds(known)
+
+    def _counted(self) -> int | None:
+        """Return how many studies the patient has, where the PACS counts just what was asked for."""
+        asked = {name for name, value in self.asked.keys.items() if value and name != "QueryRetrieveLevel"}
+        if asked != {"PatientID"} or self.axis.plural != "studies":
             return None
-        return _largest(first, axis.counted_by) or _largest(self.ask(self._above), axis.counted_by)
+        numbers = [whole_number(match.get("NumberOfPatientRelatedStudies")) for match in self.asked.found.values()]
+        return max((number for number in numbers if number is not None), default=None)
 
-    @property
-    def _above(self) -> dict[str, str | list[str]]:
-        """The keys that ask for the number of matches, at the level above."""
-        names = [name for name in _UPPER if self.keys.get(name)]
-        return {
-            "QueryRetrieveLevel": self.axis.above,
-            **{name: self.keys[name] for name in names},
-            self.axis.counted_by: "",
-        }
-
-    def _is_below(self, number: int, first: FindResult) -> bool:
-        if number <= len(self.found):
-            self.caps.prove(first.matches, self.keys)
-            return False
-        self.caps.learn(first.matches, ())
-        return True
-
-    def _limit(self) -> str:
-        if self.caps.most:
-            return f"the PACS gives at most {self.caps.most} answers"
-        if self.caps.most_of_a_patient:
-            return f"the PACS gives at most {self.caps.most_of_a_patient} answers of one patient"
-        return "the PACS does not answer so broad a search"
+    def _has_all_counted(self) -> bool:
+        return self._counted() == len(self.asked.found)
 
     def _smaller_ones_work(self, first: FindResult) -> bool:
         """Whether the PACS answers a part of a search that it does not answer to the end."""
+        if first.error not in TOO_MANY:
+            return False
         if first.matches:
-            self.caps.learn(first.matches, ())
+            self.asked.caps.learn(first.matches, ())
             return True
-        parts = self.whole.halves()
-        return bool(parts) and bool(self.axis.date) and self._part(parts[0]).error is None
+        day = min(max(self.by_date.today.toordinal() - 1, self.whole.first), self.whole.last)
+        one = Piece(day, day)
+        smaller = one.halves()[:1] if one == self.whole else (one,)
+        return all(self.by_date.part(part).error is None for part in smaller)
 
     def _ask_again_in_parts(self, first: FindResult) -> bool:
         """Ask for parts, until one has a new match or all have fewer than the answer; return whether all answered."""
-        todo = list(self._proofs(first))
+        todo, lacking, is_stuck = list(self._proofs(first)), 0, False
         for _ in range(_MOST_PROOFS):
             if not todo:
-                return True
-            piece, known = todo.pop(), len(self.found)
-            part = self._part(piece)
+                break
+            piece, known = todo.pop(), len(self.asked.found)
+            part = self.by_date.part(piece)
             if part.error or part.cancelled:
                 return False
-            if len(self.found) > known:
+            if len(self.asked.found) > known:
                 return True
+            lacking = max(lacking, self.by_date.lacking(piece, part))
             if part.matches and len(part) >= len(first):
-                todo += self._parts(piece, _sorted(map(self._moment, part)))
-        return not todo
+                smaller = self._parts(piece, in_order(one for one in map(self.by_date.moment, part) if one))
+                is_stuck |= not smaller
+                todo += smaller
+        if len(first) <= _MANY and self.by_date.forgets(lacking):
+            return True
+        return self._is_proved_by_text(first, needed=bool(todo) or is_stuck or self.by_date.is_useless)
+
+    def _is_proved_by_text(self, first: FindResult, *, needed: bool) -> bool:
+        """Ask by text for what dates do not prove; return whether that has an answer."""
+        if needed:
+            return self.by_text.ask_ends(first.matches)
+        undated = [match for match in first if self.by_date.moment(match) is None]
+        if len(undated) == len(first):
+            self.by_date.part(Piece(_LONG_AGO, self.whole.last))
+        return len(undated) < FEW or self.by_text.ask_ends(undated)
 
     def _proofs(self, first: FindResult) -> Iterator[Piece]:
-        known = _sorted(self._moments())
+        known = in_order(self.by_date.moments())
         if len(first) <= _MANY or not known:
             yield from self._parts(self.whole, known)
             return
@@ -269,39 +233,25 @@ class _Search:
 
     def _parts(self, piece: Piece, known: list[Moment]) -> tuple[Piece, ...]:
         is_day = piece.first == piece.last
-        if not known or (is_day and not self.by_time):
+        if not known or (is_day and not self.by_date.by_time):
             return ()
-        return piece.parts_at(known[len(known) // 2])
-
-    def _moments(self) -> list[Moment]:
-        return [one for one in map(self._moment, self.found.values()) if one]
-
-    def _moment(self, match: Match) -> Moment | None:
-        return moment(match.get(self.axis.date, ""), match.get(self.axis.time, ""))
+        # Not the middle, so that a limit which falls by half between two answers shows.
+        return piece.parts_at(known[len(known) * 3 // 8])
 
 
-def _largest(found: FindResult, keyword: str) -> int | None:
-    numbers = [whole_number(match.get(keyword)) for match in found]
-    return max((number for number in numbers if number is not None), default=None)
-
-
-def _sorted(moments: Iterable[Moment | None]) -> list[Moment]:
-    return sorted((one for one in moments if one), key=lambda one: (one[0], one[1] or 0))
-
-
-def _span(keys: Keys, axis: _Axis) -> Piece | None:
+def _span(keys: Keys, axis: Axis) -> Piece | None:
     """Return what may be cut: a search that names none of its answers by the UID or the accession number."""
     dates = (keys.get(axis.date) if axis.date else "") or ""
     exact = [str(keys.get(name) or "") for name in ("AccessionNumber", axis.unique)]
-    if axis.unique in ("SeriesInstanceUID", "SOPInstanceUID"):
+    if axis.counted_by:
         exact = exact[1:]
     names_one = any(value and {"*", "?"}.isdisjoint(value) for value in exact)
     return None if names_one or not isinstance(dates, str) else span(dates)
 
 
-def _further(keys: Keys, axis: _Axis) -> dict[str, str]:
+def _further(keys: Keys, axis: Axis) -> dict[str, str]:
     """Return the keys that show whether an answer is whole."""
-    wanted = [name for name in (axis.date, axis.time, axis.counted_by) if name]
-    if keys.get("PatientID") and axis.unique == _UNIQUE:
+    wanted = [name for name in (axis.date, axis.time, axis.counted_by, axis.number) if name]
+    if keys.get("PatientID") and axis.plural == "studies":
         wanted.append("NumberOfPatientRelatedStudies")
     return {name: "" for name in wanted if name not in keys}

@@ -9,6 +9,7 @@
 
     rehearsal    `RehearsalPacs`: a PACS in a process of its own; the parts of the demo
     process      the process, and its settings
+    dates        studies by date
     archive      the instances of a PACS, and how C-FIND and C-MOVE select among them
     matching     attribute matching (PS3.4 C.2.2.2)
     acceptor     accepts associations

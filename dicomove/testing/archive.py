@@ -25,7 +25,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from dicomove.dimse.data_sets import data_set_offset
-from dicomove.testing.matching import WILDCARDS, criterion, exact, texts, universal
+from dicomove.testing.dates import DateIndex
+from dicomove.testing.matching import WILDCARDS, bounds, criterion, exact, texts, universal
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 _ROOTS = {"PatientRoot": LEVELS, "StudyRoot": LEVELS[1:]}
@@ -237,7 +238,16 @@ class Archive:
             return _pick(self._studies, self._accessions.get(accession, []))
         if patient := exact(identifier, "PatientID"):
             return _pick(self._studies, _grouped(self._patients.get(patient, []), "STUDY"))
+        if dates := bounds(identifier, "StudyDate"):
+            return self._dates.between(dates, bounds(identifier, "StudyTime"))
         return self._studies.values()
+
+    @cached_property
+    def _dates(self) -> DateIndex[list[Instance]]:
+        studies = list(self._studies.values())
+        headers = (one.header for one, *_ in studies)
+        days = ((texts(header.get("StudyDate")), texts(header.get("StudyTime"))) for header in headers)
+        return DateIndex(studies, ((day, (times or [""])[0]) for day, times in days))
 
     @cached_property
     def _accessions(self) -> dict[str, list[str]]:

@@ -42,6 +42,17 @@ def criterion(element: DataElement) -> Callable[[object], bool]:
     return lambda value: any(match(text) for text in plain(value) for match in matches)
 
 
+def bounds(identifier: Dataset, keyword: str) -> tuple[str, str] | None:
+    """Return the first and the last text that a date, a time, or a range of them matches; ``None`` without one."""
+    values = texts(identifier.get(keyword))
+    return _ends(*_PRECISION[dictionary_VR(keyword)], values[0]) if len(values) == 1 else None
+
+
+def comparable(text: str, vr: str) -> str:
+    """Return a date or a time as `bounds` compares it: without colons, and to the last digit."""
+    return _full(text, _PRECISION[vr][0])
+
+
 def _match(vr: str, pattern: str) -> Callable[[str], object]:
     if vr in _PRECISION:
         return _between(*_PRECISION[vr], pattern)
@@ -64,12 +75,16 @@ def _names(value: object) -> list[str]:
 
 def _between(earliest: str, latest: str, pattern: str) -> Callable[[str], bool]:
     """Compile a date or time, or a range of them, including both ends."""
+    start, end = _ends(earliest, latest, pattern)
+    return lambda text: start <= _full(text, earliest) <= end
 
-    def full(text: str, rest: str) -> str:
-        text = text.strip().replace(":", "")
-        return text + rest[len(text) :]
 
+def _ends(earliest: str, latest: str, pattern: str) -> tuple[str, str]:
     low, dash, high = pattern.partition("-")
-    start = full(low, earliest) if low.strip() else ""
-    end = (full(high, latest) if high.strip() else "~") if dash else start
-    return lambda text: start <= full(text, earliest) <= end
+    start = _full(low, earliest) if low.strip() else ""
+    return start, (_full(high, latest) if high.strip() else "~") if dash else start
+
+
+def _full(text: str, rest: str) -> str:
+    text = text.strip().replace(":", "")
+    return text + rest[len(text) :]

@@ -195,6 +195,10 @@ class Fault:
     def on_query(self, request: Request, identifier: Dataset) -> None:
         """Change the identifier of a C-FIND in place before it is matched."""
 
+    def most_matches(self, request: Request) -> int | None:
+        """Return how many matches of a C-FIND are looked up at the most; ``None`` for all."""
+        return None
+
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
         """Change the answers of a C-FIND."""
         return matches

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pydicom import Dataset
 
@@ -94,7 +95,8 @@ class Chain:
         """Return the matches after all faults."""
         for fault in self.faults:
             fault.on_query(self.request, identifier)
-        found = list(self.request.archive.find(identifier, query_model))
+        limits = [most for fault in self.faults if (most := fault.most_matches(self.request)) is not None]
+        found = list(islice(self.request.archive.find(identifier, query_model), min(limits, default=None)))
         for fault in self.faults:
             found = fault.on_matches(self.request, found)
         return found

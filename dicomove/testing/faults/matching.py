@@ -65,6 +65,9 @@ class CapsFind(_Find):
     status: int = 0x0000
     of: Literal["request", "patient"] = "request"
 
+    def most_matches(self, request: Request) -> int | None:
+        return self.most if self.of == "request" else None
+
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
         if self.of == "request":
             return matches[: self.most]

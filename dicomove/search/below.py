@@ -1,0 +1,135 @@
+"""The series of a study and the instances of a series: held against the number of them that the PACS tells.
+
+A PACS may count more than it lists: deleted or hidden series, old numbers. That is no limit of its answers, and is told
+apart from one: asked in parts by date, modality and number, it lists no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from dicomove.columns import whole_number
+from dicomove.dimse import FindResult
+from dicomove.outcome import sentences
+from dicomove.search.asked import Asked, has_failed
+from dicomove.search.caps import may_be_cut
+from dicomove.search.days import ByDate
+from dicomove.search.levels import CAPPED, Axis, limit
+from dicomove.search.numbers import ByNumber
+from dicomove.search.pieces import Piece
+
+#: They name what is above the level of a search, and narrow nothing.
+_UPPER: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+
+
+def ask_below(asked: Asked, axis: Axis, by_date: ByDate, whole: Piece, first: FindResult) -> FindResult:
+    """Return all series of a study, or all instances of a series.
+
+    Parameters
+    ----------
+    asked
+        Asks, and has the first answer.
+    axis
+        The level.
+    by_date
+        Asks by date.
+    whole
+        The dates of the search.
+    first
+        The first answer.
+    """
+    below = _Below(asked, axis, by_date, first)
+    return below.completed(whole) if below.may_lack() else below.first
+
+
+@dataclass
+class _Below:
+    asked: Asked
+    axis: Axis
+    by_date: ByDate
+    first: FindResult
+    number: int | None = None
+
+    def __post_init__(self) -> None:
+        self.by_number = ByNumber(self.asked, self.axis.number, self._missing)
+
+    def may_lack(self) -> bool:
+        """Whether there may be more than came."""
+        caps, first = self.asked.caps, self.first
+        if not (first.error or caps.reached(first.matches) or caps.doubted(first.matches, self.asked.keys)):
+            return False
+        self.number = self._counted()
+        if self.number is not None and not first.error and self.number <= len(self.asked.found):
+            caps.prove(first.matches, self.asked.keys)
+            return False
+        return True
+
+    def completed(self, whole: Piece) -> FindResult:
+        """Return what there is, asked for in parts."""
+        caps, known = self.asked.caps, len(self.asked.found)
+        is_reached = caps.reached(self.first.matches) or bool(self.first.error)
+        by_date = self._by_date(whole)
+        if self._missing() != 0 and not by_date:
+            self.by_number.ask_for()
+        failed = self.by_number.failed
+        everything = replace(self.first, matches=tuple(self.asked.found.values()))
+        if failed or has_failed(everything):
+            return replace(failed or everything, matches=everything.matches)
+        more = list(everything.matches[known:])
+        if more:
+            caps.learn(everything.matches[:known], more)
+        elif self._missing() == 0 or (by_date or self.by_number.heeded):
+            caps.prove(self.first.matches, self.asked.keys)
+        return self._judged(everything, is_cut=bool(more) or is_reached, is_proved=by_date)
+
+    def _judged(self, everything: FindResult, *, is_cut: bool, is_proved: bool) -> FindResult:
+        parts = self.by_date.parts + self.by_number.parts
+        said = f"{limit(self.asked.caps)}: it was asked in {parts} parts" if is_cut else ""
+        if self._missing() == 0 or (self.number is None and is_proved):
+            return replace(everything, error=None, advice=sentences(said) if said else everything.advice)
+        heeded = is_proved or bool(self.by_number.heeded)
+        longest = self.asked.caps.longest
+        counted = f"the PACS lists {len(self.asked.found)} of {self.number} {self.axis.plural}"
+        is_round = may_be_cut(len(self.first))
+        if is_cut or (not heeded and longest <= len(self.first) and (is_round or self.number is not None)):
+            told = counted if self.number is not None else ""
+            return replace(everything, error="capped", advice=sentences(said, told, CAPPED[self.axis.plural]))
+        if self.number is None:
+            return everything
+        ways = ", ".join([*(["date"] if is_proved else []), *self.by_number.heeded])
+        asked = f", also where it is asked by {ways}" if ways else ""
+        more = f"the PACS counts {self.number} {self.axis.plural}, and lists {len(self.asked.found)}{asked}"
+        return replace(everything, advice=sentences(f"{more}: it counts more than it lists"))
+
+    def _by_date(self, whole: Piece) -> bool:
+        """Ask by date; return whether all is told by it."""
+        if not self.axis.date or len(set(self.by_date.moments())) < 2:
+            return False
+        if failed := self.by_date.settle([(whole, self.first)]):
+            self.by_number.failed = failed
+        is_told = not self.by_date.left and not self.by_date.is_ignored
+        return is_told and len(self.by_date.moments()) == len(self.asked.found)
+
+    def _missing(self) -> int | None:
+        return None if self.number is None else max(self.number - len(self.asked.found), 0)
+
+    def _counted(self) -> int | None:
+        """Return how many matches there are, where the PACS counts just what was asked for."""
+        axis, keys = self.axis, self.asked.keys
+        narrows = {name for name, value in keys.items() if value} - {"QueryRetrieveLevel", *_UPPER}
+        if narrows or keys.get(axis.unique) or not keys.get(axis.upper):
+            return None
+        return _largest(self.first, axis.counted_by) or _largest(self.asked.elsewhere(self._above), axis.counted_by)
+
+    @property
+    def _above(self) -> dict[str, str | list[str]]:
+        """The keys that ask for the number of matches, at the level above."""
+        keys = self.asked.keys
+        named = {name: keys[name] for name in _UPPER if keys.get(name)}
+        return {"QueryRetrieveLevel": self.axis.above, **named, self.axis.counted_by: ""}
+
+
+def _largest(found: FindResult, keyword: str) -> int | None:
+    numbers = [whole_number(match.get(keyword)) for match in found]
+    return max((number for number in numbers if number is not None), default=None)

@@ -1,0 +1,186 @@
+"""Archives that limit their answers in ways that no setting tells: what is lost is said, or nothing is lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Callable
+
+import pytest
+
+from dicomove.dimse import FindResult
+from dicomove.search.caps import Caps
+from dicomove.search.whole import ask_whole
+from tests import capped
+from tests.capped import Capped, Keys, Study
+
+TODAY = dt.date(2026, 11, 26)
+BROAD = {
+    "QueryRetrieveLevel": "STUDY",
+    "StudyInstanceUID": "",
+    "PatientName": "*",
+    "PatientID": "",
+    "AccessionNumber": "",
+    "StudyDate": "",
+    "StudyTime": "",
+}
+KINDS = ["plain", "one minute", "without dates", "one without a date", "some without times", "without times", "one day"]
+Cap = Callable[[Capped, list[Study]], list[Study]]
+CAPS: dict[str, Cap] = {
+    "first 20": capped.first(20),
+    "first 19": capped.first(19),
+    "first 33": capped.first(33),
+    "4 of a patient": capped.of_each_patient(4),
+    "any 20": capped.some(20),
+    "40 series": capped.by_series(40),
+    "by load": capped.by_load(12, 25),
+    "lower soon": capped.lower_later(40, 20, 4),
+    "lower late": capped.lower_later(40, 20, 12),
+    "100 of an association": capped.of_an_association(100),
+    "150 in all": capped.in_all(150),
+}
+ORDERS: dict[str, Callable[[Study], object] | None] = {
+    "as stored": None,
+    "oldest": lambda study: (study["StudyDate"], study["StudyTime"]),
+    "newest": lambda study: [-ord(one) for one in study["StudyDate"] + study["StudyTime"]],
+    "patient": lambda study: study["PatientID"],
+}
+
+
+def studies(kind: str, number: int = 200) -> list[Study]:
+    """An archive in some order."""
+    chance = random.Random(5)
+    made = []
+    for place in range(number):
+        day = dt.date(2024, 1, 1) + dt.timedelta(days=0 if kind == "one day" else chance.randrange(366))
+        clock = f"{chance.randrange(7, 19):02}{chance.randrange(60):02}{chance.randrange(60):02}"
+        if kind == "one minute" and place % 4 == 0:
+            day, clock = dt.date(2024, 5, 6), "093000"
+        no_time = kind == "without times" or (kind == "some without times" and place % 3 == 0)
+        no_date = (kind == "without dates" and place % 10 == 0) or (kind == "one without a date" and place == 7)
+        made.append(
+            {
+                "StudyInstanceUID": f"1.2.{place}",
+                "PatientName": "X",
+                "PatientID": f"P{chance.randrange(number // 3):05}",
+                "AccessionNumber": f"A{place:06}",
+                "StudyID": str(place),
+                "StudyDate": "" if no_date else f"{day:%Y%m%d}",
+                "StudyTime": "" if no_time or no_date else clock,
+            }
+        )
+    chance.shuffle(made)
+    return made
+
+
+def asked(archive: Capped, keys: Keys = BROAD, caps: Caps | None = None) -> FindResult:
+    return ask_whole(archive.ask, keys, caps or Caps(), TODAY, archive.renew)
+
+
+def uids(result: FindResult) -> list[str]:
+    return sorted(match["StudyInstanceUID"] for match in result)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("cap", CAPS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_lost_in_silence(kind: str, cap: str, order: str) -> None:
+    archive = Capped(studies(kind), CAPS[cap], ORDERS[order])
+    result = asked(archive)
+    found = uids(result)
+    assert len(set(found)) == len(found)
+    assert result.error in (None, "capped")
+    if result.error is None or cap not in ("150 in all", "by load", "40 series", "any 20"):
+        assert set(found) == {study["StudyInstanceUID"] for study in archive.studies}
+
+
+@pytest.mark.parametrize("status", ["0xA700", "0xA900", "0xC001", "0xFE00"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pacs_that_gives_nothing_where_there_is_too_much(kind: str, status: str) -> None:
+    archive = Capped(studies(kind), capped.first(20), status=status, is_bare=True)
+    result = asked(archive)
+    assert (result.error, len(set(uids(result)))) == (None, 200)
+
+
+@pytest.mark.parametrize("kind", ["one minute", "without dates"])
+def test_a_pacs_that_takes_no_pattern_is_not_believed(kind: str) -> None:
+    """It gives everything, or nothing, for ``*7``."""
+    for ignores in ({"PatientID", "AccessionNumber", "StudyID"}, {"PatientID"}):
+        archive = Capped(studies(kind), capped.first(20), ignores=frozenset(ignores))
+        result = asked(archive)
+        assert result.error == "capped" or len(set(uids(result))) == 200
+
+    def ask(keys: Keys) -> FindResult:
+        texts = [str(keys.get(name)) for name in ("PatientID", "AccessionNumber", "StudyID")]
+        return FindResult((), "0x0000") if "*" in "".join(texts) else archive.ask(keys)
+
+    archive = Capped(studies(kind), capped.first(20))
+    assert ask_whole(ask, BROAD, Caps(), TODAY, archive.renew).error == "capped"
+
+
+def test_a_pacs_that_takes_wildcards_at_the_end_alone() -> None:
+    archive = Capped(studies("one minute"), capped.first(20))
+
+    def ask(keys: Keys) -> FindResult:
+        return FindResult((), "0x0000") if str(keys.get("PatientID")).startswith("*") else archive.ask(keys)
+
+    result = ask_whole(ask, BROAD, Caps(), TODAY, archive.renew)
+    assert (result.error, len(set(uids(result)))) == (None, 200)
+
+
+def test_a_pacs_that_folds_case() -> None:
+    made = [
+        {**study, "PatientID": study["PatientID"].replace("P", "abc"[place % 3])}
+        for place, study in enumerate(studies("one minute"))
+    ]
+    result = asked(Capped(made, capped.first(20), folds=True))
+    assert (result.error, len(set(uids(result)))) == (None, 200)
+
+
+def test_a_pacs_that_ignores_dates_is_asked_by_patient() -> None:
+    archive = Capped(studies("plain"), capped.first(20), ignores=frozenset({"StudyDate", "StudyTime"}))
+    result = asked(archive)
+    assert result.error == "capped" or len(set(uids(result))) == 200
+
+
+def test_one_patient_of_whom_many_studies_are_of_one_minute() -> None:
+    made = [{**study, "PatientID": "7"} for study in studies("one minute")]
+    archive = Capped(made, capped.first(20))
+    result = asked(archive, {**BROAD, "PatientName": "", "PatientID": "7"})
+    assert (result.error, len(set(uids(result)))) == (None, 200)
+    assert "AccessionNumber" in (result.advice or "")
+
+
+def test_a_number_of_studies_ends_the_search() -> None:
+    made = [{**study, "PatientID": "7", "NumberOfPatientRelatedStudies": "200"} for study in studies("plain")]
+    archive = Capped(made, capped.first(50))
+    result = asked(archive, {**BROAD, "PatientName": "", "PatientID": "7"})
+    assert (result.error, len(set(uids(result)))) == (None, 200)
+    assert archive.requests < 60
+
+
+def test_what_is_not_cut_costs_two_more_questions_once() -> None:
+    archive, caps = Capped(studies("plain"), capped.first(10_000)), Caps()
+    requests = []
+    for _ in range(3):
+        before = archive.requests
+        assert len(asked(archive, caps=caps)) == 200
+        requests.append(archive.requests - before)
+    assert requests == [3, 1, 1]
+
+
+def test_a_limit_that_falls_below_what_was_proved_is_noticed() -> None:
+    """Later answers are doubted once the limit was seen to vary."""
+    caps = Caps()
+    archive = Capped(studies("plain"), capped.first(10_000))
+    assert len(asked(archive, caps=caps)) == 200
+    caps.is_unsteady = True
+    archive.cap = capped.first(50)
+    assert len(set(uids(asked(archive, caps=caps)))) == 200
+
+
+@pytest.mark.parametrize("number", [50, 21])
+def test_all_studies_of_an_archive_in_one_minute(number: int) -> None:
+    made = [{**study, "StudyDate": "20240506", "StudyTime": "093000"} for study in studies("plain", number)]
+    result = asked(Capped(made, capped.first(20)))
+    assert (result.error, len(set(uids(result)))) == (None, number)
