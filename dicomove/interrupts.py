@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Final, Self
 
 #: The signals that ask for an end, with Python's own handlers of them. Ctrl-C and the stop button send the first, the
@@ -36,9 +36,7 @@ class Interrupts:
                 signal.signal(wish, self._note)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for wish, usual in self._ours:
             signal.signal(wish, usual)  # type: ignore[arg-type]  # what `getsignal` returned
 

@@ -1,6 +1,7 @@
 """Data sets as bytes, both ways (PS3.5), and what a file begins with (PS3.10 7.1).
 
 Among them the identifiers of requests; and what a response of C-MOVE or C-GET lists (PS3.4 C.4, PS3.7 9.1.3).
+pynetdicom's coder is loaded when it is first used: a receiver, which only moves bytes, starts sooner without it.
 """
 
 from __future__ import annotations

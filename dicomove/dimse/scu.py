@@ -7,7 +7,6 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import cache
-from types import TracebackType
 from typing import Final, Self
 
 from dicomove.dimse.connection import Deadline
@@ -129,9 +128,7 @@ class Scu:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

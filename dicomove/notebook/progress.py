@@ -150,9 +150,7 @@ class CallbackDisplay:
     def tick(self) -> None:
         """Do nothing: a function gets events only."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
 
@@ -190,9 +188,7 @@ class BarDisplay:
     def tick(self) -> None:
         """Do nothing: a line every moment would only fill the log of a batch job."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
     def _begin(self, event: RunStarted) -> None:

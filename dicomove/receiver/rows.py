@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 import pandas as pd
@@ -203,9 +202,7 @@ class LocalRow:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._in_flight.end(self._row)
 
     def progress(self) -> tuple[int, int]:

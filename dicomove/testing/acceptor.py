@@ -8,7 +8,6 @@ import socket
 import threading
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 from dicomove.dimse.associate import AssociateRequest
@@ -81,9 +80,7 @@ class Listener:
         self._start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._stop()
 

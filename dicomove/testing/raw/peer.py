@@ -6,7 +6,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Final, Self
 
 from dicomove.testing.raw.connection import RawConnection, Step
@@ -52,9 +51,7 @@ class ScriptedPeer:
         self._accepting.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closing.set()
         _wake(self._server)
         self._accepting.join(_FAREWELL_S)
