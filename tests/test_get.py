@@ -218,6 +218,15 @@ def test_a_pacs_without_get(tmp_path: Path) -> None:
     assert "does not offer StudyRoot GET" in str(result["advice"].iloc[0])
 
 
+def test_a_pacs_that_admits_one_association(tmp_path: Path) -> None:
+    """The one of C-FIND is released before the C-GET."""
+    limit = faults.LimitsAssociations(limit=1)
+    with RehearsalPacs(SOURCE, [limit]) as pacs, without_port(tmp_path) as receiver:
+        results = get(ROWS, pacs, receiver)
+    assert results["outcome"].tolist() == ["complete"] * 3, results[["error", "advice"]].to_dict()
+    assert results["attempts"].tolist() == [1, 1, 1]
+
+
 def test_a_column_of_the_callers_own(tmp_path: Path) -> None:
     with without_port(tmp_path) as receiver, receiving.pacs({}, source=SOURCE) as pacs:
         own = ROWS[:1].assign(method="biopsy")

@@ -213,13 +213,8 @@ def test_a_fault_reads_as_where_the_study_is_moved_at_once(tmp_path: Path, fault
     "fault",
     [
         LosesOneSeries(),
-        faults.NoPendings(),
         faults.NoCounts(),
-        faults.NoRelatedCounts(),
         faults.OutOfResources(),
-        faults.StoresTwice(),
-        faults.AnswersFind(0xC000),
-        faults.LimitsAssociations(1),
         RefusesSeries(),
         HidesSeries(),
     ],
