@@ -6,11 +6,14 @@ import datetime as dt
 import random
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 
+import dicomove as dm
 from dicomove.dimse import FindResult
 from dicomove.search.caps import Caps
 from dicomove.search.whole import ask_whole
+from dicomove.testing import RunningPacs, Synthetic, faults
 from tests import capped
 from tests.capped import Capped, Keys, Study
 
@@ -184,3 +187,31 @@ def test_all_studies_of_an_archive_in_one_minute(number: int) -> None:
     made = [{**study, "StudyDate": "20240506", "StudyTime": "093000"} for study in studies("plain", number)]
     result = asked(Capped(made, capped.first(20)))
     assert (result.error, len(set(uids(result)))) == (None, number)
+
+
+# ------------------------------------------------------------------------------------------------- over the network
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.CapsFind(most=33),
+        faults.CapsFind(most=40, order="newest"),
+        faults.CapsFind(most=40, order="random"),
+        faults.CapsFind(most=60, of="series"),
+        faults.CapsFind(most=40, of="bytes"),
+        faults.CapsFind(most=40, least=25),
+        faults.CapsFind(most=60, later=30),
+        faults.CapsFind(most=150, of="association"),
+        faults.CapsFind(most=40, status=0xA700, is_bare=True),
+        faults.CapsFind(most=40, status=0xC001, is_bare=True),
+        faults.CapsFind(most=40, pending=0xFF01),
+    ],
+    ids=repr,
+)
+def test_every_kind_of_limit_over_the_network(fault: faults.Fault, rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    archive = Synthetic(studies=200, series=2, instances=1, size=64, patients=50)
+    found = dm.find(pd.DataFrame({"PatientID": ["SYN*"]}), rehearsal_pacs(archive, faults=[fault]), progress=False)
+    assert found["StudyInstanceUID"].nunique() == len(found) == 200
+    assert found["error"].isna().all()
+    assert set(found["outcome"]) == {"matched"}

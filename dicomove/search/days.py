@@ -22,7 +22,7 @@ _UNKNOWN_CAP: Final = 500
 #: After so many parts that brought nothing new, the PACS is known to ignore the keys.
 _MOST_STALE: Final = 40
 _MOST_IGNORED: Final = 3
-#: Every part of this number is proved, as long as the proofs are a quarter of all questions at the most.
+#: The first parts and then every one of so many are proved, as long as the proofs are few beside the parts.
 _TURN: Final = 16
 _FREE_PROOFS: Final = 40
 
@@ -184,7 +184,7 @@ class ByDate:
         is_low = len(answer) + 3 * sqrt(expected) < expected
         is_often = self._lengths[len(answer)] >= FEW and 2 * len(answer) >= most > 0
         is_turn = (len(self._believed) <= _TURN or len(self._believed) % _TURN == 0) and len(answer) >= FEW
-        may = 2 * self._proofs <= _FREE_PROOFS + len(self._believed) // 4
+        may = 2 * self._proofs <= _FREE_PROOFS + len(self._believed) // 16
         if (is_low or is_often or is_turn) and may and not self.asked.caps.is_unsteady:
             self._prove(piece, answer)
 

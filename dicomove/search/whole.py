@@ -149,7 +149,7 @@ class _Search:
             scope = {name: str(value) for name, value in by_date.keys(piece).items()}
             if not self.by_text.ask_for(scope, partial(self._is_in, piece)):
                 return False, []
-        samples = max(_MOST_SWEPT // 2, by_date.parts // 20)
+        samples = max(_MOST_SWEPT // 2, by_date.parts // 40)
         if self.by_text.tells_more(samples):
             return self._swept(is_needed=True)
         return True, [f"what has no date was looked for in {samples} samples"] if self.by_text.parts else []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from pydicom import Dataset
@@ -13,6 +14,7 @@ from pydicom import Dataset
 from dicomove.testing.faults.base import Fault, Refuse, Request, Response
 
 _MISMATCH = 0xA900
+_FIRST_REQUESTS = 3
 
 
 @dataclass(frozen=True)
@@ -56,33 +58,94 @@ class CapsFind(_Find):
     most
         The limit.
     status
-        The final status where the limit was reached: Success, or for example 0xA700 or 0xFE00.
+        The final status where the limit was reached: Success, or for example 0xA700, 0xC001 or 0xFE00.
     of
-        ``"request"``: the limit concerns all matches of a request. ``"patient"``: it concerns those of each patient.
+        What the limit concerns. ``"request"``: all matches of a request. ``"patient"``: those of each patient.
+        ``"series"``: the series of all matches. ``"bytes"``: their text, at 100 bytes each. ``"association"``: all
+        matches over one association.
+    order
+        Which matches come first: ``"stored"``, ``"oldest"``, ``"newest"``, or ``"random"``, which is another order for
+        each request.
+    least
+        The limit varies between this number and `most`.
+    later
+        The limit after the first three requests.
+    is_bare
+        Where the limit is exceeded, there are no matches at all.
+    pending
+        The status of each match: 0xFF01 where the PACS does not support all keys.
     """
 
     most: int = 500
     status: int = 0x0000
-    of: Literal["request", "patient"] = "request"
+    of: Literal["request", "patient", "series", "bytes", "association"] = "request"
+    order: Literal["stored", "oldest", "newest", "random"] = "stored"
+    least: int | None = None
+    later: int | None = None
+    is_bare: bool = False
+    pending: int = 0xFF00
+    _state: Counter[str] = field(default_factory=Counter, init=False, compare=False, repr=False)
 
     def most_matches(self, request: Request) -> int | None:
-        return self.most if self.of == "request" else None
+        is_plain = (self.of, self.order, self.least, self.later) == ("request", "stored", None, None)
+        return self.most + 1 if is_plain else None
+
+    def on_request(self, request: Request) -> None:
+        self._state["requests"] += 1
+        self._state["cut"] = 0
+        if request.earlier == 0:
+            self._state["given"] = 0
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
-        if self.of == "request":
-            return matches[: self.most]
-        counts: Counter[str] = Counter()
-        kept = []
-        for match in matches:
-            counts[str(match.get("PatientID"))] += 1
-            if counts[str(match.get("PatientID"))] <= self.most:
-                kept.append(match)
+        kept = self._kept(self._ordered(matches))
+        self._state["cut"] = int(len(kept) < len(matches))
+        kept = [] if self.is_bare and len(kept) < len(matches) else kept
+        self._state["given"] += len(kept)
         return kept
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
-        if response.final and response.number > self.most:
-            return [replace(response, status=self.status)]
-        return [response]
+        if not response.final:
+            return [replace(response, status=self.pending)]
+        return [replace(response, status=self.status)] if self._state["cut"] else [response]
+
+    def _ordered(self, matches: list[Dataset]) -> list[Dataset]:
+        if self.order == "random":
+            return random.Random(self._state["requests"]).sample(matches, len(matches))
+        if self.order == "stored":
+            return matches
+        when = sorted(matches, key=lambda match: (str(match.get("StudyDate")), str(match.get("StudyTime"))))
+        return when[::-1] if self.order == "newest" else when
+
+    def _kept(self, matches: list[Dataset]) -> list[Dataset]:
+        most = self._most()
+        counts: Counter[str] = Counter()
+        kept = []
+        for match in matches:
+            group, weight = self._weighed(match)
+            counts[group] += weight
+            if counts[group] <= most:
+                kept.append(match)
+        return kept
+
+    def _most(self) -> int:
+        if self.later is not None and self._state["requests"] > _FIRST_REQUESTS:
+            return self.later
+        if self.of == "association":
+            return max(self.most - self._state["given"], 0)
+        if self.least is not None:
+            return random.Random(self._state["requests"]).randint(self.least, self.most)
+        return self.most
+
+    def _weighed(self, match: Dataset) -> tuple[str, int]:
+        """Return what a match counts for, and how much."""
+        match self.of:
+            case "patient":
+                return str(match.get("PatientID")), 1
+            case "series":
+                return "", int(match.get("NumberOfStudyRelatedSeries") or 1)
+            case "bytes":
+                return "", max(sum(len(str(element.value)) for element in match) // 100, 1)
+        return "", 1
 
 
 @dataclass(frozen=True)
