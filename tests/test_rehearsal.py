@@ -13,10 +13,11 @@ import pytest
 from pydicom import dcmread
 
 import dicomove as dm
+from dicomove.processes import Process
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from tests import fault_table, receiving
 from tests.codes import STATUSES
-from tests.servers import program
+from tests.servers import program, wait_until
 
 Start = Callable[..., RunningPacs]
 SMALL = Synthetic(studies=4, instances=3, size=128)
@@ -165,7 +166,4 @@ def test_the_process_ends_with_the_one_that_started_it() -> None:
         "print(pacs._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    server = Path(f"/proc/{killed.stdout.strip()}")
-    end = time.monotonic() + 10
-    while server.exists() and "Z" not in (server / "stat").read_text().split()[2]:
-        assert time.monotonic() < end
+    wait_until(lambda: not Process.of(int(killed.stdout)).is_alive, 10)
