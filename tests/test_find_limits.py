@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import pytest
+from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.dimse import FindResult
 from dicomove.search.caps import Caps
 from dicomove.search.whole import ask_whole
 from dicomove.testing import RunningPacs, Synthetic, faults
-from tests import capped
+from tests import capped, receiving
 from tests.capped import Capped, Keys, Study
 
 TODAY = dt.date(2026, 11, 26)
@@ -215,3 +220,46 @@ def test_every_kind_of_limit_over_the_network(fault: faults.Fault, rehearsal_pac
     assert found["StudyInstanceUID"].nunique() == len(found) == 200
     assert found["error"].isna().all()
     assert set(found["outcome"]) == {"matched"}
+
+
+PATIENTS = pd.DataFrame({"PatientID": [f"SYN{number:06d}" for number in range(1, 51)]})
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_cohort_and_a_pacs_that_counts_by_association(
+    concurrency: int, rehearsal_pacs: Callable[..., RunningPacs], tmp_path: Path
+) -> None:
+    archive = Synthetic(studies=200, instances=1, size=64, patients=50)
+    pacs = rehearsal_pacs(archive, faults=[faults.CapsFind(most=90, of="association")])
+    journal = tmp_path / "find.sqlite"
+    for _ in range(2):
+        found = dm.find(PATIENTS, pacs, concurrency=concurrency, journal=journal, progress=False)
+        assert found["StudyInstanceUID"].nunique() == len(found) == 200
+        assert set(found["outcome"]) == {"matched"}
+
+
+@dataclass(frozen=True)
+class StopsToGive(faults.Fault):
+    """The PACS gives nothing after the first so many requests, until there is a file."""
+
+    until: str = ""
+    _count: Counter[str] = field(default_factory=Counter, init=False, compare=False)
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+    def on_matches(self, request: faults.Request, matches: list[Dataset]) -> list[Dataset]:
+        del request
+        self._count["requests"] += 1
+        return matches if self._count["requests"] <= 30 or Path(self.until).exists() else []
+
+
+def test_a_pacs_that_gives_nothing_for_a_while_is_asked_again_later(tmp_path: Path) -> None:
+    archive = Synthetic(studies=50, instances=1, size=64)
+    later = tmp_path / "later"
+    with receiving.pacs({}, StopsToGive(until=str(later)), source=archive) as pacs:
+        found = dm.find(PATIENTS, pacs, journal=tmp_path / "find.sqlite", progress=False)
+        later.touch()
+        again = dm.find(PATIENTS, pacs, journal=tmp_path / "find.sqlite", progress=False)
+    assert found["outcome"].value_counts().to_dict() == {"matched": 30, "failed": 20}
+    assert set(found["error"].dropna()) == {"capped"}
+    assert found["advice"].iloc[-1].startswith("The PACS gave nothing more")
+    assert again["outcome"].eq("matched").all()

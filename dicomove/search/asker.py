@@ -10,6 +10,8 @@ from typing import Final
 from dicomove.dimse import FindResult, FindScu
 
 _LOOK_AGAIN_S: Final = 0.05
+#: After so many C-FINDs in a row without a match, it is checked that the PACS still finds what it has found.
+_PATIENCE: Final = 20
 
 Keys = Mapping[str, str | list[str]]
 
@@ -59,6 +61,12 @@ class Asker:
     def __init__(self, scu: FindScu, stop: Stop, delay: float = 0.0) -> None:
         self._scu, self._stop, self._delay = scu, stop, delay
         self._next = 0.0
+        self._told: tuple[Keys, str, int] | None = None
+        self._silences, self._patience = 0, _PATIENCE
+        #: Whether the PACS counts its answers by association, so that each C-FIND needs a fresh one.
+        self.renews = False
+        #: Whether the PACS does not find any more what it has found.
+        self.has_stopped = False
 
     def find(
         self, keys: Keys, *, query_model: str, is_enough: Callable[[dict[str, str]], bool] | None = None
@@ -71,6 +79,8 @@ class Asker:
             The run was stopped.
         """
         self.wait_until(lambda: time.monotonic() >= self._next)
+        if self.renews:
+            self.renew()
         if is_enough is None:
             result = self._scu.find_studies(keys, query_model=query_model, stop=self._stop)
         else:
@@ -84,7 +94,36 @@ class Asker:
         self._next = time.monotonic() + self._delay
         if (result.cancelled or result.error) and self._stop.is_set():
             raise Stopped
+        self._note(keys, query_model, result)
         return result
+
+    def check(self) -> None:
+        """Ask again for what the PACS has found, if it has found nothing since: some PACS give so much and no more."""
+        if self._told is None or not self._silences or self.renews or self._stop.is_set():
+            return
+        again = self._again(self._told)
+        if again.matches or again.error or again.cancelled:
+            return
+        self.renew()
+        fresh = self._again(self._told)
+        self.renews = bool(fresh.matches)
+        self.has_stopped = not fresh.matches and not fresh.error and not fresh.cancelled
+
+    def _again(self, told: tuple[Keys, str, int]) -> FindResult:
+        keys, query_model, _ = told
+        return self._scu.find_studies(keys, query_model=query_model, stop=self._stop)
+
+    def _note(self, keys: Keys, query_model: str, result: FindResult) -> None:
+        """Remember what has a short answer, and check now and then that the PACS still gives it."""
+        if result.matches:
+            self._silences = 0
+            if self._told is None or len(result) < self._told[2]:
+                self._told = keys, query_model, len(result)
+        elif not result.error and not result.cancelled:
+            self._silences += 1
+            if self._silences == self._patience:
+                self._patience *= 2
+                self.check()
 
     def renew(self) -> None:
         """End the association, so that the next C-FIND has a fresh one."""

@@ -16,6 +16,7 @@ from dicomove.pacs import Pacs
 from dicomove.search.row import Answer
 from dicomove.store import FindJournal
 
+_NOTHING: Final = "null"
 _KEPT: Final = ("outcome", "status", "advice", "error_comment", "filtered", "matches", "several_patients")
 
 
@@ -49,12 +50,17 @@ class KeptAnswers:
         since = None if max_age is None else time.time() - max_age.total_seconds()
         questions = {self._question(query): query for query in queries if isinstance(query, Query)}
         found = self._journal.answers(questions, since)
-        return {questions[question]: _answer(text) for question, text in found.items()}
+        return {questions[question]: _answer(text) for question, text in found.items() if text != _NOTHING}
 
     def keep(self, query: Query, answer: Answer) -> None:
         """Keep an answer, if it is complete."""
         if self._journal and answer.outcome in ("matched", "empty") and answer.error is None:
             self._journal.add(self._question(query), json.dumps({name: getattr(answer, name) for name in _KEPT}))
+
+    def forget(self, query: Query) -> None:
+        """Keep no answer to a query."""
+        if self._journal:
+            self._journal.add(self._question(query), _NOTHING)
 
     def _question(self, query: Query) -> bytes:
         steps = [[step.level, step.keys, step.checks] for step in query.steps]

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from typing import Final
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from dicomove.cohort import Query
 from dicomove.dimse import FindScu
 from dicomove.errors import IdentifierError, JournalWarning
 from dicomove.interrupts import Interrupts
-from dicomove.notebook import Display
+from dicomove.notebook import Display, display
 from dicomove.pacs import Pacs
 from dicomove.search.asker import Asker, Stop
 from dicomove.search.caps import Caps
@@ -26,6 +26,12 @@ from dicomove.search.lists import Batch, ask_batch
 from dicomove.search.row import Answer, Search
 from dicomove.search.rows import Rows
 from dicomove.store import FindJournal
+
+_STOPPED: Final = Answer(
+    "failed",
+    error="capped",
+    advice="The PACS gave nothing more, not even what it had given before. It may limit them by time: ask again.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +93,59 @@ def ask_rows(
         scus = [stack.enter_context(FindScu(pacs)) for _ in range(settings.concurrency)]
         journal = None if settings.journal is None else stack.enter_context(FindJournal(settings.journal))
         kept = KeptAnswers(journal, pacs, wanted)
-        rows = Rows(list(table.index), queries, kept.known(queries, settings.max_age), kept.keep, show)
-        askers = [Asker(scu, stop, settings.delay) for scu in scus]
-        answers = rows.ask([partial(_ask, asker, wanted, caps) for asker in askers], stop, interrupts)
+        known = kept.known(queries, settings.max_age)
+        asking = [_Asking(Asker(scu, stop, settings.delay), wanted, caps) for scu in scus]
+        rows = Rows(list(table.index), queries, dict(known), kept.keep, show)
+        answers = rows.ask(asking, stop, interrupts)
+        if not any(answer.outcome == "not_attempted" for answer in answers):
+            stop.clear()  # the threads have ended
+        if not stop.is_set() and _is_by_association(asking, caps):
+            # The PACS counts its answers by association: each C-FIND has a fresh one now, and all is asked once more.
+            rows = Rows(list(table.index), queries, known, kept.keep, display(progress=False))
+            answers = rows.ask(asking, stop, interrupts)
+        doubted = {query for one in asking for query in one.doubted()}
+        for query in doubted:
+            kept.forget(query)
+        answers = [_STOPPED if query in doubted else answer for query, answer in zip(queries, answers, strict=True)]
     if journal and journal.problem:
         warnings.warn(f"{journal.problem}. The table is complete.", JournalWarning, stacklevel=3)
     return answers
 
 
-def _ask(asker: Asker, wanted: Sequence[str], caps: Caps, batch: Batch) -> Iterator[tuple[Query, Answer]]:
-    return ask_batch(batch, Search(asker, wanted, caps), asker, caps)
+class _Asking:
+    """Asks for batches on one association; remembers which answers are doubtful if the PACS stops to give."""
+
+    def __init__(self, asker: Asker, wanted: Sequence[str], caps: Caps) -> None:
+        self._asker, self._caps = asker, caps
+        self._search = Search(asker, wanted, caps)
+        self._empty: list[Query] = []
+        self._doubted: list[Query] = []
+
+    def __call__(self, batch: Batch) -> Iterator[tuple[Query, Answer]]:
+        """Yield the answer to each query of a batch."""
+        for query, answer in ask_batch(batch, self._search, self._asker, self._caps):
+            if answer.matches:
+                self._doubted += self._empty if self._asker.has_stopped else []
+                self._asker.has_stopped, self._empty = False, []
+            elif answer.outcome == "empty":
+                self._empty.append(query)
+            yield query, answer
+
+    @property
+    def asker(self) -> Asker:
+        """What it asks with."""
+        return self._asker
+
+    def doubted(self) -> list[Query]:
+        """Return the queries that were answered with nothing since the PACS stopped to give."""
+        return self._doubted + (self._empty if self._asker.has_stopped else [])
+
+
+def _is_by_association(asking: Sequence[_Asking], caps: Caps) -> bool:
+    """Whether the PACS stops to give on an association, and goes on over a fresh one; then all have fresh ones."""
+    for one in asking:
+        one.asker.check()
+    found = caps.needs_fresh_associations or any(one.asker.renews for one in asking)
+    for one in asking:
+        one.asker.renews = found
+    return found
