@@ -456,6 +456,16 @@ def test_success_without_counts_is_unconfirmed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("expected", "outcome", "error"),
+    [(None, "complete", None), (5, "complete", None), (7, "partial", "missing_instances")],
+)
+def test_fewer_than_are_expected_are_not_complete(expected: int | None, outcome: str, error: str | None) -> None:
+    with playing(lambda a, m: respond(a, m, 0x0000, counts(0, 5))) as pacs:
+        result = move(pacs, expected=expected)
+    assert (result.outcome, result.error, result.completed) == (outcome, error, 5)
+
+
+@pytest.mark.parametrize(
     ("value", "expected"),
     [(b"", None), (b"\x05", None), (b"\x05\x00", 5), (b"\xff\xff", 65535), (b"\x05\x00\x01\x00", 5)],
 )

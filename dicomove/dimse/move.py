@@ -138,6 +138,7 @@ class MoveScu(Scu):
         stop: threading.Event | None = None,
         last_activity: Callable[[], float] | None = None,
         shares_activity: bool = False,
+        expected: int | None = None,
     ) -> MoveResult:
         """Move what a query names, at whatever level it says, to an AE that the PACS knows.
 
@@ -166,6 +167,8 @@ class MoveScu(Scu):
         shares_activity
             Whether the destination gets something else meanwhile, so that an arrival does not show that the PACS has
             got this request.
+        expected
+            How many instances there should be, where that is known: what brings fewer is not complete.
 
         Raises
         ------
@@ -196,7 +199,7 @@ class MoveScu(Scu):
             problem = None
         except AssociationError as error:
             problem = error
-        result = retrieval.result(canceller, problem)
+        result = retrieval.result(canceller, problem, expected)
         if on_completed:
             notify(on_completed, completed_event(result))
         return result
@@ -258,13 +261,14 @@ class _Move:
         elif self._on_sub_operation:
             notify(self._on_sub_operation, sub_operation_event(self._counts, time.monotonic() - self._started))
 
-    def result(self, canceller: Canceller, problem: AssociationError | None) -> MoveResult:
+    def result(self, canceller: Canceller, problem: AssociationError | None, expected: int | None = None) -> MoveResult:
         final, problem = self._final, canceller.late or problem
         status = final.number("Status") if final else None
         evidence = Evidence(
             status=None if canceller.late and status == CANCELLED else status,
             counts=self._counts,
             failed_sop_instance_uids=self._failed,
+            expected=expected,
             problem=problem.error if problem else None,
             detail=str(problem) if problem else "",
             sent=self._sent,

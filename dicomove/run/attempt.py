@@ -66,6 +66,8 @@ class Moved:
     @property
     def _unknown(self) -> list[Unverified]:
         evidence = self.result.evidence
+        if evidence.unverified is None and evidence.unanswered is None:  # mostly
+            return []
         return [one for one in (evidence.unverified, evidence.unanswered) if one]
 
     @property

@@ -91,7 +91,7 @@ class Outages:
         is_alone
             Whether no other request is in flight.
         """
-        if self._open():
+        if self._unreachable.is_open or self._lost.is_open:
             return self._outage(now)
         if self._receiver.is_open and not self._may_try_receiver(now, is_alone=is_alone):
             at = self._receiver.probe_at

@@ -264,6 +264,9 @@ class _Attempt:
         self._scu, self._get_scu, self._at_receiver = scu, get_scu, at_receiver
         self._settings, self._task, self._channel = settings, task, channel
         self._last_activity = at_receiver.last_activity if at_receiver else None
+        # Where nothing else tells what came, a result reads at once as it will when the row is reconciled.
+        is_counted = at_receiver is not None or settings.archive is not None or task.identifier.level == "IMAGE"
+        self._expected = None if is_counted else task.expected
         self._sending = False
         self.moves: list[MoveResult] = []
         #: The results that say what became of the row, and not only what the PACS cannot do.
@@ -321,6 +324,7 @@ class _Attempt:
             stop=self._channel.stop,
             last_activity=self._last_activity,
             shares_activity=self._task.part is not None,
+            expected=self._expected if identifier == self._task.identifier else None,
         )
 
     def _got(self, identifier: Identifier) -> MoveResult:

@@ -99,7 +99,8 @@ class Breaker:
     def succeeded(self) -> None:
         """Take note of any sign that it works."""
         self._pauses = 0
-        self._close()
+        if self._keys:  # mostly, nothing has failed
+            self._close()
 
     def probed(self, worked: bool, now: float) -> None:  # noqa: FBT001 - a finding, not a switch
         """Take note of a probe.
