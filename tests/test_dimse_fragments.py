@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.dimse.pdu import (
+from dicomove.dimse.fragments import (
     ABORT,
     ASSOCIATE_AC,
     ASSOCIATE_RQ,

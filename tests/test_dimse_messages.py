@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomove.dimse.fragments import Fragment
 from dicomove.dimse.messages import (
     C_ECHO_RQ,
     C_MOVE_RQ,
@@ -20,7 +21,6 @@ from dicomove.dimse.messages import (
     encode_command,
     respond,
 )
-from dicomove.dimse.pdu import Fragment
 from dicomove.errors import InvalidResponse
 
 ECHO = Message(1, {"AffectedSOPClassUID": "1.2.840.10008.1.1", "CommandField": C_ECHO_RQ, "MessageID": 7})

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
 
 import dicomove as dm
-from dicomove.dimse.associate import (
+from dicomove.dimse.association import Context, accepted_contexts
+from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RQ, pdu, rejection
+from dicomove.dimse.opening import Peer, _result
+from dicomove.dimse.pdu import (
     AssociateAnswer,
     AssociateRequest,
     ContextResult,
@@ -27,9 +30,6 @@ from dicomove.dimse.associate import (
     write_answer,
     write_request,
 )
-from dicomove.dimse.association import Context, accepted_contexts
-from dicomove.dimse.opening import Peer, _result
-from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, pdu, rejection
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.errors import AssociationError, InvalidResponse
 from dicomove.testing.raw import AwaitRelease, RawConnection, ReadRequest, Respond, ScriptedPeer, Send, Step

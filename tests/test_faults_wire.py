@@ -9,7 +9,8 @@ import pytest
 from pydicom.uid import CTImageStorage
 
 import dicomove as dm
-from dicomove.dimse.associate import (
+from dicomove.dimse.fragments import PDU_HEADER
+from dicomove.dimse.pdu import (
     ContextResult,
     number_contexts,
     read_answer,
@@ -17,7 +18,6 @@ from dicomove.dimse.associate import (
     write_answer,
     write_request,
 )
-from dicomove.dimse.pdu import PDU_HEADER
 from dicomove.dimse.sop_classes import GET, VERIFICATION
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults import Fault

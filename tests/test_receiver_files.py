@@ -16,7 +16,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import JPEGBaseline8Bit
 
 import dicomove as dm
-from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID
+from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS

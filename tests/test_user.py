@@ -13,7 +13,7 @@ import pytest
 from keyring.backend import KeyringBackend
 
 import dicomove as dm
-from dicomove.dimse.pdu import reject_pdu
+from dicomove.dimse.fragments import reject_pdu
 from dicomove.user import User
 from tests import servers
 

@@ -12,17 +12,7 @@ from collections.abc import Iterator
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomove.dimse.associate import (
-    ACCEPTED,
-    ContextResult,
-    number_contexts,
-    read_answer,
-    read_request,
-    write_answer,
-    write_request,
-)
-from dicomove.dimse.messages import C_FIND_RQ, C_STORE_RQ, Message, MessageAssembler, encode_command, respond
-from dicomove.dimse.pdu import (
+from dicomove.dimse.fragments import (
     ABORT,
     ASSOCIATE_AC,
     ASSOCIATE_RJ,
@@ -35,6 +25,16 @@ from dicomove.dimse.pdu import (
     reject_pdu,
     rejection,
     write_p_data,
+)
+from dicomove.dimse.messages import C_FIND_RQ, C_STORE_RQ, Message, MessageAssembler, encode_command, respond
+from dicomove.dimse.pdu import (
+    ACCEPTED,
+    ContextResult,
+    number_contexts,
+    read_answer,
+    read_request,
+    write_answer,
+    write_request,
 )
 from dicomove.errors import AssociationError, InvalidResponse
 

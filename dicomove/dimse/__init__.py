@@ -2,8 +2,8 @@
 
 ::
 
-    pdu               PS3.8: PDUs out of a stream of bytes, P-DATA both ways                              (without I/O)
-    associate         PS3.8: the PDUs of A-ASSOCIATE, read as far as dicomove uses them                   (without I/O)
+    fragments         PS3.8: PDUs out of a stream of bytes, P-DATA both ways                              (without I/O)
+    pdu               PS3.8: the PDUs of A-ASSOCIATE, read as far as dicomove uses them                   (without I/O)
     messages          PS3.7: command sets as bytes, messages out of fragments                            (without I/O)
     data_sets         PS3.5: data sets as bytes, identifiers among them, and what a file begins with      (without I/O)
     state             what may come next on an association, as a table                                   (without I/O)

@@ -1,6 +1,6 @@
 """An association, blocking, on either side (PS3.8): whole messages in and out, release and abort.
 
-`pdu` makes PDUs of bytes, `messages` makes messages of them, and `state` says what may come next. Here they are
+`fragments` makes PDUs of bytes, `messages` makes messages of them, and `state` says what may come next. Here they are
 waited for, with deadlines, since a peer may send anything, or nothing.
 """
 
@@ -13,17 +13,8 @@ from typing import Final, Self
 
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomove.dimse.associate import (
-    ACCEPTED,
-    ContextResult,
-    ProposedContext,
-    number_contexts,
-    read_answer,
-    write_request,
-)
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
-from dicomove.dimse.messages import Message, MessageAssembler, encode_command
-from dicomove.dimse.pdu import (
+from dicomove.dimse.fragments import (
     ABORT,
     ASSOCIATE_RJ,
     ASSOCIATE_RQ,
@@ -37,6 +28,15 @@ from dicomove.dimse.pdu import (
     refuse_pdu,
     rejection,
     write_p_data,
+)
+from dicomove.dimse.messages import Message, MessageAssembler, encode_command
+from dicomove.dimse.pdu import (
+    ACCEPTED,
+    ContextResult,
+    ProposedContext,
+    number_contexts,
+    read_answer,
+    write_request,
 )
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.dimse.state import OVER, PDU_EVENTS, Event, Role, State, StateMachine, event_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from dicomove.dimse.pdu import Fragment
+from dicomove.dimse.fragments import Fragment
 from dicomove.errors import InvalidResponse
 from dicomove.outcome import Counts
 

@@ -1,7 +1,7 @@
 """How an association begins: on our side, connection, TLS and negotiation in one, and what their failures mean.
 
 What comes to an A-ASSOCIATE-RQ where TLS is wanted depends on the program behind the port. Java (dcm4chee) sends a TLS
-alert, which `pdu` knows. Orthanc and DCMTK close or reset the connection, as PACS do to AE titles that they do
+alert, which `fragments` knows. Orthanc and DCMTK close or reset the connection, as PACS do to AE titles that they do
 not know. The answer to a ClientHello tells the two apart, also where the PACS would refuse our certificate.
 
 On the acceptor's side (PS3.8 7.1), every abstract syntax is accepted: a service in a transfer syntax that we can
@@ -20,7 +20,10 @@ from typing import Final
 
 from pydicom.uid import ImplicitVRLittleEndian
 
-from dicomove.dimse.associate import (
+from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
+from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
+from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RJ, TLS_SPOKEN, is_tls_record, reject_pdu
+from dicomove.dimse.pdu import (
     ACCEPTED,
     TRANSFER_SYNTAXES_NOT_SUPPORTED,
     AssociateRequest,
@@ -29,9 +32,6 @@ from dicomove.dimse.associate import (
     read_request,
     write_answer,
 )
-from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
-from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
-from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, TLS_SPOKEN, is_tls_record, reject_pdu
 from dicomove.dimse.sop_classes import GET, SERVICES
 from dicomove.errors import AssociationError, AssociationRejected, AssociationTimeout, ConnectionLost, TlsFailed
 from dicomove.pacs import Pacs

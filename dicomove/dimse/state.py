@@ -12,8 +12,7 @@ from __future__ import annotations
 from enum import IntEnum, auto
 from typing import Final
 
-from dicomove.dimse.messages import C_CANCEL_RQ, RESPONSE, Message
-from dicomove.dimse.pdu import (
+from dicomove.dimse.fragments import (
     ABORT,
     ASSOCIATE_AC,
     ASSOCIATE_RJ,
@@ -22,6 +21,7 @@ from dicomove.dimse.pdu import (
     RELEASE_RP,
     RELEASE_RQ,
 )
+from dicomove.dimse.messages import C_CANCEL_RQ, RESPONSE, Message
 from dicomove.outcome import category
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol, Self
 
-from dicomove.dimse.associate import AssociateRequest
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines, reset
+from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RQ, RELEASE_RQ, pdu
 from dicomove.dimse.messages import Message
 from dicomove.dimse.opening import Peer, read_proposal
-from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, RELEASE_RQ, pdu
+from dicomove.dimse.pdu import AssociateRequest
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout
 from dicomove.testing.faults.base import Abort, Close, Die, Reject, Release, SendBytes, Vanish

@@ -11,8 +11,8 @@ from pydicom import Dataset
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.data_sets import decode, encode, encode_identifier
+from dicomove.dimse.fragments import P_DATA, write_p_data
 from dicomove.dimse.messages import C_CANCEL_RQ, Message, encode_command, respond
-from dicomove.dimse.pdu import P_DATA, write_p_data
 from dicomove.errors import IdleTimeout
 from dicomove.outcome import category
 from dicomove.testing.archive import Instance

@@ -12,7 +12,7 @@ from itertools import islice
 
 from pydicom import Dataset
 
-from dicomove.dimse.associate import AssociateRequest
+from dicomove.dimse.pdu import AssociateRequest
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Request, Response
 

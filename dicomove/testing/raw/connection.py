@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
-from dicomove.dimse.associate import read_request
 from dicomove.dimse.connection import reset
+from dicomove.dimse.fragments import ABORT, ASSOCIATE_RQ, P_DATA, PDU_HEADER, RELEASE_RQ, Fragment, pdu, read_events
 from dicomove.dimse.messages import Message, MessageAssembler
-from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, PDU_HEADER, RELEASE_RQ, Fragment, pdu, read_events
+from dicomove.dimse.pdu import read_request
 from dicomove.testing.raw import pdus
 
 #: Bytes that are kept of each direction: a stream without end must not fill the memory.
