@@ -12,6 +12,8 @@ from dicomove.dimse import FindResult, FindScu
 _LOOK_AGAIN_S: Final = 0.05
 #: After so many C-FINDs in a row without a match, it is checked that the PACS still finds what it has found.
 _PATIENCE: Final = 20
+#: No PACS stops after fewer matches.
+_MANY: Final = 25
 
 Keys = Mapping[str, str | list[str]]
 
@@ -62,7 +64,7 @@ class Asker:
         self._scu, self._stop, self._delay = scu, stop, delay
         self._next = 0.0
         self._told: tuple[Keys, str, int] | None = None
-        self._silences, self._patience = 0, _PATIENCE
+        self._silences, self._given, self._patience = 0, 0, _PATIENCE
         #: Whether the PACS counts its answers by association, so that each C-FIND needs a fresh one.
         self.renews = False
         #: Whether the PACS does not find any more what it has found.
@@ -99,7 +101,7 @@ class Asker:
 
     def check(self) -> None:
         """Ask again for what the PACS has found, if it has found nothing since: some PACS give so much and no more."""
-        if self._told is None or not self._silences or self.renews or self._stop.is_set():
+        if self._told is None or self._given < _MANY or not self._silences or self.renews:
             return
         again = self._again(self._told)
         if again.matches or again.error or again.cancelled:
@@ -116,9 +118,14 @@ class Asker:
     def _note(self, keys: Keys, query_model: str, result: FindResult) -> None:
         """Remember what has a short answer, and check now and then that the PACS still gives it."""
         if result.matches:
-            self._silences = 0
+            self._silences, self._given = 0, self._given + len(result)
             if self._told is None or len(result) < self._told[2]:
-                self._told = keys, query_model, len(result)
+                # Of a list, the first of its answers.
+                first = result.matches[0]
+                alone = {
+                    name: first.get(name, "") if isinstance(value, list) else value for name, value in keys.items()
+                }
+                self._told = alone, query_model, len(result)
         elif not result.error and not result.cancelled:
             self._silences += 1
             if self._silences == self._patience:

@@ -97,9 +97,10 @@ def ask_rows(
         asking = [_Asking(Asker(scu, stop, settings.delay), wanted, caps) for scu in scus]
         rows = Rows(list(table.index), queries, dict(known), kept.keep, show)
         answers = rows.ask(asking, stop, interrupts)
-        if not any(answer.outcome == "not_attempted" for answer in answers):
+        is_complete = not any(answer.outcome == "not_attempted" for answer in answers)
+        if is_complete:
             stop.clear()  # the threads have ended
-        if not stop.is_set() and _is_by_association(asking, caps):
+        if is_complete and _is_by_association(asking, caps):
             # The PACS counts its answers by association: each C-FIND has a fresh one now, and all is asked once more.
             rows = Rows(list(table.index), queries, known, kept.keep, display(progress=False))
             answers = rows.ask(asking, stop, interrupts)
