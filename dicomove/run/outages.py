@@ -72,7 +72,7 @@ class Outages:
 
     def pacs_is_lost(self, now: float) -> bool:
         """Whether the PACS has been down for so long that the run ends."""
-        return self._is_no_pacs or any(breaker.given_up(now) for breaker in self._open())
+        return self._is_no_pacs or self._unreachable.given_up(now) or self._lost.given_up(now)
 
     @property
     def suspects_disk(self) -> bool:

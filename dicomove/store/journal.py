@@ -207,6 +207,8 @@ class Journal:
 
     def _numbered(self, keys: Iterable[Key]) -> dict[Key, int]:
         """Return the numbers of these keys, without keys that the journal does not have."""
+        if not self._read("SELECT 1 FROM keys LIMIT 1").fetchone():  # a new journal
+            return {}
         alike: dict[tuple[object, ...], dict[str, Key]] = {}
         for key in keys:
             *above, identifier = _key_values(key)
