@@ -110,7 +110,8 @@ def find(
     matches
         Which studies a row may match. ``"all"``; ``"one"``: a row that matches several is ``ambiguous``, and brings
         none; ``"newest"``, ``"oldest"``; ``"nearest"``: the study nearest to the row's StudyDate, which is then not a
-        key. At lower levels, all matches of the chosen study remain.
+        key; of several on one day, the nearest to its StudyTime, if it has one. At lower levels, all matches of the
+        chosen study remain.
     within
         For ``"nearest"``: the greatest distance, such as ``"3 days"``.
     loose

@@ -124,3 +124,54 @@ def test_retrieve_takes_them(pacs: RunningPacs) -> None:
     assert results["outcome"].tolist() == ["complete"]
     verdicts = dm.verdicts(cohort(), dm.retrieve(cohort(), pacs, pacs.destination, matches="one", progress=False))
     assert verdicts["outcome"].tolist() == ["invalid"]
+
+
+# --------------------------------------------------------------------------------------------------- two studies a day
+
+
+def day(pacs: dm.Pacs, **columns: object) -> pd.DataFrame:
+    """Ask for the patient of `TWO_A_DAY` with one row."""
+    options = {name: columns.pop(name) for name in ("matches", "within") if name in columns}
+    return found(cohort(**columns), pacs, **options)
+
+
+#: One patient, with studies at 00:00 and 12:00 of each day of the year.
+TWO_A_DAY = Synthetic(studies=2 * 366, instances=1, size=64, patients=1)
+
+
+@pytest.fixture
+def two_a_day(rehearsal_pacs: Callable[..., RunningPacs]) -> RunningPacs:
+    return rehearsal_pacs(TWO_A_DAY)
+
+
+@pytest.mark.parametrize(("matches", "accession"), [("newest", "000732"), ("oldest", "000001")])
+def test_the_newest_of_two_on_one_day_is_that_of_the_later_time(
+    two_a_day: RunningPacs, matches: str, accession: str
+) -> None:
+    assert day(two_a_day, matches=matches)["AccessionNumber"].tolist() == [accession]
+
+
+@pytest.mark.parametrize(
+    ("time", "accession"), [("11:15", "000004"), ("0100", "000003"), (dt.time(23, 59), "000004"), ("06:00:00", None)]
+)
+def test_the_nearest_of_two_on_one_day_is_decided_by_the_time(
+    two_a_day: RunningPacs, time: object, accession: str | None
+) -> None:
+    one = day(two_a_day, matches="nearest", within="1 day", StudyDate="2024-01-02", StudyTime=time)
+    if accession is None:
+        assert one["outcome"].tolist() == ["ambiguous"]
+    else:
+        assert one["AccessionNumber"].tolist() == [accession]
+
+
+def test_the_nearest_of_two_on_one_day_without_a_time_is_ambiguous(two_a_day: RunningPacs) -> None:
+    for columns in ({}, {"StudyTime": ""}):
+        one = day(two_a_day, matches="nearest", within="1 day", StudyDate="2024-01-02", **columns)
+        assert one["outcome"].tolist() == ["ambiguous"]
+        assert "2 of them are equally nearest" in one["advice"].iloc[0]
+
+
+def test_a_time_that_is_not_one_is_invalid(two_a_day: RunningPacs) -> None:
+    one = day(two_a_day, matches="nearest", StudyDate="2024-01-02", StudyTime="0800-0900")
+    assert one["outcome"].tolist() == ["invalid"]
+    assert "StudyTime is not one time" in one["advice"].iloc[0]

@@ -34,6 +34,11 @@ class Stop(threading.Event):
         self._is_abandoned = True
         self.set()
 
+    def clear(self) -> None:
+        """Forget the wish, once all that it concerned has ended."""
+        self._is_abandoned = False
+        super().clear()
+
     def is_set(self) -> bool:
         """Whether to stop: also where the interpreter ends.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
@@ -12,13 +12,15 @@ import pandas as pd
 from dicomove.cohort import is_blank, keyword_columns, text
 from dicomove.errors import CohortError, IdentifierError
 from dicomove.outcome import sentences
-from dicomove.search.pieces import Moment, moment
+from dicomove.search.pieces import moment
 from dicomove.search.row import Answer
 from dicomove.words import ADVICE
 
 Matches = Literal["all", "one", "newest", "oldest", "nearest"]
 
 _DATE: Final = "StudyDate"
+_TIME: Final = "StudyTime"
+_DAY_S: Final = 86_400
 _UNIQUE: Final = "StudyInstanceUID"
 
 
@@ -71,15 +73,21 @@ class Choice:
         if place is None:
             msg = 'matches="nearest" needs the column StudyDate: the date from which the distance is measured'
             raise CohortError(msg)
-        return [_date(cell) for cell in table.iloc[:, place].tolist()]
+        dates = [_date(cell) for cell in table.iloc[:, place].tolist()]
+        times = keyword_columns(table.columns, [_TIME]).get(_TIME)
+        if times is None:
+            return list(dates)
+        return [_with_time(date, cell) for date, cell in zip(dates, table.iloc[:, times].tolist(), strict=True)]
 
     def asked(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the table to ask with: its dates are ranges, or are not asked for."""
         if self.matches != "nearest":
             return table
-        place = keyword_columns(table.columns, [_DATE])[_DATE]
+        places = keyword_columns(table.columns, [_DATE, _TIME])
         asked = table.copy()
-        asked.isetitem(place, [self._range(date) for date in self.dates(table)])
+        asked.isetitem(places[_DATE], [self._range(date) for date in self.dates(table)])
+        if _TIME in places:
+            asked.isetitem(places[_TIME], [None] * len(table))
         return asked
 
     def made(self, answer: Answer, date: dt.date | str | None) -> Answer:
@@ -88,7 +96,7 @@ class Choice:
         if self.matches == "all" or len(studies) < 2:
             return answer
         reference = date if isinstance(date, dt.date) else None
-        chosen = _best(studies, _RANKS[self.matches](reference)) if self.matches != "one" else []
+        chosen = _best(studies, self.matches, reference) if self.matches != "one" else []
         if len(chosen) != 1:
             return _ambiguous(answer, len(studies), len(chosen), self.matches)
         said = f"the {self.matches} of {len(studies)} studies that match"
@@ -101,30 +109,67 @@ class Choice:
         return f"{date - days:%Y%m%d}-{date + days:%Y%m%d}"
 
 
-Rank = Callable[[Moment], float]
-_MINUTES: Final = 24 * 60
-_RANKS: Final[Mapping[str, Callable[[dt.date | None], Rank]]] = {
-    "newest": lambda _: lambda found: -_minutes(found),
-    "oldest": lambda _: _minutes,
-    "nearest": lambda date: lambda found: abs(found[0] - (date.toordinal() if date else 0)),
-}
+def _best(studies: Mapping[str, Sequence[Mapping[str, str]]], matches: Matches, row: dt.date | None) -> list[str]:
+    """Return the studies that are best: several, where these are equal; none, where a study has no date.
 
-
-def _minutes(found: Moment) -> float:
-    day, minute = found
-    return day * _MINUTES + (minute or 0)
-
-
-def _best(studies: Mapping[str, Sequence[Mapping[str, str]]], rank: Rank) -> list[str]:
-    """Return the studies with the best rank: several, where these are equal; none, where a study has no date."""
-    ranks: dict[str, float] = {}
-    for uid, matches in studies.items():
-        found = moment(matches[0].get(_DATE, ""), matches[0].get("StudyTime", ""))
-        if found is None:
+    Days decide. Of studies whose days are equal, the times decide, if all of them have one; for the nearest, the row
+    needs one, too.
+    """
+    days: dict[str, int] = {}
+    for uid, found in studies.items():
+        known = moment(found[0].get(_DATE, ""), "")
+        if known is None:
             return []
-        ranks[uid] = rank(found)
-    best = min(ranks.values())
-    return [uid for uid, value in ranks.items() if value == best]
+        days[uid] = known[0]
+    ranks = {uid: _distance(day, matches, row) for uid, day in days.items()}
+    best = [uid for uid, rank in ranks.items() if rank == min(ranks.values())]
+    times = {uid: _seconds(studies[uid][0].get(_TIME, "")) for uid in best}
+    if len(best) < 2 or None in times.values() or (matches == "nearest" and not isinstance(row, dt.datetime)):
+        return best
+    moments = {uid: days[uid] * _DAY_S + (times[uid] or 0.0) for uid in best}
+    at = row.toordinal() * _DAY_S + _of_day(row.time()) if isinstance(row, dt.datetime) else 0.0
+    by_time = {uid: _distance(when, matches, None, at) for uid, when in moments.items()}
+    return [uid for uid in best if by_time[uid] == min(by_time.values())]
+
+
+def _distance(when: float, matches: Matches, row: dt.date | None, at: float = 0.0) -> float:
+    """Return a number that is the smaller the better a moment is."""
+    if matches == "nearest":
+        return abs(when - (row.toordinal() if row else at))
+    return -when if matches == "newest" else when
+
+
+def _seconds(time: str) -> float | None:
+    """Return the seconds of a day, or ``None`` where a time cannot be read.
+
+    Examples
+    --------
+    >>> _seconds("093015.5"), _seconds("09:30"), _seconds("")
+    (34215.5, 34200.0, None)
+    """
+    clock = time.replace(":", "").strip()
+    digits, _, fraction = clock.partition(".")
+    if len(digits) not in (2, 4, 6) or not digits.isdigit() or (fraction and not fraction.isdigit()):
+        return None
+    hours, minutes, seconds = (int(digits[place : place + 2] or "0") for place in (0, 2, 4))
+    return hours * 3600.0 + minutes * 60 + seconds + float(f"0.{fraction or 0}")
+
+
+def _of_day(time: dt.time) -> float:
+    return time.hour * 3600.0 + time.minute * 60 + time.second + time.microsecond / 1e6
+
+
+def _with_time(date: dt.date | str, cell: object) -> dt.date | str:
+    """Return the date together with the time of the row, if it has one."""
+    if isinstance(date, str) or is_blank(cell):
+        return date
+    try:
+        seconds = _seconds(text(cell, _TIME))
+    except IdentifierError as error:
+        return str(error)
+    if seconds is None or seconds >= _DAY_S:
+        return 'StudyTime is not one time, and matches="nearest" needs one, or none'
+    return dt.datetime.combine(date, dt.time()) + dt.timedelta(seconds=seconds)
 
 
 def _ambiguous(answer: Answer, studies: int, alike: int, matches: str) -> Answer:
