@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypedDict
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from dicomove.events import (
     Arriving,
@@ -28,6 +29,8 @@ _FORETELL_AFTER_S: Final = 2.0
 #: A table may name one study in very many rows. Beyond this, rows without news are counted and not kept, since each
 #: event copies what is kept.
 _KEPT_IN_FLIGHT: Final = 200
+
+_NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 End = Literal["done", "stopped", "broke off"]
 
@@ -71,9 +74,8 @@ class _InFlight(TypedDict, total=False):
     more_in_flight: int
 
 
-@dataclass(frozen=True, slots=True)
-class PanelState:
-    """What is known of a run at one moment.
+class PanelState(NamedTuple):
+    """What is known of a run at one moment. A tuple, since each event makes another one.
 
     Attributes
     ----------
@@ -103,13 +105,17 @@ class PanelState:
         The run that went before in the same panel, at its end.
     began_at, at
         When it began, and this moment, in seconds of a clock that does not jump.
+    waits_since, waited_s
+        When the waiting began, and how long it took before.
+    samples
+        What there was at moments of the last seconds.
     """
 
     verb: str = ""
     rows: int = 0
     requests: int = 0
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    in_flight: Mapping[int, Flight] = field(default_factory=dict)
+    outcomes: Mapping[str, int] = _NONE
+    in_flight: Mapping[int, Flight] = _NONE
     more_in_flight: int = 0
     most_in_flight: int = 0
     resumed: int = 0
@@ -122,9 +128,9 @@ class PanelState:
     before: PanelState | None = None
     began_at: float = 0.0
     at: float = 0.0
-    _waits_since: float = 0.0
-    _waited_s: float = 0.0
-    _samples: tuple[_Sample, ...] = ()
+    waits_since: float = 0.0
+    waited_s: float = 0.0
+    samples: tuple[_Sample, ...] = ()
 
     def after(self, event: Event, at: float) -> PanelState:
         """Return the state after an event.
@@ -152,7 +158,7 @@ class PanelState:
             case RowFinished():
                 return self._finished(event, at)
             case RowWillRetry(position=position):
-                return replace(self.seen_at(at), retries=self.retries + 1, **self._landed(position))
+                return self.seen_at(at)._replace(retries=self.retries + 1, **self._landed(position))
             case RunStarted(verb=verb, rows=rows, requests=requests):
                 before = self if self.end else None
                 return PanelState(verb=verb, rows=rows, requests=requests, before=before, began_at=at, at=at).seen_at(
@@ -162,16 +168,16 @@ class PanelState:
                 return self._waits(event if isinstance(event, Waiting) else None, at)
             case RunEnded():
                 return self.ended("stopped" if event.interrupted else "done", at)
-        return replace(self, at=at)
+        return self._replace(at=at)
 
     def seen_at(self, at: float) -> PanelState:
         """Return the same state at a later moment: rates fade while nothing comes."""
-        return replace(self, at=at, _samples=self._samples_until(at))
+        return self._replace(at=at, samples=self._samples_until(at))
 
     def ended(self, end: End, at: float) -> PanelState:
         """Return the state at the end of the run."""
         state = self._waits(None, at)
-        return replace(state, end=end, in_flight={}, more_in_flight=0)
+        return state._replace(end=end, in_flight={}, more_in_flight=0)
 
     @property
     def done(self) -> int:
@@ -198,27 +204,27 @@ class PanelState:
     @property
     def rate(self) -> float | None:
         """Instances per second, lately; of the whole run at its end."""
-        return self._per_second(self.instances, [sample.instances for sample in self._samples[:1]])
+        return self._per_second(self.instances, [sample.instances for sample in self.samples[:1]])
 
     @property
     def byte_rate(self) -> float | None:
         """Bytes per second, likewise."""
-        return None if self.bytes is None else self._per_second(self.bytes, [s.bytes for s in self._samples[:1]])
+        return None if self.bytes is None else self._per_second(self.bytes, [s.bytes for s in self.samples[:1]])
 
     @property
     def eta_s(self) -> float | None:
         """Seconds that are left at the pace so far; ``None`` where that cannot be foretold."""
         done, of = self._work()
-        working_s = self.elapsed_s - self._waited_s
+        working_s = self.elapsed_s - self.waited_s
         if self.end or self.waiting or not done or working_s < _FORETELL_AFTER_S:
             return None
         return max(0.0, of - done) * working_s / done
 
     def _samples_until(self, at: float) -> tuple[_Sample, ...]:
-        if self._samples and at - self._samples[-1].at < _SAMPLE_S:
-            return self._samples
+        if self.samples and at - self.samples[-1].at < _SAMPLE_S:
+            return self.samples
         # The oldest one is kept until the next is as old as the window: the rate is over the whole of it.
-        kept = self._samples
+        kept = self.samples
         while len(kept) > 1 and at - kept[1].at >= _WINDOW_S:
             kept = kept[1:]
         return (*kept, _Sample(at, self.instances, self.bytes or 0))
@@ -231,9 +237,9 @@ class PanelState:
 
     def _per_second(self, now: int, oldest: list[int]) -> float | None:
         if self.end:
-            working_s = self.elapsed_s - self._waited_s
+            working_s = self.elapsed_s - self.waited_s
             return now / working_s if working_s > 0 else None
-        span = self.at - self._samples[0].at if self._samples else 0.0
+        span = self.at - self.samples[0].at if self.samples else 0.0
         # A row that is tried again takes its instances back.
         return max(0, now - oldest[0]) / span if span >= _SAMPLE_S else None
 
@@ -253,21 +259,21 @@ class PanelState:
             counted = flight.instances if flight.bytes is not None else _moved(event)
             flight = Flight(label=event.row, instances=counted, total=event.total, bytes=flight.bytes)
         in_flight = {**self.in_flight, position: flight}
-        return replace(self, at=at, in_flight=in_flight, _samples=self._samples_until(at))
+        return self._replace(at=at, in_flight=in_flight, samples=self._samples_until(at))
 
     def _begun(self, event: RowStarted, at: float) -> PanelState:
         most = max(self.most_in_flight, len(self.in_flight) + self.more_in_flight + 1)
         if len(self.in_flight) >= _KEPT_IN_FLIGHT:
-            return replace(self.seen_at(at), more_in_flight=self.more_in_flight + 1, most_in_flight=most)
+            return self.seen_at(at)._replace(more_in_flight=self.more_in_flight + 1, most_in_flight=most)
         in_flight = {**self.in_flight, event.position: Flight(label=event.row)}
-        return replace(self, at=at, in_flight=in_flight, most_in_flight=most, _samples=self._samples_until(at))
+        return self._replace(at=at, in_flight=in_flight, most_in_flight=most, samples=self._samples_until(at))
 
     def _finished(self, event: RowFinished, at: float) -> PanelState:
         if event.before is not None:
             # The row counts once, whatever came after its end.
             counted = {**self.outcomes, event.before: self.outcomes.get(event.before, 1) - 1}
             counted[event.outcome] = counted.get(event.outcome, 0) + 1
-            return replace(self, at=at, outcomes={outcome: rows for outcome, rows in counted.items() if rows})
+            return self._replace(at=at, outcomes={outcome: rows for outcome, rows in counted.items() if rows})
         flight = self.in_flight.get(event.position)
         # What was not begun, since it is invalid or an earlier run completed it, was no request of this run.
         was_begun = flight is not None or self.more_in_flight > 0
@@ -277,21 +283,20 @@ class PanelState:
         size = self.finished_bytes
         if event.bytes is not None and counts:
             size = (size or 0) + event.bytes
-        return replace(
-            self,
+        return self._replace(
             at=at,
             outcomes={**self.outcomes, event.outcome: self.outcomes.get(event.outcome, 0) + 1},
             finished_instances=self.finished_instances + (instances or 0 if counts else 0),
             resumed=self.resumed + event.resumed,
             finished_bytes=size,
             finished_requests=self.finished_requests + counts,
-            _samples=self._samples_until(at),
+            samples=self._samples_until(at),
             **(self._landed(event.position) if was_begun else {}),
         )
 
     def _waits(self, waiting: Waiting | None, at: float) -> PanelState:
-        waited = at - self._waits_since if self.waiting else 0.0
-        return replace(self, waiting=waiting, _waits_since=at, _waited_s=self._waited_s + waited).seen_at(at)
+        waited = at - self.waits_since if self.waiting else 0.0
+        return self._replace(waiting=waiting, waits_since=at, waited_s=self.waited_s + waited).seen_at(at)
 
 
 def _moved(event: SubOperationEvent) -> int | None:
