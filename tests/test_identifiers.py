@@ -13,7 +13,10 @@ from dicomove.dimse.data_sets import _encoded, _plain, encode_identifier
 
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
 UIDS = st.from_regex(r"[0-9]{1,8}(\.[0-9]{1,12}){0,4}", fullmatch=True)
-KEYWORDS = ["QueryRetrieveLevel", "PatientID", "AccessionNumber", "StudyInstanceUID", "SOPInstanceUID", "PatientName"]
+KEYWORDS = [
+    *("StudyDate", "StudyTime", "RetrieveAETitle", "NumberOfStudyRelatedSeries", "PatientAge"),
+    *("QueryRetrieveLevel", "PatientID", "AccessionNumber", "StudyInstanceUID", "SOPInstanceUID", "PatientName"),
+]
 VALUES = UIDS | st.text(max_size=12) | st.lists(UIDS, min_size=1, max_size=4) | st.just("")
 
 
@@ -31,8 +34,17 @@ def test_they_are_the_bytes_of_pydicom(keys: dict[str, str | Sequence[str]], syn
         {"StudyInstanceUID": "1.2.34", "QueryRetrieveLevel": "IMAGE", "SOPInstanceUID": ["1.2", "1.34"]},
         {"QueryRetrieveLevel": "PATIENT", "PatientID": "A 17*"},
         {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": ""},
+        {
+            "SpecificCharacterSet": "",
+            "QueryRetrieveLevel": "STUDY",
+            "PatientID": "7",
+            "PatientName": "",
+            "StudyDate": "20240101-20240131",
+            "StudyTime": "08-092959.999999",
+            "NumberOfStudyRelatedSeries": "",
+        },
     ],
-    ids=["study", "list", "patient", "asked for"],
+    ids=["study", "list", "patient", "asked for", "C-FIND"],
 )
 def test_what_a_run_asks_for_is_plain(keys: dict[str, str | Sequence[str]], syntax: str) -> None:
     assert _plain(keys, syntax) == _encoded(keys, syntax) == encode_identifier(keys, syntax)
@@ -44,7 +56,7 @@ def test_what_a_run_asks_for_is_plain(keys: dict[str, str | Sequence[str]], synt
         {"PatientID": "Müller"},
         {"PatientID": " 1 "},
         {"PatientID": "1\\2"},
-        {"PatientBirthDate": "19700101"},
+        {"PatientName": "A^B"},
         {"StudyInstanceUID": ["1." + "2" * 60] * 1100},
     ],
     ids=["another character set", "blanks", "two values", "another VR", "longer than its field"],

@@ -88,7 +88,9 @@ def _element(number: int, vr: bytes, value: str, padding: bytes) -> bytes:
 #: Tag and length of an element, with its VR where that is explicit.
 _HEADER_BYTES: Final = 8
 #: With what values of these VRs become even; a value is plain that reads the same in every character set (PS3.5 6.2).
-_PADDING: Final = {"UI": b"\0", "CS": b" ", "LO": b" ", "SH": b" "}
+_PADDING: Final = {"UI": b"\0", **dict.fromkeys(("AE", "CS", "DA", "LO", "SH", "TM"), b" ")}
+#: Without a value, an element of these has a header alone.
+_PLAIN_IF_EMPTY: Final = {*_PADDING, "AS", "DS", "DT", "IS", "LT", "PN", "ST"}
 _PLAIN_TEXT: Final = re.compile(r"([!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?)?")
 _LONGEST_EXPLICIT: Final = 0xFFFE
 _NO_TEXT: Final = {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"}
@@ -122,12 +124,12 @@ def _plain(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> byt
     for keyword, value in keys.items():
         tag, vr = _tag_and_vr(keyword)
         texts = (value,) if isinstance(value, str) else tuple(value)
-        if vr not in _PADDING or not texts or (len(texts) > 1 and vr != "UI"):
+        if vr not in (_PADDING if any(texts) else _PLAIN_IF_EMPTY) or not texts or (len(texts) > 1 and vr != "UI"):
             return None
         if not all(_PLAIN_TEXT.fullmatch(text) for text in texts) or (len(texts) > 1 and "" in texts):
             return None
         content = "\\".join(texts).encode("ascii")
-        content += _PADDING[vr] * (len(content) % 2)
+        content += _PADDING[vr] * (len(content) % 2) if content else b""
         if len(content) > _LONGEST_EXPLICIT:
             return None
         length = struct.pack("<I", len(content))

@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
@@ -211,6 +212,7 @@ def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | 
     return keys | {"QueryRetrieveLevel": level}
 
 
+@lru_cache(maxsize=1024)
 def attribute(name: str) -> str:
     """Return the keyword of a DICOM attribute that was named by keyword, by tag, or in a usual spelling.
 
