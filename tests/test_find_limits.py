@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
+import itertools
+import os
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -192,6 +196,50 @@ def test_all_studies_of_an_archive_in_one_minute(number: int) -> None:
     made = [{**study, "StudyDate": "20240506", "StudyTime": "093000"} for study in studies("plain", number)]
     result = asked(Capped(made, capped.first(20)))
     assert (result.error, len(set(uids(result)))) == (None, number)
+
+
+class Evenly:
+    """An archive like `Synthetic`, of many studies over the year 2024, which gives the first so many."""
+
+    def __init__(self, number: int, most: int) -> None:
+        begin = dt.datetime(2024, 1, 1)  # noqa: DTZ001 (as in DICOM)
+        moments = [begin + dt.timedelta(seconds=place * 366 * 86_400 // number) for place in range(number)]
+        self.studies = [
+            {
+                "StudyInstanceUID": f"1.2.{place}",
+                "PatientID": f"SYN{place % (number // 10) + 1:06d}",
+                "StudyDate": f"{when:%Y%m%d}",
+                "StudyTime": f"{when:%H%M%S}",
+            }
+            for place, when in enumerate(moments)
+        ]
+        self._moments = [(study["StudyDate"], study["StudyTime"]) for study in self.studies]
+        self._most, self.requests = most, 0
+
+    def ask(self, keys: Keys) -> FindResult:
+        """Answer one C-FIND by date, time and PatientID."""
+        self.requests += 1
+        (begin, end), (early, late) = (self._ends(str(keys.get(name) or "")) for name in ("StudyDate", "StudyTime"))
+        first = bisect.bisect_left(self._moments, (begin, early))
+        last = bisect.bisect_right(self._moments, (end, late))
+        patient = re.escape(str(keys.get("PatientID") or "*")).replace(r"\*", ".*")
+        fitting = (study for study in self.studies[first:last] if re.fullmatch(patient, study["PatientID"]))
+        return FindResult(tuple(itertools.islice(fitting, self._most)), "0x0000")
+
+    def _ends(self, key: str) -> tuple[str, str]:
+        begin, hyphen, end = key.partition("-")
+        return begin, (end or "9") if hyphen or not key else key
+
+
+@pytest.mark.timeout(900)
+def test_a_large_archive_takes_at_most_twice_the_number_of_full_answers() -> None:
+    """A million studies at a limit of 500 took 2,874 questions (docs/trust.md)."""
+    number = int(os.environ.get("DICOMOVE_LIMITED_STUDIES", "30000"))
+    most = 500 if number >= 1_000_000 else 100
+    archive = Evenly(number, most)
+    result = ask_whole(archive.ask, {**BROAD, "PatientName": "", "PatientID": "SYN*"}, Caps(), TODAY)
+    assert (result.error, len(result), len(set(uids(result)))) == (None, number, number)
+    assert archive.requests <= 2 * number / most
 
 
 # ------------------------------------------------------------------------------------------------- over the network

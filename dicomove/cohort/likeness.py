@@ -96,6 +96,8 @@ def odd_in(text: str) -> list[str]:
     >>> odd_in("\u0410-12\uff13"), odd_in("А\u0411В-1")  # the second is a Russian word, not a mistake
     (['U+0410 CYRILLIC CAPITAL LETTER A', 'U+FF13 FULLWIDTH DIGIT THREE'], [])
     """
+    if text.isascii():
+        return []
     shown = plain(text)
     is_latin = all(_script(letter) == "LATIN" for letter in _latin(shown) if letter.isalpha())
     odd = [character for character in shown if not character.isascii() and _latin(character).isascii()]
