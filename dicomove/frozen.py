@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -32,3 +35,27 @@ def changed(record: Record, **fields: object) -> Record:
         if before is not value and before != value:
             return replace(record, **fields)  # type: ignore[type-var]  # it is a dataclass
     return record
+
+
+@contextmanager
+def in_bulk() -> Iterator[None]:
+    """Make many records, without Python's search for cycles.
+
+    None of them is part of a cycle, and the search would look through all of them again and again: a sixth of the time
+    that it takes to prepare a run of a million rows. Nothing is waited for meanwhile. It is also a decorator.
+
+    Examples
+    --------
+    >>> with in_bulk():
+    ...     gc.isenabled()
+    False
+    >>> gc.isenabled()
+    True
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

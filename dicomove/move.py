@@ -10,6 +10,7 @@ import pandas as pd
 from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning
+from dicomove.frozen import in_bulk
 from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
 from dicomove.notebook import Progress, check_progress, display
@@ -219,7 +220,8 @@ def _prepared(
 
 def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str, *, stacklevel: int) -> list[Requested]:
     """Return what each row asks for, and warn where some ask for more than the others."""
-    identifiers = move_identifiers(table, level, query_model)
+    with in_bulk():
+        identifiers = move_identifiers(table, level, query_model)
     message = None if level else on_coarser_rows(table, identifiers)
     if message:
         warnings.warn(message, CohortWarning, stacklevel=stacklevel + 1)

@@ -13,6 +13,7 @@ from dicomove import columns
 from dicomove.cohort import Identifier, Level, Requested, is_blank, is_found, keyword_columns, plain_label
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
+from dicomove.frozen import in_bulk
 from dicomove.notebook import Display
 from dicomove.results import Row, result_table
 from dicomove.run.estimates import Sizes
@@ -111,6 +112,7 @@ class PreparedRun:
         return self._state.schedule.exhausted
 
     @property
+    @in_bulk()
     def results(self) -> pd.DataFrame:
         """The result table as it stands."""
         rows = list(self._state.results.rows)
@@ -163,6 +165,7 @@ class PreparedRun:
         if self._journal:
             self._journal.close()
 
+    @in_bulk()
     def _begin(self, journal: Journal) -> int | None:
         """Write down what will be done; a journal that the caller did not ask for prevents nothing."""
         try:
@@ -236,6 +239,7 @@ def warn_of(run: PreparedRun, stacklevel: int) -> None:
         warnings.warn(message, JournalWarning, stacklevel=stacklevel + 1)
 
 
+@in_bulk()
 def tasks_of(
     table: pd.DataFrame, identifiers: Sequence[Requested], settings: RunSettings, cells: Sequence[Cells] = ()
 ) -> list[Task]:

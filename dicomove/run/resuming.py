@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dicomove.files import file_sha256
-from dicomove.frozen import changed
+from dicomove.frozen import changed, in_bulk
 from dicomove.results import Row, resumed
 from dicomove.run.inventory import Verify
 from dicomove.run.requests import RunSettings, Task
@@ -17,6 +17,7 @@ from dicomove.run.rows import RowResults
 from dicomove.store import Journal, Key, Stored
 
 
+@in_bulk()
 def completed(journal: Journal, keys: Collection[Key]) -> dict[Key, tuple[Row, datetime]]:
     """Return the rows that an earlier run completed, and when."""
     found = journal.earlier(keys).items()
@@ -37,7 +38,8 @@ def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings
     """
     earlier = completed(journal, keys)
     if not settings.receivers:
-        return {key: resumed(*found) for key, found in earlier.items()}
+        with in_bulk():
+            return {key: resumed(*found) for key, found in earlier.items()}
     stored = journal.instances(list(earlier))
     folders = [receiver.folder for receiver in settings.receivers]
     there = _there(stored, folders, settings.verify)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.errors import JournalError
+from dicomove.frozen import in_bulk
 from dicomove.results import Row, not_attempted, result_table
 from dicomove.store import cells
 from dicomove.store.schema import FIRST_ROW, JOURNAL, RESULT, journal_at, row_of, settled_row_of
@@ -49,6 +50,7 @@ def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.
     return read_with_moves(path, run)[0]
 
 
+@in_bulk()
 def read_with_moves(path: str | os.PathLike[str], run: int | None = None) -> tuple[pd.DataFrame, list[int | None]]:
     """Return the result table of a run, and for each row the number of its key: rows with one key share their moves.
 
