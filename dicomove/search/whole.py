@@ -122,6 +122,8 @@ class _Search:
         last = self.by_date.ask_for(self.whole, first)
         if has_failed(last):
             return replace(last, matches=tuple(self.asked.found.values()))
+        if first.error and not self.asked.longest:  # smaller ones do not work either
+            return replace(first, matches=tuple(self.asked.found.values()))
         is_whole, notes = self._rest() if not self._has_all_counted() else (True, [])
         if self.by_text.failed:
             return replace(self.by_text.failed, matches=tuple(self.asked.found.values()))
