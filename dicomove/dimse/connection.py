@@ -204,7 +204,8 @@ class Connection:
 
     def _has_nothing(self) -> bool:
         """Whether it is certain that nothing has come: one system call instead of three."""
-        if isinstance(self._socket, ssl.SSLSocket) or not hasattr(select, "poll"):  # not on Windows
+        is_unknown = isinstance(self._socket, ssl.SSLSocket) or not hasattr(select, "poll")  # not on Windows
+        if is_unknown or self._socket.fileno() < 0:
             return False
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)

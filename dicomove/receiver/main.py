@@ -79,7 +79,6 @@ class _LogHandler(logging.Handler):
 class Api:
     """What the process does when it is asked: see `dicomove.receiver.api.ReceiverApi`."""
 
-    port: int
     getter: Getter
     storage: Storage
     committer: Committer
@@ -172,17 +171,18 @@ def main(started_by: str) -> None:
     config.settings.reading_validation_mode = config.IGNORE
     lines = JsonLines()
     settings = Settings.from_json(sys.stdin.readline())
+    expected = list(_rows_in_flight())
     logger.addHandler(_LogHandler(lines))
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
         with contextlib.ExitStack() as stack:
-            api = _api(settings, parent, stack)
+            api, port = _api(settings, parent, stack, expected)
             news = _News(lines, api)
             threading.Thread(target=news.tell_on_and_on, daemon=True).start()
             threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
             # Last, so that the threads of a receiver that is ready are those of one that rests.
-            lines.tell(Ready(api.port))
+            lines.tell(Ready(port))
             _answer_all(lines, api, news)
     except (OSError, ReceiverError) as error:
         lines.tell(Failed(str(error)))
@@ -200,7 +200,18 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
-def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Api:
+def _rows_in_flight() -> Iterator[Expect]:
+    """Yield what the last process was told of rows in flight: up to an empty line."""
+    while line := sys.stdin.readline().strip():
+        told = read_request(line)
+        if isinstance(told, tuple) and isinstance(told[1], Expect):
+            yield told[1]
+
+
+def _api(
+    settings: Settings, parent: Process, stack: contextlib.ExitStack, expected: Iterable[Expect]
+) -> tuple[Api, int]:
+    """Return what answers, and the port: the rows in flight are open before a PACS finds it."""
     folder = Path(settings.folder)
     files = FileStore(folder, settings.existing, settings.min_free)
     was_killed = stack.enter_context(owned(folder, parent))
@@ -223,8 +234,11 @@ def _api(settings: Settings, parent: Process, stack: contextlib.ExitStack) -> Ap
         accept_any=takes_all,
         keep_mislabelled=settings.mislabelled == "keep",
     )
+    api = Api(Getter(storage, settings.limits), storage, committer, tallies, admission)
+    for expect in expected:
+        api.expect(expect)
     port = 0 if settings.port is None else _listen(settings, settings.port, admission, storage, stack)
-    return Api(port, Getter(storage, settings.limits), storage, committer, tallies, admission)
+    return api, port
 
 
 def _listen(settings: Settings, port: int, admission: Admission, storage: Storage, stack: contextlib.ExitStack) -> int:

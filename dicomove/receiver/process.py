@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Final, Protocol
 
 from dicomove.errors import ReceiverError
 from dicomove.processes import Process
-from dicomove.receiver.api import Answer, Request
+from dicomove.receiver.api import Answer, Expect, Request
 from dicomove.receiver.lines import Answered, Failed, Logged, Progress, Quit, Ready, Told, read_told, request_line
 from dicomove.receiver.settings import Settings
 
@@ -58,6 +58,8 @@ class ReceiverProcess:
         Gets what has come, in a thread that reads.
     on_death
         Called in that thread when it ended by itself.
+    expected
+        The rows in flight: they are open before a PACS finds the port.
 
     Raises
     ------
@@ -66,7 +68,11 @@ class ReceiverProcess:
     """
 
     def __init__(
-        self, settings: Settings, on_progress: Callable[[Progress], object], on_death: Callable[[], object]
+        self,
+        settings: Settings,
+        on_progress: Callable[[Progress], object],
+        on_death: Callable[[], object],
+        expected: Iterable[Expect] = (),
     ) -> None:
         self._on_progress, self._on_death = on_progress, on_death
         self._numbers = itertools.count(1)
@@ -87,7 +93,7 @@ class ReceiverProcess:
             start_new_session=True,  # the stop button interrupts the notebook, and not the receiver
         )
         self.pid = self._process.pid
-        first = self._first(settings)
+        first = self._first(settings, expected)
         if not isinstance(first, Ready):
             self.close()
             raise StartError(first.text if first else f"its process {self.ending()}", died=first is None)
@@ -161,9 +167,10 @@ class ReceiverProcess:
             raise AssertionError
         return self._process.stdout
 
-    def _first(self, settings: Settings) -> Ready | Failed | None:
+    def _first(self, settings: Settings, expected: Iterable[Expect]) -> Ready | Failed | None:
         """Return what it tells first; ``None`` where it ended without a word, or takes too long."""
-        self._write(settings.to_json())
+        rows = [request_line(next(self._numbers), expect) for expect in expected]
+        self._write("\n".join([settings.to_json(), *rows, ""]))
         found: queue.SimpleQueue[Ready | Failed | None] = queue.SimpleQueue()
         threading.Thread(target=lambda: found.put(self._outcome_of_start()), daemon=True).start()
         try:

@@ -132,8 +132,6 @@ class Supervisor:
             if self.settings.port is not None:
                 self.settings = replace(self.settings, port=dead.port)
             self._process = self._start()
-            for expect in self._in_flight.expected():
-                self._process.ask(expect)
         # Last, since where warnings are errors this raises.
         warnings.warn(f"{message} and was started again", ReceiverWarning, stacklevel=2)
 
@@ -149,7 +147,7 @@ class Supervisor:
         check_free(self.settings, Process.of(os.getpid()), others)
         for left in reversed(range(_MOST_STARTS)):
             try:
-                process = ReceiverProcess(self.settings, self._in_flight.take, died)
+                process = ReceiverProcess(self.settings, self._in_flight.take, died, self._in_flight.expected())
             except StartError as error:
                 if not (error.died and left):
                     message = f"the receiver did not start: {error}"

@@ -27,8 +27,6 @@ from dicomove.cohort import (
     why_not,
 )
 from dicomove.dimse import FindResult
-from dicomove.errors import AssociationAborted as Aborted
-from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse, TotalTimeout
 from dicomove.outcome import sentences
 from dicomove.search.asker import Asker
 from dicomove.search.caps import Caps
@@ -37,7 +35,6 @@ from dicomove.search.whole import ask_whole
 Match = dict[str, str]
 Pair = tuple[str, str]
 
-_AFTER_SENDING: Final = {kind.error for kind in (Aborted, ConnectionLost, IdleTimeout, InvalidResponse, TotalTimeout)}
 #: How an archive refuses a search with a key that it does not know.
 _MAY_BE_THE_KEYS: Final = frozenset({"identifier_mismatch", "unable_to_process"})
 _MODALITIES: Final = "ModalitiesInStudy"
