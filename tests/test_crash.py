@@ -133,7 +133,12 @@ def scene(root: Path, seed: int, concurrency: int) -> Iterator[Scene]:
 
 def arrivals(folder: Path) -> dict[str, tuple[int, ...]]:
     """For every study that the journal calls complete, how often each of its instances has come."""
-    attempts = read_attempts(folder)
+    try:
+        attempts = read_attempts(folder)
+    except dm.errors.JournalError as error:
+        if "no run has begun" in str(error):  # the driver was killed before
+            return {}
+        raise
     done = set(attempts.loc[attempts["outcome"] == "complete", "StudyInstanceUID"])
     return {
         str(study): tuple(rows.sort_values("SOPInstanceUID")["times_received"].astype(int))

@@ -419,5 +419,7 @@ def test_at_orthanc_the_series_arrive_side_by_side(tmp_path: Path, method: Metho
     columns = ("outcome", "status", "completed", "expected", "received", "missing")
     assert receiving.row(results, *columns) == receiving.row(whole, *columns)
     assert results["attempts"][0] == 8
-    overlapping = [((times["min"] <= at) & (at <= times["max"])).sum() for at in times["min"]]
-    assert 3 <= max(overlapping) <= 4
+    overlapping = max(((times["min"] <= at) & (at <= times["max"])).sum() for at in times["min"])
+    # Orthanc performs C-GETs one after the other: whether two overlap is left to chance.
+    assert overlapping <= 4
+    assert overlapping >= 3 or method == "get"
