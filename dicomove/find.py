@@ -233,7 +233,7 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     if filtered:
         message = f"answers to {filtered} rows are not what the rows ask for, and are left out: see filtered and advice"
         warnings.warn(message, FindWarning, stacklevel=3)
-    several = sum(answer.several_patients for answer in answers)
+    several = sum(answer.several_patients and bool(answer.matches) for answer in answers)
     if several:
         message = f"{several} rows match studies of more than one patient: see advice, and keep what each row means"
         warnings.warn(message, FindWarning, stacklevel=3)

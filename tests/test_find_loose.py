@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
+import pydicom
 import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
 
 import dicomove as dm
 from dicomove.search.loose import loose_table
@@ -42,7 +46,9 @@ def test_a_longer_number_is_another_one(rehearsal_pacs: Callable[..., RunningPac
 
 
 def test_a_real_pacs(server: Server) -> None:
-    studies = found(server.pacs, "A01", "A 0010", loose=("AccessionNumber",))
+    """But for zeros, A01 is A0001 and A001, of two patients; A 0010 is one number."""
+    with pytest.warns(dm.errors.FindWarning, match="1 rows match studies of more than one patient"):
+        studies = found(server.pacs, "A01", "A 0010", loose=("AccessionNumber",))
     assert studies["outcome"].iloc[-1] == "matched"
     assert studies["AccessionNumber"].iloc[-1] == "A0010"
 
@@ -57,3 +63,17 @@ def test_the_wildcards() -> None:
     cells = ["00123", "A 012", "A0012", "000", None]
     made = loose_table(pd.DataFrame({"AccessionNumber": cells}), ["AccessionNumber"], range(5))
     assert made["AccessionNumber"].fillna("").tolist() == ["*123*", "*A*12*", "*A*12*", "*0*", ""]
+
+
+def test_loose_matches_of_several_patients_are_told(rehearsal_pacs: Callable[..., RunningPacs], tmp_path: Path) -> None:
+    """With other zeros, one number may be that of two sites."""
+    for number, (patient, accession) in enumerate([("7", "0012"), ("8", "00012"), ("9", "120")]):
+        image = dcmread(Path(pydicom.__file__).with_name("data") / "test_files" / "CT_small.dcm")
+        image.PatientID, image.AccessionNumber = patient, accession
+        image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        image.save_as(tmp_path / f"{number}.dcm")
+    with pytest.warns(dm.errors.FindWarning, match="1 rows match studies of more than one patient"):
+        studies = found(rehearsal_pacs(tmp_path), "12", loose=("AccessionNumber",))
+    assert sorted(studies["PatientID"]) == ["7", "8"]
+    assert studies["advice"].str.contains("2 different PatientIDs").all()

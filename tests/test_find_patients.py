@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from pydicom.uid import generate_uid
 
 import dicomove as dm
 from dicomove.testing import RunningPacs
+from dicomove.testing.faults.base import Fault, Request, Response
 
 JOHN = {"PatientID": "123", "PatientName": "DOE^JOHN", "PatientBirthDate": "19500101", "AccessionNumber": "A1"}
 ANNA = {"PatientID": "456", "PatientName": "ROE^ANNA", "PatientBirthDate": "19801231", "AccessionNumber": "A2"}
@@ -22,11 +24,21 @@ SOURCE = Path(pydicom.__file__).with_name("data") / "test_files" / "CT_small.dcm
 Archive = Callable[..., RunningPacs]
 
 
+@dataclass(frozen=True)
+class BreaksOff(Fault):
+    """A C-FIND gives its matches, and then says that it failed."""
+
+    commands = ("C-FIND",)
+
+    def on_response(self, _: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, status=0xC001) if response.final else response]
+
+
 @pytest.fixture
 def pacs(rehearsal_pacs: Archive, tmp_path: Path) -> Archive:
     """Makes a PACS with one study for each of these patients."""
 
-    def made(*studies: dict[str, str]) -> RunningPacs:
+    def made(*studies: dict[str, str], faults: Sequence[Fault] = ()) -> RunningPacs:
         for number, values in enumerate(studies):
             image = dcmread(SOURCE)
             for name, value in values.items():
@@ -34,7 +46,7 @@ def pacs(rehearsal_pacs: Archive, tmp_path: Path) -> Archive:
             image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
             image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             image.save_as(tmp_path / f"{number}.dcm")
-        return rehearsal_pacs(tmp_path)
+        return rehearsal_pacs(tmp_path, faults)
 
     return made
 
@@ -92,3 +104,11 @@ def test_an_answer_that_was_kept_says_it_again(pacs: Archive, tmp_path: Path) ->
         with pytest.warns(dm.errors.FindWarning, match="more than one patient"):
             found = dm.find(cohort, here, journal=tmp_path / "found.sqlite", progress=False)
         assert found["advice"].str.contains("2 different PatientIDs").all()
+
+
+def test_an_answer_that_broke_off_says_it_and_keeps_no_more(pacs: Archive) -> None:
+    here = pacs(JOHN, ANNA | {"AccessionNumber": "A1"}, faults=[BreaksOff()])
+    with pytest.warns(dm.errors.FindWarning, match="more than one patient"):
+        found = dm.find(pd.DataFrame({"AccessionNumber": ["A1"]}), here, progress=False)
+    assert found["outcome"].tolist() == ["partial", "partial"]
+    assert found["advice"].str.contains("2 different PatientIDs").all()

@@ -12,7 +12,7 @@ Decisions, without I/O, clocks or threads::
     outages         what keeps a run from asking for more: PACS down, receiver away, disk full
     rows            the results of the rows, and what is shown of them
     state           all decisions of a run: events in, instructions out
-    narrowing       what to ask for where only some of a row is missing
+    narrowing       what to ask for where only some of a row is missing; several C-MOVEs as one
     split           a large study whose series are moved side by side
     path_cells      what rows have in the columns that the path of a receiver names
     patients        the PatientIDs that rows name beside what is moved

@@ -139,8 +139,6 @@ class Sizes:
     >>> sizes = Sizes([])
     >>> round(sizes.of("CT").median)
     530000
-    >>> sizes.is_learnt("CT")
-    False
     """
 
     def __init__(self, stored: Iterable[tuple[str, int]]) -> None:
@@ -148,10 +146,6 @@ class Sizes:
         for sop_class, size in stored:
             seen.setdefault(modality_of(sop_class), []).append(size)
         self._learnt = {name: _size(sizes) for name, sizes in seen.items() if len(sizes) >= _FEW}
-
-    def is_learnt(self, modalities: str) -> bool:
-        """Whether the size is that of instances in the folder."""
-        return _main(modalities) in self._learnt
 
     def of(self, modalities: str) -> Size:
         r"""Return the size of an instance of a modality, or of several: the largest part of a study decides.

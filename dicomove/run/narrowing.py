@@ -1,9 +1,13 @@
-"""What to ask for where a row is incomplete: instances, else series, else all of it; and when with C-GET. Pure."""
+"""What to ask for where a row is incomplete: instances, else series, else all of it; and when with C-GET. Pure.
+
+And the result of several C-MOVEs, one after the other or side by side, as that of one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import islice
 from typing import Final, get_args
 
@@ -25,6 +29,10 @@ _NEVER: Final = frozenset({"destination_unknown", "not_supported"})
 _NOTHING_COMES: Final = frozenset(
     {"all_failed", "idle_timeout", "missing_instances", "out_of_resources", "unable_to_process"}
 )
+
+#: How a PACS says that it could send none of the instances, and that it could not send all of them (PS3.4 C.4.2.1.5).
+_ALL_FAILED: Final = 0xA702
+_SOME_FAILED: Final = 0xB000
 
 
 def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, list[Identifier]]:
@@ -83,6 +91,37 @@ def combined(results: Sequence[MoveResult]) -> MoveResult:
         finished_at=last.finished_at,
         duration_s=sum(result.duration_s for result in results),
         evidence=replace(word.evidence, counts=counts, failed_sop_instance_uids=failed),
+    )
+
+
+def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked: int = 0) -> MoveResult:
+    """Return the result of several C-MOVEs at the same time as that of one, which lasts from the first to the last.
+
+    Parameters
+    ----------
+    identifier
+        Of the row.
+    results
+        Of its parts: the first that was not answered, or else the first that went wrong, is the word.
+    unasked
+        How many instances were never asked for: they remain.
+    """
+    whole = combined(sorted(results, key=lambda result: result.status is not None))
+    started, finished = min(one.started_at for one in results), max(one.finished_at for one in results)
+    evidence, counts = whole.evidence, whole.evidence.counts
+    if evidence.status == _ALL_FAILED and counts.failed and counts.moved:  # of one series, and so some of the study
+        evidence = replace(evidence, status=_SOME_FAILED)
+    if unasked:
+        counts = replace(
+            counts, total=(counts.total or 0) + unasked, remaining=(counts.remaining or 0) + unasked, at_end=False
+        )
+    return replace(
+        whole,
+        identifier=identifier,
+        started_at=started,
+        finished_at=finished,
+        duration_s=(finished - started) / timedelta(seconds=1),
+        evidence=replace(evidence, counts=counts, sent=any(one.evidence.sent for one in results)),
     )
 
 

@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
 from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, Part, Parts, SeriesListed
-from dicomove.run.narrowing import asks, combined, in_series, is_refused
+from dicomove.run.narrowing import asks, in_series, is_refused, side_by_side
 from dicomove.run.questions import Listed
 from dicomove.run.requests import Task
 
@@ -31,9 +30,6 @@ from dicomove.run.requests import Task
 _LEAST: Final = 32
 #: Of series with fewer, a PACS would get a request for every few instances.
 _LEAST_EACH: Final = 4
-#: How a PACS says that it could send none of the instances, and that it could not send all of them (PS3.4 C.4.2.1.5).
-_ALL_FAILED: Final = 0xA702
-_SOME_FAILED: Final = 0xB000
 
 
 def may_be_large(task: Task) -> bool:
@@ -322,34 +318,3 @@ def _parts(task: Task, listed: SeriesListed) -> Mapping[Identifier, int | None]:
     if listed.missing:
         return missing_parts(task.identifier, listed.missing, task.depth)
     return {in_series(task.identifier, uid): number for uid, number in listed.series.items()}
-
-
-def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked: int = 0) -> MoveResult:
-    """Return the result of several C-MOVEs at the same time as that of one, which lasts from the first to the last.
-
-    Parameters
-    ----------
-    identifier
-        Of the row.
-    results
-        Of its parts: the first that was not answered, or else the first that went wrong, is the word.
-    unasked
-        How many instances were never asked for: they remain.
-    """
-    whole = combined(sorted(results, key=lambda result: result.status is not None))
-    started, finished = min(one.started_at for one in results), max(one.finished_at for one in results)
-    evidence, counts = whole.evidence, whole.evidence.counts
-    if evidence.status == _ALL_FAILED and counts.failed and counts.moved:  # of one series, and so some of the study
-        evidence = replace(evidence, status=_SOME_FAILED)
-    if unasked:
-        counts = replace(
-            counts, total=(counts.total or 0) + unasked, remaining=(counts.remaining or 0) + unasked, at_end=False
-        )
-    return replace(
-        whole,
-        identifier=identifier,
-        started_at=started,
-        finished_at=finished,
-        duration_s=(finished - started) / timedelta(seconds=1),
-        evidence=replace(evidence, counts=counts, sent=any(one.evidence.sent for one in results)),
-    )

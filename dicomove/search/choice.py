@@ -121,22 +121,19 @@ def _best(studies: Mapping[str, Sequence[Mapping[str, str]]], matches: Matches, 
         if known is None:
             return []
         days[uid] = known[0]
-    ranks = {uid: _distance(day, matches, row) for uid, day in days.items()}
-    best = [uid for uid, rank in ranks.items() if rank == min(ranks.values())]
+    best = _closest(days, matches, row.toordinal() if row else 0)
     times = {uid: _seconds(studies[uid][0].get(_TIME, "")) for uid in best}
     if len(best) < 2 or None in times.values() or (matches == "nearest" and not isinstance(row, dt.datetime)):
         return best
-    moments = {uid: days[uid] * _DAY_S + (times[uid] or 0.0) for uid in best}
     at = row.toordinal() * _DAY_S + _of_day(row.time()) if isinstance(row, dt.datetime) else 0.0
-    by_time = {uid: _distance(when, matches, None, at) for uid, when in moments.items()}
-    return [uid for uid in best if by_time[uid] == min(by_time.values())]
+    return _closest({uid: days[uid] * _DAY_S + (times[uid] or 0.0) for uid in best}, matches, at)
 
 
-def _distance(when: float, matches: Matches, row: dt.date | None, at: float = 0.0) -> float:
-    """Return a number that is the smaller the better a moment is."""
-    if matches == "nearest":
-        return abs(when - (row.toordinal() if row else at))
-    return -when if matches == "newest" else when
+def _closest(moments: Mapping[str, float], matches: Matches, at: float) -> list[str]:
+    """Return the studies whose moment is the newest, the oldest, or the nearest to another one."""
+    wanted = {"newest": max(moments.values()), "oldest": min(moments.values()), "nearest": at}[matches]
+    distances = {uid: abs(when - wanted) for uid, when in moments.items()}
+    return [uid for uid, distance in distances.items() if distance == min(distances.values())]
 
 
 def _seconds(time: str) -> float | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort import is_blank, keyword_columns
+from dicomove.cohort import is_blank, keyword_columns, several_patients
 from dicomove.errors import CohortError
 from dicomove.outcome import sentences
 from dicomove.search.row import Answer
@@ -101,8 +101,13 @@ def alike(answer: Answer, asked: Mapping[str, object]) -> Answer:
         return replace(answer, outcome="empty", matches=(), advice=None)
     different = [name for name, cell in asked.items() if any(match.get(name) != str(cell).strip() for match in kept)]
     said = f"{' and '.join(different)} differs in zeros or blanks" if different else ""
+    several = several_patients(kept)
     return replace(
-        answer, matches=kept, advice=sentences(said, answer.advice or ""), loose=", ".join(different) or None
+        answer,
+        matches=kept,
+        advice=sentences(said, several or "", answer.advice or ""),
+        loose=", ".join(different) or None,
+        several_patients=several is not None,
     )
 
 

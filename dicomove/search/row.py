@@ -138,11 +138,18 @@ class Search:
                         reasons.append(reason)
                 notes += [last.advice] if last.advice and not last.error else []
                 if last.error:
-                    return _answer(below if step is query.steps[-1] else [], last, reasons, notes)
+                    return self._answered(query, below if step is query.steps[-1] else [], last, reasons, notes)
             found = below
+        return self._answered(query, found, last, reasons, notes)
+
+    def _answered(
+        self, query: Query, found: list[Match], last: FindResult, reasons: Sequence[str], notes: Sequence[str | None]
+    ) -> Answer:
+        """Return the answer, without the keys that only tell patients apart."""
         several = several_patients(found) if _names_one(query) else None
-        unasked = [name for name in PATIENT_KEYS if name not in {*self._wanted, *(name for name, _ in keys)}]
-        found = [{name: value for name, value in match.items() if name not in unasked} for match in found]
+        named = {name for step in query.steps for name, _ in (*step.keys, *step.checks)}
+        extra = {*PATIENT_KEYS}.difference(self._wanted, named)
+        found = [{name: value for name, value in match.items() if name not in extra} for match in found]
         return replace(_answer(found, last, reasons, [*notes, several]), several_patients=several is not None)
 
     def ask_list(self, queries: Sequence[Query], uids: Sequence[str], is_enough: Callable[[Match], bool]) -> FindResult:
