@@ -66,6 +66,11 @@ def files_in(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names)
 
 
+def shown(path: str) -> str:
+    """Return a path as text, with ``?`` for what cannot be written: on some systems, names are bytes."""
+    return path.encode("utf-8", "replace").decode()
+
+
 def synchronise_folder(folder: Path) -> None:
     """Bring the names in a folder onto the disk, if the system supports it."""
     if os.name != "posix":

@@ -102,7 +102,14 @@ def test_a_path_that_cannot_be_is_an_error(tmp_path: Path, two: tuple[Path, pd.D
 
 @pytest.mark.parametrize(
     ("subjects", "says"),
-    [(["01", None], "'subject' is blank in row 2"), (["a b", "a_b"], "differ only"), (["A", "a"], "differ only")],
+    [
+        (["01", None], "'subject' is blank in row 2"),
+        (["01", "\u200e"], "'subject' is blank in row 2"),
+        (["a b", "a_b"], "differ only"),
+        (["A", "a"], "differ only"),
+        (["頭部", "01"], "'subject' has no letter of A-Z and no digit in row 1"),
+        (["..", "01"], "'subject' has no letter of A-Z and no digit in row 1"),
+    ],
 )
 def test_two_subjects_never_share_a_folder(
     tmp_path: Path, two: tuple[Path, pd.DataFrame], subjects: list[str | None], says: str
@@ -110,6 +117,44 @@ def test_two_subjects_never_share_a_folder(
     folder, results = two
     with pytest.raises(ValueError, match=says):
         arrange(folder, tmp_path / "out", PATH, cohort=results.assign(subject=pd.array(subjects)), progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_columns_that_run_into_each_other_are_refused(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, results = two
+    table = results.assign(subject=["a_b", "a"], session=["c", "b_c"])
+    with pytest.raises(ValueError, match="row 1, 2 of the table make the same path of different values: nothing was"):
+        arrange(folder, tmp_path / "out", "{subject}_{session}/{SOPInstanceUID}.dcm", cohort=table, progress=False)
+    made = arrange(folder, tmp_path / "out", "{subject}/{session}/{SOPInstanceUID}.dcm", cohort=table, progress=False)
+    assert {Path(name).parent.as_posix() for name in made["arranged"]} == {"a_b/c", "a/b_c"}
+
+
+@pytest.mark.parametrize(
+    ("subjects", "expected"),
+    [
+        ([1.0, 2.0], ["1", "2"]),
+        (pd.to_datetime(["2026-11-25", "2026-11-26"]), ["2026-11-25", "2026-11-26"]),
+        ([" 01", "02\0"], ["01", "02"]),
+        (["CON", "aux.txt"], ["_CON", "_aux.txt"]),
+        (["Rene\u0301", "01"], ["Ren", "01"]),
+    ],
+)
+def test_cells_of_any_type_become_names(
+    tmp_path: Path, two: tuple[Path, pd.DataFrame], subjects: object, expected: list[str]
+) -> None:
+    folder, results = two
+    table = results.assign(subject=subjects)  # type: ignore[arg-type]  # it takes any column
+    made = arrange(folder, tmp_path / "out", "{subject}/{SOPInstanceUID}.dcm", cohort=table, progress=False)
+    assert list(dict.fromkeys(Path(name).parent.as_posix() for name in made["arranged"])) == expected
+
+
+def test_a_name_of_several_columns_or_none_is_an_error(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, results = two
+    twice = pd.concat([results, results[["subject"]]], axis=1)
+    with pytest.raises(ValueError, match="'subject' is the name of several columns"):
+        arrange(folder, tmp_path / "out", PATH, cohort=twice, progress=False)
+    with pytest.raises(ValueError, match=r"do you mean \{subject\}\?"):
+        arrange(folder, tmp_path / "out", "{subjekt}/{SOPInstanceUID}.dcm", cohort=results, progress=False)
     assert not (tmp_path / "out").exists()
 
 

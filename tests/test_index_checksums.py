@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -72,6 +73,33 @@ def test_names_that_sha256sum_escapes_are_read_back(tmp_path: Path) -> None:
     assert checked(tmp_path).returncode == 0
     assert read_hashes(tmp_path / "manifest-sha256.txt") == [(name, empty) for name in names]
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def test_what_sha256sum_writes_is_read(tmp_path: Path) -> None:
+    names = ["new\nline", "back\\slash", "back\\nslash", "cr\rx", "größe", "*star", " lead", "\u2028", "%41", "-dash"]
+    names.append(os.fsdecode(b"\xff\xfe.dcm"))
+    for name in names:
+        (tmp_path / name).write_text(name, errors="surrogateescape")
+    listing = tmp_path.with_suffix(".txt")
+    for options in ([], ["--binary"]):
+        with listing.open("wb") as file:
+            subprocess.run(["sha256sum", *options, "--", *names], cwd=tmp_path, stdout=file, check=True)
+        found = dm.verify(listing, folder=tmp_path)
+        assert found["verified"].tolist() == ["ok"] * len(names)
+        assert "??.dcm" in found["path"].tolist()
+    # As an editor on Windows saves it.
+    lines = listing.read_bytes().split(b"\n")
+    listing.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(lines))
+    assert dm.verify(listing, folder=tmp_path)["verified"].tolist() == ["ok"] * len(names)
+    write(tmp_path / "manifest-sha256.txt", [])
+    assert dm.verify(tmp_path)["verified"].tolist() == ["unrecorded"] * len(names)
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../x", "a/../../x"])
+def test_a_line_that_leads_out_of_the_folder_is_an_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "manifest-sha256.txt").write_text(f"{'0' * 64}  {name}\n")
+    with pytest.raises(ReceiverError, match=r"line 1 of .* names a file outside of the folder"):
+        dm.verify(tmp_path)
 
 
 def test_a_line_of_another_form_is_an_error(tmp_path: Path) -> None:

@@ -280,6 +280,26 @@ def test_names_of_the_callers_own(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_two_studies_with_the_same_series_uid(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    series = volume(images / "a", [0, 2, 4, 6])
+    volume(images / "b", [0, 2, 4, 6, 8])
+    for path in (images / "b").iterdir():
+        found = dcmread(path)
+        found.SeriesInstanceUID = series
+        found.save_as(path)
+    with pytest.raises(ValueError, match=r"2 series would share their name .*or \{StudyInstanceUID\} to the path"):
+        converted(images, out, "{SeriesInstanceUID}")
+    made = converted(images, out).set_index("path")
+    assert [image(out, made.loc[name]).shape[2] for name in ("a", "b")] == [4, 5]
+    assert converted(images, out)["resumed"].all()
+    # One study after the other: the files of the first one stay.
+    kept = converted(images / "a", tmp_path / "other", "{SeriesInstanceUID}").iloc[0]
+    with pytest.raises(ValueError, match="other files have the names of 1 series"):
+        converted(images / "b", tmp_path / "other", "{SeriesInstanceUID}")
+    assert image(tmp_path / "other", kept).shape[2] == 4
+
+
 def test_rows_of_a_result_table(tmp_path: Path) -> None:
     images, out = tmp_path / "images", tmp_path / "out"
     series = volume(images / "a", [0, 2, 4])

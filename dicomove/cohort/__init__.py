@@ -75,7 +75,7 @@ from dicomove.cohort.query_steps import Query, Step
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import with_own_columns, without_mark
 from dicomove.cohort.text_files import decode
-from dicomove.cohort.values import has_control_characters, is_blank, text, unsafe, whole_number
+from dicomove.cohort.values import has_control_characters, is_blank, plain_text, text, unsafe, whole_number
 
 __all__ = [
     "AVAILABILITY_KEYS",
@@ -125,6 +125,7 @@ __all__ = [
     "parse_level",
     "parse_query_model",
     "plain_label",
+    "plain_text",
     "positions_in",
     "read_cohort",
     "several_patients",

@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import numbers
 import re
+import unicodedata
 from decimal import Decimal
 from typing import Any
 
@@ -134,6 +135,23 @@ def whole_number(value: object) -> str | None:
     if isinstance(value, (float, np.floating, Decimal)) and math.isfinite(value) and int(value) == value:
         return str(int(value))
     return None
+
+
+def plain_text(value: object) -> str:
+    """Return any cell as text for a name: empty if it is blank; a whole number without a point, a day without a time.
+
+    The same letter may be one character or two (Unicode's normal forms): it becomes one.
+
+    Examples
+    --------
+    >>> plain_text(3.0), plain_text(float("nan")), plain_text(" 01"), plain_text(pd.Timestamp("2026-11-26"))
+    ('3', '', '01', '2026-11-26')
+    """
+    if is_blank(value):
+        return ""
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        value = value.date()
+    return whole_number(value) or unicodedata.normalize("NFC", str(value).strip(EDGES))
 
 
 def is_uid(value: str) -> bool:

@@ -5,6 +5,7 @@ A name is a template with DICOM keywords and columns of the cohort.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import hashlib
 import os
@@ -19,6 +20,7 @@ from typing import Final, Literal, NoReturn
 import pandas as pd
 
 from dicomove import columns
+from dicomove.cohort import plain_text
 from dicomove.files import replacing
 from dicomove.headers.keys import tags_of
 from dicomove.headers.table import index
@@ -27,6 +29,7 @@ _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9._=+-]*")
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 _LONGEST: Final = 120
+_NOTHING: Final = "none"
 
 MOST_NAMED: Final = 5
 """How many rows or files an error names."""
@@ -92,7 +95,7 @@ def template(path: str, columns: Collection[str]) -> Template:
     names = list(dict.fromkeys(name for component in components for _, name in component if name))
     keys = [name for name in names if name not in columns]
     for key in keys:
-        tags_of(key)
+        _check_key(path, key, columns)
     return Template(
         tuple(tuple(component) for component in components), tuple(n for n in names if n in columns), tuple(keys)
     )
@@ -106,7 +109,17 @@ def safe(value: str) -> str:
     >>> safe("T1 / axial"), safe("../etc"), safe("")
     ('T1_axial', 'etc', 'none')
     """
-    return _UNSAFE.sub("_", value).strip("._") or "none"
+    return _UNSAFE.sub("_", value).strip("._") or _NOTHING
+
+
+def _check_key(path: str, key: str, columns: Collection[str]) -> None:
+    try:
+        tags_of(key)
+    except ValueError:
+        near = difflib.get_close_matches(key, columns, 1)
+        if near:
+            _refuse(path, f"{key!r} is neither a keyword nor a column of the table; do you mean {{{near[0]}}}?")
+        raise
 
 
 def _component(part: tuple[tuple[str, str | None], ...], values: Mapping[str, str]) -> str:
@@ -136,34 +149,74 @@ def own_columns(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if isinstance(name, str) and name not in _UIDS]
 
 
-def field_values(row: Mapping[object, object], cells: Sequence[Mapping[object, object]]) -> dict[str, str]:
-    """Return the values of the fields; a cell of the caller's table comes before an attribute."""
-    own = cells[int(str(row["cohort_row"]))] if "cohort_row" in row else {}
-    return {str(name): "" if pd.isna(value) else str(value) for name, value in {**row, **own}.items()}  # type: ignore[call-overload]
+Cells = Sequence[Mapping[str, str]]
+"""The caller's own columns of each row, as text."""
 
 
-def refuse_cells(cohort: pd.DataFrame, rows: Sequence[int], names: Sequence[str]) -> None:
-    """Refuse cells that are blank, or look alike once they are safe: two subjects would share a folder.
+def own_cells(table: pd.DataFrame, made: Template) -> Cells:
+    """Return the cells of the columns that a template names.
 
     Raises
     ------
     ValueError
-        There are such cells.
+        Several columns have one of these names.
+    """
+    for name in made.columns:
+        if list(table.columns).count(name) > 1:
+            _refuse_column(name, "is the name of several columns of the table", "give each a name of its own")
+    cells = [[plain_text(cell) for cell in table[name].tolist()] for name in made.columns]
+    return [dict(zip(made.columns, row, strict=True)) for row in zip(*cells, strict=True)] or [{}] * len(table)
+
+
+def field_values(row: Mapping[object, object], cells: Cells) -> dict[str, str]:
+    """Return the values of the fields; a cell of the caller's table comes before an attribute."""
+    own = cells[int(str(row["cohort_row"]))] if "cohort_row" in row else {}
+    of_row = {str(name): "" if pd.isna(value) else str(value) for name, value in row.items()}  # type: ignore[call-overload]
+    return {**of_row, **own}
+
+
+def refuse_cells(made: Template, cells: Cells, rows: Sequence[int], names: Collection[str]) -> None:
+    """Refuse cells that cannot be in a name, or with which two subjects would share a folder.
+
+    Raises
+    ------
+    ValueError
+        A cell is blank, or has nothing that a name may have; or cells are alike once they are safe, or run into each
+        other (``a_b`` and ``c``, ``a`` and ``b_c``).
     """
     for name in names:
-        cells = cohort[name].tolist()
-        blank = [row for row in rows if pd.isna(cells[row]) or not str(cells[row]).strip()]
-        values = {str(cells[row]) for row in rows}
+        blank = [row for row in rows if not cells[row][name]]
         if blank:
-            where = ", ".join(str(row + 1) for row in blank[:MOST_NAMED])
-            message = f"column {name!r} is blank in row {where} of the table: nothing was made; fill it"
-            raise ValueError(message)
+            _refuse_column(name, f"is blank in {_places(blank)}", "fill it")
+        lost = [row for row in rows if safe(cells[row][name]) == _NOTHING != cells[row][name]]
+        if lost:
+            _refuse_column(name, f"has no letter of A-Z and no digit in {_places(lost)}", "give other values")
+        values = {cells[row][name] for row in rows}
         if len({safe(value).casefold() for value in values}) < len(values):
+            reason = "has values that differ only in characters that a name cannot have, or in upper and lower case"
+            _refuse_column(name, reason, "give a column with other values")
+    _refuse_same_path(made, [{name: cells[row][name] for name in names} for row in rows], rows)
+
+
+def _refuse_same_path(made: Template, own: Cells, rows: Sequence[int]) -> None:
+    seen: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        before = seen.setdefault(made.path(own[place]).casefold(), place)
+        if own[before] != own[place]:
             message = (
-                f"values of column {name!r} differ only in characters that a name cannot have, or in upper and lower "
-                "case: nothing was made; give a column with other values"
+                f"the columns of {_places([rows[before], row])} make the same path of different values: nothing was "
+                "made; put '/' between the columns"
             )
             raise ValueError(message)
+
+
+def _refuse_column(name: str, reason: str, remedy: str) -> NoReturn:
+    message = f"column {name!r} {reason}: nothing was made; {remedy}"
+    raise ValueError(message)
+
+
+def _places(rows: Sequence[int]) -> str:
+    return f"row {', '.join(str(row + 1) for row in rows[:MOST_NAMED])} of the table"
 
 
 How = Literal["link", "copy"]
@@ -210,8 +263,8 @@ def arrange(
     Raises
     ------
     ValueError
-        The path cannot be used; a cell of the cohort is blank, or is like another one once it is safe; two instances
-        would share a name, or another file has it; files cannot be read.
+        The path cannot be used; a cell of the cohort is blank, has nothing that a name may have, or is like another
+        one once it is safe; two instances would share a name, or another file has it; files cannot be read.
         Nothing was made.
     OSError
         A link or a copy cannot be made.
@@ -250,9 +303,9 @@ def arrange(
 
 def _named(found: pd.DataFrame, made: Template, cohort: pd.DataFrame | None) -> pd.DataFrame:
     """Return the images with their names, each pair once."""
+    cells: Cells = [] if cohort is None else own_cells(cohort, made)
     if cohort is not None:
-        refuse_cells(cohort, sorted(set(found["cohort_row"].tolist())), made.columns)
-    cells = [] if cohort is None else cohort[list(made.columns)].to_dict("records")
+        refuse_cells(made, cells, sorted(set(found["cohort_row"].tolist())), made.columns)
     names = [made.path(field_values(row, cells)) for row in found.to_dict("records")]
     return pd.DataFrame(
         {"path": found["path"], "arranged": columns.text(names), "SOPInstanceUID": found["SOPInstanceUID"]}

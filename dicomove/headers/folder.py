@@ -24,7 +24,7 @@ from typing import IO, Final
 from tqdm import tqdm
 
 from dicomove.errors import DicomoveWarning, ReceiverError
-from dicomove.files import SERVICE_FOLDER
+from dicomove.files import SERVICE_FOLDER, shown
 from dicomove.headers.reading import MISSING, UNREADABLE, Header, Reader, header_of, read_all
 from dicomove.store import HeaderStore, StoredHeader, is_indexed
 
@@ -163,11 +163,6 @@ def _cannot_keep(error: ReceiverError) -> None:
 def is_text(path: str) -> bool:
     """Whether a path can be written as text: on some systems, names are bytes."""
     return path == shown(path)
-
-
-def shown(path: str) -> str:
-    """Return a path as text, with ``?`` for what cannot be written."""
-    return path.encode("utf-8", "replace").decode()
 
 
 _ROOT: Final = Path(__file__).parents[2]

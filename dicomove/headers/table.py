@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from dicomove import columns
-from dicomove.headers.folder import headers_of, shown
+from dicomove.files import shown
+from dicomove.headers.folder import headers_of
 from dicomove.headers.geometry import Geometry, geometry
 from dicomove.headers.keys import tags_of
 from dicomove.headers.sources import Source, Wanted, recorded_uids, wanted

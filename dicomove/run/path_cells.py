@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Requested, is_blank, plain_label, whole_number
+from dicomove.cohort import Identifier, Requested, is_blank, plain_label, plain_text
 from dicomove.errors import CohortError
 from dicomove.receiver import Receiver
 
@@ -76,12 +76,8 @@ def _values(table: pd.DataFrame, named: Sequence[str]) -> dict[str, list[str]]:
             _refuse_column(name, [label for label in labels if isinstance(label, str)])
         if name in columns.RESULT_COLUMNS:
             _refuse(f"the path of the receiver has {{{name}}}, a column that dicomove makes: give yours another name")
-        found[name] = [_text(cell) for cell in table.iloc[:, labels.index(name)].tolist()]
+        found[name] = [plain_text(cell) for cell in table.iloc[:, labels.index(name)].tolist()]
     return found
-
-
-def _text(cell: object) -> str:
-    return "" if is_blank(cell) else whole_number(cell) or str(cell).strip()
 
 
 def _refuse_column(name: str, labels: Sequence[str]) -> NoReturn:

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import pandas as pd
 
 from dicomove import columns
 from dicomove.errors import ReceiverError
-from dicomove.files import file_sha256, files_in, replacing
+from dicomove.files import file_sha256, files_in, replacing, shown
 from dicomove.store import cells
 from dicomove.store.instances import MANIFEST_COLUMNS, is_indexed, read_instances
 from dicomove.store.schema import FIRST_ROW, JOURNAL, journal_at
@@ -125,7 +125,7 @@ def write_checksums(
         raise ValueError(message)
     accepted = table[table["quarantine"].isna()] if "quarantine" in table.columns else table
     where = Path(path) if path is not None else Path(str(table.attrs[_FOLDER]), CHECKSUMS_FILE)
-    rows = zip(accepted["path"].astype(str), accepted["sha256"].astype(str), strict=True)
+    rows = zip(map(str, accepted["path"]), map(str, accepted["sha256"]), strict=True)
     write_hashes(where, rows)
     return where
 
@@ -170,7 +170,8 @@ def verify(
         root = given
         recorded = manifest_of(root) if is_indexed(root) else _listed(root / CHECKSUMS_FILE, may_lack=True)
         table = _with_unrecorded(recorded, root)
-    return table.assign(verified=_verdicts(table, Path(root).absolute()))
+    verdicts = _verdicts(table, Path(root).absolute())
+    return table.assign(path=columns.text(map(shown, table["path"]), index=table.index), verified=verdicts)
 
 
 def _listed(path: Path, *, may_lack: bool = False) -> pd.DataFrame:
@@ -180,7 +181,9 @@ def _listed(path: Path, *, may_lack: bool = False) -> pd.DataFrame:
         raise ReceiverError(message)
     found = read_hashes(path) if path.is_file() else []
     values: dict[str, list[Any]] = {name: [None] * len(found) for name in MANIFEST_COLUMNS}
-    return _table(values | {"path": [name for name, _ in found], "sha256": [sha256 for _, sha256 in found]})
+    table = _table(values | {"sha256": [sha256 for _, sha256 in found]})
+    # Names may be bytes that are not text.
+    return table.assign(path=pd.Series([name for name, _ in found], dtype=object))
 
 
 def _verdicts(table: pd.DataFrame, root: Path) -> pd.Series:
@@ -209,7 +212,7 @@ def _with_unrecorded(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     names: Iterable[str] = (path.relative_to(root).as_posix() for path in files_in(root))
     # The file of hashes cannot list itself.
     found = sorted(name for name in names if name not in recorded and name != CHECKSUMS_FILE)
-    more = pd.DataFrame({"path": columns.text(found)})
+    more = pd.DataFrame({"path": pd.Series(found, dtype=object)})
     attributes = table.attrs
     table = pd.concat([table, more], ignore_index=True) if found else table
     table.attrs = attributes
@@ -236,7 +239,7 @@ def read_hashes(path: Path) -> list[tuple[str, str]]:
     ReceiverError
         A line has another form.
     """
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
     return [_read(line.removesuffix("\r"), number, path) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -254,4 +257,7 @@ def _read(line: str, number: int, path: Path) -> tuple[str, str]:
     sha256, name = found.groups()
     if line.startswith("\\"):
         name = re.sub(r"\\[\\nr]", lambda escaped: _BACK[escaped.group()], name)
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        message = f"line {number} of {path} names a file outside of the folder: write the file again"
+        raise ReceiverError(message)
     return name.removeprefix("./"), sha256.lower()

@@ -12,8 +12,16 @@ import pandas as pd
 from pydicom.datadict import keyword_dict
 
 from dicomove import columns
-from dicomove.headers.arranging import MOST_NAMED, Template, field_values, own_columns, refuse_cells, template
-from dicomove.headers.folder import shown
+from dicomove.files import shown
+from dicomove.headers.arranging import (
+    MOST_NAMED,
+    Template,
+    field_values,
+    own_cells,
+    own_columns,
+    refuse_cells,
+    template,
+)
 from dicomove.headers.nifti.jobs import Job, converted
 from dicomove.headers.nifti.program import Programs, Suffix, program
 from dicomove.headers.nifti.record import Done
@@ -152,11 +160,15 @@ def _prepared(
     names = dict(zip(places, _names([records[place] for place in places], made, given), strict=True))
     root = Path(table.attrs["folder"])
     jobs = [
-        verdict or Job(names[place], suffix, str(row["SeriesInstanceUID"]), root, headers, _expected(row, headers))
+        verdict or Job(names[place], suffix, _uids(row), root, headers, _expected(row, headers))
         for place, (verdict, row, headers) in enumerate(zip(verdicts, records, files, strict=True))
     ]
     _refuse_shared(job for job in jobs if isinstance(job, Job))
     return jobs, _labelled(table, given)
+
+
+def _uids(row: dict[Any, Any]) -> tuple[str, str]:
+    return str(row["StudyInstanceUID"]), str(row["SeriesInstanceUID"])
 
 
 def _expected(row: dict[Any, Any], headers: Sequence[StoredHeader]) -> Voxels:
@@ -175,8 +187,8 @@ def _names(rows: Sequence[dict[Any, Any]], made: Template, given: pd.DataFrame |
     # In the table of `index`, an attribute may be absent; a column of the caller's own has to have values.
     is_index = {"path", "error"} <= set(given.columns)
     own = [name for name in made.columns if not (is_index and name in keyword_dict)]
-    refuse_cells(given, sorted({int(row["cohort_row"]) for row in rows}), own)
-    cells = given[list(made.columns)].to_dict("records")
+    cells = own_cells(given, made)
+    refuse_cells(made, cells, sorted({int(row["cohort_row"]) for row in rows}), own)
     return [made.path(field_values(row, cells)) for row in rows]
 
 
@@ -191,16 +203,16 @@ def _labelled(table: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _refuse_shared(jobs: Iterable[Job]) -> None:
-    # Some file systems do not tell "a" from "A".
+    # Some file systems do not tell "a" from "A". A series is told by its files: two studies may have its UID.
     names: dict[str, dict[str, str]] = {}
     for job in jobs:
-        names.setdefault(job.name.casefold(), {})[job.series] = shown(job.headers[0].path)
+        names.setdefault(job.name.casefold(), {})[job.source] = shown(job.headers[0].path)
     shared = [path for paths in names.values() if len(paths) > 1 for path in paths.values()]
     if shared:
         message = (
             f"{len(shared)} series would share their name with another one, for example "
-            f"{', '.join(shared[:MOST_NAMED])}: nothing was converted; add {{SeriesInstanceUID}} or {{SeriesNumber}} "
-            "to the path"
+            f"{', '.join(shared[:MOST_NAMED])}: nothing was converted; add {{SeriesInstanceUID}}, {{SeriesNumber}} "
+            "or {StudyInstanceUID} to the path"
         )
         raise ValueError(message)
 

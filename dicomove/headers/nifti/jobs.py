@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
@@ -16,9 +16,8 @@ from threading import Lock
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from dicomove.files import SERVICE_FOLDER
+from dicomove.files import SERVICE_FOLDER, shown
 from dicomove.headers.arranging import MOST_NAMED
-from dicomove.headers.folder import shown
 from dicomove.headers.nifti.program import Programs, Suffix
 from dicomove.headers.nifti.record import Done, NameTakenError, Record, is_taken, publish, source_of
 from dicomove.headers.nifti.verdict import Verdict, Voxels, judged
@@ -35,8 +34,8 @@ class Job:
         The name, below the folder for the results, without suffix.
     suffix
         The suffix of the image.
-    series
-        The SeriesInstanceUID.
+    uids
+        The StudyInstanceUID and the SeriesInstanceUID.
     root
         The folder of the files.
     headers
@@ -47,7 +46,7 @@ class Job:
 
     name: str
     suffix: Suffix
-    series: str
+    uids: tuple[str, str]
     root: Path
     headers: Sequence[StoredHeader]
     expected: Voxels
@@ -91,7 +90,7 @@ class _Work:
     def refuse_taken(self, jobs: Sequence[Job]) -> None:
         """Refuse names that other files have."""
         # The files, and not the names: those may have what tells a patient.
-        taken = [shown(job.headers[0].path) for job in jobs if is_taken(self._out, job.name, self._record, job.series)]
+        taken = [shown(job.headers[0].path) for job in jobs if is_taken(self._out, job.name, self._record, job.uids)]
         if taken:
             message = (
                 f"other files have the names of {len(taken)} series, or the files were changed, for example of "
@@ -119,16 +118,17 @@ class _Work:
     def earlier(self, job: Job) -> Done | None:
         """Return an earlier conversion of the same files that is still there."""
         done = self._record.of(job.name)
-        is_same = done is not None and (done.series, done.source) == (job.series, job.source)
+        is_same = done is not None and done.is_of(job.uids) and done.source == job.source
         return done if done is not None and is_same and done.is_there(self._out) else None
 
     def _one(self, job: Job) -> Done:
         """Convert one series. What goes wrong is its outcome."""
         place = Path(mkdtemp(dir=self._scratch))
-        done = Done(job.name, job.series, job.source, Verdict("failed"))
+        study, series = job.uids
+        done = Done(job.name, series, job.source, Verdict("failed"), study=study)
         try:
             verdict = self._run(job, place)
-            return self._kept(place / "out", Done(job.name, job.series, job.source, verdict))
+            return self._kept(place / "out", replace(done, verdict=verdict))
         except NameTakenError:
             message = "other files have its names, or those of further images of it: give another path"
             return _failed(done, "name_taken", message)
@@ -154,7 +154,7 @@ class _Work:
 
 
 def _failed(done: Done, reason: str, message: str) -> Done:
-    return Done(done.name, done.series, done.source, Verdict("failed", reason, message=message))
+    return replace(done, verdict=Verdict("failed", reason, message=message))
 
 
 def _lend(old: Path, new: Path) -> None:

@@ -39,6 +39,8 @@ class Done:
         Its files below the folder, with size and time of change.
     earlier
         Files of an earlier conversion, which these replace.
+    study
+        The StudyInstanceUID; empty in records of earlier versions.
     """
 
     name: str
@@ -47,6 +49,12 @@ class Done:
     verdict: Verdict
     files: dict[str, tuple[int, int]] = field(default_factory=dict)
     earlier: dict[str, tuple[int, int]] = field(default_factory=dict)
+    study: str = ""
+
+    def is_of(self, uids: tuple[str, str]) -> bool:
+        """Whether it is a conversion of this series: two studies may have its UID, by mistake."""
+        study, series = uids
+        return self.series == series and self.study in ("", study)
 
     def is_there(self, out: Path) -> bool:
         """Whether all files are there: images as they were written; sidecars may be edited since."""
@@ -134,9 +142,9 @@ class NameTakenError(Exception):
     """Another file has a name that a conversion needs."""
 
 
-def is_taken(out: Path, name: str, record: Record, series: str) -> bool:
+def is_taken(out: Path, name: str, record: Record, uids: tuple[str, str]) -> bool:
     """Whether other files have the names that a series would get."""
-    return any(_is_other(out, f"{name}{suffix}", name, record, series) for suffix in _USUAL)
+    return any(_is_other(out, f"{name}{suffix}", name, record, uids) for suffix in _USUAL)
 
 
 def publish(made: Path, out: Path, record: Record, done: Done) -> Done:
@@ -161,7 +169,7 @@ def publish(made: Path, out: Path, record: Record, done: Done) -> Done:
         The disk refuses it.
     """
     names = {path: _named(path.name, done.name) for path in sorted(made.iterdir(), key=_order)}
-    if any(_is_other(out, name, done.name, record, done.series) for name in names.values()):
+    if any(_is_other(out, name, done.name, record, (done.study, done.series)) for name in names.values()):
         raise NameTakenError
     for path in names:
         synchronise_file(path)
@@ -195,10 +203,10 @@ def _order(path: Path) -> tuple[bool, str]:
     return ".nii" in path.name, path.name
 
 
-def _is_other(out: Path, path: str, name: str, record: Record, series: str) -> bool:
+def _is_other(out: Path, path: str, name: str, record: Record, uids: tuple[str, str]) -> bool:
     if not (out / path).parent.resolve().is_relative_to(out):
         return True  # a link in the folder leads out of it
     if not os.path.lexists(out / path):
         return False
     known = record.of(name)
-    return known is None or known.series != series or not known.owns(out, path)
+    return known is None or not known.is_of(uids) or not known.owns(out, path)
