@@ -7,12 +7,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pydicom.data
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
 
 import dicomove as dm
 from dicomove.errors import DicomoveWarning
@@ -174,9 +177,9 @@ def test_what_was_read_is_not_read_again(tmp_path: Path, reads: list[str]) -> No
 
 
 def test_a_new_key_is_read_once(tmp_path: Path, reads: list[str]) -> None:
-    slices(tmp_path, [0, 5], EchoTime="30")
+    slices(tmp_path, [0, 5], RepetitionTime="30")
     usual = index(tmp_path, progress=False)
-    assert index(tmp_path, more_keys=["EchoTime"], progress=False)["EchoTime"].tolist() == ["30"]
+    assert index(tmp_path, more_keys=["RepetitionTime"], progress=False)["RepetitionTime"].tolist() == ["30"]
     assert len(reads) == 4
     pd.testing.assert_frame_equal(index(tmp_path, progress=False), usual)
     index(tmp_path, keys=["EchoTime"], progress=False)
@@ -208,6 +211,147 @@ def test_enhanced_multi_frame(tmp_path: Path, places: list[float], gaps: int) ->
     row = index(tmp_path, progress=False).iloc[0]
     assert (row["instances"], row["NumberOfFrames"], row["orientations"]) == (1, "4", 1)
     assert (row["spacing"], row["gaps"], row["is_volume"]) == (2.5, gaps, not gaps)
+
+
+def mosaic(folder: Path, times: int, **elements: object) -> str:
+    """Write files of Siemens with ten slices beside each other, one for each point in time; return their UID."""
+    written = slices(folder, [0.0] * times, Manufacturer="SIEMENS", **elements)
+    pixels = np.zeros((64, 64), np.int16)
+    for path in folder.iterdir():
+        found = dcmread(path)
+        found.remove_private_tags()
+        found.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 10)
+        found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        found.Modality, found.ImageType = "MR", ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+        found.SliceThickness, found.SpacingBetweenSlices, found.PixelSpacing = "3", "3.6", [2, 2]
+        found.ImageOrientationPatient, found.Rows, found.Columns = [1, 0, 0, 0, 1, 0], 64, 64
+        pixels[:, :] = np.random.default_rng(int(found.InstanceNumber)).integers(1, 900, (64, 64))
+        pixels[48:], pixels[32:48, 32:] = 0, 0
+        found.PixelData, found.RescaleIntercept = pixels.tobytes(), 0
+        found.save_as(path)
+    return str(written.SeriesInstanceUID)
+
+
+def test_mosaics_are_volumes(tmp_path: Path) -> None:
+    mosaic(tmp_path / "a", 3)
+    for path in (tmp_path / "a").iterdir():
+        found = dcmread(path)
+        found.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        found.SeriesInstanceUID = "1.2.3"
+        (tmp_path / "implicit").mkdir(exist_ok=True)
+        found.save_as(tmp_path / "implicit" / path.name, implicit_vr=True, little_endian=True)
+    one = dcmread(tmp_path / "a" / "0.dcm")
+    one.SeriesInstanceUID = "1.2.4"
+    one.save_as(tmp_path / "one.dcm")
+    one.SeriesInstanceUID, one.Columns = "1.2.5", 63
+    one.save_as(tmp_path / "odd.dcm")
+    table = index(tmp_path, progress=False).set_index("path")
+    assert table["volumes"].to_dict() == {"a": 3, "implicit": 3, "one.dcm": 1, "odd.dcm": 1}
+    assert table["spacing"].dropna().to_dict() == {"a": 3.6, "implicit": 3.6, "one.dcm": 3.6}
+    assert table.index[table["is_volume"]].tolist() == ["a", "implicit", "one.dcm"]
+
+
+def test_points_in_time_with_the_same_numbers(tmp_path: Path) -> None:
+    slices(tmp_path, [0, 2, 4], TemporalPositionIdentifier=1)
+    for name in ("0", "1", "2"):
+        found = dcmread(tmp_path / f"{name}.dcm")
+        found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        found.TemporalPositionIdentifier = 2
+        found.save_as(tmp_path / f"later{name}.dcm")
+    table = index(tmp_path, keys=["Modality"], progress=False)
+    assert table[["volumes", "duplicates", "is_volume"]].iloc[0].tolist() == [2, 0, True]
+    assert list(table.columns[:3]) == ["StudyInstanceUID", "SeriesInstanceUID", "Modality"]
+    assert table["varies"].isna().all()
+
+
+def test_every_second_slice_is_missing(tmp_path: Path) -> None:
+    slices(tmp_path, [*range(8)], SpacingBetweenSlices="1")
+    for number in (1, 3, 5, 7):
+        (tmp_path / f"{number}.dcm").unlink()
+    table = index(tmp_path, progress=False)
+    assert table[["gaps", "spacing", "is_volume"]].iloc[0].tolist() == [3, 1, False]
+
+
+def test_directories_of_media_are_not_images(tmp_path: Path) -> None:
+    directory = Path(pydicom.data.__file__).parent / "test_files" / "dicomdirtests" / "DICOMDIR"
+    for name in ("dicomdir", "DICOMDIR", "index.dcm"):
+        shutil.copy(directory, tmp_path / name)
+    assert index(tmp_path, progress=False).set_index("path")["error"].to_dict() == {
+        "dicomdir": "not_dicom",
+        "index.dcm": "not_dicom",
+    }
+
+
+def test_a_link_that_leads_nowhere_is_a_missing_file(tmp_path: Path) -> None:
+    slices(tmp_path / "store", [0])
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "a.dcm").symlink_to(tmp_path / "store" / "0.dcm")
+    (images / "b.dcm").symlink_to(tmp_path / "gone.dcm")
+    found = index(images, progress=False).set_index("path")["error"]
+    assert found.fillna("").to_dict() == {"a.dcm": "", "b.dcm": "missing"}
+    # What appears later is read.
+    shutil.copy(real("MR_small.dcm"), tmp_path / "gone.dcm")
+    assert index(images, progress=False)["error"].isna().all()
+
+
+def test_a_folder_that_vanishes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slices(tmp_path / "a", [0, 5])
+    slices(tmp_path / "b", [0, 5])
+    scan = os.scandir
+
+    def scanned(path: str) -> object:
+        # As if another program were faster.
+        if path == str(tmp_path / "b"):
+            Path(path).rename(tmp_path.with_suffix(".gone"))
+        return scan(path)
+
+    monkeypatch.setattr("dicomove.headers.folder.os.scandir", scanned)
+    assert index(tmp_path, progress=False)["path"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        ("GB18030", "头部誠"),
+        (["", "ISO 2022 IR 87"], "頭部"),
+        ("ISO_IR 192", "Schädel"),
+        ("ISO_IR 100", "Schädel"),
+    ],
+)
+def test_text_in_any_character_set(tmp_path: Path, charset: object, text: str) -> None:
+    slices(tmp_path, [0], SpecificCharacterSet=charset, SeriesDescription=text, SeriesNumber="1")
+    assert index(tmp_path, progress=False)["SeriesDescription"].tolist() == [text]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "written", "expected"),
+    [
+        ("SeriesDescription", b"Sch\xe4del\xff", "Sch"),
+        ("SliceThickness", b"ca. 3 mm", "ca. 3 mm"),
+        ("SliceThickness", b"3,50", "3,50"),
+        ("SeriesNumber", b"1.0", "1"),
+        ("SeriesNumber", b"one", "one"),
+        ("SeriesDescription", b"a\\ b", "a\\b"),
+    ],
+)
+def test_values_that_the_standard_forbids(tmp_path: Path, keyword: str, written: bytes, expected: str) -> None:
+    slices(tmp_path, [0], SpecificCharacterSet="ISO_IR 192", **{keyword: "77777777"})
+    content = (tmp_path / "0.dcm").read_bytes()
+    assert content.count(b"77777777") == 1
+    (tmp_path / "0.dcm").write_bytes(content.replace(b"77777777", written.ljust(8)))
+    found = index(tmp_path, keys=[keyword], progress=False)
+    assert found["error"].isna().all()
+    assert found[keyword].iloc[0].startswith(expected)
+
+
+def test_private_attributes_without_their_creator(tmp_path: Path) -> None:
+    for name, syntax in {"explicit": ExplicitVRLittleEndian, "implicit": ImplicitVRLittleEndian}.items():
+        found = slices(tmp_path / name, [0])
+        found.file_meta.TransferSyntaxUID = syntax
+        found[0x00211001] = DataElement(0x00211001, "LO", "no creator")
+        found.save_as(tmp_path / name / "0.dcm", implicit_vr=name == "implicit", little_endian=True)
+    assert index(tmp_path, keys=["(0021,1001)"], progress=False)["(0021,1001)"].tolist() == ["no creator"] * 2
 
 
 def test_every_real_file_has_a_row(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from dicomove.headers.nifti import program as dcm2niix
 from dicomove.testing import demo_pacs, phantoms
 from tests import receiving
 from tests.servers import wait_until
-from tests.test_index import enhanced, real, slices
+from tests.test_index import enhanced, mosaic, real, slices
 
 AXIAL, SAGITTAL, CORONAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1)
 FLIP = np.diag([-1.0, -1, 1, 1])  # from DICOM's axes to those of NIfTI
@@ -180,6 +180,17 @@ def test_several_volumes_of_one_series(tmp_path: Path) -> None:
     for time in range(2):
         at_once = nibabel.Nifti1Image(whole.get_fdata()[..., time], whole.affine)
         assert_same_voxels(at_once, [images / "a" / f"{number}.dcm" for number in range(3 * time, 3 * time + 3)])
+
+
+def test_mosaics(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    mosaic(images / "a", 3)
+    made = converted(images, out)
+    assert made["outcome"].tolist() == ["converted"]
+    found = image(out, row_of(made))
+    assert found.shape == (16, 16, 10, 3)
+    tiles = dcmread(images / "a" / "0.dcm").pixel_array.reshape(4, 16, 4, 16).swapaxes(1, 2).reshape(16, 16, 16)[:10]
+    np.testing.assert_array_equal(np.sort(found.get_fdata()[..., 0].ravel()), np.sort(tiles.ravel()))
 
 
 def test_what_is_no_volume_has_its_reason(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from dicomove.headers import Geometry, geometry
+from dicomove.headers import Geometry, Told, geometry
 
 AXIAL, SAGITTAL, CORONAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1)
 NORMALS: dict[tuple[float, ...], tuple[float, ...]] = {AXIAL: (0, 0, 1), SAGITTAL: (-1, 0, 0), CORONAL: (0, 1, 0)}
@@ -75,6 +75,67 @@ def test_a_point_in_time_without_one_slice_is_a_gap() -> None:
     del places[13]
     found = of(places)
     assert (found.duplicates, found.gaps, found.volumes, found.is_volume) == (0, 1, 4, False)
+
+
+def test_points_in_time_that_begin_to_count_anew_are_several_volumes() -> None:
+    numbers, times = [*range(1, 10)] * 3, [time for time in "abc" for _ in range(9)]
+    found = geometry(planes([*range(9)] * 3), numbers, Told(states=times))
+    assert (found.volumes, found.duplicates, found.is_volume) == (3, 0, True)
+    none: list[int | None] = [None] * 27
+    assert geometry(planes([*range(9)] * 3), none, Told(states=times)).volumes == 3
+    assert geometry(planes([*range(9)] * 3), none).duplicates == 18
+
+
+def test_one_image_twice_among_points_in_time_is_one_duplicate() -> None:
+    found = of([*([*range(9)] * 4), 3], [*range(1, 37), 4])
+    assert (found.volumes, found.duplicates, found.gaps, found.is_volume) == (4, 1, 0, False)
+
+
+def test_a_multi_frame_file_that_was_sent_twice() -> None:
+    twice = planes([*range(9)] * 2)
+    found = geometry(twice, [1, 1], Told(frames=[9, 9]))
+    assert (found.volumes, found.duplicates, found.is_volume) == (1, 9, False)
+    found = geometry(twice, [1, 1], Told(frames=[9, 9], states=["first time", "second"]))
+    assert (found.volumes, found.duplicates, found.is_volume) == (2, 0, True)
+
+
+@pytest.mark.parametrize(("step", "gaps"), [(1.0, 9), (None, 0), (2.0, 0), (0.4, 0)])
+def test_every_second_slice_is_missing(step: float | None, gaps: int) -> None:
+    there = [*range(0, 20, 2)]
+    found = geometry(planes(there), [place + 1 for place in there], Told(step=step))
+    assert (found.gaps, found.is_volume) == (gaps, not gaps)
+    assert found.spacing == (1 if gaps else 2)
+    assert found.instance_numbers_missing == 9
+    # Numbers that leave out nothing, or more than the places: no slice is missing for sure.
+    assert geometry(planes(there), range(10), Told(step=step)).is_volume
+    assert geometry(planes(there), range(0, 70, 7), Told(step=step)).is_volume
+
+
+def test_two_of_three_slices_are_missing_from_a_sagittal_stack() -> None:
+    there = [place for place in range(0, 60, 3) if place != 30]
+    found = geometry(planes([0.7 * place for place in there], SAGITTAL)[::-1], there[::-1], Told(step=0.7))
+    assert (found.gaps, found.spacing, found.is_volume) == (39, 0.7, False)
+
+
+def test_a_volume_smaller_than_a_fingernail() -> None:
+    found = geometry(planes([0.008 * place for place in range(30)], size=(64, 64, 0.008, 0.008)), range(30))
+    assert (found.spacing, found.volumes, found.tilted, found.is_volume) == (0.008, 1, False, True)
+
+
+def test_a_jitter_below_a_micrometre() -> None:
+    found = of([place + 1e-7 * (place % 3) for place in range(30)])
+    assert found.spacing == pytest.approx(1)
+    assert (found.duplicates, found.is_volume) == (0, True)
+
+
+def test_cosines_of_few_digits_are_no_tilt() -> None:
+    angle = np.deg2rad(13.37)
+    normal = np.array([0, -np.sin(angle), np.cos(angle)])
+    cosines = [1, 0, 0, 0, *np.round([np.cos(angle), np.sin(angle)], 3)]
+    found = np.array([[*cosines, *np.round(normal * 3 * place, 3), 512, 512, 0.7, 0.7] for place in range(200)])
+    assert geometry(found, range(200)).is_volume
+    found[:, 7] += np.arange(200) * 0.03
+    assert geometry(found, range(200)).tilted
 
 
 def test_two_orientations() -> None:

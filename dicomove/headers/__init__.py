@@ -8,13 +8,14 @@
     geometry     gaps, duplicates, orientations, spacing of a series          (pure)
     sources      a folder, a manifest or results; the rows that asked
     table        `index`
-    arranging    `arrange`: names from a template of columns and keywords
+    names        names from a template of columns and keywords             (pure)
+    arranging    `arrange`
     nifti/       `convert`
 """
 
 from dicomove.headers.arranging import How, arrange
-from dicomove.headers.geometry import Geometry, geometry
+from dicomove.headers.geometry import Geometry, Told, geometry
 from dicomove.headers.nifti import Converted, Reason, convert
 from dicomove.headers.table import Level, index
 
-__all__ = ["Converted", "Geometry", "How", "Level", "Reason", "arrange", "convert", "geometry", "index"]
+__all__ = ["Converted", "Geometry", "How", "Level", "Reason", "Told", "arrange", "convert", "geometry", "index"]

@@ -1,14 +1,18 @@
 """Whether the images of a series are a volume: slices of one orientation, at equal distances, each of them once. Pure.
 
 Distances are measured along the normal of the slices. A distance of two steps or more is a gap; a place with more
-images than its neighbours has a duplicate. Where every place has the same number of images and each image has its own
-InstanceNumber, they are several volumes of one series: points in time, echoes, directions of diffusion.
+images than its neighbours has a duplicate. Where every place has the same number of images, and those of a place
+differ in InstanceNumber, time, echo or the like, they are several volumes of one series. Two images that do not differ
+in these are one image twice.
+
+Where every second slice lacks, the distances alone look regular. Such gaps show where InstanceNumbers leave out as many
+numbers as fit between the places, by the distance of slices that the images themselves give.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,13 +23,16 @@ from dicomove.headers.reading import PLANE
 
 Planes = npt.NDArray[np.float64]
 
-#: Cosines that differ by less are of one orientation (half a thousandth: 0.03 degrees).
+#: Cosines that differ by less are of one orientation (0.06 degrees).
 _COSINE: Final = 1e-3
-#: Places that differ by less are one, in mm.
+#: Places that differ by less are one, in mm; and, for what is smaller than a body, in parts of a pixel.
 _SAME_MM: Final = 0.01
+_SAME_PIXEL: Final = 0.1
 #: How much a distance may differ from the step, of the step.
 _UNIFORM: Final = 0.05
 _MULTIPLE: Final = 0.15
+#: The columns that follow those of a plane.
+_MARK, _NUMBER = PLANE, PLANE + 1
 #: How much the normal's length may differ from 1: rows and columns of unit length, at right angles.
 _RIGHT_ANGLES: Final = 0.05
 
@@ -67,7 +74,26 @@ class Geometry:
     is_volume: bool = False
 
 
-def geometry(planes: Planes, numbers: Sequence[int | None]) -> Geometry:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the headers tell beside the planes.
+
+    Attributes
+    ----------
+    frames
+        How many planes each file has; empty for one each.
+    states
+        What tells the images of a place apart, beside their numbers, for each file: time, echo; or empty.
+    step
+        The distance from slice to slice as the images give it.
+    """
+
+    frames: Sequence[int] = ()
+    states: Sequence[Hashable] = ()
+    step: float | None = None
+
+
+def geometry(planes: Planes, numbers: Sequence[int | None], told: Told | None = None) -> Geometry:
     """Return the geometry of a series.
 
     Parameters
@@ -77,6 +103,8 @@ def geometry(planes: Planes, numbers: Sequence[int | None]) -> Geometry:
         PixelSpacing (2); NaN where a number lacks.
     numbers
         The InstanceNumber of each file.
+    told
+        What else the headers tell.
 
     Examples
     --------
@@ -85,19 +113,16 @@ def geometry(planes: Planes, numbers: Sequence[int | None]) -> Geometry:
     >>> found.gaps, found.spacing, found.spacing_uniform, found.instance_numbers_missing, found.is_volume
     (1, 2.0, True, 1, False)
     """
-    lacking = _numbers_missing(numbers)
+    lacking, told = _numbers_missing(numbers), told or Told()
     planes = planes.reshape(-1, PLANE)
-    placed = planes[_is_placed(planes)]
+    placed = np.column_stack([planes, _marks(len(planes), numbers, told)])[_is_placed(planes)]
     groups = _by_orientation(placed)
     if not groups:
         return Geometry(instance_numbers_missing=lacking)
-    # Frames of one file share its number.
-    own = [number for number in numbers if number is not None]
-    distinct = len(planes) > len(numbers) or len(set(own)) == len(planes)
-    stacks = [_stack(group, distinct=distinct) for group in groups]
+    stacks = [_stack(group, told.step) for group in groups]
     alone = stacks[0] if len(stacks) == 1 else _Stack()
     gaps, duplicates = sum(stack.gaps for stack in stacks), sum(stack.duplicates for stack in stacks)
-    same_size = len(np.unique(np.nan_to_num(placed[:, 9:].round(6), nan=-1), axis=0)) == 1
+    same_size = len(np.unique(np.nan_to_num(placed[:, 9:PLANE].round(6), nan=-1), axis=0)) == 1
     whole = not gaps and not duplicates and len(placed) == len(planes) and same_size
     return Geometry(
         orientations=len(groups),
@@ -124,31 +149,70 @@ class _Stack:
     volumes: int | None = None
 
 
-def _stack(planes: Planes, *, distinct: bool) -> _Stack:
-    normal = _normals(planes[:1])[0]
+def _marks(count: int, numbers: Sequence[int | None], told: Told) -> Planes:
+    """Return for each plane a number for what tells it from others at its place, and its InstanceNumber."""
+    frames = told.frames or ([count] if len(numbers) == 1 else [1] * len(numbers))
+    if sum(frames) != count:
+        # Of which file each plane is, is not known.
+        return np.column_stack([np.arange(count), np.full(count, np.nan)])
+    states = told.states or [None] * len(numbers)
+    known: dict[Hashable, int] = {}
+    marks = [
+        (known.setdefault((number, state, frame), len(known)), np.nan if number is None else number)
+        for number, state, own in zip(numbers, states, frames, strict=True)
+        for frame in range(own)
+    ]
+    return np.array(marks, dtype=float).reshape(-1, 2)
+
+
+def _stack(planes: Planes, step: float | None) -> _Stack:
+    normal, same = _normals(planes[:1])[0], _same(planes)
+    planes = planes[np.argsort(planes[:, 6:9] @ normal, kind="stable")]
     along = planes[:, 6:9] @ normal
-    order = np.argsort(along, kind="stable")
-    along = along[order]
-    begins = np.concatenate([[True], np.diff(along) > _SAME_MM])
-    counts = np.diff(np.append(np.flatnonzero(begins), len(along)))
-    volumes = _usual(counts.tolist()) if distinct else 1
-    duplicates = int(np.maximum(counts - volumes, 0).sum())
-    absent = int(np.maximum(volumes - counts, 0).sum())
+    begins = np.concatenate([[True], np.diff(along) > same])
+    counts, different = _counts(np.cumsum(begins) - 1, planes[:, _MARK])
+    volumes = _usual(different.tolist())
+    duplicates = int((counts - np.minimum(different, volumes)).sum())
+    absent = int(np.maximum(volumes - different, 0).sum())
     steps = np.diff(along[begins])
     if not len(steps):
         return _Stack(absent, duplicates, volumes=volumes)
-    times, spacing = _grid(steps)
+    left_out = _left_out(steps, planes[begins][:, _NUMBER], step) if volumes == 1 else None
+    times, spacing = _grid(steps) if left_out is None else (left_out, float(steps.sum() / left_out.sum()))
     off = np.abs(steps - times * spacing)
-    in_plane = planes[order][:, 6:9] - along[:, None] * normal
+    in_plane = planes[:, 6:9] - along[:, None] * normal
     shift = float(np.linalg.norm(in_plane - in_plane[0], axis=1).max())
     return _Stack(
         gaps=absent + int((times - 1).sum()) * volumes,
         duplicates=duplicates,
         spacing=round(float(spacing), 6),
-        uniform=bool((off <= max(_SAME_MM, _UNIFORM * spacing)).all()),
-        tilted=shift > max(0.1, _UNIFORM * spacing),
+        uniform=bool((off <= max(same, _UNIFORM * spacing)).all()),
+        tilted=shift > max(10 * same, _UNIFORM * spacing, _COSINE * (along[-1] - along[0])),
         volumes=volumes,
     )
+
+
+def _same(planes: Planes) -> float:
+    """Return how far two places of one slice may be from each other."""
+    sizes = planes[:, 11:13]
+    known = sizes[np.isfinite(sizes) & (sizes > 0)]
+    return min(_SAME_MM, _SAME_PIXEL * float(known.min())) if known.size else _SAME_MM
+
+
+def _counts(places: npt.NDArray[np.int64], marks: Planes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return how many images each place has, and how many different ones."""
+    counts = np.bincount(places)
+    pairs = np.unique(np.column_stack([places, marks]), axis=0)
+    return counts, np.bincount(pairs[:, 0].astype(np.int64), minlength=len(counts))
+
+
+def _left_out(steps: Planes, numbers: Planes, step: float | None) -> npt.NDArray[np.int64] | None:
+    """Return of how many slices each distance is, where numbers and the given distance agree on that."""
+    between = np.abs(np.diff(numbers))
+    if not step or step <= 0 or not np.isfinite(between).all() or between.min() < 1:
+        return None
+    off = np.abs(steps / step - between)
+    return between.astype(np.int64) if (off <= _MULTIPLE * np.sqrt(between)).all() else None
 
 
 def _grid(steps: Planes) -> tuple[npt.NDArray[np.int64], float]:

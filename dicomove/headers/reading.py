@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import struct
 import sys
 import warnings
@@ -24,6 +25,7 @@ from pydicom.datadict import dictionary_VR, keyword_dict
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from dicomove.headers.keys import Path, tags_of, wanted_tags
 
@@ -54,7 +56,14 @@ _GROUPS: Final = {
     _ORIENTATION: keyword_dict["PlaneOrientationSequence"],
     _SPACING: keyword_dict["PixelMeasuresSequence"],
 }
-_OURS: Final = (_SOP, _NUMBER, _SHARED, _PER_FRAME, _POSITION, _ORIENTATION, _ROWS, _COLUMNS, _SPACING)
+_BETWEEN, _THICKNESS = keyword_dict["SpacingBetweenSlices"], keyword_dict["SliceThickness"]
+_IMAGE_TYPE, _TILES = keyword_dict["ImageType"], 0x0019100A  # of Siemens: how many slices a mosaic has
+_OURS: Final = (
+    *(_SOP, _NUMBER, _SHARED, _PER_FRAME, _POSITION, _ORIENTATION, _ROWS, _COLUMNS, _SPACING),
+    *(_BETWEEN, _THICKNESS, _IMAGE_TYPE, _TILES),
+)
+_MOST_TILES: Final = 4096
+_MEDIA_CLASS: Final = keyword_dict["MediaStorageSOPClassUID"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,8 @@ class Reader:
     def _header(self, found: Dataset) -> Header:
         uid = text_of(found, _SOP)
         if not uid:
-            return Header(UNREADABLE)
+            is_directory = text_of(getattr(found, "file_meta", found), _MEDIA_CLASS) == MediaStorageDirectoryStorage
+            return Header(NOT_DICOM if is_directory else UNREADABLE)
         values = tuple(joined(values_at(found, path)) for path in self._paths)
         number = text_of(found, _NUMBER)
         whole = int(number) if number and number.lstrip("+-").isdecimal() and len(number) < 13 else None
@@ -236,7 +246,36 @@ def _planes(found: Dataset) -> array[float]:
         planes.extend(_in_groups(found, sources, _POSITION, 3))
         planes.extend(size)
         planes.extend(_in_groups(found, sources, _SPACING, 2))
+    return planes if frames else _of_mosaic(found, planes)
+
+
+def _of_mosaic(found: Dataset, plane: array[float]) -> array[float]:
+    """Return the plane of each slice of a mosaic: Siemens' image that has all slices of a volume beside each other."""
+    count, (across, down), corner = _tiles(found), (plane[:3], plane[3:6]), plane[6:9]
+    steps = [*_numbers(found, _BETWEEN, 1), *_numbers(found, _THICKNESS, 1)]
+    step = next((step for step in steps if math.isfinite(step)), None)
+    side = math.isqrt(count - 1) + 1
+    if count == 1 or step is None or plane[9] % side or plane[10] % side:
+        return plane
+    normal = [across[(i + 1) % 3] * down[(i + 2) % 3] - across[(i + 2) % 3] * down[(i + 1) % 3] for i in range(3)]
+    planes = array("d")
+    for tile in range(count):
+        planes.extend(plane[:6])
+        planes.extend(corner[i] + tile * step * normal[i] for i in range(3))
+        planes.extend([plane[9] / side, plane[10] / side, *plane[11:]])
     return planes
+
+
+def _tiles(found: Dataset) -> int:
+    """Return how many slices an image has beside each other."""
+    if _TILES not in found or "MOSAIC" not in (text_of(found, _IMAGE_TYPE) or "").split("\\"):
+        return 1
+    element = found.get_item(_TILES)
+    if isinstance(element, RawDataElement) and element.VR in (None, "UN", "US"):
+        number = int.from_bytes(element.value or b"", "little" if element.is_little_endian else "big")
+    else:
+        number = int(text) if (text := text_of(found, _TILES) or "").isdecimal() else 1
+    return number if 1 < number <= _MOST_TILES else 1
 
 
 def _in_groups(found: Dataset, sources: Sequence[Dataset], tag: int, count: int) -> list[float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Sequence
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal
 
@@ -13,8 +14,9 @@ import pandas as pd
 from dicomove import columns
 from dicomove.files import shown
 from dicomove.headers.folder import headers_of
-from dicomove.headers.geometry import Geometry, geometry
+from dicomove.headers.geometry import Geometry, Told, geometry
 from dicomove.headers.keys import tags_of
+from dicomove.headers.reading import PLANE
 from dicomove.headers.sources import Source, Wanted, recorded_uids, wanted
 from dicomove.store import StoredHeader
 
@@ -28,8 +30,18 @@ SERIES_KEYS: Final = (
 )
 """The keys of a table without ``keys=``: what people select series by."""
 
+#: What tells the images of a place apart, beside InstanceNumber.
+_STATES: Final = (
+    *("AcquisitionNumber", "TemporalPositionIdentifier", "FrameReferenceTime", "TriggerTime", "EchoNumbers"),
+    *("EchoTime", "InversionTime", "FlipAngle", "DiffusionBValue", "ImageType"),
+)
+#: The distance from slice to slice, as the images give it; the first that they have counts.
+_STEPS: Final = ("SpacingBetweenSlices", "SliceThickness")
+
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID")
 _INSTANCE: Final = ("SOPInstanceUID", "InstanceNumber")
+_PLANE_BYTES: Final = 8 * PLANE
+_DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _FLAGS: Final = ("spacing_uniform", "tilted", "is_volume")
 
 
@@ -153,7 +165,8 @@ def _grouped(
 ) -> tuple[Wanted, list[_Group]]:
     """Return what is wanted, and its files by the rows of the table."""
     found = wanted(source, folder)
-    read = [*_UIDS, *(key for key in keys if key not in _INSTANCE)]
+    own = (*_STATES, *_STEPS) if by_series else ()
+    read = [*_UIDS, *dict.fromkeys(key for key in (*keys, *own) if key not in _INSTANCE)]
     headers = headers_of(found.root, found.files, read, processes=processes, progress=progress)
     return found, list(_groups(found, headers, read, by_series=by_series))
 
@@ -199,7 +212,7 @@ def _series_table(groups: Sequence[_Group], keys: Sequence[str]) -> pd.DataFrame
             "bytes": columns.counts(sum(one.size for one in group.headers) for group in groups),
         }
     )
-    found = [_geometry(group.headers) for group in groups]
+    found = [_geometry(group) for group in groups]
     for name in (one.name for one in fields(Geometry)):
         table[name] = _measured(name, [getattr(one, name) for one in found])
     table["varies"] = columns.text(
@@ -258,10 +271,26 @@ def _values(group: _Group, keys: Sequence[str]) -> list[list[str]]:
     return [list(dict.fromkeys(value for value in values if value)) for values in found]
 
 
-def _geometry(headers: Sequence[StoredHeader]) -> Geometry:
-    whole = [one for one in headers if not one.error]
-    planes = np.frombuffer(b"".join(one.planes for one in whole))
-    return geometry(planes, [one.number for one in whole])
+def _geometry(group: _Group) -> Geometry:
+    whole = [(one, cells) for one, cells in zip(group.headers, group.cells, strict=True) if not one.error]
+    states = {id(cells): tuple(cells[key] for key in _STATES) for _, cells in whole}
+    told = Told(
+        [len(one.planes) // _PLANE_BYTES for one, _ in whole],
+        [states[id(cells)] for _, cells in whole],
+        _step([cells for _, cells in whole]),
+    )
+    planes = np.frombuffer(b"".join(one.planes for one, _ in whole))
+    return geometry(planes, [one.number for one, _ in whole], told)
+
+
+def _step(cells: Sequence[Mapping[str, str | None]]) -> float | None:
+    """Return the distance of slices, if all images give the same one."""
+    for key in _STEPS:
+        values = {one[key] for one in {id(one): one for one in cells}.values()}
+        if values - {None}:
+            value = values.pop() if len(values) == 1 else None
+            return float(value) if value and _DECIMAL.fullmatch(value) else None
+    return None
 
 
 def _measured(name: str, found: Sequence[object]) -> pd.Series:

@@ -13,7 +13,7 @@ from pydicom.datadict import keyword_dict
 
 from dicomove import columns
 from dicomove.files import shown
-from dicomove.headers.arranging import (
+from dicomove.headers.names import (
     MOST_NAMED,
     Template,
     field_values,
@@ -173,7 +173,7 @@ def _uids(row: dict[Any, Any]) -> tuple[str, str]:
 
 def _expected(row: dict[Any, Any], headers: Sequence[StoredHeader]) -> Voxels:
     """Return the voxels that a series has, as far as its headers tell."""
-    if is_mosaic(row):
+    if is_mosaic(row) and not row["is_volume"]:
         return Voxels(0)
     planes = np.frombuffer(b"".join(one.planes for one in headers)).reshape(-1, PLANE)
     pixels = np.nan_to_num(planes[:, 9] * planes[:, 10])

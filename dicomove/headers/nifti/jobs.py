@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dicomove.files import SERVICE_FOLDER, shown
-from dicomove.headers.arranging import MOST_NAMED
+from dicomove.headers.names import MOST_NAMED
 from dicomove.headers.nifti.program import Programs, Suffix
 from dicomove.headers.nifti.record import Done, NameTakenError, Record, is_taken, publish, source_of
 from dicomove.headers.nifti.verdict import Verdict, Voxels, judged
