@@ -155,12 +155,15 @@ def _marks(count: int, numbers: Sequence[int | None], told: Told) -> Planes:
     if sum(frames) != count:
         # Of which file each plane is, is not known.
         return np.column_stack([np.arange(count), np.full(count, np.nan)])
+    own = [np.nan if number is None else number for number in numbers]
+    if count == len(set(numbers)) and set(frames) == {1}:
+        return np.column_stack([np.arange(count), np.array(own, dtype=float)])
     states = told.states or [None] * len(numbers)
     known: dict[Hashable, int] = {}
     marks = [
-        (known.setdefault((number, state, frame), len(known)), np.nan if number is None else number)
-        for number, state, own in zip(numbers, states, frames, strict=True)
-        for frame in range(own)
+        (known.setdefault((number, state, frame), len(known)), place)
+        for number, place, state, ours in zip(numbers, own, states, frames, strict=True)
+        for frame in range(ours)
     ]
     return np.array(marks, dtype=float).reshape(-1, 2)
 
@@ -202,8 +205,9 @@ def _same(planes: Planes) -> float:
 def _counts(places: npt.NDArray[np.int64], marks: Planes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return how many images each place has, and how many different ones."""
     counts = np.bincount(places)
-    pairs = np.unique(np.column_stack([places, marks]), axis=0)
-    return counts, np.bincount(pairs[:, 0].astype(np.int64), minlength=len(counts))
+    most = int(marks.max()) + 1
+    pairs = np.unique(places * most + marks.astype(np.int64))
+    return counts, np.bincount(pairs // most, minlength=len(counts))
 
 
 def _left_out(steps: Planes, numbers: Planes, step: float | None) -> npt.NDArray[np.int64] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal
 
@@ -273,21 +273,22 @@ def _values(group: _Group, keys: Sequence[str]) -> list[list[str]]:
 
 def _geometry(group: _Group) -> Geometry:
     whole = [(one, cells) for one, cells in zip(group.headers, group.cells, strict=True) if not one.error]
-    states = {id(cells): tuple(cells[key] for key in _STATES) for _, cells in whole}
+    alike = {id(cells): cells for _, cells in whole}
+    states = {place: tuple(cells[key] for key in _STATES) for place, cells in alike.items()}
     told = Told(
         [len(one.planes) // _PLANE_BYTES for one, _ in whole],
         [states[id(cells)] for _, cells in whole],
-        _step([cells for _, cells in whole]),
+        _step(alike.values()),
     )
     planes = np.frombuffer(b"".join(one.planes for one, _ in whole))
     return geometry(planes, [one.number for one, _ in whole], told)
 
 
-def _step(cells: Sequence[Mapping[str, str | None]]) -> float | None:
+def _step(cells: Iterable[Mapping[str, str | None]]) -> float | None:
     """Return the distance of slices, if all images give the same one."""
     for key in _STEPS:
-        values = {one[key] for one in {id(one): one for one in cells}.values()}
-        if values - {None}:
+        values = {one[key] for one in cells} - {None}
+        if values:
             value = values.pop() if len(values) == 1 else None
             return float(value) if value and _DECIMAL.fullmatch(value) else None
     return None
