@@ -394,3 +394,28 @@ def test_series_that_are_volumes_are_counted(tmp_path: Path) -> None:
     assert "volumes" not in dm.report(results, tmp_path / "bare.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="one row per series"):
         dm.summary(results, series=results)
+
+
+def test_a_row_that_names_a_series_counts_that_series() -> None:
+    results = pd.DataFrame(
+        {
+            "PatientID": ["a", "a", "b", "c"],
+            "StudyInstanceUID": ["1", "1", None, None],
+            "SeriesInstanceUID": ["1.1", "1.2", None, None],
+            "cohort_row": [0, 0, 1, 2],
+            "outcome": ["complete", "partial", "failed", "empty"],
+        }
+    )
+    series = pd.DataFrame(
+        {
+            "cohort_row": [0, 0, 1],
+            "StudyInstanceUID": ["1", "1", "2"],
+            "SeriesInstanceUID": ["1.1", "1.2", "2.1"],
+            "is_volume": [True, False, True],
+        }
+    )
+    found = dm.summary(results, series=series)
+    told = {str(key[0]): tuple(line) for key, line in found[["series", "volumes"]].iterrows() if isinstance(key, tuple)}
+    assert told == {"complete": (1, 1), "partial": (1, 0), "failed": (1, 1), "empty": (0, 0), "all": (3, 2)}
+    bare = dm.summary(results, series=series.drop(columns="cohort_row"))["series"]
+    assert bare.isna().tolist() == [False, False, True, True, False]

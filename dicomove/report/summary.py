@@ -16,6 +16,8 @@ from dicomove.words import ADVICE, GOOD, SLOW
 _FIRST: Final = 3
 _OF_SERIES: Final = ("series", "volumes")
 _LONGEST_LABEL: Final = 24
+#: By what rows and series belong together.
+_BY: Final = ("SeriesInstanceUID", "StudyInstanceUID", "cohort_row")
 
 
 class Summary(pd.DataFrame):
@@ -47,9 +49,9 @@ def summary(results: Results, *, series: pd.DataFrame | None = None) -> pd.DataF
         instances that several rows requested count once); ``median_s``, the median duration of a move; ``total_s``, the
         seconds during which at least one of them was moving, without pauses; ``instances_per_s`` in that time;
         ``first_rows``, the labels of the first few; ``advice``, once for each error. The last row is ``all``. Rows that
-        an earlier run had completed do not count for the times. With `series`: ``series``, how many series the studies
-        of these rows have, and ``volumes``, how many of them are volumes; null where the rows name no study. The last
-        row counts all that arrived.
+        an earlier run had completed do not count for the times. With `series`: ``series``, how many series these rows
+        have (the series that a row names, or those of its study), and ``volumes``, how many of them are volumes; null
+        where the rows name neither. The last row counts all that arrived.
 
         Of a plan, by ``action``: ``rows``; ``studies``; ``instances`` and ``on_disk``; ``slow``, the rows that the PACS
         has to fetch from a slow medium; the estimates ``bytes``, ``bytes_low``, ``bytes_high`` and ``duration_s``; in
@@ -110,17 +112,26 @@ def _check_series(results: Results, series: pd.DataFrame | None) -> None:
 
 
 def _volumes(rows: pd.DataFrame | None, series: pd.DataFrame | None) -> dict[str, object]:
-    """Return how many series the studies of these rows have, and how many of them are volumes."""
+    """Return how many series these rows have, and how many of them are volumes."""
     if series is None:
         return {}
-    found = series
-    if rows is not None:
-        studies = rows["StudyInstanceUID"].dropna()
-        if studies.empty:
-            return dict.fromkeys(_OF_SERIES)
-        found = series[series["StudyInstanceUID"].isin(studies)]
+    found = series if rows is None else _asked(rows, series)
+    if found is None:
+        return dict.fromkeys(_OF_SERIES)
     found = found[found["SeriesInstanceUID"].notna()].drop_duplicates(["StudyInstanceUID", "SeriesInstanceUID"])
     return {"series": len(found), "volumes": int(found["is_volume"].fillna(value=False).sum())}
+
+
+def _asked(rows: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the series that rows ask for, each by the deepest key that it has; ``None`` where they have no key."""
+    names = [name for name in _BY if name in series.columns]
+    wanted, rest = pd.Series(data=False, index=series.index), rows
+    for name in names:
+        has = rest[name].notna()
+        # A row of the cohort may be a number in one table, and text in the other.
+        wanted |= series[name].map(str).isin({str(key) for key in rest.loc[has, name]})
+        rest = rest[~has]
+    return None if len(rest) == len(rows) else series[wanted]
 
 
 def _line(rows: pd.DataFrame) -> dict[str, object]:

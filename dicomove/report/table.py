@@ -21,7 +21,7 @@ Results: TypeAlias = "pd.DataFrame | str | os.PathLike[str]"
 #: Replaces any other word.
 OTHER: Final = "other"
 #: The identifiers of patients and studies.
-KEYS: Final = ("PatientID", "StudyInstanceUID")
+KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 _TEXT: Final = (
     *("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids"),
     *(*KEYS, "cohort_row"),
