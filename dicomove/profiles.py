@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ _TLS_FILES: Final = ("ca", "certificate", "key")
 _SECRETS: Final = ("passcode", "token")
 _TLS_SECRETS: Final = ("password",)
 _TLS_KEYS: Final = (*_TLS_FILES, *_TLS_SECRETS, "verify", "profile", "server_name")
+#: The number of the system's administrator, whose files are trusted.
+_ADMINISTRATOR: Final = 0
 #: Lets one key be checked alone.
 _ANY_ADDRESS: Final = "127.0.0.1:104"
 
@@ -150,6 +153,25 @@ def load(name: str, make: Callable[..., T]) -> T:
     return _checked(make, {key: setting.value for key, setting in settings.items()}, where)
 
 
+def _check_owner(path: Path) -> None:
+    """Refuse a file that any user may have put there: it says which host gets the keys of the cohort.
+
+    Raises
+    ------
+    AddressError
+        It belongs to another user, and everyone can write it or its folder.
+    """
+    if os.name != "posix":
+        return
+    found, folder = path.stat(), path.parent.stat()
+    if found.st_uid not in (os.geteuid(), _ADMINISTRATOR) and (found.st_mode | folder.st_mode) & stat.S_IWOTH:
+        message = (
+            f"{path} belongs to another user, and everyone can write it or into its folder: it may lead your queries "
+            "elsewhere. Remove it, or work in another folder"
+        )
+        raise AddressError(message)
+
+
 def profile_files(folder: Path) -> list[Path]:
     """Return the files that may have a profile: that of the project around a folder, then that of the user."""
     project = (place / FILE_NAME for place in (folder, *folder.parents))
@@ -164,9 +186,10 @@ def read(path: Path) -> ProfileFile:
     Raises
     ------
     AddressError
-        It is not TOML, or has something else than tables ``[pacs.NAME]``.
+        It is not TOML, or has something else than tables ``[pacs.NAME]``; or any user may have put it there.
     """
     try:
+        _check_owner(path)
         text = path.read_text(encoding="utf-8-sig")
         found = tomllib.loads(text)
     except (OSError, UnicodeError) as error:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import platformdirs
@@ -63,6 +64,25 @@ def test_the_nearest_file_of_the_project_counts(project: Path) -> None:
     write(project)
     write(project / "notebooks", '[pacs.main]\naddress = "NEAR@pacs.example:1"')
     assert Pacs.profile("main").called_ae_title == "NEAR"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have owners on POSIX systems")
+def test_a_file_that_any_user_may_have_put_there_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(project)
+    assert (own := Pacs.profile("main")).called_ae_title == "ARCHIVE"
+    if os.geteuid() == 0:
+        os.chown(file, 12345, 12345)
+    monkeypatch.setattr("os.geteuid", lambda: 54321)
+    assert Pacs.profile("main") == own
+    for changed, mode in ((project, 0o1777), (file, 0o666)):
+        before = changed.stat().st_mode
+        changed.chmod(mode)
+        with pytest.raises(AddressError, match="belongs to another user, and everyone can write it or into its folder"):
+            Pacs.profile("main")
+        changed.chmod(before)
+    project.chmod(0o1777)
+    monkeypatch.setattr("os.geteuid", lambda: file.stat().st_uid)
+    assert Pacs.profile("main") == own
 
 
 def test_the_users_file_has_what_the_projects_has_not(project: Path) -> None:

@@ -372,6 +372,21 @@ def test_the_methods_paragraph_says_how_it_was_checked(run: tuple[pd.DataFrame, 
     assert "files on disk" not in methods(table_of(run[0].drop(columns="received")), {})
 
 
+def test_the_method_of_a_run_is_told(run: tuple[pd.DataFrame, Path]) -> None:
+    move, get = "DICOM C-MOVE (PS3.4 C.4.2) by", "DICOM C-GET (PS3.4 C.4.3) by"
+    assert move in methods(table_of(run[0]), {})
+    by_get = run[0].assign(method="get", outcome="failed", error="not_authorized")
+    assert get in methods(table_of(by_get), {})
+    assert "C-MOVE (PS3.4 C.4.2) or C-GET" in methods(table_of(run[0].assign(method=["move"] + ["get"] * 13)), {})
+    # A journal tells it once, for the whole run.
+    journal = run[0].copy()
+    journal.attrs["run"] = {"options": {"method": "auto"}}
+    assert "C-MOVE (PS3.4 C.4.2) or C-GET" in methods(table_of(journal), {})
+    told = [str(dm.summary(table)["advice"].iloc[0]) for table in (by_get, by_get.assign(method="move"))]
+    assert told[0] != told[1]
+    assert "C-GET" in told[0]
+
+
 def test_series_that_are_volumes_are_counted(tmp_path: Path) -> None:
     results = pd.DataFrame(
         {"StudyInstanceUID": ["1", "2", "2", None], "outcome": ["complete", "partial", "complete", "failed"]}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 #: Browsers cannot show a page with more.
 _MOST_ROWS: Final = 5000
 _LONG: Final = 24
+_SERVICES: Final = {"move": "C-MOVE (PS3.4 C.4.2)", "get": "C-GET (PS3.4 C.4.3)"}
 _PAGE: Final = Template(
     """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -266,17 +267,19 @@ def methods(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     facts
         The facts of its run from the journal; the paragraph leaves out absent ones.
     """
-    return " ".join(part for part in (_how(facts), _when(table), _what(table), _checked(table)) if part)
+    return " ".join(part for part in (_how(table, facts), _when(table), _what(table), _checked(table)) if part)
 
 
-def _how(facts: Mapping[str, Any]) -> str:
+def _how(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     versions = dict(facts.get("versions", {}))
     by = f"dicomove {versions['dicomove']}" if versions else "dicomove"
     below = ", ".join(f"{name} {versions[name]}" for name in ("pynetdicom", "pydicom", "python") if name in versions)
     stack = f" ({below})" if below else ""
+    methods = set(table["method"].dropna()) or {"move"}
+    services = [service for method, service in _SERVICES.items() if methods & {method, "auto"}]
     return (
-        "Studies were retrieved from the picture archiving and communication system with DICOM C-MOVE (PS3.4 C.4.2) "
-        f"by {by}{stack}."
+        "Studies were retrieved from the picture archiving and communication system with DICOM "
+        f"{' or '.join(services)} by {by}{stack}."
     )
 
 

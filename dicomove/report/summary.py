@@ -163,7 +163,7 @@ def _first(rows: pd.DataFrame) -> str:
 
 def _advice(rows: pd.DataFrame, error: str) -> str:
     if error in ADVICE:
-        is_get = "method" in rows and (rows["method"] == "get").all()
+        is_get = (rows["method"] == "get").all()
         return advice_on(error, method="get" if is_get else "move")
     given = rows["advice"].dropna()
     return str(given.mode().iloc[0]) if len(given) and rows["outcome"].iloc[0] not in GOOD else ""

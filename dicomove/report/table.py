@@ -10,6 +10,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import is_blank, keyword
+from dicomove.columns import METHOD_COLUMN
 from dicomove.errors import CohortError
 from dicomove.results import RESULT_COLUMNS
 from dicomove.store import read_with_moves
@@ -24,7 +25,7 @@ OTHER: Final = "other"
 KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 _TEXT: Final = (
     *("outcome", "status", "error", "advice", "error_comment", "failed_sop_instance_uids"),
-    *(*KEYS, "cohort_row"),
+    *(*KEYS, "cohort_row", METHOD_COLUMN),
 )
 _TIMES: Final = ("started_at", "finished_at")
 _MILLISECOND: Final = 1000
@@ -57,8 +58,8 @@ def table_of(results: Results) -> pd.DataFrame:
 
     It has the columns `RESULT_COLUMNS` with the types from `move`, which a table from CSV has lost; an unknown outcome
     becomes ``other``. It also has ``label``, the label of the row; ``PatientID`` and ``StudyInstanceUID``, null if the
-    table lacks them; ``matches`` and ``cohort_row`` of `find`; and ``move``, a number that rows have in common
-    that shared their moves.
+    table lacks them; ``matches`` and ``cohort_row`` of `find`; ``method``, also from the options of a journal's
+    run; and ``move``, a number that rows have in common that shared their moves.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def table_of(results: Results) -> pd.DataFrame:
     nothing = pd.Series([None] * len(table), dtype=object)
     made = {
         name: _typed(name, table.iloc[:, places[name]].reset_index(drop=True) if name in places else nothing)
-        for name in (*RESULT_COLUMNS, *KEYS, "matches", "cohort_row")
+        for name in (*RESULT_COLUMNS, *KEYS, "matches", "cohort_row", METHOD_COLUMN)
     }
     before = made["outcome"] == SKIPPED
     made["resumed"] |= before
@@ -85,6 +86,9 @@ def table_of(results: Results) -> pd.DataFrame:
     clean["move"] = _moves_by_times(clean) if moves is None else columns.counts(moves)
     run = table.attrs.get("run")
     clean.attrs["run"] = dict(run) if isinstance(run, Mapping) else {}
+    if clean[METHOD_COLUMN].isna().all():
+        options = clean.attrs["run"].get("options") or {}
+        clean[METHOD_COLUMN] = columns.text([options.get(METHOD_COLUMN)] * len(clean))
     return clean
 
 
