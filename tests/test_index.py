@@ -197,6 +197,44 @@ def test_processes_give_the_same_table(tmp_path: Path, reads: list[str], monkeyp
     assert len(reads) == 2 * 132
 
 
+def test_a_file_that_ends_its_process_is_one_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, program = tmp_path / "images", tmp_path / "program.py"
+    slices(images, [float(place) for place in range(70)])
+    (images / "deadly.dcm").write_bytes(real("MR_small.dcm").read_bytes())
+    program.write_text(
+        f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from dicomove.headers import reading
+read = reading.Reader.read
+def fatal(self, path):
+    if path.endswith("deadly.dcm"):
+        os.kill(os.getpid(), 9)
+    return read(self, path)
+reading.Reader.read = fatal
+reading.main()
+"""
+    )
+    monkeypatch.setattr(headers_folder, "_PROGRAM", (str(program),))
+    monkeypatch.setattr(headers_folder, "_FEW", 0)
+    found = index(images, processes=2, progress=False)
+    assert found["instances"].tolist() == [70, 1]
+    assert found["error"].fillna("").tolist() == ["", "unreadable"]
+
+
+def test_a_damaged_table_of_headers_is_not_believed(tmp_path: Path) -> None:
+    slices(tmp_path, [float(place) for place in range(200)])
+    before = index(tmp_path, progress=False)
+    kept = tmp_path / ".dicomove" / "headers.sqlite"
+    content = kept.read_bytes()
+    kept.write_bytes(content[:8192] + b"?" * (len(content) - 8192))
+    with pytest.warns(DicomoveWarning, match="cannot be kept"):
+        after = index(tmp_path, progress=False)
+    pd.testing.assert_frame_equal(after, before)
+
+
 def test_a_table_of_headers_that_cannot_be_kept_is_a_warning(tmp_path: Path) -> None:
     slices(tmp_path, [0, 5])
     (tmp_path / ".dicomove").write_text("not a folder")

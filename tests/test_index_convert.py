@@ -445,6 +445,38 @@ def test_a_call_that_is_killed_leaves_no_half_file(tmp_path: Path) -> None:
     assert not scratch.exists()
 
 
+def test_a_call_that_is_stopped_ends_the_program(tmp_path: Path) -> None:
+    images, out, program, started = (tmp_path / name for name in ("images", "out", "program", "started"))
+    for name in ("a", "b", "c"):
+        volume(images / name, [0, 2, 4])
+    write(program, f"echo $$ > {started}; exec sleep 60")
+    script = f"""
+        from dicomove.headers.nifti import convert, converting
+        converting.program = lambda: {str(program)!r}
+        convert({str(images)!r}, {str(out)!r}, processes=1, progress=False)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: started.is_file() and bool(started.read_text().strip()), 30)
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate(timeout=30)[1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+    assert files(out) == []
+    assert not (out / ".dicomove" / "converting").exists()
+
+
+def test_a_link_in_the_folder_for_the_results_does_not_lead_out_of_it(tmp_path: Path) -> None:
+    images, out, other = (tmp_path / name for name in ("images", "out", "other"))
+    volume(images / "a", [0, 2, 4])
+    out.mkdir()
+    other.mkdir()
+    (out / "sub-01").symlink_to(other)
+    with pytest.raises(ValueError, match="other files have the names of 1 series"):
+        converted(images, out, "sub-01/{Modality}")
+    assert files(other) == []
+
+
 def test_a_call_that_ends_between_two_names_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, out = tmp_path / "images", tmp_path / "out"
     volume(images / "a", [0, 2, 4])
