@@ -19,7 +19,7 @@ import pydicom.data
 import pytest
 from filelock import FileLock
 from pydicom import dcmread
-from pydicom.uid import EnhancedCTImageStorage, RLELossless, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, RLELossless, generate_uid
 
 import dicomove as dm
 from dicomove.headers import convert
@@ -412,6 +412,29 @@ def test_a_program_that_ends_badly_leaves_nothing(
     assert not list((out / ".dicomove").glob("converting/*"))
     write(program, "")
     assert converted(images, out)["outcome"].tolist() == ["converted"]
+
+
+def test_a_volume_that_dcm2niix_cannot_read_has_failed(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    volume(images / "a", [0, 2, 4])
+    for path in (images / "a").iterdir():
+        found = dcmread(path)
+        found.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        found.save_as(path)
+    made = row_of(converted(images, out))
+    assert (made["outcome"], made["reason"], made["exit_code"]) == ("failed", "program_failed", 2)
+    assert "dcm2niix reads none of its images; Warning: Unsupported transfer syntax" in made["message"]
+    assert files(out) == []
+
+
+@pytest.mark.parametrize("name", ["MR_small_jpeg_ls_lossless", "MR_small_jp2klossless", "MR_small_bigendian"])
+def test_compressed_images_have_the_same_voxels(tmp_path: Path, name: str) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    shutil.copy(real(f"{name}.dcm"), images)
+    row = row_of(converted(images, out, despite="single_slice"))
+    pixels = dcmread(real("MR_small.dcm")).pixel_array
+    np.testing.assert_array_equal(np.sort(image(out, row).get_fdata().ravel()), np.sort(pixels.ravel()))
 
 
 def test_what_dcm2niix_leaves_out_is_told(tmp_path: Path, program: Path) -> None:

@@ -37,7 +37,7 @@ _FILES: Final = {
 }
 #: The program's exit codes (nii_dicom_batch.h), as far as they tell more than "it failed".
 _CODES: Final = {
-    2: "dicomove's folder had no DICOM file for dcm2niix",
+    2: "the series is a volume, and dcm2niix reads none of its images",
     4: "dcm2niix finds the file damaged",
     7: "dcm2niix cannot write into the folder",
 }
@@ -188,7 +188,7 @@ def judged(answer: Answer, expected: Voxels) -> Verdict:
     code = answer.exit_code
     if code is None:
         return Verdict("failed", "timeout", message=_joined("dcm2niix did not end in time", *said))
-    if code == _NO_IMAGES:
+    if code == _NO_IMAGES and not expected.sizes:
         return Verdict("no_volume", "no_images", code, _joined("dcm2niix finds no image in the series", *said))
     if code and code not in _SOME:
         return Verdict("failed", "program_failed", code, _joined(_failure(code), *said))
