@@ -123,20 +123,26 @@ def _plain(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> byt
     elements: dict[int, bytes] = {}
     for keyword, value in keys.items():
         tag, vr = _tag_and_vr(keyword)
-        texts = (value,) if isinstance(value, str) else tuple(value)
-        if vr not in (_PADDING if any(texts) else _PLAIN_IF_EMPTY) or not texts or (len(texts) > 1 and vr != "UI"):
-            return None
-        if not all(_PLAIN_TEXT.fullmatch(text) for text in texts) or (len(texts) > 1 and "" in texts):
-            return None
-        content = "\\".join(texts).encode("ascii")
-        content += _PADDING[vr] * (len(content) % 2) if content else b""
-        if len(content) > _LONGEST_EXPLICIT:
+        content = _plain_content(vr, value)
+        if content is None:
             return None
         length = struct.pack("<I", len(content))
         if transfer_syntax == ExplicitVRLittleEndian:
             length = vr.encode("ascii") + length[:2]
         elements[tag] = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + length + content
-    return b"".join(elements[tag] for tag in sorted(elements))
+    return b"".join([elements[tag] for tag in sorted(elements)])
+
+
+def _plain_content(vr: str, value: str | Sequence[str]) -> bytes | None:
+    if isinstance(value, str):
+        text, is_plain = value, _PLAIN_TEXT.fullmatch(value) is not None
+    else:
+        text, is_plain = "\\".join(value), bool(value) and all(_PLAIN_TEXT.fullmatch(one) for one in value)
+        is_plain = is_plain and (len(value) == 1 or (vr == "UI" and "" not in value))
+    if not is_plain or vr not in (_PADDING if text else _PLAIN_IF_EMPTY) or len(text) > _LONGEST_EXPLICIT:
+        return None
+    content = text.encode("ascii")
+    return content + _PADDING[vr] if len(content) % 2 else content
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -138,7 +139,7 @@ class MessageAssembler:
         if not fragment.is_last:
             return None
         begun = Message(fragment.context_id, decode_command(self._command))
-        self._command = bytearray()
+        self._command.clear()
         if not has_data_set(begun.command):
             self._context_id = None
             return begun
@@ -209,9 +210,7 @@ def respond(
 def encode_command(message: Message) -> bytes:
     """Return the command set of a message, with its group length, in Implicit VR Little Endian (PS3.7 6.3.1)."""
     command = {**message.command, "CommandDataSetType": NO_DATA_SET if message.data is None else 1}
-    elements = b"".join(
-        _element(number, vr, command[keyword]) for keyword, (number, vr) in _ELEMENTS.items() if keyword in command
-    )
+    elements = b"".join([_element(keyword, command[keyword]) for keyword in _ELEMENTS if keyword in command])
     return _ELEMENT_HEADER.pack(0, 0, 4) + struct.pack("<I", len(elements)) + elements
 
 
@@ -232,14 +231,18 @@ def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
         if group != 0 or start > size:
             message = "a command set that cannot be decoded"
             raise InvalidResponse(message)
-        known = _BY_NUMBER.get(number)
-        value = _value(known[1], content[end:start]) if known else None
-        if known and value is not None:
-            command[known[0]] = value
+        if known := _BY_NUMBER.get(number):
+            keyword, vr = known
+            value = _value(vr, content[end:start])
+            if value is not None:
+                command[keyword] = value
     return command
 
 
-def _element(number: int, vr: str, value: int | str) -> bytes:
+# Of the elements of a message, all but the Message ID are those of the message before it.
+@lru_cache(maxsize=1024)
+def _element(keyword: str, value: int | str) -> bytes:
+    number, vr = _ELEMENTS[keyword]
     if vr == "US":
         if value != "":
             return _NUMBER_ELEMENT.pack(0, number, 2, value)

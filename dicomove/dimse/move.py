@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,7 +19,6 @@ from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
 from dicomove.dimse.sop_classes import MOVE
 from dicomove.errors import AssociationError
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
-from dicomove.frozen import changed
 from dicomove.outcome import CANCELLED, Counts, Evidence, Verdict, category, judge
 from dicomove.pacs import ae_title
 from dicomove.words import Outcome
@@ -284,7 +283,9 @@ class _Move:
             duration_s=time.monotonic() - self._started,
             was_begun=not isinstance(problem, CancelledInTime),
         )
-        return changed(result, status=None if status is None else hexadecimal(status), earlier=self._earlier)
+        if status == evidence.status and not self._earlier:  # mostly
+            return result
+        return replace(result, status=None if status is None else hexadecimal(status), earlier=self._earlier)
 
 
 def result_of(

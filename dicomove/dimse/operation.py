@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
@@ -216,38 +216,6 @@ class ReusableAssociation:
         self._message_id = 0
         self._used_at = 0.0
 
-    @contextmanager
-    def operation(self, abstract_syntax: str, check: Check | None = None) -> Iterator[DimseOperation]:
-        """Lend the association to one operation; it is kept only if the operation ended well.
-
-        Raises
-        ------
-        AssociationError
-            There is no association, or it did not last.
-        """
-        before = self._association
-        association = self._clean_association(check)
-        context = association.context_for(abstract_syntax)
-        if context is None:
-            message = f"{self.pacs} does not offer {self._services[abstract_syntax]}"
-            raise NotSupported(message)
-        self._association = None
-        self._message_id = self._message_id % 0xFFFF + 1
-        operation = DimseOperation(association, context, self._message_id, self.pacs, reused=association is before)
-        try:
-            yield operation
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                with suppress(AssociationError):
-                    operation.cancel()
-            logger.info("association with %s aborted", self.pacs)
-            association.abort()
-            raise
-        if association.state is State.IDLE:
-            self._association, self._used_at = association, time.monotonic()
-        else:
-            association.abort()
-
     def perform(
         self,
         abstract_syntax: str,
@@ -321,9 +289,31 @@ class ReusableAssociation:
         check: Check | None,
         tried: list[DimseOperation],
     ) -> T:
-        with self.operation(abstract_syntax, check) as operation:
-            tried.append(operation)
-            return run(operation)
+        """Lend the association to one operation; it is kept only if the operation ended well."""
+        before = self._association
+        association = self._clean_association(check)
+        context = association.context_for(abstract_syntax)
+        if context is None:
+            message = f"{self.pacs} does not offer {self._services[abstract_syntax]}"
+            raise NotSupported(message)
+        self._association = None
+        self._message_id = self._message_id % 0xFFFF + 1
+        operation = DimseOperation(association, context, self._message_id, self.pacs, reused=association is before)
+        tried.append(operation)
+        try:
+            done = run(operation)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                with suppress(AssociationError):
+                    operation.cancel()
+            logger.info("association with %s aborted", self.pacs)
+            association.abort()
+            raise
+        if association.state is State.IDLE:
+            self._association, self._used_at = association, time.monotonic()
+        else:
+            association.abort()
+        return done
 
     def _clean_association(self, check: Check | None) -> Association:
         kept = self._association

@@ -201,22 +201,23 @@ class StateMachine:
     def __init__(self, role: Role) -> None:
         self.role = role
         self.state = State.CONNECTED
+        self._ours, self._theirs = TABLE[role], TABLE[role.peer]
 
     def may_send(self, event: Event) -> bool:
         """Whether we may do this now."""
-        return event in TABLE[self.role][self.state]
+        return event in self._ours[self.state]
 
     def may_receive(self, event: Event) -> bool:
         """Whether the peer may do this now."""
-        return event in TABLE[self.role.peer][self.state]
+        return event in self._theirs[self.state]
 
     def sent(self, event: Event) -> None:
         """Go on to the state after what we did; what must not happen changes nothing."""
-        self.state = TABLE[self.role][self.state].get(event, self.state)
+        self.state = self._ours[self.state].get(event, self.state)
 
     def received(self, event: Event) -> None:
         """Go on to the state after what the peer did; what must not happen changes nothing."""
-        self.state = TABLE[self.role.peer][self.state].get(event, self.state)
+        self.state = self._theirs[self.state].get(event, self.state)
 
     def lost(self, *, within_pdu: bool) -> None:
         """Go on to the state after the end of the connection, which may have come within a PDU of the peer."""

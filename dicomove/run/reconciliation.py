@@ -24,6 +24,7 @@ def reconcile(
     at_receiver: RowAtReceiver | None,
     *,
     narrowed: bool = False,
+    several: bool = False,
     patients: int = 0,
     may_come_later: bool = True,
 ) -> Moved:
@@ -43,6 +44,8 @@ def reconcile(
         The row at the receiver, if there is one.
     narrowed
         Whether only some of the row was asked for.
+    several
+        Whether it is the result of several C-MOVEs, and so does not read yet as they do together.
     patients
         How many different PatientIDs the rows name that ask for it.
     may_come_later
@@ -53,15 +56,14 @@ def reconcile(
     ReceiverError
         The receiver is gone for good.
     """
-    result = changed(result, evidence=changed(result.evidence, patients=patients))
+    before = result.evidence if result.evidence.patients == patients else replace(result.evidence, patients=patients)
     if at_receiver is None:
-        evidence, listed = inventory.expected(result.evidence, identifier, expected_in_table)
-        return Moved(read_again(result, evidence), None, listed)
-    wanted_arrivals = _wanted_arrivals(result.evidence, None if narrowed else expected_in_table)
-    settled = at_receiver.settle(wanted_arrivals, quiet=None if result.evidence.sent and may_come_later else 0)
-    evidence, listed = inventory.expected(
-        with_settled(result.evidence, settled), identifier, expected_in_table, settled.held
-    )
+        evidence, listed = inventory.expected(before, identifier, expected_in_table)
+        is_news = several or evidence is not result.evidence
+        return Moved(read_again(result, evidence) if is_news else result, None, listed)
+    wanted_arrivals = _wanted_arrivals(before, None if narrowed else expected_in_table)
+    settled = at_receiver.settle(wanted_arrivals, quiet=None if before.sent and may_come_later else 0)
+    evidence, listed = inventory.expected(with_settled(before, settled), identifier, expected_in_table, settled.held)
     # The PACS said less than there is, or sends twice: what is missing may be on its way.
     while (
         may_come_later

@@ -181,11 +181,12 @@ class MoveWorker:
         result = combined(attempt.answered)
         if result.outcome == "not_attempted":
             return Moved(result)
-        moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed)
+        several = len(attempt.answered) > 1
+        moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed, several=several)
         return Moved(moved.result, moved.settled, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s)
 
     def _reconciled(
-        self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool = False
+        self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool, several: bool
     ) -> Moved:
         if self._archive:
             return self._at_archive(result, task, self._archive)
@@ -196,6 +197,7 @@ class MoveWorker:
             self._inventory,
             at_receiver,
             narrowed=narrowed,
+            several=several,
             patients=len(task.patients),
             may_come_later=task.method == "move",
         )
@@ -203,7 +205,7 @@ class MoveWorker:
     def _verdict(self, task: Task, parts: Parts, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> Moved:
         """Return the end of a row whose series were moved; what these did not bring is asked for with the study."""
         if parts.result is not None:
-            moved = self._reconciled(parts.result, task, at_receiver, narrowed=bool(task.missing))
+            moved = self._reconciled(parts.result, task, at_receiver, narrowed=bool(task.missing), several=True)
             if self._channel.stop.is_set() or task.missing or not falls_short(parts, moved):
                 return replace(moved, moves=parts.moves, silence_s=parts.silence_s)
         if task.missing:
