@@ -108,6 +108,11 @@ def first(most: int) -> Callable[[Capped, list[Study]], list[Study]]:
     return lambda _, fitting: fitting[:most]
 
 
+def or_few(most: int, few: int) -> Callable[[Capped, list[Study]], list[Study]]:
+    """Give a few where there are more than so many."""
+    return lambda _, fitting: fitting if len(fitting) <= most else fitting[:few]
+
+
 def of_each_patient(most: int) -> Callable[[Capped, list[Study]], list[Study]]:
     """Give so many of each patient."""
 

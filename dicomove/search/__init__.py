@@ -12,6 +12,7 @@
     levels     by what a search at each level is cut                      (pure)
     pieces     how a search is cut into parts                             (pure)
     caps       what was learnt about the PACS
+    hidden     searches that a PACS answers with nothing, since they match too much   (pure)
     choice     which of several studies a row means                       (pure)
     loose      accession numbers with other zeros or blanks               (pure)
     lists      rows that can be asked for at once, as a list of UIDs; one by one where that fails

@@ -36,6 +36,12 @@ class Caps:
         self.is_unsteady = False
         #: Whether the PACS counts its answers by association.
         self.needs_fresh_associations = False
+        #: How many matches an answer has where there are too many, if the PACS hides that behind Success.
+        self.hides: int | None = None
+        #: The texts by whose last characters such a PACS tells matches, as far as that is known.
+        self.told_by: tuple[str, ...] | None = None
+        #: How many broad searches with hardly a match were found to be honest.
+        self.honest = 0
         #: Whether the PACS refuses a search that asks for `OPTIONAL_KEYS`.
         self.without_optional_keys = False
         #: The UIDs in a list to which the PACS gives all answers; less than two where it takes no lists.
@@ -72,6 +78,14 @@ class Caps:
         if most is None:
             return []
         return [patient for patient, number in _by_patient(matches).items() if patient and number >= most]
+
+    def may_hide(self, matches: Sequence[Match]) -> bool:
+        """Whether an answer is as short as one in which the PACS hides that there are too many matches."""
+        return self.hides is not None and len(matches) <= self.hides
+
+    def may_tell_by(self, text: str) -> bool:
+        """Whether the PACS may tell matches by the characters of a text."""
+        return self.hides is None or self.told_by is None or text in self.told_by
 
     def doubted(self, matches: Sequence[Match], keys: Mapping[str, object]) -> bool:
         """Whether it should be proved that an answer has all matches."""

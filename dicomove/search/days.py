@@ -13,8 +13,9 @@ from math import sqrt
 from typing import Final
 
 from dicomove.dimse import FindResult
-from dicomove.search.asked import TOO_MANY, Asked, Keys, has_failed
+from dicomove.search.asked import TOO_MANY, Asked, has_failed
 from dicomove.search.caps import FEW, Match
+from dicomove.search.hidden import Keys
 from dicomove.search.pieces import Cutter, Moment, Piece, in_order, moment
 
 #: The number of matches in a piece, as long as the PACS has shown no limit.
@@ -149,7 +150,8 @@ class ByDate:
             self.left.append(piece)
             if all(time is None for time in times):
                 return
-        if not cutter.is_cut_off(piece):
+        tells_limit = bool(answer.matches) and self.asked.caps.hides is None
+        if not cutter.is_cut_off(piece, None if tells_limit else self.asked.longest):
             self.left.append(piece)
 
     def _lacks(self, piece: Piece, answer: FindResult, early: list[tuple[Moment, str]]) -> bool:
@@ -241,7 +243,9 @@ class ByDate:
         answer = self.part(one) if day else None
         if answer is not None and not answer.matches and not answer.error:
             again = self._fresh(one)
-            self.is_silent = not again.matches and not again.error
+            self.is_silent = not again.matches and not again.error and self.asked.caps.hides is None
+            if not again.matches and self.asked.caps.hides is not None:
+                self._outside = _MOST_IGNORED  # it may be that dates are ignored
 
     def _end(self, answer: FindResult) -> FindResult:
         if self.asked.found and not self.is_useless:

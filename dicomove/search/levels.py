@@ -73,6 +73,9 @@ CAPPED: Final = {
 
 def limit(caps: Caps) -> str:
     """Say what is known of the PACS's limit."""
+    if caps.hides is not None:
+        few = "nothing" if caps.hides == 0 else f"{caps.hides} of the matches"
+        return f"the PACS says Success and gives {few} where a search matches too much"
     if caps.is_unsteady:
         return "the PACS gives a limited number of answers, and not always the same"
     if caps.most:

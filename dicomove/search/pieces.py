@@ -19,6 +19,8 @@ _FIRST_DAY: Final = dt.date(1, 1, 1).toordinal()
 _LAST_DAY: Final = dt.date.max.toordinal()
 #: Digital archives hold little that is older.
 _BEGIN: Final = dt.date(1995, 1, 1).toordinal()
+#: So much of an answer is taken for much, and a limit that is not known is thought to be as much smaller or larger.
+_FULL: Final = 0.6
 
 Moment = tuple[int, int | None]
 """The day of a study as an ordinal number, and its minute; a study without a time has no minute."""
@@ -164,6 +166,8 @@ class Cutter:
         self._todo = _stretches(whole, min((day for day, _ in known), default=None), today.toordinal())[::-1]
         #: Studies in a minute of average business; 0 as long as no piece is known to be too large.
         self._rate = 0.0
+        #: Whether the cap is a guess, and whether the rate is more than one.
+        self._is_guess = self._knows_rate = False
         #: Whether a day was cut: studies without a time are in none of its parts.
         self.cut_days = False
 
@@ -195,20 +199,31 @@ class Cutter:
         if piece.is_open or not self._rate:
             return
         found = list(moments)
+        self._knows_rate |= bool(found)
+        if self._is_guess and len(found) >= _FULL * self._cap:
+            self._fill(round(self._cap / _FULL))
         expected = self._hours.mass(piece)
         seen = max(len(found) / expected, self._rate / 4)
         weight = min(1.0, expected * max(self._rate, seen) / self._target)
         self._rate += 0.7 * weight * (seen - self._rate)
         self._hours.learn(piece, found)
 
-    def is_cut_off(self, piece: Piece) -> bool:
-        """Learn that a piece has more studies than one answer holds; tell whether it is asked in smaller ones."""
+    def is_cut_off(self, piece: Piece, longest: int | None = None) -> bool:
+        """Learn that a piece has more studies than one answer holds; tell whether it is asked in smaller ones.
+
+        A PACS that gives none of them does not tell how many one answer holds: at least as many as the longest.
+        """
         halves = piece.halves()
         if not halves or (piece.first == piece.last and not self._by_time):
             return False
         self.cut_days |= piece.first == piece.last
         if piece.is_open:
             self._todo += halves[::-1]
+        elif longest is not None and self._knows_rate:
+            self._is_guess = True
+            self._fill(max(longest, round(_FULL * self._cap), 1))
+            self._rate *= 1.2
+            self._todo.append(piece)
         else:
             self._rate = max(1.3 * self._cap / self._hours.mass(piece), 1.6 * self._rate)
             self._todo.append(piece)

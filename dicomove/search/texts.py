@@ -22,6 +22,8 @@ _CHARACTERS: Final = f"{string.digits}{string.ascii_uppercase}-_./:#+^{string.as
 _WILDCARDS: Final = frozenset("*?")
 #: So many questions to one scope, and it is not known to be whole.
 _MOST: Final = 20_000
+#: So many parts of which none is small enough, and the PACS ignores the patterns.
+_MOST_CUT: Final = 200
 
 Scope = Mapping[str, str]
 Holds = Callable[[Match], bool]
@@ -147,7 +149,7 @@ class ByText:
 
     def _sweep(self, scope: Scope, holds: Holds, name: str, at_end: bool, names: Sequence[str]) -> bool:  # noqa: FBT001
         """Ask for a scope by one attribute; return whether the PACS heeds it, and every part is whole."""
-        if (name, at_end) in self._unusable:
+        if (name, at_end) in self._unusable or not self.asked.caps.may_tell_by(name):
             return False
         head = _head(self._key(name)) or ""
         before = {uid for uid, match in self.asked.found.items() if holds(match) and match.get(name)}
@@ -156,16 +158,18 @@ class ByText:
         began, is_first = self.parts, True
         while sweep.todo and self.parts - began < _MOST:
             known, pattern = len(self.asked.found), sweep.todo.pop()
-            if pattern.whole:
-                self._alone(sweep, pattern.whole)
             full = self._parts_of(pattern, sweep)
-            if full is None or (is_first and not before <= sweep.seen and not sweep.todo):
+            is_ignored = not sweep.answered and self.parts - began > _MOST_CUT
+            if full is None or is_ignored or (is_first and not before <= sweep.seen and not sweep.todo):
                 self._unusable.add((name, at_end))
                 return False
             # Where the limit varies, parts are whole as soon as their own parts bring no more.
             if self.asked.caps.is_unsteady and (is_first or len(self.asked.found) > known):
                 sweep.todo += full
             is_first = False
+            sweep.wholes += [pattern.whole] if pattern.whole else []
+        for whole in sweep.wholes:  # after it is known that the PACS heeds the attribute
+            self._alone(sweep, whole)
         return bool(characters) and sweep.is_whole and not sweep.todo and before <= sweep.seen
 
     def _parts_of(self, pattern: Pattern, sweep: _Sweep) -> list[Pattern] | None:
@@ -180,8 +184,10 @@ class ByText:
                     self._alone(sweep, patient)
             elif self.asked.is_cut(answer):
                 sweep.todo.append(part)
+                continue
             elif len(answer) >= FEW:
                 full.append(part)
+            sweep.answered += 1
         return full
 
     def _alone(self, sweep: _Sweep, value: str) -> None:
@@ -247,8 +253,11 @@ class _Sweep:
     characters: str
     todo: list[Pattern]
     seen: set[str] = field(default_factory=set)
+    wholes: list[str] = field(default_factory=list)
     alone: set[str] = field(default_factory=set)
     is_whole: bool = True
+    #: The parts that had fewer answers than the PACS gives.
+    answered: int = 0
 
 
 def _head(value: str) -> str | None:

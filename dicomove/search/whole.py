@@ -17,10 +17,11 @@ from typing import Final
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.asked import TOO_MANY, Asked, Keys, has_failed
+from dicomove.search.asked import TOO_MANY, Asked, has_failed
 from dicomove.search.below import ask_below
 from dicomove.search.caps import FEW, Caps, Match
 from dicomove.search.days import ByDate
+from dicomove.search.hidden import HONEST, MOST, MOST_LATER, Keys, is_broad
 from dicomove.search.levels import AXES, CAPPED, Axis, limit
 from dicomove.search.pieces import Moment, Piece, in_order, span
 from dicomove.search.texts import ByText
@@ -67,7 +68,7 @@ def ask_whole(
     whole = _span(keys, axis)
     if whole is None:
         return ask(keys)
-    asked = Asked(ask, renew, {**keys, **_further(keys, axis)}, caps.of(level), axis.unique)
+    asked = Asked(ask, renew, {**keys, **_further(keys, axis)}, caps.of(level), axis, today)
     by_date = ByDate(asked, axis.date, axis.time, bool(axis.time) and not keys.get(axis.time), today)
     first = asked({})
     if has_failed(first):
@@ -75,6 +76,7 @@ def ask_whole(
     if axis.counted_by:
         return ask_below(asked, axis, by_date, whole, first)
     search = _Search(asked, whole, axis, by_date)
+    first = search.believed(first)
     return search.in_pieces(first) if search.is_cut_off(first) else search.as_it_is(first)
 
 
@@ -90,11 +92,26 @@ class _Search:
     def __post_init__(self) -> None:
         self.by_text = ByText(self.asked, self.axis.texts)
 
+    def believed(self, first: FindResult) -> FindResult:
+        """Return the first answer; with an error where the PACS says Success, and hides that there are more matches."""
+        caps = self.asked.caps
+        if first.error or caps.hides is not None or len(first) >= FEW or not is_broad(self.asked.keys):
+            return first
+        most = MOST if caps.honest < HONEST else 0 if first.matches else MOST_LATER
+        if not self.asked.denies({}, first, most):
+            caps.honest += 1
+            return first
+        again = self.asked({})
+        if again.error or len(again) > len(first):
+            return again  # studies have come meanwhile
+        caps.hides = len(again)
+        return replace(again, error="out_of_resources")
+
     def is_cut_off(self, first: FindResult) -> bool:
         """Whether there are more matches than came."""
         caps = self.asked.caps
         if first.error:
-            return self._smaller_ones_work(first)
+            return caps.hides is not None or self._smaller_ones_work(first)
         if caps.reached(first.matches):
             return not self._has_all_counted()
         if not caps.doubted(first.matches, self.asked.keys):
@@ -146,7 +163,8 @@ class _Search:
         undated = len(by_date.moments()) < len(self.asked.found)
         is_small = len(self.asked.found) <= _MOST_SWEPT * max(self.asked.caps.most or self.asked.longest, 1)
         if undated or by_date.is_ignored or is_small or len(by_date.left) > _MOST_LEFT:
-            return self._swept(is_needed=undated or by_date.is_ignored or bool(by_date.left))
+            is_needed = undated or by_date.is_ignored or bool(by_date.left) or self.asked.caps.hides is not None
+            return self._swept(is_needed=is_needed)
         for piece in by_date.left:
             scope = {name: str(value) for name, value in by_date.keys(piece).items()}
             if not self.by_text.ask_for(scope, partial(self._is_in, piece)):
