@@ -19,8 +19,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageS
 
 import dicomove as dm
 from dicomove.errors import DicomoveWarning
+from dicomove.headers import arrange, convert, index
 from dicomove.headers import folder as headers_folder
-from dicomove.headers import index
 from dicomove.testing import demo_pacs
 from tests import receiving
 
@@ -401,6 +401,19 @@ def test_every_real_file_has_a_row(tmp_path: Path) -> None:
     assert len(found) == len(names)
     assert int(found["error"].isna().sum()) > 0.8 * len(names)
     assert found.set_index("path").loc["waveform_ecg.dcm", "Modality"] == "ECG"
+
+
+def test_one_file_or_one_key_is_told_what_to_give(tmp_path: Path) -> None:
+    slices(tmp_path, [0])
+    for call in (
+        index,
+        lambda path: convert(path, tmp_path / "out"),
+        lambda path: arrange(path, tmp_path / "out", "a"),
+    ):
+        with pytest.raises(ValueError, match="is neither a folder nor a journal: give the folder of the images"):
+            call(tmp_path / "0.dcm")
+    with pytest.raises(ValueError, match=r"more_keys='EchoTime': give a list of keys, \['EchoTime'\]"):
+        index(tmp_path, more_keys="EchoTime")
 
 
 def test_an_unknown_folder_level_or_table_is_an_error(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from dicomove.store import is_indexed, read_instances, read_journal
 
 Source = str | os.PathLike[str] | pd.DataFrame
 
+#: What a journal begins with.
+_SQLITE: Final = b"SQLite format 3"
 _LEVELS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 
 
@@ -70,7 +72,7 @@ def wanted(source: Source, folder: str | os.PathLike[str] | None) -> Wanted:
     if not isinstance(source, pd.DataFrame):
         path = Path(source)
         if path.is_file():
-            return wanted(read_journal(path), folder)
+            return wanted(results_in(path), folder)
         return _of_folder(_existing(path))
     if is_manifest(source):
         root = _existing(_folder_of(source, folder))
@@ -78,6 +80,21 @@ def wanted(source: Source, folder: str | os.PathLike[str] | None) -> Wanted:
         return Wanted(root, listed(root, accepted["path"].astype(str).tolist()))
     found = _of_folder(_existing(_folder_of(source, folder)))
     return Wanted(found.root, found.files, source, _asked(source))
+
+
+def results_in(path: Path) -> pd.DataFrame:
+    """Return the results of a journal.
+
+    Raises
+    ------
+    ValueError
+        The file is none.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_SQLITE)) != _SQLITE:
+            message = f"{path} is neither a folder nor a journal: give the folder of the images"
+            raise ValueError(message)
+    return read_journal(path)
 
 
 def is_manifest(table: pd.DataFrame) -> bool:

@@ -118,6 +118,10 @@ def index(
     if level not in ("SERIES", "IMAGE", "INSTANCE"):
         message = f"level={level!r}: give 'SERIES', or 'INSTANCE' (or 'IMAGE', as C-FIND names it)"
         raise ValueError(message)
+    for name, given in {"keys": keys, "more_keys": more_keys}.items():
+        if isinstance(given, str):
+            message = f"{name}={given!r}: give a list of keys, [{given!r}]"
+            raise ValueError(message)  # noqa: TRY004 - every argument that cannot be right is a ValueError
     chosen = [key for key in dict.fromkeys([*(SERIES_KEYS if keys is None else keys), *more_keys]) if key not in _UIDS]
     for key in chosen:
         tags_of(key)

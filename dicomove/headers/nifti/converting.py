@@ -27,9 +27,9 @@ from dicomove.headers.nifti.program import Programs, Suffix, program
 from dicomove.headers.nifti.record import Done
 from dicomove.headers.nifti.verdict import REASONS, Reason, Verdict, Voxels, is_mosaic, ruled_out
 from dicomove.headers.reading import NOT_DICOM, PLANE
-from dicomove.headers.sources import Source, is_manifest
+from dicomove.headers.sources import Source, is_manifest, results_in
 from dicomove.headers.table import series_with_files
-from dicomove.store import StoredHeader, read_journal
+from dicomove.store import StoredHeader
 
 CONVERT_COLUMNS: Final = (
     *("StudyInstanceUID", "SeriesInstanceUID", "path", "instances", "outcome", "resumed", "reason"),
@@ -141,7 +141,7 @@ def _prepared(
 ) -> tuple[list[Job | Verdict], pd.DataFrame]:
     """Return what is to be done for each row of the table of series."""
     if not isinstance(source, pd.DataFrame) and Path(source).is_file():
-        source = read_journal(source)
+        source = results_in(Path(source))
     given = source if isinstance(source, pd.DataFrame) and not is_manifest(source) else None
     suffix: Suffix = ".nii" if path.endswith(".nii") else ".nii.gz"
     made = template(path.removesuffix(suffix), [] if given is None else own_columns(given))
