@@ -179,6 +179,17 @@ def test_the_same_under_one_name_and_rows_that_send_nothing(tmp_path: Path) -> N
     assert len(names(tmp_path)) == 6
 
 
+def test_one_subject_in_two_spellings_of_unicode_has_one_folder(tmp_path: Path) -> None:
+    table = pd.concat([TWO, TWO.iloc[[0]]], ignore_index=True)
+    table = table.assign(subject=["Ren\u00e9", "Rene\u0301", " Ren\u00e9\u200b"], session=pd.Timestamp("2026-11-26"))
+    with receiving.receiver(tmp_path, path=PATH) as receiver, receiving.pacs(receiver, source=LAYERED) as pacs:
+        assert receiving.move(table, pacs, receiver)["outcome"].tolist() == ["complete"] * 3
+    folders = {tuple(name.split("/")[:2]) for name in names(tmp_path)}
+    assert len(folders) == 1
+    assert folders.pop()[1] == "ses-2026-11-26"
+    assert len(names(tmp_path)) == 12
+
+
 def test_a_cohort_is_checked_before_it_is_searched_for(named: dm.Receiver) -> None:
     cohort = pd.DataFrame(
         {"AccessionNumber": ["A0001", "A0002", ""], "subject": ["01", "", ""], "session": ["1", "1", ""]}
