@@ -310,6 +310,31 @@ def test_every_second_slice_is_missing(tmp_path: Path) -> None:
     assert table[["gaps", "spacing", "is_volume"]].iloc[0].tolist() == [3, 1, False]
 
 
+def test_private_attributes_by_their_creator(tmp_path: Path) -> None:
+    key, inner = "(0019,{dicomove. test}0c)", "(0019,{dicomove. test}0d).(0019,{dicomove. test}0c)"
+    for name, others in {"a": 0, "b": 2, "implicit": 1}.items():
+        found = slices(tmp_path / name, [0])
+        found.remove_private_tags()
+        for number in range(others):
+            found.private_block(0x0019, f"other {number}", create=True).add_new(0x0C, "LO", "of another")
+        block = found.private_block(0x0019, "dicomove. test", create=True)
+        item = Dataset()
+        item.private_block(0x0019, "first", create=True)
+        item.private_block(0x0019, "dicomove. test", create=True).add_new(0x0C, "LO", "inner")
+        block.add_new(0x0C, "LO", "ours")
+        if name != "implicit":
+            block.add_new(0x0D, "SQ", [item])
+        else:
+            found.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        found.save_as(tmp_path / name / "0.dcm", implicit_vr=name == "implicit", little_endian=True)
+    slices(tmp_path / "none", [0])
+    table = index(tmp_path, keys=[key, inner], progress=False).set_index(pd.Index(["a", "b", "implicit", "none"]))
+    assert table[key].fillna("").tolist() == ["ours", "ours", "ours", ""]
+    assert table[inner].fillna("").tolist() == ["inner", "inner", "", ""]
+    with pytest.raises(ValueError, match="cannot be read"):
+        index(tmp_path, keys=["(0018,{dicomove. test}0c)"])
+
+
 def test_directories_of_media_are_not_images(tmp_path: Path) -> None:
     directory = Path(pydicom.data.__file__).parent / "test_files" / "dicomdirtests" / "DICOMDIR"
     for name in ("dicomdir", "DICOMDIR", "index.dcm"):

@@ -27,7 +27,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from dicomove.headers.keys import Path, tags_of, wanted_tags
+from dicomove.headers.keys import Path, Step, tags_of, wanted_tags
 
 #: What a plane consists of: orientation (6), position (3), rows and columns, distance of rows and of columns.
 PLANE: Final = 13
@@ -63,6 +63,7 @@ _OURS: Final = (
     *(_BETWEEN, _THICKNESS, _IMAGE_TYPE, _TILES),
 )
 _MOST_TILES: Final = 4096
+_FILE_META: Final = 0x0002
 _MEDIA_CLASS: Final = keyword_dict["MediaStorageSOPClassUID"]
 
 
@@ -143,15 +144,26 @@ class Reader:
 
 def values_at(found: Dataset, path: Path) -> Iterator[str]:
     """Return the values at a path: those of every item of the sequences on the way."""
+    tag = _tag_of(found, path[0])
+    if tag is None:
+        return
     if len(path) > 1:
-        items = found[path[0]].value if path[0] in found else ()
+        items = found[tag].value if tag in found else ()
         for item in items if isinstance(items, Sequence) and not isinstance(items, str | bytes) else ():
             if isinstance(item, Dataset):
                 yield from values_at(item, path[1:])
         return
-    value = text_of(getattr(found, "file_meta", found) if path[0] >> 16 == 2 else found, path[0])
+    value = text_of(getattr(found, "file_meta", found) if tag >> 16 == _FILE_META else found, tag)
     if value:
         yield value
+
+
+def _tag_of(found: Dataset, step: Step) -> int | None:
+    """Return the tag of a step; of a private one that has a creator, in the block that the data set reserves for it."""
+    if isinstance(step, int):
+        return step
+    pairs = zip(step.creators(), step.tags(), strict=True)
+    return next((tag for creator, tag in pairs if creator in found and text_of(found, creator) == step.creator), None)
 
 
 def joined(values: Iterator[str]) -> str | None:

@@ -66,7 +66,8 @@ def index(
         A folder, of a `Receiver` or any other; a manifest; a table that `move` or `retrieve` returned, or the path of
         a journal: then only the files that its rows ask for.
     keys
-        The attributes, in place of the usual ones: keywords, tags as ``"(0019,100c)"``, or paths through sequences as
+        The attributes, in place of the usual ones: keywords, tags as ``"(0019,100c)"``, private ones by their creator
+        as ``"(0019,{SIEMENS MR HEADER}0c)"``, or paths through sequences as
         ``"SharedFunctionalGroupsSequence.PixelMeasuresSequence.SliceThickness"``.
     more_keys
         Attributes beside the usual ones.
