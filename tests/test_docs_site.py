@@ -11,6 +11,7 @@ import yaml
 
 import dicomove as dm
 from dicomove.moved_names import TOP_LEVEL
+from dicomove.testing import faults
 from dicomove.words import ADVICE
 from tests import decision_picture
 
@@ -38,6 +39,12 @@ def test_every_public_name_is_in_the_reference() -> None:
     deeper = {f"{module}.{name}" for name, module in TOP_LEVEL.items()}
     ours = [name for name in named if not name.startswith(("headers.", "testing."))]
     assert sorted(ours) == sorted({*dm.__all__, *deeper} - {"__version__"})
+
+
+def test_the_figures_of_trust_count_the_faults() -> None:
+    page = (DOCS / "trust.md").read_text()
+    assert f"| faults of real PACS, by name | {len(faults.BY_NAME)} |" in page
+    assert f"one or two of the {len(faults.BY_NAME)}." in page
 
 
 def test_every_page_is_in_the_navigation() -> None:
