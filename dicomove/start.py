@@ -15,15 +15,15 @@ _PACKAGES: Final = ("cohort", "dimse", "headers", "receiver", "store", "testing"
 _NOT_NEEDED: Final = ("requests", "numpy", "gdcm", "PIL")
 
 
-def start(root: str, module: str, *arguments: str) -> None:
-    """Run a module, with empty modules in the place of the packages."""
+def load(root: str, module: str) -> ModuleType:
+    """Return a module, with empty modules in the place of the packages."""
     for name in ("dicomove", *(f"dicomove.{package}" for package in _PACKAGES)):
         package = sys.modules[name] = ModuleType(name)
         package.__path__ = ["/".join([root, *name.split(".")])]
     for name in _NOT_NEEDED:
         sys.modules[name] = None  # type: ignore[assignment]  # None stops an import
-    import_module(module).main(*arguments)
+    return import_module(module)
 
 
 if __name__ == "__main__":
-    start(*sys.argv[1:])
+    load(*sys.argv[1:3]).main(*sys.argv[3:])

@@ -18,7 +18,7 @@ from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
 from dicomove.testing.images import real_images
 from dicomove.testing.synthetic import synthetic_instances
-from tests import distribution, servers
+from tests import distribution, forks, servers
 from tests.servers import Gate, Here, Server, Store
 
 # It needs mutmut, which is not among the requirements of the tests.
@@ -43,6 +43,8 @@ gc.disable()
 # A shell that starts the tests in the background has interrupts ignored, by them and by all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+forks.use()
+
 #: The study that takes long enough to be cancelled.
 LONG = next(synthetic_instances(studies=1, instances=1)).study_instance_uid
 
@@ -64,6 +66,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    forks.end()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,222 @@
+"""Starts dicomove's own processes as forks of one that has loaded their modules: 20 ms instead of 200.
+
+A test process starts a receiver or a PACS a few hundred times, and Python loads the same modules each time. Here, a
+process per program loads them once, and forks. A fork runs the program's own `main`, in a process of its own, with the
+arguments, pipes, folder, environment and session that `subprocess.Popen` was called with. The test process becomes its
+parent: it waits for it, and kills it, as if it had started it.
+
+`test_forks.py` compares both ways. Programs that a test starts use none of this. Neither do the tests in `REAL`, and
+tests that have changed the environment or entered another network. ``DICOMOVE_REAL_STARTS=1`` leaves it out altogether.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib.util
+import inspect
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+#: These are about the start and the end of processes.
+REAL: Final = ("tests/test_receiver_death.py", "tests/test_receiver_taken.py", "tests/test_systems.py")
+_START: Final = str(Path(__file__).parents[1] / "dicomove" / "start.py")
+#: A PACS with faults that a test has written loads all of dicomove, and the module of the test.
+_PACS: Final = "dicomove.testing.process"
+_WITH_FAULTS_OF_A_TEST: Final = ("-c", f"import {_PACS} as process; process.main()")
+_OF_TESTS: Final = ("hypothesis", "pytest", "tests.servers", "dicomove.testing")
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_MOST: Final = 1 << 20
+_PARENT_S: Final = 0.0005
+_CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
+
+_execute: Final = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]  # not in typeshed
+
+
+class Loaded:
+    """The process that has loaded a program, and forks.
+
+    Parameters
+    ----------
+    command
+        The command of the program. Its arguments are also those of this process, since dicomove reads them there.
+    environment
+        The environment of the process: that of the first fork, since malloc reads it.
+    """
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str]) -> None:
+        self._socket, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        with theirs:
+            python, *program = command
+            number = theirs.fileno()
+            self._process = subprocess.Popen(
+                [python, "-P", __file__, str(number), *program],
+                pass_fds=[number],
+                env=environment,
+                start_new_session=True,  # an interrupt is for the test
+            )
+
+    def fork(self, wanted: dict[str, object], files: Sequence[int]) -> int:
+        """Return the number of a new process."""
+        with _Adopting():
+            socket.send_fds(self._socket, [json.dumps(wanted).encode()], files)
+            return int(self._socket.recv(_MOST))
+
+    def end(self) -> None:
+        """End the process that forks, and none of its forks."""
+        self._socket.close()
+        self._process.wait()
+
+
+class _Adopting:
+    """Meanwhile, this process becomes the parent of the children of its children that end."""
+
+    _lock: Final = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+    def __exit__(self, *_: object) -> None:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0)
+        self._lock.release()
+
+
+_loaded: Final[dict[tuple[str, ...], Loaded]] = {}
+_loading: Final = threading.Lock()
+_first: tuple[str, dict[str, str]] | None = None
+
+
+class ForkingPopen(subprocess.Popen[Any]):
+    """A `Popen` that forks dicomove's own programs."""
+
+    def _execute_child(self, *arguments: Any, **keywords: Any) -> None:
+        asked = _execute.bind(self, *arguments, **keywords).arguments
+        command = list(asked["args"])
+        if not (_is_ours(command) and _is_as_at_first()):
+            super()._execute_child(*arguments, **keywords)  # type: ignore[misc]  # not in typeshed
+            return
+        environment = dict(os.environ if asked["env"] is None else asked["env"])
+        wanted = {
+            "arguments": command[5:] if command[2] == _START else [],
+            "environment": environment,
+            "folder": os.fspath(asked["cwd"] or Path.cwd()),
+            "session": asked["start_new_session"],
+        }
+        pipes = [asked["p2cread"], asked["c2pwrite"], asked["errwrite"]]
+        files = [number if pipe == -1 else pipe for number, pipe in enumerate(pipes)]
+        self.pid = _process(command, environment).fork(wanted, files)
+        self._child_created = True
+        for pipe in pipes:
+            if pipe not in (-1, getattr(self, "_devnull", -1)):
+                os.close(pipe)
+
+
+def _is_ours(command: Sequence[str]) -> bool:
+    return command[:3] == [sys.executable, "-P", _START] or command == [sys.executable, *_WITH_FAULTS_OF_A_TEST]
+
+
+def _is_as_at_first() -> bool:
+    return os.environ.get(_CURRENT_TEST, "").partition("::")[0] not in REAL and _surroundings() == _first
+
+
+def _surroundings() -> tuple[str, dict[str, str]]:
+    """Return the network of this thread, and the environment."""
+    variables = {name: value for name, value in os.environ.items() if name != _CURRENT_TEST}
+    return str(Path("/proc/thread-self/ns/net").readlink()), variables
+
+
+def _process(command: Sequence[str], environment: dict[str, str]) -> Loaded:
+    with _loading:
+        key = tuple(command)
+        if key not in _loaded:
+            _loaded[key] = Loaded(command, environment)
+        return _loaded[key]
+
+
+def use() -> None:
+    """Fork from now on, where the system can."""
+    global _first
+    if sys.platform == "linux" and not os.environ.get("DICOMOVE_REAL_STARTS") and "coverage" not in sys.modules:
+        _first = _surroundings()
+        subprocess.Popen = ForkingPopen  # type: ignore[misc]  # it is one
+
+
+def end() -> None:
+    """End the processes that fork."""
+    with _loading:
+        while _loaded:
+            _loaded.popitem()[1].end()
+
+
+def _load(program: Sequence[str]) -> Any:
+    """Return the module of a program."""
+    if tuple(program) == _WITH_FAULTS_OF_A_TEST:
+        sys.path.insert(0, "")
+        for name in _OF_TESTS:
+            importlib.import_module(name)
+        return importlib.import_module(_PACS)
+    spec = importlib.util.spec_from_file_location("start", program[1])
+    if spec is None or spec.loader is None:
+        raise AssertionError
+    start = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(start)
+    return start.load(*program[2:4])
+
+
+def _serve(asking: socket.socket, program: Sequence[str]) -> Callable[[], object] | None:
+    """Fork for each request; return what a fork has to do, and ``None`` at the end."""
+    loaded = _load(program)
+    gc.collect()
+    gc.freeze()
+    while True:
+        told, files, *_ = socket.recv_fds(asking, _MOST, 3)
+        if not told:
+            return None
+        reading, writing = os.pipe()
+        between = os.fork()
+        if not between:
+            between = os.getpid()
+            if pid := os.fork():
+                os.write(writing, str(pid).encode())
+                os._exit(0)
+            for file in (reading, writing, asking.detach()):
+                os.close(file)
+            wanted = json.loads(told)
+            _become(wanted, files, between)
+            return lambda: loaded.main(*wanted["arguments"])
+        # The test process has adopted the fork when the process between them has ended.
+        os.waitpid(between, 0)
+        asking.send(os.read(reading, _MOST))
+        for file in (reading, writing, *files):
+            os.close(file)
+
+
+def _become(wanted: dict[str, Any], files: Sequence[int], between: int) -> None:
+    """Be the process that was asked for."""
+    while os.getppid() == between:
+        time.sleep(_PARENT_S)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    if wanted["session"]:
+        os.setsid()
+    os.chdir(wanted["folder"])
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    task = _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    if task:
+        task()

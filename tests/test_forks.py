@@ -1,0 +1,76 @@
+"""A program of dicomove that was forked is the process that it would be if it had been started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dicomove as dm
+from dicomove.processes import Process
+from dicomove.testing import RehearsalPacs, Synthetic
+from tests import forks
+
+pytestmark = pytest.mark.skipif(subprocess.Popen is not forks.ForkingPopen, reason="only Linux can adopt a process")
+
+ROOT = Path(__file__).parents[1]
+RECEIVER = [sys.executable, "-P", str(ROOT / "dicomove" / "start.py"), str(ROOT), "dicomove.receiver.main"]
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_it_is_a_child_with_a_session_and_arguments_of_its_own(tmp_path: Path) -> None:
+    with dm.Receiver(tmp_path, port=0, host="127.0.0.1") as receiver:
+        pid = receiver.pid
+        assert parent_of(pid) == os.getpid()
+        assert os.getsid(pid) == pid
+        own = Process.of(pid)
+        assert own.is_alive
+        assert own.arguments[-3:] == [str(ROOT), "dicomove.receiver.main", Process.of(os.getpid()).text]
+    assert not own.is_alive
+
+
+def test_each_is_a_process_of_its_own() -> None:
+    archive = Synthetic(studies=1, instances=1, size=64)
+    with RehearsalPacs(archive) as one, RehearsalPacs(archive) as other:
+        assert dm.echo(one).status == dm.echo(other).status == "0x0000"
+    for ended in (one, other):
+        with pytest.raises(dm.DicomoveError):
+            dm.echo(ended)
+
+
+def test_its_end_is_told_as_that_of_a_program() -> None:
+    process = subprocess.Popen([*RECEIVER, "1:1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        assert process.poll() is None
+        process.kill()
+        assert process.wait(30) == -signal.SIGKILL
+
+
+def test_its_folder_its_environment_and_its_errors_are_those_that_were_asked_for(tmp_path: Path) -> None:
+    told = []
+    for program in (RECEIVER, [RECEIVER[0], "-B", *RECEIVER[1:]]):
+        process = subprocess.Popen(
+            [*program, "1:1"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": "relative"},
+        )
+        out, errors = process.communicate("no settings\n", timeout=60)
+        told.append((out, errors.splitlines()[-1], process.returncode))
+    forked, started = told
+    assert forked == started
+    assert started[2] == 1
+
+
+def test_other_programs_are_started_as_ever() -> None:
+    assert subprocess.run([sys.executable, "-c", "print(5)"], capture_output=True, check=True).stdout == b"5\n"
