@@ -6,7 +6,7 @@ arguments, pipes, folder, environment and session that `subprocess.Popen` was ca
 parent: it waits for it, and kills it, as if it had started it.
 
 `test_forks.py` compares both ways. Programs that a test starts use none of this. Neither do the tests in `REAL`, and
-tests that have changed the environment or entered another network. ``DICOMOVE_REAL_STARTS=1`` leaves it out altogether.
+tests that change what Python reads at its start, or enter another network. ``DICOMOVE_REAL_STARTS=1`` leaves it out.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _MOST: Final = 1 << 20
 _PARENT_S: Final = 0.0005
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
+_READ_AT_START: Final = ("PYTHON", "LANG", "LC_", "LD_", "TZ")
 
 _execute: Final = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]  # not in typeshed
 
@@ -130,8 +131,8 @@ def _is_as_at_first() -> bool:
 
 
 def _surroundings() -> tuple[str, dict[str, str]]:
-    """Return the network of this thread, and the environment."""
-    variables = {name: value for name, value in os.environ.items() if name != _CURRENT_TEST}
+    """Return the network of this thread, and what a process reads of the environment when it starts."""
+    variables = {name: value for name, value in os.environ.items() if name.startswith(_READ_AT_START)}
     return str(Path("/proc/thread-self/ns/net").readlink()), variables
 
 
