@@ -204,7 +204,11 @@ def number_text(value: str) -> str:
     --------
     >>> number_text("5.0000"), number_text("-0.75 "), number_text("1e-3"), number_text("five")
     ('5', '-0.75', '0.001', 'five')
+    >>> number_text("20261126000000000001")
+    '20261126000000000001'
     """
+    if value.isdecimal() and len(value) < _LONGEST_BYTES:
+        return str(int(value))
     try:
         return repr(float(value)).removesuffix(".0")
     except ValueError:
