@@ -390,6 +390,18 @@ def test_series_and_instances_without_dates_are_asked_by_number(
     assert set(found["outcome"]) == {"matched"}
 
 
+@pytest.mark.parametrize("status", [0x0000, 0xA700])
+@pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
+def test_series_and_instances_that_are_not_listed_at_all_are_asked_by_number(
+    level: str, status: int, rehearsal_pacs: Callable[..., RunningPacs]
+) -> None:
+    archive, table = _below(level, 7)
+    pacs = rehearsal_pacs(archive, faults=[faults.CapsFind(most=4, is_bare=True, status=status)])
+    found = _at(pacs, table, level)
+    assert found[f"{'SOP' if level == 'IMAGE' else 'Series'}InstanceUID"].nunique() == len(found) == 7
+    assert set(found["outcome"]) == {"matched"}
+
+
 @dataclass(frozen=True)
 class IgnoresNumbers(Fault):
     """The PACS ignores the number and the modality of a search."""

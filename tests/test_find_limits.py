@@ -265,6 +265,7 @@ def test_a_large_archive_takes_at_most_twice_the_number_of_full_answers() -> Non
         faults.CapsFind(most=40, status=0xA700, is_bare=True),
         faults.CapsFind(most=40, status=0xC001, is_bare=True),
         faults.CapsFind(most=40, pending=0xFF01),
+        faults.CapsFind(most=40, aborts=True),
     ],
     ids=repr,
 )

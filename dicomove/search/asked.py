@@ -9,12 +9,14 @@ from typing import Final
 
 from dicomove.cohort import matches
 from dicomove.dimse import FindResult
-from dicomove.search.caps import Caps, Match
+from dicomove.search.caps import FEW, Caps, Match
 from dicomove.search.hidden import MOST, MOST_LATER, Keys, is_broad, longer, narrower
 from dicomove.search.levels import Axis
 
 #: How a PACS may answer a search that has too many matches.
 TOO_MANY: Final = frozenset({"out_of_resources", "unable_to_process", "cancelled_by_pacs", "identifier_mismatch"})
+#: How an answer may break off that has some of too many matches.
+_BREAKS: Final = frozenset({"association_aborted", "connection_lost"})
 
 
 class Asked:
@@ -67,15 +69,12 @@ class Asked:
             if has_failed(told):
                 return False
             whole = [(name, value) for name, value in {**asked, **part}.items() if isinstance(value, str)]
-            new = next((match for match in told if self._is_new(match, given) and matches(whole, match)), None)
+            new = next((match for match in told if self.uid(match) not in given and matches(whole, match)), None)
             if new is not None:
                 if caps.told_by is None:
                     caps.told_by = tuple(self._texts_of(asked, part, new))
                 return True
         return False
-
-    def _is_new(self, match: Match, given: set[str]) -> bool:
-        return match.get(self.unique, "") not in given
 
     def _texts_of(self, asked: Keys, part: Keys, match: Match) -> Iterator[str]:
         """Yield the texts by whose last character the PACS finds a match of a part, and nothing else."""
@@ -86,7 +85,7 @@ class Asked:
                 yield name
             elif end:
                 told = self._told({**part, name: end})
-                if match.get(self.unique) in self.uids(told) and all(matches([(name, end)], one) for one in told):
+                if self.uid(match) in self.uids(told) and all(matches([(name, end)], one) for one in told):
                     yield name
 
     def _told(self, keys: Keys) -> FindResult:
@@ -97,7 +96,7 @@ class Asked:
         self.longest = max(self.longest, 0 if result.error else len(result))
         self.caps.see(result.matches)
         for match in result:
-            self.found.setdefault(match.get(self.unique, ""), match)
+            self.found.setdefault(self.uid(match), match)
         return result
 
     def elsewhere(self, keys: Keys) -> FindResult:
@@ -106,13 +105,27 @@ class Asked:
 
     def uids(self, matches: Iterable[Match]) -> set[str]:
         """Return the unique keys of matches."""
-        return {match.get(self.unique, "") for match in matches}
+        return set(map(self.uid, matches))
+
+    def uid(self, match: Match) -> str:
+        """Return the unique key of a match; all of it, where the PACS leaves that empty."""
+        return match.get(self.unique) or str(match)
 
     def is_cut(self, answer: FindResult) -> bool:
         """Whether an answer says itself that it lacks matches, or has as many as the PACS gives."""
-        return answer.error in TOO_MANY or self.caps.reached(answer.matches)
+        return has_too_many(answer) or self.caps.reached(answer.matches)
+
+
+def has_too_many(answer: FindResult) -> bool:
+    """Whether the PACS ended an answer as one may that has too many matches."""
+    return answer.error in TOO_MANY or (answer.error in _BREAKS and len(answer) >= FEW)
+
+
+def is_refused(answer: FindResult) -> bool:
+    """Whether the PACS gave nothing but an error, as it may do for a key that it does not take."""
+    return answer.error in TOO_MANY and not answer.matches
 
 
 def has_failed(answer: FindResult) -> bool:
     """Whether there was no answer, for a reason that smaller parts do not change."""
-    return answer.cancelled or bool(answer.error and answer.error not in TOO_MANY)
+    return answer.cancelled or bool(answer.error and not has_too_many(answer))

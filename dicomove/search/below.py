@@ -57,9 +57,12 @@ class _Below:
     def may_lack(self) -> bool:
         """Whether there may be more than came."""
         caps, first = self.asked.caps, self.first
-        if not (first.error or caps.reached(first.matches) or caps.doubted(first.matches, self.asked.keys)):
+        is_doubted = caps.reached(first.matches) or caps.doubted(first.matches, self.asked.keys)
+        if not (first.error or is_doubted or not first.matches):
             return False
         self.number = self._counted()
+        if not first.matches and not first.error and not self.number:
+            return False
         if self.number is not None and not first.error and self.number <= len(self.asked.found):
             caps.prove(first.matches, self.asked.keys)
             return False
@@ -77,7 +80,7 @@ class _Below:
         if failed or has_failed(everything):
             return replace(failed or everything, matches=everything.matches)
         more = list(everything.matches[known:])
-        if more:
+        if more and known:
             caps.learn(everything.matches[:known], more)
         elif self._missing() == 0 or (by_date or self.by_number.heeded):
             caps.prove(self.first.matches, self.asked.keys)

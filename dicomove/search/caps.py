@@ -42,6 +42,8 @@ class Caps:
         self.told_by: tuple[str, ...] | None = None
         #: How many broad searches with hardly a match were found to be honest.
         self.honest = 0
+        #: Whether the PACS refuses a range with an open end.
+        self.closes_ranges = False
         #: Whether the PACS refuses a search that asks for `OPTIONAL_KEYS`.
         self.without_optional_keys = False
         #: The UIDs in a list to which the PACS gives all answers; less than two where it takes no lists.

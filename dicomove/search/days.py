@@ -13,7 +13,7 @@ from math import sqrt
 from typing import Final
 
 from dicomove.dimse import FindResult
-from dicomove.search.asked import TOO_MANY, Asked, has_failed
+from dicomove.search.asked import TOO_MANY, Asked, has_failed, is_refused
 from dicomove.search.caps import FEW, Match
 from dicomove.search.hidden import Keys
 from dicomove.search.pieces import Cutter, Moment, Piece, in_order, moment
@@ -62,7 +62,7 @@ class ByDate:
         self.cut_days = False
         self._believed: list[Part] = []
         self._lengths: Counter[int] = Counter()
-        self._stale = self._outside = self._proofs = 0
+        self._stale = self._outside = self._proofs = self._refused = 0
 
     def ask_for(self, whole: Piece, first: FindResult) -> FindResult:
         """Ask for all parts; return the last answer, which has an error where the network failed."""
@@ -116,12 +116,24 @@ class ByDate:
         """Ask for a part."""
         self.parts += 1
         answer = self.asked(self.keys(piece))
+        if is_refused(answer) and piece.is_open and not piece.is_all and self._refused < _MOST_IGNORED:
+            self._refused += 1
+            answer = self._closed(piece, answer)
         if 10 * sum(one is not None and not piece.holds(one) for one in map(self.moment, answer)) > len(answer) + 9:
             self._outside += 1
         return answer
 
+    def _closed(self, piece: Piece, refused: FindResult) -> FindResult:
+        """Ask for a part with dates at both ends; if that has an answer, the PACS takes no ranges with an open end."""
+        self.parts += 1
+        answer = self.asked(self.keys(piece.closed(self.today.toordinal())))
+        self.asked.caps.closes_ranges |= answer.error is None
+        return refused if answer.error else answer
+
     def keys(self, piece: Piece) -> Keys:
         """Return the keys that ask for a part."""
+        if self.asked.caps.closes_ranges and piece.is_open and not piece.is_all:
+            piece = piece.closed(self.today.toordinal())
         names = {"StudyDate": self.date, "StudyTime": self.time}
         return {names[name]: value for name, value in piece.keys.items()}
 
@@ -210,7 +222,7 @@ class ByDate:
     def _learn(self, answer: FindResult, answers: list[FindResult]) -> None:
         """Learn from an answer that lacks matches which its parts have."""
         given = self.asked.uids(answer)
-        more = [match for one in answers for match in one if match.get(self.asked.unique, "") not in given]
+        more = [match for one in answers for match in one if self.asked.uid(match) not in given]
         if answer.matches and more:
             self.asked.caps.learn(answer.matches, more)
 
@@ -243,9 +255,11 @@ class ByDate:
         answer = self.part(one) if day else None
         if answer is not None and not answer.matches and not answer.error:
             again = self._fresh(one)
-            self.is_silent = not again.matches and not again.error and self.asked.caps.hides is None
-            if not again.matches and self.asked.caps.hides is not None:
-                self._outside = _MOST_IGNORED  # it may be that dates are ignored
+            if not again.matches and not again.error:
+                still = self.asked({})
+                self.is_silent = not still.matches and not still.error
+                # Else it gives the whole, and it is dates or times that it does not take.
+                self._outside = self._outside if self.is_silent else _MOST_IGNORED
 
     def _end(self, answer: FindResult) -> FindResult:
         if self.asked.found and not self.is_useless:

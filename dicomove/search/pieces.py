@@ -17,6 +17,8 @@ _WEEK: Final = 7 * _DAY
 _HOUR: Final = 60
 _FIRST_DAY: Final = dt.date(1, 1, 1).toordinal()
 _LAST_DAY: Final = dt.date.max.toordinal()
+#: Patients that were born before are not in any.
+_LONG_AGO: Final = dt.date(1850, 1, 1).toordinal()
 #: Digital archives hold little that is older.
 _BEGIN: Final = dt.date(1995, 1, 1).toordinal()
 #: So much of an answer is taken for much, and a limit that is not known is thought to be as much smaller or larger.
@@ -64,6 +66,10 @@ class Piece:
     def has_whole_days(self) -> bool:
         """Whether it has all hours of its days."""
         return (self.begin, self.end) == (0, _DAY - 1)
+
+    def closed(self, today: int) -> Piece:
+        """Return it with dates at both ends, that all studies are between."""
+        return Piece(max(self.first, _LONG_AGO), max(min(self.last, today + 366), self.first), self.begin, self.end)
 
     def holds(self, moment: Moment) -> bool:
         """Whether a study of this moment belongs to it; one without a time belongs to whole days."""

@@ -17,7 +17,7 @@ from typing import Final
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.asked import TOO_MANY, Asked, has_failed
+from dicomove.search.asked import Asked, has_failed, has_too_many, is_refused
 from dicomove.search.below import ask_below
 from dicomove.search.caps import FEW, Caps, Match
 from dicomove.search.days import ByDate
@@ -33,6 +33,7 @@ _MOST_PROOFS: Final = 16
 #: What has no date is searched for in all of a search of so many full answers, and in samples of a larger one.
 _MOST_SWEPT: Final = 40
 _MOST_LEFT: Final = 8
+_SUCCESS: Final = "0x0000"
 _LONG_AGO: Final = dt.date(1900, 1, 1).toordinal()
 
 
@@ -152,7 +153,9 @@ class _Search:
         said = f"{limit(self.asked.caps)}: it was asked in {number} parts, by {', and by '.join(ways)}"
         everything = replace(first, matches=tuple(self.asked.found.values()), error=None, error_comment=None)
         if is_whole:
-            return replace(everything, status=last.status, advice=sentences(said, *notes))
+            return replace(
+                everything, status=last.status if last.error is None else _SUCCESS, advice=sentences(said, *notes)
+            )
         return replace(everything, error="capped", advice=sentences(said, *notes, CAPPED[self.axis.plural]))
 
     def _rest(self) -> tuple[bool, list[str]]:
@@ -199,7 +202,7 @@ class _Search:
 
     def _smaller_ones_work(self, first: FindResult) -> bool:
         """Whether the PACS answers a part of a search that it does not answer to the end."""
-        if first.error not in TOO_MANY:
+        if not has_too_many(first):
             return False
         if first.matches:
             self.asked.caps.learn(first.matches, ())
@@ -217,6 +220,8 @@ class _Search:
                 break
             piece, known = todo.pop(), len(self.asked.found)
             part = self.by_date.part(piece)
+            if is_refused(part):
+                return self.by_text.ask_ends(first.matches)
             if part.error or part.cancelled:
                 return False
             if len(self.asked.found) > known:

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from pydicom import Dataset
 
-from dicomove.testing.faults.base import Fault, Refuse, Request, Response
+from dicomove.testing.faults.base import Abort, Fault, Refuse, Request, Response
 
 _MISMATCH = 0xA900
 _FIRST_REQUESTS = 3
@@ -72,6 +72,8 @@ class CapsFind(_Find):
         The limit after the first three requests.
     is_bare
         Where the limit is exceeded, there are no matches at all.
+    aborts
+        Where the limit is exceeded, the PACS aborts the association after the last match.
     pending
         The status of each match: 0xFF01 where the PACS does not support all keys.
     """
@@ -83,6 +85,7 @@ class CapsFind(_Find):
     least: int | None = None
     later: int | None = None
     is_bare: bool = False
+    aborts: bool = False
     pending: int = 0xFF00
     _state: Counter[str] = field(default_factory=Counter, init=False, compare=False, repr=False)
 
@@ -106,6 +109,8 @@ class CapsFind(_Find):
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         if not response.final:
             return [replace(response, status=self.pending)]
+        if self.aborts and self._state["cut"]:
+            raise Abort
         return [replace(response, status=self.status)] if self._state["cut"] else [response]
 
     def _ordered(self, matches: list[Dataset]) -> list[Dataset]:
