@@ -17,6 +17,7 @@ ANY_CALLED_AE_TITLE: Final = "ANY-SCP"
 #: With this size, no message needs two PDUs.
 DEFAULT_MAX_PDU_LENGTH: Final = 131072
 
+_AE_TITLE: Final = re.compile(r"[ -\[\]-~]+")
 _ADDRESS = re.compile(r"(?:(?P<ae>.*)@)?(?:\[(?P<ipv6>[^\]]+)\]|(?P<host>[^\[\]:@\s]+)):(?P<port>[0-9]+)", re.DOTALL)
 
 
@@ -151,7 +152,7 @@ def ae_title(value: object, name: str) -> str:
         else f"has {len(title)} characters, but at most 16 are allowed"
         if len(title) > 16
         else "has a character that is not allowed: use printable ASCII without the backslash"
-        if not re.fullmatch(r"[ -\[\]-~]+", title)
+        if not _AE_TITLE.fullmatch(title)
         else None
     )
     if problem:

@@ -42,8 +42,10 @@ _ELEMENTS: Final = {
     "MoveOriginatorMessageID": (0x1031, "US"),
 }
 _BY_NUMBER: Final = {number: (keyword, vr) for keyword, (number, vr) in _ELEMENTS.items()}
+_UNKNOWN: Final = ("", "")
 _ELEMENT_HEADER: Final = struct.Struct("<HHI")
 _NUMBER_ELEMENT: Final = struct.Struct("<HHIH")
+_NUMBER_BYTES: Final = 2
 
 _LONGEST_COMMAND: Final = 1 << 16
 _LONGEST_DATA: Final = 1 << 26
@@ -231,11 +233,12 @@ def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
         if group != 0 or start > size:
             message = "a command set that cannot be decoded"
             raise InvalidResponse(message)
-        if known := _BY_NUMBER.get(number):
-            keyword, vr = known
-            value = _value(vr, content[end:start])
-            if value is not None:
-                command[keyword] = value
+        keyword, vr = _BY_NUMBER.get(number, _UNKNOWN)
+        if vr == "US":
+            if length >= _NUMBER_BYTES:
+                command[keyword] = int.from_bytes(content[end : end + _NUMBER_BYTES], "little")
+        elif vr and (text := _text(vr, content[end:start])):
+            command[keyword] = text
     return command
 
 
@@ -245,7 +248,7 @@ def _element(keyword: str, value: int | str) -> bytes:
     number, vr = _ELEMENTS[keyword]
     if vr == "US":
         if value != "":
-            return _NUMBER_ELEMENT.pack(0, number, 2, value)
+            return _NUMBER_ELEMENT.pack(0, number, _NUMBER_BYTES, value)
         content = b""
     else:
         content = str(value).encode("ascii", "replace")
@@ -253,11 +256,8 @@ def _element(keyword: str, value: int | str) -> bytes:
     return _ELEMENT_HEADER.pack(0, number, len(content)) + content
 
 
-def _value(vr: str, content: bytes) -> int | str | None:
-    if vr == "US":
-        return int.from_bytes(content[:2], "little") if len(content) >= 2 else None
-    text = content.decode("utf-8" if vr == "LO" else "ascii", "replace").strip(" \0")
-    return text or None
+def _text(vr: str, content: bytes) -> str:
+    return content.decode("utf-8" if vr == "LO" else "ascii", "replace").strip(" \0")
 
 
 def counts_of(response: Message) -> Counts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Literal
 
-from dicomove.frozen import changed
 from dicomove.outcome.advice import (
     BETTER_ADVICE,
     GET_ADVICE,
@@ -49,9 +48,10 @@ def judge(evidence: Evidence) -> Verdict:
         verdict = replace(verdict, outcome="unconfirmed")
     if evidence.cancelled and verdict.outcome != "complete":
         verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
-    unknown = [one.why for one in (evidence.unverified, evidence.unanswered) if one]
-    told = unknown if verdict.outcome in RESTS_ON_C_FIND else []
-    return changed(verdict, advice=sentences(verdict.advice or "", *told, rivals(evidence.patients)) or None)
+    told = [rivals(evidence.patients)]
+    if (evidence.unverified or evidence.unanswered) and verdict.outcome in RESTS_ON_C_FIND:
+        told = [*(one.why for one in (evidence.unverified, evidence.unanswered) if one), *told]
+    return replace(verdict, advice=sentences(verdict.advice or "", *told)) if any(told) else verdict
 
 
 def by_word(evidence: Evidence) -> Verdict:
@@ -112,7 +112,7 @@ def verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
     elif better and better.startswith("refused"):
         word = "receiver_refused"
     advice = _better_advice(better, evidence) or advice_on(word, evidence.detail, evidence.destination, evidence.method)
-    return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), advice))
+    return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), advice) or None)
 
 
 def _better_advice(better: str | None, evidence: Evidence) -> str:

@@ -27,6 +27,7 @@ Actions::
     resuming        what an earlier run with the same journal has done already
     run             the run itself, in the caller's thread: executes the instructions
     worker          one attempt: C-MOVEs, and the reconciliation of what came
+    moves           the C-MOVEs of one attempt
     reconciliation  what was expected, what came, what is on disk
     inventory       what a PACS should have moved, by C-FIND
     questions       the C-FINDs about what a PACS holds of an identifier

@@ -133,9 +133,8 @@ class RowResults:
         """Give a task its durable result, and forget how it came to it; return what is shown."""
         self._so_far.pop(task.first, None)
         self.settle(task, row)
-        first, *others = task.positions
-        shared = [replace(event, shares=first) for event in self.finished(others)]
-        return [*self.finished([first]), *shared]
+        first, *others = self.finished(task.positions)
+        return [first, *(replace(event, shares=task.first) for event in others)]
 
     def finished(self, positions: Iterable[int]) -> list[RowFinished]:
         """Return what is shown of rows that have their result."""

@@ -108,10 +108,10 @@ class Schedule:
             Whether the user wants that nothing begins for now.
         """
         self._wake(now)
-        if part := self._next_part(now, further=False):
+        if self.splits and (part := self._next_part(now, further=False)):
             return Start(part)
         decision = self._next_row(now, local_time, has_room=has_room, paused=paused)
-        if isinstance(decision, Start | Ask):
+        if isinstance(decision, Start | Ask) or not self.splits:
             return decision
         if part := self._next_part(now, further=True):
             return Start(part)
@@ -161,8 +161,6 @@ class Schedule:
 
     def _held(self, decision: Hold | Done, now: float) -> Hold | Done:
         """Return a decision that nothing begins, as it reads with rows between two of their parts."""
-        if not self.splits:
-            return decision
         times = [decision.until] if isinstance(decision, Hold) and decision.until is not None else []
         times += [at for at in (self.splits.wakes_at(now), self._rate.ready_at(now)) if at is not None and at > now]
         hold = decision if isinstance(decision, Hold) else Hold()

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError
-from dicomove.events import SubOperationEvent
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
-from dicomove.receiver import GetScu, LocalRow, RowAtReceiver, Settled
+from dicomove.receiver import GetScu, RowAtReceiver, Settled
 from dicomove.results import on_disk_already, still_there
 from dicomove.run.archive import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
 from dicomove.run.attempt import (
     AttemptEnd,
-    Depth,
     Lost,
     Moved,
     NoReceiver,
@@ -35,7 +28,8 @@ from dicomove.run.attempt import (
 from dicomove.run.holdings import with_longer_limit
 from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
-from dicomove.run.narrowing import asks, coarser, combined, is_refused
+from dicomove.run.moves import AttemptMoves, RunChannel
+from dicomove.run.narrowing import combined
 from dicomove.run.patients import is_another
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
@@ -43,23 +37,6 @@ from dicomove.run.requests import RunSettings, Task
 from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
 
 logger = logging.getLogger("dicomove")
-
-
-class RunChannel(Protocol):
-    """How a worker speaks with its run, wherever it is."""
-
-    @property
-    def stop(self) -> threading.Event:
-        """Set when all has to end."""
-
-    def sending(self, task: Task) -> None:
-        """Tell that a C-MOVE is about to be sent."""
-
-    def moving(self, task: Task, event: SubOperationEvent) -> None:
-        """Tell of a pending response."""
-
-    def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
-        """Open a row at its receiver, if there is one."""
 
 
 class MoveWorker:
@@ -112,14 +89,14 @@ class MoveWorker:
         return AttemptEnded(task, end, tuple(self._inventory.told))
 
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
-        attempt: _Attempt | None = None
+        attempt: AttemptMoves | None = None
         try:
             if self._is_of_another_patient(task):
                 return OfAnotherPatient()
             if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:
-                attempt = _Attempt(self._scu, self._get_scu, self._settings, task, self._channel, at_receiver)
+                attempt = AttemptMoves(self._scu, self._get_scu, self._settings, task, self._channel, at_receiver)
                 return self._move(task, attempt, at_receiver)
         except ReceiverError as error:
             return attempt.without_receiver(str(error)) if attempt else NoReceiver(str(error))
@@ -153,7 +130,7 @@ class MoveWorker:
         pays = missing_parts(task.identifier, missing, task.depth)
         return SeriesListed({}, len(missing), missing) if pays else None
 
-    def _move(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> AttemptEnd | SeriesListed:
+    def _move(self, task: Task, attempt: AttemptMoves, at_receiver: RowAtReceiver | None) -> AttemptEnd | SeriesListed:
         if task.part:
             result = attempt.ask(task.part.identifier)
             return Moved(result, moves=tuple(attempt.moves), silence_s=attempt.silence_s)
@@ -177,7 +154,7 @@ class MoveWorker:
             attempt.ask(task.identifier)
         return self._moved(task, attempt, at_receiver)
 
-    def _moved(self, task: Task, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> Moved:
+    def _moved(self, task: Task, attempt: AttemptMoves, at_receiver: RowAtReceiver | None) -> Moved:
         result = combined(attempt.answered)
         if result.outcome == "not_attempted":
             return Moved(result)
@@ -202,7 +179,7 @@ class MoveWorker:
             may_come_later=task.method == "move",
         )
 
-    def _verdict(self, task: Task, parts: Parts, attempt: _Attempt, at_receiver: RowAtReceiver | None) -> Moved:
+    def _verdict(self, task: Task, parts: Parts, attempt: AttemptMoves, at_receiver: RowAtReceiver | None) -> Moved:
         """Return the end of a row whose series were moved; what these did not bring is asked for with the study."""
         if parts.result is not None:
             moved = self._reconciled(parts.result, task, at_receiver, narrowed=bool(task.missing), several=True)
@@ -249,106 +226,3 @@ class MoveWorker:
         row = on_disk_already(expected=len(listed), held=held, at=at)
         advice = sentences(row.advice or "", *remarks_on(settled, len(task.patients)))
         return OnDisk(row._replace(advice=advice), settled)
-
-
-class _Attempt:
-    """The C-MOVEs of one attempt, while it lasts."""
-
-    def __init__(
-        self,
-        scu: MoveScu,
-        get_scu: GetScu,
-        settings: RunSettings,
-        task: Task,
-        channel: RunChannel,
-        at_receiver: RowAtReceiver | None,
-    ) -> None:
-        self._scu, self._get_scu, self._at_receiver = scu, get_scu, at_receiver
-        self._settings, self._task, self._channel = settings, task, channel
-        self._last_activity = at_receiver.last_activity if at_receiver else None
-        # Where nothing else tells what came, a result reads at once as it will when the row is reconciled.
-        is_counted = at_receiver is not None or settings.archive is not None or task.identifier.level == "IMAGE"
-        self._expected = None if is_counted else task.expected
-        self._sending = False
-        self.moves: list[MoveResult] = []
-        #: The results that say what became of the row, and not only what the PACS cannot do.
-        self.answered: list[MoveResult] = []
-        self.is_narrowed = False
-        self.learnt: Depth | None = None
-        self.silence_s: float | None = None
-        self._heard = time.monotonic()
-
-    def narrowed(self, missing: Listed, *, was_refused: bool = False) -> None:
-        """Ask for what is missing, as far down as this PACS can be asked; it may have refused the first way already."""
-        self.is_narrowed = True
-        depth: Depth | None = self._task.depth
-        refused: list[Identifier] = []
-        if was_refused:
-            reached, refused = asks(self._task.identifier, missing, self._task.depth)
-            depth = coarser(reached)
-        while depth:
-            reached, asked = asks(self._task.identifier, missing, depth)
-            # One instance is asked for in the same way with a list and without.
-            if asked != refused:
-                if not self._ask_all(asked):
-                    self.learnt = reached if refused else None
-                    return
-                refused = asked
-            depth = coarser(reached)
-
-    def _ask_all(self, asked: Sequence[Identifier]) -> bool:
-        """Send these C-MOVEs, until one is not answered; return whether the PACS cannot be asked like that."""
-        self.answered.clear()
-        for number, identifier in enumerate(asked):
-            result = self.ask(identifier)
-            if result.status is None:
-                return False
-            if number == 0 and is_refused(result):
-                return True
-        return False
-
-    def ask(self, identifier: Identifier) -> MoveResult:
-        """Send one C-MOVE or C-GET."""
-        self._channel.sending(self._task)
-        self._sending = True
-        self._heard = time.monotonic()
-        result = self._got(identifier) if self._task.method == "get" else self._moved(identifier)
-        self.moves += [*result.earlier, result]
-        self.answered.append(result)
-        return result
-
-    def _moved(self, identifier: Identifier) -> MoveResult:
-        return self._scu.move_study(
-            identifier,
-            self._settings.destination(self._task),
-            on_sub_operation=self._moving,
-            total_timeout=self._settings.total_timeout,
-            stop=self._channel.stop,
-            last_activity=self._last_activity,
-            shares_activity=self._task.part is not None,
-            expected=self._expected if identifier == self._task.identifier else None,
-        )
-
-    def _got(self, identifier: Identifier) -> MoveResult:
-        if not isinstance(self._at_receiver, LocalRow):
-            raise TypeError  # a run with C-GET has a receiver here
-        return self._get_scu.get(
-            identifier,
-            self._at_receiver,
-            on_sub_operation=self._moving,
-            total_timeout=self._settings.total_timeout,
-            stop=self._channel.stop,
-        )
-
-    def without_receiver(self, problem: str) -> NoReceiver | Lost:
-        """Return the end of this attempt, where the receiver was gone before it."""
-        if not self._sending or (self.moves and not any(move.evidence.sent for move in self.moves)):
-            return NoReceiver(problem)
-        result = combined(self.answered) if self.answered else None
-        return Lost(problem, "receiver_failed", result=result, moves=tuple(self.moves))
-
-    def _moving(self, event: SubOperationEvent) -> None:
-        now = time.monotonic()
-        self.silence_s = max(self.silence_s or 0.0, now - self._heard)
-        self._heard = now
-        self._channel.moving(self._task, event)
