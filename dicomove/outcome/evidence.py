@@ -185,4 +185,4 @@ def shortfall(evidence: Evidence) -> bool:
 def _total(response: Counts, *, final: bool) -> int | None:
     if response.completed is None or (response.remaining is None and not final):
         return None
-    return sum(count or 0 for count in (response.completed, response.failed, response.warning, response.remaining))
+    return response.completed + (response.failed or 0) + (response.warning or 0) + (response.remaining or 0)

@@ -52,7 +52,7 @@ class Asking:
 
     def allowed(self, now: float) -> frozenset[Question]:
         """Return what may be asked."""
-        return ALL - {one for one, until in self._until.items() if now < until}
+        return ALL - {one for one, until in self._until.items() if now < until} if self._until else ALL
 
     def learn(self, told: Iterable[Told], now: float) -> None:
         """Take in what became of some questions."""

@@ -136,7 +136,7 @@ class AttemptMoves:
             stop=self._channel.stop,
             last_activity=self._last_activity,
             shares_activity=self._task.part is not None,
-            expected=self._expected if identifier == self._task.identifier else None,
+            expected=self._expected if identifier is self._task.identifier else None,
         )
 
     def _got(self, identifier: Identifier) -> MoveResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from dicomove.cohort import Identifier
@@ -146,7 +147,7 @@ class RunSettings:
         """Return by what the journal knows an identifier: PACS, destination, level and unique keys."""
         return Key(
             pacs=self.pacs.address,
-            destination="\\".join(sorted(self.destinations)),
+            destination=_together(self.destinations),
             level=identifier.level,
             query_model=identifier.query_model,
             keys=identifier.keys,
@@ -155,6 +156,11 @@ class RunSettings:
     def remote(self) -> RunSettings:
         """Return what a worker elsewhere needs of them."""
         return replace(self, receivers=(), runs=())
+
+
+@lru_cache(maxsize=16)
+def _together(destinations: tuple[str, ...]) -> str:
+    return "\\".join(sorted(destinations))
 
 
 def records(

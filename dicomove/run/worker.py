@@ -81,7 +81,7 @@ class MoveWorker:
     def move(self, task: Task) -> AttemptEnded:
         """Do one attempt of a task."""
         pacs = with_longer_limit(self._settings.pacs) if task.is_slow else self._settings.pacs
-        if pacs != self._pacs:
+        if pacs is not self._pacs and pacs != self._pacs:
             self._scu.close()
             self._use(pacs)
         self._inventory.begin(task.allowed)

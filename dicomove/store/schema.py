@@ -140,6 +140,9 @@ class Key:
     query_model: str
     keys: tuple[tuple[str, str], ...]
 
+    def __hash__(self) -> int:
+        return hash(self.keys)  # the others are the same for all rows of a run, and a row looks itself up ten times
+
     def __repr__(self) -> str:
         shown = (f"{name}={'<hidden>' if name == 'PatientID' else value}" for name, value in self.keys)
         return f"Key({', '.join([self.pacs, self.destination, self.level, self.query_model, *shown])})"
