@@ -123,6 +123,10 @@ class Schedule:
             return Start(part)
         return Hold() if self.in_flight else Done()
 
+    def is_full(self, now: float) -> bool:
+        """Return whether nothing may begin before something ends, since no association is free or rests."""
+        return not self.splits and not self._has_slot(now) and not self._resting
+
     def may_split(self, task: Task) -> bool:
         """Return whether associations would be idle beside a row that begins, so that its series may use them."""
         most = self._options.most_associations()

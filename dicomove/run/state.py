@@ -152,13 +152,14 @@ class RunState:
         begun: list[Instruction] = []
         shown: list[Instruction] = []
         while True:
-            decision = self._decide(look, now)
-            match decision:
+            match decision := self._decide(look, now):
                 case Start(task):
                     task = self._prepared(task, now)
                     begun.append(Begin(task))
                     if not task.part and not task.parts:
                         shown += _shown(self.results.begin(task))
+                    if self._waiting is None and self.schedule.is_full(now):  # mostly
+                        return [*begun, *shown, Wait()]
                 case Ask():
                     begun.append(Probe())
                 case Hold():
