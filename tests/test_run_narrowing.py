@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dicomove.cohort import Identifier
-from dicomove.run.narrowing import asks, coarser, combined, is_refused
+from dicomove.dimse import MoveResult
+from dicomove.run.narrowing import asks, cannot_move, coarser, combined, in_series, is_refused, side_by_side
 from tests.run_events import SUCCESS, UNABLE, UNKNOWN_DESTINATION, result
 
 MISSING = {"1.1": "S1", "1.2": "S1", "2.1": "S2"}
 STUDY = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1"),))
+SERIES = Identifier("SERIES", "StudyRoot", (("StudyInstanceUID", "1"), ("SeriesInstanceUID", "S1")))
+TWO_O_CLOCK = datetime(2026, 1, 1, 2, tzinfo=UTC)
+
+
+def lasting(begin: float, end: float, status: int | None = SUCCESS, **others: Any) -> MoveResult:
+    """A result from some seconds after two o'clock to some later."""
+    begun, ended = (TWO_O_CLOCK + timedelta(seconds=seconds) for seconds in (begin, end))
+    return replace(result(status, **others), started_at=begun, finished_at=ended, duration_s=end - begin)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +99,92 @@ def test_failed_instances_are_joined() -> None:
         [result(0xB000, failed_sop_instance_uids=("1.1",)), result(0xB000, failed_sop_instance_uids=("1.2",))]
     )
     assert both.failed_sop_instance_uids == ("1.1", "1.2")
+
+
+def test_of_a_series_the_instances_are_asked_for_and_else_the_series_itself() -> None:
+    missing = {"1.1": "S1", "1.2": "S1"}
+    above = (("StudyInstanceUID", "1"), ("SeriesInstanceUID", "S1"))
+    listed = Identifier("IMAGE", "StudyRoot", (*above, ("SOPInstanceUID", "1.1\\1.2")))
+    assert asks(SERIES, missing, "instances") == ("instances", [listed])
+    assert asks(SERIES, missing, "series") == ("series", [SERIES])
+    assert asks(STUDY, missing, "series") == ("series", [SERIES])
+    assert asks(SERIES, missing, "whole") == ("whole", [SERIES])
+
+
+@pytest.mark.parametrize(("number", "reached"), [(16, "instance"), (17, "series")])
+def test_sixteen_c_moves_are_not_too_many_for_a_row(number: int, reached: str) -> None:
+    assert asks(STUDY, {f"1.{one}": "S1" for one in range(number)}, "instance")[0] == reached
+
+
+def test_an_identifier_of_a_series_has_one_series() -> None:
+    assert in_series(STUDY, "S1") == SERIES
+    assert in_series(SERIES, "S2").keys == (("StudyInstanceUID", "1"), ("SeriesInstanceUID", "S2"))
+
+
+def test_one_after_the_other_lasts_from_the_first_to_the_last() -> None:
+    both = combined([lasting(0, 2, completed=1), lasting(5, 6, UNABLE)])
+    assert (both.started_at, both.finished_at) == (TWO_O_CLOCK, TWO_O_CLOCK + timedelta(seconds=6))
+    assert both.duration_s == 3
+
+
+def test_side_by_side_lasts_from_the_first_begin_to_the_last_end() -> None:
+    both = side_by_side(STUDY, [lasting(3, 9, completed=2), lasting(1, 4, completed=1)])
+    assert (both.started_at, both.finished_at) == (
+        TWO_O_CLOCK + timedelta(seconds=1),
+        TWO_O_CLOCK + timedelta(seconds=9),
+    )
+    assert (both.duration_s, both.completed, both.outcome, both.identifier) == (8, 3, "complete", STUDY)
+    assert both.evidence.sent
+
+
+def test_of_parts_side_by_side_the_one_without_an_answer_is_the_word() -> None:
+    parts = [lasting(0, 2, UNABLE), lasting(0, 2, None, problem="connection_lost"), lasting(0, 2, completed=1)]
+    assert (side_by_side(STUDY, parts).status, side_by_side(STUDY, parts).error) == (None, "connection_lost")
+
+
+@pytest.mark.parametrize(
+    ("counts", "others", "status"),
+    [
+        ({"failed": 2}, {"completed": 1}, 0xB000),
+        ({"failed": 2}, {"failed": 1}, 0xA702),
+        ({}, {"completed": 1}, 0xA702),
+    ],
+    ids=["some came", "none came", "no counts"],
+)
+def test_a_series_of_which_nothing_came_is_some_of_its_study(
+    counts: dict[str, int], others: dict[str, int], status: int
+) -> None:
+    both = side_by_side(STUDY, [lasting(0, 1, 0xA702, **counts), lasting(0, 1, **others)])
+    assert both.evidence.status == status
+    assert side_by_side(STUDY, [lasting(0, 1, UNABLE, failed=1), lasting(0, 1, completed=1)]).evidence.status == UNABLE
+
+
+def test_what_was_never_asked_for_remains() -> None:
+    parts = [lasting(0, 1, completed=2, total=2, remaining=0, at_end=True)]
+    counts = side_by_side(STUDY, parts, unasked=5).evidence.counts
+    assert (counts.total, counts.remaining, counts.at_end) == (7, 5, False)
+    assert side_by_side(STUDY, parts).evidence.counts == parts[0].evidence.counts
+    untold = side_by_side(STUDY, [lasting(0, 1)], unasked=5).evidence.counts
+    assert (untold.total, untold.remaining) == (5, 5)
+
+
+def test_what_was_never_sent_is_not_in_doubt() -> None:
+    parts = [lasting(0, 1, None, problem="connection_failed", sent=False) for _ in range(2)]
+    assert not side_by_side(STUDY, parts).evidence.sent
+    assert side_by_side(STUDY, [*parts, lasting(0, 1, completed=1)]).evidence.sent
+
+
+@pytest.mark.parametrize(
+    ("told", "cannot"),
+    [
+        (result(UNKNOWN_DESTINATION), True),
+        (result(UNABLE, arrivals=0), True),
+        (result(UNABLE, arrivals=1), False),
+        (result(UNABLE), False),
+        (result(completed=1), False),
+        (result(0xFE00, cancelled=True, arrivals=0), False),
+    ],
+    ids=["destination", "nothing came", "something came", "not known", "complete", "cancelled"],
+)
+def test_a_pacs_that_cannot_reach_the_receiver(told: MoveResult, cannot: object) -> None:
+    assert cannot_move(told) is cannot
