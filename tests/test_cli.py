@@ -182,11 +182,11 @@ def test_there_is_one_destination(more: list[str], tmp_path: Path, capfd: pytest
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--port", "99999"], "port=99999"),
-        (["--ae-title", "AN AE TITLE TOO LONG"], "ae_title"),
+        (["--port", "99999"], "--port 99999"),
+        (["--ae-title", "AN AE TITLE TOO LONG"], "--ae-title"),
         (["--allow", "10.0.0.0/99"], "allow"),
-        (["--port", "0", "--concurrency", "0"], "concurrency=0"),
-        (["--port", "0", "--delay", "-1"], "delay=-1"),
+        (["--port", "0", "--concurrency", "0"], "--concurrency 0"),
+        (["--port", "0", "--delay", "-1"], "--delay -1"),
     ],
 )
 def test_an_argument_that_cannot_be_right(
@@ -256,7 +256,7 @@ def test_a_move_that_is_left_alone_goes_on_where_it_ended(tmp_path: Path, capsys
         assert main([*command, "-o", str(tmp_path / "results.csv")]) == 0
     assert set(pd.read_csv(tmp_path / "results.csv")["resumed"]) == {True}
     assert main([*command[:-2], "--max-failures", "0"]) == 2
-    assert "max_failures" in capsys.readouterr().err
+    assert "--max-failures" in capsys.readouterr().err
 
 
 def test_retrieve_says_what_became_of_each_row_of_the_cohort(

@@ -114,9 +114,9 @@ def add_manners(command: argparse.ArgumentParser) -> None:
     _add_word(command, "--verify", get_args(Verify), "auto", "source of the expected numbers")
     command.add_argument("--nearline", choices=get_args(Nearline), default="last", help="images on a slow medium")
     command.add_argument("--journal", type=Path, metavar="FILE", help="record the run; the same command resumes it")
-    command.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
+    command.add_argument("--retry", type=from_1, metavar="N", help="attempts for each row whose failure may pass")
     command.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
-    command.add_argument("--max-instances-per-second", type=float, metavar="N")
+    command.add_argument("--max-instances-per-second", type=float, metavar="N", help="wait where it would be more")
     command.add_argument("--outage-timeout", type=float, metavar="S", help="wait for a PACS that is down")
     command.add_argument("--max-failures", type=int, metavar="N", help="end the run after so many failed rows")
     for name in ("studies", "instances", "bytes"):
@@ -154,6 +154,17 @@ def add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the table as one JSON object per row")
 
 
+def from_1(value: str) -> int:
+    """Return a whole number that is not less than 1."""
+    if not value.isdecimal() or int(value) < 1:
+        message = f"{value!r} is not a whole number from 1"
+        raise argparse.ArgumentTypeError(message)
+    return int(value)
+
+
 def number_or_auto(value: str) -> int | Literal["auto"]:
     """Return a number of associations."""
+    if value != "auto" and not value.isdecimal():
+        message = f"{value!r} is neither a whole number nor auto"
+        raise argparse.ArgumentTypeError(message)
     return "auto" if value == "auto" else int(value)

@@ -184,13 +184,22 @@ def pacs_of(chosen: Namespace) -> Pacs:
 def table_of(chosen: Namespace) -> pd.DataFrame:
     """Return the table that the arguments name; ``-`` is CSV from standard input."""
     if chosen.table != "-":
-        return read_cohort(chosen.table)
+        return _read(chosen.table, chosen.table)
     with TemporaryDirectory(prefix="dicomove-") as folder:
         path = Path(folder, "standard_input.csv")
         path.write_bytes(
             sys.stdin.buffer.read() if isinstance(sys.stdin, io.TextIOWrapper) else sys.stdin.read().encode()
         )
+        return _read(path, "standard input")
+
+
+def _read(path: str | Path, name: str) -> pd.DataFrame:
+    """Read a table; an error says which one it is."""
+    try:
         return read_cohort(path)
+    except CohortError as error:
+        message = f"{name}: {error}"
+        raise CohortError(message) from error
 
 
 def criteria(words: list[str]) -> pd.DataFrame:
@@ -206,12 +215,24 @@ def criteria(words: list[str]) -> pd.DataFrame:
     keys: dict[str, Any] = {}
     for word in words:
         name, _, value = word.partition("=")
+        _check_criterion(name, value)
         begin, dots, end = value.partition("..")
         keys.setdefault(name, []).append((begin or None, end or None) if dots else value)
     if not keys:
         message = "give a criterion: study_date=2024-01-01..2024-06-30, modality=CT, patient_name='*'"
         raise CohortError(message)
     return query(**{name: values[0] if len(values) == 1 else values for name, values in keys.items()})
+
+
+def _check_criterion(name: str, value: str) -> None:
+    """Refuse what is written for Python, or not at all."""
+    option = name.lower().replace("_", "-")
+    if option in ("level", "query-model"):
+        message = f"{name} is an option, and not a criterion: write --{option} {value}"
+        raise CohortError(message)
+    if value in ("", ".."):
+        message = f"{name} has no value: leave it out, or give one; a range has one end at least: {name}=2024-01-01.."
+        raise CohortError(message)
 
 
 def _called(pacs: Pacs, calling_ae_title: str | None) -> Pacs:

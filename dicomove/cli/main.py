@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import warnings
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from dicomove.cli.arguments import take_words
+from dicomove.cli.output import check_output, in_shell
 from dicomove.cli.parser import parser
 from dicomove.errors import (
     AssociationError,
@@ -39,23 +41,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = parser()
     chosen, more = known.parse_known_args(arguments)
     if any(word.startswith("-") and word != "-" for word in more):
-        known.error(f"unrecognized arguments: {' '.join(more)}")
+        chosen.parser.error(f"unrecognized arguments: {' '.join(more)}{_meant(chosen, more)}")
     try:
         take_words(chosen, more)
-        with _plain_warnings():
+        check_output(chosen)
+        with _plain_warnings(chosen):
             return _run(chosen)
     except BrokenPipeError:
         _discard_output()
         return SOME_NOT
     except (AssociationError, StatusError, ReceiverError, JournalError) as error:
-        print(f"dicomove: {error}", file=sys.stderr)
+        print(f"dicomove: {in_shell(str(error), chosen)}", file=sys.stderr)
         return NOTHING
     except (DicomoveError, OSError, LookupError, ValueError, ImportError) as error:
-        print(f"dicomove: {error}", file=sys.stderr)
+        print(f"dicomove: {in_shell(_said(error), chosen)}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("dicomove: stopped", file=sys.stderr)
         return SOME_NOT
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says; of the operating system, which file it means, and no number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _meant(chosen: Namespace, words: Sequence[str]) -> str:
+    """Return the option that may be meant by the first word that the command does not know."""
+    wrong = next(word for word in words if word.startswith("-") and word != "-").partition("=")[0]
+    options = [f"--{name.replace('_', '-')}" for name in vars(chosen)]
+    near = difflib.get_close_matches(wrong, options, n=1, cutoff=0.7)
+    return f"; do you mean {near[0]}?" if near else ""
 
 
 def _run(chosen: Namespace) -> int:
@@ -65,13 +83,13 @@ def _run(chosen: Namespace) -> int:
 
 
 @contextmanager
-def _plain_warnings() -> Iterator[None]:
+def _plain_warnings(chosen: Namespace) -> Iterator[None]:
     """Print only the sentences of our own warnings: the line of Python that warns tells a person in a shell nothing."""
     usual = warnings.formatwarning
 
     def plain(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
         if issubclass(category, DicomoveWarning):
-            return f"dicomove: {message}\n"
+            return f"dicomove: {in_shell(str(message), chosen)}\n"
         return usual(message, category, *place, **more)
 
     warnings.formatwarning = plain

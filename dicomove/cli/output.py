@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import stat
 import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, TextIO
 
 import pandas as pd
@@ -21,6 +24,10 @@ _BRIEF: Final = [
 ]
 _ONLY_OF_A_RECEIVER: Final = ("received", "missing", "on_disk")
 _MOST_ADVICES: Final = 10
+#: A keyword of a function, with its value where that is there.
+_KEYWORD: Final = re.compile(
+    r"""\b(?P<name>[a-z_]+)\b(?P<equals>=)?(?(equals)(?P<value>"[^"]*"|'[^']*'|-?[0-9.]*[0-9]|\.{3})?)"""
+)
 #: The outcomes of rows for which nothing could be done.
 _NOTHING_DONE: Final = {"unreachable", "not_attempted"}
 
@@ -43,14 +50,62 @@ def report(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> in
     else:
         show(table)
     print(summary(table), file=said)
-    print(advice(table), file=said)
+    print(in_shell(advice(table), chosen), file=said)
     return exit_code(table)
+
+
+def check_output(chosen: Namespace) -> None:
+    """Refuse a file that cannot be written, before anything is done for it.
+
+    Raises
+    ------
+    OSError
+        It is a folder, or its folder is not there or cannot be written.
+    """
+    output = getattr(chosen, "output", None)
+    if output is None or str(output) == "-":
+        return
+    path = Path(output)
+    if path.is_dir():
+        message = f"--output {path}: this is a folder, and not a file"
+        raise IsADirectoryError(message)
+    if not path.parent.is_dir():
+        message = f"--output {path}: there is no folder {path.parent}"
+        raise FileNotFoundError(message)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        message = f"--output {path}: it cannot be written"
+        raise PermissionError(message)
+
+
+def in_shell(message: str, chosen: Namespace) -> str:
+    """Return a message with the options of a command as they are written in a shell.
+
+    Examples
+    --------
+    >>> in_shell("max_age='1 day' is the age of answers: name it with journal=", Namespace(max_age="", journal=""))
+    "--max-age '1 day' is the age of answers: name it with --journal"
+    """
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"] or ""
+        if name not in vars(chosen) or not (found["equals"] or "_" in name):
+            return found[0]
+        words = ["--" + name.replace("_", "-")]
+        if value and not (name == "broad" and "allow" in value):
+            words.append(shlex.quote(value.strip("'\"")))
+        return " ".join(words)
+
+    return _KEYWORD.sub(option, message)
 
 
 def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> bool:
     """Write a table where the arguments say; return whether they say it."""
     if chosen.json:
-        print(table.to_json(orient="records", lines=True, date_format="iso"), end="")
+        written = table.to_json(orient="records", lines=True, date_format="iso")
+        if chosen.output in (None, "-"):
+            print(written, end="")
+        else:
+            Path(chosen.output).write_text(written, encoding="utf-8")
     elif chosen.output == "-" or (feeds and not chosen.output and is_pipe(sys.stdout)):
         table.to_csv(sys.stdout, index=False)
     elif chosen.output:
@@ -97,7 +152,7 @@ def summary(table: pd.DataFrame) -> str:
     resumed = int(table["resumed"].sum()) if "resumed" in table.columns else 0
     if resumed:
         said = said.replace(" complete", f" complete ({resumed} of them from an earlier run)", 1)
-    return f"Rows: {said}."
+    return f"Rows: {said or 'none'}."
 
 
 def advice(table: pd.DataFrame) -> str:

@@ -22,6 +22,7 @@ from dicomove.cli.arguments import (
     add_processes,
     add_receiver,
     add_source,
+    from_1,
     number_or_auto,
 )
 from dicomove.headers import How, Level
@@ -85,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, run: Command) -> argparse.ArgumentParser:
         usage = f"dicomove {name} [options] {_WORDS[name]}".rstrip() + f"\nexample: {_EXAMPLES[name]}"
         command = found.add_parser(name, help=_HELP[name], usage=usage, formatter_class=_Formatter)
-        command.set_defaults(run=run, command=name)
+        command.set_defaults(run=run, command=name, parser=command)
         return command
 
     _add_looking(add)
@@ -169,7 +170,7 @@ def _add_moving(add: Add) -> None:
     resume.add_argument("journal_or_folder", type=Path, help="the journal, or the folder of a receiver")
     add_pacs(resume)
     add_receiver(resume)
-    resume.add_argument("--retry", type=int, metavar="N", help="attempts for each row whose failure may pass")
+    resume.add_argument("--retry", type=from_1, metavar="N", help="attempts for each row whose failure may pass")
     resume.add_argument(
         "--concurrency", type=number_or_auto, metavar="N", help="associations at the same time; default: the run's"
     )

@@ -63,7 +63,7 @@ def _read_folder(folder: Path) -> Any:
 
     files = _files(folder)
     if not files:
-        msg = f"the folder {folder.name!r} holds no Parquet file (.parquet, .pq)"
+        msg = f"the folder {folder.resolve().name!r} holds no Parquet file (.parquet, .pq)"
         raise CohortError(msg)
     # Partitions are folders (arm=case). Converted to numbers, their values would lose zeros.
     keys = {part.partition("=")[0] for file in files for part in file.relative_to(folder).parts[:-1] if "=" in part}

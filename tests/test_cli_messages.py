@@ -1,0 +1,100 @@
+"""What a person reads who has made a mistake in a shell: what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dicomove.cli import main
+from dicomove.testing import RunningPacs, Synthetic
+
+NOWHERE = "X@127.0.0.1:1"
+SMALL = Synthetic(studies=2, instances=1, size=64)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cohort.csv").write_text("accession\n000001\n")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "odd.csv").write_text("a,b\n1,2,3\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("find missing.csv X@h:1", "missing.csv: No such file"),
+        ("find empty.csv X@h:1", "empty.csv: the file is empty"),
+        ("find odd.csv X@h:1", "odd.csv: line 2 has 3 fields"),
+        (
+            "find cohort.csv X@h:1 --max-age 1day",
+            "--max-age 1day is the age of answers in a journal: name it with --journal",
+        ),
+        ("find cohort.csv X@h:1 --within 3days", "--within 3days belongs to --matches nearest"),
+        ("find cohort.csv X@h:1 --matches nearest", "--matches nearest needs the column StudyDate"),
+        ("find cohort.csv X@h:1 --concurrency 0", "--concurrency 0: a whole number"),
+        ("query X@h:1 modality=CT level=SERIES", "level is an option, and not a criterion: write --level SERIES"),
+        ("query X@h:1 study_date=..", "study_date has no value"),
+        ("query X@h:1 modality=", "modality has no value"),
+        ("index cohort.csv", "give --folder"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_the_shell(words: str, said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 2
+    shown = capfd.readouterr().err
+    assert said in shown
+    assert "[Errno" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "find cohort.csv X@h:1 --levl STUDY",
+            "dicomove find: error: unrecognized arguments: --levl STUDY; do you mean --level?",
+        ),
+        ("find cohort.csv X@h:1 --frobnicate", "unrecognized arguments: --frobnicate\n"),
+        ("move cohort.csv X@h:1 Y --retry -1", "argument --retry: '-1' is not a whole number from 1"),
+        (
+            "move cohort.csv X@h:1 Y --concurrency two",
+            "argument --concurrency: 'two' is neither a whole number nor auto",
+        ),
+    ],
+)
+def test_an_option_that_cannot_be(words: str, said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "said"), [("nowhere/found.csv", "there is no folder nowhere"), (".", "this is a folder, and not a file")]
+)
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_sent(
+    output: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["find", "cohort.csv", NOWHERE, "-o", output]) == 2
+    shown = capfd.readouterr()
+    assert f"--output {output}: {said}" in shown.err
+    assert "unreachable" not in shown.out + shown.err
+
+
+def test_json_goes_to_the_file_of_the_option(folder: Path, rehearsal_pacs: Callable[..., RunningPacs]) -> None:
+    assert main(["find", "cohort.csv", str(rehearsal_pacs(SMALL)), "--json", "-o", "found.json"]) == 0
+    assert json.loads((folder / "found.json").read_text())["AccessionNumber"] == "000001"
+
+
+def test_an_advice_names_the_options_of_the_shell(
+    capfd: pytest.CaptureFixture[str], rehearsal_pacs: Callable[..., RunningPacs]
+) -> None:
+    pacs = str(rehearsal_pacs(SMALL))
+    assert main(["find", "cohort.csv", pacs, "-o", "found.csv"]) == 0
+    assert main(["move", "found.csv", pacs, "REHEARSAL_STORE", "--max-per-row", "0"]) in (1, 2)
+    shown = capfd.readouterr()
+    assert "--max-per-row" in shown.out + shown.err
+    assert "max_per_row" not in shown.out + shown.err
