@@ -108,9 +108,10 @@ def test_real_pacs(server: Server) -> None:
     [
         ({"matches": "best"}, "matches='best' is not one of all, one, newest, oldest, nearest"),
         ({"matches": "one", "within": "3 days"}, "belongs to matches"),
-        ({"matches": "nearest", "within": "soon"}, "is not a number of days"),
-        ({"matches": "nearest", "within": "-3 days"}, "is not a number of days"),
-        ({"matches": "nearest", "within": 3}, "is not a number of days"),
+        ({"matches": "nearest", "within": "soon"}, "is not a whole number of days"),
+        ({"matches": "nearest", "within": "-3 days"}, "is not a whole number of days"),
+        ({"matches": "nearest", "within": "12 hours"}, "is not a whole number of days"),
+        ({"matches": "nearest", "within": 3}, "is not a whole number of days"),
         ({"matches": "nearest"}, "needs the column StudyDate"),
     ],
 )
@@ -168,7 +169,7 @@ def test_the_nearest_of_two_on_one_day_without_a_time_is_ambiguous(two_a_day: Ru
     for columns in ({}, {"StudyTime": ""}):
         one = day(two_a_day, matches="nearest", within="1 day", StudyDate="2024-01-02", **columns)
         assert one["outcome"].tolist() == ["ambiguous"]
-        assert "2 of them are equally nearest" in one["advice"].iloc[0]
+        assert "2 of them are equally nearest. A StudyTime in the row would decide." in one["advice"].iloc[0]
 
 
 def test_a_time_that_is_not_one_is_invalid(two_a_day: RunningPacs) -> None:

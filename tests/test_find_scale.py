@@ -295,6 +295,17 @@ def test_nobody_is_there_for_any_of_them() -> None:
 # --------------------------------------------------------------------------------------------------- the rate limit
 
 
+def test_a_short_delay_is_no_longer_than_it_says() -> None:
+    """50 ms was the shortest one."""
+    table = pd.DataFrame({"PatientID": [f"SYN{number:06d}" for number in range(1, 101)]})
+    with RehearsalPacs(Synthetic(studies=100, instances=1, size=64, patients=100)) as pacs:
+        find(table.iloc[:5], pacs)
+        began = time.monotonic()
+        find(table, pacs, delay=0.002)
+        took = time.monotonic() - began
+    assert 100 * 0.002 < took < 100 * 0.045
+
+
 def test_a_delay_between_two_searches(here: Here) -> None:
     table = pd.DataFrame({"AccessionNumber": ACCESSIONS[:4]})
     began = time.monotonic()

@@ -85,7 +85,7 @@ class Asker:
         Stopped
             The run was stopped.
         """
-        self.wait_until(lambda: time.monotonic() >= self._next)
+        self._pause()
         if self.renews:
             self.renew()
         if is_enough is None:
@@ -141,8 +141,17 @@ class Asker:
         """End the association, so that the next C-FIND has a fresh one."""
         self._scu.close()
 
+    def _pause(self) -> None:
+        """Wait for the end of the delay, and no longer."""
+        while not self._stop.is_set():
+            left = self._next - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, _LOOK_AGAIN_S))
+        raise Stopped
+
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that another thread or the clock does.
+        """Wait for something that another thread does.
 
         Raises
         ------

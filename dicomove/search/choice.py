@@ -56,12 +56,9 @@ class Choice:
         if matches != "nearest":
             msg = f'within={within!r} belongs to matches="nearest", and not to {matches!r}'
             raise CohortError(msg)
-        try:
-            days = pd.Timedelta(within).days if isinstance(within, str | dt.timedelta) else -1
-        except ValueError:
-            days = -1
-        if days < 0:
-            msg = f'within={within!r} is not a number of days: write within="3 days"'
+        days = _whole_days(within)
+        if days is None:
+            msg = f'within={within!r} is not a whole number of days: write within="3 days"'
             raise CohortError(msg)
         return cls(matches, days)
 
@@ -98,7 +95,9 @@ class Choice:
         reference = date if isinstance(date, dt.date) else None
         chosen = _best(studies, self.matches, reference) if self.matches != "one" else []
         if len(chosen) != 1:
-            return _ambiguous(answer, len(studies), len(chosen), self.matches)
+            may_help = self.matches == "nearest" and len(chosen) > 1 and not isinstance(reference, dt.datetime)
+            times = [_seconds(studies[uid][0].get(_TIME, "")) for uid in chosen]
+            return _ambiguous(answer, len(studies), len(chosen), self.matches, by_time=may_help and None not in times)
         said = f"the {self.matches} of {len(studies)} studies that match"
         return replace(answer, matches=tuple(studies[chosen[0]]), advice=sentences(answer.advice or "", said))
 
@@ -107,6 +106,21 @@ class Choice:
             return None
         days = dt.timedelta(days=self.within)
         return f"{date - days:%Y%m%d}-{date + days:%Y%m%d}"
+
+
+def _whole_days(within: object) -> int | None:
+    """Return a number of days; ``None`` where it is none, or has hours, too: dates of studies are compared by days.
+
+    Examples
+    --------
+    >>> _whole_days("3 days"), _whole_days("48 hours"), _whole_days("12 hours"), _whole_days("-1 day")
+    (3, 2, None, None)
+    """
+    try:
+        found = pd.Timedelta(within) if isinstance(within, str | dt.timedelta) else None
+    except ValueError:
+        return None
+    return found.days if found is not None and found.days >= 0 and found == pd.Timedelta(days=found.days) else None
 
 
 def _best(studies: Mapping[str, Sequence[Mapping[str, str]]], matches: Matches, row: dt.date | None) -> list[str]:
@@ -169,7 +183,7 @@ def _with_time(date: dt.date | str, cell: object) -> dt.date | str:
     return dt.datetime.combine(date, dt.time()) + dt.timedelta(seconds=seconds)
 
 
-def _ambiguous(answer: Answer, studies: int, alike: int, matches: str) -> Answer:
+def _ambiguous(answer: Answer, studies: int, alike: int, matches: str, *, by_time: bool) -> Answer:
     why = {0: "one of them has no date", 1: ""}.get(alike, f"{alike} of them are equally {matches}")
     said = f"{studies} studies match" + (f", and {why}" if matches != "one" else "")
     return replace(
@@ -178,7 +192,7 @@ def _ambiguous(answer: Answer, studies: int, alike: int, matches: str) -> Answer
         error="ambiguous",
         matches=(),
         ambiguous=len(answer.matches),
-        advice=sentences(said, ADVICE["ambiguous"]),
+        advice=sentences(said, "A StudyTime in the row would decide." if by_time else ADVICE["ambiguous"]),
     )
 
 
