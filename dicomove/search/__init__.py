@@ -6,6 +6,7 @@
     whole      all answers to one C-FIND, also where the PACS limits them
     asked      the C-FINDs of one search, and all that they brought
     days       a search in parts by date and time
+    learnt     what the parts have told, and which of them are worth a proof  (pure)
     texts      a search in parts by the characters of PatientID and AccessionNumber
     below      the series of a study, the instances of a series
     numbers    these by modality and number

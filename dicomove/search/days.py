@@ -7,27 +7,18 @@ whose limit varies, or which stops to answer after so many answers, is found out
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from dataclasses import dataclass
-from math import sqrt
 from typing import Final
 
 from dicomove.dimse import FindResult
 from dicomove.search.asked import TOO_MANY, Asked, has_failed, is_refused
 from dicomove.search.caps import FEW, Match
 from dicomove.search.hidden import Keys
+from dicomove.search.learnt import Learnt, Part
 from dicomove.search.pieces import Cutter, Moment, Piece, in_order, moment
 
 #: The number of matches in a piece, as long as the PACS has shown no limit.
 _UNKNOWN_CAP: Final = 500
-#: After so many parts that brought nothing new, the PACS is known to ignore the keys.
-_MOST_STALE: Final = 40
-_MOST_IGNORED: Final = 3
-#: The first parts and then every one of so many are proved, as long as the proofs are few beside the parts.
-_TURN: Final = 16
-_FREE_PROOFS: Final = 40
-
-Part = tuple[Piece, FindResult]
 
 
 @dataclass
@@ -60,9 +51,7 @@ class ByDate:
         self.is_ignored = self.is_silent = False
         #: Whether some parts may lack what has no time.
         self.cut_days = False
-        self._believed: list[Part] = []
-        self._lengths: Counter[int] = Counter()
-        self._stale = self._outside = self._proofs = self._refused = 0
+        self._learnt = Learnt()
 
     def ask_for(self, whole: Piece, first: FindResult) -> FindResult:
         """Ask for all parts; return the last answer, which has an error where the network failed."""
@@ -77,7 +66,7 @@ class ByDate:
             if has_failed(answer):
                 return answer
             if self.asked.is_cut(answer) or self._lacks(piece, answer, early):
-                self._stale = self._stale + 1 if len(self.asked.found) == known else 0
+                self._learnt.see_cut(brought_new=len(self.asked.found) > known)
                 self._cut(piece, answer, cutter)
             else:
                 self._believe(piece, answer, cutter.expected(piece))
@@ -102,13 +91,13 @@ class ByDate:
             if failed := next((one for one in answers if has_failed(one)), None):
                 return failed
             if not self._repeats(answer, answers):
-                self._stale = 0
+                self._learnt.see_cut(brought_new=True)
                 self._learn(answer, answers)
                 todo += zip(halves, answers, strict=True)
                 self.cut_days |= piece.first == piece.last
             elif any(len(one) == len(answer) > 0 for one in answers):
                 todo += [(half, one) for half, one in zip(halves, answers, strict=True) if len(one) == len(answer)]
-                self._stale += 1
+                self._learnt.see_cut(brought_new=False)
         self.is_ignored |= self.is_useless
         return None
 
@@ -116,11 +105,11 @@ class ByDate:
         """Ask for a part."""
         self.parts += 1
         answer = self.asked(self.keys(piece))
-        if is_refused(answer) and piece.is_open and not piece.is_all and self._refused < _MOST_IGNORED:
-            self._refused += 1
+        is_half_open = piece.is_open and not piece.is_all
+        if is_refused(answer) and is_half_open and self._learnt.may_be_the_open_end():
             answer = self._closed(piece, answer)
         if 10 * sum(one is not None and not piece.holds(one) for one in map(self.moment, answer)) > len(answer) + 9:
-            self._outside += 1
+            self._learnt.see_outside()
         return answer
 
     def _closed(self, piece: Piece, refused: FindResult) -> FindResult:
@@ -148,7 +137,7 @@ class ByDate:
     @property
     def is_useless(self) -> bool:
         """Whether the PACS gives the same to each part, or nothing more."""
-        return self._stale >= _MOST_STALE or self._outside >= _MOST_IGNORED or self.is_silent
+        return self._learnt.is_useless or self.is_silent
 
     def _known(self) -> list[tuple[Moment, str]]:
         found = [(self.moment(match), uid) for uid, match in self.asked.found.items()]
@@ -192,20 +181,14 @@ class ByDate:
 
     def _believe(self, piece: Piece, answer: FindResult, expected: float) -> None:
         """Take an answer for whole; prove it where it looks odd, and now and then."""
-        self._believed.append((piece, answer))
-        self._lengths[len(answer)] += 1
-        most = self.asked.caps.most or 0
-        is_low = len(answer) + 3 * sqrt(expected) < expected
-        is_often = self._lengths[len(answer)] >= FEW and 2 * len(answer) >= most > 0
-        is_turn = (len(self._believed) <= _TURN or len(self._believed) % _TURN == 0) and len(answer) >= FEW
-        may = 2 * self._proofs <= _FREE_PROOFS + len(self._believed) // 16
-        if (is_low or is_often or is_turn) and may and not self.asked.caps.is_unsteady:
+        is_worth_it = self._learnt.believe(piece, answer, expected, self.asked.caps.most or 0)
+        if is_worth_it and not self.asked.caps.is_unsteady:
             self._prove(piece, answer)
 
     def _prove(self, piece: Piece, answer: FindResult) -> None:
         halves = self._halves(piece, answer)
         answers = [self.part(half) for half in halves]
-        self._proofs += 1
+        self._learnt.see_proof()
         if any(map(has_failed, answers)):
             return
         if halves and not self._repeats(answer, answers):
@@ -258,12 +241,12 @@ class ByDate:
             if not again.matches and not again.error:
                 still = self.asked({})
                 self.is_silent = not still.matches and not still.error
-                # Else it gives the whole, and it is dates or times that it does not take.
-                self._outside = self._outside if self.is_silent else _MOST_IGNORED
+                if not self.is_silent:  # it gives the whole, and it is dates or times that it does not take
+                    self._learnt.see_ignored()
 
     def _end(self, answer: FindResult) -> FindResult:
         if self.asked.found and not self.is_useless:
             self._listen()
         if self.asked.caps.is_unsteady and not self.is_useless:
-            return self.settle(self._believed) or answer
+            return self.settle(self._learnt.believed) or answer
         return answer
