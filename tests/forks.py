@@ -38,7 +38,8 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _MOST: Final = 1 << 20
 _PARENT_S: Final = 0.0005
 _CURRENT_TEST: Final = "PYTEST_CURRENT_TEST"
-_READ_AT_START: Final = ("PYTHON", "LANG", "LC_", "LD_", "TZ")
+#: As far as tests change it. Libraries set others: GDCM, for its tables, and Dask a PYTHONHASHSEED.
+_READ_AT_START: Final = ("PYTHONPATH", "LANG", "LC_ALL", "LD_PRELOAD", "TZ")
 
 _execute: Final = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]  # not in typeshed
 
@@ -94,7 +95,7 @@ class _Adopting:
 
 _loaded: Final[dict[tuple[str, ...], Loaded]] = {}
 _loading: Final = threading.Lock()
-_first: tuple[str, dict[str, str]] | None = None
+_first: tuple[str, dict[str, str | None]] | None = None
 
 
 class ForkingPopen(subprocess.Popen[Any]):
@@ -130,10 +131,9 @@ def _is_as_at_first() -> bool:
     return os.environ.get(_CURRENT_TEST, "").partition("::")[0] not in REAL and _surroundings() == _first
 
 
-def _surroundings() -> tuple[str, dict[str, str]]:
+def _surroundings() -> tuple[str, dict[str, str | None]]:
     """Return the network of this thread, and what a process reads of the environment when it starts."""
-    variables = {name: value for name, value in os.environ.items() if name.startswith(_READ_AT_START)}
-    return str(Path("/proc/thread-self/ns/net").readlink()), variables
+    return str(Path("/proc/thread-self/ns/net").readlink()), {name: os.environ.get(name) for name in _READ_AT_START}
 
 
 def _process(command: Sequence[str], environment: dict[str, str]) -> Loaded:

@@ -196,14 +196,15 @@ def calls(session: pytest.Session) -> dict[str, list[int]]:
     for number, item in enumerate(session.items):
         state()._stats.clear()
         began = time.process_time()
-        run(session, [item])
+        if run(session, [item]) is not None:
+            pytest.exit(f"{item.nodeid} fails although nothing was changed", 1)
         test = item.nodeid.partition("[")[0]
         for function in state()._stats:
             tests[function].append((test in first, time.process_time() - began, number))
         first.setdefault(test, number)
     set_mutant_under_test("")
-    if session.testsfailed or is_killed(session, "", list(first.values())):
-        pytest.exit("a test fails although nothing was changed", 1)
+    if is_killed(session, "", list(first.values())):
+        pytest.exit("a test fails when it runs once more, although nothing was changed", 1)
     return defaultdict(list, {name: within_limit(sorted(found)) for name, found in tests.items()})
 
 
@@ -265,10 +266,9 @@ def main(arguments: Sequence[str]) -> None:
     mutated = make_mutants(modules or ("",))
     paths = [str(data.path) for data in mutated]
     trial = Trial(mutated, names)
+    options = ["-s", "-pno:terminal", "-pno:cacheprovider", "--timeout=20"]
     with change_cwd("mutants"):
-        pytest.main(
-            ["-s", "-pno:terminal", "-pno:cacheprovider", "--timeout=20", *tests_for(paths), *paths], plugins=[trial]
-        )
+        sys.exit(pytest.main([*options, *tests_for(paths), *paths], plugins=[trial]))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,14 @@ def test_find_feeds_move_through_a_pipe(tmp_path: Path, cohort: Path) -> None:
     assert len(receiving.files(images)) == 4
 
 
+def test_a_file_that_standard_output_is_sent_to_gets_the_table(tmp_path: Path, cohort: Path) -> None:
+    with receiving.pacs({}, source=SMALL) as pacs, (tmp_path / "found.csv").open("w") as file:
+        finding = [*SHELL, "find", str(cohort), str(pacs)]
+        said = subprocess.run(finding, stdout=file, stderr=subprocess.PIPE, text=True, check=True).stderr
+    assert "Rows: 2 matched." in said
+    assert dm.read_cohort(tmp_path / "found.csv")["outcome"].tolist() == ["matched", "matched"]
+
+
 def test_a_reader_that_has_read_enough_of_a_pipe(cohort: Path) -> None:
     with receiving.pacs({}, source=SMALL) as pacs:
         reading, writing = os.pipe()
@@ -111,29 +119,29 @@ def test_a_table_as_json_and_as_csv_on_standard_output(
 
 
 def test_a_table_from_standard_input(
-    rehearsal_pacs: Start, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    rehearsal_pacs: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("accession\n000002\n"))
     assert main(["find", "-", str(rehearsal_pacs(SMALL))]) == 0
-    assert "Rows: 1 matched." in capfd.readouterr().out
+    assert "Rows: 1 matched." in capsys.readouterr().out
 
 
-def test_query_by_criteria(rehearsal_pacs: Start, capfd: pytest.CaptureFixture[str]) -> None:
+def test_query_by_criteria(rehearsal_pacs: Start, capsys: pytest.CaptureFixture[str]) -> None:
     pacs = rehearsal_pacs(SMALL)
     assert main(["query", str(pacs), "study_date=2024-01-01..2024-06-30", "modality=CT", "modality=MR"]) == 1
-    assert "Rows: 2 matched, 1 empty." in capfd.readouterr().out
+    assert "Rows: 2 matched, 1 empty." in capsys.readouterr().out
     assert main(["query", str(pacs), "patient_name=*"]) == 0
     assert main(["query", str(pacs)]) == 2
     assert main(["query", str(pacs), "study_dat=2024"]) == 2
-    assert "study_date" in capfd.readouterr().err
+    assert "study_date" in capsys.readouterr().err
 
 
-def test_find_at_scale(rehearsal_pacs: Start, cohort: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_find_at_scale(rehearsal_pacs: Start, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pacs, journal = rehearsal_pacs(SMALL), tmp_path / "find.sqlite"
     cohort.write_text("accession\n1\n000003\n")
     command = ["find", str(cohort), str(pacs), "--concurrency", "2", "--journal", str(journal), "--max-age", "1 day"]
     assert main([*command, "--loose"]) == 0
-    assert "Rows: 2 matched." in capfd.readouterr().out
+    assert "Rows: 2 matched." in capsys.readouterr().out
     assert journal.exists()
     assert main(command) == 1
 
@@ -196,18 +204,18 @@ def test_a_resumed_run_keeps_its_manners(tmp_path: Path) -> None:
 
 
 def test_retrieve_and_query_search_as_find_does(
-    rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    rehearsal_pacs: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pacs, cohort, kept = rehearsal_pacs(SMALL), tmp_path / "cohort.csv", tmp_path / "answers.sqlite"
     cohort.write_text("accession\n1\n 3\n")
     searching = ["--find-concurrency", "2", "--find-journal", str(kept), "--max-age", "1 day", "--loose"]
     asked = ["retrieve", str(cohort), str(pacs), "--receive", str(tmp_path / "images"), "--method", "get"]
     assert main([*asked, *searching]) == 0
-    assert "2 complete" in capfd.readouterr().out
+    assert "2 complete" in capsys.readouterr().out
     assert kept.is_file()
     answers = tmp_path / "query.sqlite"
     assert main(["query", str(pacs), "patient_id=SYN*", "--journal", str(answers), "--concurrency", "2"]) == 0
-    assert "3 matched" in capfd.readouterr().out
+    assert "3 matched" in capsys.readouterr().out
     assert answers.is_file()
 
 
@@ -272,23 +280,23 @@ def test_a_study_is_told_once_it_is_quiet() -> None:
 
 
 def test_series_names_and_nifti(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, series, out = tmp_path / "images", tmp_path / "series.csv", tmp_path / "nifti"
     slices(images / "a", [0, 2, 4], SeriesNumber="3")
     assert main(["index", str(images)]) == 0
-    assert "Found: 1 rows, 1 volumes, 0 with files that cannot be read." in capfd.readouterr().out
+    assert "Found: 1 rows, 1 volumes, 0 with files that cannot be read." in capsys.readouterr().out
     slices(images / "b", [0, 2, 8], SeriesNumber="4")
     assert main(["index", str(images), "-o", str(series), "--more-key", "KVP"]) == 0
     assert dm.read_cohort(series)[["KVP", "is_volume"]].to_numpy().tolist() == [["120", "True"], ["120", "False"]]
-    capfd.readouterr()
+    capsys.readouterr()
     assert main(["convert", str(series), str(out), "{SeriesNumber}", "--folder", str(images)]) == 1
-    shown = capfd.readouterr().out
+    shown = capsys.readouterr().out
     assert "Series: 1 converted, 1 no_volume." in shown
     assert "1 no_volume: slices are missing between the first and the last: 2" in shown
     convert = ["convert", str(images), str(out), "{SeriesNumber}", "--json"]
     assert main([*convert, "--despite", "gaps"]) == 0
-    shown = capfd.readouterr().out
+    shown = capsys.readouterr().out
     rows = [json.loads(line) for line in shown.splitlines()]
     assert [(row["outcome"], row["resumed"]) for row in rows] == [
         ("converted", True),
@@ -296,12 +304,12 @@ def test_series_names_and_nifti(
     ]
     arrange = ["arrange", str(images), str(tmp_path / "target"), "{SeriesNumber}/{InstanceNumber}.dcm"]
     assert main(arrange) == 0
-    shown = capfd.readouterr().out
+    shown = capsys.readouterr().out
     assert "Names: 6 made." in shown
     assert "3/1.dcm" in shown
     monkeypatch.setattr(tools, "_ROWS", 2)
     assert main(arrange) == 0
-    assert "... and 4 more rows: -o FILE writes all\nNames: 6 kept." in capfd.readouterr().out
+    assert "... and 4 more rows: -o FILE writes all\nNames: 6 kept." in capsys.readouterr().out
     assert main([*arrange[:-1], "{SeriesNumber}.dcm"]) == 2
     assert main([*arrange, "--cohort", str(tmp_path / "nothing.sqlite")]) == 3
     (tmp_path / "empty").mkdir()

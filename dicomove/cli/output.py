@@ -42,7 +42,7 @@ def report(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> in
     chosen
         The arguments.
     feeds
-        Whether the next program of a pipe gets the table, where standard output is one.
+        Whether the next program of a pipe, or the file of ``> FILE``, gets the table, where standard output is one.
     """
     said = sys.stdout
     if write(table, chosen, feeds=feeds):
@@ -106,7 +106,7 @@ def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> boo
             print(written, end="")
         else:
             Path(chosen.output).write_text(written, encoding="utf-8")
-    elif chosen.output == "-" or (feeds and not chosen.output and is_pipe(sys.stdout)):
+    elif chosen.output == "-" or (feeds and not chosen.output and is_redirected(sys.stdout)):
         table.to_csv(sys.stdout, index=False)
     elif chosen.output:
         table.to_csv(chosen.output, index=False)
@@ -115,10 +115,11 @@ def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> boo
     return True
 
 
-def is_pipe(stream: TextIO) -> bool:
-    """Whether another program reads this stream."""
+def is_redirected(stream: TextIO) -> bool:
+    """Whether another program or a file gets this stream."""
     try:
-        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+        mode = os.fstat(stream.fileno()).st_mode
+        return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
     except (OSError, ValueError):
         return False
 
