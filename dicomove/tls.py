@@ -19,6 +19,8 @@ PemFile: TypeAlias = "str | os.PathLike[str]"
 
 #: Forward secrecy and authenticated encryption only: what PS3.15 B.10 lists, and TLS 1.3, which has nothing else.
 _NON_DOWNGRADING: Final = "ECDHE+AESGCM:DHE+AESGCM"
+#: Forward secrecy, and no SHA-1: those of Python itself. Debian, for one, builds Python with others.
+_BCP195: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:DHE+AES:!aNULL:!aDSS:!PSK:!SHA1:!AESCCM"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -175,8 +177,7 @@ def _prepare(context: ssl.SSLContext, tls: TLS) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 sets it by default, and many a hospital's own authority does not comply.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if tls.profile == "non-downgrading":
-        context.set_ciphers(_NON_DOWNGRADING)
+    context.set_ciphers(_NON_DOWNGRADING if tls.profile == "non-downgrading" else _BCP195)
     if tls.ca is not None:
         _trust(context, str(tls.ca))
     elif tls.verify != "none":
