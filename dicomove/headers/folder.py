@@ -48,20 +48,22 @@ def files_below(root: Path, folder: Path) -> Found:
 
 
 def _walk(folder: str, skip: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    try:
-        with os.scandir(folder) as entries:
-            listed = list(entries)
-    except FileNotFoundError:
-        return  # another program removed it meanwhile
-    for entry in listed:
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name != SERVICE_FOLDER:
-                yield from _walk(entry.path, skip)
-        elif entry.name not in NOT_IMAGES and not entry.name.endswith(".part"):
-            # A link that leads nowhere is a file that is missing.
-            found = _state(entry) or ((0, 0) if entry.is_symlink() and not Path(entry.path).exists() else None)
-            if found is not None:
-                yield entry.path[skip:].replace(os.sep, "/"), found
+    folders = [folder]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                listed = list(entries)
+        except FileNotFoundError:
+            continue  # another program removed it meanwhile
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != SERVICE_FOLDER:
+                    folders.append(entry.path)
+            elif entry.name not in NOT_IMAGES and not entry.name.endswith(".part"):
+                # A link that leads nowhere is a file that is missing.
+                found = _state(entry) or ((0, 0) if entry.is_symlink() and not Path(entry.path).exists() else None)
+                if found is not None:
+                    yield entry.path[skip:].replace(os.sep, "/"), found
 
 
 def _state(entry: os.DirEntry[str] | Path) -> tuple[int, int] | None:

@@ -246,7 +246,8 @@ def _is_placed(planes: Planes) -> npt.NDArray[np.bool_]:
 
 
 def _normals(planes: Planes) -> Planes:
-    return np.asarray(np.cross(planes[:, :3], planes[:, 3:6]))
+    (a, b, c), (d, e, f) = planes[:, :3].T, planes[:, 3:6].T
+    return np.column_stack([b * f - c * e, c * d - a * f, a * e - b * d])  # np.cross takes five times as long
 
 
 def _usual(counts: Sequence[int]) -> int:
