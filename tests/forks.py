@@ -118,9 +118,8 @@ class ForkingPopen(subprocess.Popen[Any]):
         files = [number if pipe == -1 else pipe for number, pipe in enumerate(pipes)]
         self.pid = _process(command, environment).fork(wanted, files)
         self._child_created = True
-        for pipe in pipes:
-            if pipe not in (-1, getattr(self, "_devnull", -1)):
-                os.close(pipe)
+        ends = [asked[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")]
+        self._close_pipe_fds(*ends)  # type: ignore[attr-defined]  # not in typeshed
 
 
 def _is_ours(command: Sequence[str]) -> bool:

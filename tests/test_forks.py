@@ -72,5 +72,21 @@ def test_its_folder_its_environment_and_its_errors_are_those_that_were_asked_for
     assert started[2] == 1
 
 
+def test_a_file_that_it_writes_to_stays_open_here(tmp_path: Path) -> None:
+    with (tmp_path / "errors").open("w") as errors:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(2):
+            process = subprocess.Popen(
+                [*RECEIVER, "1:1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, text=True
+            )
+            process.communicate("no settings\n", timeout=60)
+            assert process.returncode == 1
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1  # the line to the process that forks
+        errors.write("still open")
+    said = (tmp_path / "errors").read_text()
+    assert "still open" in said
+    assert "JSONDecodeError" in said
+
+
 def test_other_programs_are_started_as_ever() -> None:
     assert subprocess.run([sys.executable, "-c", "print(5)"], capture_output=True, check=True).stdout == b"5\n"

@@ -193,8 +193,8 @@ def test_mosaics(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.sort(found.get_fdata()[..., 0].ravel()), np.sort(tiles.ravel()))
 
 
-def test_what_is_no_volume_has_its_reason(tmp_path: Path) -> None:
-    images, out = tmp_path / "images", tmp_path / "out"
+def series_that_are_no_volumes(images: Path) -> None:
+    """One for each reason, and one that is a volume."""
     volume(images / "gap", [0, 2, 4, 8])
     volume(images / "duplicate", [0, 2, 2, 4], InstanceNumber="1")
     volume(images / "uneven", [0, 2, 4.5, 6])
@@ -213,6 +213,11 @@ def test_what_is_no_volume_has_its_reason(tmp_path: Path) -> None:
         found.save_as(path)
     shutil.copy(real("reportsi.dcm"), images)
     volume(images / "whole", [0, 2, 4])
+
+
+def test_what_is_no_volume_has_its_reason(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    series_that_are_no_volumes(images)
     made = converted(images, out, "{SeriesInstanceUID}").set_index("path")
     whole = made.pop("outcome").to_dict()
     assert whole.pop("whole") == "converted"
