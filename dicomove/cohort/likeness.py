@@ -51,7 +51,10 @@ _O_AND_ZERO: Final = str.maketrans("OoIl|", "00111")
 # A quick test, coarser than all of the above together: texts that differ here are not look-alikes.
 _COARSE: Final = str.maketrans(
     {
-        **{chr(other).casefold(): chr(latin).casefold() for other, latin in _OTHER_ALPHABETS.items()},
+        **{
+            unicodedata.normalize("NFKD", chr(other)).casefold(): chr(latin).casefold()
+            for other, latin in _OTHER_ALPHABETS.items()
+        },
         **{chr(letter).casefold(): bare.casefold() for letter, bare in _STROKES.items()},
     }
 )
@@ -259,5 +262,6 @@ def _listed(folds: Sequence[tuple[str, Callable[[str], str]]]) -> str:
 
 
 def _coarse(text: str) -> str:
-    bare = _POINTS.sub("", unicodedata.normalize("NFKD", _digits(text))).casefold().translate(_COARSE)
+    # Some quotation marks count as letters, and would stay.
+    bare = _POINTS.sub("", _quotes(unicodedata.normalize("NFKD", _digits(text)))).casefold().translate(_COARSE)
     return "".join(character for character in bare if character.isalnum() and character not in _IGNORED)
