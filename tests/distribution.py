@@ -1,4 +1,4 @@
-"""Which tests run in one process, and in which order, when pytest-xdist has several processes (``pytest -n 4``).
+"""Which tests run in one process, and in which order, when pytest-xdist has several processes (``pytest -n 6``).
 
 The tests of a file stay together, since they share servers. So do the tests of a group, whatever their file::
 
