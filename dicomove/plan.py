@@ -47,6 +47,7 @@ def plan(
     *,
     level: str | None = None,
     query_model: str = "StudyRoot",
+    method: Method = "move",
     journal: str | os.PathLike[str] | Literal[False] | None = None,
     hours: Hours | str | None = None,
     progress: Progress = "auto",
@@ -54,9 +55,9 @@ def plan(
     """Say for each row of a table what `move` would do with it. Nothing is moved.
 
     The PACS is asked with one C-FIND for each row that would be moved, and whose number of instances the table of
-    `find` does not hold already. ``move(plan)`` then does what the plan says, and asks for no number a second time: a
-    row whose ``action`` is another word than ``move`` or ``repeated``, also one of your own, is left out.
-    ``summary(plan)`` adds it up.
+    `find` does not hold already; with another one whose study it is, where a table of your own names a PatientID beside
+    the UID. ``move(plan)`` then does what the plan says, and asks nothing a second time: a row whose ``action`` is
+    another word than ``move`` or ``repeated``, also one of your own, is left out. ``summary(plan)`` adds it up.
 
     Parameters
     ----------
@@ -68,6 +69,8 @@ def plan(
         As for `move`; without it, nothing is known of what is there already.
     level, query_model
         As for `move`.
+    method
+        As for `move`. For C-GET the PACS is also asked which SOP classes a study has, by the same C-FIND.
     journal
         As for `move`; one that is not there yet is not made. The latest run in it tells how fast the PACS is.
     hours
@@ -92,6 +95,7 @@ def plan(
           usual; null where the number of instances is not known.
         - ``duration_s``: an estimate from the rate of the latest run in the journal; null without one.
         - ``advice``: one line for a person.
+        - ``SOPClassesInStudy``, where it is for C-GET: what `move` proposes to the PACS.
 
     Raises
     ------
@@ -121,7 +125,7 @@ def plan(
     ['move', 'repeated', 'invalid']
     """
     identifiers = move_identifiers(table, level, query_model)
-    checked = Options(journal=journal, hours=hours, method=_method(destination))
+    checked = Options(journal=journal, hours=hours, method=_method(destination, method))
     steps = steps_of(table, identifiers)
     archive: ArchiveAtDestination | None = None
     known = Known(Sizes(()), None, None)
@@ -137,21 +141,22 @@ def plan(
     elif journal:
         message = f"journal={os.fspath(journal)!r}: say to which destination, as in move(table, pacs, destination)"
         raise ValueError(message)
+    is_get = checked.method == "get"
     with display(progress) as show:
-        interrupted = _ask_all(pacs, archive, list(table.index), identifiers, steps, show)
+        interrupted = _ask_all(pacs, archive, list(table.index), identifiers, steps, show, with_classes=is_get)
     if interrupted:
         warnings.warn("interrupted: some rows were not looked up", InterruptedWarning, stacklevel=2)
-    made = plan_table(table, identifiers, steps, known)
+    made = plan_table(table, identifiers, steps, known, with_classes=is_get)
     seconds = made["duration_s"].sum() if made["duration_s"].notna().any() else None
     windows = windows_needed(checked.read_hours(), seconds, datetime.now(UTC))
     made.attrs["plan"] = {"windows": windows, "free_bytes": known.free_bytes}
     return made
 
 
-def _method(destination: MoveDestination | None) -> Method:
+def _method(destination: MoveDestination | None, method: Method) -> Method:
     """Return by what a move to the destination would be: a receiver without a port is filled by C-GET."""
     given = destination if isinstance(destination, list | tuple) else [destination]
-    return "move" if all(getattr(one, "listens", True) for one in given) else "get"
+    return method if all(getattr(one, "listens", True) for one in given) else "get"
 
 
 def _known(settings: RunSettings, journal: Path | None) -> Known:
@@ -212,6 +217,8 @@ def _ask_all(
     identifiers: Sequence[Requested],
     steps: Steps,
     show: Display,
+    *,
+    with_classes: bool,
 ) -> bool:
     """Ask the PACS what the rows hold; return whether that was interrupted."""
     unknown = {identifier for identifier, step in steps.items() if step.action == "move" and step.expected is None}
@@ -220,7 +227,7 @@ def _ask_all(
     try:
         show(RunStarted(verb="plan", rows=len(labels), requests=len(unknown)))
         with FindScu(pacs) as scu:
-            counting, inventory = Counting(scu), Inventory(scu, "auto", threading.Event())
+            counting, inventory = Counting(scu, with_classes=with_classes), Inventory(scu, "auto", threading.Event())
             for position, identifier in enumerate(identifiers):
                 show(RowStarted(row=labels[position], position=position))
                 if isinstance(identifier, Identifier) and identifier in unknown:
@@ -234,6 +241,8 @@ def _ask_all(
                 show(finished(labels[position], position, identifier, steps))
     except KeyboardInterrupt:
         interrupted = True
+        for step in steps.values():
+            _forget_unasked(step)
     with suppress(KeyboardInterrupt):  # too late to stop anything
         if archive:
             archive.close()
@@ -243,13 +252,27 @@ def _ask_all(
 
 def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None:
     """Leave out what the PACS has of another patient than the rows name; a PACS that is silent once is not asked."""
-    named, step.patients = step.patients, ()
-    if step.action != "move" or not named or any(told.lost_s is not None for told in inventory.told):
+    if step.action != "move" or not step.patients:
         return
-    if is_another(inventory.patients(identifier), named):
+    there = () if _is_silent(inventory) else inventory.patients(identifier)
+    if _is_silent(inventory):
+        _forget_unasked(step)
+    elif is_another(there, step.patients):
         step.action, step.advice = "invalid", of_another_patient().advice
+    step.patients = ()
+
+
+def _is_silent(inventory: Inventory) -> bool:
+    return any(told.lost_s is not None for told in inventory.told)
+
+
+def _forget_unasked(step: Step) -> None:
+    """Let `move` ask whose it is, as it does for rows without a number, where that was not asked."""
+    if step.action == "move" and step.patients:
+        step.expected = None
 
 
 def _take_in(answer: Counted, step: Step) -> None:
     step.expected, step.advice = answer.expected, answer.advice
+    step.sop_classes = answer.sop_classes or step.sop_classes
     step.availability = step.availability or answer.availability

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
@@ -13,10 +15,11 @@ import pytest
 import dicomove as dm
 from dicomove.cohort import move_identifiers
 from dicomove.columns import PLAN_COLUMNS
+from dicomove.events import Event, RowFinished
 from dicomove.run import Options, PreparedRun, RunSettings
 from dicomove.run.estimates import rate_of, windows_needed
 from dicomove.run.pacing import Hours
-from dicomove.testing import RunningPacs, Synthetic, faults
+from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from tests import receiving
 
 ARCHIVE = Synthetic(studies=6, instances=4, size=20_000)
@@ -124,3 +127,51 @@ def test_windows_are_counted() -> None:
 def test_a_run_that_moved_nothing_has_no_rate() -> None:
     told = {"attempts": [0], "completed": [None], "received": [None], "duration_s": [None]}
     assert rate_of(pd.DataFrame(told, dtype="Float64"), 1) is None
+
+
+@pytest.mark.parametrize("method", ["move", "get"])
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+def test_the_move_of_a_plan_asks_nothing_that_the_plan_has_asked(
+    tmp_path: Path, level: str, method: Literal["move", "get"]
+) -> None:
+    """C-GET needs to know the SOP classes: the plan asks for them at the level of studies, or else the move, once."""
+    names = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"][: ["STUDY", "SERIES", "IMAGE"].index(level) + 1]
+    held = [
+        (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in ARCHIVE.instances_of_all()
+    ]
+    rows = pd.DataFrame(held, columns=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])[names]
+    rows = rows.drop_duplicates(ignore_index=True)[:8]
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        RehearsalPacs(ARCHIVE, destinations=receiver.as_destination()) as pacs,
+    ):
+        planned = dm.plan(rows, pacs, receiver, method=method, progress=False)
+        # As a user treats it: in two parts, from one file and from another.
+        planned[:3].to_csv(tmp_path / "plan.csv", index=False)
+        planned[3:].to_pickle(tmp_path / "plan.pickle")
+        kept = pd.read_pickle(tmp_path / "plan.pickle")  # noqa: S301 (it was written here)
+        read = [dm.read_cohort(tmp_path / "plan.csv"), kept]
+        asked = len(pacs.requests())
+        results = dm.move(pd.concat(read), pacs, receiver, method=method, progress=False)
+        requests = pacs.requests()[asked:]
+    assert results["outcome"].tolist() == ["complete"] * len(rows)
+    studies = rows["StudyInstanceUID"].nunique()
+    expected = 0 if method == "move" or level == "STUDY" else studies
+    assert (requests["command"] == "C-FIND").sum() == expected
+
+
+def test_what_an_interrupted_plan_has_not_asked_is_asked_by_its_move(tmp_path: Path) -> None:
+    """The table knows the number of instances, so that only the PatientID is unknown; it is that of another patient."""
+    rows = receiving.studies(ARCHIVE, 2).assign(PatientID="SOMEBODY", NumberOfStudyRelatedInstances=4)
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, RowFinished):
+            signal.raise_signal(signal.SIGINT)
+
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=ARCHIVE) as pacs:
+        with pytest.warns(dm.InterruptedWarning):
+            planned = dm.plan(rows, pacs, receiver, progress=interrupt)
+        assert planned["action"].tolist() == ["invalid", "move"]
+        results = dm.move(planned, pacs, receiver, progress=False)
+    assert results["outcome"].tolist() == ["not_attempted", "invalid"]
+    assert not receiving.files(tmp_path)

@@ -97,9 +97,14 @@ def add_level(command: argparse.ArgumentParser) -> None:
     command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
 
 
+def add_method(command: argparse.ArgumentParser) -> None:
+    """Add by what images come."""
+    command.add_argument("--method", choices=get_args(Method), default="move", help="C-MOVE, C-GET, or what works")
+
+
 def add_manners(command: argparse.ArgumentParser) -> None:
     """Add what `move` needs."""
-    command.add_argument("--method", choices=get_args(Method), default="move", help="C-MOVE, C-GET, or what works")
+    add_method(command)
     command.add_argument(
         "--concurrency",
         type=number_or_auto,

@@ -99,6 +99,7 @@ def plan_move(chosen: Namespace) -> int:
             destination,
             level=chosen.level,
             query_model=chosen.query_model,
+            method=chosen.method,
             journal=chosen.journal,
             hours=chosen.hours,
         )

@@ -17,6 +17,7 @@ from dicomove.cli.arguments import (
     add_level,
     add_loose,
     add_manners,
+    add_method,
     add_output,
     add_pacs,
     add_processes,
@@ -151,6 +152,7 @@ def _add_moving(add: Add) -> None:
     add_pacs(plan)
     add_destination(plan)
     add_level(plan)
+    add_method(plan)
     plan.add_argument("--journal", type=Path, metavar="FILE", help="of earlier runs; default: that of the folder")
     plan.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
     add_output(plan)

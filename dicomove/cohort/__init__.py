@@ -75,7 +75,7 @@ from dicomove.cohort.query_steps import Query, Step
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import with_own_columns, without_mark
 from dicomove.cohort.text_files import decode
-from dicomove.cohort.values import has_control_characters, is_blank, plain_text, text, unsafe, whole_number
+from dicomove.cohort.values import has_control_characters, is_blank, is_uid, plain_text, text, unsafe, whole_number
 
 __all__ = [
     "AVAILABILITY_KEYS",
@@ -108,6 +108,7 @@ __all__ = [
     "is_found",
     "is_query",
     "is_single",
+    "is_uid",
     "is_universal",
     "keyword",
     "keyword_columns",

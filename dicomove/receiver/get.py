@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,14 +13,17 @@ from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse import FindScu, MoveResult
 from dicomove.dimse.find import Match
 from dicomove.dimse.move import completed_event, result_of, sub_operation_event
+from dicomove.dimse.operation import ReusableAssociation
 from dicomove.dimse.scu import Scu
 from dicomove.errors import AssociationRejected
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import Counts, Evidence
+from dicomove.pacs import Pacs
 from dicomove.receiver.api import GetEnd
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import LocalRow
 
+_Keys = tuple[tuple[str, str], ...]
 _Find = Callable[[str, Mapping[str, str]], list[Match]]
 
 
@@ -46,6 +49,11 @@ class GetScu(Scu):
     >>> result.outcome, result.status, result.completed
     ('complete', '0x0000', 3)
     """
+
+    def __init__(self, pacs: Pacs, *, verbose: bool = False, association: ReusableAssociation | None = None) -> None:
+        super().__init__(pacs, verbose=verbose, association=association)
+        #: The SOP classes that the PACS told last: of a study, or of a series.
+        self._told: dict[_Keys, tuple[str, ...]] = {}
 
     def get_study(
         self,
@@ -108,11 +116,15 @@ class GetScu(Scu):
         identifier: Identifier,
         row: LocalRow,
         *,
+        sop_classes: Sequence[str] = (),
         on_sub_operation: Callable[[SubOperationEvent], object] | None = None,
         total_timeout: float | None = None,
         stop: threading.Event | None = None,
     ) -> MoveResult:
-        """Retrieve an identifier for a row that is open; its result is the PACS's word alone."""
+        """Retrieve an identifier for a row that is open; its result is the PACS's word alone.
+
+        The PACS is asked for the SOP classes, where they are not known.
+        """
         started_at, started = datetime.now(UTC), time.monotonic()
 
         def on_counts(counts: Counts) -> None:
@@ -122,7 +134,7 @@ class GetScu(Scu):
         def wants_end() -> bool:
             return self._cancelled.is_set() or (stop is not None and stop.is_set())
 
-        known = () if wants_end() else sop_classes(FindScu(self.pacs, association=self._reusable), identifier, stop)
+        known = tuple(sop_classes) or (() if wants_end() else self._classes(identifier, stop))
         get = partial(
             row.get,
             self.pacs,
@@ -144,6 +156,18 @@ class GetScu(Scu):
             duration_s=time.monotonic() - started,
             was_begun=end.was_begun,
         )
+
+    def _classes(self, identifier: Identifier, stop: threading.Event | None) -> tuple[str, ...]:
+        """Return the SOP classes of an identifier; what was told of the study before is not asked again."""
+        series = tuple((name, value) for name, value in identifier.keys if name != "SOPInstanceUID")
+        study = tuple((name, value) for name, value in series if name in ("PatientID", "StudyInstanceUID"))
+        known = self._told.get(study) or self._told.get(series)
+        if known:
+            return known
+        find = partial(_find, FindScu(self.pacs, association=self._reusable), identifier.query_model, stop)
+        told = _of_study(find, dict(study))
+        self._told = {study: told} if told else {series: _listed(find, dict(series), dict(study))}
+        return told or self._told[series]
 
 
 def _evidence(end: GetEnd) -> Evidence:
@@ -179,28 +203,19 @@ def _with_what_came(result: MoveResult, received: int) -> MoveResult:
     )
 
 
-def sop_classes(scu: FindScu, identifier: Identifier, stop: threading.Event | None = None) -> tuple[str, ...]:
-    """Return the SOP classes of an identifier; none where the PACS does not tell.
-
-    SOP Classes in Study (0008,0062) is asked for first. Where a PACS does not have it, the instances are listed.
-
-    Parameters
-    ----------
-    scu
-        Asks.
-    identifier
-        What will be retrieved.
-    stop
-        Cancels once it is set.
-    """
-    find = partial(_find, scu, identifier.query_model, stop)
-    keys: dict[str, str] = dict(identifier.keys)
-    above = {name: value for name, value in keys.items() if name in ("PatientID", "StudyInstanceUID")}
+def _of_study(find: _Find, above: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what SOP Classes in Study (0008,0062) says; nothing where a PACS does not have it."""
     found = find("STUDY", {"StudyInstanceUID": "", **above, "SOPClassesInStudy": ""})
     told = [uid for match in found for uid in match.get("SOPClassesInStudy", "").split("\\") if uid]
-    if not told and "StudyInstanceUID" in keys:
-        told = [match.get("SOPClassUID", "") for match in _instances(find, keys, above)]
-    return tuple(dict.fromkeys(filter(None, told)))
+    return tuple(dict.fromkeys(told))
+
+
+def _listed(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the SOP classes of the instances that the PACS lists."""
+    if "StudyInstanceUID" not in keys:
+        return ()
+    listed = (match.get("SOPClassUID", "") for match in _instances(find, keys, above))
+    return tuple(dict.fromkeys(filter(None, listed)))
 
 
 def _instances(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> Iterator[Match]:

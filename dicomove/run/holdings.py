@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, keyword_columns, matches
+from dicomove.cohort import Identifier, is_uid, keyword_columns, matches, plain_label
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.pacs import Pacs
@@ -27,6 +27,7 @@ from dicomove.words import SLOW
 _LEAST_PAUSE_S: Final = 1.0
 _NO_NUMBER: Final = "The PACS does not say how many there are."
 AVAILABILITY: Final = "InstanceAvailability"
+SOP_CLASSES: Final = "SOPClassesInStudy"
 _SLOWEST_FIRST: Final = ("UNAVAILABLE", "OFFLINE", "NEARLINE", "ONLINE")
 #: A tape robot takes minutes, where a disk takes seconds.
 TIMES_AS_LONG: Final = 10
@@ -39,16 +40,25 @@ class Counted:
     expected: int | None
     advice: str | None = None
     availability: str | None = None
+    sop_classes: tuple[str, ...] = ()
 
 
 class Counting:
-    """Asks how many instances there are; a PACS that leaves several C-FINDs unanswered is spared for a while."""
+    """Asks how many instances there are; a PACS that leaves several C-FINDs unanswered is spared for a while.
 
-    def __init__(self, scu: FindScu) -> None:
-        self._scu = scu
+    Parameters
+    ----------
+    scu
+        Asks.
+    with_classes
+        Whether the SOP classes of studies are asked for, too.
+    """
+
+    def __init__(self, scu: FindScu, *, with_classes: bool = False) -> None:
+        self._scu, self._with_classes = scu, with_classes
         self._asking = Asking()
         self._failed: FindResult | None = None
-        self._asks_availability = True
+        self._asks_optional = True
 
     def expected(self, identifier: Identifier) -> Counted:
         """Return how many instances there are, if that is known, and else why not."""
@@ -57,23 +67,26 @@ class Counting:
         found = self._ask(identifier)
         if found.error in BROKEN:
             found = self._ask(identifier)
-        elif found.error and found.status and self._asks_availability:  # is it for the key that few archives need?
-            self._asks_availability = False
+        elif found.error and found.status and self._asks_optional:  # is it for a key that few archives need?
+            self._asks_optional = False
             found = self._ask(identifier)
         if found.error:
             return Counted(None, found.advice)
         there = [match for match in found if matches(identifier.keys, match)]
         slowest = availability([word for match in there for word in match.get(AVAILABILITY, "").split("\\") if word])
+        classes = tuple(dict.fromkeys(uid for match in there for uid in uids_in(match.get(SOP_CLASSES))))
         numbers = list(_numbers(identifier, there))
         if None in numbers:
-            return Counted(None, _NO_NUMBER, slowest)
-        return Counted(sum(number or 0 for number in numbers), None, slowest)
+            return Counted(None, _NO_NUMBER, slowest, classes)
+        return Counted(sum(number or 0 for number in numbers), None, slowest, classes)
 
     def _ask(self, identifier: Identifier) -> FindResult:
         keyword = COUNT_KEYS.get(identifier.level)
         asked = {keyword: ""} if keyword else {}
-        if self._asks_availability and identifier.level != "PATIENT":
+        if self._asks_optional and identifier.level != "PATIENT":
             asked[AVAILABILITY] = ""
+        if self._asks_optional and self._with_classes and identifier.level == "STUDY":
+            asked[SOP_CLASSES] = ""
         started = time.monotonic()
         found = self._scu.find_studies(
             {"QueryRetrieveLevel": identifier.level, **dict(identifier.keys), **asked},
@@ -99,6 +112,24 @@ def availabilities(table: pd.DataFrame) -> list[str | None]:
     cells = table.iloc[:, places[AVAILABILITY]].tolist() if places else [None] * len(table)
     # One series may be on tape, and another one of the study on disk: several values are in one cell.
     return [availability(cell.upper().split("\\")) if isinstance(cell, str) else None for cell in cells]
+
+
+def sop_classes_of(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return the SOP classes that the PACS told of the study of each row; none where it told nothing."""
+    place = next((place for place, label in enumerate(table.columns) if plain_label(label) == SOP_CLASSES), None)
+    return [()] * len(table) if place is None else [uids_in(cell) for cell in table.iloc[:, place].tolist()]
+
+
+def uids_in(cell: object) -> tuple[str, ...]:
+    r"""Return the UIDs in a cell; none where one of them has an unusual form.
+
+    Examples
+    --------
+    >>> uids_in(r"1.2.3\1.2.4"), uids_in(None)
+    (('1.2.3', '1.2.4'), ())
+    """
+    uids = tuple(cell.split("\\")) if isinstance(cell, str) else ()
+    return uids if all(map(is_uid, uids)) else ()
 
 
 def availability(values: Collection[str]) -> str | None:

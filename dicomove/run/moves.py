@@ -145,6 +145,7 @@ class AttemptMoves:
         return self._get_scu.get(
             identifier,
             self._at_receiver,
+            sop_classes=self._task.sop_classes,
             on_sub_operation=self._moving,
             total_timeout=self._settings.total_timeout,
             stop=self._channel.stop,

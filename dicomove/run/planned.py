@@ -16,7 +16,7 @@ from dicomove.errors import CohortWarning
 from dicomove.events import RowFinished
 from dicomove.results import not_sent
 from dicomove.run.estimates import Estimate, Sizes, estimate
-from dicomove.run.holdings import availabilities
+from dicomove.run.holdings import SOP_CLASSES, availabilities, sop_classes_of
 from dicomove.run.patients import beside, patients_of
 from dicomove.run.prepared import modalities_of
 from dicomove.run.questions import COUNT_KEYS
@@ -50,6 +50,7 @@ class Step:
     advice: str | None = None
     where: Literal["on disk", "at the destination"] = "on disk"
     patients: tuple[str, ...] = ()
+    sop_classes: tuple[str, ...] = ()
 
 
 Steps = Mapping[Identifier, Step]
@@ -59,7 +60,7 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
     """Return what the table says of its rows: those that name the same are one step."""
     where = keyword_columns(table.columns, COUNT_KEYS.values())
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
-    said = availabilities(table)
+    said, classes = availabilities(table), sop_classes_of(table)
     patients = patients_of(table) if not is_found(table.columns) else [None] * len(table)
     steps: dict[Identifier, Step] = {}
     for position, identifier in enumerate(identifiers):
@@ -69,6 +70,7 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
             if step.expected is None and cells:
                 step.expected = columns.whole_number(cells[position])
             step.availability = step.availability or said[position]
+            step.sop_classes = step.sop_classes or classes[position]
             step.patients = beside(identifier, [*step.patients, patients[position]])
     return steps
 
@@ -107,8 +109,10 @@ def _advice(action: Action, step: Step) -> str | None:
     return _SLOW.format(step.availability) if step.availability in SLOW else None
 
 
-def plan_table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps, known: Known) -> pd.DataFrame:
-    """Return the table with the columns of the plan."""
+def plan_table(
+    table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps, known: Known, *, with_classes: bool
+) -> pd.DataFrame:
+    """Return the table with the columns of the plan; with the SOP classes, where the PACS was asked for them."""
     where = keyword_columns(table.columns, [_LEVEL])
     had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
     modalities = modalities_of(table)
@@ -138,6 +142,9 @@ def plan_table(table: pd.DataFrame, identifiers: Sequence[Requested], steps: Ste
         "duration_s": columns.seconds(guess.duration_s for guess in guesses),
         "advice": columns.text(advices),
     }
+    classes = ["\\".join(steps[one].sop_classes) if isinstance(one, Identifier) else None for one in identifiers]
+    if with_classes and any(classes):
+        made[SOP_CLASSES] = columns.text(classes)
     added = [name for name in PLAN_COLUMNS if name != _LEVEL or _is_another(had, levels)]
     message = columns.kept_message(table, added)
     if message:

@@ -19,7 +19,7 @@ from dicomove.results import Row, result_table
 from dicomove.run.estimates import Sizes
 from dicomove.run.executors import Executors
 from dicomove.run.guards import Guards, guarded
-from dicomove.run.holdings import Counting, in_order, slow_rows
+from dicomove.run.holdings import Counting, in_order, slow_rows, sop_classes_of
 from dicomove.run.messages import Report
 from dicomove.run.options import Method, Options
 from dicomove.run.path_cells import Cells, path_cells
@@ -251,25 +251,30 @@ def tasks_of(
     where = keyword_columns(table.columns, COUNT_KEYS.values()) if positions else {}
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
     if columns.is_plan(table.columns):
-        planned: list[object] = [*_cells(table, "expected")]
-        known = dict.fromkeys([*COUNT_KEYS.values(), ""], planned)
+        expected_of_plan = [*_cells(table, "expected")]
+        known = dict.fromkeys((*COUNT_KEYS.values(), ""), expected_of_plan)
     patients = patients_of(table)
-    asks_patient = not (is_found(table.columns) or columns.is_plan(table.columns))
+    found, planned = is_found(table.columns), columns.is_plan(table.columns)
     slow = slow_rows(table) if positions else set()
-    return [
-        Task(
+    classes = sop_classes_of(table) if positions else []
+    tasks = []
+    for identifier, rows in positions.items():
+        expected = _expected(identifier.level, known, rows)
+        task = Task(
             identifier,
             tuple(rows),
             settings.key(identifier),
-            _expected(identifier.level, known, rows),
+            expected,
             patients=beside(identifier, [patients[row] for row in rows]),
-            asks_patient=asks_patient,
+            # A plan has asked that of the rows of which it has the number.
+            asks_patient=not (found or (planned and expected is not None)),
             look_first=settings.archive is not None,
             cells=cells[rows[0]] if cells else (),
+            sop_classes=classes[rows[0]],
             is_slow=not slow.isdisjoint(rows),
         )
-        for identifier, rows in positions.items()
-    ]
+        tasks.append(task)
+    return tasks
 
 
 def _method(settings: RunSettings, options: Options) -> Method:

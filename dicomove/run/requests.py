@@ -57,6 +57,8 @@ class Task:
         What the rows have in the columns that the paths of the receivers name.
     method
         C-MOVE or C-GET.
+    sop_classes
+        Those of the study, where the table has them: they are proposed for C-GET, and need not be asked for.
     is_slow
         Whether the PACS has to fetch it from a slow medium first, so that it gets a longer limit.
     earlier
@@ -86,6 +88,7 @@ class Task:
     patients: tuple[str, ...] = field(default=(), repr=False)
     cells: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     method: Literal["move", "get"] = "move"
+    sop_classes: tuple[str, ...] = ()
     is_slow: bool = False
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
     asks_patient: bool = False
