@@ -36,6 +36,7 @@ def test_a_whole_volume(orientation: tuple[float, ...], step: float) -> None:
         spacing_uniform=True,
         tilted=False,
         volumes=1,
+        lowest_instance_number=1,
         instance_numbers_missing=0,
         is_volume=True,
     )
@@ -173,12 +174,14 @@ def test_a_change_of_distance_is_seen() -> None:
 
 def test_one_slice() -> None:
     found = of([7.5])
-    assert found == Geometry(orientations=1, gaps=0, duplicates=0, volumes=1, instance_numbers_missing=0)
+    assert found == Geometry(
+        orientations=1, gaps=0, duplicates=0, volumes=1, lowest_instance_number=1, instance_numbers_missing=0
+    )
 
 
 def test_images_without_a_place() -> None:
     nowhere = np.full((3, 13), np.nan)
-    assert geometry(nowhere, [1, 3, None]) == Geometry(instance_numbers_missing=1)
+    assert geometry(nowhere, [1, 3, None]) == Geometry(lowest_instance_number=1, instance_numbers_missing=1)
     assert geometry(np.empty(0), []) == Geometry()
     assert not geometry(np.vstack([planes(range(5)), nowhere]), range(8)).is_volume
 
@@ -188,6 +191,26 @@ def test_an_orientation_that_cannot_be_is_none(broken: tuple[float, ...]) -> Non
     found = planes(range(5))
     found[:, :6] = broken
     assert geometry(found, range(5)).orientations == 0
+
+
+@pytest.mark.parametrize("first", [-4, 0, 1, 3, 1001, 10**11])
+def test_instance_numbers_begin_anywhere_and_count_up_or_down(first: int) -> None:
+    for numbers in ([*range(first, first + 10)], [*range(first, first + 10)][::-1]):
+        found = of([*range(10)], numbers)
+        assert (found.lowest_instance_number, found.instance_numbers_missing, found.is_volume) == (first, 0, True)
+        found = of([*range(9)], numbers[:4] + numbers[5:])
+        assert (found.lowest_instance_number, found.instance_numbers_missing, found.gaps) == (first, 1, 0)
+
+
+def test_slices_that_lack_at_an_end_leave_only_numbers() -> None:
+    found = of([*range(2, 10)], [*range(3, 11)])
+    assert (found.gaps, found.lowest_instance_number, found.instance_numbers_missing) == (0, 3, 0)
+
+
+def test_an_acquisition_without_its_last_slice_has_a_gap() -> None:
+    numbers, again = [*range(1, 11), *range(1, 10)], [1] * 10 + [2] * 9
+    found = geometry(planes([*range(10), *range(9)]), numbers, Told(states=again))
+    assert (found.volumes, found.gaps, found.instance_numbers_missing, found.is_volume) == (2, 1, 0, False)
 
 
 def test_images_of_two_sizes_are_not_one_volume() -> None:

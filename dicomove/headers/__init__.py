@@ -2,10 +2,12 @@
 
 ::
 
-    keys         attributes by keyword, tag, or path through sequences        (pure)
-    reading      one file: values, and where its images lie
+    keys         attributes by keyword, tag, or path through sequences     (pure)
+    values       the values of attributes, as text and numbers             (pure)
+    planes       where the images of a file lie in space                   (pure)
+    reading      one file
     folder       the files of a folder, and the processes that read them; what was read is kept
-    geometry     gaps, duplicates, orientations, spacing of a series          (pure)
+    geometry     gaps, duplicates, orientations, spacing of a series       (pure)
     sources      a folder, a manifest or results; the rows that asked
     table        `index`
     names        names from a template of columns and keywords             (pure)

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from dicomove.headers.reading import PLANE
+from dicomove.headers.planes import PLANE
 
 Planes = npt.NDArray[np.float64]
 
@@ -57,6 +57,8 @@ class Geometry:
         Whether the slices are shifted against each other, as with a tilted gantry; ``None`` as for `spacing`.
     volumes
         How many images each place has.
+    lowest_instance_number
+        The lowest InstanceNumber; ``None`` without numbers.
     instance_numbers_missing
         How many numbers lack between the lowest and the highest InstanceNumber; ``None`` without numbers.
     is_volume
@@ -70,6 +72,7 @@ class Geometry:
     spacing_uniform: bool | None = None
     tilted: bool | None = None
     volumes: int | None = None
+    lowest_instance_number: int | None = None
     instance_numbers_missing: int | None = None
     is_volume: bool = False
 
@@ -113,12 +116,14 @@ def geometry(planes: Planes, numbers: Sequence[int | None], told: Told | None = 
     >>> found.gaps, found.spacing, found.spacing_uniform, found.instance_numbers_missing, found.is_volume
     (1, 2.0, True, 1, False)
     """
-    lacking, told = _numbers_missing(numbers), told or Told()
+    known, told = {number for number in numbers if number is not None}, told or Told()
+    lowest = min(known, default=None)
+    lacking = max(known) - lowest + 1 - len(known) if lowest is not None else None
     planes = planes.reshape(-1, PLANE)
     placed = np.column_stack([planes, _marks(len(planes), numbers, told)])[_is_placed(planes)]
     groups = _by_orientation(placed)
     if not groups:
-        return Geometry(instance_numbers_missing=lacking)
+        return Geometry(lowest_instance_number=lowest, instance_numbers_missing=lacking)
     stacks = [_stack(group, told.step) for group in groups]
     alone = stacks[0] if len(stacks) == 1 else _Stack()
     gaps, duplicates = sum(stack.gaps for stack in stacks), sum(stack.duplicates for stack in stacks)
@@ -132,6 +137,7 @@ def geometry(planes: Planes, numbers: Sequence[int | None], told: Told | None = 
         spacing_uniform=alone.uniform,
         tilted=alone.tilted,
         volumes=alone.volumes,
+        lowest_instance_number=lowest,
         instance_numbers_missing=lacking,
         is_volume=bool(whole and alone.uniform and not alone.tilted),
     )
@@ -252,8 +258,3 @@ def _normals(planes: Planes) -> Planes:
 
 def _usual(counts: Sequence[int]) -> int:
     return max(Counter(counts).items(), key=lambda found: (found[1], -found[0]))[0]
-
-
-def _numbers_missing(numbers: Sequence[int | None]) -> int | None:
-    known: set[Any] = {number for number in numbers if number is not None}
-    return max(known) - min(known) + 1 - len(known) if known else None

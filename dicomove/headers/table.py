@@ -16,7 +16,7 @@ from dicomove.files import shown
 from dicomove.headers.folder import headers_of
 from dicomove.headers.geometry import Geometry, Told, geometry
 from dicomove.headers.keys import tags_of
-from dicomove.headers.reading import PLANE
+from dicomove.headers.planes import PLANE
 from dicomove.headers.sources import Source, Wanted, recorded_uids, wanted
 from dicomove.store import StoredHeader
 
@@ -90,7 +90,7 @@ def index(
           A series with different values has all of them, joined by a backslash, and ``varies`` names such keys;
         - ``instances``, ``bytes``, and ``path``: the folder of the files, or the file, below the folder;
         - ``orientations``, ``gaps``, ``duplicates``, ``spacing``, ``spacing_uniform``, ``tilted``, ``volumes``,
-          ``instance_numbers_missing``, ``is_volume``: see the page "The morning after";
+          ``lowest_instance_number``, ``instance_numbers_missing``, ``is_volume``: see the page "The morning after";
         - ``error``: null, or why a file could not be read: ``"not_dicom"``, ``"unreadable"``, ``"missing"``.
 
     Raises

@@ -25,6 +25,8 @@ CREATE TABLE files (
     path TEXT PRIMARY KEY, size, mtime_ns, error, uid, instance_number, shared, planes
 ) WITHOUT ROWID;
 """
+#: Stands after the keys of what was read as it is now: an earlier version did not know the places of some frames.
+_METHOD: Final = "#2"
 _DATABASE: Final = Database(
     name="table of headers",
     # "dcmh".
@@ -96,10 +98,14 @@ class HeaderStore:
 
     def all_keys(self, keys: Iterable[str]) -> list[str]:
         """Return these keys, and after them those that were read before."""
-        return list(dict.fromkeys([*keys, *(key for _, known in self._key_sets() for key in known)]))
+        known = (key for _, known in self._key_sets() for key in known if key != _METHOD)
+        return list(dict.fromkeys([*keys, *known]))
 
     def read(self, keys: Sequence[str]) -> dict[str, StoredHeader]:
-        """Return what is known of these keys, by path; files of which not all of them were read are left out."""
+        """Return what is known of these keys, by path.
+
+        Files of which not all of them were read are left out, and so are those that an earlier version read.
+        """
         places = {number: _places(keys, known) for number, known in self._key_sets()}
         cells_of = self._connection.execute("SELECT number, key_set, cells FROM shared")
         shared = {number: _chosen(cells, places[key_set]) for number, key_set, cells in cells_of}
@@ -121,7 +127,7 @@ class HeaderStore:
         """
         try:
             with transaction(self._connection):
-                key_set = self._number("key_sets", ("keys",), (json.dumps(list(keys)),))
+                key_set = self._number("key_sets", ("keys",), (json.dumps([*keys, _METHOD]),))
                 rows = [
                     (
                         *(one.path, one.size, one.mtime_ns, one.error, one.uid, one.number),
@@ -163,6 +169,8 @@ class HeaderStore:
 
 def _places(keys: Sequence[str], known: Sequence[str]) -> list[int] | None:
     places = {key: place for place, key in enumerate(known)}
+    if _METHOD not in places:
+        return None
     return [places[key] for key in keys] if all(key in places for key in keys) else None
 
 

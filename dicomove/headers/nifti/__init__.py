@@ -3,6 +3,7 @@
 ::
 
     verdict      what is converted, and what came of it, as words             (pure)
+    place        where a volume lies in space                                 (pure)
     program      runs dcm2niix
     record       what was converted, for a second call; gives whole files their names
     jobs         converts several series at a time

@@ -23,10 +23,12 @@ from dicomove.headers.names import (
     template,
 )
 from dicomove.headers.nifti.jobs import Job, converted
+from dicomove.headers.nifti.place import box_of_planes
 from dicomove.headers.nifti.program import Programs, Suffix, program
 from dicomove.headers.nifti.record import Done
-from dicomove.headers.nifti.verdict import REASONS, Reason, Verdict, Voxels, is_mosaic, ruled_out
-from dicomove.headers.reading import NOT_DICOM, PLANE
+from dicomove.headers.nifti.verdict import REASONS, Reason, Verdict, Voxels, doubt, is_mosaic, ruled_out
+from dicomove.headers.planes import PLANE
+from dicomove.headers.reading import NOT_DICOM
 from dicomove.headers.sources import Source, is_manifest, results_in
 from dicomove.headers.table import series_with_files
 from dicomove.store import StoredHeader
@@ -69,7 +71,7 @@ def convert(
     despite
         Which series are converted though they are not volumes: ``"gaps"``, ``"duplicates"``, ``"tilted"``,
         ``"not_uniform"``, ``"several_orientations"``, ``"single_slice"``, ``"no_positions"``, ``"other_sizes"``; or
-        ``"all"``.
+        though dcm2niix converts their kind wrongly: ``"wrong_in_dcm2niix"``; or ``"all"``.
     folder
         The folder of the files, for a table that does not tell.
     timeout
@@ -147,7 +149,7 @@ def _prepared(
     made = template(path.removesuffix(suffix), [] if given is None else own_columns(given))
     # Where the rows asked, by their places: a label may be repeated.
     asked = source if given is None else given.assign(cohort_row=range(len(given)))
-    keys = list(dict.fromkeys([*made.keys, "ImageType"]))
+    keys = list(dict.fromkeys([*made.keys, "ImageType", "SOPClassUID"]))
     table, files = series_with_files(asked, keys, folder, processes=processes, progress=progress)
     if out.is_relative_to(Path(table.attrs["folder"]).resolve()):
         raise ValueError(_INSIDE)
@@ -160,7 +162,7 @@ def _prepared(
     names = dict(zip(places, _names([records[place] for place in places], made, given), strict=True))
     root = Path(table.attrs["folder"])
     jobs = [
-        verdict or Job(names[place], suffix, _uids(row), root, headers, _expected(row, headers))
+        verdict or Job(names[place], suffix, _uids(row), root, headers, _expected(row, headers), doubt(row))
         for place, (verdict, row, headers) in enumerate(zip(verdicts, records, files, strict=True))
     ]
     _refuse_shared(job for job in jobs if isinstance(job, Job))
@@ -177,8 +179,13 @@ def _expected(row: dict[Any, Any], headers: Sequence[StoredHeader]) -> Voxels:
         return Voxels(0)
     planes = np.frombuffer(b"".join(one.planes for one in headers)).reshape(-1, PLANE)
     pixels = np.nan_to_num(planes[:, 9] * planes[:, 10])
+    count = int(pixels.sum())
     sizes = (*planes[0, 11:13], row["spacing"]) if row["is_volume"] else ()
-    return Voxels(int(pixels.sum()), tuple(float(size) for size in sizes) if np.isfinite(sizes).all() else ())
+    if not np.isfinite(sizes).all():
+        return Voxels(count)
+    # The place of a mosaic is that of its corner, and not of its first slice.
+    box = box_of_planes(planes) if row["is_volume"] and not is_mosaic(row) else None
+    return Voxels(count, tuple(float(size) for size in sizes), box)
 
 
 def _names(rows: Sequence[dict[Any, Any]], made: Template, given: pd.DataFrame | None) -> list[str]:

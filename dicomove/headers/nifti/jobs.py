@@ -42,6 +42,8 @@ class Job:
         The files.
     expected
         The voxels that they have.
+    doubt
+        What dcm2niix does wrong with files of this kind, as far as that is known.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Job:
     root: Path
     headers: Sequence[StoredHeader]
     expected: Voxels
+    doubt: str | None = None
 
     @property
     def source(self) -> str:
@@ -144,7 +147,7 @@ class _Work:
             (place / name).mkdir()
         for number, header in enumerate(job.headers):
             _lend(job.root / header.path, place / "in" / f"{number:06d}")
-        return judged(self._runs.run(place / "in", place / "out", job.suffix), job.expected)
+        return judged(self._runs.run(place / "in", place / "out", job.suffix), job.expected, job.doubt)
 
     def _kept(self, made: Path, done: Done) -> Done:
         if done.verdict.outcome == "failed":

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Literal
 
+from dicomove.headers.nifti.place import box_of_header
 from dicomove.headers.nifti.verdict import Answer, Voxels
 
 Suffix = Literal[".nii", ".nii.gz"]
@@ -153,5 +154,8 @@ def voxels_of(path: Path) -> Voxels:
         return Voxels(0)
     order = "<" if header[:4] == struct.pack("<i", _HEADER) else ">"
     count, *lengths = struct.unpack_from(f"{order}8h", header, 40)
+    number = prod(max(1, length) for length in lengths[: max(0, count)])
+    if count <= _PLANAR:
+        return Voxels(number)
     sizes = struct.unpack_from(f"{order}3f", header, 80)
-    return Voxels(prod(max(1, length) for length in lengths[: max(0, count)]), sizes if count > _PLANAR else ())
+    return Voxels(number, sizes, box_of_header(header, order, lengths[:3]))

@@ -8,19 +8,32 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
+from pydicom.uid import RTDoseStorage, SegmentationStorage
+
+from dicomove.headers.nifti.place import Box, is_same
+
 Converted = Literal["converted", "converted_with_warning", "no_volume", "failed"]
 """What came of a series."""
 
 Reason = Literal[
-    "no_positions", "single_slice", "several_orientations", "gaps", "duplicates", "not_uniform", "tilted", "other_sizes"
+    "no_positions",
+    "single_slice",
+    "several_orientations",
+    "gaps",
+    "duplicates",
+    "not_uniform",
+    "tilted",
+    "other_sizes",
+    "wrong_in_dcm2niix",
 ]
-"""Why a series is not a volume."""
+"""Why a series is not a volume, or not given to dcm2niix."""
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+WRONG: Final = "wrong_in_dcm2niix"
 
 #: In plain words, with the columns of `index` in braces.
 _MEANS: Final[Mapping[Reason, str]] = {
-    "no_positions": "its images have no place in space",
+    "no_positions": "its images, or the frames in them, have no place in space",
     "single_slice": "all images lie at one place",
     "several_orientations": "the images have {orientations} orientations",
     "gaps": "slices are missing between the first and the last: {gaps}",
@@ -28,6 +41,11 @@ _MEANS: Final[Mapping[Reason, str]] = {
     "not_uniform": "the distances from slice to slice differ",
     "tilted": "the slices are shifted against each other",
     "other_sizes": "images lack a position, or differ in matrix or pixel spacing",
+}
+#: Kinds of files that dcm2niix takes for common images.
+_WRONG: Final[Mapping[str, str]] = {
+    RTDoseStorage: "dcm2niix leaves out the scaling of a dose (DoseGridScaling), and the places of its frames",
+    SegmentationStorage: "dcm2niix does not tell the segments of a segmentation apart, nor which slices it leaves out",
 }
 #: What dicomove read of a series' files, where some cannot be used.
 _FILES: Final = {
@@ -60,10 +78,13 @@ class Voxels:
         The number; 0 if it is not known.
     sizes
         In mm, along each axis; empty if they are not known.
+    box
+        Where they lie; ``None`` if it is not known.
     """
 
     count: int
     sizes: tuple[float, ...] = ()
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +152,8 @@ def ruled_out(row: Mapping[Any, Any], despite: Collection[str]) -> Verdict | Non
         return Verdict("failed", error, message=f"{said}: look at index(level='INSTANCE')")
     found = [reason for reason in not_a_volume(row) if reason not in despite]
     if not found:
-        return None
+        wrong = doubt(row)
+        return Verdict("failed", WRONG, message=wrong) if wrong and WRONG not in despite else None
     return Verdict("no_volume", "\\".join(found), message="; ".join(_MEANS[reason].format(**row) for reason in found))
 
 
@@ -160,12 +182,18 @@ def not_a_volume(row: Mapping[Any, Any]) -> list[Reason]:
     return [reason for reason, is_so in found.items() if is_so] or ["other_sizes"]
 
 
+def doubt(row: Mapping[Any, Any]) -> str | None:
+    """Return what dcm2niix does wrong with files of this kind; ``None`` if nothing is known."""
+    kinds = str(row.get("SOPClassUID") or "").split("\\")
+    return next((_WRONG[kind] for kind in kinds if kind in _WRONG), None)
+
+
 def is_mosaic(row: Mapping[Any, Any]) -> bool:
     """Whether each image has all slices of a volume, beside each other, as Siemens writes series in time."""
     return "MOSAIC" in str(row.get("ImageType") or "").split("\\")
 
 
-def judged(answer: Answer, expected: Voxels) -> Verdict:
+def judged(answer: Answer, expected: Voxels, wrong: str | None = None) -> Verdict:
     """Return what came of a series that dcm2niix was given.
 
     Parameters
@@ -174,6 +202,8 @@ def judged(answer: Answer, expected: Voxels) -> Verdict:
         What it answered.
     expected
         What the images have.
+    wrong
+        What it does wrong with files of this kind.
 
     Examples
     --------
@@ -194,7 +224,7 @@ def judged(answer: Answer, expected: Voxels) -> Verdict:
         return Verdict("failed", "program_failed", code, _joined(_failure(code), *said))
     if not answer.images:
         return Verdict("failed", "nothing_written", code, _joined("dcm2niix wrote no image", *said))
-    found = _differences(answer, expected)
+    found = ({WRONG: wrong} if wrong else {}) | _differences(answer, expected)
     if not found and not said:
         return Verdict("converted", exit_code=code)
     return Verdict("converted_with_warning", "\\".join(found or ["warned"]), code, _joined(*found.values(), *said))
@@ -214,6 +244,8 @@ def _differences(answer: Answer, expected: Voxels) -> dict[str, str]:
         found["other_spacing"] = (
             f"the NIfTI file has voxels of {_mm(other[0])} mm, and the images lie as voxels of {_mm(expected.sizes)} mm"
         )
+    elif any(not _is_there(image, expected) for image in images):
+        found["other_place"] = "the NIfTI file lies at another place than the images, is mirrored, or has no place"
     return found
 
 
@@ -221,6 +253,12 @@ def _alike(sizes: Sequence[float], expected: Sequence[float]) -> bool:
     # dcm2niix turns images of three dimensions, so that the axes change places.
     pairs = zip(sorted(sizes), sorted(expected), strict=False)
     return all(abs(one - other) <= _SAME * other for one, other in pairs)
+
+
+def _is_there(image: Voxels, expected: Voxels) -> bool:
+    if expected.box is None:
+        return True
+    return image.box is not None and is_same(image.box, expected.box, expected.sizes)
 
 
 def _mm(sizes: Sequence[float]) -> str:

@@ -1,0 +1,196 @@
+"""Where the images of a file lie in space: one plane for each image or frame.
+
+The frames of a multi-frame file have their places in functional groups (enhanced images, segmentations,
+tomosynthesis), in a list of distances (doses), or by the number of each slice (nuclear medicine). A place that stands
+beside the frames, and not for each of them, is no frame's place.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+from typing import Final
+
+from pydicom.datadict import keyword_dict
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+
+from dicomove.headers.values import items_of, numbers_of, text_of
+
+#: What a plane consists of: orientation (6), position (3), rows and columns, distance of rows and of columns.
+PLANE: Final = 13
+
+_NAN: Final = float("nan")
+_FRAMES: Final = keyword_dict["NumberOfFrames"]
+_SHARED, _PER_FRAME = keyword_dict["SharedFunctionalGroupsSequence"], keyword_dict["PerFrameFunctionalGroupsSequence"]
+_POSITION, _ORIENTATION = keyword_dict["ImagePositionPatient"], keyword_dict["ImageOrientationPatient"]
+_ROWS, _COLUMNS, _SPACING = keyword_dict["Rows"], keyword_dict["Columns"], keyword_dict["PixelSpacing"]
+#: In which functional group an attribute stands. An ultrasound volume has axes of its own, and no patient's.
+_GROUPS: Final = {
+    _POSITION: (
+        (keyword_dict["PlanePositionSequence"], _POSITION),
+        (keyword_dict["PlanePositionVolumeSequence"], keyword_dict["ImagePositionVolume"]),
+    ),
+    _ORIENTATION: (
+        (keyword_dict["PlaneOrientationSequence"], _ORIENTATION),
+        (keyword_dict["PlaneOrientationVolumeSequence"], keyword_dict["ImageOrientationVolume"]),
+    ),
+    _SPACING: ((keyword_dict["PixelMeasuresSequence"], _SPACING),),
+}
+_BETWEEN, _THICKNESS = keyword_dict["SpacingBetweenSlices"], keyword_dict["SliceThickness"]
+_IMAGE_TYPE, _TILES = keyword_dict["ImageType"], 0x0019100A  # of Siemens: how many slices a mosaic has
+_SEGMENT: Final = keyword_dict["SegmentIdentificationSequence"]
+_OFFSETS: Final = keyword_dict["GridFrameOffsetVector"]
+_DETECTOR, _SLICES = keyword_dict["DetectorInformationSequence"], keyword_dict["SliceVector"]
+
+TAGS: Final = (
+    *(_FRAMES, _SHARED, _PER_FRAME, _POSITION, _ORIENTATION, _ROWS, _COLUMNS, _SPACING),
+    *(_BETWEEN, _THICKNESS, _IMAGE_TYPE, _TILES, _OFFSETS, _DETECTOR, _SLICES),
+)
+"""The attributes of a data set that are read for its planes."""
+
+_MOST_TILES: Final = 4096
+_MOST_FRAMES: Final = 65536
+_DIGITS: Final = 10
+#: Places that differ by less are one, in mm; and cosines.
+_SAME: Final = 0.01
+_COSINE: Final = 1e-3
+#: The images of nuclear medicine that are slices.
+_RECONSTRUCTED: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
+
+
+Vector = Sequence[float]
+
+
+def planes_of(found: Dataset) -> array[float]:
+    """Return the plane of the image, or of each frame, with NaN for what is not known.
+
+    Frames of which none has a place are one plane. A data set without rows and columns has none.
+    """
+    size = [*numbers_of(found, _ROWS, 1), *numbers_of(found, _COLUMNS, 1)]
+    if not math.isfinite(size[0]):
+        return array("d")
+    shared, frames = items_of(found, _SHARED)[:1], items_of(found, _PER_FRAME)
+    count = _count(found) or len(frames) or 1
+    if frames:
+        # Groups of fewer frames, or of more, are not theirs.
+        sources = [[frame, *shared] for frame in frames] if len(frames) == count else []
+        planes = [_plane(found, source, size, alone=count == 1) for source in sources]
+        return _joined(_once(planes) if _SEGMENT in frames[0] else planes, size)
+    plane = _plane(found, shared, size, alone=count == 1)
+    if count == 1 and _is_known(plane):
+        return _of_mosaic(found, plane)
+    if count <= _MOST_FRAMES and _is_known(plane):
+        return _joined([plane] * count, size)
+    places = _of_dose(found, count) or _of_slices(found, count)
+    return _joined([array("d", [*place, *plane[9:]]) for place in places], size)
+
+
+def _joined(planes: Sequence[array[float]], size: Vector) -> array[float]:
+    if not any(_is_known(plane) for plane in planes):
+        return array("d", [*[_NAN] * 9, *size, _NAN, _NAN])
+    return array("d", chain.from_iterable(planes))
+
+
+def _plane(found: Dataset, sources: Sequence[Dataset], size: Vector, *, alone: bool) -> array[float]:
+    """Return a plane by the frame's functional groups, or those of all frames, or the data set itself."""
+    position = _in_groups(sources, _POSITION, 3)
+    if position is None:
+        position = numbers_of(found, _POSITION, 3) if alone else [_NAN] * 3
+    orientation = _in_groups(sources, _ORIENTATION, 6) or numbers_of(found, _ORIENTATION, 6)
+    spacing = _in_groups(sources, _SPACING, 2) or numbers_of(found, _SPACING, 2)
+    return array("d", [*orientation, *position, *size, *spacing])
+
+
+def _in_groups(sources: Sequence[Dataset], tag: int, count: int) -> list[float] | None:
+    for source in sources:
+        for group, inner in _GROUPS[tag]:
+            for item in items_of(source, group)[:1]:
+                if inner in item:
+                    return numbers_of(item, inner, count)
+    return None
+
+
+def _is_known(plane: array[float]) -> bool:
+    return all(math.isfinite(number) for number in plane[:9])
+
+
+def _once(planes: Sequence[array[float]]) -> list[array[float]]:
+    """Return each plane once. The segments of a segmentation have frames of their own, and leave out empty ones."""
+    return [array("d", numbers) for numbers in dict.fromkeys(tuple(plane) for plane in planes)]
+
+
+def _count(found: Dataset) -> int:
+    text = text_of(found, _FRAMES) or ""
+    return int(text) if text.isdecimal() and len(text) < _DIGITS else 0
+
+
+def _of_dose(found: Dataset, count: int) -> list[Vector]:
+    """Return orientation and position of the frames of a dose (PS3.3 C.8.8.3.2); none where they are not told.
+
+    The list begins with 0, and has distances along the normal; or with the position's z, and has the z of each frame.
+    """
+    offsets = numbers_of(found, _OFFSETS, count)
+    orientation, position = numbers_of(found, _ORIENTATION, 6), numbers_of(found, _POSITION, 3)
+    axis = _normal(orientation)
+    if abs(offsets[0]) > _SAME:
+        # Only transverse planes can be told by their z.
+        is_z = abs(offsets[0] - position[2]) <= _SAME and 1 - abs(axis[2]) <= _COSINE
+        axis, offsets = [0.0, 0.0, 1.0 if is_z else _NAN], [offset - position[2] for offset in offsets]
+    return _stacked(orientation, position, axis, offsets)
+
+
+def _of_slices(found: Dataset, count: int) -> list[Vector]:
+    """Return orientation and position of slices of nuclear medicine (PS3.3 C.8.4.15); none where they are not told.
+
+    Only reconstructed images are slices: other ones are what a detector saw from its place. SpacingBetweenSlices has a
+    sign, which tells to which side of the first slice the others lie.
+    """
+    if not _RECONSTRUCTED & set((text_of(found, _IMAGE_TYPE) or "").split("\\")):
+        return []
+    sources = [*items_of(found, _DETECTOR)[:1], found]
+    orientation = next((numbers_of(one, _ORIENTATION, 6) for one in sources if _ORIENTATION in one), [_NAN] * 6)
+    position = next((numbers_of(one, _POSITION, 3) for one in sources if _POSITION in one), [_NAN] * 3)
+    (step,) = numbers_of(found, _BETWEEN, 1)
+    offsets = [(number - 1) * step for number in numbers_of(found, _SLICES, count)]
+    return _stacked(orientation, position, _normal(orientation), offsets)
+
+
+def _stacked(orientation: Vector, position: Vector, axis: Vector, offsets: Vector) -> list[Vector]:
+    places: list[Vector] = [[*orientation, *(position[i] + offset * axis[i] for i in range(3))] for offset in offsets]
+    return places if all(math.isfinite(number) for place in places for number in place) else []
+
+
+def _normal(orientation: Vector) -> list[float]:
+    across, down = orientation[:3], orientation[3:]
+    return [across[(i + 1) % 3] * down[(i + 2) % 3] - across[(i + 2) % 3] * down[(i + 1) % 3] for i in range(3)]
+
+
+def _of_mosaic(found: Dataset, plane: array[float]) -> array[float]:
+    """Return the plane of each slice of a mosaic: Siemens' image that has all slices of a volume beside each other."""
+    count, corner, normal = _tiles(found), plane[6:9], _normal(plane[:6])
+    steps = [*numbers_of(found, _BETWEEN, 1), *numbers_of(found, _THICKNESS, 1)]
+    step = next((step for step in steps if math.isfinite(step)), None)
+    side = math.isqrt(count - 1) + 1
+    if count == 1 or step is None or plane[9] % side or plane[10] % side:
+        return plane
+    planes = array("d")
+    for tile in range(count):
+        planes.extend(plane[:6])
+        planes.extend(corner[i] + tile * step * normal[i] for i in range(3))
+        planes.extend([plane[9] / side, plane[10] / side, *plane[11:]])
+    return planes
+
+
+def _tiles(found: Dataset) -> int:
+    """Return how many slices an image has beside each other."""
+    if _TILES not in found or "MOSAIC" not in (text_of(found, _IMAGE_TYPE) or "").split("\\"):
+        return 1
+    element = found.get_item(_TILES)
+    if isinstance(element, RawDataElement) and element.VR in (None, "UN", "US"):
+        number = int.from_bytes(element.value or b"", "little" if element.is_little_endian else "big")
+    else:
+        number = int(text) if (text := text_of(found, _TILES) or "").isdecimal() else 1
+    return number if 1 < number <= _MOST_TILES else 1
