@@ -15,7 +15,7 @@ unknown, never 0. With a receiver, the disk decides.
 from __future__ import annotations
 
 from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, remarks, rivals, sentences
-from dicomove.outcome.evidence import CountedBy, Counts, Evidence, Refusal, Unverified, Verdict, shortfall
+from dicomove.outcome.evidence import CountedBy, Counts, Evidence, Refusal, Unverified, Verdict, shortfall, with_missing
 from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, Category, category, failure_word, judge
 from dicomove.outcome.patients import ALTOGETHER, UNLIKE, difference, stripped
 
@@ -42,4 +42,5 @@ __all__ = [
     "sentences",
     "shortfall",
     "stripped",
+    "with_missing",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
 from dicomove.words import Outcome
@@ -180,6 +181,24 @@ def shortfall(evidence: Evidence) -> bool:
         return False  # all of them: the counts have 16 bits, and have started again at zero
     announced = (evidence.counts.total or 0) - (evidence.counts.failed or 0)
     return moved < max(announced, expected)
+
+
+def with_missing(evidence: Evidence, held: Collection[str], listed: Collection[str] | None) -> Evidence:
+    """Return the evidence with the number of instances that are not on disk, where it is known how many there are.
+
+    Parameters
+    ----------
+    evidence
+        What is known.
+    held
+        The SOP Instance UIDs on disk.
+    listed
+        Those that C-FIND lists, where it was asked for a list.
+    """
+    if listed is not None:
+        return replace(evidence, missing=len(set(listed).difference(held)))
+    whole = evidence.reported if evidence.expected is None else evidence.expected
+    return evidence if whole is None else replace(evidence, missing=max(0, whole - len(held)))
 
 
 def _total(response: Counts, *, final: bool) -> int | None:

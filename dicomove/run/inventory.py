@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeVar, get_args
 from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
-from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall
+from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall, with_missing
 from dicomove.run.asking import ALL, Question, Told
 from dicomove.run.questions import (
     Ask,
@@ -110,22 +110,28 @@ class Inventory:
         held
             The SOP Instance UIDs that are on disk, where a receiver knows.
         """
-        if held is not None:
-            evidence = replace(evidence, received=len(held))
+        if held is None:
+            return self._expected(evidence, identifier, expected_in_table)
+        best, listed = self._expected(replace(evidence, received=len(held)), identifier, expected_in_table)
+        return with_missing(best, held, listed), listed
+
+    def _expected(
+        self, evidence: Evidence, identifier: Identifier, expected_in_table: int | None
+    ) -> tuple[Evidence, Listed | None]:
         if identifier.level == "IMAGE":
-            moved = evidence.counts.moved if held is None else evidence.received
-            expected_in_table = 1 if moved else None  # that there is one was only assumed
+            moved = evidence.counts.moved if evidence.received is None else evidence.received
             if moved:
-                return _with_missing(replace(evidence, expected=1), None, held), None
-        best, listed = changed(evidence, expected=expected_in_table, unverified=None), None
+                return replace(evidence, expected=1), None
+            expected_in_table = None  # that there is one was only assumed
+        best = changed(evidence, expected=expected_in_table, unverified=None)
         if expected_in_table is not None and not self._always_lists and _adds_up(best):
-            return _with_missing(best, None, held), None
+            return best, None
         if _matters(evidence):
-            best, listed = self._verified(best, identifier)
-        elif evidence.cancelled and identifier.level != "IMAGE":
+            return self._verified(best, identifier)
+        if evidence.cancelled and identifier.level != "IMAGE":
             self._why = _STOPPED
-            best = replace(best, unverified=self._unverified(expected_in_table))
-        return _with_missing(best, listed, held), listed
+            return replace(best, unverified=self._unverified(expected_in_table)), None
+        return best, None
 
     def _verified(self, evidence: Evidence, identifier: Identifier) -> tuple[Evidence, Listed | None]:
         """Return the evidence with what the PACS says, or with why it does not say it."""
@@ -320,16 +326,6 @@ def check_verify(verify: str) -> None:
     if verify not in get_args(Verify):
         message = f"verify={verify!r} is not one of {', '.join(get_args(Verify))}"
         raise ValueError(message)
-
-
-def _with_missing(evidence: Evidence, listed: Listed | None, held: Collection[str] | None) -> Evidence:
-    """Return the evidence with the number of instances that are not on disk."""
-    if held is None:
-        return evidence
-    if listed is not None:
-        return replace(evidence, missing=len(listed.keys() - set(held)))
-    whole = evidence.reported if evidence.expected is None else evidence.expected
-    return evidence if whole is None else replace(evidence, missing=max(0, whole - len(held)))
 
 
 def _matters(evidence: Evidence) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.frozen import changed
-from dicomove.outcome import Evidence, category, judge, remarks, rivals
+from dicomove.outcome import Evidence, category, judge, remarks, rivals, with_missing
 from dicomove.receiver import OtherPatient, RowAtReceiver, Settled
 from dicomove.run.attempt import Moved
 from dicomove.run.inventory import Inventory
@@ -203,11 +203,7 @@ def _differences(settled: Settled) -> tuple[tuple[str, int], ...]:
 
 def counted_anew(evidence: Evidence, held: Mapping[str, int], listed: Listed | None) -> Evidence:
     """Return the evidence with what is missing now; what was expected is as it was."""
-    if evidence.missing is None:
-        return evidence
-    whole = evidence.reported if evidence.expected is None else evidence.expected
-    missing = len(listed.keys() - held.keys()) if listed is not None else max(0, (whole or 0) - len(held))
-    return replace(evidence, missing=missing)
+    return evidence if evidence.missing is None else with_missing(evidence, held, listed)
 
 
 def without_echo(evidence: Evidence) -> Evidence:
