@@ -178,7 +178,7 @@ class Cutter:
         self.cut_days = False
 
     def _fill(self, cap: int) -> None:
-        self._cap, self._target = cap, max(cap - 3 * sqrt(cap), cap / 2, 1.0)
+        self._cap, self._target = cap, max(cap - 2 * sqrt(cap), cap / 2, 1.0)
 
     def lower(self, cap: int | None) -> None:
         """Learn that the PACS gives fewer answers than was thought."""
