@@ -22,7 +22,12 @@ from dicomove.outcome.patients import ALTOGETHER, NONE_AT_ALL, difference, is_al
         ("a7", ["00A7"], "in leading zeros"),
         ("007^^^HOSP", ["007"], "in what follows it (an issuer, say)"),
         ("7", ["007@hosp.example"], "in what follows it (an issuer, say)"),
-        ("7_1", ["7_2"], "in what follows it (an issuer, say)"),
+        ("7_1", ["7"], "in what follows it (an issuer, say)"),
+        ("S-1", ["x", "00s"], "in what follows it (an issuer, say)"),
+        # The numbers of patients of a study, and one number at two sites.
+        ("7_1", ["7_2"], ALTOGETHER),
+        ("LUNG-002", ["LUNG-001"], ALTOGETHER),
+        ("7^^^HOSP", ["7^^^CLINIC"], ALTOGETHER),
         ("008", ["007"], ALTOGETHER),
         ("SOMEONE_ELSE", ["FP1"], ALTOGETHER),
         ("0", ["000"], "in leading zeros"),

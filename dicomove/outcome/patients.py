@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 #: PS3.5 6.2: an LO is padded with blanks; some writers take NUL.
@@ -46,6 +46,8 @@ def difference(came: str, named: Collection[str]) -> str | None:
     ('in upper and lower case', 'in leading zeros', None)
     >>> difference("", ["7"]), difference("8", ["7"])
     ('they have none', 'altogether')
+    >>> difference("7^^^A", ["7"]), difference("S-1", ["S-2"])
+    ('in what follows it (an issuer, say)', 'altogether')
     """
     came = stripped(came)
     known = {stripped(one) for one in named}
@@ -53,7 +55,7 @@ def difference(came: str, named: Collection[str]) -> str | None:
         return None
     if not came:
         return NONE_AT_ALL
-    return next((words for words, alike in _ALIKE if alike(came) in map(alike, known)), ALTOGETHER)
+    return next((words for words, alike in _ALIKE if any(alike(came, one) for one in known)), ALTOGETHER)
 
 
 def is_alike(came: str, named: Collection[str]) -> bool:
@@ -61,25 +63,32 @@ def is_alike(came: str, named: Collection[str]) -> bool:
     return difference(came, named) not in (None, *UNLIKE)
 
 
-def _same_case(value: str) -> str:
+def _case(value: str) -> str:
     return unicodedata.normalize("NFKC", value).casefold()
 
 
 def _without_blanks(value: str) -> str:
-    return _BLANKS.sub("", _same_case(value))
+    return _BLANKS.sub("", _case(value))
 
 
 def _without_zeros(value: str) -> str:
     return _without_blanks(value).lstrip("0")
 
 
-def _without_suffix(value: str) -> str:
-    return _without_zeros(_SUFFIX.sub("", value))
+def _is_one_with_a_suffix(first: str, second: str) -> bool:
+    """Whether one is the other and a suffix: two suffixes may be two patients of a study (S-001, S-002)."""
+    suffixes = [(_without_zeros(_SUFFIX.sub("", one)), _without_zeros(one)) for one in (first, second)]
+    (short, whole), (other_short, other_whole) = suffixes
+    return short == other_whole or whole == other_short
+
+
+def _same(change: Callable[[str], str]) -> Callable[[str, str], bool]:
+    return lambda first, second: change(first) == change(second)
 
 
 _ALIKE: Final = (
-    ("in upper and lower case", _same_case),
-    ("in blanks", _without_blanks),
-    ("in leading zeros", _without_zeros),
-    ("in what follows it (an issuer, say)", _without_suffix),
+    ("in upper and lower case", _same(_case)),
+    ("in blanks", _same(_without_blanks)),
+    ("in leading zeros", _same(_without_zeros)),
+    ("in what follows it (an issuer, say)", _is_one_with_a_suffix),
 )
