@@ -160,6 +160,47 @@ def test_broken_files_are_rows(tmp_path: Path) -> None:
     }
 
 
+def test_a_file_of_which_only_zeros_are_left_is_soon_read(tmp_path: Path) -> None:
+    whole = real("CT_small.dcm").read_bytes()
+    for name, size in {"meta.dcm": 132, "some.dcm": 1200}.items():
+        with (tmp_path / name).open("wb") as file:
+            file.write(whole[:size])
+            file.truncate(4 << 30)  # as after a power cut; it takes no room
+    found = index(tmp_path, progress=False).set_index("path")
+    assert found["error"].fillna("").to_dict() == {"meta.dcm": "unreadable", "some.dcm": ""}
+
+
+def test_what_could_not_be_read_is_tried_again(tmp_path: Path, reads: list[str]) -> None:
+    # A right to read does not change the file.
+    slices(tmp_path, [0, 5])
+    (tmp_path / "short.dcm").write_bytes(real("CT_small.dcm").read_bytes()[:400])
+    first = index(tmp_path, progress=False)
+    del reads[:]
+    pd.testing.assert_frame_equal(index(tmp_path, progress=False), first)
+    assert [Path(path).name for path in reads] == ["short.dcm"]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_row(tmp_path: Path) -> None:
+    slices(tmp_path / "a", [0, 5])
+    folder, name = os.open(tmp_path, os.O_RDONLY), "b" * 200
+    for _ in range(25):  # deeper than a path can be long
+        os.mkdir(name, dir_fd=folder)
+        inner = os.open(name, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+    found = index(tmp_path, progress=False)
+    assert found["error"].fillna("").tolist() == ["", "unreadable"]
+    assert found["path"].str.slice(0, 2).tolist() == ["a", "bb"]
+    made = convert(tmp_path, tmp_path.with_suffix(".out"), progress=False)
+    assert made["outcome"].tolist() == ["converted", "failed"]
+
+
+def test_the_folder_itself_has_a_path(tmp_path: Path) -> None:
+    slices(tmp_path, [0, 5])
+    assert index(tmp_path, progress=False)["path"].tolist() == ["."]
+
+
 def test_what_was_read_is_not_read_again(tmp_path: Path, reads: list[str]) -> None:
     slices(tmp_path / "a", [0, 5, 10])
     first = index(tmp_path, progress=False)

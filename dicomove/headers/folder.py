@@ -33,6 +33,9 @@ _WRITE_AFTER: Final = 2048
 #: Files that dicomove or a medium's writer puts beside images.
 NOT_IMAGES: Final = frozenset({"DICOMDIR", "manifest-sha256.txt", SERVICE_FOLDER})
 
+#: Size and time of change of what is not there, or cannot be opened.
+_NOTHING: Final = (0, 0)
+
 Found = Mapping[str, tuple[int, int]]
 """Size and time of change of files, by their paths below a folder."""
 
@@ -50,18 +53,25 @@ def files_below(root: Path, folder: Path) -> Found:
 def _walk(folder: str, skip: int) -> Iterator[tuple[str, tuple[int, int]]]:
     folders = [folder]
     while folders:
+        place = folders.pop()
         try:
-            with os.scandir(folders.pop()) as entries:
+            with os.scandir(place) as entries:
                 listed = list(entries)
         except FileNotFoundError:
             continue  # another program removed it meanwhile
+        except OSError:
+            if place == folder:
+                raise
+            # No right, or a name that is too long: a row that cannot be read says so.
+            yield place[skip:].replace(os.sep, "/"), _NOTHING
+            continue
         for entry in listed:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name != SERVICE_FOLDER:
                     folders.append(entry.path)
             elif entry.name not in NOT_IMAGES and not entry.name.endswith(".part"):
                 # A link that leads nowhere is a file that is missing.
-                found = _state(entry) or ((0, 0) if entry.is_symlink() and not Path(entry.path).exists() else None)
+                found = _state(entry) or (_NOTHING if entry.is_symlink() and not Path(entry.path).exists() else None)
                 if found is not None:
                     yield entry.path[skip:].replace(os.sep, "/"), found
 
@@ -77,13 +87,13 @@ def _state(entry: os.DirEntry[str] | Path) -> tuple[int, int] | None:
 
 def listed(root: Path, paths: Sequence[str]) -> Found:
     """Return the files that a manifest lists; those that are gone have the size 0."""
-    return {path: _state(root / path) or (0, 0) for path in paths}
+    return {path: _state(root / path) or _NOTHING for path in paths}
 
 
 def headers_of(
     root: Path, files: Found, keys: Sequence[str], *, processes: int | None, progress: bool
 ) -> dict[str, StoredHeader]:
-    """Return the headers of files. Only what is new, or has changed, is read.
+    """Return the headers of files. Only what is new, has changed, or could not be read, is read.
 
     Warns
     -----
@@ -101,7 +111,9 @@ def headers_of(
             wanted = store.all_keys(keys)
         except sqlite3.Error:
             known, wanted = {}, list(keys)
-        fresh = {path: one for path, one in known.items() if files.get(path) == (one.size, one.mtime_ns)}
+        # A right to read that is given later does not change a file.
+        readable = {path: one for path, one in known.items() if one.error != UNREADABLE}
+        fresh = {path: one for path, one in readable.items() if files.get(path) == (one.size, one.mtime_ns)}
         new = [path for path in files if path not in fresh]
         if not new:
             return fresh

@@ -36,6 +36,9 @@ _BROKEN: Final = (
     *(NotImplementedError, RecursionError, TypeError, ValueError, struct.error, zlib.error),
 )
 _HEAD: Final = 32 * 1024
+# What an element without tag and value would be, and how many of them may follow each other.
+_ZEROS: Final = bytes(8)
+_MOST_ZEROS: Final = 1024
 # The beginning of files without a preamble: group 0002 or 0008, little endian.
 _BARE: Final = (b"\x02\x00", b"\x08\x00")
 
@@ -66,6 +69,17 @@ class Header:
     number: int | None = None
     values: tuple[str | None, ...] = ()
     planes: bytes = b""
+
+
+class _UntilZeros(BufferedReader):
+    """A file that ends where only zeros follow, as after a power cut. pydicom takes them for elements, for hours."""
+
+    zeros = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self.zeros = self.zeros + 1 if found == _ZEROS else 0
+        return found if self.zeros < _MOST_ZEROS else b""
 
 
 class Reader:
@@ -104,7 +118,7 @@ class Reader:
             if source.tell() < len(head) or len(head) < _HEAD:
                 return found
         file.seek(0)
-        with BufferedReader(file) as whole:
+        with _UntilZeros(file) as whole:
             return dcmread(whole, stop_before_pixels=True, force=force, specific_tags=self._tags)
 
     def _header(self, found: Dataset) -> Header:

@@ -88,7 +88,8 @@ def index(
 
         - the UIDs, and a column of text for each key. Numbers have one spelling (``"5.000"`` is ``"5"``).
           A series with different values has all of them, joined by a backslash, and ``varies`` names such keys;
-        - ``instances``, ``bytes``, and ``path``: the folder of the files, or the file, below the folder;
+        - ``instances``, ``bytes``, and ``path``: the folder of the files, or the only file, below the folder;
+          ``"."`` for the folder itself;
         - ``orientations``, ``gaps``, ``duplicates``, ``spacing``, ``spacing_uniform``, ``tilted``, ``volumes``,
           ``lowest_instance_number``, ``instance_numbers_missing``, ``is_volume``: see the page "The morning after";
         - ``error``: null, or why a file could not be read: ``"not_dicom"``, ``"unreadable"``, ``"missing"``.
@@ -311,4 +312,4 @@ def _place(paths: Sequence[str]) -> str:
     if len(paths) == 1:
         return paths[0]
     folders = {path.rpartition("/")[0] for path in paths}
-    return folders.pop() if len(folders) == 1 else os.path.commonpath(list(folders))
+    return (folders.pop() if len(folders) == 1 else os.path.commonpath(list(folders))) or "."
