@@ -153,6 +153,17 @@ def load(name: str, make: Callable[..., T]) -> T:
     return _checked(make, {key: setting.value for key, setting in settings.items()}, where)
 
 
+def names(folder: Path) -> list[str]:
+    """Return the names of the profiles in the file of the project around a folder, or else in that of the user.
+
+    Raises
+    ------
+    AddressError
+        As for `read`.
+    """
+    return next((list(read(path).tables) for path in profile_files(folder)), [])
+
+
 def _check_owner(path: Path) -> None:
     """Refuse a file that any user may have put there: it says which host gets the keys of the cohort.
 

@@ -84,6 +84,21 @@ def test_find_feeds_move_through_a_pipe(tmp_path: Path, cohort: Path) -> None:
     assert len(receiving.files(images)) == 4
 
 
+def test_the_only_profile_is_the_pacs(
+    tmp_path: Path, cohort: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    profiles = tmp_path / "dicomove.toml"
+    with receiving.pacs({}, source=SMALL) as pacs:
+        profiles.write_text(f'[pacs.main]\naddress = "{pacs.address}"\n')
+        command = [sys.executable, "-m", "dicomove", "find", str(cohort)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert pd.read_csv(io.StringIO(done.stdout))["outcome"].tolist() == ["matched"] * 2
+        profiles.write_text(f'[pacs.main]\naddress = "{pacs.address}"\n[pacs.test]\naddress = "A@h:104"\n')
+        assert main(["find", str(cohort)]) == 2
+    assert "for a profile of dicomove.toml: main, test" in capfd.readouterr().err
+
+
 def test_a_file_that_standard_output_is_sent_to_gets_the_table(tmp_path: Path, cohort: Path) -> None:
     with receiving.pacs({}, source=SMALL) as pacs, (tmp_path / "found.csv").open("w") as file:
         finding = [*SHELL, "find", str(cohort), str(pacs)]

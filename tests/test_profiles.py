@@ -183,6 +183,8 @@ def test_a_command_takes_a_profile_or_an_address(
     assert main(["echo", "--pacs", pacs.address]) == 0
     assert main(["echo", pacs.address]) == 0
     assert main(["echo", pacs.address, "--pacs", "main"]) == 2
+    assert main(["echo"]) == 0  # there is no other
+    write(project, "")
     assert main(["echo"]) == 2
     assert "--pacs" in capfd.readouterr().err
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from dicomove.cohort import LEVELS, QUERY_MODELS, PartialKeys
 from dicomove.errors import AddressError
+from dicomove.profiles import FILE_NAME, names
 from dicomove.run.inventory import Verify
 from dicomove.run.options import Method, Nearline
 from dicomove.search import Matches
@@ -26,8 +27,8 @@ def take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
         if chosen.named_pacs is not None:
             words.insert(0, chosen.named_pacs)
         if not words and chosen.command != "resume":
-            message = "give the PACS: AET@host:port, or --pacs NAME for a profile of dicomove.toml"
-            raise AddressError(message)
+            chosen.named_pacs = _only_profile()
+            words.append(chosen.named_pacs)
     if len(words) > len(taken):
         message = f"{' '.join(words)}: these are more words than the command has a use for"
         raise AddressError(message)
@@ -35,9 +36,19 @@ def take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
         setattr(chosen, name, word)
 
 
+def _only_profile() -> str:
+    """Return the name of the PACS where there is only one that can be meant."""
+    known = names(Path.cwd())
+    if len(known) == 1:
+        return known[0]
+    there = f": {', '.join(known)}" if known else ""
+    message = f"give the PACS: AET@host:port, or --pacs NAME for a profile of {FILE_NAME}{there}"
+    raise AddressError(message)
+
+
 def add_pacs(command: argparse.ArgumentParser) -> None:
     """Add the PACS: an address or a profile."""
-    command.add_argument("pacs", nargs="?", help="AET@host:port; or --pacs")
+    command.add_argument("pacs", nargs="?", help="AET@host:port; or --pacs, or the only profile")
     command.add_argument("--pacs", dest="named_pacs", metavar="NAME", help="a profile of dicomove.toml, or an address")
     command.add_argument("--calling-ae-title", metavar="AET", help="our AE title; default: the profile's, or DICOMOVE")
 

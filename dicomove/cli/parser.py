@@ -217,7 +217,8 @@ def _add_folders(add: Add) -> None:
         action="append",
         choices=("all", *REASONS),
         default=[],
-        help="convert series that are no volume for this reason, too; may be repeated",
+        metavar="REASON",
+        help=f"convert series that are no volume for this reason, too; may be repeated: all, {', '.join(REASONS)}",
     )
     convert.add_argument("--timeout", type=float, metavar="S", help="for each series")
     add_output(convert)
