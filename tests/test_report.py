@@ -434,3 +434,6 @@ def test_a_row_that_names_a_series_counts_that_series() -> None:
     assert told == {"complete": (1, 1), "partial": (1, 0), "failed": (1, 1), "empty": (0, 0), "all": (3, 2)}
     bare = dm.summary(results, series=series.drop(columns="cohort_row"))["series"]
     assert bare.isna().tolist() == [False, False, True, True, False]
+    # Labels may be repeated: the series of a row that has one are not those of a row that found nothing.
+    again = dm.summary(results.assign(cohort_row=[0, 0, 1, 0]), series=series)["series"]
+    assert [key[0] for key in again.index[again.isna()]] == ["empty"]

@@ -80,15 +80,16 @@ def summary(results: Results, *, series: pd.DataFrame | None = None) -> pd.DataF
     if isinstance(results, pd.DataFrame) and columns.is_plan(results.columns):
         return _of_plan(results)
     table = table_of(results)
+    asking = _with_labels_of_their_own(table)
     errors = table["error"].astype(object).where(table["error"].notna(), "")
     made: dict[tuple[str, str], dict[str, object]] = {}
     advised: set[str] = set()
     for outcome in in_order(table["outcome"].tolist()):
         of_outcome = table["outcome"] == outcome
         for error in errors[of_outcome].value_counts().index:
-            advice = _advice(table[of_outcome & (errors == error)], str(error))
-            rows = table[of_outcome & (errors == error)]
-            line = _line(rows) | _volumes(rows, series)
+            chosen = of_outcome & (errors == error)
+            advice = _advice(table[chosen], str(error))
+            line = _line(table[chosen]) | _volumes(asking[chosen], series)
             made[outcome, str(error)] = line | {"advice": "" if advice in advised else advice}
             advised.add(advice)
     made["all", ""] = _line(table) | {"first_rows": "", "advice": ""} | _volumes(None, series)
@@ -132,6 +133,16 @@ def _asked(rows: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame | None:
         wanted |= series[name].map(str).isin({str(key) for key in rest.loc[has, name]})
         rest = rest[~has]
     return None if len(rest) == len(rows) else series[wanted]
+
+
+def _with_labels_of_their_own(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table in which rows without a UID have no ``cohort_row`` that a row with one has, too."""
+    if "cohort_row" not in table.columns:
+        return table
+    has = table[["StudyInstanceUID", "SeriesInstanceUID"]].notna().any(axis=1)
+    labels = table["cohort_row"].astype(object)
+    shared = labels.map(str).isin(set(labels[has].map(str)))
+    return table.assign(cohort_row=labels.mask(shared & ~has, None))
 
 
 def _line(rows: pd.DataFrame) -> dict[str, object]:
