@@ -136,7 +136,7 @@ def find(
 
         - ``outcome``: ``matched``; ``empty``; ``partial`` (matched, but the answer broke off); ``failed``;
           ``unreachable``; ``interrupted``; ``invalid``; ``ambiguous``; ``not_attempted``. A row that matched nothing
-          has one row all the same.
+          has one row all the same; an alternative of `query` has none where another one matches.
         - ``status``, ``error``, ``advice``, ``error_comment``: as in the result table of `move`.
         - ``matches``, ``filtered``: matches of the cohort row, and answers that were left out, since they are not what
           the row asked for; ``advice`` says why.
@@ -204,6 +204,7 @@ def find(
         answers = [choice.made(answer, date) for answer, date in zip(answers, dates, strict=True)]
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
+            table, answers = _without_empty(table, answers)
         return without_mark(not_a_query(_found(table, answers, wanted, loose=bool(names))))
 
 
@@ -225,6 +226,13 @@ def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:
         seen.update(match.get(unique, "") for match in new)
         once.append(replace(answer, matches=new, repeated=len(answer.matches) - len(new)))
     return once
+
+
+def _without_empty(table: pd.DataFrame, answers: Sequence[Answer]) -> tuple[pd.DataFrame, list[Answer]]:
+    """Return the alternatives of one query without those that match nothing, where others match something."""
+    is_answered = any(answer.matches for answer in answers)
+    stays = [not is_answered or answer.outcome != "empty" or bool(answer.advice) for answer in answers]
+    return table[stays], [answer for answer, one in zip(answers, stays, strict=True) if one]
 
 
 def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str], *, loose: bool) -> pd.DataFrame:

@@ -143,8 +143,10 @@ def test_a_table_from_standard_input(
 
 def test_query_by_criteria(rehearsal_pacs: Start, capsys: pytest.CaptureFixture[str]) -> None:
     pacs = rehearsal_pacs(SMALL)
-    assert main(["query", str(pacs), "study_date=2024-01-01..2024-06-30", "modality=CT", "modality=MR"]) == 1
-    assert "Rows: 2 matched, 1 empty." in capsys.readouterr().out
+    assert main(["query", str(pacs), "study_date=2024-01-01..2024-06-30", "modality=CT", "modality=MR"]) == 0
+    assert "Rows: 2 matched." in capsys.readouterr().out
+    assert main(["query", str(pacs), "modality=MR", "modality=XA", "--level", "series"]) == 1
+    assert "Rows: 2 empty." in capsys.readouterr().out
     assert main(["query", str(pacs), "patient_name=*"]) == 0
     assert main(["query", str(pacs)]) == 2
     assert main(["query", str(pacs), "study_dat=2024"]) == 2

@@ -81,9 +81,12 @@ def test_a_plan_survives_a_file(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path / "images") as receiver, receiving.pacs(receiver, source=ARCHIVE) as pacs:
         planned = dm.plan(rows, pacs, receiver, progress=False)
         planned.loc[0, "action"] = "later"
-        planned.to_csv(tmp_path / "plan.csv", index=False)
-        results = dm.move(dm.read_cohort(tmp_path / "plan.csv"), pacs, receiver, progress=False)
-    assert results["outcome"].tolist() == ["not_attempted", "complete"]
+        nothing = pd.DataFrame({"action": ["nothing"]})
+        pd.concat([planned, nothing]).to_csv(tmp_path / "plan.csv", index=False)
+        read = dm.read_cohort(tmp_path / "plan.csv")
+        results = dm.move(read, pacs, receiver, progress=False)
+    assert results["outcome"].tolist() == ["not_attempted", "complete", "invalid"]
+    assert dm.summary(read).loc["all", "studies"] == 2
 
 
 def test_estimates_are_learnt_from_what_came(tmp_path: Path) -> None:

@@ -122,6 +122,13 @@ def test_series_by_criteria(here: Here) -> None:
     assert series["asked_by"].unique().tolist() == ["ModalitiesInStudy, Modality"]
 
 
+def test_an_alternative_without_a_match_has_no_row_beside_one_with_matches(here: Here) -> None:
+    studies = found(dm.query(modality=["XA", "CT", "MG"]), here)
+    assert set(studies["outcome"]) == {"matched"}
+    assert set(studies["cohort_row"]) == {1}
+    assert found(dm.query(modality=["XA", "MG"]), here)["outcome"].tolist() == ["empty"] * 2
+
+
 def test_a_criterion_of_a_lower_level_is_refused(here: Here) -> None:
     with pytest.raises(dm.CohortError, match="SeriesDescription belong to a lower level than STUDY"):
         found(dm.query(series_description="x"), here)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -104,7 +104,7 @@ def add_finding(command: argparse.ArgumentParser, prefix: str = "") -> None:
 
 def add_level(command: argparse.ArgumentParser) -> None:
     """Add the level and the query model."""
-    _add_word(command, "--level", LEVELS, None, "by default STUDY for find, and for move the deepest UID")
+    _add_word(command, "--level", LEVELS, None, "by default STUDY for find, and for move the deepest UID", str.upper)
     command.add_argument("--query-model", choices=QUERY_MODELS, default="StudyRoot")
 
 
@@ -142,10 +142,17 @@ def add_manners(command: argparse.ArgumentParser) -> None:
 
 
 def _add_word(
-    command: argparse.ArgumentParser, option: str, words: Sequence[str], default: str | None, meaning: str
+    command: argparse.ArgumentParser,
+    option: str,
+    words: Sequence[str],
+    default: str | None,
+    meaning: str,
+    kind: Callable[[str], str] = str,
 ) -> None:
     """Add an option with one of some words. The words stand in the help: as the option's own, they take a line more."""
-    command.add_argument(option, choices=words, default=default, metavar="WORD", help=f"{'|'.join(words)}: {meaning}")
+    command.add_argument(
+        option, type=kind, choices=words, default=default, metavar="WORD", help=f"{'|'.join(words)}: {meaning}"
+    )
 
 
 def add_source(command: argparse.ArgumentParser) -> None:

@@ -84,6 +84,8 @@ def in_shell(message: str, chosen: Namespace) -> str:
     --------
     >>> in_shell("max_age='1 day' is the age of answers: name it with journal=", Namespace(max_age="", journal=""))
     "--max-age '1 day' is the age of answers: name it with --journal"
+    >>> in_shell("dicomove.find resolves patients first", Namespace())
+    'dicomove find resolves patients first'
     """
 
     def option(found: re.Match[str]) -> str:
@@ -95,7 +97,7 @@ def in_shell(message: str, chosen: Namespace) -> str:
             words.append(shlex.quote(value.strip("'\"")))
         return " ".join(words)
 
-    return _KEYWORD.sub(option, message)
+    return _KEYWORD.sub(option, message).replace("dicomove.find", "dicomove find")
 
 
 def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> bool:

@@ -196,7 +196,9 @@ def _add_afterwards(add: Add) -> None:
 def _add_folders(add: Add) -> None:
     index = add("index", tools.list_series)
     add_source(index)
-    index.add_argument("--level", choices=get_args(Level), default="SERIES", help="one row per series, or per file")
+    index.add_argument(
+        "--level", type=str.upper, choices=get_args(Level), default="SERIES", help="one row per series, or per file"
+    )
     index.add_argument("--key", action="append", metavar="KEY", help="in place of the usual ones; may be repeated")
     index.add_argument("--more-key", action="append", metavar="KEY", help="a keyword, or a tag; may be repeated")
     add_output(index)

@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import keyword_columns
+from dicomove.cohort import is_blank, keyword_columns
 from dicomove.outcome import advice_on
 from dicomove.report.table import Results, busy_seconds, by_run, counted_once, in_order, instances, table_of
 from dicomove.words import ADVICE, GOOD, SLOW
@@ -184,6 +184,7 @@ def _of_plan(plan: pd.DataFrame) -> pd.DataFrame:
     """Return the sums of a plan, by action."""
     found = keyword_columns(plan.columns, ["StudyInstanceUID"])
     studies = plan.iloc[:, found["StudyInstanceUID"]] if found else pd.Series([None] * len(plan))
+    studies = studies.mask(studies.map(is_blank).astype(bool))  # a plan that was read from a file has ""
     table = pd.DataFrame(
         {name: plan[columns.label(plan, name)].array for name in columns.PLAN_COLUMNS} | {"study": studies.array}
     )
