@@ -168,7 +168,7 @@ def results_of(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_an_unknown_column_is_named(named: dm.Receiver) -> None:
     said = refused(TWO.rename(columns={"subject": "subjects"}), named)
-    assert "{subject}, which is neither a column of the table nor a DICOM keyword; do you mean {subjects}?" in said
+    assert "neither a column of the table nor a DICOM keyword (do you mean {subjects}?). Nothing was sent" in said
     assert "several columns" in refused(pd.concat([TWO, TWO[["session"]]], axis=1), named)
 
 

@@ -84,7 +84,7 @@ def _refuse_column(name: str, labels: Sequence[str]) -> NoReturn:
     if name in labels:
         _refuse(f"the path of the receiver has {{{name}}}, and several columns of the table have this name")
     near = difflib.get_close_matches(name, labels, 1)
-    hint = f"; do you mean {{{near[0]}}}?" if near else ""
+    hint = f" (do you mean {{{near[0]}}}?)" if near else ""
     _refuse(
         f"the path of the receiver has {{{name}}}, which is neither a column of the table nor a DICOM keyword{hint}"
     )
