@@ -120,7 +120,7 @@ def shape(text: str) -> str:
     """What a panel says, without its numbers, times and rows in flight, which differ from run to run."""
     text = re.sub(r" · about .*| in [^(\n]*(?=\()", "", text)
     lines = [re.sub(r"\d[\d.,]*", "0", line).strip() for line in text.splitlines()]
-    return "\n".join(line for line in lines if line and not line.startswith("row "))
+    return "\n".join(line for line in lines if line and not re.match(r"row |and \d+ more in flight", line))
 
 
 def shown(path: Path) -> str:
