@@ -140,6 +140,7 @@ class PanelDisplay:
         now = self._clock()
         if self._drawn_at is not None and now - self._drawn_at >= _IDLE_S and self._pace.allows(now=now, reserve=0):
             self._take_in_counts(now)
+            self.state = self.state.seen_at(now)
             self._draw()
 
     def __exit__(
@@ -156,7 +157,6 @@ class PanelDisplay:
         for event in self._counts.values():
             self.state = self.state.after(event, now)
         self._counts.clear()
-        self.state = self.state.seen_at(now)
 
     def _draw(self) -> None:
         self._drawn_at = self.state.at
