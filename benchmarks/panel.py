@@ -15,7 +15,7 @@ import sys
 from statistics import median
 from typing import Any, Final
 
-from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 
 from benchmarks.paired import require, table

@@ -11,6 +11,8 @@ from typing import Final, Self
 _PROC: Final = Path("/proc")
 _LISTENING: Final = "0A"
 _ENDED: Final = ("Z", "X")
+#: RFC 6335 section 6; Linux begins lower.
+_FIRST_DYNAMIC_PORT: Final = 49152
 #: An orphan that is about to end makes durable first what has come.
 _ORPHAN_S: Final = 10.0
 #: Where the system does not tell whether a process is about to end.
@@ -95,6 +97,14 @@ def port_owner(port: int) -> Process | None:
             if any(str(descriptor.readlink()) in wanted for descriptor in (folder / "fd").iterdir()):
                 return Process.of(int(folder.name))
     return None
+
+
+def first_port_of_connections() -> int:
+    """Return the first of the ports that the system gives to outgoing connections."""
+    try:
+        return int((_PROC / "sys" / "net" / "ipv4" / "ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return _FIRST_DYNAMIC_PORT
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -46,6 +46,14 @@ def test_gaps() -> None:
     assert "| one association | 5 |" in done.stdout
 
 
+@pytest.mark.timeout(120)
+def test_the_panel() -> None:
+    command = [sys.executable, "-m", "benchmarks.panel", "--rows", "20", "--rounds", "2"]
+    done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert "| the panel |" in done.stdout
+    assert "With the panel, the kernel needs" in done.stdout
+
+
 def test_ratios_of_scale_compare_runs_of_one_round() -> None:
     # The second round is twice as slow throughout: each ratio is that of its round, and so the spread is none.
     runs = [measured(10, 1.0), measured(100, 20.0), measured(10, 2.0), measured(100, 40.0)]

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 import dicomove as dm
 from dicomove.errors import ReceiverError
-from dicomove.processes import Process, patience_s, port_owner
+from dicomove.processes import Process, first_port_of_connections, patience_s, port_owner
 from tests import receiving, servers
 
 #: What it took before was 3.3 s. A refusal takes a few hundredths: it starts no process.
@@ -30,7 +30,7 @@ AT_ONCE_S = 0.9
 OWNER = """
 import os, sys, time
 import dicomove as dm
-receiver = dm.Receiver(sys.argv[1], port=0, host="127.0.0.1")
+receiver = dm.Receiver(sys.argv[1], port=int(sys.argv[2]), host="127.0.0.1")
 child = os.fork()
 if not child:
     time.sleep(60)
@@ -52,9 +52,9 @@ class Owner:
     """Another process that has a receiver."""
 
     def __init__(self, folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", OWNER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        # Not a port that the system gives to connections: one of them might get it when the owner has ended.
+        program = [sys.executable, "-c", OWNER, str(folder), str(servers.free_port())]
+        self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port, self.receiver, self.child = map(int, self.process.stdout.readline().split())
 
@@ -157,6 +157,17 @@ def test_the_same_port_of_another_family_is_free(tmp_path: Path) -> None:
             assert receiver.port == port
         with pytest.raises(dm.errors.ReceiverError, match="is taken"):
             receiving.receiver(tmp_path, host="::", port=port)  # it serves both families
+
+
+def test_a_port_that_a_connection_has_or_had(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as outgoing:
+            port = outgoing.getsockname()[1]
+            said = refusal(lambda: receiving.receiver(tmp_path, port=port))
+        server.accept()[0].close()
+        assert refusal(lambda: receiving.receiver(tmp_path, port=port)) == said
+    assert "by a connection of another program" in said
+    assert f"choose a port below {first_port_of_connections()}" in said
 
 
 def test_how_long_to_wait() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from dicomove.errors import ReceiverError, ReceiverWarning
-from dicomove.processes import UNKNOWN_S, Process, patience_s, port_owner
+from dicomove.processes import UNKNOWN_S, Process, first_port_of_connections, patience_s, port_owner
 from dicomove.receiver.api import Answer, Request
 from dicomove.receiver.process import ProcessDiedError, ReceiverProcess, StartError, logger
 from dicomove.receiver.rows import RowsInFlight
@@ -209,10 +209,21 @@ def _wait_for_port(host: str, port: int, own: Process) -> None:
         if now != owner:  # as where it has ended since, and the port is about to be free
             owner, since = now, time.monotonic()
         if time.monotonic() - since >= _patience_s(owner, own):
-            named = owner or "another process, and the system does not tell which"
-            message = f"port {port} is taken by {named}: end it, or choose another port and tell the PACS"
+            message = f"port {port} is taken by {_named(port, owner)}"
             raise ReceiverError(message)
         time.sleep(_LOOK_AGAIN_S)
+
+
+def _named(port: int, owner: Process | None) -> str:
+    """Return what has a port, and what to do."""
+    first = first_port_of_connections()
+    if owner is None and port >= first:
+        return (
+            "another process, or by a connection of another program, and the system does not tell which: "
+            f"try again in a minute, or choose a port below {first} and tell the PACS"
+        )
+    named = owner or "another process, and the system does not tell which"
+    return f"{named}: end it, or choose another port and tell the PACS"
 
 
 def _taken_by(other: Settings, settings: Settings) -> str | None:
