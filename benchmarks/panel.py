@@ -47,8 +47,9 @@ def main() -> None:
     manager, client = start_new_kernel()
     try:
         _executed(client, _PREPARE)
-        _measured(client, 200, "auto")  # what is imported late
-        rounds = [_round(client, options.rows, first=number % 2) for number in range(options.rounds)]
+        with answers_at_once() as port:
+            _measured(client, 20, port, "auto")  # what is imported late
+            rounds = [_round(client, options.rows, port, first=number % 2) for number in range(options.rounds)]
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -68,17 +69,16 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _round(client: BlockingKernelClient, rows: int, *, first: int) -> dict[str, tuple[float, float]]:
+def _round(client: BlockingKernelClient, rows: int, port: int, *, first: int) -> dict[str, tuple[float, float]]:
     ways: list[tuple[str, Any]] = [("no display", False), ("the panel", "auto")]
-    found = {name: _measured(client, rows, progress) for name, progress in (ways[::-1] if first else ways)}
+    found = {name: _measured(client, rows, port, progress) for name, progress in (ways[::-1] if first else ways)}
     print(".", end="", file=sys.stderr, flush=True)
     return found
 
 
-def _measured(client: BlockingKernelClient, rows: int, progress: object) -> tuple[float, float]:
+def _measured(client: BlockingKernelClient, rows: int, port: int, progress: object) -> tuple[float, float]:
     """Move so many rows in the kernel, and return the seconds and the seconds of processor time."""
-    with answers_at_once() as port:
-        printed = _executed(client, f"print(measure({rows}, {port}, {progress!r}))")
+    printed = _executed(client, f"print(measure({rows}, {port}, {progress!r}))")
     complete, seconds, cpu = ast.literal_eval(printed.splitlines()[-1])
     require(complete == rows, "not all rows are complete")
     return seconds, cpu
