@@ -18,6 +18,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, SecondaryCaptureImageStorage
 
 import dicomove as dm
+from dicomove.errors import CohortError
 from dicomove.report.preview import modality_and_number, picture
 from dicomove.store import read_manifest
 from dicomove.testing import demo_pacs
@@ -75,6 +76,13 @@ def test_only_what_the_table_names_is_shown(images: tuple[pd.DataFrame, Path]) -
     results, folder = images
     one = results[results["AccessionNumber"] == "A0010"]
     assert captions(dm.preview(one, folder=folder)) == ["CR, 1 instance"] * 3
+
+
+def test_a_table_of_series_does_not_name_the_files(images: tuple[pd.DataFrame, Path]) -> None:
+    each = dm.index(images[1], level="INSTANCE", progress=False)
+    assert captions(dm.preview(each)) == captions(dm.preview(images[1]))
+    with pytest.raises(CohortError, match="one row per series: give index"):
+        dm.preview(dm.index(images[1], progress=False))
 
 
 def test_no_caption_names_a_patient(images: tuple[pd.DataFrame, Path]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from dicomove.errors import CohortError
 from dicomove.report.plots import new_figure, show_in_notebooks
 from dicomove.report.table import Results, table_of
 from dicomove.store import read_journal, read_manifest
@@ -56,8 +57,8 @@ def preview(results: Results, *, folder: str | os.PathLike[str] | None = None, m
     Parameters
     ----------
     results
-        A table that `move` returned: its studies are shown. Or the manifest of a `Receiver`, or the path of a
-        receiver's folder or of a journal: all images are shown.
+        A table that `move` returned: its studies are shown. Or the manifest of a `Receiver`, the table of `index` with
+        one row per instance, or the path of a receiver's folder or of a journal: all images are shown.
     folder
         The folder, for a result table or for a manifest from a file. The table of a journal contains it.
     most
@@ -73,7 +74,7 @@ def preview(results: Results, *, folder: str | os.PathLike[str] | None = None, m
     Raises
     ------
     CohortError
-        The table is neither a result table nor a manifest.
+        The table is neither a result table nor a manifest, or that of `index` with one row per series.
     JournalError
         There is no journal, or it cannot be read.
     ValueError
@@ -111,6 +112,9 @@ def _sources(results: Results, folder: str | os.PathLike[str] | None) -> tuple[p
         if path.is_dir():
             return _accepted(read_manifest(path)), path, 0
         return _accepted(read_manifest(path)), _folder(folder, read_journal(path).attrs["run"]), 0
+    if {"path", "instances", *_SERIES} <= set(results.columns):
+        message = "the table has one row per series: give index(..., level='INSTANCE'), which names the files"
+        raise CohortError(message)
     if {"path", *_SERIES} <= set(results.columns):
         return _accepted(results), _folder(folder, results.attrs), 0
     table = table_of(results)
