@@ -181,6 +181,14 @@ def test_frames_without_a_place_of_their_own(kind: str, tmp_path: Path) -> None:
     assert made["message"] == "its images, or the frames in them, have no place in space"
 
 
+@pytest.mark.parametrize(("lacks", "gaps"), [([], 0), ([8], 1), ([6, 7, 8, 9, 10, 11], 0)])
+def test_points_in_time_in_one_file(lacks: list[int], gaps: int, tmp_path: Path) -> None:
+    steps = [step for place, step in enumerate(STEPS * 3) if place not in lacks]
+    found = row(enhanced("EnhancedMRImageStorage", "MR", steps), tmp_path)
+    assert (found["volumes"], found["gaps"], found["duplicates"]) == (3 if gaps or not lacks else 2, gaps, 0)
+    assert found["is_volume"] == (not gaps)
+
+
 def test_distances_of_a_dose_that_are_irregular(tmp_path: Path) -> None:
     assert row(dose([0, 3, 6, 12, 15, 18]), tmp_path)["gaps"] == 1
     found = row(dose([0, 3, 6, 10, 13, 16]), tmp_path)

@@ -196,7 +196,7 @@ def _stack(planes: Planes, step: float | None) -> _Stack:
         duplicates=duplicates,
         spacing=round(float(spacing), 6),
         uniform=bool((off <= max(same, _UNIFORM * spacing)).all()),
-        tilted=shift > max(10 * same, _UNIFORM * spacing, _COSINE * (along[-1] - along[0])),
+        tilted=bool(shift > max(10 * same, _UNIFORM * spacing, _COSINE * (along[-1] - along[0]))),
         volumes=volumes,
     )
 
