@@ -218,13 +218,26 @@ def test_a_pacs_without_get(tmp_path: Path) -> None:
     assert "does not offer StudyRoot GET" in str(result["advice"].iloc[0])
 
 
-def test_a_pacs_that_admits_one_association(tmp_path: Path) -> None:
-    """The one of C-FIND is released before the C-GET."""
-    limit = faults.LimitsAssociations(limit=1)
-    with RehearsalPacs(SOURCE, [limit]) as pacs, without_port(tmp_path) as receiver:
-        results = get(ROWS, pacs, receiver)
+@dataclasses.dataclass(frozen=True)
+class Counted(faults.Fault):
+    """A PACS that is well-behaved, and notes how many associations are open when another one begins."""
+
+    at_once: list[int] = dataclasses.field(default_factory=list, compare=False)
+
+    def on_association(self, open_associations: int) -> None:
+        self.at_once.append(open_associations)
+
+
+@pytest.mark.parametrize("verify", ["auto", "instances"])
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_there_are_no_more_associations_than_concurrency(verify: str, concurrency: int, tmp_path: Path) -> None:
+    """That of C-FIND is released before the C-GET."""
+    counted = Counted()
+    with without_port(tmp_path) as receiver, receiving.pacs({}, counted, source=SOURCE) as pacs:
+        results = get(ROWS, pacs, receiver, verify=verify, concurrency=concurrency)
     assert results["outcome"].tolist() == ["complete"] * 3, results[["error", "advice"]].to_dict()
     assert results["attempts"].tolist() == [1, 1, 1]
+    assert max(counted.at_once) < concurrency
 
 
 def test_a_column_of_the_callers_own(tmp_path: Path) -> None:

@@ -270,11 +270,6 @@ class ReusableAssociation:
         """
         return frozenset(context.abstract_syntax for context in self._clean_association(None).contexts.values())
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is an association."""
-        return self._association is not None
-
     def close(self) -> None:
         """Release the association, if there is one."""
         if self._association:

@@ -15,7 +15,6 @@ from dicomove.dimse.find import Match
 from dicomove.dimse.move import completed_event, result_of, sub_operation_event
 from dicomove.dimse.operation import ReusableAssociation
 from dicomove.dimse.scu import Scu
-from dicomove.errors import AssociationRejected
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import Counts, Evidence
 from dicomove.pacs import Pacs
@@ -135,8 +134,8 @@ class GetScu(Scu):
             return self._cancelled.is_set() or (stop is not None and stop.is_set())
 
         known = tuple(sop_classes) or (() if wants_end() else self._classes(identifier, stop))
-        get = partial(
-            row.get,
+        self.close()  # the C-GET opens an association of its own, and there is one at a time
+        end = row.get(
             self.pacs,
             identifier,
             known,
@@ -144,10 +143,6 @@ class GetScu(Scu):
             wants_end=wants_end,
             on_counts=on_counts,
         )
-        end = get()
-        if end.problem == AssociationRejected.error and self._reusable.is_open:
-            self.close()  # the one that C-FIND used may be the only one that the PACS admits
-            end = get()
         return result_of(
             identifier,
             _evidence(end),
