@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
+from pydicom import dcmread
 
-from dicomove.headers import arrange
+from dicomove.headers import arrange, convert
 from tests.test_index import slices
 
 PATH = "sub-{subject}/ses-{session}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"
@@ -181,3 +183,22 @@ def test_a_link_to_another_disk_says_how_to_copy(tmp_path: Path, two: tuple[Path
             arrange(two[0], Path(target, "out"), "{SOPInstanceUID}.dcm", progress=False)
         made = arrange(two[0], Path(target, "out"), "{SOPInstanceUID}.dcm", how="copy", progress=False)
         assert set(made["outcome"]) == {"made"}
+
+
+def test_of_copies_the_first_is_arranged(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    slices(images / "a", [0, 5, 10])
+    shutil.copytree(images / "a", images / "backup")
+    path = "{SeriesInstanceUID}/{InstanceNumber}.dcm"
+    made = arrange(images, tmp_path / "out", path, progress=False).set_index("path")["outcome"]
+    assert made.to_dict() == {f"a/{n}.dcm": "made" for n in range(3)} | {f"backup/{n}.dcm": "kept" for n in range(3)}
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 3
+    message = convert(images, tmp_path / "nifti", progress=False)["message"].tolist()
+    assert message == [
+        "images lie at a place that has its image already: 3; files with the SOPInstanceUID of another one: 3"
+    ]
+    changed = dcmread(images / "backup" / "1.dcm")
+    changed.PatientComments = "other"
+    changed.save_as(images / "backup" / "1.dcm")
+    with pytest.raises(ValueError, match=r"2 instances .*a/1.dcm, backup/1.dcm.* remove all but one of them"):
+        arrange(images, tmp_path / "other", path, progress=False)

@@ -64,7 +64,7 @@ def arrange(
     pandas.DataFrame
         One row per name: ``path`` in the folder, ``arranged`` below `target`, ``SOPInstanceUID``, ``outcome``:
         ``"made"``, or ``"kept"`` where the same file was there already. An instance that two rows asked for under
-        different names has both.
+        different names has both. Of files that are copies of each other, the first is taken.
 
     Raises
     ------
@@ -98,8 +98,10 @@ def arrange(
         raise ValueError(_INSIDE)
     found = _readable(found)
     table = _named(found, made, cohort)
-    _refuse_shared(table)
-    there = [_state(root / old, goal / new, goal) for old, new in _pairs(table)]
+    copies = _copies(table, root)
+    _refuse_shared(table.drop(index=list(copies)))
+    pairs = enumerate(_pairs(table))
+    there = ["kept" if row in copies else _state(root / old, goal / new, goal) for row, (old, new) in pairs]
     _refuse_taken(table, there)
     for (old, new), state in zip(_pairs(table), there, strict=True):
         if state == "made":
@@ -132,14 +134,29 @@ def _readable(found: pd.DataFrame) -> pd.DataFrame:
     return found[found["error"].isna()].reset_index(drop=True)
 
 
+def _copies(table: pd.DataFrame, root: Path) -> set[int]:
+    """Return the rows whose file is the same as that of an earlier row with their name."""
+    first: dict[tuple[str, str], str] = {}
+    rows = zip(_pairs(table), table["SOPInstanceUID"].tolist(), strict=True)
+    return {
+        row
+        for row, ((old, new), uid) in enumerate(rows)
+        if (before := first.setdefault((new, uid), old)) != old and _same(root / before, root / old)
+    }
+
+
 def _refuse_shared(table: pd.DataFrame) -> None:
     # Some file systems do not tell "a" from "A".
     shared = table[table["arranged"].str.casefold().duplicated(keep=False)]
     if len(shared):
+        alike = shared.duplicated(["arranged", "SOPInstanceUID"], keep=False)
+        remedy = "add {SOPInstanceUID}, {SeriesInstanceUID} or {InstanceNumber} to the path"
+        if alike.any():
+            shared, remedy = shared[alike], "they have one SOPInstanceUID and other content: remove all but one of them"
         first = shared.sort_values("arranged").head(2 * MOST_NAMED)["path"].tolist()
         message = (
             f"{len(shared)} instances would share their name with another one, for example {', '.join(first)}: "
-            "nothing was made; add {SOPInstanceUID}, {SeriesInstanceUID} or {InstanceNumber} to the path"
+            f"nothing was made; {remedy}"
         )
         raise ValueError(message)
 

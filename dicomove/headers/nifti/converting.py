@@ -156,7 +156,7 @@ def _prepared(
     is_series = (table["SeriesInstanceUID"].notna() | (table["error"] != NOT_DICOM)).to_numpy(dtype=bool)
     files = [headers for headers, keep in zip(files, is_series, strict=True) if keep]
     table = table.loc[is_series].reset_index(drop=True)
-    records = _without_nulls(table)
+    records = [row | {"copies": _copies(one)} for row, one in zip(_without_nulls(table), files, strict=True)]
     verdicts = [ruled_out(row, allowed) for row in records]
     places = [place for place, verdict in enumerate(verdicts) if verdict is None]
     names = dict(zip(places, _names([records[place] for place in places], made, given), strict=True))
@@ -167,6 +167,10 @@ def _prepared(
     ]
     _refuse_shared(job for job in jobs if isinstance(job, Job))
     return jobs, _labelled(table, given)
+
+
+def _copies(headers: Sequence[StoredHeader]) -> int:
+    return len(headers) - len({one.uid for one in headers})
 
 
 def _uids(row: dict[Any, Any]) -> tuple[str, str]:

@@ -134,7 +134,8 @@ def ruled_out(row: Mapping[Any, Any], despite: Collection[str]) -> Verdict | Non
     Parameters
     ----------
     row
-        The row of `index`. Nothing in it is null, but ``None``.
+        The row of `index`. Nothing in it is null, but ``None``. Beside it, ``copies``: how many of its files have the
+        SOPInstanceUID of another one.
     despite
         The reasons that do not count.
 
@@ -154,7 +155,10 @@ def ruled_out(row: Mapping[Any, Any], despite: Collection[str]) -> Verdict | Non
     if not found:
         wrong = doubt(row)
         return Verdict("failed", WRONG, message=wrong) if wrong and WRONG not in despite else None
-    return Verdict("no_volume", "\\".join(found), message="; ".join(_MEANS[reason].format(**row) for reason in found))
+    means = [_MEANS[reason].format(**row) for reason in found]
+    if "duplicates" in found and row.get("copies"):
+        means.append(f"files with the SOPInstanceUID of another one: {row['copies']}")
+    return Verdict("no_volume", "\\".join(found), message="; ".join(means))
 
 
 def not_a_volume(row: Mapping[Any, Any]) -> list[Reason]:
