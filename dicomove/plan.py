@@ -30,7 +30,7 @@ from dicomove.run.holdings import Counted, Counting
 from dicomove.run.inventory import Inventory
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patients import is_another
+from dicomove.run.patients import contradicted, named_beside
 from dicomove.run.planned import Known, Step, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
@@ -252,14 +252,15 @@ def _ask_all(
 
 def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None:
     """Leave out what the PACS has of another patient than the rows name; a PACS that is silent once is not asked."""
-    if step.action != "move" or not step.patients:
+    named = named_beside(step.patients, step.accessions)
+    if step.action != "move" or not named:
         return
-    there = () if _is_silent(inventory) else inventory.patients(identifier)
+    there = {} if _is_silent(inventory) else inventory.values(identifier, named)
     if _is_silent(inventory):
         _forget_unasked(step)
-    elif is_another(there, step.patients):
-        step.action, step.advice = "invalid", of_another_patient().advice
-    step.patients = ()
+    elif contrary := contradicted(there, named):
+        step.action, step.advice = "invalid", of_another_patient(contrary).advice
+    step.patients = step.accessions = ()
 
 
 def _is_silent(inventory: Inventory) -> bool:
@@ -268,7 +269,7 @@ def _is_silent(inventory: Inventory) -> bool:
 
 def _forget_unasked(step: Step) -> None:
     """Let `move` ask whose it is, as it does for rows without a number, where that was not asked."""
-    if step.action == "move" and step.patients:
+    if step.action == "move" and (step.patients or step.accessions):
         step.expected = None
 
 

@@ -30,6 +30,11 @@ _ANOTHER_PATIENT: Final = (
     "The PACS has this study under another PatientID than the row names, so nothing was sent. Compare the two: find() "
     "with the StudyInstanceUID alone shows the PACS's PatientID. If the column holds numbers of your own, rename it."
 )
+_ANOTHER_NUMBER: Final = (
+    "The PACS has this study under another AccessionNumber than the row names, so nothing was sent: do the UIDs and "
+    "the numbers of the table belong together? find() with the StudyInstanceUID alone shows the PACS's number. If the "
+    "column holds numbers of your own, rename it."
+)
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
 
 
@@ -104,9 +109,11 @@ def without_answer() -> Row:
     return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
 
 
-def of_another_patient() -> Row:
-    """Return the row that was not sent, since the PACS says that it is of another patient."""
-    return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT)
+def of_another_patient(contradicted: str) -> Row:
+    """Return the row that was not sent, since the PACS has another value under this key."""
+    if contradicted == "PatientID":
+        return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT)
+    return Row(outcome="invalid", error="invalid_row", advice=_ANOTHER_NUMBER)
 
 
 def without_receiver(problem: str) -> Row:

@@ -58,6 +58,13 @@ def test_the_demo_ends_though_nothing_came(tmp_path: Path, capfd: pytest.Capture
     assert "Files: none." in shown
 
 
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"dicomove {dm.__version__}\n"
+
+
 def test_echo_says_that_the_pacs_is_there(rehearsal_pacs: Start, capfd: pytest.CaptureFixture[str]) -> None:
     pacs = rehearsal_pacs(SMALL)
     assert main(["echo", str(pacs)]) == 0

@@ -146,7 +146,7 @@ def test_columns_of_an_older_run_are_replaced(here: Here) -> None:
     ("row", "options", "sent"),
     [
         (
-            {"StudyInstanceUID": CT, "AccessionNumber": "A0002", "PatientID": "000123", "PatientName": "X"},
+            {"StudyInstanceUID": CT, "AccessionNumber": "A0001", "PatientID": "000123", "PatientName": "X"},
             {},
             {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": CT},
         ),

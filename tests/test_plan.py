@@ -298,3 +298,17 @@ def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
     moved = dm.move(planned, here.pacs, "STORE", journal=False, progress=False)
     assert moved["outcome"].iloc[1] == "not_attempted"
     assert "PatientID" not in {name for _, keys in here.recorder.requests[before:] for name in keys}
+
+
+def test_a_study_of_another_request_is_left_out(here: Here) -> None:
+    numbers = {one.study_instance_uid: str(one.header["AccessionNumber"].value) for one in ALL}
+    table = pd.DataFrame({"StudyInstanceUID": STUDIES[:3], "accession": [numbers[STUDIES[0]], "OTHER", ""]})
+    planned = plan(table, here.pacs)
+    assert planned["action"].tolist() == ["move", "invalid", "move"]
+    assert "another AccessionNumber than the row names" in planned["advice"].iloc[1]
+    before = len(here.recorder.requests)
+    moved = dm.move(planned, here.pacs, "STORE", journal=False, progress=False)
+    assert moved["outcome"].iloc[1] == "not_attempted"
+    assert "AccessionNumber" not in {name for _, keys in here.recorder.requests[before:] for name in keys}
+    unreadable = table.assign(accession=["#N/A", "", ""])
+    assert plan(unreadable, here.pacs)["action"].tolist() == ["invalid", "move", "move"]

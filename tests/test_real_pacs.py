@@ -111,8 +111,20 @@ def test_only_the_unique_keys_are_sent(server: Server, store: Store) -> None:
     table = pd.DataFrame(
         {"StudyInstanceUID": [CT], "AccessionNumber": ["A0300"], "PatientID": ["123"], "PatientName": ["X"]}
     )
-    assert row(move(table, server), "outcome", "completed") == ("complete", 5)
+    # Without a C-FIND before it, which would tell that the accession number is another study's.
+    assert row(move(table, server, verify="arrivals"), "outcome", "completed") == ("complete", 5)
     assert {one.study for one in store.held()} == {CT}
+
+
+@pytest.mark.parametrize("query_model", ["StudyRoot", "PatientRoot"])
+def test_nothing_is_moved_for_a_uid_beside_the_accession_number_of_another_study(
+    server: Server, store: Store, query_model: str
+) -> None:
+    right = pd.DataFrame({"StudyInstanceUID": [CT], "AccessionNumber": ["A0001"], "PatientID": ["000123"]})
+    wrong = right.assign(AccessionNumber="A0300")
+    assert row(move(wrong, server, query_model=query_model), "outcome", "error") == ("invalid", "invalid_row")
+    assert not store.held()
+    assert row(move(right, server, query_model=query_model), "outcome", "completed") == ("complete", 5)
 
 
 def test_every_study_arrives_as_it_is(server: Server, store: Store) -> None:

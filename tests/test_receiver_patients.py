@@ -69,7 +69,7 @@ def others(receiver: dm.Receiver) -> pd.DataFrame:
     return found[found["kind"] == "other_patient"]
 
 
-@pytest.mark.parametrize("named", [HIS, f"{HIS} ", f" {HIS}", "", None, float("nan"), "*", [HIS]])
+@pytest.mark.parametrize("named", [HIS, f"{HIS} ", f" {HIS}", "", None, float("nan"), "*", 0.5, True])
 def test_a_patient_that_is_the_same_or_not_named_needs_no_word(named: object, receiver: dm.Receiver) -> None:
     result, said = moved(asking(named), receiver)
     assert (result["outcome"].tolist(), advice(result), said) == (["complete"], "", "")
@@ -109,6 +109,20 @@ def test_at_the_lower_levels_too(level: str, receiver: dm.Receiver) -> None:
     assert len(others(receiver)) == result["received"].sum()
 
 
+@pytest.mark.parametrize("name", ["PatientID", "AccessionNumber"])
+@pytest.mark.parametrize("cell", [[HIS], b"007", "#N/A", "1.2E+19", "A\tB", "12*"], ids=repr)
+@pytest.mark.parametrize("present", [(), (UNTOLD,)], ids=["", "untold"])
+def test_a_cell_that_cannot_be_read_beside_a_uid_brings_nothing(
+    name: str, cell: object, present: tuple[Fault, ...], receiver: dm.Receiver
+) -> None:
+    rows = pd.DataFrame({"StudyInstanceUID": [FIRST.study_instance_uid, SECOND.study_instance_uid], name: [cell, ""]})
+    result, _ = moved(rows, receiver, *present)
+    assert result["outcome"].tolist() == ["invalid", "complete"]
+    assert result["error"].iloc[0] == "invalid_row"
+    assert f"{name} " in advice(result)
+    assert "Leave the cell blank to rely on StudyInstanceUID alone" in advice(result)
+
+
 @pytest.mark.parametrize("options", [{}, {"concurrency": 2}, {"verify": "instances"}, {"retry": dm.Retry(3, wait=0)}])
 def test_nothing_is_sent_where_the_pacs_has_it_of_another_patient(
     options: dict[str, object], receiver: dm.Receiver
@@ -137,6 +151,16 @@ def test_a_worker_elsewhere_asks_whose_it_is_too(receiver: dm.Receiver) -> None:
     with ThreadPoolExecutor(2) as executor:
         result, _ = moved(asking("SOMEBODY"), receiver, executor=executor)
     assert result[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
+
+
+@pytest.mark.parametrize("way", ["get", "executor"])
+def test_the_accession_number_is_compared_on_every_way(way: str, receiver: dm.Receiver) -> None:
+    rows = pd.DataFrame({"StudyInstanceUID": [FIRST.study_instance_uid], "AccessionNumber": ["OTHER"]})
+    with ThreadPoolExecutor(2) as executor:
+        options: dict[str, object] = {"method": "get"} if way == "get" else {"executor": executor}
+        result, _ = moved(rows, receiver, **options)
+    assert result[["outcome", "error", "attempts"]].to_numpy().tolist() == [["invalid", "invalid_row", 0]]
+    assert receiver.manifest().empty
 
 
 def test_a_c_get_asks_whose_it_is_too(receiver: dm.Receiver) -> None:

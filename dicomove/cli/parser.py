@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, get_args
 
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
         formatter_class=_Formatter,
     )
+    made.add_argument("--version", action="version", version=f"dicomove {version('dicomove')}")
     shtab.add_argument_to(made, "--print-completion", help="print the completion for this shell")
     found = made.add_subparsers(required=True, metavar="COMMAND")
 

@@ -129,11 +129,11 @@ def _verified(table: pd.DataFrame) -> str:
 
 _NEXT: Final = """
 What to do next:
-  - try it in a notebook:      notebooks/01_quickstart.ipynb
+  - try it in a notebook:      notebooks/01_quickstart.ipynb of the repository
   - with your own PACS:        dicomove echo AET@host:port
                                dicomove retrieve cohort.csv AET@host:port --receive images -o results.csv
                                dicomove verify images
-  - look up a column:          docs/tables.md"""
+  - look up a column:          docs/tables.md of the repository"""
 
 
 def list_series(chosen: Namespace) -> int:

@@ -44,7 +44,14 @@ from dicomove.cohort.answers import (
 from dicomove.cohort.criteria import is_query, meant_as_query, not_a_query
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
-from dicomove.cohort.identifiers import Identifier, Requested, move_identifier, move_identifiers, on_coarser_rows
+from dicomove.cohort.identifiers import (
+    Identifier,
+    Requested,
+    cells_beside,
+    move_identifier,
+    move_identifiers,
+    on_coarser_rows,
+)
 from dicomove.cohort.joining import positions_in
 from dicomove.cohort.keywords import VRS, keyword, keyword_columns
 from dicomove.cohort.levels import (
@@ -97,6 +104,7 @@ __all__ = [
     "Requested",
     "Step",
     "Unmatched",
+    "cells_beside",
     "criterion",
     "damage",
     "decode",

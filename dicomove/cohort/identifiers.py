@@ -6,23 +6,30 @@ key can make a PACS move its whole archive. dicomove never sends anything else o
 
 from __future__ import annotations
 
+import numbers
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from dicomove.cohort.damage import damage
 from dicomove.cohort.found import Unmatched, is_found, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
-from dicomove.cohort.matching import key_text
+from dicomove.cohort.matching import is_universal, key_text
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
-from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_uid
+from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_uid, unreadable
 from dicomove.errors import CohortError, IdentifierError
 
+COMPARED_KEYS = ("PatientID", "AccessionNumber")
+"""The keys of a typed row that `move` does not send, and compares with what the PACS says of its study."""
+
 _LEVEL = "QueryRetrieveLevel"
+_STUDY = "StudyInstanceUID"
+_LONGEST = 64
 _DEEPEST_FIRST: tuple[tuple[str, Level], ...] = (
     ("SOPInstanceUID", "IMAGE"),
     ("SeriesInstanceUID", "SERIES"),
@@ -65,6 +72,11 @@ class Identifier:
     def get(self, keyword: str, default: str | None = None) -> str | None:
         """Return the value of a unique key, or the default if the level does not have it."""
         return dict(self.keys).get(keyword, default)
+
+    def is_beside(self, keyword: str) -> bool:
+        """Whether a key stands beside those of a study, and is not sent with them."""
+        names = [name for name, _ in self.keys]
+        return _STUDY in names and keyword not in names
 
     def __repr__(self) -> str:
         keys = (f"{name}={'<hidden>' if name == 'PatientID' else value}" for name, value in self.keys)
@@ -113,7 +125,8 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
     """Return, for each row of a table, the identifier of its C-MOVE, or why it has none.
 
     A row that `find` could not match keeps the answer of `find`, even if the cohort gave it a UID. Otherwise `move`
-    would bring a study that `find` had left out because of the row's other keys.
+    would bring a study that `find` had left out because of the row's other keys. A row whose PatientID or accession
+    number cannot be read is an error: nothing could tell that its UID is another patient's.
 
     Parameters
     ----------
@@ -147,10 +160,20 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     said = unmatched_rows(table)
     read = given_key if is_found(table.columns) else _single_value
-    return [
+    requested = [
         _identifier_or_error(row, model, known, read) if found is None else _said_by_find(found, row)
         for row, found in zip(rows, said, strict=True)
     ]
+    return requested if is_found(table.columns) else _with_readable(table, requested)
+
+
+def cells_beside(table: pd.DataFrame, name: str) -> list[object]:
+    """Return the cells of a key that a move does not send, row by row; ``None`` where not exactly one column has it."""
+    try:
+        column = keyword_columns(table.columns, [name]).get(name)
+    except CohortError:  # two such columns: nothing says which of them it is
+        column = None
+    return [None] * len(table) if column is None else table.iloc[:, column].tolist()
 
 
 def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
@@ -169,6 +192,36 @@ def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str 
         f"{coarser} of {len(requested)} rows lack a UID that the others have. They bring all of the level above, "
         f"not one {deepest.lower()} each: fill the UID, or give the level of each row in a column {_LEVEL}"
     )
+
+
+def _with_readable(table: pd.DataFrame, requested: Sequence[Requested]) -> list[Requested]:
+    """Return an error for each row of a study that has a cell which could not be compared with what the PACS says."""
+    checked = list(requested)
+    for name in COMPARED_KEYS:
+        for position, cell in enumerate(cells_beside(table, name)):
+            entry = checked[position]
+            if isinstance(entry, Identifier) and not _is_plain(cell) and entry.is_beside(name):
+                checked[position] = _readable(entry, cell, name)
+    return checked
+
+
+def _readable(identifier: Identifier, cell: object, name: str) -> Identifier | IdentifierError:
+    try:
+        _check_beside(cell, name)
+    except IdentifierError as error:
+        return unreadable(error, identifier.keys[-1][0])
+    return identifier
+
+
+def _is_plain(cell: object) -> bool:
+    """Whether a cell can be read without a closer look, which would take long for a million rows."""
+    return cell is None or (isinstance(cell, str) and len(cell) <= _LONGEST and cell.isascii() and cell.isdigit())
+
+
+def _check_beside(cell: object, name: str) -> None:
+    """Refuse a cell that cannot be compared with what the PACS says; numbers may be a column of the caller's own."""
+    if not (is_blank(cell) or is_universal(cell, name) or isinstance(cell, numbers.Number | np.bool_)):
+        _single_value(cell, name)
 
 
 def _wanted(model: QueryModel, level: Level | None) -> tuple[str, ...]:
@@ -255,11 +308,11 @@ def _problem(value: str, column: str) -> str | None:
         return "holds a wildcard; a C-MOVE takes single values only"
     if "\\" in value:
         return "holds a backslash, which separates values; a C-MOVE takes single values only"
-    if column != "PatientID":
+    if column not in COMPARED_KEYS:
         return None if is_uid(value) else "is not a UID (PS3.5 9.1: digits and dots, 64 characters at most)"
     if has_control_characters(value):
         return "holds control characters"
     happened = damage(value, column)
     if happened:
         return f"was damaged by a spreadsheet: {happened}"
-    return "is longer than 64 characters" if len(value) > 64 else None
+    return f"is longer than {_LONGEST} characters" if len(value) > _LONGEST else None

@@ -3,7 +3,7 @@
 A search is hierarchical: if a key belongs to a level above the requested one, that level is asked first, and the unique
 keys of each answer go into the next step. A row needs an identifying key (`IDENTIFYING_KEYS`); dates, modalities and
 descriptions only narrow the search. If a row has the unique key of a level, only that key is sent, and the other keys
-of the level are compared with the answers.
+of the level are compared with the answers. An identifying key that cannot be read makes the row invalid there, too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from dicomove.cohort.tables import (
     overlooked_headers,
     own_columns,
 )
-from dicomove.cohort.values import given_key
+from dicomove.cohort.values import given_key, unreadable
 from dicomove.errors import CohortError, IdentifierError
 
 Broad = Literal["refuse", "allow"]
@@ -238,8 +238,12 @@ def _keys_and_checks(
         try:
             checks.append((name, criterion(prepared[name], name)))
         except IdentifierError as error:
-            # A PatientID may be wrong, and the name beside it, which cannot be read, may be of another patient.
-            if name == unique or not unique.endswith("UID"):
+            if name == unique:
+                raise
+            # What is asked for may be wrong, and the name beside it, which cannot be read, may be of another patient.
+            if name in IDENTIFYING_KEYS:
+                raise unreadable(error, unique) from None
+            if not unique.endswith("UID"):
                 raise
             notes.append(f"only {unique} was asked for: {error}")
     return ((unique, dict(checks).pop(unique)),), tuple(pair for pair in checks if pair[0] != unique), notes

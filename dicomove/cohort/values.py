@@ -212,6 +212,25 @@ def unsafe(value: str) -> str | None:
     return "holds control characters" if has_control_characters(value) else None
 
 
+def unreadable(error: IdentifierError, beside: str) -> IdentifierError:
+    """Return the error of a key that cannot be read, and so cannot be compared with what the PACS says.
+
+    Parameters
+    ----------
+    error
+        Why it cannot be read.
+    beside
+        The keyword of the unique key of the row.
+
+    Examples
+    --------
+    >>> unreadable(IdentifierError("PatientID is a number"), "StudyInstanceUID")
+    IdentifierError('PatientID is a number. Leave the cell blank to rely on StudyInstanceUID alone')
+    """
+    msg = f"{str(error).rstrip('.')}. Leave the cell blank to rely on {beside} alone"
+    return IdentifierError(msg, column=error.column)
+
+
 def has_control_characters(value: str) -> bool:
     """Tell whether a text contains control characters, which identifiers must not have: line breaks, tabs, escapes."""
     return _CONTROL.search(value) is not None

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, remarks, rivals, sentences
 from dicomove.outcome.evidence import CountedBy, Counts, Evidence, Refusal, Unverified, Verdict, shortfall, with_missing
 from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, Category, category, failure_word, judge
-from dicomove.outcome.patients import ALTOGETHER, UNLIKE, difference, stripped
+from dicomove.outcome.patients import ALTOGETHER, UNLIKE, difference, is_other_number, stripped
 
 __all__ = [
     "ALTOGETHER",
@@ -36,6 +36,7 @@ __all__ = [
     "category",
     "difference",
     "failure_word",
+    "is_other_number",
     "judge",
     "remarks",
     "rivals",

@@ -1,4 +1,4 @@
-"""Whether two PatientIDs are the same, and in what they differ: said without either of them. Pure."""
+"""Whether two PatientIDs, or two accession numbers, are the same, and in what they differ: said without them. Pure."""
 
 from __future__ import annotations
 
@@ -61,6 +61,19 @@ def difference(came: str, named: Collection[str]) -> str | None:
 def is_alike(came: str, named: Collection[str]) -> bool:
     """Return whether a PatientID is another spelling of one that was named."""
     return difference(came, named) not in (None, *UNLIKE)
+
+
+def is_other_number(there: str, named: Collection[str]) -> bool:
+    """Return whether an accession number is another than each that was named, and no other spelling of one.
+
+    What follows a number belongs to it: 2024-01 may be the first of a year.
+
+    Examples
+    --------
+    >>> is_other_number("a1 ", ["A1"]), is_other_number("7", ["007"]), is_other_number("2024-01", ["2024"])
+    (False, False, True)
+    """
+    return _without_zeros(stripped(there)) not in {_without_zeros(stripped(one)) for one in named}
 
 
 def _case(value: str) -> str:

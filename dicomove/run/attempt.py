@@ -137,7 +137,15 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class OfAnotherPatient:
-    """The PACS says that it is of another patient than the rows name: nothing was sent."""
+    """The PACS says that it is of another patient, or request, than the rows name: nothing was sent.
+
+    Attributes
+    ----------
+    contradicted
+        The key under which it has another value.
+    """
+
+    contradicted: str = "PatientID"
 
 
 AttemptEnd = Moved | OnDisk | OfAnotherPatient | NoReceiver | Lost
@@ -223,7 +231,7 @@ def row_after(end: AttemptEnd) -> Row:
         case OnDisk():
             return end.row
         case OfAnotherPatient():
-            return of_another_patient()
+            return of_another_patient(end.contradicted)
         case NoReceiver():
             return without_receiver(end.problem)
         case Lost():

@@ -20,8 +20,8 @@ from dicomove.run.questions import (
     listed_of_patient,
     listed_series,
     names_one,
-    patients_of_study,
     related_instances,
+    values_of_study,
 )
 from dicomove.search import may_be_cut
 from dicomove.words import NEVER
@@ -195,11 +195,11 @@ class Inventory:
         """Return how many instances the PACS says that there are; ``None`` also where it may not be asked."""
         return None if self._verify == "arrivals" else self._ask("counts", related_instances, identifier)
 
-    def patients(self, identifier: Identifier) -> Collection[str]:
-        """Return the PatientIDs under which the PACS has a study; none where it does not say, or may not be asked."""
+    def values(self, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]]:
+        """Return what the PACS has of keys of a study; none where it does not say, or may not be asked."""
         if self._verify == "arrivals":
-            return ()
-        return self._ask("counts", patients_of_study, identifier) or ()
+            return {}
+        return self._ask("counts", lambda ask, asked: values_of_study(ask, asked, names), identifier) or {}
 
     def series(self, study: Identifier) -> Mapping[str, int | None] | None:
         """Return the series that the PACS lists of a study, with how many instances each has, where it says that.

@@ -17,7 +17,7 @@ from dicomove.events import RowFinished
 from dicomove.results import not_sent
 from dicomove.run.estimates import Estimate, Sizes, estimate
 from dicomove.run.holdings import SOP_CLASSES, availabilities, sop_classes_of
-from dicomove.run.patients import beside, patients_of
+from dicomove.run.patients import accessions_of, beside, different, patients_of
 from dicomove.run.prepared import modalities_of
 from dicomove.run.questions import COUNT_KEYS
 from dicomove.words import SLOW
@@ -50,6 +50,7 @@ class Step:
     advice: str | None = None
     where: Literal["on disk", "at the destination"] = "on disk"
     patients: tuple[str, ...] = ()
+    accessions: tuple[str, ...] = ()
     sop_classes: tuple[str, ...] = ()
 
 
@@ -61,7 +62,8 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
     where = keyword_columns(table.columns, COUNT_KEYS.values())
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
     said, classes = availabilities(table), sop_classes_of(table)
-    patients = patients_of(table) if not is_found(table.columns) else [None] * len(table)
+    unasked = [None] * len(table)
+    patients, accessions = (unasked, unasked) if is_found(table.columns) else (patients_of(table), accessions_of(table))
     steps: dict[Identifier, Step] = {}
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):
@@ -72,6 +74,7 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
             step.availability = step.availability or said[position]
             step.sop_classes = step.sop_classes or classes[position]
             step.patients = beside(identifier, [*step.patients, patients[position]])
+            step.accessions = different([*step.accessions, accessions[position]])
     return steps
 
 

@@ -23,7 +23,7 @@ from dicomove.run.holdings import Counting, in_order, slow_rows, sop_classes_of
 from dicomove.run.messages import Report
 from dicomove.run.options import Method, Options
 from dicomove.run.path_cells import Cells, path_cells
-from dicomove.run.patients import beside, patients_of
+from dicomove.run.patients import accessions_of, beside, different, patients_of
 from dicomove.run.questions import COUNT_KEYS
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.resuming import not_completed
@@ -253,7 +253,7 @@ def tasks_of(
     if columns.is_plan(table.columns):
         expected_of_plan = [*_cells(table, "expected")]
         known = dict.fromkeys((*COUNT_KEYS.values(), ""), expected_of_plan)
-    patients = patients_of(table)
+    patients, accessions = patients_of(table), accessions_of(table)
     found, planned = is_found(table.columns), columns.is_plan(table.columns)
     slow = slow_rows(table) if positions else set()
     classes = sop_classes_of(table) if positions else []
@@ -266,6 +266,7 @@ def tasks_of(
             settings.key(identifier),
             expected,
             patients=beside(identifier, [patients[row] for row in rows]),
+            accessions=different(accessions[row] for row in rows),
             # A plan has asked that of the rows of which it has the number.
             asks_patient=not (found or (planned and expected is not None)),
             look_first=settings.archive is not None,

@@ -31,11 +31,11 @@ def related_instances(ask: Ask, identifier: Identifier) -> int | None:
     return None if None in numbers else sum(number or 0 for number in numbers)
 
 
-def patients_of_study(ask: Ask, identifier: Identifier) -> Collection[str]:
-    """Return the PatientIDs under which the PACS has a study."""
-    study = {name: value for name, value in identifier.keys if name == "StudyInstanceUID"}
-    found = ask(identifier, "STUDY", study | {"PatientID": ""}) if study else []
-    return {match["PatientID"] for match in found if match.get("PatientID")}
+def values_of_study(ask: Ask, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]]:
+    """Return the values that the PACS tells of keys of a study; none where it leaves them blank."""
+    study = {name: value for name, value in identifier.keys if name in ("PatientID", "StudyInstanceUID")}
+    found = ask(identifier, "STUDY", dict.fromkeys(names, "") | study) if "StudyInstanceUID" in study else []
+    return {name: {match[name] for match in found if match.get(name)} for name in names}
 
 
 def listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:

@@ -53,6 +53,8 @@ class Task:
         Which of the receivers gets it.
     patients
         The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
+    accessions
+        The accession numbers that the rows name beside the identifier. They are never sent either.
     cells
         What the rows have in the columns that the paths of the receivers name.
     method
@@ -64,7 +66,8 @@ class Task:
     earlier
         What an earlier run completed, and when, where the destination is asked whether it is still there.
     asks_patient
-        Whether the PACS is asked first whose it is: `patients` stand in a table that did not come from it.
+        Whether the PACS is asked first whose it is: `patients` and `accessions` stand in a table that did not come
+        from it.
     may_split
         Whether the series of a large study may be moved side by side: then they are asked for with C-FIND first.
     part
@@ -86,6 +89,7 @@ class Task:
     unverified: Moved | None = field(default=None, compare=False)
     receiver: int | None = None
     patients: tuple[str, ...] = field(default=(), repr=False)
+    accessions: tuple[str, ...] = field(default=(), repr=False)
     cells: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     method: Literal["move", "get"] = "move"
     sop_classes: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined
-from dicomove.run.patients import is_another
+from dicomove.run.patients import contradicted, named_beside
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
@@ -91,8 +91,8 @@ class MoveWorker:
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
         attempt: AttemptMoves | None = None
         try:
-            if self._is_of_another_patient(task):
-                return OfAnotherPatient()
+            if contrary := self._contradicted(task):
+                return OfAnotherPatient(contrary)
             if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:
@@ -105,11 +105,12 @@ class MoveWorker:
             logger.exception("a defect in dicomove; the run goes on")
             return Lost("", "internal_error")  # its advice says it all
 
-    def _is_of_another_patient(self, task: Task) -> bool:
-        """Whether the PACS has it of another patient than each of the rows names; another spelling is none."""
-        if not (task.asks_patient and task.patients) or task.part or task.parts or task.unverified:
-            return False
-        return is_another(self._inventory.patients(task.identifier), task.patients)
+    def _contradicted(self, task: Task) -> str | None:
+        """Return the key under which the PACS has it with another value than each of the rows names."""
+        named = named_beside(task.patients, task.accessions)
+        if not (task.asks_patient and named) or task.part or task.parts or task.unverified:
+            return None
+        return contradicted(self._inventory.values(task.identifier, named), named)
 
     def _series(self, task: Task) -> SeriesListed | None:
         """Return the series of a row that are moved side by side; ``None`` where it is moved with one C-MOVE."""

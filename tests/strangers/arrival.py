@@ -143,7 +143,10 @@ def asked(arrival: Arrival) -> list[dict[str, str]]:
 
 def matched_rows(table: pd.DataFrame | None) -> Iterator[dict[str, Any]]:
     """Yield the rows that brought something."""
-    for row in () if table is None else table.to_dict("records"):
+    if table is None:
+        return
+    # A file without a header may have the same cell twice in the line that is taken for one.
+    for row in table.loc[:, ~table.columns.duplicated()].to_dict("records"):
         uid = row.get("StudyInstanceUID", row.get("PatientID"))
         if row["outcome"] in (*MATCHED, "complete") and isinstance(uid, str):
             yield {str(name): value for name, value in row.items()}

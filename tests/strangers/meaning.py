@@ -54,23 +54,13 @@ Row = Mapping[str, Cell]
 
 def named(row: Row, level: str) -> set[str]:
     """Return the UIDs of the studies that a row names: all its certain keys are theirs, and at least one names them."""
-    reached = {name: cell for name, cell in row.items() if name in IDENTIFYING and _reaches(name, level)}
-    keys = _without_damage_beside_a_uid(reached)
+    keys = {name: cell for name, cell in row.items() if name in IDENTIFYING and _reaches(name, level)}
     if any(cell.certain and cell.meaning is UNKNOWN for cell in keys.values()):
         return set()
     certain = _named_by(keys, certain=True)
     if certain:
         return set.intersection(*certain)
     return set().union(*_named_by(keys, certain=False))
-
-
-def _without_damage_beside_a_uid(keys: Row) -> Row:
-    """A UID names one thing, whatever became of the cells beside it."""
-    has_uid = any(
-        name.endswith("UID") and cell.certain and isinstance(cell.meaning, str) for name, cell in keys.items()
-    )
-    damaged = {name for name, cell in keys.items() if cell.meaning is UNKNOWN and not name.endswith("UID")}
-    return {name: cell for name, cell in keys.items() if not (has_uid and name in damaged)}
 
 
 def _named_by(keys: Row, *, certain: bool) -> list[set[str]]:

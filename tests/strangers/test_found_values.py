@@ -1,4 +1,4 @@
-"""What a PACS gave goes back to it as it is, whatever its shape; a typed UID asks alone, whatever stands beside it."""
+"""What a PACS gave goes back to it as it is, whatever its shape; a typed UID asks alone, whatever narrows it."""
 
 from __future__ import annotations
 
@@ -65,8 +65,14 @@ def test_what_was_found_is_found_again_and_moved(name: str, level: str) -> None:
 BESIDE: Final = {
     "a date with the month first": {"StudyDate": "01-31-2000"},
     "a time with noise": {"StudyDate": "20240105", "StudyTime": "101500.00000000002"},
-    "a broken accession number": {"AccessionNumber": "1.2E+05"},
-    "a formula for a patient": {"PatientID": "=B2"},
+    "a birth date of Excel": {"PatientBirthDate": "18264"},
+}
+#: Keys that name a patient or a study: with what they held, nothing can be compared.
+UNKNOWN_BESIDE: Final = {
+    "AccessionNumber": "1.2E+05",
+    "PatientID": "=B2",
+    "PatientName": "#NAME?",
+    "StudyID": "1.0",
 }
 
 
@@ -79,6 +85,21 @@ def test_a_uid_asks_alone_whatever_stands_beside_it(name: str, level: str) -> No
     assert set(found["outcome"]) == {"matched"}, found["advice"].tolist()
     assert set(found["asked_by"]) == {"StudyInstanceUID"}
     assert found["advice"].notna().all()
+
+
+@pytest.mark.parametrize("name", sorted(UNKNOWN_BESIDE))
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+def test_a_uid_brings_nothing_beside_a_name_that_cannot_be_read(name: str, level: str) -> None:
+    """And its neighbour, where the cell is blank, is asked for."""
+    table = pd.DataFrame({"StudyInstanceUID": [PLAIN.uid] * 2, name: [UNKNOWN_BESIDE[name], ""]})
+    with World(archive((PLAIN, STUDIES[0]))) as world:
+        found = dm.find(table, world.pacs(), level=level, progress=False)
+    unread, *asked = found.to_dict("records")
+    assert (unread["outcome"], unread["error"]) == ("invalid", "invalid_row")
+    assert pd.isna(unread["asked_by"])
+    assert unread["advice"].startswith(f"{name} ")
+    assert "Leave the cell blank" in unread["advice"]
+    assert {row["outcome"] for row in asked} == {"matched"}
 
 
 @pytest.mark.parametrize("uid", ["urn:oid:{}", "\u200e{}", "{}\u00a0", "\ufeff{}"])

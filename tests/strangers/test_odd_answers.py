@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 import pytest
+from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.errors import DicomoveWarning
@@ -235,6 +236,72 @@ def test_a_move_by_a_uid_goes_where_the_pacs_does_not_contradict_the_patient(nam
             warnings.simplefilter("ignore", DicomoveWarning)  # of what C-FIND does not tell
             moved = dm.move(table, world.pacs(), shore().receiver, journal=False, progress=False)
     assert moved["outcome"].tolist() == ["complete"], moved["advice"].tolist()
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+@pytest.mark.parametrize("query_model", ["StudyRoot", "PatientRoot"])
+def test_a_move_by_a_uid_brings_no_study_of_another_request_than_the_row_names(level: str, query_model: str) -> None:
+    """The two columns of the table are not in the same order."""
+    keys = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"][: ["STUDY", "SERIES", "IMAGE"].index(level) + 1]
+    keys += ["PatientID"] if query_model == "PatientRoot" else []
+    his, hers = STUDIES[3].values(), JANE.values()
+    table = pd.DataFrame([{"accession": "A2"} | {key: one[key] for key in keys} for one in (his, hers)])
+    moved, landed = moved_by(table, query_model=query_model)
+    assert moved["outcome"].tolist() == ["invalid", "complete"], moved["advice"].tolist()
+    assert moved["error"].iloc[0] == "invalid_row"
+    assert "under another AccessionNumber than the row names" in moved["advice"].iloc[0]
+    assert not {"A2", "A21"} & set(moved["advice"].iloc[0].split())
+    assert landed <= {JANE.instance_uid(series) for series in (1, 2)}
+
+
+class RepeatsAccession(Fault):
+    """C-FIND tells two accession numbers of each study."""
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:  # noqa: ARG002
+        for match in matches:
+            if "AccessionNumber" in match:
+                match.AccessionNumber = ["B1", match.AccessionNumber]
+        return matches
+
+
+@pytest.mark.parametrize(
+    ("study", "named", "fault"),
+    [
+        (STUDIES[4], "0017 ", None),
+        (STUDIES[4], 17, None),
+        (STUDIES[7], "A3", None),
+        (STUDIES[9], "A2", None),
+        (JANE, "A2", RepeatsAccession()),
+        (STUDIES[4], "A2", faults.AnswersFind(0xA900)),
+        (STUDIES[4], "", None),
+    ],
+    ids=["zeros", "a number", "case", "blank in the PACS", "two requests", "no C-FIND", "blank in the row"],
+)
+def test_a_move_by_a_uid_goes_where_the_pacs_does_not_contradict_the_accession_number(
+    study: Study, named: object, fault: Fault | None
+) -> None:
+    table = pd.DataFrame({"StudyInstanceUID": [study.uid], "AccessionNumber": pd.Series([named], dtype=object)})
+    moved, landed = moved_by(table, *([fault] if fault else []))
+    assert moved["outcome"].tolist() == ["complete"], moved["advice"].tolist()
+    assert study.instance_uid(1) in landed
+
+
+def test_of_the_rows_that_name_one_study_one_right_accession_number_is_enough() -> None:
+    """Two requests may have led to one study, of which the PACS tells one."""
+    moved, _ = moved_by(pd.DataFrame({"StudyInstanceUID": [JANE.uid] * 2, "AccessionNumber": ["A2", "A99"]}))
+    assert moved["outcome"].tolist() == ["complete"] * 2
+    assert moved_by(moved)[0]["outcome"].tolist() == ["complete"] * 2
+
+
+def moved_by(table: pd.DataFrame, *met: Fault, **options: Any) -> tuple[pd.DataFrame, set[str]]:
+    """Move a typed table; and what came."""
+    with World(archive()) as world:
+        world.forget_arrivals()
+        world.meets(list(met))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DicomoveWarning)  # of what C-FIND does not tell
+            moved = dm.move(table, world.pacs(), shore().receiver, journal=False, progress=False, **options)
+        return moved, {one.uid for one in world.landed("RECEIVER")}
 
 
 class RefusesPatientId(faults.AnswersFind):
