@@ -83,6 +83,7 @@ def test_tls_has_forward_secrecy_and_no_old_hash(tmp_path: Path) -> None:
     tls = TLS(certificate=ours)
     for context in (client_context(tls), server_context(tls)):
         assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+        assert context.security_level >= 2
         suites = [str(suite["name"]) for suite in context.get_ciphers()]
         assert suites
         assert [name for name in suites if not name.startswith(("ECDHE-", "DHE-", "TLS_"))] == []
