@@ -454,6 +454,24 @@ def test_what_dcm2niix_leaves_out_is_told(tmp_path: Path, program: Path) -> None
     assert (made["outcome"], made["reason"]) == ("failed", "nothing_written")
 
 
+def test_each_frame_counts_also_without_a_place(tmp_path: Path, program: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    found = dcmread(real("CT_small.dcm"))
+    del found.ImagePositionPatient
+    found.NumberOfFrames, found.PixelData = 6, found.PixelData * 6
+    found.save_as(images / "cine.dcm")
+    write(program, "true")
+    made = row_of(converted(images, tmp_path / "out", "{Modality}.nii", despite="all"))
+    assert (made["outcome"], made["reason"]) == ("converted_with_warning", "warned")
+    # As if the program had written three of them.
+    change = r"printf '\003' | dd bs=1 seek=46 conv=notrunc status=none"
+    write(program, f'{change} of="$(ls "$(dirname "$0")"/less/.dicomove/converting/*/out/*.nii)"')
+    made = row_of(converted(images, tmp_path / "less", "{Modality}.nii", despite="all"))
+    assert (made["outcome"], made["reason"]) == ("converted_with_warning", "fewer_voxels")
+    assert f"have {128 * 128 * 3} voxels, and the images {128 * 128 * 6}" in made["message"]
+
+
 def test_a_call_that_is_killed_leaves_no_half_file(tmp_path: Path) -> None:
     images, out, program = tmp_path / "images", tmp_path / "out", tmp_path / "program"
     volume(images / "a", [0, 2, 4])

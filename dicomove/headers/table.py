@@ -58,7 +58,7 @@ def index(
     r"""Return the headers of what arrived as a table, and for each series whether its images are a volume.
 
     The headers are read once, and kept in the folder (``.dicomove/headers.sqlite``). Later calls read only files that
-    are new or have changed; and all of them once more where a key is new.
+    are new, have changed, or could not be read; and all of them once more where a key is new.
 
     Parameters
     ----------

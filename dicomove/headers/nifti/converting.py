@@ -149,7 +149,7 @@ def _prepared(
     made = template(path.removesuffix(suffix), [] if given is None else own_columns(given))
     # Where the rows asked, by their places: a label may be repeated.
     asked = source if given is None else given.assign(cohort_row=range(len(given)))
-    keys = list(dict.fromkeys([*made.keys, "ImageType", "SOPClassUID"]))
+    keys = list(dict.fromkeys([*made.keys, "ImageType", "SOPClassUID", "NumberOfFrames"]))
     table, files = series_with_files(asked, keys, folder, processes=processes, progress=progress)
     if out.is_relative_to(Path(table.attrs["folder"]).resolve()):
         raise ValueError(_INSIDE)
@@ -183,7 +183,9 @@ def _expected(row: dict[Any, Any], headers: Sequence[StoredHeader]) -> Voxels:
         return Voxels(0)
     planes = np.frombuffer(b"".join(one.planes for one in headers)).reshape(-1, PLANE)
     pixels = np.nan_to_num(planes[:, 9] * planes[:, 10])
-    count = int(pixels.sum())
+    # Frames without a place are one plane.
+    frames = str(row["NumberOfFrames"] or "")
+    count = int(pixels.sum()) * (int(frames) if len(planes) == len(headers) and frames.isdecimal() else 1)
     sizes = (*planes[0, 11:13], row["spacing"]) if row["is_volume"] else ()
     if not np.isfinite(sizes).all():
         return Voxels(count)
