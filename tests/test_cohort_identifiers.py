@@ -348,9 +348,9 @@ def test_any_type_of_text(uids: pd.Series) -> None:
 def test_a_hundred_thousand_rows_take_seconds() -> None:
     uids = [f"1.2.840.113619.2.55.{i}" for i in range(100_000)]
     table = frame(PatientID=uids, StudyInstanceUID=uids, SeriesInstanceUID=uids)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert len(move_identifiers(table, None, "PatientRoot")) == 100_000
-    assert time.perf_counter() - begin < 10  # 1 s, and room for a busy machine
+    assert time.process_time() - begin < 10  # 1 s, and room for a slow machine
 
 
 cells = st.one_of(

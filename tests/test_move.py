@@ -327,8 +327,8 @@ def test_a_delay_rests_between_two_moves(here: Here) -> None:
 
 def test_there_is_no_delay_after_the_last_move(here: Here) -> None:
     began = time.monotonic()
-    assert move(studies(CT), here, delay=3)["outcome"].tolist() == ["complete"]
-    assert time.monotonic() - began < 2
+    assert move(studies(CT), here, delay=60)["outcome"].tolist() == ["complete"]
+    assert time.monotonic() - began < 30
 
 
 def test_never_more_associations_than_asked_for(here: Here) -> None:

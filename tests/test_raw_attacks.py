@@ -23,7 +23,7 @@ HOST = "127.0.0.1"
 OURS = "LISTENER"
 SECONDS = 0.2
 #: What an attack needs beyond its time on a slow machine.
-MARGIN = 3.0
+MARGIN = 10.0
 MIB = 1 << 20
 IMAGE = next(Synthetic(studies=1, instances=1, size=8192).instances_of_all())
 

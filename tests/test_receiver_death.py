@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -23,6 +24,11 @@ pytestmark = pytest.mark.timeout(60)
 
 SOURCE = Synthetic(studies=4, instances=12, size=20_000)
 ROWS = receiving.studies(SOURCE, 4)
+
+
+def receiver_of_ours(folder: Path, **options: Any) -> dm.Receiver:
+    """A receiver at a port that no connection gets while it is away."""
+    return receiving.receiver(folder, port=servers.free_port(), **options)
 
 
 def kill(receiver: dm.Receiver) -> None:
@@ -68,7 +74,7 @@ def assert_right(result: pd.DataFrame, receiver: dm.Receiver) -> None:
     ids=["in the second row", "in the first row", "at the beginning of a row", "an association per instance"],
 )
 def test_the_run_goes_on(tmp_path: Path, present: list[faults.Fault], kind: type[Event], number: int) -> None:
-    with receiving.receiver(tmp_path) as receiver:
+    with receiver_of_ours(tmp_path) as receiver:
         port, first = receiver.port, receiver.pid
         with RehearsalPacs(SOURCE, present, destinations=receiver.as_destination()) as pacs:
             with pytest.warns(dm.errors.ReceiverWarning, match="was killed by SIGKILL and was started again"):
@@ -90,7 +96,7 @@ def test_the_run_goes_on(tmp_path: Path, present: list[faults.Fault], kind: type
 
 def test_several_rows_in_flight_survive_it(tmp_path: Path) -> None:
     with (
-        receiving.receiver(tmp_path) as receiver,
+        receiver_of_ours(tmp_path) as receiver,
         receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
     ):
         with pytest.warns(dm.errors.ReceiverWarning):  # noqa: PT031 (two lines are one move)
@@ -103,7 +109,7 @@ def test_several_rows_in_flight_survive_it(tmp_path: Path) -> None:
 
 
 def test_it_comes_back_between_two_runs(tmp_path: Path) -> None:
-    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+    with receiver_of_ours(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
         with pytest.warns(dm.errors.ReceiverWarning):
             kill(receiver)
         result = receiving.move(ROWS, pacs, receiver)
@@ -112,7 +118,7 @@ def test_it_comes_back_between_two_runs(tmp_path: Path) -> None:
 
 
 def test_what_was_half_written_is_gone_when_it_is_back(tmp_path: Path) -> None:
-    with receiving.receiver(tmp_path, accept="any") as receiver:
+    with receiver_of_ours(tmp_path, accept="any") as receiver:
         with receiving.slow_line(receiver.port, piece=1 << 14) as slow:
             sending = threading.Thread(target=_send_big, args=(slow,))
             sending.start()
@@ -129,7 +135,7 @@ def test_what_was_half_written_is_gone_when_it_is_back(tmp_path: Path) -> None:
 def test_a_file_that_is_not_an_image_is_no_obstacle(tmp_path: Path) -> None:
     """The new process looks over the folder before it listens, and says in the log what it does not record."""
     (tmp_path / "notes.txt").write_text("the ward's own list")
-    with receiving.receiver(tmp_path, accept="any") as receiver:
+    with receiver_of_ours(tmp_path, accept="any") as receiver:
         with pytest.warns(dm.errors.ReceiverWarning):
             kill(receiver)
         assert receiving.send(receiver, receiving.instance()) == [0]
@@ -147,7 +153,7 @@ BIG = receiving.instance(pixels=bytes(4_000_000))
 
 
 def test_one_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
-    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+    with receiver_of_ours(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
         with pytest.warns(dm.errors.ReceiverWarning):  # noqa: PT031 (each of them warns)
             for _ in range(4):
                 kill(receiver)
@@ -161,13 +167,13 @@ def test_one_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
         assert "for the 5th time" in result["advice"].iloc[0]
         with pytest.raises(dm.errors.ReceiverError):
             receiver.manifest()
-    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+    with receiver_of_ours(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
         assert receiving.move(result, pacs, receiver)["outcome"].tolist() == ["complete"] * 4
 
 
 def test_one_that_dies_for_the_last_time_in_the_middle_of_a_run(tmp_path: Path) -> None:
     with (
-        receiving.receiver(tmp_path) as receiver,
+        receiver_of_ours(tmp_path) as receiver,
         receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
     ):
         with pytest.warns(dm.errors.ReceiverWarning):  # noqa: PT031 (each of them warns)
@@ -203,7 +209,7 @@ class Unable:
 
 def test_a_row_that_waits_for_the_receiver_spends_no_attempt(tmp_path: Path) -> None:
     """It is away for three seconds, which is longer than the attempts of a row would last."""
-    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+    with receiver_of_ours(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
         timer = threading.Timer(3, Unable(receiver).restore)
         timer.start()
         with pytest.warns(dm.errors.ReceiverWarning, match="was started again"):
@@ -215,7 +221,7 @@ def test_a_row_that_waits_for_the_receiver_spends_no_attempt(tmp_path: Path) -> 
 
 
 def test_a_start_that_fails_is_not_a_death(tmp_path: Path) -> None:
-    with receiving.receiver(tmp_path, accept="any") as receiver:
+    with receiver_of_ours(tmp_path, accept="any") as receiver:
         unable = Unable(receiver)
         for _ in range(6):
             with pytest.raises(dm.errors.ReceiverError, match="did not start"):
@@ -227,7 +233,7 @@ def test_a_start_that_fails_is_not_a_death(tmp_path: Path) -> None:
 
 
 def test_a_row_that_found_it_away_is_not_in_flight_when_it_is_back(tmp_path: Path) -> None:
-    with receiving.receiver(tmp_path) as receiver:
+    with receiver_of_ours(tmp_path) as receiver:
         unable = Unable(receiver)
         row = receiver.row(receiver.begin_run(), 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
         with pytest.raises(dm.errors.ReceiverError, match="did not start"), row:
@@ -248,7 +254,7 @@ def test_what_failed_while_it_was_away_is_tried_again(tmp_path: Path) -> None:
                 os.kill(receiver.pid, signal.SIGKILL)
                 raise Refuse(0xC000, "Cannot connect to the destination")
 
-    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, KillsAtTheFirst(), source=SOURCE) as pacs:
+    with receiver_of_ours(tmp_path) as receiver, receiving.pacs(receiver, KillsAtTheFirst(), source=SOURCE) as pacs:
         with pytest.warns(dm.errors.ReceiverWarning):
             result = receiving.move(ROWS, pacs, receiver, retry=dm.Retry(attempts=2, wait=0.1))
         assert result["outcome"].tolist() == ["complete"] * 4
