@@ -275,5 +275,5 @@ def _forget_unasked(step: Step) -> None:
 
 def _take_in(answer: Counted, step: Step) -> None:
     step.expected, step.advice = answer.expected, answer.advice
-    step.sop_classes = answer.sop_classes or step.sop_classes
+    step.sop_classes, step.modalities = answer.sop_classes or step.sop_classes, answer.modalities
     step.availability = step.availability or answer.availability

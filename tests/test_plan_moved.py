@@ -178,3 +178,24 @@ def test_what_an_interrupted_plan_has_not_asked_is_asked_by_its_move(tmp_path: P
         results = dm.move(planned, pacs, receiver, progress=False)
     assert results["outcome"].tolist() == ["not_attempted", "invalid"]
     assert not receiving.files(tmp_path)
+
+
+def test_what_is_on_disk_already_is_not_sent_again(tmp_path: Path) -> None:
+    """A series came for a row of its own, so that no earlier run knows the row of its study."""
+    layered = Synthetic(studies=2, series=2, instances=3, size=512)
+    first = next(iter(layered.instances_of_all()))
+    series = {"StudyInstanceUID": [first.study_instance_uid], "SeriesInstanceUID": [first.series_instance_uid]}
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        RehearsalPacs(layered, destinations=receiver.as_destination()) as pacs,
+    ):
+        dm.move(pd.DataFrame(series), pacs, receiver, progress=False)
+        planned = dm.plan(receiving.studies(layered, 2), pacs, receiver, progress=False)
+        assert planned[["expected", "on_disk"]].astype(int).to_numpy().tolist() == [[6, 3], [6, 0]]
+        assert planned["bytes"].tolist() == [3 * 530_000, 6 * 530_000]  # of CT, as the PACS says
+        asked = len(pacs.requests())
+        results = dm.move(planned, pacs, receiver, max_bytes=9 * 530_000, progress=False)
+        moves = pacs.requests()[asked:].query("command == 'C-MOVE'")
+    assert results["outcome"].tolist() == ["complete"] * 2
+    assert results["completed"].tolist() == [3, 6]
+    assert moves["level"].tolist() == ["IMAGE", "STUDY"] or moves["level"].tolist() == ["SERIES", "STUDY"]

@@ -14,6 +14,7 @@ Decisions, without I/O, clocks or threads::
     state           all decisions of a run: events in, instructions out
     narrowing       what to ask for where only some of a row is missing; several C-MOVEs as one
     split           a large study whose series are moved side by side
+    tasks           what the rows of a table ask for
     path_cells      what rows have in the columns that the path of a receiver names
     patients        the PatientIDs that rows name beside what is moved
     estimates       bytes and seconds that a move is likely to take

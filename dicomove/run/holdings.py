@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, is_uid, keyword_columns, matches, plain_label
+from dicomove.cohort import Identifier, Level, is_uid, keyword_columns, matches, plain_label
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.pacs import Pacs
@@ -28,6 +28,8 @@ _LEAST_PAUSE_S: Final = 1.0
 _NO_NUMBER: Final = "The PACS does not say how many there are."
 AVAILABILITY: Final = "InstanceAvailability"
 SOP_CLASSES: Final = "SOPClassesInStudy"
+#: From which the sizes of instances are guessed.
+_MODALITIES: Final[dict[Level, str]] = {"STUDY": "ModalitiesInStudy", "SERIES": "Modality"}
 _SLOWEST_FIRST: Final = ("UNAVAILABLE", "OFFLINE", "NEARLINE", "ONLINE")
 #: A tape robot takes minutes, where a disk takes seconds.
 TIMES_AS_LONG: Final = 10
@@ -41,6 +43,7 @@ class Counted:
     advice: str | None = None
     availability: str | None = None
     sop_classes: tuple[str, ...] = ()
+    modalities: str = ""
 
 
 class Counting:
@@ -75,16 +78,19 @@ class Counting:
         there = [match for match in found if matches(identifier.keys, match)]
         slowest = availability([word for match in there for word in match.get(AVAILABILITY, "").split("\\") if word])
         classes = tuple(dict.fromkeys(uid for match in there for uid in uids_in(match.get(SOP_CLASSES))))
+        modalities = "\\".join(filter(None, (match.get(_MODALITIES.get(identifier.level, "")) for match in there)))
         numbers = list(_numbers(identifier, there))
         if None in numbers:
-            return Counted(None, _NO_NUMBER, slowest, classes)
-        return Counted(sum(number or 0 for number in numbers), None, slowest, classes)
+            return Counted(None, _NO_NUMBER, slowest, classes, modalities)
+        return Counted(sum(number or 0 for number in numbers), None, slowest, classes, modalities)
 
     def _ask(self, identifier: Identifier) -> FindResult:
         keyword = COUNT_KEYS.get(identifier.level)
         asked = {keyword: ""} if keyword else {}
         if self._asks_optional and identifier.level != "PATIENT":
             asked[AVAILABILITY] = ""
+        if self._asks_optional and identifier.level in _MODALITIES:
+            asked[_MODALITIES[identifier.level]] = ""
         if self._asks_optional and self._with_classes and identifier.level == "STUDY":
             asked[SOP_CLASSES] = ""
         started = time.monotonic()

@@ -18,8 +18,8 @@ from dicomove.results import not_sent
 from dicomove.run.estimates import Estimate, Sizes, estimate
 from dicomove.run.holdings import SOP_CLASSES, availabilities, sop_classes_of
 from dicomove.run.patients import accessions_of, beside, different, patients_of
-from dicomove.run.prepared import modalities_of
 from dicomove.run.questions import COUNT_KEYS
+from dicomove.run.tasks import modalities_of
 from dicomove.words import SLOW
 
 Action = Literal["move", "repeated", "skip", "nothing", "invalid"]
@@ -52,6 +52,7 @@ class Step:
     patients: tuple[str, ...] = ()
     accessions: tuple[str, ...] = ()
     sop_classes: tuple[str, ...] = ()
+    modalities: str = ""
 
 
 Steps = Mapping[Identifier, Step]
@@ -126,7 +127,7 @@ def plan_table(
             action = _action(position, step)
             there = (step.expected, step.on_disk, step.availability)
             to_come = _to_come(step) if action == "move" else 0
-            guess = estimate(to_come, modalities[position], known.sizes, known.instances_per_s)
+            guess = estimate(to_come, modalities[position] or step.modalities, known.sizes, known.instances_per_s)
             rows.append((action, identifier.level, *there, _advice(action, step), guess))
         else:
             advice = not_sent(identifier).advice

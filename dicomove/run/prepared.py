@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Level, Requested, is_blank, is_found, keyword_columns, plain_label
+from dicomove.cohort import Identifier, Requested
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
 from dicomove.frozen import in_bulk
@@ -19,18 +19,17 @@ from dicomove.results import Row, result_table
 from dicomove.run.estimates import Sizes
 from dicomove.run.executors import Executors
 from dicomove.run.guards import Guards, guarded
-from dicomove.run.holdings import Counting, in_order, slow_rows, sop_classes_of
+from dicomove.run.holdings import Counting, in_order
 from dicomove.run.messages import Report
 from dicomove.run.options import Method, Options
-from dicomove.run.path_cells import Cells, path_cells
-from dicomove.run.patients import accessions_of, beside, different, patients_of
-from dicomove.run.questions import COUNT_KEYS
+from dicomove.run.path_cells import path_cells
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.resuming import not_completed
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
 from dicomove.run.state import RunState
+from dicomove.run.tasks import modalities_of, plan_cells, tasks_of
 from dicomove.run.threads import Threads
 from dicomove.run.writer import JournalWriter
 from dicomove.store import JOURNAL_FILE, Journal, Key, RowRecord, RunRecord, cohort_sha256, read_sizes
@@ -239,45 +238,6 @@ def warn_of(run: PreparedRun, stacklevel: int) -> None:
         warnings.warn(message, JournalWarning, stacklevel=stacklevel + 1)
 
 
-@in_bulk()
-def tasks_of(
-    table: pd.DataFrame, identifiers: Sequence[Requested], settings: RunSettings, cells: Sequence[Cells] = ()
-) -> list[Task]:
-    """Return what the rows of a table ask for: rows that name the same are one task."""
-    positions: dict[Identifier, list[int]] = {}
-    for position, identifier in enumerate(identifiers):
-        if isinstance(identifier, Identifier):
-            positions.setdefault(identifier, []).append(position)
-    where = keyword_columns(table.columns, COUNT_KEYS.values()) if positions else {}
-    known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
-    if columns.is_plan(table.columns):
-        expected_of_plan = [*_cells(table, "expected")]
-        known = dict.fromkeys((*COUNT_KEYS.values(), ""), expected_of_plan)
-    patients, accessions = patients_of(table), accessions_of(table)
-    found, planned = is_found(table.columns), columns.is_plan(table.columns)
-    slow = slow_rows(table) if positions else set()
-    classes = sop_classes_of(table) if positions else []
-    tasks = []
-    for identifier, rows in positions.items():
-        expected = _expected(identifier.level, known, rows)
-        task = Task(
-            identifier,
-            tuple(rows),
-            settings.key(identifier),
-            expected,
-            patients=beside(identifier, [patients[row] for row in rows]),
-            accessions=different(accessions[row] for row in rows),
-            # A plan has asked that of the rows of which it has the number.
-            asks_patient=not (found or (planned and expected is not None)),
-            look_first=settings.archive is not None,
-            cells=cells[rows[0]] if cells else (),
-            sop_classes=classes[rows[0]],
-            is_slow=not slow.isdisjoint(rows),
-        )
-        tasks.append(task)
-    return tasks
-
-
 def _method(settings: RunSettings, options: Options) -> Method:
     """Return how to retrieve; nothing can be moved to a receiver without a port."""
     is_get = options.method == "auto" and not all(receiver.listens for receiver in settings.receivers)
@@ -297,7 +257,7 @@ def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> 
     """Return the tasks that a plan wants to be moved; the others get their result."""
     if not columns.is_plan(table.columns):
         return tasks
-    actions = _cells(table, "action")
+    actions = plan_cells(table, "action")
     going = []
     for task in tasks:
         if any(actions[position] in _GO for position in task.positions):
@@ -306,11 +266,6 @@ def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> 
             action = actions[task.positions[0]]
             results.settle(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
     return going
-
-
-def _cells(table: pd.DataFrame, name: str) -> list[str]:
-    place = next(place for place, label in enumerate(table.columns) if plain_label(label) == name)
-    return ["" if is_blank(cell) else str(cell).strip() for cell in table.iloc[:, place].tolist()]
 
 
 def _within_limits(
@@ -322,34 +277,25 @@ def _within_limits(
         return tasks
     modalities = modalities_of(table)
     sizes = sizes_of(settings) if guards.max_bytes is not None else Sizes(())
+    planned = plan_cells(table, "bytes") if columns.is_plan(table.columns) else [""] * len(table)
+
+    def bytes_of(task: Task) -> float:
+        known = columns.whole_number(planned[task.first])
+        return (task.expected or 0) * sizes.of(modalities[task.first]).median if known is None else known
+
     with FindScu(settings.pacs) as scu:
         counting = Counting(scu)
         going, left = guarded(
             tasks,
             guards,
             lambda identifier: counting.expected(identifier).expected,
-            lambda task: (task.expected or 0) * sizes.of(modalities[task.positions[0]]).median,
+            bytes_of,
         )
     for task, row in left.items():
         results.settle(task, row)
     return going
 
 
-def modalities_of(table: pd.DataFrame) -> list[str]:
-    """Return the modalities of each row, as far as the table has them."""
-    where = keyword_columns(table.columns, ("Modality", "ModalitiesInStudy"))
-    place = where.get("Modality", where.get("ModalitiesInStudy"))
-    cells = [""] * len(table) if place is None else table.iloc[:, place].tolist()
-    return ["" if is_blank(cell) else str(cell) for cell in cells]
-
-
 def sizes_of(settings: RunSettings) -> Sizes:
     """Return what the folders of the receivers tell of the sizes of instances."""
     return Sizes(pair for receiver in settings.receivers for pair in read_sizes(receiver.folder))
-
-
-def _expected(level: Level, known: Mapping[str, list[object]], rows: Sequence[int]) -> int | None:
-    """Return how many instances the table says that there are, in the first of these rows that says it."""
-    cells = known.get(COUNT_KEYS.get(level, ""))
-    numbers = [columns.whole_number(cells[row]) for row in rows] if cells else []
-    return next((number for number in numbers if number is not None), None)

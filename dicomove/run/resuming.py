@@ -79,4 +79,4 @@ def not_completed(journal: Journal, tasks: Sequence[Task], settings: RunSettings
             results.settle(task, done[task.key])
     left = [task for task in tasks if task.key not in done]
     begun = journal.known([task.key for task in left])
-    return [changed(task, look_first=task.key in begun) for task in left]
+    return [changed(task, look_first=task.look_first or task.key in begun) for task in left]
