@@ -141,6 +141,26 @@ def test_a_table_from_standard_input(
     assert "Rows: 1 matched." in capsys.readouterr().out
 
 
+def test_json_feeds_a_command_as_csv_does(
+    tmp_path: Path, cohort: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tables = []
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SMALL) as pacs:
+        for way in (["--json"], ["-o", "-"]):
+            capfd.readouterr()
+            assert main(["find", str(cohort), str(pacs), *way]) == 0
+            monkeypatch.setattr("sys.stdin", io.StringIO(capfd.readouterr().out))
+            assert main(["plan", "-", str(pacs), receiver.ae_title, "-o", str(tmp_path / "plan.csv")]) == 0
+            tables.append(pd.read_csv(tmp_path / "plan.csv", dtype=str))
+        pd.testing.assert_frame_equal(tables[0], tables[1])
+        for wrong in ('{"mrn": ', "[1, 2]"):
+            capfd.readouterr()
+            monkeypatch.setattr("sys.stdin", io.StringIO(wrong))
+            assert main(["find", "-", str(pacs)]) == 2
+            assert "standard input: " in capfd.readouterr().err
+    assert tables[0]["AccessionNumber"].tolist() == ["000001", "000003"]
+
+
 def test_query_by_criteria(rehearsal_pacs: Start, capsys: pytest.CaptureFixture[str]) -> None:
     pacs = rehearsal_pacs(SMALL)
     assert main(["query", str(pacs), "study_date=2024-01-01..2024-06-30", "modality=CT", "modality=MR"]) == 0

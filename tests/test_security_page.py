@@ -18,7 +18,7 @@ import trustme
 from pydicom import dcmread
 
 import dicomove as dm
-from dicomove.cli import commands
+from dicomove.cli import tables
 from dicomove.cli.parser import parser
 from dicomove.testing import Synthetic
 from dicomove.tls import TLS, client_context, server_context
@@ -102,9 +102,9 @@ def test_a_cohort_from_a_pipe_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tm
         assert path.parent.parent == tmp_path
         return read(path)
 
-    monkeypatch.setattr(commands, "read_cohort", watched)
+    monkeypatch.setattr(tables, "read_cohort", watched)
     monkeypatch.setattr("sys.stdin", io.StringIO("PatientID\n007\n"))
-    assert commands.table_of(argparse.Namespace(table="-"))["PatientID"].tolist() == ["007"]
+    assert tables.table_of(argparse.Namespace(table="-"))["PatientID"].tolist() == ["007"]
     assert seen == [0o700]
     assert list(tmp_path.iterdir()) == []
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pandas as pd
 
 from dicomove.cli.arguments import receiver_options
 from dicomove.cli.output import report, show, write
-from dicomove.cohort import read_cohort
+from dicomove.cli.tables import table_of
 from dicomove.destination import Destination
 from dicomove.doctor import doctor
 from dicomove.errors import AddressError, CohortError, LimitError
@@ -180,27 +177,6 @@ def pacs_of(chosen: Namespace) -> Pacs:
     is_profile = chosen.pacs == chosen.named_pacs and ":" not in chosen.pacs
     pacs = Pacs.profile(chosen.pacs) if is_profile else Pacs(chosen.pacs)
     return _called(pacs, chosen.calling_ae_title)
-
-
-def table_of(chosen: Namespace) -> pd.DataFrame:
-    """Return the table that the arguments name; ``-`` is CSV from standard input."""
-    if chosen.table != "-":
-        return _read(chosen.table, chosen.table)
-    with TemporaryDirectory(prefix="dicomove-") as folder:
-        path = Path(folder, "standard_input.csv")
-        path.write_bytes(
-            sys.stdin.buffer.read() if isinstance(sys.stdin, io.TextIOWrapper) else sys.stdin.read().encode()
-        )
-        return _read(path, "standard input")
-
-
-def _read(path: str | Path, name: str) -> pd.DataFrame:
-    """Read a table; an error says which one it is."""
-    try:
-        return read_cohort(path)
-    except CohortError as error:
-        message = f"{name}: {error}"
-        raise CohortError(message) from error
 
 
 def criteria(words: list[str]) -> pd.DataFrame:

@@ -229,4 +229,4 @@ def _add_folders(add: Add) -> None:
 
 
 def _add_table(command: argparse.ArgumentParser) -> None:
-    command.add_argument("table", help="a .csv, .tsv, .parquet or .xlsx file; - is CSV from standard input")
+    command.add_argument("table", help="a .csv, .tsv, .parquet or .xlsx file; - is CSV or JSON from standard input")

@@ -17,8 +17,8 @@ from typing import Final, TextIO
 import pandas as pd
 
 from dicomove.cli.arguments import receiver_options
-from dicomove.cli.commands import table_of
 from dicomove.cli.output import advice, brief, show, summary, write
+from dicomove.cli.tables import table_of
 from dicomove.cohort import read_cohort
 from dicomove.events import StudyReceived
 from dicomove.headers import arrange, convert, index
