@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch, Rectangle, StepPatch
 from nbclient import NotebookClient
+from pydicom.dataset import Dataset
 
 import dicomove as dm
 from dicomove.report.flow import cohort_rows, flow
@@ -46,7 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[pd.DataFrame
         faults.LosesInstances(studies=tuple(UIDS[2:5])),
         faults.ClosesAtResponse(response=2, studies=(UIDS[5],)),
     ]
-    table = pd.DataFrame({"StudyInstanceUID": [*UIDS, "", "1.2.3"], "AccessionNumber": "A1"})
+    table = pd.DataFrame({"StudyInstanceUID": [*UIDS, "", "1.2.3"], "ward": "A1"})
     with receiving.receiver(folder) as receiver, receiving.pacs(receiver, *present, source=SOURCE) as pacs:
         yield dm.move(table, pacs, receiver, progress=False), folder
 
@@ -261,6 +262,14 @@ class SaysWho(Fault):
         raise Refuse(0xC001, f"{MARK}4 is not there")
 
 
+class TellsNoKeys(faults.FindWithoutPatientId):
+    """A PACS that tells neither whose a study is, nor its accession number: what the rows have is not compared."""
+
+    def _change(self, request: Request, match: Dataset) -> None:
+        super()._change(request, match)
+        match.AccessionNumber = ""
+
+
 @pytest.fixture
 def marked(tmp_path: Path) -> Path:
     """The folder of a run in which every identifier that there can be has a mark."""
@@ -281,7 +290,7 @@ def marked(tmp_path: Path) -> Path:
     with (
         receiving.receiver(folder) as receiver,
         # A PACS that told whose its studies are would have none of these rows moved.
-        receiving.pacs(receiver, says, fails, faults.FindWithoutPatientId(), source=SOURCE) as pacs,
+        receiving.pacs(receiver, says, fails, TellsNoKeys(), source=SOURCE) as pacs,
         pytest.warns(dm.errors.ReceiverWarning, match="another PatientID than they name"),  # each row has the mark
     ):
         results = dm.move(table, pacs, receiver, progress=False, verify="counts")
