@@ -454,6 +454,17 @@ def test_what_dcm2niix_leaves_out_is_told(tmp_path: Path, program: Path) -> None
     assert (made["outcome"], made["reason"]) == ("failed", "nothing_written")
 
 
+def test_a_volume_without_pixel_spacing_is_none(tmp_path: Path) -> None:
+    volume(tmp_path / "images", [0, 2, 4])
+    for path in (tmp_path / "images").iterdir():
+        found = dcmread(path)
+        del found.PixelSpacing  # dcm2niix writes 1 mm, without a word
+        found.save_as(path)
+    made = row_of(converted(tmp_path / "images", tmp_path / "out"))
+    assert (made["outcome"], made["reason"]) == ("no_volume", "other_sizes")
+    assert made["message"] == "images lack a position or a pixel spacing, or differ in matrix or pixel spacing"
+
+
 def test_each_frame_counts_also_without_a_place(tmp_path: Path, program: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()

@@ -221,6 +221,12 @@ def test_images_of_two_sizes_are_not_one_volume() -> None:
     assert not geometry(found, range(6)).is_volume
 
 
+@pytest.mark.parametrize("spacing", [(np.nan, np.nan), (1, np.nan), (0, 0), (-1, 1), (1e-9, 1)])
+def test_without_a_pixel_spacing_there_is_no_volume(spacing: tuple[float, float]) -> None:
+    found = geometry(planes(range(6), size=(64, 64, *spacing)), range(6))
+    assert (found.spacing, found.spacing_uniform, found.is_volume) == (1, True, False)
+
+
 def test_a_tilted_gantry() -> None:
     found = planes(range(20))
     found[:, 7] += np.arange(20) * 0.3

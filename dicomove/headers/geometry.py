@@ -127,8 +127,7 @@ def geometry(planes: Planes, numbers: Sequence[int | None], told: Told | None = 
     stacks = [_stack(group, told.step) for group in groups]
     alone = stacks[0] if len(stacks) == 1 else _Stack()
     gaps, duplicates = sum(stack.gaps for stack in stacks), sum(stack.duplicates for stack in stacks)
-    same_size = len(np.unique(np.nan_to_num(placed[:, 9:PLANE].round(6), nan=-1), axis=0)) == 1
-    whole = not gaps and not duplicates and len(placed) == len(planes) and same_size
+    whole = not gaps and not duplicates and len(placed) == len(planes) and _have_one_size(placed)
     return Geometry(
         orientations=len(groups),
         gaps=gaps,
@@ -141,6 +140,11 @@ def geometry(planes: Planes, numbers: Sequence[int | None], told: Told | None = 
         instance_numbers_missing=lacking,
         is_volume=bool(whole and alone.uniform and not alone.tilted),
     )
+
+
+def _have_one_size(planes: Planes) -> bool:
+    sizes = np.unique(np.nan_to_num(planes[:, 9:PLANE].round(6), nan=-1), axis=0)
+    return len(sizes) == 1 and bool((sizes > 0).all())
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ _MEANS: Final[Mapping[Reason, str]] = {
     "duplicates": "images lie at a place that has its image already: {duplicates}",
     "not_uniform": "the distances from slice to slice differ",
     "tilted": "the slices are shifted against each other",
-    "other_sizes": "images lack a position, or differ in matrix or pixel spacing",
+    "other_sizes": "images lack a position or a pixel spacing, or differ in matrix or pixel spacing",
 }
 #: Kinds of files that dcm2niix takes for common images.
 _WRONG: Final[Mapping[str, str]] = {
