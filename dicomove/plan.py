@@ -55,9 +55,10 @@ def plan(
     """Say for each row of a table what `move` would do with it. Nothing is moved.
 
     The PACS is asked with one C-FIND for each row that would be moved, and whose number of instances the table of
-    `find` does not hold already; with another one whose study it is, where a table of your own names a PatientID beside
-    the UID. ``move(plan)`` then does what the plan says, and asks nothing a second time: a row whose ``action`` is
-    another word than ``move`` or ``repeated``, also one of your own, is left out. ``summary(plan)`` adds it up.
+    `find` does not hold already; with another one whose study it is, where a table of your own names a PatientID or
+    AccessionNumber beside the UID. ``move(plan)`` then does what the plan says: a row whose ``action`` is another word
+    than ``move`` or ``repeated``, also one of your own, is left out. It asks the PACS nothing a second time but for
+    numbers that it did not give; a `Destination` is asked anew what it has. ``summary(plan)`` adds it up.
 
     Parameters
     ----------
