@@ -73,6 +73,31 @@ def test_every_command_is_in_the_completion(capfd: pytest.CaptureFixture[str]) -
         assert all(command in shown for command in COMMANDS)
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("find coh", "cohort.csv"),
+        ("move cohort.csv -o res", "results.csv"),
+        ("plan cohort.csv --receive im", "images"),
+        ("resume im", "images"),
+        ("plan cohort.csv --method g", "get"),
+    ],
+)
+def test_bash_completes_files_folders_and_words(
+    words: str, completed: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--print-completion", "bash"])
+    (tmp_path / "completion").write_text(capfd.readouterr().out)
+    for name in ("cohort.csv", "results.csv"):
+        (tmp_path / name).touch()
+    (tmp_path / "images").mkdir()
+    asked = "COMP_WORDS=(dicomove $*); COMP_CWORD=$#; _shtab_dicomove 2> /dev/null; echo ${COMPREPLY[*]}"
+    command = ["bash", "-c", f"source completion; {asked}", "bash", *words.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [completed]
+
+
 def test_find_feeds_move_through_a_pipe(tmp_path: Path, cohort: Path) -> None:
     images = tmp_path / "images"
     with receiving.pacs({}, source=SMALL) as pacs:

@@ -96,7 +96,18 @@ def parser() -> argparse.ArgumentParser:
     _add_moving(add)
     _add_afterwards(add)
     _add_folders(add)
+    for command in found.choices.values():
+        _complete_paths(command)
     return made
+
+
+def _complete_paths(command: argparse.ArgumentParser) -> None:
+    """Let a shell complete files and folders where an argument is one."""
+    for argument in command._actions:  # noqa: SLF001 (argparse has no other list of them)
+        is_file = argument.type is Path or argument.metavar in ("FILE", "RESULTS") or argument.dest == "table"
+        if is_file and argument.choices is None:
+            is_folder = argument.metavar == "FOLDER" or argument.dest in ("folder", "images", "target", "out")
+            argument.complete = shtab.DIRECTORY if is_folder else shtab.FILE  # type: ignore[attr-defined]  # of shtab
 
 
 _WORDS: Final = {
