@@ -35,6 +35,10 @@ _ANOTHER_NUMBER: Final = (
     "the numbers of the table belong together? find() with the StudyInstanceUID alone shows the PACS's number. If the "
     "column holds numbers of your own, rename it."
 )
+_NOT_BELOW: Final = (
+    "C-FIND finds no such {0} below the UIDs above it in the row, so nothing was sent: do the UIDs of the row belong "
+    "together? verify='arrivals' moves without asking."
+)
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
 
 
@@ -113,6 +117,8 @@ def of_another_patient(contradicted: str) -> Row:
     """Return the row that was not sent, since the PACS has another value under this key."""
     if contradicted == "PatientID":
         return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT)
+    if contradicted.endswith("UID"):
+        return Row(outcome="empty", expected=0, advice=_NOT_BELOW.format(contradicted))
     return Row(outcome="invalid", error="invalid_row", advice=_ANOTHER_NUMBER)
 
 

@@ -424,7 +424,9 @@ def test_an_instance_expects_itself(here: Here) -> None:
         }
     )
     assert move(table, here)["expected"].tolist() == [1]
-    assert here.recorder.asked("C-FIND") == []
+    (asked,) = here.recorder.asked("C-FIND")  # whether it is in this series, and that in this study
+    assert asked["QueryRetrieveLevel"] == "IMAGE"
+    assert table.iloc[0].to_dict().items() <= asked.items()
 
 
 # Progress.

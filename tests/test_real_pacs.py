@@ -127,6 +127,27 @@ def test_nothing_is_moved_for_a_uid_beside_the_accession_number_of_another_study
     assert row(move(right, server, query_model=query_model), "outcome", "completed") == ("complete", 5)
 
 
+@pytest.mark.parametrize("query_model", MODELS)
+@pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
+def test_nothing_is_moved_below_a_study_for_the_uid_of_another_patient(
+    server: Server, store: Store, level: str, query_model: str
+) -> None:
+    """Orthanc moves a series by its UID alone, whatever study and patient are named above it."""
+    his = next(one for one in server.holds if one.study == study_uid("A0300"))
+    assert his.patient != "000123"
+    keys = {"PatientID": "000123", "StudyInstanceUID": CT, "SeriesInstanceUID": his.series}
+    keys |= {"SOPInstanceUID": his.instance} if level == "IMAGE" else {}
+    result = move(pd.DataFrame([keys]), server, query_model=query_model)
+    assert row(result, "outcome", "attempts", "error") == ("empty", 0, None)
+    assert "do the UIDs of the row belong together?" in result["advice"].iloc[0]
+    assert not store.held()
+    # What is typed below what find answered is asked for, too.
+    cohort = pd.DataFrame([keys | {"AccessionNumber": "A0001", "StudyInstanceUID": ""}]).drop(columns="PatientID")
+    found = dm.find(cohort, server.pacs, progress=False)
+    assert row(move(found, server, query_model=query_model), "outcome", "attempts") == ("empty", 0)
+    assert not store.held()
+
+
 def test_every_study_arrives_as_it_is(server: Server, store: Store) -> None:
     accessions = ["A0001", "A0002", "A001", "A0010", "A0100", "A0101", "A0200", "A0201", "A0300"]
     result = move(studies(*accessions), server)

@@ -43,7 +43,7 @@ from dicomove.cohort.answers import (
 )
 from dicomove.cohort.criteria import is_query, meant_as_query, not_a_query
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.found import Unmatched, is_found, plain_label, unmatched
+from dicomove.cohort.found import Unmatched, is_answered, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import (
     Identifier,
     Requested,
@@ -112,6 +112,7 @@ __all__ = [
     "find_queries",
     "find_query",
     "has_control_characters",
+    "is_answered",
     "is_blank",
     "is_found",
     "is_query",

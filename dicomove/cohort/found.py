@@ -11,11 +11,18 @@ from typing import Any, Final, TypeGuard
 
 import pandas as pd
 
+from dicomove.cohort.levels import Level
 from dicomove.cohort.values import EDGES, is_blank
 from dicomove.words import UNMATCHED, Outcome
 
 #: Only a table of `find` has all of these; `move` replaces none of them but the outcome.
 _SIGNS: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
+#: What `find` adds at each level.
+_SIGN_OF_LEVEL: Final[dict[Level, str]] = {
+    "STUDY": "NumberOfStudyRelatedInstances",
+    "SERIES": "NumberOfSeriesRelatedInstances",
+    "IMAGE": "SOPClassUID",
+}
 #: `find` does not decide between several studies. The row has no key, whatever its number of matches.
 AMBIGUOUS: Final = "ambiguous"
 _SAID: Final = ("status", "error", "advice", "error_comment")
@@ -58,6 +65,21 @@ def is_found(columns: Iterable[object]) -> bool:
     (True, False)
     """
     return {plain_label(label) for label in columns} >= _SIGNS
+
+
+def is_answered(columns: Iterable[object], level: Level) -> bool:
+    """Tell by its columns whether a table has the UIDs of a level from `find`, which has compared them with the row.
+
+    A search at an upper level leaves the UIDs of the cohort in the table as they were typed.
+
+    Examples
+    --------
+    >>> found = ["cohort_row", "StudyInstanceUID", "NumberOfStudyRelatedInstances", "outcome", "matches", "filtered"]
+    >>> is_answered(found, "STUDY"), is_answered([*found, "SeriesInstanceUID"], "SERIES")
+    (True, False)
+    """
+    labels = {plain_label(label) for label in columns}
+    return labels >= _SIGNS and (level not in _SIGN_OF_LEVEL or _SIGN_OF_LEVEL[level] in labels)
 
 
 def unmatched(cells: Mapping[str, object]) -> Unmatched | None:

@@ -16,6 +16,7 @@ from dicomove.run.asking import ALL, Question, Told
 from dicomove.run.questions import (
     Ask,
     Listed,
+    is_elsewhere,
     listed_instances,
     listed_of_patient,
     listed_series,
@@ -200,6 +201,10 @@ class Inventory:
         if self._verify == "arrivals":
             return {}
         return self._ask("counts", lambda ask, asked: values_of_study(ask, asked, names), identifier) or {}
+
+    def is_elsewhere(self, identifier: Identifier) -> bool:
+        """Tell whether a series, or an instance, is not in its study; not so where the PACS may not be asked."""
+        return self._verify != "arrivals" and self._ask("counts", is_elsewhere, identifier) is True
 
     def series(self, study: Identifier) -> Mapping[str, int | None] | None:
         """Return the series that the PACS lists of a study, with how many instances each has, where it says that.

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, is_found, keyword_columns
+from dicomove.cohort import LEVELS, Identifier, Requested, Unmatched, is_answered, is_blank, keyword_columns
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.errors import CohortWarning
 from dicomove.events import RowFinished
@@ -63,8 +63,8 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
     where = keyword_columns(table.columns, COUNT_KEYS.values())
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
     said, classes = availabilities(table), sop_classes_of(table)
-    unasked = [None] * len(table)
-    patients, accessions = (unasked, unasked) if is_found(table.columns) else (patients_of(table), accessions_of(table))
+    patients, accessions = patients_of(table), accessions_of(table)
+    answered = {level: is_answered(table.columns, level) for level in LEVELS}
     steps: dict[Identifier, Step] = {}
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):
@@ -74,8 +74,9 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
                 step.expected = columns.whole_number(cells[position])
             step.availability = step.availability or said[position]
             step.sop_classes = step.sop_classes or classes[position]
-            step.patients = beside(identifier, [*step.patients, patients[position]])
-            step.accessions = different([*step.accessions, accessions[position]])
+            if not answered[identifier.level]:
+                step.patients = beside(identifier, [*step.patients, patients[position]])
+                step.accessions = different([*step.accessions, accessions[position]])
     return steps
 
 

@@ -38,6 +38,18 @@ def values_of_study(ask: Ask, identifier: Identifier, names: Collection[str]) ->
     return {name: {match[name] for match in found if match.get(name)} for name in names}
 
 
+def is_elsewhere(ask: Ask, identifier: Identifier) -> bool:
+    """Tell whether the PACS knows the study of a series, or of an instance, and has it not there.
+
+    Where it knows neither, its C-FIND may hide what it has.
+    """
+    if ask(identifier, identifier.level, dict(identifier.keys)):
+        return False
+    study = {name: value for name, value in identifier.keys if name in ("PatientID", "StudyInstanceUID")}
+    above = Identifier("STUDY", identifier.query_model, tuple(study.items()))
+    return bool(ask(above, "STUDY", study))
+
+
 def listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:
     """Return the series of a study, each with what the PACS counts."""
     keyword = COUNT_KEYS["SERIES"]

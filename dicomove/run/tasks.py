@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Level, Requested, is_blank, is_found, keyword_columns, plain_label
+from dicomove.cohort import LEVELS, Identifier, Level, Requested, is_answered, is_blank, keyword_columns, plain_label
 from dicomove.frozen import in_bulk
 from dicomove.run.holdings import slow_rows, sop_classes_of
 from dicomove.run.path_cells import Cells
@@ -30,7 +30,8 @@ def tasks_of(
             positions.setdefault(identifier, []).append(position)
     where = keyword_columns(table.columns, COUNT_KEYS.values()) if positions else {}
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
-    found, planned = is_found(table.columns), columns.is_plan(table.columns)
+    planned = columns.is_plan(table.columns)
+    answered = {level: is_answered(table.columns, level) for level in LEVELS}
     if planned:
         numbers: list[object] = [*plan_cells(table, "expected")]
         known = dict.fromkeys((*COUNT_KEYS.values(), ""), numbers)
@@ -48,7 +49,7 @@ def tasks_of(
             expected,
             patients=beside(identifier, [patients[row] for row in rows]),
             accessions=different(accessions[row] for row in rows),
-            asks_patient=not (found or (planned and expected is not None)),
+            asks_patient=not (answered[identifier.level] or (planned and expected)),
             look_first=settings.archive is not None or bool(columns.whole_number(on_disk[rows[0]])),
             cells=cells[rows[0]] if cells else (),
             sop_classes=classes[rows[0]],

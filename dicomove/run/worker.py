@@ -106,11 +106,16 @@ class MoveWorker:
             return Lost("", "internal_error")  # its advice says it all
 
     def _contradicted(self, task: Task) -> str | None:
-        """Return the key under which the PACS has it with another value than each of the rows names."""
-        named = named_beside(task.patients, task.accessions)
-        if not (task.asks_patient and named) or task.part or task.parts or task.unverified:
+        """Return the key under which the PACS has it with another value than each of the rows names, or not at all."""
+        if not task.asks_patient or task.part or task.parts or task.unverified:
             return None
-        return contradicted(self._inventory.values(task.identifier, named), named)
+        identifier, named = task.identifier, named_beside(task.patients, task.accessions)
+        contrary = contradicted(self._inventory.values(identifier, named), named) if named else None
+        # Some PACS move a series by its UID alone, whatever study and patient stand above it: Orthanc, for one.
+        is_below = identifier.level in ("SERIES", "IMAGE")
+        if contrary is None and is_below and self._inventory.is_elsewhere(identifier):
+            return identifier.keys[-1][0]
+        return contrary
 
     def _series(self, task: Task) -> SeriesListed | None:
         """Return the series of a row that are moved side by side; ``None`` where it is moved with one C-MOVE."""

@@ -14,7 +14,7 @@ from dicomove.dimse.messages import C_FIND_RQ, Message
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.run import run as run_module
 from tests.model.expected import has_inventory, is_honest, is_misled, is_untouched, without_faults
-from tests.model.run import Run
+from tests.model.run import Run, is_unsent
 from tests.model.table import SAID_BY_FIND, Asked
 from tests.model.words import (
     COUNTS,
@@ -99,6 +99,9 @@ def a_row_is_invalid_if_it_cannot_be_asked_and_only_then(run: Run) -> None:
             assert run.names_another_patient(wanted)
             assert (verdict["outcome"], verdict["attempts"]) == ("invalid", 0)
             continue
+        if wanted and is_unsent(verdict):
+            assert wanted.level in ("SERIES", "IMAGE")
+            assert run.world.faults or not run.world.instances(wanted)
         assert (verdict["outcome"] == "invalid") == (wanted is None)
         assert (verdict["error"] == "invalid_row") == (wanted is None)
 

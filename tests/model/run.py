@@ -31,6 +31,11 @@ from tests.model.words import HARMLESS, MOST_UNANSWERED, NUMBER_KEYS, STORE, rea
 from tests.model.world import Heard, Landed, World, holds_soon, shore
 
 
+def is_unsent(verdict: Mapping[str, Any]) -> bool:
+    """Whether nothing was sent since C-FIND does not have the series, or the instance, in the study of its row."""
+    return verdict["outcome"] == "empty" and verdict["attempts"] == 0 and "nothing was sent" in str(verdict["advice"])
+
+
 @dataclass(frozen=True)
 class Press:
     """When Ctrl-C is pressed: while the n-th event is shown, or at the n-th line that the caller's thread runs."""
@@ -145,9 +150,9 @@ class Run:
         return self.result[list(RESULT_COLUMNS)].to_dict("records")  # type: ignore[return-value]  # names are text
 
     def verdicts(self) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
-        """Yield what each row that can be asked asked for, and its result, unless it names another patient."""
+        """Yield what each row that can be asked asked for, and its result, unless C-FIND contradicts the row."""
         for wanted, verdict in zip(self.asked, self.records, strict=True):
-            if wanted is not None and verdict["error"] != "other_patient":
+            if wanted is not None and verdict["error"] != "other_patient" and not is_unsent(verdict):
                 yield wanted, verdict
 
     def moves(self, wanted: Asked | None = None) -> list[Heard]:

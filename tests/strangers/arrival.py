@@ -107,7 +107,8 @@ def no_stranger_is_on_disk(arrival: Arrival, named: Sequence[set[str]]) -> None:
 def no_row_of_find_is_of_another_patient(arrival: Arrival, named: Sequence[set[str]]) -> None:
     """A row of `find` is of a patient whom its row of the cohort names."""
     for row in matched_rows(arrival.found if arrival.found is not None else arrival.moved):
-        study = owner(str(row.get("StudyInstanceUID")))
+        # A search for patients leaves the UIDs of the cohort as they are.
+        study = owner(str(row.get("StudyInstanceUID"))) if "NumberOfStudyRelatedInstances" in row else None
         patient = study.patient if study else str(row.get("PatientID"))
         welcome = patients(_named_by(row, named))
         assert patient in welcome, f"{row.get('line')} brings {patient}, and names {welcome}; asked: {asked(arrival)}"
@@ -147,7 +148,8 @@ def matched_rows(table: pd.DataFrame | None) -> Iterator[dict[str, Any]]:
         return
     # A file without a header may have the same cell twice in the line that is taken for one.
     for row in table.loc[:, ~table.columns.duplicated()].to_dict("records"):
-        uid = row.get("StudyInstanceUID", row.get("PatientID"))
+        is_of_patient = "NumberOfStudyRelatedInstances" not in row
+        uid = row.get("PatientID") if is_of_patient else row.get("StudyInstanceUID", row.get("PatientID"))
         if row["outcome"] in (*MATCHED, "complete") and isinstance(uid, str):
             yield {str(name): value for name, value in row.items()}
 

@@ -286,6 +286,20 @@ def test_a_move_by_a_uid_goes_where_the_pacs_does_not_contradict_the_accession_n
     assert study.instance_uid(1) in landed
 
 
+def test_a_uid_that_was_typed_beside_a_patient_who_was_found_is_compared() -> None:
+    """A search for patients leaves the UIDs of the cohort as they are; a move without a level goes by them."""
+    mixed_up = pd.DataFrame({"PatientID": [JANE.patient] * 2, "StudyInstanceUID": [STUDIES[3].uid, JANE.uid]})
+    with World(archive()) as world:
+        found = dm.find(mixed_up, world.pacs(), level="PATIENT", query_model="PatientRoot", progress=False)
+        planned = dm.plan(found, world.pacs(), progress=False)
+    assert found["outcome"].tolist() == ["matched"] * 2
+    assert planned["action"].tolist() == ["invalid", "move"]
+    moved, landed = moved_by(found)
+    assert moved["error"].iloc[0] == "other_patient"
+    assert moved["outcome"].tolist() == ["invalid", "complete"]
+    assert landed <= {JANE.instance_uid(series) for series in (1, 2)}
+
+
 def test_of_the_rows_that_name_one_study_one_right_accession_number_is_enough() -> None:
     """Two requests may have led to one study, of which the PACS tells one."""
     moved, _ = moved_by(pd.DataFrame({"StudyInstanceUID": [JANE.uid] * 2, "AccessionNumber": ["A2", "A99"]}))
