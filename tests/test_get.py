@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from pydicom import config, dcmread
 from pydicom.uid import CTImageStorage
@@ -220,12 +221,18 @@ def test_a_pacs_without_get(tmp_path: Path) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Counted(faults.Fault):
-    """A PACS that is well-behaved, and notes how many associations are open when another one begins."""
+    """A PACS that is well-behaved, and notes how many connections its peers have when an association begins.
 
+    Its own ends take a moment longer to go.
+    """
+
+    pacs: list[dm.Pacs] = dataclasses.field(default_factory=list, compare=False)
     at_once: list[int] = dataclasses.field(default_factory=list, compare=False)
 
-    def on_association(self, open_associations: int) -> None:
-        self.at_once.append(open_associations)
+    def on_association(self, open_associations: int) -> None:  # noqa: ARG002 (it counts the PACS's own ends)
+        address = (self.pacs[0].host, self.pacs[0].port)
+        connected = [one for one in psutil.net_connections("tcp4") if one.status == psutil.CONN_ESTABLISHED]
+        self.at_once.append(sum(one.raddr == address for one in connected))
 
 
 @pytest.mark.parametrize("verify", ["auto", "instances"])
@@ -234,10 +241,11 @@ def test_there_are_no_more_associations_than_concurrency(verify: str, concurrenc
     """That of C-FIND is released before the C-GET."""
     counted = Counted()
     with without_port(tmp_path) as receiver, receiving.pacs({}, counted, source=SOURCE) as pacs:
+        counted.pacs.append(pacs)
         results = get(ROWS, pacs, receiver, verify=verify, concurrency=concurrency)
     assert results["outcome"].tolist() == ["complete"] * 3, results[["error", "advice"]].to_dict()
     assert results["attempts"].tolist() == [1, 1, 1]
-    assert max(counted.at_once) < concurrency
+    assert max(counted.at_once) <= concurrency
 
 
 def test_a_column_of_the_callers_own(tmp_path: Path) -> None:
