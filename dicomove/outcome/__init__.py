@@ -15,7 +15,17 @@ unknown, never 0. With a receiver, the disk decides.
 from __future__ import annotations
 
 from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, remarks, rivals, sentences
-from dicomove.outcome.evidence import CountedBy, Counts, Evidence, Refusal, Unverified, Verdict, shortfall, with_missing
+from dicomove.outcome.evidence import (
+    CountedBy,
+    Counts,
+    Evidence,
+    Refusal,
+    Unverified,
+    Verdict,
+    adds_up,
+    shortfall,
+    with_missing,
+)
 from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, Category, category, failure_word, judge
 from dicomove.outcome.patients import ALTOGETHER, UNLIKE, difference, is_other_number, stripped
 
@@ -32,6 +42,7 @@ __all__ = [
     "Refusal",
     "Unverified",
     "Verdict",
+    "adds_up",
     "advice_on",
     "category",
     "difference",

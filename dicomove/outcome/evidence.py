@@ -183,6 +183,18 @@ def shortfall(evidence: Evidence) -> bool:
     return moved < max(announced, expected)
 
 
+def adds_up(evidence: Evidence) -> bool:
+    """Return whether what came, or what the PACS counts, is what is expected."""
+    counts, expected = evidence.counts, evidence.expected
+    if expected is None:
+        return False
+    if evidence.received is not None:
+        return evidence.received == expected and (expected > 0 or not counts.moved)
+    if counts.moved is None or counts.failed:
+        return True
+    return not shortfall(evidence) and (counts.moved == 0) == (expected == 0)
+
+
 def with_missing(evidence: Evidence, held: Collection[str], listed: Collection[str] | None) -> Evidence:
     """Return the evidence with the number of instances that are not on disk, where it is known how many there are.
 

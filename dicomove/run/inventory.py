@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeVar, get_args
 from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
-from dicomove.outcome import Evidence, Unverified, category, failure_word, shortfall, with_missing
+from dicomove.outcome import Evidence, Unverified, adds_up, category, failure_word, with_missing
 from dicomove.run.asking import ALL, Question, Told
 from dicomove.run.questions import (
     Ask,
@@ -125,7 +125,7 @@ class Inventory:
                 return replace(evidence, expected=1), None
             expected_in_table = None  # that there is one was only assumed
         best = changed(evidence, expected=expected_in_table, unverified=None)
-        if expected_in_table is not None and not self._always_lists and _adds_up(best):
+        if expected_in_table is not None and not self._always_lists and adds_up(best):
             return best, None
         if _matters(evidence):
             return self._verified(best, identifier)
@@ -148,7 +148,7 @@ class Inventory:
                 number = answer if isinstance(answer, int) else self._more_than_listed(answer, best, identifier)
                 listed = answer if number is None and not isinstance(answer, int) else None
                 best = replace(evidence, expected=len(listed or ()) if number is None else number)
-                if _adds_up(best):
+                if adds_up(best):
                     break
         if is_known or (self._why is None and identifier.level == "IMAGE"):
             return best, listed
@@ -342,14 +342,3 @@ def _matters(evidence: Evidence) -> bool:
     if category(evidence.status) in ("success", "warning"):
         return True
     return failure_word(evidence.status) == "unable_to_process" and not evidence.counts.moved
-
-
-def _adds_up(evidence: Evidence) -> bool:
-    counts, expected = evidence.counts, evidence.expected
-    if expected is None:
-        return False
-    if evidence.received is not None:
-        return evidence.received == expected and (expected > 0 or not counts.moved)
-    if counts.moved is None or counts.failed:
-        return True
-    return not shortfall(evidence) and (counts.moved == 0) == (expected == 0)
