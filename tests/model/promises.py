@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -29,6 +29,9 @@ from tests.model.words import (
     STORE,
 )
 from tests.model.world import QUIET_S, Heard
+
+#: The unique keys of a study, and of what is above it.
+_OF_STUDY: Final = ("PatientID", "StudyInstanceUID")
 
 
 def a_table_that_cannot_be_right_is_refused_before_the_first_association(run: Run) -> None:
@@ -115,11 +118,18 @@ def nothing_is_sent_for_a_study_of_another_patient_than_the_row_names(run: Run) 
 def only_what_a_row_asks_for_is_sent_by_level_and_unique_keys(run: Run) -> None:
     wanted = {one for one in run.asked if one is not None}
     for move in run.moves():
-        assert move.asked in wanted, f"no row asks for {move.asked}"
+        assert move.asked in wanted or _is_series_of_a_large_study(run, move.asked), f"no row asks for {move.asked}"
         sent = {name: str(value) for name, value in move.identifier.items()}
         assert sent == {"QueryRetrieveLevel": move.asked.level, **dict(move.asked.keys)}
         assert move.destination == run.options.into
         assert not any(set(value) & set("*?\\") or not value for value in sent.values())
+
+
+def _is_series_of_a_large_study(run: Run, moved: Asked) -> bool:
+    """Whether it is a series of a study that a row asks for, and of which the PACS counts too many instances."""
+    studies = {row.keys for row in run.asked if row and row.level == "STUDY"}
+    counts_many = "counts-overflow" in {fault.name for fault in run.world.faults}
+    return counts_many and moved.level == "SERIES" and moved.keys[:-1] in studies
 
 
 def no_c_find_asks_for_what_no_row_names(run: Run) -> None:
@@ -132,8 +142,8 @@ def no_c_find_asks_for_what_no_row_names(run: Run) -> None:
 
 def _asks_whose_it_is(run: Run, keys: Mapping[str, str]) -> bool:
     """Whether it asks for the study of a row, whatever the level of the row."""
-    studies = [dict(row.keys).get("StudyInstanceUID") for row in run.asked if row and row.query_model == "StudyRoot"]
-    return keys.keys() == {"StudyInstanceUID"} and keys["StudyInstanceUID"] in studies
+    above = [{name: value for name, value in row.keys if name in _OF_STUDY} for row in run.asked if row]
+    return "StudyInstanceUID" in keys and keys in above
 
 
 def what_is_asked_twice_is_moved_once(run: Run) -> None:
@@ -254,6 +264,8 @@ def what_is_expected_is_what_there_is_or_what_the_table_says(run: Run) -> None:
     if MISCOUNTS & {fault.name for fault in run.world.faults}:
         return
     for wanted, verdict in run.verdicts():
+        if len(run.faults_of_c_find(wanted)) > 1:
+            continue  # together they may hide the only match behind Success
         there = len(run.world.instances(wanted))
         if pd.notna(verdict["expected"]):
             assert verdict["expected"] in (there, run.number_in_table(wanted)), f"{wanted}: {verdict}"
@@ -358,7 +370,8 @@ def what_is_shown_is_what_the_table_says(run: Run) -> None:
     assert {position: outcomes[position] for position in shown} == {
         position: _since(run, event.outcome, outcomes[position]) for position, event in shown.items()
     }
-    times = [event.position for event in events if isinstance(event, RowFinished)]
+    # What came after the end of a row is shown anew, with the outcome that it had before.
+    times = [event.position for event in events if isinstance(event, RowFinished) and event.before is None]
     # What the second interrupt did not wait for may come all the same, and is shown anew.
     assert len(times) == len(set(times)) or len(run.keyboard.pressed) > 1, "a row that finished twice"
 

@@ -181,13 +181,14 @@ class Run:
 
     def blind(self, wanted: Asked) -> bool:
         """Whether a fault may reach the C-FINDs for it, so that an inventory is absent or wrong."""
-        request = self._request("C-FIND", wanted, 1)
         unanswered = [one for one in self.heard if one.command == C_FIND_RQ and one.final is None]
-        return (
-            self.reaches_everyone
-            or len(unanswered) >= MOST_UNANSWERED
-            or any(fault.concerns(request) and fault.name not in HARMLESS for fault in self.world.faults)
-        )
+        return self.reaches_everyone or len(unanswered) >= MOST_UNANSWERED or bool(self.faults_of_c_find(wanted))
+
+    def faults_of_c_find(self, wanted: Asked) -> list[str]:
+        """The faults that may reach the C-FINDs for it, and matter."""
+        request = self._request("C-FIND", wanted, 1)
+        concerned = [fault.name for fault in self.world.faults if fault.concerns(request)]
+        return [name for name in concerned if name not in HARMLESS]
 
     @property
     def reaches_everyone(self) -> bool:
