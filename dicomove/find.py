@@ -32,6 +32,7 @@ from dicomove.interrupts import Interrupts
 from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
 from dicomove.search import Answer, Choice, Matches, Settings, ask_loosely, ask_rows, checked_loose, found_table
+from dicomove.switch_interval import short_switch_interval
 
 _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
@@ -189,7 +190,7 @@ def find(
         warnings.warn(message, kind, stacklevel=2)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
     wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, keys)]))
-    with Interrupts() as interrupts:
+    with short_switch_interval(), Interrupts() as interrupts:
         with display(progress) as show:
             answers = ask_rows(table, queries, wanted, pacs, settings, show, interrupts)
         if names:

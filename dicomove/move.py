@@ -25,6 +25,7 @@ from dicomove.run import (
     shows_options,
     warn_of,
 )
+from dicomove.switch_interval import short_switch_interval
 
 __all__ = ["RESULT_COLUMNS", "move", "start_move"]
 
@@ -159,14 +160,15 @@ def move(
     >>> results["outcome"].to_dict()
     {'a': 'empty', 'b': 'invalid'}
     """
-    show = display(progress)
-    run = _prepared(table, pacs, destination, level, query_model, options)
-    # All of it within, so that an interrupt that comes when the run has ended does not take its table away.
-    with Interrupts() as interrupts:
-        with show:
-            run.do(show, lambda: interrupts.count)
-        warn_of(run, stacklevel=2)
-        return run.results
+    with short_switch_interval():
+        show = display(progress)
+        run = _prepared(table, pacs, destination, level, query_model, options)
+        # All of it within, so that an interrupt that comes when the run has ended does not take its table away.
+        with Interrupts() as interrupts:
+            with show:
+                run.do(show, lambda: interrupts.count)
+            warn_of(run, stacklevel=2)
+            return run.results
 
 
 @shows_options
@@ -200,7 +202,8 @@ def start_move(
         As in `move`: nothing was sent.
     """
     check_progress(progress)
-    return MoveJob(_prepared(table, pacs, destination, level, query_model, options), progress)
+    with short_switch_interval():
+        return MoveJob(_prepared(table, pacs, destination, level, query_model, options), progress)
 
 
 def _prepared(

@@ -36,6 +36,7 @@ from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.run.resuming import completed, still_on_disk
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
+from dicomove.switch_interval import short_switch_interval
 
 __all__ = ["PLAN_COLUMNS", "plan"]
 
@@ -211,6 +212,7 @@ def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step
         step.action, step.advice = "move", None
 
 
+@short_switch_interval()
 def _ask_all(
     pacs: Pacs,
     archive: ArchiveAtDestination | None,

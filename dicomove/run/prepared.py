@@ -33,6 +33,7 @@ from dicomove.run.tasks import modalities_of, plan_cells, tasks_of
 from dicomove.run.threads import Threads
 from dicomove.run.writer import JournalWriter
 from dicomove.store import JOURNAL_FILE, Journal, Key, RowRecord, RunRecord, cohort_sha256, read_sizes
+from dicomove.switch_interval import short_switch_interval
 
 #: What a plan says of rows that are moved.
 _GO = frozenset({"move", "repeated"})
@@ -137,6 +138,7 @@ class PreparedRun:
         """What is not known of these rows."""
         return f"how many instances there should be{', or what has come,' if self._settings.archive else ''}"
 
+    @short_switch_interval()
     def do(self, show: Display, stops: Callable[[], int]) -> None:
         """Do it, and show what happens; each stop that is wished for is less patient.
 
