@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html.parser
+import itertools
 import re
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any, get_args
 
 import nbformat
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nbclient import NotebookClient
 
 from dicomove.events import (
@@ -68,8 +71,8 @@ def arriving(position: int, instances: int, size: int) -> Arriving:
 def state_of(*events: Event | tuple[float, Event]) -> PanelState:
     """The state after events: one each tenth of a second, or when it is said."""
     state, at = PanelState(), 0.0
-    for given in events:
-        at, event = given if isinstance(given, tuple) else (at + 0.1, given)
+    for one in events:
+        at, event = one if isinstance(one, tuple) else (at + 0.1, one)
         state = state.after(event, at)
     return state
 
@@ -126,6 +129,30 @@ def test_a_row_that_is_read_again_counts_once() -> None:
     assert state.after(finished(0, "interrupted", before="interrupted"), 9.0).outcomes == state.outcomes
     again = state.after(finished(0, "complete", before="interrupted"), 9.0)
     assert (again.done, dict(again.outcomes)) == (2, {"complete": 2})
+
+
+POSITIONS = st.integers(0, 3)
+EVENTS = st.one_of(
+    st.builds(begun, POSITIONS),
+    st.builds(finished, POSITIONS, st.sampled_from(OUTCOMES), bytes=st.none() | st.just(5)),
+    st.builds(finished, POSITIONS, before=st.sampled_from(OUTCOMES)),
+    st.builds(pending, POSITIONS, st.none() | st.just(4)),
+    st.builds(arriving, POSITIONS, st.just(3), st.just(30)),
+    st.builds(RowWillRetry, row=POSITIONS, position=POSITIONS),
+    st.just(Continuing()),
+    st.just(started(4)),
+    st.just(RunEnded(verb="move", interrupted=False)),
+)
+
+
+@given(st.lists(st.tuples(EVENTS, st.floats(0, 3))))
+def test_events_that_are_taken_in_together_read_as_one_by_one(steps: list[tuple[Event, float]]) -> None:
+    at = list(itertools.accumulate(seconds for _, seconds in steps))
+    events = [(event, moment) for (event, _), moment in zip(steps, at, strict=True)]
+    one_by_one = PanelState()
+    for event, moment in events:
+        one_by_one = one_by_one.after(event, moment)
+    assert PanelState().after_all(events) == one_by_one
 
 
 def test_rows_and_outcomes_so_far() -> None:

@@ -2,6 +2,7 @@
 
 ::
 
+    flights      the rows in flight, and how much there was lately  (pure)
     state        what is known of a run, folded from its events    (pure)
     rendering    what is said of it, as HTML, and as text           (pure)
     drawing      when it is drawn, and where; the buttons of a job
@@ -12,9 +13,10 @@ nbconvert save, and needs the network to be shown again. The buttons of a job ar
 """
 
 from dicomove.notebook.drawing import Job, JobPanel, PanelDisplay, in_notebook
+from dicomove.notebook.flights import Flight
 from dicomove.notebook.progress import Display, Phases, Progress, check_progress, display, job_display
 from dicomove.notebook.rendering import size, to_html, to_text
-from dicomove.notebook.state import Flight, PanelState
+from dicomove.notebook.state import PanelState
 
 __all__ = [
     "Display",

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from types import ModuleType, TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
-from dicomove.events import Arriving, Continuing, Event, RowFinished, SubOperationEvent, Waiting, notify
+from dicomove.events import Arriving, Continuing, Event, RowFinished, RunEnded, SubOperationEvent, Waiting, notify
 from dicomove.notebook.rendering import to_html, to_text
 from dicomove.notebook.state import PanelState
 
@@ -29,6 +29,8 @@ _PER_SECOND: Final = 2.5
 #: Drawings that are left for what is rarer: by counts of instances, and by ends of rows.
 _RESERVE_OF_COUNTS: Final = 2
 _RESERVE_OF_ENDS: Final = 1
+#: There is one per instance, and each says all that those before it said: the latest is enough.
+_COUNTS: Final = (SubOperationEvent, Arriving)
 #: How often a run is drawn of which there is no news.
 _IDLE_S: Final = 1.0
 
@@ -112,8 +114,18 @@ class PanelDisplay:
         self._drawn_at: float | None = None
         self._handle: Any = None
         self._broken = False
+        #: What has happened since the last drawing: it is taken in all at once.
+        self._events: list[tuple[Event, float]] = []
         self._counts: dict[tuple[type[Event], int | None], SubOperationEvent | Arriving] = {}
-        self.state = PanelState(began_at=clock())
+        self._state = PanelState(began_at=clock())
+
+    @property
+    def state(self) -> PanelState:
+        """What is known of the run."""
+        if self._events:
+            self._state = self._state.after_all(self._events)
+            self._events.clear()
+        return self._state
 
     def __enter__(self) -> Self:
         return self
@@ -121,18 +133,19 @@ class PanelDisplay:
     def __call__(self, event: Event) -> None:
         """Take an event in, and draw when it is time."""
         now = self._clock()
-        if self._drawn_at is not None and isinstance(event, SubOperationEvent | Arriving):
-            # There is one per instance, and each says all that those before it said: the latest is enough.
+        if isinstance(event, _COUNTS) and self._drawn_at is not None:
             self._counts[type(event), event.position] = event
-            if self._pace.allows(now=now, reserve=_RESERVE_OF_COUNTS):
+            is_time = self._pace.allows(now=now, reserve=_RESERVE_OF_COUNTS)
+        else:
+            if self._counts:
                 self._take_in_counts(now)
-                self._draw()
-            return
-        self._take_in_counts(now)
-        self.state = self.state.after(event, now)
-        # The next row is mostly begun at once, and a panel without any would be wrong until there is time again.
-        reserve = _RESERVE_OF_ENDS if isinstance(event, RowFinished) else 0
-        if self._drawn_at is None or self.state.end or self._pace.allows(now=now, reserve=reserve):
+            self._events.append((event, now))
+            # The next row is mostly begun at once, and a panel without any would be wrong until there is time again.
+            reserve = _RESERVE_OF_ENDS if isinstance(event, RowFinished) else 0
+            is_last = isinstance(event, RunEnded) or self._drawn_at is None
+            is_time = is_last or self._pace.allows(now=now, reserve=reserve)
+        if is_time:
+            self._take_in_counts(now)
             self._draw()
 
     def tick(self) -> None:
@@ -140,22 +153,21 @@ class PanelDisplay:
         now = self._clock()
         if self._drawn_at is not None and now - self._drawn_at >= _IDLE_S and self._pace.allows(now=now, reserve=0):
             self._take_in_counts(now)
-            self.state = self.state.seen_at(now)
+            self._state = self.state.seen_at(now)
             self._draw()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        now = self._clock()
+        self._take_in_counts(now)
         if not self.state.end:
-            now = self._clock()
-            self._take_in_counts(now)
-            self.state = self.state.ended("broke off" if kind else "done", now)
+            self._state = self.state.ended("broke off" if kind else "done", now)
             if self._drawn_at is not None:
                 self._draw()
 
     def _take_in_counts(self, now: float) -> None:
-        for event in self._counts.values():
-            self.state = self.state.after(event, now)
+        self._events += [(event, now) for event in self._counts.values()]
         self._counts.clear()
 
     def _draw(self) -> None:
@@ -219,16 +231,17 @@ class JobPanel(PanelDisplay):
         super().__call__(event)
         if self._buttons and isinstance(event, Waiting | Continuing):
             notify(self._buttons.say_paused, isinstance(event, Waiting) and event.reason == "paused")
-        self._remove_buttons_at_the_end()
+        if isinstance(event, RunEnded):
+            self._remove_buttons()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, traceback)
-        self._remove_buttons_at_the_end()
+        self._remove_buttons()
 
-    def _remove_buttons_at_the_end(self) -> None:
-        if self._buttons and self.state.end:
+    def _remove_buttons(self) -> None:
+        if self._buttons:
             self._buttons.remove()
             self._buttons = None
 

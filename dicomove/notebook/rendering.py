@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Final
 
-from dicomove.notebook.state import Flight, PanelState
+from dicomove.notebook.flights import Flight
+from dicomove.notebook.state import PanelState
 from dicomove.words import COLOURS, OUTCOMES
 
 #: As many rows in flight are shown one by one; the rest is counted.

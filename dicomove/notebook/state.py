@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple, TypedDict
+from typing import Any, Final, Literal, NamedTuple
 
 from dicomove.events import (
     Arriving,
@@ -19,59 +18,17 @@ from dicomove.events import (
     SubOperationEvent,
     Waiting,
 )
+from dicomove.notebook.flights import SAMPLE_S, Flight, Sample, bytes_of, instances_of, moved, sampled
 
-#: A rate is that of the last seconds: a mean since the start would hide that a PACS has become slow.
-_WINDOW_S: Final = 20.0
-#: Samples are this far apart, so that a window holds few of them however many events there are.
-_SAMPLE_S: Final = 1.0
 #: What is left is not foretold from less than this.
 _FORETELL_AFTER_S: Final = 2.0
 #: A table may name one study in very many rows. Beyond this, rows without news are counted and not kept, since each
-#: event copies what is kept.
+#: drawing copies what is kept.
 _KEPT_IN_FLIGHT: Final = 200
 
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 End = Literal["done", "stopped", "broke off"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
-    """A row in flight.
-
-    Attributes
-    ----------
-    label
-        The row's label.
-    instances
-        Those that have been moved; ``None`` where that is not known.
-    total
-        Of how many, as the PACS says.
-    bytes
-        What has arrived, where the destination is a receiver.
-    """
-
-    label: Hashable
-    instances: int | None = None
-    total: int | None = None
-    bytes: int | None = None
-
-    @property
-    def part(self) -> float:
-        """How much of it is done, from 0 to 1."""
-        return min(1.0, self.instances / self.total) if self.instances and self.total else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    at: float
-    instances: int
-    bytes: int
-
-
-class _InFlight(TypedDict, total=False):
-    in_flight: Mapping[int, Flight]
-    more_in_flight: int
 
 
 class PanelState(NamedTuple):
@@ -130,7 +87,7 @@ class PanelState(NamedTuple):
     at: float = 0.0
     waits_since: float = 0.0
     waited_s: float = 0.0
-    samples: tuple[_Sample, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
     def after(self, event: Event, at: float) -> PanelState:
         """Return the state after an event.
@@ -148,31 +105,20 @@ class PanelState(NamedTuple):
         >>> state.after(RowStarted(row="a", position=0), at=0.1).in_flight
         {0: Flight(label='a', instances=None, total=None, bytes=None)}
         """
-        match event:
-            case SubOperationEvent(position=int(position)):
-                return self._with_flight(position, event, at)
-            case Arriving(position=position):
-                return self._with_flight(position, event, at)
-            case RowStarted():
-                return self._begun(event, at)
-            case RowFinished():
-                return self._finished(event, at)
-            case RowWillRetry(position=position):
-                return self.seen_at(at)._replace(retries=self.retries + 1, **self._landed(position))
-            case RunStarted(verb=verb, rows=rows, requests=requests):
-                before = self if self.end else None
-                return PanelState(verb=verb, rows=rows, requests=requests, before=before, began_at=at, at=at).seen_at(
-                    at
-                )
-            case Waiting() | Continuing():
-                return self._waits(event if isinstance(event, Waiting) else None, at)
-            case RunEnded():
-                return self.ended("stopped" if event.interrupted else "done", at)
-        return self._replace(at=at)
+        return self.after_all([(event, at)])
+
+    def after_all(self, events: Iterable[tuple[Event, float]]) -> PanelState:
+        """Return the state after events, each with its time: of many together, each takes less time."""
+        state, rows = self, _Rows(self)
+        for event, at in events:
+            if not rows.take(event, at):
+                state = rows.into(state).told(event, at)
+                rows = _Rows(state)
+        return rows.into(state)
 
     def seen_at(self, at: float) -> PanelState:
         """Return the same state at a later moment: rates fade while nothing comes."""
-        return self._replace(at=at, samples=self._samples_until(at))
+        return self._replace(at=at, samples=sampled(self.samples, at, self.instances, self.bytes))
 
     def ended(self, end: End, at: float) -> PanelState:
         """Return the state at the end of the run."""
@@ -187,14 +133,12 @@ class PanelState(NamedTuple):
     @property
     def instances(self) -> int:
         """Instances moved, or matches found."""
-        return self.finished_instances + sum(flight.instances or 0 for flight in self.in_flight.values())
+        return self.finished_instances + instances_of(self.in_flight)
 
     @property
     def bytes(self) -> int | None:
         """Bytes on disk; ``None`` where the destination is no receiver."""
-        known = [flight.bytes for flight in self.in_flight.values() if flight.bytes is not None]
-        known += [self.finished_bytes] if self.finished_bytes is not None else []
-        return sum(known) if known else None
+        return bytes_of(self.in_flight, self.finished_bytes)
 
     @property
     def elapsed_s(self) -> float:
@@ -220,15 +164,6 @@ class PanelState(NamedTuple):
             return None
         return max(0.0, of - done) * working_s / done
 
-    def _samples_until(self, at: float) -> tuple[_Sample, ...]:
-        if self.samples and at - self.samples[-1].at < _SAMPLE_S:
-            return self.samples
-        # The oldest one is kept until the next is as old as the window: the rate is over the whole of it.
-        kept = self.samples
-        while len(kept) > 1 and at - kept[1].at >= _WINDOW_S:
-            kept = kept[1:]
-        return (*kept, _Sample(at, self.instances, self.bytes or 0))
-
     def _work(self) -> tuple[float, int]:
         # Rows that cannot be sent take no time, and those that name the same take it once: requests tell more.
         if self.verb == "find":
@@ -241,64 +176,118 @@ class PanelState(NamedTuple):
             return now / working_s if working_s > 0 else None
         span = self.at - self.samples[0].at if self.samples else 0.0
         # A row that is tried again takes its instances back.
-        return max(0, now - oldest[0]) / span if span >= _SAMPLE_S else None
+        return max(0, now - oldest[0]) / span if span >= SAMPLE_S else None
 
-    def _landed(self, position: int) -> _InFlight:
-        if position not in self.in_flight:
-            return {"in_flight": self.in_flight, "more_in_flight": max(0, self.more_in_flight - 1)}
-        left = dict(self.in_flight)
-        del left[position]
-        return {"in_flight": left, "more_in_flight": self.more_in_flight}
-
-    def _with_flight(self, position: int, event: SubOperationEvent | Arriving, at: float) -> PanelState:
-        flight = self.in_flight.get(position, Flight(label=event.row))
-        if isinstance(event, Arriving):
-            flight = Flight(label=event.row, instances=event.instances, total=flight.total, bytes=event.bytes)
-        else:
-            # What has arrived is known better than what the PACS says that it has sent.
-            counted = flight.instances if flight.bytes is not None else _moved(event)
-            flight = Flight(label=event.row, instances=counted, total=event.total, bytes=flight.bytes)
-        in_flight = {**self.in_flight, position: flight}
-        return self._replace(at=at, in_flight=in_flight, samples=self._samples_until(at))
-
-    def _begun(self, event: RowStarted, at: float) -> PanelState:
-        most = max(self.most_in_flight, len(self.in_flight) + self.more_in_flight + 1)
-        if len(self.in_flight) >= _KEPT_IN_FLIGHT:
-            return self.seen_at(at)._replace(more_in_flight=self.more_in_flight + 1, most_in_flight=most)
-        in_flight = {**self.in_flight, event.position: Flight(label=event.row)}
-        return self._replace(at=at, in_flight=in_flight, most_in_flight=most, samples=self._samples_until(at))
-
-    def _finished(self, event: RowFinished, at: float) -> PanelState:
-        if event.before is not None:
-            # The row counts once, whatever came after its end.
-            counted = {**self.outcomes, event.before: self.outcomes.get(event.before, 1) - 1}
-            counted[event.outcome] = counted.get(event.outcome, 0) + 1
-            return self._replace(at=at, outcomes={outcome: rows for outcome, rows in counted.items() if rows})
-        flight = self.in_flight.get(event.position)
-        # What was not begun, since it is invalid or an earlier run completed it, was no request of this run.
-        was_begun = flight is not None or self.more_in_flight > 0
-        # What rows that name the same have moved was moved once.
-        counts = was_begun and event.shares is None
-        instances = flight.instances if flight and event.instances is None else event.instances
-        size = self.finished_bytes
-        if event.bytes is not None and counts:
-            size = (size or 0) + event.bytes
-        return self._replace(
-            at=at,
-            outcomes={**self.outcomes, event.outcome: self.outcomes.get(event.outcome, 0) + 1},
-            finished_instances=self.finished_instances + (instances or 0 if counts else 0),
-            resumed=self.resumed + event.resumed,
-            finished_bytes=size,
-            finished_requests=self.finished_requests + counts,
-            samples=self._samples_until(at),
-            **(self._landed(event.position) if was_begun else {}),
-        )
+    def told(self, event: Event, at: float) -> PanelState:
+        """Return the state after an event that is of no row."""
+        match event:
+            case RunStarted(verb=verb, rows=rows, requests=requests):
+                before = self if self.end else None
+                begun = PanelState(verb=verb, rows=rows, requests=requests, before=before, began_at=at, at=at)
+                return begun.seen_at(at)
+            case Waiting() | Continuing():
+                return self._waits(event if isinstance(event, Waiting) else None, at)
+            case RunEnded():
+                return self.ended("stopped" if event.interrupted else "done", at)
+        return self._replace(at=at)
 
     def _waits(self, waiting: Waiting | None, at: float) -> PanelState:
         waited = at - self.waits_since if self.waiting else 0.0
         return self._replace(waiting=waiting, waits_since=at, waited_s=self.waited_s + waited).seen_at(at)
 
 
-def _moved(event: SubOperationEvent) -> int | None:
-    known = [count for count in (event.completed, event.warning) if count is not None]
-    return sum(known) if known else None
+class _Rows:
+    """What events of rows change in a state. Each of thousands in a second would copy all of it otherwise."""
+
+    def __init__(self, state: PanelState) -> None:
+        self.at, self.samples = state.at, state.samples
+        self.outcomes, self.in_flight = dict(state.outcomes), dict(state.in_flight)
+        self.more_in_flight, self.most_in_flight = state.more_in_flight, state.most_in_flight
+        self.resumed, self.retries = state.resumed, state.retries
+        self.finished_instances, self.finished_bytes = state.finished_instances, state.finished_bytes
+        self.finished_requests = state.finished_requests
+
+    def into(self, state: PanelState) -> PanelState:
+        """Return the state with what has changed."""
+        return state._replace(**vars(self))
+
+    def take(self, event: Event, at: float) -> bool:
+        """Take an event in; return whether it is of a row."""
+        takes = _TAKES.get(type(event))
+        if takes is None or getattr(event, "position", None) is None:
+            return False
+        if not self.samples or at - self.samples[-1].at >= SAMPLE_S:
+            instances = self.finished_instances + instances_of(self.in_flight)
+            self.samples = sampled(self.samples, at, instances, bytes_of(self.in_flight, self.finished_bytes))
+        self.at = at
+        takes(self, event)
+        return True
+
+    def begin(self, event: RowStarted) -> None:
+        """Take a row that is begun."""
+        if len(self.in_flight) >= _KEPT_IN_FLIGHT:
+            self.more_in_flight += 1
+        else:
+            self.in_flight[event.position] = Flight(label=event.row)
+        self.most_in_flight = max(self.most_in_flight, len(self.in_flight) + self.more_in_flight)
+
+    def count(self, event: SubOperationEvent) -> None:
+        """Take what the PACS says of a row."""
+        flight = self._flight(event.position or 0, event.row)
+        # What has arrived is known better than what the PACS says that it has sent.
+        counted = flight.instances if flight.bytes is not None else moved(event)
+        self.in_flight[event.position or 0] = Flight(
+            label=event.row, instances=counted, total=event.total, bytes=flight.bytes
+        )
+
+    def arrive(self, event: Arriving) -> None:
+        """Take what has arrived of a row."""
+        flight = self._flight(event.position, event.row)
+        self.in_flight[event.position] = Flight(
+            label=event.row, instances=event.instances, total=flight.total, bytes=event.bytes
+        )
+
+    def retry(self, event: RowWillRetry) -> None:
+        """Take a row that has failed, and will be asked for again."""
+        self.retries += 1
+        self._land(event.position)
+
+    def finish(self, event: RowFinished) -> None:
+        """Take the result of a row, or another one that takes its place."""
+        if event.before is not None:
+            # The row counts once, whatever came after its end.
+            self.outcomes[event.before] = self.outcomes.get(event.before, 1) - 1
+        self.outcomes[event.outcome] = self.outcomes.get(event.outcome, 0) + 1
+        if event.before is not None:
+            self.outcomes = {outcome: rows for outcome, rows in self.outcomes.items() if rows}
+            return
+        self.resumed += event.resumed
+        # What was not begun, since it is invalid or an earlier run completed it, was no request of this run.
+        was_begun = event.position in self.in_flight or self.more_in_flight > 0
+        flight = self._land(event.position) if was_begun else None
+        # What rows that name the same have moved was moved once.
+        if not was_begun or event.shares is not None:
+            return
+        instances = flight.instances if flight and event.instances is None else event.instances
+        self.finished_instances += instances or 0
+        self.finished_requests += 1
+        if event.bytes is not None:
+            self.finished_bytes = (self.finished_bytes or 0) + event.bytes
+
+    def _flight(self, position: int, label: Hashable) -> Flight:
+        return self.in_flight.get(position) or Flight(label=label)
+
+    def _land(self, position: int) -> Flight | None:
+        flight = self.in_flight.pop(position, None)
+        if flight is None:
+            self.more_in_flight = max(0, self.more_in_flight - 1)
+        return flight
+
+
+_TAKES: Final[Mapping[type[Event], Callable[[_Rows, Any], None]]] = {
+    RowStarted: _Rows.begin,
+    SubOperationEvent: _Rows.count,
+    Arriving: _Rows.arrive,
+    RowWillRetry: _Rows.retry,
+    RowFinished: _Rows.finish,
+}
