@@ -36,7 +36,13 @@ contain an identifier of a patient.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import ClassVar, Final
+
+_OURS: Final = f"{Path(__file__).parent}{os.sep}"
 
 
 class DicomoveError(Exception):
@@ -218,3 +224,14 @@ class ReceiverWarning(DicomoveWarning):
 
 class VerificationWarning(DicomoveWarning):
     """C-FIND was not answered for some rows: their number of expected instances is unknown."""
+
+
+def warn(message: str, kind: type[DicomoveWarning]) -> None:
+    """Warn at the line that called dicomove, however deep within it the reason was found.
+
+    Python shows a warning once for each line: at a line of ours, only the first cell of a notebook would show it.
+    """
+    frame, level = sys._getframe(), 1  # noqa: SLF001 (`warnings` itself counts frames, and 3.11 cannot leave out ours)
+    while frame.f_back and frame.f_code.co_filename.startswith(_OURS):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, kind, stacklevel=level)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,7 +26,7 @@ from dicomove.cohort import (
 )
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
-from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning
+from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning, warn
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
@@ -187,7 +186,7 @@ def find(
     queries_of = partial(find_queries, level=level, query_model=query_model, broad=broad, partial_keys=partial_keys)
     queries = _with_dates(queries_of(choice.asked(table)), dates)
     for message, kind in _before_asking(table, queries):
-        warnings.warn(message, kind, stacklevel=2)
+        warn(message, kind)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
     wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, keys)]))
     with short_switch_interval(), Interrupts() as interrupts:
@@ -241,14 +240,14 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     filtered = sum(answer.filtered > 0 for answer in answers)
     if filtered:
         message = f"answers to {filtered} rows are not what the rows ask for, and are left out: see filtered and advice"
-        warnings.warn(message, FindWarning, stacklevel=3)
+        warn(message, FindWarning)
     several = sum(answer.several_patients and bool(answer.matches) for answer in answers)
     if several:
         message = f"{several} rows match studies of more than one patient: see advice, and keep what each row means"
-        warnings.warn(message, FindWarning, stacklevel=3)
+        warn(message, FindWarning)
     if any(answer.outcome == "not_attempted" for answer in answers):
-        warnings.warn("interrupted: the table holds what was found so far", InterruptedWarning, stacklevel=3)
-    return found_table(table, answers, wanted, loose=loose, stacklevel=4)
+        warn("interrupted: the table holds what was found so far", InterruptedWarning)
+    return found_table(table, answers, wanted, loose=loose)
 
 
 def _before_asking(

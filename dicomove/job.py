@@ -120,7 +120,7 @@ class MoveJob:
             raise TimeoutError(message)
         if self._error:
             raise self._error
-        warn_of(self._run, stacklevel=2)
+        warn_of(self._run)
         return self.results
 
     def _do(self) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Unpack
 
 import pandas as pd
 
 from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
-from dicomove.errors import CohortWarning
+from dicomove.errors import CohortWarning, warn
 from dicomove.frozen import in_bulk
 from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
@@ -167,7 +166,7 @@ def move(
         with Interrupts() as interrupts:
             with show:
                 run.do(show, lambda: interrupts.count)
-            warn_of(run, stacklevel=2)
+            warn_of(run)
             return run.results
 
 
@@ -214,27 +213,27 @@ def _prepared(
     query_model: str,
     options: MoveOptions,
 ) -> PreparedRun:
-    identifiers = identifiers_of(table, level, query_model, stacklevel=3)
+    identifiers = identifiers_of(table, level, query_model)
     checked = Options(**options)
     settings = run_settings(pacs, destination, checked)
-    warn_of_own(table, settings, checked, stacklevel=3)
+    warn_of_own(table, settings, checked)
     return PreparedRun(table, identifiers, settings, checked)
 
 
-def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str, *, stacklevel: int) -> list[Requested]:
+def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> list[Requested]:
     """Return what each row asks for, and warn where some ask for more than the others."""
     with in_bulk():
         identifiers = move_identifiers(table, level, query_model)
     message = None if level else on_coarser_rows(table, identifiers)
     if message:
-        warnings.warn(message, CohortWarning, stacklevel=stacklevel + 1)
+        warn(message, CohortWarning)
     return identifiers
 
 
-def warn_of_own(table: pd.DataFrame, settings: RunSettings, options: Options, *, stacklevel: int) -> None:
+def warn_of_own(table: pd.DataFrame, settings: RunSettings, options: Options) -> None:
     """Warn where columns of the caller's own get another name."""
     method = () if options.method == "move" else (METHOD_COLUMN,)
     counted_by = (COUNTED_BY_COLUMN,) if settings.archive else ()
     message = kept_message(table, (*RESULT_COLUMNS, *method, *counted_by))
     if message:
-        warnings.warn(message, CohortWarning, stacklevel=stacklevel + 1)
+        warn(message, CohortWarning)

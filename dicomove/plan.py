@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,12 +16,12 @@ import pandas as pd
 from dicomove.cohort import Identifier, Requested, move_identifiers
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
-from dicomove.errors import InterruptedWarning
+from dicomove.errors import InterruptedWarning, warn
 from dicomove.events import RowStarted, RunEnded, RunStarted
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
-from dicomove.results import of_another_patient, resumed
+from dicomove.results import contradicted_by_pacs, resumed
 from dicomove.run import MoveDestination, Options, path_cells, run_settings
 from dicomove.run.archive import ArchiveAtDestination
 from dicomove.run.estimates import Sizes, rate_of, windows_needed
@@ -147,7 +146,7 @@ def plan(
     with display(progress) as show:
         interrupted = _ask_all(pacs, archive, list(table.index), identifiers, steps, show, with_classes=is_get)
     if interrupted:
-        warnings.warn("interrupted: some rows were not looked up", InterruptedWarning, stacklevel=2)
+        warn("interrupted: some rows were not looked up", InterruptedWarning)
     made = plan_table(table, identifiers, steps, known, with_classes=is_get)
     seconds = made["duration_s"].sum() if made["duration_s"].notna().any() else None
     windows = windows_needed(checked.read_hours(), seconds, datetime.now(UTC))
@@ -262,7 +261,7 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None
     if _is_silent(inventory):
         _forget_unasked(step)
     elif contrary := contradicted(there, named):
-        step.action, step.advice = "invalid", of_another_patient(contrary).advice
+        step.action, step.advice = "invalid", contradicted_by_pacs(contrary).advice
     step.patients = step.accessions = ()
 
 

@@ -113,12 +113,12 @@ def without_answer() -> Row:
     return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
 
 
-def of_another_patient(contradicted: str) -> Row:
-    """Return the row that was not sent, since the PACS has another value under this key."""
-    if contradicted == "PatientID":
+def contradicted_by_pacs(key: str) -> Row:
+    """Return the row that was not sent, since the PACS has another value under this key, or nothing there."""
+    if key == "PatientID":
         return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT)
-    if contradicted.endswith("UID"):
-        return Row(outcome="empty", expected=0, advice=_NOT_BELOW.format(contradicted))
+    if key.endswith("UID"):
+        return Row(outcome="empty", expected=0, advice=_NOT_BELOW.format(key))
     return Row(outcome="invalid", error="invalid_row", advice=_ANOTHER_NUMBER)
 
 

@@ -135,11 +135,11 @@ def retrieve(
         )
         # Whole patients are moved only where the level says so.
         whole = "PATIENT" if level.strip().upper() == "PATIENT" else None
-        requested = identifiers_of(studies, whole, query_model, stacklevel=2)
-        warn_of_own(studies, settings, checked, stacklevel=2)
+        requested = identifiers_of(studies, whole, query_model)
+        warn_of_own(studies, settings, checked)
         if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has said that it was stopped
             return result_table(studies, [not_sent(one) for one in requested])
         run = PreparedRun(studies, requested, settings, checked)
         run.do(phases, lambda: interrupts.count)
-        warn_of(run, stacklevel=2)
+        warn_of(run)
         return run.results

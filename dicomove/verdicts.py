@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +11,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import is_blank, keyword_columns, plain_label, positions_in
 from dicomove.columns import VERDICT_COLUMNS
-from dicomove.errors import CohortError, CohortWarning
+from dicomove.errors import CohortError, CohortWarning, warn
 from dicomove.outcome import sentences
 from dicomove.results import FIND_BROKE_OFF
 from dicomove.words import GRAVEST_FIRST, SKIPPED
@@ -89,7 +88,7 @@ def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
             rows[position].append(result)
     of_own = columns.kept_message(cohort, VERDICT_COLUMNS)
     if of_own:
-        warnings.warn(of_own, CohortWarning, stacklevel=2)
+        warn(of_own, CohortWarning)
     return columns.with_columns(cohort, _columns([_verdict(found) for found in rows]), VERDICT_COLUMNS)
 
 

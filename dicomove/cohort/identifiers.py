@@ -73,6 +73,11 @@ class Identifier:
         """Return the value of a unique key, or the default if the level does not have it."""
         return dict(self.keys).get(keyword, default)
 
+    @property
+    def study_keys(self) -> tuple[tuple[str, str], ...]:
+        """The unique keys down to those of a study: of a series, those of the study that it is in."""
+        return tuple((name, value) for name, value in self.keys if name in UNIQUE_KEYS["PatientRoot"]["STUDY"])
+
     def is_beside(self, keyword: str) -> bool:
         """Whether a key stands beside those of a study, and is not sent with them."""
         names = [name for name, _ in self.keys]

@@ -7,7 +7,6 @@ By default, spreadsheets and pandas change identifiers: ``000123`` becomes 123, 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from dicomove.cohort.parquet_files import read_parquet
 from dicomove.cohort.spreadsheets import is_spreadsheet, read_spreadsheet
 from dicomove.cohort.stored_cells import cell_problem, cell_text
 from dicomove.cohort.text_files import read_text
-from dicomove.errors import CohortError, CohortWarning
+from dicomove.errors import CohortError, CohortWarning, warn
 
 TEXT = (".csv", ".tsv", ".txt")
 SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
@@ -89,7 +88,7 @@ def read_cohort(
     grid, said = _with_header(grid, columns, header, wanted)
     table, reports = _table(grid, columns)
     for note in [*grid.notes, *notes, *said, *reports]:
-        warnings.warn(note, CohortWarning, stacklevel=2)
+        warn(note, CohortWarning)
     return table
 
 

@@ -13,7 +13,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -23,7 +22,7 @@ from typing import IO, Final
 
 from tqdm import tqdm
 
-from dicomove.errors import DicomoveWarning, ReceiverError
+from dicomove.errors import DicomoveWarning, ReceiverError, warn
 from dicomove.files import SERVICE_FOLDER, shown
 from dicomove.headers.reading import MISSING, UNREADABLE, Header, Reader, header_of, read_all
 from dicomove.store import HeaderStore, StoredHeader, is_indexed
@@ -176,7 +175,7 @@ def _keep(store: HeaderStore | None, headers: Sequence[StoredHeader], keys: Sequ
 
 def _cannot_keep(error: ReceiverError) -> None:
     message = f"the headers are read again next time, since they cannot be kept: {error}"
-    warnings.warn(message, DicomoveWarning, stacklevel=5)
+    warn(message, DicomoveWarning)
 
 
 def is_text(path: str) -> bool:

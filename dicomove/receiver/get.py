@@ -155,7 +155,7 @@ class GetScu(Scu):
     def _classes(self, identifier: Identifier, stop: threading.Event | None) -> tuple[str, ...]:
         """Return the SOP classes of an identifier; what was told of the study before is not asked again."""
         series = tuple((name, value) for name, value in identifier.keys if name != "SOPInstanceUID")
-        study = tuple((name, value) for name, value in series if name in ("PatientID", "StudyInstanceUID"))
+        study = identifier.study_keys
         known = self._told.get(study) or self._told.get(series)
         if known:
             return known

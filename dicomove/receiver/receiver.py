@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -14,7 +13,7 @@ from typing import Final, Self
 
 import pandas as pd
 
-from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.events import StudyReceived
 from dicomove.receiver.administration import Entries
 from dicomove.receiver.api import EndRun, Flush, RowId
@@ -287,7 +286,7 @@ class Receiver(Entries):
         if pacs_host and pacs_host != self._pacs_host:
             self._pacs_host = pacs_host
             if problem := self.reach_problem(pacs_host):
-                warnings.warn(problem, ReceiverWarning, stacklevel=2)
+                warn(problem, ReceiverWarning)
         return next(self._numbers)
 
     def end_run(self, run: int, found: Iterable[Mapping[str, object]] = ()) -> None:

@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 import time
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.processes import UNKNOWN_S, Process, first_port_of_connections, patience_s, port_owner
 from dicomove.receiver.api import Answer, Request
 from dicomove.receiver.process import ProcessDiedError, ReceiverProcess, StartError, logger
@@ -133,7 +132,7 @@ class Supervisor:
                 self.settings = replace(self.settings, port=dead.port)
             self._process = self._start()
         # Last, since where warnings are errors this raises.
-        warnings.warn(f"{message} and was started again", ReceiverWarning, stacklevel=2)
+        warn(f"{message} and was started again", ReceiverWarning)
 
     def _start(self) -> ReceiverProcess:
         me = weakref.ref(self)  # a receiver that is not referred to any more frees its port

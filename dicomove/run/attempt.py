@@ -3,7 +3,7 @@
 ::
 
     MoveResult      one C-MOVE, with the evidence of it                       (`dicomove.dimse`)
-    AttemptEnd      all of an attempt: `Moved`, `OnDisk`, `OfAnotherPatient`, `NoReceiver` or `Lost`
+    AttemptEnd      all of an attempt: `Moved`, `OnDisk`, `Contradicted`, `NoReceiver` or `Lost`
     SeriesListed    not an end: the series of a large study, which are moved side by side as `Parts`
     AttemptRecord   what the journal keeps of it, with the row's result       (`dicomove.store`)
     RowFinished     what is shown                                             (`dicomove.events`)
@@ -19,7 +19,7 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import RESTS_ON_C_FIND, Unverified
 from dicomove.receiver import OtherPatient, Settled
-from dicomove.results import Row, lost, of_another_patient, row_of, without_receiver, without_worker
+from dicomove.results import Row, contradicted_by_pacs, lost, row_of, without_receiver, without_worker
 from dicomove.run.questions import Listed
 
 #: How far down a PACS can be asked, from the finest: lists of instances, one instance, a series, all of the row.
@@ -136,19 +136,19 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class OfAnotherPatient:
-    """The PACS says that it is of another patient, or request, than the rows name: nothing was sent.
+class Contradicted:
+    """The PACS has another value under a key that the rows name, or nothing there: nothing was sent.
 
     Attributes
     ----------
-    contradicted
-        The key under which it has another value.
+    key
+        The keyword of the key.
     """
 
-    contradicted: str = "PatientID"
+    key: str = "PatientID"
 
 
-AttemptEnd = Moved | OnDisk | OfAnotherPatient | NoReceiver | Lost
+AttemptEnd = Moved | OnDisk | Contradicted | NoReceiver | Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +230,8 @@ def row_after(end: AttemptEnd) -> Row:
             return row_of(end.result, size, _sent(end.moves) if end.moves else None)
         case OnDisk():
             return end.row
-        case OfAnotherPatient():
-            return of_another_patient(end.contradicted)
+        case Contradicted():
+            return contradicted_by_pacs(end.key)
         case NoReceiver():
             return without_receiver(end.problem)
         case Lost():

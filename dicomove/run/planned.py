@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,7 +11,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import LEVELS, Identifier, Requested, Unmatched, is_answered, is_blank, keyword_columns
 from dicomove.columns import PLAN_COLUMNS
-from dicomove.errors import CohortWarning
+from dicomove.errors import CohortWarning, warn
 from dicomove.events import RowFinished
 from dicomove.results import not_sent
 from dicomove.run.estimates import Estimate, Sizes, estimate
@@ -153,7 +152,7 @@ def plan_table(
     added = [name for name in PLAN_COLUMNS if name != _LEVEL or _is_another(had, levels)]
     message = columns.kept_message(table, added)
     if message:
-        warnings.warn(message, CohortWarning, stacklevel=3)
+        warn(message, CohortWarning)
     return columns.with_columns(table, made, added)
 
 

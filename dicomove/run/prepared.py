@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -12,7 +11,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import Identifier, Requested
 from dicomove.dimse import FindScu
-from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning
+from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning, warn
 from dicomove.frozen import in_bulk
 from dicomove.notebook import Display
 from dicomove.results import Row, result_table
@@ -216,28 +215,28 @@ class PreparedRun:
             )
 
 
-def warn_of(run: PreparedRun, stacklevel: int) -> None:
+def warn_of(run: PreparedRun) -> None:
     """Warn of what the table does not say by itself."""
     if run.interrupted or run.exhausted:
         outcomes = run.results["outcome"]
         why = "interrupted" if run.interrupted else "stopped after too many failures"
         message = f"{why}: {(outcomes == 'not_attempted').sum()} of {len(outcomes)} rows were not attempted"
-        warnings.warn(message, InterruptedWarning, stacklevel=stacklevel + 1)
+        warn(message, InterruptedWarning)
     if run.other_patients:
         message = (
             f"{run.other_patients} rows brought images with another PatientID than they name: "
             "see advice, and discrepancies() of the receiver"
         )
-        warnings.warn(message, ReceiverWarning, stacklevel=stacklevel + 1)
+        warn(message, ReceiverWarning)
     if run.unverified:
         message = (
             f"{run.unknown} is not known for {run.unverified} of {len(run.results)} rows, since "
             "C-FIND did not say it: their advice tells why. With retry, the PACS is asked again"
         )
-        warnings.warn(message, VerificationWarning, stacklevel=stacklevel + 1)
+        warn(message, VerificationWarning)
     if run.problem:
         message = f"{run.problem}: what is not in the journal is moved again by the next run"
-        warnings.warn(message, JournalWarning, stacklevel=stacklevel + 1)
+        warn(message, JournalWarning)
 
 
 def _method(settings: RunSettings, options: Options) -> Method:

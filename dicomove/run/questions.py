@@ -33,7 +33,7 @@ def related_instances(ask: Ask, identifier: Identifier) -> int | None:
 
 def values_of_study(ask: Ask, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]]:
     """Return the values that the PACS tells of keys of a study; none where it leaves them blank."""
-    study = {name: value for name, value in identifier.keys if name in ("PatientID", "StudyInstanceUID")}
+    study = dict(identifier.study_keys)
     found = ask(identifier, "STUDY", dict.fromkeys(names, "") | study) if "StudyInstanceUID" in study else []
     return {name: {match[name] for match in found if match.get(name)} for name in names}
 
@@ -45,9 +45,8 @@ def is_elsewhere(ask: Ask, identifier: Identifier) -> bool:
     """
     if ask(identifier, identifier.level, dict(identifier.keys)):
         return False
-    study = {name: value for name, value in identifier.keys if name in ("PatientID", "StudyInstanceUID")}
-    above = Identifier("STUDY", identifier.query_model, tuple(study.items()))
-    return bool(ask(above, "STUDY", study))
+    study = Identifier("STUDY", identifier.query_model, identifier.study_keys)
+    return bool(ask(study, "STUDY", dict(study.keys)))
 
 
 def listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:

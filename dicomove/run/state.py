@@ -19,11 +19,11 @@ from dicomove.results import Row, never_reached
 from dicomove.run.asking import ALL, Asking
 from dicomove.run.attempt import (
     AttemptEnd,
+    Contradicted,
     Depth,
     Lost,
     Moved,
     NoReceiver,
-    OfAnotherPatient,
     OnDisk,
     SeriesListed,
     row_after,
@@ -221,7 +221,7 @@ class RunState:
         if isinstance(end, SeriesListed):
             self.schedule.listed(task, end, now)
             return self._over(now) if self.stopping else []
-        if task.part and not isinstance(end, OnDisk | OfAnotherPatient):
+        if task.part and not isinstance(end, OnDisk | Contradicted):
             self.schedule.part_ended(task, end, now)
             return self._over(now)
         split = self.schedule.splits.of(task)

@@ -17,10 +17,10 @@ from dicomove.results import on_disk_already, still_there
 from dicomove.run.archive import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
 from dicomove.run.attempt import (
     AttemptEnd,
+    Contradicted,
     Lost,
     Moved,
     NoReceiver,
-    OfAnotherPatient,
     OnDisk,
     Parts,
     SeriesListed,
@@ -92,7 +92,7 @@ class MoveWorker:
         attempt: AttemptMoves | None = None
         try:
             if contrary := self._contradicted(task):
-                return OfAnotherPatient(contrary)
+                return Contradicted(contrary)
             if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import pandas as pd
 
 from dicomove.cohort import Query
 from dicomove.dimse import FindScu
-from dicomove.errors import IdentifierError, JournalWarning
+from dicomove.errors import IdentifierError, JournalWarning, warn
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display, display
 from dicomove.pacs import Pacs
@@ -109,7 +108,7 @@ def ask_rows(
             kept.forget(query)
         answers = [_STOPPED if query in doubted else answer for query, answer in zip(queries, answers, strict=True)]
     if journal and journal.problem:
-        warnings.warn(f"{journal.problem}. The table is complete.", JournalWarning, stacklevel=3)
+        warn(f"{journal.problem}. The table is complete.", JournalWarning)
     return answers
 
 

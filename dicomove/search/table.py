@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -11,14 +10,14 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import is_blank, is_found, plain_label
 from dicomove.columns import FIND_COLUMNS
-from dicomove.errors import CohortWarning
+from dicomove.errors import CohortWarning, warn
 from dicomove.search.row import Answer
 
 _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
 
 def found_table(
-    table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str], *, loose: bool = False, stacklevel: int
+    table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str], *, loose: bool = False
 ) -> pd.DataFrame:
     """Return one row per match, and one for each row of the cohort that matched nothing.
 
@@ -32,8 +31,6 @@ def found_table(
         The attributes that were asked for.
     loose
         Whether rows may match loosely, which a column says.
-    stacklevel
-        Of the warning about a column of the caller's, as for `warnings.warn`.
     """
     rows = [(position, answer, match) for position, answer in enumerate(answers) for match in _rows(answer)]
     positions = [position for position, _, _ in rows]
@@ -51,7 +48,7 @@ def found_table(
     added = [*_added(base, found), *(["loose"] if loose else [])]
     message = columns.kept_message(base, added)
     if message:
-        warnings.warn(message, CohortWarning, stacklevel=stacklevel)
+        warn(message, CohortWarning)
     result = columns.with_columns(base, found, added)
     labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
     result.insert(0, columns.label(result, "cohort_row"), labels)

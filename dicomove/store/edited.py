@@ -12,7 +12,6 @@ import io
 import re
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,7 +20,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import VRS, damage, decode, doubt
-from dicomove.errors import CohortError, CohortWarning
+from dicomove.errors import CohortError, CohortWarning, warn
 from dicomove.results import RESULT_COLUMNS
 
 _DELIMITERS: Final = ",;\t|"
@@ -110,7 +109,7 @@ def typed(header: Sequence[str], rows: Sequence[Column], kinds: dict[str, str]) 
         made[number] = _MAKERS[kind](cells, name, said) if kind else columns.text(cells)
         said += [] if kind else _damaged(cells, name)
     if said:
-        warnings.warn(_sentence(said), CohortWarning, stacklevel=5)
+        warn(_sentence(said), CohortWarning)
     return made
 
 
