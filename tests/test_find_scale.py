@@ -255,7 +255,9 @@ def test_an_interrupt_cancels_all_and_returns_the_table_so_far(archive: Archive)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dicomove-find")]
 
 
-def test_a_second_interrupt_does_not_wait_for_the_pacs(archive: Archive) -> None:
+def test_a_second_interrupt_does_not_wait_for_the_pacs(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dicomove.dimse.scu.CANCEL_GRACE_S", 300)
+
     class Stalls(Archive):
         gone, held = threading.Event(), threading.Semaphore(0)
 
@@ -280,7 +282,7 @@ def test_a_second_interrupt_does_not_wait_for_the_pacs(archive: Archive) -> None
         began = time.monotonic()
         with pytest.warns(dm.InterruptedWarning):
             found = find(table, here.pacs, concurrency=2)
-        assert time.monotonic() - began < 4  # the PACS would have 5 s to answer C-CANCEL
+        assert time.monotonic() - began < 30
         pressing.join()
         pacs.gone.set()
     assert found["outcome"].tolist() == ["not_attempted"] * 2
