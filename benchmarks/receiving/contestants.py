@@ -182,8 +182,9 @@ def _send_c_moves(turn: Turn, title: str) -> None:
 
 
 @contextmanager
-def sink(turn: Turn) -> Iterator[Stand]:
-    with serving("sink", "--host", turn.server.ours) as served:
+def sink(turn: Turn, *, writes: bool = False) -> Iterator[Stand]:
+    keep = ("--keep", str(turn.folder)) if writes else ()
+    with serving("sink", "--host", turn.server.ours, *keep) as served:
         turn.server.register("SINK", served.port)
         yield Stand(partial(_move_studies, turn, "SINK"), served.pid, partial(peak_memory, served.pid), served)
 
@@ -233,6 +234,12 @@ CONTESTANTS = (
         {"ct": 4, "small": 200},
     ),
     Contestant("sink", "`MoveScu`; the destination writes and hashes nothing", sink, keeps=False),
+    Contestant(
+        "sink that writes",
+        "the same, and the destination writes a file for each instance and renames it",
+        partial(sink, writes=True),
+        keeps=False,
+    ),
 )
 # What a busy kernel is measured with: see `busy`.
 IN_KERNEL = Contestant(

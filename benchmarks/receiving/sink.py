@@ -1,19 +1,22 @@
-"""The ceiling: a process that answers every C-STORE with Success, and neither writes nor hashes a byte.
+"""The ceiling: a process that answers every C-STORE with Success, and keeps nothing, or writes a file and renames it.
 
-It speaks bytes, and shares no code with what it is compared with. Run as a program it prints its port; when its
-standard input ends, it prints how many instances have come, and ends.
+It neither hashes nor records anything, and a file need not be durable. It speaks bytes, and shares no code with what it
+is compared with. Run as a program it prints its port; when its standard input ends, it prints how many instances have
+come, and ends.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 _BUFFER = 1 << 20
 _APPLICATION = b"1.2.840.10008.3.1.1.1"
@@ -27,21 +30,21 @@ def main() -> None:
     options = _options()
     taken = count()
     server = socket.create_server((options.host, 0), backlog=64)
-    threading.Thread(target=_listen, args=(server, options.max_pdu, taken), daemon=True).start()
+    threading.Thread(target=_listen, args=(server, options, taken), daemon=True).start()
     print(server.getsockname()[1], flush=True)
     sys.stdin.read()
     print(json.dumps({"instances": next(taken)}), flush=True)
 
 
-def _listen(server: socket.socket, max_pdu: int, taken: Iterator[int]) -> None:
+def _listen(server: socket.socket, options: argparse.Namespace, taken: Iterator[int]) -> None:
     while True:
         client, _ = server.accept()
-        threading.Thread(target=_serve, args=(Stream(client), max_pdu, taken), daemon=True).start()
+        threading.Thread(target=_serve, args=(Stream(client), options, taken), daemon=True).start()
 
 
-def _serve(stream: Stream, max_pdu: int, taken: Iterator[int]) -> None:
+def _serve(stream: Stream, options: argparse.Namespace, taken: Iterator[int]) -> None:
     try:
-        _converse(stream, max_pdu, taken)
+        _converse(stream, options.max_pdu, options.keep, taken)
     except OSError:
         pass  # that is how the peer says goodbye
     finally:
@@ -77,6 +80,17 @@ class Stream:
             size -= self._end
         self._start = self._end + min(size, 0)
 
+    def hand_on(self, size: int, write: Callable[[memoryview], object]) -> None:
+        """Read so many bytes, and write them as they come."""
+        while size > 0:
+            if self._start == self._end:
+                self._fill(0)
+                self._start = 0
+            part = self._view[self._start : min(self._end, self._start + size)]
+            write(part)
+            self._start += len(part)
+            size -= len(part)
+
     def send(self, data: bytes) -> None:
         """Send a short message."""
         self._socket.sendall(data)
@@ -94,10 +108,28 @@ class Stream:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
-def _converse(stream: Stream, max_pdu: int, taken: Iterator[int]) -> None:
+class File:
+    """A file that gets its name when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._part = path, path.with_suffix(".part")
+        self._descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+
+    def write(self, data: memoryview) -> None:
+        """Write at the end."""
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def close(self) -> None:
+        """Give it its name."""
+        os.close(self._descriptor)
+        self._part.rename(self._path)
+
+
+def _converse(stream: Stream, max_pdu: int, folder: Path | None, taken: Iterator[int]) -> None:
     kind, length = _pdu(stream)
     stream.send(_accept(stream.take(length), max_pdu))
-    command = b""
+    command, file = b"", None
     while True:
         kind, length = _pdu(stream)
         if kind == 5:  # A-RELEASE-RQ
@@ -111,11 +143,17 @@ def _converse(stream: Stream, max_pdu: int, taken: Iterator[int]) -> None:
             if flags & 1:
                 command += stream.take(size - 2)
                 continue
-            stream.skip(size - 2)
+            if folder is None:
+                stream.skip(size - 2)
+            else:
+                file = file or File(folder / _name(command))
+                stream.hand_on(size - 2, file.write)
             if flags & 2:
+                if file:
+                    file.close()
                 stream.send(_success(context, command))
                 next(taken)
-                command = b""
+                command, file = b"", None
 
 
 def _pdu(stream: Stream) -> tuple[int, int]:
@@ -163,6 +201,11 @@ def _success(context: int, request: bytes) -> bytes:
     return struct.pack(">BxIIBB", 4, len(command) + 6, len(command) + 2, context, 3) + command
 
 
+def _name(request: bytes) -> str:
+    """Return the name of the file of a C-STORE-RQ."""
+    return dict(_elements(request))[_SOP_INSTANCE].decode().rstrip("\0 ") + ".dcm"
+
+
 def _elements(data: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
     start = 0
     while start < len(data):
@@ -179,6 +222,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--max-pdu", type=int, default=1 << 17)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write the data sets into this folder")
     return parser.parse_args()
 
 
