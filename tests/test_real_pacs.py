@@ -129,13 +129,14 @@ def test_nothing_is_moved_for_a_uid_beside_the_accession_number_of_another_study
 
 @pytest.mark.parametrize("query_model", MODELS)
 @pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
+@pytest.mark.parametrize("study", [CT, "1.2.3.4"], ids=["a study of his own", "an unknown study"])
 def test_nothing_is_moved_below_a_study_for_the_uid_of_another_patient(
-    server: Server, store: Store, level: str, query_model: str
+    server: Server, store: Store, level: str, query_model: str, study: str
 ) -> None:
     """Orthanc moves a series by its UID alone, whatever study and patient are named above it."""
     his = next(one for one in server.holds if one.study == study_uid("A0300"))
     assert his.patient != "000123"
-    keys = {"PatientID": "000123", "StudyInstanceUID": CT, "SeriesInstanceUID": his.series}
+    keys = {"PatientID": "000123", "StudyInstanceUID": study, "SeriesInstanceUID": his.series}
     keys |= {"SOPInstanceUID": his.instance} if level == "IMAGE" else {}
     result = move(pd.DataFrame([keys]), server, query_model=query_model)
     assert row(result, "outcome", "attempts", "error") == ("empty", 0, None)

@@ -39,14 +39,8 @@ def values_of_study(ask: Ask, identifier: Identifier, names: Collection[str]) ->
 
 
 def is_elsewhere(ask: Ask, identifier: Identifier) -> bool:
-    """Tell whether the PACS knows the study of a series, or of an instance, and has it not there.
-
-    Where it knows neither, its C-FIND may hide what it has.
-    """
-    if ask(identifier, identifier.level, dict(identifier.keys)):
-        return False
-    study = Identifier("STUDY", identifier.query_model, identifier.study_keys)
-    return bool(ask(study, "STUDY", dict(study.keys)))
+    """Tell whether the PACS has a series, or an instance, not in its study, also where it does not know the study."""
+    return not ask(identifier, identifier.level, dict(identifier.keys))
 
 
 def listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:
