@@ -20,8 +20,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 ROOT: Final = Path(__file__).parents[1]
@@ -53,9 +55,21 @@ def execute(path: Path, where: str, checkout: Path, probes: Iterable[str] = ()) 
     for probe in probes:
         cell = nbformat.v4.new_code_cell(probe, metadata={"tags": [PROBE]})  # type: ignore[no-untyped-call]
         notebook.cells.append(cell)
-    client = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(folder)}})
+    where_it_runs = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=90, resources=where_it_runs, kernel_manager_class=KernelWithoutPorts)
     asyncio.run(client.async_execute())
     return Executed(path, notebook, folder)
+
+
+class KernelWithoutPorts(AsyncKernelManager):
+    """Starts a kernel that speaks through files.
+
+    Jupyter picks the ports of a kernel some time before the kernel takes them, so that another test may have got one.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.transport, self.ip = "ipc", f"{tempfile.gettempdir()}/kernel-{uuid4().hex}"
 
 
 def pages(executed: Iterable[Executed], staging: Path) -> None:

@@ -31,6 +31,7 @@ from dicomove.events import (
 from dicomove.notebook import JobPanel, PanelState, rendering, to_html, to_text
 from dicomove.notebook.drawing import Pace, Panel, PanelDisplay
 from dicomove.words import COLOURS, OUTCOMES, Outcome
+from tests import site
 
 NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
 
@@ -504,7 +505,8 @@ with RehearsalPacs(Synthetic(studies=3, instances=4, size=512)) as pacs:
 def test_a_saved_notebook_keeps_the_end_state(tmp_path: Path) -> None:
     # nbclient is what papermill and nbconvert run notebooks with.
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])  # type: ignore[no-untyped-call]  # nbformat has no types
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    where = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=60, resources=where, kernel_manager_class=site.KernelWithoutPorts).execute()
     (output,) = notebook.cells[0].outputs
     assert output["data"]["text/plain"].startswith("move: 3 of 3 rows in ")
     assert "3 complete" in output["data"]["text/html"]

@@ -45,7 +45,7 @@ def test_it_listens_from_the_moment_it_is_made_until_it_is_closed(tmp_path: Path
 
 
 def test_it_ends_with_its_with(tmp_path: Path) -> None:
-    with receiving.receiver(tmp_path) as receiver:
+    with receiving.receiver(tmp_path, port=servers.free_port()) as receiver:
         assert servers.answers(receiver.port)
     assert receiving.is_free(receiver.port)
     with receiving.receiver(tmp_path, port=receiver.port) as again:
@@ -83,7 +83,8 @@ def test_two_at_one_port(tmp_path: Path) -> None:
 
 def test_a_port_that_another_program_has(tmp_path: Path) -> None:
     program = (
-        "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+        f"import socket; s = socket.create_server(('127.0.0.1', {servers.free_port()})); "
+        "print(s.getsockname()[1], flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -99,8 +100,8 @@ def test_a_port_that_another_program_has(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_about_to_be_free_is_waited_for(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = servers.free_port()
+    with socket.create_server(("127.0.0.1", port)) as other:
         closing = threading.Timer(0.5, other.close)
         closing.start()
         with receiving.receiver(tmp_path, port=port) as receiver:

@@ -42,7 +42,7 @@ sys.stdin.readline()
 
 LISTENING = """
 import socket, sys
-server = socket.create_server(("127.0.0.1", 0))
+server = socket.create_server(("127.0.0.1", int(sys.argv[-1])))
 print(server.getsockname()[1], flush=True)
 sys.stdin.readline()
 """
@@ -136,9 +136,8 @@ def test_a_number_that_the_system_gave_to_another_process(tmp_path: Path, ending
         script = tmp_path / "receiver" / "start.py"
         script.parent.mkdir()
         script.write_text(LISTENING)
-        holding = subprocess.Popen(
-            [sys.executable, str(script), "root", before.text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        program = [sys.executable, str(script), "root", before.text, str(servers.free_port())]
+        holding = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert holding.stdout is not None
         port = int(holding.stdout.readline())
         release = holding.kill

@@ -30,7 +30,7 @@ from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.words import ADVICE
 from dicomove.words import MOVE_OUTCOMES as OUTCOMES
-from tests import journals, receiving
+from tests import journals, receiving, site
 
 mpl.use("agg")
 NOW = datetime(2026, 11, 23, 19, 0, tzinfo=UTC)
@@ -347,7 +347,7 @@ def test_a_notebook_shows_the_pictures_once(tmp_path: Path) -> None:
     made = f"import dicomove as dm, pandas as pd\nresults = pd.read_pickle({str(tmp_path / 'results.pkl')!r})\n"
     notebook: Any = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]  # nbformat has no types here
     notebook.cells = [nbformat.v4.new_code_cell(f"{made}dm.plot(results)")]  # type: ignore[no-untyped-call]  # as above
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=60, kernel_manager_class=site.KernelWithoutPorts).execute()
     kinds = [kind for output in notebook.cells[0].outputs for kind in output.get("data", {})]
     assert kinds.count("image/png") == 1
 

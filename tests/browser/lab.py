@@ -169,7 +169,7 @@ class Notebook:
         self.path.write_text(json.dumps(empty))
         self.page = page
         page.goto(f"{address}/lab/workspaces/{kernel}/tree/{self.path.name}?reset")
-        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext != null", timeout=30_000)
+        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext != null", timeout=120_000)
         page.evaluate(READY)
 
     def run(self, source: str) -> Cell:
@@ -177,7 +177,13 @@ class Notebook:
         return Cell(self.page, self.page.evaluate(ADD_AND_RUN, source))
 
     def press_stop(self) -> None:
-        self.page.locator(".jp-NotebookPanel-toolbar [data-jp-item-name='interrupt']").click()
+        """Press the stop button; where JupyterLab finds no room for it, it is in a menu of its toolbar."""
+        button = self.page.locator("[data-jp-item-name='interrupt']:visible")
+        menu = self.page.locator(".jp-NotebookPanel-toolbar .jp-Toolbar-responsive-opener:visible")
+        button.or_(menu).first.wait_for(timeout=120_000)
+        if not button.count():
+            menu.click()
+        button.click()
 
     def saved(self) -> list[Any]:
         """The cells, as they are saved."""
