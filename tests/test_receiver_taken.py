@@ -42,7 +42,7 @@ sys.stdin.readline()
 
 LISTENING = """
 import socket, sys
-server = socket.create_server(("127.0.0.1", int(sys.argv[-1])))
+server = socket.create_server(("127.0.0.1", int(sys.stdin.readline())))
 print(server.getsockname()[1], flush=True)
 sys.stdin.readline()
 """
@@ -136,9 +136,12 @@ def test_a_number_that_the_system_gave_to_another_process(tmp_path: Path, ending
         script = tmp_path / "receiver" / "start.py"
         script.parent.mkdir()
         script.write_text(LISTENING)
-        program = [sys.executable, str(script), "root", before.text, str(servers.free_port())]
+        program = [sys.executable, str(script), "root", before.text]
         holding = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert holding.stdin is not None
         assert holding.stdout is not None
+        # Not a port that the system gives to connections, as above.
+        print(servers.free_port(), file=holding.stdin, flush=True)
         port = int(holding.stdout.readline())
         release = holding.kill
     timer = threading.Timer(1.5, release)
