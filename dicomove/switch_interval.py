@@ -2,7 +2,7 @@
 
 Python takes its lock from a computing thread after the switch interval, 5 ms by default. A thread that waits for a
 network needs the lock after each system call, so a run in a busy kernel took six times as long. With the interval
-below, it takes as long as beside another busy process, and the cell computes as much as before (docs/performance.md).
+below, it takes as long as beside another busy process, and the cell computes as much as before (decision 0009).
 """
 
 from __future__ import annotations

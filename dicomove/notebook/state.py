@@ -32,7 +32,7 @@ End = Literal["done", "stopped", "broke off"]
 
 
 class PanelState(NamedTuple):
-    """What is known of a run at one moment. A tuple, since each event makes another one.
+    """What is known of a run at one moment.
 
     Attributes
     ----------
