@@ -109,6 +109,19 @@ def test_a_port_that_is_about_to_be_free_is_waited_for(tmp_path: Path) -> None:
         closing.join()
 
 
+def test_a_port_that_is_free_before_its_owner_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = servers.free_port()
+    other = socket.create_server(("127.0.0.1", port))
+
+    def slow(_: int) -> None:
+        other.close()
+        time.sleep(1.5)
+
+    monkeypatch.setattr("dicomove.receiver.supervision.port_owner", slow)
+    with receiving.receiver(tmp_path, port=port) as receiver:
+        assert receiver.port == port
+
+
 def test_two_in_one_folder(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver:
         with pytest.raises(ReceiverError, match=rf"the folder .*{tmp_path.name} is taken by .* of this process: call"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 import threading
@@ -202,15 +203,17 @@ def check_free(settings: Settings, own: Process, open_here: Iterable[Settings] =
 
 
 def _wait_for_port(host: str, port: int, own: Process) -> None:
-    owner, since = None, time.monotonic()
+    owner, since = None, math.inf
+    # To find the owner may take longer than we wait: the port is looked at again before that is given up.
     while _is_taken(host, port):
-        now = port_owner(port)
-        if now != owner:  # as where it has ended since, and the port is about to be free
-            owner, since = now, time.monotonic()
         if time.monotonic() - since >= _patience_s(owner, own):
             message = f"port {port} is taken by {_named(port, owner)}"
             raise ReceiverError(message)
-        time.sleep(_LOOK_AGAIN_S)
+        if math.isfinite(since):
+            time.sleep(_LOOK_AGAIN_S)
+        now = port_owner(port)
+        if now != owner or math.isinf(since):  # another one: the one before has ended, and the port is about to be free
+            owner, since = now, time.monotonic()
 
 
 def _named(port: int, owner: Process | None) -> str:
