@@ -85,7 +85,8 @@ def test_the_saved_notebook_shows_the_end(notebook: Notebook) -> None:
     assert [output["output_type"] for output in below["outputs"]] == ["stream"]
 
 
-JOB = 'job = dm.start_move(studies, pacs, "REHEARSAL_STORE", delay=1)'
+#: It takes long enough to be still there when a busy machine has drawn, found and pressed a few buttons.
+JOB = 'job = dm.start_move(studies, pacs, "REHEARSAL_STORE", delay=2)'
 BUSY = """
 end = time.monotonic() + 20
 print("busy")
