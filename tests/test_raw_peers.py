@@ -483,7 +483,8 @@ class Ending:
     script: str
     signals: tuple[signal.Signals, ...] = ()
     returncode: int = 0
-    seconds: float = 4
+    #: Far less than the 60 s for which the peer may be silent.
+    seconds: float = 20
 
 
 ENDINGS = {
@@ -494,7 +495,7 @@ ENDINGS = {
     "fails while it waits": Ending("move()", (signal.SIGUSR1,), 1),
     "fails inside one move": Ending("study()", (signal.SIGUSR1,), 1),
     "interrupted inside one move": Ending("study()", (signal.SIGINT,), -signal.SIGINT),
-    "interrupted": Ending("move()", (signal.SIGINT,), 0, seconds=5 + 4),  # 5 s are the grace for C-CANCEL
+    "interrupted": Ending("move()", (signal.SIGINT,), 0),
     "interrupted twice": Ending("move()", (signal.SIGINT, signal.SIGINT), 0),
 }
 

@@ -34,6 +34,7 @@ _SERIES: Final = ("Modality", "SeriesDescription", "instances", "gaps", "duplica
 _IMAGE: Final = ("Modality", "SeriesDescription", "InstanceNumber", "bytes", "path", "error")
 _CONVERTED: Final = ("name", "path", "instances", "outcome", "resumed", "reason")
 _MADE: Final = ("converted", "converted_with_warning")
+_LOOK_UP_S: Final = 0.5
 _COMPLETE, _SOME_NOT, _NOTHING = 0, 1, 3
 _MOST: Final = 10
 #: A folder may have a hundred thousand files.
@@ -71,7 +72,8 @@ def receive(chosen: Namespace) -> int:
         signal.signal(number, lambda *_: ended.set())
     with Receiver(chosen.folder, quiet_period=chosen.quiet, on_study=_tell, **options) as receiver:
         print(f"{receiver!r}\nCtrl-C ends it.", file=sys.stderr, flush=True)
-        ended.wait()
+        while not ended.wait(_LOOK_UP_S):  # a signal in the moment in which a wait begins is noticed at its end
+            pass
     return 0
 
 

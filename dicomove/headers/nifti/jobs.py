@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
+from typing import Final
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -22,6 +23,8 @@ from dicomove.headers.nifti.program import Programs, Suffix
 from dicomove.headers.nifti.record import Done, NameTakenError, Record, is_taken, publish, source_of
 from dicomove.headers.nifti.verdict import Verdict, Voxels, judged
 from dicomove.store import StoredHeader
+
+_LOOK_UP_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +109,11 @@ class _Work:
         found: dict[str, tuple[Done, bool]] = {}
         pool = ThreadPoolExecutor(count)
         try:
-            waiting = {pool.submit(self._one, job): job.name for job in jobs}
+            names = {pool.submit(self._one, job): job.name for job in jobs}
             bar = tqdm(total=len(jobs), desc="convert", unit="series", file=sys.stderr, disable=not progress, delay=1)
             with bar:
-                for future in as_completed(waiting):
-                    found[waiting[future]] = (future.result(), False)
+                for future in _ended(names):
+                    found[names[future]] = (future.result(), False)
                     bar.update()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -154,6 +157,17 @@ class _Work:
             return done
         with self._one_at_a_time:
             return publish(made, self._out, self._record, done)
+
+
+def _ended(futures: Iterable[Future[Done]]) -> Iterator[Future[Done]]:
+    """Yield each future at its end.
+
+    An interrupt in the moment in which a wait begins is noticed only at its end, so that none is long.
+    """
+    left = set(futures)
+    while left:
+        done, left = wait(left, _LOOK_UP_S, FIRST_COMPLETED)
+        yield from done
 
 
 def _failed(done: Done, reason: str, message: str) -> Done:
