@@ -123,8 +123,9 @@ class PanelDisplay:
     def state(self) -> PanelState:
         """What is known of the run."""
         if self._events:
-            self._state = self._state.after_all(self._events)
-            self._events.clear()
+            # Forgotten first: an event with a defect is not taken in again and again.
+            events, self._events = self._events, []
+            self._state = self._state.after_all(events)
         return self._state
 
     def __enter__(self) -> Self:

@@ -216,6 +216,7 @@ class _Rows:
         takes = _TAKES.get(type(event))
         if takes is None or getattr(event, "position", None) is None:
             return False
+        # Asked here, too: the sums are taken once in a second, and not for each event.
         if not self.samples or at - self.samples[-1].at >= SAMPLE_S:
             instances = self.finished_instances + instances_of(self.in_flight)
             self.samples = sampled(self.samples, at, instances, bytes_of(self.in_flight, self.finished_bytes))
@@ -255,12 +256,9 @@ class _Rows:
     def finish(self, event: RowFinished) -> None:
         """Take the result of a row, or another one that takes its place."""
         if event.before is not None:
-            # The row counts once, whatever came after its end.
-            self.outcomes[event.before] = self.outcomes.get(event.before, 1) - 1
-        self.outcomes[event.outcome] = self.outcomes.get(event.outcome, 0) + 1
-        if event.before is not None:
-            self.outcomes = {outcome: rows for outcome, rows in self.outcomes.items() if rows}
+            self._count_again(event.outcome, event.before)
             return
+        self.outcomes[event.outcome] = self.outcomes.get(event.outcome, 0) + 1
         self.resumed += event.resumed
         # What was not begun, since it is invalid or an earlier run completed it, was no request of this run.
         was_begun = event.position in self.in_flight or self.more_in_flight > 0
@@ -273,6 +271,12 @@ class _Rows:
         self.finished_requests += 1
         if event.bytes is not None:
             self.finished_bytes = (self.finished_bytes or 0) + event.bytes
+
+    def _count_again(self, outcome: str, before: str) -> None:
+        """Count a row under another outcome: it counts once, whatever came after its end."""
+        self.outcomes[before] = self.outcomes.get(before, 1) - 1
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        self.outcomes = {name: rows for name, rows in self.outcomes.items() if rows}
 
     def _flight(self, position: int, label: Hashable) -> Flight:
         return self.in_flight.get(position) or Flight(label=label)
