@@ -29,7 +29,7 @@ from dicomove.run.holdings import Counted, Counting
 from dicomove.run.inventory import Inventory
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patients import contradicted, named_beside
+from dicomove.run.patients import compared, contradicted
 from dicomove.run.planned import Known, Step, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
@@ -254,7 +254,7 @@ def _ask_all(
 
 def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None:
     """Leave out what the PACS has of another patient than the rows name; a PACS that is silent once is not asked."""
-    named = named_beside(step.patients, step.accessions)
+    named = compared(step.patients, step.named)
     if step.action != "move" or not named:
         return
     there = {} if _is_silent(inventory) else inventory.values(identifier, named)
@@ -262,7 +262,7 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None
         _forget_unasked(step)
     elif contrary := contradicted(there, named):
         step.action, step.advice = "invalid", contradicted_by_pacs(contrary).advice
-    step.patients = step.accessions = ()
+    step.patients = step.named = ()
 
 
 def _is_silent(inventory: Inventory) -> bool:
@@ -271,7 +271,7 @@ def _is_silent(inventory: Inventory) -> bool:
 
 def _forget_unasked(step: Step) -> None:
     """Let `move` ask whose it is, as it does for rows without a number, where that was not asked."""
-    if step.action == "move" and (step.patients or step.accessions):
+    if step.action == "move" and (step.patients or step.named):
         step.expected = None
 
 

@@ -27,8 +27,8 @@ FIND_BROKE_OFF: Final = "The answer of C-FIND broke off: the PACS may have more 
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
 _AT_DESTINATION: Final = "All of it was at the destination already: nothing had to be moved."
 _ANOTHER_PATIENT: Final = (
-    "The PACS has this study under another PatientID than the row names, so nothing was sent. Compare the two: find() "
-    "with the StudyInstanceUID alone shows the PACS's PatientID. If the column holds numbers of your own, rename it."
+    "The PACS has this study under another {0} than the row names, so nothing was sent. Compare the two: find() "
+    "with the StudyInstanceUID alone shows the PACS's {0}. If the column holds values of your own, rename it."
 )
 _ANOTHER_NUMBER: Final = (
     "The PACS has this study under another AccessionNumber than the row names, so nothing was sent: do the UIDs and "
@@ -115,8 +115,8 @@ def without_answer() -> Row:
 
 def contradicted_by_pacs(key: str) -> Row:
     """Return the row that was not sent, since the PACS has another value under this key, or nothing there."""
-    if key == "PatientID":
-        return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT)
+    if key in ("PatientID", "PatientName", "PatientBirthDate"):
+        return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT.format(key))
     if key.endswith("UID"):
         return Row(outcome="empty", expected=0, advice=_NOT_BELOW.format(key))
     return Row(outcome="invalid", error="invalid_row", advice=_ANOTHER_NUMBER)

@@ -300,6 +300,34 @@ def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
     assert "PatientID" not in {name for _, keys in here.recorder.requests[before:] for name in keys}
 
 
+@pytest.mark.parametrize(
+    ("column", "right", "wrong"),
+    [
+        ("PatientBirthDate", ["1970-01-01", "19700801", "01.02.1970", "", "1970"], "1971-02-03"),
+        (
+            "Patient's Name",
+            ["Synthetic, SYN000001", "synthetic", "SYN000001 B.", "", "山田^太郎"],
+            "SYNTHETIC^SYN000002",
+        ),
+    ],
+)
+def test_a_study_of_another_person_is_left_out(here: Here, column: str, right: list[str], wrong: str) -> None:
+    """As `find` leaves it out, but what may be another spelling is moved."""
+    table = pd.DataFrame({"StudyInstanceUID": [STUDIES[0]] * len(right), column: right})
+    assert {*plan(table, here.pacs)["action"]} == {"move", "repeated"}, right
+    for cell in right:
+        alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], column: [cell]})
+        assert plan(alone, here.pacs)["action"].tolist() == ["move"], cell
+    alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], column: [wrong]})
+    before = len(here.recorder.requests)
+    moved = dm.move(alone, here.pacs, "STORE", journal=False, progress=False)
+    assert moved[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
+    assert {command for command, _ in here.recorder.requests[before:]} == {"C-FIND"}
+    name = next(iter(set(moved["advice"].iloc[0].split()) & {"PatientBirthDate", "PatientName"}))
+    assert f"under another {name} than the row names" in plan(alone, here.pacs)["advice"].iloc[0]
+    assert wrong not in moved["advice"].iloc[0]
+
+
 def test_a_study_of_another_request_is_left_out(here: Here) -> None:
     numbers = {one.study_instance_uid: str(one.header["AccessionNumber"].value) for one in ALL}
     table = pd.DataFrame({"StudyInstanceUID": STUDIES[:3], "accession": [numbers[STUDIES[0]], "OTHER", ""]})

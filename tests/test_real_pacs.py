@@ -128,6 +128,20 @@ def test_nothing_is_moved_for_a_uid_beside_the_accession_number_of_another_study
 
 
 @pytest.mark.parametrize("query_model", MODELS)
+def test_nothing_is_moved_for_a_uid_beside_the_name_or_the_birth_date_of_another_patient(
+    server: Server, store: Store, query_model: str
+) -> None:
+    keys = {"StudyInstanceUID": CT} | ({"PatientID": "000123"} if query_model == "PatientRoot" else {})
+    wrong = [{"PatientName": "DEMO^BOB"}, {"PatientBirthDate": "19990909"}]
+    for named in wrong:
+        result = move(pd.DataFrame([keys | named]), server, query_model=query_model)
+        assert row(result, "outcome", "error", "attempts") == ("invalid", "other_patient", 0)
+    assert not store.held()
+    right = keys | {"PatientName": "Demo, Ada", "PatientBirthDate": "1961-04-12"}
+    assert row(move(pd.DataFrame([right]), server, query_model=query_model), "outcome", "completed") == ("complete", 5)
+
+
+@pytest.mark.parametrize("query_model", MODELS)
 @pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
 @pytest.mark.parametrize("study", [CT, "1.2.3.4"], ids=["a study of his own", "an unknown study"])
 def test_nothing_is_moved_below_a_study_for_the_uid_of_another_patient(

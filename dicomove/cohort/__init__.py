@@ -20,6 +20,7 @@ Rows to queries and identifiers::
     tables         the columns of a table, and headers that only look right
     matching       what a matching key may be, and which answers match it           (pure)
     likeness       text that looks alike and is not equal                           (pure)
+    names          whether two names may be those of one person                     (pure)
     query_steps    the C-FINDs of one row, as values                                (pure)
     queries        from a row to its C-FINDs
     criteria       ... and from the criteria of `query`
@@ -71,6 +72,7 @@ from dicomove.cohort.levels import (
     parse_query_model,
 )
 from dicomove.cohort.matching import criterion, is_single, is_universal, matches
+from dicomove.cohort.names import is_other_name
 from dicomove.cohort.queries import (
     Broad,
     PartialKeys,
@@ -115,6 +117,7 @@ __all__ = [
     "is_answered",
     "is_blank",
     "is_found",
+    "is_other_name",
     "is_query",
     "is_single",
     "is_uid",

@@ -204,7 +204,14 @@ def _umlauts(text: str) -> str:
     return unicodedata.normalize("NFC", text).translate(_UMLAUTS)
 
 
-def _accents(text: str) -> str:
+def without_accents(text: str) -> str:
+    """Return a text without accents, and letters with a stroke without it.
+
+    Examples
+    --------
+    >>> without_accents("Jörg Łucja")
+    'Jorg Lucja'
+    """
     return unicodedata.normalize("NFC", _POINTS.sub("", unicodedata.normalize("NFD", text)).translate(_STROKES))
 
 
@@ -239,7 +246,7 @@ _FOLDS: Final[Sequence[tuple[str, Callable[[str], str]]]] = (
     ("letters of another alphabet that look the same", _other_alphabets),
     ("digits of another script", _digits),
     ("umlauts written with an e", _umlauts),
-    ("accents", _accents),
+    ("accents", without_accents),
     ("upper and lower case", str.casefold),
     ("blanks", _blanks),
     ("punctuation", _punctuation),

@@ -4,7 +4,7 @@
 
     evidence     what is known of one C-MOVE
     judgement    what kind a DIMSE Status is; the verdict on the PACS's word, or on what is on disk where that is known
-    patients     whether two PatientIDs are the same
+    patients     whether two PatientIDs, accession numbers or birth dates are the same
     advice       what a person is told: of what came and is not plainly the row's, and what to do
 
 A status is a claim: where counts and status disagree, the counts are believed, since real PACS answer Success when
@@ -27,7 +27,14 @@ from dicomove.outcome.evidence import (
     with_missing,
 )
 from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, Category, category, failure_word, judge
-from dicomove.outcome.patients import ALTOGETHER, UNLIKE, difference, is_other_number, stripped
+from dicomove.outcome.patients import (
+    ALTOGETHER,
+    UNLIKE,
+    difference,
+    is_other_birth_date,
+    is_other_number,
+    stripped,
+)
 
 __all__ = [
     "ALTOGETHER",
@@ -47,6 +54,7 @@ __all__ = [
     "category",
     "difference",
     "failure_word",
+    "is_other_birth_date",
     "is_other_number",
     "judge",
     "remarks",

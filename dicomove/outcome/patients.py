@@ -1,4 +1,4 @@
-"""Whether two PatientIDs, or two accession numbers, are the same, and in what they differ: said without them. Pure."""
+"""Whether two PatientIDs, accession numbers or birth dates are the same: said without them. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ UNLIKE: Final = frozenset({NONE_AT_ALL, ALTOGETHER})
 _BLANKS: Final = re.compile(r"[\s\0]+")
 #: What an issuer or a suffix of a site begins with.
 _SUFFIX: Final = re.compile(r"[\^@&/_ -].*", re.DOTALL)
+_DAY: Final = re.compile(r"([0-9]{4})[.-]?([0-9]{2})[.-]?([0-9]{2})")
 
 
 def stripped(patient_id: str) -> str:
@@ -74,6 +75,28 @@ def is_other_number(there: str, named: Collection[str]) -> bool:
     (False, False, True)
     """
     return _without_zeros(stripped(there)) not in {_without_zeros(stripped(one)) for one in named}
+
+
+def is_other_birth_date(there: str, named: Collection[str]) -> bool:
+    """Return whether a birth date is another than each that was named.
+
+    In the same year, 1 January may mean that the day is not known, and a day may stand where the month belongs.
+    A text that is not a day is not compared.
+
+    Examples
+    --------
+    >>> is_other_birth_date("19500203", ["1950-02-03"]), is_other_birth_date("19500203", ["19510203"])
+    (False, True)
+    >>> is_other_birth_date("19500203", ["19500101"]), is_other_birth_date("19500203", ["19500302"])
+    (False, False)
+    """
+    found, days = _DAY.fullmatch(stripped(there)), [_DAY.fullmatch(stripped(one)) for one in named]
+    return found is not None and all(day is not None and not _may_be_one_day(found, day) for day in days)
+
+
+def _may_be_one_day(first: re.Match[str], second: re.Match[str]) -> bool:
+    (year, *day), (other_year, *other_day) = first.groups(), second.groups()
+    return year == other_year and (["01", "01"] in (day, other_day) or sorted(day) == sorted(other_day))
 
 
 def _case(value: str) -> str:

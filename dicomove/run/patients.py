@@ -1,19 +1,36 @@
-"""The PatientIDs and accession numbers that the rows of a table name beside what is moved. Pure.
+"""What the rows of a table name of a study, or of its patient, beside what is moved. Pure.
 
-What the PACS says of a study is held against both, and what comes against the PatientIDs.
+What the PACS says of a study is held against all of it, and what comes against the PatientIDs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, cells_beside, is_blank, text, whole_number
+from dicomove.cohort import Identifier, cells_beside, criterion, is_blank, is_other_name, text, whole_number
 from dicomove.errors import IdentifierError
-from dicomove.outcome import ALTOGETHER, difference, is_other_number, stripped
+from dicomove.outcome import ALTOGETHER, difference, is_other_birth_date, is_other_number, stripped
 
-_PATIENT, _ACCESSION = "PatientID", "AccessionNumber"
+#: Keys with their values, in pairs.
+Named = tuple[tuple[str, str], ...]
+
+_PATIENT: Final = "PatientID"
+
+
+def _is_other_patient(there: str, named: Collection[str]) -> bool:
+    return difference(there, named) == ALTOGETHER
+
+
+#: What tells that a value of the PACS is another than each that the rows name, and not another spelling of one.
+_IS_ANOTHER: Final[Mapping[str, Callable[[str, Collection[str]], bool]]] = {
+    _PATIENT: _is_other_patient,
+    "AccessionNumber": is_other_number,
+    "PatientBirthDate": is_other_birth_date,
+    "PatientName": is_other_name,
+}
 
 
 def patients_of(table: pd.DataFrame) -> list[str | None]:
@@ -26,12 +43,19 @@ def patients_of(table: pd.DataFrame) -> list[str | None]:
     >>> patients_of(pd.DataFrame({"PatientID": [7.0]}))
     ['7']
     """
-    return [_single(cell, _PATIENT) for cell in cells_beside(table, _PATIENT)]
+    return _values(table, _PATIENT)
 
 
-def accessions_of(table: pd.DataFrame) -> list[str | None]:
-    """Return the accession number of each row; ``None`` where it has none that the PACS's could be held against."""
-    return [_single(cell, _ACCESSION) for cell in cells_beside(table, _ACCESSION)]
+def further_keys_of(table: pd.DataFrame) -> dict[str, list[str | None]]:
+    """Return what else the PACS's answers are held against: the values of each row, by keyword.
+
+    Examples
+    --------
+    >>> further_keys_of(pd.DataFrame({"PatientBirthDate": ["1950-02-03", ""], "PatientName": ["Doe^Jane", "Doe*"]}))
+    {'PatientBirthDate': ['19500203', None], 'PatientName': ['Doe^Jane', None]}
+    """
+    found = {name: _values(table, name) for name in _IS_ANOTHER if name != _PATIENT}
+    return {name: values for name, values in found.items() if any(values)}
 
 
 def different(values: Iterable[str | None]) -> tuple[str, ...]:
@@ -46,10 +70,17 @@ def beside(identifier: Identifier, patients: Iterable[str | None]) -> tuple[str,
     return different(patients)
 
 
-def named_beside(patients: Collection[str], accessions: Collection[str]) -> dict[str, Collection[str]]:
+def named_by(rows: Sequence[int], further: Mapping[str, Sequence[str | None]]) -> Named:
+    """Return what some of the rows name, of `further_keys_of` a table."""
+    return tuple((name, value) for name, values in further.items() for value in different(values[row] for row in rows))
+
+
+def compared(patients: Collection[str], further: Named) -> dict[str, Collection[str]]:
     """Return what rows name beside what is moved, by keyword: what there is to ask the PACS for."""
-    named = {_PATIENT: patients, _ACCESSION: accessions}
-    return {name: values for name, values in named.items() if values}
+    named: dict[str, list[str]] = {_PATIENT: list(patients)} if patients else {}
+    for name, value in further:
+        named.setdefault(name, []).append(value)
+    return dict(named)
 
 
 def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> str | None:
@@ -76,18 +107,27 @@ def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Colle
 
 
 def _is_another(name: str, there: Collection[str], named: Collection[str]) -> bool:
-    if name == _PATIENT:
-        return bool(there) and all(difference(one, named) == ALTOGETHER for one in there)
     # Several requests may have led to one study.
-    numbers = [number for one in there for number in one.split("\\")]
-    return bool(there) and all(is_other_number(one, named) for one in numbers)
+    values = [value for one in there for value in (one.split("\\") if name == "AccessionNumber" else [one])]
+    return bool(values) and all(_IS_ANOTHER[name](value, named) for value in values)
+
+
+def _values(table: pd.DataFrame, name: str) -> list[str | None]:
+    read = _day if name == "PatientBirthDate" else _single
+    return [None if is_blank(cell) else read(cell, name) for cell in cells_beside(table, name)]
 
 
 def _single(cell: object, name: str) -> str | None:
-    if is_blank(cell):
-        return None
     try:
         found = stripped(whole_number(cell) or text(cell, name))
     except IdentifierError:
         return None
     return None if not found or set(found) & set("*?\\") else found
+
+
+def _day(cell: object, name: str) -> str | None:
+    try:
+        found = criterion(cell, name)
+    except IdentifierError:
+        return None
+    return found if len(found) == len("YYYYMMDD") else None

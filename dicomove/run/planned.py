@@ -16,7 +16,7 @@ from dicomove.events import RowFinished
 from dicomove.results import not_sent
 from dicomove.run.estimates import Estimate, Sizes, estimate
 from dicomove.run.holdings import SOP_CLASSES, availabilities, sop_classes_of
-from dicomove.run.patients import accessions_of, beside, different, patients_of
+from dicomove.run.patients import Named, beside, further_keys_of, named_by, patients_of
 from dicomove.run.questions import COUNT_KEYS
 from dicomove.run.tasks import modalities_of
 from dicomove.words import SLOW
@@ -49,7 +49,7 @@ class Step:
     advice: str | None = None
     where: Literal["on disk", "at the destination"] = "on disk"
     patients: tuple[str, ...] = ()
-    accessions: tuple[str, ...] = ()
+    named: Named = ()
     sop_classes: tuple[str, ...] = ()
     modalities: str = ""
 
@@ -62,8 +62,9 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
     where = keyword_columns(table.columns, COUNT_KEYS.values())
     known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
     said, classes = availabilities(table), sop_classes_of(table)
-    patients, accessions = patients_of(table), accessions_of(table)
+    patients = patients_of(table)
     answered = {level: is_answered(table.columns, level) for level in LEVELS}
+    further = {} if all(answered.values()) else further_keys_of(table)
     steps: dict[Identifier, Step] = {}
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):
@@ -75,7 +76,7 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
             step.sop_classes = step.sop_classes or classes[position]
             if not answered[identifier.level]:
                 step.patients = beside(identifier, [*step.patients, patients[position]])
-                step.accessions = different([*step.accessions, accessions[position]])
+                step.named = tuple(dict.fromkeys([*step.named, *named_by([position], further)]))
     return steps
 
 

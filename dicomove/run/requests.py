@@ -17,6 +17,7 @@ from dicomove.results import Row, row_of
 from dicomove.run.asking import ALL, Question
 from dicomove.run.attempt import Depth, Moved, Part, Parts
 from dicomove.run.inventory import Verify
+from dicomove.run.patients import Named
 from dicomove.run.questions import Listed
 from dicomove.store import AttemptRecord, Key
 
@@ -53,8 +54,8 @@ class Task:
         Which of the receivers gets it.
     patients
         The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
-    accessions
-        The accession numbers that the rows name beside the identifier. They are never sent either.
+    named
+        What else the rows name of the study and its patient (their accession number, say). It is never sent either.
     cells
         What the rows have in the columns that the paths of the receivers name.
     method
@@ -66,7 +67,7 @@ class Task:
     earlier
         What an earlier run completed, and when, where the destination is asked whether it is still there.
     asks_patient
-        Whether the PACS is asked first whose it is: `patients` and `accessions` stand in a table that did not come
+        Whether the PACS is asked first whose it is: `patients` and `named` stand in a table that did not come
         from it.
     may_split
         Whether the series of a large study may be moved side by side: then they are asked for with C-FIND first.
@@ -89,7 +90,7 @@ class Task:
     unverified: Moved | None = field(default=None, compare=False)
     receiver: int | None = None
     patients: tuple[str, ...] = field(default=(), repr=False)
-    accessions: tuple[str, ...] = field(default=(), repr=False)
+    named: Named = field(default=(), repr=False)
     cells: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     method: Literal["move", "get"] = "move"
     sop_classes: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from dicomove.cohort import LEVELS, Identifier, Level, Requested, is_answered, i
 from dicomove.frozen import in_bulk
 from dicomove.run.holdings import slow_rows, sop_classes_of
 from dicomove.run.path_cells import Cells
-from dicomove.run.patients import accessions_of, beside, different, patients_of
+from dicomove.run.patients import beside, further_keys_of, named_by, patients_of
 from dicomove.run.questions import COUNT_KEYS
 from dicomove.run.requests import RunSettings, Task
 
@@ -36,7 +36,8 @@ def tasks_of(
         numbers: list[object] = [*plan_cells(table, "expected")]
         known = dict.fromkeys((*COUNT_KEYS.values(), ""), numbers)
     on_disk = plan_cells(table, "on_disk") if planned else [""] * len(table)
-    patients, accessions = patients_of(table), accessions_of(table)
+    patients = patients_of(table)
+    further = {} if all(answered.values()) else further_keys_of(table)
     slow = slow_rows(table) if positions else set()
     classes = sop_classes_of(table) if positions else []
     tasks = []
@@ -48,7 +49,7 @@ def tasks_of(
             settings.key(identifier),
             expected,
             patients=beside(identifier, [patients[row] for row in rows]),
-            accessions=different(accessions[row] for row in rows),
+            named=named_by(rows, further),
             asks_patient=not (answered[identifier.level] or (planned and expected)),
             look_first=settings.archive is not None or bool(columns.whole_number(on_disk[rows[0]])),
             cells=cells[rows[0]] if cells else (),

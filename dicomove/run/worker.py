@@ -30,7 +30,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined
-from dicomove.run.patients import contradicted, named_beside
+from dicomove.run.patients import compared, contradicted
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
@@ -109,7 +109,7 @@ class MoveWorker:
         """Return the key under which the PACS has it with another value than each of the rows names, or not at all."""
         if not task.asks_patient or task.part or task.parts or task.unverified:
             return None
-        identifier, named = task.identifier, named_beside(task.patients, task.accessions)
+        identifier, named = task.identifier, compared(task.patients, task.named)
         contrary = contradicted(self._inventory.values(identifier, named), named) if named else None
         # Some PACS move a series by its UID alone, whatever study and patient stand above it: Orthanc, for one.
         is_below = identifier.level in ("SERIES", "IMAGE")
