@@ -185,7 +185,7 @@ class RowFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arriving:
-    """Instances of a row in flight have arrived at a receiver.
+    """Instances of a row in flight have arrived at a receiver, or some bytes of one.
 
     Attributes
     ----------

@@ -87,7 +87,7 @@ class Told:
     def of(cls, tasks: int | list[Task], *, receivers: int = 0, **options: Any) -> Told:
         made = [task(number) for number in range(tasks)] if isinstance(tasks, int) else tasks
         labels = [f"row {number}" for number in range(len(made))]
-        results = RowResults(labels, [one.identifier for one in made])
+        results = RowResults(labels, [one.identifier for one in made], asks_archive=False)
         chosen = Options(**options)
         return cls(RunState(results, Schedule(made, chosen, lambda: 0.5), receivers, chosen.method))
 

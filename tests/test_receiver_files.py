@@ -17,6 +17,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 import dicomove as dm
 from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID
+from dicomove.events import Arriving, Event
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS
@@ -262,6 +263,22 @@ def test_nothing_is_left_of_an_instance_that_does_not_end(tmp_path: Path) -> Non
         servers.wait_until(lambda: not receiving.partial(tmp_path), 10)
         assert receiver.manifest().empty
     assert receiving.files(tmp_path) == {}
+
+
+def test_a_large_instance_is_seen_to_come(tmp_path: Path) -> None:
+    """It may be the only one of its row, with hundreds of frames."""
+    source = Synthetic(studies=1, instances=1, size=1_000_000)
+    seen: list[Event] = []
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.slow_line(receiver.port, piece=1 << 15) as slow,
+        receiving.pacs({receiver.ae_title: ("127.0.0.1", slow)}, source=source) as pacs,
+    ):
+        result = receiving.move(receiving.studies(source), pacs, receiver, progress=seen.append)
+    assert result["outcome"].tolist() == ["complete"]
+    coming = [event.bytes for event in seen if isinstance(event, Arriving) and not event.instances]
+    assert coming == sorted(set(coming))
+    assert coming
 
 
 # What cannot be stored.

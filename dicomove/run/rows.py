@@ -9,8 +9,8 @@ from dicomove.cohort import Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry, SubOperationEvent
 from dicomove.outcome import UNLIKE
 from dicomove.receiver import OtherPatient
-from dicomove.results import Row, after, not_durable, not_sent, row_of, without_answer
-from dicomove.run.attempt import AttemptEnd, Moved, OnDisk
+from dicomove.results import Row, after, not_durable, not_sent, without_answer
+from dicomove.run.attempt import AttemptEnd, Moved, OnDisk, row_after
 from dicomove.run.reconciliation import discrepancies, look_again, of_other_patients, uncounted
 from dicomove.run.requests import Task
 
@@ -33,9 +33,7 @@ class RowResults:
         The results, by position.
     """
 
-    def __init__(
-        self, labels: Sequence[Hashable], identifiers: Sequence[Requested], *, asks_archive: bool = False
-    ) -> None:
+    def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Requested], *, asks_archive: bool) -> None:
         self._labels, self._asks_archive = labels, asks_archive
         self.rows = [not_sent(requested) for requested in identifiers]
         # By the first position of a task: another attempt at it has the same.
@@ -45,6 +43,8 @@ class RowResults:
         self._uncounted: dict[int, Task] = {}
         self._others: dict[int, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[int, int] = {}
+        #: Why what is on disk may not last.
+        self._problem: str | None = None
         #: The outcome that was shown last of each row.
         self._shown: list[str | None] = [None] * len(labels)
 
@@ -155,7 +155,8 @@ class RowResults:
         return left
 
     def not_durable(self, problem: str) -> None:
-        """Say of every row that has something on disk that it may not last."""
+        """Say of every row that has something on disk that it may not last, and of what comes to light after this."""
+        self._problem = problem
         for position, row in enumerate(self.rows):
             if row.received and not row.resumed:
                 self.rows[position] = not_durable(row, problem)
@@ -169,9 +170,9 @@ class RowResults:
         self._name_others(task, again.others)
         self._doubtful[task.first] = task, again
         self._count(task, again)
-        before = self.of(task)
-        size = again.settled.bytes if again.settled else None
-        row = row_of(again.result, size)._replace(attempts=before.attempts, started_at=before.started_at)
+        row = _verified(self.of(task), row_after(again))
+        if self._problem:
+            row = not_durable(row, self._problem)
         self.settle(task, row)
         return row
 
@@ -231,7 +232,7 @@ def _finished(label: Hashable, position: int, row: Row, before: str | None) -> R
 
 
 def _verified(before: Row | None, row: Row) -> Row:
-    """Return a row after C-FIND was asked again: no C-MOVE was sent."""
+    """Return a row that reads anew, by C-FIND or by what came late: no C-MOVE was sent."""
     if before is None:
         return row
     return row._replace(attempts=before.attempts, started_at=before.started_at, duration_s=before.duration_s)

@@ -234,9 +234,7 @@ class Run:
 
     def _look_at_arrivals(self) -> None:
         for task in self._state.results.in_flight if self._settings.receivers else ():
-            instances, size = self._settings.row(task).progress()
-            if instances:
-                self._tell(Arrived(task, instances, size))
+            self._tell(Arrived(task, *self._settings.row(task).progress()))
 
     def _probe(self) -> None:
         try:

@@ -1,0 +1,190 @@
+"""The results of the rows of a run, as its ends come in: what the table, the panel and `discrepancies()` say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dicomove.events import Arriving, RowFinished
+from dicomove.outcome import ALTOGETHER, Unverified
+from dicomove.receiver import OtherPatient, Settled
+from dicomove.results import Row
+from dicomove.run.attempt import AttemptEnd, Lost, Moved, OnDisk, row_after
+from dicomove.run.requests import Task
+from dicomove.run.rows import RowResults
+from tests.run_events import BUSY, COMPLETE, MIDNIGHT, moved, result, task
+
+UNANSWERED = Unverified("C-FIND had no answer", may_pass=True)
+#: Three are listed, and two came.
+PARTIAL = moved(
+    completed=3, failed=0, warning=0, held=2, expected=3, missing=1, listed={"1.1": "S", "1.2": "S", "1.3": "S"}
+)
+#: As the receiver has it at the end of the run.
+ALL_HELD = {"1.1": 512, "1.2": 512, "1.3": 1024}
+
+
+def other_patient(uid: str) -> OtherPatient:
+    return OtherPatient("1.2", "S", uid, ALTOGETHER)
+
+
+def results_of(*tasks: Task, asks_archive: bool = False) -> RowResults:
+    number = sum(len(one.positions) for one in tasks)
+    labels = [f"row {position}" for position in range(number)]
+    requested: Any = [one.identifier for one in tasks for _ in one.positions]
+    return RowResults(labels, requested, asks_archive=asks_archive)
+
+
+def land(results: RowResults, ended: Task, end: AttemptEnd) -> Row:
+    results.begin(ended)
+    return results.land(ended, end, row_after(end))
+
+
+def look_again(results: RowResults, ended: Task, *others: OtherPatient) -> Row:
+    row = results.held_at_end(ended, ALL_HELD, others)
+    assert row is not None
+    assert row == results.of(ended)
+    return row
+
+
+# What is shown.
+
+
+def test_an_instance_is_seen_to_come_from_its_first_byte_on() -> None:
+    """It may be the only one of its row, with hundreds of frames."""
+    one = task(0)
+    results = results_of(one)
+    results.begin(one)
+    assert results.arrived(one, 0, 0) == []
+    assert results.arrived(one, 0, 1) == [Arriving(row="row 0", position=0, instances=0, bytes=1)]
+    assert results.arrived(one, 0, 1) == []
+
+
+def test_a_row_that_has_ended_is_shown_with_what_the_table_says_of_it() -> None:
+    one = replace(task(0), positions=(0, 1))
+    results = results_of(one)
+    row = Row("complete", received=3, bytes=2048, attempts=0, resumed=True, duration_s=4.0)
+    (first, second) = results.finish(one, row)
+    assert isinstance(first, RowFinished)
+    said = (first.outcome, first.error, first.instances, first.duration_s, first.bytes, first.resumed)
+    assert said == (row.outcome, row.error, 3, row.duration_s, row.bytes, row.resumed)
+    assert second == replace(first, row="row 1", position=1, shares=0)
+
+
+# A row that reads anew, without a C-MOVE.
+
+
+def test_a_row_that_is_verified_later_keeps_the_c_moves_and_the_time_of_its_attempts() -> None:
+    one = task(0)
+    results = results_of(one)
+    land(results, one, moved(BUSY, seconds=5.0))
+    unverified = moved(completed=3, failed=0, warning=0, seconds=3.0, unverified=UNANSWERED)
+    land(results, one, unverified)
+    later = replace(result(completed=3, failed=0, warning=0, expected=3), started_at=MIDNIGHT.replace(hour=6))
+    row = land(results, replace(one, unverified=unverified), Moved(later))
+    assert (row.outcome, row.expected, row.attempts) == ("complete", 3, 2)
+    assert (row.started_at, row.duration_s) == (MIDNIGHT, 8.0)
+
+
+def test_a_row_that_was_given_up_while_it_was_verified_reads_as_c_find_says_in_the_end() -> None:
+    one = task(0)
+    results = results_of(one)
+    results.begin(one)
+    for given_up in results.give_up():
+        results.finish(given_up, results.of(given_up))
+    verified = Moved(result(completed=3, failed=0, warning=0, expected=3))
+    row = results.land(replace(one, unverified=COMPLETE), verified, row_after(verified))
+    assert (row.outcome, row.expected, row.attempts) == ("complete", 3, 1)
+
+
+def test_what_came_late_leaves_the_c_moves_and_the_time_of_the_attempts_as_they_were() -> None:
+    one = task(0)
+    results = results_of(one)
+    first = moved(BUSY, seconds=5.0)
+    land(results, one, replace(first, result=replace(first.result, started_at=MIDNIGHT.replace(day=1))))
+    land(results, one, PARTIAL)
+    row = look_again(results, one)
+    assert (row.outcome, row.received, row.missing, row.bytes) == ("complete", 3, 0, 2048)
+    assert (row.attempts, row.started_at, row.duration_s) == (2, MIDNIGHT.replace(day=1), 6.0)
+
+
+def test_what_came_late_may_not_last_either_where_the_disk_has_failed() -> None:
+    one = task(0)
+    results = results_of(one)
+    land(results, one, PARTIAL)
+    results.not_durable("the disk has a fault")
+    row = look_again(results, one)
+    assert (row.outcome, row.error, row.received) == ("partial", "storage_failed", 3)
+    assert "the disk has a fault" in (row.advice or "").lower()
+
+
+# What does not add up.
+
+
+def test_the_discrepancies_of_a_receiver_are_those_of_the_rows_that_it_got() -> None:
+    here, there = replace(task(0, receiver=0), positions=(0, 1)), replace(task(2, receiver=1))
+    results = results_of(here, there)
+    land(results, here, PARTIAL)
+    land(results, there, replace(PARTIAL, listed={"1.1": "S", "1.2": "S", "9.9": "S"}))
+    missing = {"kind": "missing", "StudyInstanceUID": "1.2.0", "SeriesInstanceUID": "S", "SOPInstanceUID": "1.3"}
+    assert results.discrepancies(0) == [{"row": "row 0", **missing}, {"row": "row 1", **missing}]
+    assert [(one["row"], one["SOPInstanceUID"]) for one in results.discrepancies(1)] == [("row 2", "9.9")]
+
+
+def test_what_came_late_of_another_patient_is_named() -> None:
+    one = task(0, receiver=0)
+    results = results_of(one)
+    land(results, one, PARTIAL)
+    assert results.other_patients == 0
+    row = look_again(results, one, other_patient("1.3"))
+    assert "PatientID" in (row.advice or "")
+    assert results.other_patients == 1
+    assert [(one["kind"], one["SOPInstanceUID"]) for one in results.discrepancies(0)] == [("other_patient", "1.3")]
+
+
+@pytest.mark.parametrize(
+    ("end", "is_unknown"),
+    [
+        (COMPLETE, True),
+        (replace(COMPLETE, settled=Settled(held={"1.1": 0}, counted_by="destination")), False),
+        (OnDisk(Row("complete"), Settled()), False),
+        (Lost("its worker is gone", "executor_failed"), False),
+    ],
+    ids=["no answer", "counted", "there already", "lost"],
+)
+def test_a_row_that_the_archive_did_not_count_is_unknown(end: AttemptEnd, is_unknown: object) -> None:
+    one = replace(task(0), positions=(0, 1))
+    results = results_of(one, asks_archive=True)
+    land(results, one, end)
+    found = results.discrepancies_at_archive()
+    assert [(one["row"], one["kind"]) for one in found] == [("row 0", "unknown"), ("row 1", "unknown")] * bool(
+        is_unknown
+    )
+
+
+def test_what_the_archive_counts_at_a_later_attempt_is_unknown_no_more() -> None:
+    one = task(0)
+    results = results_of(one, asks_archive=True)
+    land(results, one, COMPLETE)
+    land(results, one, Lost("its worker is gone", "executor_failed"))
+    assert [found["kind"] for found in results.discrepancies_at_archive()] == ["unknown"], "that says nothing new"
+    land(results, one, replace(COMPLETE, settled=Settled(held={"1.1": 0}, counted_by="destination")))
+    assert results.discrepancies_at_archive() == []
+
+
+def test_what_is_missing_at_the_archive_is_what_the_archive_counted() -> None:
+    one = task(0)
+    results = results_of(one, asks_archive=True)
+    counted = Settled(held={"1.1": 0, "1.2": 0}, counted_by="destination")
+    land(results, one, replace(PARTIAL, settled=counted))
+    (found,) = results.discrepancies_at_archive()
+    assert (found["row"], found["kind"], found["SOPInstanceUID"]) == ("row 0", "missing", "1.3")
+    assert found["counted_by"] == "destination"
+
+
+def test_a_destination_that_is_not_asked_leaves_nothing_unknown() -> None:
+    one = task(0)
+    results = results_of(one)
+    land(results, one, COMPLETE)
+    assert results.discrepancies_at_archive() == []
