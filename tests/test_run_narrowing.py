@@ -121,8 +121,10 @@ def test_an_identifier_of_a_series_has_one_series() -> None:
     assert in_series(SERIES, "S2").keys == (("StudyInstanceUID", "1"), ("SeriesInstanceUID", "S2"))
 
 
-def test_one_after_the_other_lasts_from_the_first_to_the_last() -> None:
-    both = combined([lasting(0, 2, completed=1), lasting(5, 6, UNABLE)])
+@pytest.mark.parametrize("statuses", [(SUCCESS, UNABLE), (UNABLE, SUCCESS)])
+def test_one_after_the_other_lasts_from_the_first_to_the_last(statuses: tuple[int, int]) -> None:
+    both = combined([lasting(0, 2, statuses[0], completed=1), lasting(5, 6, statuses[1], completed=1)])
+    assert both.status == "0xC001"
     assert (both.started_at, both.finished_at) == (TWO_O_CLOCK, TWO_O_CLOCK + timedelta(seconds=6))
     assert both.duration_s == 3
 

@@ -325,6 +325,20 @@ def test_a_receiver_that_is_away_costs_no_attempt_and_is_waited_for() -> None:
     assert len(run.begin()) == 1
 
 
+def test_a_row_whose_receiver_is_away_comes_back_when_that_is_tried_again() -> None:
+    run = Told.of(2, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
+    first, second = run.begin()
+    waits = [
+        show.event.wait_s
+        for one in (first, second)
+        for show in run.end(one, NoReceiver("it is gone"), after_s=0.25)
+        if isinstance(show, Show) and isinstance(show.event, events.RowWillRetry)
+    ]
+    assert waits == [1.0, 0.75]
+    run.now += 0.75
+    assert len(run.begin()) == 1
+
+
 def test_a_receiver_that_stays_away_is_given_up() -> None:
     run = Told.of(3, receivers=1, retry=Retry(attempts=2, wait=0.01), outage_timeout=10)
     for _ in range(40):
@@ -373,7 +387,7 @@ def until_probe(run: Told) -> None:
 def test_a_run_does_not_spin_while_something_is_found_out() -> None:
     run = Told.of(3, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
     run.end(run.begin()[0], NoReceiver("it is gone"), after_s=0)
-    run.now += 5
+    run.now += 1
     assert run.look()[-1] == Wait(), "until the row in flight has found out whether the receiver is back"
     run = Told.of(3, retry=THRICE)
     run.end(run.begin()[0], UNREACHABLE)
@@ -504,6 +518,8 @@ def test_a_disk_that_is_full_is_waited_for() -> None:
     assert waiting is not None
     assert waiting.reason == "disk_full"
     assert run.now == began + 1, "a second later it is looked again"
+    run.now += 86_400
+    assert run.begin() == [], "there is no limit by default"
     run.has_room = True
     assert len(run.begin()) == 1
 
@@ -546,7 +562,14 @@ def test_a_pacs_that_breaks_off_five_rows_is_asked_how_it_is_and_given_up() -> N
 
 
 @pytest.mark.parametrize(
-    ("retry", "first", "waits_s"), [(None, None, 1), (THRICE, None, 7), (THRICE, COMPLETE, 60), (THRICE, LOST, 60)]
+    ("retry", "first", "waits_s"),
+    [
+        (None, None, 1),
+        (THRICE, None, 7),
+        (Retry(attempts=4, wait=1), None, 3),
+        (THRICE, COMPLETE, 60),
+        (THRICE, LOST, 60),
+    ],
 )
 def test_a_pacs_that_never_answered_is_waited_for_as_long_as_a_row_would(
     retry: Retry | None, first: Moved | None, waits_s: float

@@ -49,11 +49,11 @@ def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, 
     """
     if identifier.level not in ("STUDY", "SERIES") or not all(missing.values()):
         return "whole", [identifier]
-    for reached in _DEPTHS[_DEPTHS.index(depth) :]:
-        asked = list(islice(_asks(identifier, missing, reached), _MOST_ASKED + 1))
-        if len(asked) <= _MOST_ASKED:
-            return reached, asked
-    return "whole", [identifier]
+    found = (
+        (reached, list(islice(_asks(identifier, missing, reached), _MOST_ASKED + 1)))
+        for reached in _DEPTHS[_DEPTHS.index(depth) :]
+    )
+    return next((reached, asked) for reached, asked in found if len(asked) <= _MOST_ASKED)  # the whole is one
 
 
 def coarser(depth: Depth) -> Depth | None:
@@ -126,7 +126,7 @@ def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked:
 
 
 def _asks(identifier: Identifier, missing: Listed, depth: Depth) -> Iterator[Identifier]:
-    if depth == "whole" or (depth == "series" and identifier.level == "SERIES"):
+    if depth == "whole":
         yield identifier
         return
     for series in dict.fromkeys(missing.values()):
@@ -149,6 +149,4 @@ def _sum(results: Sequence[MoveResult], name: str) -> int | None:
 def cannot_move(result: MoveResult) -> bool:
     """Return whether the PACS cannot move to the receiver, as far as one C-MOVE tells."""
     evidence = result.evidence
-    if evidence.cancelled or result.error is None:
-        return False
     return result.error in _NEVER or (evidence.sent and evidence.arrivals == 0 and result.error in _NOTHING_COMES)

@@ -104,12 +104,12 @@ class Outages:
     def probed(self, now: float, *, worked: bool) -> None:
         """Take in whether the PACS is up again."""
         self._probing = False
+        opened_at = self._unreachable.opened_at
+        if not worked and not self._pacs_worked and self._is_auto and opened_at is not None:
+            # Nothing has ever answered at this address: the PACS is not down, the address is wrong.
+            self._is_no_pacs = now - opened_at >= _waits_of_a_row_s(self._retry)
         for breaker in self._open():
-            opened_at = breaker.opened_at
             breaker.probed(worked, now)
-            if not worked and not self._pacs_worked and self._is_auto:
-                # Nothing has ever answered at this address: the PACS is not down, the address is wrong.
-                self._is_no_pacs |= now - (opened_at or now) >= _waits_of_a_row_s(self._retry)
 
     def learn(self, task: Task, row: Row, now: float, *, one_too_many: bool) -> None:
         """Take in what the result of an attempt says of the PACS, the receiver and the disk."""
@@ -142,7 +142,7 @@ class Outages:
             self._receiver.probed(worked=False, now=now)
         if self._receiver.given_up(now):
             return None
-        return max(0.0, (self._receiver.probe_at or now) - now)
+        return (self._receiver.probe_at or now) - now
 
     def _outage(self, now: float) -> Hold | Ask:
         at = max(breaker.probe_at or now for breaker in self._open())
@@ -163,7 +163,7 @@ class Outages:
 
     def _may_store(self, now: float, *, has_room: bool) -> bool:
         """Whether the disk has room again; where nothing was ever stored, or for too long, each row finds out."""
-        if not has_room and (self._disk.probe_at or now) <= now:
+        if not has_room:
             self._disk.probed(worked=False, now=now)
         if has_room or self._disk.given_up(now) or not (self._disk_worked or self._retry):
             self._disk.succeeded()

@@ -12,9 +12,10 @@ from typing import Final
 
 from tenacity import wait_exponential
 
-from dicomove.run.pacing.backoff import Wait, pause_s
+from dicomove.run.pacing.backoff import pause_s
 
-_DEFAULT_PROBE: Final = wait_exponential(multiplier=1, max=60)
+#: Between two probes: 1, 2, 4, ... 60 s.
+_PAUSE: Final = wait_exponential(multiplier=1, max=60)
 
 
 class Breaker:
@@ -34,8 +35,6 @@ class Breaker:
     give_up_after_s
         The run gives up when it was open for so long, and a probe has failed; 0 gives up at the first probe that fails,
         ``None`` never.
-    probe
-        Seconds between two probes, or a strategy of `tenacity`; 1, 2, 4, ... 60 by default.
 
     Attributes
     ----------
@@ -59,10 +58,9 @@ class Breaker:
     False
     """
 
-    def __init__(self, *, after: int = 5, give_up_after_s: float | None = None, probe: Wait = _DEFAULT_PROBE) -> None:
+    def __init__(self, *, after: int, give_up_after_s: float | None = None) -> None:
         self._after = after
         self._give_up_after_s = give_up_after_s
-        self._probe = probe
         self._keys: set[Hashable] = set()
         self._failed_probes = 0
         self._pauses = 0
@@ -134,7 +132,7 @@ class Breaker:
 
     def _put_off_probe(self, now: float) -> None:
         self._pauses += 1
-        self.probe_at = now + pause_s(self._probe, self._pauses)
+        self.probe_at = now + pause_s(_PAUSE, self._pauses)
 
     def _close(self) -> None:
         self._keys.clear()
