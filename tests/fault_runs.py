@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, Self, TypeVar
 
 import pandas as pd
 
@@ -32,7 +32,7 @@ from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
-from dicomove.testing.faults.base import Fault
+from dicomove.testing.faults.base import Fault, Request, Response
 from dicomove.testing.process import Order, serve
 from dicomove.testing.synthetic import Synthetic
 
@@ -96,6 +96,18 @@ class Trial:
     disk: Disk
 
 
+@dataclass(frozen=True)
+class _Pauses(Fault):
+    """The PACS looks for a C-CANCEL only a while after each response: one on that response has come by then."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-MOVE", "C-GET")
+    seconds: float = 0.3
+
+    def on_response(self, request: Request, response: Response) -> Iterator[Response]:  # noqa: ARG002
+        yield response
+        time.sleep(self.seconds)
+
+
 def rehearsals() -> Iterator[Rehearsal]:
     """Yield one for each fault, by name."""
     special = {
@@ -117,7 +129,7 @@ def rehearsals() -> Iterator[Rehearsal]:
         ),
         "late-cancel": Rehearsal(
             _limited(faults.LateCancel(seconds=1)),
-            also=(faults.Latency(seconds=0.3),),
+            also=(_Pauses(),),
             interrupt=True,
             note="interrupted",
         ),
