@@ -221,7 +221,8 @@ ERROR_WORDS: Final = {
     ),
     "other_patient": ErrorWord(
         advice="The images have another PatientID than the row, and another attempt cannot change that. Write the "
-        "PatientID as the PACS does (find() shows it), or move by StudyInstanceUID, with query_model='StudyRoot'.",
+        "PatientID as the PACS does (find() shows it), or move by StudyInstanceUID, with query_model='StudyRoot'. If "
+        "the images have an older number of the same patient, blank the PatientID: the row then relies on its UID.",
         permanent=True,
     ),
     "storage_failed": ErrorWord(

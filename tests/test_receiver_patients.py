@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pydicom.dataset import Dataset
 
 import dicomove as dm
 from dicomove.testing import Synthetic, faults
@@ -35,6 +36,17 @@ class MovesInAnyCase(Fault):
         ]
 
 
+class FindsSomebody(Fault):
+    """C-FIND says that all studies are SOMEBODY's, whose number the images do not have yet."""
+
+    commands = ("C-FIND",)
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:  # noqa: ARG002
+        for match in matches:
+            match.PatientID = "SOMEBODY"
+        return matches
+
+
 #: C-FIND leaves the PatientID blank, so `move` cannot compare it before it sends the C-MOVE.
 UNTOLD = faults.FindWithoutPatientId()
 
@@ -55,7 +67,7 @@ def moved(rows: pd.DataFrame, receiver: dm.Receiver, *present: Fault, **options:
     with receiving.pacs(receiver, *present, source=SOURCE) as pacs, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = receiving.move(rows, pacs, receiver, **options)
-    assert {one.category for one in caught} <= {dm.errors.ReceiverWarning}
+    assert {one.category for one in caught} <= {dm.errors.ReceiverWarning, dm.errors.VerificationWarning}
     return result, " ".join(str(one.message) for one in caught)
 
 
@@ -77,36 +89,51 @@ def test_a_patient_that_is_the_same_or_not_named_needs_no_word(named: object, re
 
 
 @pytest.mark.parametrize(
-    ("named", "words", "warned"),
+    ("named", "words", "present"),
     [
-        ("SOMEBODY", "it differs altogether", True),
-        (HIS.lower(), "it differs in upper and lower case", False),
-        (f"0{HIS}", "it differs in leading zeros", False),
-        (f"{HIS}^^^HOSP", "it differs in what follows it (an issuer, say)", False),
+        ("SOMEBODY", "it differs altogether", FindsSomebody()),
+        (HIS.lower(), "it differs in upper and lower case", UNTOLD),
+        (f"0{HIS}", "it differs in leading zeros", UNTOLD),
+        (f"{HIS}^^^HOSP", "it differs in what follows it (an issuer, say)", UNTOLD),
     ],
 )
 def test_images_of_another_patient_are_kept_and_named(
-    named: str, words: str, warned: bool, receiver: dm.Receiver
+    named: str, words: str, present: Fault, receiver: dm.Receiver
 ) -> None:
-    """The row names its study by UID: that is what it gets, and it says that the PatientID is another one."""
-    result, said = moved(asking(named).set_axis(["a"]), receiver, UNTOLD)
+    """The row names its study by UID, and the PACS says that it is this patient's, or another spelling."""
+    result, said = moved(asking(named).set_axis(["a"]), receiver, present)
     assert result[["outcome", "received", "missing"]].to_numpy().tolist() == [["complete", 3, 0]]
     assert f"3 carry another PatientID than the row ({words}), and are on disk" in advice(result)
     assert not any(one.lower() in (advice(result) + said).lower() for one in (named, HIS))
-    assert ("1 rows brought images with another PatientID" in said) == warned
+    assert ("1 rows brought images with another PatientID" in said) == (named == "SOMEBODY")
     found = others(receiver)
     assert found["row"].tolist() == ["a"] * 3
     assert set(found["StudyInstanceUID"]) == {FIRST.study_instance_uid}
     assert set(found["SOPInstanceUID"]) == set(receiver.manifest()["SOPInstanceUID"])
 
 
-@pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
-def test_at_the_lower_levels_too(level: str, receiver: dm.Receiver) -> None:
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+@pytest.mark.parametrize("way", ["untold", "arrivals", "executor", "get", "no answer"])
+def test_images_of_another_patient_do_not_count_where_the_pacs_does_not_tell_whose_they_are(
+    level: str, way: str, receiver: dm.Receiver
+) -> None:
+    """The row names its patient, too, and nothing but the row says that the images are this patient's."""
     keys = {"SeriesInstanceUID": FIRST.series_instance_uid, "SOPInstanceUID": FIRST.sop_instance_uid}
-    result, said = moved(asking("SOMEBODY", **keys), receiver, UNTOLD, level=level)
-    assert "carry another PatientID than the row" in advice(result)
-    assert said
-    assert len(others(receiver)) == result["received"].sum()
+    present: Fault = faults.AnswersFind(status=0xC000) if way == "no answer" else UNTOLD
+    options: dict[str, object] = {"verify": "arrivals"} if way == "arrivals" else {}
+    with ThreadPoolExecutor(1) as executor:
+        options |= {"method": "get"} if way == "get" else {"executor": executor} if way == "executor" else {}
+        result, said = moved(asking("SOMEBODY", **keys), receiver, present, level=level, **options)
+        count = 1 if level == "IMAGE" else 3
+        assert result[["outcome", "error", "received"]].to_numpy().tolist() == [["failed", "other_patient", 0]]
+        assert f"{count} came with another PatientID than the row (it differs altogether)" in advice(result)
+        assert "blank the PatientID" in advice(result)
+        assert "1 rows brought images with another PatientID" in said
+        assert len(others(receiver)) == count
+        aside = receiver.manifest()["quarantine"].tolist()
+        assert aside == ["unrequested, of another PatientID: altogether"] * count
+        right, _ = moved(asking(HIS.lower(), **keys), receiver, present, level=level, **options)
+    assert right[["outcome", "received"]].to_numpy().tolist() == [["complete", count]]
 
 
 @pytest.mark.parametrize("name", ["PatientID", "AccessionNumber"])
@@ -168,13 +195,6 @@ def test_a_c_get_asks_whose_it_is_too(receiver: dm.Receiver) -> None:
     assert result[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
 
 
-def test_what_asks_no_c_find_cannot_know_whose_it_is(receiver: dm.Receiver) -> None:
-    result, said = moved(asking("SOMEBODY"), receiver, verify="arrivals")
-    assert result["outcome"].tolist() == ["complete"]
-    assert "carry another PatientID than the row" in advice(result)
-    assert said
-
-
 def test_rows_that_ask_for_one_study_and_name_two_patients(receiver: dm.Receiver) -> None:
     """One of them is wrong, and the images tell which: neither is told to be in order."""
     result, _ = moved(asking(HIS, "SOMEBODY", HIS), receiver)
@@ -186,7 +206,7 @@ def test_rows_that_ask_for_one_study_and_name_two_patients(receiver: dm.Receiver
 def test_the_row_says_it_again_when_nothing_is_moved_any_more(receiver: dm.Receiver, tmp_path: Path) -> None:
     """Whether the journal has it complete, or begun with all of it on disk meanwhile."""
     rows, complete, begun = asking("SOMEBODY"), tmp_path / "complete.sqlite", tmp_path / "begun.sqlite"
-    present = UNTOLD, faults.LosesInstances(keep=0.5, attempts=1)
+    present = FindsSomebody(), faults.LosesInstances(keep=0.5, attempts=1)
     with receiving.pacs(receiver, *present, source=SOURCE) as pacs:
         for journal in (begun, complete, complete, begun):
             result = receiving.move(rows, pacs, receiver, journal=journal)
@@ -197,7 +217,7 @@ def test_the_row_says_it_again_when_nothing_is_moved_any_more(receiver: dm.Recei
 
 def test_the_workers_of_an_executor_tell_it_too(receiver: dm.Receiver) -> None:
     with ThreadPoolExecutor(2) as executor:
-        result, said = moved(asking("SOMEBODY"), receiver, UNTOLD, executor=executor)
+        result, said = moved(asking("SOMEBODY"), receiver, FindsSomebody(), executor=executor)
     assert "carry another PatientID than the row" in advice(result)
     assert said
     assert len(others(receiver)) == 3

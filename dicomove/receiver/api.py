@@ -116,12 +116,15 @@ class Expect(Request[None]):
     ----------
     cells
         What the row has in the columns that the path of its instances names.
+    patients
+        Instances with another PatientID altogether than these are not the row's; none, where any PatientID may come.
     """
 
     row: RowId
     keys: Mapping[str, str]
     addresses: Sequence[str]
     cells: Mapping[str, str] = field(default_factory=dict, repr=False)
+    patients: Sequence[str] = field(default=(), repr=False)
 
     def put_to(self, api: ReceiverApi) -> None:
         api.expect(self)

@@ -88,7 +88,7 @@ class Api:
     def expect(self, request: Expect) -> None:
         """Open a row: its PACS is let in, and what comes for it is counted."""
         self.committer.watch(request.row, request.keys)
-        self.tallies.open(request.row, request.keys, request.cells)
+        self.tallies.open(request.row, request.keys, request.cells, request.patients)
         self.admission.open(request.row, request.addresses)
 
     def settle(self, request: Settle) -> Settled:

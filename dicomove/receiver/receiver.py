@@ -305,6 +305,8 @@ class Receiver(Entries):
         host: str = "",
         patients: Collection[str] = (),
         cells: Mapping[str, str] | None = None,
+        *,
+        admits_others: bool = True,
     ) -> LocalRow:
         """Return a row of a run at this receiver: enter it before its C-MOVE is sent.
 
@@ -320,6 +322,8 @@ class Receiver(Entries):
             The PatientIDs that the row names beside its unique keys: instances with another one are named.
         cells
             What the row has in the columns that `path` names.
+        admits_others
+            Whether instances with another PatientID altogether may be the row's.
         """
         return LocalRow(
             self._supervisor,
@@ -331,6 +335,7 @@ class Receiver(Entries):
             host=host,
             patients=patients,
             cells=cells,
+            admits_others=admits_others,
         )
 
     def _records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:

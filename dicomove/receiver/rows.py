@@ -160,6 +160,8 @@ class LocalRow:
         The PatientIDs that the row names beside its unique keys: instances with another one are named.
     cells
         What the row has in the columns that the path of its instances names.
+    admits_others
+        Whether instances with another PatientID altogether may be the row's.
     """
 
     def __init__(
@@ -174,10 +176,11 @@ class LocalRow:
         host: str,
         patients: Collection[str] = (),
         cells: Mapping[str, str] | None = None,
+        admits_others: bool = True,
     ) -> None:
         self._process, self._in_flight, self._records, self._quiet_period = process, in_flight, records, quiet_period
         self._row, self._keys, self._host, self._patients = row, dict(keys), host, list(patients)
-        self._cells = dict(cells or {})
+        self._cells, self._admits_others = dict(cells or {}), admits_others
         self._refused: Mapping[Refusal, int] = {}
         self._seen = (0, 0)
         self._last_activity = time.monotonic()
@@ -193,7 +196,8 @@ class LocalRow:
         """
         self._refused, self._pid = self._in_flight.refusals(), self._process.pid
         self._last_activity = time.monotonic()
-        expect = Expect(self._row, self._keys, addresses(self._host), self._cells)
+        patients = () if self._admits_others else self._patients
+        expect = Expect(self._row, self._keys, addresses(self._host), self._cells, patients)
         self._in_flight.begin(expect)
         try:
             self._process.ask(expect)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from dicomove.outcome.advice import OTHER_PATIENT, UNREQUESTED
-from dicomove.outcome.patients import difference, is_alike, stripped
+from dicomove.outcome.patients import ALTOGETHER, difference, is_alike, stripped
 from dicomove.receiver.api import OtherPatient, RowId
 from dicomove.receiver.files import Disposition
 from dicomove.store.instances import KEYS
@@ -28,6 +28,8 @@ class RowTally:
         The unique keys of the row.
     cells
         What it has in the columns that the path of its instances names.
+    patients
+        PatientIDs: an instance with another one altogether is not the row's. None, where any may come.
     arrivals, bytes
         Instances that arrived for it, repeated ones too, and their size.
     dispositions
@@ -42,6 +44,7 @@ class RowTally:
 
     keys: Mapping[str, str]
     cells: Mapping[str, str] = field(default_factory=dict)
+    patients: Collection[str] = ()
     arrivals: int = 0
     bytes: int = 0
     dispositions: dict[str, int] = field(default_factory=dict)
@@ -58,7 +61,7 @@ class RowTally:
 
     def is_of(self, values: Mapping[str, str]) -> bool:
         """Whether an instance with these values is the row's."""
-        return all(values.get(name) == value for name, value in self.keys.items())
+        return all(values.get(name) == value for name, value in self.keys.items()) and not self._is_strange(values)
 
     def other_patient(self, values: Mapping[str, str], *, is_alone: bool) -> str | None:
         """Return in what the PatientID of an instance differs, where that alone keeps it from being the row's.
@@ -69,8 +72,10 @@ class RowTally:
         named = self.keys.get(_PATIENT)
         came = values.get(_PATIENT, "")
         below = [name for name in self.keys if name != _PATIENT]
-        if named is None or any(values.get(name) != self.keys[name] for name in below):
+        if any(values.get(name) != self.keys[name] for name in below):
             return None
+        if named is None:
+            return ALTOGETHER if self._is_strange(values) else None
         return difference(came, [named]) if below or is_alone or is_alike(came, [named]) else None
 
     def take(self, values: Mapping[str, str], size: int, reason: str | None, patient: str | None = None) -> None:
@@ -83,6 +88,9 @@ class RowTally:
             study, series, instance = (values.get(name, "") for name in KEYS[1:])
             self.others.append(OtherPatient(study, series, instance, patient))
         self.last = time.monotonic()
+
+    def _is_strange(self, values: Mapping[str, str]) -> bool:
+        return bool(self.patients) and difference(values.get(_PATIENT, ""), self.patients) == ALTOGETHER
 
     def may_be_of(self, values: Mapping[str, str]) -> bool:
         """Whether an instance may be the row's. Only these values of it are known yet."""
@@ -99,11 +107,17 @@ class RowTallies:
         # What comes after a row has ended is still its own.
         self._in_flight: set[RowId] = set()
 
-    def open(self, row: RowId, keys: Mapping[str, str], cells: Mapping[str, str] | None = None) -> None:
+    def open(
+        self,
+        row: RowId,
+        keys: Mapping[str, str],
+        cells: Mapping[str, str] | None = None,
+        patients: Collection[str] = (),
+    ) -> None:
         """Open the tally of a row that is about to be moved; once more, where it is moved again."""
         with self._changed:
             cleaned = {name: stripped(value) for name, value in keys.items()}
-            tally = self._tallies[row] = RowTally(cleaned, cells or {})
+            tally = self._tallies[row] = RowTally(cleaned, cells or {}, patients)
             self._index.setdefault(tally.index, set()).add(row)
             self._in_flight.add(row)
 

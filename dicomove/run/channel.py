@@ -170,8 +170,9 @@ class RemoteChannel:
         self._channel.send(("moving", event))
 
     @contextmanager
-    def row(self, task: Task) -> Iterator[RowAtReceiver | None]:  # noqa: ARG002 (the run knows whose channel it is)
-        """Open a row at its receiver, if there is one: the run has done so."""
+    def row(self, task: Task) -> Iterator[RowAtReceiver | None]:
+        """Have the run open a row at its receiver, if there is one."""
+        self._channel.send(("row", task.is_untold))
         yield _RemoteRow(self) if self._answered() else None
 
     def ask(self, question: Question[_Told]) -> _Told:

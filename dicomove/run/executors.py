@@ -144,8 +144,10 @@ class Executors:
         if self._local.stop.is_set():
             channel.send(("stop",))
         try:
-            with self._local.row(task) as at_receiver:
-                self._answer_all(channel, messages, name, task, at_receiver)
+            match next(messages, None):
+                case "row", is_untold:
+                    with self._local.row(replace(task, is_untold=is_untold)) as at_receiver:
+                        self._answer_all(channel, messages, name, task, at_receiver)
         except ReceiverError as error:  # it is away, and nothing was sent
             channel.send(("row", error))
         finally:

@@ -69,6 +69,9 @@ class Task:
     asks_patient
         Whether the PACS is asked first whose it is: `patients` and `named` stand in a table that did not come
         from it.
+    is_untold
+        Whether the PACS did not tell whose it is, though it was to be asked: what comes with another PatientID
+        altogether than `patients` is not the row's.
     may_split
         Whether the series of a large study may be moved side by side: then they are asked for with C-FIND first.
     part
@@ -97,6 +100,7 @@ class Task:
     is_slow: bool = False
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
     asks_patient: bool = False
+    is_untold: bool = False
     may_split: bool = False
     part: Part | None = None
     parts: Parts | None = field(default=None, compare=False)
@@ -149,6 +153,7 @@ class RunSettings:
             self.pacs.host,
             task.patients,
             dict(task.cells),
+            admits_others=not task.is_untold,
         )
 
     def key(self, identifier: Identifier) -> Key:

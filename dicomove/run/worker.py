@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -91,8 +92,11 @@ class MoveWorker:
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
         attempt: AttemptMoves | None = None
         try:
-            if contrary := self._contradicted(task):
+            told = self._told(task)
+            if told is not None and (contrary := self._contrary(task, told)):
                 return Contradicted(contrary)
+            if told is not None and task.patients and not told.get("PatientID"):
+                task = replace(task, is_untold=True, may_split=False)
             if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:
@@ -105,12 +109,16 @@ class MoveWorker:
             logger.exception("a defect in dicomove; the run goes on")
             return Lost("", "internal_error")  # its advice says it all
 
-    def _contradicted(self, task: Task) -> str | None:
-        """Return the key under which the PACS has it with another value than each of the rows names, or not at all."""
+    def _told(self, task: Task) -> Mapping[str, Collection[str]] | None:
+        """Return what the PACS tells of what the rows name; ``None`` where it need not be asked."""
         if not task.asks_patient or task.part or task.parts or task.unverified:
             return None
-        identifier, named = task.identifier, compared(task.patients, task.named)
-        contrary = contradicted(self._inventory.values(identifier, named), named) if named else None
+        named = compared(task.patients, task.named)
+        return self._inventory.values(task.identifier, named) if named else {}
+
+    def _contrary(self, task: Task, told: Mapping[str, Collection[str]]) -> str | None:
+        """Return the key under which the PACS has it with another value than each of the rows names, or not at all."""
+        identifier, contrary = task.identifier, contradicted(told, compared(task.patients, task.named))
         # Some PACS move a series by its UID alone, whatever study and patient stand above it: Orthanc, for one.
         is_below = identifier.level in ("SERIES", "IMAGE")
         if contrary is None and is_below and self._inventory.is_elsewhere(identifier):
