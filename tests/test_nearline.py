@@ -9,8 +9,9 @@ import pytest
 
 import dicomove as dm
 from dicomove.events import Event, RowStarted
-from dicomove.run.holdings import availability, slow_rows
+from dicomove.run.row_cells import RowCells, slowest
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
+from dicomove.words import SLOW
 from tests import receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
@@ -119,7 +120,8 @@ def test_orthanc_and_dcmqrscp_answer(orthanc: servers.Server, dcmqrscp: servers.
         uids = list(dict.fromkeys(one.study for one in server.holds))
         studies = dm.find(pd.DataFrame({"StudyInstanceUID": uids}), server.pacs, progress=False)
         assert studies["outcome"].eq("matched").all()
-        assert not slow_rows(studies)
+        cells = RowCells(studies)
+        assert not {cells.availability([row]) for row in range(len(studies))} & {*SLOW}
 
 
 def test_a_word_that_is_not_there() -> None:
@@ -140,5 +142,10 @@ def test_a_word_that_is_not_there() -> None:
 )
 def test_the_slowest_part_decides(cell: object, word: str | None) -> None:
     table = pd.DataFrame({"InstanceAvailability": pd.Series([cell, "ONLINE"], dtype=object)})
-    assert slow_rows(table) == ({0} if word else set())
-    assert availability([] if word is None else [word, "ONLINE"]) == word
+    cells = RowCells(table)
+    assert [cells.availability([0]), cells.availability([1]), cells.availability([0, 1])] == [
+        word,
+        "ONLINE",
+        word or "ONLINE",
+    ]
+    assert slowest([] if word is None else [word, "ONLINE"]) == word

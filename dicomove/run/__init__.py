@@ -16,7 +16,8 @@ Decisions, without I/O, clocks or threads::
     split           a large study whose series are moved side by side
     tasks           what the rows of a table ask for
     path_cells      what rows have in the columns that the path of a receiver names
-    patients        the PatientIDs that rows name beside what is moved
+    row_cells       what the cells of a table say of its rows
+    patients        what rows name of a study and its patient beside what is moved
     estimates       bytes and seconds that a move is likely to take
     planned         what becomes of the rows of a plan, and their table
     pacing/         hours, retry, congestion, outages, rate

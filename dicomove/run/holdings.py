@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import pandas as pd
-
 from dicomove import columns
-from dicomove.cohort import Identifier, Level, is_uid, keyword_columns, matches, plain_label
+from dicomove.cohort import Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.pacs import Pacs
@@ -20,17 +18,14 @@ from dicomove.run.inventory import BROKEN
 from dicomove.run.options import Nearline
 from dicomove.run.questions import COUNT_KEYS
 from dicomove.run.requests import Task
+from dicomove.run.row_cells import AVAILABILITY, SOP_CLASSES, slowest, uids_in
 from dicomove.run.rows import RowResults
-from dicomove.words import SLOW
 
 #: For which a PACS that cannot be reached is left alone, once that has happened several times.
 _LEAST_PAUSE_S: Final = 1.0
 _NO_NUMBER: Final = "The PACS does not say how many there are."
-AVAILABILITY: Final = "InstanceAvailability"
-SOP_CLASSES: Final = "SOPClassesInStudy"
 #: From which the sizes of instances are guessed.
 _MODALITIES: Final[dict[Level, str]] = {"STUDY": "ModalitiesInStudy", "SERIES": "Modality"}
-_SLOWEST_FIRST: Final = ("UNAVAILABLE", "OFFLINE", "NEARLINE", "ONLINE")
 #: A tape robot takes minutes, where a disk takes seconds.
 TIMES_AS_LONG: Final = 10
 
@@ -76,13 +71,13 @@ class Counting:
         if found.error:
             return Counted(None, found.advice)
         there = [match for match in found if matches(identifier.keys, match)]
-        slowest = availability([word for match in there for word in match.get(AVAILABILITY, "").split("\\") if word])
+        where = slowest([word for match in there for word in match.get(AVAILABILITY, "").split("\\") if word])
         classes = tuple(dict.fromkeys(uid for match in there for uid in uids_in(match.get(SOP_CLASSES))))
         modalities = "\\".join(filter(None, (match.get(_MODALITIES.get(identifier.level, "")) for match in there)))
         numbers = list(_numbers(identifier, there))
         if None in numbers:
-            return Counted(None, _NO_NUMBER, slowest, classes, modalities)
-        return Counted(sum(number or 0 for number in numbers), None, slowest, classes, modalities)
+            return Counted(None, _NO_NUMBER, where, classes, modalities)
+        return Counted(sum(number or 0 for number in numbers), None, where, classes, modalities)
 
     def _ask(self, identifier: Identifier) -> FindResult:
         keyword = COUNT_KEYS.get(identifier.level)
@@ -110,49 +105,6 @@ def _numbers(identifier: Identifier, there: Sequence[Mapping[str, str]]) -> Iter
     keyword = COUNT_KEYS.get(identifier.level)
     for match in there:
         yield columns.whole_number(match.get(keyword)) if keyword else 1
-
-
-def availabilities(table: pd.DataFrame) -> list[str | None]:
-    """Return what the PACS said of each row of a table of `find`; ``None`` where it said nothing."""
-    places = keyword_columns(table.columns, [AVAILABILITY])
-    cells = table.iloc[:, places[AVAILABILITY]].tolist() if places else [None] * len(table)
-    # One series may be on tape, and another one of the study on disk: several values are in one cell.
-    return [availability(cell.upper().split("\\")) if isinstance(cell, str) else None for cell in cells]
-
-
-def sop_classes_of(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return the SOP classes that the PACS told of the study of each row; none where it told nothing."""
-    place = next((place for place, label in enumerate(table.columns) if plain_label(label) == SOP_CLASSES), None)
-    return [()] * len(table) if place is None else [uids_in(cell) for cell in table.iloc[:, place].tolist()]
-
-
-def uids_in(cell: object) -> tuple[str, ...]:
-    r"""Return the UIDs in a cell; none where one of them has an unusual form.
-
-    Examples
-    --------
-    >>> uids_in(r"1.2.3\1.2.4"), uids_in(None)
-    (('1.2.3', '1.2.4'), ())
-    """
-    uids = tuple(cell.split("\\")) if isinstance(cell, str) else ()
-    return uids if all(map(is_uid, uids)) else ()
-
-
-def availability(values: Collection[str]) -> str | None:
-    """Return the word for something whose parts are here and there: the slowest of them decides.
-
-    Examples
-    --------
-    >>> availability(["ONLINE", "NEARLINE"]), availability([])
-    ('NEARLINE', None)
-    """
-    words = [value.strip() for value in values]
-    return next((word for word in _SLOWEST_FIRST if word in words), None)
-
-
-def slow_rows(table: pd.DataFrame) -> set[int]:
-    """Return the positions of the rows that the PACS does not have at hand."""
-    return {position for position, word in enumerate(availabilities(table)) if word in SLOW}
 
 
 def in_order(tasks: Sequence[Task], nearline: Nearline, results: RowResults) -> list[Task]:

@@ -9,16 +9,14 @@ from typing import Final, Literal
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import LEVELS, Identifier, Requested, Unmatched, is_answered, is_blank, keyword_columns
+from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.errors import CohortWarning, warn
 from dicomove.events import RowFinished
 from dicomove.results import not_sent
 from dicomove.run.estimates import Estimate, Sizes, estimate
-from dicomove.run.holdings import SOP_CLASSES, availabilities, sop_classes_of
-from dicomove.run.patients import Named, beside, further_keys_of, named_by, patients_of
-from dicomove.run.questions import COUNT_KEYS
-from dicomove.run.tasks import modalities_of
+from dicomove.run.patients import Named
+from dicomove.run.row_cells import SOP_CLASSES, RowCells, rows_of
 from dicomove.words import SLOW
 
 Action = Literal["move", "repeated", "skip", "nothing", "invalid"]
@@ -59,25 +57,20 @@ Steps = Mapping[Identifier, Step]
 
 def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identifier, Step]:
     """Return what the table says of its rows: those that name the same are one step."""
-    where = keyword_columns(table.columns, COUNT_KEYS.values())
-    known = {name: table.iloc[:, column].tolist() for name, column in where.items()}
-    said, classes = availabilities(table), sop_classes_of(table)
-    patients = patients_of(table)
-    answered = {level: is_answered(table.columns, level) for level in LEVELS}
-    further = {} if all(answered.values()) else further_keys_of(table)
-    steps: dict[Identifier, Step] = {}
-    for position, identifier in enumerate(identifiers):
-        if isinstance(identifier, Identifier):
-            step = steps.setdefault(identifier, Step(position))
-            cells = known.get(COUNT_KEYS.get(identifier.level, ""))
-            if step.expected is None and cells:
-                step.expected = columns.whole_number(cells[position])
-            step.availability = step.availability or said[position]
-            step.sop_classes = step.sop_classes or classes[position]
-            if not answered[identifier.level]:
-                step.patients = beside(identifier, [*step.patients, patients[position]])
-                step.named = tuple(dict.fromkeys([*step.named, *named_by([position], further)]))
-    return steps
+    cells = RowCells(table)
+    return {identifier: _step(cells, identifier, rows) for identifier, rows in rows_of(identifiers).items()}
+
+
+def _step(cells: RowCells, identifier: Identifier, rows: Sequence[int]) -> Step:
+    is_typed = not cells.is_answered(identifier.level)
+    return Step(
+        rows[0],
+        expected=cells.expected(identifier.level, rows),
+        availability=cells.availability(rows),
+        patients=cells.patients(identifier, rows) if is_typed else (),
+        named=cells.named(rows) if is_typed else (),
+        sop_classes=cells.sop_classes(rows),
+    )
 
 
 def finished(label: Hashable, position: int, requested: Requested, steps: Steps) -> RowFinished:
@@ -120,7 +113,7 @@ def plan_table(
     """Return the table with the columns of the plan; with the SOP classes, where the PACS was asked for them."""
     where = keyword_columns(table.columns, [_LEVEL])
     had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
-    modalities = modalities_of(table)
+    modalities = RowCells(table).modalities()
     rows: list[tuple[Action, str | None, int | None, int | None, str | None, str | None, Estimate]] = []
     for position, identifier in enumerate(identifiers):
         if isinstance(identifier, Identifier):

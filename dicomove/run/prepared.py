@@ -24,11 +24,12 @@ from dicomove.run.options import Method, Options
 from dicomove.run.path_cells import path_cells
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.resuming import not_completed
+from dicomove.run.row_cells import RowCells
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
 from dicomove.run.state import RunState
-from dicomove.run.tasks import modalities_of, plan_cells, tasks_of
+from dicomove.run.tasks import tasks_of
 from dicomove.run.threads import Threads
 from dicomove.run.writer import JournalWriter
 from dicomove.store import JOURNAL_FILE, Journal, Key, RowRecord, RunRecord, cohort_sha256, read_sizes
@@ -258,7 +259,7 @@ def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> 
     """Return the tasks that a plan wants to be moved; the others get their result."""
     if not columns.is_plan(table.columns):
         return tasks
-    actions = plan_cells(table, "action")
+    actions = RowCells(table).planned("action")
     going = []
     for task in tasks:
         if any(actions[position] in _GO for position in task.positions):
@@ -276,9 +277,10 @@ def _within_limits(
     guards = options.guards()
     if guards == Guards():
         return tasks
-    modalities = modalities_of(table)
+    cells = RowCells(table)
+    modalities = cells.modalities()
     sizes = sizes_of(settings) if guards.max_bytes is not None else Sizes(())
-    planned = plan_cells(table, "bytes") if columns.is_plan(table.columns) else [""] * len(table)
+    planned = cells.planned("bytes") if columns.is_plan(table.columns) else [""] * len(table)
 
     def bytes_of(task: Task) -> float:
         known = columns.whole_number(planned[task.first])

@@ -1,0 +1,145 @@
+"""What the cells of a table say of its rows, beside what is moved. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import pandas as pd
+
+from dicomove import columns
+from dicomove.cohort import (
+    LEVELS,
+    Identifier,
+    Level,
+    Requested,
+    is_answered,
+    is_blank,
+    is_uid,
+    keyword_columns,
+    plain_label,
+)
+from dicomove.run.patients import Named, beside, further_keys_of, named_by, patients_of
+from dicomove.run.questions import COUNT_KEYS
+
+AVAILABILITY: Final = "InstanceAvailability"
+SOP_CLASSES: Final = "SOPClassesInStudy"
+_SLOWEST_FIRST: Final = ("UNAVAILABLE", "OFFLINE", "NEARLINE", "ONLINE")
+
+
+@dataclass(frozen=True, eq=False)
+class RowCells:
+    """The cells of a table; each column is read when it is asked for, and once.
+
+    Where several rows ask for the same, the first of them that says something decides.
+
+    Parameters
+    ----------
+    table
+        As the caller gave it.
+    """
+
+    table: pd.DataFrame
+
+    def is_answered(self, level: Level) -> bool:
+        """Tell whether the PACS answered with what is moved at this level: the table is one of `find`."""
+        return self._answered[level]
+
+    def expected(self, level: Level, rows: Sequence[int]) -> int | None:
+        """Return how many instances the PACS said that there are."""
+        cells = self._counts.get(COUNT_KEYS.get(level, ""))
+        numbers = [columns.whole_number(cells[row]) for row in rows] if cells else []
+        return next((number for number in numbers if number is not None), None)
+
+    def patients(self, identifier: Identifier, rows: Sequence[int]) -> tuple[str, ...]:
+        """Return the PatientIDs that rows name beside what is moved."""
+        return beside(identifier, [self._patients[row] for row in rows])
+
+    def named(self, rows: Sequence[int]) -> Named:
+        """Return what else rows name of the study and its patient; nothing of a table that the PACS answered."""
+        return named_by(rows, self._further)
+
+    def availability(self, rows: Sequence[int]) -> str | None:
+        """Return the word for where the PACS has it."""
+        return next((word for row in rows if (word := self._availabilities[row])), None)
+
+    def sop_classes(self, rows: Sequence[int]) -> tuple[str, ...]:
+        """Return the SOP classes that the PACS told of the study."""
+        return next((classes for row in rows if (classes := self._sop_classes[row])), ())
+
+    def planned(self, name: str) -> list[str]:
+        """Return a column of a plan as text."""
+        place = next(place for place, label in enumerate(self.table.columns) if plain_label(label) == name)
+        return ["" if is_blank(cell) else str(cell).strip() for cell in self.table.iloc[:, place].tolist()]
+
+    def modalities(self) -> list[str]:
+        """Return the modalities of each row, as far as the table has them."""
+        where = keyword_columns(self.table.columns, ("Modality", "ModalitiesInStudy"))
+        place = where.get("Modality", where.get("ModalitiesInStudy"))
+        return ["" if is_blank(cell) else str(cell) for cell in self._column(place)]
+
+    @cached_property
+    def _answered(self) -> dict[Level, bool]:
+        return {level: is_answered(self.table.columns, level) for level in LEVELS}
+
+    @cached_property
+    def _counts(self) -> dict[str, list[object]]:
+        where = keyword_columns(self.table.columns, COUNT_KEYS.values())
+        return {name: self._column(place) for name, place in where.items()}
+
+    @cached_property
+    def _patients(self) -> list[str | None]:
+        return patients_of(self.table)
+
+    @cached_property
+    def _further(self) -> Mapping[str, Sequence[str | None]]:
+        return {} if all(self._answered.values()) else further_keys_of(self.table)
+
+    @cached_property
+    def _availabilities(self) -> list[str | None]:
+        # One series may be on tape, and another one of the study on disk: several values are in one cell.
+        cells = self._column(keyword_columns(self.table.columns, [AVAILABILITY]).get(AVAILABILITY))
+        return [slowest(cell.upper().split("\\")) if isinstance(cell, str) else None for cell in cells]
+
+    @cached_property
+    def _sop_classes(self) -> list[tuple[str, ...]]:
+        labels = [plain_label(label) for label in self.table.columns]
+        return [uids_in(cell) for cell in self._column(labels.index(SOP_CLASSES) if SOP_CLASSES in labels else None)]
+
+    def _column(self, place: int | None) -> list[object]:
+        return [None] * len(self.table) if place is None else self.table.iloc[:, place].tolist()
+
+
+def rows_of(identifiers: Sequence[Requested]) -> dict[Identifier, list[int]]:
+    """Return the rows that ask for each identifier."""
+    rows: dict[Identifier, list[int]] = {}
+    for position, identifier in enumerate(identifiers):
+        if isinstance(identifier, Identifier):
+            rows.setdefault(identifier, []).append(position)
+    return rows
+
+
+def uids_in(cell: object) -> tuple[str, ...]:
+    r"""Return the UIDs in a cell; none where one of them has an unusual form.
+
+    Examples
+    --------
+    >>> uids_in(r"1.2.3\1.2.4"), uids_in(None)
+    (('1.2.3', '1.2.4'), ())
+    """
+    uids = tuple(cell.split("\\")) if isinstance(cell, str) else ()
+    return uids if all(map(is_uid, uids)) else ()
+
+
+def slowest(values: Collection[str]) -> str | None:
+    """Return the word for something whose parts are here and there: the slowest of them decides.
+
+    Examples
+    --------
+    >>> slowest(["ONLINE", "NEARLINE"]), slowest([])
+    ('NEARLINE', None)
+    """
+    words = [value.strip() for value in values]
+    return next((word for word in _SLOWEST_FIRST if word in words), None)
