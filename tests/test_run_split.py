@@ -11,9 +11,10 @@ from dicomove import events
 from dicomove.run import asking
 from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
 from dicomove.run.messages import AttemptEnded, Begin, Cancel, End, Moving, Show, StopWished, WaitedEnough, Write
+from dicomove.run.pacing import Retry
 from dicomove.run.requests import Task
-from dicomove.run.split import falls_short, is_worth_splitting
-from tests.run_events import MIDNIGHT, UNABLE, Told, moved, only, result, task
+from dicomove.run.split import Split, falls_short, is_worth_splitting, missing_parts
+from tests.run_events import LOST, MIDNIGHT, UNABLE, Told, again, moved, only, result, task
 
 SERIES = {f"1.{n}": 10 for n in range(1, 9)}
 WENT = moved(completed=10, failed=0, warning=0)
@@ -60,8 +61,21 @@ def summed(run: Told) -> Task:
         ({"1.1": 15, "1.2": 16}, 31, False),
         ({f"1.{n}": 1 for n in range(100)}, 100, False),
         ({"1.1": None, "1.2": 100}, 200, True),
+        ({f"1.{n}": 4 for n in range(8)}, 32, True),
+        ({f"1.{n}": 4 for n in range(9)}, 35, False),
+        ({"1.1": 20, "1.2": 20, "1.3": 0}, 41, False),
     ],
-    ids=["large", "more than is listed", "one", "small", "tiny series", "no number"],
+    ids=[
+        "large",
+        "more than is listed",
+        "one",
+        "small",
+        "tiny series",
+        "no number",
+        "just enough",
+        "a little too few",
+        "an empty series",
+    ],
 )
 def test_a_study_is_split_where_it_pays(series: Any, instances: int, pays: object) -> None:
     assert is_worth_splitting(series, instances) is pays
@@ -109,6 +123,25 @@ def test_a_row_that_is_small_is_not_split(more: Any) -> None:
 )
 def test_a_row_that_was_begun_may_be_split(more: Any) -> None:
     assert may_split(**more)
+
+
+@pytest.mark.parametrize(
+    ("held", "depth", "asked"),
+    [
+        ({"1.1": 20, "1.2": 12}, "instances", [20, 12]),
+        ({"1.1": 20, "1.2": 12}, "series", [20, 12]),
+        ({"1.1": 600, "1.2": 40}, "instances", [500, 100, 40]),
+        ({f"1.{n}": 4 for n in range(8)}, "instances", [4] * 8),
+        ({"1.1": 20, "1.2": 11}, "instances", []),
+        ({"1.1": 23, **{f"1.{n}": 2 for n in range(2, 12)}}, "instances", []),
+    ],
+    ids=["lists", "series", "long lists", "just enough", "small", "tiny series"],
+)
+def test_what_is_missing_is_asked_for_side_by_side_where_it_pays(
+    held: dict[str, int], depth: Any, asked: list[int]
+) -> None:
+    missing = {f"{series}.{n}": series for series, number in held.items() for n in range(number)}
+    assert list(missing_parts(task(0).identifier, missing, depth).values()) == asked
 
 
 def listed_missing(run: Told, missing: dict[str, str]) -> Task:
@@ -181,6 +214,12 @@ def test_each_series_is_asked_for_once_and_never_more_than_the_limit() -> None:
     assert sorted(seen) == [f"1.{n}" for n in range(1, 7)]
 
 
+def test_a_series_of_unknown_size_comes_last() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": None, "1.2": 1, "1.3": 79})
+    assert asked(run.begin()) == ["1.3", "1.2"]
+
+
 def test_one_row_is_shown_and_written_once_with_all_its_c_moves() -> None:
     run = large()
     whole = listed(run)
@@ -243,6 +282,36 @@ def test_a_rate_holds_for_each_part() -> None:
     assert asked(run.begin()) == ["1.5"]
 
 
+HALF = moved(completed=40, failed=0, warning=0)
+ALL = moved(completed=80, failed=0, warning=0)
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict", "ready_at"),
+    [
+        ([HALF, HALF], ALL, 8),
+        ([HALF, Lost("it is gone", "executor_failed")], None, 4),
+        ([REFUSED, REFUSED], ALL, 9),
+    ],
+    ids=["verdict", "lost", "refused, and moved whole from 1 s on"],
+)
+def test_the_rate_counts_each_instance_of_a_row_once(parts: list[Any], verdict: Moved | None, ready_at: float) -> None:
+    run = large(2, concurrency=3, retry=Retry(attempts=2, wait=0), max_instances_per_second=10)
+    first, second = run.begin()
+    run.tell(AttemptEnded(first, SeriesListed({"1.1": 40, "1.2": 40}, 80)))
+    begun = run.begin()
+    for one, end in zip(begun, parts, strict=True):
+        run.now = 0
+        run.end(one, end)
+    if verdict:
+        run.end(summed(run), replace(verdict, moves=(verdict.result,)))
+    run.end(second, moved(0xA701))
+    run.now = ready_at - 0.25
+    assert run.begin() == []
+    run.now = ready_at
+    assert run.begin()
+
+
 def test_an_association_too_many_costs_nothing_and_is_tried_later() -> None:
     run = large()
     listed(run)
@@ -251,10 +320,43 @@ def test_an_association_too_many_costs_nothing_and_is_tried_later() -> None:
     assert run.begin() == []
     run.now += 5
     run.end(one, WENT)
-    while not (again := run.begin()):
+    while not (begun := run.begin()):
         run.now += 5
         run.end(_.pop(), WENT)
-    assert asked(again) == ["1.2"]
+    assert asked(begun) == ["1.2"]
+
+
+def test_a_part_that_was_put_back_is_a_part_of_the_verdict() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 40})
+    one, two = run.begin()
+    run.end(two, REJECTED)
+    run.end(one, WENT)
+    run.now += 5
+    (two,) = run.begin()
+    run.end(two, WENT)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert (verdict.parts.went_well, len(verdict.parts.moves)) == (True, 2)
+
+
+def test_the_refusals_of_parts_are_counted_and_end() -> None:
+    split = Split(1, task(0), SeriesListed(SERIES, 80))
+    for refusals in range(20):
+        refused = split.next()
+        assert refused.part is not None
+        assert refused.refusals == refusals
+        split.put_back(refused.part, 0.0)
+        assert not split.in_flight
+    for refusals, is_last in ((19, False), (20, True)):
+        run = large()
+        listed(run)
+        first, *others = run.begin()
+        run.end(again(first, refusals=refusals), REJECTED)
+        for one in others:
+            run.end(one, WENT)
+        run.now += 5
+        assert [bool(one.parts) for one in run.begin()][:1] == [is_last]
 
 
 def test_pending_responses_of_parts_are_shown_as_those_of_the_row() -> None:
@@ -272,10 +374,48 @@ def test_pending_responses_of_parts_are_shown_as_those_of_the_row() -> None:
     assert (shown.event.warning, shown.event.position) == (None, 0)
 
 
+@pytest.mark.parametrize("completed", [40, 41], ids=["all", "more than was listed"])
+def test_nothing_remains_when_all_has_been_sent(completed: int) -> None:
+    run = large()
+    listed(run, {"1.1": 40, "1.2": 40})
+    for part in run.begin():
+        event = events.SubOperationEvent.of(
+            total=40, completed=completed, failed=0, warning=0, remaining=0, elapsed_s=1.0
+        )
+        (shown,) = run.tell(Moving(part, event))
+    assert isinstance(shown, Show)
+    assert isinstance(shown.event, events.SubOperationEvent)
+    assert (shown.event.completed, shown.event.remaining) == (2 * completed, 0)
+
+
+def test_pending_responses_of_the_whole_study_are_shown_as_they_are() -> None:
+    """Its series were refused."""
+    run = large()
+    listed(run)
+    run.end(run.begin()[0], REFUSED)
+    for one in run.log:
+        if isinstance(one, Begin) and one.task.part and one.task.part.identifier.keys[-1][1] != "1.1":
+            run.end(one.task, REFUSED)
+    event = events.SubOperationEvent.of(total=80, completed=7, failed=0, warning=0, remaining=73, elapsed_s=1.0)
+    assert run.tell(Moving(summed(run), event)) == [Show(replace(event, row="row 0", position=0))]
+
+
 def test_all_parts_go_to_the_receiver_of_the_row() -> None:
     run = large(receivers=2)
     first = listed(run)
     assert {one.receiver for one in run.begin()} == {first.receiver}
+
+
+@pytest.mark.parametrize("split", [2, 3])
+def test_a_receiver_with_a_part_gets_no_more_rows_than_another(split: int) -> None:
+    run = large(rows=5, receivers=2)
+    begun = run.begin()
+    assert [one.receiver for one in begun] == [0, 1, 0, 1]
+    run.tell(AttemptEnded(begun[split], SeriesListed(SERIES, 80)))
+    (part,) = run.begin()
+    assert part.receiver == begun[split].receiver
+    run.end(begun[1], WENT)
+    assert [one.receiver for one in run.begin()] == [1], "two are in flight at the first"
 
 
 # What goes wrong.
@@ -315,7 +455,19 @@ def test_a_part_without_an_answer_is_the_last_and_what_was_not_asked_for_remains
     assert verdict.parts.result is not None
     evidence = verdict.parts.result.evidence
     assert (evidence.problem, evidence.counts.moved, evidence.counts.remaining) == ("connection_lost", 34, 46)
+    assert not evidence.cancelled
     assert not verdict.parts.went_well
+
+
+def test_a_series_of_unknown_size_that_was_not_asked_for_has_one_instance_at_least() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 40, "1.3": None})
+    for one in run.begin():
+        run.end(one, LOST, after_s=0)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    assert verdict.parts.result.evidence.counts.remaining == 1
 
 
 def test_a_pacs_that_refuses_series_is_asked_for_the_study_and_not_again_for_series() -> None:
@@ -331,6 +483,23 @@ def test_a_pacs_that_refuses_series_is_asked_for_the_study_and_not_again_for_ser
     run.end(second, WENT)
     assert run.state.results.rows[0].attempts == 2
     assert not run.state._may_split
+
+
+@pytest.mark.parametrize(("end", "may_split"), [(WENT, True), (REFUSED, False)])
+def test_what_is_learnt_of_series_holds_for_the_rows_after_it(end: Moved, may_split: object) -> None:
+    """The first row ends so, and then the second one goes well."""
+    run = large(3, concurrency=3, retry=Retry(attempts=2, wait=0))
+    first, second, third = run.begin()
+    for one in (first, second):
+        run.tell(AttemptEnded(one, SeriesListed({"1.1": 40, "1.2": 40}, 80)))
+    left = run.begin()
+    while left:
+        left.sort(key=lambda one: one.first)
+        one = left.pop(0)
+        run.end(one, end if one.part and one.first == first.first else WENT)
+        left += run.begin()
+    run.end(third, moved(0xA701))
+    assert [one.may_split for one in run.begin()] == [may_split]
 
 
 def test_one_series_that_is_refused_beside_others_is_a_part_of_the_row() -> None:
@@ -350,6 +519,18 @@ def test_a_receiver_that_was_away_before_anything_was_sent_costs_no_attempt() ->
         run.end(one, NoReceiver("it is gone"))
     assert run.state.schedule.has_more
     assert run.state.results.rows[0].attempts == 0
+
+
+def test_a_receiver_that_is_gone_after_a_part_leaves_the_row_in_doubt() -> None:
+    run = large(receivers=1)
+    listed(run)
+    one, *others = run.begin()
+    run.end(one, WENT)
+    others += run.begin()
+    told = [instruction for other in others for instruction in run.end(other, NoReceiver("it is gone"))]
+    row = only(Write, told).last.row
+    assert (row.outcome, row.error, row.attempts) == ("interrupted", "receiver_failed", 1)
+    assert row.completed == 10
 
 
 def test_a_worker_that_is_lost_leaves_the_row_in_doubt_with_what_was_sent() -> None:
@@ -398,6 +579,30 @@ def test_a_stop_between_two_parts_is_no_success() -> None:
     assert (evidence.cancelled, evidence.counts.remaining, evidence.counts.total) == (True, 60, 60)
 
 
+def test_a_stop_after_the_last_part_has_begun_takes_nothing_from_it() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 40})
+    parts = run.begin()
+    run.tell(StopWished())
+    for one in parts:
+        run.end(one, WENT)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    assert not verdict.parts.result.evidence.cancelled
+
+
+def test_a_stop_while_the_series_are_asked_for_begins_none_of_them() -> None:
+    run = large()
+    (first,) = run.begin()
+    run.tell(StopWished())
+    run.tell(AttemptEnded(first, SeriesListed(SERIES, 80)))
+    verdict = summed(run)
+    assert (verdict.parts and verdict.parts.moves) == ()
+    assert run.end(verdict, NOT_BEGUN) == []
+    assert run.look()[-1] == End()
+
+
 def test_a_stop_before_the_first_part_was_sent_leaves_nothing_behind() -> None:
     run = large()
     listed(run)
@@ -437,6 +642,42 @@ def test_a_study_that_holds_more_than_its_series_is_noticed() -> None:
     assert not falls_short(parts, moved(completed=80, failed=0, warning=0, expected=80, held=79, missing=1))
     assert falls_short(replace(parts, instances=90), moved(completed=80, failed=0, expected=80, held=80, missing=0))
     assert not falls_short(replace(parts, went_well=False), moved(UNABLE, completed=80, failed=0, expected=81))
+    assert not falls_short(parts, moved(completed=70, failed=0, warning=0, expected=80, held=80, missing=0))
+
+
+def test_a_study_that_holds_more_than_its_series_is_noticed_without_counts_too() -> None:
+    run = large()
+    listed(run)
+    parts = after_all(run, []).parts
+    assert parts is not None
+    assert falls_short(parts, moved(expected=81, held=80, missing=1))
+    assert not falls_short(parts, moved(expected=80, held=80, missing=0))
+    assert not falls_short(parts, moved(expected=81)), "it is not known what came"
+
+
+def test_the_silence_of_a_row_is_the_longest_of_its_parts() -> None:
+    run = large(concurrency=2)
+    listed(run)
+    silences = [0.5, 7.0, 2.0]
+    verdict = after_all(run, [replace(WENT, silence_s=seconds) for seconds in silences])
+    assert verdict.parts is not None
+    assert verdict.parts.silence_s == 7.0
+
+
+def test_each_row_gets_one_verdict() -> None:
+    """The parts of the second row end while the verdict on the first one is found."""
+    run = large(2, concurrency=4)
+    for one in run.begin():
+        run.tell(AttemptEnded(one, SeriesListed({"1.1": 40, "1.2": 40}, 80)))
+    parts = run.begin()
+    for one in sorted(parts, key=lambda one: one.first):
+        run.end(one, WENT)
+    verdicts = run.begin()
+    assert [(one.first, one.part) for one in verdicts] == [(0, None), (1, None)]
+    for one in verdicts:
+        assert one.parts is not None
+        run.write(run.end(one, replace(WENT, moves=one.parts.moves)))
+    assert run.look()[-1] == End()
 
 
 def test_times_are_from_the_first_to_the_last() -> None:

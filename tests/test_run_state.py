@@ -82,7 +82,7 @@ def test_rows_are_shared_by_the_receivers_and_one_that_is_away_gets_none() -> No
     for one in begun[1::2]:
         run.end(one, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0), after_s=0)
     assert {one.receiver for one in run.begin()} == {1}
-    run.now += 20
+    run.now += 10
     assert [one.receiver for one in run.begin()] == [0]
 
 
@@ -754,6 +754,36 @@ def test_to_another_ae_a_better_attempt_is_not_forgotten() -> None:
     assert (row.outcome, row.completed, row.attempts) == ("partial", 3, 2)
 
 
+def test_to_another_ae_a_better_attempt_is_tried_again_for_what_it_lacks() -> None:
+    run = Told.of(1, retry=THRICE)
+    run.end(run.begin()[0], moved(completed=3, failed=1, warning=0))
+    run.now += 2
+    told = run.end(run.begin()[0], moved(UNABLE))
+    assert not only(Write, told).last.final, "what is missing may come, whatever was said the second time"
+
+
+def test_a_row_that_failed_before_its_receiver_was_away_has_failed() -> None:
+    run = Told.of(2, receivers=1, retry=THRICE, outage_timeout=0, max_failures=1)
+    (begun,) = run.begin()
+    run.end(begun, moved(BUSY, held=0))
+    for _ in range(2):
+        run.now += 4
+        told = run.end(run.begin()[0], NoReceiver("it is gone"))
+    assert only(Write, told).last.final
+    assert run.state.results.rows[begun.first].outcome == "failed"
+    assert run.look() == [End()]
+
+
+def test_an_archive_is_asked_once_whether_it_still_has_what_an_earlier_run_brought() -> None:
+    earlier = Row(outcome="complete", completed=3), MIDNIGHT
+    run = Told.of([task(0, earlier=earlier)], retry=THRICE)
+    (begun,) = run.begin()
+    assert begun.earlier == earlier
+    run.end(begun, moved(BUSY))
+    run.now += 2
+    assert [one.earlier for one in run.begin()] == [None]
+
+
 def test_at_a_receiver_the_latest_attempt_reads_the_disk() -> None:
     run = Told.of(1, receivers=1, retry=THRICE)
     (begun,) = run.begin()
@@ -804,6 +834,15 @@ def test_where_c_find_was_not_answered_only_that_is_tried_again() -> None:
     write = only(Write, run.end(begun, verified))
     assert (write.last.final, write.last.sent, write.last.row.attempts) == (True, False, 1)
     assert run.state.results.unverified == 0
+
+
+def test_a_row_that_is_complete_says_that_the_receiver_is_back_although_that_was_away_meanwhile() -> None:
+    run = Told.of(3, receivers=1, concurrency=2, retry=THRICE)
+    first, second = run.begin()
+    run.end(second, NoReceiver("it is gone"), after_s=0)
+    end = moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0, restarted=True)
+    run.end(first, end, after_s=0)
+    assert run.begin(), "without a wait"
 
 
 def test_what_failed_while_the_receiver_was_away_is_tried_again() -> None:
@@ -930,6 +969,7 @@ def test_without_auto_nothing_changes(method: str, end: Moved) -> None:
     one = begun(told)
     assert one.method == method
     assert only(Write, told.end(one, end)).last.final
+    assert told.state.methods == ({} if method == "move" else {one.identifier: "get"}), "of millions that are all moved"
 
 
 @pytest.mark.parametrize(

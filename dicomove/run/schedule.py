@@ -166,7 +166,7 @@ class Schedule:
     def _held(self, decision: Hold | Done, now: float) -> Hold | Done:
         """Return a decision that nothing begins, as it reads with rows between two of their parts."""
         times = [decision.until] if isinstance(decision, Hold) and decision.until is not None else []
-        times += [at for at in (self.splits.wakes_at(now), self._rate.ready_at(now)) if at is not None and at > now]
+        times += [at for at in (*self.splits.wakes_at(), self._rate.ready_at(now)) if at > now]
         hold = decision if isinstance(decision, Hold) else Hold()
         return replace(hold, until=min(times, default=None))
 

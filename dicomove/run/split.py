@@ -151,7 +151,7 @@ class Split:
         """Return the next part."""
         self.in_flight += 1
         part = Part(self._number, self._waiting.popleft())
-        return replace(self.task, may_split=False, part=part, refusals=self._refusals)
+        return replace(self.task, part=part, refusals=self._refusals)
 
     def stop(self) -> None:
         """Begin no more of it."""
@@ -211,7 +211,7 @@ class Split:
             went_well=not self._waiting and all(result.outcome == "complete" for result in results),
             instances=self._instances,
         )
-        return replace(self.task, may_split=False, part=None, parts=parts)
+        return replace(self.task, parts=parts)
 
     @property
     def _is_refused(self) -> bool:
@@ -243,7 +243,7 @@ class Splits:
     def __init__(self) -> None:
         self._splits: dict[int, Split] = {}
         self._verdicts: deque[Task] = deque()
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count()
 
     def __len__(self) -> int:
         return len(self._splits)
@@ -266,8 +266,8 @@ class Splits:
 
     def of(self, task: Task) -> Split | None:
         """Return the row of a part, or of a verdict."""
-        number = task.part.split if task.part else task.parts.split if task.parts else 0
-        return self._splits.get(number)
+        step = task.part or task.parts
+        return self._splits.get(step.split) if step else None
 
     def over(self) -> Iterator[tuple[Task, AttemptEnd]]:
         """Put the rows before their verdict whose parts have ended, and yield those that have no more to wait for."""
@@ -290,11 +290,9 @@ class Splits:
                 return split.next()
         return None
 
-    def wakes_at(self, now: float) -> float | None:
-        """Return when the next part may begin that was put back."""
-        return min(
-            (one.not_before for one in self._splits.values() if one.has_part and one.not_before > now), default=None
-        )
+    def wakes_at(self) -> list[float]:
+        """Return when parts may begin that were put back."""
+        return [split.not_before for split in self._splits.values()]
 
     def stop(self) -> None:
         """Begin no more parts."""

@@ -87,7 +87,7 @@ class RunState:
         By what each identifier was asked for last, of those whose turn has come; empty where all are moved.
     """
 
-    def __init__(self, results: RowResults, schedule: Schedule, receivers: int = 0, method: Method = "move") -> None:
+    def __init__(self, results: RowResults, schedule: Schedule, receivers: int, method: Method) -> None:
         self.results, self.schedule = results, schedule
         self.stopping = False
         self.methods: dict[Identifier, Literal["move", "get"]] = {}
@@ -220,7 +220,7 @@ class RunState:
         self._leave(task, end, now)
         if isinstance(end, SeriesListed):
             self.schedule.listed(task, end, now)
-            return self._over(now) if self.stopping else []
+            return self._over(now)
         if task.part and not isinstance(end, OnDisk | Contradicted):
             self.schedule.part_ended(task, end, now)
             return self._over(now)
@@ -294,7 +294,7 @@ class RunState:
 
     def _give_up(self) -> list[Instruction]:
         tasks = self.results.give_up()
-        self._given_up |= {task.identifier for task in tasks}
+        self._given_up = {task.identifier for task in tasks}
         return [_write(task, self.results.of(task)) for task in tasks]
 
     def _never_reached(self, now: float) -> list[Instruction]:
