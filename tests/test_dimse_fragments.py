@@ -20,11 +20,12 @@ from dicomove.dimse.fragments import (
     Fragment,
     PDataReader,
     Pdu,
+    is_tls_record,
     pdu,
     read_events,
     write_p_data,
 )
-from dicomove.errors import InvalidResponse
+from dicomove.errors import InvalidResponse, TlsFailed
 
 #: Context, whether it is a command set, and all of its bytes; or type and body of a PDU.
 Made = tuple[int, bool, bytes] | tuple[int, bytes]
@@ -78,6 +79,17 @@ def test_every_split_gives_the_same_events(stream: bytes, cuts: Sequence[int]) -
     reader = PDataReader(64)
     assert made(cut(reader, stream, cuts)) == made(read_events(stream))
     assert reader.is_between_pdus
+
+
+def test_pdus_are_counted_when_they_begin() -> None:
+    reader = PDataReader(64)
+    stream = pdu(P_DATA, value(1, b"abc", is_command=True, is_last=True)) + pdu(RELEASE_RQ)
+    counts = []
+    for size in (5, 1, 9, 5, 5):
+        made(cut(reader, stream[:size], [size]))
+        stream = stream[size:]
+        counts.append(reader.pdus)
+    assert (stream, counts) == (b"", [0, 1, 1, 1, 2])
 
 
 @given(streams)
@@ -137,6 +149,29 @@ def test_p_data_without_a_value_is_a_pdu() -> None:
 def test_lengths_that_cannot_be_right(stream: bytes, text: str) -> None:
     with pytest.raises(InvalidResponse, match=text):
         list(read_events(stream))
+
+
+#: A fatal alert, as a TLS port answers A-ASSOCIATE-RQ, and a ClientHello, as a peer begins that wants TLS.
+TLS = [b"\x15\3\3\0\2\2\x28", b"\x16\3\1\2\0\1\0\1\xfc\3\3"]
+
+
+@pytest.mark.parametrize("stream", TLS)
+def test_a_peer_that_begins_with_tls_is_told_from_garbage(stream: bytes) -> None:
+    with pytest.raises(TlsFailed, match="speaks TLS on this port") as raised:
+        list(read_events(stream))
+    assert raised.value.permanent
+    with pytest.raises(InvalidResponse, match=f"type {stream[0]} "):
+        list(read_events(pdu(RELEASE_RQ) + stream))
+
+
+@pytest.mark.parametrize("begin", [b"\x15\3", b"\x16\3\1"])
+def test_two_bytes_tell_tls(begin: bytes) -> None:
+    assert is_tls_record(begin)
+
+
+@pytest.mark.parametrize("begin", [b"", b"\x16", b"\x17\3\3", b"\x16\2\3", b"\3\x16\3", b"\1\0\0", b"HTTP/1.1"])
+def test_what_is_not_tls(begin: bytes) -> None:
+    assert not is_tls_record(begin)
 
 
 @pytest.mark.parametrize(("kind", "longest"), [(P_DATA, 1 << 24), (ASSOCIATE_RQ, 1 << 20), (RELEASE_RQ, 4)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 import pytest
@@ -17,11 +18,14 @@ from dicomove.dimse.messages import (
     Message,
     MessageAssembler,
     Sink,
+    counts_of,
     decode_command,
     encode_command,
+    has_data_set,
     respond,
 )
 from dicomove.errors import InvalidResponse
+from dicomove.outcome import Counts
 
 ECHO = Message(1, {"AffectedSOPClassUID": "1.2.840.10008.1.1", "CommandField": C_ECHO_RQ, "MessageID": 7})
 STORE = Message(
@@ -97,15 +101,19 @@ WRONG = {
     "a data set in another context": [fragments(STORE)[0], changed(fragments(STORE)[1], context_id=1)],
     "a command in two contexts": [fragments(STORE, 8)[0], changed(fragments(STORE, 8)[1], context_id=1)],
     "a command set that is none": [Fragment(1, True, True, memoryview(b"no command set"))],
-    "a command set without an end": [Fragment(1, True, False, memoryview(bytes(40_000)))] * 2,
+    "a command set without an end": [Fragment(1, True, False, memoryview(bytes(1 << 16)))] * 2,
+    "a command set of one byte": [Fragment(1, True, True, memoryview(b"\0"))],
+    "another group": [Fragment(1, True, True, memoryview(struct.pack("<HHIH", 8, 0x0100, 2, C_ECHO_RQ)))],
+    "a value that ends too soon": [Fragment(1, True, True, memoryview(struct.pack("<HHI", 0, 0x0100, 2) + b"\x30"))],
 }
 
 
 @pytest.mark.parametrize("parts", WRONG.values(), ids=WRONG)
 def test_what_cannot_be_a_message(parts: list[Fragment]) -> None:
     assembler = MessageAssembler({1, 3})
+    assert assembled(assembler, parts[:-1]) == []
     with pytest.raises(InvalidResponse):
-        assembled(assembler, parts)
+        assembler.take(parts[-1])
 
 
 def test_a_data_set_without_an_end_is_refused_where_it_is_gathered() -> None:
@@ -143,4 +151,64 @@ def test_a_response_has_the_counts_that_are_known() -> None:
     assert decoded["NumberOfFailedSuboperations"] == 0
     assert not {"NumberOfRemainingSuboperations", "NumberOfWarningSuboperations"} & {*decoded}
     assert response.command["NumberOfWarningSuboperations"] == ""
+    assert response.number("NumberOfWarningSuboperations") is None
     assert "NumberOfRemainingSuboperations" not in response.command
+
+
+def test_a_request_that_names_nothing_is_answered() -> None:
+    assert respond(Message(1, {}), 0xC000) == Message(
+        1, {"AffectedSOPClassUID": "", "CommandField": RESPONSE, "MessageIDBeingRespondedTo": 0, "Status": 0xC000}
+    )
+
+
+def test_all_counts_of_a_response() -> None:
+    counts = {"completed": 1, "failed": 2, "warning": 3, "remaining": 4}
+    response = respond(Message(1, {"CommandField": C_MOVE_RQ}), 0, counts=counts)
+    assert counts_of(response) == Counts(completed=1, failed=2, warning=3, remaining=4)
+    assert counts_of(respond(ECHO, 0)) == Counts()
+
+
+def test_command_sets_as_the_standard_has_them() -> None:
+    """PS3.7 6.3.1, 9.3.1.1, 9.3.5.1 and E.1: in order, each value even, and a data set is anything but 0101."""
+    number = struct.Struct("<HHIH").pack
+    echo = struct.pack("<HHI18s", 0, 0x0002, 18, b"1.2.840.10008.1.1")
+    echo += number(0, 0x0100, 2, 0x0030) + number(0, 0x0110, 2, 7) + number(0, 0x0800, 2, 0x0101)
+    assert encode_command(ECHO) == struct.pack("<HHII", 0, 0, 4, len(echo)) + echo
+    store = struct.pack("<HHI4s", 0, 0x0002, 4, b"1.2")
+    store += number(0, 0x0100, 2, 0x0001) + number(0, 0x0110, 2, 8) + number(0, 0x0800, 2, 1)
+    store += struct.pack("<HHI6s", 0, 0x1000, 6, b"1.2.3")
+    assert encode_command(STORE) == struct.pack("<HHII", 0, 0, 4, len(store)) + store
+
+
+@pytest.mark.parametrize(("kind", "follows"), [(None, False), (0x0101, False), (0, True), (1, True), (0x0102, True)])
+def test_whether_a_data_set_follows(kind: int | None, *, follows: bool) -> None:
+    assert has_data_set({} if kind is None else {"CommandDataSetType": kind}) is follows
+
+
+@pytest.mark.parametrize(
+    ("number", "content", "text"),
+    [
+        (0x0902, b"EXAM NOT FOUND: X", "EXAM NOT FOUND: X"),
+        (0x0902, " Größe \0".encode(), "Größe"),
+        (0x0902, "Größe".encode("latin-1"), "Gr\ufffd\ufffde"),
+        (0x0902, b" \0", None),
+        (0x0600, b"  ARCHIVE \0", "ARCHIVE"),
+        (0x0600, "RÖNTGEN".encode("latin-1"), "R\ufffdNTGEN"),
+        (0x1000, b"1.2.3\0", "1.2.3"),
+        (0x1000, b"", None),
+        (0x0900, b"\0", None),
+        (0x5555, b"who knows", None),
+    ],
+)
+def test_what_peers_write_into_a_command_set(number: int, content: bytes, text: str | None) -> None:
+    """Whatever it is, it is no exception in the middle of an exchange."""
+    decoded = decode_command(struct.pack("<HHI", 0, number, len(content)) + content)
+    assert list(decoded.values()) == ([] if text is None else [text])
+    message = Message(1, decoded)
+    names = ("ErrorComment", "MoveDestination", "AffectedSOPInstanceUID")
+    assert [found for name in names if (found := message.text(name)) is not None] == list(decoded.values())
+
+
+def test_a_text_without_a_letter_and_a_number_are_no_texts() -> None:
+    message = Message(1, {"ErrorComment": "", "Status": 0x0110})
+    assert (message.text("ErrorComment"), message.text("Status"), message.number("ErrorComment")) == (None, None, None)

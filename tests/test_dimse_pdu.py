@@ -18,6 +18,7 @@ from dicomove.dimse.association import Context, accepted_contexts
 from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RQ, pdu, rejection
 from dicomove.dimse.opening import Peer, _result
 from dicomove.dimse.pdu import (
+    IMPLEMENTATION_CLASS_UID,
     AssociateAnswer,
     AssociateRequest,
     ContextResult,
@@ -250,6 +251,8 @@ WINDOW: Final = item(0x53, bytes(4))
         (item(0x54, struct.pack(">H", 3) + b"1.2\0\0"), b""),
         (item(0x54, b""), b""),
         (item(0x54, bytes(4)), b""),
+        (item(0x54, b"\0\0\0\1"), b""),
+        (item(0x77, ROLE[4:]), b""),
         (item(0x53, b"\0"), b""),
         (ROLE * 5000, b""),  # more than an item has room for
     ],
@@ -258,6 +261,14 @@ def test_what_is_granted_as_it_was_asked_for(asked: bytes, granted: bytes) -> No
     request = read_request(body(proposed(), user=item(0x50, asked + MAX_LENGTH)))
     assert request.negotiated == granted
     assert granted in write_answer(request, [ContextResult(1, 0, "1.2")], 0)
+
+
+def test_the_roles_that_an_answer_grants() -> None:
+    """PS3.7 D.3.3.4: the length of the UID, the UID, and whether the requestor is SCU and SCP."""
+    roles = [b"\0\x031.2\0\1", b"\0\x031.3\1\1", b"\0\x041.4\0\0\1", b"\0\x031.5\1\0", b"\0\x031.6\0\0", b"\0\0\1\1"]
+    user = item(0x50, MAX_LENGTH + b"".join(item(0x54, role) for role in roles) + item(0x77, roles[0]))
+    assert read_answer(body(answered(), user=user)).scp_of == {"1.2", "1.3", "1.4"}
+    assert read_answer(body(answered())).scp_of == frozenset()
 
 
 # ------------------------------------------------------------------------------------------------- what is refused
@@ -272,14 +283,17 @@ UNREADABLE: Final = {
     b"": "of 0 bytes, without presentation contexts",
     bytes(67): "of 67 bytes, without presentation contexts",
     both(b"\1\0"): r"a presentation context without a number or a result: b'\x01\x00'",
+    body(item(0x20, b""), item(0x21, b""), user=b""): "a presentation context without a number or a result: b''",
     both(bytes(4) + b"\x40\0\0\x09ab"): "a transfer syntax of 9 bytes",
     body(proposed(), answered(), user=item(0x50, item(0x51, b"\0\0\0\7"))): r"has room: b'\x00\x00\x00\x07'",
 }
 
 
 def test_a_request_without_a_context_asks_for_nothing_and_an_answer_without_one_accepts_nothing() -> None:
-    with pytest.raises(InvalidResponse, match="without presentation contexts"):
+    with pytest.raises(InvalidResponse, match="an A-ASSOCIATE-RQ of 114 bytes, without presentation contexts"):
         read_request(body())
+    with pytest.raises(InvalidResponse, match="an A-ASSOCIATE-AC of 67 bytes, without presentation contexts"):
+        read_answer(bytes(67))
     assert read_answer(body()).results == read_answer(bytes(68)).results == ()
 
 
@@ -294,10 +308,24 @@ def test_what_is_used_and_cannot_be_read_is_named(
 
 
 def test_a_field_is_shown_in_part() -> None:
-    with pytest.raises(InvalidResponse) as raised:
-        read_request(body(b"\x20\0\xff\xff" + b"x" * 5000))
-    assert str(raised.value).endswith("x' ...")
-    assert len(str(raised.value)) < 200
+    for length, end in ((28, "x'"), (29, "x' ..."), (5000, "x' ...")):
+        with pytest.raises(InvalidResponse) as raised:
+            read_request(body(b"\x20\0\xff\xff" + b"x" * length, user=b""))
+        assert str(raised.value).startswith(
+            "a presentation context of 65535 bytes, longer than what it belongs to: b' "
+        )
+        assert str(raised.value).endswith(end)
+        assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(("length", "is_taken"), [(0, True), (1, False), (7, False), (8, True), (0xFFFFFFFF, True)])
+def test_the_shortest_pdu_has_room_for_two_bytes(length: int, *, is_taken: bool) -> None:
+    content = body(answered(), user=item(0x50, item(0x51, struct.pack(">I", length))))
+    if is_taken:
+        assert read_answer(content).max_pdu_length == length
+    else:
+        with pytest.raises(InvalidResponse, match="maximum PDU length in which no fragment has room"):
+            read_answer(content)
 
 
 @pytest.mark.parametrize(
@@ -316,6 +344,47 @@ def test_a_field_is_shown_in_part() -> None:
 def test_what_a_rejection_means(content: bytes, words: str, *, lasts: bool) -> None:
     assert words in str(rejection(content))
     assert rejection(content).permanent is lasts
+
+
+# ------------------------------------------------------------------------------------------------- what is written
+
+
+def head(protocol: bytes, titles: bytes) -> bytes:
+    return protocol + bytes(2) + titles + bytes(32) + item(0x10, b"1.2.840.10008.3.1.1.1")
+
+
+def test_a_request_as_the_standard_has_it() -> None:
+    """PS3.8 9.3.2, PS3.7 D.3.3: reserved bytes are zero, contexts have odd numbers, titles are padded with spaces."""
+    contexts = number_contexts([("1.2", ["1.3", "1.4"]), ("1.5", ["1.3"]), ("1.6", ["1.3"])])
+    syntax = item(0x40, b"1.3")
+    user = item(0x51, struct.pack(">I", 16384)) + item(0x52, IMPLEMENTATION_CLASS_UID.encode())
+    roles = item(0x54, b"\0\x031.7\0\1") + item(0x54, b"\0\x041.10\0\1")
+    identity, name = item(0x58, b"\2\0\0\3doe\0\4pass"), item(0x55, b"DICOMOVE")
+    expected = (
+        head(b"\0\1", b"ARCHIVE         SIXTEENLETTERS16")
+        + item(0x20, b"\1\0\0\0" + item(0x30, b"1.2") + syntax + item(0x40, b"1.4"))
+        + item(0x20, b"\3\0\0\0" + item(0x30, b"1.5") + syntax)
+        + item(0x20, b"\5\0\0\0" + item(0x30, b"1.6") + syntax)
+    )
+    titles = ("ARCHIVE", "SIXTEENLETTERS16")
+    sent = write_request(*titles, contexts, 16384, (2, b"doe", b"pass"), ["1.7", "1.10"])
+    assert sent == pdu(ASSOCIATE_RQ, expected + item(0x50, user + roles + identity + name))
+    assert write_request(*titles, contexts, 16384) == pdu(ASSOCIATE_RQ, expected + item(0x50, user + name))
+
+
+def test_an_answer_as_the_standard_has_it() -> None:
+    titles = b"NOT READ \0      AND NOT CHANGED\xff"
+    request = read_request(body(proposed(), user=item(0x50, ROLE + MAX_LENGTH + WINDOW), titles=titles))
+    expected = (
+        head(b"\0\1", titles)
+        + item(0x21, b"\1\0\0\0" + item(0x40, b"1.3"))
+        + item(0x21, b"\3\0\4\0" + item(0x40, b"1.2"))
+    )
+    user = item(0x51, struct.pack(">I", 16384)) + item(0x52, IMPLEMENTATION_CLASS_UID.encode())
+    user += ROLE + WINDOW + item(0x55, b"DICOMOVE")
+    results = [ContextResult(1, 0, "1.3"), ContextResult(3, 4, "1.2")]
+    assert write_answer(request, results, 16384) == pdu(ASSOCIATE_AC, expected + item(0x50, user))
+    assert write_answer(request, results, None) == pdu(ASSOCIATE_AC, expected)
 
 
 # ------------------------------------------------------------------------------------------------- both ways

@@ -46,6 +46,8 @@ _UNKNOWN: Final = ("", "")
 _ELEMENT_HEADER: Final = struct.Struct("<HHI")
 _NUMBER_ELEMENT: Final = struct.Struct("<HHIH")
 _NUMBER_BYTES: Final = 2
+#: In the place of a header that is cut off: its group is not the one of command sets.
+_CUT_OFF: Final = (1, 0, 0)
 
 _LONGEST_COMMAND: Final = 1 << 16
 _LONGEST_DATA: Final = 1 << 26
@@ -228,7 +230,7 @@ def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
     content, start, size = bytes(data), 0, len(data)
     while start < size:
         end = start + _ELEMENT_HEADER.size
-        group, number, length = _ELEMENT_HEADER.unpack_from(content, start) if end <= size else (1, 0, 0)
+        group, number, length = _ELEMENT_HEADER.unpack_from(content, start) if end <= size else _CUT_OFF
         start = end + length
         if group != 0 or start > size:
             message = "a command set that cannot be decoded"

@@ -29,7 +29,7 @@ ACCEPTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 0, 4
 _APPLICATION, _PROPOSED, _ANSWERED, _ABSTRACT, _TRANSFER, _USER = 0x10, 0x20, 0x21, 0x30, 0x40, 0x50
 _MAX_LENGTH, _CLASS_UID, _WINDOW, _ROLE, _VERSION, _IDENTITY = 0x51, 0x52, 0x53, 0x54, 0x55, 0x58
 _ITEM_HEADER: Final = struct.Struct(">BxH")
-_ASSOCIATE_HEAD: Final = struct.Struct(">HH16s16s32x")
+_ASSOCIATE_HEAD: Final = struct.Struct(">HH32s32x")
 #: Both AE titles, in the body.
 _TITLES: Final = slice(4, 36)
 #: The length of an item has 16 bits.
@@ -130,9 +130,7 @@ def write_request(
     scp_of
         The SOP classes of which the requestor wants to be the SCP, as for C-GET (PS3.7 D.3.3.4).
     """
-    titles = b"".join(
-        title.encode("latin-1", "replace").ljust(16)[:16] for title in (called_ae_title, calling_ae_title)
-    )
+    titles = f"{called_ae_title:16.16}{calling_ae_title:16.16}".encode("latin-1")
     items = (
         item(
             _PROPOSED,
@@ -215,8 +213,8 @@ def item(kind: int, content: bytes) -> bytes:
     return _ITEM_HEADER.pack(kind, len(content)) + content
 
 
-def _associate(titles: bytes, contexts: Iterable[bytes], max_pdu_length: int | None, negotiated: bytes = b"") -> bytes:
-    head = _ASSOCIATE_HEAD.pack(1, 0, titles[:16], titles[16:])
+def _associate(titles: bytes, contexts: Iterable[bytes], max_pdu_length: int | None, negotiated: bytes) -> bytes:
+    head = _ASSOCIATE_HEAD.pack(1, 0, titles)
     body = head + item(_APPLICATION, APPLICATION_CONTEXT_NAME.encode()) + b"".join(contexts)
     if max_pdu_length is None:
         return body

@@ -185,8 +185,9 @@ def event_of(message: Message, message_id: int | None = None) -> Event:
     if not field & RESPONSE:
         return Event.REQUEST
     is_other = message_id is not None and message.number("MessageIDBeingRespondedTo") != message_id
-    is_final = not is_other and category(message.number("Status") or 0) != "pending"
-    return Event.FINAL_RESPONSE if is_final else Event.RESPONSE
+    status = message.number("Status")
+    is_pending = status is not None and category(status) == "pending"
+    return Event.RESPONSE if is_other or is_pending else Event.FINAL_RESPONSE
 
 
 class StateMachine:
