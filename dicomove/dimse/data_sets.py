@@ -20,7 +20,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomove.dimse.messages import Message, has_data_set
+from dicomove.dimse.messages import Message
 from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomove.errors import InvalidResponse
 
@@ -217,16 +217,13 @@ def uids(value: bytes | None) -> tuple[str, ...]:
 
 def _raw(data_set: Dataset) -> Iterator[tuple[str, RawDataElement]]:
     for tag in data_set.keys():  # noqa: SIM118 (iterating over the data set itself would decode it)
-        element = data_set.get_item(tag)
+        element = data_set.get_item(tag, keep_deferred=True)  # otherwise, it would decode an element without a value
         keyword = keyword_for_tag(tag)
-        if not keyword or (element.VR or dictionary_VR(tag)) in _NO_TEXT:
+        if not keyword or not isinstance(element, RawDataElement) or (element.VR or dictionary_VR(tag)) in _NO_TEXT:
             continue
-        if isinstance(element, RawDataElement):
-            if len(element.value or b"") < element.length:
-                raise EOFError
-            yield keyword, element
-        elif element.is_empty:  # pydicom has no raw form of some empty values
-            yield keyword, RawDataElement(tag, element.VR, 0, b"", 0, is_implicit_VR=False, is_little_endian=True)
+        if len(element.value or b"") < element.length:
+            raise EOFError
+        yield keyword, element
 
 
 def _charset(text: str) -> str:
@@ -242,10 +239,10 @@ def _charset(text: str) -> str:
 
 def failed_uids(response: Message, transfer_syntax: str) -> tuple[str, ...]:
     """Return the Failed SOP Instance UID List (0008,0058) of a response."""
-    if not has_data_set(response.command):
+    if not response.data:
         return ()
     try:
-        element = raw_elements(response.data or b"", transfer_syntax).get("FailedSOPInstanceUIDList")
+        element = raw_elements(response.data, transfer_syntax).get("FailedSOPInstanceUIDList")
     except InvalidResponse:
         # The status and the counts stand, also where the list beside them is garbage.
         logger.info("the identifier of the final response cannot be decoded")

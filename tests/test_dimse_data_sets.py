@@ -1,0 +1,163 @@
+"""Identifiers as bytes, and back; those that are encoded without a data set of pydicom are the same bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from dicomove.dimse.data_sets import (
+    _encoded,
+    _plain,
+    decode,
+    encode,
+    encode_identifier,
+    failed_uids,
+    raw_elements,
+    split_charset,
+)
+from dicomove.dimse.messages import Message
+from dicomove.errors import InvalidResponse
+
+SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian]
+UIDS = st.from_regex(r"[0-9]{1,8}(\.[0-9]{1,12}){0,4}", fullmatch=True)
+KEYWORDS = [
+    *("StudyDate", "StudyTime", "RetrieveAETitle", "NumberOfStudyRelatedSeries", "PatientAge"),
+    *("QueryRetrieveLevel", "PatientID", "AccessionNumber", "StudyInstanceUID", "SOPInstanceUID", "PatientName"),
+]
+VALUES = UIDS | st.text(max_size=12) | st.lists(UIDS, min_size=1, max_size=4) | st.just("")
+
+
+@given(keys=st.dictionaries(st.sampled_from(KEYWORDS), VALUES, min_size=1), syntax=st.sampled_from(SYNTAXES))
+def test_they_are_the_bytes_of_pydicom(keys: dict[str, str | Sequence[str]], syntax: str) -> None:
+    plain = _plain(keys, syntax)
+    assert plain is None or plain == _encoded(keys, syntax)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "1.2.3"},
+        {"StudyInstanceUID": "1.2.34", "QueryRetrieveLevel": "IMAGE", "SOPInstanceUID": ["1.2", "1.34"]},
+        {"QueryRetrieveLevel": "PATIENT", "PatientID": "A 17*"},
+        {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": ""},
+        {
+            "SpecificCharacterSet": "",
+            "QueryRetrieveLevel": "STUDY",
+            "PatientID": "7",
+            "PatientName": "",
+            "StudyDate": "20240101-20240131",
+            "StudyTime": "08-092959.999999",
+            "NumberOfStudyRelatedSeries": "",
+        },
+    ],
+    ids=["study", "list", "patient", "asked for", "C-FIND"],
+)
+def test_what_a_run_asks_for_is_plain(keys: dict[str, str | Sequence[str]], syntax: str) -> None:
+    assert _plain(keys, syntax) == _encoded(keys, syntax) == encode_identifier(keys, syntax)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"PatientID": "Müller"},
+        {"PatientID": " 1 "},
+        {"PatientID": "1\\2"},
+        {"PatientName": "A^B"},
+        {"StudyInstanceUID": ["1." + "2" * 60] * 1100},
+    ],
+    ids=["another character set", "blanks", "two values", "another VR", "longer than its field"],
+)
+def test_the_rest_is_left_to_pydicom(keys: dict[str, str | Sequence[str]]) -> None:
+    assert _plain(keys, ExplicitVRLittleEndian) is None
+    assert encode_identifier(keys, ImplicitVRLittleEndian) == _encoded(keys, ImplicitVRLittleEndian)
+
+
+def test_a_word_that_is_no_keyword_is_named() -> None:
+    with pytest.raises(ValueError, match="'PatientNumber' is not a DICOM keyword"):
+        encode_identifier({"PatientNumber": "1"}, ImplicitVRLittleEndian)
+
+
+@pytest.mark.parametrize("syntax", [*SYNTAXES, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+def test_every_transfer_syntax_both_ways(syntax: str) -> None:
+    data_set = Dataset()
+    data_set.PatientID = "000123"
+    data = encode(data_set, syntax)
+    assert decode(data, syntax) == data_set
+    assert encode_identifier({"PatientID": "000123"}, syntax) == data
+
+
+def element(group: int, number: int, content: bytes = b"") -> bytes:
+    """An element in Implicit VR Little Endian."""
+    return struct.pack("<HHI", group, number, len(content)) + content
+
+
+CHARSET = element(8, 5, b"ISO_IR 100")
+NAME = element(0x10, 0x10, b"M\xfcller")
+
+
+@pytest.mark.parametrize(
+    ("data", "label", "rest"),
+    [
+        (CHARSET + NAME, b"ISO_IR 100", NAME),
+        (element(8, 0, bytes(4)) + CHARSET + NAME, b"ISO_IR 100", element(8, 0, bytes(4)) + NAME),
+        (element(8, 5), b"", b""),
+        (NAME, b"", NAME),
+        (b"", b"", b""),
+        (CHARSET[:7], b"", CHARSET[:7]),
+        # Behind other elements it is not near the beginning.
+        (element(8, 6) + CHARSET, b"", element(8, 6) + CHARSET),
+        (element(8, 0x1030, b"CT") + CHARSET, b"", element(8, 0x1030, b"CT") + CHARSET),
+    ],
+)
+def test_the_character_set_is_taken_out(data: bytes, label: bytes, rest: bytes) -> None:
+    assert split_charset(data, ImplicitVRLittleEndian) == (label, rest)
+
+
+def test_an_answer_is_read_without_its_sequences_and_unknown_elements() -> None:
+    data = element(8, 0x60, b"CT") + element(8, 0x1111, element(0xFFFE, 0xE000, NAME)) + element(9, 1, b"?") + NAME
+    data += element(0x20, 0xD) + element(0x20, 0x1208) + element(0x28, 0x1201, b"\1\2")
+    values = {name: found.value or b"" for name, found in raw_elements(data, ImplicitVRLittleEndian).items()}
+    assert values == {
+        "Modality": b"CT",
+        "PatientName": b"M\xfcller",
+        "StudyInstanceUID": b"",
+        "NumberOfStudyRelatedInstances": b"",
+    }
+    endless = struct.pack("<HHI", 8, 0x1111, 0xFFFFFFFF) + element(0xFFFE, 0xE0DD)
+    assert [*raw_elements(endless + NAME, ImplicitVRLittleEndian)] == ["PatientName"]
+    unknown = struct.pack("<HH2s2xI", 0x10, 0x20, b"UN", 2) + b"17"
+    assert raw_elements(unknown, ExplicitVRLittleEndian) == {}
+
+
+@pytest.mark.parametrize("length", range(1, len(NAME)))
+def test_an_answer_that_is_cut_off_is_refused(length: int) -> None:
+    with pytest.raises(InvalidResponse, match=r"an identifier that (cannot be decoded|ends inside its first element)"):
+        raw_elements(NAME[:length], ImplicitVRLittleEndian)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (element(8, 0x58, b"1.2\\1.34\0"), ("1.2", "1.34")),
+        (element(8, 0x58, b" 1.2 \\\\ 1.3"), ("1.2", "1.3")),
+        (element(8, 0x58), ()),
+        (NAME, ()),
+        (b"", ()),
+        (None, ()),
+        (b"garbage!", ()),
+    ],
+)
+def test_the_instances_that_a_response_lists_as_failed(data: bytes | None, expected: tuple[str, ...]) -> None:
+    assert failed_uids(Message(1, {"Status": 0xB000}, data), ImplicitVRLittleEndian) == expected
