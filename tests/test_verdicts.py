@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
+from dicomove.cohort import positions_in
 from dicomove.columns import VERDICT_COLUMNS
 from dicomove.results import Row, result_table
 from dicomove.testing import RehearsalPacs, Synthetic, faults
@@ -197,6 +198,66 @@ def test_every_index(tmp_path: Path, index: Any, through: str, pacs: RunningPacs
     assert some["outcome"].tolist() == ["not_attempted", "not_attempted", "complete"]
 
 
+def as_it_is(table: pd.DataFrame, _: Path) -> pd.DataFrame:
+    return table
+
+
+def as_csv(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    table.to_csv(path, index=False)
+    return pd.read_csv(path)
+
+
+def as_text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    table.to_csv(path.with_suffix(".csv"), index=False)
+    return dm.read_cohort(path.with_suffix(".csv"))
+
+
+def as_json(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    table.to_json(path, orient="records")
+    return pd.read_json(path)
+
+
+def as_parquet(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    table.to_parquet(path)
+    return pd.read_parquet(path)
+
+
+LABELS: dict[str, pd.Index] = {
+    "whole numbers": pd.Index([1, 2]),
+    "floats": pd.Index([1.0, 2.5]),
+    "truths": pd.Index([True, False]),
+    "text with blanks around it": pd.Index([" a", "b\u00a0"]),
+    "none": pd.Index(["a", None]),
+    "zeros": pd.Index(["a001", "a1"]),
+    "several levels": pd.MultiIndex.from_tuples([(1, 2), (1, 3)]),
+    "several levels, one without a label": pd.MultiIndex.from_tuples([("a", None), ("b", "x")]),
+    "days": pd.DatetimeIndex(["2026-01-01", "2026-01-02"]),
+    "a number, and the same as text": pd.Index(["1", 1], dtype=object),
+}
+
+
+THROUGH = (as_it_is, as_csv, as_text, as_json, as_parquet)
+#: pandas makes a number of it, or does not write it.
+NOT_WRITTEN = {("days", as_json), ("a number, and the same as text", as_parquet)}
+
+
+@pytest.mark.parametrize(
+    ("name", "through"),
+    [(name, through) for name in LABELS for through in THROUGH if (name, through) not in NOT_WRITTEN],
+)
+def test_labels_of_a_file(tmp_path: Path, name: str, through: Callable[[pd.DataFrame, Path], pd.DataFrame]) -> None:
+    index = LABELS[name]
+    cohort = pd.DataFrame({"arm": ["x", "y"]}, index=index)
+    found = pd.DataFrame({"cohort_row": [*index], "arm": ["x", "y"], "outcome": "matched", "matches": 1, "filtered": 0})
+    read = through(found.astype({"cohort_row": object}).iloc[[1, 0, 1]].reset_index(drop=True), tmp_path / "found")
+    assert positions_in(cohort, read) == [[1], [0], [1]]
+
+
+def test_a_whole_number_that_pandas_has_made_a_float() -> None:
+    found = pd.DataFrame({"cohort_row": ["2.0", "1.0"], "outcome": "matched", "matches": 1, "filtered": 0})
+    assert positions_in(pd.DataFrame(index=[1, 2]), found) == [[1], [0]]
+
+
 def test_repeated_labels_with_cells_that_a_match_has_changed() -> None:
     cohort = pd.DataFrame({"StudyDate": ["2020*", "", "2021*"], "PatientID": ["1", "2", "1"]}, index=["x", "x", "x"])
     found = pd.DataFrame(
@@ -217,8 +278,17 @@ def test_repeated_labels_with_cells_that_a_match_has_changed() -> None:
     # Rows that are the same have asked for the same.
     twins = cohort.iloc[[0, 1, 0]]
     assert dm.verdicts(twins, table.iloc[:2])["outcome"].tolist() == ["complete", "failed", "complete"]
-    with pytest.raises(dm.CohortError, match="reset_index"):
-        dm.verdicts(cohort, table.drop(columns=["StudyDate", "StudyDate_asked"]))
+    for gone in (["StudyDate", "StudyDate_asked"], ["StudyDate", "StudyDate_asked", "PatientID"]):
+        with pytest.raises(dm.CohortError, match="reset_index"):
+            dm.verdicts(cohort, table.drop(columns=gone))
+
+
+def test_a_label_that_is_not_repeated_needs_no_cells() -> None:
+    cohort = pd.DataFrame({"arm": ["a", "b", "c"]}, index=["x", "x", "y"])
+    found = pd.DataFrame(
+        {"cohort_row": ["y", "x"], "arm": ["edited", "b"], "outcome": "empty", "matches": 0, "filtered": 0}
+    )
+    assert positions_in(cohort, found) == [[2], [1]]
 
 
 def test_a_plain_table_that_was_moved() -> None:
@@ -240,9 +310,43 @@ def test_a_plain_table_that_was_moved() -> None:
         "invalid",
         "complete",
     ]
-    for other in (lost.iloc[::-1].reset_index(drop=True), lost[:2]):
+    backwards = result_table(plain, rows).iloc[::-1]
+    assert dm.verdicts(plain, backwards)["outcome"].tolist() == ["complete", "invalid", "complete"]
+    elsewhere = result_table(plain, rows).set_axis([0, 1, 7])
+    first = result_table(cohort, rows)[:2]
+    with pytest.raises(dm.CohortError, match="cohort_row"):
+        dm.verdicts(plain, elsewhere.assign(arm="edited"))
+    for other in (lost.iloc[::-1].reset_index(drop=True), lost[:2], first, first[1:]):
         with pytest.raises(dm.CohortError, match="cohort_row"):
             dm.verdicts(cohort, other)
+
+
+def test_repeated_labels_in_the_order_of_the_cohort_need_no_cells() -> None:
+    cohort = pd.DataFrame({"StudyInstanceUID": "1.1", "arm": ["a", "b"]}, index=["x", "x"])
+    moved = result_table(cohort, [Row(outcome="complete"), Row(outcome="failed")]).assign(arm="edited")
+    assert dm.verdicts(cohort, moved)["outcome"].tolist() == ["complete", "failed"]
+
+
+@pytest.mark.parametrize("key", ["StudyInstanceUID", "study uid", "PatientID"])
+def test_a_plain_table_whose_rows_were_numbered_anew(tmp_path: Path, key: str) -> None:
+    """Its index is then the one of the cohort, with other rows behind the labels."""
+    cohort = pd.DataFrame({key: ["1.2.7", "1.2.8", "1.2.9"], "arm": list("abc"), "StudyDate": ""}, index=[2, 0, 1])
+    moved = result_table(cohort, [Row(outcome="complete"), Row(outcome="empty"), Row(outcome="failed")])
+    outcomes = ["complete", "empty", "failed"]
+    read = as_text(moved, tmp_path / "moved")
+    edited = moved.assign(StudyDate="edited", arm="edited")
+    for table in (read, moved.iloc[[2, 0, 1]], edited.iloc[::-1], moved.drop(columns=key).iloc[::-1]):
+        assert dm.verdicts(cohort, table)["outcome"].tolist() == outcomes
+    assert dm.verdicts(cohort.sort_index(), moved)["outcome"].tolist() == ["empty", "failed", "complete"]
+    for other in (read[:1], moved.iloc[::-1].set_axis(cohort.index)):
+        with pytest.raises(dm.CohortError, match="cohort_row"):
+            dm.verdicts(cohort, other)
+
+
+def test_a_patient_id_that_pandas_has_made_a_number() -> None:
+    cohort = pd.DataFrame({"PatientID": ["007", "008"]})
+    moved = result_table(cohort, [Row(outcome="complete"), Row(outcome="empty")]).assign(PatientID=[7.0, 8.0])
+    assert dm.verdicts(cohort, moved.iloc[::-1])["outcome"].tolist() == ["complete", "empty"]
 
 
 @pytest.mark.parametrize(

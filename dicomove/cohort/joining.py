@@ -1,19 +1,20 @@
 """Assigns each row of the results to rows of the cohort. Pure.
 
-The column ``cohort_row`` of `find` holds labels of the cohort's index. If labels are repeated, the cohort's own
-columns, which `find` keeps, decide. Rows that are equal in all columns asked for the same.
+The column ``cohort_row`` of `find` holds labels of the cohort's index. If labels are repeated, or are the same as text,
+the cohort's own columns, which `find` keeps, decide. Rows that are equal in all columns asked for the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import pandas as pd
 
 from dicomove.cohort.found import is_found, plain_label
-from dicomove.cohort.values import is_blank
+from dicomove.cohort.keywords import keyword_columns
+from dicomove.cohort.values import EDGES, is_blank
 from dicomove.errors import CohortError
 
 _AMBIGUOUS: Final = (
@@ -29,9 +30,11 @@ _NO_COHORT_ROW: Final = (
     "the results have no column cohort_row, which find() adds, and their index is not the index of the cohort, so "
     "dicomove cannot assign the rows"
 )
-_NOWHERE: Final = object()
+_KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 #: NumPy's text for a number within a tuple.
 _NUMPY: Final = re.compile(r"np\.\w+\(([^()]*)\)")
+#: What is absent: a whole label, or one level of it.
+_ABSENT: Final = re.compile(r"(?<![^( ])(?:nan|None|NaT|<NA>)(?![^,)])")
 
 
 def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]:
@@ -50,29 +53,36 @@ def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]
     """
     if not is_found(results.columns):
         return [[position] for position in _of_plain_results(cohort, results)]
-    (place,) = _places(results, "cohort_row")[:1]
-    own = [_comparable(label) for label in cohort.index]
-    asked_by = _as_in(own, [_comparable(label) for label in results.iloc[:, place].tolist()])
-    places: dict[Hashable, list[int]] = {}
-    for position, label in enumerate(own):
-        places.setdefault(label, []).append(position)
-    if len(places) == len(own):
-        return [places[label] for label in asked_by]
-    return _by_cells(cohort, results, [places[label] for label in asked_by])
+    place = _places(results, "cohort_row")[0]
+    places: dict[str, list[int]] = {}
+    for position, label in enumerate(cohort.index):
+        places.setdefault(_written(label), []).append(position)
+    candidates = [places.get(_written(label), []) for label in results.iloc[:, place].tolist()]
+    if [] in candidates:
+        raise CohortError(_OTHER.format(row=candidates.index([])))
+    return candidates if len(places) == len(cohort) else _by_cells(cohort, results, candidates)
 
 
 def _of_plain_results(cohort: pd.DataFrame, results: pd.DataFrame) -> list[int]:
     """Return the positions for a table that was moved without `find`: it has the rows of the cohort."""
-    own, theirs = [_comparable(label) for label in cohort.index], [_comparable(label) for label in results.index]
-    if own == theirs:
-        return list(range(len(own)))
-    places = {label: position for position, label in enumerate(own)}
-    if len(places) == len(own) and set(theirs) <= set(own):
-        return [places[label] for label in theirs]
+    own, theirs = list(map(_written, cohort.index)), list(map(_written, results.index))
+    in_order, places = list(range(len(own))), {label: position for position, label in enumerate(own)}
+    if own == theirs or (len(places) == len(own) and set(theirs) <= set(own)):
+        by_label = in_order if own == theirs else [places[label] for label in theirs]
+        if _keys(cohort.iloc[by_label], results) == _keys(results, cohort):
+            return by_label
     columns = _columns_in(cohort, results)
     if len(own) == len(theirs) and columns and _cells(cohort, list(columns)) == _cells(results, [*columns.values()]):
-        return list(range(len(own)))
+        return in_order
     raise CohortError(_NO_COHORT_ROW)
+
+
+def _keys(table: pd.DataFrame, other: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return the keys that both tables have, by which rows in another order are seen that were numbered anew."""
+    there = keyword_columns(other.columns, _KEYS)
+    places = [place for _, place in sorted(keyword_columns(table.columns, there).items())]
+    # pandas reads a PatientID as a number.
+    return [tuple(cell.removesuffix(".0").lstrip("0") for cell in cells) for cells in _cells(table, places)]
 
 
 def _by_cells(cohort: pd.DataFrame, results: pd.DataFrame, candidates: Sequence[list[int]]) -> list[list[int]]:
@@ -95,8 +105,8 @@ def _columns_in(cohort: pd.DataFrame, results: pd.DataFrame) -> dict[int, int]:
     made = {}
     for position, name in enumerate(own):
         # The cohort's cells for attributes with another value in the match, and columns named like one of ours.
-        others = [f"{name}_asked", f"{name}_cohort"] if isinstance(name, str) else []
-        there = [_places(results, other) for other in (*others, name) if other == name or other not in own]
+        names = (f"{name}_asked", f"{name}_cohort", name)
+        there = [_places(results, other) for other in names if other == name or other not in own]
         found = next((places for places in there if places), [])
         if len(found) == 1 and own.count(name) == 1:
             made[position] = found[0]
@@ -115,28 +125,10 @@ def _cells(table: pd.DataFrame, places: Sequence[int]) -> list[tuple[str, ...]]:
     return list(zip(*cells, strict=True)) if cells else [()] * len(table)
 
 
-def _comparable(label: object) -> Hashable:
-    """Return a label that equals itself, unlike NaN."""
-    if isinstance(label, tuple):
-        return tuple(map(_comparable, label))
-    return None if is_blank(label) else label if isinstance(label, Hashable) else str(label)
-
-
-def _as_in(own: Sequence[Hashable], asked_by: Sequence[Hashable]) -> list[Hashable]:
-    """Return the labels as in the cohort: a file has turned them into text."""
-    known = set(own)
-    written: dict[str, Hashable] = {_written(label): label for label in known}
-    if len(written) < len(known):
-        written = {}
-    made = []
-    for row, label in enumerate(asked_by):
-        found = label if label in known else written.get(_written(label), _NOWHERE)
-        if found is _NOWHERE:
-            raise CohortError(_OTHER.format(row=row))
-        made.append(found)
-    return made
-
-
-def _written(label: Hashable) -> str:
-    text = "" if label is None else _NUMPY.sub(r"\1", str(label))
+def _written(label: object) -> str:
+    """Return a label as text, because a file turns it into text."""
+    found: Any = label
+    if pd.api.types.is_list_like(found):  # pandas reads labels of several levels as lists and arrays
+        found = tuple(found)
+    text = _ABSENT.sub("", _NUMPY.sub(r"\1", str(found))).strip(EDGES)
     return text.removesuffix(" 00:00:00").removesuffix(".0")
