@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dicomove.cohort import find_queries, read_cohort
+from dicomove.cohort.files import Shown
+from dicomove.cohort.header_rows import choose_sheet, header_text
 from dicomove.errors import CohortError, CohortWarning, IdentifierError
 
 ROW = {"PatientID": "000123", "AccessionNumber": "A1"}
@@ -112,17 +114,20 @@ def test_a_title_above_the_header_is_left_out_and_said(tmp_path: Path, content: 
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "line"),
     [
-        "000123;A1;20240105\n000124;A2;20240106\n",
-        "1.2.840.113619.2.1\n1.2.840.113619.2.2\n",
-        "A1;CT\nA2;CT\n",
-        "Doe;2024-01-05\n",
-        "\n\nDoe;05.01.2024\n",
+        ("000123;A1;20240105\n000124;A2;20240106\n", 1),
+        ("1.2.840.113619.2.1\n1.2.840.113619.2.2\n", 1),
+        ("A1;CT\nA2;CT\n", 1),
+        ("A1;CT\nA2;CT\nTotal;2\n", 1),
+        ("Doe;2024-01-05\n", 1),
+        ("\n\nDoe;05.01.2024\n", 3),
     ],
 )
-def test_no_header_at_all_is_said(tmp_path: Path, content: str) -> None:
-    with pytest.raises(CohortError, match=r"line [13] should be the header.*columns=\[") as caught:
+def test_no_header_at_all_is_said(tmp_path: Path, content: str, line: int) -> None:
+    with pytest.raises(
+        CohortError, match=rf"line {line} should be the header.*columns=\[.*header={line - 1} "
+    ) as caught:
         read(tmp_path, content)
     assert "Doe" not in str(caught.value)
     assert "A1" not in str(caught.value)
@@ -138,6 +143,31 @@ def test_columns_without_a_header(tmp_path: Path) -> None:
         read(tmp_path, content, columns=["PatientID"])
     with pytest.raises(CohortError, match="dictionary"):
         read(tmp_path, content, columns="PatientID")
+
+
+def test_positions_name_columns_with_and_without_a_header(tmp_path: Path) -> None:
+    columns = {0: "PatientID", 1: "AccessionNumber"}
+    for header in ("Kennung;Auftrag\n", "mrn;2024-01-05\n"):
+        assert rows(read(tmp_path, f"{header}000123;A1\n", columns=columns)[0]) == [ROW]
+    with pytest.raises(CohortError, match="the file is empty"):
+        read(tmp_path, "", columns=columns)
+    with pytest.raises(CohortError, match="line 1 should be the header"):
+        read(tmp_path, "000123;A1\n", columns={})
+
+
+def test_own_headers_below_a_title(tmp_path: Path) -> None:
+    table, said = read(tmp_path, "Kohorte;\nVisite 1;Arm\nx;y\nz;y\n")
+    assert rows(table) == [{"Visite 1": "x", "Arm": "y"}, {"Visite 1": "z", "Arm": "y"}]
+    assert said == "the header is on line 2; the lines above it were left out: line 1"
+
+
+def test_a_number_in_a_header_is_what_a_person_saw() -> None:
+    assert header_text(Shown(7, "007")) == "007"
+
+
+def test_a_file_without_a_sheet_is_empty() -> None:
+    with pytest.raises(CohortError, match="the file is empty"):
+        choose_sheet([], None, ())
 
 
 def test_damage_without_a_header_is_named_by_its_line(tmp_path: Path) -> None:
@@ -172,6 +202,8 @@ def test_a_column_of_the_same_name_stays_the_users_own(tmp_path: Path) -> None:
         ({"Auftragsnummer": "AccessionNumber", "x": "AccessionNumber"}, "names AccessionNumber twice"),
         ({"Auftragsnummer": "AccessionNumber", "auftragsnummer": "PatientID"}, "two keywords"),
         ({7: "AccessionNumber"}, "7 does not exist"),
+        ({2: "AccessionNumber"}, "2 does not exist"),
+        ({-1: "AccessionNumber"}, "-1 does not exist"),
     ],
 )
 def test_columns_that_cannot_be_right(tmp_path: Path, columns: dict[Any, str], message: str) -> None:
@@ -189,13 +221,16 @@ def test_header_counts_from_0(tmp_path: Path) -> None:
     for header in (0, 2, 9, -1):
         with pytest.raises(CohortError, match=rf"header={header} is line {header + 1}, .*header=1"):
             read(tmp_path, content, header=header)
+    own = {"Nr": "PatientID", "Auftrag": "AccessionNumber"}
+    assert rows(read(tmp_path, "Titel;b\nNr;Auftrag\n000123;A1\n", header=1, columns=own)[0]) == [ROW]
     table, _ = read(tmp_path, "12;13\n000123;A1\n", header=0)
     assert list(table.columns) == ["12", "13"]
 
 
 def test_a_header_of_two_rows_is_said(tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match="lines 1 and 2 look like a header of two rows"):
-        read(tmp_path, "PatientID;Study;\n;Date;Accession\n1;2;3\n")
+    for below in ("1;2;3\n", ""):
+        with pytest.raises(CohortError, match="lines 1 and 2 look like a header of two rows"):
+            read(tmp_path, f"PatientID;Study;\n;Date;Accession\n{below}")
     # A cell may hold the word of a header.
     table, _ = read(tmp_path, "PatientID;kind of number\n7;MRN\n8;accession\n")
     assert len(table) == 2

@@ -309,6 +309,17 @@ def test_a_cover_sheet(tmp_path: Path) -> None:
             read(cover(tmp_path, "one", "two"), sheet=sheet)
 
 
+def test_an_empty_first_sheet(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.create_sheet("data")
+    sheet.append(["mrn"])
+    sheet.append(["1"])
+    book.save(tmp_path / "second.xlsx")
+    rows, said = read(tmp_path / "second.xlsx")
+    assert rows == [{"PatientID": "1"}]
+    assert "the sheet 'data' was read" in said
+
+
 def test_a_second_cohort_in_the_same_file_is_said(tmp_path: Path) -> None:
     path = xlsx(tmp_path, ["mrn"], ["1"])
     book = openpyxl.load_workbook(path)

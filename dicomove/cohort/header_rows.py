@@ -20,6 +20,7 @@ _DATA: Final = re.compile(
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}"  # a date
     r"|[-+]?[0-9]{2,}(?:[.,][0-9]+)*(?:[eE]\+[0-9]+)?"  # a number
 )
+_SAME_DIGITS: Final = str.maketrans("123456789", "000000000")
 _EXACT: Final = {name.lower(): name for name in KEYWORDS}
 
 
@@ -50,9 +51,9 @@ def wanted_headers(columns: Columns | None) -> frozenset[str]:
 
 def best_row(grid: Grid, wanted: Collection[str]) -> tuple[int, int]:
     """Return the first row with the most known headers, and how many it has."""
-    scores = [count_keywords(row, wanted) for row in grid.rows[:_SEARCHED]]
-    most = max(scores, default=0)
-    return (scores.index(most) if scores else 0), most
+    scores = [count_keywords(row, wanted) for row in grid.rows[:_SEARCHED]] or [0]
+    most = max(scores)
+    return scores.index(most), most
 
 
 def header_row(grid: Grid, header: int | None, wanted: Collection[str]) -> int:
@@ -88,11 +89,11 @@ def header_row(grid: Grid, header: int | None, wanted: Collection[str]) -> int:
 
 
 def _given(grid: Grid, header: int, wanted: Collection[str]) -> int:
-    row = grid.lines.index(header + 1) if header + 1 in grid.lines else -1
+    row = grid.lines.index(header + 1) if header + 1 in grid.lines else None
     best, most = best_row(grid, wanted)
-    if row < 0 or (most and not count_keywords(grid.rows[row], wanted)):
+    if row is None or (most and not count_keywords(grid.rows[row], wanted)):
         other = f"; line {grid.lines[best]} has known headers: header={grid.lines[best] - 1}" if most else ""
-        what = "does not exist or is empty" if row < 0 else "has no known header"
+        what = "does not exist or is empty" if row is None else "has no known header"
         msg = f"header={header} is line {header + 1}, because header counts from 0: this line {what}{other}"
         raise CohortError(msg)
     return row
@@ -118,7 +119,7 @@ def _check_above(grid: Grid, row: int) -> None:
 
 
 def _check_below(grid: Grid, row: int) -> None:
-    if row + 1 >= len(grid.rows) or not grid.lines:
+    if row + 1 >= len(grid.rows):
         return
     names, below = grid.rows[row], list(map(header_text, grid.rows[row + 1]))
     is_second = any(keyword(text) and not keyword(header_text(name)) for name, text in zip(names, below, strict=False))
@@ -133,7 +134,7 @@ def _check_no_data(grid: Grid, row: int) -> None:
     below = list(map(header_text, grid.rows[row + 1])) if row + 1 < len(grid.rows) else []
     is_alike = any(_shape(name) == _shape(text) and _has_digit(name) for name, text in zip(names, below, strict=False))
     if is_alike or any(map(_DATA.fullmatch, names)):
-        line = grid.lines[row] if grid.lines else 1
+        line = grid.lines[row]
         msg = (
             f"line {line} should be the header, but looks like data (a UID, a date, a number). If there is no header, "
             f'columns=["PatientID", ...] names the columns in their order; header={line - 1} makes the line the header'
@@ -146,7 +147,7 @@ def _has_digit(text: str) -> bool:
 
 
 def _shape(text: str) -> str:
-    return re.sub(r"[0-9]", "0", text)
+    return text.translate(_SAME_DIGITS)
 
 
 def has_no_header(grid: Grid, columns: Columns | None) -> bool:
