@@ -45,7 +45,7 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 TESTS: Final = {
     "dicomove/cohort/header_rows": ("cohort_header_rows", "cohort_reading", "cohort_spreadsheets"),
     "dicomove/cohort/joining": ("verdicts",),
-    "dicomove/cohort/stored_cells": ("cohort_spreadsheets", "cohort_reading"),
+    "dicomove/cohort/stored_cells": ("cohort_stored_cells", "cohort_spreadsheets", "cohort_reading"),
     "dicomove/cohort/": ("cohort_[!hrs]*",),
     "dicomove/outcome/": ("outcome*", "words"),
     "dicomove/words": ("words", "outcome*"),

@@ -24,7 +24,8 @@ _TOKEN = re.compile(r'"([^"]*)"|\\(.)|([_*]).|([0#?])|(.)', re.DOTALL)
 _COLOUR_OR_LOCALE = re.compile(r"\[(?:[A-Za-z]+[0-9]*|\$[^\]]*)\]")
 _DECIMALS = re.compile(r"\.([0#?]+)")
 _PLAIN_NUMBER = re.compile(r"[#0?,]*[#0?](?:\.[0#?]+)?(?:E[+-]?0+)?%?")
-_LITERALS = frozenset("-+/():!^&'~{}<>= ")
+# Between places, / is a fraction.
+_LITERALS = frozenset("-+():!^&'~{}<>= ")
 
 
 def cell_text(cell: object, label: str) -> str:
@@ -149,11 +150,10 @@ def shown(value: float, number_format: str) -> str:
 
 
 def _section(value: float, number_format: str) -> str:
-    sections: list[str] = _SECTION.findall(number_format)[:4]
-    if len(sections) > 1 and sections[-1] == "":
-        sections = sections[:-1] if not number_format.endswith(";") else sections
+    """Return the section for a positive number, a negative one or zero; the first is for those without their own."""
+    sections: list[str] = _SECTION.findall(number_format)
     place = 1 if value < 0 else 2 if value == 0 else 0
-    return sections[place] if place < len(sections) and sections[place] else sections[0]
+    return (sections[place] if place < len(sections) else "") or sections[0]
 
 
 def _general(value: float) -> str:
@@ -169,8 +169,6 @@ def _number(value: float, plain: str) -> str:
         return f"{100 * value:.{digits}f}%"
     if "E" in plain:
         return f"{value:.{digits}E}"
-    if plain.rstrip("0#?").endswith(",") and "." not in plain and plain.endswith(","):
-        return UNKNOWN
     return f"{value:,.{digits}f}" if "," in plain else f"{value:.{digits}f}"
 
 
@@ -186,16 +184,15 @@ def _pattern(value: float, section: str) -> str:
             return UNKNOWN
         elif not width:
             parts.append(quoted or escaped or other)
-    if not zeros or value < 0 or ("/" in section and "?" in section):
+    if None not in parts or value < 0:
         return UNKNOWN
-    return _placed(parts, f"{value:.0f}".zfill(zeros))
+    return _placed(parts, f"{value:.0f}".lstrip("0").zfill(zeros))
 
 
 def _placed(parts: list[str | None], digits: str) -> str:
     places = parts.count(None)
     # Digits without their own place go to the first place.
     first = max(len(digits) - places, 0)
-    fitted = [digits[: first + 1], *digits[first + 1 :]] if len(digits) >= places else list(digits)
-    fitted = [""] * (places - len(fitted)) + fitted
-    following = iter(fitted)
+    fitted = [digits[: first + 1], *digits[first + 1 :]]
+    following = iter([""] * (places - len(fitted)) + fitted)
     return "".join(next(following) if part is None else part for part in parts)
