@@ -115,7 +115,7 @@ def without_answer() -> Row:
 
 def contradicted_by_pacs(key: str) -> Row:
     """Return the row that was not sent, since the PACS has another value under this key, or nothing there."""
-    if key in ("PatientID", "PatientName", "PatientBirthDate"):
+    if key in ("PatientID", "PatientBirthDate"):
         return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT.format(key))
     if key.endswith("UID"):
         return Row(outcome="empty", expected=0, advice=_NOT_BELOW.format(key))

@@ -300,32 +300,45 @@ def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
     assert "PatientID" not in {name for _, keys in here.recorder.requests[before:] for name in keys}
 
 
-@pytest.mark.parametrize(
-    ("column", "right", "wrong"),
-    [
-        ("PatientBirthDate", ["1970-01-01", "19700801", "01.02.1970", "", "1970"], "1971-02-03"),
-        (
-            "Patient's Name",
-            ["Synthetic, SYN000001", "synthetic", "SYN000001 B.", "", "山田^太郎"],
-            "SYNTHETIC^SYN000002",
-        ),
-    ],
-)
-def test_a_study_of_another_person_is_left_out(here: Here, column: str, right: list[str], wrong: str) -> None:
-    """As `find` leaves it out, but what may be another spelling is moved."""
-    table = pd.DataFrame({"StudyInstanceUID": [STUDIES[0]] * len(right), column: right})
-    assert {*plan(table, here.pacs)["action"]} == {"move", "repeated"}, right
-    for cell in right:
-        alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], column: [cell]})
-        assert plan(alone, here.pacs)["action"].tolist() == ["move"], cell
-    alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], column: [wrong]})
+@pytest.mark.parametrize("cell", ["1970-01-01", "19700801", "01.02.1970", "", "1970"])
+def test_a_birth_date_that_may_be_the_same_is_moved(here: Here, cell: str) -> None:
+    alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], "PatientBirthDate": [cell]})
+    assert plan(alone, here.pacs)["action"].tolist() == ["move"]
+
+
+def test_a_study_of_a_patient_of_another_age_is_left_out(here: Here) -> None:
+    alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], "PatientBirthDate": ["1971-02-03"]})
     before = len(here.recorder.requests)
     moved = dm.move(alone, here.pacs, "STORE", journal=False, progress=False)
     assert moved[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
     assert {command for command, _ in here.recorder.requests[before:]} == {"C-FIND"}
-    name = next(iter(set(moved["advice"].iloc[0].split()) & {"PatientBirthDate", "PatientName"}))
-    assert f"under another {name} than the row names" in plan(alone, here.pacs)["advice"].iloc[0]
-    assert wrong not in moved["advice"].iloc[0]
+    planned = plan(alone, here.pacs)
+    assert planned["action"].tolist() == ["invalid"]
+    assert "under another PatientBirthDate than the row names" in planned["advice"].iloc[0]
+
+
+@pytest.mark.parametrize("cell", ["Synthetic, SYN000001", "synthetic", "SYN000001 B.", "", "山田^太郎"])
+def test_a_name_that_may_be_the_same_needs_no_word(here: Here, cell: str) -> None:
+    alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], "Patient's Name": [cell]})
+    assert values(plan(alone, here.pacs), "action", "advice") == [["move", None]]
+    moved = dm.move(alone, here.pacs, "STORE", journal=False, progress=False)
+    assert "PatientName" not in moved["advice"].iloc[0]
+
+
+def test_the_name_of_another_person_is_told(here: Here) -> None:
+    """A name may change, and people write it in many ways."""
+    rows = pd.DataFrame({"StudyInstanceUID": STUDIES[:2] * 2, "PatientName": ["SYNTHETIC^SYN000009", "", "", ""]})
+    planned = plan(rows, here.pacs)
+    assert planned["action"].tolist() == ["move", "move", "repeated", "repeated"]
+    for table in (rows, rows.assign(QueryRetrieveLevel="STUDY")):
+        with pytest.warns(
+            dm.errors.CohortWarning, match="the studies of 2 rows under the PatientName of another person"
+        ):
+            moved = dm.move(table, here.pacs, "STORE", journal=False, progress=False)
+        assert moved["attempts"].tolist() == [1] * 4
+        told = [planned["advice"].iloc[0], *moved["advice"].iloc[[0, 2]]]
+        assert all("under the PatientName of another person" in one for one in told)
+        assert not moved["advice"].iloc[1::2].str.contains("PatientName").any()
 
 
 def test_a_study_of_another_request_is_left_out(here: Here) -> None:

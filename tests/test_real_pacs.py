@@ -128,17 +128,18 @@ def test_nothing_is_moved_for_a_uid_beside_the_accession_number_of_another_study
 
 
 @pytest.mark.parametrize("query_model", MODELS)
-def test_nothing_is_moved_for_a_uid_beside_the_name_or_the_birth_date_of_another_patient(
-    server: Server, store: Store, query_model: str
-) -> None:
+def test_the_birth_date_and_the_name_beside_a_uid_are_compared(server: Server, store: Store, query_model: str) -> None:
     keys = {"StudyInstanceUID": CT} | ({"PatientID": "000123"} if query_model == "PatientRoot" else {})
-    wrong = [{"PatientName": "DEMO^BOB"}, {"PatientBirthDate": "19990909"}]
-    for named in wrong:
-        result = move(pd.DataFrame([keys | named]), server, query_model=query_model)
-        assert row(result, "outcome", "error", "attempts") == ("invalid", "other_patient", 0)
+    wrong = move(pd.DataFrame([keys | {"PatientBirthDate": "19990909"}]), server, query_model=query_model)
+    assert row(wrong, "outcome", "error", "attempts") == ("invalid", "other_patient", 0)
     assert not store.held()
     right = keys | {"PatientName": "Demo, Ada", "PatientBirthDate": "1961-04-12"}
-    assert row(move(pd.DataFrame([right]), server, query_model=query_model), "outcome", "completed") == ("complete", 5)
+    result = move(pd.DataFrame([right]), server, query_model=query_model)
+    assert row(result, "outcome", "completed", "advice") == ("complete", 5, None)
+    with pytest.warns(dm.errors.CohortWarning, match="under the PatientName of another person"):
+        result = move(pd.DataFrame([keys | {"PatientName": "DEMO^BOB"}]), server, query_model=query_model)
+    assert row(result, "outcome", "completed") == ("complete", 5)
+    assert "do the UIDs and the names of the table belong together?" in result["advice"].iloc[0]
 
 
 @pytest.mark.parametrize("query_model", MODELS)

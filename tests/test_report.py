@@ -267,7 +267,7 @@ class TellsNoKeys(faults.FindWithoutPatientId):
 
     def _change(self, request: Request, match: Dataset) -> None:
         super()._change(request, match)
-        match.AccessionNumber = ""
+        match.PatientName = match.AccessionNumber = ""
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests import receiving, servers
 pytestmark = pytest.mark.timeout(60)
 
 SOURCE = Synthetic(studies=4, series=2, instances=2, size=512)
-COHORT = receiving.studies(SOURCE, 4).assign(group=["a", "b", "a", "b"], PatientName="Doe^Jane")
+COHORT = receiving.studies(SOURCE, 4).assign(group=["a", "b", "a", "b"], PatientName="SYNTHETIC")
 
 
 @dataclass

@@ -14,7 +14,7 @@ unknown, never 0. With a receiver, the disk decides.
 
 from __future__ import annotations
 
-from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, remarks, rivals, sentences
+from dicomove.outcome.advice import NOT_ATTEMPTED, OTHER_NAME, advice_on, remarks, rivals, sentences
 from dicomove.outcome.evidence import (
     CountedBy,
     Counts,
@@ -40,6 +40,7 @@ __all__ = [
     "ALTOGETHER",
     "CANCELLED",
     "NOT_ATTEMPTED",
+    "OTHER_NAME",
     "RESTS_ON_C_FIND",
     "UNLIKE",
     "Category",

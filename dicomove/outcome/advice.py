@@ -56,6 +56,13 @@ def rivals(patients: int) -> str:
     return f"the rows that ask for this name {patients} different PatientIDs, and it is of one patient only"
 
 
+#: A name may change, and people write it in many ways: it is told, where a PatientID or a birth date is refused.
+OTHER_NAME: Final = (
+    "the PACS has this study under the PatientName of another person: do the UIDs and the names of the table belong "
+    "together? find() with the StudyInstanceUID alone shows the PACS's name"
+)
+
+
 def strays(evidence: Evidence) -> str:
     """Return what came while the row was moved, and that no row had asked for."""
     count = _total(evidence.strays)

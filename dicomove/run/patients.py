@@ -29,8 +29,8 @@ _IS_ANOTHER: Final[Mapping[str, Callable[[str, Collection[str]], bool]]] = {
     _PATIENT: _is_other_patient,
     "AccessionNumber": is_other_number,
     "PatientBirthDate": is_other_birth_date,
-    "PatientName": is_other_name,
 }
+_NAME: Final = "PatientName"
 
 
 def patients_of(table: pd.DataFrame) -> list[str | None]:
@@ -54,7 +54,7 @@ def further_keys_of(table: pd.DataFrame) -> dict[str, list[str | None]]:
     >>> further_keys_of(pd.DataFrame({"PatientBirthDate": ["1950-02-03", ""], "PatientName": ["Doe^Jane", "Doe*"]}))
     {'PatientBirthDate': ['19500203', None], 'PatientName': ['Doe^Jane', None]}
     """
-    found = {name: _values(table, name) for name in _IS_ANOTHER if name != _PATIENT}
+    found = {name: _values(table, name) for name in (*_IS_ANOTHER, _NAME) if name != _PATIENT}
     return {name: values for name, values in found.items() if any(values)}
 
 
@@ -103,13 +103,25 @@ def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Colle
     >>> contradicted({"AccessionNumber": ["2024-02"]}, {"AccessionNumber": ["2024-01"]})
     'AccessionNumber'
     """
-    return next((name for name, values in named.items() if _is_another(name, there.get(name, ()), values)), None)
+    return next((name for name in _IS_ANOTHER if _is_another(name, there.get(name, ()), named.get(name, ()))), None)
+
+
+def has_other_name(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> bool:
+    """Return whether the PACS has a study under the PatientName of another person than each that is named.
+
+    Examples
+    --------
+    >>> has_other_name({"PatientName": ["DOE^JANE"]}, {"PatientName": ["Jane Doe"]})
+    False
+    """
+    found, values = there.get(_NAME, ()), named.get(_NAME, ())
+    return bool(found and values) and all(is_other_name(one, values) for one in found)
 
 
 def _is_another(name: str, there: Collection[str], named: Collection[str]) -> bool:
     # Several requests may have led to one study.
     values = [value for one in there for value in (one.split("\\") if name == "AccessionNumber" else [one])]
-    return bool(values) and all(_IS_ANOTHER[name](value, named) for value in values)
+    return bool(values and named) and all(_IS_ANOTHER[name](value, named) for value in values)
 
 
 def _values(table: pd.DataFrame, name: str) -> list[str | None]:

@@ -11,7 +11,15 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import Identifier, Requested
 from dicomove.dimse import FindScu
-from dicomove.errors import InterruptedWarning, JournalError, JournalWarning, ReceiverWarning, VerificationWarning, warn
+from dicomove.errors import (
+    CohortWarning,
+    InterruptedWarning,
+    JournalError,
+    JournalWarning,
+    ReceiverWarning,
+    VerificationWarning,
+    warn,
+)
 from dicomove.frozen import in_bulk
 from dicomove.notebook import Display
 from dicomove.results import Row, result_table
@@ -105,6 +113,11 @@ class PreparedRun:
     def other_patients(self) -> int:
         """How many rows brought images with another PatientID than they name."""
         return self._state.results.other_patients
+
+    @property
+    def other_names(self) -> int:
+        """How many rows name another person than the PACS does, whatever the spelling."""
+        return self._state.results.other_names
 
     @property
     def exhausted(self) -> bool:
@@ -229,6 +242,12 @@ def warn_of(run: PreparedRun) -> None:
             "see advice, and discrepancies() of the receiver"
         )
         warn(message, ReceiverWarning)
+    if run.other_names:
+        message = (
+            f"the PACS has the studies of {run.other_names} rows under the PatientName of another person than they "
+            "name: see advice"
+        )
+        warn(message, CohortWarning)
     if run.unverified:
         message = (
             f"{run.unknown} is not known for {run.unverified} of {len(run.results)} rows, since "

@@ -43,6 +43,7 @@ class RowResults:
         self._uncounted: dict[int, Task] = {}
         self._others: dict[int, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[int, int] = {}
+        self._other_names: dict[int, int] = {}
         #: Why what is on disk may not last.
         self._problem: str | None = None
         #: The outcome that was shown last of each row.
@@ -63,6 +64,11 @@ class RowResults:
         """How many rows brought images with another PatientID than they name: not in another spelling."""
         found = ((task, {one.difference for one in others}) for task, others in self._others.values())
         return sum(len(task.positions) for task, differences in found if differences & UNLIKE)
+
+    @property
+    def other_names(self) -> int:
+        """How many rows name another person than the PACS does, whatever the spelling."""
+        return sum(self._other_names.values())
 
     @property
     def doubtful(self) -> list[Task]:
@@ -109,6 +115,8 @@ class RowResults:
         moved = end if isinstance(end, Moved) else None
         self._count(task, moved)
         self._note_uncounted(task, end)
+        if moved and moved.result.evidence.other_name:
+            self._other_names[task.first] = len(task.positions)
         if moved and moved.settled and (moved.result.evidence.missing or moved.unexpected):
             self._doubtful[task.first] = task, moved
         elif isinstance(end, Moved | OnDisk):

@@ -31,7 +31,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined
-from dicomove.run.patients import compared, contradicted
+from dicomove.run.patients import compared, contradicted, has_other_name
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
@@ -97,6 +97,8 @@ class MoveWorker:
                 return Contradicted(contrary)
             if told is not None and task.patients and not told.get("PatientID"):
                 task = replace(task, is_untold=True, may_split=False)
+            if told and has_other_name(told, compared((), task.named)):
+                task = replace(task, has_other_name=True, may_split=False)
             if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:
@@ -172,6 +174,8 @@ class MoveWorker:
         result = combined(attempt.answered)
         if result.outcome == "not_attempted":
             return Moved(result)
+        if task.has_other_name:
+            result = replace(result, evidence=replace(result.evidence, other_name=True))
         several = len(attempt.answered) > 1
         moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed, several=several)
         return Moved(moved.result, moved.settled, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s)
