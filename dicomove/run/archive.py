@@ -69,8 +69,6 @@ def reconcile_at_archive(
     expected_in_table: int | None,
     inventory: Inventory,
     archive: ArchiveAtDestination,
-    *,
-    patients: int = 0,
 ) -> Moved:
     """Return the result as it reads once it is known what was expected, and what is at the destination.
 
@@ -86,10 +84,7 @@ def reconcile_at_archive(
         Asks the PACS what there is.
     archive
         Asks the destination what is there.
-    patients
-        How many different PatientIDs the rows name that ask for it.
     """
-    result = replace(result, evidence=replace(result.evidence, patients=patients))
     settled = archive.look(identifier)
     if isinstance(settled, Unverified):
         evidence, listed = inventory.expected(result.evidence, identifier, expected_in_table)

@@ -25,7 +25,6 @@ def reconcile(
     *,
     narrowed: bool = False,
     several: bool = False,
-    patients: int = 0,
     may_come_later: bool = True,
 ) -> Moved:
     """Return the result as it reads once it is known what was expected, and what came.
@@ -46,8 +45,6 @@ def reconcile(
         Whether only some of the row was asked for.
     several
         Whether it is the result of several C-MOVEs, and so does not read yet as they do together.
-    patients
-        How many different PatientIDs the rows name that ask for it.
     may_come_later
         Whether instances may come after the final response: not with C-GET, which has one association for all.
 
@@ -56,10 +53,10 @@ def reconcile(
     ReceiverError
         The receiver is gone for good.
     """
-    before = result.evidence if result.evidence.patients == patients else replace(result.evidence, patients=patients)
+    before = result.evidence
     if at_receiver is None:
         evidence, listed = inventory.expected(before, identifier, expected_in_table)
-        is_news = several or evidence is not result.evidence
+        is_news = several or evidence is not before
         return Moved(read_again(result, evidence) if is_news else result, None, listed)
     wanted_arrivals = _wanted_arrivals(before, None if narrowed else expected_in_table)
     settled = at_receiver.settle(wanted_arrivals, quiet=None if before.sent and may_come_later else 0)
@@ -75,6 +72,23 @@ def reconcile(
         settled = at_receiver.settle(wanted_arrivals)
         evidence = counted_anew(with_settled(evidence, settled), settled.held, listed)
     return Moved(read_again(result, without_echo(evidence)), settled, listed)
+
+
+def as_named(result: MoveResult, patients: int, *, other_name: bool) -> MoveResult:
+    """Return the result as it reads with what the rows that ask for it say of its patient.
+
+    Parameters
+    ----------
+    result
+        As the PACS's word has it.
+    patients
+        How many different PatientIDs the rows name.
+    other_name
+        Whether the PACS has it under the PatientName of another person than they name.
+    """
+    if patients < 2 and not other_name:  # mostly
+        return result
+    return read_again(result, replace(result.evidence, patients=patients, other_name=other_name))
 
 
 def verify_again(

@@ -33,7 +33,7 @@ from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined
 from dicomove.run.patients import compared, contradicted, has_other_name
 from dicomove.run.questions import Listed
-from dicomove.run.reconciliation import reconcile, remarks_on, verify_again
+from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
 
@@ -174,8 +174,6 @@ class MoveWorker:
         result = combined(attempt.answered)
         if result.outcome == "not_attempted":
             return Moved(result)
-        if task.has_other_name:
-            result = replace(result, evidence=replace(result.evidence, other_name=True))
         several = len(attempt.answered) > 1
         moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed, several=several)
         return Moved(moved.result, moved.settled, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s)
@@ -183,17 +181,17 @@ class MoveWorker:
     def _reconciled(
         self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool, several: bool
     ) -> Moved:
+        named = as_named(result, len(task.patients), other_name=task.has_other_name)
         if self._archive:
-            return self._at_archive(result, task, self._archive)
+            return self._at_archive(named, task, self._archive)
         return reconcile(
-            result,
+            named,
             task.identifier,
             task.expected,
             self._inventory,
             at_receiver,
             narrowed=narrowed,
             several=several,
-            patients=len(task.patients),
             may_come_later=task.method == "move",
         )
 
@@ -211,9 +209,7 @@ class MoveWorker:
         return replace(moved, moves=(*parts.moves, *moved.moves))
 
     def _at_archive(self, result: MoveResult, task: Task, archive: ArchiveAtDestination) -> Moved:
-        return reconcile_at_archive(
-            result, task.identifier, task.expected, self._inventory, archive, patients=len(task.patients)
-        )
+        return reconcile_at_archive(result, task.identifier, task.expected, self._inventory, archive)
 
     def _look_first(self, task: Task, at_receiver: RowAtReceiver | None) -> OnDisk | Listed | None:
         """Return what is there already: the end of the row, or else what is missing; ``None`` where all of it is."""
