@@ -19,7 +19,7 @@ from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, warn
 from dicomove.events import RowStarted, RunEnded, RunStarted
 from dicomove.notebook import Display, Progress, display
-from dicomove.outcome import OTHER_NAME, Unverified, sentences
+from dicomove.outcome import Unverified, of_other_person, sentences
 from dicomove.pacs import Pacs
 from dicomove.results import contradicted_by_pacs, resumed
 from dicomove.run import MoveDestination, Options, path_cells, run_settings
@@ -29,7 +29,7 @@ from dicomove.run.holdings import Counted, Counting
 from dicomove.run.inventory import Inventory
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patients import compared, contradicted, has_other_name
+from dicomove.run.patients import compared, contradicted, other_person
 from dicomove.run.planned import Known, Step, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
@@ -262,8 +262,8 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None
         _forget_unasked(step)
     elif contrary := contradicted(there, named):
         step.action, step.advice = "invalid", contradicted_by_pacs(contrary).advice
-    elif has_other_name(there, named):
-        step.advice = sentences(step.advice or "", OTHER_NAME)
+    else:
+        step.advice = sentences(step.advice or "", *map(of_other_person, other_person(there, named))) or None
     step.patients = step.named = ()
 
 

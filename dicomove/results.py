@@ -115,8 +115,9 @@ def without_answer() -> Row:
 
 def contradicted_by_pacs(key: str) -> Row:
     """Return the row that was not sent, since the PACS has another value under this key, or nothing there."""
-    if key in ("PatientID", "PatientBirthDate"):
-        return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT.format(key))
+    if key in ("PatientID", "PatientName"):
+        names = "PatientID" if key == "PatientID" else "PatientName and PatientBirthDate"
+        return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT.format(names))
     if key.endswith("UID"):
         return Row(outcome="empty", expected=0, advice=_NOT_BELOW.format(key))
     return Row(outcome="invalid", error="invalid_row", advice=_ANOTHER_NUMBER)

@@ -300,45 +300,46 @@ def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
     assert "PatientID" not in {name for _, keys in here.recorder.requests[before:] for name in keys}
 
 
-@pytest.mark.parametrize("cell", ["1970-01-01", "19700801", "01.02.1970", "", "1970"])
-def test_a_birth_date_that_may_be_the_same_is_moved(here: Here, cell: str) -> None:
-    alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], "PatientBirthDate": [cell]})
-    assert plan(alone, here.pacs)["action"].tolist() == ["move"]
+SAME_NAMES = ["Synthetic, SYN000001", "synthetic", "SYN000001 B.", "", "山田^太郎"]
+SAME_DAYS = ["1970-01-01", "19700801", "01.02.1970", "", "1970"]
 
 
-def test_a_study_of_a_patient_of_another_age_is_left_out(here: Here) -> None:
-    alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], "PatientBirthDate": ["1971-02-03"]})
-    before = len(here.recorder.requests)
-    moved = dm.move(alone, here.pacs, "STORE", journal=False, progress=False)
-    assert moved[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
-    assert {command for command, _ in here.recorder.requests[before:]} == {"C-FIND"}
-    planned = plan(alone, here.pacs)
-    assert planned["action"].tolist() == ["invalid"]
-    assert "under another PatientBirthDate than the row names" in planned["advice"].iloc[0]
-
-
-@pytest.mark.parametrize("cell", ["Synthetic, SYN000001", "synthetic", "SYN000001 B.", "", "山田^太郎"])
-def test_a_name_that_may_be_the_same_needs_no_word(here: Here, cell: str) -> None:
-    alone = pd.DataFrame({"StudyInstanceUID": STUDIES[:1], "Patient's Name": [cell]})
+@pytest.mark.parametrize(("name", "born"), [*zip(SAME_NAMES, SAME_DAYS, strict=True)])
+def test_what_may_be_the_same_person_needs_no_word(here: Here, name: str, born: str) -> None:
+    row = {"StudyInstanceUID": STUDIES[0], "Patient's Name": name, "PatientBirthDate": born}
+    alone = pd.DataFrame([row])
     assert values(plan(alone, here.pacs), "action", "advice") == [["move", None]]
     moved = dm.move(alone, here.pacs, "STORE", journal=False, progress=False)
-    assert "PatientName" not in moved["advice"].iloc[0]
+    assert "under another" not in moved["advice"].iloc[0]
 
 
-def test_the_name_of_another_person_is_told(here: Here) -> None:
-    """A name may change, and people write it in many ways."""
-    rows = pd.DataFrame({"StudyInstanceUID": STUDIES[:2] * 2, "PatientName": ["SYNTHETIC^SYN000009", "", "", ""]})
+def test_a_study_of_another_person_is_left_out(here: Here) -> None:
+    """Another name and another birth date; the PatientID tells better whose it is."""
+    row = {"StudyInstanceUID": STUDIES[0], "PatientName": "DOE^JANE", "PatientBirthDate": "1951-02-03"}
+    before = len(here.recorder.requests)
+    moved = dm.move(pd.DataFrame([row]), here.pacs, "STORE", journal=False, progress=False)
+    assert moved[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
+    assert {command for command, _ in here.recorder.requests[before:]} == {"C-FIND"}
+    planned = plan(pd.DataFrame([row]), here.pacs)
+    assert planned["action"].tolist() == ["invalid"]
+    assert "under another PatientName and PatientBirthDate than the row names" in planned["advice"].iloc[0]
+    known = [row | {"PatientID": ALL[0].patient_id}, row | {"accession": str(ALL[0].header["AccessionNumber"].value)}]
+    for one in known:
+        assert values(plan(pd.DataFrame([one]), here.pacs), "action", "advice") == [["move", None]]
+
+
+@pytest.mark.parametrize(("key", "cell"), [("PatientName", "SYNTHETIC^SYN000009"), ("PatientBirthDate", "19510203")])
+def test_another_name_or_another_birth_date_is_told(here: Here, key: str, cell: str) -> None:
+    """A name may change, and tables for research shift dates."""
+    rows = pd.DataFrame({"StudyInstanceUID": STUDIES[:2] * 2, key: [cell, "", "", ""]})
     planned = plan(rows, here.pacs)
     assert planned["action"].tolist() == ["move", "move", "repeated", "repeated"]
-    for table in (rows, rows.assign(QueryRetrieveLevel="STUDY")):
-        with pytest.warns(
-            dm.errors.CohortWarning, match="the studies of 2 rows under the PatientName of another person"
-        ):
-            moved = dm.move(table, here.pacs, "STORE", journal=False, progress=False)
-        assert moved["attempts"].tolist() == [1] * 4
-        told = [planned["advice"].iloc[0], *moved["advice"].iloc[[0, 2]]]
-        assert [one for one in told if "under the PatientName of another person" not in one] == []
-        assert not moved["advice"].iloc[1::2].str.contains("PatientName").any()
+    with pytest.warns(dm.errors.CohortWarning, match="the studies of 2 rows under another PatientName or PatientBirth"):
+        moved = dm.move(rows, here.pacs, "STORE", journal=False, progress=False)
+    assert moved["attempts"].tolist() == [1] * 4
+    told = [planned["advice"].iloc[0], *moved["advice"].iloc[[0, 2]]]
+    assert [one for one in told if f"under another {key} than the row names: is it the same patient?" not in one] == []
+    assert not moved["advice"].iloc[1::2].str.contains(key).any()
 
 
 def test_a_study_of_another_request_is_left_out(here: Here) -> None:

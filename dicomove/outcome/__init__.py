@@ -14,7 +14,7 @@ unknown, never 0. With a receiver, the disk decides.
 
 from __future__ import annotations
 
-from dicomove.outcome.advice import NOT_ATTEMPTED, OTHER_NAME, advice_on, remarks, rivals, sentences
+from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, of_other_person, remarks, rivals, sentences
 from dicomove.outcome.evidence import (
     CountedBy,
     Counts,
@@ -40,7 +40,6 @@ __all__ = [
     "ALTOGETHER",
     "CANCELLED",
     "NOT_ATTEMPTED",
-    "OTHER_NAME",
     "RESTS_ON_C_FIND",
     "UNLIKE",
     "Category",
@@ -58,6 +57,7 @@ __all__ = [
     "is_other_birth_date",
     "is_other_number",
     "judge",
+    "of_other_person",
     "remarks",
     "rivals",
     "sentences",

@@ -56,11 +56,14 @@ def rivals(patients: int) -> str:
     return f"the rows that ask for this name {patients} different PatientIDs, and it is of one patient only"
 
 
-#: A name may change, and people write it in many ways: it is told, where a PatientID or a birth date is refused.
-OTHER_NAME: Final = (
-    "the PACS has this study under the PatientName of another person: do the UIDs and the names of the table belong "
-    "together? find() with the StudyInstanceUID alone shows the PACS's name"
-)
+def of_other_person(key: str | None) -> str:
+    """Return what is to be told where the PACS has another value of this key of the patient."""
+    return (
+        f"the PACS has this study under another {key} than the row names: is it the same patient? find() with the "
+        f"StudyInstanceUID alone shows the PACS's {key}"
+        if key
+        else ""
+    )
 
 
 def strays(evidence: Evidence) -> str:

@@ -115,8 +115,8 @@ class Evidence:
         In what the PatientID of instances on disk differs from that of the row, and how many for each difference.
     patients
         How many different PatientIDs the rows name that ask for this.
-    other_name
-        Whether the PACS has it under the PatientName of another person than the rows name.
+    other_person
+        The key of the patient (PatientName, say) of which the PACS has another value than the rows.
     refusals
         Peers that the receiver turned away meanwhile.
     unverified
@@ -148,7 +148,7 @@ class Evidence:
     strays: tuple[tuple[str, int], ...] = ()
     others: tuple[tuple[str, int], ...] = ()
     patients: int = 0
-    other_name: bool = False
+    other_person: str | None = None
     refusals: tuple[Refusal, ...] = ()
     unverified: Unverified | None = None
     unanswered: Unverified | None = None

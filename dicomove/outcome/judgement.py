@@ -8,8 +8,8 @@ from typing import Final, Literal
 from dicomove.outcome.advice import (
     BETTER_ADVICE,
     GET_ADVICE,
-    OTHER_NAME,
     advice_on,
+    of_other_person,
     refusals_told,
     remarks,
     remedy,
@@ -49,7 +49,7 @@ def judge(evidence: Evidence) -> Verdict:
         verdict = replace(verdict, outcome="unconfirmed")
     if evidence.cancelled and verdict.outcome != "complete":
         verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
-    told = [rivals(evidence.patients), OTHER_NAME if evidence.other_name else ""]
+    told = [rivals(evidence.patients), of_other_person(evidence.other_person)]
     if (evidence.unverified or evidence.unanswered) and verdict.outcome in RESTS_ON_C_FIND:
         told = [*(one.why for one in (evidence.unverified, evidence.unanswered) if one), *told]
     return replace(verdict, advice=sentences(verdict.advice or "", *told)) if any(told) else verdict

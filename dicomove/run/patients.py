@@ -18,19 +18,19 @@ from dicomove.outcome import ALTOGETHER, difference, is_other_birth_date, is_oth
 Named = tuple[tuple[str, str], ...]
 
 _PATIENT: Final = "PatientID"
+_ACCESSION: Final = "AccessionNumber"
+_NAME: Final = "PatientName"
 
 
 def _is_other_patient(there: str, named: Collection[str]) -> bool:
     return difference(there, named) == ALTOGETHER
 
 
+_Tells = Mapping[str, Callable[[str, Collection[str]], bool]]
 #: What tells that a value of the PACS is another than each that the rows name, and not another spelling of one.
-_IS_ANOTHER: Final[Mapping[str, Callable[[str, Collection[str]], bool]]] = {
-    _PATIENT: _is_other_patient,
-    "AccessionNumber": is_other_number,
-    "PatientBirthDate": is_other_birth_date,
-}
-_NAME: Final = "PatientName"
+_NUMBERS: Final[_Tells] = {_PATIENT: _is_other_patient, _ACCESSION: is_other_number}
+#: Of one person, each of them may change, and tables for research shift dates: two of them mean another person.
+_PERSON: Final[_Tells] = {_NAME: is_other_name, "PatientBirthDate": is_other_birth_date}
 
 
 def patients_of(table: pd.DataFrame) -> list[str | None]:
@@ -52,9 +52,9 @@ def further_keys_of(table: pd.DataFrame) -> dict[str, list[str | None]]:
     Examples
     --------
     >>> further_keys_of(pd.DataFrame({"PatientBirthDate": ["1950-02-03", ""], "PatientName": ["Doe^Jane", "Doe*"]}))
-    {'PatientBirthDate': ['19500203', None], 'PatientName': ['Doe^Jane', None]}
+    {'PatientName': ['Doe^Jane', None], 'PatientBirthDate': ['19500203', None]}
     """
-    found = {name: _values(table, name) for name in (*_IS_ANOTHER, _NAME) if name != _PATIENT}
+    found = {name: _values(table, name) for name in (_ACCESSION, *_PERSON)}
     return {name: values for name, values in found.items() if any(values)}
 
 
@@ -70,9 +70,15 @@ def beside(identifier: Identifier, patients: Iterable[str | None]) -> tuple[str,
     return different(patients)
 
 
-def named_by(rows: Sequence[int], further: Mapping[str, Sequence[str | None]]) -> Named:
-    """Return what some of the rows name, of `further_keys_of` a table."""
-    return tuple((name, value) for name, values in further.items() for value in different(values[row] for row in rows))
+def named_by(identifier: Identifier, rows: Sequence[int], further: Mapping[str, Sequence[str | None]]) -> Named:
+    """Return what its rows name beside an identifier, of `further_keys_of` a table: no person beside a PatientID."""
+    is_known = identifier.get(_PATIENT) is not None
+    return tuple(
+        (name, value)
+        for name, values in further.items()
+        if not (is_known and name in _PERSON)
+        for value in different(values[row] for row in rows)
+    )
 
 
 def compared(patients: Collection[str], further: Named) -> dict[str, Collection[str]]:
@@ -86,7 +92,7 @@ def compared(patients: Collection[str], further: Named) -> dict[str, Collection[
 def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> str | None:
     """Return the key under which the PACS has a study with another value than each that is named.
 
-    Another spelling is the same value.
+    Another spelling is the same value. The PatientName stands for both of a person's keys: see `other_person`.
 
     Parameters
     ----------
@@ -103,25 +109,36 @@ def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Colle
     >>> contradicted({"AccessionNumber": ["2024-02"]}, {"AccessionNumber": ["2024-01"]})
     'AccessionNumber'
     """
-    return next((name for name in _IS_ANOTHER if _is_another(name, there.get(name, ()), named.get(name, ()))), None)
+    found = _differing(_NUMBERS, there, named)
+    if not found and len(other_person(there, named)) == len(_PERSON):
+        return _NAME
+    return next(iter(found), None)
 
 
-def has_other_name(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> bool:
-    """Return whether the PACS has a study under the PatientName of another person than each that is named.
+def other_person(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """Return by what the PACS has a study of another person: PatientName, PatientBirthDate or both.
+
+    It is nothing where a PatientID or an accession number was compared, which tells better whose it is.
 
     Examples
     --------
-    >>> has_other_name({"PatientName": ["DOE^JANE"]}, {"PatientName": ["Jane Doe"]})
-    False
+    >>> other_person({"PatientName": ["DOE^JANE"]}, {"PatientName": ["Roe, John"]})
+    ('PatientName',)
+    >>> other_person({"PatientName": ["DOE^JANE"], "PatientID": ["7"]}, {"PatientName": ["X^Y"], "PatientID": ["7"]})
+    ()
     """
-    found, values = there.get(_NAME, ()), named.get(_NAME, ())
-    return bool(found and values) and all(is_other_name(one, values) for one in found)
+    is_known = any(there.get(name) and named.get(name) for name in _NUMBERS)
+    return () if is_known else tuple(_differing(_PERSON, there, named))
 
 
-def _is_another(name: str, there: Collection[str], named: Collection[str]) -> bool:
-    # Several requests may have led to one study.
-    values = [value for one in there for value in (one.split("\\") if name == "AccessionNumber" else [one])]
-    return bool(values and named) and all(_IS_ANOTHER[name](value, named) for value in values)
+def _differing(tells: _Tells, there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> list[str]:
+    found = []
+    for name, is_another in tells.items():
+        # Several requests may have led to one study.
+        values = [value for one in there.get(name, ()) for value in (one.split("\\") if name == _ACCESSION else [one])]
+        if values and named.get(name) and all(is_another(value, named[name]) for value in values):
+            found.append(name)
+    return found
 
 
 def _values(table: pd.DataFrame, name: str) -> list[str | None]:

@@ -68,7 +68,7 @@ def _step(cells: RowCells, identifier: Identifier, rows: Sequence[int]) -> Step:
         expected=cells.expected(identifier.level, rows),
         availability=cells.availability(rows),
         patients=cells.patients(identifier, rows) if is_typed else (),
-        named=cells.named(rows) if is_typed else (),
+        named=cells.named(identifier, rows) if is_typed else (),
         sop_classes=cells.sop_classes(rows),
     )
 

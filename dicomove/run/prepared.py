@@ -115,9 +115,9 @@ class PreparedRun:
         return self._state.results.other_patients
 
     @property
-    def other_names(self) -> int:
+    def other_persons(self) -> int:
         """How many rows name another person than the PACS does, whatever the spelling."""
-        return self._state.results.other_names
+        return self._state.results.other_persons
 
     @property
     def exhausted(self) -> bool:
@@ -242,10 +242,10 @@ def warn_of(run: PreparedRun) -> None:
             "see advice, and discrepancies() of the receiver"
         )
         warn(message, ReceiverWarning)
-    if run.other_names:
+    if run.other_persons:
         message = (
-            f"the PACS has the studies of {run.other_names} rows under the PatientName of another person than they "
-            "name: see advice"
+            f"the PACS has the studies of {run.other_persons} rows under another PatientName or PatientBirthDate than "
+            "they name: see advice"
         )
         warn(message, CohortWarning)
     if run.unverified:

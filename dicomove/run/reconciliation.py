@@ -74,7 +74,7 @@ def reconcile(
     return Moved(read_again(result, without_echo(evidence)), settled, listed)
 
 
-def as_named(result: MoveResult, patients: int, *, other_name: bool) -> MoveResult:
+def as_named(result: MoveResult, patients: int, other_person: str | None) -> MoveResult:
     """Return the result as it reads with what the rows that ask for it say of its patient.
 
     Parameters
@@ -83,12 +83,12 @@ def as_named(result: MoveResult, patients: int, *, other_name: bool) -> MoveResu
         As the PACS's word has it.
     patients
         How many different PatientIDs the rows name.
-    other_name
-        Whether the PACS has it under the PatientName of another person than they name.
+    other_person
+        The key of the patient (PatientName, say) of which the PACS has another value.
     """
-    if patients < 2 and not other_name:  # mostly
+    if patients < 2 and not other_person:  # mostly
         return result
-    return read_again(result, replace(result.evidence, patients=patients, other_name=other_name))
+    return read_again(result, replace(result.evidence, patients=patients, other_person=other_person))
 
 
 def verify_again(

@@ -72,8 +72,8 @@ class Task:
     is_untold
         Whether the PACS did not tell whose it is, though it was to be asked: what comes with another PatientID
         altogether than `patients` is not the row's.
-    has_other_name
-        Whether the PACS has it under the PatientName of another person than the rows name.
+    other_person
+        The key of the patient (PatientName, say) of which the PACS has another value than the rows.
     may_split
         Whether the series of a large study may be moved side by side: then they are asked for with C-FIND first.
     part
@@ -103,7 +103,7 @@ class Task:
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
     asks_patient: bool = False
     is_untold: bool = False
-    has_other_name: bool = False
+    other_person: str | None = None
     may_split: bool = False
     part: Part | None = None
     parts: Parts | None = field(default=None, compare=False)

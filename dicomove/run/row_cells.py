@@ -57,9 +57,9 @@ class RowCells:
         """Return the PatientIDs that rows name beside what is moved."""
         return beside(identifier, [self._patients[row] for row in rows])
 
-    def named(self, rows: Sequence[int]) -> Named:
+    def named(self, identifier: Identifier, rows: Sequence[int]) -> Named:
         """Return what else rows name of the study and its patient; nothing of a table that the PACS answered."""
-        return named_by(rows, self._further)
+        return named_by(identifier, rows, self._further)
 
     def availability(self, rows: Sequence[int]) -> str | None:
         """Return the word for where the PACS has it."""

@@ -43,7 +43,7 @@ class RowResults:
         self._uncounted: dict[int, Task] = {}
         self._others: dict[int, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[int, int] = {}
-        self._other_names: dict[int, int] = {}
+        self._other_persons: dict[int, int] = {}
         #: Why what is on disk may not last.
         self._problem: str | None = None
         #: The outcome that was shown last of each row.
@@ -66,9 +66,9 @@ class RowResults:
         return sum(len(task.positions) for task, differences in found if differences & UNLIKE)
 
     @property
-    def other_names(self) -> int:
+    def other_persons(self) -> int:
         """How many rows name another person than the PACS does, whatever the spelling."""
-        return sum(self._other_names.values())
+        return sum(self._other_persons.values())
 
     @property
     def doubtful(self) -> list[Task]:
@@ -115,8 +115,8 @@ class RowResults:
         moved = end if isinstance(end, Moved) else None
         self._count(task, moved)
         self._note_uncounted(task, end)
-        if moved and moved.result.evidence.other_name:
-            self._other_names[task.first] = len(task.positions)
+        if moved and moved.result.evidence.other_person:
+            self._other_persons[task.first] = len(task.positions)
         if moved and moved.settled and (moved.result.evidence.missing or moved.unexpected):
             self._doubtful[task.first] = task, moved
         elif isinstance(end, Moved | OnDisk):

@@ -37,7 +37,7 @@ def tasks_of(
             settings.key(identifier),
             expected,
             patients=cells.patients(identifier, rows),
-            named=cells.named(rows),
+            named=cells.named(identifier, rows),
             asks_patient=not (cells.is_answered(level) or (is_planned and expected)),
             look_first=settings.archive is not None or is_begun,
             cells=path_cells[first] if path_cells else (),

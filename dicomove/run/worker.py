@@ -31,7 +31,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined
-from dicomove.run.patients import compared, contradicted, has_other_name
+from dicomove.run.patients import compared, contradicted, other_person
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
@@ -97,8 +97,8 @@ class MoveWorker:
                 return Contradicted(contrary)
             if told is not None and task.patients and not told.get("PatientID"):
                 task = replace(task, is_untold=True, may_split=False)
-            if told and has_other_name(told, compared((), task.named)):
-                task = replace(task, has_other_name=True, may_split=False)
+            if told and (keys := other_person(told, compared(task.patients, task.named))):
+                task = replace(task, other_person=keys[0], may_split=False)
             if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:
@@ -181,7 +181,7 @@ class MoveWorker:
     def _reconciled(
         self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool, several: bool
     ) -> Moved:
-        named = as_named(result, len(task.patients), other_name=task.has_other_name)
+        named = as_named(result, len(task.patients), task.other_person)
         if self._archive:
             return self._at_archive(named, task, self._archive)
         return reconcile(
