@@ -35,7 +35,7 @@ KEYWORDS = [
     *("StudyDate", "StudyTime", "RetrieveAETitle", "NumberOfStudyRelatedSeries", "PatientAge"),
     *("QueryRetrieveLevel", "PatientID", "AccessionNumber", "StudyInstanceUID", "SOPInstanceUID", "PatientName"),
 ]
-VALUES = UIDS | st.text(max_size=12) | st.lists(UIDS, min_size=1, max_size=4) | st.just("")
+VALUES = UIDS | st.text(max_size=12) | st.lists(UIDS, max_size=4) | st.just("")
 
 
 @given(keys=st.dictionaries(st.sampled_from(KEYWORDS), VALUES, min_size=1), syntax=st.sampled_from(SYNTAXES))
@@ -52,6 +52,7 @@ def test_they_are_the_bytes_of_pydicom(keys: dict[str, str | Sequence[str]], syn
         {"StudyInstanceUID": "1.2.34", "QueryRetrieveLevel": "IMAGE", "SOPInstanceUID": ["1.2", "1.34"]},
         {"QueryRetrieveLevel": "PATIENT", "PatientID": "A 17*"},
         {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": ""},
+        {"StudyInstanceUID": [], "PatientID": ["17"]},
         {
             "SpecificCharacterSet": "",
             "QueryRetrieveLevel": "STUDY",
@@ -62,7 +63,7 @@ def test_they_are_the_bytes_of_pydicom(keys: dict[str, str | Sequence[str]], syn
             "NumberOfStudyRelatedSeries": "",
         },
     ],
-    ids=["study", "list", "patient", "asked for", "C-FIND"],
+    ids=["study", "list", "patient", "asked for", "lists of none and of one", "C-FIND"],
 )
 def test_what_a_run_asks_for_is_plain(keys: dict[str, str | Sequence[str]], syntax: str) -> None:
     assert _plain(keys, syntax) == _encoded(keys, syntax) == encode_identifier(keys, syntax)
@@ -74,10 +75,13 @@ def test_what_a_run_asks_for_is_plain(keys: dict[str, str | Sequence[str]], synt
         {"PatientID": "Müller"},
         {"PatientID": " 1 "},
         {"PatientID": "1\\2"},
+        {"PatientID": ["Müller"]},
+        {"ModalitiesInStudy": ["CT", "MR"]},
+        {"StudyInstanceUID": ["1.2", ""]},
+        {"StudyInstanceUID": ["1.2", " "]},
         {"PatientName": "A^B"},
         {"StudyInstanceUID": ["1." + "2" * 60] * 1100},
     ],
-    ids=["another character set", "blanks", "two values", "another VR", "longer than its field"],
 )
 def test_the_rest_is_left_to_pydicom(keys: dict[str, str | Sequence[str]]) -> None:
     assert _plain(keys, ExplicitVRLittleEndian) is None
@@ -87,6 +91,26 @@ def test_the_rest_is_left_to_pydicom(keys: dict[str, str | Sequence[str]]) -> No
 def test_a_word_that_is_no_keyword_is_named() -> None:
     with pytest.raises(ValueError, match="'PatientNumber' is not a DICOM keyword"):
         encode_identifier({"PatientNumber": "1"}, ImplicitVRLittleEndian)
+
+
+@pytest.mark.parametrize(
+    ("keys", "charset", "name"),
+    [
+        ({"PatientName": "Muller"}, None, b"Muller"),
+        ({"PatientName": "Müller"}, "ISO_IR 100", b"M\xfcller"),
+        ({"PatientName": "Žižka"}, "ISO_IR 192", "Žižka".encode()),
+        ({"SpecificCharacterSet": "", "PatientName": "Müller"}, "ISO_IR 100", b"M\xfcller"),
+        ({"SpecificCharacterSet": "ISO_IR 144", "PatientName": "Жук"}, "ISO_IR 144", "Жук".encode("iso8859-5")),
+        ({"StudyInstanceUID": ("1.2", "1.3"), "PatientName": "Müller"}, "ISO_IR 100", b"M\xfcller"),
+    ],
+)
+def test_text_brings_the_character_set_that_it_needs(
+    keys: dict[str, str | Sequence[str]], charset: str | None, name: bytes
+) -> None:
+    data_set = decode(encode_identifier(keys, ImplicitVRLittleEndian), ImplicitVRLittleEndian)
+    raw = data_set.get_item("PatientName")
+    assert (data_set.get("SpecificCharacterSet"), raw.value.strip()) == (charset, name)
+    assert data_set.get("StudyInstanceUID", []) == [*keys.get("StudyInstanceUID", [])]
 
 
 @pytest.mark.parametrize("syntax", [*SYNTAXES, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
@@ -116,6 +140,7 @@ NAME = element(0x10, 0x10, b"M\xfcller")
         (NAME, b"", NAME),
         (b"", b"", b""),
         (CHARSET[:7], b"", CHARSET[:7]),
+        (element(8, 0, bytes(4)) + NAME + CHARSET, b"", element(8, 0, bytes(4)) + NAME + CHARSET),
         # Behind other elements it is not near the beginning.
         (element(8, 6) + CHARSET, b"", element(8, 6) + CHARSET),
         (element(8, 0x1030, b"CT") + CHARSET, b"", element(8, 0x1030, b"CT") + CHARSET),
@@ -152,6 +177,7 @@ def test_an_answer_that_is_cut_off_is_refused(length: int) -> None:
     [
         (element(8, 0x58, b"1.2\\1.34\0"), ("1.2", "1.34")),
         (element(8, 0x58, b" 1.2 \\\\ 1.3"), ("1.2", "1.3")),
+        (element(8, 0x58, b"1.2\\1.\xff"), ("1.2", "1.\ufffd")),
         (element(8, 0x58), ()),
         (NAME, ()),
         (b"", ()),

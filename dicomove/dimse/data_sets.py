@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -137,7 +138,7 @@ def _plain_content(vr: str, value: str | Sequence[str]) -> bytes | None:
     if isinstance(value, str):
         text, is_plain = value, _PLAIN_TEXT.fullmatch(value) is not None
     else:
-        text, is_plain = "\\".join(value), bool(value) and all(_PLAIN_TEXT.fullmatch(one) for one in value)
+        text, is_plain = "\\".join(value), all(_PLAIN_TEXT.fullmatch(one) for one in value)
         is_plain = is_plain and (len(value) == 1 or (vr == "UI" and "" not in value))
     if not is_plain or vr not in (_PADDING if text else _PLAIN_IF_EMPTY) or len(text) > _LONGEST_EXPLICIT:
         return None
@@ -154,7 +155,7 @@ def _tag_and_vr(keyword: str) -> tuple[int, str]:
 def _encoded(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> bytes:
     """Return any identifier, as pydicom encodes it."""
     data_set = Dataset()
-    charset = _charset("".join(value if isinstance(value, str) else "".join(value) for value in keys.values()))
+    charset = _charset("".join(chain.from_iterable(keys.values())))
     if charset and not keys.get("SpecificCharacterSet"):
         keys = {**keys, "SpecificCharacterSet": charset}
     for keyword, value in keys.items():
