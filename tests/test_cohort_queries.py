@@ -824,3 +824,13 @@ def test_an_answer_that_repeats_one_key_of_the_row_is_not_doubted() -> None:
 
 def test_nothing_is_said_where_no_answer_was_left_out() -> None:
     assert left_out([]) is None
+
+
+@pytest.mark.parametrize("column", ["Modality", "PatientSex"])
+def test_a_code_in_full_width_letters_keeps_its_row_back(column: str) -> None:
+    """No character set brings such letters into a code (PS3.5 6.1.2.3): it cannot be sent."""
+    table = pd.DataFrame({"PatientID": ["7", "7", "Ä７"], column: ["\uff23", "C", ""]})
+    bad, *good = find_queries(table)
+    assert isinstance(bad, IdentifierError)
+    assert "holds letters or digits that are not ASCII" in str(bad)
+    assert not any(isinstance(one, IdentifierError) for one in good)

@@ -191,6 +191,18 @@ def test_rows_that_ask_the_same_are_asked_once(here: Here) -> None:
     assert [asked["AccessionNumber"] for asked in here.recorder.asked("C-FIND")] == ["A0001", "A0010"]
 
 
+def test_a_code_in_full_width_letters_ends_nothing(here: Here) -> None:
+    rows = accessions("A0001", "A0001").assign(Modality=["\uff23\uff34", "CT"])
+    found = find(rows, here)
+    assert found["outcome"].tolist() == ["invalid", "matched"]
+    assert "holds letters or digits that are not ASCII" in found["advice"].iloc[0]
+    with (
+        dm.FindScu(here.pacs) as scu,
+        pytest.raises(dm.errors.IdentifierError, match="ModalitiesInStudy holds letters"),
+    ):
+        scu.find_studies({"AccessionNumber": "A0001", "ModalitiesInStudy": "\uff23\uff34"})
+
+
 @pytest.mark.parametrize(
     ("table", "options", "error"),
     [

@@ -71,7 +71,7 @@ from dicomove.cohort.levels import (
     parse_level,
     parse_query_model,
 )
-from dicomove.cohort.matching import criterion, is_single, is_universal, matches
+from dicomove.cohort.matching import NOT_ASCII, criterion, has_other_letters, is_single, is_universal, matches
 from dicomove.cohort.names import is_other_name
 from dicomove.cohort.queries import (
     Broad,
@@ -91,6 +91,7 @@ __all__ = [
     "IDENTIFYING_KEYS",
     "LEVELS",
     "MATCHING_KEYS",
+    "NOT_ASCII",
     "OPTIONAL_KEYS",
     "PATIENT_KEYS",
     "QUERY_MODELS",
@@ -114,6 +115,7 @@ __all__ = [
     "find_queries",
     "find_query",
     "has_control_characters",
+    "has_other_letters",
     "is_answered",
     "is_blank",
     "is_found",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from dicomove.cohort.damage import damage
 from dicomove.cohort.keywords import VRS
@@ -21,6 +22,20 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
 # Archives and their users often exceed shorter limits (16 characters for an accession number).
 _LONGEST = 64
 _LONGEST_NAME = 3 * _LONGEST + 2
+NOT_ASCII: Final = "holds letters or digits that are not ASCII, and its values have no others"
+#: The Specific Character Set holds for these alone (PS3.5 6.1.2.3).
+_IN_ANY_SCRIPT: Final = frozenset({"SH", "LO", "UC", "PN", "ST", "LT", "UT"})
+
+
+def has_other_letters(value: str, column: str) -> bool:
+    r"""Tell whether a value has letters that no character set brings into the values of this attribute.
+
+    Examples
+    --------
+    >>> has_other_letters("\uff23T", "Modality"), has_other_letters("Müller", "PatientName")
+    (True, False)
+    """
+    return not value.isascii() and VRS[column] not in _IN_ANY_SCRIPT
 
 
 def has_wildcard(value: str) -> bool:
@@ -147,6 +162,7 @@ def _checked(value: str, column: str) -> str:
         "holds control characters": has_control_characters(value),
         f"is longer than {longest} characters": len(value) > longest,
         f"was damaged by a spreadsheet: {happened}": happened is not None,
+        NOT_ASCII: has_other_letters(value, column),
     }
     for problem, is_there in problems.items():
         if is_there:

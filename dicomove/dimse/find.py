@@ -14,7 +14,7 @@ from typing import Final
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 
-from dicomove.cohort import UNIQUE_KEYS, keyword, parse_level, parse_query_model, unsafe
+from dicomove.cohort import NOT_ASCII, UNIQUE_KEYS, has_other_letters, keyword, parse_level, parse_query_model, unsafe
 from dicomove.dimse.charset import decode, encodings
 from dicomove.dimse.data_sets import encode_identifier, raw_elements, split_charset
 from dicomove.dimse.messages import C_FIND_RQ, Message, has_data_set
@@ -194,13 +194,16 @@ def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | 
     Raises
     ------
     IdentifierError
-        An unknown key, level or query model, a value that is not text, or a level above without its unique key: a
-        PACS takes that for all it has (PS3.4 C.4.1.2.1 asks for one value of each).
+        An unknown key, level or query model, a value that is not text or has letters that it cannot have, or a level
+        above without its unique key: a PACS takes that for all it has (PS3.4 C.4.1.2.1 asks for one value of each).
     """
     keys: dict[str, str | list[str]] = {"QueryRetrieveLevel": "STUDY"}
     for name, value in query.items():
         known = attribute(name)
         keys[known] = _key_text(known, value)
+        if has_other_letters("".join(keys[known]), known):
+            message = f"{known} {NOT_ASCII}"
+            raise IdentifierError(message, column=known)
     model = parse_query_model(query_model)
     level = parse_level(keys["QueryRetrieveLevel"], model)
     for name in UNIQUE_KEYS[model][level][:-1]:
