@@ -61,8 +61,12 @@ _TEXT_IS_A_DTYPE: Final = int(pd.__version__.split(".")[0]) >= 3
 def text(values: Iterable[str | None], index: pd.Index | None = None) -> pd.Series:
     """Return a column of text; ``None`` and ``""`` are null."""
     column = pd.Series([value or None for value in values], index=index, dtype=object)
-    # pandas 2 would write the missing ones out as "None".
-    return column.astype("str") if _TEXT_IS_A_DTYPE else column
+    if not _TEXT_IS_A_DTYPE:  # pandas 2 would write the missing ones out as "None"
+        return column
+    try:
+        return column.astype("str")
+    except UnicodeEncodeError:  # half of a character, in a cell of the caller's
+        return column
 
 
 def counts(values: Iterable[int | None], index: pd.Index | None = None) -> pd.Series:
@@ -198,7 +202,8 @@ def with_columns(table: pd.DataFrame, columns: Mapping[str, pd.Series], added: C
         names = table.columns.names
         result.columns = _index([labels[place] for place in stays], names)
     for name, column in columns.items():
-        result[label(result, name)] = column.array
+        # Not as an array, of which pandas would make text again.
+        result[label(result, name)] = column.set_axis(result.index)
     return result
 
 

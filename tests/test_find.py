@@ -191,6 +191,18 @@ def test_rows_that_ask_the_same_are_asked_once(here: Here) -> None:
     assert [asked["AccessionNumber"] for asked in here.recorder.asked("C-FIND")] == ["A0001", "A0010"]
 
 
+def test_half_of_a_character_is_not_sent(here: Here) -> None:
+    """pydicom would put a question mark in its place, which matches any character."""
+    rows = pd.DataFrame({"PatientID": ["00012\udc80", "000123"], "note": ["\ud83d", ""]}, dtype=object)
+    found = find(rows, here)
+    assert found["outcome"].tolist() == ["invalid", *["matched"] * (len(found) - 1)]
+    assert "holds control characters" in found["advice"].iloc[0]
+    assert found["note"].iloc[0] == "\ud83d"
+    typed = rows.assign(StudyInstanceUID=found["StudyInstanceUID"].iloc[1])
+    moved = dm.move(typed, here.pacs, "NOBODY", query_model="PatientRoot", progress=False)
+    assert moved[["outcome", "attempts"]].to_numpy().tolist() == [["invalid", 0], ["failed", 1]]
+
+
 def test_a_code_in_full_width_letters_ends_nothing(here: Here) -> None:
     rows = accessions("A0001", "A0001").assign(Modality=["\uff23\uff34", "CT"])
     found = find(rows, here)

@@ -36,7 +36,8 @@ _URN = re.compile(r"urn:oid:", re.IGNORECASE)
 _MIDNIGHT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})[T ]00:00(?::00(?:[.,]0+)?)?(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Half of a character cannot be sent: pydicom puts "?" in its place, which matches any character.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def is_blank(value: object) -> bool:
@@ -232,5 +233,8 @@ def unreadable(error: IdentifierError, beside: str) -> IdentifierError:
 
 
 def has_control_characters(value: str) -> bool:
-    """Tell whether a text contains control characters, which identifiers must not have: line breaks, tabs, escapes."""
+    """Tell whether a text contains control characters, which identifiers must not have: line breaks, tabs, escapes.
+
+    Half of a character counts as one: it comes from a text that was cut, or that was read in a wrong encoding.
+    """
     return _CONTROL.search(value) is not None
