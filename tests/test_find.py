@@ -191,6 +191,15 @@ def test_rows_that_ask_the_same_are_asked_once(here: Here) -> None:
     assert [asked["AccessionNumber"] for asked in here.recorder.asked("C-FIND")] == ["A0001", "A0010"]
 
 
+def test_a_cohort_that_has_numbers_of_instances_keeps_them(here: Here) -> None:
+    """Also where a row of it has no match, and so no number of the PACS's."""
+    rows = accessions("A0001", "NONE", "").assign(NumberOfStudyRelatedInstances=["5", "7", "9"])
+    found = find(rows, here)
+    assert found["outcome"].tolist() == ["matched", "empty", "invalid"]
+    assert found["NumberOfStudyRelatedInstances"].fillna(-1).tolist() == [5, -1, -1]
+    assert found["NumberOfStudyRelatedInstances_asked"].tolist() == ["5", "7", "9"]
+
+
 def test_half_of_a_character_is_not_sent(here: Here) -> None:
     """pydicom would put a question mark in its place, which matches any character."""
     rows = pd.DataFrame({"PatientID": ["00012\udc80", "000123"], "note": ["\ud83d", ""]}, dtype=object)

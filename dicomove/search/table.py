@@ -70,12 +70,13 @@ def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) 
     """Return the column of one attribute, and, where the cohort had something else there, what it had."""
     places = _places(base, name)
     is_count = name.startswith("NumberOf")
-    made = columns.counts(map(columns.whole_number, values)) if is_count else columns.text(values)
+    numbers = list(map(columns.whole_number, values)) if is_count else []
+    made = columns.counts(numbers) if is_count else columns.text(values)
     if len(places) != 1:
         return {name: made}
     asked = base.iloc[:, places[0]]
     if is_count:
-        told = zip(made.tolist(), asked.tolist(), strict=True)
+        told = zip(numbers, asked.tolist(), strict=True)
         differs = not is_found(base.columns) and any(
             not is_blank(had) and columns.whole_number(had) != value for value, had in told
         )
