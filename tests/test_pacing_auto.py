@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from dicomove.cohort import Identifier
 from dicomove.run.messages import Arrived, Moving
 from dicomove.run.options import Options
 from dicomove.run.pacing import Associations
-from dicomove.run.pacing.growth import Growth
-from dicomove.run.pacing.throughput import Measured, Throughput
 from tests import simulated_pacs as simulated
 from tests.run_events import COMPLETE, REJECTED, Told
 from tests.simulated_pacs import BEGINS_S, Nature, Simulation, studies
@@ -248,126 +245,17 @@ def test_options_say_how_many_associations_there_may_be() -> None:
             Options(**wrong)
 
 
-def measured(per_second: float, number: int = 1, error: float = 0.01, seconds: float = 5.0) -> Measured:
-    return Measured(per_second, error * per_second, per_second / number, seconds)
-
-
-def test_growth_waits_until_a_difference_is_clear() -> None:
-    growth = Growth(8)
-    assert not growth.look(None, 1.0)
-    assert not growth.look(measured(40, seconds=0.4), 0.4), "too short"
-    assert growth.look(measured(40), 1.0)
-    assert growth.number == 2
-    assert not growth.look(measured(65, 2, error=0.1, seconds=1.0), 2.0), "it may be noise"
-    assert growth.number == 2
-    assert growth.look(measured(80, 2, error=0.1), 3.0)
-    assert growth.number == 4, "twice as many"
-
-
-def test_growth_goes_on_in_steps_of_one_where_twice_as_many_bring_less_than_half_as_much_again() -> None:
-    growth = Growth(8)
-    growth.look(measured(40), 1.0)
-    growth.look(measured(80, 2), 2.0)
-    assert not growth.look(measured(90, 4, seconds=1.0), 3.0), "it has only just begun"
-    assert growth.look(measured(90, 4), 4.0)
-    assert growth.number == 4
-    growth.look(measured(90, 4), 6.0)
-    assert growth.number == 3, "so little more: perhaps fewer do it, too"
-    growth.look(measured(110, 3), 8.0)
-    assert growth.number == 2
-    growth.look(measured(80, 2), 10.0)
-    assert growth.number == 3
-
-
-def test_growth_doubles_in_doubt_where_it_is_likely_and_says_so_after_some_seconds() -> None:
-    growth = Growth(8)
-    growth.look(measured(40, error=0.2), 3.0)
-    assert growth.number == 2
-    assert not growth.look(measured(55, 2, error=0.2, seconds=2.5), 5.5)
-    assert growth.look(measured(55, 2, error=0.2, seconds=3.0), 6.0)
-    assert growth.number == 4
-
-
-def test_growth_goes_back_where_twice_as_many_bring_nothing() -> None:
-    growth = Growth(8)
-    growth.look(measured(40), 1.0)
-    growth.look(measured(80, 2), 2.0)
-    growth.look(measured(75, 4), 4.0)
-    assert growth.number == 2
-    growth.look(measured(80, 2), 6.0)
-    assert growth.number == 3, "the best may lie between"
-
-
-def test_growth_doubles_no_further_than_it_may() -> None:
-    growth = Growth(3)
-    growth.look(measured(40), 1.0)
-    growth.look(measured(80, 2), 2.0)
-    assert growth.number == 3
-    assert growth.look(measured(110, 3), 3.0)
-    assert growth.number == 3
-
-
-def test_growth_measures_again_what_was_measured_for_a_moment_only() -> None:
-    growth = Growth(8)
-    growth.look(measured(40, error=0.12, seconds=0.6), 0.6)
-    assert growth.look(measured(48, 2, error=0.015, seconds=30.0), 30.6)
-    assert growth.number == 1
-    assert growth.look(measured(40, seconds=20.0), 50.6)
-    assert growth.number == 2, "that was no verdict: it is tried at once"
-
-
-def test_growth_takes_one_away_when_response_times_rise() -> None:
-    growth = Growth(2)
-    growth.look(measured(40), 0.0)
-    growth.look(measured(80, 2), 5.0)
-    assert growth.look(measured(80, 2), 10.0)
-    assert growth.number == 2
-    growth.look(measured(40, 2), 15.0)
-    assert growth.number == 1
-    growth.look(measured(20), 20.0)
-    assert growth.number == 2, "one gives less than two do"
-
-
-def test_growth_tries_again_later_and_later() -> None:
-    growth, tried = Growth(8), []
-    for now in range(3600):
-        if growth.look(measured(50, growth.number), float(now)) and growth.number == 2:
-            tried.append(now)
-    waits = [after - before for before, after in pairwise(tried)]
-    assert waits[0] < 30
-    assert waits == sorted(waits)
-    assert waits[-1] == pytest.approx(300, abs=5)
-
-
-def test_throughput_of_moves_that_overlap() -> None:
-    """Two associations with 10 instances per second each, that report at the end of each move."""
-    throughput = Throughput()
-    for number in range(10):
-        throughput.begun(("left", number), number * 2.0)
-        throughput.begun(("right", number), number * 2.0)
-        throughput.ended(("left", number), 20, number * 2.0 + 2)
-        throughput.ended(("right", number), 20, number * 2.0 + 2)
-    found = throughput.measured(20.0)
-    assert found is not None
-    assert [found.per_second, found.each, found.error] == pytest.approx([20, 10, 0])
-
-
-def test_throughput_of_a_move_that_does_not_say_how_much_is_its_own() -> None:
-    throughput = Throughput()
-    for number in range(8):
-        throughput.begun(number, float(number), counts=number != 7)
-        throughput.ended(number, 10_000 if number == 7 else 10, number + 1.0)
-    found = throughput.measured(8.0)
-    assert found is not None
-    assert found.per_second == pytest.approx(10)
-
-
-def test_throughput_of_a_pacs_that_gives_no_counts_is_unknown() -> None:
-    throughput = Throughput()
-    for number in range(50):
-        throughput.begun(number, float(number))
-        throughput.ended(number, None, number + 1.0)
-    assert throughput.measured(50.0) is None
+@pytest.mark.parametrize(("counts", "most"), [(True, 8), (False, 1)])
+def test_what_a_row_tells_that_does_not_count_for_itself_is_no_measure(counts: bool, most: int) -> None:
+    """A row that is resumed tells of what came before, too."""
+    associations = Associations(8, grows=True)
+    for tick in range(60):
+        while associations._in_flight < associations.limit:
+            associations.begun(associations._in_flight, tick * 0.5, counts=counts)
+        for move in range(associations._in_flight):
+            associations.told(move, 20 * tick, tick * 0.5)
+        associations.look(tick * 0.5, has_more=True)
+    assert associations.limit == most
 
 
 def test_a_busy_pacs_gets_fewer_than_its_number_for_a_while() -> None:

@@ -180,5 +180,6 @@ def test_how_it_shows_itself() -> None:
     breaker.failed("PATIENT^NAME", 0.0)
     assert repr(breaker) == "<Breaker: closed, 1 of 2 failures>"
     breaker.failed("another", 0.0)
-    breaker.probed(False, 1.0)
-    assert repr(breaker) == "<Breaker: open, 1 probes have failed>"
+    for now in (1.0, 3.0):
+        breaker.probed(False, now)
+    assert repr(breaker) == "<Breaker: open, 2 probes have failed>"

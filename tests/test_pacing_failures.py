@@ -44,10 +44,10 @@ def test_when_a_run_ends(most: int | None, on_failure: OnFailure, failed: int, e
 
 
 def test_how_it_shows_itself() -> None:
-    failures = Failures(3)
+    failures = Failures(3, "continue")
     failures.count("failed")
     assert repr(failures) == "<Failures: 1 of 3>"
-    assert repr(Failures()) == "<Failures: 0 of any number>"
+    assert repr(Failures(None, "continue")) == "<Failures: 0 of any number>"
 
 
 def test_nothing_here_looks_at_a_clock_or_waits() -> None:

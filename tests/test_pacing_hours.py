@@ -52,6 +52,11 @@ def test_when_it_is_open(text: str, open_at: list[str], closed_at: list[str]) ->
         assert not hours.is_open(berlin(f"2026-06-17T{at}")), at
 
 
+def test_a_night_that_begins_on_a_sunday_ends_on_a_monday() -> None:
+    hours = Hours.parse("Sun 19:00-06:00 Europe/Berlin")
+    assert [hours.is_open(berlin(f"2026-06-{day}T05:59")) for day in (14, 15, 16)] == [False, True, False]
+
+
 def test_when_it_opens() -> None:
     hours = Hours.parse("19:00-06:00 Europe/Berlin")
     noon = datetime(2026, 6, 17, 10, tzinfo=UTC)

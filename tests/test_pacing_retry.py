@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial, wraps
 from typing import get_args
 
 import pytest
@@ -13,6 +14,15 @@ from hypothesis import strategies as st
 from dicomove.run.pacing import Retry
 from dicomove.run.pacing.backoff import LONGEST_S, Wait
 from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
+
+
+class Slotted:
+    """A strategy of a caller, which has no attributes to show."""
+
+    __slots__ = ()
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        return float(retry_state.attempt_number)
 
 
 def twice_the_attempt(retry_state: tenacity.RetryCallState) -> float:
@@ -177,8 +187,13 @@ def test_words_that_cannot_be_right(on: Iterable[str], says: str) -> None:
         (Retry(attempts=2, wait=60), "Retry(attempts=2, wait=60)"),
         (Retry(wait=1.5, on=["idle_timeout"]), "Retry(attempts=3, wait=1.5, on=['idle_timeout'])"),
         (Retry(wait=tenacity.wait_fixed(1) + tenacity.wait_fixed(2)), "wait_fixed(1) + wait_fixed(2)"),
-        (Retry(wait=tenacity.wait_chain(tenacity.wait_none(), tenacity.wait_fixed(9))), "wait_fixed(9)"),
         (Retry(wait=twice_the_attempt), "Retry(attempts=3, wait=twice_the_attempt)"),
+        (Retry(wait=wraps(twice_the_attempt)(partial(twice_the_attempt))), "Retry(attempts=3, wait=twice_the_attempt)"),
+        (Retry(wait=Slotted()), "Retry(attempts=3, wait=Slotted)"),
+        (
+            Retry(wait=tenacity.wait_chain(tenacity.wait_none(), tenacity.wait_fixed(9))),
+            "wait_chain(wait_none(0), wait_fixed(9))",
+        ),
     ],
 )
 def test_how_it_shows_itself(retry: Retry, said: str) -> None:

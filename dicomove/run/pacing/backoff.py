@@ -71,7 +71,7 @@ def check_wait(wait: Wait, name: str) -> None:
         raise ValueError(message) from error
 
 
-def described(wait: Wait) -> str:
+def described(wait: object) -> str:
     """Return a waiting time as text that is the same in each run, as a record of options needs it.
 
     Parameters
@@ -98,6 +98,4 @@ def described(wait: Wait) -> str:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(_value(one) for one in value)
-    return described(value) if callable(value) else repr(value)
+    return ", ".join(map(_value, value)) if isinstance(value, list | tuple) else described(value)

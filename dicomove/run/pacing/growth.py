@@ -56,10 +56,13 @@ class _Turn:
     def is_due(self, now: float) -> bool:
         return now >= self._at
 
-    def in_vain(self, now: float, least_s: float = 0.0) -> None:
-        wait_s = max(self._wait_s, least_s)
-        self._at = now + wait_s
-        self._wait_s = min(self._most_s, 2 * wait_s)
+    def in_vain(self, now: float) -> None:
+        self._at = now + self._wait_s
+        self._wait_s = min(self._most_s, 2 * self._wait_s)
+
+    def refused(self, now: float) -> None:
+        self._wait_s = max(self._wait_s, _REFUSED_S)
+        self.in_vain(now)
 
     def begin_again(self, now: float, *, at_once: bool = False) -> None:
         self._wait_s = self._first_s
@@ -98,7 +101,7 @@ class Growth:
         #: How many more are tried now; -1 while one fewer is.
         self._step = 0
         #: Whether it still doubles.
-        self._doubles = most > 1
+        self._doubles = True
         #: What was measured with the number before it, or earlier with the same.
         self._before: Measured | None = None
         self._noise = _NOISE_AT_FIRST
@@ -131,7 +134,7 @@ class Growth:
             self._refused_until = now + _TOGETHER_S
         self.number = max(1, self.number - 1)
         self._step, self._before, self._doubles = 0, None, False
-        self._more.in_vain(now, _REFUSED_S)
+        self._more.refused(now)
 
     def _judge_doubling(self, before: Measured, after: Measured, now: float, *, is_enough: bool) -> bool:
         gain, error = _gain(before, after, self._worth_a_part(_WORTH_DOUBLING))
@@ -217,7 +220,7 @@ class Growth:
     def _settled(self, measured: Measured, now: float) -> None:
         before = self._before
         self._settle(measured)
-        change = _change(before, measured) if before else 0
+        change = _change(before, measured) if before else 0.0
         if change:
             self._more.begin_again(now, at_once=change > 0)
         if change < 0:
@@ -243,10 +246,8 @@ def _gain(fewer: Measured, more: Measured, worth: float) -> tuple[float, float]:
     return more.per_second - worth * fewer.per_second, math.hypot(more.error, worth * fewer.error)
 
 
-def _change(before: Measured, after: Measured) -> int:
-    """Return 1 where the PACS answers faster than before, -1 where its response times have risen, else 0."""
+def _change(before: Measured, after: Measured) -> float:
+    """Return by how much more an association brings than before; 0 where that is no clear change."""
     difference = after.each - before.each
     noise = math.hypot(before.noise, after.noise) * before.each
-    if abs(difference) <= max(_CHANGED * before.each, _CLEAR * noise):
-        return 0
-    return 1 if difference > 0 else -1
+    return difference if abs(difference) > max(_CHANGED * before.each, _CLEAR * noise) else 0.0

@@ -104,6 +104,7 @@ class Hours:
         parts = re.sub("[\N{EN DASH}\N{EM DASH}]", "-", text).split(",")
         found = [_WINDOW.fullmatch(part.strip()) for part in parts]
         windows: list[Window] = []
+        zone: str | None = None
         for part, match in zip(parts, found, strict=True):
             if match is None:
                 message = f"hours {text!r}: {part.strip()!r} is no window: {_FORM}"
@@ -112,7 +113,7 @@ class Hours:
                 message = f"hours {text!r}: the time zone stands once, at the end: {_FORM}"
                 raise ValueError(message)
             windows.append(_window(match["days"], match["start"], match["end"]))
-        zone = found[-1]["zone"] if found[-1] else None
+            zone = match["zone"]
         return cls(tuple(windows), _zone(zone))
 
     def __str__(self) -> str:
@@ -209,7 +210,7 @@ def _zone(text: str | None) -> str | None:
     except (KeyError, OSError, ValueError) as error:  # a zone that is not there, a folder of zones, a path
         known = sorted(available_timezones())
         named = [zone for zone in known if f"/{zone}".lower().endswith(f"/{text}".lower())]
-        near = named or get_close_matches(text, known, n=1, cutoff=0.7)
+        near = named or get_close_matches(text, known, cutoff=0.7)
         hint = f"did you mean {near[0]}?" if near else "write one such as Europe/Berlin or UTC"
         message = f"hours: {text!r} is no time zone: {hint}"
         raise ValueError(message) from error

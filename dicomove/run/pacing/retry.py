@@ -127,7 +127,7 @@ class Failures:
     (2, True)
     """
 
-    def __init__(self, most: int | None = None, on_failure: OnFailure = "continue") -> None:
+    def __init__(self, most: int | None, on_failure: OnFailure) -> None:
         self._most = 1 if on_failure == "stop" else most
         self._counted = 0
 

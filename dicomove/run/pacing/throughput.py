@@ -125,16 +125,16 @@ class Throughput:
     def ended(self, move: Hashable, instances: int | None, now: float) -> None:
         """Take note that a move has ended, and how many instances it has brought, where that is known."""
         self._use(now)
-        known = self._moves.pop(move, None)
-        if known and (instances is not None or known.instances):
+        known = self._moves.pop(move)
+        if instances is not None or known.instances:
             self._report(known, max(instances or 0, known.instances), now)
 
     def measured(self, now: float) -> Measured | None:
         """Return what was measured since the last restart; ``None`` where that is too little to tell."""
         self._use(now)
-        since = now if self._since is None else self._since
+        since = self._since
         least = max(_LEAST_REPORTS, _LEAST_REPORTS_EACH * len(self._moves))
-        if self._sums.reports < least or self._sums.s <= 0 or now <= since:
+        if since is None or self._sums.reports < least or self._sums.s <= 0:
             return None
         seconds, sums = now - since, self._with_late(since, now)
         each, in_use = sums.n / sums.s, self._used_s / seconds
