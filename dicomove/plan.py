@@ -57,8 +57,8 @@ def plan(
     The PACS is asked with one C-FIND for each row that would be moved, and whose number of instances the table of
     `find` does not hold already; with another one whose study it is, where a table of your own names a PatientID or
     AccessionNumber beside the UID. ``move(plan)`` then does what the plan says: a row whose ``action`` is another word
-    than ``move`` or ``repeated``, also one of your own, is left out. It asks the PACS nothing a second time but for
-    numbers that it did not give; a `Destination` is asked anew what it has. ``summary(plan)`` adds it up.
+    than ``move`` or ``repeated``, also one of your own, is left out. It does not ask for the numbers again that the
+    PACS gave; whose a study is, it asks again, and a `Destination` what it has. ``summary(plan)`` adds it up.
 
     Parameters
     ----------
@@ -243,8 +243,6 @@ def _ask_all(
                 show(finished(labels[position], position, identifier, steps))
     except KeyboardInterrupt:
         interrupted = True
-        for step in steps.values():
-            _forget_unasked(step)
     with suppress(KeyboardInterrupt):  # too late to stop anything
         if archive:
             archive.close()
@@ -258,9 +256,7 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None
     if step.action != "move" or not named:
         return
     there = {} if _is_silent(inventory) else inventory.values(identifier, named)
-    if _is_silent(inventory):
-        _forget_unasked(step)
-    elif contrary := contradicted(there, named):
+    if contrary := contradicted(there, named):
         step.action, step.advice = "invalid", contradicted_by_pacs(contrary).advice
     else:
         step.advice = sentences(step.advice or "", *map(of_other_person, other_person(there, named))) or None
@@ -269,12 +265,6 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None
 
 def _is_silent(inventory: Inventory) -> bool:
     return any(told.lost_s is not None for told in inventory.told)
-
-
-def _forget_unasked(step: Step) -> None:
-    """Let `move` ask whose it is, as it does for rows without a number, where that was not asked."""
-    if step.action == "move" and (step.patients or step.named):
-        step.expected = None
 
 
 def _take_in(answer: Counted, step: Step) -> None:

@@ -286,7 +286,7 @@ def test_an_interrupt_leaves_the_rest_unknown(here: Here) -> None:
 
 
 def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
-    """As `move` leaves it out; what a plan has asked, the move of the plan does not ask again."""
+    """As `move` leaves it out; the move of the plan asks whose the others are, since a plan may be sorted or edited."""
     owners = {one.study_instance_uid: one.patient_id for one in ALL}
     patients = [owners[STUDIES[0]], "SOMEBODY", f"0{owners[STUDIES[2]]}"]
     table = pd.DataFrame({"StudyInstanceUID": STUDIES[:3], "PatientID": patients})
@@ -294,10 +294,12 @@ def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
     assert planned["action"].tolist() == ["move", "invalid", "move"]
     assert "another PatientID than the row names" in planned["advice"].iloc[1]
     assert dm.move(table, here.pacs, "STORE", journal=False, progress=False)["outcome"].tolist()[1] == "invalid"
-    before = len(here.recorder.requests)
     moved = dm.move(planned, here.pacs, "STORE", journal=False, progress=False)
-    assert moved["outcome"].iloc[1] == "not_attempted"
-    assert "PatientID" not in {name for _, keys in here.recorder.requests[before:] for name in keys}
+    assert moved["attempts"].tolist() == [1, 0, 1]
+    sorted_apart = planned.assign(PatientID=[patients[1], *patients[:1], patients[2]])
+    moved = dm.move(sorted_apart, here.pacs, "STORE", journal=False, progress=False)
+    assert moved["error"].iloc[0] == "other_patient"
+    assert moved["attempts"].tolist() == [0, 0, 1]
 
 
 SAME_NAMES = ["Synthetic, SYN000001", "synthetic", "SYN000001 B.", "", "山田^太郎"]
@@ -348,9 +350,7 @@ def test_a_study_of_another_request_is_left_out(here: Here) -> None:
     planned = plan(table, here.pacs)
     assert planned["action"].tolist() == ["move", "invalid", "move"]
     assert "another AccessionNumber than the row names" in planned["advice"].iloc[1]
-    before = len(here.recorder.requests)
     moved = dm.move(planned, here.pacs, "STORE", journal=False, progress=False)
-    assert moved["outcome"].iloc[1] == "not_attempted"
-    assert "AccessionNumber" not in {name for _, keys in here.recorder.requests[before:] for name in keys}
+    assert moved["attempts"].tolist() == [1, 0, 1]
     unreadable = table.assign(accession=["#N/A", "", ""])
     assert plan(unreadable, here.pacs)["action"].tolist() == ["invalid", "move", "move"]

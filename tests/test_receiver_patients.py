@@ -136,6 +136,39 @@ def test_images_of_another_patient_do_not_count_where_the_pacs_does_not_tell_who
     assert right[["outcome", "received"]].to_numpy().tolist() == [["complete", count]]
 
 
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+@pytest.mark.parametrize("way", ["untold", "arrivals", "executor", "get", "again", "no answer"])
+def test_what_is_on_disk_of_another_patient_does_not_count_either(
+    level: str, way: str, receiver: dm.Receiver, tmp_path: Path
+) -> None:
+    """Another row, which names no patient, has brought it before."""
+    keys = {"SeriesInstanceUID": FIRST.series_instance_uid, "SOPInstanceUID": FIRST.sop_instance_uid}
+    moved(asking(None, **keys), receiver)
+    before = receiver.manifest()["SOPInstanceUID"].tolist()
+    options: dict[str, object] = {"verify": "arrivals"} if way == "arrivals" else {}
+    options |= {"method": "get"} if way == "get" else {}
+    options |= {"retry": dm.Retry(3, wait=0), "journal": tmp_path / "journal.sqlite"} if way == "again" else {}
+    present: Fault = faults.AnswersFind(status=0xC000) if way == "no answer" else UNTOLD
+    with ThreadPoolExecutor(1) as executor:
+        options |= {"executor": executor} if way == "executor" else {}
+        for _ in range(2 if way == "again" else 1):
+            result, _ = moved(asking("SOMEBODY", **keys), receiver, present, level=level, **options)
+            assert result[["outcome", "error", "received"]].to_numpy().tolist() == [["failed", "other_patient", 0]]
+    assert receiver.manifest().query("quarantine.isna()")["SOPInstanceUID"].tolist() == before
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+def test_a_plan_does_not_take_the_place_of_whose_the_images_are(level: str, receiver: dm.Receiver) -> None:
+    """It has the number of instances from the PACS, which leaves the PatientID blank."""
+    keys = {"SeriesInstanceUID": FIRST.series_instance_uid, "SOPInstanceUID": FIRST.sop_instance_uid}
+    with receiving.pacs(receiver, UNTOLD, source=SOURCE) as pacs, warnings.catch_warnings():
+        warnings.simplefilter("ignore", dm.errors.ReceiverWarning)
+        planned = dm.plan(asking("SOMEBODY", **keys), pacs, receiver, level=level, journal=False, progress=False)
+        result = receiving.move(planned, pacs, receiver)
+    assert planned[["action", "expected"]].to_numpy().tolist() == [["move", 1 if level == "IMAGE" else 3]]
+    assert result[["outcome", "error", "received"]].to_numpy().tolist() == [["failed", "other_patient", 0]]
+
+
 @pytest.mark.parametrize("name", ["PatientID", "AccessionNumber"])
 @pytest.mark.parametrize("cell", [[HIS], b"007", "#N/A", "1.2E+19", "A\tB", "12*"], ids=repr)
 @pytest.mark.parametrize("present", [(), (UNTOLD,)], ids=["", "untold"])

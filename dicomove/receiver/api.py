@@ -170,13 +170,17 @@ class Settle(Request[Settled]):
 
 @dataclass(frozen=True, slots=True)
 class Held(Request[dict[str, int]]):
-    """Tell what is on disk of these keys: SOP Instance UIDs and sizes; `read` compares the bytes with the index."""
+    """Tell what is on disk of these keys, and not of altogether other patients than these, if there are any.
+
+    `read_bytes` compares the bytes with the index.
+    """
 
     keys: Mapping[str, str]
     read_bytes: bool = False
+    patients: Sequence[str] = ()
 
     def put_to(self, api: ReceiverApi) -> dict[str, int]:
-        return api.held(self.keys, read=self.read_bytes)
+        return api.held(self.keys, self.patients, read=self.read_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,8 +344,8 @@ class ReceiverApi(Protocol):
     def settles_at_once(self, request: Settle) -> bool:
         """Return whether a row has all that is waited for."""
 
-    def held(self, keys: Mapping[str, str], *, read: bool) -> dict[str, int]:
-        """Return what is on disk of these keys: SOP Instance UIDs and sizes."""
+    def held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
+        """Return what is on disk of these keys, and not of altogether other patients: SOP Instance UIDs and sizes."""
 
     def other_patients(self, keys: Mapping[str, str], patients: Sequence[str]) -> tuple[OtherPatient, ...]:
         """Return what is on disk of these keys with another PatientID than these."""

@@ -22,7 +22,7 @@ from pydicom import config
 
 from dicomove.errors import ReceiverError
 from dicomove.files import file_sha256
-from dicomove.outcome.patients import difference
+from dicomove.outcome.patients import ALTOGETHER, difference
 from dicomove.processes import Process
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.api import Expect, Get, GetEnd, OtherPatient, Request, RowId, Settle, Settled
@@ -102,7 +102,7 @@ class Api:
             dispositions=tally.dispositions,
             aside=tally.aside,
             strays=tally.strays,
-            held=_sizes(records),
+            held=_sizes(_of(records, tally.patients)),
             others=(*tally.others, *_others(records, request.patients)),
         )
 
@@ -114,9 +114,9 @@ class Api:
             and self.admission.is_decided
         )
 
-    def held(self, keys: Mapping[str, str], *, read: bool) -> dict[str, int]:
+    def held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
         """Return what is on disk of these keys: SOP Instance UIDs and sizes; `read` compares the bytes, too."""
-        records = self.committer.records(keys)
+        records = _of(self.committer.records(keys), patients)
         if read:
             folder = self.storage.folder
             records = [record for record in records if file_sha256(folder / record.path) == record.sha256]
@@ -147,6 +147,11 @@ class Api:
 
 def _sizes(records: Iterable[InstanceRecord]) -> dict[str, int]:
     return {record.SOPInstanceUID: record.bytes for record in records}
+
+
+def _of(records: Iterable[InstanceRecord], patients: Collection[str]) -> list[InstanceRecord]:
+    """Return the records that are not of altogether other patients."""
+    return [one for one in records if not patients or difference(one.PatientID, patients) != ALTOGETHER]
 
 
 def _others(records: Iterable[InstanceRecord], patients: Collection[str]) -> Iterator[OtherPatient]:

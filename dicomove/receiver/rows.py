@@ -196,8 +196,7 @@ class LocalRow:
         """
         self._refused, self._pid = self._in_flight.refusals(), self._process.pid
         self._last_activity = time.monotonic()
-        patients = () if self._admits_others else self._patients
-        expect = Expect(self._row, self._keys, addresses(self._host), self._cells, patients)
+        expect = Expect(self._row, self._keys, addresses(self._host), self._cells, self._none_but)
         self._in_flight.begin(expect)
         try:
             self._process.ask(expect)
@@ -282,7 +281,7 @@ class LocalRow:
         ReceiverError
             The receiver is gone for good.
         """
-        return self._process.ask(Held(self._keys, read))
+        return self._process.ask(Held(self._keys, read, self._none_but))
 
     def other_patients(self) -> tuple[OtherPatient, ...]:
         """Return what is on disk of it with another PatientID than the row names.
@@ -293,6 +292,11 @@ class LocalRow:
             The receiver is gone for good.
         """
         return self._process.ask(OtherPatients(self._keys, self._patients)) if self._patients else ()
+
+    @property
+    def _none_but(self) -> Sequence[str]:
+        """One of these PatientIDs is to be that of the row's instances, in whatever spelling; of none, any may be."""
+        return () if self._admits_others else self._patients
 
     def records(self) -> list[InstanceRecord]:
         """Return what the folder's index has of it: what came before the last flush is there."""

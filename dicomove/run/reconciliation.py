@@ -9,7 +9,7 @@ from dataclasses import replace
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.frozen import changed
-from dicomove.outcome import Evidence, category, judge, remarks, rivals, with_missing
+from dicomove.outcome import ALTOGETHER, Evidence, category, judge, remarks, rivals, with_missing
 from dicomove.receiver import OtherPatient, RowAtReceiver, Settled
 from dicomove.run.attempt import Moved
 from dicomove.run.inventory import Inventory
@@ -107,7 +107,7 @@ def verify_again(
     """
     settled = moved.settled
     if settled is not None and at_receiver is not None:
-        settled = replace(settled, held=at_receiver.held())
+        settled = replace(settled, held=_without_rejected(settled, at_receiver.held()))
     evidence = replace(moved.result.evidence, expected=None, missing=None)
     evidence, listed = inventory.expected(evidence, identifier, expected_in_table, settled.held if settled else None)
     return Moved(read_again(moved.result, without_echo(evidence)), settled, listed)
@@ -126,6 +126,7 @@ def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPati
         What of it has another PatientID than the row.
     """
     settled = moved.settled
+    held = _without_rejected(settled, held) if settled else held
     if settled is None or len(held) <= len(settled.held):
         return moved
     aside = [one for one in settled.others if one.sop_instance_uid not in held]
@@ -133,6 +134,12 @@ def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPati
     evidence = replace(moved.result.evidence, received=len(held), others=_differences(settled))
     evidence = counted_anew(evidence, held, moved.listed)
     return Moved(read_again(moved.result, evidence), settled, moved.listed)
+
+
+def _without_rejected(settled: Settled, held: Mapping[str, int]) -> Mapping[str, int]:
+    """Return what is on disk without what did not count for the row before, since it is of another patient."""
+    others = {one.sop_instance_uid for one in settled.others if one.difference == ALTOGETHER}
+    return {uid: size for uid, size in held.items() if uid not in others or uid in settled.held}
 
 
 def remarks_on(settled: Settled, patients: int) -> list[str]:

@@ -69,6 +69,8 @@ class Task:
     asks_patient
         Whether the PACS is asked first whose it is: `patients` and `named` stand in a table that did not come
         from it.
+    is_placed
+        Whether a plan has found it below the UIDs above it in the row.
     is_untold
         Whether the PACS did not tell whose it is, though it was to be asked: what comes with another PatientID
         altogether than `patients` is not the row's.
@@ -102,6 +104,7 @@ class Task:
     is_slow: bool = False
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
     asks_patient: bool = False
+    is_placed: bool = False
     is_untold: bool = False
     other_person: str | None = None
     may_split: bool = False

@@ -21,7 +21,8 @@ def tasks_of(
 ) -> list[Task]:
     """Return what the rows of a table ask for: rows that name the same are one task.
 
-    What a plan has asked is not asked again: the number of instances, and of rows that have one, the patient.
+    The number of instances that a plan has asked is not asked again. Whose it is, is: the plan may have been sorted or
+    edited since then, and a receiver has to know of a PACS that does not tell it.
     """
     cells, tasks = RowCells(table), []
     is_planned = columns.is_plan(table.columns)
@@ -38,7 +39,8 @@ def tasks_of(
             expected,
             patients=cells.patients(identifier, rows),
             named=cells.named(identifier, rows),
-            asks_patient=not (cells.is_answered(level) or (is_planned and expected)),
+            asks_patient=not cells.is_answered(level),
+            is_placed=is_planned and bool(expected),
             look_first=settings.archive is not None or is_begun,
             cells=path_cells[first] if path_cells else (),
             sop_classes=cells.sop_classes(rows),

@@ -122,7 +122,7 @@ class MoveWorker:
         """Return the key under which the PACS has it with another value than each of the rows names, or not at all."""
         identifier, contrary = task.identifier, contradicted(told, compared(task.patients, task.named))
         # Some PACS move a series by its UID alone, whatever study and patient stand above it: Orthanc, for one.
-        is_below = identifier.level in ("SERIES", "IMAGE")
+        is_below = identifier.level in ("SERIES", "IMAGE") and not task.is_placed
         if contrary is None and is_below and self._inventory.is_elsewhere(identifier):
             return identifier.keys[-1][0]
         return contrary

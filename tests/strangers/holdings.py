@@ -33,6 +33,7 @@ class Study:
     time: str = "101500"
     description: str = ""
     other_uid: str = ""
+    born: str = ""
 
     @property
     def uid(self) -> str:
@@ -49,6 +50,7 @@ class Study:
         return {
             "PatientID": self.patient,
             "PatientName": self.name,
+            "PatientBirthDate": self.born,
             "AccessionNumber": self.accession,
             "StudyID": self.study_id,
             "StudyInstanceUID": self.uid,
@@ -62,18 +64,18 @@ class Study:
 #: IDs of one patient are a prefix of another's, or differ in case or in zeros; accession numbers, study IDs and dates
 #: are shared; the number of one attribute is that of another patient's other attribute; some have none.
 STUDIES: Final = (
-    Study(1, "000123", "Doe^Jane", "A2", "1", "20240105", series=2),
-    Study(2, "000123", "Doe^Jane", "A20", "2", "20240212", "MR"),
-    Study(3, "00012", "Doe^John", "A2", "1", "20240105"),
-    Study(11, "0001234", "Doe^Jane Mary", "A21", "2", "20240212", series=2),
-    Study(12, "123", "Roe^Richard", "17", "17", "20240105"),
-    Study(13, "17", "Roe^Jane", "A200", "1", "20240212"),
-    Study(14, "ABC-7", "Poe^Ann", "A3", "3", "20240105"),
-    Study(15, "Abc-7", "Poe^Anne", "a3", "3", "20240105"),
-    Study(16, "A2", "Noe^Jane", "000123", "2", "20240212"),
-    Study(17, "888", "Moe^Max", "", "", "20240105"),
+    Study(1, "000123", "Doe^Jane", "A2", "1", "20240105", series=2, born="19500203"),
+    Study(2, "000123", "Doe^Jane", "A20", "2", "20240212", "MR", born="19500203"),
+    Study(3, "00012", "Doe^John", "A2", "1", "20240105", born="19610715"),
+    Study(11, "0001234", "Doe^Jane Mary", "A21", "2", "20240212", series=2, born="19721130"),
+    Study(12, "123", "Roe^Richard", "17", "17", "20240105", born="19830419"),
+    Study(13, "17", "Roe^Jane", "A200", "1", "20240212", born="19940608"),
+    Study(14, "ABC-7", "Poe^Ann", "A3", "3", "20240105", born="19450521"),
+    Study(15, "Abc-7", "Poe^Anne", "a3", "3", "20240105", born="19560914"),
+    Study(16, "A2", "Noe^Jane", "000123", "2", "20240212", born="19671012"),
+    Study(17, "888", "Moe^Max", "", "", "20240105", born="19780127"),
     Study(18, "", "Loe^Lea", "B9", "1", "20240212"),
-    Study(19, "n/a", "Koe^Kim", "nan", "9", "20240105"),
+    Study(19, "n/a", "Koe^Kim", "nan", "9", "20240105", born="19890716"),
 )
 
 
