@@ -132,6 +132,14 @@ def test_a_summary_has_each_advice_once(run: tuple[pd.DataFrame, Path]) -> None:
     pd.testing.assert_frame_equal(dm.summary(run[1]), table)
 
 
+def test_a_page_is_written_though_a_cell_has_half_of_a_character(
+    run: tuple[pd.DataFrame, Path], tmp_path: Path
+) -> None:
+    table = run[0].assign(note=pd.Series("cut \ud83d", index=run[0].index, dtype=object))
+    page = dm.report(table, tmp_path / "page.html", pseudonymize=False)
+    assert "cut ?" in page.read_text(encoding="utf-8")
+
+
 def test_what_is_no_result_table_is_said() -> None:
     for ask in (dm.summary, dm.plot):
         with pytest.raises(ValueError, match="result table"):

@@ -119,7 +119,7 @@ def report(
     )
     where = Path(path)
     with replacing(where) as part:
-        part.write_text(page, encoding="utf-8")
+        part.write_text(page, encoding="utf-8", errors="replace")  # a cell may hold half of a character
     return where
 
 
