@@ -296,6 +296,11 @@ def test_a_table_that_cannot_be_right(table: Any, options: dict[str, str]) -> No
         ({"verify": "sometimes"}, ValueError),
         ({"progress": "loud"}, ValueError),
         ({"progress": None}, ValueError),
+        ({"retry": "auto"}, ValueError),
+        ({"retry": True}, ValueError),
+        ({"hours": 22}, ValueError),
+        ({"journal": 3}, ValueError),
+        ({"executor": 4}, ValueError),
     ],
 )
 def test_an_argument_that_cannot_be_right(options: dict[str, Any], error: type[Exception]) -> None:
@@ -315,7 +320,7 @@ def test_a_number_as_text_is_an_error_that_names_it(options: dict[str, Any]) -> 
 
 
 def test_numpy_numbers_are_numbers(here: Here) -> None:
-    result = move(studies(CT), here, concurrency=np.int64(2), delay=np.float64(0))
+    result = move(studies(CT), here, concurrency=np.int64(2), delay=np.float64(0), retry=np.int64(2))
     assert result["outcome"].tolist() == ["complete"]
 
 

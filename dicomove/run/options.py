@@ -120,6 +120,11 @@ class Options:
         _check_word("on_failure", self.on_failure, get_args(OnFailure))
         _check_word("method", self.method, get_args(Method))
         _check_word("nearline", self.nearline, get_args(Nearline))
+        _check_kind("retry", self.retry, (Retry, Integral), "a number of attempts, a Retry, or None")
+        _check_kind("hours", self.hours, (Hours, str), "a text such as '22:00-06:00', an Hours, or None for any time")
+        _check_kind("journal", self.journal or None, (str, os.PathLike), "a path, False for no journal, or None")
+        if not callable(getattr(getattr(self.executor, "executor", self.executor), "submit", None)):
+            _check_kind("executor", self.executor, (), "a concurrent.futures.Executor, a Distributed, or None")
         self.read_hours()
         self.read_retry()
 
@@ -133,7 +138,7 @@ class Options:
 
     def read_retry(self) -> Retry | None:
         """Return how rows are tried again, also where a number of attempts is given."""
-        return Retry(attempts=self.retry) if isinstance(self.retry, int) else self.retry
+        return self.retry if self.retry is None or isinstance(self.retry, Retry) else Retry(attempts=int(self.retry))
 
     def guards(self) -> Guards:
         """Return the limits of what the run may bring."""
@@ -163,6 +168,12 @@ def shows_options(function: F) -> F:
 def _check_word(name: str, value: object, words: tuple[str, ...]) -> None:
     if value not in words:
         message = f"{name}={value!r} is not one of {', '.join(words)}"
+        raise ValueError(message)
+
+
+def _check_kind(name: str, value: object, kinds: tuple[type, ...], what: str) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+        message = f"{name}={value!r}: {what}"
         raise ValueError(message)
 
 
