@@ -33,7 +33,7 @@ from dicomove.run.patients import compared, contradicted, other_person
 from dicomove.run.planned import Known, Step, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
-from dicomove.run.resuming import completed, still_on_disk
+from dicomove.run.resuming import completed, renamed, still_on_disk
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
 from dicomove.switch_interval import short_switch_interval
 
@@ -194,8 +194,10 @@ def _look_into_journal(settings: RunSettings, path: Path, steps: Steps) -> None:
             if settings.archive
             else still_on_disk(opened, list(keys.values()), settings)
         )
+        names = {key: (one, steps[one].patients, steps[one].named) for one, key in keys.items() if key in done}
+        anew = renamed(opened, names)
     for identifier, key in keys.items():
-        if key in done:
+        if key in done and key not in anew:
             step = steps[identifier]
             step.action, step.expected, step.advice = "skip", done[key].expected, done[key].advice
 

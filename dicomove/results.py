@@ -25,6 +25,7 @@ _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expec
 #: What is said of a row of `find` that is ``partial``, since its outcome becomes that of the move.
 FIND_BROKE_OFF: Final = "The answer of C-FIND broke off: the PACS may have more for this row. Find it again."
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
+_COMPLETED: Final = "An earlier run completed it"
 _AT_DESTINATION: Final = "All of it was at the destination already: nothing had to be moved."
 _ANOTHER_PATIENT: Final = (
     "The PACS has this study under another {0} than the row names, so nothing was sent. Compare the two: find() "
@@ -175,7 +176,9 @@ def resumed(row: Row, at: datetime) -> Row:
 
 @lru_cache(maxsize=1024)  # thousands of rows have the same minute and the same advice
 def _completed_at(minute: datetime, advice: str) -> str:
-    return sentences(f"an earlier run completed it, at {minute:%Y-%m-%d %H:%M} UTC", advice)
+    if advice.startswith(_COMPLETED):  # a run after that one has only looked at it
+        return advice
+    return sentences(f"{_COMPLETED}, at {minute:%Y-%m-%d %H:%M} UTC", advice)
 
 
 def never_reached(row: Row, error: str, advice: str) -> Row:

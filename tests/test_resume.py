@@ -143,6 +143,63 @@ def test_another_question_is_another_row(tmp_path: Path, scene: Scene, differenc
     assert len(started) == (8 if difference == "level" else 4)
 
 
+OWNER = next(SOURCE.instances_of_all().__iter__())
+RIGHT, WRONG = {"PatientID": OWNER.patient_id}, {"PatientID": "SOMEBODY"}
+NUMBER = {"AccessionNumber": str(OWNER.header["AccessionNumber"].value)}
+
+
+@pytest.mark.parametrize("before", [{}, RIGHT], ids=["nothing", "the patient"])
+@pytest.mark.parametrize("verify", ["auto", "arrivals"])
+@pytest.mark.parametrize(("beside", "error"), [(WRONG, "other_patient"), ({"accession": "OTHER"}, "invalid_row")])
+@pytest.mark.filterwarnings("ignore::dicomove.errors.ReceiverWarning")
+def test_what_stands_beside_a_uid_now_is_compared_before_an_earlier_run_counts(
+    scene: Scene, before: dict[str, str], verify: str, beside: dict[str, str], error: str
+) -> None:
+    """Somebody has sorted a column apart from the UIDs, or added one in another order."""
+    row = {"StudyInstanceUID": OWNER.study_instance_uid}
+    assert scene.move(pd.DataFrame([row | before]))[0]["outcome"].tolist() == ["complete"]
+    planned = dm.plan(pd.DataFrame([row | beside]), scene.pacs, scene.receiver, progress=False)
+    assert planned["action"].tolist() == ["invalid"]
+    result, _ = scene.move(pd.DataFrame([row | beside]), verify=verify)
+    if verify == "auto":
+        assert result[["outcome", "error", "attempts"]].to_numpy().tolist() == [["invalid", error, 0]]
+    elif "PatientID" in beside:  # the images tell
+        assert result[["outcome", "error"]].to_numpy().tolist() == [["failed", error]]
+
+
+@pytest.mark.filterwarnings("ignore::dicomove.errors.CohortWarning")
+def test_a_column_that_was_added_and_is_right_moves_nothing_again(scene: Scene) -> None:
+    row = {"StudyInstanceUID": OWNER.study_instance_uid}
+    scene.move(pd.DataFrame([row]))
+    first, started = scene.move(pd.DataFrame([row | RIGHT | NUMBER]))
+    assert (started, first["outcome"].tolist(), first["attempts"].tolist()) == ([0], ["complete"], [0])
+    assert scene.move(pd.DataFrame([row | RIGHT | NUMBER]))[1] == []
+    assert scene.move(pd.DataFrame([row]))[1] == []
+    named, _ = scene.move(pd.DataFrame([row | {"PatientName": "Doe^Jane"}]))
+    assert named["outcome"].tolist() == ["complete"]
+    assert "under another PatientName than the row names" in named["advice"].iloc[0]
+
+
+@pytest.mark.parametrize("beside", [WRONG, RIGHT], ids=["another", "the same"])
+def test_so_it_is_at_another_destination(tmp_path: Path, beside: dict[str, str]) -> None:
+    row = {"StudyInstanceUID": OWNER.study_instance_uid}
+    journal = tmp_path / "journal.sqlite"
+    with (
+        receiving.receiver(tmp_path / "images", accept="any") as receiver,
+        receiving.pacs(receiver, source=SOURCE) as pacs,
+    ):
+        first, *others = (
+            dm.move(pd.DataFrame([one]), pacs, receiver.ae_title, journal=journal, progress=False)
+            for one in (row, row | beside, row | beside, row | beside)
+        )
+    assert first["outcome"].tolist() == ["complete"]
+    for result in others:
+        expected = ["complete", True] if beside == RIGHT else ["invalid", False]
+        assert result[["outcome", "resumed"]].to_numpy().tolist() == [expected]
+        assert result["attempts"].tolist() == [0]
+        assert result["advice"].iloc[0].count("earlier run completed") == (beside == RIGHT)
+
+
 def test_elsewhere_a_journal_is_named(tmp_path: Path) -> None:
     journal = tmp_path / "pull.sqlite"
     with (

@@ -96,10 +96,13 @@ class OnDisk:
     ----------
     row, settled
         The result, and what the receiver has.
+    other_person
+        As in `Task`.
     """
 
     row: Row
     settled: Settled
+    other_person: str | None = None
 
     @property
     def others(self) -> tuple[OtherPatient, ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.frozen import changed
-from dicomove.outcome import ALTOGETHER, Evidence, category, judge, remarks, rivals, with_missing
+from dicomove.outcome import ALTOGETHER, Evidence, category, judge, of_other_person, remarks, rivals, with_missing
 from dicomove.receiver import OtherPatient, RowAtReceiver, Settled
 from dicomove.run.attempt import Moved
 from dicomove.run.inventory import Inventory
@@ -142,7 +142,7 @@ def _without_rejected(settled: Settled, held: Mapping[str, int]) -> Mapping[str,
     return {uid: size for uid, size in held.items() if uid not in others or uid in settled.held}
 
 
-def remarks_on(settled: Settled, patients: int) -> list[str]:
+def remarks_on(settled: Settled, patients: int, other_person: str | None = None) -> list[str]:
     """Return what is to be told of a row that was on disk already: sentences.
 
     Parameters
@@ -151,8 +151,10 @@ def remarks_on(settled: Settled, patients: int) -> list[str]:
         What the receiver has of it.
     patients
         How many different PatientIDs the rows name that ask for it.
+    other_person
+        As in `as_named`.
     """
-    return [*remarks(Evidence(others=_differences(settled))), rivals(patients)]
+    return [*remarks(Evidence(others=_differences(settled))), rivals(patients), of_other_person(other_person)]
 
 
 def discrepancies(moved: Moved, identifier: Identifier) -> Iterator[dict[str, str]]:

@@ -65,7 +65,8 @@ class Task:
     is_slow
         Whether the PACS has to fetch it from a slow medium first, so that it gets a longer limit.
     earlier
-        What an earlier run completed, and when, where the destination is asked whether it is still there.
+        What an earlier run completed, and when, where the destination is asked whether it is still there, or the PACS
+        whose it is.
     asks_patient
         Whether the PACS is asked first whose it is: `patients` and `named` stand in a table that did not come
         from it.

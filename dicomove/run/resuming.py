@@ -8,11 +8,14 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from dicomove.cohort import Identifier
 from dicomove.files import file_sha256
 from dicomove.frozen import changed, in_bulk
 from dicomove.results import Row, resumed
 from dicomove.run.inventory import Verify
+from dicomove.run.patients import Named
 from dicomove.run.requests import RunSettings, Task
+from dicomove.run.row_cells import RowCells
 from dicomove.run.rows import RowResults
 from dicomove.store import Journal, Key, Stored
 
@@ -48,6 +51,36 @@ def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings
     }
 
 
+def renamed(journal: Journal, names: Mapping[Key, tuple[Identifier, Collection[str], Named]]) -> set[Key]:
+    """Return the keys beside which other patients and numbers stand now than in the run that completed them.
+
+    Whether these belong to what was moved was never asked.
+
+    Parameters
+    ----------
+    journal
+        The journal.
+    names
+        For each key its identifier, and what this table's rows name beside it, as in `RowCells`.
+    """
+    changed = {key for key, (_, patients, named) in names.items() if patients or named}
+    for table, keys in journal.tables(changed) if changed else ():
+        cells, rows = RowCells(table), _positions(keys)
+        for key, positions in rows.items():
+            identifier, patients, named = names[key]
+            before = set(cells.patients(identifier, positions)), set(cells.named(identifier, positions))
+            if before == (set(patients), set(named)):
+                changed.discard(key)
+    return changed
+
+
+def _positions(keys: Sequence[Key]) -> dict[Key, list[int]]:
+    positions: dict[Key, list[int]] = {}
+    for position, key in enumerate(keys):
+        positions.setdefault(key, []).append(position)
+    return positions
+
+
 def _there(stored: Mapping[Key, Sequence[Stored]], folders: Sequence[Path], verify: Verify) -> set[Key]:
     def is_there(key: Key) -> bool:
         return all(any(_is(folder, file, verify) for folder in folders) for file in stored[key])
@@ -74,9 +107,14 @@ def not_completed(journal: Journal, tasks: Sequence[Task], settings: RunSettings
         earlier = completed(journal, keys)
         return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
     done = still_on_disk(journal, keys, settings)
+    asked_anew = [task for task in tasks if task.key in done and task.asks_patient]
+    anew = renamed(journal, {task.key: (task.identifier, task.patients, task.named) for task in asked_anew})
     for task in tasks:
-        if task.key in done:
+        if task.key in done and task.key not in anew:
             results.settle(task, done[task.key])
-    left = [task for task in tasks if task.key not in done]
+    left = [task for task in tasks if task.key not in done or task.key in anew]
     begun = journal.known([task.key for task in left])
-    return [changed(task, look_first=task.look_first or task.key in begun) for task in left]
+    earlier = {} if settings.receivers else completed(journal, anew)
+    return [
+        changed(task, look_first=task.look_first or task.key in begun, earlier=earlier.get(task.key)) for task in left
+    ]

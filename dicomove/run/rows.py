@@ -115,7 +115,7 @@ class RowResults:
         moved = end if isinstance(end, Moved) else None
         self._count(task, moved)
         self._note_uncounted(task, end)
-        if moved and moved.result.evidence.other_person:
+        if _names_other_person(end):
             self._other_persons[task.first] = len(task.positions)
         if moved and moved.settled and (moved.result.evidence.missing or moved.unexpected):
             self._doubtful[task.first] = task, moved
@@ -223,6 +223,11 @@ class RowResults:
         """Keep what has another PatientID than the row; an attempt that brought nothing takes back nothing."""
         if others:
             self._others[task.first] = task, others
+
+
+def _names_other_person(end: AttemptEnd) -> bool:
+    evidence = end.result.evidence if isinstance(end, Moved) else end
+    return bool(getattr(evidence, "other_person", None))
 
 
 def _finished(label: Hashable, position: int, row: Row, before: str | None) -> RowFinished:

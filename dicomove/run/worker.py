@@ -14,7 +14,7 @@ from dicomove.errors import ReceiverError
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, RowAtReceiver, Settled
-from dicomove.results import on_disk_already, still_there
+from dicomove.results import Row, on_disk_already, resumed, still_there
 from dicomove.run.archive import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
 from dicomove.run.attempt import (
     AttemptEnd,
@@ -99,6 +99,8 @@ class MoveWorker:
                 task = replace(task, is_untold=True, may_split=False)
             if told and (keys := other_person(told, compared(task.patients, task.named))):
                 task = replace(task, other_person=keys[0], may_split=False)
+            if task.earlier and not self._archive:
+                return _resumed(*task.earlier, task)
             if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:
@@ -238,5 +240,12 @@ class MoveWorker:
             return missing if len(missing) < len(listed) else None
         settled = at_receiver.settle(0, 0)
         row = on_disk_already(expected=len(listed), held=held, at=at)
-        advice = sentences(row.advice or "", *remarks_on(settled, len(task.patients)))
-        return OnDisk(row._replace(advice=advice), settled)
+        advice = sentences(row.advice or "", *remarks_on(settled, len(task.patients), task.other_person))
+        return OnDisk(row._replace(advice=advice), settled, task.other_person)
+
+
+def _resumed(row: Row, at: datetime, task: Task) -> OnDisk:
+    """Return the end of a row that an earlier run completed, at a destination that cannot be asked what it has."""
+    done = resumed(row, at)
+    advice = sentences(done.advice or "", *remarks_on(Settled(), len(task.patients), task.other_person))
+    return OnDisk(done._replace(advice=advice), Settled(), task.other_person)

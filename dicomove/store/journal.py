@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self, TypeVar
 
+import pandas as pd
+
 from dicomove.store import cells
 from dicomove.store.instances import MANIFEST_COLUMNS
 from dicomove.store.lock import owned
@@ -186,6 +188,20 @@ class Journal:
                 for key, run, at, *values in self._read(query)
                 if key in named
             }
+
+    def tables(self, keys: Collection[Key]) -> Iterator[tuple[pd.DataFrame, list[Key]]]:
+        """Yield the rows of these keys, and the key of each, as the run had them that has their latest result."""
+        query = "SELECT key, run FROM attempts WHERE attempt IN (SELECT max(attempt) FROM attempts GROUP BY key)"
+        with self._lock:
+            named, latest = self._named(keys), dict(self._read(query))
+            runs = sorted({latest[number] for number in named if number in latest})
+            for run in runs:
+                ((labels,),) = self._read("SELECT columns FROM runs WHERE run = ?", (run,))
+                rows = self._read("SELECT key, cells FROM rows WHERE run = ? ORDER BY position", (run,))
+                found = [(named[key], text) for key, text in rows if key in named and latest.get(key) == run]
+                table = pd.DataFrame([cells.decode(text) for _, text in found], dtype=object)
+                table.columns = cells.columns(cells.decode(labels))
+                yield table, [key for key, _ in found]
 
     def instances(self, keys: Collection[Key]) -> dict[Key, list[Stored]]:
         """Return the files of each of these keys at their last record."""
