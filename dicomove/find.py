@@ -188,7 +188,8 @@ def find(
     for message, kind in _before_asking(table, queries):
         warn(message, kind)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
-    wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, keys)]))
+    further = [keys] if isinstance(keys, str) else keys
+    wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, further)]))
     with short_switch_interval(), Interrupts() as interrupts:
         with display(progress) as show:
             answers = ask_rows(table, queries, wanted, pacs, settings, show, interrupts)

@@ -174,6 +174,10 @@ def test_no_name_is_asked_for_that_nobody_wants(here: Here) -> None:
     }
 
 
+def test_one_further_key_needs_no_list(here: Here) -> None:
+    assert "PatientComments" in find(accessions("A0010"), here, keys="PatientComments")
+
+
 # What is sent, and what is not.
 
 
