@@ -44,7 +44,7 @@ from dicomove.cohort.answers import (
 )
 from dicomove.cohort.criteria import is_query, meant_as_query, not_a_query
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.found import Unmatched, is_answered, is_found, plain_label, unmatched
+from dicomove.cohort.found import Unmatched, found_rows, is_answered, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import (
     Identifier,
     Requested,
@@ -114,6 +114,7 @@ __all__ = [
     "doubt",
     "find_queries",
     "find_query",
+    "found_rows",
     "has_control_characters",
     "has_other_letters",
     "is_answered",

@@ -82,6 +82,21 @@ def is_answered(columns: Iterable[object], level: Level) -> bool:
     return labels >= _SIGNS and (level not in _SIGN_OF_LEVEL or _SIGN_OF_LEVEL[level] in labels)
 
 
+def found_rows(table: pd.DataFrame) -> list[bool]:
+    """Return, for each row of a table, whether it is one of `find`, and not one that was added to such a table.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"cohort_row": [0], "outcome": ["matched"], "matches": [1], "filtered": [0]})
+    >>> found_rows(pd.concat([found, pd.DataFrame({"StudyInstanceUID": ["1.2.3"]})]))
+    [True, False]
+    """
+    if not is_found(table.columns):
+        return [False] * len(table)
+    places = {plain_label(label): place for place, label in enumerate(table.columns)}
+    return [not is_blank(cell) for cell in table.iloc[:, places["matches"]].tolist()]
+
+
 def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
     """Return the answer of `find` for a row that it could not match; ``None`` if it matched, or the row does not say.
 

@@ -10,14 +10,15 @@ import numbers
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from dicomove.cohort.damage import damage
-from dicomove.cohort.found import Unmatched, is_found, unmatched_rows
-from dicomove.cohort.keywords import keyword_columns
+from dicomove.cohort.found import Unmatched, found_rows, unmatched_rows
+from dicomove.cohort.keywords import candidates, keyword_columns
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.matching import is_universal, key_text
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
@@ -163,22 +164,19 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
     if known is None:
         _check_levels(columns.get(_LEVEL, []))
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    said = unmatched_rows(table)
-    read = given_key if is_found(table.columns) else _single_value
+    said, is_found = unmatched_rows(table), found_rows(table)
     requested = [
-        _identifier_or_error(row, model, known, read) if found is None else _said_by_find(found, row)
-        for row, found in zip(rows, said, strict=True)
+        _identifier_or_error(row, model, known, given_key if given else _single_value)
+        if found is None
+        else _said_by_find(found, row)
+        for row, found, given in zip(rows, said, is_found, strict=True)
     ]
-    return requested if is_found(table.columns) else _with_readable(table, requested)
+    return requested if all(is_found) else _with_readable(table, requested, is_found)
 
 
-def cells_beside(table: pd.DataFrame, name: str) -> list[object]:
-    """Return the cells of a key that a move does not send, row by row; ``None`` where not exactly one column has it."""
-    try:
-        column = keyword_columns(table.columns, [name]).get(name)
-    except CohortError:  # two such columns: nothing says which of them it is
-        column = None
-    return [None] * len(table) if column is None else table.iloc[:, column].tolist()
+def cells_beside(table: pd.DataFrame, name: str) -> list[list[object]]:
+    """Return the columns of a key that a move does not send: several, where nothing says which of them it is."""
+    return [table.iloc[:, place].tolist() for place in candidates(table.columns, [name]).get(name, ())]
 
 
 def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
@@ -199,13 +197,15 @@ def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str 
     )
 
 
-def _with_readable(table: pd.DataFrame, requested: Sequence[Requested]) -> list[Requested]:
-    """Return an error for each row of a study that has a cell which could not be compared with what the PACS says."""
+def _with_readable(table: pd.DataFrame, requested: Sequence[Requested], is_found: Sequence[bool]) -> list[Requested]:
+    """Return an error for each typed row of a study that has a cell which could not be compared with the PACS."""
     checked = list(requested)
     for name in COMPARED_KEYS:
-        for position, cell in enumerate(cells_beside(table, name)):
+        for position, cell in chain.from_iterable(map(enumerate, cells_beside(table, name))):
             entry = checked[position]
-            if isinstance(entry, Identifier) and not _is_plain(cell) and entry.is_beside(name):
+            if is_found[position] or not isinstance(entry, Identifier):
+                continue
+            if not _is_plain(cell) and entry.is_beside(name):
                 checked[position] = _readable(entry, cell, name)
     return checked
 

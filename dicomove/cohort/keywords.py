@@ -143,12 +143,24 @@ def keyword_columns(columns: Iterable[object], wanted: Collection[str] = KEYWORD
     {'PatientID': 1, 'StudyInstanceUID': 3}
     """
     labels = list(columns)
+    return {name: _one(name, positions, labels) for name, positions in candidates(labels, wanted).items()}
+
+
+def candidates(columns: Iterable[object], wanted: Collection[str]) -> dict[str, list[int]]:
+    """Return the positions of the columns of each keyword: several, where nothing says which of them it is.
+
+    Examples
+    --------
+    >>> candidates(["mrn", "PatientID", "accession", "acc no"], ["PatientID", "AccessionNumber"])
+    {'PatientID': [1], 'AccessionNumber': [2, 3]}
+    """
+    labels = list(columns)
     found: dict[str, list[int]] = {}
     for position, label in enumerate(labels):
         name = keyword(label)
         if name is not None and name in wanted:
             found.setdefault(name, []).append(position)
-    return {name: _one(name, positions, labels) for name, positions in found.items()}
+    return {name: _exact(name, positions, labels) or positions for name, positions in found.items()}
 
 
 def label_text(header: object) -> str | None:
@@ -159,11 +171,13 @@ def label_text(header: object) -> str | None:
     return header if isinstance(header, str) else None
 
 
+def _exact(name: str, positions: list[int], labels: list[object]) -> list[int]:
+    return [position for position in positions if (label_text(labels[position]) or "").strip().lower() == name.lower()]
+
+
 def _one(name: str, positions: list[int], labels: list[object]) -> int:
-    exact = [position for position in positions if (label_text(labels[position]) or "").strip().lower() == name.lower()]
-    candidates = exact or positions
-    if len(candidates) > 1:
-        names = " and ".join(repr(labels[position]) for position in candidates)
+    if len(positions) > 1:
+        names = " and ".join(repr(labels[position]) for position in positions)
         msg = f"several columns stand for {name}: {names}. Keep one of them"
         raise CohortError(msg)
-    return candidates[0]
+    return positions[0]

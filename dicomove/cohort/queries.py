@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from dicomove.cohort.criteria import criteria_queries, is_query
-from dicomove.cohort.found import is_found, unmatched_rows
+from dicomove.cohort.found import found_rows, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns, label_text
 from dicomove.cohort.levels import (
     IDENTIFYING_KEYS,
@@ -134,7 +134,8 @@ def find_queries(
         return criteria_queries(table, columns, known, model)
     _check_headers(table, columns, known, model, broad)
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    from_pacs = [is_found(table.columns) and said is None for said in unmatched_rows(table)]
+    found = zip(found_rows(table), unmatched_rows(table), strict=True)
+    from_pacs = [is_found and said is None for is_found, said in found]
     queries = [
         _query_or_error(cells, known, model, broad=broad, given=given)
         for cells, given in zip(rows, from_pacs, strict=True)

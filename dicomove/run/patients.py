@@ -6,6 +6,7 @@ What the PACS says of a study is held against all of it, and what comes against 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 import pandas as pd
@@ -33,26 +34,28 @@ _NUMBERS: Final[_Tells] = {_PATIENT: _is_other_patient, _ACCESSION: is_other_num
 _PERSON: Final[_Tells] = {_NAME: is_other_name, "PatientBirthDate": is_other_birth_date}
 
 
-def patients_of(table: pd.DataFrame) -> list[str | None]:
-    """Return the PatientID of each row; ``None`` where it has none that images could be held against.
+def patients_of(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return the PatientIDs of each row; none where it has none that images could be held against.
+
+    There are several where several columns stand for the PatientID: one of them is to be the right one.
 
     Examples
     --------
     >>> patients_of(pd.DataFrame({"PatientID": ["007", " ", "12*"]}))
-    ['007', None, None]
-    >>> patients_of(pd.DataFrame({"PatientID": [7.0]}))
-    ['7']
+    [('007',), (), ()]
+    >>> patients_of(pd.DataFrame({"mrn": [7.0], "Patient ID": ["A-7"]}))
+    [('7', 'A-7')]
     """
     return _values(table, _PATIENT)
 
 
-def further_keys_of(table: pd.DataFrame) -> dict[str, list[str | None]]:
+def further_keys_of(table: pd.DataFrame) -> dict[str, list[tuple[str, ...]]]:
     """Return what else the PACS's answers are held against: the values of each row, by keyword.
 
     Examples
     --------
     >>> further_keys_of(pd.DataFrame({"PatientBirthDate": ["1950-02-03", ""], "PatientName": ["Doe^Jane", "Doe*"]}))
-    {'PatientName': ['Doe^Jane', None], 'PatientBirthDate': ['19500203', None]}
+    {'PatientName': [('Doe^Jane',), ()], 'PatientBirthDate': [('19500203',), ()]}
     """
     found = {name: _values(table, name) for name in (_ACCESSION, *_PERSON)}
     return {name: values for name, values in found.items() if any(values)}
@@ -63,21 +66,21 @@ def different(values: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 
-def beside(identifier: Identifier, patients: Iterable[str | None]) -> tuple[str, ...]:
+def beside(identifier: Identifier, patients: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     """Return the different PatientIDs that rows name beside an identifier that has none."""
     if identifier.get(_PATIENT) is not None:
         return ()
-    return different(patients)
+    return different(chain.from_iterable(patients))
 
 
-def named_by(identifier: Identifier, rows: Sequence[int], further: Mapping[str, Sequence[str | None]]) -> Named:
+def named_by(identifier: Identifier, rows: Sequence[int], further: Mapping[str, Sequence[tuple[str, ...]]]) -> Named:
     """Return what its rows name beside an identifier, of `further_keys_of` a table: no person beside a PatientID."""
     is_known = identifier.get(_PATIENT) is not None
     return tuple(
         (name, value)
         for name, values in further.items()
         if not (is_known and name in _PERSON)
-        for value in different(values[row] for row in rows)
+        for value in different(value for row in rows for value in values[row])
     )
 
 
@@ -141,9 +144,10 @@ def _differing(tells: _Tells, there: Mapping[str, Collection[str]], named: Mappi
     return found
 
 
-def _values(table: pd.DataFrame, name: str) -> list[str | None]:
+def _values(table: pd.DataFrame, name: str) -> list[tuple[str, ...]]:
     read = _day if name == "PatientBirthDate" else _single
-    return [None if is_blank(cell) else read(cell, name) for cell in cells_beside(table, name)]
+    columns = [[None if is_blank(cell) else read(cell, name) for cell in cells] for cells in cells_beside(table, name)]
+    return [different(values) for values in zip(*columns, strict=True)] if columns else [()] * len(table)
 
 
 def _single(cell: object, name: str) -> str | None:

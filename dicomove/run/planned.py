@@ -62,7 +62,7 @@ def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Iden
 
 
 def _step(cells: RowCells, identifier: Identifier, rows: Sequence[int]) -> Step:
-    is_typed = not cells.is_answered(identifier.level)
+    is_typed = not cells.is_answered(identifier.level, rows)
     return Step(
         rows[0],
         expected=cells.expected(identifier.level, rows),

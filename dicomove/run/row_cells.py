@@ -15,6 +15,7 @@ from dicomove.cohort import (
     Identifier,
     Level,
     Requested,
+    found_rows,
     is_answered,
     is_blank,
     is_uid,
@@ -43,9 +44,9 @@ class RowCells:
 
     table: pd.DataFrame
 
-    def is_answered(self, level: Level) -> bool:
-        """Tell whether the PACS answered with what is moved at this level: the table is one of `find`."""
-        return self._answered[level]
+    def is_answered(self, level: Level, rows: Sequence[int]) -> bool:
+        """Tell whether the PACS answered with what is moved at this level: the rows are of `find`."""
+        return self._answered[level] and all(self._found[row] for row in rows)
 
     def expected(self, level: Level, rows: Sequence[int]) -> int | None:
         """Return how many instances the PACS said that there are."""
@@ -85,17 +86,21 @@ class RowCells:
         return {level: is_answered(self.table.columns, level) for level in LEVELS}
 
     @cached_property
+    def _found(self) -> list[bool]:
+        return found_rows(self.table)
+
+    @cached_property
     def _counts(self) -> dict[str, list[object]]:
         where = keyword_columns(self.table.columns, COUNT_KEYS.values())
         return {name: self._column(place) for name, place in where.items()}
 
     @cached_property
-    def _patients(self) -> list[str | None]:
+    def _patients(self) -> list[tuple[str, ...]]:
         return patients_of(self.table)
 
     @cached_property
-    def _further(self) -> Mapping[str, Sequence[str | None]]:
-        return {} if all(self._answered.values()) else further_keys_of(self.table)
+    def _further(self) -> Mapping[str, Sequence[tuple[str, ...]]]:
+        return {} if all(self._answered.values()) and all(self._found) else further_keys_of(self.table)
 
     @cached_property
     def _availabilities(self) -> list[str | None]:

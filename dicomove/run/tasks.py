@@ -39,7 +39,7 @@ def tasks_of(
             expected,
             patients=cells.patients(identifier, rows),
             named=cells.named(identifier, rows),
-            asks_patient=not cells.is_answered(level),
+            asks_patient=not cells.is_answered(level, rows),
             is_placed=is_planned and bool(expected),
             look_first=settings.archive is not None or is_begun,
             cells=path_cells[first] if path_cells else (),

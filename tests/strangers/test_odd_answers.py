@@ -334,3 +334,34 @@ def test_a_uid_brings_nothing_where_it_cannot_be_asked_whose_the_study_is() -> N
     assert arrival.found is not None
     assert arrival.found[["outcome", "status"]].to_numpy().tolist() == [["failed", "0xC000"]]
     assert arrival.on_disk == set()
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.filterwarnings("ignore::dicomove.errors.FindWarning")
+def test_rows_that_were_added_to_a_table_of_find_are_compared(level: str, *, again: bool) -> None:
+    keys = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"][: ["STUDY", "SERIES", "IMAGE"].index(level) + 1]
+    his = {key: STUDIES[2].values()[key] for key in keys}
+    added = pd.DataFrame([his | {"PatientID": named} for named in (JANE.patient, "#N/A")])
+    with World(archive()) as world:
+        found = dm.find(pd.DataFrame({"PatientID": [JANE.patient]}), world.pacs(), level=level, progress=False)
+        both = pd.concat([found, added], ignore_index=True)
+        if again:
+            both = dm.find(both, world.pacs(), level=level, progress=False)
+        planned = dm.plan(both, world.pacs(), level=level, progress=False)
+    assert planned["action"].tolist() == ["move"] * len(found) + (["nothing", "invalid"] if again else ["invalid"] * 2)
+    moved, landed = moved_by(both, level=level)
+    assert moved["outcome"].tolist()[: len(found)] == ["complete"] * len(found)
+    assert moved["attempts"].tolist()[len(found) :] == [0, 0]
+    assert not landed & {STUDIES[2].instance_uid(1)}
+
+
+@pytest.mark.parametrize("headers", [("mrn", "Patient ID"), ("PatientID", "PatientID"), ("accession", "acc no")])
+def test_where_two_columns_may_be_the_key_one_of_them_has_to_be_right(headers: tuple[str, str]) -> None:
+    right = JANE.accession if "accession" in headers else JANE.patient
+    rows = [[JANE.uid, "SOMEBODY", "OTHER"], [STUDIES[1].uid, "SOMEBODY", ""], [STUDIES[1].uid, "#N/A", "X"]]
+    moved, landed = moved_by(pd.DataFrame(rows, columns=["StudyInstanceUID", *headers]))
+    assert moved["outcome"].tolist() == ["invalid"] * 3
+    assert not landed
+    moved, _ = moved_by(pd.DataFrame([[JANE.uid, "SOMEBODY", right]], columns=["StudyInstanceUID", *headers]))
+    assert moved["outcome"].tolist() == ["complete"]
