@@ -50,7 +50,7 @@ TESTS: Final = {
     "dicomove/outcome/": ("outcome*", "words"),
     "dicomove/words": ("words", "outcome*"),
     "dicomove/dimse/": ("dimse_*",),
-    "dicomove/run/pacing/": ("pacing_*",),
+    "dicomove/run/pacing/": ("pacing_*", "run_auto"),
     "dicomove/run/": ("run_*",),
 }
 #: These measure time, simulate hours, or see that mutmut is there.

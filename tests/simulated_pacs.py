@@ -115,7 +115,8 @@ class Simulation:
         self.flying: list[Move] = []
         self.next_report = 0.0
         while True:
-            decision = self.schedule.next(self.now, _EVENING + timedelta(seconds=self.now))
+            local_time = _EVENING + timedelta(seconds=self.now)
+            decision = self.schedule.next(self.now, local_time, has_room=True, paused=False)
             match decision:
                 case Start(task):
                     self._start(task)

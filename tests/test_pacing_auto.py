@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from dicomove import events
-from dicomove.cohort import Identifier
-from dicomove.run.messages import Arrived, Moving
 from dicomove.run.options import Options
 from dicomove.run.pacing import Associations
 from tests import simulated_pacs as simulated
-from tests.run_events import COMPLETE, REJECTED, Told
 from tests.simulated_pacs import BEGINS_S, Nature, Simulation, studies
 
 AT_1_MS = partial(simulated.distant, away_s=0.001)
@@ -173,66 +169,6 @@ def test_nothing_is_learnt_while_nothing_may_begin() -> None:
     run.run()
     assert run.now > 24 * 3600
     assert run.mean_number(24 * 3600 + 60, 24 * 3600 + 300) > 6.5
-
-
-def begun(told: Told, seconds: float, event: Any, *, served: int = 8) -> int:
-    """Let so many tasks bring 40 instances per second each, for so long; return how many are in flight then."""
-    moving = told.begin()
-    since: dict[Identifier, float] = {}
-    end = told.now + seconds
-    while told.now < end:
-        since |= {one.identifier: told.now for one in moving if one.identifier not in since}
-        told.now += 0.25
-        for one in moving[:served]:
-            told.tell(event(one, int(40 * (told.now - since[one.identifier]))))
-        moving += told.begin()
-    return len(moving)
-
-
-def progress(task: Any, done: int) -> Moving:
-    counts = events.SubOperationEvent(
-        total=1000, completed=done - 1, failed=0, warning=1, remaining=1000 - done,
-        percent=None, rate=None, eta_s=None, elapsed_s=1.0,
-    )  # fmt: skip
-    return Moving(task, counts)
-
-
-@pytest.mark.parametrize(
-    "event", [progress, lambda task, done: Arrived(task, done, 512 * done)], ids=["counts", "disk"]
-)
-def test_a_run_learns_from_counts_and_from_arrivals_while_a_study_moves(event: Any) -> None:
-    assert begun(Told.of(9, concurrency="auto"), 1.0, event) == 2
-    assert begun(Told.of(9, concurrency="auto"), 1.5, event) == 4
-    assert begun(Told.of(9, concurrency="auto"), 5, event) == 8
-    assert begun(Told.of(9, concurrency="auto", max_concurrency=3), 25, event) == 3
-    assert begun(Told.of(9, concurrency=1), 25, event) == 1
-
-
-def test_a_study_that_the_pacs_lets_wait_brings_nothing() -> None:
-    told = Told.of(9, concurrency="auto")
-    assert begun(told, 25, progress, served=1) == 2
-    assert told.state.schedule.in_flight == 2
-
-
-def test_a_trial_that_is_refused_leaves_the_others_as_they_are() -> None:
-    """The PACS accepts five: of the eight that are tried, three are refused."""
-    told = Told.of(30, concurrency="auto", retry=3)
-    assert begun(told, 2.0, progress) == 8
-    for refused in list(told.state.results.in_flight)[-3:]:
-        told.end(refused, REJECTED)
-        assert not told.begin(), "not at once"
-    assert told.state.schedule.in_flight == 5
-    told.end(next(iter(told.state.results.in_flight)), COMPLETE)
-    assert len(told.begin()) == 1, "as many as it accepted"
-
-
-def test_a_refusal_when_nothing_is_on_trial_halves_the_number() -> None:
-    told = Told.of(30, concurrency="auto", retry=3)
-    assert begun(told, 30, progress) == 8
-    told.end(list(told.state.results.in_flight)[-1], REJECTED)
-    told.end(next(iter(told.state.results.in_flight)), COMPLETE)
-    assert not told.begin()
-    assert told.state.schedule.in_flight == 6
 
 
 def test_options_say_how_many_associations_there_may_be() -> None:

@@ -47,7 +47,8 @@ class World:
 
     def run(self, until: float = 1e6) -> None:
         while self.now < until:
-            decision = self.schedule.next(self.now, MIDNIGHT + timedelta(seconds=self.now))
+            local_time = MIDNIGHT + timedelta(seconds=self.now)
+            decision = self.schedule.next(self.now, local_time, has_room=True, paused=False)
             match decision:
                 case Start(begun):
                     self.started.append((self.now, begun.positions[0]))

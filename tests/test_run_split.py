@@ -10,11 +10,11 @@ import pytest
 from dicomove import events
 from dicomove.run import asking
 from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
-from dicomove.run.messages import AttemptEnded, Begin, Cancel, End, Moving, Show, StopWished, WaitedEnough, Write
+from dicomove.run.messages import AttemptEnded, Begin, Cancel, End, Moving, Show, StopWished, Wait, WaitedEnough, Write
 from dicomove.run.pacing import Retry
 from dicomove.run.requests import Task
 from dicomove.run.split import Split, falls_short, is_worth_splitting, missing_parts
-from tests.run_events import LOST, MIDNIGHT, UNABLE, Told, again, moved, only, result, task
+from tests.run_events import LOST, MIDNIGHT, UNABLE, UNREACHABLE, Told, again, moved, only, result, task
 
 SERIES = {f"1.{n}": 10 for n in range(1, 9)}
 WENT = moved(completed=10, failed=0, warning=0)
@@ -338,6 +338,70 @@ def test_a_part_that_was_put_back_is_a_part_of_the_verdict() -> None:
     verdict = summed(run)
     assert verdict.parts is not None
     assert (verdict.parts.went_well, len(verdict.parts.moves)) == (True, 2)
+
+
+def test_a_part_that_was_put_back_is_waited_for_a_second_or_two() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 40})
+    one, two = run.begin()
+    run.end(two, REJECTED, after_s=0)
+    run.end(one, WENT, after_s=0)
+    assert run.wait() is None
+    assert run.now == 1.5, "a second, and half of one by chance"
+    assert asked(run.begin()) == ["1.2"]
+
+
+def test_a_pacs_that_is_gone_is_no_association_too_many() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 40})
+    one, two = run.begin()
+    run.end(one, UNREACHABLE)
+    run.end(two, WENT)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    assert verdict.parts.result.error == "connection_failed"
+
+
+def test_an_association_rests_between_two_parts_and_not_before_the_verdict() -> None:
+    run = large(concurrency=2, delay=5)
+    listed(run, {"1.1": 20, "1.2": 20, "1.3": 20, "1.4": 20})
+    one, two = run.begin()
+    run.end(one, WENT)
+    run.end(two, WENT)
+    assert run.wait() is None
+    assert run.now == 1 + 5
+    (one,) = run.begin()
+    run.now = 2 + 5
+    (two,) = run.begin()
+    run.end(one, WENT, after_s=0)
+    run.end(two, WENT, after_s=0)
+    assert len(run.begin()) == 1
+
+
+def test_a_row_that_is_tried_later_is_not_forgotten_beside_parts() -> None:
+    run = large(2, concurrency=3, retry=Retry(attempts=2, wait=2))
+    first, second = run.begin()
+    run.tell(AttemptEnded(first, SeriesListed({"1.1": 40, "1.2": 40}, 80)))
+    run.begin()
+    run.end(second, LOST, after_s=0)
+    assert run.wait() is None
+    assert run.now == 2
+
+
+def test_a_pause_is_shown_beside_parts_and_nothing_else_is_waited_for() -> None:
+    run = large(concurrency=2)
+    listed(run)
+    run.begin()
+    assert run.look() == [Wait()]
+    run = large(3, concurrency=2)
+    _, second = run.begin()
+    run.tell(AttemptEnded(second, SeriesListed(SERIES, 80)))
+    run.paused = True
+    run.begin()
+    assert [one.event.reason for one in run.log if isinstance(one, Show) and isinstance(one.event, events.Waiting)] == [
+        "paused"
+    ]
 
 
 def test_the_refusals_of_parts_are_counted_and_end() -> None:

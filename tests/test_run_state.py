@@ -148,6 +148,17 @@ def test_an_association_rests_as_long_as_the_delay() -> None:
     assert len(run.begin()) == 1
 
 
+def test_an_association_that_rests_beside_one_in_flight_is_waited_for() -> None:
+    run = Told.of(6, concurrency=3, delay=5)
+    first, second, _ = run.begin()
+    run.end(first, COMPLETE, after_s=1)
+    run.end(second, COMPLETE, after_s=2)
+    run.now = 6
+    told = run.look()
+    assert [type(one) for one in told] == [Begin, Show, Wait]
+    assert told[-1] == Wait(8)
+
+
 @pytest.mark.parametrize(("at", "until"), [(0.0, 30.0), (59.5, 60.0)])
 def test_the_local_time_is_looked_at_each_half_minute_until_the_hours_begin(at: float, until: float) -> None:
     run = Told.of(1, hours="00:01-24:00 UTC")
@@ -927,6 +938,7 @@ def test_auto_gets_from_the_first_row_on_that_cannot_be_moved() -> None:
     assert first.method == "move"
     instructions = told.end(first, moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
     assert not only(Write, instructions).last.final
+    assert [one.event.wait_s for one in instructions if isinstance(one, Show) and hasattr(one.event, "wait_s")] == [0]
     # At once, without a retry, and in the order of the rows that are ready.
     again = [begun(told)]
     while len(again) < 3:

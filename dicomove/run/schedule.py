@@ -95,7 +95,7 @@ class Schedule:
         """Whether there are tasks that have not begun, or that will be tried again."""
         return bool(self._ready or self._later)
 
-    def next(self, now: float, local_time: datetime, *, has_room: bool = True, paused: bool = False) -> Decision:
+    def next(self, now: float, local_time: datetime, *, has_room: bool, paused: bool) -> Decision:
         """Return what to do now.
 
         Parameters
@@ -166,7 +166,7 @@ class Schedule:
     def _held(self, decision: Hold | Done, now: float) -> Hold | Done:
         """Return a decision that nothing begins, as it reads with rows between two of their parts."""
         times = [decision.until] if isinstance(decision, Hold) and decision.until is not None else []
-        times += [at for at in (*self.splits.wakes_at(), self._rate.ready_at(now)) if at > now]
+        times += [at for at in (*self.splits.wakes_at(), *self._resting, self._rate.ready_at(now)) if at > now]
         hold = decision if isinstance(decision, Hold) else Hold()
         return replace(hold, until=min(times, default=None))
 
