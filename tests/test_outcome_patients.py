@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome.patients import ALTOGETHER, NONE_AT_ALL, difference, is_alike
+from dicomove.outcome.patients import ALTOGETHER, NONE_AT_ALL, difference, is_alike, is_other_birth_date
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,27 @@ def test_the_words_never_hold_a_patient_id(came: str, named: str) -> None:
         *("in upper and lower case", "in blanks", "in leading zeros", "in what follows it (an issuer, say)"),
         *(ALTOGETHER, NONE_AT_ALL),
     }
+
+
+@pytest.mark.parametrize(
+    ("there", "named", "is_other"),
+    [
+        ("19500203", ["19500203"], False),
+        ("1950.02.03", ["1950-02-03"], False),
+        (" 19500203 ", ["19500203"], False),
+        ("19500203", ["19500302"], False),
+        ("19500203", ["19500101"], False),
+        ("19500101", ["19501224"], False),
+        ("19500203", ["19500204"], True),
+        ("19500203", ["19510203"], True),
+        ("19500203", ["19510101"], True),
+        ("19500203", ["19510203", "19500203"], False),
+        ("19500203", ["19510203", "soon"], False),
+        ("1950", ["19510203"], False),
+        ("195002031", ["19510203"], False),
+        ("", ["19510203"], False),
+    ],
+)
+def test_another_birth_date(there: str, named: list[str], *, is_other: bool) -> None:
+    """In one year, 1 January may mean that the day is not known, and a day may stand where the month belongs."""
+    assert is_other_birth_date(there, named) == is_other

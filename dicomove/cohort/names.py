@@ -14,6 +14,8 @@ _PART: Final = re.compile("[a-z0-9]{2,}")
 _DIGIT: Final = re.compile("[0-9]")
 #: From here on, one of two texts may be a misspelling of the other (Ratcliff and Metzener, 1988).
 _ALIKE: Final = 0.75
+#: ... and from here on the same parts, that are written together or apart.
+_SAME: Final = 0.9
 
 
 def is_other_name(there: str, named: Collection[str]) -> bool:
@@ -52,10 +54,10 @@ def _parts(name: str) -> list[str]:
 def _may_be_one(first: list[str], second: list[str]) -> bool:
     fewer, more = sorted((first, second), key=len)
     found = sum(any(_is_alike(part, other) for other in more) for part in fewer)
-    return found >= min(2, len(fewer)) or _is_alike("".join(first), "".join(second))
+    return found >= min(2, len(fewer)) or _is_alike("".join(first), "".join(second), _SAME)
 
 
-def _is_alike(first: str, second: str) -> bool:
+def _is_alike(first: str, second: str, least: float = _ALIKE) -> bool:
     if _DIGIT.search(first + second):
         return first == second
-    return SequenceMatcher(None, first, second, autojunk=False).ratio() >= _ALIKE
+    return SequenceMatcher(None, first, second, autojunk=False).ratio() >= least

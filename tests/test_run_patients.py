@@ -1,0 +1,71 @@
+"""What a typed table says of a patient beside a UID, and when the PACS contradicts it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+import pytest
+
+from dicomove.cohort import Identifier
+from dicomove.run.patients import compared, contradicted, further_keys_of, named_by, other_person, patients_of
+
+STUDY = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),))
+OF_PATIENT = Identifier("STUDY", "PatientRoot", (("PatientID", "7"), ("StudyInstanceUID", "1.2")))
+SHE = {"PatientName": ["DOE^JANE"], "PatientBirthDate": ["19500203"]}
+HE = {"PatientName": ["ROE^JOHN"], "PatientBirthDate": ["19610412"]}
+
+
+@pytest.mark.parametrize("cell", ["1950-02-03", "19500203", dt.date(1950, 2, 3), pd.Timestamp(1950, 2, 3)])
+def test_a_birth_date_is_read_as_in_a_search(cell: object) -> None:
+    table = pd.DataFrame({"PatientBirthDate": pd.Series([cell], dtype=object)})
+    assert further_keys_of(table) == {"PatientBirthDate": [("19500203",)]}
+
+
+@pytest.mark.parametrize("cell", ["19500101-19501231", "1950", "soon", "", None, 18264])
+def test_what_is_not_a_day_is_not_compared(cell: object) -> None:
+    assert further_keys_of(pd.DataFrame({"PatientBirthDate": pd.Series([cell], dtype=object)})) == {}
+
+
+def test_a_pattern_and_a_list_are_not_compared() -> None:
+    table = pd.DataFrame({"PatientID": ["7*", "7\\8", "7"], "AccessionNumber": ["?", "A\\B", "A1"]})
+    assert patients_of(table) == [(), (), ("7",)]
+    assert further_keys_of(table) == {"AccessionNumber": [(), (), ("A1",)]}
+
+
+def test_rows_that_share_a_study_name_each_value_once() -> None:
+    numbers, names = ["A", "", "B", "A"], ["X", "", "", "X"]
+    further = further_keys_of(pd.DataFrame({"AccessionNumber": numbers, "PatientName": names}))
+    named = named_by(STUDY, [0, 2, 3], further)
+    assert named == (("AccessionNumber", "A"), ("AccessionNumber", "B"), ("PatientName", "X"))
+    assert compared(["7"], named) == {"PatientID": ["7"], "AccessionNumber": ["A", "B"], "PatientName": ["X"]}
+    assert compared([], ()) == {}
+    assert named_by(OF_PATIENT, [0, 2, 3], further) == named[:2]
+
+
+@pytest.mark.parametrize(
+    ("there", "named", "key", "person"),
+    [
+        ({"PatientID": ["7"]}, {"PatientID": ["8"]}, "PatientID", ()),
+        ({"PatientID": ["7"]}, {"PatientID": ["8", "007"]}, None, ()),
+        ({"PatientID": ["7", "8"]}, {"PatientID": ["8"]}, None, ()),
+        ({"PatientID": []}, {"PatientID": ["8"]}, None, ()),
+        ({"AccessionNumber": ["A\\B"]}, {"AccessionNumber": ["B"]}, None, ()),
+        ({"AccessionNumber": ["A\\B"]}, {"AccessionNumber": ["C"]}, "AccessionNumber", ()),
+        (SHE, HE, "PatientName", ("PatientName", "PatientBirthDate")),
+        (SHE, SHE, None, ()),
+        (SHE, SHE | {"PatientName": HE["PatientName"]}, None, ("PatientName",)),
+        (SHE, SHE | {"PatientBirthDate": HE["PatientBirthDate"]}, None, ("PatientBirthDate",)),
+        (SHE, {"PatientName": HE["PatientName"]}, None, ("PatientName",)),
+        (SHE | {"PatientID": ["7"]}, HE | {"PatientID": ["7"]}, None, ()),
+        (SHE | {"PatientID": ["7"]}, HE | {"PatientID": ["8"]}, "PatientID", ()),
+        (SHE | {"PatientID": []}, HE | {"PatientID": ["7"]}, "PatientName", ("PatientName", "PatientBirthDate")),
+        (SHE | {"AccessionNumber": ["A"]}, HE | {"AccessionNumber": ["A"]}, None, ()),
+        ({}, HE, None, ()),
+    ],
+)
+def test_what_contradicts(
+    there: dict[str, list[str]], named: dict[str, list[str]], key: str | None, person: tuple[str, ...]
+) -> None:
+    assert contradicted(there, named) == key
+    assert other_person(there, named) == person
