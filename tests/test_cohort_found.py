@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.cohort import Identifier, Unmatched, is_found, move_identifiers
+from dicomove.cohort import Identifier, Unmatched, is_answered, is_found, move_identifiers
 from dicomove.errors import IdentifierError
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive
@@ -54,6 +54,7 @@ def found(**more: list[object]) -> pd.DataFrame:
 )
 def test_a_table_of_find_is_known_by_its_columns_as_a_set(columns: list[object], expected: bool) -> None:
     assert is_found(columns) is expected
+    assert is_answered(columns, "PATIENT") is expected, "a search for patients adds no column of its own"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,22 @@ def test_a_row_without_advice_gets_no_blank_before_the_reason() -> None:
     (row,) = move_identifiers(found(outcome=["empty"], StudyInstanceUID=["1.2.3"]))
     assert isinstance(row, Unmatched)
     assert (row.advice or "").startswith("C-FIND")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({"outcome": ["ambiguous"], "error": ["ambiguous"]}, id="a table of find"),
+        pytest.param({"outcome": ["invalid"], "error": ["ambiguous"]}, id="a move of it"),
+        pytest.param({"outcome": ["ambiguous"]}, id="its error was left out"),
+    ],
+)
+def test_a_row_for_which_find_did_not_decide_stays_undecided(said: dict[str, list[object]]) -> None:
+    """It has matches, and the cohort may have given it a UID: that is one of them, and need not be the right one."""
+    (row,) = move_identifiers(found(**said, matches=[2], StudyInstanceUID=["1.2.3"], advice=["2 match."]))
+    assert isinstance(row, Unmatched)
+    assert (row.outcome, row.error) == ("invalid", said.get("error", [None])[0])
+    assert (row.advice or "").startswith("2 match. C-FIND")
 
 
 @pytest.mark.parametrize("matches", ["several", "0 or 1"])

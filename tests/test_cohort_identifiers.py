@@ -447,6 +447,31 @@ def test_a_patient_id_that_a_spreadsheet_damaged_is_not_sent() -> None:
     assert [type(entry) for entry in (one, two, three)] == [IdentifierError, IdentifierError, Identifier]
 
 
+UNREADABLE = ["SECRET*", "SECRET\\1", "#REF!", "1.23E+05", "x" * 65, ["SECRET"], dt.date(2024, 1, 5)]
+
+
+@pytest.mark.parametrize("bad", UNREADABLE, ids=repr)
+@pytest.mark.parametrize("key", ["PatientID", "AccessionNumber"])
+def test_a_key_beside_a_uid_that_cannot_be_compared_keeps_its_row_back(key: str, bad: object) -> None:
+    """The row comes last: those above it have no UID, or are no matter of a study, or are good."""
+    table = pd.DataFrame([{}, FULL, {**FULL, key: None}, {**FULL, key: bad}], columns=list(FULL), dtype=object)
+    no_uid, good, blank, kept_back = move_identifiers(table)
+    assert [type(entry) for entry in (no_uid, good, blank)] == [IdentifierError, Identifier, Identifier]
+    assert isinstance(kept_back, IdentifierError)
+    assert kept_back.column == key
+    assert str(kept_back).endswith("Leave the cell blank to rely on SOPInstanceUID alone")
+    assert "SECRET" not in str(kept_back)
+    from_find = table[3:].assign(cohort_row=0, outcome="matched", matches=1, filtered=0)
+    assert isinstance(only(from_find), Identifier)  # the PACS has said whose the study is
+
+
+@pytest.mark.parametrize("bad", UNREADABLE, ids=repr)
+def test_a_whole_patient_has_no_accession_number_to_compare(bad: object) -> None:
+    table = pd.DataFrame([{**FULL, "AccessionNumber": bad}], dtype=object)
+    assert isinstance(only(table, "PATIENT", "PatientRoot"), Identifier)
+    assert isinstance(only(table, "STUDY", "PatientRoot"), IdentifierError)
+
+
 def test_a_row_that_lacks_the_uid_of_the_others_is_told() -> None:
     table = pd.DataFrame({"StudyInstanceUID": ["1.2.3", "1.2.4"], "SeriesInstanceUID": ["1.2.3.1", ""]})
     message = on_coarser_rows(table, move_identifiers(table))

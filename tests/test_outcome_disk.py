@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome import Counts, Evidence, Refusal, Unverified, judge
+from dicomove.outcome import Counts, Evidence, Refusal, Unverified, Verdict, judge
+from dicomove.outcome.advice import advice_on, refusals_told
 from dicomove.outcome.evidence import RefusalKind
 from dicomove.outcome.judgement import by_disk
 from dicomove.words import ADVICE, Outcome
@@ -154,6 +155,20 @@ def test_what_rests_on_c_find_says_why_it_is_not_verified() -> None:
     assert "C-FIND was refused" not in (judge(failed).advice or "")
 
 
+def test_what_the_destination_does_not_confirm_is_not_complete() -> None:
+    """The PACS says that it moved all; the destination, which would know, gives no answer."""
+    unanswered = Unverified("the destination did not answer", may_pass=True)
+    verdict = judge(Evidence(status=SUCCESS, counts=ALL, expected=6, unanswered=unanswered))
+    assert verdict == Verdict("unconfirmed", None, "The destination did not answer.")
+    for evidence in (Evidence(status=WARNING, counts=SOME), Evidence(status=FAILURE), Evidence(status=0xA702)):
+        before, after = judge(evidence), judge(replace(evidence, unanswered=unanswered))
+        assert (after.outcome, after.error) == (before.outcome, before.error), "the PACS itself says that it failed"
+
+
+def test_a_complete_row_needs_no_advice() -> None:
+    assert judge(Evidence(status=SUCCESS, counts=ALL, expected=6)) == Verdict("complete", None, None)
+
+
 @pytest.mark.parametrize("status", [0xA702, FAILURE, SUCCESS])
 @pytest.mark.parametrize(
     ("kind", "error", "said"),
@@ -174,6 +189,40 @@ def test_a_refusal_by_the_receiver_is_reported_as_such(status: int, kind: Refusa
     some = judge(disk(4, 2, 6, status=status, counts=SOME, arrivals=4, refusals=refusals))
     assert some.error not in ("receiver_refused", "internal_error"), "some came, so another peer may have been refused"
     assert "10.0.0.7" in (some.advice or "")
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        pytest.param(disk(4, 2, 6, status=FAILURE), id="some are on disk"),
+        pytest.param(disk(0, 6, 6, status=FAILURE, aside=((CUT, 1),)), id="one came damaged"),
+        pytest.param(disk(0, 6, 6, status=FAILURE, arrivals=0, method="get"), id="C-GET connects to no receiver"),
+    ],
+)
+def test_a_refusal_does_not_explain_a_row_that_came_another_way(evidence: Evidence) -> None:
+    refused = replace(evidence, refusals=(turned_away("10.0.0.7", "ae_title", "it called OLD"),))
+    assert judge(refused).error == judge(evidence).error == "unable_to_process"
+
+
+@pytest.mark.parametrize(
+    ("refusals", "told"),
+    [
+        ([turned_away("10.0.0.7")] * 2, ["connections from 10.0.0.7 were refused"]),
+        ([turned_away("a", "tls")] * 3, ["the receiver turned away a: it was refused"] * 3),
+        (
+            [turned_away("a", "tls")] * 5,
+            [*["the receiver turned away a: it was refused"] * 3, "it turned away 2 more: see refused of the receiver"],
+        ),
+    ],
+    ids=["each address once", "three", "three, and how many more"],
+)
+def test_refusals_are_told_in_a_few_sentences(refusals: list[Refusal], told: list[str]) -> None:
+    assert [sentence.partition(": if")[0] for sentence in refusals_told(refusals)] == told
+
+
+def test_a_word_that_dicomove_does_not_know_has_no_advice() -> None:
+    """Advice is a help only: where there is none, a run goes on."""
+    assert advice_on("a_word_of_tomorrow") == ""
 
 
 def test_the_advice_names_what_is_known() -> None:

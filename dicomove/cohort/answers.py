@@ -158,6 +158,8 @@ def untold(match: Mapping[str, object], names: Iterable[str]) -> str | None:
     --------
     >>> untold({"Modality": "CT"}, ["Modality", "InstitutionName"])
     'the PACS does not tell InstitutionName: it may have ignored this criterion'
+    >>> untold({"InstitutionName": "Mercy"}, ["Modality", "InstitutionName"]) is None
+    True
     """
     lacking = [name for name in names if name not in KEYWORDS and is_blank(match.get(name))]
     return f"the PACS does not tell {' and '.join(lacking)}: it may have ignored this criterion" if lacking else None

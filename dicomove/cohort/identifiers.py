@@ -171,7 +171,7 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
         else _said_by_find(found, row)
         for row, found, given in zip(rows, said, is_found, strict=True)
     ]
-    return requested if all(is_found) else _with_readable(table, requested, is_found)
+    return _with_readable(table, requested, is_found)
 
 
 def cells_beside(table: pd.DataFrame, name: str) -> list[list[object]]:
@@ -187,10 +187,9 @@ def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str 
     if _LEVEL in keyword_columns(table.columns, (_LEVEL,)):
         return None
     levels = Counter(LEVELS.index(entry.level) for entry in requested if isinstance(entry, Identifier))
-    coarser = levels.total() - levels[max(levels, default=0)]
-    if not coarser:
+    if len(levels) < 2:
         return None
-    deepest = LEVELS[max(levels)]
+    deepest, coarser = LEVELS[max(levels)], levels.total() - levels[max(levels)]
     return (
         f"{coarser} of {len(requested)} rows lack a UID that the others have. They bring all of the level above, "
         f"not one {deepest.lower()} each: fill the UID, or give the level of each row in a column {_LEVEL}"

@@ -82,7 +82,7 @@ def remedy(word: str, evidence: Evidence) -> str | None:
         return refused
     if evidence.received is None or word not in _EXPLAINED:
         return None
-    missing = max(evidence.missing or 0, 1)
+    missing = evidence.missing or 1
     others = _total(_of_kind(evidence.aside, OTHER_PATIENT))
     damaged = _total(_of_kind(evidence.aside, DAMAGED))
     if others >= missing:
@@ -214,8 +214,8 @@ def sentences(*parts: str) -> str:
 
     Examples
     --------
-    >>> sentences("the row is empty", "", "Correct it.")
-    'The row is empty. Correct it.'
+    >>> sentences("the row names RX", "", "Correct it.")
+    'The row names RX. Correct it.'
     """
     return " ".join(part[0].upper() + part[1:] + ("" if part[-1] in ".?!" else ".") for part in parts if part)
 
@@ -238,6 +238,8 @@ def advice_on(word: str, detail: str = "", destination: str = "", method: Retrie
     --------
     >>> advice_on("destination_unknown", destination="RX").partition(".")[0]
     'The PACS does not know the destination RX'
+    >>> advice_on("destination_unknown").partition(".")[0]
+    'The PACS does not know this destination'
     >>> advice_on("association_rejected", "(transient: local limit exceeded)").partition(",")[0]
     'The PACS has as many associations as it allows'
     >>> advice_on("not_authorized", method="get").rpartition(": ")[2]
@@ -249,5 +251,5 @@ def advice_on(word: str, detail: str = "", destination: str = "", method: Retrie
         return GET_ADVICE[word]
     advice = ADVICE.get(word, "")
     if word == "destination_unknown" and destination:
-        return advice.replace("this destination", f"the destination {destination}", 1)
+        return advice.replace("this destination", f"the destination {destination}")
     return advice
