@@ -141,15 +141,19 @@ def ours(labels: Iterable[object]) -> set[int]:
 
 
 def is_plan(labels: Iterable[object]) -> bool:
-    """Tell by its columns whether a table is one of `plan`, and not yet of a move of it.
+    """Tell by its columns whether a table is one of `plan`, and not yet of a move of it: that adds its columns last.
 
     Examples
     --------
     >>> is_plan(["mrn", *PLAN_COLUMNS]), is_plan([*PLAN_COLUMNS, "outcome", *RESULT_COLUMNS]), is_plan(["action"])
     (True, False, False)
+    >>> is_plan([*RESULT_COLUMNS, *PLAN_COLUMNS])
+    True
     """
-    there = {plain_label(label) for label in labels}
-    return there >= frozenset(PLAN_COLUMNS) and not there >= frozenset(RESULT_COLUMNS)
+    places = {plain_label(label): place for place, label in enumerate(labels)}
+    if not places.keys() >= frozenset(PLAN_COLUMNS):
+        return False
+    return not places.keys() >= frozenset(RESULT_COLUMNS) or places["action"] > places["attempts"]
 
 
 def kept(table: pd.DataFrame, added: Collection[str]) -> dict[int, Hashable]:

@@ -354,3 +354,16 @@ def test_a_study_of_another_request_is_left_out(here: Here) -> None:
     assert moved["attempts"].tolist() == [1, 0, 1]
     unreadable = table.assign(accession=["#N/A", "", ""])
     assert plan(unreadable, here.pacs)["action"].tolist() == ["invalid", "move", "move"]
+
+
+def test_the_plan_of_a_result_table_is_a_plan(here: Here) -> None:
+    """What was moved is planned again: its rows have the columns of both."""
+    table = pd.DataFrame({"StudyInstanceUID": STUDIES[:2]})
+    moved = dm.move(table, here.pacs, "STORE", journal=False, progress=False)
+    for results in (moved, dm.move(plan(table, here.pacs), here.pacs, "STORE", journal=False, progress=False)):
+        planned = plan(results, here.pacs).assign(action=["move", "not now"])
+        again = dm.move(planned, here.pacs, "STORE", journal=False, progress=False)
+        assert again["attempts"].tolist() == [1, 0]
+        assert again["outcome"].iloc[1] == "not_attempted"
+        assert dm.move(again, here.pacs, "STORE", journal=False, progress=False)["attempts"].tolist() == [1, 1]
+        assert dm.summary(planned).index.tolist() == ["move", "not now", "all"]

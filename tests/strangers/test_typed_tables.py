@@ -7,6 +7,7 @@ A row brings what its UIDs name, unless what stands beside them is another patie
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -202,11 +203,9 @@ def _is_right(row: Row, study: Study | None, way: Way) -> bool:
     """Whether nothing in a row is damaged, and its PatientID and accession number are those of its study."""
     if any(cell.how == "damaged" for cell in row.values()) or names_another_patient(row, study):
         return False
-    is_known = any(claim(row.get(name)) and study and study.values()[name] for name in ("PatientID", "AccessionNumber"))
-    is_person = is_known or not any(
-        row[name].how == "other" for name in ("PatientName", "PatientBirthDate") if name in row
-    )
-    return not way.asks or (is_person and not names_another_request(row, study))
+    if not way.asks or study is None:
+        return True
+    return not names_another_request(row, study) and _is_clear(row, study) and len(_other_person(row, study)) < 2
 
 
 def what_is_anothers_is_told(run: Run, way: Way, *, is_first: bool) -> None:
@@ -255,7 +254,7 @@ def _other_person(row: Row, study: Study) -> list[str]:
         return []
     name, born = claim(row.get("PatientName")), claim(row.get("PatientBirthDate"))
     found = []
-    if name and row["PatientName"].how == "other" and not set(name.split("^")) & set(own["PatientName"].split("^")):
+    if name and not _parts(name) & _parts(study.name):
         found.append("PatientName")
     if born and own["PatientBirthDate"] and born[:4] != own["PatientBirthDate"][:4]:
         found.append("PatientBirthDate")
@@ -265,7 +264,11 @@ def _other_person(row: Row, study: Study) -> list[str]:
 def _is_clear(row: Row, study: Study) -> bool:
     """Whether a name is either that of the study or altogether another one."""
     name = claim(row.get("PatientName"))
-    return not name or row["PatientName"].how != "other" or not set(name.split("^")) & set(study.name.split("^"))
+    return not name or _parts(name) == _parts(study.name) or not _parts(name) & _parts(study.name)
+
+
+def _parts(name: str) -> set[str]:
+    return {part for part in re.split(r"[\^, ]+", name) if part}
 
 
 # ---------------------------------------------------------------------------------------------------------------- runs
