@@ -56,6 +56,11 @@ def test_where_only_c_find_was_asked_again_the_c_move_before_it_counts() -> None
 # A worker, or a receiver, that is gone.
 
 
+def test_the_c_moves_before_a_defect_count() -> None:
+    assert said(Lost("", "internal_error", moves=MOVES))["attempts"] == 2
+    assert said(Lost("", "internal_error"))["attempts"] == 1
+
+
 def test_what_was_lost_before_it_was_sent_was_not_tried() -> None:
     assert said(Lost(GONE, "executor_failed", sent=False)) == {
         "outcome": "unreachable", "error": "executor_failed", "completed": None, "attempts": 0,

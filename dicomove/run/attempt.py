@@ -244,14 +244,14 @@ def row_after(end: AttemptEnd) -> Row:
 def _lost(end: Lost) -> Row:
     if not end.sent:
         return without_worker(end.problem, end.error)
-    row = lost(end.problem, end.error)
+    row = lost(end.problem, end.error)._replace(attempts=max(1, _sent(end.moves)))
     if end.result is None:
         return row
     return row_of(end.result)._replace(
         outcome=row.outcome,
         error=row.error,
         advice=row.advice,
-        attempts=max(1, _sent(end.moves)),
+        attempts=row.attempts,
     )
 
 

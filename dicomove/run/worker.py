@@ -111,7 +111,8 @@ class MoveWorker:
         except Exception:
             # The defect of one row is that of one row: the others are moved all the same.
             logger.exception("a defect in dicomove; the run goes on")
-            return Lost("", "internal_error")  # its advice says it all
+            # Its advice says it all; the C-MOVEs before it are known.
+            return Lost("", "internal_error", moves=tuple(attempt.moves) if attempt else ())
 
     def _told(self, task: Task) -> Mapping[str, Collection[str]] | None:
         """Return what the PACS tells of what the rows name; ``None`` where it need not be asked."""
