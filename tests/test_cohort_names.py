@@ -21,6 +21,10 @@ ONE_PERSON = [
     ("Łukasz^Nowak", "LUKASZ^NOWAK"),
     ("ANON^0001", "Anon 0001"),
     ("GARCIA LOPEZ^MARIA", "LOPEZ^MARIA"),
+    ("ADAM^DOE", "DOE"),
+    ("DOE^JANE^MARY", "Doe^Jane^Pauline"),  # two of three
+    ("ROE^JANE", "Roe^Jana"),
+    ("ABCDEFGH" * 30, "abcdefgh" * 30),  # longer than any name
 ]
 TWO_PERSONS = [
     ("DOE^JANE", "DOE^JOHN"),

@@ -29,6 +29,7 @@ from dicomove.cohort import (
     why_not,
 )
 from dicomove.cohort.keywords import KEYWORDS, VRS
+from dicomove.cohort.levels import matching_keys
 from dicomove.cohort.matching import only_difference
 from dicomove.errors import CohortError, IdentifierError
 
@@ -47,6 +48,8 @@ def test_tables_of_keys() -> None:
     only_returned = {"QueryRetrieveLevel", "ImageType", *AVAILABILITY_KEYS}
     assert set(keys) == {name for name in KEYWORDS if name not in only_returned and "Related" not in name}
     for level in LEVELS:
+        asked = matching_keys(level, "PatientRoot")
+        assert len(asked) == len(set(asked))
         assert len(RETURN_KEYS[level]) == len(set(RETURN_KEYS[level]))
         assert set(UNIQUE_KEYS["PatientRoot"][level]) <= set(RETURN_KEYS[level]) <= set(KEYWORDS)
         assert not {"PatientName", "PatientBirthDate", "QueryRetrieveLevel"} & set(RETURN_KEYS[level])

@@ -51,6 +51,11 @@ def test_not_blank(value: object) -> None:
         (" 000123 ", "AccessionNumber", "000123"),
         ("1.2.3\0", "StudyInstanceUID", "1.2.3"),
         (UID("1.2.3"), "StudyInstanceUID", "1.2.3"),
+        ("urn:oid:1.2.3", "StudyInstanceUID", "1.2.3"),
+        ("URN:OID:1.2.3", "StudyInstanceUID", "1.2.3"),
+        ("1.2.urn:oid:3", "StudyInstanceUID", "1.2.urn:oid:3"),  # two cells that were joined: no UID
+        ("urn:oid:urn:oid:3", "StudyInstanceUID", "urn:oid:3"),
+        ("urn:oid:1.2.3", "PatientID", "urn:oid:1.2.3"),
         (np.str_("A 1"), "PatientID", "A 1"),
         (PersonName("Doe^Jane"), "PatientName", "Doe^Jane"),
         (dt.date(2024, 1, 5), "StudyDate", "20240105"),

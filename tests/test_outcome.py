@@ -247,6 +247,8 @@ def test_the_advice_says_how_many() -> None:
     assert missing.advice == f"4 of 5 instances. {ADVICE['missing_instances']}"
     failed = judge(Evidence(status=WARNING, counts=final(4, 1, 0)))
     assert failed.advice == f"1 failed, 4 moved. {ADVICE['some_failed']}"
+    listed = judge(Evidence(status=WARNING, counts=final(), failed_sop_instance_uids=("1.2",), expected=5))
+    assert listed.advice == ADVICE["some_failed"], "a list alone says nothing of the others"
 
 
 @pytest.mark.parametrize(

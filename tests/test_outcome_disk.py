@@ -266,6 +266,16 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 1), (CUT, 2))), "missing_instances", "show the"),
         (disk(0, 6, 6, status=SUCCESS, counts=ALL, arrivals=0), "missing_instances", "another host or port"),
         (
+            disk(0, 6, 6, status=SUCCESS, counts=ALL, arrivals=0, method="get"),
+            "missing_instances",
+            "none came on the association of the C-GET",
+        ),
+        (
+            disk(0, 6, 6, status=SUCCESS, counts=ALL, aside=((CUT, 6),), method="get"),
+            "missing_instances",
+            "show the reason",
+        ),
+        (
             disk(0, 6, 6, status=SUCCESS, counts=ALL, refusals=(turned_away("::1"),)),
             "receiver_refused",
             "once the receiver accepts",

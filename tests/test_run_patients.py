@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from dicomove.cohort import Identifier
-from dicomove.run.patients import compared, contradicted, further_keys_of, named_by, other_person, patients_of
+from dicomove.run.patients import beside, compared, contradicted, further_keys_of, named_by, other_person, patients_of
 
 STUDY = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),))
 OF_PATIENT = Identifier("STUDY", "PatientRoot", (("PatientID", "7"), ("StudyInstanceUID", "1.2")))
@@ -33,6 +33,15 @@ def test_a_pattern_and_a_list_are_not_compared() -> None:
     assert further_keys_of(table) == {"AccessionNumber": [(), (), ("A1",)]}
 
 
+def test_a_cell_of_which_nothing_is_seen_is_not_compared() -> None:
+    assert patients_of(pd.DataFrame({"PatientID": ["\u200e", "7"]})) == [(), ("7",)]
+
+
+def test_patients_beside_a_uid_are_those_of_all_its_rows() -> None:
+    assert beside(STUDY, [("7",), (), ("8", "7")]) == ("7", "8")
+    assert beside(OF_PATIENT, [("7",), ("8",)]) == (), "the request itself names the patient"
+
+
 def test_rows_that_share_a_study_name_each_value_once() -> None:
     numbers, names = ["A", "", "B", "A"], ["X", "", "", "X"]
     further = further_keys_of(pd.DataFrame({"AccessionNumber": numbers, "PatientName": names}))
@@ -51,6 +60,7 @@ def test_rows_that_share_a_study_name_each_value_once() -> None:
         ({"PatientID": ["7", "8"]}, {"PatientID": ["8"]}, None, ()),
         ({"PatientID": []}, {"PatientID": ["8"]}, None, ()),
         ({"AccessionNumber": ["A\\B"]}, {"AccessionNumber": ["B"]}, None, ()),
+        ({"PatientID": ["7\\8"]}, {"PatientID": ["7"]}, "PatientID", ()),  # a study is of one patient
         ({"AccessionNumber": ["A\\B"]}, {"AccessionNumber": ["C"]}, "AccessionNumber", ()),
         (SHE, HE, "PatientName", ("PatientName", "PatientBirthDate")),
         (SHE, SHE, None, ()),

@@ -31,7 +31,7 @@ INVISIBLE = re.compile(
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 # RFC 3061: a UID as a URN. Some databases write UIDs in this form.
-_URN = re.compile(r"urn:oid:", re.IGNORECASE)
+_URN = re.compile(r"\Aurn:oid:", re.IGNORECASE)
 # Programs that store a date as a point in time write it with a time.
 _MIDNIGHT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})[T ]00:00(?::00(?:[.,]0+)?)?(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
@@ -85,7 +85,7 @@ def text(value: object, column: str) -> str:
     if isinstance(value, (str, PersonName)):
         found = str(value).strip(EDGES)
         midnight = _MIDNIGHT.fullmatch(found) if vr == "DA" else None
-        return midnight[1] if midnight else _URN.sub("", found, count=1) if vr == "UI" else found
+        return midnight[1] if midnight else _URN.sub("", found) if vr == "UI" else found
     written = _date_text(value) if vr == "DA" else _time_text(value) if vr == "TM" else None
     if written is None and vr == "IS":
         written = whole_number(value)
@@ -105,7 +105,7 @@ def _date_text(value: object) -> str | None:
         value = pd.Timestamp(value)
     if isinstance(value, pd.Period):
         days = [f"{day.year:04}{day.month:02}{day.day:02}" for day in (value.start_time, value.end_time)]
-        return days[0] if days[0] == days[1] else "-".join(days)
+        return "-".join(dict.fromkeys(days))
     if isinstance(value, dt.date):
         return f"{value.year:04}{value.month:02}{value.day:02}"
     return None
@@ -201,8 +201,8 @@ def unsafe(value: str) -> str | None:
 
     Examples
     --------
-    >>> unsafe("1.2.*"), unsafe("1.2.3")
-    ('holds a wildcard', None)
+    >>> unsafe("1.2.*"), unsafe(""), unsafe("1.2.3")
+    ('holds a wildcard', 'is empty', None)
     """
     if not value:
         return "is empty"

@@ -116,8 +116,11 @@ def verdict(outcome: Outcome, word: str, evidence: Evidence) -> Verdict:
     return Verdict(outcome, word, sentences(evidence.detail, _numbers(word, evidence), advice) or None)
 
 
-def _better_advice(better: str | None, evidence: Evidence) -> str:
-    return (evidence.method == "get" and GET_ADVICE.get(better or "")) or BETTER_ADVICE.get(better or "", "")
+def _better_advice(better: str | None, evidence: Evidence) -> str | None:
+    if better is None:
+        return None
+    of_get = GET_ADVICE.get(better) if evidence.method == "get" else None
+    return of_get or BETTER_ADVICE.get(better)
 
 
 def _numbers(word: str, evidence: Evidence) -> str:
