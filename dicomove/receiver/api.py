@@ -152,7 +152,7 @@ class Settle(Request[Settled]):
 
     row: RowId
     addresses: Sequence[str]
-    patients: Sequence[str]
+    patients: Sequence[str] = field(repr=False)
     enough: int | None
     quiet: float
     linger: float
@@ -177,7 +177,7 @@ class Held(Request[dict[str, int]]):
 
     keys: Mapping[str, str]
     read_bytes: bool = False
-    patients: Sequence[str] = ()
+    patients: Sequence[str] = field(default=(), repr=False)
 
     def put_to(self, api: ReceiverApi) -> dict[str, int]:
         return api.held(self.keys, self.patients, read=self.read_bytes)
@@ -188,7 +188,7 @@ class OtherPatients(Request[tuple[OtherPatient, ...]]):
     """Tell what is on disk of these keys with another PatientID than these."""
 
     keys: Mapping[str, str]
-    patients: Sequence[str]
+    patients: Sequence[str] = field(repr=False)
 
     def put_to(self, api: ReceiverApi) -> tuple[OtherPatient, ...]:
         return api.other_patients(self.keys, self.patients)
