@@ -136,7 +136,7 @@ def plan(
         _look_at_disk(settings, steps)
         path = _journal_path(settings, journal)
         if path:
-            _look_into_journal(settings, path, steps)
+            _look_into_journal(settings, path, table, steps)
         known = _known(settings, path)
         archive = ArchiveAtDestination(settings.archive, threading.Event()) if settings.archive else None
     elif journal:
@@ -186,7 +186,7 @@ def _journal_path(settings: RunSettings, journal: str | os.PathLike[str] | Liter
     return Path(path) if path and Path(path).exists() else None
 
 
-def _look_into_journal(settings: RunSettings, path: Path, steps: Steps) -> None:
+def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, steps: Steps) -> None:
     keys = {identifier: settings.key(identifier) for identifier in steps}
     with Journal.open(path) as opened:
         done = (
@@ -195,7 +195,7 @@ def _look_into_journal(settings: RunSettings, path: Path, steps: Steps) -> None:
             else still_on_disk(opened, list(keys.values()), settings)
         )
         names = {key: (one, steps[one].patients, steps[one].named) for one, key in keys.items() if key in done}
-        anew = renamed(opened, names)
+        anew = renamed(opened, table, names)
     for identifier, key in keys.items():
         if key in done and key not in anew:
             step = steps[identifier]

@@ -94,7 +94,7 @@ class PreparedRun:
         self._journal = _journal(settings, options)
         try:
             if self._journal:
-                tasks = not_completed(self._journal, tasks, settings, results)
+                tasks = not_completed(self._journal, table, tasks, settings, results)
             tasks = _as_planned(tasks, table, results)
             tasks = _within_limits(tasks, table, settings, options, results)
         except BaseException:

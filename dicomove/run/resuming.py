@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
+
 from dicomove.cohort import Identifier
 from dicomove.files import file_sha256
 from dicomove.frozen import changed, in_bulk
@@ -17,7 +19,7 @@ from dicomove.run.patients import Named
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.row_cells import RowCells
 from dicomove.run.rows import RowResults
-from dicomove.store import Journal, Key, Stored
+from dicomove.store import Journal, Key, Stored, cohort_sha256
 
 
 @in_bulk()
@@ -51,7 +53,9 @@ def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings
     }
 
 
-def renamed(journal: Journal, names: Mapping[Key, tuple[Identifier, Collection[str], Named]]) -> set[Key]:
+def renamed(
+    journal: Journal, table: pd.DataFrame, names: Mapping[Key, tuple[Identifier, Collection[str], Named]]
+) -> set[Key]:
     """Return the keys beside which other patients and numbers stand now than in the run that completed them.
 
     Whether these belong to what was moved was never asked.
@@ -60,16 +64,20 @@ def renamed(journal: Journal, names: Mapping[Key, tuple[Identifier, Collection[s
     ----------
     journal
         The journal.
+    table
+        The caller's.
     names
-        For each key its identifier, and what this table's rows name beside it, as in `RowCells`.
+        For each key its identifier, and what the rows of the table name beside it, as in `RowCells`.
     """
     changed = {key for key, (_, patients, named) in names.items() if patients or named}
-    for table, keys in journal.tables(changed) if changed else ():
-        cells, rows = RowCells(table), _positions(keys)
+    if changed:
+        changed -= journal.of_cohort(changed, cohort_sha256(table))  # mostly all of them, at once
+    for before, keys in journal.tables(changed) if changed else ():
+        cells, rows = RowCells(before), _positions(keys)
         for key, positions in rows.items():
             identifier, patients, named = names[key]
-            before = set(cells.patients(identifier, positions)), set(cells.named(identifier, positions))
-            if before == (set(patients), set(named)):
+            then = set(cells.patients(identifier, positions)), set(cells.named(identifier, positions))
+            if then == (set(patients), set(named)):
                 changed.discard(key)
     return changed
 
@@ -100,7 +108,9 @@ def _is(folder: Path, file: Stored, verify: Verify) -> bool:
         return False
 
 
-def not_completed(journal: Journal, tasks: Sequence[Task], settings: RunSettings, results: RowResults) -> list[Task]:
+def not_completed(
+    journal: Journal, table: pd.DataFrame, tasks: Sequence[Task], settings: RunSettings, results: RowResults
+) -> list[Task]:
     """Return what an earlier run has not completed, and give the other rows their result."""
     keys = [task.key for task in tasks]
     if settings.archive:  # the destination says for each row, when its turn comes, whether it is still there
@@ -108,7 +118,7 @@ def not_completed(journal: Journal, tasks: Sequence[Task], settings: RunSettings
         return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
     done = still_on_disk(journal, keys, settings)
     asked_anew = [task for task in tasks if task.key in done and task.asks_patient]
-    anew = renamed(journal, {task.key: (task.identifier, task.patients, task.named) for task in asked_anew})
+    anew = renamed(journal, table, {task.key: (task.identifier, task.patients, task.named) for task in asked_anew})
     for task in tasks:
         if task.key in done and task.key not in anew:
             results.settle(task, done[task.key])

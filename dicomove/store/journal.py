@@ -191,9 +191,8 @@ class Journal:
 
     def tables(self, keys: Collection[Key]) -> Iterator[tuple[pd.DataFrame, list[Key]]]:
         """Yield the rows of these keys, and the key of each, as the run had them that has their latest result."""
-        query = "SELECT key, run FROM attempts WHERE attempt IN (SELECT max(attempt) FROM attempts GROUP BY key)"
         with self._lock:
-            named, latest = self._named(keys), dict(self._read(query))
+            named, latest = self._named(keys), self._latest_runs()
             runs = sorted({latest[number] for number in named if number in latest})
             for run in runs:
                 ((labels,),) = self._read("SELECT columns FROM runs WHERE run = ?", (run,))
@@ -216,6 +215,17 @@ class Journal:
                 if key in named:
                     made[named[key]].append(Stored(path, size, sha256))
         return made
+
+    def of_cohort(self, keys: Collection[Key], sha256: str) -> set[Key]:
+        """Return the keys among these that have their latest result from a run over this cohort."""
+        with self._lock:
+            latest = self._latest_runs()
+            runs = {run for (run,) in self._read("SELECT run FROM runs WHERE cohort_sha256 = ?", (sha256,))}
+            return {key for number, key in self._named(keys).items() if latest.get(number) in runs}
+
+    def _latest_runs(self) -> dict[int, int]:
+        query = "SELECT key, run FROM attempts WHERE attempt IN (SELECT max(attempt) FROM attempts GROUP BY key)"
+        return dict(self._read(query))
 
     def _named(self, keys: Iterable[Key]) -> dict[int, Key]:
         """Return these keys by their numbers, without keys that the journal does not have."""
