@@ -24,6 +24,8 @@ from dicomove.cohort import (
     find_query,
     left_out,
     matches,
+    meant_as_query,
+    not_a_query,
     overlooked_columns,
     unrepeated,
     why_not,
@@ -210,6 +212,8 @@ def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) 
         ("StudyTime", "10", "10-105959.999999"),
         ("StudyTime", "10:30:45", "103045-103045.999999"),
         ("StudyTime", "103045.5", "103045.5"),
+        ("StudyTime", "103045.5-103045.5", "103045.5-103045.5"),
+        ("StudyTime", "10-10", "10-105959.999999"),
         ("StudyTime", "103000-12", "103000-125959.999999"),
         ("StudyTime", "10:30 - 11:00", "1030-110059.999999"),
         ("StudyTime", "10-", "10-"),
@@ -247,6 +251,8 @@ def test_values(column: str, value: object, expected: str) -> None:
         ("StudyDate", "٢٠٢٤٠١٠٥", "YYYYMMDD"),
         ("StudyTime", "25", "HHMMSS"),
         ("StudyTime", "930", "HHMMSS"),
+        ("StudyTime", "10:31-10:30", "its end before"),
+        ("StudyTime", "22-06", "its end before"),
         ("StudyTime", dt.timedelta(days=1), "write one value as text"),
         ("StudyTime", "-", "HHMMSS"),
         ("StudyInstanceUID", "1.2.*", "UID"),
@@ -363,7 +369,7 @@ def test_a_table_of_find_has_no_rows_with_fewer_keys_than_others() -> None:
 def test_a_header_that_looks_like_an_identifier_which_the_table_lacks_is_named(
     columns: list[str], named: list[str]
 ) -> None:
-    said = overlooked_columns(pd.DataFrame(columns=columns))
+    said = overlooked_columns(pd.DataFrame(columns=columns), by_uid=False)
     assert re.findall(r"'[^']+' \(\w+\?\)", said) == named
 
 
@@ -525,6 +531,21 @@ def test_an_accession_number_does_not_miss_a_uid() -> None:
     assert isinstance(by_accession, Query)
     assert isinstance(by_patient, Query)
     assert (by_accession.blank, by_patient.blank) == ((), ("StudyInstanceUID", "AccessionNumber"))
+    both = "in this row, StudyInstanceUID and AccessionNumber are blank"
+    assert by_patient.notes == (f"asked only by PatientID: {both}",)
+
+
+def test_a_table_of_criteria_may_be_broad_and_the_same_table_typed_may_not() -> None:
+    criteria = meant_as_query(pd.DataFrame({"StudyDate": ["20240105"], "InstitutionName": ["*osp*"]}))
+    expected = [("STUDY", {"StudyDate": "20240105"}), ("SERIES", {"InstitutionName": "*osp*"})]
+    (of_studies,) = find_queries(criteria)
+    (of_series,) = find_queries(criteria, "SERIES", "PatientRoot")
+    assert isinstance(of_studies, Query)
+    assert isinstance(of_series, Query)
+    assert steps(of_studies) == [("STUDY", {**expected[0][1], **expected[1][1]})]
+    assert steps(of_series) == [("PATIENT", {}), *expected]
+    with pytest.raises(CohortError, match="identifies patients or studies"):
+        find_queries(not_a_query(criteria))
 
 
 def test_a_wildcard_in_all_that_identifies_is_said() -> None:
@@ -690,6 +711,20 @@ def test_queries_are_values_and_show_no_patient() -> None:
         ("ModalitiesInStudy", "PT", [], True),
         ("ModalitiesInStudy", "PT", [None, ""], True),
         ("AccessionNumber", "", "A1", True),
+        # Attributes beyond the usual ones, which `query` takes, too.
+        ("AcquisitionDate", "20240101-20240131", "20240115", True),
+        ("AcquisitionDate", "20240101-20240131", "20240215", False),
+        ("AcquisitionTime", "10-12", "113000.5", True),
+        ("AcquisitionTime", "10-12", "133000.5", False),
+        ("OperatorsName", "doe^jane", "DOE^JANE^^", True),
+        ("AcquisitionNumber", "3", "03", True),
+        ("InstitutionName", "*osp*", "Hospital", True),
+        ("InstitutionName", "*osp*", "Clinic", False),
+        ("AcquisitionDateTime", "20240101-20240131", "20240115103000", True),
+        ("AcquisitionDateTime", "20240115", "20240115103000.5", True),
+        ("AcquisitionDateTime", "20240115103000+0100", "20240115093000+0000", True),
+        ("AcquisitionDateTime", "202401*", "20240115103000", True),
+        ("AcquisitionDateTime", "20240116", "20240115103000", False),
     ],
 )
 def test_matches(name: str, asked: str, answered: object, *, expected: bool) -> None:

@@ -144,6 +144,13 @@ def test_an_attribute_beyond_the_usual_ones_is_sent(server: Server) -> None:
         assert series["outcome"].tolist() == ["empty"]
 
 
+def test_a_range_of_dates_beyond_the_usual_ones(server: Server) -> None:
+    """Answers were compared with the range as if it were a text, and all of them were left out."""
+    series = dm.find(dm.query(acquisition_date=("1990-01-01", None)), server.pacs, level="SERIES", progress=False)
+    assert set(series["outcome"]) == {"matched"}
+    assert not series["filtered"].any()
+
+
 def test_a_real_pacs_answers(server: Server) -> None:
     by_date = dm.find(dm.query(study_date=("2024-01-01", "2024-12-31")), server.pacs, progress=False)
     assert by_date["StudyDate"].between("20240101", "20241231").all()

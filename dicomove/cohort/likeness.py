@@ -157,14 +157,14 @@ def _kept(match: re.Match[str]) -> str:
     before, after = _script(text[at - 1 : at]), _script(text[at + 1 : at + 2])
     for characters, scripts in _NEEDED.items():
         if re.match(characters, character):
-            joins = character in "\u200c\u200d"
+            joins = character in ("\u200c", "\u200d")
             is_needed = re.fullmatch(scripts, before) and (not joins or re.fullmatch(scripts, after))
             return character if is_needed else ""
     return ""
 
 
 def _script(character: str) -> str:
-    is_letter = character != "" and unicodedata.category(character)[0] in "LM"
+    is_letter = character != "" and unicodedata.category(character)[0] in ("L", "M")
     return re.split("[ -]", unicodedata.name(character, ""))[0] if is_letter else ""
 
 
@@ -225,7 +225,7 @@ def _blanks(text: str) -> str:
 
 def _punctuation(text: str) -> str:
     return "".join(
-        character for character in text if unicodedata.category(character)[0] not in "PS" or _says(character)
+        character for character in text if unicodedata.category(character)[0] not in ("P", "S") or _says(character)
     )
 
 

@@ -207,7 +207,7 @@ def _times(value: str) -> str:
         raise ValueError(msg)
     found = _to_the_last_moment(begin, hyphen, end)
     first, _, last = found.partition("-")
-    if first and last and first.ljust(len("HHMMSS"), "0") > last:
+    if last and first > last:  # as text, "10" comes before "100000"
         msg = "is a range with its end before its beginning: over midnight, write two rows: until 23:59:59, from 00:00"
         raise ValueError(msg)
     return found
@@ -237,7 +237,7 @@ def _whole(value: str) -> str:
 
 
 def _matches(name: str, asked: str, answered: object) -> bool:
-    match = _MATCH.get(VRS.get(name, ""), _match_text)
+    match = _MATCH.get(VRS[name], _match_text)
     values = [value for value in _values(answered) if value]
     return not values or any(match(asked, value) for value in values)
 
@@ -257,14 +257,19 @@ def _match_uid(asked: str, value: str) -> bool:
 def _match_date(asked: str, value: str) -> bool:
     date = value.replace("-", "").replace(".", "")[:8]
     begin, hyphen, end = asked.partition("-")
-    return not _DATE.fullmatch(date) or begin <= date <= (end or ("9" if hyphen else begin))
+    return not _DATE.fullmatch(date) or begin <= date <= (end or (date if hyphen else begin))
 
 
 def _match_time(asked: str, value: str) -> bool:
     begin, hyphen, end = asked.replace(".", "").partition("-")
     time = value.replace(":", "").replace(".", "").ljust(12, "0")
     # "1030" is the whole minute.
-    return begin.ljust(12, "0") <= time <= (end or ("" if hyphen else begin)).ljust(12, "9")
+    return begin <= time <= (end or (time if hyphen else begin)).ljust(12, "9")
+
+
+def _match_date_time(asked: str, value: str) -> bool:
+    # Ranges and zones are the archive's to judge: which zone it means by a value without one is not known here.
+    return not {"-", "+"}.isdisjoint(asked) or value.startswith(asked) or _match_text(asked, value)
 
 
 def _match_whole(asked: str, value: str) -> bool:
@@ -302,4 +307,11 @@ def _match_exactly(asked: str, value: str) -> bool:
 _REPLACED = r"[?\ufffd]"
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _NORMALISE = {"UI": _uids, "DA": _dates, "TM": _times, "IS": _whole}
-_MATCH = {"UI": _match_uid, "DA": _match_date, "TM": _match_time, "IS": _match_whole, "PN": _match_name}
+_MATCH = {
+    "UI": _match_uid,
+    "DA": _match_date,
+    "TM": _match_time,
+    "DT": _match_date_time,
+    "IS": _match_whole,
+    "PN": _match_name,
+}

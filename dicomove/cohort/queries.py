@@ -144,7 +144,7 @@ def find_queries(
     return [_with_blank(query, filled, refuse=partial_keys == "refuse") for query in queries]
 
 
-def overlooked_columns(table: pd.DataFrame, *, by_uid: bool = False) -> str:
+def overlooked_columns(table: pd.DataFrame, *, by_uid: bool) -> str:
     """Return a sentence about columns that look like an identifier that the table lacks; empty if there are none.
 
     Parameters
