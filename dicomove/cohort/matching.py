@@ -276,6 +276,13 @@ def _match_whole(asked: str, value: str) -> bool:
     return not _WHOLE.fullmatch(value) or int(asked) == int(value)
 
 
+def _match_decimal(asked: str, value: str) -> bool:
+    try:
+        return float(asked) == float(value)
+    except ValueError:
+        return _match_text(asked, value)
+
+
 def _match_name(asked: str, value: str) -> bool:
     # A name may have three scripts, "YAMADA^TARO=山田^太郎", and the row may name any of them.
     name, plain = _plain_name(asked), _plain_name(value)
@@ -313,5 +320,6 @@ _MATCH = {
     "TM": _match_time,
     "DT": _match_date_time,
     "IS": _match_whole,
+    **dict.fromkeys(("DS", "FL", "FD"), _match_decimal),
     "PN": _match_name,
 }
