@@ -44,6 +44,7 @@ LONGEST: Final = (
     "tests/test_receiver_reconciliation.py",
     "tests/test_receiver_files.py",
     "tests/strangers/test_any_cohort.py",
+    "tests/strangers/test_typed_tables.py",
     "tests/test_cli.py",
     "tests/test_find_caps.py",
     "tests/test_pacing_auto.py",

@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import pytest
-from hypothesis import event, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 from pydicom import dcmread
 
@@ -30,7 +30,17 @@ from tests.model.world import World, shore
 from tests.strangers.arrival import Arrival, no_request_has_a_hole
 from tests.strangers.holdings import STUDIES, Study, archive
 from tests.strangers.test_any_cohort import _ASKED_FOR, present, profile
-from tests.strangers.typed import UNREADABLE, Row, Table, claim, instances_of, is_altogether_another, study_of, tables
+from tests.strangers.typed import (
+    UNREADABLE,
+    Row,
+    Table,
+    Typed,
+    claim,
+    instances_of,
+    is_altogether_another,
+    study_of,
+    tables,
+)
 
 pytestmark = pytest.mark.timeout(400 + 3 * _ASKED_FOR)
 
@@ -286,7 +296,23 @@ def holds(run: Run, tables: Sequence[Table], way: Way, met: Sequence[Fault], *, 
         what_is_anothers_is_told(run, way, is_first=is_first)
 
 
+_UNTOLD: Final = (faults.FindWithoutPatientId(),)
+_RIGHT: Final = Table(
+    tuple(
+        {"StudyInstanceUID": Typed(study.uid, study.uid), "PatientID": Typed(study.patient, study.patient)}
+        for study in (STUDIES[0], STUDIES[2])
+    ),
+    {"StudyInstanceUID": "StudyInstanceUID", "PatientID": "PatientID"},
+    level=None,
+    query_model="StudyRoot",
+)
+
+
 @profile(60)
+@example(table=_RIGHT, way=Way(again="PatientID"), met=())
+@example(table=_RIGHT, way=Way(again="PatientID"), met=_UNTOLD)
+@example(table=_RIGHT, way=Way(again="PatientID", verify="arrivals"), met=())
+@example(table=_RIGHT.shuffled("PatientID"), way=Way(planned=True), met=_UNTOLD)
 @given(table=tables(), way=ways, met=met_faults)
 def test_a_typed_table(
     tmp_path_factory: pytest.TempPathFactory, table: Table, way: Way, met: tuple[Fault, ...]
