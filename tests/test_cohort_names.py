@@ -24,7 +24,7 @@ ONE_PERSON = [
     ("ADAM^DOE", "DOE"),
     ("DOE^JANE^MARY", "Doe^Jane^Pauline"),  # two of three
     ("ROE^JANE", "Roe^Jana"),
-    ("ABCDEFGH" * 30, "abcdefgh" * 30),  # longer than any name
+    ("X" + "ABCDEFGH" * 30, "Y" + "ABCDEFGH" * 30),  # one letter of 241
 ]
 TWO_PERSONS = [
     ("DOE^JANE", "DOE^JOHN"),

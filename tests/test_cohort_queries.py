@@ -684,6 +684,8 @@ def test_queries_are_values_and_show_no_patient() -> None:
         ("StudyTime", "10-12", "125959.999999", True),
         ("StudyTime", "10-12", "130000", False),
         ("StudyTime", "10-", "235959", True),
+        ("StudyTime", "103000-103059.999999", "1030", True),
+        ("StudyTime", "103045.500000-", "103045.500000", True),
         ("StudyTime", "-10", "110000", False),
         ("StudyTime", "103045.5", "10:30:45.500000", True),
         ("StudyTime", "103045.5", "103044", False),
