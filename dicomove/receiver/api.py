@@ -64,10 +64,8 @@ class Settled:
         The instances on disk, by SOP Instance UID, with their sizes.
     others
         The instances that have another PatientID than the row, on disk or in quarantine.
-    refusals
-        Peers that were turned away since the row began, with the number of their connections.
-    restarted
-        Whether the receiver's process died since the row began: for a moment, the PACS found no receiver.
+    refusals, restarted
+        Since the row began: peers that were turned away, and how often; whether the receiver's process died.
     counted_by
         Whether the receiver counted what it holds, or another archive that was asked, which tells no sizes.
     """
@@ -170,10 +168,7 @@ class Settle(Request[Settled]):
 
 @dataclass(frozen=True, slots=True)
 class Held(Request[dict[str, int]]):
-    """Tell what is on disk of these keys, and not of altogether other patients than these, if there are any.
-
-    `read_bytes` compares the bytes with the index.
-    """
+    """Tell what is on disk of these keys, and of these patients, if any; `read_bytes` compares it with the index."""
 
     keys: Mapping[str, str]
     read_bytes: bool = False

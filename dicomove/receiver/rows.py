@@ -180,7 +180,9 @@ class LocalRow:
     ) -> None:
         self._process, self._in_flight, self._records, self._quiet_period = process, in_flight, records, quiet_period
         self._row, self._keys, self._host, self._patients = row, dict(keys), host, list(patients)
-        self._cells, self._admits_others = dict(cells or {}), admits_others
+        self._cells = dict(cells or {})
+        # One of these PatientIDs is to be that of the row's instances, in whatever spelling; of none, any may be.
+        self._none_but: Sequence[str] = () if admits_others else self._patients
         self._refused: Mapping[Refusal, int] = {}
         self._seen = (0, 0)
         self._last_activity = time.monotonic()
@@ -292,11 +294,6 @@ class LocalRow:
             The receiver is gone for good.
         """
         return self._process.ask(OtherPatients(self._keys, self._patients)) if self._patients else ()
-
-    @property
-    def _none_but(self) -> Sequence[str]:
-        """One of these PatientIDs is to be that of the row's instances, in whatever spelling; of none, any may be."""
-        return () if self._admits_others else self._patients
 
     def records(self) -> list[InstanceRecord]:
         """Return what the folder's index has of it: what came before the last flush is there."""
