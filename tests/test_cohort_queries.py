@@ -548,6 +548,17 @@ def test_a_table_of_criteria_may_be_broad_and_the_same_table_typed_may_not() -> 
         find_queries(not_a_query(criteria))
 
 
+def test_series_of_a_modality_are_asked_for_only_in_studies_that_have_it() -> None:
+    criteria = meant_as_query(pd.DataFrame({"Modality": ["CT"], "StudyDate": ["20240105"]}))
+    (of_series,) = find_queries(criteria, "SERIES")
+    (of_studies,) = find_queries(criteria)
+    assert isinstance(of_series, Query)
+    assert isinstance(of_studies, Query)
+    of_study = {"StudyDate": "20240105", "ModalitiesInStudy": "CT"}
+    assert steps(of_series) == [("STUDY", of_study), ("SERIES", {"Modality": "CT"})]
+    assert steps(of_studies) == [("STUDY", of_study)]
+
+
 def test_a_wildcard_in_all_that_identifies_is_said() -> None:
     assert find_query({"PatientName": "M?ller*"}).notes == ("PatientName with a wildcard may match several patients",)
     assert find_query({"PatientName": "M*", "PatientID": "7"}).notes == ()

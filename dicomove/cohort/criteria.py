@@ -67,7 +67,7 @@ def _criteria_query(
         )
     except IdentifierError as error:
         return error.with_traceback(None)
-    if level != "STUDY" and "Modality" in prepared:
+    if "Modality" in prepared:
         # A study that has none of these series need not be asked.
         narrower = ("ModalitiesInStudy", criterion(prepared["Modality"], "Modality"))
         steps = tuple(replace(step, keys=(*step.keys, narrower)) if step.level == "STUDY" else step for step in steps)
