@@ -31,7 +31,7 @@ from tests.model.run import Options, Press, Run, perform
 from tests.model.search import finds_the_truth, search
 from tests.model.table import NOTHING, Cell, Row
 from tests.model.words import FIELDS, FIRST_KEY, KEYS, LEVELS, NUMBER_KEYS, RECEIVER, STORE
-from tests.model.world import World, shore
+from tests.model.world import World, close_shore
 
 _ASKED_FOR: Final = int(os.environ.get("DICOMOVE_MODEL_EXAMPLES", "0"))
 
@@ -57,8 +57,7 @@ pytestmark = pytest.mark.timeout(400 + 3 * _ASKED_FOR)
 def receiver() -> Iterator[None]:
     """Ends the receiver of all worlds with the last of them."""
     yield
-    shore().close()
-    shore.cache_clear()
+    close_shore()
 
 
 # ------------------------------------------------------------------------------------------- what a PACS holds

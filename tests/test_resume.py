@@ -155,7 +155,7 @@ NUMBER = {"AccessionNumber": str(OWNER.header["AccessionNumber"].value)}
 def test_what_stands_beside_a_uid_now_is_compared_before_an_earlier_run_counts(
     scene: Scene, before: dict[str, str], verify: str, beside: dict[str, str], error: str
 ) -> None:
-    """Somebody has sorted a column apart from the UIDs, or added one in another order."""
+    """A column was sorted apart from the UIDs, or added in another order."""
     row = {"StudyInstanceUID": OWNER.study_instance_uid}
     assert scene.move(pd.DataFrame([row | before]))[0]["outcome"].tolist() == ["complete"]
     planned = dm.plan(pd.DataFrame([row | beside]), scene.pacs, scene.receiver, progress=False)

@@ -69,17 +69,17 @@ def renamed(
     names
         For each key its identifier, and what the rows of the table name beside it, as in `RowCells`.
     """
-    changed = {key for key, (_, patients, named) in names.items() if patients or named}
-    if changed:
-        changed -= journal.of_cohort(changed, cohort_sha256(table))  # mostly all of them, at once
-    for before, keys in journal.tables(changed) if changed else ():
+    others = {key for key, (_, patients, named) in names.items() if patients or named}
+    if others:
+        others -= journal.of_cohort(others, cohort_sha256(table))  # mostly all of them, at once
+    for before, keys in journal.tables(others) if others else ():
         cells, rows = RowCells(before), _positions(keys)
         for key, positions in rows.items():
             identifier, patients, named = names[key]
             then = set(cells.patients(identifier, positions)), set(cells.named(identifier, positions))
             if then == (set(patients), set(named)):
-                changed.discard(key)
-    return changed
+                others.discard(key)
+    return others
 
 
 def _positions(keys: Sequence[Key]) -> dict[Key, list[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -92,13 +91,10 @@ class MoveWorker:
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
         attempt: AttemptMoves | None = None
         try:
-            told = self._told(task)
-            if told is not None and (contrary := self._contrary(task, told)):
-                return Contradicted(contrary)
-            if told is not None and task.patients and not told.get("PatientID"):
-                task = replace(task, is_untold=True, may_split=False)
-            if told and (keys := other_person(told, compared(task.patients, task.named))):
-                task = replace(task, other_person=keys[0], may_split=False)
+            whose = self._whose(task)
+            if isinstance(whose, Contradicted):
+                return whose
+            task = whose
             if task.earlier and not self._archive:
                 return _resumed(*task.earlier, task)
             if not task.missing and not task.look_first and (listed := self._series(task)):
@@ -114,21 +110,25 @@ class MoveWorker:
             # Its advice says it all; the C-MOVEs before it are known.
             return Lost("", "internal_error", moves=tuple(attempt.moves) if attempt else ())
 
-    def _told(self, task: Task) -> Mapping[str, Collection[str]] | None:
-        """Return what the PACS tells of what the rows name; ``None`` where it need not be asked."""
+    def _whose(self, task: Task) -> Task | Contradicted:
+        """Ask the PACS whose it is; return the task with what that told, or that the PACS contradicts the rows."""
         if not task.asks_patient or task.part or task.parts or task.unverified:
-            return None
+            return task
         named = compared(task.patients, task.named)
-        return self._inventory.values(task.identifier, named) if named else {}
+        told = self._inventory.values(task.identifier, named) if named else {}
+        if contrary := contradicted(told, named) or self._elsewhere(task):
+            return Contradicted(contrary)
+        is_untold = bool(task.patients) and not told.get("PatientID")
+        person = next(iter(other_person(told, named)), None)
+        if not is_untold and person is None:
+            return task
+        return replace(task, is_untold=is_untold, other_person=person, may_split=False)
 
-    def _contrary(self, task: Task, told: Mapping[str, Collection[str]]) -> str | None:
-        """Return the key under which the PACS has it with another value than each of the rows names, or not at all."""
-        identifier, contrary = task.identifier, contradicted(told, compared(task.patients, task.named))
+    def _elsewhere(self, task: Task) -> str | None:
+        """Return the key of a typed series, or instance, that the PACS does not have below the UIDs above it."""
         # Some PACS move a series by its UID alone, whatever study and patient stand above it: Orthanc, for one.
-        is_below = identifier.level in ("SERIES", "IMAGE") and not task.is_placed
-        if contrary is None and is_below and self._inventory.is_elsewhere(identifier):
-            return identifier.keys[-1][0]
-        return contrary
+        is_below = task.identifier.level in ("SERIES", "IMAGE") and not task.is_placed
+        return task.identifier.keys[-1][0] if is_below and self._inventory.is_elsewhere(task.identifier) else None
 
     def _series(self, task: Task) -> SeriesListed | None:
         """Return the series of a row that are moved side by side; ``None`` where it is moved with one C-MOVE."""

@@ -191,6 +191,13 @@ def shore() -> Shore:
     return Shore()
 
 
+def close_shore() -> None:
+    """End the receiver of all worlds, if there is one."""
+    if shore.cache_info().currsize:
+        shore().close()
+        shore.cache_clear()
+
+
 class World:
     """A PACS and its Storage SCP, in threads of this process.
 

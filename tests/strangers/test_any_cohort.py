@@ -8,7 +8,6 @@ In CI the examples are the same each time. To look for more::
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ import dicomove as dm
 from dicomove.testing import faults
 from dicomove.testing.faults.base import Fault
 from dicomove.testing.faults.instances import Mislabels
-from tests.model.world import World, shore
+from tests.model.world import World
 from tests.strangers.arrival import (
     Arrival,
     arrive,
@@ -58,14 +57,6 @@ def profile(examples: int) -> settings:
         suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def receiver() -> Iterator[None]:
-    """Ends the receiver of all examples with the last of them."""
-    yield
-    shore().close()
-    shore.cache_clear()
 
 
 ways = st.sampled_from(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -34,14 +33,6 @@ ODD: Final = {
     "a time of 24 o'clock": replace(PLAIN, time="240000"),
     "a date of before 1985": replace(PLAIN, date="1984.01.05"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def receiver() -> Iterator[None]:
-    """Ends the receiver with the last of them."""
-    yield
-    shore().close()
-    shore.cache_clear()
 
 
 @pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -60,14 +60,6 @@ ABOUT_OTHERS: Final = [
     (faults.OtherInstanceUids(), faults.MoveIgnoresKeys()),
     (faults.FindWithWildcardUids(), faults.MoveIgnoresKeys()),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def receiver() -> Iterator[None]:
-    """Ends the receiver with the last of them."""
-    yield
-    shore().close()
-    shore.cache_clear()
 
 
 def names(met: Sequence[Fault]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -43,14 +43,6 @@ from tests.strangers.typed import (
 )
 
 pytestmark = pytest.mark.timeout(400 + 3 * _ASKED_FOR)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def receiver() -> Iterator[None]:
-    """Ends the receiver of all examples with the last of them."""
-    yield
-    shore().close()
-    shore.cache_clear()
 
 
 @dataclass(frozen=True)
