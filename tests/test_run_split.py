@@ -393,7 +393,7 @@ def test_a_pause_is_shown_beside_parts_and_nothing_else_is_waited_for() -> None:
     run = large(concurrency=2)
     listed(run)
     run.begin()
-    assert run.look() == [Wait()]
+    assert run.look() == [Wait(2)]
     run = large(3, concurrency=2)
     _, second = run.begin()
     run.tell(AttemptEnded(second, SeriesListed(SERIES, 80)))

@@ -69,6 +69,33 @@ def test_all_that_may_begin_begins_before_anything_is_shown() -> None:
     assert shown(told) == ["RowStarted", "RowStarted"]
 
 
+def test_associations_of_which_no_use_is_made_are_released() -> None:
+    run = Told.of(4, concurrency=2, retry=THRICE)
+    first, second = run.begin()
+    assert run.look()[-1] == Wait(2)
+    run.paused = True
+    run.end(first, COMPLETE, after_s=0)
+    assert only(Wait, run.look()).associations == 1, "in flight, and paused"
+    run.paused = False
+    (third,) = run.begin()
+    run.end(second, moved(BUSY), after_s=0)
+    assert only(Wait, run.look()).associations == 1, "the PACS is busy"
+    run.end(third, COMPLETE, after_s=0)
+    (fourth,) = run.begin()
+    assert only(Wait, run.look()).associations == 1, "the last one"
+    run.end(fourth, COMPLETE, after_s=0)
+    assert only(Wait, run.look()).associations == 0, "until the second one is tried again"
+
+
+def test_the_rate_releases_no_association() -> None:
+    run = Told.of(9, concurrency=2, max_instances_per_second=1)
+    for one in run.begin():
+        run.end(one, COMPLETE, after_s=0)
+    told = run.look()
+    assert shown(told) == ["Waiting"]
+    assert only(Wait, told).associations == 2
+
+
 def test_a_run_without_tasks_ends() -> None:
     assert Told.of(0).look() == [End()]
 
@@ -156,7 +183,7 @@ def test_an_association_that_rests_beside_one_in_flight_is_waited_for() -> None:
     run.now = 6
     told = run.look()
     assert [type(one) for one in told] == [Begin, Show, Wait]
-    assert told[-1] == Wait(8)
+    assert told[-1] == Wait(3, until=8)
 
 
 @pytest.mark.parametrize(("at", "until"), [(0.0, 30.0), (59.5, 60.0)])
@@ -399,11 +426,11 @@ def test_a_run_does_not_spin_while_something_is_found_out() -> None:
     run = Told.of(3, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
     run.end(run.begin()[0], NoReceiver("it is gone"), after_s=0)
     run.now += 1
-    assert run.look()[-1] == Wait(), "until the row in flight has found out whether the receiver is back"
+    assert run.look()[-1] == Wait(1), "until the row in flight has found out whether the receiver is back"
     run = Told.of(3, retry=THRICE)
     run.end(run.begin()[0], UNREACHABLE)
     until_probe(run)
-    assert run.look()[-1] == Wait(run.now + 0.2), "until the probe has an answer"
+    assert run.look()[-1] == Wait(0, until=run.now + 0.2), "until the probe has an answer"
 
 
 def test_an_outage_costs_no_attempt_also_after_an_earlier_one() -> None:
@@ -628,7 +655,7 @@ def test_a_stop_cancels_and_begins_nothing_more() -> None:
     first, second = run.begin()
     assert run.tell(StopWished()) == [Cancel()]
     run.end(first, COMPLETE)
-    assert run.look() == [Wait()]
+    assert run.look() == [Wait(2)]
     run.end(second, moved(None, problem="cancelled", cancelled=True))
     assert run.look() == [End()]
 

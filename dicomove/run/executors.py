@@ -80,6 +80,9 @@ class Executors:
             return
         future.add_done_callback(lambda done: self._ended(name, done))
 
+    def keep(self, number: int) -> None:
+        """Release nothing: each task has an association of its own, and only as long as it lasts."""
+
     def stop(self) -> None:
         """Cancel what is in flight."""
         self._local.stop.set()

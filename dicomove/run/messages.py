@@ -162,8 +162,17 @@ class LookAgain:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait for the next event; `until` is when to look again, on the monotonic clock, at the latest."""
+    """Wait for the next event.
 
+    Attributes
+    ----------
+    associations
+        How many are of use by then; those above that are released.
+    until
+        When to look again, on the monotonic clock, at the latest.
+    """
+
+    associations: int
     until: float | None = None
 
 

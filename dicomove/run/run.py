@@ -56,6 +56,9 @@ class Pool(Protocol):
     def submit(self, task: Task) -> None:
         """Let one of them move a task; no more than the limit of associations are given at a time."""
 
+    def keep(self, number: int) -> None:
+        """Release the associations above this number that are not in use."""
+
     def stop(self) -> None:
         """Cancel what is in flight."""
 
@@ -189,6 +192,7 @@ class Run:
             case LookAgain():
                 self._look_again(instruction.task)
             case Wait():
+                self._pool.keep(instruction.associations)
                 self._wait(instruction.until)
             case End():
                 self._at_end = True

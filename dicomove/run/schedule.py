@@ -127,6 +127,11 @@ class Schedule:
         """Return whether nothing may begin before something ends, since no association is free or rests."""
         return not self.splits and not self._has_slot(now) and not self._resting
 
+    def associations_of_use(self, reason: str) -> int:
+        """Return how many associations are in use, or will be soon, where rows wait for this reason."""
+        begins_soon = self._ready and reason in ("", "rate")
+        return self._associations.limit if begins_soon or self.splits else len(self._in_flight)
+
     def may_split(self, task: Task) -> bool:
         """Return whether associations would be idle beside a row that begins, so that its series may use them."""
         most = self._options.most_associations()

@@ -159,11 +159,12 @@ class RunState:
                     if not task.part and not task.parts:
                         shown += _shown(self.results.begin(task))
                     if self._waiting is None and self.schedule.is_full(now):  # mostly
-                        return [*begun, *shown, Wait()]
+                        return [*begun, *shown, Wait(self.schedule.associations_of_use(""))]
                 case Ask():
                     begun.append(Probe())
                 case Hold():
-                    return [*begun, *shown, *self._waits(decision, look.local_time, now), Wait(decision.until)]
+                    wait = Wait(self.schedule.associations_of_use(decision.reason), decision.until)
+                    return [*begun, *shown, *self._waits(decision, look.local_time, now), wait]
                 case Done():
                     return [*begun, *shown, End()]
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
 from typing import Final
 
 from dicomove.events import SubOperationEvent
@@ -74,11 +75,24 @@ class LocalChannel:
             row.__exit__(None, None, None)
 
 
+class _Order(Enum):
+    """What a thread is told beside its tasks."""
+
+    RELEASE = "release"
+    END = "end"
+
+
+_Inbox = queue.SimpleQueue[Task | _Order]
+
+
 class Threads:
     """So many threads, made as they are needed. They are daemons, and each of their waits has a limit.
 
     The thread that worked last works next, since its association is open. A thread that could not reach the PACS works
     last, since the PACS may have refused it as one too many.
+
+    An association that is not used costs the others time: Orthanc has four threads for all associations, and each of
+    these waits up to a second for the next request on an idle one.
 
     Parameters
     ----------
@@ -92,13 +106,16 @@ class Threads:
         self._settings, self._report = settings, report
         self._channel = LocalChannel(settings, report)
         self._lock = threading.Lock()
-        self._idle: deque[queue.SimpleQueue[Task | None]] = deque()
-        self._all: list[tuple[threading.Thread, queue.SimpleQueue[Task | None]]] = []
+        #: The threads without a task: whose association is open, and whose is not.
+        self._open: deque[_Inbox] = deque()
+        self._released: deque[_Inbox] = deque()
+        self._all: list[tuple[threading.Thread, _Inbox]] = []
 
     def submit(self, task: Task) -> None:
         """Let a thread move a task."""
         with self._lock:
-            inbox = self._idle.pop() if self._idle else None
+            waiting = self._open or self._released
+            inbox = waiting.pop() if waiting else None
         if inbox is None:
             inbox = queue.SimpleQueue()
             name = f"dicomove-{len(self._all) + 1}"
@@ -107,6 +124,14 @@ class Threads:
             thread.start()
         inbox.put(task)
 
+    def keep(self, number: int) -> None:
+        """Release the associations above this number that are not in use."""
+        with self._lock:
+            while self._open and len(self._all) - len(self._released) > number:
+                inbox = self._open.popleft()
+                self._released.append(inbox)
+                inbox.put(_Order.RELEASE)
+
     def stop(self) -> None:
         """Cancel what is in flight."""
         self._channel.stop.set()
@@ -114,29 +139,36 @@ class Threads:
     def close(self, wanted: Callable[[], bool]) -> None:
         """Let the threads end, and wait for their farewells as long as that is wanted."""
         for _, inbox in self._all:
-            inbox.put(None)
+            inbox.put(_Order.END)
         end = time.monotonic() + _FAREWELL_S
         for thread, _ in self._all:
             while thread.is_alive() and wanted() and time.monotonic() < end:
                 thread.join(_LOOK_UP_S)
 
-    def _work(self, inbox: queue.SimpleQueue[Task | None]) -> None:
+    def _work(self, inbox: _Inbox) -> None:
         with MoveWorker(self._settings, self._channel) as worker:
-            while task := self._next(inbox, worker):
+            while isinstance(task := self._next(inbox, worker), Task):
                 ended = worker.move(task)
                 with self._lock:
                     if _reached(ended):
-                        self._idle.append(inbox)
+                        self._open.append(inbox)
                     else:
-                        self._idle.appendleft(inbox)
+                        self._released.appendleft(inbox)
                 self._report(ended)
 
-    def _next(self, inbox: queue.SimpleQueue[Task | None], worker: MoveWorker) -> Task | None:
+    def _next(self, inbox: _Inbox, worker: MoveWorker) -> Task | _Order:
         try:
-            return inbox.get(timeout=_REST_S)
+            told = inbox.get(timeout=_REST_S)
         except queue.Empty:
+            told = _Order.RELEASE
+            with self._lock:
+                if inbox in self._open:  # else it has just been told something
+                    self._open.remove(inbox)
+                    self._released.append(inbox)
+        while told is _Order.RELEASE:
             worker.rest()
-            return inbox.get()
+            told = inbox.get()
+        return told
 
 
 def _reached(ended: AttemptEnded) -> bool:
