@@ -30,6 +30,7 @@ from dicomove.events import (
 )
 from dicomove.notebook import JobPanel, PanelState, rendering, to_html, to_text
 from dicomove.notebook.drawing import Pace, Panel, PanelDisplay
+from dicomove.notebook.state import StateBuilder
 from dicomove.words import COLOURS, OUTCOMES, Outcome
 from tests import site
 
@@ -153,7 +154,13 @@ def test_events_that_are_taken_in_together_read_as_one_by_one(steps: list[tuple[
     one_by_one = PanelState()
     for event, moment in events:
         one_by_one = one_by_one.after(event, moment)
-    assert PanelState().after_all(events) == one_by_one
+    builder = StateBuilder(PanelState())
+    for event, moment in events:
+        builder.take(event, moment)
+    state = builder.state
+    assert state == one_by_one
+    builder.take(begun(1000), at[-1] if at else 0.0)
+    assert state == one_by_one, "what was made stays as it is"
 
 
 def test_rows_and_outcomes_so_far() -> None:

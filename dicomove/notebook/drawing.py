@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, Self, cast
 
 from dicomove.events import Arriving, Continuing, Event, RowFinished, RunEnded, SubOperationEvent, Waiting, notify
 from dicomove.notebook.rendering import to_html, to_text
-from dicomove.notebook.state import PanelState
+from dicomove.notebook.state import PanelState, StateBuilder
 
 logger = logging.getLogger("dicomove")
 
@@ -65,12 +65,17 @@ class Pace:
     def __init__(self) -> None:
         self._left = _AT_ONCE
         self._at = 0.0
+        #: Before which it need not be asked again, by reserve: it is asked at each of thousands of events in a second.
+        self._not_before = [0.0] * (_RESERVE_OF_COUNTS + 1)
 
     def allows(self, *, now: float, reserve: int) -> bool:
         """Return whether to draw now, if so many drawings are to be left, and count it."""
+        if now < self._not_before[reserve]:
+            return False
         self._left = min(_AT_ONCE, self._left + (now - self._at) * _PER_SECOND)
         self._at = now
         if self._left < reserve + 1.0:
+            self._not_before[reserve] = now + (reserve + 1.0 - self._left) / _PER_SECOND
             return False
         self._left -= 1.0
         return True
@@ -114,19 +119,13 @@ class PanelDisplay:
         self._drawn_at: float | None = None
         self._handle: Any = None
         self._broken = False
-        #: What has happened since the last drawing: it is taken in all at once.
-        self._events: list[tuple[Event, float]] = []
         self._counts: dict[tuple[type[Event], int | None], SubOperationEvent | Arriving] = {}
-        self._state = PanelState(began_at=clock())
+        self._builder = StateBuilder(PanelState(began_at=clock()))
 
     @property
     def state(self) -> PanelState:
         """What is known of the run."""
-        if self._events:
-            # Forgotten first: an event with a defect is not taken in again and again.
-            events, self._events = self._events, []
-            self._state = self._state.after_all(events)
-        return self._state
+        return self._builder.state
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +139,7 @@ class PanelDisplay:
         else:
             if self._counts:
                 self._take_in_counts(now)
-            self._events.append((event, now))
+            self._builder.take(event, now)
             # The next row is mostly begun at once, and a panel without any would be wrong until there is time again.
             reserve = _RESERVE_OF_ENDS if isinstance(event, RowFinished) else 0
             is_last = isinstance(event, RunEnded) or self._drawn_at is None
@@ -154,7 +153,7 @@ class PanelDisplay:
         now = self._clock()
         if self._drawn_at is not None and now - self._drawn_at >= _IDLE_S and self._pace.allows(now=now, reserve=0):
             self._take_in_counts(now)
-            self._state = self.state.seen_at(now)
+            self._builder = StateBuilder(self.state.seen_at(now))
             self._draw()
 
     def __exit__(
@@ -163,12 +162,13 @@ class PanelDisplay:
         now = self._clock()
         self._take_in_counts(now)
         if not self.state.end:
-            self._state = self.state.ended("broke off" if kind else "done", now)
+            self._builder = StateBuilder(self.state.ended("broke off" if kind else "done", now))
             if self._drawn_at is not None:
                 self._draw()
 
     def _take_in_counts(self, now: float) -> None:
-        self._events += [(event, now) for event in self._counts.values()]
+        for event in self._counts.values():
+            self._builder.take(event, now)
         self._counts.clear()
 
     def _draw(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomove.events import SubOperationEvent
 
@@ -14,8 +14,7 @@ _WINDOW_S: Final = 20.0
 SAMPLE_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
+class Flight(NamedTuple):
     """A row in flight.
 
     Attributes

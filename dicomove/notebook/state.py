@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
@@ -105,16 +105,9 @@ class PanelState(NamedTuple):
         >>> state.after(RowStarted(row="a", position=0), at=0.1).in_flight
         {0: Flight(label='a', instances=None, total=None, bytes=None)}
         """
-        return self.after_all([(event, at)])
-
-    def after_all(self, events: Iterable[tuple[Event, float]]) -> PanelState:
-        """Return the state after events, each with its time: of many together, each takes less time."""
-        state, rows = self, _Rows(self)
-        for event, at in events:
-            if not rows.take(event, at):
-                state = rows.into(state).told(event, at)
-                rows = _Rows(state)
-        return rows.into(state)
+        builder = StateBuilder(self)
+        builder.take(event, at)
+        return builder.state
 
     def seen_at(self, at: float) -> PanelState:
         """Return the same state at a later moment: rates fade while nothing comes."""
@@ -196,8 +189,43 @@ class PanelState(NamedTuple):
         return self._replace(waiting=waiting, waits_since=at, waited_s=self.waited_s + waited).seen_at(at)
 
 
+class StateBuilder:
+    """Takes in events one by one, and makes the state after them: thousands in a second need not copy it each time.
+
+    Parameters
+    ----------
+    state
+        The state before them.
+
+    Examples
+    --------
+    >>> builder = StateBuilder(PanelState())
+    >>> builder.take(RunStarted(verb="move", rows=2, requests=2), at=0.0)
+    >>> builder.take(RowStarted(row="a", position=0), at=0.1)
+    >>> builder.state.rows, len(builder.state.in_flight)
+    (2, 1)
+    """
+
+    def __init__(self, state: PanelState) -> None:
+        self._state, self._rows = state, _Rows(state)
+
+    @property
+    def state(self) -> PanelState:
+        """The state after what was taken in."""
+        self._begin_with(self._rows.into(self._state))
+        return self._state
+
+    def take(self, event: Event, at: float) -> None:
+        """Take in an event, and when it happened."""
+        if not self._rows.take(event, at):
+            self._begin_with(self.state.told(event, at))
+
+    def _begin_with(self, state: PanelState) -> None:
+        self._state, self._rows = state, _Rows(state)
+
+
 class _Rows:
-    """What events of rows change in a state. Each of thousands in a second would copy all of it otherwise."""
+    """What events of rows change in a state."""
 
     def __init__(self, state: PanelState) -> None:
         self.at, self.samples = state.at, state.samples
@@ -230,7 +258,9 @@ class _Rows:
             self.more_in_flight += 1
         else:
             self.in_flight[event.position] = Flight(label=event.row)
-        self.most_in_flight = max(self.most_in_flight, len(self.in_flight) + self.more_in_flight)
+        in_flight = len(self.in_flight) + self.more_in_flight
+        if in_flight > self.most_in_flight:
+            self.most_in_flight = in_flight
 
     def count(self, event: SubOperationEvent) -> None:
         """Take what the PACS says of a row."""
