@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +15,14 @@ import pytest
 from pydicom import dcmread
 
 import dicomove as dm
+from dicomove.dimse.connection import reset
+from dicomove.dimse.pdu import number_contexts, write_request
+from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.processes import Process
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
-from tests import fault_table, receiving
+from dicomove.testing.acceptor import Listener
+from dicomove.testing.faults.base import Die
+from tests import fault_table, receiving, servers
 from tests.codes import STATUSES
 from tests.servers import program, wait_until
 
@@ -130,6 +137,26 @@ def test_it_comes_back_after_it_died(rehearsal_pacs: Start) -> None:
     while (again := outcomes(pacs, table)) == ["unreachable"]:
         assert time.monotonic() < end
     assert again == ["complete"]
+
+
+def test_no_other_program_is_given_its_port_while_it_is_dead() -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def die(_: int) -> None:
+        asked.set()
+        assert gone.wait(30)
+        raise Die(back_after_s=600)
+
+    with Listener(servers.Sink(), gate=die) as listener:
+        address = ("127.0.0.1", listener.port)
+        client = socket.create_connection(address)
+        client.sendall(write_request("PEER", "PACS", number_contexts([(VERIFICATION, ["1.2"])]), 16384, None, []))
+        assert asked.wait(30)
+        reset(client)  # a connection that is closed by its other end would keep the port for a minute
+        gone.set()
+        wait_until(lambda: not servers.answers(listener.port))
+        with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind(address)
 
 
 def test_it_writes_down_what_it_was_asked(rehearsal_pacs: Start) -> None:

@@ -24,6 +24,7 @@ from dicomove.tls import Wrap
 _HANDSHAKE_S: Final = 30.0
 _IDLE_S: Final = 600.0
 _FAREWELL_S: Final = 2.0
+_BACKLOG: Final = 128
 
 #: Makes other bytes of A-ASSOCIATE-AC, given the request, or of A-ASSOCIATE-RQ.
 Associate = Callable[[AssociateRequest | None, bytes], bytes]
@@ -69,7 +70,7 @@ class Listener:
     ) -> None:
         self._wrap, self._associate = wrap, associate
         self._service, self._gate, self._max_pdu_length = service, gate, max_pdu_length
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=128)
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
         self.port: int = self._socket.getsockname()[1]
         self._closed = threading.Event()
         self._lock = threading.Lock()
@@ -156,9 +157,21 @@ class Listener:
             for client in self._clients:
                 with contextlib.suppress(OSError):
                     client.shutdown(socket.SHUT_RDWR)
-        if order.back_after_s is not None and not self._closed.wait(order.back_after_s):
-            self._socket = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        if order.back_after_s is None:
+            return
+        self._socket = _bound(self.port)
+        if not self._closed.wait(order.back_after_s):
+            self._socket.listen(_BACKLOG)
             self._start()
+
+
+def _bound(port: int) -> socket.socket:
+    """Return a socket that refuses connections until it listens, while no other program is given its port."""
+    bound = socket.socket()
+    # The connections that have just ended have this port, too.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
 
 
 class ChangingConnection(Connection):
