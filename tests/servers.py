@@ -24,6 +24,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from pydicom import FileDataset, dcmread
 from pydicom.config import disable_value_validation
@@ -79,6 +80,12 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 def answers(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def associations(pacs: Pacs) -> int:
+    """The connections that this process has to a PACS."""
+    connected = psutil.Process().net_connections("tcp4")
+    return sum(one.raddr == (pacs.host, pacs.port) and one.status == psutil.CONN_ESTABLISHED for one in connected)
 
 
 def program(name: str) -> str:

@@ -203,6 +203,21 @@ def test_several_associations_give_the_same_table(server: Server, concurrency: i
     pd.testing.assert_frame_equal(find(by_uid, server.pacs, concurrency=concurrency), find(by_uid, server.pacs))
 
 
+def test_an_association_with_nothing_left_to_ask_is_released_while_others_ask(archive: Archive) -> None:
+    pacs: list[dm.Pacs] = []
+
+    class WaitsForTheEnd(Archive):
+        def find(self, identifier: Dataset, query_model: str) -> Iterator[Dataset]:
+            if identifier.AccessionNumber == ACCESSIONS[0]:
+                servers.wait_until(lambda: servers.associations(pacs[0]) == 1)
+            return super().find(identifier, query_model)
+
+    with servers.here(WaitsForTheEnd(archive.instances)) as here:
+        pacs.append(here.pacs)
+        found = find(pd.DataFrame({"AccessionNumber": ACCESSIONS}), here.pacs, concurrency=4)
+    assert found["outcome"].tolist() == ["matched"] * len(ACCESSIONS)
+
+
 def test_they_ask_at_the_same_time_and_the_same_thing_once(archive: Archive) -> None:
     class Meets(Archive):
         both = threading.Barrier(2)

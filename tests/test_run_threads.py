@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 
 import pandas as pd
-import psutil
 import pytest
 
 import dicomove as dm
@@ -50,16 +49,11 @@ class Moving:
 
     def __init__(self, pacs: dm.Pacs, held: Held, rows: int, **options: object) -> None:
         table = pd.DataFrame({"StudyInstanceUID": [f"1.2.{number}" for number in range(rows)]})
-        self._address, self._held = (pacs.host, pacs.port), held
+        self._pacs, self._held = pacs, held
         self.job = dm.start_move(table, pacs, "SINK", verify="arrivals", progress=False, **options)  # type: ignore[arg-type]
 
-    @property
-    def associations(self) -> int:
-        connected = psutil.Process().net_connections("tcp4")
-        return sum(one.raddr == self._address and one.status == psutil.CONN_ESTABLISHED for one in connected)
-
     def wait(self, *, in_flight: int, associations: int) -> None:
-        servers.wait_until(lambda: (self._held.waiting, self.associations) == (in_flight, associations))
+        servers.wait_until(lambda: (self._held.waiting, servers.associations(self._pacs)) == (in_flight, associations))
 
 
 @pytest.fixture

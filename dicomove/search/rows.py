@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from dicomove.cohort import Query, odd_characters
 from dicomove.errors import IdentifierError
@@ -27,10 +27,18 @@ from dicomove.words import ADVICE
 _TICK_S: Final = 0.2
 _NOT_ATTEMPTED: Final = Answer("not_attempted", advice=NOT_ATTEMPTED)
 
-#: Yields the answer to each query of a batch, in their order.
-AskBatch = Callable[[Batch], Iterator[tuple[Query, Answer]]]
 #: Is told each new answer, before it is shown.
 Keep = Callable[[Query, Answer], object]
+
+
+class AskBatch(Protocol):
+    """Asks on one association."""
+
+    def __call__(self, batch: Batch) -> Iterator[tuple[Query, Answer]]:
+        """Yield the answer to each query of a batch, in their order."""
+
+    def end(self) -> None:
+        """Release the association, since there is nothing left to ask."""
 
 
 class Rows:
@@ -239,6 +247,8 @@ class _Workers:
             with suppress(Stopped):
                 while (batch := self._next()) is not None:
                     self._ask(ask, batch)
+                if not self._stop.is_set():
+                    ask.end()
         except Exception as error:  # noqa: BLE001 (it is raised again where the table is)
             self._messages.put(error)
         finally:

@@ -131,6 +131,14 @@ class _Asking:
                 self._empty.append(query)
             yield query, answer
 
+    def end(self) -> None:
+        """Check on the association what was found on it, and release it.
+
+        Idle, it costs the others time: see `dicomove.run.threads.Threads`.
+        """
+        self._asker.check()
+        self._asker.renew()
+
     @property
     def asker(self) -> Asker:
         """What it asks with."""
