@@ -21,7 +21,7 @@ from dicomove.cohort import (
     find_queries,
     is_query,
     not_a_query,
-    overlooked_columns,
+    unasked_columns,
     without_mark,
 )
 from dicomove.columns import FIND_COLUMNS
@@ -258,9 +258,9 @@ def _before_asking(
     asked = [query for query in queries if isinstance(query, Query)]
     # Where each row has its UID, another column would change nothing.
     by_uid = [query.is_by_uid for query in asked]
-    found = overlooked_columns(table, by_uid=any(by_uid)) if not is_query(table) and not all(by_uid) else ""
+    found = unasked_columns(table, by_uid=any(by_uid)) if not is_query(table) and not all(by_uid) else []
     if found:
-        yield f"rows are asked without a column that may be meant.{found}", CohortWarning
+        yield f"rows are asked without a column that may be meant. {' '.join(found)}", CohortWarning
     partial = sum(bool(query.blank) for query in asked)
     if partial:
         message = (

@@ -26,7 +26,7 @@ from dicomove.cohort import (
     matches,
     meant_as_query,
     not_a_query,
-    overlooked_columns,
+    unasked_columns,
     unrepeated,
     why_not,
 )
@@ -369,7 +369,7 @@ def test_a_table_of_find_has_no_rows_with_fewer_keys_than_others() -> None:
 def test_a_header_that_looks_like_an_identifier_which_the_table_lacks_is_named(
     columns: list[str], named: list[str]
 ) -> None:
-    said = overlooked_columns(pd.DataFrame(columns=columns), by_uid=False)
+    said = " ".join(unasked_columns(pd.DataFrame(columns=columns), by_uid=False))
     assert re.findall(r"'[^']+' \(\w+\?\)", said) == named
 
 
@@ -386,7 +386,7 @@ def test_a_header_that_looks_like_an_identifier_which_the_table_lacks_is_named(
 def test_a_subject_is_a_number_of_the_study_where_patients_or_uids_are_there(
     columns: list[str], *, by_uid: bool, named: list[str]
 ) -> None:
-    said = overlooked_columns(pd.DataFrame(columns=columns), by_uid=by_uid)
+    said = " ".join(unasked_columns(pd.DataFrame(columns=columns), by_uid=by_uid))
     assert re.findall(r"'[^']+' \(\w+\?\)", said) == named
 
 

@@ -23,6 +23,7 @@ Rows to queries and identifiers::
     names          whether two names may be those of one person                     (pure)
     query_steps    the C-FINDs of one row, as values                                (pure)
     queries        from a row to its C-FINDs
+    unasked        columns that rows are asked without, although they may be meant
     criteria       ... and from the criteria of `query`
     answers        compares an answer with the row that asked                       (pure)
     found          tables of `find` in `move`                                       (pure)
@@ -78,12 +79,12 @@ from dicomove.cohort.queries import (
     PartialKeys,
     find_queries,
     find_query,
-    overlooked_columns,
 )
 from dicomove.cohort.query_steps import Query, Step
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import with_own_columns, without_mark
 from dicomove.cohort.text_files import decode
+from dicomove.cohort.unasked import unasked_columns
 from dicomove.cohort.values import has_control_characters, is_blank, is_uid, plain_text, text, unsafe, whole_number
 
 __all__ = [
@@ -137,7 +138,6 @@ __all__ = [
     "not_a_query",
     "odd_characters",
     "on_coarser_rows",
-    "overlooked_columns",
     "parse_level",
     "parse_query_model",
     "plain_label",
@@ -146,6 +146,7 @@ __all__ = [
     "read_cohort",
     "several_patients",
     "text",
+    "unasked_columns",
     "unmatched",
     "unproven",
     "unrepeated",

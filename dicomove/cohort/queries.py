@@ -16,7 +16,7 @@ import pandas as pd
 
 from dicomove.cohort.criteria import criteria_queries, is_query
 from dicomove.cohort.found import found_rows, unmatched_rows
-from dicomove.cohort.keywords import keyword_columns, label_text
+from dicomove.cohort.keywords import keyword_columns
 from dicomove.cohort.levels import (
     IDENTIFYING_KEYS,
     UNIQUE_KEYS,
@@ -37,9 +37,7 @@ from dicomove.cohort.tables import (
     header_hint,
     index_hint,
     listed_headers,
-    may_be_of_the_study,
     overlooked_headers,
-    own_columns,
 )
 from dicomove.cohort.values import given_key, unreadable
 from dicomove.errors import CohortError, IdentifierError
@@ -142,28 +140,6 @@ def find_queries(
     ]
     filled = set().union(*(prepared_cells(cells, known) for cells in rows)) if not any(from_pacs) else set()
     return [_with_blank(query, filled, refuse=partial_keys == "refuse") for query in queries]
-
-
-def overlooked_columns(table: pd.DataFrame, *, by_uid: bool) -> str:
-    """Return a sentence about columns that look like an identifier that the table lacks; empty if there are none.
-
-    Parameters
-    ----------
-    table
-        The table.
-    by_uid
-        Whether rows are asked by a UID. A ``subject`` is then a number of the caller's study.
-    """
-    there = keyword_columns(table.columns, IDENTIFYING_KEYS)
-    # Names and StudyIDs add little to the others, and research tables have many columns that look like them.
-    wanted = [name for name in IDENTIFYING_KEYS if name not in (*there, "PatientName", "StudyID")]
-    own = set(own_columns(table))
-    headers = [
-        header
-        for header in table.columns
-        if label_text(header) not in own and not (by_uid and may_be_of_the_study(header))
-    ]
-    return header_hint(overlooked_headers(headers, wanted))
 
 
 def _check_words(broad: str, partial_keys: str) -> None:

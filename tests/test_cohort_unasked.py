@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.cohort import unasked_columns
+from dicomove.errors import CohortWarning
+from dicomove.testing import demo_pacs
+
+ROWS = pd.DataFrame({"PatientID": ["7", "7"], "AccessionNumber": ["A1", "A2"], "StudyDate": ["20240105", "20240106"]})
+
+
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        (ROWS.set_index("AccessionNumber"), "AccessionNumber is the index"),
+        (ROWS.groupby("PatientID").first(), "PatientID is the index"),
+        (ROWS.set_index(["StudyDate", "PatientID"]), "PatientID, StudyDate is the index"),
+        (ROWS.rename(columns={"PatientID": "mrn"}).set_index("mrn"), "PatientID is the index"),
+        (ROWS, None),
+        (ROWS.set_index(pd.Index([3, 4], name="InstanceNumber")), None),
+        (ROWS.set_index(pd.Index(["7", "7"], name="PatientID")), None),  # it is a column, too
+    ],
+)
+def test_a_key_that_is_the_index_is_named(table: pd.DataFrame, named: str | None) -> None:
+    said = " ".join(unasked_columns(table, by_uid=False))
+    assert (named in said) if named else not said
+
+
+@pytest.mark.parametrize(
+    ("cells", "named"),
+    [
+        ({"PatientID": "7", "AccessionNumber": ""}, "AccessionNumber is blank"),
+        ({"PatientID": "7", "AccessionNumber": None, "StudyDate": pd.NaT}, "AccessionNumber and StudyDate are blank"),
+        ({"PatientID": "7", "StudyDate": "\u200e"}, "StudyDate is blank"),
+        ({"PatientID": float("nan"), "AccessionNumber": "A1"}, "PatientID is blank"),
+        ({"PatientID": "7", "AccessionNumber": "A1", "StudyDate": "", "StudyInstanceUID": ""}, None),
+        ({"PatientID": "", "StudyInstanceUID": "1.2.3"}, None),
+        ({"PatientID": "7", "PatientSex": "", "StudyDescription": ""}, None),
+        ({"PatientID": "7", "StudyDate": "*"}, None),  # any day
+    ],
+)
+def test_a_key_that_no_row_fills_is_named(cells: dict[str, object], named: str | None) -> None:
+    said = " ".join(unasked_columns(pd.DataFrame({name: [cell] * 2 for name, cell in cells.items()}), by_uid=False))
+    assert (named in said) if named else not said
+
+
+def test_a_key_that_some_rows_fill_is_said_by_the_others() -> None:
+    table = pd.DataFrame({"PatientID": ["7", "8"], "AccessionNumber": ["A1", ""]})
+    assert unasked_columns(table, by_uid=False) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        (["accession", "accession_2", "accession_3"], "'accession_2', 'accession_3'"),
+        (["PatientID", "PatientID.1"], "'PatientID.1'"),
+        (["mrn", "mrn 2"], "'mrn 2'"),
+        (["PatientID", "AccessionNumber", "AccessionNumber_y"], "'AccessionNumber_y'"),
+        (["PatientID", "StudyDate", "StudyDate_2"], None),
+        (["PatientID", "PatientID_other", "T1", "visit_2"], None),
+    ],
+)
+def test_a_second_column_of_a_key_is_named(columns: list[str], named: str | None) -> None:
+    said = " ".join(unasked_columns(pd.DataFrame([["1"] * len(columns)], columns=columns), by_uid=False))
+    assert (named in said) if named else not said
+
+
+def test_an_empty_table_and_a_table_of_find_have_no_blank_keys() -> None:
+    assert unasked_columns(ROWS[:0], by_uid=False) == []
+    found = pd.DataFrame({"cohort_row": [0], "PatientID": [""], "outcome": "matched", "matches": 1, "filtered": 0})
+    assert unasked_columns(found, by_uid=False) == []
+
+
+def test_find_warns_of_them_before_it_asks() -> None:
+    cohort = pd.DataFrame({"StudyDate": ["20240110"]}, index=pd.Index(["P001"], name="PatientName"))
+    with (
+        demo_pacs() as pacs,
+        pytest.warns(CohortWarning, match=r"without a column that may be meant. PatientName is the index"),
+    ):
+        dm.find(cohort.assign(AccessionNumber="A0001"), pacs, progress=False)
