@@ -1,8 +1,8 @@
 """Columns of the tables that dicomove returns: their names, and text, counts and times, each nullable. Pure.
 
-The names are common words, and a cohort may have columns that bear them (``outcome``: died or alive). Where a table has
-all columns that a verb adds, it is one that the verb has made, and they are replaced. Else a column of such a name is
-the caller's own, and is kept under another one.
+The names are common words, and a cohort may have columns with these names (``outcome``: died or alive). If a table has
+all columns that a verb adds, the verb has made the table, and replaces them. Otherwise a column with such a name is the
+caller's own, and gets another name.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ RESULT_COLUMNS: Final = (
     *("started_at", "finished_at", "duration_s"),
 )
 
-#: The columns of which `move` adds one besides, where there is a question of it: by what a row was retrieved, and what
-#: counted `received`, where another archive is the destination.
+#: Further columns of `move`, which some runs have: how a row was retrieved, and what counted `received` if the
+#: destination is another archive.
 METHOD_COLUMN: Final = "method"
 COUNTED_BY_COLUMN: Final = "counted_by"
 FURTHER_COLUMNS: Final = (METHOD_COLUMN, COUNTED_BY_COLUMN)
@@ -61,11 +61,11 @@ _TEXT_IS_A_DTYPE: Final = int(pd.__version__.split(".")[0]) >= 3
 def text(values: Iterable[str | None], index: pd.Index | None = None) -> pd.Series:
     """Return a column of text; ``None`` and ``""`` are null."""
     column = pd.Series([value or None for value in values], index=index, dtype=object)
-    if not _TEXT_IS_A_DTYPE:  # pandas 2 would write the missing ones out as "None"
+    if not _TEXT_IS_A_DTYPE:  # pandas 2 would turn missing values into "None"
         return column
     try:
         return column.astype("str")
-    except UnicodeEncodeError:  # half of a character, in a cell of the caller's
+    except UnicodeEncodeError:  # half a character, in a cell of the caller's
         return column
 
 
@@ -86,12 +86,12 @@ def seconds(values: Iterable[float | None], index: pd.Index | None = None) -> pd
 
 def times(values: Iterable[datetime | None], index: pd.Index | None = None) -> pd.Series:
     """Return a column of points in time, in UTC; ``None`` is NaT."""
-    # The unit is said, since pandas takes another one for an empty column.
+    # An explicit unit, because pandas takes another one for an empty column.
     return pd.Series(pd.Series(list(values), dtype=object).astype("datetime64[us, UTC]").array, index=index)
 
 
 def whole_number(value: object) -> int | None:
-    """Return a count that came as text or number, or ``None`` where it is none.
+    """Return a count that came as text or number, or ``None`` for anything else.
 
     Examples
     --------
@@ -141,7 +141,7 @@ def ours(labels: Iterable[object]) -> set[int]:
 
 
 def is_plan(labels: Iterable[object]) -> bool:
-    """Tell by its columns whether a table is one of `plan`, and not yet of a move of it: that adds its columns last.
+    """Tell by its columns whether a table comes from `plan`, and not from a later `move`, which adds its columns last.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def is_plan(labels: Iterable[object]) -> bool:
 
 
 def kept(table: pd.DataFrame, added: Collection[str]) -> dict[int, Hashable]:
-    """Return the new labels of the caller's own columns, by position, whose names columns that are added bear.
+    """Return new labels, by position, for the caller's own columns with names that the verb adds.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def kept(table: pd.DataFrame, added: Collection[str]) -> dict[int, Hashable]:
 
 
 def kept_message(table: pd.DataFrame, added: Collection[str]) -> str | None:
-    """Return what there is to say where columns of the caller's own get other names."""
+    """Return the warning for columns of the caller's own that get other names."""
     renamed = kept(table, added)
     if not renamed:
         return None
@@ -192,11 +192,11 @@ def with_columns(table: pd.DataFrame, columns: Mapping[str, pd.Series], added: C
     Parameters
     ----------
     table
-        The caller's.
+        The caller's table.
     columns
-        The new columns. One that is not among `added` takes the place of that of the same name.
+        The new columns. One that is not among `added` replaces the column of the same name.
     added
-        The names that the verb adds. Those of an earlier run are gone, and the caller's own have another name.
+        The names that the verb adds. Columns of an earlier run are dropped, and the caller's own get other names.
     """
     made, renamed = ours(table.columns), kept(table, added)
     labels = [renamed.get(place, found) for place, found in enumerate(table.columns)]
@@ -206,7 +206,7 @@ def with_columns(table: pd.DataFrame, columns: Mapping[str, pd.Series], added: C
         names = table.columns.names
         result.columns = _index([labels[place] for place in stays], names)
     for name, column in columns.items():
-        # Not as an array, of which pandas would make text again.
+        # Not as an array, which pandas would turn into text again.
         result[label(result, name)] = column.set_axis(result.index)
     return result
 
@@ -218,7 +218,7 @@ def label(table: pd.DataFrame, name: str) -> Hashable:
 
 
 def free_name(name: str, taken: Collection[object]) -> str:
-    """Return a name, with a number where it is taken.
+    """Return a name, with a number if it is taken.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def free_name(name: str, taken: Collection[object]) -> str:
 
 
 def _further(labels: Sequence[object], names: Collection[str]) -> set[int]:
-    """Return where a further column of a result table is: a caller's own does not follow its last column."""
+    """Return the positions of further columns of a result table: unlike the caller's, they follow the last column."""
     if not frozenset(names) >= frozenset(RESULT_COLUMNS):
         return set()
     pairs = enumerate(pairwise(labels), start=1)
@@ -247,7 +247,7 @@ def _index(labels: Sequence[Hashable], names: Sequence[Hashable]) -> pd.Index:
 
 
 def _ours_among(places: Sequence[int], labels: Sequence[object]) -> int:
-    """Return which of several columns of one name is ours: the one in its order among ours, else the last."""
+    """Return the position of our column among several with one name: the one in our order, otherwise the last."""
 
     def in_order(place: int) -> int:
         beside = pairwise(labels[max(0, place - 1) : place + 2])

@@ -1,4 +1,4 @@
-"""`Destination`: another archive as the Move Destination, with where it is asked what it has."""
+"""`Destination`: another archive as the Move Destination, and the address at which it answers C-FIND."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _DISCREPANCY_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Destination:
-    """Another archive (Orthanc, XNAT, a VNA) as the Move Destination, which is asked with C-FIND what it has.
+    """Another archive (Orthanc, XNAT, a VNA) as the Move Destination. dicomove asks it with C-FIND what it has.
 
-    It takes the place of a `Receiver` in `move`, `start_move`, `retrieve` and `plan`. What is at the destination
-    decides: rows that are complete there are not moved, and after a move each instance that the PACS lists is looked up
-    there. In the result, ``received`` and ``missing`` are what the destination says.
+    It takes the place of a `Receiver` in `move`, `start_move`, `retrieve` and `plan`. Rows that are complete at the
+    destination are not moved. After a move, dicomove looks there for each instance that the PACS lists. In the result,
+    ``received`` and ``missing`` come from the destination.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ class Destination:
     ask
         How this machine reaches the archive: its address, and the AE titles of C-FIND.
     quiet_period
-        Seconds for which the inventory may stay as it is before the wait for missing instances ends: an archive takes a
-        moment to index what it stored.
+        The wait for missing instances ends if nothing new has come for so many seconds: an archive takes a moment to
+        index what it stored.
 
     Raises
     ------
     AddressError
-        An argument cannot be right.
+        An argument is invalid.
 
     Examples
     --------
@@ -76,8 +76,8 @@ class Destination:
             ``row`` (the label in the result table), ``kind``, ``StudyInstanceUID``, ``SeriesInstanceUID``,
             ``SOPInstanceUID`` and ``counted_by``. One row per instance with the kind ``"missing"`` or
             ``"unexpected"`` (the destination has it, and the PACS does not list it): ``counted_by`` is
-            ``"destination"``. One row per row of the result with the kind ``"unknown"``, where the destination did not
-            say what it has: ``counted_by`` and the UIDs of series and instance are null.
+            ``"destination"``. One row per row of the result with the kind ``"unknown"``, if the destination did not
+            answer: ``counted_by`` and the UIDs of series and instance are null.
         """
         return pd.DataFrame(self._discrepancies, columns=list(_DISCREPANCY_COLUMNS), dtype=object)
 

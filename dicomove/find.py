@@ -1,4 +1,4 @@
-"""`find` and `echo`: what a PACS has of a cohort."""
+"""`find` and `echo`: C-FIND for a cohort, and C-ECHO."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
 
 def echo(pacs: Pacs) -> EchoResult:
-    """Verify with C-ECHO that the PACS is there and talks to us (PS3.4 A.4).
+    """Verify with C-ECHO that the PACS answers us (PS3.4 A.4).
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def echo(pacs: Pacs) -> EchoResult:
     Raises
     ------
     AssociationError
-        It is not there, does not want us, or does not answer.
+        The PACS cannot be reached, rejects us, or does not answer.
     StatusError
-        It answered with a failure.
+        The PACS answered with a failure.
 
     Examples
     --------
@@ -83,10 +83,10 @@ def find(
     """Ask the PACS for each row of a cohort with C-FIND (PS3.4 C.4.1): one row per match.
 
     Columns that are matching keys are sent: PatientID, AccessionNumber, dates and ranges, Modality, names, UIDs, with
-    wildcards where C-FIND allows them. Their headers may be written in the usual ways (docs/tables.md). A row needs a
-    key that identifies a patient or a study; dates, modalities and descriptions only narrow the search. A row that has
-    the UID of a level is asked by that UID alone, and its other keys are held against the answers; rows that differ in
-    such a UID alone are asked together, as a list, where the PACS takes lists.
+    wildcards where C-FIND allows them. Usual spellings of their headers are recognised (docs/tables.md). A row needs a
+    key that identifies a patient or a study; dates, modalities and descriptions only narrow the search. If a row has
+    the UID of a level, only that UID is sent, and the answers are compared with its other keys. Rows that differ only
+    in such a UID are asked together, as a list, if the PACS accepts lists.
 
     Parameters
     ----------
@@ -95,35 +95,35 @@ def find(
     pacs
         The PACS.
     level
-        ``"PATIENT"``, ``"STUDY"``, ``"SERIES"`` or ``"IMAGE"``: what is found. Keys of the levels above are resolved
-        first.
+        ``"PATIENT"``, ``"STUDY"``, ``"SERIES"`` or ``"IMAGE"``: the level of the matches. Keys of the levels above are
+        resolved first.
     keys
         Further attributes to ask for, by keyword or by tag.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
     broad
-        ``"refuse"``: a row without PatientID, AccessionNumber, PatientName, StudyID and UIDs is ``invalid``, since it
-        would match the studies of other patients. ``"allow"``: that is meant.
+        ``"refuse"``: a row without PatientID, AccessionNumber, PatientName, StudyID and UIDs is ``invalid``, because it
+        would match the studies of other patients. ``"allow"``: such a row is asked.
     partial_keys
-        A row lacks a key that other rows have, and so may match more than they do. ``"ask"``: its advice says by what
-        it was asked, and a warning counts such rows. ``"refuse"``: it is ``invalid``.
+        For a row that lacks a key that other rows have, and so may match more than they do. ``"ask"``: its advice names
+        the keys that were sent, and a warning counts such rows. ``"refuse"``: it is ``invalid``.
     matches
         Which studies a row may match. ``"all"``; ``"one"``: a row that matches several is ``ambiguous``, and brings
-        none; ``"newest"``, ``"oldest"``; ``"nearest"``: the study nearest to the row's StudyDate, which is then not a
-        key; of several on one day, the nearest to its StudyTime, if it has one. At lower levels, all matches of the
-        chosen study remain.
+        none; ``"newest"``, ``"oldest"``; ``"nearest"``: the study nearest to the row's StudyDate, which is then not
+        sent as a key, and among several on one day the nearest to its StudyTime, if it has one. At lower levels, all
+        matches of the chosen study remain.
     within
         For ``"nearest"``: the greatest distance, such as ``"3 days"``.
     loose
-        ``("AccessionNumber",)``: a row that matches nothing is asked once more for accession numbers with other zeros
-        or blanks. The column ``loose`` then names the keys that differ in such a way.
+        ``("AccessionNumber",)``: for a row that matches nothing, a second search accepts accession numbers with other
+        zeros or blanks. The column ``loose`` then names the keys that differ in this way.
     concurrency
         The number of associations with the PACS.
     delay
         Seconds between two C-FINDs of one association.
     journal
-        A file that keeps the answers, so that the next call asks only for what is lacking. It contains patients' data:
-        what the PACS answered. Rows with an error are asked again.
+        A file that keeps the answers, so that the next call asks only for absent ones. It contains patients' data from
+        the answers of the PACS. Rows with an error are asked again.
     max_age
         How old an answer in the journal may be, such as ``"1 day"``; older ones are asked for again. ``None``: any age.
     progress
@@ -138,37 +138,37 @@ def find(
           ``unreachable``; ``interrupted``; ``invalid``; ``ambiguous``; ``not_attempted``. A row that matched nothing
           has one row all the same; an alternative of `query` has none where another one matches.
         - ``status``, ``error``, ``advice``, ``error_comment``: as in the result table of `move`.
-        - ``matches``, ``filtered``: matches of the cohort row, and answers that were left out, since they are not what
-          the row asked for; ``advice`` says why.
-        - ``asked_by``: the keys that were sent, joined by a comma; null where nothing was sent.
+        - ``matches``, ``filtered``: the number of matches of the cohort row, and the number of answers that were left
+          out because they do not fit the row; ``advice`` has the reasons.
+        - ``asked_by``: the keys that were sent, joined by a comma; null if nothing was sent.
 
-        Where a match differs from what the cohort had in a column of the same name (a wildcard, a range), the match
-        stands in the column, and what the cohort had in ``<column>_asked``. A column of your own that bears the name
-        of one of these (``outcome``: died or alive) is kept as ``<name>_cohort``, with a warning.
+        If a match differs from the cohort's cell in a column of the same name (a wildcard, a range), the column has the
+        match, and ``<column>_asked`` has the cohort's cell. If a column of your own has one of these names
+        (``outcome``: died or alive), it becomes ``<name>_cohort``, with a warning.
 
     Raises
     ------
     CohortError
-        The table cannot be right. Nothing was sent.
+        The table is invalid. Nothing was sent.
     IdentifierError
         One of `keys` is not a DICOM attribute.
     ValueError
-        `concurrency`, `delay` or `max_age` cannot be right.
+        `concurrency`, `delay` or `max_age` is invalid.
     JournalError
-        The journal is of something else, damaged, or another process has it. Nothing was sent.
+        The journal has other content, is damaged, or another process has it. Nothing was sent.
 
     Warns
     -----
     CohortWarning
-        A column looks like an identifier and was not understood, and rows were asked without it; or a column of your
-        own has another name in the table.
+        A column looks like an identifier and was not understood, so rows were asked without it; or a column of your
+        own got another name in the table.
     FindWarning
-        Answers were left out, since they are not what their row asks for; or rows were asked by fewer keys than the
-        table has; or a row that names one patient or one accession number matches studies of several patients.
+        Answers were left out because they do not fit their row; or rows were asked by fewer keys than the table has; or
+        a row that names one patient or one accession number matches studies of several patients.
     InterruptedWarning
-        It was interrupted; the table holds what was found so far.
+        The search was interrupted. The table has the matches so far.
     JournalWarning
-        The journal could not be written, and lacks answers.
+        The journal could not be written, so it lacks answers.
 
     Examples
     --------
@@ -212,14 +212,14 @@ def find(
 def _with_dates(
     queries: Sequence[Query | IdentifierError], dates: Sequence[dt.date | str | None]
 ) -> list[Query | IdentifierError]:
-    """Return the queries; of a row whose date cannot be used, what is wrong with it."""
+    """Return the queries; for a row with an unusable date, its error."""
     return [
         IdentifierError(date) if isinstance(date, str) else query for query, date in zip(queries, dates, strict=True)
     ]
 
 
 def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:
-    """Give what several alternatives of one query match to the first of them."""
+    """Give a match of several alternatives of one query only to the first of them."""
     seen: set[str] = set()
     once = []
     for answer in answers:
@@ -230,14 +230,14 @@ def _once(answers: Sequence[Answer], unique: str) -> list[Answer]:
 
 
 def _without_empty(table: pd.DataFrame, answers: Sequence[Answer]) -> tuple[pd.DataFrame, list[Answer]]:
-    """Return the alternatives of one query without those that match nothing, where others match something."""
+    """Return the alternatives of one query without those that match nothing, unless none matches anything."""
     is_answered = any(answer.matches for answer in answers)
     stays = [not is_answered or answer.outcome != "empty" or bool(answer.advice) for answer in answers]
     return table[stays], [answer for answer, one in zip(answers, stays, strict=True) if one]
 
 
 def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str], *, loose: bool) -> pd.DataFrame:
-    """Return the table of what was found, and warn of what it does not say by itself."""
+    """Return the table of the matches, and warn of problems that the table alone does not show."""
     filtered = sum(answer.filtered > 0 for answer in answers)
     if filtered:
         message = f"answers to {filtered} rows are not what the rows ask for, and are left out: see filtered and advice"
@@ -254,7 +254,7 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
 def _before_asking(
     table: pd.DataFrame, queries: Sequence[Query | IdentifierError]
 ) -> Iterable[tuple[str, type[DicomoveWarning]]]:
-    """Yield what a person should know of a table before anything is sent."""
+    """Yield warnings about a table before anything is sent."""
     asked = [query for query in queries if isinstance(query, Query)]
     # Where each row has its UID, another column would change nothing.
     by_uid = [query.is_by_uid for query in asked]

@@ -1,4 +1,4 @@
-"""Frozen records, of which there may be millions: a changed copy is made only where something changes."""
+"""Helpers for millions of frozen records: `changed` copies only if something changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Record = TypeVar("Record")
 
 
 def changed(record: Record, **fields: object) -> Record:
-    """Return a frozen dataclass with these fields, like `dataclasses.replace`; itself where it has them already.
+    """Return a frozen dataclass with these fields, like `dataclasses.replace`; the same object if it has them already.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def changed(record: Record, **fields: object) -> Record:
 def in_bulk() -> Iterator[None]:
     """Make many records, without Python's search for cycles.
 
-    None of them is part of a cycle, and the search would look through all of them again and again: a sixth of the time
-    that it takes to prepare a run of a million rows. Nothing is waited for meanwhile. It is also a decorator.
+    The records are not part of cycles, but the search would visit all of them again and again: that is a sixth of the
+    time to prepare a run of a million rows. Do not wait for other threads in the block. It is also a decorator.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""`MoveJob`: a run in the background, that can be watched, paused and cancelled while the notebook goes on."""
+"""`MoveJob`: a run in the background, to be watched, paused and cancelled while the notebook goes on."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _running: weakref.WeakSet[MoveJob] = weakref.WeakSet()
 
 
 class MoveJob:
-    """A run in the background: made by `start_move`.
+    """A run in the background, made by `start_move`.
 
-    Its table is there at any time, as it stands. A job that is still running when the interpreter ends is cancelled
-    then, after a warning; with a journal, the same call goes on where it ended.
+    Its table is available at any time. When the interpreter ends, running jobs are cancelled, after a warning; with a
+    journal, the same call goes on later.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class MoveJob:
         self._stops = 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._do, name="dicomove-job", daemon=True)
-        # Made in the caller's thread, so that it stays under the cell that began the job.
+        # The caller's thread makes the display, so that it stays under the cell that began the job.
         try:
             self._show = job_display(progress, self)
         except BaseException:
@@ -67,25 +67,25 @@ class MoveJob:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether the run has ended, successfully or not."""
         return not self._thread.is_alive()
 
     @property
     def paused(self) -> bool:
-        """Whether it begins no more rows for now."""
+        """Whether the run is paused."""
         return self._run.paused
 
     @property
     def results(self) -> pd.DataFrame:
-        """The result table as it stands: rows whose turn has not come are `not_attempted`."""
+        """The result table so far: rows whose turn has not come are `not_attempted`."""
         return self._run.results
 
     def cancel(self) -> None:
-        """Send C-CANCEL for what is in flight, and begin no more; a second time, the PACS is not waited for."""
+        """Send C-CANCEL for the rows in flight, and begin no more. The second call does not wait for the PACS."""
         self._stops += 1
 
     def pause(self) -> None:
-        """Begin no more rows; what is in flight is finished."""
+        """Begin no more rows. Rows in flight are finished."""
         self._run.paused = True
 
     def resume(self) -> None:
@@ -93,7 +93,7 @@ class MoveJob:
         self._run.paused = False
 
     def wait(self, timeout: float | None = None) -> pd.DataFrame:
-        """Wait for the end, and return the result table. An interrupt of the wait cancels nothing.
+        """Wait for the end, and return the result table. An interrupt ends only the wait, and not the run.
 
         Parameters
         ----------
@@ -103,9 +103,9 @@ class MoveJob:
         Raises
         ------
         TimeoutError
-            It has not ended by then; it goes on.
+            The run has not ended in this time; it goes on.
         Exception
-            What ended the run, if something did that no row can say.
+            The error that ended the run, if it does not belong to a row.
 
         Warns
         -----
@@ -135,7 +135,7 @@ class MoveJob:
 
 @atexit.register
 def _cancel_all() -> None:
-    """Cancel the jobs that are running when the interpreter ends: no PACS goes on sending after that."""
+    """Cancel running jobs when the interpreter ends, so that no PACS goes on sending."""
     left = list(_running)
     if not left:
         return

@@ -1,4 +1,4 @@
-"""The old name of `dicomove.store`: its names still work here, and a warning says where they are now."""
+"""The old name of `dicomove.store`: its names still work here, with a warning that gives the new ones."""
 
 from __future__ import annotations
 

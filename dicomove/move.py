@@ -1,4 +1,4 @@
-"""`move` and `start_move`: a table of what is wanted in, a table of what happened out."""
+"""`move` and `start_move`: C-MOVE or C-GET for each row of a table."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def move(
     progress: Progress = "auto",
     **options: Unpack[MoveOptions],
 ) -> pd.DataFrame:
-    """Move what each row of a table names, with one C-MOVE each (PS3.4 C.4.2), and say what happened to each row.
+    """Move each row of a table with one C-MOVE (PS3.4 C.4.2), and return a table with the result of each row.
 
-    Only the level and its unique keys are sent. Rows that name the same are moved once, and all get the result. An
-    interrupt (Ctrl-C, the stop button, SIGTERM) sends C-CANCEL and returns the table so far; a second one does not
+    Only the level and its unique keys are sent. Rows with the same identifier are moved once, and all get the result.
+    An interrupt (Ctrl-C, the stop button, SIGTERM) sends C-CANCEL and returns the table so far; a second one does not
     wait for the PACS. With a journal, the same call goes on where the last one ended.
 
     Parameters
@@ -53,69 +53,71 @@ def move(
     pacs
         The PACS.
     destination
-        The Move Destination: an AE title that the PACS knows, or a `Receiver` on this machine, by whose AE title the
-        PACS knows it; or a list of receivers, among which the rows are shared. With a receiver, what is on disk
-        decides. Or a `Destination`: another archive, which is asked with C-FIND what it has, and that decides.
+        The Move Destination: an AE title that the PACS knows; a `Receiver` on this machine, whose AE title the PACS
+        knows; a list of receivers, which share the rows; or a `Destination`, another archive. With a receiver, the
+        files on disk decide about the outcome; with a `Destination`, its answers to C-FIND.
     level
-        ``"PATIENT"``, ``"STUDY"``, ``"SERIES"`` or ``"IMAGE"``; ``None`` reads the column ``QueryRetrieveLevel``, or
-        else takes the deepest UID that the row fills. Whole patients are moved only where the level says so.
+        ``"PATIENT"``, ``"STUDY"``, ``"SERIES"`` or ``"IMAGE"``. With ``None``, the column ``QueryRetrieveLevel``
+        decides, or else the deepest UID of the row. Whole patients are moved only at the level ``"PATIENT"``.
     query_model
         ``"StudyRoot"`` or ``"PatientRoot"``.
     concurrency
-        Associations at the same time, at the most. A PACS that refuses some, or runs out of resources, gets fewer.
-        ``"auto"`` begins with one, and doubles their number while the PACS gives clearly more instances per second for
-        it; then it adds one, or takes one away, where that is better. It takes one away when the response times rise,
-        or the PACS refuses one. It learns from the counts of the PACS, and from what arrives at a `Receiver`. The
-        default is 1: a PACS has other users, and its administrator decides how much more than one association it may
-        give. Associations for which no row waits move the series of a large study.
+        The largest number of simultaneous associations. If the PACS refuses some, or runs out of resources, there are
+        fewer. ``"auto"`` begins with one, and doubles the number while the PACS sends clearly more instances per
+        second; then it adds or removes one if that is better. It removes one when the response times rise, or the PACS
+        refuses one. It learns from the counts of the PACS, and from the arrivals at a `Receiver`. The default is 1: a
+        PACS has other users, and its administrator decides about more than one association. Associations without a
+        waiting row move the series of a large study.
     max_concurrency
-        The most associations with ``concurrency="auto"``.
+        The largest number of associations with ``concurrency="auto"``.
     delay
-        Seconds that each association rests between two moves.
+        Seconds of rest for each association between two moves.
     total_timeout
         Seconds that one move may take; ``None`` is no limit.
     verify
-        How to learn what is expected: ``"auto"`` takes the numbers of related instances from the table, or else from
-        C-FIND, and lists the instances where they do not add up; ``"counts"`` does without the list, ``"instances"``
-        always makes it, ``"arrivals"`` asks nothing. ``"hash"`` is ``"auto"``, and reads again what an earlier run
-        stored, before it takes that for complete.
+        The source of the expected numbers. ``"auto"`` takes the numbers of related instances from the table, or else
+        from C-FIND, and lists the instances if the numbers do not agree. ``"counts"`` never lists them,
+        ``"instances"`` always does, ``"arrivals"`` asks nothing. ``"hash"`` is ``"auto"``, and also compares the files
+        of an earlier run with their hashes before it counts them as complete.
     retry
-        Tries rows again whose failure may pass: a `Retry`, or the number of attempts. With a receiver, only what is
-        missing is asked for again.
+        Tries rows again whose failure may pass: a `Retry`, or the number of attempts. With a receiver, a retry asks
+        only for missing instances.
     journal
-        The file in which everything is written down, and from which the same call goes on. ``None`` keeps one in the
-        folder of the receiver, if there is one; ``False`` keeps none.
+        The file that records the run, so that the same call can go on. With ``None``, it is in the folder of the
+        receiver, if there is one; ``False`` keeps no journal.
     hours
-        When rows may begin: ``"19:00-06:00 Europe/Berlin"``. What is in flight is finished.
+        When rows may begin: ``"19:00-06:00 Europe/Berlin"``. Rows in flight are finished.
     max_instances_per_second
-        Over all associations; it delays the rows that follow.
+        The limit over all associations. It delays the next rows.
     outage_timeout
-        Seconds for which the run waits for a PACS that is down (five rows in a row without an answer), or for room on a
-        full disk; ``None`` is no limit. With ``"auto"``, it waits for room without a limit, for a PACS for a minute, or
-        ten times as long as `retry` would wait for one row if that is longer, and for a PACS that has never answered as
-        long as `retry` would, or not at all.
+        How many seconds the run waits for a PACS that is down (no answer to five rows, one after the other), or for
+        room on a full disk; ``None`` is no limit. With ``"auto"``, it waits for room without a limit. It waits for a
+        PACS for a minute, or ten times as long as `retry` waits for one row if that is longer. For a PACS that has
+        never answered, it waits as long as `retry` waits for one row, and not at all without `retry`.
     on_failure
         ``"continue"``, or ``"stop"`` after the first row that fails for good.
     max_failures
-        Rows that may fail before the run ends; ``None`` is no limit.
+        The number of failed rows that ends the run; ``None`` is no limit.
     executor
-        Where the associations are made: any `concurrent.futures.Executor`, or a `Distributed`, whose workers are on
-        other machines; ``None`` is threads of this process.
+        Where the associations are opened: any `concurrent.futures.Executor`, or a `Distributed` for workers on other
+        machines; ``None`` means threads of this process.
     method
-        ``"move"`` sends C-MOVE. ``"get"`` sends C-GET (PS3.4 C.4.3): the PACS sends the images on the association that
-        asks for them, and has to know and to reach no port of this machine. ``"auto"`` moves; from the first row on
-        that cannot be moved (the PACS does not know the receiver, or cannot reach it), it gets, unless instances came
-        before. C-GET needs a `Receiver`, whose process does it; the column ``method`` of the result says which it was.
+        ``"move"`` sends C-MOVE. ``"get"`` sends C-GET (PS3.4 C.4.3): the PACS sends the images on the association of
+        the request, and does not need to know or reach a port of this machine. ``"auto"`` sends C-MOVE until a row
+        cannot be moved (the PACS does not know the receiver, or cannot reach it). If no instance came before, this row
+        and all later ones use C-GET. C-GET needs a `Receiver`, whose process sends it. The column ``method`` of the
+        result has the method of each row.
     nearline
-        Rows whose images the PACS has to fetch from a slow medium, by the column ``InstanceAvailability`` of `find`
-        (``NEARLINE``, ``OFFLINE``, ``UNAVAILABLE``). ``"last"`` moves them after the others, and waits for the first
-        response ten times as long as `Pacs` says; ``"skip"`` leaves them as ``not_attempted``, with the error
-        ``nearline``; ``"as_is"`` takes them like the others.
+        For rows with images on a slow medium, by the column ``InstanceAvailability`` of `find` (``NEARLINE``,
+        ``OFFLINE``, ``UNAVAILABLE``). ``"last"`` moves them after the others, and gives the PACS ten times as long for
+        the first response; ``"skip"`` leaves them as ``not_attempted``, with the error ``nearline``; ``"as_is"``
+        treats them like the others.
     max_studies, max_instances, max_bytes
-        What the run may bring at the most. If it would bring more, a `CohortError` says so, and nothing is sent. The
-        PACS is asked for numbers that the table lacks; bytes are estimated, as `plan` does.
+        The limits of the run. A run above a limit raises a `CohortError`, and sends nothing. The PACS is asked for
+        numbers that the table lacks; bytes are estimated, as in `plan`.
     max_per_row
-        The most instances of a row. A larger row is ``invalid`` with the error ``too_large``; the others go.
+        The largest number of instances of a row. A larger row is ``invalid`` with the error ``too_large``; the others
+        are moved.
     progress
         ``"auto"`` (a panel in a notebook, a bar elsewhere), ``"panel"``, ``"tqdm"``, ``False``, or a function that
         gets the events.
@@ -123,32 +125,32 @@ def move(
     Returns
     -------
     pandas.DataFrame
-        The rows and columns of `table`, on its index and in its order, and the columns `RESULT_COLUMNS`: docs/tables.md
-        tells what each holds. Those of an earlier run, and of `find`, are replaced; a column of your own that bears
-        the name of one of them (``outcome``: died or alive) is kept as ``<name>_cohort``, with a warning.
+        The rows and columns of `table`, on its index and in its order, and the columns `RESULT_COLUMNS`, which
+        docs/tables.md explains. They replace those of an earlier run and of `find`. If a column of your own has one of
+        these names (``outcome``: died or alive), it becomes ``<name>_cohort``, with a warning.
 
     Raises
     ------
     CohortError
-        The table cannot be right. Nothing was sent.
+        The table is invalid. Nothing was sent.
     AddressError
-        `destination` is no AE title.
+        `destination` is not an AE title.
     JournalError
-        The journal is of something else, damaged, or another process has it. Nothing was sent.
+        The journal has other content, is damaged, or another process has it. Nothing was sent.
     ValueError
-        Another argument cannot be right.
+        Another argument is invalid.
 
     Warns
     -----
     CohortWarning
-        Rows lack a UID that others have, and bring a whole study, say, and not one series; or a column of your own
-        has another name in the table.
+        Rows lack a UID that others have, and so bring more, for example a study and not one series; or a column of your
+        own got another name in the table.
     InterruptedWarning
-        It was stopped: the table is partial.
+        The run was stopped: the table is partial.
     JournalWarning
-        The end of the run could not be written down.
+        The end of the run could not be recorded.
     VerificationWarning
-        How many instances some rows should have is not known, since C-FIND did not say it: their advice tells why.
+        C-FIND did not give the expected number for some rows; their advice has the reason.
 
     Examples
     --------
@@ -162,7 +164,7 @@ def move(
     with short_switch_interval():
         show = display(progress)
         run = _prepared(table, pacs, destination, level, query_model, options)
-        # All of it within, so that an interrupt that comes when the run has ended does not take its table away.
+        # Everything is in the block, so that an interrupt after the end of the run does not lose the table.
         with Interrupts() as interrupts:
             with show:
                 run.do(show, lambda: interrupts.count)
@@ -181,7 +183,7 @@ def start_move(
     progress: Progress = "auto",
     **options: Unpack[MoveOptions],
 ) -> MoveJob:
-    """Begin a `move` in the background, and return at once: the cell ends, and others can be run meanwhile.
+    """Begin a `move` in the background, and return at once, so that other cells can run meanwhile.
 
     Parameters
     ----------
@@ -221,7 +223,7 @@ def _prepared(
 
 
 def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> list[Requested]:
-    """Return what each row asks for, and warn where some ask for more than the others."""
+    """Return the identifier of each row, and warn if some rows ask for more than the others."""
     with in_bulk():
         identifiers = move_identifiers(table, level, query_model)
     message = None if level else on_coarser_rows(table, identifiers)
@@ -231,7 +233,7 @@ def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> 
 
 
 def warn_of_own(table: pd.DataFrame, settings: RunSettings, options: Options) -> None:
-    """Warn where columns of the caller's own get another name."""
+    """Warn if columns of the caller's own get another name."""
     method = () if options.method == "move" else (METHOD_COLUMN,)
     counted_by = (COUNTED_BY_COLUMN,) if settings.archive else ()
     message = kept_message(table, (*RESULT_COLUMNS, *method, *counted_by))

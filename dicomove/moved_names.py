@@ -1,4 +1,4 @@
-"""Names that stood elsewhere before version 0.2: they still work, and a warning says where they are now."""
+"""Names that moved in version 0.2: the old ones still work, with a warning that gives the new one."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ TOP_LEVEL: Final = {
 
 
 def top_level(name: str) -> Any:
-    """Return what was a name of `dicomove`.
+    """Return the object of a former name of `dicomove`.
 
     Raises
     ------
     AttributeError
-        It never was.
+        There was no such name.
     """
     if name not in TOP_LEVEL:
         message = f"module 'dicomove' has no attribute {name!r}"
@@ -48,7 +48,7 @@ def top_level(name: str) -> Any:
 
 
 def moved(before: str, now: str, name: str) -> Any:
-    """Return what has moved, with a warning at the line that asks for it under its old name."""
+    """Return the object under its new name, with a warning at the line that uses the old name."""
     message = f"{before}.{name} is now {now}.{name}: from {now} import {name}"
     warnings.warn(message, DeprecationWarning, stacklevel=3)
     return getattr(import_module(now), name)

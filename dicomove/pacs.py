@@ -127,7 +127,7 @@ class Pacs:
         Raises
         ------
         AddressError
-            The passcode or the token is not where it is said to be.
+            The passcode or the token cannot be found in its place.
         """
         return self.user.item() if isinstance(self.user, User) else None
 

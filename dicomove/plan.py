@@ -266,7 +266,7 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None
 
 
 def _is_silent(inventory: Inventory) -> bool:
-    return any(told.lost_s is not None for told in inventory.told)
+    return any(one.lost_s is not None for one in inventory.asked)
 
 
 def _take_in(answer: Counted, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of a run's state share: tasks, ends of attempts, and a state that is told of them."""
+"""Shared by the tests of a run's state: tasks, ends of attempts, and a driver that hands events to the state."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ COMPLETE = moved(completed=10, failed=0, warning=0)
 
 
 @dataclass
-class Told:
-    """A state, and the time at which it is told of events."""
+class RunDriver:
+    """Hands events to the state of a run, at a time that the test sets."""
 
     state: RunState
     now: float = 0.0
@@ -84,7 +84,7 @@ class Told:
     log: list[Instruction] = field(default_factory=list)
 
     @classmethod
-    def of(cls, tasks: int | list[Task], *, receivers: int = 0, **options: Any) -> Told:
+    def of(cls, tasks: int | list[Task], *, receivers: int = 0, **options: Any) -> RunDriver:
         made = [task(number) for number in range(tasks)] if isinstance(tasks, int) else tasks
         labels = [f"row {number}" for number in range(len(made))]
         results = RowResults(labels, [one.identifier for one in made], asks_archive=False)
@@ -92,9 +92,9 @@ class Told:
         return cls(RunState(results, Schedule(made, chosen, lambda: 0.5), receivers, chosen.method))
 
     def tell(self, event: RunEvent) -> list[Instruction]:
-        told = self.state.handle(event, self.now)
-        self.log += told
-        return told
+        instructions = self.state.handle(event, self.now)
+        self.log += instructions
+        return instructions
 
     def look(self) -> list[Instruction]:
         return self.tell(Look(MIDNIGHT + timedelta(seconds=self.now), has_room=self.has_room, paused=self.paused))
@@ -108,20 +108,23 @@ class Told:
         return self.tell(AttemptEnded(ended, end))
 
     def write(self, instructions: list[Instruction]) -> list[Instruction]:
-        """Tell that all was written down as it stands."""
+        """Report that all of it was written, unchanged."""
         return [
-            told for one in instructions if isinstance(one, Write) for told in self.tell(Written(one, one.last.row))
+            instruction
+            for one in instructions
+            if isinstance(one, Write)
+            for instruction in self.tell(Written(one, one.last.row))
         ]
 
     def wait(self) -> events.Waiting | None:
-        """Return what is shown of a wait that begins now, and pass the time of it."""
-        told = self.look()
-        assert not [one for one in told if isinstance(one, Begin)]
-        (wait,) = (one for one in told if isinstance(one, Wait))
+        """Return the event of a wait that begins now, and let its time pass."""
+        instructions = self.look()
+        assert not [one for one in instructions if isinstance(one, Begin)]
+        (wait,) = (one for one in instructions if isinstance(one, Wait))
         if wait.until is not None:
             self.now = max(self.now, wait.until)
         return next(
-            (one.event for one in told if isinstance(one, Show) and isinstance(one.event, events.Waiting)), None
+            (one.event for one in instructions if isinstance(one, Show) and isinstance(one.event, events.Waiting)), None
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from dicomove.headers import Geometry, Told, geometry
+from dicomove.headers import FromHeaders, Geometry, geometry
 
 AXIAL, SAGITTAL, CORONAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1)
 NORMALS: dict[tuple[float, ...], tuple[float, ...]] = {AXIAL: (0, 0, 1), SAGITTAL: (-1, 0, 0), CORONAL: (0, 1, 0)}
@@ -80,10 +80,10 @@ def test_a_point_in_time_without_one_slice_is_a_gap() -> None:
 
 def test_points_in_time_that_begin_to_count_anew_are_several_volumes() -> None:
     numbers, times = [*range(1, 10)] * 3, [time for time in "abc" for _ in range(9)]
-    found = geometry(planes([*range(9)] * 3), numbers, Told(states=times))
+    found = geometry(planes([*range(9)] * 3), numbers, FromHeaders(states=times))
     assert (found.volumes, found.duplicates, found.is_volume) == (3, 0, True)
     none: list[int | None] = [None] * 27
-    assert geometry(planes([*range(9)] * 3), none, Told(states=times)).volumes == 3
+    assert geometry(planes([*range(9)] * 3), none, FromHeaders(states=times)).volumes == 3
     assert geometry(planes([*range(9)] * 3), none).duplicates == 18
 
 
@@ -94,27 +94,27 @@ def test_one_image_twice_among_points_in_time_is_one_duplicate() -> None:
 
 def test_a_multi_frame_file_that_was_sent_twice() -> None:
     twice = planes([*range(9)] * 2)
-    found = geometry(twice, [1, 1], Told(frames=[9, 9]))
+    found = geometry(twice, [1, 1], FromHeaders(frames=[9, 9]))
     assert (found.volumes, found.duplicates, found.is_volume) == (1, 9, False)
-    found = geometry(twice, [1, 1], Told(frames=[9, 9], states=["first time", "second"]))
+    found = geometry(twice, [1, 1], FromHeaders(frames=[9, 9], states=["first time", "second"]))
     assert (found.volumes, found.duplicates, found.is_volume) == (2, 0, True)
 
 
 @pytest.mark.parametrize(("step", "gaps"), [(1.0, 9), (None, 0), (2.0, 0), (0.4, 0)])
 def test_every_second_slice_is_missing(step: float | None, gaps: int) -> None:
     there = [*range(0, 20, 2)]
-    found = geometry(planes(there), [place + 1 for place in there], Told(step=step))
+    found = geometry(planes(there), [place + 1 for place in there], FromHeaders(step=step))
     assert (found.gaps, found.is_volume) == (gaps, not gaps)
     assert found.spacing == (1 if gaps else 2)
     assert found.instance_numbers_missing == 9
     # Numbers that leave out nothing, or more than the places: no slice is missing for sure.
-    assert geometry(planes(there), range(10), Told(step=step)).is_volume
-    assert geometry(planes(there), range(0, 70, 7), Told(step=step)).is_volume
+    assert geometry(planes(there), range(10), FromHeaders(step=step)).is_volume
+    assert geometry(planes(there), range(0, 70, 7), FromHeaders(step=step)).is_volume
 
 
 def test_two_of_three_slices_are_missing_from_a_sagittal_stack() -> None:
     there = [place for place in range(0, 60, 3) if place != 30]
-    found = geometry(planes([0.7 * place for place in there], SAGITTAL)[::-1], there[::-1], Told(step=0.7))
+    found = geometry(planes([0.7 * place for place in there], SAGITTAL)[::-1], there[::-1], FromHeaders(step=0.7))
     assert (found.gaps, found.spacing, found.is_volume) == (39, 0.7, False)
 
 
@@ -209,7 +209,7 @@ def test_slices_that_lack_at_an_end_leave_only_numbers() -> None:
 
 def test_an_acquisition_without_its_last_slice_has_a_gap() -> None:
     numbers, again = [*range(1, 11), *range(1, 10)], [1] * 10 + [2] * 9
-    found = geometry(planes([*range(10), *range(9)]), numbers, Told(states=again))
+    found = geometry(planes([*range(10), *range(9)]), numbers, FromHeaders(states=again))
     assert (found.volumes, found.gaps, found.instance_numbers_missing, found.is_volume) == (2, 1, 0, False)
 
 

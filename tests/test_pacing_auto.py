@@ -189,7 +189,7 @@ def test_what_a_row_tells_that_does_not_count_for_itself_is_no_measure(counts: b
         while associations._in_flight < associations.limit:
             associations.begun(associations._in_flight, tick * 0.5, counts=counts)
         for move in range(associations._in_flight):
-            associations.told(move, 20 * tick, tick * 0.5)
+            associations.progressed(move, 20 * tick, tick * 0.5)
         associations.look(tick * 0.5, has_more=True)
     assert associations.limit == most
 

@@ -87,7 +87,7 @@ def test_what_is_told_within_a_quarter_of_a_second_is_taken_together() -> None:
     throughput.begun("row", 10.0)
     known = []
     for tenth in range(1, 13):
-        throughput.told("row", tenth, 10 + tenth / 10)
+        throughput.progressed("row", tenth, 10 + tenth / 10)
         known.append(throughput.measured(10 + tenth / 10) is not None)
     assert known == [False] * 11 + [True]
 
@@ -96,9 +96,9 @@ def test_what_is_told_again_is_no_news() -> None:
     throughput = Throughput()
     throughput.begun("row", 0.0)
     for second in range(1, 20):
-        throughput.told("row", 10, float(second))
+        throughput.progressed("row", 10, float(second))
     assert throughput.measured(20.0) is None
-    throughput.told("a row that has ended", 10, 20.0)
+    throughput.progressed("a row that has ended", 10, 20.0)
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,9 @@ def results_of(*tasks: Task, asks_archive: bool = False) -> RowResults:
     return RowResults(labels, requested, asks_archive=asks_archive)
 
 
-def land(results: RowResults, ended: Task, end: AttemptEnd) -> Row:
+def end_attempt(results: RowResults, ended: Task, end: AttemptEnd) -> Row:
     results.begin(ended)
-    return results.land(ended, end, row_after(end))
+    return results.end_attempt(ended, end, row_after(end))
 
 
 def look_again(results: RowResults, ended: Task, *others: OtherPatient) -> Row:
@@ -78,11 +78,11 @@ def test_a_row_that_has_ended_is_shown_with_what_the_table_says_of_it() -> None:
 def test_a_row_that_is_verified_later_keeps_the_c_moves_and_the_time_of_its_attempts() -> None:
     one = task(0)
     results = results_of(one)
-    land(results, one, moved(BUSY, seconds=5.0))
+    end_attempt(results, one, moved(BUSY, seconds=5.0))
     unverified = moved(completed=3, failed=0, warning=0, seconds=3.0, unverified=UNANSWERED)
-    land(results, one, unverified)
+    end_attempt(results, one, unverified)
     later = replace(result(completed=3, failed=0, warning=0, expected=3), started_at=MIDNIGHT.replace(hour=6))
-    row = land(results, replace(one, unverified=unverified), Moved(later))
+    row = end_attempt(results, replace(one, unverified=unverified), Moved(later))
     assert (row.outcome, row.expected, row.attempts) == ("complete", 3, 2)
     assert (row.started_at, row.duration_s) == (MIDNIGHT, 8.0)
 
@@ -94,7 +94,7 @@ def test_a_row_that_was_given_up_while_it_was_verified_reads_as_c_find_says_in_t
     for given_up in results.give_up():
         results.finish(given_up, results.of(given_up))
     verified = Moved(result(completed=3, failed=0, warning=0, expected=3))
-    row = results.land(replace(one, unverified=COMPLETE), verified, row_after(verified))
+    row = results.end_attempt(replace(one, unverified=COMPLETE), verified, row_after(verified))
     assert (row.outcome, row.expected, row.attempts) == ("complete", 3, 1)
 
 
@@ -102,8 +102,8 @@ def test_what_came_late_leaves_the_c_moves_and_the_time_of_the_attempts_as_they_
     one = task(0)
     results = results_of(one)
     first = moved(BUSY, seconds=5.0)
-    land(results, one, replace(first, result=replace(first.result, started_at=MIDNIGHT.replace(day=1))))
-    land(results, one, PARTIAL)
+    end_attempt(results, one, replace(first, result=replace(first.result, started_at=MIDNIGHT.replace(day=1))))
+    end_attempt(results, one, PARTIAL)
     row = look_again(results, one)
     assert (row.outcome, row.received, row.missing, row.bytes) == ("complete", 3, 0, 2048)
     assert (row.attempts, row.started_at, row.duration_s) == (2, MIDNIGHT.replace(day=1), 6.0)
@@ -112,7 +112,7 @@ def test_what_came_late_leaves_the_c_moves_and_the_time_of_the_attempts_as_they_
 def test_what_came_late_may_not_last_either_where_the_disk_has_failed() -> None:
     one = task(0)
     results = results_of(one)
-    land(results, one, PARTIAL)
+    end_attempt(results, one, PARTIAL)
     results.not_durable("the disk has a fault")
     row = look_again(results, one)
     assert (row.outcome, row.error, row.received) == ("partial", "storage_failed", 3)
@@ -125,8 +125,8 @@ def test_what_came_late_may_not_last_either_where_the_disk_has_failed() -> None:
 def test_the_discrepancies_of_a_receiver_are_those_of_the_rows_that_it_got() -> None:
     here, there = replace(task(0, receiver=0), positions=(0, 1)), replace(task(2, receiver=1))
     results = results_of(here, there)
-    land(results, here, PARTIAL)
-    land(results, there, replace(PARTIAL, listed={"1.1": "S", "1.2": "S", "9.9": "S"}))
+    end_attempt(results, here, PARTIAL)
+    end_attempt(results, there, replace(PARTIAL, listed={"1.1": "S", "1.2": "S", "9.9": "S"}))
     missing = {"kind": "missing", "StudyInstanceUID": "1.2.0", "SeriesInstanceUID": "S", "SOPInstanceUID": "1.3"}
     assert results.discrepancies(0) == [{"row": "row 0", **missing}, {"row": "row 1", **missing}]
     assert [(one["row"], one["SOPInstanceUID"]) for one in results.discrepancies(1)] == [("row 2", "9.9")]
@@ -135,7 +135,7 @@ def test_the_discrepancies_of_a_receiver_are_those_of_the_rows_that_it_got() -> 
 def test_what_came_late_of_another_patient_is_named() -> None:
     one = task(0, receiver=0)
     results = results_of(one)
-    land(results, one, PARTIAL)
+    end_attempt(results, one, PARTIAL)
     assert results.other_patients == 0
     row = look_again(results, one, other_patient("1.3"))
     assert "PatientID" in (row.advice or "")
@@ -156,7 +156,7 @@ def test_what_came_late_of_another_patient_is_named() -> None:
 def test_a_row_that_the_archive_did_not_count_is_unknown(end: AttemptEnd, is_unknown: object) -> None:
     one = replace(task(0), positions=(0, 1))
     results = results_of(one, asks_archive=True)
-    land(results, one, end)
+    end_attempt(results, one, end)
     found = results.discrepancies_at_archive()
     assert [(one["row"], one["kind"]) for one in found] == [("row 0", "unknown"), ("row 1", "unknown")] * bool(
         is_unknown
@@ -166,10 +166,10 @@ def test_a_row_that_the_archive_did_not_count_is_unknown(end: AttemptEnd, is_unk
 def test_what_the_archive_counts_at_a_later_attempt_is_unknown_no_more() -> None:
     one = task(0)
     results = results_of(one, asks_archive=True)
-    land(results, one, COMPLETE)
-    land(results, one, Lost("its worker is gone", "executor_failed"))
+    end_attempt(results, one, COMPLETE)
+    end_attempt(results, one, Lost("its worker is gone", "executor_failed"))
     assert [found["kind"] for found in results.discrepancies_at_archive()] == ["unknown"], "that says nothing new"
-    land(results, one, replace(COMPLETE, settled=Settled(held={"1.1": 0}, counted_by="destination")))
+    end_attempt(results, one, replace(COMPLETE, settled=Settled(held={"1.1": 0}, counted_by="destination")))
     assert results.discrepancies_at_archive() == []
 
 
@@ -177,7 +177,7 @@ def test_what_is_missing_at_the_archive_is_what_the_archive_counted() -> None:
     one = task(0)
     results = results_of(one, asks_archive=True)
     counted = Settled(held={"1.1": 0, "1.2": 0}, counted_by="destination")
-    land(results, one, replace(PARTIAL, settled=counted))
+    end_attempt(results, one, replace(PARTIAL, settled=counted))
     (found,) = results.discrepancies_at_archive()
     assert (found["row"], found["kind"], found["SOPInstanceUID"]) == ("row 0", "missing", "1.3")
     assert found["counted_by"] == "destination"
@@ -186,5 +186,5 @@ def test_what_is_missing_at_the_archive_is_what_the_archive_counted() -> None:
 def test_a_destination_that_is_not_asked_leaves_nothing_unknown() -> None:
     one = task(0)
     results = results_of(one)
-    land(results, one, COMPLETE)
+    end_attempt(results, one, COMPLETE)
     assert results.discrepancies_at_archive() == []

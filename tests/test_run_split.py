@@ -14,7 +14,7 @@ from dicomove.run.messages import AttemptEnded, Begin, Cancel, End, Moving, Show
 from dicomove.run.pacing import Retry
 from dicomove.run.requests import Task
 from dicomove.run.split import Split, falls_short, is_worth_splitting, missing_parts
-from tests.run_events import LOST, MIDNIGHT, UNABLE, UNREACHABLE, Told, again, moved, only, result, task
+from tests.run_events import LOST, MIDNIGHT, UNABLE, UNREACHABLE, RunDriver, again, moved, only, result, task
 
 SERIES = {f"1.{n}": 10 for n in range(1, 9)}
 WENT = moved(completed=10, failed=0, warning=0)
@@ -25,11 +25,11 @@ NOT_BEGUN = Moved(replace(result(None, sent=False, problem="cancelled"), outcome
 REJECTED = moved(None, sent=False, problem="association_rejected")
 
 
-def large(rows: int = 1, **options: Any) -> Told:
-    return Told.of([task(number, expected=80) for number in range(rows)], **{"concurrency": 4, **options})
+def large(rows: int = 1, **options: Any) -> RunDriver:
+    return RunDriver.of([task(number, expected=80) for number in range(rows)], **{"concurrency": 4, **options})
 
 
-def listed(run: Told, series: dict[str, Any] | None = None) -> Task:
+def listed(run: RunDriver, series: dict[str, Any] | None = None) -> Task:
     """Begin the first row, and return it as it was given to a worker that then named its series."""
     first, *_ = run.begin()
     assert first.may_split
@@ -41,7 +41,7 @@ def asked(tasks: list[Task]) -> list[str]:
     return [one.part.identifier.keys[-1][1] if one.part else one.identifier.level for one in tasks]
 
 
-def summed(run: Told) -> Task:
+def summed(run: RunDriver) -> Task:
     """Return the task of the verdict, which begins now."""
     (verdict,) = run.begin()
     assert verdict.parts
@@ -92,7 +92,7 @@ def test_a_row_may_be_split_with_each_method(method: str) -> None:
 
 
 def may_split(**more: Any) -> bool:
-    return only(Begin, Told.of([task(0, **{"expected": 80, **more})], concurrency=4).look()).task.may_split
+    return only(Begin, RunDriver.of([task(0, **{"expected": 80, **more})], concurrency=4).look()).task.may_split
 
 
 #: What is missing of two series.
@@ -144,7 +144,7 @@ def test_what_is_missing_is_asked_for_side_by_side_where_it_pays(
     assert list(missing_parts(task(0).identifier, missing, depth).values()) == asked
 
 
-def listed_missing(run: Told, missing: dict[str, str]) -> Task:
+def listed_missing(run: RunDriver, missing: dict[str, str]) -> Task:
     first, *_ = run.begin()
     assert first.may_split
     run.tell(AttemptEnded(first, SeriesListed({}, len(missing), missing)))
@@ -152,7 +152,7 @@ def listed_missing(run: Told, missing: dict[str, str]) -> Task:
 
 
 def test_what_is_missing_of_each_series_is_a_part() -> None:
-    run = Told.of([task(0, expected=80, look_first=True)], concurrency=4)
+    run = RunDriver.of([task(0, expected=80, look_first=True)], concurrency=4)
     missing = {**MISSING, "1.3.1": "1.3", "1.3.2": "1.3"}
     first = listed_missing(run, missing)
     begun = run.begin()
@@ -169,7 +169,7 @@ def test_what_is_missing_of_each_series_is_a_part() -> None:
 
 
 def test_lists_that_are_refused_leave_series_to_other_rows() -> None:
-    run = Told.of([task(n, expected=80, look_first=True) for n in range(2)], concurrency=3)
+    run = RunDriver.of([task(n, expected=80, look_first=True) for n in range(2)], concurrency=3)
     listed_missing(run, MISSING)
     part, *_ = [one for one in run.begin() if one.part]
     run.end(part, REFUSED)
@@ -192,7 +192,7 @@ def test_where_c_find_is_not_answered_no_other_row_waits_for_it() -> None:
     run = large(3, concurrency=2)
     first, second = run.begin()
     assert (first.may_split, second.may_split) == (False, True)
-    run.tell(AttemptEnded(second, WENT, told=(asking.Told("instances", lost_s=10.0),)))
+    run.tell(AttemptEnded(second, WENT, asked=(asking.Asked("instances", lost_s=10.0),)))
     assert [one.may_split for one in run.begin()] == [False]
 
 
@@ -485,7 +485,7 @@ def test_a_receiver_with_a_part_gets_no_more_rows_than_another(split: int) -> No
 # What goes wrong.
 
 
-def after_all(run: Told, ends: list[Moved | Lost | NoReceiver]) -> Task:
+def after_all(run: RunDriver, ends: list[Moved | Lost | NoReceiver]) -> Task:
     """End the parts with these ends in turn, the others well, and return the task of the verdict."""
     left = [*ends]
     while True:
@@ -591,8 +591,8 @@ def test_a_receiver_that_is_gone_after_a_part_leaves_the_row_in_doubt() -> None:
     one, *others = run.begin()
     run.end(one, WENT)
     others += run.begin()
-    told = [instruction for other in others for instruction in run.end(other, NoReceiver("it is gone"))]
-    row = only(Write, told).last.row
+    instructions = [instruction for other in others for instruction in run.end(other, NoReceiver("it is gone"))]
+    row = only(Write, instructions).last.row
     assert (row.outcome, row.error, row.attempts) == ("interrupted", "receiver_failed", 1)
     assert row.completed == 10
 
@@ -602,8 +602,8 @@ def test_a_worker_that_is_lost_leaves_the_row_in_doubt_with_what_was_sent() -> N
     listed(run)
     one, *others = run.begin()
     run.end(one, Lost("it is gone", "executor_failed"))
-    told = [instruction for other in others for instruction in run.end(other, WENT)]
-    row = only(Write, told).last.row
+    instructions = [instruction for other in others for instruction in run.end(other, WENT)]
+    row = only(Write, instructions).last.row
     assert (row.outcome, row.error, row.attempts) == ("interrupted", "executor_failed", 3)
     assert run.look()[-1] == End()
 

@@ -45,7 +45,7 @@ from tests.run_events import (
     UNABLE,
     UNKNOWN_DESTINATION,
     UNREACHABLE,
-    Told,
+    RunDriver,
     moved,
     only,
     result,
@@ -63,14 +63,14 @@ def shown(instructions: list[Any]) -> list[str]:
 
 
 def test_all_that_may_begin_begins_before_anything_is_shown() -> None:
-    told = Told.of(3, concurrency=2).look()
-    assert [type(one) for one in told] == [Begin, Begin, Show, Show, Wait]
-    assert [one.task.positions for one in told if isinstance(one, Begin)] == [(0,), (1,)]
-    assert shown(told) == ["RowStarted", "RowStarted"]
+    instructions = RunDriver.of(3, concurrency=2).look()
+    assert [type(one) for one in instructions] == [Begin, Begin, Show, Show, Wait]
+    assert [one.task.positions for one in instructions if isinstance(one, Begin)] == [(0,), (1,)]
+    assert shown(instructions) == ["RowStarted", "RowStarted"]
 
 
 def test_associations_of_which_no_use_is_made_are_released() -> None:
-    run = Told.of(4, concurrency=2, retry=THRICE)
+    run = RunDriver.of(4, concurrency=2, retry=THRICE)
     first, second = run.begin()
     assert run.look()[-1] == Wait(2)
     run.paused = True
@@ -88,20 +88,20 @@ def test_associations_of_which_no_use_is_made_are_released() -> None:
 
 
 def test_the_rate_releases_no_association() -> None:
-    run = Told.of(9, concurrency=2, max_instances_per_second=1)
+    run = RunDriver.of(9, concurrency=2, max_instances_per_second=1)
     for one in run.begin():
         run.end(one, COMPLETE, after_s=0)
-    told = run.look()
-    assert shown(told) == ["Waiting"]
-    assert only(Wait, told).associations == 2
+    instructions = run.look()
+    assert shown(instructions) == ["Waiting"]
+    assert only(Wait, instructions).associations == 2
 
 
 def test_a_run_without_tasks_ends() -> None:
-    assert Told.of(0).look() == [End()]
+    assert RunDriver.of(0).look() == [End()]
 
 
 def test_rows_are_shared_by_the_receivers_and_one_that_is_away_gets_none() -> None:
-    run = Told.of(6, receivers=2, concurrency=4, retry=THRICE)
+    run = RunDriver.of(6, receivers=2, concurrency=4, retry=THRICE)
     begun = run.begin()
     assert [one.receiver for one in begun] == [0, 1, 0, 1]
     for one in begun[::2]:
@@ -114,7 +114,7 @@ def test_rows_are_shared_by_the_receivers_and_one_that_is_away_gets_none() -> No
 
 
 def test_a_receiver_with_a_long_row_gets_no_other_while_one_is_idle() -> None:
-    run = Told.of(9, receivers=2, concurrency=2)
+    run = RunDriver.of(9, receivers=2, concurrency=2)
     short, long = run.begin()
     for _ in range(4):
         run.end(short, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
@@ -123,7 +123,7 @@ def test_a_receiver_with_a_long_row_gets_no_other_while_one_is_idle() -> None:
 
 
 def test_rows_go_where_fewest_are_in_flight() -> None:
-    run = Told.of(9, receivers=2, concurrency=4)
+    run = RunDriver.of(9, receivers=2, concurrency=4)
     first, second, third, _ = run.begin()
     for one in (first, third, second):
         run.end(one, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
@@ -131,16 +131,16 @@ def test_rows_go_where_fewest_are_in_flight() -> None:
 
 
 def test_what_one_row_learns_of_c_find_the_next_knows() -> None:
-    run = Told.of(2)
+    run = RunDriver.of(2)
     (first,) = run.begin()
     assert sorted(first.allowed) == ["counts", "instances"]
     run.now += 1
-    run.tell(AttemptEnded(first, COMPLETE, told=(asking.Told("counts", lost_s=60.0),) * 3))
+    run.tell(AttemptEnded(first, COMPLETE, asked=(asking.Asked("counts", lost_s=60.0),) * 3))
     assert [sorted(one.allowed) for one in run.begin()] == [["instances"]]
 
 
 def test_a_silence_that_grows_long_halves_what_is_in_flight() -> None:
-    run = Told.of(30, concurrency=2)
+    run = RunDriver.of(30, concurrency=2)
     begun = run.begin()
     for silence_s in [*[0.5] * 12, 30.0]:
         run.end(begun.pop(0), replace(COMPLETE, silence_s=silence_s))
@@ -149,7 +149,7 @@ def test_a_silence_that_grows_long_halves_what_is_in_flight() -> None:
 
 
 def test_how_far_down_a_pacs_can_be_asked_is_learnt_once() -> None:
-    run = Told.of(2)
+    run = RunDriver.of(2)
     (first,) = run.begin()
     assert first.depth == "instances"
     run.end(first, replace(COMPLETE, depth="series"))
@@ -157,7 +157,7 @@ def test_how_far_down_a_pacs_can_be_asked_is_learnt_once() -> None:
 
 
 def test_a_pause_begins_nothing_and_is_shown_once() -> None:
-    run = Told.of(2)
+    run = RunDriver.of(2)
     run.paused = True
     assert [one.event for one in run.look() if isinstance(one, Show)] == [
         events.Waiting(reason="paused", message="paused, until you resume it")
@@ -168,7 +168,7 @@ def test_a_pause_begins_nothing_and_is_shown_once() -> None:
 
 
 def test_an_association_rests_as_long_as_the_delay() -> None:
-    run = Told.of(2, delay=5)
+    run = RunDriver.of(2, delay=5)
     run.end(run.begin()[0], COMPLETE)
     assert run.wait() is None
     assert run.now == 1 + 5
@@ -176,19 +176,19 @@ def test_an_association_rests_as_long_as_the_delay() -> None:
 
 
 def test_an_association_that_rests_beside_one_in_flight_is_waited_for() -> None:
-    run = Told.of(6, concurrency=3, delay=5)
+    run = RunDriver.of(6, concurrency=3, delay=5)
     first, second, _ = run.begin()
     run.end(first, COMPLETE, after_s=1)
     run.end(second, COMPLETE, after_s=2)
     run.now = 6
-    told = run.look()
-    assert [type(one) for one in told] == [Begin, Show, Wait]
-    assert told[-1] == Wait(3, until=8)
+    instructions = run.look()
+    assert [type(one) for one in instructions] == [Begin, Show, Wait]
+    assert instructions[-1] == Wait(3, until=8)
 
 
 @pytest.mark.parametrize(("at", "until"), [(0.0, 30.0), (59.5, 60.0)])
 def test_the_local_time_is_looked_at_each_half_minute_until_the_hours_begin(at: float, until: float) -> None:
-    run = Told.of(1, hours="00:01-24:00 UTC")
+    run = RunDriver.of(1, hours="00:01-24:00 UTC")
     run.now = at
     waiting = run.wait()
     assert waiting is not None
@@ -197,7 +197,7 @@ def test_the_local_time_is_looked_at_each_half_minute_until_the_hours_begin(at: 
 
 
 def test_a_run_that_waits_for_the_next_attempt_says_so() -> None:
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     run.end(run.begin()[0], moved(BUSY))
     waiting = run.wait()
     assert waiting is not None
@@ -210,23 +210,23 @@ def test_a_run_that_waits_for_the_next_attempt_says_so() -> None:
 
 
 def test_a_complete_row_is_written_and_shown_once_it_is_durable() -> None:
-    run = Told.of(1)
+    run = RunDriver.of(1)
     (begun,) = run.begin()
-    told = run.end(begun, COMPLETE)
-    assert [type(one) for one in told] == [Write]
-    write = only(Write, told)
+    instructions = run.end(begun, COMPLETE)
+    assert [type(one) for one in instructions] == [Write]
+    write = only(Write, instructions)
     assert (write.last.final, write.last.sent, write.last.row.outcome, write.last.row.attempts) == (
         True,
         True,
         "complete",
         1,
     )
-    assert shown(run.write(told)) == ["RowFinished"]
+    assert shown(run.write(instructions)) == ["RowFinished"]
     assert run.look() == [End()]
 
 
 def test_what_is_not_durable_reads_as_the_writer_says() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     write = only(Write, run.end(begun, moved(completed=2, failed=0, warning=0, held=2, expected=2, missing=0)))
     (show,) = run.tell(Written(write, not_durable(write.last.row, "the disk is full")))
@@ -236,13 +236,13 @@ def test_what_is_not_durable_reads_as_the_writer_says() -> None:
 
 
 def test_a_failure_that_may_pass_is_tried_again_and_then_final() -> None:
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     finals, attempts = [], []
     for _ in range(3):
         (begun,) = run.begin()
         attempts.append(begun.attempt)
-        told = run.end(begun, moved(BUSY))
-        finals.append(only(Write, told).last.final)
+        instructions = run.end(begun, moved(BUSY))
+        finals.append(only(Write, instructions).last.final)
         run.now += 2
     assert (finals, attempts) == ([False, False, True], [1, 2, 3])
     assert run.state.results.rows[0].attempts == 3
@@ -251,21 +251,21 @@ def test_a_failure_that_may_pass_is_tried_again_and_then_final() -> None:
 
 @pytest.mark.parametrize("status", [UNKNOWN_DESTINATION, UNABLE])
 def test_what_cannot_pass_is_final_at_once(status: int) -> None:
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     (begun,) = run.begin()
     assert only(Write, run.end(begun, moved(status))).last.final
     assert run.look() == [End()]
 
 
 def test_a_refusal_that_lasts_is_not_tried_again() -> None:
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     (begun,) = run.begin()
     end = moved(None, sent=False, problem="association_rejected", permanent=True)
     assert only(Write, run.end(begun, end)).last.final
 
 
 def test_the_c_moves_of_an_attempt_are_written_one_by_one() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     first, second = result(UNABLE), result(completed=1, failed=0, warning=0)
     write = only(Write, run.end(begun, Moved(second, moves=(first, second))))
@@ -277,23 +277,23 @@ def test_the_c_moves_of_an_attempt_are_written_one_by_one() -> None:
 
 
 def test_a_row_that_may_not_last_is_not_shown_as_complete() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
-    told = run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
+    instructions = run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
     run.tell(Flushed(problem="the disk has a fault"))
-    (finished,) = (one.event for one in run.write(told) if isinstance(one, Show))
+    (finished,) = (one.event for one in run.write(instructions) if isinstance(one, Show))
     assert isinstance(finished, events.RowFinished)
     assert (finished.outcome, finished.error) == ("partial", "storage_failed")
 
 
 def test_a_complete_row_is_final_also_where_the_receiver_started_again_meanwhile() -> None:
-    run = Told.of(1, receivers=1, retry=THRICE)
+    run = RunDriver.of(1, receivers=1, retry=THRICE)
     end = moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0, restarted=True)
     assert only(Write, run.end(run.begin()[0], end)).last.final
 
 
 def test_where_nothing_came_all_is_asked_for_again_and_not_each_instance() -> None:
-    run = Told.of(1, receivers=1, retry=THRICE)
+    run = RunDriver.of(1, receivers=1, retry=THRICE)
     listed = {"1.1": "S", "1.2": "S"}
     run.end(run.begin()[0], moved(completed=0, failed=2, warning=0, held=0, expected=2, missing=2, listed=listed))
     run.now += 2
@@ -306,14 +306,14 @@ def test_where_nothing_came_all_is_asked_for_again_and_not_each_instance() -> No
 
 @pytest.mark.parametrize(("receivers", "sent", "looks"), [(1, True, True), (1, False, False), (0, True, False)])
 def test_the_disk_is_looked_at_first_where_something_may_have_come(receivers: int, sent: bool, looks: bool) -> None:
-    run = Told.of(1, receivers=receivers, retry=THRICE)
+    run = RunDriver.of(1, receivers=receivers, retry=THRICE)
     run.end(run.begin()[0], Lost("its worker is gone", "executor_failed", sent=sent))
     run.now += 2
     assert [one.look_first for one in run.begin()] == [looks]
 
 
 def test_a_row_that_was_on_disk_is_written_without_a_c_move() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     write = only(Write, run.end(begun, OnDisk(Row(outcome="complete", received=2), Settled(held={"1.1": 5, "1.2": 5}))))
     assert (write.last.sent, write.last.row.attempts, write.last.final) == (False, 0, True)
@@ -321,7 +321,7 @@ def test_a_row_that_was_on_disk_is_written_without_a_c_move() -> None:
 
 def test_a_row_that_is_on_disk_is_complete_although_the_pacs_was_away_before() -> None:
     """An earlier run brought all of it, and the PACS did not say so until the second attempt."""
-    run = Told.of(1, receivers=1, retry=THRICE, outage_timeout=None)
+    run = RunDriver.of(1, receivers=1, retry=THRICE, outage_timeout=None)
     (begun,) = run.begin()
     run.end(begun, moved(None, held=2, sent=False, problem="connection_failed"))
     assert run.state.results.rows[0].outcome == "unreachable"
@@ -336,7 +336,7 @@ def test_a_row_that_is_on_disk_is_complete_although_the_pacs_was_away_before() -
 
 
 def test_a_defect_is_in_doubt() -> None:
-    run = Told.of(1)
+    run = RunDriver.of(1)
     (begun,) = run.begin()
     row = only(Write, run.end(begun, Lost("", "internal_error"))).last.row
     assert (row.outcome, row.error, row.advice) == ("interrupted", "internal_error", ADVICE["internal_error"])
@@ -346,17 +346,17 @@ def test_a_defect_is_in_doubt() -> None:
 
 
 def test_a_receiver_that_is_away_costs_no_attempt_and_is_waited_for() -> None:
-    run = Told.of(2, receivers=1, retry=Retry(attempts=2, wait=0.01), outage_timeout=60)
+    run = RunDriver.of(2, receivers=1, retry=Retry(attempts=2, wait=0.01), outage_timeout=60)
     (begun,) = run.begin()
     waits = []
     for _ in range(4):
-        told = run.end(begun, NoReceiver("it is gone"), after_s=0)
-        assert not only(Write, told).last.final
+        instructions = run.end(begun, NoReceiver("it is gone"), after_s=0)
+        assert not only(Write, instructions).last.final
         waiting = run.wait()
         waits.append(waiting.reason if waiting else None)
         (begun,) = run.begin()
         assert begun.attempt == 1
-    assert waits == ["receiver_away", None, None, None], "one wait, told once"
+    assert waits == ["receiver_away", None, None, None], "one wait, shown once"
     assert run.now == pytest.approx(1 + 2 + 4 + 8)
     run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
     assert run.state.results.rows[begun.positions[0]].attempts == 1
@@ -364,7 +364,7 @@ def test_a_receiver_that_is_away_costs_no_attempt_and_is_waited_for() -> None:
 
 
 def test_a_row_whose_receiver_is_away_comes_back_when_that_is_tried_again() -> None:
-    run = Told.of(2, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
+    run = RunDriver.of(2, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
     first, second = run.begin()
     waits = [
         show.event.wait_s
@@ -378,7 +378,7 @@ def test_a_row_whose_receiver_is_away_comes_back_when_that_is_tried_again() -> N
 
 
 def test_a_receiver_that_stays_away_is_given_up() -> None:
-    run = Told.of(3, receivers=1, retry=Retry(attempts=2, wait=0.01), outage_timeout=10)
+    run = RunDriver.of(3, receivers=1, retry=Retry(attempts=2, wait=0.01), outage_timeout=10)
     for _ in range(40):
         if run.look()[-1] == End():
             break
@@ -393,7 +393,7 @@ def test_a_receiver_that_stays_away_is_given_up() -> None:
 
 
 def test_a_row_that_was_lost_with_the_receiver_is_no_sign_that_it_is_back() -> None:
-    run = Told.of(9, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
+    run = RunDriver.of(9, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
     first, second = run.begin()
     run.end(first, NoReceiver("it is gone"), after_s=0)
     run.end(second, Lost("it is gone", "receiver_failed"), after_s=0)
@@ -401,13 +401,13 @@ def test_a_row_that_was_lost_with_the_receiver_is_no_sign_that_it_is_back() -> N
 
 
 def test_without_retry_a_receiver_that_is_away_ends_its_row() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     assert only(Write, run.end(begun, NoReceiver("it is gone"))).last.final
 
 
 def test_a_receiver_that_dies_after_the_c_move_leaves_its_row_in_doubt() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     done = result(completed=3, failed=0, warning=0)
     row = only(Write, run.end(begun, Lost("it is gone", "receiver_failed", result=done, moves=(done, done)))).last.row
@@ -415,7 +415,7 @@ def test_a_receiver_that_dies_after_the_c_move_leaves_its_row_in_doubt() -> None
     assert (row.status, row.completed) == ("0x0000", 3), "what the PACS said stays visible"
 
 
-def until_probe(run: Told) -> None:
+def until_probe(run: RunDriver) -> None:
     """Let time pass until the PACS is asked whether it is up again."""
     while Probe() not in run.look():
         run.now += 0.5
@@ -423,18 +423,18 @@ def until_probe(run: Told) -> None:
 
 
 def test_a_run_does_not_spin_while_something_is_found_out() -> None:
-    run = Told.of(3, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
+    run = RunDriver.of(3, receivers=1, concurrency=2, retry=THRICE, outage_timeout=60)
     run.end(run.begin()[0], NoReceiver("it is gone"), after_s=0)
     run.now += 1
     assert run.look()[-1] == Wait(1), "until the row in flight has found out whether the receiver is back"
-    run = Told.of(3, retry=THRICE)
+    run = RunDriver.of(3, retry=THRICE)
     run.end(run.begin()[0], UNREACHABLE)
     until_probe(run)
     assert run.look()[-1] == Wait(0, until=run.now + 0.2), "until the probe has an answer"
 
 
 def test_an_outage_costs_no_attempt_also_after_an_earlier_one() -> None:
-    run = Told.of(1, retry=THRICE, outage_timeout=None)
+    run = RunDriver.of(1, retry=THRICE, outage_timeout=None)
     (begun,) = run.begin()
     run.end(begun, LOST)
     for _ in range(5):
@@ -442,14 +442,14 @@ def test_an_outage_costs_no_attempt_also_after_an_earlier_one() -> None:
         (begun,) = run.begin()
         assert begun.attempt == 2
         run.end(begun, UNREACHABLE)
-        assert run.state.results.rows[0].error == "connection_lost", "what an earlier attempt was told stays"
+        assert run.state.results.rows[0].error == "connection_lost", "the error of an earlier attempt stays"
         until_probe(run)
         run.tell(Probed(worked=True))
     assert run.state.results.rows[0].attempts == 1
 
 
 def test_a_pacs_that_dies_at_each_move_is_not_waited_for_longer_and_longer() -> None:
-    run = Told.of(1, retry=Retry(attempts=9, wait=0), outage_timeout=None)
+    run = RunDriver.of(1, retry=Retry(attempts=9, wait=0), outage_timeout=None)
     pauses = []
     for _ in range(4):
         run.end(run.begin()[0], LOST, after_s=0)
@@ -466,20 +466,20 @@ def test_a_pacs_that_dies_at_each_move_is_not_waited_for_longer_and_longer() -> 
 
 
 def test_the_last_of_a_wave_that_is_refused_is_not_final_because_it_ends_alone() -> None:
-    run = Told.of(2, concurrency=2)
+    run = RunDriver.of(2, concurrency=2)
     first, second = run.begin()
     assert not only(Write, run.end(first, REJECTED, after_s=0.01)).last.final
     assert not only(Write, run.end(second, REJECTED, after_s=0.01)).last.final
 
 
 def test_a_row_that_was_refused_alone_is_final() -> None:
-    run = Told.of(1, concurrency=4)
+    run = RunDriver.of(1, concurrency=4)
     (begun,) = run.begin()
     assert only(Write, run.end(begun, REJECTED)).last.final
 
 
 def test_company_that_came_later_counts_too() -> None:
-    run = Told.of(2, concurrency=2)
+    run = RunDriver.of(2, concurrency=2)
     run.paused = True
     run.look()
     run.paused = False
@@ -489,13 +489,15 @@ def test_company_that_came_later_counts_too() -> None:
 
 
 def test_a_wave_comes_back_with_jitter() -> None:
-    run = Told.of(2, concurrency=2)
+    run = RunDriver.of(2, concurrency=2)
     chances = iter([0.0, 0.9])
     run.state.schedule._chance = lambda: next(chances)
     waits = []
     for one in run.begin():
-        told = run.end(one, REJECTED, after_s=0)
-        waits += [show.event.wait_s for show in told if isinstance(show, Show) and hasattr(show.event, "wait_s")]
+        instructions = run.end(one, REJECTED, after_s=0)
+        waits += [
+            show.event.wait_s for show in instructions if isinstance(show, Show) and hasattr(show.event, "wait_s")
+        ]
     assert waits == [1.0, 1.9]
     run.now += 2
     assert [(one.refusals, one.attempt) for one in run.begin()] == [(1, 1)]
@@ -503,7 +505,7 @@ def test_a_wave_comes_back_with_jitter() -> None:
 
 @pytest.mark.parametrize("end", [REJECTED, moved(BUSY)], ids=["rejected", "out of resources"])
 def test_a_refusal_halves_what_is_in_flight(end: Moved) -> None:
-    run = Told.of(9, concurrency=4)
+    run = RunDriver.of(9, concurrency=4)
     first, *_ = run.begin()
     run.end(first, end)
     assert run.begin() == [], "three are in flight, and two may be"
@@ -511,7 +513,7 @@ def test_a_refusal_halves_what_is_in_flight(end: Moved) -> None:
 
 @pytest.mark.parametrize(("refusals", "is_final"), [(0, False), (19, False), (20, True)])
 def test_refusals_end(refusals: int, is_final: bool) -> None:
-    run = Told.of([task(0, refusals=refusals), task(1)], concurrency=2)
+    run = RunDriver.of([task(0, refusals=refusals), task(1)], concurrency=2)
     first, _ = run.begin()
     assert only(Write, run.end(first, REJECTED)).last.final is is_final
 
@@ -520,7 +522,7 @@ def test_refusals_end(refusals: int, is_final: bool) -> None:
 
 
 def test_the_time_that_a_move_took_counts_for_the_rate() -> None:
-    run = Told.of(2, max_instances_per_second=10)
+    run = RunDriver.of(2, max_instances_per_second=10)
     (begun,) = run.begin()
     run.end(begun, moved(completed=95, failed=0, warning=0, seconds=9.0), after_s=9.0)
     assert run.wait() == events.Waiting(
@@ -530,7 +532,7 @@ def test_the_time_that_a_move_took_counts_for_the_rate() -> None:
 
 
 def test_a_row_that_brings_nothing_costs_nothing_of_the_rate() -> None:
-    run = Told.of(2, max_instances_per_second=0.1)
+    run = RunDriver.of(2, max_instances_per_second=0.1)
     run.end(run.begin()[0], moved(UNKNOWN_DESTINATION))
     assert len(run.begin()) == 1
 
@@ -538,14 +540,14 @@ def test_a_row_that_brings_nothing_costs_nothing_of_the_rate() -> None:
 FULL = moved(completed=0, failed=2, warning=0, held=0, expected=2, missing=2, refused=2)
 
 
-def fill(run: Told, rows: int) -> None:
+def fill(run: RunDriver, rows: int) -> None:
     for _ in range(rows):
         (begun,) = run.begin()
         run.end(begun, FULL)
 
 
 def test_a_disk_that_is_full_is_waited_for() -> None:
-    run = Told.of(9, receivers=1)
+    run = RunDriver.of(9, receivers=1)
     (begun,) = run.begin()
     run.end(begun, moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
     fill(run, 3)
@@ -563,14 +565,14 @@ def test_a_disk_that_is_full_is_waited_for() -> None:
 
 
 def test_a_disk_that_was_given_up_is_not_waited_for_once_more() -> None:
-    run = Told.of(20, receivers=1)
+    run = RunDriver.of(20, receivers=1)
     run.has_room = False
     fill(run, 12)
     assert not run.state.schedule.outages.suspects_disk, "nothing was ever stored: each row finds out for itself"
 
 
 def test_a_disk_that_stays_full_is_given_up() -> None:
-    run = Told.of(9, receivers=1, outage_timeout=30)
+    run = RunDriver.of(9, receivers=1, outage_timeout=30)
     run.end(run.begin()[0], moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0))
     fill(run, 3)
     run.has_room = False
@@ -585,7 +587,7 @@ def test_a_disk_that_stays_full_is_given_up() -> None:
 
 
 def test_a_pacs_that_breaks_off_five_rows_is_asked_how_it_is_and_given_up() -> None:
-    run = Told.of(9, outage_timeout=30)
+    run = RunDriver.of(9, outage_timeout=30)
     for _ in range(4):
         run.end(run.begin()[0], LOST)
     assert run.state.schedule.outages.down == "connection_failed"
@@ -612,15 +614,15 @@ def test_a_pacs_that_breaks_off_five_rows_is_asked_how_it_is_and_given_up() -> N
 def test_a_pacs_that_never_answered_is_waited_for_as_long_as_a_row_would(
     retry: Retry | None, first: Moved | None, waits_s: float
 ) -> None:
-    run = Told.of(9, retry=retry)
+    run = RunDriver.of(9, retry=retry)
     run.now = 100.0
     if first:
         run.end(run.begin()[0], first)
     while begun := run.begin():
         run.end(begun[0], UNREACHABLE, after_s=0)
     began = run.now
-    while End() not in (told := run.look()):
-        if Probe() in told:
+    while End() not in (instructions := run.look()):
+        if Probe() in instructions:
             run.tell(Probed(worked=False))
         run.now += 0.25
         assert run.now < 300
@@ -628,7 +630,7 @@ def test_a_pacs_that_never_answered_is_waited_for_as_long_as_a_row_would(
 
 
 def test_five_rows_that_broke_off_are_no_outage_with_another_answer_between_them() -> None:
-    run = Told.of(20)
+    run = RunDriver.of(20)
     for end in [*[LOST] * 4, moved(UNABLE), *[LOST] * 4]:
         run.end(run.begin()[0], end)
     assert len(run.begin()) == 1
@@ -636,13 +638,13 @@ def test_five_rows_that_broke_off_are_no_outage_with_another_answer_between_them
 
 @pytest.mark.parametrize(("attempt", "is_final"), [(2, False), (3, True)])
 def test_a_row_that_is_not_verified_is_asked_about_as_often_as_it_is_tried(attempt: int, is_final: bool) -> None:
-    run = Told.of([task(0, attempt=attempt)], retry=THRICE)
+    run = RunDriver.of([task(0, attempt=attempt)], retry=THRICE)
     end = moved(completed=1, failed=0, warning=0, unverified=Unverified("C-FIND had no answer", may_pass=True))
     assert only(Write, run.end(run.begin()[0], end)).last.final is is_final
 
 
 def test_on_failure_stop_ends_the_run_with_the_first_row_that_fails() -> None:
-    run = Told.of(3, on_failure="stop")
+    run = RunDriver.of(3, on_failure="stop")
     run.end(run.begin()[0], moved(UNKNOWN_DESTINATION))
     assert run.look() == [End()]
 
@@ -651,7 +653,7 @@ def test_on_failure_stop_ends_the_run_with_the_first_row_that_fails() -> None:
 
 
 def test_a_stop_cancels_and_begins_nothing_more() -> None:
-    run = Told.of(3, concurrency=2)
+    run = RunDriver.of(3, concurrency=2)
     first, second = run.begin()
     assert run.tell(StopWished()) == [Cancel()]
     run.end(first, COMPLETE)
@@ -661,17 +663,17 @@ def test_a_stop_cancels_and_begins_nothing_more() -> None:
 
 
 def test_attempts_that_end_during_a_stop_are_final() -> None:
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     (begun,) = run.begin()
     run.tell(StopWished())
-    told = run.end(begun, moved(BUSY))
-    assert only(Write, told).last.final
-    assert shown(told) == []
-    assert shown(run.write(told)) == ["RowFinished"]
+    instructions = run.end(begun, moved(BUSY))
+    assert only(Write, instructions).last.final
+    assert shown(instructions) == []
+    assert shown(run.write(instructions)) == ["RowFinished"]
 
 
 def test_what_was_stopped_before_it_was_sent_is_neither_written_nor_shown() -> None:
-    run = Told.of(1)
+    run = RunDriver.of(1)
     (begun,) = run.begin()
     run.tell(StopWished())
     never = replace(result(None, sent=False), outcome="not_attempted", error=None)
@@ -679,7 +681,7 @@ def test_what_was_stopped_before_it_was_sent_is_neither_written_nor_shown() -> N
 
 
 def test_what_the_run_waits_for_no_longer_is_in_doubt() -> None:
-    run = Told.of(2, concurrency=2)
+    run = RunDriver.of(2, concurrency=2)
     first, _ = run.begin()
     run.tell(StopWished())
     run.end(first, COMPLETE)
@@ -690,10 +692,10 @@ def test_what_the_run_waits_for_no_longer_is_in_doubt() -> None:
 
 
 def test_rows_whose_turn_did_not_come_stay_not_attempted() -> None:
-    failed = Told.of(3, max_failures=1)
+    failed = RunDriver.of(3, max_failures=1)
     failed.end(failed.begin()[0], moved(UNKNOWN_DESTINATION))
     assert failed.look() == [End()]
-    stopped = Told.of(9, outage_timeout=5)
+    stopped = RunDriver.of(9, outage_timeout=5)
     for _ in range(5):
         stopped.end(stopped.begin()[0], UNREACHABLE)
     stopped.tell(StopWished())
@@ -711,7 +713,7 @@ def test_rows_whose_turn_did_not_come_stay_not_attempted() -> None:
     ],
 )
 def test_rows_whose_turn_did_not_come_say_why(end: Moved, error: str, said: str) -> None:
-    run = Told.of(9, outage_timeout=5)
+    run = RunDriver.of(9, outage_timeout=5)
     for _ in range(5):
         run.end(run.begin()[0], end)
     while run.look()[-1] != End():
@@ -726,7 +728,7 @@ def test_rows_whose_turn_did_not_come_say_why(end: Moved, error: str, said: str)
 
 
 def test_rows_whose_turn_did_not_come_before_a_stop_are_not_attempted() -> None:
-    run = Told.of(9, outage_timeout=5)
+    run = RunDriver.of(9, outage_timeout=5)
     for _ in range(5):
         run.end(run.begin()[0], UNREACHABLE)
     run.now += 100
@@ -738,7 +740,7 @@ def test_rows_whose_turn_did_not_come_before_a_stop_are_not_attempted() -> None:
 
 
 def test_the_number_of_the_table_stays_where_the_pacs_gives_none() -> None:
-    run = Told.of([task(0, expected=7)], retry=THRICE)
+    run = RunDriver.of([task(0, expected=7)], retry=THRICE)
     (begun,) = run.begin()
     run.end(begun, moved(BUSY))
     run.now += 2
@@ -746,7 +748,7 @@ def test_the_number_of_the_table_stays_where_the_pacs_gives_none() -> None:
 
 
 def test_what_came_late_is_looked_for_and_counted() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     run.write(run.end(begun, moved(completed=3, failed=0, warning=0, held=2, expected=3, missing=1)))
     assert run.state.results.rows[0].outcome == "partial"
@@ -760,7 +762,7 @@ def test_what_came_late_is_looked_for_and_counted() -> None:
 
 
 def test_a_disk_that_fails_at_the_end_makes_its_rows_doubtful() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     run.write(run.end(begun, moved(completed=2, failed=0, warning=0, held=2, expected=2, missing=0)))
     assert run.tell(Flushed("the disk is full")) == []
@@ -771,7 +773,7 @@ def test_a_disk_that_fails_at_the_end_makes_its_rows_doubtful() -> None:
 
 
 def test_the_durations_and_c_moves_of_attempts_are_added() -> None:
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     (begun,) = run.begin()
     run.end(begun, moved(BUSY, seconds=5.0))
     run.now += 2
@@ -782,7 +784,7 @@ def test_the_durations_and_c_moves_of_attempts_are_added() -> None:
 
 
 def test_to_another_ae_a_better_attempt_is_not_forgotten() -> None:
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     (begun,) = run.begin()
     run.end(begun, moved(completed=3, failed=1, warning=0))
     run.now += 2
@@ -793,28 +795,28 @@ def test_to_another_ae_a_better_attempt_is_not_forgotten() -> None:
 
 
 def test_to_another_ae_a_better_attempt_is_tried_again_for_what_it_lacks() -> None:
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     run.end(run.begin()[0], moved(completed=3, failed=1, warning=0))
     run.now += 2
-    told = run.end(run.begin()[0], moved(UNABLE))
-    assert not only(Write, told).last.final, "what is missing may come, whatever was said the second time"
+    instructions = run.end(run.begin()[0], moved(UNABLE))
+    assert not only(Write, instructions).last.final, "what is missing may come, whatever was said the second time"
 
 
 def test_a_row_that_failed_before_its_receiver_was_away_has_failed() -> None:
-    run = Told.of(2, receivers=1, retry=THRICE, outage_timeout=0, max_failures=1)
+    run = RunDriver.of(2, receivers=1, retry=THRICE, outage_timeout=0, max_failures=1)
     (begun,) = run.begin()
     run.end(begun, moved(BUSY, held=0))
     for _ in range(2):
         run.now += 4
-        told = run.end(run.begin()[0], NoReceiver("it is gone"))
-    assert only(Write, told).last.final
+        instructions = run.end(run.begin()[0], NoReceiver("it is gone"))
+    assert only(Write, instructions).last.final
     assert run.state.results.rows[begun.first].outcome == "failed"
     assert run.look() == [End()]
 
 
 def test_an_archive_is_asked_once_whether_it_still_has_what_an_earlier_run_brought() -> None:
     earlier = Row(outcome="complete", completed=3), MIDNIGHT
-    run = Told.of([task(0, earlier=earlier)], retry=THRICE)
+    run = RunDriver.of([task(0, earlier=earlier)], retry=THRICE)
     (begun,) = run.begin()
     assert begun.earlier == earlier
     run.end(begun, moved(BUSY))
@@ -823,7 +825,7 @@ def test_an_archive_is_asked_once_whether_it_still_has_what_an_earlier_run_broug
 
 
 def test_at_a_receiver_the_latest_attempt_reads_the_disk() -> None:
-    run = Told.of(1, receivers=1, retry=THRICE)
+    run = RunDriver.of(1, receivers=1, retry=THRICE)
     (begun,) = run.begin()
     run.end(begun, moved(completed=3, failed=1, warning=0, held=3, expected=4, missing=1))
     run.now += 2
@@ -833,7 +835,7 @@ def test_at_a_receiver_the_latest_attempt_reads_the_disk() -> None:
 
 
 def test_a_retry_asks_for_what_is_missing() -> None:
-    run = Told.of(1, receivers=1, retry=THRICE)
+    run = RunDriver.of(1, receivers=1, retry=THRICE)
     (begun,) = run.begin()
     listed = {"1.1": "S1", "1.2": "S1", "1.3": "S2"}
     run.end(begun, moved(completed=1, failed=2, warning=0, held=1, expected=3, missing=2, listed=listed))
@@ -843,7 +845,7 @@ def test_a_retry_asks_for_what_is_missing() -> None:
 
 
 def test_a_retry_looks_first_where_it_is_not_known_what_is_missing() -> None:
-    run = Told.of(1, receivers=1, retry=THRICE)
+    run = RunDriver.of(1, receivers=1, retry=THRICE)
     (begun,) = run.begin()
     run.end(begun, moved(None, problem="connection_lost", held=1))
     run.now += 2
@@ -851,7 +853,7 @@ def test_a_retry_looks_first_where_it_is_not_known_what_is_missing() -> None:
 
 
 def test_a_worker_that_was_lost_may_have_brought_something() -> None:
-    run = Told.of(1, receivers=1, retry=THRICE)
+    run = RunDriver.of(1, receivers=1, retry=THRICE)
     (begun,) = run.begin()
     run.end(begun, Lost("a worker was killed", "executor_failed"))
     run.now += 2
@@ -860,7 +862,7 @@ def test_a_worker_that_was_lost_may_have_brought_something() -> None:
 
 def test_where_c_find_was_not_answered_only_that_is_tried_again() -> None:
     why = Unverified("it is not known: C-FIND was not answered", may_pass=True)
-    run = Told.of(1, retry=THRICE)
+    run = RunDriver.of(1, retry=THRICE)
     (begun,) = run.begin()
     end = moved(completed=3, failed=0, warning=0, unverified=why)
     assert not only(Write, run.end(begun, end)).last.final
@@ -875,7 +877,7 @@ def test_where_c_find_was_not_answered_only_that_is_tried_again() -> None:
 
 
 def test_a_row_that_is_complete_says_that_the_receiver_is_back_although_that_was_away_meanwhile() -> None:
-    run = Told.of(3, receivers=1, concurrency=2, retry=THRICE)
+    run = RunDriver.of(3, receivers=1, concurrency=2, retry=THRICE)
     first, second = run.begin()
     run.end(second, NoReceiver("it is gone"), after_s=0)
     end = moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0, restarted=True)
@@ -884,7 +886,7 @@ def test_a_row_that_is_complete_says_that_the_receiver_is_back_although_that_was
 
 
 def test_what_failed_while_the_receiver_was_away_is_tried_again() -> None:
-    run = Told.of(1, receivers=1, retry=THRICE)
+    run = RunDriver.of(1, receivers=1, retry=THRICE)
     (begun,) = run.begin()
     end = moved(UNABLE, held=0, restarted=True)
     assert not only(Write, run.end(begun, end)).last.final
@@ -894,7 +896,7 @@ def test_what_failed_while_the_receiver_was_away_is_tried_again() -> None:
 
 
 def test_pending_responses_and_arrivals_bear_the_rows_label() -> None:
-    run = Told.of(1, receivers=1)
+    run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     pending = events.SubOperationEvent.of(total=3, completed=1, failed=0, warning=0, remaining=2, elapsed_s=1.0)
     (show,) = run.tell(Moving(begun, pending))
@@ -906,27 +908,27 @@ def test_pending_responses_and_arrivals_bear_the_rows_label() -> None:
 
 
 def test_rows_that_share_a_task_get_the_same_result() -> None:
-    run = Told.of([replace(task(0), positions=(0, 1)), task(1)])
+    run = RunDriver.of([replace(task(0), positions=(0, 1)), task(1)])
     begun, *_ = run.begin()
-    told = run.write(run.tell(AttemptEnded(begun, COMPLETE)))
-    finished = [one.event for one in told if isinstance(one, Show)]
+    instructions = run.write(run.tell(AttemptEnded(begun, COMPLETE)))
+    finished = [one.event for one in instructions if isinstance(one, Show)]
     shared = [(event.position, event.shares) for event in finished if isinstance(event, events.RowFinished)]
     assert shared == [(0, None), (1, 0)]
 
 
 def test_an_earlier_result_is_forgotten_once_a_row_is_final() -> None:
-    run = Told.of(1, retry=Retry(attempts=1))
+    run = RunDriver.of(1, retry=Retry(attempts=1))
     (begun,) = run.begin()
     run.write(run.end(begun, moved(completed=3, failed=1, warning=0)))
-    # Its end is told once more, as by a worker that was given up.
+    # Its end is reported once more, as by a worker that was given up.
     run.end(begun, moved(UNKNOWN_DESTINATION))
     assert (run.state.results.rows[0].outcome, run.state.results.rows[0].attempts) == ("failed", 1)
 
 
 def test_what_an_earlier_run_stored_is_durable_whatever_the_disk_says_now() -> None:
-    run = Told.of(2, receivers=1)
+    run = RunDriver.of(2, receivers=1)
     complete = Row(outcome="complete", received=2, resumed=True)
-    run.state.results.settle(task(1), complete)
+    run.state.results.set_row(task(1), complete)
     (begun,) = run.begin()
     run.write(run.end(begun, moved(completed=2, failed=0, warning=0, held=2, expected=2, missing=0)))
     run.tell(Flushed("the disk is full"))
@@ -934,7 +936,7 @@ def test_what_an_earlier_run_stored_is_durable_whatever_the_disk_says_now() -> N
 
 
 def test_a_receiver_whose_rows_have_ended_gets_the_next_ones() -> None:
-    run = Told.of(4, receivers=2, concurrency=2)
+    run = RunDriver.of(4, receivers=2, concurrency=2)
     first, second = run.begin()
     end = moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0)
     run.end(second, end)
@@ -944,7 +946,7 @@ def test_a_receiver_whose_rows_have_ended_gets_the_next_ones() -> None:
 
 
 def test_so_many_failures_end_the_run() -> None:
-    run = Told.of(5, max_failures=2)
+    run = RunDriver.of(5, max_failures=2)
     for _ in range(2):
         run.end(run.begin()[0], moved(UNABLE))
     assert run.look() == [End()]
@@ -954,45 +956,45 @@ def test_so_many_failures_end_the_run() -> None:
 # C-MOVE or C-GET.
 
 
-def begun(told: Told) -> Any:
-    (one,) = told.begin()
+def begun(run: RunDriver) -> Any:
+    (one,) = run.begin()
     return one
 
 
 def test_auto_gets_from_the_first_row_on_that_cannot_be_moved() -> None:
-    told = Told.of(3, receivers=1, method="auto")
-    first = begun(told)
+    run = RunDriver.of(3, receivers=1, method="auto")
+    first = begun(run)
     assert first.method == "move"
-    instructions = told.end(first, moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
+    instructions = run.end(first, moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
     assert not only(Write, instructions).last.final
     assert [one.event.wait_s for one in instructions if isinstance(one, Show) and hasattr(one.event, "wait_s")] == [0]
     # At once, without a retry, and in the order of the rows that are ready.
-    again = [begun(told)]
+    again = [begun(run)]
     while len(again) < 3:
-        told.end(again[-1], moved(completed=10, held=10, arrivals=10))
-        again.append(begun(told))
+        run.end(again[-1], moved(completed=10, held=10, arrivals=10))
+        again.append(begun(run))
     assert [one.method for one in again] == ["get"] * 3
     assert {one.identifier for one in again} == {one.identifier for one in (first, *again)}
     assert [one.attempt for one in again] == [1] * 3
-    assert set(told.state.methods.values()) == {"get"}
+    assert set(run.state.methods.values()) == {"get"}
 
 
 def test_auto_stays_with_moving_once_something_came() -> None:
-    told = Told.of(2, receivers=1, method="auto")
-    told.end(begun(told), moved(completed=10, held=10, arrivals=10))
-    instructions = told.end(begun(told), moved(UNABLE, held=0, arrivals=0))
+    run = RunDriver.of(2, receivers=1, method="auto")
+    run.end(begun(run), moved(completed=10, held=10, arrivals=10))
+    instructions = run.end(begun(run), moved(UNABLE, held=0, arrivals=0))
     assert only(Write, instructions).last.final
-    assert set(told.state.methods.values()) == {"move"}
+    assert set(run.state.methods.values()) == {"move"}
 
 
 def test_what_was_in_flight_changes_over_too() -> None:
-    told = Told.of(2, receivers=1, method="auto", concurrency=2)
-    both = told.begin()
+    run = RunDriver.of(2, receivers=1, method="auto", concurrency=2)
+    both = run.begin()
     assert [one.method for one in both] == ["move"] * 2
     for one in both:
-        told.end(one, moved(UNABLE, held=0, arrivals=0))
-    assert [one.method for one in told.begin()] == ["get"] * 2
-    assert set(told.state.methods.values()) == {"get"}
+        run.end(one, moved(UNABLE, held=0, arrivals=0))
+    assert [one.method for one in run.begin()] == ["get"] * 2
+    assert set(run.state.methods.values()) == {"get"}
 
 
 @pytest.mark.parametrize(
@@ -1004,11 +1006,11 @@ def test_what_was_in_flight_changes_over_too() -> None:
 )
 @pytest.mark.parametrize("method", ["move", "get"])
 def test_without_auto_nothing_changes(method: str, end: Moved) -> None:
-    told = Told.of(1, receivers=1, method=method)
-    one = begun(told)
+    run = RunDriver.of(1, receivers=1, method=method)
+    one = begun(run)
     assert one.method == method
-    assert only(Write, told.end(one, end)).last.final
-    assert told.state.methods == ({} if method == "move" else {one.identifier: "get"}), "of millions that are all moved"
+    assert only(Write, run.end(one, end)).last.final
+    assert run.state.methods == ({} if method == "move" else {one.identifier: "get"}), "of millions that are all moved"
 
 
 @pytest.mark.parametrize(

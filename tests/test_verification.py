@@ -16,7 +16,7 @@ import pytest
 import dicomove as dm
 from dicomove.errors import VerificationWarning
 from dicomove.events import Event, RowFinished, RowStarted
-from dicomove.run.asking import Asking, Told
+from dicomove.run.asking import Asked, Asking
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.acceptor import Listener
 from dicomove.testing.faults.base import Fault
@@ -187,23 +187,23 @@ def test_a_pacs_that_breaks_off_at_each_c_find_is_named_in_each_row(breaks: str)
 @pytest.fixture
 def asking() -> Asking:
     asking = Asking()
-    asking.learn([Told("counts", 60.0), Told("instances")] * 2, 0.0)
+    asking.learn([Asked("counts", 60.0), Asked("instances")] * 2, 0.0)
     return asking
 
 
 def test_a_pacs_that_is_silent_is_spared_for_a_while(asking: Asking) -> None:
     assert asking.allowed(0.0) == {"counts", "instances"}
-    asking.learn([Told("counts", 60.0)], 100.0)
+    asking.learn([Asked("counts", 60.0)], 100.0)
     assert asking.allowed(159.0) == {"instances"}
     assert asking.allowed(160.0) == {"counts", "instances"}
     for _ in range(9):
-        asking.learn([Told("counts", 60.0)], 1000.0)
+        asking.learn([Asked("counts", 60.0)], 1000.0)
     assert asking.allowed(1479.0) == {"instances"}
     assert asking.allowed(1480.0) == {"counts", "instances"}
 
 
 def test_an_answer_makes_up_for_what_was_lost(asking: Asking) -> None:
-    asking.learn([Told("counts"), Told("counts", 60.0), Told("counts", 60.0)], 100.0)
+    asking.learn([Asked("counts"), Asked("counts", 60.0), Asked("counts", 60.0)], 100.0)
     assert asking.allowed(100.0) == {"counts", "instances"}
 
 

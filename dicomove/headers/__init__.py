@@ -1,23 +1,23 @@
-"""What arrived, as a table of headers; and whether the images of a series are a volume.
+"""The headers of received images as a table, which series are volumes, names of the user's own, and NIfTI.
 
 ::
 
-    keys         attributes by keyword, tag, or path through sequences     (pure)
-    values       the values of attributes, as text and numbers             (pure)
-    planes       where the images of a file lie in space                   (pure)
-    reading      one file
-    folder       the files of a folder, and the processes that read them; what was read is kept
-    geometry     gaps, duplicates, orientations, spacing of a series       (pure)
-    sources      a folder, a manifest or results; the rows that asked
-    table        `index`
-    names        names from a template of columns and keywords             (pure)
-    arranging    `arrange`
-    nifti/       `convert`
+    keys         ``keys=``: attributes by keyword, tag, or path through sequences     (pure)
+    values       the values of attributes, as text and numbers                        (pure)
+    planes       position and orientation of each image or frame of a file            (pure)
+    reading      reads one file
+    folder       reads the files of a folder in processes, and stores their headers
+    geometry     gaps, duplicates, orientations, spacing of a series                  (pure)
+    sources      the files to index: of a folder, a manifest or results
+    table        `index`: its columns and rows
+    names        file names from a template of columns and keywords                   (pure)
+    arranging    `arrange`: links or copies under names of the user's own
+    nifti/       `convert`: NIfTI by dcm2niix
 """
 
 from dicomove.headers.arranging import How, arrange
-from dicomove.headers.geometry import Geometry, Told, geometry
+from dicomove.headers.geometry import FromHeaders, Geometry, geometry
 from dicomove.headers.nifti import Converted, Reason, convert
 from dicomove.headers.table import Level, index
 
-__all__ = ["Converted", "Geometry", "How", "Level", "Reason", "Told", "arrange", "convert", "geometry", "index"]
+__all__ = ["Converted", "FromHeaders", "Geometry", "How", "Level", "Reason", "arrange", "convert", "geometry", "index"]

@@ -1,4 +1,4 @@
-"""`arrange`: the images of a folder under names of the caller's own."""
+"""`arrange`: gives the images of a folder names of the caller's own, in another folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def arrange(
     processes: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Give the images of a folder names of your own, in another folder. The folder itself stays as it is.
+    """Give the images of a folder names of your own, in another folder. The first folder does not change.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def arrange(
     target
         Where the names are made; not inside `folder`.
     path
-        The names below `target`: ``"sub-{subject}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"``. In
-        braces stand columns of `cohort`, and DICOM keywords or tags. Characters that a file system may not take
-        become ``_``, and an absent attribute ``none``.
+        The names below `target`: ``"sub-{subject}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"``. The
+        braces contain columns of `cohort`, and DICOM keywords or tags. Characters that a file system may refuse
+        become ``_``, and an absent attribute becomes ``none``.
     how
-        ``"link"``: hard links, which take no room, and are the same files: do not edit them. ``"copy"``: copies.
+        ``"link"``: hard links, which take no room. They are the same files, so do not edit them. ``"copy"``: copies.
     cohort
-        A table that `retrieve` or `move` returned, with the cohort's columns: only what its rows asked for is arranged.
+        A table that `retrieve` or `move` returned, with the cohort's columns: only images of its rows are arranged.
     processes, progress
         As for `index`.
 
@@ -63,15 +63,15 @@ def arrange(
     -------
     pandas.DataFrame
         One row per name: ``path`` in the folder, ``arranged`` below `target`, ``SOPInstanceUID``, ``outcome``:
-        ``"made"``, or ``"kept"`` where the same file was there already. An instance that two rows asked for under
-        different names has both. Of files that are copies of each other, the first is taken.
+        ``"made"``, or ``"kept"`` if the same file was there already. An instance that two rows asked for under
+        different names gets both names. Of several copies of a file, the first counts.
 
     Raises
     ------
     ValueError
-        The path cannot be used; a cell of the cohort is blank, has nothing that a name may have, or is like another
-        one once it is safe; two instances would share a name, or another file has it; files cannot be read.
-        Nothing was made.
+        The path is invalid; a cell of the cohort is blank, has no character for a file name, or becomes the same name
+        as another cell; two instances would share a name, or another file has it; files cannot be read. Nothing was
+        made.
     OSError
         A link or a copy cannot be made.
     """
@@ -83,7 +83,7 @@ def arrange(
         raise ValueError(_INSIDE)
     own = [] if cohort is None else own_columns(cohort)
     made = template(path, own)
-    # Where the rows asked, by their places: a label may be repeated.
+    # The rows by position, because labels may be repeated.
     asked = folder if cohort is None else cohort.assign(cohort_row=range(len(cohort)))
     found = index(
         asked,
@@ -173,7 +173,7 @@ def _refuse_taken(table: pd.DataFrame, there: Sequence[str]) -> None:
 
 def _state(old: Path, new: Path, goal: Path) -> str:
     if not new.parent.resolve().is_relative_to(goal):
-        return "taken"  # a link in the target leads out of it
+        return "taken"  # a link inside the target leads to another folder
     if not os.path.lexists(new):
         return "made"
     return "kept" if new.is_file() and (new.samefile(old) or _same(old, new)) else "taken"

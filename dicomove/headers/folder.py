@@ -1,7 +1,8 @@
-"""The files of a folder, and their headers: read once, kept beside the folder's record, and read again when changed.
+"""Reads the headers of a folder's files, and stores them beside the folder's record. Changed files are read again.
 
-Processes read the headers, a few files at a time; one that a file kills is started again. They are not those of
-`multiprocessing`: it imports the caller's script once more, and a script without a guard would move everything again.
+Processes read the headers, a few files at a time. If a file kills its process, another one starts. The module does not
+use `multiprocessing`, which imports the caller's script once more: a script without a guard would move everything
+again.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from dicomove.files import SERVICE_FOLDER, shown
 from dicomove.headers.reading import MISSING, UNREADABLE, Header, Reader, header_of, read_all
 from dicomove.store import HeaderStore, StoredHeader, is_indexed
 
-#: Written after so many files, so that a stopped call has not read in vain.
+#: Headers are stored after so many files, so that a stopped call has not read them in vain.
 _WRITE_AFTER: Final = 2048
-#: Files that dicomove or a medium's writer puts beside images.
+#: Files that dicomove or the writer of a medium puts beside images.
 NOT_IMAGES: Final = frozenset({"DICOMDIR", "manifest-sha256.txt", SERVICE_FOLDER})
 
-#: Size and time of change of what is not there, or cannot be opened.
+#: Size and time of change of a file that is absent or cannot be opened.
 _NOTHING: Final = (0, 0)
 
 Found = Mapping[str, tuple[int, int]]
@@ -40,7 +41,7 @@ Found = Mapping[str, tuple[int, int]]
 
 
 def root_of(folder: Path) -> Path:
-    """Return the folder that keeps the headers: that of a receiver, also for a folder inside it."""
+    """Return the folder that stores the headers: for a folder inside that of a receiver, the receiver's."""
     return next((parent for parent in (folder, *folder.parents) if is_indexed(parent)), folder)
 
 
@@ -61,7 +62,7 @@ def _walk(folder: str, skip: int) -> Iterator[tuple[str, tuple[int, int]]]:
         except OSError:
             if place == folder:
                 raise
-            # No right, or a name that is too long: a row that cannot be read says so.
+            # No permission, or a name that is too long: the file gets a row with an error.
             yield place[skip:].replace(os.sep, "/"), _NOTHING
             continue
         for entry in listed:
@@ -69,7 +70,7 @@ def _walk(folder: str, skip: int) -> Iterator[tuple[str, tuple[int, int]]]:
                 if entry.name != SERVICE_FOLDER:
                     folders.append(entry.path)
             elif entry.name not in NOT_IMAGES and not entry.name.endswith(".part"):
-                # A link that leads nowhere is a file that is missing.
+                # A broken link counts as a missing file.
                 found = _state(entry) or (_NOTHING if entry.is_symlink() and not Path(entry.path).exists() else None)
                 if found is not None:
                     yield entry.path[skip:].replace(os.sep, "/"), found
@@ -80,24 +81,24 @@ def _state(entry: os.DirEntry[str] | Path) -> tuple[int, int] | None:
         found = entry.stat()
     except OSError:
         return None
-    # A pipe would never end; a link to a folder could lead in a circle.
+    # Reading a pipe would never end; a link to a folder could form a loop.
     return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def listed(root: Path, paths: Sequence[str]) -> Found:
-    """Return the files that a manifest lists; those that are gone have the size 0."""
+    """Return the files that a manifest lists; missing files have the size 0."""
     return {path: _state(root / path) or _NOTHING for path in paths}
 
 
 def headers_of(
     root: Path, files: Found, keys: Sequence[str], *, processes: int | None, progress: bool
 ) -> dict[str, StoredHeader]:
-    """Return the headers of files. Only what is new, has changed, or could not be read, is read.
+    """Return the headers of files. Only files that are new, have changed, or could not be read before, are read.
 
     Warns
     -----
     DicomoveWarning
-        They cannot be kept.
+        The headers cannot be stored.
     """
     try:
         store = HeaderStore(root)
@@ -110,7 +111,7 @@ def headers_of(
             wanted = store.all_keys(keys)
         except sqlite3.Error:
             known, wanted = {}, list(keys)
-        # A right to read that is given later does not change a file.
+        # A new permission to read does not change the time of a file, so failures are always tried again.
         readable = {path: one for path, one in known.items() if one.error != UNREADABLE}
         fresh = {path: one for path, one in readable.items() if files.get(path) == (one.size, one.mtime_ns)}
         new = [path for path in files if path not in fresh]
@@ -130,12 +131,12 @@ def _read(
     processes: int | None,
     progress: bool,
 ) -> dict[str, StoredHeader]:
-    """Read files, and keep what was read of all the keys that were ever wanted; return that of `keys`."""
+    """Read files with all keys of this and earlier calls, and store the headers; return the values of `keys`."""
     made: dict[str, StoredHeader] = {}
     alike: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}
     waiting: list[StoredHeader] = []
     base = f"{root}{os.sep}"
-    # The keys of this call come first in what is wanted.
+    # The keys of this call come first.
     count = len(keys)
     with tqdm(total=len(paths), desc="headers", unit="file", file=sys.stderr, disable=not progress, delay=1) as bar:
         for part, found in read_headers([f"{base}{path}" for path in paths], wanted, processes):
@@ -156,13 +157,13 @@ def _stored(path: str, state: tuple[int, int], header: Header) -> StoredHeader:
 
 
 def _cut(stored: StoredHeader, count: int, alike: dict[tuple[str | None, ...], tuple[str | None, ...]]) -> StoredHeader:
-    """Return what was read of the first keys. Images with the same values share them."""
+    """Return the headers with the values of the first keys only. Images with the same values share one object."""
     values = tuple(stored.values[:count]) if stored.values else (None,) * count
     return replace(stored, values=alike.setdefault(values, values))
 
 
 def _keep(store: HeaderStore | None, headers: Sequence[StoredHeader], keys: Sequence[str]) -> HeaderStore | None:
-    """Write headers; return ``None`` where that no longer works."""
+    """Store headers; return ``None`` if that failed."""
     if store is None:
         return None
     try:
@@ -179,21 +180,21 @@ def _cannot_keep(error: ReceiverError) -> None:
 
 
 def is_text(path: str) -> bool:
-    """Whether a path can be written as text: on some systems, names are bytes."""
+    """Whether a path is valid text: on some systems, names are bytes."""
     return path == shown(path)
 
 
 _ROOT: Final = Path(__file__).parents[2]
 _PROGRAM: Final = (str(_ROOT / "dicomove" / "start.py"), str(_ROOT), "dicomove.headers.reading")
 _AT_ONCE: Final = 64
-#: Fewer files are read sooner than a process starts.
+#: Fewer files than this are read faster than a process starts.
 _FEW: Final = 300
 
 
 def read_headers(
     paths: Sequence[str], keys: Sequence[str], processes: int | None
 ) -> Iterator[tuple[Sequence[str], Sequence[Header]]]:
-    """Return the headers of files, some at a time, in their order."""
+    """Yield the headers of files in batches, in their order."""
     count = processes or min(8, os.cpu_count() or 1)
     parts = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
     if len(paths) < _FEW or count == 1:
@@ -224,7 +225,7 @@ def read_headers(
 
 
 class _Process:
-    """One process, which is started when it is needed."""
+    """A process that reads headers. It starts when it is needed."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = keys
@@ -232,11 +233,11 @@ class _Process:
         self._closed = False
 
     def read(self, paths: Sequence[str]) -> list[Header]:
-        """Return the headers of files. A file that ends the process is one that cannot be read."""
+        """Return the headers of files. A file that kills the process counts as unreadable."""
         if self._closed:
             return []
         try:
-            return [header_of(told) for told in json.loads(self._ask(json.dumps(paths)))]
+            return [header_of(values) for values in json.loads(self._ask(json.dumps(paths)))]
         except (OSError, ValueError):
             self._end()
         if len(paths) == 1:
@@ -257,17 +258,17 @@ class _Process:
             [sys.executable, "-P", *_PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # a traceback may contain values
+            stderr=subprocess.DEVNULL,  # discarded, because a traceback may contain values of headers
             text=True,
             encoding="ascii",
-            start_new_session=True,  # the stop button ends the caller's wait, which ends this process
+            start_new_session=True,  # the stop button interrupts the caller only, which then ends this process
         )
         if process.stdin is not None:
             process.stdin.write(json.dumps(list(self._keys)) + "\n")
         return process
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         self._closed = True
         self._end()
 
@@ -282,6 +283,6 @@ class _Process:
 
 
 def _close(pipe: IO[str]) -> None:
-    # What was not sent is not needed.
+    # Unsent data are not needed.
     with suppress(OSError):
         pipe.close()

@@ -1,12 +1,12 @@
-"""Whether the images of a series are a volume: slices of one orientation, at equal distances, each of them once. Pure.
+"""Decides whether the images of a series are a volume: slices of one orientation, at equal distances, each once. Pure.
 
-Distances are measured along the normal of the slices. A distance of two steps or more is a gap; a place with more
-images than its neighbours has a duplicate. Where every place has the same number of images, and those of a place
-differ in InstanceNumber, time, echo or the like, they are several volumes of one series. Two images that do not differ
-in these are one image twice.
+Distances are measured along the normal of the slices. A distance of two steps or more is a gap. A position with more
+images than its neighbours has a duplicate. If all positions have the same number of images, and the images at one
+position differ in InstanceNumber, time, echo or the like, the series has several volumes. Two images that do not differ
+in these count as one image twice.
 
-Where every second slice lacks, the distances alone look regular. Such gaps show where InstanceNumbers leave out as many
-numbers as fit between the places, by the distance of slices that the images themselves give.
+If every second slice is missing, the distances alone look regular. Such gaps are detected if the numbers that are
+missing among the InstanceNumbers fit the distance of slices in the headers.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from dicomove.headers.planes import PLANE
 
 Planes = npt.NDArray[np.float64]
 
-#: Cosines that differ by less are of one orientation (0.06 degrees).
+#: Cosines that differ by less belong to one orientation (0.06 degrees).
 _COSINE: Final = 1e-3
-#: Places that differ by less are one, in mm; and, for what is smaller than a body, in parts of a pixel.
+#: Positions that differ by less are the same: in mm, and for images of small objects in parts of a pixel.
 _SAME_MM: Final = 0.01
 _SAME_PIXEL: Final = 0.1
-#: How much a distance may differ from the step, of the step.
+#: The tolerance of a distance, as a part of the step.
 _UNIFORM: Final = 0.05
 _MULTIPLE: Final = 0.15
 #: The columns that follow those of a plane.
 _MARK, _NUMBER = PLANE, PLANE + 1
-#: How much the normal's length may differ from 1: rows and columns of unit length, at right angles.
+#: The tolerance of the normal's length, which is 1 if rows and columns have unit length and are at right angles.
 _RIGHT_ANGLES: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """What is known of the images of a series.
+    """The geometry of the images of a series.
 
     Attributes
     ----------
     orientations
-        How many different orientations they have; 0 where none is given.
+        The number of different orientations; 0 if the headers have none.
     gaps
-        How many slices lack between the first and the last; ``None`` without positions.
+        The number of missing slices between the first and the last; ``None`` without positions.
     duplicates
-        How many images lie at a place that has its image already.
+        The number of images at a position that has its image already.
     spacing
         The distance from slice to slice, in mm; ``None`` for a single slice, and for several orientations.
     spacing_uniform
@@ -56,13 +56,13 @@ class Geometry:
     tilted
         Whether the slices are shifted against each other, as with a tilted gantry; ``None`` as for `spacing`.
     volumes
-        How many images each place has.
+        The number of images at each position.
     lowest_instance_number
         The lowest InstanceNumber; ``None`` without numbers.
     instance_numbers_missing
-        How many numbers lack between the lowest and the highest InstanceNumber; ``None`` without numbers.
+        The number of absent numbers between the lowest and the highest InstanceNumber; ``None`` without numbers.
     is_volume
-        Whether they are one or several whole volumes.
+        Whether the images are one or several complete volumes.
     """
 
     orientations: int = 0
@@ -78,17 +78,17 @@ class Geometry:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the headers tell beside the planes.
+class FromHeaders:
+    """Further facts from the headers, beside the planes.
 
     Attributes
     ----------
     frames
-        How many planes each file has; empty for one each.
+        The number of planes of each file; empty if each file has one.
     states
-        What tells the images of a place apart, beside their numbers, for each file: time, echo; or empty.
+        For each file, the values that distinguish images at the same position: time, echo; or empty.
     step
-        The distance from slice to slice as the images give it.
+        The distance from slice to slice according to the headers.
     """
 
     frames: Sequence[int] = ()
@@ -96,18 +96,18 @@ class Told:
     step: float | None = None
 
 
-def geometry(planes: Planes, numbers: Sequence[int | None], told: Told | None = None) -> Geometry:
+def geometry(planes: Planes, numbers: Sequence[int | None], further: FromHeaders | None = None) -> Geometry:
     """Return the geometry of a series.
 
     Parameters
     ----------
     planes
         One row for each image or frame: ImageOrientationPatient (6), ImagePositionPatient (3), Rows, Columns,
-        PixelSpacing (2); NaN where a number lacks.
+        PixelSpacing (2); NaN for absent numbers.
     numbers
         The InstanceNumber of each file.
-    told
-        What else the headers tell.
+    further
+        Further facts from the headers.
 
     Examples
     --------
@@ -116,15 +116,15 @@ def geometry(planes: Planes, numbers: Sequence[int | None], told: Told | None = 
     >>> found.gaps, found.spacing, found.spacing_uniform, found.instance_numbers_missing, found.is_volume
     (1, 2.0, True, 1, False)
     """
-    known, told = {number for number in numbers if number is not None}, told or Told()
+    known, further = {number for number in numbers if number is not None}, further or FromHeaders()
     lowest = min(known, default=None)
     lacking = max(known) - lowest + 1 - len(known) if lowest is not None else None
     planes = planes.reshape(-1, PLANE)
-    placed = np.column_stack([planes, _marks(len(planes), numbers, told)])[_is_placed(planes)]
+    placed = np.column_stack([planes, _marks(len(planes), numbers, further)])[_is_placed(planes)]
     groups = _by_orientation(placed)
     if not groups:
         return Geometry(lowest_instance_number=lowest, instance_numbers_missing=lacking)
-    stacks = [_stack(group, told.step) for group in groups]
+    stacks = [_stack(group, further.step) for group in groups]
     alone = stacks[0] if len(stacks) == 1 else _Stack()
     gaps, duplicates = sum(stack.gaps for stack in stacks), sum(stack.duplicates for stack in stacks)
     whole = not gaps and not duplicates and len(placed) == len(planes) and _have_one_size(placed)
@@ -159,16 +159,16 @@ class _Stack:
     volumes: int | None = None
 
 
-def _marks(count: int, numbers: Sequence[int | None], told: Told) -> Planes:
-    """Return for each plane a number for what tells it from others at its place, and its InstanceNumber."""
-    frames = told.frames or ([count] if len(numbers) == 1 else [1] * len(numbers))
+def _marks(count: int, numbers: Sequence[int | None], further: FromHeaders) -> Planes:
+    """Return for each plane a number that distinguishes it from others at its position, and its InstanceNumber."""
+    frames = further.frames or ([count] if len(numbers) == 1 else [1] * len(numbers))
     if sum(frames) != count:
-        # Of which file each plane is, is not known.
+        # It is unknown which plane belongs to which file.
         return np.column_stack([np.arange(count), np.full(count, np.nan)])
     own = [np.nan if number is None else number for number in numbers]
     if count == len(set(numbers)) and set(frames) == {1}:
         return np.column_stack([np.arange(count), np.array(own, dtype=float)])
-    states = told.states or [None] * len(numbers)
+    states = further.states or [None] * len(numbers)
     known: dict[Hashable, int] = {}
     marks = [
         (known.setdefault((number, state, frame), len(known)), place)
@@ -206,14 +206,14 @@ def _stack(planes: Planes, step: float | None) -> _Stack:
 
 
 def _same(planes: Planes) -> float:
-    """Return how far two places of one slice may be from each other."""
+    """Return the largest distance between two positions of one slice."""
     sizes = planes[:, 11:13]
     known = sizes[np.isfinite(sizes) & (sizes > 0)]
     return min(_SAME_MM, _SAME_PIXEL * float(known.min())) if known.size else _SAME_MM
 
 
 def _counts(places: npt.NDArray[np.int64], marks: Planes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return how many images each place has, and how many different ones."""
+    """Return the number of images at each position, and the number of different ones."""
     counts = np.bincount(places)
     most = int(marks.max()) + 1
     pairs = np.unique(places * most + marks.astype(np.int64))
@@ -221,7 +221,7 @@ def _counts(places: npt.NDArray[np.int64], marks: Planes) -> tuple[npt.NDArray[n
 
 
 def _left_out(steps: Planes, numbers: Planes, step: float | None) -> npt.NDArray[np.int64] | None:
-    """Return of how many slices each distance is, where numbers and the given distance agree on that."""
+    """Return the length of each distance in slices, if InstanceNumbers and the distance in the headers agree on it."""
     between = np.abs(np.diff(numbers))
     if not step or step <= 0 or not np.isfinite(between).all() or between.min() < 1:
         return None
@@ -230,10 +230,10 @@ def _left_out(steps: Planes, numbers: Planes, step: float | None) -> npt.NDArray
 
 
 def _grid(steps: Planes) -> tuple[npt.NDArray[np.int64], float]:
-    """Return of how many slices each distance is, and the distance of one."""
+    """Return the length of each distance in slices, and the distance of one slice."""
     usual = float(np.median(steps[steps <= 1.5 * steps.min()]))
     times = np.maximum(1, np.round(steps / usual)).astype(np.int64)
-    # A distance that is no multiple is irregular, and not a gap.
+    # A distance that is not a multiple is irregular, and not a gap.
     times[np.abs(steps / usual - times) > _MULTIPLE * np.sqrt(times)] = 1
     regular = np.abs(steps / usual - times) <= _MULTIPLE * np.sqrt(times)
     return times, float(steps[regular].sum() / times[regular].sum()) if regular.any() else usual
@@ -257,7 +257,7 @@ def _is_placed(planes: Planes) -> npt.NDArray[np.bool_]:
 
 def _normals(planes: Planes) -> Planes:
     (a, b, c), (d, e, f) = planes[:, :3].T, planes[:, 3:6].T
-    return np.column_stack([b * f - c * e, c * d - a * f, a * e - b * d])  # np.cross takes five times as long
+    return np.column_stack([b * f - c * e, c * d - a * f, a * e - b * d])  # np.cross needs five times as long
 
 
 def _usual(counts: Sequence[int]) -> int:

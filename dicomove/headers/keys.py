@@ -1,4 +1,4 @@
-"""The attributes that a caller names: by keyword, by tag, or by the path through the sequences that hold them. Pure."""
+"""Parses ``keys=``: attributes by keyword, by tag, or by the path through the sequences that contain them. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydicom.datadict import dictionary_VR, keyword_dict
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """A private attribute by its creator: in which block it stands differs from file to file (PS3.5 7.8.1).
+    """A private attribute, by its creator: its block differs from file to file (PS3.5 7.8.1).
 
     Attributes
     ----------
@@ -26,11 +26,11 @@ class Private:
     element: int
 
     def creators(self) -> list[int]:
-        """Return the tags in which its creator may stand."""
+        """Return the tags where its creator may be."""
         return [self.group << 16 | block for block in _BLOCKS]
 
     def tags(self) -> list[int]:
-        """Return the tags in which it may stand itself, in the order of its creators."""
+        """Return the tags where the attribute may be, in the order of the creators' tags."""
         return [self.group << 16 | block << 8 | self.element for block in _BLOCKS]
 
 
@@ -51,12 +51,12 @@ def tags_of(key: str) -> Path:
     Parameters
     ----------
     key
-        A keyword, a tag, a private attribute with its creator in braces, or several of them with ``.`` between them.
+        A keyword, a tag, a private attribute with its creator in braces, or a path of these, joined by ``.``.
 
     Raises
     ------
     ValueError
-        It is not one: the message says what is wrong, and gives the nearest keyword.
+        The key is invalid. The message gives the reason and the nearest keyword.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def tags_of(key: str) -> Path:
 
 
 def wanted_tags(paths: Iterable[Path]) -> list[int]:
-    """Return the tags of the data set itself that are read for these paths, with the creators of private ones.
+    """Return the tags at the top of the data set that these paths need, with the creators of private ones.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def wanted_tags(paths: Iterable[Path]) -> list[int]:
     """
     steps = {path[0] for path in paths}
     first = {step for step in steps if isinstance(step, int)}
-    # Without its creator, pydicom does not know what a private attribute in Implicit VR is.
+    # pydicom needs the creator to know the VR of a private attribute in Implicit VR.
     creators = {tag & 0xFFFF0000 | (tag & 0xFF00) >> 8 for tag in first if _is_private(tag) and tag & 0xFF00}
     blocks = {tag for step in steps if isinstance(step, Private) for tag in (*step.creators(), *step.tags())}
     return sorted(first | creators | blocks)

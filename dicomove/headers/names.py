@@ -1,4 +1,4 @@
-"""Names of the caller's own: a template with DICOM keywords and columns of the cohort, and the cells of these. Pure."""
+"""File names from a template with DICOM keywords and columns of the cohort, and checks of the cells. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOTHING: Final = "none"
 MOST_NAMED: Final = 5
 """How many rows or files an error names."""
 
-#: A cohort may have them without values: those of the files count.
+#: A cohort may have these columns without values; the values of the files count.
 _UIDS: Final = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
 
 
@@ -57,7 +57,7 @@ def template(path: str, columns: Collection[str]) -> Template:
     Raises
     ------
     ValueError
-        It cannot be used: the message says why.
+        The template is invalid; the message has the reason.
 
     Examples
     --------
@@ -166,13 +166,13 @@ def field_values(row: Mapping[object, object], cells: Cells) -> dict[str, str]:
 
 
 def refuse_cells(made: Template, cells: Cells, rows: Sequence[int], names: Collection[str]) -> None:
-    """Refuse cells that cannot be in a name, or with which two subjects would share a folder.
+    """Refuse cells that cannot be part of a name, or that would put two subjects into one folder.
 
     Raises
     ------
     ValueError
-        A cell is blank, or has nothing that a name may have; or cells are alike once they are safe, or run into each
-        other (``a_b`` and ``c``, ``a`` and ``b_c``).
+        A cell is blank, or has no character for a file name; or different cells become the same name, alone or together
+        with their neighbours (``a_b`` and ``c``, ``a`` and ``b_c``).
     """
     for name in names:
         blank = [row for row in rows if not cells[row][name]]

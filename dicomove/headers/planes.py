@@ -1,8 +1,8 @@
-"""Where the images of a file lie in space: one plane for each image or frame.
+"""Position and orientation of the images of a file: one plane for each image or frame.
 
-The frames of a multi-frame file have their places in functional groups (enhanced images, segmentations,
-tomosynthesis), in a list of distances (doses), or by the number of each slice (nuclear medicine). A place that stands
-beside the frames, and not for each of them, is no frame's place.
+The frames of a multi-frame file have their positions in functional groups (enhanced images, segmentations,
+tomosynthesis), in a list of distances (doses), or by the number of each slice (nuclear medicine). A single position for
+all frames does not count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from dicomove.headers.values import items_of, numbers_of, text_of
 
-#: What a plane consists of: orientation (6), position (3), rows and columns, distance of rows and of columns.
+#: The numbers of a plane: orientation (6), position (3), rows and columns, distances of rows and of columns.
 PLANE: Final = 13
 
 _NAN: Final = float("nan")
@@ -27,7 +27,7 @@ _FRAMES: Final = keyword_dict["NumberOfFrames"]
 _SHARED, _PER_FRAME = keyword_dict["SharedFunctionalGroupsSequence"], keyword_dict["PerFrameFunctionalGroupsSequence"]
 _POSITION, _ORIENTATION = keyword_dict["ImagePositionPatient"], keyword_dict["ImageOrientationPatient"]
 _ROWS, _COLUMNS, _SPACING = keyword_dict["Rows"], keyword_dict["Columns"], keyword_dict["PixelSpacing"]
-#: In which functional group an attribute stands. An ultrasound volume has axes of its own, and no patient's.
+#: The functional group of each attribute. Ultrasound volumes are left out: their axes are not the patient's.
 _GROUPS: Final = {
     _POSITION: (
         (keyword_dict["PlanePositionSequence"], _POSITION),
@@ -40,7 +40,7 @@ _GROUPS: Final = {
     _SPACING: ((keyword_dict["PixelMeasuresSequence"], _SPACING),),
 }
 _BETWEEN, _THICKNESS = keyword_dict["SpacingBetweenSlices"], keyword_dict["SliceThickness"]
-_IMAGE_TYPE, _TILES = keyword_dict["ImageType"], 0x0019100A  # of Siemens: how many slices a mosaic has
+_IMAGE_TYPE, _TILES = keyword_dict["ImageType"], 0x0019100A  # of Siemens: the number of slices in a mosaic
 _SEGMENT: Final = keyword_dict["SegmentIdentificationSequence"]
 _OFFSETS: Final = keyword_dict["GridFrameOffsetVector"]
 _DETECTOR, _SLICES = keyword_dict["DetectorInformationSequence"], keyword_dict["SliceVector"]
@@ -54,7 +54,7 @@ TAGS: Final = (
 _MOST_TILES: Final = 4096
 _MOST_FRAMES: Final = 65536
 _DIGITS: Final = 10
-#: Places that differ by less are one, in mm; and cosines.
+#: Positions that differ by less are the same: in mm, and in cosines.
 _SAME: Final = 0.01
 _COSINE: Final = 1e-3
 #: The images of nuclear medicine that are slices.
@@ -65,9 +65,9 @@ Vector = Sequence[float]
 
 
 def planes_of(found: Dataset) -> array[float]:
-    """Return the plane of the image, or of each frame, with NaN for what is not known.
+    """Return the plane of the image, or of each frame, with NaN for unknown numbers.
 
-    Frames of which none has a place are one plane. A data set without rows and columns has none.
+    If no frame has a position, there is one plane. A data set without rows and columns has none.
     """
     size = [*numbers_of(found, _ROWS, 1), *numbers_of(found, _COLUMNS, 1)]
     if not math.isfinite(size[0]):
@@ -75,7 +75,7 @@ def planes_of(found: Dataset) -> array[float]:
     shared, frames = items_of(found, _SHARED)[:1], items_of(found, _PER_FRAME)
     count = _count(found) or len(frames) or 1
     if frames:
-        # Groups of fewer frames, or of more, are not theirs.
+        # If the number of groups differs from the number of frames, they do not belong together.
         sources = [[frame, *shared] for frame in frames] if len(frames) == count else []
         planes = [_plane(found, source, size, alone=count == 1) for source in sources]
         return _joined(_once(planes) if _SEGMENT in frames[0] else planes, size)
@@ -95,7 +95,7 @@ def _joined(planes: Sequence[array[float]], size: Vector) -> array[float]:
 
 
 def _plane(found: Dataset, sources: Sequence[Dataset], size: Vector, *, alone: bool) -> array[float]:
-    """Return a plane by the frame's functional groups, or those of all frames, or the data set itself."""
+    """Return a plane from the frame's functional groups, from those of all frames, or from the data set itself."""
     position = _in_groups(sources, _POSITION, 3)
     if position is None:
         position = numbers_of(found, _POSITION, 3) if alone else [_NAN] * 3
@@ -118,7 +118,7 @@ def _is_known(plane: array[float]) -> bool:
 
 
 def _once(planes: Sequence[array[float]]) -> list[array[float]]:
-    """Return each plane once. The segments of a segmentation have frames of their own, and leave out empty ones."""
+    """Return each plane once: several segments of a segmentation may have a frame at the same position."""
     return [array("d", numbers) for numbers in dict.fromkeys(tuple(plane) for plane in planes)]
 
 
@@ -128,25 +128,26 @@ def _count(found: Dataset) -> int:
 
 
 def _of_dose(found: Dataset, count: int) -> list[Vector]:
-    """Return orientation and position of the frames of a dose (PS3.3 C.8.8.3.2); none where they are not told.
+    """Return orientation and position of the frames of a dose (PS3.3 C.8.8.3.2); none if the data set lacks them.
 
-    The list begins with 0, and has distances along the normal; or with the position's z, and has the z of each frame.
+    A list that begins with 0 has distances along the normal. A list that begins with the position's z has the z of each
+    frame.
     """
     offsets = numbers_of(found, _OFFSETS, count)
     orientation, position = numbers_of(found, _ORIENTATION, 6), numbers_of(found, _POSITION, 3)
     axis = _normal(orientation)
     if abs(offsets[0]) > _SAME:
-        # Only transverse planes can be told by their z.
+        # The z alone suffices only for transverse planes.
         is_z = abs(offsets[0] - position[2]) <= _SAME and 1 - abs(axis[2]) <= _COSINE
         axis, offsets = [0.0, 0.0, 1.0 if is_z else _NAN], [offset - position[2] for offset in offsets]
     return _stacked(orientation, position, axis, offsets)
 
 
 def _of_slices(found: Dataset, count: int) -> list[Vector]:
-    """Return orientation and position of slices of nuclear medicine (PS3.3 C.8.4.15); none where they are not told.
+    """Return orientation and position of slices of nuclear medicine (PS3.3 C.8.4.15); none if the data set lacks them.
 
-    Only reconstructed images are slices: other ones are what a detector saw from its place. SpacingBetweenSlices has a
-    sign, which tells to which side of the first slice the others lie.
+    Only reconstructed images are slices; the others are projections. The sign of SpacingBetweenSlices is the direction
+    from the first slice to the others.
     """
     if not _RECONSTRUCTED & set((text_of(found, _IMAGE_TYPE) or "").split("\\")):
         return []
@@ -169,7 +170,7 @@ def _normal(orientation: Vector) -> list[float]:
 
 
 def _of_mosaic(found: Dataset, plane: array[float]) -> array[float]:
-    """Return the plane of each slice of a mosaic: Siemens' image that has all slices of a volume beside each other."""
+    """Return the plane of each slice of a mosaic: an image of Siemens with all slices of a volume side by side."""
     count, corner, normal = _tiles(found), plane[6:9], _normal(plane[:6])
     steps = [*numbers_of(found, _BETWEEN, 1), *numbers_of(found, _THICKNESS, 1)]
     step = next((step for step in steps if math.isfinite(step)), None)
@@ -185,7 +186,7 @@ def _of_mosaic(found: Dataset, plane: array[float]) -> array[float]:
 
 
 def _tiles(found: Dataset) -> int:
-    """Return how many slices an image has beside each other."""
+    """Return the number of slices that a mosaic has side by side."""
     if _TILES not in found or "MOSAIC" not in (text_of(found, _IMAGE_TYPE) or "").split("\\"):
         return 1
     element = found.get_item(_TILES)

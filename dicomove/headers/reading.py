@@ -1,7 +1,7 @@
-"""One file: the values of its attributes, and where its images lie in space. Runs in processes of its own, too.
+"""Reads one file: the values of its attributes, and the planes of its images. Also runs in processes of its own.
 
-A header comes from a stranger. Whatever is wrong with it becomes a word, and pydicom's warnings, which may contain
-values, are not shown.
+Headers are not trustworthy. Every problem of a header becomes an error word, and pydicom's warnings are not shown,
+because they may contain values.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BROKEN: Final = (
     *(NotImplementedError, RecursionError, TypeError, ValueError, struct.error, zlib.error),
 )
 _HEAD: Final = 32 * 1024
-# What an element without tag and value would be, and how many of them may follow each other.
+# An element without tag and value, and the number of them after which a file counts as ended.
 _ZEROS: Final = bytes(8)
 _MOST_ZEROS: Final = 1024
 # The beginning of files without a preamble: group 0002 or 0008, little endian.
@@ -48,20 +48,20 @@ _MEDIA_CLASS: Final = keyword_dict["MediaStorageSOPClassUID"]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is read of one file.
+    """The header of one file.
 
     Attributes
     ----------
     error
-        ``None``, or why there is nothing: a word.
+        The error word; ``None`` if the file could be read.
     uid
         The SOPInstanceUID.
     number
-        The InstanceNumber; ``None`` where it is not a number.
+        The InstanceNumber; ``None`` if it is not a number.
     values
-        The value of each key, in their order; ``None`` for none.
+        The values of the keys, in their order; ``None`` for an absent one.
     planes
-        `PLANE` numbers of 8 bytes for each frame; NaN where there is none.
+        `PLANE` numbers of 8 bytes for each frame; NaN for an absent one.
     """
 
     error: str | None
@@ -72,7 +72,7 @@ class Header:
 
 
 class _UntilZeros(BufferedReader):
-    """A file that ends where only zeros follow, as after a power cut. pydicom takes them for elements, for hours."""
+    """A file that ends where only zeros follow, as after a power cut. pydicom reads zeros as elements, for hours."""
 
     zeros = 0
 
@@ -110,11 +110,11 @@ class Reader:
             return Header(UNREADABLE)
 
     def _data_set(self, head: bytes, file: FileIO, *, force: bool) -> Dataset:
-        """Return what is wanted of a file. Most headers are whole in its beginning, which is faster to read."""
+        """Return the wanted attributes. The beginning of the file is tried first: it suffices for most headers."""
         source = BytesIO(head)
         with suppress(OSError, *_BROKEN):  # pydicom's error for an end of the bytes is an OSError
             found = dcmread(source, stop_before_pixels=True, force=force, specific_tags=self._tags)
-            # pydicom goes to the end where the beginning does not suffice.
+            # If the beginning does not suffice, pydicom reads to the end.
             if source.tell() < len(head) or len(head) < _HEAD:
                 return found
         file.seek(0)
@@ -149,12 +149,12 @@ def main() -> None:
     reader = Reader(json.loads(sys.stdin.readline()))
     for line in sys.stdin:
         found = read_all(reader, json.loads(line))
-        told = [[one.error, one.uid, one.number, one.values, one.planes.hex()] for one in found]
-        sys.stdout.write(json.dumps(told) + "\n")
+        headers = [[one.error, one.uid, one.number, one.values, one.planes.hex()] for one in found]
+        sys.stdout.write(json.dumps(headers) + "\n")
         sys.stdout.flush()
 
 
-def header_of(told: Sequence[object]) -> Header:
-    """Return a header that another process has told."""
-    error, uid, number, values, planes = told
+def header_of(fields: Sequence[object]) -> Header:
+    """Return a header from the answer of another process."""
+    error, uid, number, values, planes = fields
     return Header(error, uid, number, tuple(values), bytes.fromhex(planes))  # type: ignore[arg-type]  # from `main`

@@ -1,4 +1,4 @@
-"""What `index` is asked about: a folder, a manifest, or results; and which rows of the results asked for a file."""
+"""The files to index: of a folder, a manifest or results; and the rows of the results that asked for each file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dicomove.store import is_indexed, read_instances, read_journal
 
 Source = str | os.PathLike[str] | pd.DataFrame
 
-#: What a journal begins with.
+#: The first bytes of a journal.
 _SQLITE: Final = b"SQLite format 3"
 _LEVELS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The rows that asked, by the deepest key that each of them has.
+    """The rows that asked, by the deepest key of each.
 
     Attributes
     ----------
@@ -41,16 +41,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be indexed.
+    """The files to index.
 
     Attributes
     ----------
     root
-        The folder that keeps the headers.
+        The folder that stores the headers.
     files
         The files.
     results
-        The result table; ``None`` where all files are wanted.
+        The result table; ``None`` if all files are wanted.
     asked
         Its rows.
     """
@@ -62,12 +62,12 @@ class Wanted:
 
 
 def wanted(source: Source, folder: str | os.PathLike[str] | None) -> Wanted:
-    """Return what is to be indexed.
+    """Return the files to index.
 
     Raises
     ------
     ValueError
-        The folder of the files is unknown, or is none; or a table is neither a manifest nor a result table.
+        The folder of the files is unknown or does not exist; or a table is neither a manifest nor a result table.
     """
     if not isinstance(source, pd.DataFrame):
         path = Path(source)
@@ -88,7 +88,7 @@ def results_in(path: Path) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        The file is none.
+        The file is not a journal.
     """
     with path.open("rb") as file:
         if file.read(len(_SQLITE)) != _SQLITE:
@@ -98,12 +98,12 @@ def results_in(path: Path) -> pd.DataFrame:
 
 
 def is_manifest(table: pd.DataFrame) -> bool:
-    """Whether a table lists files, and not what was asked for."""
+    """Whether a table is a manifest, and not a result table."""
     return {"path", "bytes", "sha256"} <= set(table.columns)
 
 
 def recorded_uids(root: Path) -> dict[str, tuple[str, str, str]]:
-    """Return study, series and instance of files as the record of a folder has them; empty without a record."""
+    """Return the UIDs of files according to the record of a folder; empty without a record."""
     if not is_indexed(root):
         return {}
     return {one.path: (one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID) for one in read_instances(root)}
@@ -142,7 +142,7 @@ def _asked(results: pd.DataFrame) -> Asked:
         cells = {
             name: str(values[row]).strip("\0 ") for name, values in columns.items() if isinstance(values[row], str)
         }
-        # A blank cell asks for nothing: not for files without a UID, either.
+        # A blank cell asks for nothing, and must not match files without a UID.
         name = next((name for name in _LEVELS if cells.get(name)), None)
         if name is not None:
             asked.setdefault((name, cells[name]), []).append(row)

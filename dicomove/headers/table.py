@@ -1,4 +1,4 @@
-"""`index`: the headers of what arrived as a table, one row per series or instance."""
+"""`index`: a table of headers, one row per series or instance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.files import shown
 from dicomove.headers.folder import headers_of
-from dicomove.headers.geometry import Geometry, Told, geometry
+from dicomove.headers.geometry import FromHeaders, Geometry, geometry
 from dicomove.headers.keys import tags_of
 from dicomove.headers.planes import PLANE
 from dicomove.headers.sources import Source, Wanted, recorded_uids, wanted
@@ -28,14 +28,14 @@ SERIES_KEYS: Final = (
     *("ConvolutionKernel", "ContrastBolusAgent", "MagneticFieldStrength"),
     *("Manufacturer", "ManufacturerModelName", "SOPClassUID"),
 )
-"""The keys of a table without ``keys=``: what people select series by."""
+"""The usual keys, without ``keys=``: people select series by these."""
 
-#: What tells the images of a place apart, beside InstanceNumber.
+#: Attributes that distinguish images at the same position, beside InstanceNumber.
 _STATES: Final = (
     *("AcquisitionNumber", "TemporalPositionIdentifier", "FrameReferenceTime", "TriggerTime", "EchoNumbers"),
     *("EchoTime", "InversionTime", "FlipAngle", "DiffusionBValue", "ImageType"),
 )
-#: The distance from slice to slice, as the images give it; the first that they have counts.
+#: Attributes with the distance from slice to slice; the first one that is there counts.
 _STEPS: Final = ("SpacingBetweenSlices", "SliceThickness")
 
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID")
@@ -55,28 +55,28 @@ def index(
     processes: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    r"""Return the headers of what arrived as a table, and for each series whether its images are a volume.
+    r"""Return a table of the headers of received images, and for each series whether its images are a volume.
 
-    The headers are read once, and kept in the folder (``.dicomove/headers.sqlite``). Later calls read only files that
-    are new, have changed, or could not be read; and all of them once more where a key is new.
+    The headers are read once, and stored in the folder (``.dicomove/headers.sqlite``). Later calls read only files that
+    are new, have changed, or could not be read before. A new key makes them read all files once more.
 
     Parameters
     ----------
     source
-        A folder, of a `Receiver` or any other; a manifest; a table that `move` or `retrieve` returned, or the path of
-        a journal: then only the files that its rows ask for.
+        A folder, of a `Receiver` or any other; a manifest; or a table that `move` or `retrieve` returned, or the path
+        of a journal, for only the files that its rows asked for.
     keys
         The attributes, in place of the usual ones: keywords, tags as ``"(0019,100c)"``, private ones by their creator
         as ``"(0019,{SIEMENS MR HEADER}0c)"``, or paths through sequences as
         ``"SharedFunctionalGroupsSequence.PixelMeasuresSequence.SliceThickness"``.
     more_keys
-        Attributes beside the usual ones.
+        Attributes in addition to the usual ones.
     level
         ``"SERIES"``: one row per series. ``"IMAGE"`` or ``"INSTANCE"``: one row per file.
     folder
-        The folder of the files, for a table that does not tell.
+        The folder of the files, if the table does not contain it.
     processes
-        How many processes read; by default as many as there are processors, at most 8.
+        The number of reading processes; by default the number of processors, at most 8.
     progress
         Whether a bar is shown.
 
@@ -97,12 +97,12 @@ def index(
     Raises
     ------
     ValueError
-        A key that does not exist, an unknown level, no folder.
+        A key that does not exist, an unknown level, or no folder.
 
     Warns
     -----
     DicomoveWarning
-        The headers cannot be kept.
+        The headers cannot be stored.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def series_with_files(
 
 @dataclass(slots=True)
 class _Group:
-    """The files of one row: of one series, or one file."""
+    """The files of one row: a series, or a single file."""
 
     study: str | None
     series: str | None
@@ -169,7 +169,7 @@ def _grouped(
     processes: int | None,
     progress: bool,
 ) -> tuple[Wanted, list[_Group]]:
-    """Return what is wanted, and its files by the rows of the table."""
+    """Return the source, and its files by the rows of the table."""
     found = wanted(source, folder)
     own = (*_STATES, *_STEPS) if by_series else ()
     read = [*_UIDS, *dict.fromkeys(key for key in (*keys, *own) if key not in _INSTANCE)]
@@ -182,7 +182,7 @@ def _groups(
 ) -> Iterator[_Group]:
     recorded = recorded_uids(found.root) if any(one.error for one in headers.values()) else {}
     groups: dict[object, _Group] = {}
-    # The images of a series share the object with their values.
+    # Images of a series with the same values share the object.
     cells: dict[int, dict[str, str | None]] = {}
     for path in found.files:
         header = headers[path]
@@ -249,7 +249,7 @@ def _instance_table(groups: Sequence[_Group], keys: Sequence[str]) -> pd.DataFra
 
 
 def _finished(table: pd.DataFrame, found: Wanted, groups: Sequence[_Group]) -> tuple[pd.DataFrame, list[int]]:
-    """Return the table, with the rows of the cohort that asked; and the group of each row."""
+    """Return the table with ``cohort_row``, and the group of each row."""
     places = list(range(len(groups)))
     if found.results is not None and "cohort_row" in found.results.columns:
         asked = found.results["cohort_row"]
@@ -281,17 +281,17 @@ def _geometry(group: _Group) -> Geometry:
     whole = [(one, cells) for one, cells in zip(group.headers, group.cells, strict=True) if not one.error]
     alike = {id(cells): cells for _, cells in whole}
     states = {place: tuple(cells[key] for key in _STATES) for place, cells in alike.items()}
-    told = Told(
+    further = FromHeaders(
         [len(one.planes) // _PLANE_BYTES for one, _ in whole],
         [states[id(cells)] for _, cells in whole],
         _step(alike.values()),
     )
     planes = np.frombuffer(b"".join(one.planes for one, _ in whole))
-    return geometry(planes, [one.number for one, _ in whole], told)
+    return geometry(planes, [one.number for one, _ in whole], further)
 
 
 def _step(cells: Iterable[Mapping[str, str | None]]) -> float | None:
-    """Return the distance of slices, if all images give the same one."""
+    """Return the distance from slice to slice, if all images have the same one."""
     for key in _STEPS:
         values = {one[key] for one in cells} - {None}
         if values:

@@ -1,6 +1,6 @@
 """The values of a data set's attributes, as text and as numbers.
 
-A header comes from a stranger: what cannot be read by the rules of its kind is text as it stands, or no number.
+Headers are not trustworthy: an invalid value is returned as text unchanged, or as no number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILE_META: Final = 0x0002
 
 
 def values_at(found: Dataset, path: Path) -> Iterator[str]:
-    """Return the values at a path: those of every item of the sequences on the way."""
+    """Return the values at a path, from every item of the sequences on it."""
     tag = _tag_of(found, path[0])
     if tag is None:
         return
@@ -39,7 +39,7 @@ def values_at(found: Dataset, path: Path) -> Iterator[str]:
 
 
 def _tag_of(found: Dataset, step: Step) -> int | None:
-    """Return the tag of a step; of a private one that has a creator, in the block that the data set reserves for it."""
+    """Return the tag of a step; the data set reserves the block of a private one for its creator."""
     if isinstance(step, int):
         return step
     pairs = zip(step.creators(), step.tags(), strict=True)
@@ -47,7 +47,7 @@ def _tag_of(found: Dataset, step: Step) -> int | None:
 
 
 def joined(values: Iterator[str]) -> str | None:
-    r"""Return the value, or the set of different ones in their order, joined by a backslash; ``None`` for none.
+    r"""Return the different values in their order, joined by a backslash; ``None`` if there are none.
 
     Examples
     --------
@@ -58,7 +58,7 @@ def joined(values: Iterator[str]) -> str | None:
 
 
 def text_of(found: Dataset, tag: int) -> str | None:
-    """Return a value as text; its parts stay joined by a backslash. ``None`` where it is absent or empty."""
+    """Return a value as text, with its parts joined by a backslash; ``None`` if it is absent or empty."""
     if tag not in found:
         return None
     element = found.get_item(tag)
@@ -96,7 +96,7 @@ def number_text(value: str) -> str:
 
 
 def _fast(element: RawDataElement, tag: int) -> str | None:
-    """Return a value without pydicom's own conversion, which takes most of the time; ``None`` where it needs that."""
+    """Return a value without pydicom's slow conversion; ``None`` if it needs that conversion."""
     raw, vr = element.value or b"", element.VR
     if vr is None or vr == "UN":
         vr = _known(tag) or ""
@@ -129,13 +129,13 @@ def _of_bytes(value: bytes) -> str:
 
 
 def items_of(found: Dataset, tag: int) -> Sequence[Dataset]:
-    """Return the items of a sequence; none where it is absent."""
+    """Return the items of a sequence; none if it is absent."""
     items = found[tag].value if tag in found else ()
     return items if isinstance(items, Sequence) and not isinstance(items, str | bytes) else ()
 
 
 def numbers_of(found: Dataset, tag: int, count: int) -> list[float]:
-    """Return so many numbers; NaN for each where there are not so many."""
+    """Return this many numbers; if the value has another number of them, all are NaN."""
     try:
         numbers = [float(part) for part in (text_of(found, tag) or "").split("\\")]
     except (ValueError, TypeError, struct.error):

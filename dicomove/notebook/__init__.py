@@ -1,15 +1,15 @@
-"""What a run looks like in a notebook: one panel, drawn a few times a second, whose last state stays in the file.
+"""The displays of a run: a panel in a notebook, whose last state is saved with the notebook, or a bar elsewhere.
 
 ::
 
-    flights      the rows in flight, and how much there was lately  (pure)
-    state        what is known of a run, folded from its events    (pure)
-    rendering    what is said of it, as HTML, and as text           (pure)
-    drawing      when it is drawn, and where; the buttons of a job
-    progress     which display shows a run, and at what rate
+    progress     ``progress=``: chooses a panel, a bar or a callback
+    state        the state of the panel, from the events of a run                 (pure)
+    flights      the rows in flight in that state, and samples for rates          (pure)
+    rendering    the panel as HTML and as text                                    (pure)
+    drawing      draws the panel at most five times a second; the buttons of a job
 
-The panel is HTML under one display id, and no widget: a widget's state is not in the notebook that papermill or
-nbconvert save, and needs the network to be shown again. The buttons of a job are the only widgets.
+The panel is HTML under one display id and not a widget: papermill and nbconvert do not save the state of widgets, and
+widgets need the network to be shown again. Only the buttons of a job are widgets.
 """
 
 from dicomove.notebook.drawing import Job, JobPanel, PanelDisplay, in_notebook

@@ -1,6 +1,6 @@
-"""When the panel is drawn, and where: at most five times in a second, and always its first and its last state.
+"""Draws the panel: at most five times a second, and always its first and its last state.
 
-A job in the background has the same panel, with buttons that end it, halt it, and let it go on.
+The panel of a job in the background also has buttons: Cancel, and Pause or Resume.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from dicomove.notebook.state import PanelState, StateBuilder
 
 logger = logging.getLogger("dicomove")
 
-#: What is shown in a cell that blocks: there, the stop button is the one that all front ends and kernels hear.
+#: The hint in a cell that blocks: there, only the stop button works in all front ends and kernels.
 STOP_HINT: Final = "The stop button cancels, and returns the table so far."
 
-#: Drawings that may follow each other at once, and those that may follow in each second after: at most five in any.
+#: Drawings without a wait between them, and further ones in each second: together at most five in any second.
 _AT_ONCE: Final = 3.0
 _PER_SECOND: Final = 2.5
-#: Drawings that are left for what is rarer: by counts of instances, and by ends of rows.
+#: Drawings that counts of instances, and that ends of rows, leave for rarer events.
 _RESERVE_OF_COUNTS: Final = 2
 _RESERVE_OF_ENDS: Final = 1
-#: There is one per instance, and each says all that those before it said: the latest is enough.
+#: Events that come once per instance. Each repeats those before it, so that the latest is enough.
 _COUNTS: Final = (SubOperationEvent, Arriving)
-#: How often a run is drawn of which there is no news.
+#: The seconds between two drawings of a run without news.
 _IDLE_S: Final = 1.0
 
 
 def in_notebook() -> bool:
-    """Return whether this is the kernel of a notebook, which can show a panel.
+    """Return whether the code runs in the kernel of a notebook, which can show a panel.
 
     Examples
     --------
@@ -50,10 +50,10 @@ def in_notebook() -> bool:
 
 
 class Pace:
-    """Says whether it is time to draw.
+    """Limits the number of drawings per second.
 
-    What may be the last news for a while (a row has been begun, and the PACS makes it wait) is to be seen at once: what
-    comes often leaves a reserve for it.
+    Some events may be the last ones for a while, for example when the PACS lets a row wait. They are drawn at once,
+    because frequent events leave a reserve for them.
 
     Examples
     --------
@@ -65,11 +65,11 @@ class Pace:
     def __init__(self) -> None:
         self._left = _AT_ONCE
         self._at = 0.0
-        #: Before which it need not be asked again, by reserve: it is asked at each of thousands of events in a second.
+        #: The earliest time of the next drawing, by reserve: a quick answer for thousands of events in a second.
         self._not_before = [0.0] * (_RESERVE_OF_COUNTS + 1)
 
     def allows(self, *, now: float, reserve: int) -> bool:
-        """Return whether to draw now, if so many drawings are to be left, and count it."""
+        """Return whether to draw now and still leave so many drawings; count the drawing."""
         if now < self._not_before[reserve]:
             return False
         self._left = min(_AT_ONCE, self._left + (now - self._at) * _PER_SECOND)
@@ -83,7 +83,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The panel as Jupyter shows it, and saves it."""
+    """The panel in the form that Jupyter shows and saves."""
 
     state: PanelState
     hint: str = ""
@@ -97,12 +97,12 @@ class Panel:
 
 
 class PanelDisplay:
-    """Shows a run as a panel in a notebook: made, entered, called and left in the one thread that draws.
+    """Shows a run as a panel in a notebook. All calls come from the one thread that draws.
 
     Parameters
     ----------
     hint
-        What the reader may do while it runs.
+        A line about what the reader can do during the run.
     clock
         Seconds that do not jump.
 
@@ -124,7 +124,7 @@ class PanelDisplay:
 
     @property
     def state(self) -> PanelState:
-        """What is known of the run."""
+        """The state of the run."""
         return self._builder.state
 
     def __enter__(self) -> Self:
@@ -140,7 +140,7 @@ class PanelDisplay:
             if self._counts:
                 self._take_in_counts(now)
             self._builder.take(event, now)
-            # The next row is mostly begun at once, and a panel without any would be wrong until there is time again.
+            # The next row usually begins at once. A panel without any row would be wrong until the next drawing.
             reserve = _RESERVE_OF_ENDS if isinstance(event, RowFinished) else 0
             is_last = isinstance(event, RunEnded) or self._drawn_at is None
             is_time = is_last or self._pace.allows(now=now, reserve=reserve)
@@ -149,7 +149,7 @@ class PanelDisplay:
             self._draw()
 
     def tick(self) -> None:
-        """Say that nothing has happened: what was not drawn yet is drawn, and rates fade."""
+        """Draw what was not drawn yet; without events, rates fall."""
         now = self._clock()
         if self._drawn_at is not None and now - self._drawn_at >= _IDLE_S and self._pace.allows(now=now, reserve=0):
             self._take_in_counts(now)
@@ -178,7 +178,7 @@ class PanelDisplay:
         try:
             self._show(Panel(self.state, self._hint))
         except Exception:
-            # A front end that cannot be told must not end the run, nor fill the log.
+            # A front end that does not answer must not end the run, nor fill the log.
             logger.exception("the panel cannot be drawn, and the work goes on without it")
             self._broken = True
 
@@ -195,28 +195,28 @@ _WITHOUT_BUTTONS: Final = "job.cancel() ends it, job.pause() and job.resume() ha
 
 
 class Job(Protocol):
-    """What the buttons need of a job. Each of these returns at once, and may be called in any thread."""
+    """A job, for the buttons. Each method returns at once, and may be called in any thread."""
 
     def cancel(self) -> object:
-        """End it: what is in flight is cancelled, and no more is begun."""
+        """Cancel the rows in flight, and begin no more."""
 
     def pause(self) -> object:
-        """Begin no more for now."""
+        """Begin no more rows for now."""
 
     def resume(self) -> object:
         """Go on."""
 
 
 class JobPanel(PanelDisplay):
-    """Shows a job in the background: made in the caller's thread, entered, called and left in the job's own.
+    """Shows a job in the background. The caller's thread makes it, and the thread of the job uses it.
 
-    What is made in a thread beside the main one lands under whatever cell runs at that time; what is made in the
-    caller's, and updated later, stays where it is.
+    An output that another thread makes appears under whatever cell runs at that time. An output from the caller's
+    thread stays under its cell, also when it is updated later.
 
     Parameters
     ----------
     job
-        What the buttons act on.
+        The job of the buttons.
     clock
         Seconds that do not jump.
     """
@@ -248,14 +248,14 @@ class JobPanel(PanelDisplay):
 
 
 class _Nothing:
-    """Takes the place of the buttons: a saved notebook has no use for them."""
+    """Replaces the buttons at the end: a saved notebook has no use for them."""
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {"text/html": "", "text/plain": ""}
 
 
 class _Buttons:
-    """Cancel, and Pause or Resume."""
+    """The buttons Cancel, and Pause or Resume."""
 
     def __init__(self, job: Job, ipywidgets: Any) -> None:
         from IPython.display import display
@@ -270,14 +270,14 @@ class _Buttons:
         self._handle: Any = display(ipywidgets.HBox([self._cancel, self._pause]), display_id=True)
 
     def say_paused(self, paused: bool) -> None:  # noqa: FBT001 (`notify` hands on one value)
-        """Let the second button offer what can be done now."""
+        """Switch the second button between Pause and Resume."""
         self._paused = paused
         self._pause.description = "Resume" if paused else "Pause"
         self._pause.icon = "play" if paused else "pause"
 
     def remove(self) -> None:
-        """Take the buttons away, since there is nothing left to press them for."""
-        # A handle, and no widget, since that is what any thread can update on every kernel.
+        """Remove the buttons."""
+        # A display handle and not a widget: any thread can update it on every kernel.
         if self._handle:
             notify(self._handle.update, _Nothing())
 
@@ -302,10 +302,10 @@ def _ipywidgets() -> ModuleType | None:
 
 
 def _hear_while_busy(button: Any) -> None:
-    """Let the front end choose the subshell that a press is handled in.
+    """Let the front end choose the subshell that handles a press.
 
-    ipykernel 7.4 gives a press to the main thread, where the button was made, and there it waits for the running cell.
-    JupyterLab sends it to a subshell, where it is heard at once; older kernels know nothing of this and do not ask.
+    ipykernel 7.4 hands a press to the main thread, where the button was made, and there it waits for the running cell.
+    JupyterLab sends it to a subshell, which handles it at once. Older kernels have no subshells.
     """
     if button.comm is not None:
         button.comm._reply_subshell_for = lambda _, chosen: chosen  # noqa: SLF001 (there is no public way)

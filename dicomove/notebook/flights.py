@@ -1,4 +1,4 @@
-"""The rows in flight, and how much there was at moments of the last seconds. Pure."""
+"""The rows in flight, and samples of the last seconds for the rates. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from dicomove.events import SubOperationEvent
 
-#: A rate is that of the last seconds: a mean since the start would hide that a PACS has become slow.
+#: The seconds that a rate covers: a mean since the start would hide that a PACS has become slow.
 _WINDOW_S: Final = 20.0
-#: Samples are this far apart, so that a window holds few of them however many events there are.
+#: The seconds between two samples, so that there are few of them, however many events come.
 SAMPLE_S: Final = 1.0
 
 
@@ -22,11 +22,11 @@ class Flight(NamedTuple):
     label
         The row's label.
     instances
-        Those that have been moved; ``None`` where that is not known.
+        The number of moved instances; ``None`` if it is unknown.
     total
-        Of how many, as the PACS says.
+        The number of all instances, according to the PACS.
     bytes
-        What has arrived, where the destination is a receiver.
+        The bytes that have arrived, if the destination is a receiver.
     """
 
     label: Hashable
@@ -36,13 +36,13 @@ class Flight(NamedTuple):
 
     @property
     def part(self) -> float:
-        """How much of it is done, from 0 to 1."""
+        """The part that is done, from 0 to 1."""
         return min(1.0, self.instances / self.total) if self.instances and self.total else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How much there was at one moment."""
+    """Instances and bytes at one moment."""
 
     at: float
     instances: int
@@ -55,17 +55,17 @@ def instances_of(in_flight: Mapping[int, Flight]) -> int:
 
 
 def bytes_of(in_flight: Mapping[int, Flight], finished: int | None) -> int | None:
-    """Return the bytes of all rows; ``None`` where the destination is no receiver."""
+    """Return the bytes of all rows; ``None`` if the destination is not a receiver."""
     known = [flight.bytes for flight in in_flight.values() if flight.bytes is not None]
     known += [finished] if finished is not None else []
     return sum(known) if known else None
 
 
 def sampled(samples: tuple[Sample, ...], at: float, instances: int, size: int | None) -> tuple[Sample, ...]:
-    """Return the samples with one of this moment, if it is time for one."""
+    """Return the samples, with a new one if it is time for one."""
     if samples and at - samples[-1].at < SAMPLE_S:
         return samples
-    # The oldest one is kept until the next is as old as the window: the rate is over the whole of it.
+    # Keep the oldest sample until the next one is as old as the window, so that the rate covers the whole window.
     kept = samples
     while len(kept) > 1 and at - kept[1].at >= _WINDOW_S:
         kept = kept[1:]
@@ -73,6 +73,6 @@ def sampled(samples: tuple[Sample, ...], at: float, instances: int, size: int | 
 
 
 def moved(event: SubOperationEvent) -> int | None:
-    """Return the instances that the PACS says it has moved; ``None`` where it does not say."""
+    """Return the number of instances that the PACS reports as moved; ``None`` if it does not report it."""
     known = [count for count in (event.completed, event.warning) if count is not None]
     return sum(known) if known else None

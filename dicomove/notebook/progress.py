@@ -1,4 +1,4 @@
-"""Which display shows a run, and at what rate. Displays consume events, in the one thread that draws."""
+"""Chooses the display of a run. Displays consume events, in the one thread that draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dicomove.notebook.drawing import Job, JobPanel, PanelDisplay, in_notebook
 
 Progress = Literal["auto", "tqdm", "panel"] | bool | Callable[[Event], object]
 
-#: Redrawings per second are at most five: a C-MOVE gives an event per instance.
+#: At most five redrawings per second: a C-MOVE has an event per instance.
 _INTERVAL_S: Final = 0.2
 
 
@@ -39,8 +39,8 @@ def display(progress: Progress) -> Display:
     Parameters
     ----------
     progress
-        ``"auto"``: a panel in a notebook, and a bar elsewhere. ``"panel"``: the same, said aloud. ``"tqdm"``: a bar.
-        ``False``: nothing. A callable: gets each event; what it raises is logged, and the run goes on.
+        ``"auto"`` and ``"panel"``: a panel in a notebook, and a bar elsewhere. ``"tqdm"``: a bar. ``False``: nothing. A
+        callable gets each event; if it raises an exception, this is logged, and the run goes on.
 
     Raises
     ------
@@ -55,14 +55,14 @@ def display(progress: Progress) -> Display:
 def job_display(progress: Progress, job: Job) -> Display:
     """Return the display that a ``progress=`` argument names, for a job in the background.
 
-    It is made in the caller's thread, so that it stays where it is, and used in the job's: entered, called, left.
+    Call this in the caller's thread, so that the display stays under its cell; the thread of the job uses the display.
 
     Parameters
     ----------
     progress
-        As for `display`. A panel has buttons then, which act on the job.
+        As for `display`. The panel has buttons, too.
     job
-        What the buttons cancel, pause and resume.
+        The job that the buttons cancel, pause and resume.
 
     Raises
     ------
@@ -73,14 +73,14 @@ def job_display(progress: Progress, job: Job) -> Display:
 
 
 def check_progress(progress: Progress) -> None:
-    """Raise ValueError for what is no ``progress=`` argument."""
+    """Raise ValueError for an invalid ``progress=`` argument."""
     if progress is not False and not callable(progress) and progress not in ("auto", "tqdm", "panel", True):
         message = f"progress={progress!r}: 'auto', 'tqdm', 'panel', False, or a function that gets the events"
         raise ValueError(message)
 
 
 def _plain(progress: Progress) -> Display | None:
-    """Return the display if it is another than a panel."""
+    """Return the display if it is not a panel."""
     check_progress(progress)
     if progress is False:
         return CallbackDisplay(lambda _: None)
@@ -92,7 +92,7 @@ def _plain(progress: Progress) -> Display | None:
 class Phases:
     """One display for runs that follow each other, such as a find and the move of what was found.
 
-    Each of them enters it, calls it and leaves it, and it stays until it is left by the one that made it.
+    Each run enters it, calls it and leaves it. It closes only when its maker leaves it.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Phases:
         return self
 
     def __call__(self, event: Event) -> None:
-        """Show an event; the first one opens the display, so that a table that is refused shows nothing."""
+        """Show an event. The first event opens the display, so that nothing is shown for a table that is refused."""
         if not self._is_entered:
             self._is_entered = True
             self._show.__enter__()
@@ -144,7 +144,7 @@ class CallbackDisplay:
         return self
 
     def __call__(self, event: Event) -> None:
-        """Hand it on."""
+        """Call the function."""
         notify(self._callback, event)
 
     def tick(self) -> None:
@@ -186,7 +186,7 @@ class BarDisplay:
         self._bar.update(int(isinstance(event, RowFinished) and event.before is None))
 
     def tick(self) -> None:
-        """Do nothing: a line every moment would only fill the log of a batch job."""
+        """Do nothing: regular lines would only fill the log of a batch job."""
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
@@ -202,7 +202,7 @@ class BarDisplay:
         self._bar.reset(total=event.rows)
 
     def _new_bar(self) -> Any:
-        # Imported here, since tqdm.auto looks for a notebook and its widgets, which takes time.
+        # Not at the top: tqdm.auto looks for a notebook and its widgets, which takes time.
         from tqdm.auto import tqdm
 
         return tqdm(unit="row", mininterval=_INTERVAL_S, file=sys.stderr, dynamic_ncols=True, delay=1e-9)
@@ -216,7 +216,7 @@ class BarDisplay:
 
 
 def _instances(moving: Sequence[SubOperationEvent]) -> str:
-    """Say in a few words how far the rows in flight are together: the bar needs the rest of the line.
+    """Return the progress of all rows in flight in a few words, because the bar needs the rest of the line.
 
     Examples
     --------

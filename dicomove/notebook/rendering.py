@@ -1,6 +1,6 @@
-"""The panel, rendered from its state: what is said in words and numbers that fit on a line, as HTML and as text. Pure.
+"""Renders the panel from its state, as HTML and as text. Pure.
 
-The HTML has inline styles only, since a notebook that is opened again loses scripts and style sheets.
+The HTML has only inline styles, because a notebook that is opened again loses scripts and style sheets.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dicomove.notebook.flights import Flight
 from dicomove.notebook.state import PanelState
 from dicomove.words import COLOURS, OUTCOMES
 
-#: As many rows in flight are shown one by one; the rest is counted.
+#: The most rows in flight that are shown one by one; the others are counted.
 SHOWN_IN_FLIGHT: Final = 5
 
 _LONGEST_LABEL: Final = 40
 _MINUTE: Final = 60
 _HOUR: Final = 3600
-#: A time that is nearer than this is told to the second.
+#: Times nearer than this are shown with seconds.
 _SOON: Final = timedelta(minutes=10)
 
 
@@ -37,7 +37,7 @@ def outcomes(state: PanelState) -> list[tuple[str, int]]:
 
 
 def headline(state: PanelState) -> str:
-    """Return how far the run is, in rows.
+    """Return the progress of the run, in rows.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def headline(state: PanelState) -> str:
 
 
 def before(state: PanelState) -> str:
-    """Return what the run did that went before in the same panel; nothing where there was none.
+    """Return a line about the previous run in the same panel; empty if there was none.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def before(state: PanelState) -> str:
 
 
 def amounts(state: PanelState, now: datetime) -> list[str]:
-    """Return what has been moved, how fast, and when it will be done."""
+    """Return instances and bytes, rates, and the remaining time."""
     noun = "matches" if state.verb == "find" else "instances"
     said = [f"{state.instances:,} {noun}"]
     said += [size(state.bytes)] if state.bytes is not None else []
@@ -84,7 +84,7 @@ def amounts(state: PanelState, now: datetime) -> list[str]:
 
 
 def waiting(state: PanelState, now: datetime) -> str:
-    """Return what the run waits for, and until when; nothing where it does not wait."""
+    """Return the reason and the end of a wait; empty if the run does not wait."""
     if state.waiting is None:
         return ""
     until = state.waiting.until
@@ -92,9 +92,9 @@ def waiting(state: PanelState, now: datetime) -> str:
 
 
 def in_flight(state: PanelState) -> tuple[list[Flight], int]:
-    """Return the rows in flight that are shown, and how many there are beside them.
+    """Return the rows in flight to show, and the number of the others.
 
-    Rows of which something is known come first: where many rows name the same, only one of them has news.
+    Rows with known numbers come first: of many rows with the same identifier, only one has numbers.
     """
     flights = sorted(state.in_flight.values(), key=lambda flight: flight.instances is None and flight.bytes is None)
     shown = flights[:SHOWN_IN_FLIGHT]
@@ -102,18 +102,18 @@ def in_flight(state: PanelState) -> tuple[list[Flight], int]:
 
 
 def lines_in_flight(state: PanelState) -> int:
-    """Return how many lines rows in flight have taken at the most; none once the run has ended."""
+    """Return the largest number of lines that rows in flight have taken so far; 0 after the end of the run."""
     if state.end:
         return 0
     return min(state.most_in_flight, SHOWN_IN_FLIGHT) + (state.most_in_flight > SHOWN_IN_FLIGHT)
 
 
-def flown(flight: Flight) -> str:
-    """Return how far a row in flight is.
+def progress_of(flight: Flight) -> str:
+    """Return the progress of a row in flight.
 
     Examples
     --------
-    >>> flown(Flight(label="a", instances=4, total=10, bytes=2_100_000)), flown(Flight(label="b"))
+    >>> progress_of(Flight(label="a", instances=4, total=10, bytes=2_100_000)), progress_of(Flight(label="b"))
     ('4 of 10 instances, 2.1 MB', 'no answer yet')
     """
     if flight.instances is None and flight.total is None and flight.bytes is None:
@@ -124,7 +124,7 @@ def flown(flight: Flight) -> str:
 
 
 def label(value: Hashable) -> str:
-    r"""Return a row's label on one line, shortened where it is long.
+    r"""Return a row's label on one line, shortened if it is long.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def duration(seconds: float) -> str:
 
 
 def clock(moment: datetime, now: datetime) -> str:
-    """Return a time of day where `now` is, with the date unless it is today.
+    """Return a time of day in the zone of `now`, with the date unless it is today.
 
     Examples
     --------
@@ -228,12 +228,12 @@ def _line(text: str, style: str = "") -> str:
 
 
 def _steady(html: str, lines: int) -> str:
-    """Keep room for so many lines, so that what is below does not jump whenever one comes or goes."""
+    """Reserve space for so many lines, so that the lines below do not jump."""
     return f'<div style="min-height:{_LINE_EM * lines:g}em">{html}</div>' if lines else html
 
 
 def _bar(state: PanelState) -> str:
-    """Return the bar whose whole width is all rows, and each colour the rows of one outcome."""
+    """Return the bar. Its width stands for all rows, each colour for the rows of one outcome."""
     rows = max(state.rows, state.done, 1)
     pieces = [
         f'<div class="dicomove-{escape(outcome)}" title="{escape(outcome)}: {count:,}"'
@@ -266,11 +266,11 @@ def _rows_in_flight(state: PanelState) -> str:
 
 
 def _row_in_flight(flight: Flight) -> str:
-    """Return one row: its own small bar, its label, and how far it is."""
+    """Return one row: a small bar, its label, and its progress."""
     track = f"display:inline-block;width:80px;height:6px;margin-right:8px;background-color:{_TRACK};overflow:hidden"
     piece = f"float:left;height:6px;width:{100 * flight.part:.1f}%;background-color:{COLOURS['complete']}"
     bar = f'<span style="{track}"><span style="{piece}"></span></span>'
-    return f"<div>{bar}row <b>{escape(label(flight.label))}</b>: {escape(flown(flight))}</div>"
+    return f"<div>{bar}row <b>{escape(label(flight.label))}</b>: {escape(progress_of(flight))}</div>"
 
 
 def _colour(outcome: str) -> str:
@@ -303,7 +303,7 @@ def to_text(state: PanelState, *, now: datetime, hint: str = "") -> str:
     lines = [before(state), headline(state), _text_bar(state)]
     lines.append(", ".join(f"{count:,} {outcome}" for outcome, count in outcomes(state)))
     lines.append(", ".join(amounts(state, now)))
-    lines += [f"row {label(flight.label)}: {flown(flight)}" for flight in shown]
+    lines += [f"row {label(flight.label)}: {progress_of(flight)}" for flight in shown]
     lines += [f"and {more:,} more in flight"] if more else []
     lines += [waiting(state, now), "" if state.end else hint]
     return "\n".join(line for line in lines if line)

@@ -1,4 +1,4 @@
-"""What is known of a run, as one frozen value that its events are folded into. Pure."""
+"""The state of the panel: one frozen value, made from the events of a run. Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from dicomove.events import (
 )
 from dicomove.notebook.flights import SAMPLE_S, Flight, Sample, bytes_of, instances_of, moved, sampled
 
-#: What is left is not foretold from less than this.
-_FORETELL_AFTER_S: Final = 2.0
-#: A table may name one study in very many rows. Beyond this, rows without news are counted and not kept, since each
-#: drawing copies what is kept.
+#: No estimate of the remaining time before so many seconds.
+_ESTIMATE_AFTER_S: Final = 2.0
+#: A table may name one study in very many rows. Beyond this number, rows without news are only counted, because each
+#: drawing copies all rows.
 _KEPT_IN_FLIGHT: Final = 200
 
 _NONE: Final[Mapping[Any, Any]] = MappingProxyType({})
@@ -32,40 +32,40 @@ End = Literal["done", "stopped", "broke off"]
 
 
 class PanelState(NamedTuple):
-    """What is known of a run at one moment.
+    """The state of a run at one moment.
 
     Attributes
     ----------
     verb, rows, requests
         As in `RunStarted`.
     outcomes
-        Rows that have their result, by outcome.
+        The number of rows with a result, by outcome.
     in_flight
-        Rows that have been begun, by position.
+        The rows that have begun, by position.
     more_in_flight
-        How many there are beside those.
+        The number of further rows that have begun.
     most_in_flight
-        How many there have been at the most.
+        The largest number of rows in flight so far.
     resumed
-        Rows that an earlier run had completed.
+        The number of rows that an earlier run had completed.
     retries
-        How often a row has failed in a way that may pass.
+        The number of attempts that failed and will be repeated.
     waiting
-        Why no more rows are begun; ``None`` where they are.
+        Why no more rows begin; ``None`` if the run does not wait.
     finished_instances, finished_bytes
-        Of the rows that have their result; rows that name the same count once.
+        Of the rows with a result; rows with the same identifier count once.
     finished_requests
-        Requests that have been answered for good.
+        Requests with a final result.
     end
-        How it ended; ``None`` while it runs.
+        How the run ended; ``None`` while it runs.
     before
-        The run that went before in the same panel, at its end.
+        The final state of the previous run in the same panel.
     began_at, at
-        When it began, and this moment, in seconds of a clock that does not jump.
+        The beginning, and this moment, in seconds of a clock that does not jump.
     waits_since, waited_s
-        When the waiting began, and how long it took before.
+        When the present wait began, and the seconds of all waits before.
     samples
-        What there was at moments of the last seconds.
+        Samples of the last seconds, for the rates.
     """
 
     verb: str = ""
@@ -95,9 +95,9 @@ class PanelState(NamedTuple):
         Parameters
         ----------
         event
-            What has happened.
+            The event.
         at
-            When, in seconds of a clock that does not jump.
+            Its time, in seconds of a clock that does not jump.
 
         Examples
         --------
@@ -110,7 +110,7 @@ class PanelState(NamedTuple):
         return builder.state
 
     def seen_at(self, at: float) -> PanelState:
-        """Return the same state at a later moment: rates fade while nothing comes."""
+        """Return the same state at a later moment: without events, rates fall."""
         return self._replace(at=at, samples=sampled(self.samples, at, self.instances, self.bytes))
 
     def ended(self, end: End, at: float) -> PanelState:
@@ -120,7 +120,7 @@ class PanelState(NamedTuple):
 
     @property
     def done(self) -> int:
-        """Rows that have their result."""
+        """The number of rows with a result."""
         return sum(self.outcomes.values())
 
     @property
@@ -130,7 +130,7 @@ class PanelState(NamedTuple):
 
     @property
     def bytes(self) -> int | None:
-        """Bytes on disk; ``None`` where the destination is no receiver."""
+        """Bytes on disk; ``None`` if the destination is not a receiver."""
         return bytes_of(self.in_flight, self.finished_bytes)
 
     @property
@@ -140,25 +140,25 @@ class PanelState(NamedTuple):
 
     @property
     def rate(self) -> float | None:
-        """Instances per second, lately; of the whole run at its end."""
+        """Instances per second of the last seconds; at the end, of the whole run."""
         return self._per_second(self.instances, [sample.instances for sample in self.samples[:1]])
 
     @property
     def byte_rate(self) -> float | None:
-        """Bytes per second, likewise."""
+        """Bytes per second, over the same time as `rate`."""
         return None if self.bytes is None else self._per_second(self.bytes, [s.bytes for s in self.samples[:1]])
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds that are left at the pace so far; ``None`` where that cannot be foretold."""
+        """The remaining seconds at the present pace; ``None`` if they cannot be estimated."""
         done, of = self._work()
         working_s = self.elapsed_s - self.waited_s
-        if self.end or self.waiting or not done or working_s < _FORETELL_AFTER_S:
+        if self.end or self.waiting or not done or working_s < _ESTIMATE_AFTER_S:
             return None
         return max(0.0, of - done) * working_s / done
 
     def _work(self) -> tuple[float, int]:
-        # Rows that cannot be sent take no time, and those that name the same take it once: requests tell more.
+        # Invalid rows take no time, and rows with the same identifier share it: so requests are the better measure.
         if self.verb == "find":
             return self.done, self.rows
         return self.finished_requests + sum(flight.part for flight in self.in_flight.values()), self.requests
@@ -168,11 +168,11 @@ class PanelState(NamedTuple):
             working_s = self.elapsed_s - self.waited_s
             return now / working_s if working_s > 0 else None
         span = self.at - self.samples[0].at if self.samples else 0.0
-        # A row that is tried again takes its instances back.
+        # The instances of a row that is tried again no longer count, so the number may fall.
         return max(0, now - oldest[0]) / span if span >= SAMPLE_S else None
 
-    def told(self, event: Event, at: float) -> PanelState:
-        """Return the state after an event that is of no row."""
+    def after_run_event(self, event: Event, at: float) -> PanelState:
+        """Return the state after an event that concerns the run as a whole."""
         match event:
             case RunStarted(verb=verb, rows=rows, requests=requests):
                 before = self if self.end else None
@@ -190,7 +190,7 @@ class PanelState(NamedTuple):
 
 
 class StateBuilder:
-    """Takes in events one by one, and makes the state after them: thousands in a second need not copy it each time.
+    """Takes events one by one, and makes the state only on demand: thousands of events need not copy it each time.
 
     Parameters
     ----------
@@ -211,21 +211,21 @@ class StateBuilder:
 
     @property
     def state(self) -> PanelState:
-        """The state after what was taken in."""
+        """The state after all events so far."""
         self._begin_with(self._rows.into(self._state))
         return self._state
 
     def take(self, event: Event, at: float) -> None:
-        """Take in an event, and when it happened."""
+        """Take an event and its time."""
         if not self._rows.take(event, at):
-            self._begin_with(self.state.told(event, at))
+            self._begin_with(self.state.after_run_event(event, at))
 
     def _begin_with(self, state: PanelState) -> None:
         self._state, self._rows = state, _Rows(state)
 
 
 class _Rows:
-    """What events of rows change in a state."""
+    """The part of a state that events of rows change."""
 
     def __init__(self, state: PanelState) -> None:
         self.at, self.samples = state.at, state.samples
@@ -236,15 +236,15 @@ class _Rows:
         self.finished_requests = state.finished_requests
 
     def into(self, state: PanelState) -> PanelState:
-        """Return the state with what has changed."""
+        """Return the state with the changes."""
         return state._replace(**vars(self))
 
     def take(self, event: Event, at: float) -> bool:
-        """Take an event in; return whether it is of a row."""
+        """Take an event; return whether it concerns a row."""
         takes = _TAKES.get(type(event))
         if takes is None or getattr(event, "position", None) is None:
             return False
-        # Asked here, too: the sums are taken once in a second, and not for each event.
+        # Check the time before the sums: they are needed once per second, and not for each event.
         if not self.samples or at - self.samples[-1].at >= SAMPLE_S:
             instances = self.finished_instances + instances_of(self.in_flight)
             self.samples = sampled(self.samples, at, instances, bytes_of(self.in_flight, self.finished_bytes))
@@ -253,7 +253,7 @@ class _Rows:
         return True
 
     def begin(self, event: RowStarted) -> None:
-        """Take a row that is begun."""
+        """Note that a row begins."""
         if len(self.in_flight) >= _KEPT_IN_FLIGHT:
             self.more_in_flight += 1
         else:
@@ -263,37 +263,37 @@ class _Rows:
             self.most_in_flight = in_flight
 
     def count(self, event: SubOperationEvent) -> None:
-        """Take what the PACS says of a row."""
+        """Note the counts of the PACS for a row."""
         flight = self._flight(event.position or 0, event.row)
-        # What has arrived is known better than what the PACS says that it has sent.
+        # The count of arrivals is more reliable than the count of the PACS.
         counted = flight.instances if flight.bytes is not None else moved(event)
         self.in_flight[event.position or 0] = Flight(
             label=event.row, instances=counted, total=event.total, bytes=flight.bytes
         )
 
     def arrive(self, event: Arriving) -> None:
-        """Take what has arrived of a row."""
+        """Note the arrivals of a row."""
         flight = self._flight(event.position, event.row)
         self.in_flight[event.position] = Flight(
             label=event.row, instances=event.instances, total=flight.total, bytes=event.bytes
         )
 
     def retry(self, event: RowWillRetry) -> None:
-        """Take a row that has failed, and will be asked for again."""
+        """Note that a row has failed, and will be tried again."""
         self.retries += 1
-        self._land(event.position)
+        self._remove(event.position)
 
     def finish(self, event: RowFinished) -> None:
-        """Take the result of a row, or another one that takes its place."""
+        """Note the result of a row, also one that replaces an earlier result."""
         if event.before is not None:
             self._count_again(event.outcome, event.before)
             return
         self.outcomes[event.outcome] = self.outcomes.get(event.outcome, 0) + 1
         self.resumed += event.resumed
-        # What was not begun, since it is invalid or an earlier run completed it, was no request of this run.
+        # Rows that did not begin (invalid, or completed by an earlier run) are not requests of this run.
         was_begun = event.position in self.in_flight or self.more_in_flight > 0
-        flight = self._land(event.position) if was_begun else None
-        # What rows that name the same have moved was moved once.
+        flight = self._remove(event.position) if was_begun else None
+        # Rows with the same identifier share one move, so its instances count once.
         if not was_begun or event.shares is not None:
             return
         instances = flight.instances if flight and event.instances is None else event.instances
@@ -303,7 +303,7 @@ class _Rows:
             self.finished_bytes = (self.finished_bytes or 0) + event.bytes
 
     def _count_again(self, outcome: str, before: str) -> None:
-        """Count a row under another outcome: it counts once, whatever came after its end."""
+        """Count a row under its new outcome instead of the old one."""
         self.outcomes[before] = self.outcomes.get(before, 1) - 1
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
         self.outcomes = {name: rows for name, rows in self.outcomes.items() if rows}
@@ -311,7 +311,7 @@ class _Rows:
     def _flight(self, position: int, label: Hashable) -> Flight:
         return self.in_flight.get(position) or Flight(label=label)
 
-    def _land(self, position: int) -> Flight | None:
+    def _remove(self, position: int) -> Flight | None:
         flight = self.in_flight.pop(position, None)
         if flight is None:
             self.more_in_flight = max(0, self.more_in_flight - 1)

@@ -1,44 +1,44 @@
-"""A run over the rows of a table: what is moved when, how an attempt ends, and what is written down of it.
+"""A run over the rows of a table: the order of the moves, the end of each attempt, and its record in the journal.
 
 Decisions, without I/O, clocks or threads::
 
     options         the keywords of `move`
     guards          limits of what a run may bring
-    attempt         how an attempt ends, and the row that it makes
-    requests        the tasks of a run, and what holds for all of them
-    messages        what the state of a run takes in, and what it asks for
-    schedule        which task begins next, and whether one is tried again
-    asking          when a PACS that left C-FINDs without an answer is asked again
-    outages         what keeps a run from asking for more: PACS down, receiver away, disk full
-    rows            the results of the rows, and what is shown of them
+    attempt         the ways in which an attempt ends, and the result of its row
+    requests        one task, the settings for all tasks, and the journal's records of an attempt
+    messages        the events and instructions of `state`
+    schedule        which task begins next, whether it is tried again, nearline rows last
+    asking          pauses in C-FIND for a PACS that does not answer it
+    outages         pauses of the run: PACS down, receiver away, disk full
+    rows            the results of the rows, and the events that displays get
     state           all decisions of a run: events in, instructions out
-    narrowing       what to ask for where only some of a row is missing; several C-MOVEs as one
+    narrowing       the C-MOVEs for what is missing of a row; several C-MOVEs as one result; C-GET instead
     split           a large study whose series are moved side by side
-    tasks           what the rows of a table ask for
-    path_cells      what rows have in the columns that the path of a receiver names
-    row_cells       what the cells of a table say of its rows
-    patients        what rows name of a study and its patient beside what is moved
-    estimates       bytes and seconds that a move is likely to take
-    planned         what becomes of the rows of a plan, and their table
-    pacing/         hours, retry, congestion, outages, rate
+    tasks           from rows to tasks: rows with one identifier share a task
+    path_cells      the columns that the path of a receiver names
+    row_cells       further columns of a table: expected, patients, availability, SOP classes
+    patients        compares the patient and accession number of a row with those of the PACS
+    estimates       the bytes and seconds that a move is likely to take
+    planned         the actions and the table of `plan`
+    pacing/         hours, retry, associations, congestion, outages, rate
 
 Actions::
 
     prepared        a run over a table, from its checks to its result
-    destinations    AE titles, archives and receivers
-    resuming        what an earlier run with the same journal has done already
-    run             the run itself, in the caller's thread: executes the instructions
-    worker          one attempt: C-MOVEs, and the reconciliation of what came
-    moves           the C-MOVEs of one attempt
-    reconciliation  what was expected, what came, what is on disk
-    inventory       what a PACS should have moved, by C-FIND
-    questions       the C-FINDs about what a PACS holds of an identifier
-    holdings        how many instances a row has, and whether they are at hand, by one C-FIND
-    archive         what the archive at the destination has, by C-FIND
+    destinations    checks the destination: AE titles, archives and receivers
+    resuming        rows that an earlier run with the same journal completed
+    run             the loop, in the caller's thread: waits for events, executes the instructions
+    worker          one attempt: looks, moves, and reconciles
+    moves           the C-MOVEs or C-GETs of one attempt
+    reconciliation  compares what was expected with what came and what is on disk
+    inventory       how many instances are expected, and which: the policy of ``verify=``
+    questions       the C-FINDs of `inventory`
+    holdings        one C-FIND per row for `plan` and for limits: number of instances, availability
+    archive         what another archive at the destination has, by C-FIND
     threads         workers in threads of this process
     executors       workers of any `concurrent.futures.Executor`
-    channel         the connection between such a worker and the run
-    writer          makes rows durable: files, then the journal
+    channel         the connection between a worker elsewhere and the run
+    writer          makes rows durable: first their files, then the journal
 """
 
 from dicomove.run.destinations import MoveDestination, run_settings

@@ -1,4 +1,4 @@
-"""The archive that a run moves to, asked with C-FIND what it has: before a row is moved, and after."""
+"""Asks the archive at the destination with C-FIND what it has, before a row is moved and after."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ from dicomove.run.asking import Asking
 from dicomove.run.attempt import Moved, OnDisk
 from dicomove.run.inventory import Inventory
 from dicomove.run.questions import Listed
-from dicomove.run.reconciliation import counted_anew, may_be_coming, read_again, went_well, with_settled, without_echo
+from dicomove.run.reconciliation import (
+    counted_anew,
+    may_be_coming,
+    read_again,
+    went_well,
+    with_settled,
+    without_empty_count,
+)
 from dicomove.run.requests import Task
 
-#: How long to wait before the archive is asked again what it has: at first, and at the most.
+#: The first and the longest wait before the archive is asked again.
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
 
@@ -33,14 +40,14 @@ Look = Callable[[], Settled | Unverified]
 class ArchiveAtDestination:
     """Asks the archive at the destination, over an association of its own.
 
-    One that leaves several C-FINDs without an answer is spared for a while, as a PACS is.
+    If it does not answer several C-FINDs, it gets none for a while, like a PACS.
 
     Parameters
     ----------
     destination
         The archive.
     stop
-        Cancels once it is set.
+        Cancels the C-FINDs when it is set.
     """
 
     def __init__(self, destination: Destination, stop: threading.Event) -> None:
@@ -54,10 +61,10 @@ class ArchiveAtDestination:
         self._scu.close()
 
     def look(self, identifier: Identifier) -> Settled | Unverified:
-        """Return what the archive has of a row, or why that is not known."""
+        """Return what the archive has of a row, or the reason why this is unknown."""
         self._inventory.begin(self._asking.allowed(time.monotonic()))
         listed = self._inventory.listed(_by_uid(identifier))
-        self._asking.learn(self._inventory.told, time.monotonic())
+        self._asking.learn(self._inventory.asked, time.monotonic())
         if listed is None:
             return _unanswered(self.destination, self._inventory.why_not)
         return Settled(held=dict.fromkeys(listed, 0), counted_by="destination")
@@ -70,20 +77,20 @@ def reconcile_at_archive(
     inventory: Inventory,
     archive: ArchiveAtDestination,
 ) -> Moved:
-    """Return the result as it reads once it is known what was expected, and what is at the destination.
+    """Return the result, corrected by what was expected and by what is at the destination.
 
     Parameters
     ----------
     result
-        As the PACS's word has it.
+        The result according to the PACS.
     identifier
         What was moved.
     expected_in_table
         The number of instances that the caller's table says.
     inventory
-        Asks the PACS what there is.
+        Asks the PACS.
     archive
-        Asks the destination what is there.
+        Asks the destination.
     """
     settled = archive.look(identifier)
     if isinstance(settled, Unverified):
@@ -99,16 +106,16 @@ def reconcile_at_archive(
 
         settled = _settled(settled, lambda: archive.look(identifier), archive, counted)
         evidence = counted(settled.held)
-    return Moved(read_again(result, without_echo(evidence)), settled, listed)
+    return Moved(read_again(result, without_empty_count(evidence)), settled, listed)
 
 
 def held_at_end(destination: Destination, identifier: Identifier) -> Mapping[str, int]:
-    """Return what the archive has of a row when the run is over.
+    """Return what the archive has of a row at the end of the run.
 
     Raises
     ------
     ReceiverError
-        It does not say it.
+        The archive does not answer.
     """
     archive = ArchiveAtDestination(destination, threading.Event())
     try:
@@ -121,7 +128,7 @@ def held_at_end(destination: Destination, identifier: Identifier) -> Mapping[str
 
 
 def already_there(task: Task, settled: Settled, listed: Listed | None, at: datetime) -> OnDisk | Listed | None:
-    """Return the end of a row that is at the destination, or else what is missing; ``None`` where all of it is.
+    """Return `OnDisk` for a complete row, otherwise what is missing of it; ``None`` if all of it is missing.
 
     Parameters
     ----------
@@ -130,7 +137,7 @@ def already_there(task: Task, settled: Settled, listed: Listed | None, at: datet
     settled
         What the archive has.
     listed
-        What the PACS lists; ``None`` where that is not known.
+        The instances that the PACS lists; ``None`` if they are unknown.
     at
         When the archive was asked.
     """
@@ -147,7 +154,7 @@ def already_there(task: Task, settled: Settled, listed: Listed | None, at: datet
 
 
 def as_believed(result: MoveResult) -> MoveResult:
-    """Return a result as it was before the destination and the PACS were asked what there is."""
+    """Return a result without what the destination and the PACS answered later."""
     evidence = replace(result.evidence, expected=None, received=None, missing=None, unverified=None, unanswered=None)
     return replace(result, evidence=evidence)
 
@@ -155,7 +162,7 @@ def as_believed(result: MoveResult) -> MoveResult:
 def _settled(
     settled: Settled, look: Look, archive: ArchiveAtDestination, counted: Callable[[Mapping[str, int]], Evidence]
 ) -> Settled:
-    """Return what the archive has once all is there, or once it has had no more for a quiet period."""
+    """Wait until the archive has everything, or gets nothing new for a quiet period; return what it has then."""
     quiet, pause = archive.destination.quiet_period, _FIRST_PAUSE_S
     until = time.monotonic() + quiet
     while _may_grow(counted(settled.held)) and (left := until - time.monotonic()) > 0:
@@ -165,20 +172,20 @@ def _settled(
         now = look()
         if isinstance(now, Settled) and now.held != settled.held:
             settled, until = now, time.monotonic() + quiet
-        # A study of many series takes many C-FINDs: the archive is not kept busy with them.
+        # A study with many series needs many C-FINDs: a pause as long as they took leaves the archive idle meanwhile.
         pause = min(2 * pause, max(_LONGEST_PAUSE_S, time.monotonic() - asked))
     return settled
 
 
 def _may_grow(evidence: Evidence) -> bool:
-    """Return whether the archive may still index more of a row."""
+    """Return whether the archive may not have indexed all of a row yet."""
     if not went_well(evidence):
         return (evidence.counts.moved or 0) > (evidence.received or 0)
     return evidence.missing is None or may_be_coming(evidence) > 0
 
 
 def _by_uid(identifier: Identifier) -> Identifier:
-    """Return the identifier for the archive: it may have given the patient another ID, and it keeps the UIDs."""
+    """Return the identifier without the PatientID: an archive may change the PatientID, but it keeps the UIDs."""
     keys = tuple(pair for pair in identifier.keys if pair[0] != "PatientID") or identifier.keys
     return replace(identifier, query_model="StudyRoot", keys=keys)
 

@@ -1,4 +1,4 @@
-"""When a PACS that left C-FINDs without an answer is asked again. Pure."""
+"""Pauses in C-FIND for a PACS that does not answer it. Pure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-#: What is asked of a PACS about a row: how many instances it has, or a list of them.
+#: A question about a row: the number of its instances, or the list of them.
 Question = Literal["counts", "instances"]
 ALL: Final = frozenset[Question](get_args(Question))
 
-#: So many in a row may be lost before the PACS is spared: each may cost the whole ``idle_timeout``.
+#: After so many questions in a row without an answer, a pause begins: each of them may cost the whole ``idle_timeout``.
 _MOST_IN_A_ROW: Final = 3
-#: The PACS is spared so many times as long as the last loss took: of the run, at most a ninth is spent on losses.
+#: The longest pause, in multiples of the time that the last lost question took: so a run spends at most a ninth of its
+#: time on lost questions.
 _MOST_TIMES: Final = 8
 _LONGEST_PAUSE_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What became of one question.
+class Asked:
+    """One question that was sent to the PACS.
 
     Attributes
     ----------
     question
-        Which.
+        The kind of question.
     lost_s
-        Seconds that were spent on a C-FIND without an answer; ``None`` where there was one, a refusal included.
+        Seconds that the run waited in vain; ``None`` if the PACS answered. A refusal is an answer.
     """
 
     question: Question
@@ -34,14 +35,14 @@ class Told:
 
 
 class Asking:
-    """What may be asked now. An answer, also a refusal, makes up for all losses before it.
+    """Decides which questions may be sent now. An answer, also a refusal, ends the pause.
 
-    Every method takes the time, in seconds of the monotonic clock.
+    `now` is the time in seconds of the monotonic clock.
 
     Examples
     --------
     >>> asking = Asking()
-    >>> asking.learn([Told("counts", 60.0)] * 3, now=0.0)
+    >>> asking.learn([Asked("counts", 60.0)] * 3, now=0.0)
     >>> sorted(asking.allowed(now=59.0)), sorted(asking.allowed(now=60.0))
     (['instances'], ['counts', 'instances'])
     """
@@ -51,12 +52,12 @@ class Asking:
         self._until: dict[Question, float] = {}
 
     def allowed(self, now: float) -> frozenset[Question]:
-        """Return what may be asked."""
+        """Return the questions that may be sent."""
         return ALL - {one for one, until in self._until.items() if now < until} if self._until else ALL
 
-    def learn(self, told: Iterable[Told], now: float) -> None:
-        """Take in what became of some questions."""
-        for one in told:
+    def learn(self, asked: Iterable[Asked], now: float) -> None:
+        """Take note of questions, and of whether the PACS answered them."""
+        for one in asked:
             if one.lost_s is None:
                 self._in_a_row[one.question] = 0
                 self._until.pop(one.question, None)

@@ -1,12 +1,12 @@
-"""How an attempt ends, and the row that it makes: a C-MOVE's result on its way to the table. Pure.
+"""The ways in which an attempt ends, and the result of its row. Pure.
 
 ::
 
-    MoveResult      one C-MOVE, with the evidence of it                       (`dicomove.dimse`)
-    AttemptEnd      all of an attempt: `Moved`, `OnDisk`, `Contradicted`, `NoReceiver` or `Lost`
+    MoveResult      the result of one C-MOVE, with its evidence               (`dicomove.dimse`)
+    AttemptEnd      the end of an attempt: `Moved`, `OnDisk`, `Contradicted`, `NoReceiver` or `Lost`
     SeriesListed    not an end: the series of a large study, which are moved side by side as `Parts`
-    AttemptRecord   what the journal keeps of it, with the row's result       (`dicomove.store`)
-    RowFinished     what is shown                                             (`dicomove.events`)
+    AttemptRecord   the attempt in the journal, with the row's result         (`dicomove.store`)
+    RowFinished     the row's result for displays                             (`dicomove.events`)
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from dicomove.receiver import OtherPatient, Settled
 from dicomove.results import Row, contradicted_by_pacs, lost, row_of, without_receiver, without_worker
 from dicomove.run.questions import Listed
 
-#: How far down a PACS can be asked, from the finest: lists of instances, one instance, a series, all of the row.
+#: The finest request that a PACS accepts: a list of instances, one instance, one series, or only the whole row.
 Depth = Literal["instances", "instance", "series", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The PACS was asked, and what came is known.
+    """The PACS answered, or the association ended.
 
     Attributes
     ----------
     result
-        Of all C-MOVEs together, as it reads now.
+        Of all C-MOVEs together, after the reconciliation.
     settled
-        What the receiver has; ``None`` for another destination.
+        The instances at the receiver; ``None`` for another destination.
     listed
-        What an IMAGE-level C-FIND lists, where one was asked.
+        The instances that an IMAGE-level C-FIND lists, if one was sent.
     moves
-        The C-MOVEs one by one; none where only C-FIND was asked again.
+        The C-MOVEs one by one; none if the attempt only repeated C-FIND.
     depth
-        How far down the PACS could be asked, where that was learnt.
+        The finest request that the PACS accepted, if the attempt showed it.
     silence_s
-        The longest silence between two responses, where there were pending ones.
+        The longest silence between two responses, if there were pending responses.
     """
 
     result: MoveResult
@@ -55,12 +55,12 @@ class Moved:
 
     @property
     def is_unverified(self) -> bool:
-        """Whether the row may read otherwise once C-FIND says what to expect, or what came, and has not said it."""
+        """Whether C-FIND did not answer, and its answer could change the result of the row."""
         return self.result.outcome in RESTS_ON_C_FIND and bool(self._unknown)
 
     @property
     def may_be_verified(self) -> bool:
-        """Whether it is worth while to ask the PACS again what there is."""
+        """Whether another C-FIND may bring the answer."""
         return self.is_unverified and any(one.may_pass for one in self._unknown)
 
     @property
@@ -90,12 +90,12 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """All of it was on disk: nothing had to be sent.
+    """All of it was on disk already: nothing was sent.
 
     Attributes
     ----------
     row, settled
-        The result, and what the receiver has.
+        The result, and the instances at the receiver.
     other_person
         As in `Task`.
     """
@@ -112,14 +112,14 @@ class OnDisk:
 
 @dataclass(frozen=True, slots=True)
 class NoReceiver:
-    """The receiver was away before anything was sent: `problem` says how."""
+    """The receiver was away, so nothing was sent; `problem` is the reason."""
 
     problem: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The end of it is not known: the receiver, the worker or the executor was gone, or dicomove has a defect.
+    """The end is unknown: the receiver, the worker or the executor was gone, or dicomove has a defect.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Lost:
     sent
         Whether a C-MOVE may have been sent.
     result, moves
-        What the PACS said, as in `Moved`, where that is known.
+        As in `Moved`, if they are known.
     """
 
     problem: str
@@ -140,7 +140,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
-    """The PACS has another value under a key that the rows name, or nothing there: nothing was sent.
+    """The PACS has no match for a key of the rows, or another value: nothing was sent.
 
     Attributes
     ----------
@@ -156,16 +156,16 @@ AttemptEnd = Moved | OnDisk | Contradicted | NoReceiver | Lost
 
 @dataclass(frozen=True, slots=True)
 class SeriesListed:
-    """A study holds so much that its series are moved side by side: nothing was moved yet.
+    """The series of a large study, before they are moved side by side.
 
     Attributes
     ----------
     series
-        The Series Instance UIDs, with how many instances the PACS says that each has.
+        The Series Instance UIDs, each with the number of its instances according to the PACS.
     instances
-        How many the study has, by the table, or else by the PACS.
+        The number of instances of the study, from the table or from the PACS.
     missing
-        What is asked for instead, where the rest is there already.
+        The instances to ask for, if the others are there already.
     """
 
     series: Mapping[str, int | None]
@@ -175,14 +175,14 @@ class SeriesListed:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One of the requests of a row whose series are moved side by side.
+    """One request of a row whose series are moved side by side.
 
     Attributes
     ----------
     split
-        The number of the row among those whose series are moved so: the parts of one share it.
+        The number of the row; all parts of the row share it.
     identifier
-        What is asked for.
+        The identifier of the request.
     """
 
     split: int
@@ -191,22 +191,22 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All requests of a row whose series were moved side by side, when they have ended.
+    """All requests of a row whose series were moved side by side, after their end.
 
     Attributes
     ----------
     split
         As in `Part`.
     result
-        Of all of them together; ``None`` where the PACS cannot be asked like that, so that the row is asked for whole.
+        Of all parts together; ``None`` if the PACS does not accept such requests: then the whole row is asked for.
     moves
         The C-MOVEs one by one.
     silence_s
         The longest silence between two responses, where there were pending ones.
     went_well
-        Whether every series was asked for, and the PACS says of each that it went well.
+        Whether every series was asked for, and the PACS reports success for each.
     instances
-        How many there were before, as in `SeriesListed`.
+        As in `SeriesListed`.
     """
 
     split: int
@@ -217,7 +217,7 @@ class Parts:
     instances: int = 0
 
     def behind(self, end: AttemptEnd) -> AttemptEnd:
-        """Return the end of the attempt with what was moved before it: a receiver that is gone was not away then."""
+        """Return the end of the attempt with the C-MOVEs before it. After a C-MOVE, `NoReceiver` becomes `Lost`."""
         if isinstance(end, NoReceiver):
             return Lost(end.problem, "receiver_failed", result=self.result, moves=self.moves) if self.moves else end
         if isinstance(end, Lost) and self.moves:
@@ -226,7 +226,7 @@ class Parts:
 
 
 def row_after(end: AttemptEnd) -> Row:
-    """Return the row as an attempt alone makes it."""
+    """Return the result of the row, from this attempt alone."""
     match end:
         case Moved():
             size = end.settled.bytes if end.settled else None

@@ -1,6 +1,6 @@
-"""The connection between a run and a worker elsewhere: a `Channel` at both ends, and what the worker does with it.
+"""The connection between a run and a worker elsewhere: a `Channel` at each end.
 
-A call is what an executor gets: the task, and where the run is. Its worker asks the run what has come to the receiver.
+The executor gets a `Call`: the task, and the address of the run. The worker asks the run what the receiver has.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from dicomove.run.worker import MoveWorker
 
 _NO_CHANNEL: Final = "the worker could not reach the run, and sent nothing"
 _GONE: Final = object()
-#: For which a worker waits for its own thread.
+#: How long a worker waits for its own thread, in seconds.
 _LEAVING_S: Final = 5.0
-_Told = TypeVar("_Told")
-_Told_co = TypeVar("_Told_co", covariant=True)
+_Answer = TypeVar("_Answer")
+_Answer_co = TypeVar("_Answer_co", covariant=True)
 
 
 class Channel:
-    """Whole messages in and out.
+    """Sends and receives whole messages.
 
-    A socket that is closed while another thread reads it stays open until that read ends, which may be never; and its
-    number is given to the next socket at once, so that the late reader takes bytes that were meant for that one. So
-    only the thread that reads may close it, and others hang up.
+    Only the thread that reads closes the socket; other threads hang up. The reason: if one thread closes a socket while
+    another one reads it, the read may never end. The system gives the number of the closed socket to the next one at
+    once, and the reader then takes bytes of that one.
 
     Parameters
     ----------
@@ -49,20 +49,20 @@ class Channel:
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._connection = connection
-        # Two messages at once would be written into each other.
+        # Without the lock, the bytes of two messages would mix.
         self._writing = threading.Lock()
         self._ending = threading.Lock()
         self._closed = False
 
     def send(self, message: object, seconds: float = -1) -> None:
-        """Send a message, unless the other end is gone: the thread that reads learns of that.
+        """Send a message. If the other end is gone, nothing happens here: the thread that reads notices it.
 
         Parameters
         ----------
         message
             Anything that can be pickled.
         seconds
-            How long to wait for messages of other threads to be written; for ever, if it is negative.
+            How long to wait for the messages of other threads; a negative number is no limit.
         """
         if self._writing.acquire(timeout=seconds):
             try:
@@ -73,7 +73,7 @@ class Channel:
                 self._writing.release()
 
     def messages(self) -> Iterator[Any]:
-        """Yield what comes, until the other end is gone or this one has hung up."""
+        """Yield the messages that come, until the other end is gone or this one has hung up."""
         while True:
             try:
                 message = self._connection.recv()
@@ -82,7 +82,7 @@ class Channel:
             yield message
 
     def hang_up(self) -> None:
-        """End the connection in both directions, which wakes the thread that reads; the socket itself stays."""
+        """End the connection in both directions, which wakes the thread that reads. The socket stays open."""
         with self._ending:
             if not self._closed:
                 shared = socket.socket(fileno=self._connection.fileno())
@@ -93,21 +93,21 @@ class Channel:
                     shared.detach()
 
     def close(self) -> None:
-        """Close it; for the thread that reads."""
-        self.hang_up()  # a thread that writes would keep us waiting
+        """Close the socket. Only the thread that reads may call this."""
+        self.hang_up()  # we must not wait for a thread that writes
         with self._writing, self._ending:
             self._closed = True
             self._connection.close()
 
 
 def not_sent(task: Task, problem: str) -> AttemptEnded:
-    """Return the end of an attempt of which nothing was sent."""
+    """Return the end of an attempt that sent nothing."""
     return AttemptEnded(task, Lost(problem, "executor_failed", sent=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A task on its way to a worker."""
+    """A task for a worker elsewhere."""
 
     address: Any
     authkey: bytes
@@ -116,7 +116,7 @@ class Call:
     task: Task
 
     def __call__(self) -> AttemptEnded:
-        """Move it there."""
+        """Move the task; the executor calls this on the other machine."""
         try:
             channel = RemoteChannel(self)
         except (OSError, EOFError, AuthenticationError) as error:
@@ -155,7 +155,7 @@ class RemoteChannel:
         self._thread.join(_LEAVING_S)
 
     def sending(self, task: Task) -> None:  # noqa: ARG002 (the run knows whose channel it is)
-        """Tell that a C-MOVE is about to be sent, and go on when the run knows it.
+        """Report that a C-MOVE is about to be sent, and wait until the run knows it.
 
         Raises
         ------
@@ -166,26 +166,26 @@ class RemoteChannel:
         self._answer()
 
     def moving(self, task: Task, event: SubOperationEvent) -> None:  # noqa: ARG002 (the run knows whose channel it is)
-        """Tell of a pending response."""
+        """Report a pending response."""
         self._channel.send(("moving", event))
 
     @contextmanager
     def row(self, task: Task) -> Iterator[RowAtReceiver | None]:
-        """Have the run open a row at its receiver, if there is one."""
-        self._channel.send(("row", task.is_untold))
+        """Let the run open a row at its receiver, if there is one."""
+        self._channel.send(("row", task.is_patient_unknown))
         yield _RemoteRow(self) if self._answered() else None
 
-    def ask(self, question: Question[_Told]) -> _Told:
+    def ask(self, question: Question[_Answer]) -> _Answer:
         """Ask the run for something about the row.
 
         Raises
         ------
         ReceiverError
-            The receiver is gone for good, or the run is.
+            The receiver or the run is gone for good.
         """
         self._channel.send(("ask", question))
-        told: _Told = self._answered()
-        return told
+        answer: _Answer = self._answered()
+        return answer
 
     def _answered(self) -> Any:
         answer = self._answer()
@@ -231,16 +231,16 @@ class _RemoteRow:
         return self._channel.ask(_Settle(enough, quiet))
 
 
-class Question(Protocol[_Told_co]):
-    """What a worker asks about its row. It travels to the run, where the row is."""
+class Question(Protocol[_Answer_co]):
+    """A question of a worker about its row. It is pickled, and the run answers it."""
 
-    def __call__(self, row: RowAtReceiver) -> _Told_co:
+    def __call__(self, row: RowAtReceiver) -> _Answer_co:
         """Ask the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Silence:
-    """Since how many seconds nothing has come: two machines do not share a clock."""
+    """The seconds since the last arrival. A time would be useless: two machines do not share a clock."""
 
     def __call__(self, row: RowAtReceiver) -> float:
         """Ask the row."""
@@ -249,7 +249,7 @@ class _Silence:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What is on disk."""
+    """The instances on disk."""
 
     read: bool
 
@@ -260,7 +260,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Settle:
-    """What there is once nothing more comes."""
+    """The instances on disk when no more are expected."""
 
     enough: int | None
     quiet: float | None

@@ -1,4 +1,4 @@
-"""Where a run moves to: AE titles, archives that are asked what they have, or receivers on this machine."""
+"""Checks where a run moves to: AE titles, other archives, or receivers on this machine."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ MoveDestination = str | Receiver | Sequence[Receiver] | Destination
 
 
 def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> RunSettings:
-    """Return what holds for all rows of a run.
+    """Return the settings that hold for all rows of a run.
 
     Raises
     ------
     AddressError
-        The destination is not an AE title, or the passcode of the user is not where it should be.
+        The destination is not an AE title, or the passcode of the user cannot be found.
     ValueError
-        The destination is a list of something else than receivers, or two of them have one AE title; or an executor is
-        given an `ssl.SSLContext`; or it cannot be filled by this method.
+        The list contains anything but receivers, or two of them have the same AE title; an executor would get an
+        `ssl.SSLContext`; or the method cannot reach this destination.
     """
     _check_pacs(pacs, options)
     if isinstance(destination, Destination):
@@ -47,7 +47,7 @@ def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> 
 
 
 def _check_method(pacs: Pacs, destination: MoveDestination, options: Options) -> None:
-    """Raise where the destination cannot be filled in this way."""
+    """Raise a ValueError if the method cannot reach the destination."""
     given = [destination] if isinstance(destination, Receiver) else destination
     receivers = [] if isinstance(given, str) or not isinstance(given, Sequence) else given
     without_port = [one for one in receivers if isinstance(one, Receiver) and not one.listens]
@@ -71,7 +71,7 @@ def _check_method(pacs: Pacs, destination: MoveDestination, options: Options) ->
 
 
 def _check_pacs(pacs: Pacs, options: Options) -> None:
-    """Raise now what would otherwise fail in every worker."""
+    """Raise now for settings that would fail in every worker."""
     pacs.identity()
     if options.executor is not None and isinstance(pacs.tls, ssl.SSLContext):
         message = "tls: an ssl.SSLContext cannot be sent to the workers of an executor: give Pacs(tls=TLS(...))"

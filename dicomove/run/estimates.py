@@ -1,4 +1,4 @@
-"""What a move is likely to take: bytes by modality, seconds by earlier runs, windows of its hours. Pure."""
+"""Estimates for a move: bytes by modality, seconds by earlier runs, and the number of windows of its hours. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dicomove.run.pacing import Hours
 
 _STEP: Final = timedelta(minutes=15)
 _LONGEST: Final = timedelta(days=400)
-#: Median sizes of one instance, uncompressed unless it is usual to compress them; rough, for a first guess.
+#: Median sizes of one instance, for a first guess. They are uncompressed, unless compression is usual.
 USUAL: Final[Mapping[str, int]] = {
     "CT": 530_000,
     "MR": 330_000,
@@ -58,7 +58,7 @@ _CLASSES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What one row is likely to bring: the bytes with the range of their spread, and the seconds."""
+    """An estimate for one row: the bytes, the range in which they are likely to be, and the seconds."""
 
     bytes: int | None = None
     bytes_low: int | None = None
@@ -67,7 +67,7 @@ class Estimate:
 
 
 def estimate(instances: int | None, modalities: str, sizes: Sizes, instances_per_s: float | None) -> Estimate:
-    """Return the estimate for instances that are still to come; nothing of an unknown number.
+    """Return the estimate for instances that are still to come; it is empty if their number is unknown.
 
     Examples
     --------
@@ -82,12 +82,12 @@ def estimate(instances: int | None, modalities: str, sizes: Sizes, instances_per
 
 
 def rate_of(results: pd.DataFrame, concurrency: int) -> float | None:
-    """Return the instances per second of a run, from its result table; ``None`` where it moved nothing.
+    """Return the instances per second of a run, from its result table; ``None`` if it moved nothing.
 
     Examples
     --------
-    >>> told = {"attempts": [1, 0], "completed": [100, 7], "received": [None, None], "duration_s": [4.0, None]}
-    >>> rate_of(pd.DataFrame(told), concurrency=2)
+    >>> run = {"attempts": [1, 0], "completed": [100, 7], "received": [None, None], "duration_s": [4.0, None]}
+    >>> rate_of(pd.DataFrame(run), concurrency=2)
     50.0
     """
     moved = results[(results["attempts"] > 0) & (results["duration_s"] > 0)]
@@ -97,7 +97,7 @@ def rate_of(results: pd.DataFrame, concurrency: int) -> float | None:
 
 
 def windows_needed(hours: Hours | None, seconds: float | None, now: datetime) -> int | None:
-    """Return in how many windows of the hours so much work fits: nights, where the windows are those of nights.
+    """Return how many windows of the hours (nights, say) the work needs.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def windows_needed(hours: Hours | None, seconds: float | None, now: datetime) ->
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The bytes of one instance: the median, and the range in which half of them lie."""
+    """The bytes of one instance: the median, and the range that contains half of all instances."""
 
     median: float
     low: float
@@ -127,7 +127,7 @@ class Size:
 
 
 class Sizes:
-    """What is known of the sizes of instances.
+    """Sizes of instances: from a folder, or else usual ones.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class Sizes:
 
 
 def modality_of(sop_class: str) -> str:
-    """Return the modality that a SOP class means.
+    """Return the modality of a SOP class.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def modality_of(sop_class: str) -> str:
 
 
 def _main(modalities: str) -> str:
-    """Return the modality of which a study has the most bytes, as far as is usual."""
+    """Return the modality that usually has the largest part of the bytes."""
     names = [name.strip() for name in modalities.split("\\") if name.strip()]
     small = {"SR", "PR", "KO", "SC", "OT"}
     return next((name for name in names if name not in small), names[0] if names else "OT")

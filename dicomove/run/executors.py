@@ -1,9 +1,8 @@
 """Workers of any `concurrent.futures.Executor`, and the channel to them.
 
-A task is handed to the executor as a picklable call. Its worker connects back to the run, over one authenticated
-connection, by which it tells of each C-MOVE before it is sent and of pending responses, asks what has come to the
-receiver, and learns that it is to stop. The associations are the workers'; the journal, the limits, the receivers and
-the clock are the run's.
+The executor gets each task as a picklable call. Its worker connects back to the run over an authenticated connection.
+There it reports each C-MOVE before it sends it, reports pending responses, asks for the arrivals at the receiver, and
+gets the order to stop. Workers open the associations; the run has the journal, the limits, the receivers and the clock.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _KEY_BYTES: Final = 32
 _LOST: Final = "the executor lost the worker that moved it"
 _LOST_BEFORE: Final = "the executor lost the worker before anything was sent"
 _NO_TASKS: Final = "the executor takes no more tasks"
-#: For which a stop waits for what is being written to a worker.
+#: How long a stop waits while another thread writes to a worker, in seconds.
 _STOPPING_S: Final = 0.5
 
 logger = logging.getLogger("dicomove")
@@ -44,11 +43,11 @@ class Executors:
     Parameters
     ----------
     settings
-        What holds for all rows.
+        The settings of the run.
     report
         Gets the reports.
     executor
-        The executor; it stays open, since it is the caller's.
+        The executor. The caller made it, so it stays open.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Executors:
         self._address: tuple[str, int] = self._listener.address
         self._lock = threading.Lock()
         self._given: dict[str, Task] = {}
-        #: The tasks of which a C-MOVE may have been sent, by their names.
+        #: The tasks whose C-MOVE may have been sent, by name.
         self._sending: set[str] = set()
         self._channels: set[Channel] = set()
         self._closed = False
@@ -81,7 +80,7 @@ class Executors:
         future.add_done_callback(lambda done: self._ended(name, done))
 
     def keep(self, number: int) -> None:
-        """Release nothing: each task has an association of its own, and only as long as it lasts."""
+        """Do nothing: each task opens and releases an association of its own."""
 
     def stop(self) -> None:
         """Cancel what is in flight."""
@@ -92,9 +91,10 @@ class Executors:
             channel.send(("stop",), _STOPPING_S)
 
     def close(self, wanted: Callable[[], bool]) -> None:  # noqa: ARG002 (there is nothing to wait for)
-        """Close the port: nothing connects to it from now on."""
+        """Close the port, so that no worker can connect any more."""
         self._closed = True
-        # A connection wakes the thread that waits for one; if another one has done so, this one is never answered.
+        # This connection wakes the thread that accepts connections. If another one woke it first, this one is never
+        # accepted.
         with contextlib.suppress(OSError):
             socket.create_connection(self._address, 1).close()
         self._listener.close()
@@ -119,14 +119,14 @@ class Executors:
                 connection = self._listener.accept()
             except OSError:
                 continue
-            # A connection that says nothing keeps a thread of its own waiting, and no worker.
+            # A thread for each connection: a silent connection then blocks no worker.
             threading.Thread(target=self._admit, args=(connection,), name="dicomove-channel", daemon=True).start()
 
     def _admit(self, connection: Connection[Any, Any]) -> None:
         try:
             deliver_challenge(connection, self._authkey)
             answer_challenge(connection, self._authkey)
-        except Exception as error:  # noqa: BLE001 (whoever connects may send what they like)
+        except Exception as error:  # noqa: BLE001 (a stranger may connect and send any bytes)
             logger.info("a connection to the run was refused: %s", type(error).__name__)
             connection.close()
             return
@@ -148,8 +148,8 @@ class Executors:
             channel.send(("stop",))
         try:
             match next(messages, None):
-                case "row", is_untold:
-                    with self._local.row(replace(task, is_untold=is_untold)) as at_receiver:
+                case "row", is_patient_unknown:
+                    with self._local.row(replace(task, is_patient_unknown=is_patient_unknown)) as at_receiver:
                         self._answer_all(channel, messages, name, task, at_receiver)
         except ReceiverError as error:  # it is away, and nothing was sent
             channel.send(("row", error))

@@ -1,4 +1,4 @@
-"""Limits of what a run may bring: they are checked before anything is sent. Pure, but for the counts it asks for."""
+"""Checks the limits of a run before it sends anything. Pure, except that it may ask for counts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Guards:
 
     @property
     def count_instances(self) -> bool:
-        """Whether the numbers of instances have to be known."""
+        """Whether the limits need the numbers of instances."""
         return any(limit is not None for limit in (self.max_instances, self.max_bytes, self.max_per_row))
 
 
@@ -45,23 +45,23 @@ def guarded(
     count: Callable[[Identifier], int | None],
     bytes_of: Callable[[Task], float],
 ) -> tuple[list[Task], dict[Task, Row]]:
-    """Return the tasks that may go, and the rows of those that are too large.
+    """Return the tasks within the limits, and the results of those that are too large.
 
     Parameters
     ----------
     tasks
-        What would be moved.
+        The tasks of the run.
     guards
         The limits.
     count
-        Asks the PACS for the number of instances, where the table does not have it.
+        Asks the PACS for the number of instances that the table lacks.
     bytes_of
-        The estimated size of a task whose number of instances is known.
+        Estimates the bytes of a task with a known number of instances.
 
     Raises
     ------
     LimitError
-        All of it together is more than the run may bring, or that cannot be known.
+        The sum is above a limit, or it cannot be known.
     """
     if guards.count_instances:
         tasks = [_counted(task, count) for task in tasks]

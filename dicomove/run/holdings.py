@@ -1,4 +1,4 @@
-"""What the PACS says that it holds of a row: how many instances, and whether they are at hand (PS3.3 C.4.23)."""
+"""Asks the PACS for the number and the availability (PS3.3 C.4.23) of the instances of a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.pacs import Pacs
 from dicomove.results import left_nearline
-from dicomove.run.asking import Asking, Told
+from dicomove.run.asking import Asked, Asking
 from dicomove.run.inventory import BROKEN
 from dicomove.run.options import Nearline
 from dicomove.run.questions import COUNT_KEYS
@@ -21,18 +21,18 @@ from dicomove.run.requests import Task
 from dicomove.run.row_cells import AVAILABILITY, SOP_CLASSES, slowest, uids_in
 from dicomove.run.rows import RowResults
 
-#: For which a PACS that cannot be reached is left alone, once that has happened several times.
+#: How long a PACS that could not be reached several times is not asked, in seconds.
 _LEAST_PAUSE_S: Final = 1.0
 _NO_NUMBER: Final = "The PACS does not say how many there are."
-#: From which the sizes of instances are guessed.
+#: Attributes from which sizes are estimated.
 _MODALITIES: Final[dict[Level, str]] = {"STUDY": "ModalitiesInStudy", "SERIES": "Modality"}
-#: A tape robot takes minutes, where a disk takes seconds.
+#: A tape robot takes minutes where a disk takes seconds.
 TIMES_AS_LONG: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a PACS says of a row: how many instances there are, and whether they are at hand; or else why not."""
+    """The answer of a PACS about a row: number and availability of instances, or the reason for their absence."""
 
     expected: int | None
     advice: str | None = None
@@ -42,14 +42,14 @@ class Counted:
 
 
 class Counting:
-    """Asks how many instances there are; a PACS that leaves several C-FINDs unanswered is spared for a while.
+    """Asks for numbers of instances. A PACS that does not answer several C-FINDs gets none for a while.
 
     Parameters
     ----------
     scu
-        Asks.
+        Sends the C-FINDs.
     with_classes
-        Whether the SOP classes of studies are asked for, too.
+        Whether to ask for the SOP classes of studies, too.
     """
 
     def __init__(self, scu: FindScu, *, with_classes: bool = False) -> None:
@@ -59,14 +59,14 @@ class Counting:
         self._asks_optional = True
 
     def expected(self, identifier: Identifier) -> Counted:
-        """Return how many instances there are, if that is known, and else why not."""
+        """Return the number of instances, or the reason why it is unknown."""
         if self._failed is not None and "counts" not in self._asking.allowed(time.monotonic()):
             return Counted(None, self._failed.advice)
         found = self._ask(identifier)
         if found.error in BROKEN:
             found = self._ask(identifier)
-        elif found.error and found.status and self._asks_optional:  # is it for a key that few archives need?
-            self._asks_optional = False
+        elif found.error and found.status and self._asks_optional:
+            self._asks_optional = False  # few archives know these keys: does the C-FIND succeed without them?
             found = self._ask(identifier)
         if found.error:
             return Counted(None, found.advice)
@@ -96,19 +96,19 @@ class Counting:
         now = time.monotonic()
         self._failed = found if found.status is None else None
         cost = now - started if found.sent else max(_LEAST_PAUSE_S, now - started)
-        self._asking.learn([Told("counts", None if found.status else cost)], now)
+        self._asking.learn([Asked("counts", None if found.status else cost)], now)
         return found
 
 
 def _numbers(identifier: Identifier, there: Sequence[Mapping[str, str]]) -> Iterator[int | None]:
-    """Yield the number of instances of each match; an instance is one."""
+    """Yield the number of instances of each match; at the level IMAGE it is 1."""
     keyword = COUNT_KEYS.get(identifier.level)
     for match in there:
         yield columns.whole_number(match.get(keyword)) if keyword else 1
 
 
 def in_order(tasks: Sequence[Task], nearline: Nearline, results: RowResults) -> list[Task]:
-    """Return the tasks in the order in which they begin; those that are left get their result."""
+    """Return the tasks in their order, nearline ones last; those that ``"skip"`` leaves out get their result."""
     if nearline == "as_is":
         return [changed(task, is_slow=False) for task in tasks]
     at_hand = [task for task in tasks if not task.is_slow]
@@ -116,7 +116,7 @@ def in_order(tasks: Sequence[Task], nearline: Nearline, results: RowResults) -> 
     if nearline == "last":
         return [*at_hand, *slow]
     for task in slow:
-        results.settle(task, left_nearline())
+        results.set_row(task, left_nearline())
     return at_hand
 
 

@@ -1,4 +1,4 @@
-"""What a PACS should have moved: C-FIND asked cheaply, and more precisely only where something does not add up."""
+"""Asks the PACS which instances a row should have: first for counts, and for a list only if the counts do not agree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.outcome import Evidence, Unverified, adds_up, category, failure_word, with_missing
-from dicomove.run.asking import ALL, Question, Told
+from dicomove.run.asking import ALL, Asked, Question
 from dicomove.run.questions import (
     Ask,
     Listed,
@@ -33,11 +33,11 @@ Verify = Literal["auto", "instances", "counts", "arrivals", "hash"]
 T = TypeVar("T")
 
 
-#: How a C-FIND is lost that a fresh association may bring through; what was silent once would be silent again.
+#: Errors after which a C-FIND is sent again on a fresh association. A timeout is not among them: it would recur.
 BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_response"})
-#: For which a row waits for the names of its series, before it is moved.
+#: How long a row waits for the list of its series before it is moved, in seconds.
 _SOON_S: Final = 10.0
-#: Why it is not known what to expect.
+#: Reasons why the expected number is unknown.
 _SPARED: Final = Unverified("the last C-FINDs were not answered, so that none was sent", may_pass=True)
 _STOPPED: Final = Unverified("it was stopped before C-FIND was sent", may_pass=False)
 _KNOWS_NOTHING: Final = Unverified("C-FIND does not tell of the instances that have come", may_pass=False)
@@ -47,29 +47,29 @@ _NO_NUMBER: Final = Unverified("the PACS gives no number", may_pass=False)
 class Inventory:
     """Asks one PACS how many instances there should be.
 
-    A C-FIND that breaks is sent once more, over a fresh association. Where it has no answer, the evidence says why: no
-    row is taken for verified that is not.
+    A C-FIND that breaks off is sent once more, over a fresh association. If it has no answer, the evidence has the
+    reason, so that the row does not count as verified.
 
     Parameters
     ----------
     scu
-        Asks.
+        Sends the C-FINDs.
     verify
-        ``"counts"`` asks for the numbers of related instances, ``"instances"`` lists them, ``"auto"`` does the first
-        and, where that is missing or does not add up, the second; ``"arrivals"`` asks nothing. ``"hash"`` asks as
-        ``"auto"`` does.
+        ``"counts"`` asks for the numbers of related instances, ``"instances"`` lists the instances. ``"auto"`` asks for
+        the numbers, and lists the instances if there are no numbers or they do not agree. ``"arrivals"`` asks nothing.
+        ``"hash"`` asks like ``"auto"``.
     stop
-        Cancels once it is set.
+        Cancels the C-FINDs when it is set.
     peer
-        What is asked, in the sentences that say why there is no answer.
+        The name of the PACS or archive in the reasons.
     by_list
-        Whether the instances are compared one by one, since what holds them may hold others, too: ``"auto"`` asks for
-        the numbers only where there is no list. Patients are listed as well, study by study.
+        Whether ``"auto"`` lists the instances first, because the destination may hold other instances, too. Patients
+        are then listed as well, study by study.
 
     Attributes
     ----------
-    told
-        What became of the questions since `begin`.
+    asked
+        The questions since `begin`.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Inventory:
         self.begin()
 
     def begin(self, allowed: Collection[Question] = ALL) -> None:
-        """Begin a row, for which only these questions may be asked."""
+        """Begin a row; only these questions may be asked for it."""
         self._allowed = allowed
-        self.told: list[Told] = []
+        self.asked: list[Asked] = []
         self._why: Unverified | None = None
 
     def expected(
@@ -98,7 +98,7 @@ class Inventory:
         expected_in_table: int | None,
         held: Collection[str] | None = None,
     ) -> tuple[Evidence, Listed | None]:
-        """Return the evidence with what was expected, and the list of it, where one was made.
+        """Return the evidence with the expected number, and the list of instances if there is one.
 
         Parameters
         ----------
@@ -107,9 +107,9 @@ class Inventory:
         identifier
             Of the C-MOVE.
         expected_in_table
-            What the caller's table says; it may be old, and is asked for anew where it does not add up.
+            The number in the caller's table. It may be old: if it does not agree, the PACS is asked.
         held
-            The SOP Instance UIDs that are on disk, where a receiver knows.
+            The SOP Instance UIDs on disk, if a receiver knows them.
         """
         if held is None:
             return self._expected(evidence, identifier, expected_in_table)
@@ -135,14 +135,14 @@ class Inventory:
         return best, None
 
     def _verified(self, evidence: Evidence, identifier: Identifier) -> tuple[Evidence, Listed | None]:
-        """Return the evidence with what the PACS says, or with why it does not say it."""
+        """Return the evidence with the number from the PACS, or with the reason for its absence."""
         self._why, is_known = None, False
         if self._by_list and self._always_lists:
             return self._compared(evidence, identifier)
         best, listed = evidence, None
         for answer in self._answers(identifier):
             if answer is not None and not answer and evidence.received:
-                self._why = self._why or _KNOWS_NOTHING  # that cannot be: some have come
+                self._why = self._why or _KNOWS_NOTHING  # the answer is wrong: some have come
             elif answer is not None:
                 is_known = True
                 number = answer if isinstance(answer, int) else self._more_than_listed(answer, best, identifier)
@@ -155,10 +155,10 @@ class Inventory:
         return replace(best, unverified=self._unverified(evidence.expected)), listed
 
     def _more_than_listed(self, listed: Listed, counted: Evidence, identifier: Identifier) -> int | None:
-        """Return how many instances the PACS counts, where it lists fewer since the list was cut off.
+        """Return the count of the PACS, if its list was cut off and the count is right; else ``None``.
 
-        That may be a list of a length at which PACS stop, or of fewer instances than have come while more are counted.
-        Elsewhere the count is wrong.
+        A list was cut off if it ends at a length at which PACS stop, or if it has fewer instances than have come. In
+        all other cases the list is right and the count is wrong.
         """
         come = counted.received or counted.counts.moved or 0
         is_round = may_be_cut(len(listed))
@@ -185,44 +185,44 @@ class Inventory:
 
     @property
     def why_not(self) -> Unverified:
-        """Why the last question had no answer."""
+        """Why the PACS did not answer the last question."""
         return self._why or _NO_NUMBER
 
     def listed(self, identifier: Identifier) -> Listed | None:
-        """Return the instances that the PACS lists, or ``None`` if it gives no answer, or may not be asked."""
+        """Return the instances that the PACS lists; ``None`` if it does not answer, or may not be asked."""
         return None if self._verify == "arrivals" else self._list(identifier)
 
     def number(self, identifier: Identifier) -> int | None:
-        """Return how many instances the PACS says that there are; ``None`` also where it may not be asked."""
+        """Return the number of instances that the PACS counts; ``None`` if it does not answer, or may not be asked."""
         return None if self._verify == "arrivals" else self._ask("counts", related_instances, identifier)
 
     def values(self, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]]:
-        """Return what the PACS has of keys of a study; none where it does not say, or may not be asked."""
+        """Return the values of these keys of a study; none if the PACS does not answer, or may not be asked."""
         if self._verify == "arrivals":
             return {}
         return self._ask("counts", lambda ask, asked: values_of_study(ask, asked, names), identifier) or {}
 
     def is_elsewhere(self, identifier: Identifier) -> bool:
-        """Tell whether a series, or an instance, is not in its study; not so where the PACS may not be asked."""
+        """Tell whether a series or an instance belongs to another study; false if the PACS may not be asked."""
         return self._verify != "arrivals" and self._ask("counts", is_elsewhere, identifier) is True
 
     def series(self, study: Identifier) -> Mapping[str, int | None] | None:
-        """Return the series that the PACS lists of a study, with how many instances each has, where it says that.
+        """Return the series of a study, each with the number of its instances if the PACS gives it.
 
-        It is ``None`` where there is no answer within seconds, or it may not be asked: nothing else waits for it.
+        It is ``None`` if the PACS does not answer within seconds, or may not be asked.
         """
         if self._verify == "arrivals":
             return None
         return self._ask("instances", lambda _, asked: listed_series(self._find_soon, asked), study)
 
     def whole_list(self, identifier: Identifier, expected_in_table: int | None) -> Listed | None:
-        """Return the instances that the PACS lists; ``None`` also where it has more than it lists."""
+        """Return the instances that the PACS lists; ``None`` also if it counts more than it lists."""
         listed = self.listed(identifier)
         number = None if listed is None else self._number(identifier, listed, expected_in_table)
         return None if number is not None and number > len(listed or ()) else listed
 
     def _compared(self, evidence: Evidence, identifier: Identifier) -> tuple[Evidence, Listed | None]:
-        """Return the evidence with the list of instances; a PACS may list fewer than it has."""
+        """Return the evidence after a comparison with the list; a PACS may list fewer instances than it has."""
         listed = self._list(identifier)
         number = self._number(identifier, listed or {}, evidence.expected)
         is_whole = bool(listed) or not (number or evidence.counts.moved)
@@ -236,7 +236,7 @@ class Inventory:
         return replace(evidence, expected=number, unverified=replace(reason, why=why)), None
 
     def _number(self, identifier: Identifier, listed: Listed, expected_in_table: int | None) -> int | None:
-        """Return how many there are; the PACS is asked where the table does not say that the list is whole."""
+        """Return the number in the table, unless it is larger than the list: then ask the PACS."""
         if listed and expected_in_table is not None and expected_in_table <= len(listed):
             return expected_in_table
         return None if self._verify == "instances" else self._ask("counts", related_instances, identifier)
@@ -252,7 +252,7 @@ class Inventory:
         return self._ask("instances", lists, identifier)
 
     def _ask(self, question: Question, ask: Callable[[Ask, Identifier], T | None], identifier: Identifier) -> T | None:
-        """Return the answer; ``None`` where there is none, of which `told` and the reason are kept."""
+        """Return the answer; if there is none, return ``None``, and keep the reason."""
         if question not in self._allowed:
             self._why = self._why or _SPARED
             return None
@@ -269,15 +269,15 @@ class Inventory:
                     self._note(question, found, time.monotonic() - started)
                     return None
             else:
-                self.told.append(Told(question))
+                self.asked.append(Asked(question))
                 return answer
         raise AssertionError
 
     def _note(self, question: Question, found: FindResult, seconds: float) -> None:
         if found.status is not None:
-            self.told.append(Told(question))
+            self.asked.append(Asked(question))
         elif not found.cancelled and found.error not in ("not_supported", "cancelled"):
-            self.told.append(Told(question, seconds))
+            self.asked.append(Asked(question, seconds))
 
     def _find_soon(self, identifier: Identifier, level: Level, keys: dict[str, str]) -> list[dict[str, str]]:
         idle = self._scu.pacs.idle_timeout
@@ -298,7 +298,7 @@ class Inventory:
         if not all(names_one(match.get(key, "")) for match in found):
             raise _NoAnswerError(replace(found, error="invalid_response"))
         answers = [match for match in found if matches(identifier.keys, match)]
-        # An archive that joins two databases gives an answer twice.
+        # An archive that joins two databases may return the same match twice.
         return list({tuple(answer.items()): answer for answer in answers}.values())
 
 
@@ -309,7 +309,7 @@ class _NoAnswerError(Exception):
 
 
 def _why_not(found: FindResult, peer: str) -> str:
-    """Return why a C-FIND brought nothing, for a sentence that goes on with it."""
+    """Return why a C-FIND failed, as a clause for a sentence."""
     if _names_nothing(found):
         return "an answer of C-FIND has no UID, or not a single one"
     if found.status is not None and not found.cancelled:
@@ -322,12 +322,12 @@ def _why_not(found: FindResult, peer: str) -> str:
 
 
 def _names_nothing(found: FindResult) -> bool:
-    """Whether there was an answer, and it cannot be used."""
+    """Whether the PACS answered, but without usable UIDs."""
     return found.status is not None and found.error == "invalid_response"
 
 
 def check_verify(verify: str) -> None:
-    """Raise ValueError for a word that is no way to verify."""
+    """Raise ValueError for an unknown way to verify."""
     if verify not in get_args(Verify):
         message = f"verify={verify!r} is not one of {', '.join(get_args(Verify))}"
         raise ValueError(message)

@@ -1,4 +1,4 @@
-"""What the state of a run takes in, events; and what it asks for, instructions."""
+"""The events that the state of a run takes, and the instructions that it returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from dicomove import events
 from dicomove.receiver import OtherPatient
 from dicomove.results import Row
-from dicomove.run.asking import Told
+from dicomove.run.asking import Asked
 from dicomove.run.attempt import AttemptEnd, SeriesListed
 from dicomove.run.requests import Task
 from dicomove.store import AttemptRecord
@@ -19,16 +19,16 @@ from dicomove.store import AttemptRecord
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Time has passed, or something has been taken in: see what is to be done now.
+    """Time has passed, or other events came: decide what to do now.
 
     Attributes
     ----------
     local_time
         The date and time, with their zone.
     has_room
-        Whether the disk of the receivers has room, as far as that was looked at.
+        Whether the disk of the receivers has room; true if the run did not check it.
     paused
-        Whether the user wants that nothing begins for now.
+        Whether the user has paused the run.
     """
 
     local_time: datetime
@@ -46,7 +46,7 @@ class Moving:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """So much has come to its receiver for a task."""
+    """Instances of a task have come to its receiver."""
 
     task: Task
     instances: int
@@ -60,19 +60,19 @@ class AttemptEnded:
     Attributes
     ----------
     task, end
-        Which, and how; or the series of a study, which are to be moved side by side.
-    told
-        What became of its C-FINDs.
+        The task, and how the attempt ended; or the series of a study that is moved series by series.
+    asked
+        The C-FINDs of the attempt.
     """
 
     task: Task
     end: AttemptEnd | SeriesListed
-    told: tuple[Told, ...] = ()
+    asked: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An attempt is durable, and its row reads like this now."""
+    """An attempt is durable; `row` is its result."""
 
     write: Write
     row: Row
@@ -80,31 +80,31 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A PACS that was down was asked whether it is up again."""
+    """A probe has ended: the PACS answers again, or it does not."""
 
     worked: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StopWished:
-    """The user wants an end."""
+    """The user wants to stop the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitedEnough:
-    """The run waits no longer for what is in flight."""
+    """The grace time after a stop is over: the run gives up the tasks in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """All that came is durable, unless `problem` prevents it; the run is over."""
+    """The run is over. All arrivals are durable, unless there is a `problem`."""
 
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HeldAtEnd:
-    """What is on disk of a task now, by SOP Instance UID with its size, and what of it has another PatientID."""
+    """The instances of a task on disk at the end of the run, with their sizes, and those of another PatientID."""
 
     task: Task
     held: Mapping[str, int]
@@ -125,7 +125,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Ask the PACS whether it is up again."""
+    """Send a C-ECHO to a PACS that was down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +135,14 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Make an attempt of a task durable: its files, then its records. `Written` follows."""
+    """Make an attempt durable: first its files, then its records. The event `Written` follows."""
 
     task: Task
     records: tuple[AttemptRecord, ...]
 
     @property
     def last(self) -> AttemptRecord:
-        """The record that has the row's result."""
+        """The record with the result of the row."""
         return self.records[-1]
 
 
@@ -155,7 +155,7 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class LookAgain:
-    """Look what has come late for a task. `HeldAtEnd` follows."""
+    """Look for instances of a task that came late. The event `HeldAtEnd` follows."""
 
     task: Task
 
@@ -167,9 +167,9 @@ class Wait:
     Attributes
     ----------
     associations
-        How many are of use by then; those above that are released.
+        How many associations are useful until then; the others are released.
     until
-        When to look again, on the monotonic clock, at the latest.
+        The latest time for the next `Look`, on the monotonic clock.
     """
 
     associations: int
@@ -178,10 +178,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing is left to do, or nothing more may be done."""
+    """Nothing is left to do, or the run has to end."""
 
 
 Instruction = Begin | Probe | Cancel | Write | Show | LookAgain | Wait | End
 
-#: What workers tell their run.
+#: The events that workers report to their run.
 Report = Moving | AttemptEnded | Probed

@@ -19,17 +19,17 @@ from dicomove.run.requests import RunSettings, Task
 
 
 class RunChannel(Protocol):
-    """How a worker speaks with its run, wherever it is."""
+    """The connection of a worker to its run, in a thread or on another machine."""
 
     @property
     def stop(self) -> threading.Event:
-        """Set when all has to end."""
+        """Set when the run stops."""
 
     def sending(self, task: Task) -> None:
-        """Tell that a C-MOVE is about to be sent."""
+        """Report that a C-MOVE is about to be sent."""
 
     def moving(self, task: Task, event: SubOperationEvent) -> None:
-        """Tell of a pending response."""
+        """Report a pending response."""
 
     def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
         """Open a row at its receiver, if there is one."""
@@ -41,11 +41,11 @@ class AttemptMoves:
     Parameters
     ----------
     scu, get_scu
-        Send them.
+        Send the requests.
     settings
-        What holds for all rows.
+        The settings of the run.
     task
-        What is moved.
+        The task.
     channel
         To the run.
     at_receiver
@@ -56,13 +56,13 @@ class AttemptMoves:
     moves
         The results so far.
     answered
-        Those that say what became of the row, and not only what the PACS cannot do.
+        The results that concern the row; a refusal of a list of instances, say, does not.
     is_narrowed
-        Whether only what is missing was asked for.
+        Whether only missing instances were asked for.
     learnt
-        How far down the PACS can be asked, where that was learnt.
+        The finest request that the PACS accepts, if this attempt showed it.
     silence_s
-        The longest silence between two responses, where there were pending ones.
+        The longest silence between two responses, if there were pending responses.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class AttemptMoves:
         self._scu, self._get_scu, self._at_receiver = scu, get_scu, at_receiver
         self._settings, self._task, self._channel = settings, task, channel
         self._last_activity = at_receiver.last_activity if at_receiver else None
-        # Where nothing else tells what came, a result reads at once as it will when the row is reconciled.
+        # Without a receiver or an archive, nothing is counted later: each result is compared with the table at once.
         is_counted = at_receiver is not None or settings.archive is not None or task.identifier.level == "IMAGE"
         self._expected = None if is_counted else task.expected
         self._sending = False
@@ -89,7 +89,7 @@ class AttemptMoves:
         self._heard = time.monotonic()
 
     def narrowed(self, missing: Listed, *, was_refused: bool = False) -> None:
-        """Ask for what is missing, as far down as this PACS can be asked; it may have refused the first way already."""
+        """Ask for missing instances with the finest requests that the PACS accepts; coarser ones follow a refusal."""
         self.is_narrowed = True
         depth: Depth | None = self._task.depth
         refused: list[Identifier] = []
@@ -98,7 +98,7 @@ class AttemptMoves:
             depth = coarser(reached)
         while depth:
             reached, asked = asks(self._task.identifier, missing, depth)
-            # One instance is asked for in the same way with a list and without.
+            # A list of one instance and a single instance are the same request.
             if asked != refused:
                 if not self._ask_all(asked):
                     self.learnt = reached if refused else None
@@ -107,7 +107,7 @@ class AttemptMoves:
             depth = coarser(reached)
 
     def _ask_all(self, asked: Sequence[Identifier]) -> bool:
-        """Send these C-MOVEs, until one is not answered; return whether the PACS cannot be asked like that."""
+        """Send these C-MOVEs until one has no answer; return whether the PACS refuses this kind of request."""
         self.answered.clear()
         for number, identifier in enumerate(asked):
             result = self.ask(identifier)
@@ -152,7 +152,7 @@ class AttemptMoves:
         )
 
     def without_receiver(self, problem: str) -> NoReceiver | Lost:
-        """Return the end of this attempt, where the receiver was gone before it."""
+        """Return the end of this attempt if the receiver was gone before it."""
         if not self._sending or (self.moves and not any(move.evidence.sent for move in self.moves)):
             return NoReceiver(problem)
         result = combined(self.answered) if self.answered else None

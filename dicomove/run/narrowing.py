@@ -1,6 +1,6 @@
-"""What to ask for where a row is incomplete: instances, else series, else all of it; and when with C-GET. Pure.
+"""The requests for an incomplete row: its missing instances, else their series, else the whole row. Pure.
 
-And the result of several C-MOVEs, one after the other or side by side, as that of one.
+Also: several C-MOVEs, one after the other or side by side, as one result; and when C-GET replaces C-MOVE.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from dicomove.run.attempt import Depth
 from dicomove.run.questions import Listed
 from dicomove.words import REFUSALS
 
-#: C-MOVEs for one row beyond which it is kinder to ask for more at a time.
+#: With more C-MOVEs than this for one row, coarser requests are a smaller load for the PACS.
 _MOST_ASKED: Final = 16
 #: UIDs in one identifier: 32 KiB at the most.
 _MOST_UIDS: Final = 500
 _DEPTHS: Final[tuple[Depth, ...]] = get_args(Depth)
-#: The PACS does not offer C-MOVE, or does not know where to move to: so it is, whatever comes.
+#: The PACS does not offer C-MOVE, or does not know the destination: this cannot change during the run.
 _NEVER: Final = frozenset({"destination_unknown", "not_supported"})
-#: So it looks where the PACS cannot reach the receiver, as long as nothing came.
+#: Errors of a PACS that cannot reach the receiver, if no instance came.
 _NOTHING_COMES: Final = frozenset(
     {"all_failed", "idle_timeout", "missing_instances", "out_of_resources", "unable_to_process"}
 )
 
-#: How a PACS says that it could send none of the instances, and that it could not send all of them (PS3.4 C.4.2.1.5).
+#: The Statuses of a PACS that could send no instance, and that could send only some (PS3.4 C.4.2.1.5).
 _ALL_FAILED: Final = 0xA702
 _SOME_FAILED: Final = 0xB000
 
 
 def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, list[Identifier]]:
-    """Return the C-MOVEs that bring what is missing, and how far down they go.
+    """Return the C-MOVEs for missing instances, and their depth.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, 
     missing
         The instances, with their series.
     depth
-        How far down the PACS can be asked.
+        The finest request that the PACS accepts.
     """
     if identifier.level not in ("STUDY", "SERIES") or not all(missing.values()):
         return "whole", [identifier]
@@ -57,13 +57,13 @@ def asks(identifier: Identifier, missing: Listed, depth: Depth) -> tuple[Depth, 
 
 
 def coarser(depth: Depth) -> Depth | None:
-    """Return the next depth, if there is one."""
+    """Return the next coarser depth, if there is one."""
     below = _DEPTHS.index(depth) + 1
     return _DEPTHS[below] if below < len(_DEPTHS) else None
 
 
 def is_refused(result: MoveResult) -> bool:
-    """Whether the PACS had an answer, and it was that it cannot, or nothing."""
+    """Whether the PACS answered that it cannot do this, or that nothing matches."""
     moved = result.evidence.counts.moved
     return result.status is not None and not moved and (result.error in REFUSALS or result.outcome == "empty")
 
@@ -75,7 +75,7 @@ def in_series(identifier: Identifier, series: str) -> Identifier:
 
 
 def combined(results: Sequence[MoveResult]) -> MoveResult:
-    """Return the result of several C-MOVEs as that of one: counts are added, the first that went wrong is the word."""
+    """Return several C-MOVEs as one result: the counts are sums, status and error those of the first failure."""
     *_, last = results
     if len(results) == 1:
         return last
@@ -95,21 +95,24 @@ def combined(results: Sequence[MoveResult]) -> MoveResult:
 
 
 def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked: int = 0) -> MoveResult:
-    """Return the result of several C-MOVEs at the same time as that of one, which lasts from the first to the last.
+    """Return simultaneous C-MOVEs as one result, which lasts from the beginning of the first to the end of the last.
 
     Parameters
     ----------
     identifier
         Of the row.
     results
-        Of its parts: the first that was not answered, or else the first that went wrong, is the word.
+        The results of its parts. Status and error are those of the first part without an answer, or of the first
+        failure.
     unasked
-        How many instances were never asked for: they remain.
+        The number of instances that were not asked for; they count as remaining.
     """
     whole = combined(sorted(results, key=lambda result: result.status is not None))
     started, finished = min(one.started_at for one in results), max(one.finished_at for one in results)
     evidence, counts = whole.evidence, whole.evidence.counts
-    if evidence.status == _ALL_FAILED and counts.failed and counts.moved:  # of one series, and so some of the study
+    if (
+        evidence.status == _ALL_FAILED and counts.failed and counts.moved
+    ):  # all of one series failed, so only some of the study did
         evidence = replace(evidence, status=_SOME_FAILED)
     if unasked:
         counts = replace(
@@ -147,6 +150,6 @@ def _sum(results: Sequence[MoveResult], name: str) -> int | None:
 
 
 def cannot_move(result: MoveResult) -> bool:
-    """Return whether the PACS cannot move to the receiver, as far as one C-MOVE tells."""
+    """Return whether this C-MOVE shows that the PACS cannot move to the receiver."""
     evidence = result.evidence
     return result.error in _NEVER or (evidence.sent and evidence.arrivals == 0 and result.error in _NOTHING_COMES)

@@ -1,4 +1,4 @@
-"""The keywords of `move` that hold for all rows: their types, their defaults, and what they may be."""
+"""The keywords of `move` that hold for all rows: their types, defaults and checks."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Distributed:
     Parameters
     ----------
     executor
-        The executor: Dask's ``client.get_executor()``, say.
+        The executor, for example Dask's ``client.get_executor()``.
     host
-        The address of this machine at which the workers reach it. They prove with a random key, which travels with the
-        task, that they are ours.
+        The address at which the workers reach this machine. They authenticate with a random key, which they get with
+        the task.
     """
 
     executor: Executor
@@ -48,7 +48,7 @@ class Distributed:
 
 
 class MoveOptions(TypedDict, total=False):
-    """The keywords of `Options`, for functions that hand them on."""
+    """The keywords of `Options`, for functions that pass them on."""
 
     concurrency: int | Literal["auto"]
     max_concurrency: int
@@ -78,7 +78,7 @@ class Options:
     Raises
     ------
     ValueError
-        One that cannot be right.
+        A keyword has an impossible value.
     """
 
     concurrency: int | Literal["auto"] = 1
@@ -129,19 +129,19 @@ class Options:
         self.read_retry()
 
     def most_associations(self) -> int:
-        """Return how many associations there may be at the same time."""
+        """Return the largest number of simultaneous associations."""
         return int(self.max_concurrency if self.concurrency == "auto" else self.concurrency)
 
     def read_hours(self) -> Hours | None:
-        """Return the hours, also where they are given as text."""
+        """Return the hours, also if they were given as text."""
         return Hours.parse(self.hours) if isinstance(self.hours, str) else self.hours
 
     def read_retry(self) -> Retry | None:
-        """Return how rows are tried again, also where a number of attempts is given."""
+        """Return the `Retry`, also if only a number of attempts was given."""
         return self.retry if self.retry is None or isinstance(self.retry, Retry) else Retry(attempts=int(self.retry))
 
     def guards(self) -> Guards:
-        """Return the limits of what the run may bring."""
+        """Return the limits of the run."""
         return Guards(**{name: getattr(self, name) for name in _GUARDS})
 
     def written(self) -> dict[str, object]:
@@ -153,9 +153,9 @@ class Options:
 
 
 def shows_options(function: F) -> F:
-    """Let a function whose last parameters are `progress` and ``**options`` show each keyword of `Options`.
+    """Show each keyword of `Options` in the signature of a function that ends with `progress` and ``**options``.
 
-    `help`, Jupyter and `inspect.signature` show them in its place; type checkers read `MoveOptions`.
+    `help`, Jupyter and `inspect.signature` then show the keywords; type checkers read `MoveOptions`.
     """
     signature = inspect.signature(function)
     *own, progress, _ = signature.parameters.values()

@@ -1,4 +1,4 @@
-"""What the rows of a table have in the columns that the path of a receiver names. Pure: checked before all else."""
+"""The columns that the path of a receiver names, checked before anything is sent. Pure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _MOST_NAMED: Final = 5
 
 
 def path_cells(table: pd.DataFrame, identifiers: Sequence[Requested], receivers: Sequence[Receiver]) -> Sequence[Cells]:
-    """Return for each row the columns that the paths of the receivers name, with the row's values; or nothing.
+    """Return for each row the columns that the paths of the receivers name, with the row's values.
 
     Raises
     ------
     CohortError
-        The table lacks such a column; a cell of it is blank; two rows ask for the same under different names; or two
-        names differ only in upper and lower case.
+        The table lacks such a column, or a cell of it is blank; two rows ask for the same instances under different
+        names; or two names differ only in upper and lower case.
     """
     named = path_columns(receivers)
     if not named:
@@ -46,12 +46,12 @@ def path_cells(table: pd.DataFrame, identifiers: Sequence[Requested], receivers:
 
 
 def check_path_columns(cohort: pd.DataFrame, receivers: Sequence[Receiver]) -> None:
-    """Refuse a cohort, before it is searched for, that lacks a column of the path, or a cell in it.
+    """Check a cohort before the search: each column of the path is there, and no cell of it is blank.
 
     Raises
     ------
     CohortError
-        It does; a row that is blank as a whole may lack it.
+        A column is absent or a cell is blank. Only a row that is blank as a whole may have a blank cell.
     """
     if named := path_columns(receivers):
         rows = [row for row, cells in enumerate(zip(*_cells(cohort), strict=True)) if not all(map(is_blank, cells))]
@@ -59,7 +59,7 @@ def check_path_columns(cohort: pd.DataFrame, receivers: Sequence[Receiver]) -> N
 
 
 def path_columns(receivers: Iterable[Receiver]) -> list[str]:
-    """Return the columns that the paths of receivers name."""
+    """Return the names of columns in the paths of receivers."""
     return list(dict.fromkeys(name for receiver in receivers for name in receiver.path_template.columns))
 
 
@@ -68,7 +68,7 @@ def _cells(table: pd.DataFrame) -> list[list[object]]:
 
 
 def _values(table: pd.DataFrame, named: Sequence[str]) -> dict[str, list[str]]:
-    """Return the cells of the columns as text; blank ones are empty."""
+    """Return the cells of the columns as text; a blank cell is ``""``."""
     labels = [plain_label(label) for label in table.columns]
     found: dict[str, list[str]] = {}
     for name in named:
@@ -99,7 +99,7 @@ def _refuse_blank(values: dict[str, list[str]], rows: Sequence[int], labels: Seq
 
 
 def _refuse_disagreement(found: Sequence[Cells], identifiers: Sequence[Requested], labels: Sequence[object]) -> None:
-    """Refuse rows that ask for the same, or for a part of what another row asks for, and differ."""
+    """Refuse rows that ask for the same instances, or for a part of those of another row, but differ in a column."""
     rows = {row: identifier.keys for row, identifier in enumerate(identifiers) if isinstance(identifier, Identifier)}
     first: dict[tuple[tuple[str, str], ...], int] = {}
     for row, keys in rows.items():
@@ -141,7 +141,7 @@ def _refuse_shared(receiver: Receiver, found: Sequence[Cells], rows: Sequence[in
 
 
 def _rows(rows: Sequence[int], labels: Sequence[object]) -> str:
-    # A label may be a patient's identifier, which no error shows.
+    # The positions and not the labels: a label may be a patient's identifier, which errors never show.
     is_plain = all(isinstance(labels[row], Integral) for row in rows[:_MOST_NAMED])
     named = ", ".join(str(labels[row] if is_plain else row) for row in rows[:_MOST_NAMED])
     named += "" if is_plain else " (counted from 0)"

@@ -1,6 +1,6 @@
-"""What the rows of a table name of a study, or of its patient, beside what is moved. Pure.
+"""Compares the patient and the accession number of a row with those of the PACS. Pure.
 
-What the PACS says of a study is held against all of it, and what comes against the PatientIDs.
+The PACS's answer about a study is compared with all keys of the row; arriving instances with the PatientIDs alone.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def _is_other_patient(there: str, named: Collection[str]) -> bool:
 
 
 _Tells = Mapping[str, Callable[[str, Collection[str]], bool]]
-#: What tells that a value of the PACS is another than each that the rows name, and not another spelling of one.
+#: For each key, a function that tells whether the PACS has another value, and not another spelling.
 _NUMBERS: Final[_Tells] = {_PATIENT: _is_other_patient, _ACCESSION: is_other_number}
-#: Of one person, each of them may change, and tables for research shift dates: two of them mean another person.
+#: One of these alone may differ for the same person: names change, and tables for research shift dates.
 _PERSON: Final[_Tells] = {_NAME: is_other_name, "PatientBirthDate": is_other_birth_date}
 
 
 def patients_of(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return the PatientIDs of each row; none where it has none that images could be held against.
+    """Return the PatientIDs of each row that images can be compared with.
 
-    There are several where several columns stand for the PatientID: one of them is to be the right one.
+    A row has several if several columns stand for the PatientID: images have to match one of them.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def patients_of(table: pd.DataFrame) -> list[tuple[str, ...]]:
 
 
 def further_keys_of(table: pd.DataFrame) -> dict[str, list[tuple[str, ...]]]:
-    """Return what else the PACS's answers are held against: the values of each row, by keyword.
+    """Return the further values of each row that answers of the PACS are compared with, by keyword.
 
     Examples
     --------
@@ -62,19 +62,19 @@ def further_keys_of(table: pd.DataFrame) -> dict[str, list[tuple[str, ...]]]:
 
 
 def different(values: Iterable[str | None]) -> tuple[str, ...]:
-    """Return the different values that rows name, in their order."""
+    """Return the values of rows without repetitions, in their order."""
     return tuple(dict.fromkeys(value for value in values if value))
 
 
 def beside(identifier: Identifier, patients: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the different PatientIDs that rows name beside an identifier that has none."""
+    """Return the different PatientIDs of rows whose identifier has none."""
     if identifier.get(_PATIENT) is not None:
         return ()
     return different(chain.from_iterable(patients))
 
 
 def named_by(identifier: Identifier, rows: Sequence[int], further: Mapping[str, Sequence[tuple[str, ...]]]) -> Named:
-    """Return what its rows name beside an identifier, of `further_keys_of` a table: no person beside a PatientID."""
+    """Return the values of `further_keys_of` for an identifier; with a PatientID, without name and birth date."""
     is_known = identifier.get(_PATIENT) is not None
     return tuple(
         (name, value)
@@ -85,7 +85,7 @@ def named_by(identifier: Identifier, rows: Sequence[int], further: Mapping[str, 
 
 
 def compared(patients: Collection[str], further: Named) -> dict[str, Collection[str]]:
-    """Return what rows name beside what is moved, by keyword: what there is to ask the PACS for."""
+    """Return the values of rows by keyword; the keywords are those to ask the PACS for."""
     named: dict[str, list[str]] = {_PATIENT: list(patients)} if patients else {}
     for name, value in further:
         named.setdefault(name, []).append(value)
@@ -93,16 +93,16 @@ def compared(patients: Collection[str], further: Named) -> dict[str, Collection[
 
 
 def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> str | None:
-    """Return the key under which the PACS has a study with another value than each that is named.
+    """Return the key whose value at the PACS differs from all values of the rows.
 
-    Another spelling is the same value. The PatientName stands for both of a person's keys: see `other_person`.
+    Another spelling is the same value. PatientName stands for name and birth date: see `other_person`.
 
     Parameters
     ----------
     there
-        The values under which the PACS has the study; none where it does not say.
+        The values of the PACS; none if it does not give them.
     named
-        Those of the rows.
+        The values of the rows.
 
     Examples
     --------
@@ -119,9 +119,9 @@ def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Colle
 
 
 def other_person(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """Return by what the PACS has a study of another person: PatientName, PatientBirthDate or both.
+    """Return the keys that show another person at the PACS: PatientName, PatientBirthDate or both.
 
-    It is nothing where a PatientID or an accession number was compared, which tells better whose it is.
+    The result is empty if a PatientID or an accession number was compared, because these are more reliable.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def other_person(there: Mapping[str, Collection[str]], named: Mapping[str, Colle
 def _differing(tells: _Tells, there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> list[str]:
     found = []
     for name, is_another in tells.items():
-        # Several requests may have led to one study.
+        # A study may belong to several requests.
         values = [value for one in there.get(name, ()) for value in (one.split("\\") if name == _ACCESSION else [one])]
         if values and named.get(name) and all(is_another(value, named[name]) for value in values):
             found.append(name)

@@ -1,4 +1,4 @@
-"""What becomes of the rows of a plan: the action, an advice, and their table."""
+"""The rows of a plan: action, advice, and the table of `plan`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SLOW: Final = "The PACS has it {}, and takes longer to send it: nearline= of mo
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known beside the rows: sizes of instances, the rate of the latest run, and the room on the disk."""
+    """Facts for the estimates: sizes of instances, the rate of the latest run, and the room on the disk."""
 
     sizes: Sizes
     instances_per_s: float | None
@@ -37,7 +37,7 @@ class Known:
 
 @dataclass(slots=True)
 class Step:
-    """What becomes of the rows that name the same."""
+    """The plan for the rows with one identifier."""
 
     first: int
     action: Action = "move"
@@ -56,7 +56,7 @@ Steps = Mapping[Identifier, Step]
 
 
 def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identifier, Step]:
-    """Return what the table says of its rows: those that name the same are one step."""
+    """Return the steps of a table, by identifier: rows with the same identifier share a step."""
     cells = RowCells(table)
     return {identifier: _step(cells, identifier, rows) for identifier, rows in rows_of(identifiers).items()}
 
@@ -74,7 +74,7 @@ def _step(cells: RowCells, identifier: Identifier, rows: Sequence[int]) -> Step:
 
 
 def finished(label: Hashable, position: int, requested: Requested, steps: Steps) -> RowFinished:
-    """Return the event of a row that was looked up."""
+    """Return the event for a row of the plan."""
     step = steps[requested] if isinstance(requested, Identifier) else None
     said = None if step else not_sent(requested)
     return RowFinished(
@@ -110,7 +110,7 @@ def _advice(action: Action, step: Step) -> str | None:
 def plan_table(
     table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps, known: Known, *, with_classes: bool
 ) -> pd.DataFrame:
-    """Return the table with the columns of the plan; with the SOP classes, where the PACS was asked for them."""
+    """Return the table with the columns of the plan; with the SOP classes, if the PACS was asked for them."""
     where = keyword_columns(table.columns, [_LEVEL])
     had = table.iloc[:, where[_LEVEL]].tolist() if where else [None] * len(table)
     modalities = RowCells(table).modalities()
@@ -155,7 +155,7 @@ def _to_come(step: Step) -> int | None:
 
 
 def _is_another(had: Sequence[object], levels: Sequence[str | None]) -> bool:
-    """Whether a column of levels said something else than the levels at which the rows would be moved."""
+    """Whether the table's column of levels differs from the levels at which the rows would be moved."""
     return any(
         not is_blank(cell) and str(cell).strip().upper() != (level or "").upper()
         for cell, level in zip(had, levels, strict=False)

@@ -1,4 +1,4 @@
-"""A run over a table: prepared, with everything checked and nothing sent, then done."""
+"""A run over a table: first it checks everything and sends nothing, then it moves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from dicomove.run.writer import JournalWriter
 from dicomove.store import JOURNAL_FILE, Journal, Key, RowRecord, RunRecord, cohort_sha256, read_sizes
 from dicomove.switch_interval import short_switch_interval
 
-#: What a plan says of rows that are moved.
+#: The actions of a plan that are moved.
 _GO = frozenset({"move", "repeated"})
 
 
@@ -53,11 +53,11 @@ class PreparedRun:
     Parameters
     ----------
     table
-        The caller's.
+        The caller's table.
     identifiers
-        Of its rows.
+        The identifiers of its rows.
     settings, options
-        What holds for all rows.
+        The settings that hold for all rows.
 
     Raises
     ------
@@ -67,11 +67,11 @@ class PreparedRun:
     Attributes
     ----------
     paused
-        Whether the caller wants that nothing begins for now.
+        Whether the caller has paused the run.
     interrupted
         Whether it was stopped before its end.
     problem
-        What prevented that the journal was written to its end.
+        Why the end of the run is not in the journal.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class PreparedRun:
         self._table, self._settings, self._options = table, settings, options
         results = RowResults(list(table.index), identifiers, asks_archive=settings.archive is not None)
         tasks = tasks_of(table, identifiers, settings, path_cells(table, identifiers, settings.receivers))
-        #: Of each row, until they are written down.
+        #: The keys of all rows, until the journal has them.
         self._keys: list[Key | None] = [None] * len(identifiers)
         for task in tasks:
             for position in task.positions:
@@ -104,24 +104,24 @@ class PreparedRun:
         tasks = in_order(tasks, options.nearline, results)
         left = {position for task in tasks for position in task.positions}
         self._settled = [position for position in range(len(identifiers)) if position not in left]
-        # A task is forgotten when its row has its result: there may be millions.
+        # Tasks are forgotten when their rows have results: there may be millions.
         self._requests = len(tasks)
         self._state = RunState(results, Schedule(tasks, options), len(settings.receivers), _method(settings, options))
         self._identifiers = identifiers if options.method != "move" else ()
 
     @property
     def other_patients(self) -> int:
-        """How many rows brought images with another PatientID than they name."""
+        """The number of rows that brought images with another PatientID."""
         return self._state.results.other_patients
 
     @property
     def other_persons(self) -> int:
-        """How many rows name another person than the PACS does, whatever the spelling."""
+        """The number of rows that name another person than the PACS, in any spelling."""
         return self._state.results.other_persons
 
     @property
     def exhausted(self) -> bool:
-        """Whether so many rows failed that the run ended."""
+        """Whether the run ended because too many rows failed."""
         return self._state.schedule.exhausted
 
     @property
@@ -143,17 +143,17 @@ class PreparedRun:
 
     @property
     def unverified(self) -> int:
-        """How many rows may read otherwise once the PACS says what to expect."""
+        """The number of rows whose result could change if the PACS gave the expected number."""
         return self._state.results.unverified
 
     @property
     def unknown(self) -> str:
-        """What is not known of these rows."""
+        """What is unknown of these rows, as a clause."""
         return f"how many instances there should be{', or what has come,' if self._settings.archive else ''}"
 
     @short_switch_interval()
     def do(self, show: Display, stops: Callable[[], int]) -> None:
-        """Do it, and show what happens; each stop that is wished for is less patient.
+        """Do the run, and show its events; the second stop waits less than the first.
 
         Raises
         ------
@@ -171,17 +171,17 @@ class PreparedRun:
             self._do(show, stops, partial(JournalWriter, journal, number, self._settings))
             try:
                 journal.end(number, interrupted=self.interrupted)
-            except JournalError as error:  # the table is there all the same
+            except JournalError as error:  # the caller gets the table in any case
                 self.problem = self.problem or str(error)
 
     def close(self) -> None:
-        """Give up a run that will not be done."""
+        """Release a run that will not be done."""
         if self._journal:
             self._journal.close()
 
     @in_bulk()
     def _begin(self, journal: Journal) -> int | None:
-        """Write down what will be done; a journal that the caller did not ask for prevents nothing."""
+        """Record the run in the journal. If the caller did not ask for a journal, its failure does not stop the run."""
         try:
             return journal.begin(self._run_record(), self._row_records())
         except JournalError as error:
@@ -230,7 +230,7 @@ class PreparedRun:
 
 
 def warn_of(run: PreparedRun) -> None:
-    """Warn of what the table does not say by itself."""
+    """Warn of problems that the table alone does not show."""
     if run.interrupted or run.exhausted:
         outcomes = run.results["outcome"]
         why = "interrupted" if run.interrupted else "stopped after too many failures"
@@ -260,7 +260,7 @@ def warn_of(run: PreparedRun) -> None:
 
 
 def _method(settings: RunSettings, options: Options) -> Method:
-    """Return how to retrieve; nothing can be moved to a receiver without a port."""
+    """Return the method; a receiver without a port can only be filled by C-GET."""
     is_get = options.method == "auto" and not all(receiver.listens for receiver in settings.receivers)
     return "get" if is_get else options.method
 
@@ -269,13 +269,14 @@ def _journal(settings: RunSettings, options: Options) -> Journal | None:
     path = options.journal
     if path is None:
         folder = settings.receivers[0].folder if settings.receivers else None
-        # Into a folder that cannot be written nothing comes, either: each row says so.
+        # Without a journal where the folder cannot be written: no instance can be stored there, and each row reports
+        # it.
         path = folder / JOURNAL_FILE if folder and os.access((folder / JOURNAL_FILE).parent, os.W_OK) else False
     return Journal.open(path) if path else None
 
 
 def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> list[Task]:
-    """Return the tasks that a plan wants to be moved; the others get their result."""
+    """Return the tasks that the plan moves; the others get their result."""
     if not columns.is_plan(table.columns):
         return tasks
     actions = RowCells(table).planned("action")
@@ -285,14 +286,14 @@ def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> 
             going.append(task)
         else:
             action = actions[task.positions[0]]
-            results.settle(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
+            results.set_row(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
     return going
 
 
 def _within_limits(
     tasks: list[Task], table: pd.DataFrame, settings: RunSettings, options: Options, results: RowResults
 ) -> list[Task]:
-    """Return the tasks that may go; those that are too large get their result."""
+    """Return the tasks within the limits; those that are too large get their result."""
     guards = options.guards()
     if guards == Guards():
         return tasks
@@ -314,10 +315,10 @@ def _within_limits(
             bytes_of,
         )
     for task, row in left.items():
-        results.settle(task, row)
+        results.set_row(task, row)
     return going
 
 
 def sizes_of(settings: RunSettings) -> Sizes:
-    """Return what the folders of the receivers tell of the sizes of instances."""
+    """Return sizes of instances from the folders of the receivers."""
     return Sizes(pair for receiver in settings.receivers for pair in read_sizes(receiver.folder))

@@ -1,4 +1,4 @@
-"""What is asked of a PACS about what it holds: its number, the patients, the series, the instances, as C-FINDs."""
+"""The C-FINDs about an identifier: numbers, values of keys, series, instances."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final
 from dicomove.cohort import Identifier, Level, has_control_characters, is_single
 from dicomove.columns import whole_number
 
-#: SOP Instance UIDs, with the series of each.
+#: SOP Instance UIDs, each with its Series Instance UID.
 Listed = Mapping[str, str]
 Ask = Callable[[Identifier, Level, dict[str, str]], list[dict[str, str]]]
-#: Where C-FIND says how many instances a level holds (PS3.4 C.3.4).
+#: The keys with the number of instances, by level (PS3.4 C.3.4).
 COUNT_KEYS: Final[dict[Level, str]] = {
     "PATIENT": "NumberOfPatientRelatedInstances",
     "STUDY": "NumberOfStudyRelatedInstances",
@@ -20,7 +20,7 @@ COUNT_KEYS: Final[dict[Level, str]] = {
 
 
 def related_instances(ask: Ask, identifier: Identifier) -> int | None:
-    """Return what the PACS counts; 0 where it knows nothing, ``None`` where it gives no number."""
+    """Return the count of the PACS: 0 if nothing matches, ``None`` if it gives no number."""
     if identifier.level == "IMAGE":
         return None
     keyword = COUNT_KEYS[identifier.level]
@@ -32,26 +32,26 @@ def related_instances(ask: Ask, identifier: Identifier) -> int | None:
 
 
 def values_of_study(ask: Ask, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]]:
-    """Return the values that the PACS tells of keys of a study; none where it leaves them blank."""
+    """Return the PACS's values of these keys of a study, without blank ones."""
     study = dict(identifier.study_keys)
     found = ask(identifier, "STUDY", dict.fromkeys(names, "") | study) if "StudyInstanceUID" in study else []
     return {name: {match[name] for match in found if match.get(name)} for name in names}
 
 
 def is_elsewhere(ask: Ask, identifier: Identifier) -> bool:
-    """Tell whether the PACS has a series, or an instance, not in its study, also where it does not know the study."""
+    """Tell whether a series or an instance is absent from its study at the PACS, or the study itself is."""
     return not ask(identifier, identifier.level, dict(identifier.keys))
 
 
 def listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:
-    """Return the series of a study, each with what the PACS counts."""
+    """Return the series of a study, each with the count of the PACS."""
     keyword = COUNT_KEYS["SERIES"]
     found = ask(identifier, "SERIES", dict(identifier.keys) | {"SeriesInstanceUID": "", keyword: ""})
     return {match["SeriesInstanceUID"]: whole_number(match.get(keyword)) for match in found}
 
 
 def listed_instances(ask: Ask, identifier: Identifier) -> Listed | None:
-    """Return what an IMAGE-level C-FIND lists, series by series (PS3.4 C.4.1.2.1, no relational keys)."""
+    """Return the instances that IMAGE-level C-FINDs list, series by series (PS3.4 C.4.1.2.1, no relational keys)."""
     if identifier.level == "PATIENT":
         return None
     keys = dict(identifier.keys)
@@ -68,7 +68,7 @@ def listed_instances(ask: Ask, identifier: Identifier) -> Listed | None:
 
 
 def listed_of_patient(ask: Ask, identifier: Identifier) -> Listed | None:
-    """Return what IMAGE-level C-FINDs list of all studies of a patient."""
+    """Return the instances that IMAGE-level C-FINDs list for all studies of a patient."""
     studies = ask(identifier, "STUDY", dict(identifier.keys) | {"StudyInstanceUID": ""})
     above = identifier.keys if identifier.query_model == "PatientRoot" else ()
     listed: dict[str, str] = {}
@@ -79,5 +79,5 @@ def listed_of_patient(ask: Ask, identifier: Identifier) -> Listed | None:
 
 
 def names_one(value: str) -> bool:
-    """Tell whether a unique key names one thing. Neither of a wildcard nor of a list is it known how many there are."""
+    """Tell whether the value of a unique key is one value: no wildcard, no list, not blank."""
     return bool(value.strip()) and is_single(value) and not has_control_characters(value)

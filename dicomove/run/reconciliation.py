@@ -1,4 +1,4 @@
-"""One row after its C-MOVE: what was expected, what came, what is on disk, and what that means."""
+"""Reconciles a row after its C-MOVE: compares what was expected with what came and what is on disk."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def reconcile(
     several: bool = False,
     may_come_later: bool = True,
 ) -> Moved:
-    """Return the result as it reads once it is known what was expected, and what came.
+    """Return the result, corrected by what was expected and what came.
 
     Parameters
     ----------
     result
-        As the PACS's word has it.
+        The result according to the PACS.
     identifier
-        What was moved.
+        The identifier of the row.
     expected_in_table
         The number of instances that the caller's table says.
     inventory
-        Asks the PACS what there is.
+        Asks the PACS.
     at_receiver
         The row at the receiver, if there is one.
     narrowed
-        Whether only some of the row was asked for.
+        Whether only missing instances were asked for.
     several
-        Whether it is the result of several C-MOVEs, and so does not read yet as they do together.
+        Whether the result is of several C-MOVEs, whose outcome has to be judged anew.
     may_come_later
-        Whether instances may come after the final response: not with C-GET, which has one association for all.
+        Whether instances may come after the final response. With C-GET they cannot: it has one association for all.
 
     Raises
     ------
@@ -71,20 +71,20 @@ def reconcile(
         wanted_arrivals = settled.arrivals + coming
         settled = at_receiver.settle(wanted_arrivals)
         evidence = counted_anew(with_settled(evidence, settled), settled.held, listed)
-    return Moved(read_again(result, without_echo(evidence)), settled, listed)
+    return Moved(read_again(result, without_empty_count(evidence)), settled, listed)
 
 
 def as_named(result: MoveResult, patients: int, other_person: str | None) -> MoveResult:
-    """Return the result as it reads with what the rows that ask for it say of its patient.
+    """Return the result with advice on rows that disagree about the patient.
 
     Parameters
     ----------
     result
-        As the PACS's word has it.
+        The result according to the PACS.
     patients
-        How many different PatientIDs the rows name.
+        The number of different PatientIDs in the rows.
     other_person
-        The key of the patient (PatientName, say) of which the PACS has another value.
+        The key of the patient (PatientName, say) for which the PACS has another value.
     """
     if patients < 2 and not other_person:  # mostly
         return result
@@ -98,7 +98,7 @@ def verify_again(
     inventory: Inventory,
     at_receiver: RowAtReceiver | None,
 ) -> Moved:
-    """Return the result as it reads once the PACS was asked again what there is. Nothing is moved.
+    """Return the result after another C-FIND. Nothing is moved.
 
     Raises
     ------
@@ -110,20 +110,20 @@ def verify_again(
         settled = replace(settled, held=_without_rejected(settled, at_receiver.held()))
     evidence = replace(moved.result.evidence, expected=None, missing=None)
     evidence, listed = inventory.expected(evidence, identifier, expected_in_table, settled.held if settled else None)
-    return Moved(read_again(moved.result, without_echo(evidence)), settled, listed)
+    return Moved(read_again(moved.result, without_empty_count(evidence)), settled, listed)
 
 
 def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPatient] = ()) -> Moved:
-    """Return the result as it reads with what came after the row had ended.
+    """Return the result with the instances that came after the end of the row.
 
     Parameters
     ----------
     moved
-        As it read then.
+        The result at the end of the row.
     held
-        What is on disk now, by SOP Instance UID, with its size.
+        The instances on disk now: SOP Instance UIDs with their sizes.
     others
-        What of it has another PatientID than the row.
+        Those of them that have another PatientID than the row.
     """
     settled = moved.settled
     held = _without_rejected(settled, held) if settled else held
@@ -137,20 +137,20 @@ def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPati
 
 
 def _without_rejected(settled: Settled, held: Mapping[str, int]) -> Mapping[str, int]:
-    """Return what is on disk without what did not count for the row before, since it is of another patient."""
+    """Return the instances on disk without those that did not count before because they are of another patient."""
     others = {one.sop_instance_uid for one in settled.others if one.difference == ALTOGETHER}
     return {uid: size for uid, size in held.items() if uid not in others or uid in settled.held}
 
 
 def remarks_on(settled: Settled, patients: int, other_person: str | None = None) -> list[str]:
-    """Return what is to be told of a row that was on disk already: sentences.
+    """Return remarks on a row that was on disk already, as sentences.
 
     Parameters
     ----------
     settled
-        What the receiver has of it.
+        The instances at the receiver.
     patients
-        How many different PatientIDs the rows name that ask for it.
+        The number of different PatientIDs in the rows.
     other_person
         As in `as_named`.
     """
@@ -158,7 +158,7 @@ def remarks_on(settled: Settled, patients: int, other_person: str | None = None)
 
 
 def discrepancies(moved: Moved, identifier: Identifier) -> Iterator[dict[str, str]]:
-    """Yield what does not add up in a row: one dict for each instance."""
+    """Yield the discrepancies of a row: one dict for each instance."""
     keys = dict(identifier.keys)
     known = {"StudyInstanceUID": keys.get("StudyInstanceUID", "")}
     for uid, series in moved.missing.items():
@@ -168,7 +168,7 @@ def discrepancies(moved: Moved, identifier: Identifier) -> Iterator[dict[str, st
 
 
 def uncounted(identifier: Identifier) -> dict[str, str | None]:
-    """Return the dict of a row of which the destination did not say what it has."""
+    """Return the dict of a row that the destination did not answer about."""
     study = dict(identifier.keys).get("StudyInstanceUID", "")
     return {"kind": "unknown", "StudyInstanceUID": study, "SeriesInstanceUID": None, "SOPInstanceUID": None}
 
@@ -185,7 +185,7 @@ def of_other_patients(others: Iterable[OtherPatient]) -> Iterator[dict[str, str]
 
 
 def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int | None:
-    """Return after how many arrivals nothing more needs to be waited for; ``None`` where that is not known."""
+    """Return the number of arrivals that ends the wait; ``None`` if it is unknown."""
     if not went_well(evidence):
         return evidence.counts.moved or 0
     known = [number for number in (expected_in_table, evidence.counts.moved) if number is not None]
@@ -193,18 +193,18 @@ def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int |
 
 
 def may_be_coming(evidence: Evidence) -> int:
-    """Return how many of the missing instances were not called failed."""
+    """Return the number of missing instances that the PACS did not report as failed."""
     return (evidence.missing or 0) - (evidence.counts.failed or 0) if went_well(evidence) else 0
 
 
 def went_well(evidence: Evidence) -> bool:
-    """Return whether the PACS says so."""
+    """Return whether the PACS reports success."""
     return evidence.status is not None and category(evidence.status) in ("success", "warning")
 
 
 def with_settled(evidence: Evidence, settled: Settled) -> Evidence:
-    """Return the evidence with what there is of the row, at the receiver or at the destination."""
-    # A process that was started again has forgotten what came; an archive tells only what it has.
+    """Return the evidence with the instances at the receiver or at the destination."""
+    # A receiver process that was started again has forgotten the arrivals; an archive knows only what it has.
     is_counted = settled.counted_by == "receiver" and not settled.restarted
     return replace(
         evidence,
@@ -220,23 +220,23 @@ def with_settled(evidence: Evidence, settled: Settled) -> Evidence:
 
 
 def _differences(settled: Settled) -> tuple[tuple[str, int], ...]:
-    """Return in what the PatientIDs of instances on disk differ, and how many for each difference."""
+    """Return how the PatientIDs of instances on disk differ from the row's, each with the number of instances."""
     return tuple(Counter(one.difference for one in settled.others if one.sop_instance_uid in settled.held).items())
 
 
 def counted_anew(evidence: Evidence, held: Mapping[str, int], listed: Listed | None) -> Evidence:
-    """Return the evidence with what is missing now; what was expected is as it was."""
+    """Return the evidence with the present number of missing instances; the expected number stays."""
     return evidence if evidence.missing is None else with_missing(evidence, held, listed)
 
 
-def without_echo(evidence: Evidence) -> Evidence:
-    """Return the evidence without a count of nothing: nothing came now, and what is there is of an earlier run."""
+def without_empty_count(evidence: Evidence) -> Evidence:
+    """Return the evidence without `missing`, if nothing came now and all on disk is from an earlier run."""
     if evidence.expected is None and evidence.received and not evidence.reported:
         return replace(evidence, missing=None)
     return evidence
 
 
 def read_again(result: MoveResult, evidence: Evidence) -> MoveResult:
-    """Return the result as it reads with this evidence."""
+    """Return the result, judged anew with this evidence."""
     verdict = judge(evidence)
     return changed(result, evidence=evidence, outcome=verdict.outcome, error=verdict.error, advice=verdict.advice)

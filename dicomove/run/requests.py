@@ -1,4 +1,4 @@
-"""What is asked for, and where it goes: the settings of a run, and its tasks. All of them can be pickled."""
+"""The tasks of a run, its settings, and the journal's records of an attempt. All of them can be pickled."""
 
 from __future__ import annotations
 
@@ -24,65 +24,67 @@ from dicomove.store import AttemptRecord, Key
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one or more rows ask for.
+    """The request of one or more rows.
 
     Attributes
     ----------
     identifier
-        What is moved.
+        The identifier to move.
     positions
-        The rows that ask for it, from 0.
+        The positions of the rows that ask for it, from 0.
     key
-        By what the journal knows it.
+        Its key in the journal.
     expected
-        The number of instances, where the table knows it.
+        The number of instances, if the table has it.
     attempt
-        From 1: attempts that sent something, or that the PACS kept from it.
+        The number of the attempt, from 1. An attempt that the receiver prevented does not count.
     refusals
-        Attempts that do not count: an association too many, or a PACS or receiver that was away.
+        Attempts that do not count: the PACS rejected one association too many, or PACS or receiver were away.
     missing
-        What is asked for, where an earlier attempt brought the rest.
+        The instances to ask for, if an earlier attempt brought the others.
     look_first
-        Whether an earlier attempt, or an earlier run, may have brought some of it.
+        Whether an earlier attempt or run may have brought some instances.
     depth
-        How far down this PACS can be asked, as far as is known.
+        The finest request that this PACS accepts, as far as is known.
     allowed
-        What it may be asked with C-FIND: a PACS that has left several without an answer is spared for a while.
+        The C-FINDs that may be sent. A PACS that did not answer several of them gets none for a while.
     unverified
-        What an earlier attempt brought, where C-FIND was not answered: only C-FIND is tried again.
+        The result of an earlier attempt without an answer to C-FIND: only C-FIND is tried again.
     receiver
-        Which of the receivers gets it.
+        The number of the receiver that gets the instances.
     patients
-        The PatientIDs that the rows name beside the identifier: what comes is held against them. They are never sent.
+        The PatientIDs of the rows, if the identifier has none. They are never sent: arriving instances are compared
+        with them.
     named
-        What else the rows name of the study and its patient (their accession number, say). It is never sent either.
+        Further keys of the rows: accession number, PatientName, PatientBirthDate. They are never sent either.
     cells
-        What the rows have in the columns that the paths of the receivers name.
+        The columns that the paths of the receivers name, with the row's values.
     method
         C-MOVE or C-GET.
     sop_classes
-        Those of the study, where the table has them: they are proposed for C-GET, and need not be asked for.
+        The SOP classes of the study, if the table has them. They are proposed for C-GET; otherwise a C-FIND asks for
+        them.
     is_slow
-        Whether the PACS has to fetch it from a slow medium first, so that it gets a longer limit.
+        Whether the PACS has to fetch the images from a slow medium, so that the first response may take longer.
     earlier
-        What an earlier run completed, and when, where the destination is asked whether it is still there, or the PACS
-        whose it is.
+        The result of an earlier run and its time, if the destination has to confirm that the instances are still there,
+        or the PACS has to confirm the patient.
     asks_patient
-        Whether the PACS is asked first whose it is: `patients` and `named` stand in a table that did not come
-        from it.
+        Whether to ask the PACS first for the patient, because `patients` and `named` come from a table of the user's
+        own.
     is_placed
-        Whether a plan has found it below the UIDs above it in the row.
-    is_untold
-        Whether the PACS did not tell whose it is, though it was to be asked: what comes with another PatientID
-        altogether than `patients` is not the row's.
+        Whether a plan has found the series or instance below the UIDs above it.
+    is_patient_unknown
+        Whether the PACS was asked for the patient and did not give it. Instances whose PatientID has nothing in common
+        with `patients` then do not count for the row.
     other_person
-        The key of the patient (PatientName, say) of which the PACS has another value than the rows.
+        The key of the patient (PatientName, say) for which the PACS has another value than the rows.
     may_split
-        Whether the series of a large study may be moved side by side: then they are asked for with C-FIND first.
+        Whether the series of a large study may be moved side by side: a C-FIND asks for them first.
     part
-        What of the row is asked for, where its series are moved side by side.
+        The part of the row to ask for, if its series are moved side by side.
     parts
-        What became of all of them: only the verdict is left.
+        The results of all parts: this task only reconciles and judges them.
     """
 
     identifier: Identifier
@@ -106,7 +108,7 @@ class Task:
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
     asks_patient: bool = False
     is_placed: bool = False
-    is_untold: bool = False
+    is_patient_unknown: bool = False
     other_person: str | None = None
     may_split: bool = False
     part: Part | None = None
@@ -114,13 +116,13 @@ class Task:
 
     @property
     def first(self) -> int:
-        """The first row that asks for it: no other task has it."""
+        """The position of its first row, which identifies the task in the run."""
         return self.positions[0]
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What holds for all rows of a run.
+    """The settings that hold for all rows of a run.
 
     Attributes
     ----------
@@ -129,13 +131,13 @@ class RunSettings:
     destinations
         AE titles: one, or that of each receiver.
     receivers
-        Where the destinations are receivers.
+        The receivers, if the destinations are receivers.
     runs
         The number of this run at each receiver.
     total_timeout, verify
         As in `move`.
     archive
-        The destination, where it is an archive that is asked what it has.
+        The destination, if it is an archive that answers C-FIND.
     """
 
     pacs: Pacs
@@ -147,11 +149,11 @@ class RunSettings:
     archive: Destination | None = None
 
     def destination(self, task: Task) -> str:
-        """Return the AE title that gets what a task moves."""
+        """Return the Move Destination of a task."""
         return self.destinations[task.receiver or 0]
 
     def row(self, task: Task) -> LocalRow:
-        """Return the row of a task at its receiver."""
+        """Open the row of a task at its receiver."""
         number = task.receiver or 0
         return self.receivers[number].row(
             self.runs[number],
@@ -160,11 +162,11 @@ class RunSettings:
             self.pacs.host,
             task.patients,
             dict(task.cells),
-            admits_others=not task.is_untold,
+            admits_others=not task.is_patient_unknown,
         )
 
     def key(self, identifier: Identifier) -> Key:
-        """Return by what the journal knows an identifier: PACS, destination, level and unique keys."""
+        """Return the journal's key of an identifier: PACS, destination, level and unique keys."""
         return Key(
             pacs=self.pacs.address,
             destination=_together(self.destinations),
@@ -174,7 +176,7 @@ class RunSettings:
         )
 
     def remote(self) -> RunSettings:
-        """Return what a worker elsewhere needs of them."""
+        """Return the settings for a worker elsewhere."""
         return replace(self, receivers=(), runs=())
 
 
@@ -186,14 +188,14 @@ def _together(destinations: tuple[str, ...]) -> str:
 def records(
     task: Task, row: Row, moves: Sequence[MoveResult] = (), *, is_final: bool = True
 ) -> tuple[AttemptRecord, ...]:
-    """Return what the journal keeps of an attempt: one record for each C-MOVE, the last one with the row's result.
+    """Return the journal's records of an attempt: one for each C-MOVE, the last one with the row's result.
 
     Parameters
     ----------
     task
         The task.
     row
-        As it reads after the attempt.
+        Its result after the attempt.
     moves
         The C-MOVEs of the attempt.
     is_final

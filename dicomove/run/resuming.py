@@ -1,4 +1,4 @@
-"""What an earlier run with the same journal has done already, and what of it is still there."""
+"""Rows that an earlier run with the same journal completed, if their files are still on disk."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings
     journal
         The journal.
     keys
-        Of this run's tasks.
+        The keys of this run's tasks.
     settings
-        With receivers, files are looked at: their sizes, and with ``verify="hash"`` their bytes.
+        With receivers, the files on disk are checked: their sizes, and with ``verify="hash"`` their bytes.
     """
     earlier = completed(journal, keys)
     if not settings.receivers:
@@ -56,22 +56,22 @@ def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings
 def renamed(
     journal: Journal, table: pd.DataFrame, names: Mapping[Key, tuple[Identifier, Collection[str], Named]]
 ) -> set[Key]:
-    """Return the keys beside which other patients and numbers stand now than in the run that completed them.
+    """Return the keys whose rows name other patients or accession numbers now than in the run that completed them.
 
-    Whether these belong to what was moved was never asked.
+    The PACS was never asked whether the new ones belong to the study.
 
     Parameters
     ----------
     journal
         The journal.
     table
-        The caller's.
+        The caller's table.
     names
-        For each key its identifier, and what the rows of the table name beside it, as in `RowCells`.
+        For each key its identifier, and the patients and further keys of its rows, as in `RowCells`.
     """
     others = {key for key, (_, patients, named) in names.items() if patients or named}
     if others:
-        others -= journal.of_cohort(others, cohort_sha256(table))  # mostly all of them, at once
+        others -= journal.of_cohort(others, cohort_sha256(table))  # mostly no row has changed
     for before, keys in journal.tables(others) if others else ():
         cells, rows = RowCells(before), _positions(keys)
         for key, positions in rows.items():
@@ -111,9 +111,9 @@ def _is(folder: Path, file: Stored, verify: Verify) -> bool:
 def not_completed(
     journal: Journal, table: pd.DataFrame, tasks: Sequence[Task], settings: RunSettings, results: RowResults
 ) -> list[Task]:
-    """Return what an earlier run has not completed, and give the other rows their result."""
+    """Return the tasks that no earlier run completed; the other rows get their result."""
     keys = [task.key for task in tasks]
-    if settings.archive:  # the destination says for each row, when its turn comes, whether it is still there
+    if settings.archive:  # the archive is asked about each row when its turn comes
         earlier = completed(journal, keys)
         return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
     done = still_on_disk(journal, keys, settings)
@@ -121,7 +121,7 @@ def not_completed(
     anew = renamed(journal, table, {task.key: (task.identifier, task.patients, task.named) for task in asked_anew})
     for task in tasks:
         if task.key in done and task.key not in anew:
-            results.settle(task, done[task.key])
+            results.set_row(task, done[task.key])
     left = [task for task in tasks if task.key not in done or task.key in anew]
     begun = journal.known([task.key for task in left])
     earlier = {} if settings.receivers else completed(journal, anew)

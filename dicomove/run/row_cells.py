@@ -1,4 +1,4 @@
-"""What the cells of a table say of its rows, beside what is moved. Pure."""
+"""Further columns of a table: expected numbers, patients, availability, SOP classes. Pure."""
 
 from __future__ import annotations
 
@@ -32,42 +32,42 @@ _SLOWEST_FIRST: Final = ("UNAVAILABLE", "OFFLINE", "NEARLINE", "ONLINE")
 
 @dataclass(frozen=True, eq=False)
 class RowCells:
-    """The cells of a table; each column is read when it is asked for, and once.
+    """The further columns of a table. Each is read once, when it is needed.
 
-    Where several rows ask for the same, the first of them that says something decides.
+    If several rows share an identifier, the first one with a value decides.
 
     Parameters
     ----------
     table
-        As the caller gave it.
+        The caller's table.
     """
 
     table: pd.DataFrame
 
     def is_answered(self, level: Level, rows: Sequence[int]) -> bool:
-        """Tell whether the PACS answered with what is moved at this level: the rows are of `find`."""
+        """Tell whether the rows come from `find`: the PACS has answered with their identifiers."""
         return self._answered[level] and all(self._found[row] for row in rows)
 
     def expected(self, level: Level, rows: Sequence[int]) -> int | None:
-        """Return how many instances the PACS said that there are."""
+        """Return the number of instances that `find` or `plan` got from the PACS."""
         cells = self._counts.get(COUNT_KEYS.get(level, ""))
         numbers = [columns.whole_number(cells[row]) for row in rows] if cells else []
         return next((number for number in numbers if number is not None), None)
 
     def patients(self, identifier: Identifier, rows: Sequence[int]) -> tuple[str, ...]:
-        """Return the PatientIDs that rows name beside what is moved."""
+        """Return the PatientIDs of rows whose identifier has none."""
         return beside(identifier, [self._patients[row] for row in rows])
 
     def named(self, identifier: Identifier, rows: Sequence[int]) -> Named:
-        """Return what else rows name of the study and its patient; nothing of a table that the PACS answered."""
+        """Return further keys of the study and its patient; none for a table from `find`."""
         return named_by(identifier, rows, self._further)
 
     def availability(self, rows: Sequence[int]) -> str | None:
-        """Return the word for where the PACS has it."""
+        """Return the Instance Availability: ``ONLINE``, ``NEARLINE``, ..."""
         return next((word for row in rows if (word := self._availabilities[row])), None)
 
     def sop_classes(self, rows: Sequence[int]) -> tuple[str, ...]:
-        """Return the SOP classes that the PACS told of the study."""
+        """Return the SOP classes of the study according to the PACS."""
         return next((classes for row in rows if (classes := self._sop_classes[row])), ())
 
     def planned(self, name: str) -> list[str]:
@@ -76,7 +76,7 @@ class RowCells:
         return ["" if is_blank(cell) else str(cell).strip() for cell in self.table.iloc[:, place].tolist()]
 
     def modalities(self) -> list[str]:
-        """Return the modalities of each row, as far as the table has them."""
+        """Return the modalities of each row, if the table has them."""
         where = keyword_columns(self.table.columns, ("Modality", "ModalitiesInStudy"))
         place = where.get("Modality", where.get("ModalitiesInStudy"))
         return ["" if is_blank(cell) else str(cell) for cell in self._column(place)]
@@ -104,7 +104,7 @@ class RowCells:
 
     @cached_property
     def _availabilities(self) -> list[str | None]:
-        # One series may be on tape, and another one of the study on disk: several values are in one cell.
+        # A cell may have several values: one series of the study is on tape, another one on disk.
         cells = self._column(keyword_columns(self.table.columns, [AVAILABILITY]).get(AVAILABILITY))
         return [slowest(cell.upper().split("\\")) if isinstance(cell, str) else None for cell in cells]
 
@@ -127,7 +127,7 @@ def rows_of(identifiers: Sequence[Requested]) -> dict[Identifier, list[int]]:
 
 
 def uids_in(cell: object) -> tuple[str, ...]:
-    r"""Return the UIDs in a cell; none where one of them has an unusual form.
+    r"""Return the UIDs in a cell; none if one of them has an unusual form.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def uids_in(cell: object) -> tuple[str, ...]:
 
 
 def slowest(values: Collection[str]) -> str | None:
-    """Return the word for something whose parts are here and there: the slowest of them decides.
+    """Return the slowest of several availabilities.
 
     Examples
     --------

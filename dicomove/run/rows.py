@@ -1,4 +1,4 @@
-"""The rows of a run: their results as these come in, and what is shown of them. Pure."""
+"""The results of the rows of a run, and the events that displays get. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class RowResults:
     Parameters
     ----------
     labels
-        Of the rows.
+        The labels of the rows.
     identifiers
-        Of the rows; an error where a row cannot be a C-MOVE; or what `find` said of a row that it could not match.
+        The identifiers of the rows; an error for a row that cannot be a C-MOVE; or the reason of `find` for a row
+        without a match.
     asks_archive
-        Whether another archive is asked what it has: where it does not say it, that is kept.
+        Whether the destination is an archive that is asked for its instances. Rows without its answer are noted.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class RowResults:
     def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Requested], *, asks_archive: bool) -> None:
         self._labels, self._asks_archive = labels, asks_archive
         self.rows = [not_sent(requested) for requested in identifiers]
-        # By the first position of a task: another attempt at it has the same.
+        # All of these are by the first position of a task, which is the same for all of its attempts.
         self._in_flight: dict[int, tuple[Task, tuple[int, int]]] = {}
         self._so_far: dict[int, Row] = {}
         self._doubtful: dict[int, tuple[Task, Moved]] = {}
@@ -44,7 +45,7 @@ class RowResults:
         self._others: dict[int, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[int, int] = {}
         self._other_persons: dict[int, int] = {}
-        #: Why what is on disk may not last.
+        #: Why files on disk may not survive a crash.
         self._problem: str | None = None
         #: The outcome that was shown last of each row.
         self._shown: list[str | None] = [None] * len(labels)
@@ -56,46 +57,46 @@ class RowResults:
 
     @property
     def unverified(self) -> int:
-        """How many rows may read otherwise once the PACS says what to expect."""
+        """The number of rows whose result could change if the PACS gave the expected number."""
         return sum(self._unverified.values())
 
     @property
     def other_patients(self) -> int:
-        """How many rows brought images with another PatientID than they name: not in another spelling."""
+        """The number of rows that brought images with another PatientID; another spelling does not count."""
         found = ((task, {one.difference for one in others}) for task, others in self._others.values())
         return sum(len(task.positions) for task, differences in found if differences & UNLIKE)
 
     @property
     def other_persons(self) -> int:
-        """How many rows name another person than the PACS does, whatever the spelling."""
+        """The number of rows that name another person than the PACS, in any spelling."""
         return sum(self._other_persons.values())
 
     @property
     def doubtful(self) -> list[Task]:
-        """The tasks of which something was missing at their end: it may have come since."""
+        """The tasks with missing instances at their end; these may have come since."""
         return [task for task, moved in self._doubtful.values() if moved.result.evidence.missing]
 
     def of(self, task: Task) -> Row:
         """Return the result of a task's rows."""
         return self.rows[task.first]
 
-    def settle(self, task: Task, row: Row) -> None:
+    def set_row(self, task: Task, row: Row) -> None:
         """Give the rows of a task their result."""
         for position in task.positions:
             self.rows[position] = row
 
     def begin(self, task: Task) -> list[Event]:
-        """Take a task into flight; return what is shown."""
+        """Note that a task begins; return the events."""
         self._in_flight[task.first] = task, (0, 0)
         return [RowStarted(row=self._labels[position], position=position) for position in task.positions]
 
     def moving(self, task: Task, event: SubOperationEvent) -> Event:
-        """Return what is shown of a pending response."""
+        """Return the event of a pending response."""
         position = task.first
         return replace(event, row=self._labels[position], position=position)
 
     def arrived(self, task: Task, instances: int, size: int) -> list[Event]:
-        """Take in how much has come for a task in flight; return what is shown."""
+        """Note how much has come for a task in flight; return the events."""
         _, seen = self._in_flight.get(task.first, (task, None))
         if seen is None or (instances, size) <= seen:
             return []
@@ -103,13 +104,13 @@ class RowResults:
         position = task.first
         return [Arriving(row=self._labels[position], position=position, instances=instances, bytes=size)]
 
-    def land(self, task: Task, end: AttemptEnd, alone: Row) -> Row:
-        """Take a task out of flight; return its row after all attempts, where this one alone makes it `alone`."""
+    def end_attempt(self, task: Task, end: AttemptEnd, alone: Row) -> Row:
+        """Note the end of an attempt; return the row after all attempts. `alone` is the row after this one alone."""
         self._in_flight.pop(task.first, None)
         so_far = self._so_far.get(task.first)
         row = _verified(so_far, alone) if task.unverified and isinstance(end, Moved) else after(so_far, alone)
         self._so_far[task.first] = row
-        self.settle(task, row)
+        self.set_row(task, row)
         if isinstance(end, Moved | OnDisk):
             self._name_others(task, end.others)
         moved = end if isinstance(end, Moved) else None
@@ -124,7 +125,7 @@ class RowResults:
         return row
 
     def will_retry(self, task: Task, row: Row, wait_s: float) -> list[Event]:
-        """Return what is shown of a task that will be tried again."""
+        """Return the events of a task that will be tried again."""
         return [
             RowWillRetry(
                 row=self._labels[position],
@@ -138,14 +139,14 @@ class RowResults:
         ]
 
     def finish(self, task: Task, row: Row) -> list[Event]:
-        """Give a task its durable result, and forget how it came to it; return what is shown."""
+        """Give a task its durable result, and forget its attempts; return the events."""
         self._so_far.pop(task.first, None)
-        self.settle(task, row)
+        self.set_row(task, row)
         first, *others = self.finished(task.positions)
         return [first, *(replace(event, shares=task.first) for event in others)]
 
     def finished(self, positions: Iterable[int]) -> list[RowFinished]:
-        """Return what is shown of rows that have their result."""
+        """Return the events of rows that have their result."""
         events = [
             _finished(self._labels[position], position, self.rows[position], self._shown[position])
             for position in positions
@@ -155,22 +156,22 @@ class RowResults:
         return events
 
     def give_up(self) -> list[Task]:
-        """Give the tasks in flight their result, since the run waits no longer; return them."""
+        """Give up the tasks in flight, because the run waits no longer; return them."""
         left = self.in_flight
         for task in left:
-            self.settle(task, after(self._so_far.get(task.first), without_answer()))
+            self.set_row(task, after(self._so_far.get(task.first), without_answer()))
         self._in_flight.clear()
         return left
 
     def not_durable(self, problem: str) -> None:
-        """Say of every row that has something on disk that it may not last, and of what comes to light after this."""
+        """Mark every row with files on disk as not durable, also rows that change later."""
         self._problem = problem
         for position, row in enumerate(self.rows):
             if row.received and not row.resumed:
                 self.rows[position] = not_durable(row, problem)
 
     def held_at_end(self, task: Task, held: Mapping[str, int], others: Sequence[OtherPatient]) -> Row | None:
-        """Read a row again with what came after its end; return the result where that is another."""
+        """Judge a row again with the instances that came after its end; return its result if that has changed."""
         _, moved = self._doubtful[task.first]
         again = look_again(moved, held, others)
         if again is moved:
@@ -181,11 +182,11 @@ class RowResults:
         row = _verified(self.of(task), row_after(again))
         if self._problem:
             row = not_durable(row, self._problem)
-        self.settle(task, row)
+        self.set_row(task, row)
         return row
 
     def discrepancies(self, receiver: int | None) -> list[dict[str, Hashable]]:
-        """Return what did not add up at a receiver, or at another destination: one dict for each row and instance."""
+        """Return the discrepancies at a receiver or at another destination: one dict for each row and instance."""
         doubtful = [(task, discrepancies(moved, task.identifier)) for task, moved in self._doubtful.values()]
         others = [(task, of_other_patients(others)) for task, others in self._others.values()]
         return [
@@ -197,7 +198,7 @@ class RowResults:
         ]
 
     def discrepancies_at_archive(self) -> list[dict[str, Hashable]]:
-        """Return what did not add up at an archive, and the rows of which it did not say what it has."""
+        """Return the discrepancies at an archive, and the rows that the archive did not answer about."""
         found = [{**one, "counted_by": "destination"} for one in self.discrepancies(None)]
         tasks = self._uncounted.values()
         unknown = [
@@ -220,7 +221,7 @@ class RowResults:
             self._unverified.pop(task.first, None)
 
     def _name_others(self, task: Task, others: tuple[OtherPatient, ...]) -> None:
-        """Keep what has another PatientID than the row; an attempt that brought nothing takes back nothing."""
+        """Keep the instances with another PatientID; an attempt without such instances changes nothing."""
         if others:
             self._others[task.first] = task, others
 
@@ -245,7 +246,7 @@ def _finished(label: Hashable, position: int, row: Row, before: str | None) -> R
 
 
 def _verified(before: Row | None, row: Row) -> Row:
-    """Return a row that reads anew, by C-FIND or by what came late: no C-MOVE was sent."""
+    """Return a row after another C-FIND or late arrivals; its attempts and times stay, because no C-MOVE was sent."""
     if before is None:
         return row
     return row._replace(attempts=before.attempts, started_at=before.started_at, duration_s=before.duration_s)

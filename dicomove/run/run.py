@@ -1,4 +1,4 @@
-"""The run itself, in the caller's thread: it tells its state what happens, and does what that says."""
+"""The loop of a run, in the caller's thread: it hands events to the state, and executes the instructions."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ from dicomove.run.requests import RunSettings, Task
 from dicomove.run.state import RunState
 from dicomove.run.writer import JournalWriter
 
-#: How long the caller's thread waits for a report before it looks up, so that an interrupt is noticed on every system.
+#: The longest wait for a report, in seconds: on some systems an interrupt is noticed only after the wait.
 _LOOK_UP_S: Final = 0.2
-#: After a stop: the grace that a PACS has for C-CANCEL, and the time that our own farewell takes.
+#: After a stop: the time that a PACS has to answer C-CANCEL, and the time to release the associations.
 LONGEST_STOP_S: Final = CANCEL_GRACE_S + 7
 _LONGEST_FLUSH_S: Final = 30.0
 
 
 class Pool(Protocol):
-    """Workers, wherever they are. What they report is handed to the function that they were made with."""
+    """The workers of a run. They report to the function that the pool was made with."""
 
     def submit(self, task: Task) -> None:
-        """Let one of them move a task; no more than the limit of associations are given at a time."""
+        """Let a worker move a task. The run never submits more tasks than the limit of associations allows."""
 
     def keep(self, number: int) -> None:
         """Release the associations above this number that are not in use."""
@@ -63,7 +63,7 @@ class Pool(Protocol):
         """Cancel what is in flight."""
 
     def close(self, wanted: Callable[[], bool]) -> None:
-        """Let go of what they have; it waits for that a moment at the most, and only while that is wanted."""
+        """Release everything; this waits a moment at the most, and only while `wanted` returns true."""
 
 
 class Run:
@@ -72,25 +72,25 @@ class Run:
     Parameters
     ----------
     settings, state
-        What holds for all rows; and the state, which decides.
+        The settings for all rows; and the state, which decides.
     make_pool
-        Makes the workers, given the function that gets their reports.
+        Makes the workers from the function that gets their reports.
     make_writer
-        Likewise makes the writer of the journal; ``None`` where there is none.
+        Makes the writer of the journal in the same way; ``None`` without a journal.
     show
         Gets the events.
     stops
-        Returns how often the caller wished to stop: at the first time C-CANCEL is sent, and after the second the PACS
-        is not waited for.
+        Returns how often the caller has asked to stop: the first time, the run sends C-CANCEL; after the second, it
+        does not wait for the PACS.
     paused
-        Returns whether the caller wants that nothing begins for now.
+        Returns whether the caller has paused the run.
 
     Attributes
     ----------
     interrupted
         Whether it was stopped before its end.
     problem
-        What prevented that the journal was written to its end.
+        Why the end of the run is not in the journal.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Run:
     ) -> None:
         self._settings, self._state, self._show, self._stops, self._paused = settings, state, show, stops, paused
         self._reports: queue.SimpleQueue[Report | Written] = queue.SimpleQueue()
-        #: What is still to be done: an interrupt that a display raises loses nothing of it.
+        #: The instructions that are left, so that an interrupt in a display loses none of them.
         self._to_do: deque[Instruction] = deque()
         self._pool = make_pool(self._reports.put)
         self._writer = make_writer(self._reports.put) if make_writer else None
@@ -114,16 +114,16 @@ class Run:
         self.problem: str | None = None
 
     def go(self, rows: int, requests: int, settled: Sequence[int]) -> None:
-        """Do all tasks, or as many as there are before a stop; show first the rows that are settled already."""
+        """Do the tasks until their end or a stop. The rows `settled` have their result already, and are shown first."""
         try:
             self._show(RunStarted(verb="move", rows=rows, requests=requests))
             for event in self._state.results.finished(settled):
                 self._show(event)
             self._loop(lambda: not self._stops())
             self.interrupted = not self._at_end
-        except KeyboardInterrupt:  # of a display, or of a handler that is not ours
+        except KeyboardInterrupt:  # from a display, or from a signal handler that is not ours
             self.interrupted = True
-        with suppress(KeyboardInterrupt):  # the second one: the PACS is not waited for
+        with suppress(KeyboardInterrupt):  # the second one: the run does not wait for the PACS
             if self.interrupted:
                 self._stop()
         with suppress(KeyboardInterrupt):
@@ -141,15 +141,15 @@ class Run:
             self._tell(Look(datetime.now(UTC), has_room=has_room, paused=self._paused()))
 
     def _stop(self) -> None:
-        """Cancel what is in flight, begin no more, and take in what still happens, for a few seconds at the most."""
+        """Cancel the tasks in flight, begin no more, and handle reports for a few seconds at the most."""
         self._tell(StopWished())
         end = time.monotonic() + LONGEST_STOP_S
         self._loop(lambda: self._stops() < 2 and time.monotonic() < end)
-        # What has been reported by now needs no waiting: a task that was begun is never taken for one that was not.
+        # First handle all reports that have come: a task that has begun must never count as not begun.
         self._take_all()
 
     def _finish(self) -> None:
-        """Make all durable, and look again at what may have come late."""
+        """Make everything durable, and look for instances that came late."""
         problem = self._flush()
         lost = [found for found in map(_flushed, self._settings.receivers) if found]
         with suppress(KeyboardInterrupt):
@@ -169,7 +169,7 @@ class Run:
         return problem
 
     def _tell(self, event: RunEvent) -> None:
-        """Tell the state of an event, and do what it says."""
+        """Hand an event to the state, and execute its instructions."""
         self._to_do += self._state.handle(event, time.monotonic())
         self._do_all()
 
@@ -206,7 +206,7 @@ class Run:
     def _look_again(self, task: Task) -> None:
         try:
             held = self._held(task)
-        except ReceiverError:  # it is gone, and cannot tell of the others either
+        except ReceiverError:  # the receiver is gone, and cannot answer for the other tasks either
             self._to_do = deque(one for one in self._to_do if not isinstance(one, LookAgain))
         else:
             self._to_do += self._state.handle(held, time.monotonic())
@@ -219,7 +219,7 @@ class Run:
         return HeldAtEnd(task, held_at_end(archive, task.identifier))
 
     def _wait(self, until: float | None) -> None:
-        """Take in the next report, and all that have come by then."""
+        """Handle the next report, and all others that have come by then."""
         seconds = _LOOK_UP_S if until is None else min(_LOOK_UP_S, max(0.0, until - time.monotonic()))
         self._look_at_arrivals()
         try:
@@ -231,8 +231,8 @@ class Run:
         self._take_all()
 
     def _take_all(self) -> None:
-        """Take in all reports that have come by now, and do what is left to do."""
-        while not self._reports.empty():  # this thread alone takes from it
+        """Handle all reports that have come by now, and execute the instructions that are left."""
+        while not self._reports.empty():  # only this thread reads the queue
             self._tell(self._reports.get())
         self._do_all()
 
@@ -254,7 +254,7 @@ class Run:
 
 
 def _flushed(receiver: Receiver) -> str | None:
-    """Return what prevents that all is durable, if anything does."""
+    """Return the reason why not everything is durable, if there is one."""
     try:
         receiver.flush()
     except ReceiverError as error:

@@ -1,4 +1,4 @@
-"""Which task begins next, and what the run waits for: decisions over a clock. Pure."""
+"""Decides which task begins next, whether it is tried again, and what the run waits for. Pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from dicomove.run.requests import Task
 from dicomove.run.split import Splits, may_be_large
 from dicomove.words import BUSY
 
-#: After an association that was one too many: from so long to twice as long.
+#: The pause after the PACS rejected one association too many: at random between this and twice this, in seconds.
 _REFUSED_S: Final = 1.0
 _MOST_REFUSALS: Final = 20
-#: Seconds after which the local time is looked at again: it may jump.
+#: The local time is read again after so many seconds, because it may jump.
 _LOOK_S: Final = 30.0
 
 
@@ -37,7 +37,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing is left to do, or nothing more may be done."""
+    """Nothing is left to do, or the run has to end."""
 
 
 Decision = Start | Ask | Hold | Done
@@ -46,23 +46,23 @@ Decision = Start | Ask | Hold | Done
 class Schedule:
     """The tasks of a run: which begins when, and which is tried again.
 
-    Every method takes the time: `now` on the monotonic clock, `local_time` as a date with its zone.
+    `now` is the time on the monotonic clock, and `local_time` is date and time with a zone.
 
     Parameters
     ----------
     tasks
-        In their order.
+        The tasks in their order.
     options
-        How the PACS is treated.
+        The keywords of `move`.
     chance
-        Returns numbers between 0 and 1: tasks that were refused together do not come back together.
+        Returns random numbers between 0 and 1, which spread the retries of tasks that were refused together.
 
     Attributes
     ----------
     outages
-        What keeps the run from asking for more.
+        The pauses of the run: PACS down, receiver away, disk full.
     splits
-        The rows whose series are moved side by side: each has begun, and goes on whatever keeps others waiting.
+        The rows whose series are moved side by side. They have begun, and continue while other rows wait.
     """
 
     def __init__(self, tasks: Iterable[Task], options: Options, chance: Callable[[], float] = random.random) -> None:
@@ -82,30 +82,30 @@ class Schedule:
 
     @property
     def in_flight(self) -> int:
-        """Requests that have begun and not ended, and rows between two of theirs."""
+        """The number of requests that have begun and not ended, and of rows between two of their requests."""
         return len(self._in_flight) + self.splits.idle
 
     @property
     def exhausted(self) -> bool:
-        """Whether so many rows failed that no more may begin."""
+        """Whether too many rows have failed, so that no more may begin."""
         return self._failures.exhausted
 
     @property
     def has_more(self) -> bool:
-        """Whether there are tasks that have not begun, or that will be tried again."""
+        """Whether tasks have not begun, or will be tried again."""
         return bool(self._ready or self._later)
 
     def next(self, now: float, local_time: datetime, *, has_room: bool, paused: bool) -> Decision:
-        """Return what to do now.
+        """Return the next step.
 
         Parameters
         ----------
         now, local_time
             The time.
         has_room
-            Whether the disk of the receivers has room, as far as that was looked at.
+            Whether the disk of the receivers has room; true if the run did not check it.
         paused
-            Whether the user wants that nothing begins for now.
+            Whether the user has paused the run.
         """
         self._wake(now)
         if self.splits and (part := self._next_part(now, further=False)):
@@ -118,37 +118,37 @@ class Schedule:
         return self._held(decision, now)
 
     def next_verdict(self, now: float) -> Start | Hold | Done:
-        """Return what to do now where nothing more may begin: rows that have moved their series get their verdict."""
+        """Return the next step when nothing more may begin: rows that have moved their series get their verdict."""
         if part := self._next_part(now, further=False):
             return Start(part)
         return Hold() if self.in_flight else Done()
 
     def is_full(self, now: float) -> bool:
-        """Return whether nothing may begin before something ends, since no association is free or rests."""
+        """Return whether a request has to end before another one may begin: no association is free, or about to be."""
         return not self.splits and not self._has_slot(now) and not self._resting
 
     def associations_of_use(self, reason: str) -> int:
-        """Return how many associations are in use, or will be soon, where rows wait for this reason."""
+        """Return how many associations to keep: those in use, or the whole limit if rows begin soon after this wait."""
         begins_soon = self._ready and reason in ("", "rate")
         return self._associations.limit if begins_soon or self.splits else len(self._in_flight)
 
     def may_split(self, task: Task) -> bool:
-        """Return whether associations would be idle beside a row that begins, so that its series may use them."""
+        """Return whether associations would be idle beside a row that begins: then its series may use them."""
         most = self._options.most_associations()
         return len(self._ready) < most and most > 1 and may_be_large(task)
 
     def listed(self, task: Task, listed: SeriesListed, now: float) -> None:
-        """Take in the series of a row, which are moved side by side from now on."""
+        """Take the list of series of a row, to move them side by side."""
         self._end(task, None, now)
         self.splits.begin(task, listed)
 
     def part_ended(self, task: Task, end: Moved | Lost | NoReceiver, now: float) -> None:
-        """Take in how a part of a row ended."""
+        """Take note of the end of a part of a row."""
         split, part = self.splits.of(task), task.part
         result = end.result if isinstance(end, Moved) else None
         moved = result.evidence.counts.moved if result else None
         has_company = self._end(task, moved, now)
-        if split is None or part is None:  # it was given up
+        if split is None or part is None:  # the run has given up the row
             return
         self._rate.spent(moved or 0, now, since=now - (result.duration_s if result else 0.0))
         if result and has_company and _is_one_too_many(result) and task.refusals < _MOST_REFUSALS:
@@ -160,7 +160,7 @@ class Schedule:
             self._resting.append(now + self._options.delay)
 
     def _next_part(self, now: float, *, further: bool) -> Task | None:
-        """Return what a row that has begun asks for next: its verdict, and a part while the rate allows it."""
+        """Return the next request of a row that has begun: its verdict, or a part if the rate allows it."""
         if not self.splits or not self._has_slot(now):
             return None
         part = self.splits.next_verdict()
@@ -169,7 +169,7 @@ class Schedule:
         return self._begin(part, now) if part else None
 
     def _held(self, decision: Hold | Done, now: float) -> Hold | Done:
-        """Return a decision that nothing begins, as it reads with rows between two of their parts."""
+        """Return a wait, corrected for rows between two of their parts."""
         times = [decision.until] if isinstance(decision, Hold) and decision.until is not None else []
         times += [at for at in (*self.splits.wakes_at(), *self._resting, self._rate.ready_at(now)) if at > now]
         hold = decision if isinstance(decision, Hold) else Hold()
@@ -227,8 +227,8 @@ class Schedule:
         return None
 
     def brought(self, task: Task, instances: int, now: float) -> None:
-        """Take in how many instances a task that is in flight has brought so far."""
-        self._associations.told(_request(task), instances, now)
+        """Take note of the number of instances that a task in flight has brought so far."""
+        self._associations.progressed(_request(task), instances, now)
 
     def ended(
         self,
@@ -244,28 +244,28 @@ class Schedule:
         at_once: bool = False,
         was_split: bool = False,
     ) -> float | None:
-        """Take in the end of an attempt; return after how many seconds it is tried again, ``None`` if it is not.
+        """Take note of the end of an attempt; return the seconds until the next one, or ``None`` if there is none.
 
         Parameters
         ----------
         again
-            The task, as it would be tried again.
+            The task of the next attempt.
         row
             The result of the attempt.
         now
             The time.
         outcome
-            Of the row after all attempts, where it is another than that of this one.
+            The outcome of the row after all attempts, if it differs from that of this one.
         permanent
-            Whether the PACS said that it will always answer so.
+            Whether the PACS said that it will always answer in this way.
         silence_s
             The longest silence between two responses.
         unverified
-            Whether the row may read otherwise once C-FIND is answered, and it may be.
+            Whether another C-FIND may change the result.
         no_receiver
-            Whether nothing was sent, since the receiver was away.
+            Whether nothing was sent, because the receiver was away.
         at_once
-            Whether it is tried again at once, in another way: that costs it no attempt.
+            Whether the task is tried again at once, in another way; this does not count as an attempt.
         was_split
             Whether its instances were counted part by part.
         """
@@ -294,9 +294,9 @@ class Schedule:
         return pause_s
 
     def _end(self, task: Task, instances: int | None, now: float) -> bool:
-        """Take a request out of flight; return whether another one was in flight at any moment of it."""
+        """Note the end of a request; return whether another one was in flight at the same time."""
         has_company = self._in_flight.pop(_request(task), None)
-        if has_company is not None:  # a row whose last part has ended is in flight no more
+        if has_company is not None:  # a row whose last part has ended is no longer in flight
             self._associations.ended(_request(task), instances, now)
         return bool(has_company)
 
@@ -312,8 +312,11 @@ class Schedule:
         return pause_s
 
     def left(self) -> list[Task]:
-        """Return the tasks that have not begun, or would have been tried again."""
-        return [*self._ready, *(task for _, _, task in sorted(self._later))]  # no two have one number
+        """Return the tasks that have not begun, or were waiting for another attempt."""
+        return [
+            *self._ready,
+            *(task for _, _, task in sorted(self._later)),
+        ]  # the numbers differ: no tasks are compared
 
     def _learn(self, task: Task, row: Row, now: float, silence_s: float | None, *, one_too_many: bool) -> None:
         self.outages.learn(task, row, now, one_too_many=one_too_many)
@@ -331,10 +334,10 @@ class Schedule:
 
 
 def _request(task: Task) -> Hashable:
-    """Return by what a request in flight is known: another row may name a series of this one."""
+    """Return the key of a request in flight: another row may have the same identifier as a part of this one."""
     return (task.identifier, task.part.identifier) if task.part else task.identifier
 
 
 def _is_one_too_many(result: MoveResult) -> bool:
-    """Whether the PACS rejected the association, and may accept it another time."""
+    """Whether the PACS rejected the association for now, because it has too many."""
     return result.error == "association_rejected" and not result.evidence.sent and not result.evidence.permanent

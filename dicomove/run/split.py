@@ -1,13 +1,13 @@
-"""A large study whose series are moved side by side: one row, several requests, one verdict. Pure.
+"""Moves the series of a large study side by side: one row, several requests, one verdict. Pure.
 
-A study is one C-MOVE, unless associations are idle and its series are worth one each. Then the row passes three steps::
+A study is one C-MOVE, unless associations are idle and its series are large enough. Then the row has three steps::
 
-    listed      C-FIND names the series; a PACS that does not answer it is asked for the whole study at once
-    moved       each series is a `Part`: no more of them at a time than the limit allows, each of them once
-    finished    `Parts`: one worker waits for stragglers, asks what should be there, and reads the row as one
+    listed      C-FIND lists the series; if the PACS does not answer, one C-MOVE asks for the whole study
+    moved       each series is a `Part`, and is requested once; the limit of associations holds for parts, too
+    finished    `Parts`: one worker waits for late instances, asks for the expected ones, and judges the row as a whole
 
-The row stays open at its receiver from its first part to its end, and counts what comes for any of them. Where some of
-a study is there already, its parts are what is missing of each series.
+The row stays open at its receiver from its first part to its end, and counts the arrivals of all parts. If some
+instances are there already, the parts are the missing instances of each series.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from dicomove.run.narrowing import asks, in_series, is_refused, side_by_side
 from dicomove.run.questions import Listed
 from dicomove.run.requests import Task
 
-#: A study of fewer instances takes no longer than the requests for its series.
+#: The fewest instances of a study for which separate requests are faster than one.
 _LEAST: Final = 32
-#: Of series with fewer, a PACS would get a request for every few instances.
+#: The fewest instances per series on average: with fewer, the PACS gets a request for every few instances.
 _LEAST_EACH: Final = 4
 
 
 def may_be_large(task: Task) -> bool:
-    """Return whether it may be worth while to move a row in parts, as far as that is known before it begins."""
+    """Return whether a row may be worth splitting, as far as this is known before it begins."""
     if task.identifier.level != "STUDY" or task.unverified or task.is_slow:
         return False
     if task.missing and not task.look_first:
@@ -42,16 +42,16 @@ def may_be_large(task: Task) -> bool:
 
 
 def missing_parts(identifier: Identifier, missing: Listed, depth: Depth) -> dict[Identifier, int]:
-    """Return what is asked for side by side, with the number of instances of each; nothing where that does not pay.
+    """Return the parts of an incomplete study, each with its number of instances; none if splitting does not pay.
 
     Parameters
     ----------
     identifier
-        Of the study.
+        The identifier of the study.
     missing
-        What is missing of it.
+        The missing instances.
     depth
-        How far down the PACS can be asked.
+        The finest request that the PACS accepts.
 
     Examples
     --------
@@ -70,25 +70,25 @@ def missing_parts(identifier: Identifier, missing: Listed, depth: Depth) -> dict
 
 
 def _number(keys: Mapping[str, str], in_series: Mapping[str, int]) -> int:
-    """Return how many instances are asked for: those of a list, or those that are missing of a series."""
+    """Return the number of instances in a request: the UIDs of its list, or the missing ones of its series."""
     listed = keys.get("SOPInstanceUID")
     return len(listed.split("\\")) if listed else in_series[keys["SeriesInstanceUID"]]
 
 
 def is_large(instances: int) -> bool:
-    """Return whether a study of so many instances takes longer than to ask for its series."""
+    """Return whether a study is large enough for separate requests."""
     return instances >= _LEAST
 
 
 def is_worth_splitting(series: Mapping[str, int | None], instances: int) -> bool:
-    """Return whether the series of a study are moved side by side, rather than the study with one C-MOVE.
+    """Return whether to move the series of a study side by side, and not the study with one C-MOVE.
 
     Parameters
     ----------
     series
-        What the PACS lists, with the number of instances of each, where it says that.
+        The series that the PACS lists, each with its number of instances if the PACS gives it.
     instances
-        The number of instances of the study: where the series hold fewer, the list may lack some.
+        The number of instances of the study. If the series have fewer, the list may be incomplete.
 
     Examples
     --------
@@ -102,10 +102,10 @@ def is_worth_splitting(series: Mapping[str, int | None], instances: int) -> bool
 
 
 def falls_short(parts: Parts, moved: Moved) -> bool:
-    """Return whether a study holds more than the series that were listed, although all of these went well."""
+    """Return whether the study has more instances than its listed series, although all series were moved."""
     evidence = moved.result.evidence
     brought = evidence.received if evidence.reported is None else evidence.reported
-    # A list that lacks a series lacks it again: the number of all instances is asked in another way.
+    # A second list would lack the same series. The number of all instances does not depend on the list.
     there = max(evidence.expected or 0, parts.instances)
     return parts.went_well and brought is not None and there > max(brought, evidence.received or 0)
 
@@ -116,35 +116,35 @@ class Split:
     Parameters
     ----------
     number
-        Of it, unique in a run.
+        A number that is unique in the run.
     task
-        The row.
+        The task of the row.
     listed
-        What the PACS lists of it.
+        The series according to the PACS.
     """
 
     def __init__(self, number: int, task: Task, listed: SeriesListed) -> None:
         self.task, self._number, self._instances = replace(task, missing=listed.missing), number, listed.instances
         self._numbers = _parts(task, listed)
-        # The largest first: a small one at the end keeps the others waiting for less.
+        # The largest first: at the end, associations then wait only for a small one.
         self._waiting = deque(sorted(self._numbers, key=lambda one: -(self._numbers[one] or 0)))
         self._ends: list[Moved | Lost | NoReceiver] = []
-        self._told: dict[Identifier, SubOperationEvent] = {}
+        self._responses: dict[Identifier, SubOperationEvent] = {}
         self._stopped = False
         self._refusals = 0
         self.in_flight = 0
-        #: Before which no part begins.
+        #: No part begins before this time.
         self.not_before = 0.0
         self.has_finished = False
 
     @property
     def has_part(self) -> bool:
-        """Whether a part may begin: not while it shows whether the PACS can be asked for series at all."""
+        """Whether a part may begin: not after a part without an answer, nor if the PACS refused all parts so far."""
         return bool(self._waiting) and not self._is_broken and not self._is_refused
 
     @property
     def is_over(self) -> bool:
-        """Whether only the verdict is left."""
+        """Whether all parts have ended."""
         return not self.in_flight and not self.has_part and not self.has_finished
 
     def next(self) -> Task:
@@ -154,18 +154,18 @@ class Split:
         return replace(self.task, part=part, refusals=self._refusals)
 
     def stop(self) -> None:
-        """Begin no more of it."""
+        """Begin no more parts."""
         self._stopped = True
 
     def put_back(self, part: Part, at: float) -> None:
-        """Take back a part of which nothing was sent, and begin no other before this time."""
+        """Take back a part that sent nothing, and begin no other part before this time."""
         self.in_flight -= 1
         self._refusals += 1
         self.not_before = at
         self._waiting.appendleft(part.identifier)
 
     def ended(self, part: Part, end: Moved | Lost | NoReceiver) -> None:
-        """Take in how a part ended."""
+        """Take note of the end of a part."""
         self.in_flight -= 1
         if isinstance(end, Moved) and end.result.outcome == "not_attempted":
             self._waiting.appendleft(part.identifier)
@@ -173,12 +173,12 @@ class Split:
             self._ends.append(end)
 
     def moving(self, part: Part, event: SubOperationEvent) -> SubOperationEvent:
-        """Return a pending response of one part as one of the whole row: counts are added."""
-        self._told[part.identifier] = event
-        told = list(self._told.values())
+        """Return the event of the whole row for a pending response of one part: the counts are sums."""
+        self._responses[part.identifier] = event
+        latest = list(self._responses.values())
 
         def added(name: str) -> int | None:
-            known = [count for one in told if (count := getattr(one, name)) is not None]
+            known = [count for one in latest if (count := getattr(one, name)) is not None]
             return sum(known) if known else None
 
         done = sum(added(name) or 0 for name in ("completed", "failed", "warning"))
@@ -188,11 +188,11 @@ class Split:
             failed=added("failed"),
             warning=added("warning"),
             remaining=max(0, self._instances - done),
-            elapsed_s=max(one.elapsed_s for one in told),
+            elapsed_s=max(one.elapsed_s for one in latest),
         )
 
     def finish(self) -> Task | AttemptEnd:
-        """Return what is left to do of a row that is over: its verdict, or the whole study; or else its end."""
+        """Return the task of the verdict; or the end of the row, if its worker or its receiver is gone."""
         self.has_finished = True
         moves = tuple(move for end in self._ends if not isinstance(end, NoReceiver) for move in end.moves)
         results = [end.result for end in self._ends if isinstance(end, Moved)]
@@ -215,29 +215,29 @@ class Split:
 
     @property
     def _is_refused(self) -> bool:
-        """Whether the PACS has refused each part so far: it has to be asked for the whole study."""
+        """Whether the PACS has refused each part so far, so that the whole study has to be requested."""
         return bool(self._ends) and all(isinstance(end, Moved) and is_refused(end.result) for end in self._ends)
 
     @property
     def _is_broken(self) -> bool:
-        """Whether a part was not answered, or no more are wanted."""
+        """Whether a part had no answer, or the row was stopped."""
         return self._stopped or any(not isinstance(end, Moved) or end.result.status is None for end in self._ends)
 
     def _unasked(self) -> int:
         return sum(self._numbers[one] or 1 for one in self._waiting)
 
     def _as_stopped(self, whole: MoveResult) -> MoveResult:
-        """Return the result of a row that was stopped between two parts: as of a C-MOVE that was cancelled."""
+        """Return the result of a row that was stopped between two parts: that of a cancelled C-MOVE."""
         if not self._stopped or not self._waiting:
             return whole
         return replace(whole, evidence=replace(whole.evidence, cancelled=True))
 
 
 class Splits:
-    """The rows of a run whose series are moved side by side now.
+    """The rows of a run whose series are being moved side by side.
 
-    What is asked for first: verdicts, then the next part of a row of which nothing is in flight, since it has begun;
-    then, by the schedule, rows that wait; and then further parts.
+    The order of requests: first verdicts; then the next part of a row that has begun and has no request in flight; then
+    waiting rows of the schedule; then further parts.
     """
 
     def __init__(self) -> None:
@@ -250,27 +250,27 @@ class Splits:
 
     @property
     def has_part(self) -> bool:
-        """Whether a part waits."""
+        """Whether a part may begin."""
         return any(split.has_part for split in self._splits.values())
 
     @property
     def idle(self) -> int:
-        """Rows that have begun, and of which nothing is in flight."""
+        """The number of rows that have begun and have no request in flight."""
         between = sum(not split.in_flight and not split.has_finished for split in self._splits.values())
         return between + len(self._verdicts)
 
     def begin(self, task: Task, listed: SeriesListed) -> None:
-        """Take in a row with its series."""
+        """Add a row with its series."""
         number = next(self._numbers)
         self._splits[number] = Split(number, task, listed)
 
     def of(self, task: Task) -> Split | None:
-        """Return the row of a part, or of a verdict."""
+        """Return the row of a part or of a verdict."""
         step = task.part or task.parts
         return self._splits.get(step.split) if step else None
 
     def over(self) -> Iterator[tuple[Task, AttemptEnd]]:
-        """Put the rows before their verdict whose parts have ended, and yield those that have no more to wait for."""
+        """Queue the verdicts of rows whose parts have ended; yield the rows that need no verdict."""
         for split in [split for split in self._splits.values() if split.is_over]:
             left = split.finish()
             if isinstance(left, Task):
@@ -280,18 +280,18 @@ class Splits:
                 yield split.task, left
 
     def next_verdict(self) -> Task | None:
-        """Return the next row of which only the verdict is left."""
+        """Return the next verdict."""
         return self._verdicts.popleft() if self._verdicts else None
 
     def next_part(self, now: float, *, further: bool) -> Task | None:
-        """Return the next part; `further` ones are of rows that have one in flight."""
+        """Return the next part; with `further`, also of rows that have a part in flight."""
         for split in self._splits.values():
             if split.has_part and split.not_before <= now and (further or not split.in_flight):
                 return split.next()
         return None
 
     def wakes_at(self) -> list[float]:
-        """Return when parts may begin that were put back."""
+        """Return when the parts that were put back may begin."""
         return [split.not_before for split in self._splits.values()]
 
     def stop(self) -> None:
@@ -300,7 +300,7 @@ class Splits:
             split.stop()
 
     def give_up(self) -> None:
-        """Forget the rows of which the verdict has not begun."""
+        """Forget the rows whose verdict has not begun."""
         waiting = {task.parts.split for task in self._verdicts if task.parts}
         self._verdicts.clear()
         begun = {number for number, split in self._splits.items() if split.has_finished} - waiting
@@ -312,7 +312,7 @@ class Splits:
 
 
 def _parts(task: Task, listed: SeriesListed) -> Mapping[Identifier, int | None]:
-    """Return what is asked for, with the number of instances of each, where that is known."""
+    """Return the parts of a row, each with its number of instances if it is known."""
     if listed.missing:
         return missing_parts(task.identifier, listed.missing, task.depth)
     return {in_series(task.identifier, uid): number for uid, number in listed.series.items()}

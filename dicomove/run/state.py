@@ -1,7 +1,7 @@
-"""The state of a run: events in, instructions out. Nothing else changes it. Pure: no I/O, no clock, no thread.
+"""The state of a run: events in, instructions out. Only events change it. Pure: no I/O, no clock, no thread.
 
-`RunState.handle` is the one place at which it is decided what is moved when, over which receiver, how far down the PACS
-is asked, whether a row is tried again, when a result is final, and when the run ends. `dicomove.run.run` executes the
+`RunState.handle` makes all decisions of a run: what is moved when, to which receiver, with requests of which depth,
+whether a row is tried again, when a result is final, and when the run ends. `dicomove.run.run` executes the
 instructions. The contract is that of ``worker_state_machine.py`` in Dask's distributed.
 """
 
@@ -63,38 +63,38 @@ _GONE: Final = (
 _REJECTS: Final = (
     "The PACS had rejected our associations, and accepted none within outage_timeout: nothing was sent. Run it again."
 )
-#: So long, rows are not given to a receiver that was away, where there is another one.
+#: How long a receiver that was away gets no rows if there is another one, in seconds.
 _AWAY_S: Final = 10.0
 
 
 class RunState:
-    """All that is known of a run while it lasts.
+    """The state of a run, and its decisions.
 
     Parameters
     ----------
     results
-        Of the rows.
+        The results of the rows.
     schedule
-        Of the tasks.
+        The tasks that are left.
     receivers
-        How many there are; 0 for another destination.
+        The number of receivers; 0 for another destination.
     method
-        C-MOVE, C-GET, or ``"auto"``: C-GET from the first row on that cannot be moved, unless one was moved before.
+        C-MOVE, C-GET, or ``"auto"``: C-MOVE until a row shows that it cannot work, and C-GET from then on.
 
     Attributes
     ----------
     methods
-        By what each identifier was asked for last, of those whose turn has come; empty where all are moved.
+        The latest method of each identifier that has begun; empty for a run with C-MOVE only.
     """
 
     def __init__(self, results: RowResults, schedule: Schedule, receivers: int, method: Method) -> None:
         self.results, self.schedule = results, schedule
         self.stopping = False
         self.methods: dict[Identifier, Literal["move", "get"]] = {}
-        #: Whether the PACS names the series of a study, and lets them be moved.
+        #: Whether the PACS lists the series of a study, and accepts C-MOVEs for series.
         self._may_split = True
         self._method: Literal["move", "get"] = "get" if method == "get" else "move"
-        #: Whether it is still open by what the rows are retrieved.
+        #: Whether the method can still change.
         self._may_change = method == "auto"
         self._is_of_interest = method != "move"
         self._waiting: Hold | None = None
@@ -105,12 +105,12 @@ class RunState:
         self._given_up: set[Identifier] = set()
 
     def handle(self, event: RunEvent, now: float) -> list[Instruction]:
-        """Take in what has happened; return what is to be done.
+        """Take an event; return the instructions that follow from it.
 
         Parameters
         ----------
         event
-            What has happened.
+            The event.
         now
             The time, in seconds of the monotonic clock.
         """
@@ -148,7 +148,7 @@ class RunState:
                 return [_write(event.task, row)] if row else []
 
     def _next(self, look: Look, now: float) -> list[Instruction]:
-        """Begin all that may begin. What is shown comes last: no display keeps an association waiting."""
+        """Begin all tasks that may begin. Events for displays come last, so that no display delays an association."""
         begun: list[Instruction] = []
         shown: list[Instruction] = []
         while True:
@@ -174,7 +174,7 @@ class RunState:
         return self.schedule.next(now, look.local_time, has_room=look.has_room, paused=look.paused)
 
     def _prepared(self, task: Task, now: float) -> Task:
-        """Return a task that begins, with what is known by now."""
+        """Return a task that begins, updated with what the run has learnt."""
         begun = task.part or task.parts
         if begun and task.receiver is not None:  # the row is open there
             self._busy[task.receiver] += 1
@@ -195,7 +195,7 @@ class RunState:
         )
 
     def _waits(self, hold: Hold, local_time: datetime, now: float) -> list[Instruction]:
-        """Show what the run waits for, if that is news."""
+        """Show what the run waits for, if this has changed."""
         before, self._waiting = self._waiting, hold if hold.reason else None
         if not hold.reason:
             return [Show(events.Continuing())] if before else []
@@ -213,11 +213,11 @@ class RunState:
         return [Show(self.results.moving(task, event))]
 
     def _took_place(self, ended: AttemptEnded, now: float) -> list[Instruction]:
-        """Take in the end of a request: of a whole row, or of one of the steps of a row whose series are moved."""
+        """Take note of the end of a request: of a whole row, or of one step of a row that is moved series by series."""
         task, end = ended.task, ended.end
-        self._asking.learn(ended.told, now)
-        if task.may_split and any(one.lost_s is not None for one in ended.told):
-            self._may_split = False  # no other row waits for C-FIND before it is moved
+        self._asking.learn(ended.asked, now)
+        if task.may_split and any(one.lost_s is not None for one in ended.asked):
+            self._may_split = False  # C-FIND is unreliable, so no other row waits for it
         self._leave(task, end, now)
         if isinstance(end, SeriesListed):
             self.schedule.listed(task, end, now)
@@ -228,25 +228,25 @@ class RunState:
         split = self.schedule.splits.of(task)
         if task.parts and split:
             self.schedule.splits.end(split)
-            # That lists of instances are refused says nothing of series.
+            # A refusal of lists of instances is not a refusal of series.
             self._may_split &= task.parts.result is not None or bool(task.missing)
             return self._ended(split.task, task.parts.behind(end), now, was_split=task.parts.result is not None)
         return self._ended(task, end, now)
 
     def _over(self, now: float) -> list[Instruction]:
-        """Give the rows their result whose parts have ended otherwise than with a verdict."""
+        """Give rows their result if their parts have ended and need no verdict."""
         if self.stopping:
             self.schedule.splits.stop()
         return [one for task, end in self.schedule.splits.over() for one in self._ended(task, end, now, was_split=True)]
 
     def _ended(self, task: Task, end: AttemptEnd, now: float, *, was_split: bool = False) -> list[Instruction]:
         alone = row_after(end)
-        row = self.results.land(task, end, alone)
+        row = self.results.end_attempt(task, end, alone)
         moved = end if isinstance(end, Moved) else None
         changes = moved is not None and self._changes_over(task, moved)
         wait_s = self.schedule.ended(
             _again(task, end),
-            # What sent nothing is read by itself: it says nothing new of what an earlier attempt brought.
+            # An attempt that sent nothing is judged alone: it says nothing about what an earlier one brought.
             _as_it_may_pass(end, row if alone.attempts else alone),
             now,
             outcome=row.outcome,
@@ -257,7 +257,7 @@ class RunState:
             at_once=changes and not self.stopping,
             was_split=was_split,
         )
-        # Of a task that was given up, and so is written down as in doubt, it is news that it was never sent.
+        # The run had given up the task, and recorded it as in doubt. Now it is certain that nothing was sent.
         if row.outcome == "not_attempted" and not row.error and task.identifier not in self._given_up:
             return []
         is_final = wait_s is None or self.stopping
@@ -268,7 +268,7 @@ class RunState:
         return [write, *_shown(self.results.will_retry(task, row, wait_s))]
 
     def _changes_over(self, task: Task, moved: Moved) -> bool:
-        """Return whether a row that could not be moved is retrieved with C-GET now; that is decided once."""
+        """Return whether this row and all later ones use C-GET from now on. The run decides this once."""
         if task.method == "get":
             return False
         if self._may_change:
@@ -299,13 +299,13 @@ class RunState:
         return [_write(task, self.results.of(task)) for task in tasks]
 
     def _never_reached(self, now: float) -> list[Instruction]:
-        """Give the rows their result whose turn did not come, since the PACS was gone."""
+        """Give rows their result if their turn did not come because the PACS was gone."""
         if self.stopping or not self.schedule.outages.pacs_is_lost(now):
             return []
         why = _REJECTS if self.schedule.outages.down == "association_rejected" else _GONE
         left = self.schedule.left()
         for task in left:
-            self.results.settle(task, never_reached(self.results.of(task), self.schedule.outages.down, why))
+            self.results.set_row(task, never_reached(self.results.of(task), self.schedule.outages.down, why))
         return [_write(task, self.results.of(task)) for task in left]
 
     def _flushed(self, flushed: Flushed) -> list[Instruction]:
@@ -323,7 +323,7 @@ def _write(task: Task, row: Row) -> Write:
 
 
 def _as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
-    """Return a row as the schedule reads it: what failed while the receiver was away is not a fault of the PACS."""
+    """Return the row for the schedule: a failure while the receiver was away is not a fault of the PACS."""
     settled = end.settled if isinstance(end, Moved) else None
     if settled and settled.restarted and row.outcome != "complete":
         return row._replace(error="receiver_failed")
@@ -331,7 +331,7 @@ def _as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
 
 
 def _again(task: Task, end: AttemptEnd) -> Task:
-    """Return the task as it would be tried again: for what is missing, where that is known."""
+    """Return the task of the next attempt, which asks only for missing instances if they are known."""
     if isinstance(end, Lost):
         return replace(task, look_first=task.look_first or (end.sent and task.receiver is not None))
     if not isinstance(end, Moved):
@@ -343,7 +343,7 @@ def _again(task: Task, end: AttemptEnd) -> Task:
         task,
         missing=missing or task.missing,
         unverified=end if end.may_be_verified else None,
-        # Something came, and the PACS could not say any more what else there is.
+        # Instances came, but the PACS could not list the others afterwards.
         look_first=bool(held) and not missing,
         expected=task.expected if expected is None else expected,
         earlier=None,

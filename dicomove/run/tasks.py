@@ -1,4 +1,4 @@
-"""What the rows of a table ask for, as tasks. Pure."""
+"""Makes tasks from the rows of a table. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dicomove.words import SLOW
 def tasks_of(
     table: pd.DataFrame, identifiers: Sequence[Requested], settings: RunSettings, path_cells: Sequence[Cells] = ()
 ) -> list[Task]:
-    """Return what the rows of a table ask for: rows that name the same are one task.
+    """Return the tasks of a table: rows with the same identifier share a task.
 
-    The number of instances that a plan has asked is not asked again. Whose it is, is: the plan may have been sorted or
-    edited since then, and a receiver has to know of a PACS that does not tell it.
+    The PACS is not asked again for numbers of instances that a plan has. It is asked again for the patient: the plan
+    may have been edited since then, and a receiver has to know if the PACS does not give the patient.
     """
     cells, tasks = RowCells(table), []
     is_planned = columns.is_plan(table.columns)

@@ -18,9 +18,9 @@ from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.worker import MoveWorker
 
-#: After which a worker that has nothing to do releases its association.
+#: How long an idle worker keeps its association, in seconds.
 _REST_S: Final = 10.0
-#: For which a run waits at its end: a PACS may be slow to answer A-RELEASE-RQ.
+#: How long a run waits at its end, in seconds: a PACS may be slow to answer A-RELEASE-RQ.
 _FAREWELL_S: Final = 6.0
 _LOOK_UP_S: Final = 0.1
 
@@ -31,7 +31,7 @@ class LocalChannel:
     Parameters
     ----------
     settings
-        What holds for all rows.
+        The settings of the run.
     report
         Gets the reports.
     """
@@ -40,18 +40,18 @@ class LocalChannel:
         self.stop = threading.Event()
         self._settings, self._report = settings, report
         self._lock = threading.Lock()
-        #: The rows whose series are moved side by side: one stays open while its parts come and go.
+        #: The rows whose series are moved side by side. They stay open from the first part to the verdict.
         self._open: dict[int, LocalRow] = {}
 
     def sending(self, task: Task) -> None:
-        """Tell that a C-MOVE is about to be sent: a thread of this process is not lost, and its end is always told."""
+        """Do nothing: a thread of this process cannot be lost, so the run always learns how its attempt ended."""
 
     def moving(self, task: Task, event: SubOperationEvent) -> None:
-        """Tell of a pending response."""
+        """Report a pending response."""
         self._report(Moving(task, event))
 
     def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
-        """Open a row at its receiver, if there is one; for the parts of a row it is open until the verdict."""
+        """Open a row at its receiver, if there is one. A row that is moved in parts stays open until its verdict."""
         if task.receiver is None:
             return nullcontext()
         if task.part:
@@ -76,7 +76,7 @@ class LocalChannel:
 
 
 class _Order(Enum):
-    """What a thread is told beside its tasks."""
+    """Orders to a thread besides its tasks."""
 
     RELEASE = "release"
     END = "end"
@@ -86,18 +86,18 @@ _Inbox = queue.SimpleQueue[Task | _Order]
 
 
 class Threads:
-    """So many threads, made as they are needed. They are daemons, and each of their waits has a limit.
+    """Threads that are made when they are needed. They are daemons, and each of their waits has a limit.
 
-    The thread that worked last works next, since its association is open. A thread that could not reach the PACS works
-    last, since the PACS may have refused it as one too many.
+    The thread that worked last works next, because its association is open. A thread that could not reach the PACS
+    works last: the PACS may have too many associations.
 
-    An association that is not used costs the others time: Orthanc has four threads for all associations, and each of
-    these waits up to a second for the next request on an idle one.
+    An idle association slows the others down: Orthanc has four threads for all associations, and each of them waits up
+    to a second for the next request on an idle one.
 
     Parameters
     ----------
     settings
-        What holds for all rows.
+        The settings of the run.
     report
         Gets the reports.
     """
@@ -106,7 +106,7 @@ class Threads:
         self._settings, self._report = settings, report
         self._channel = LocalChannel(settings, report)
         self._lock = threading.Lock()
-        #: The threads without a task: whose association is open, and whose is not.
+        #: The threads without a task: those with an open association, and those without one.
         self._open: deque[_Inbox] = deque()
         self._released: deque[_Inbox] = deque()
         self._all: list[tuple[threading.Thread, _Inbox]] = []
@@ -137,7 +137,7 @@ class Threads:
         self._channel.stop.set()
 
     def close(self, wanted: Callable[[], bool]) -> None:
-        """Let the threads end, and wait for their farewells as long as that is wanted."""
+        """End the threads, and wait while they release their associations, as long as `wanted` returns true."""
         for _, inbox in self._all:
             inbox.put(_Order.END)
         end = time.monotonic() + _FAREWELL_S
@@ -158,17 +158,17 @@ class Threads:
 
     def _next(self, inbox: _Inbox, worker: MoveWorker) -> Task | _Order:
         try:
-            told = inbox.get(timeout=_REST_S)
+            message = inbox.get(timeout=_REST_S)
         except queue.Empty:
-            told = _Order.RELEASE
+            message = _Order.RELEASE
             with self._lock:
-                if inbox in self._open:  # else it has just been told something
+                if inbox in self._open:  # else it got a message in this moment
                     self._open.remove(inbox)
                     self._released.append(inbox)
-        while told is _Order.RELEASE:
+        while message is _Order.RELEASE:
             worker.rest()
-            told = inbox.get()
-        return told
+            message = inbox.get()
+        return message
 
 
 def _reached(ended: AttemptEnded) -> bool:

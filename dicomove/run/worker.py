@@ -1,4 +1,4 @@
-"""One attempt of a task: C-MOVEs, and the reconciliation of what came. The same in a thread and on another machine."""
+"""One attempt of a task: C-MOVEs, then the reconciliation. It is the same in a thread and on another machine."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class MoveWorker:
     Parameters
     ----------
     settings
-        What holds for all rows.
+        The settings of the run.
     channel
-        To the run.
+        The connection to the run.
     """
 
     def __init__(self, settings: RunSettings, channel: RunChannel) -> None:
@@ -57,7 +57,7 @@ class MoveWorker:
         self._use(settings.pacs)
 
     def _use(self, pacs: Pacs) -> None:
-        """Ask the PACS with these limits."""
+        """Make the SCUs for a PACS with these time limits."""
         self._pacs, self._scu = pacs, MoveScu(pacs)
         self._get_scu = GetScu(pacs, association=self._scu.association)
         self._inventory = Inventory(
@@ -86,7 +86,7 @@ class MoveWorker:
             self._use(pacs)
         self._inventory.begin(task.allowed)
         end = self._end(task)
-        return AttemptEnded(task, end, tuple(self._inventory.told))
+        return AttemptEnded(task, end, tuple(self._inventory.asked))
 
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
         attempt: AttemptMoves | None = None
@@ -105,33 +105,32 @@ class MoveWorker:
         except ReceiverError as error:
             return attempt.without_receiver(str(error)) if attempt else NoReceiver(str(error))
         except Exception:
-            # The defect of one row is that of one row: the others are moved all the same.
+            # A defect of dicomove in one row must not end the run.
             logger.exception("a defect in dicomove; the run goes on")
-            # Its advice says it all; the C-MOVEs before it are known.
             return Lost("", "internal_error", moves=tuple(attempt.moves) if attempt else ())
 
     def _whose(self, task: Task) -> Task | Contradicted:
-        """Ask the PACS whose it is; return the task with what that told, or that the PACS contradicts the rows."""
+        """Ask the PACS for the patient; return the updated task, or `Contradicted` if the PACS contradicts the rows."""
         if not task.asks_patient or task.part or task.parts or task.unverified:
             return task
         named = compared(task.patients, task.named)
-        told = self._inventory.values(task.identifier, named) if named else {}
-        if contrary := contradicted(told, named) or self._elsewhere(task):
+        there = self._inventory.values(task.identifier, named) if named else {}
+        if contrary := contradicted(there, named) or self._elsewhere(task):
             return Contradicted(contrary)
-        is_untold = bool(task.patients) and not told.get("PatientID")
-        person = next(iter(other_person(told, named)), None)
-        if not is_untold and person is None:
+        is_patient_unknown = bool(task.patients) and not there.get("PatientID")
+        person = next(iter(other_person(there, named)), None)
+        if not is_patient_unknown and person is None:
             return task
-        return replace(task, is_untold=is_untold, other_person=person, may_split=False)
+        return replace(task, is_patient_unknown=is_patient_unknown, other_person=person, may_split=False)
 
     def _elsewhere(self, task: Task) -> str | None:
-        """Return the key of a typed series, or instance, that the PACS does not have below the UIDs above it."""
-        # Some PACS move a series by its UID alone, whatever study and patient stand above it: Orthanc, for one.
+        """Return the key of a typed series or instance that the PACS does not have below the UIDs above it."""
+        # Some PACS, Orthanc for one, move a series by its UID alone and ignore the study and patient above it.
         is_below = task.identifier.level in ("SERIES", "IMAGE") and not task.is_placed
         return task.identifier.keys[-1][0] if is_below and self._inventory.is_elsewhere(task.identifier) else None
 
     def _series(self, task: Task) -> SeriesListed | None:
-        """Return the series of a row that are moved side by side; ``None`` where it is moved with one C-MOVE."""
+        """Return the series of a row that is moved side by side; ``None`` if one C-MOVE moves the row."""
         if not task.may_split:
             return None
         instances = self._inventory.number(task.identifier) if task.expected is None else task.expected
@@ -141,7 +140,7 @@ class MoveWorker:
         return SeriesListed(series, instances) if series and is_worth_splitting(series, instances) else None
 
     def _missing(self, task: Task, missing: Listed | None) -> SeriesListed | None:
-        """Return what is missing of a row, where it is moved side by side: all of it, or what an attempt left."""
+        """Return the parts of an incomplete row that is moved side by side; ``None`` if it is not."""
         if not task.may_split:
             return None
         if missing is None:
@@ -199,7 +198,7 @@ class MoveWorker:
         )
 
     def _verdict(self, task: Task, parts: Parts, attempt: AttemptMoves, at_receiver: RowAtReceiver | None) -> Moved:
-        """Return the end of a row whose series were moved; what these did not bring is asked for with the study."""
+        """Return the end of a row whose series were moved. If they were not all, one C-MOVE asks for the study."""
         if parts.result is not None:
             moved = self._reconciled(parts.result, task, at_receiver, narrowed=bool(task.missing), several=True)
             if self._channel.stop.is_set() or task.missing or not falls_short(parts, moved):
@@ -215,7 +214,7 @@ class MoveWorker:
         return reconcile_at_archive(result, task.identifier, task.expected, self._inventory, archive)
 
     def _look_first(self, task: Task, at_receiver: RowAtReceiver | None) -> OnDisk | Listed | None:
-        """Return what is there already: the end of the row, or else what is missing; ``None`` where all of it is."""
+        """Return the end of a complete row, otherwise its missing instances; ``None`` if all of it is missing."""
         if at_receiver:
             return self._look(task, at_receiver)
         if self._archive is None:
@@ -228,7 +227,7 @@ class MoveWorker:
         return already_there(task, held, listed, at)
 
     def _look(self, task: Task, at_receiver: RowAtReceiver) -> OnDisk | Listed | None:
-        """Return the end of a row that is on disk, or else what is missing of it; ``None`` where all of it is."""
+        """Return the end of a row that is on disk, else its missing instances; ``None`` if all of it is missing."""
         held = at_receiver.held(read=self._settings.verify == "hash")
         if not held:
             return None
@@ -246,7 +245,7 @@ class MoveWorker:
 
 
 def _resumed(row: Row, at: datetime, task: Task) -> OnDisk:
-    """Return the end of a row that an earlier run completed, at a destination that cannot be asked what it has."""
+    """Return the end of a row that an earlier run completed, at a destination that does not answer C-FIND."""
     done = resumed(row, at)
     advice = sentences(done.advice or "", *remarks_on(Settled(), len(task.patients), task.other_person))
     return OnDisk(done._replace(advice=advice), Settled(), task.other_person)

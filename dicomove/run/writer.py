@@ -1,4 +1,4 @@
-"""Makes rows durable: first their files, then their entries in the journal; in a thread of its own."""
+"""Makes rows durable in a thread of its own: first their files, then their entries in the journal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dicomove.run.messages import Write, Written
 from dicomove.run.requests import RunSettings
 from dicomove.store import AttemptRecord, Journal
 
-#: Rows that end within this time are made durable together.
+#: Rows that end within so many seconds are made durable together.
 _TOGETHER_S: Final = 0.3
 _TRY_AGAIN_S: Final = 1.0
 
@@ -24,16 +24,16 @@ logger = logging.getLogger("dicomove")
 
 
 class JournalWriter:
-    """Writes down attempts.
+    """Writes attempts to the journal.
 
     Parameters
     ----------
     journal, run
         The journal, and the number of this run in it.
     settings
-        What holds for all rows.
+        The settings of the run.
     report
-        Gets what has been written, in this class's own thread.
+        Gets the `Written` events, in the thread of the writer.
     """
 
     def __init__(self, journal: Journal, run: int, settings: RunSettings, report: Callable[[Written], None]) -> None:
@@ -48,13 +48,13 @@ class JournalWriter:
         self._thread.start()
 
     def put(self, write: Write) -> None:
-        """Write down an attempt, soon."""
+        """Queue an attempt."""
         with self._changed:
             self._given += 1
         self._inbox.put(write)
 
     def flush(self, seconds: float) -> str | None:
-        """Wait until all is written down; return what prevents it, if anything does."""
+        """Wait until everything is written; return the reason if that failed."""
         self._hurry.set()
         try:
             with self._changed:
@@ -64,7 +64,7 @@ class JournalWriter:
             self._hurry.clear()
 
     def close(self) -> None:
-        """End; what is not written down by now will not be."""
+        """End the thread. It writes no more."""
         self._closed.set()
         self._hurry.set()
         self._inbox.put(None)
@@ -75,7 +75,7 @@ class JournalWriter:
             self._record(batch)
 
     def _batch(self) -> list[Write]:
-        """Return what has come; nothing at the end."""
+        """Return the queued attempts; none at the end."""
         first = self._inbox.get()
         if first is None:
             return []
@@ -124,7 +124,7 @@ class JournalWriter:
         return False
 
     def _records(self, write: Write, row: Row) -> Iterable[AttemptRecord]:
-        """Return what is written down, with the row as it is durable, and with its instances."""
+        """Return the records with the durable row and its instances."""
         is_here = write.task.receiver is not None and row.received
         instances = self._settings.row(write.task).records() if is_here else ()
         return *write.records[:-1], changed(write.last, row=row, instances=tuple(instances))

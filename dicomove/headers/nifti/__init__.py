@@ -1,13 +1,13 @@
-"""`convert`: series that are volumes as NIfTI, by dcm2niix.
+"""`convert`: NIfTI files from the series that are volumes, by dcm2niix.
 
 ::
 
-    verdict      what is converted, and what came of it, as words             (pure)
-    place        where a volume lies in space                                 (pure)
-    program      runs dcm2niix
-    record       what was converted, for a second call; gives whole files their names
+    verdict      which series are converted, and with which outcome, reason and message    (pure)
+    place        position and orientation of a volume, for comparing images and NIfTI      (pure)
+    program      runs dcm2niix, with its options and its time limit
+    record       the record of earlier conversions; moves finished files to their names
     jobs         converts several series at a time
-    converting   `convert`
+    converting   `convert`: its arguments and its table
 """
 
 from dicomove.headers.nifti.converting import CONVERT_COLUMNS, convert

@@ -55,7 +55,8 @@ def convert(
 ) -> pd.DataFrame:
     r"""Convert each series that is a volume to NIfTI, with dcm2niix (``pip install "dicomove[nifti]"``).
 
-    A second call converts only what is new, has changed, or has failed. A file gets its name when it is whole.
+    A second call converts only series that are new, have changed, or have failed. A file gets its name when it is
+    complete.
 
     Parameters
     ----------
@@ -65,19 +66,19 @@ def convert(
     out
         The folder for the results; not inside the folder of the images.
     path
-        The names below `out`: ``"sub-{subject}/anat/sub-{subject}_run-{SeriesNumber}_T1w.nii.gz"``. In braces stand
-        columns of `source`, and DICOM keywords or tags. With ``.nii`` at the end, nothing is compressed. dcm2niix adds
-        to the name where a series has several images (``_e2``, ``_ph``), and a sidecar ``.json``.
+        The names below `out`: ``"sub-{subject}/anat/sub-{subject}_run-{SeriesNumber}_T1w.nii.gz"``. The braces contain
+        columns of `source`, and DICOM keywords or tags. The suffix ``.nii`` writes uncompressed files. If a series has
+        several images, dcm2niix extends their names (``_e2``, ``_ph``). It adds a sidecar ``.json``.
     despite
-        Which series are converted though they are not volumes: ``"gaps"``, ``"duplicates"``, ``"tilted"``,
-        ``"not_uniform"``, ``"several_orientations"``, ``"single_slice"``, ``"no_positions"``, ``"other_sizes"``; or
-        though dcm2niix converts their kind wrongly: ``"wrong_in_dcm2niix"``; or ``"all"``.
+        Reasons that do not prevent a conversion: ``"gaps"``, ``"duplicates"``, ``"tilted"``, ``"not_uniform"``,
+        ``"several_orientations"``, ``"single_slice"``, ``"no_positions"``, ``"other_sizes"``; for kinds of images that
+        dcm2niix converts wrongly, ``"wrong_in_dcm2niix"``; or ``"all"``.
     folder
-        The folder of the files, for a table that does not tell.
+        The folder of the files, if the table does not contain it.
     timeout
-        After how many seconds dcm2niix is ended, for each series.
+        The seconds after which dcm2niix is ended, for each series.
     processes
-        How many run at the same time; by default as many as there are processors, at most 8.
+        The number of simultaneous processes; by default the number of processors, at most 8.
     progress
         Whether a bar is shown.
 
@@ -87,8 +88,8 @@ def convert(
         One row per series; with results that have ``cohort_row``, one for each row that asked for it.
 
         - ``outcome``: ``"converted"``, ``"converted_with_warning"``, ``"no_volume"``, ``"failed"``; and ``resumed``
-          if an earlier call did it;
-        - ``reason``: a word, or several, joined by a backslash; ``exit_code`` of dcm2niix; ``message``: in plain words;
+          if an earlier call converted it;
+        - ``reason``: one or several words, joined by a backslash; ``exit_code`` of dcm2niix; ``message`` for a person;
         - ``name`` below `out`, without suffix; ``files``: all files below `out`, joined by a backslash.
 
         The meaning of the words: docs/tables.md.
@@ -96,7 +97,7 @@ def convert(
     Raises
     ------
     ValueError
-        The path cannot be used; a cell is blank, or is like another one once it is safe; two series would share a name,
+        The path is invalid; a cell is blank, or becomes the same name as another cell; two series would share a name,
         or other files have it. Nothing was converted.
     ImportError
         dcm2niix is not installed.
@@ -141,13 +142,13 @@ def _prepared(
     processes: int | None,
     progress: bool,
 ) -> tuple[list[Job | Verdict], pd.DataFrame]:
-    """Return what is to be done for each row of the table of series."""
+    """Return for each row of the table of series its job, or the reason why there is none."""
     if not isinstance(source, pd.DataFrame) and Path(source).is_file():
         source = results_in(Path(source))
     given = source if isinstance(source, pd.DataFrame) and not is_manifest(source) else None
     suffix: Suffix = ".nii" if path.endswith(".nii") else ".nii.gz"
     made = template(path.removesuffix(suffix), [] if given is None else own_columns(given))
-    # Where the rows asked, by their places: a label may be repeated.
+    # The rows by position, because labels may be repeated.
     asked = source if given is None else given.assign(cohort_row=range(len(given)))
     keys = list(dict.fromkeys([*made.keys, "ImageType", "SOPClassUID", "NumberOfFrames"]))
     table, files = series_with_files(asked, keys, folder, processes=processes, progress=progress)
@@ -178,12 +179,12 @@ def _uids(row: dict[Any, Any]) -> tuple[str, str]:
 
 
 def _expected(row: dict[Any, Any], headers: Sequence[StoredHeader]) -> Voxels:
-    """Return the voxels that a series has, as far as its headers tell."""
+    """Return the voxels of a series, as far as its headers have them."""
     if is_mosaic(row) and not row["is_volume"]:
         return Voxels(0)
     planes = np.frombuffer(b"".join(one.planes for one in headers)).reshape(-1, PLANE)
     pixels = np.nan_to_num(planes[:, 9] * planes[:, 10])
-    # Frames without a place are one plane.
+    # Frames without positions count as one plane.
     frames = str(row["NumberOfFrames"] or "")
     count = int(pixels.sum()) * (int(frames) if len(planes) == len(headers) and frames.isdecimal() else 1)
     sizes = (*planes[0, 11:13], row["spacing"]) if row["is_volume"] else ()
@@ -216,7 +217,7 @@ def _labelled(table: pd.DataFrame, given: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _refuse_shared(jobs: Iterable[Job]) -> None:
-    # Some file systems do not tell "a" from "A". A series is told by its files: two studies may have its UID.
+    # Names are compared without case, as some file systems do; series by files, because two studies may have one UID.
     names: dict[str, dict[str, str]] = {}
     for job in jobs:
         names.setdefault(job.name.casefold(), {})[job.source] = shown(job.headers[0].path)

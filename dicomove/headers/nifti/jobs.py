@@ -1,4 +1,4 @@
-"""The conversions of one call, at the same time: each in a folder of its own, on the disk of the results."""
+"""Converts several series at a time, each in a temporary folder on the disk of the results."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Job:
     headers
         The files.
     expected
-        The voxels that they have.
+        The voxels of the files.
     doubt
-        What dcm2niix does wrong with files of this kind, as far as that is known.
+        The known fault of dcm2niix with files of this kind.
     """
 
     name: str
@@ -59,14 +59,14 @@ class Job:
 
     @property
     def source(self) -> str:
-        """What tells its files from other ones."""
+        """The hash of its files, to recognise them."""
         return source_of(self.headers, self.suffix)
 
 
 def converted(
     jobs: Sequence[Job], out: Path, runs: Programs, count: int, *, progress: bool
 ) -> dict[str, tuple[Done, bool]]:
-    """Convert series, so many at a time, and return by their names what came of them, and whether earlier.
+    """Convert series, several at a time. Return their verdicts by name, and whether an earlier call converted them.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def converted(
 
 
 class _Work:
-    """What is done in one call."""
+    """The conversions of one call."""
 
     def __init__(self, out: Path, scratch: Path, record: Record, runs: Programs) -> None:
         self._out = out
@@ -95,7 +95,7 @@ class _Work:
 
     def refuse_taken(self, jobs: Sequence[Job]) -> None:
         """Refuse names that other files have."""
-        # The files, and not the names: those may have what tells a patient.
+        # Show the files and not the names, which may contain identifiers of patients.
         taken = [shown(job.headers[0].path) for job in jobs if is_taken(self._out, job.name, self._record, job.uids)]
         if taken:
             message = (
@@ -105,7 +105,7 @@ class _Work:
             raise ValueError(message)
 
     def all(self, jobs: Sequence[Job], count: int, *, progress: bool) -> dict[str, tuple[Done, bool]]:
-        """Convert series; return what came of them, by their names."""
+        """Convert series; return their verdicts, by name."""
         found: dict[str, tuple[Done, bool]] = {}
         pool = ThreadPoolExecutor(count)
         try:
@@ -128,7 +128,7 @@ class _Work:
         return done if done is not None and is_same and done.is_there(self._out) else None
 
     def _one(self, job: Job) -> Done:
-        """Convert one series. What goes wrong is its outcome."""
+        """Convert one series. A failure becomes its outcome."""
         place = Path(mkdtemp(dir=self._scratch))
         study, series = job.uids
         done = Done(job.name, series, job.source, Verdict("failed"), study=study)
@@ -162,7 +162,7 @@ class _Work:
 def _ended(futures: Iterable[Future[Done]]) -> Iterator[Future[Done]]:
     """Yield each future at its end.
 
-    An interrupt in the moment in which a wait begins is noticed only at its end, so that none is long.
+    Each wait is short, because an interrupt at its very beginning is noticed only at its end.
     """
     left = set(futures)
     while left:
@@ -175,7 +175,7 @@ def _failed(done: Done, reason: str, message: str) -> Done:
 
 
 def _lend(old: Path, new: Path) -> None:
-    """Let dcm2niix see a file: by a link, or a copy where the system has no links."""
+    """Give dcm2niix a file: by a link, or by a copy if the system has no links."""
     try:
         new.symlink_to(old)
     except OSError:
@@ -201,7 +201,7 @@ def _locked(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _scratch(out: Path) -> Iterator[Path]:
-    """Yield a folder on the disk of the results; what a killed call left there is removed."""
+    """Yield a temporary folder on the disk of the results, after removing the one of a killed call."""
     scratch = out / SERVICE_FOLDER / "converting"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
-"""Where a volume lies in space: by the planes of its images, and by the header of a NIfTI file. Pure.
+"""Position and orientation of a volume: from the planes of its images, and from the header of a NIfTI file. Pure.
 
-dcm2niix turns the axes of volumes, and begins at another corner than DICOM. The set of eight corners stays the same.
+dcm2niix may permute and flip the axes, and then begins at another corner than DICOM. The set of eight corners stays the
+same.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
 
-#: How far corners may be from each other: in parts of the smallest voxel size, and of the longest diagonal.
+#: The tolerance for corners: in parts of the smallest voxel size, and of the longest diagonal.
 _OF_VOXEL: Final = 0.5
 _OF_DIAGONAL: Final = 0.002
-#: From the axes of a patient in DICOM to those in NIfTI.
+#: From the patient's axes in DICOM to those in NIfTI.
 _AXES: Final = np.array([-1.0, -1.0, 1.0])
 _CORNERS: Final = np.array([[i & 1, i >> 1 & 1, i >> 2] for i in range(8)], dtype=np.float64)
 _HAS_PLACE, _PLACE = 254, 280
@@ -31,9 +32,9 @@ class Box:
     Attributes
     ----------
     origin
-        The place of the first voxel.
+        The position of the first voxel.
     edges
-        From there to the last voxel along each axis.
+        The vectors from there to the last voxel along each axis.
     """
 
     origin: tuple[float, ...]
@@ -46,7 +47,7 @@ class Box:
 
 
 def is_same(one: Box, other: Box, sizes: Sequence[float]) -> bool:
-    """Whether two boxes have the same corners, as far as their numbers are precise.
+    """Whether two boxes have the same corners, within the tolerance.
 
     Examples
     --------
@@ -62,7 +63,7 @@ def is_same(one: Box, other: Box, sizes: Sequence[float]) -> bool:
 
 
 def box_of_planes(planes: Numbers) -> Box | None:
-    """Return the box of the slices of one volume, which lie behind each other; ``None`` where numbers lack.
+    """Return the box of the parallel slices of one volume; ``None`` if numbers are absent.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def box_of_planes(planes: Numbers) -> Box | None:
 
 
 def box_of_header(header: bytes, order: str, lengths: Sequence[int]) -> Box | None:
-    """Return the box of a NIfTI file; ``None`` where its header does not tell it.
+    """Return the box of a NIfTI file; ``None`` if its header does not have it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Runs dcm2niix, which makes NIfTI of a series. One process for each series, in a folder that only it writes to."""
+"""Runs dcm2niix: one process for each series, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from dicomove.headers.nifti.verdict import Answer, Voxels
 Suffix = Literal[".nii", ".nii.gz"]
 
 STEM: Final = "image"
-"""What the files' names begin with, until they get the caller's."""
+"""The first part of the files' names, until they get the caller's names."""
 
 _HEADER: Final = 348
-#: So many axes has an image without slices.
+#: The number of axes of an image without slices.
 _PLANAR: Final = 2
 _OPTIONS: Final = (
-    *("-g", "i"),  # not the user's own defaults: the same call gives the same files on each machine
+    *("-g", "i"),  # ignore the user's defaults, so that a call gives the same files on each machine
     *("-d", "0"),
     *("-b", "y", "-ba", "y"),  # a sidecar, without patients and dates
-    *("-c", ""),  # no comment of the header, which may name the patient
+    *("-c", ""),  # no comment from the header, which may name the patient
     *("-w", "2"),
     *("-f", STEM),
 )
@@ -57,14 +57,14 @@ def program() -> str:
 
 
 class Programs:
-    """The runs of dcm2niix, which one call can end.
+    """The processes of dcm2niix of one call, which `end` kills together.
 
     Parameters
     ----------
     path
         The program.
     timeout
-        How many seconds each may take; ``None`` for no limit.
+        The seconds that each may take; ``None`` for no limit.
     """
 
     def __init__(self, path: str, timeout: float | None) -> None:
@@ -75,7 +75,7 @@ class Programs:
         self._ended = False
 
     def run(self, source: Path, target: Path, suffix: Suffix) -> Answer:
-        """Convert the files in a folder, and return what the program answered.
+        """Convert the files in a folder, and return the answer of the program.
 
         Raises
         ------
@@ -113,7 +113,7 @@ class Programs:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                start_new_session=True,  # the stop button ends the caller's wait, which ends this process
+                start_new_session=True,  # the stop button interrupts the caller only, which then ends this process
             )
             self._running.add(process)
         return process
@@ -130,7 +130,7 @@ class Programs:
 
 
 def _without_paths(lines: Sequence[str], folders: Sequence[Path]) -> tuple[str, ...]:
-    """Return the lines without the names of folders that are gone when they are read."""
+    """Return the lines without the names of temporary folders."""
     names = sorted((f"{folder}" for folder in folders), key=len, reverse=True)
     for name in names:
         lines = [line.replace(f"{name}{os.sep}", "").replace(name, "the folder") for line in lines]
@@ -143,7 +143,7 @@ def _images(folder: Path) -> dict[str, Voxels]:
 
 
 def voxels_of(path: Path) -> Voxels:
-    """Return the voxels that a NIfTI file says that it has, of all volumes; none if it cannot be read."""
+    """Return the voxels of all volumes, from the header of a NIfTI file; none if it cannot be read."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as file:

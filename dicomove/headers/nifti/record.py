@@ -1,6 +1,6 @@
-"""What was converted into a folder: the record, by which a second call need not convert, and the names of the files.
+"""The record of earlier conversions into a folder, and the final names of the files.
 
-The files get their names when they are whole, and never in the place of another file.
+Files get their names when they are complete, and never replace other files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILE: Final = "converted.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One series that was converted, or that dcm2niix found no volume in.
+    """One series that was converted, or in which dcm2niix found no volume.
 
     Attributes
     ----------
@@ -32,9 +32,9 @@ class Done:
     series
         The SeriesInstanceUID.
     source
-        What it was made of: see `source_of`.
+        The hash of its source files: see `source_of`.
     verdict
-        What came of it.
+        The verdict of the conversion.
     files
         Its files below the folder, with size and time of change.
     earlier
@@ -52,12 +52,12 @@ class Done:
     study: str = ""
 
     def is_of(self, uids: tuple[str, str]) -> bool:
-        """Whether it is a conversion of this series: two studies may have its UID, by mistake."""
+        """Whether it is a conversion of this series; two studies may have the same series UID by mistake."""
         study, series = uids
         return self.series == series and self.study in ("", study)
 
     def is_there(self, out: Path) -> bool:
-        """Whether all files are there: images as they were written; sidecars may be edited since."""
+        """Whether all files are there. Images must be unchanged; sidecars may have been edited."""
         found = {path: state_of(out / path) for path in self.files}
         return all(
             found[path] == state or (found[path] is not None and ".nii" not in Path(path).name)
@@ -65,7 +65,7 @@ class Done:
         )
 
     def owns(self, out: Path, path: str) -> bool:
-        """Whether a file is one that was written, and is as it was."""
+        """Whether a file is one of ours, and unchanged."""
         state = state_of(out / path)
         return state is not None and state in (self.files.get(path), self.earlier.get(path))
 
@@ -88,18 +88,18 @@ class Record:
                 self.done[found.name.casefold()] = found
 
     def of(self, name: str) -> Done | None:
-        """Return what the name was last used for."""
+        """Return the latest conversion with this name."""
         return self.done.get(name.casefold())
 
     def add(self, done: Done) -> None:
-        """Write a conversion, before its files get their names: those of a call that is killed are known then.
+        """Write a conversion, before its files get their names, so that files of a killed call are known.
 
         Raises
         ------
         OSError
             It cannot be written.
         """
-        # A line that a killed call did not end stays alone.
+        # The new line must not continue an unfinished line of a killed call.
         line = f"\n{json.dumps(asdict(done))}\n".encode("ascii")
         with self._path.open("ab", buffering=0) as file:
             file.write(line)
@@ -108,9 +108,9 @@ class Record:
 
 
 def source_of(headers: Sequence[StoredHeader], suffix: str) -> str:
-    """Return what tells the files of a series from other ones, wherever they lie."""
-    told = sorted((one.uid or "", one.size, one.mtime_ns) for one in headers)
-    return hashlib.sha256(json.dumps([suffix, told]).encode()).hexdigest()
+    """Return a hash that identifies the files of a series, in any folder."""
+    files = sorted((one.uid or "", one.size, one.mtime_ns) for one in headers)
+    return hashlib.sha256(json.dumps([suffix, files]).encode()).hexdigest()
 
 
 def state_of(path: Path) -> tuple[int, int] | None:
@@ -124,17 +124,17 @@ def state_of(path: Path) -> tuple[int, int] | None:
 
 def _read(line: bytes) -> Done | None:
     try:
-        told = json.loads(line)
+        fields = json.loads(line)
         files, earlier = (
-            {str(path): (int(size), int(time)) for path, (size, time) in told.pop(name).items()}
+            {str(path): (int(size), int(time)) for path, (size, time) in fields.pop(name).items()}
             for name in ("files", "earlier")
         )
-        return Done(**{**told, "verdict": Verdict(**told["verdict"])}, files=files, earlier=earlier)
+        return Done(**{**fields, "verdict": Verdict(**fields["verdict"])}, files=files, earlier=earlier)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-#: What a series has at least, or had with the other suffix.
+#: The suffixes of an image.
 _USUAL: Final = (".nii.gz", ".nii", ".json")
 
 
@@ -148,7 +148,7 @@ def is_taken(out: Path, name: str, record: Record, uids: tuple[str, str]) -> boo
 
 
 def publish(made: Path, out: Path, record: Record, done: Done) -> Done:
-    """Give the files in a folder their names below `out`, and record them.
+    """Record the files in a folder, and give them their names below `out`.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def publish(made: Path, out: Path, record: Record, done: Done) -> Done:
     paths = () if before is None else (*before.files, *before.earlier)
     earlier = {path: state_of(out / path) or (0, 0) for path in paths if before and before.owns(out, path)}
     done = replace(done, files=states, earlier=earlier)
-    # Before the names: what a killed call leaves is known to be ours.
+    # Before the files get their names, so that files of a killed call are known as ours.
     record.add(done)
     _move(names.items(), out)
     for old in set(earlier) - set(states):
@@ -199,13 +199,13 @@ def _named(file: str, name: str) -> str:
 
 
 def _order(path: Path) -> tuple[bool, str]:
-    # The image comes last: where it is, its sidecar is there, too.
+    # The image comes last, so that each image has its sidecar.
     return ".nii" in path.name, path.name
 
 
 def _is_other(out: Path, path: str, name: str, record: Record, uids: tuple[str, str]) -> bool:
     if not (out / path).parent.resolve().is_relative_to(out):
-        return True  # a link in the folder leads out of it
+        return True  # a link inside the folder leads to another folder
     if not os.path.lexists(out / path):
         return False
     known = record.of(name)

@@ -1,4 +1,4 @@
-"""Whether a series is converted, and what came of it, as words. Pure."""
+"""Decides which series are converted, and judges the results: outcome, reason and message. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydicom.uid import RTDoseStorage, SegmentationStorage
 from dicomove.headers.nifti.place import Box, is_same
 
 Converted = Literal["converted", "converted_with_warning", "no_volume", "failed"]
-"""What came of a series."""
+"""The outcome of a series."""
 
 Reason = Literal[
     "no_positions",
@@ -31,7 +31,7 @@ Reason = Literal[
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 WRONG: Final = "wrong_in_dcm2niix"
 
-#: In plain words, with the columns of `index` in braces.
+#: The messages, with columns of `index` in braces.
 _MEANS: Final[Mapping[Reason, str]] = {
     "no_positions": "its images, or the frames in them, have no place in space",
     "single_slice": "all images lie at one place",
@@ -42,44 +42,44 @@ _MEANS: Final[Mapping[Reason, str]] = {
     "tilted": "the slices are shifted against each other",
     "other_sizes": "images lack a position or a pixel spacing, or differ in matrix or pixel spacing",
 }
-#: Kinds of files that dcm2niix takes for common images.
+#: Kinds of files that dcm2niix treats as ordinary images.
 _WRONG: Final[Mapping[str, str]] = {
     RTDoseStorage: "dcm2niix leaves out the scaling of a dose (DoseGridScaling), and the places of its frames",
     SegmentationStorage: "dcm2niix does not tell the segments of a segmentation apart, nor which slices it leaves out",
 }
-#: What dicomove read of a series' files, where some cannot be used.
+#: Messages for series with unusable files.
 _FILES: Final = {
     "not_dicom": "files of the series are not DICOM any more",
     "unreadable": "files of the series cannot be read",
     "missing": "files of the series are no longer on disk",
 }
-#: The program's exit codes (nii_dicom_batch.h), as far as they tell more than "it failed".
+#: The program's exit codes with a specific meaning (nii_dicom_batch.h).
 _CODES: Final = {
     2: "the series is a volume, and dcm2niix reads none of its images",
     4: "dcm2niix finds the file damaged",
     7: "dcm2niix cannot write into the folder",
 }
 _NO_IMAGES: Final = 2
-#: It left out some of the images, and wrote the others.
+#: The exit code for a conversion that left out some images.
 _SOME: Final = frozenset({8, 10})
 _SAID: Final = re.compile(r"\b(?:warning|error)\b", re.IGNORECASE)
 _LONGEST: Final = 2000
-#: How much sizes of voxels may differ, of the size.
+#: The relative tolerance of voxel sizes.
 _SAME: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Voxels:
-    """How many voxels there are, and how large one is.
+    """The number of voxels, and the size of one.
 
     Attributes
     ----------
     count
-        The number; 0 if it is not known.
+        The number; 0 if it is unknown.
     sizes
-        In mm, along each axis; empty if they are not known.
+        In mm, along each axis; empty if they are unknown.
     box
-        Where they lie; ``None`` if it is not known.
+        Their position; ``None`` if it is unknown.
     """
 
     count: int
@@ -89,16 +89,16 @@ class Voxels:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What dcm2niix answered.
+    """The answer of dcm2niix.
 
     Attributes
     ----------
     exit_code
         Negative for a signal that ended it; ``None`` if it did not end in time.
     lines
-        What it printed.
+        The printed lines.
     images
-        What it wrote, by the names of the files.
+        The written images, by file name.
     """
 
     exit_code: int | None
@@ -108,18 +108,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of a series.
+    """The verdict on a series.
 
     Attributes
     ----------
     outcome
         The word.
     reason
-        Why it was not converted, or not wholly: words, joined by a backslash.
+        Why it was not converted, or not completely: words, joined by a backslash.
     exit_code
-        Of dcm2niix; ``None`` where it did not run, or did not end.
+        Of dcm2niix; ``None`` if it did not run, or did not end.
     message
-        The same for a person; ``None`` where there is nothing to say.
+        The reason for a person; ``None`` if there is none.
     """
 
     outcome: Converted
@@ -134,10 +134,10 @@ def ruled_out(row: Mapping[Any, Any], despite: Collection[str]) -> Verdict | Non
     Parameters
     ----------
     row
-        The row of `index`. Nothing in it is null, but ``None``. Beside it, ``copies``: how many of its files have the
-        SOPInstanceUID of another one.
+        The row of `index`, with ``None`` instead of nulls, and with ``copies``: the number of its files that have the
+        SOPInstanceUID of another file.
     despite
-        The reasons that do not count.
+        The reasons to ignore.
 
     Examples
     --------
@@ -187,27 +187,27 @@ def not_a_volume(row: Mapping[Any, Any]) -> list[Reason]:
 
 
 def doubt(row: Mapping[Any, Any]) -> str | None:
-    """Return what dcm2niix does wrong with files of this kind; ``None`` if nothing is known."""
+    """Return the known fault of dcm2niix with files of this kind; ``None`` if there is none."""
     kinds = str(row.get("SOPClassUID") or "").split("\\")
     return next((_WRONG[kind] for kind in kinds if kind in _WRONG), None)
 
 
 def is_mosaic(row: Mapping[Any, Any]) -> bool:
-    """Whether each image has all slices of a volume, beside each other, as Siemens writes series in time."""
+    """Whether each image is a mosaic, with all slices of a volume side by side, as Siemens writes time series."""
     return "MOSAIC" in str(row.get("ImageType") or "").split("\\")
 
 
 def judged(answer: Answer, expected: Voxels, wrong: str | None = None) -> Verdict:
-    """Return what came of a series that dcm2niix was given.
+    """Return the verdict on a series after dcm2niix.
 
     Parameters
     ----------
     answer
-        What it answered.
+        The answer of dcm2niix.
     expected
-        What the images have.
+        The voxels of the images.
     wrong
-        What it does wrong with files of this kind.
+        The known fault of dcm2niix with files of this kind.
 
     Examples
     --------
@@ -235,7 +235,7 @@ def judged(answer: Answer, expected: Voxels, wrong: str | None = None) -> Verdic
 
 
 def _differences(answer: Answer, expected: Voxels) -> dict[str, str]:
-    """Return in what the written images are not what they were made of."""
+    """Return how the written images differ from their source."""
     images = [image for name, image in answer.images.items() if not _is_derived(name)]
     made = sum(image.count for image in images)
     other = [image.sizes for image in images if not _alike(image.sizes, expected.sizes)]
@@ -254,7 +254,7 @@ def _differences(answer: Answer, expected: Voxels) -> dict[str, str]:
 
 
 def _alike(sizes: Sequence[float], expected: Sequence[float]) -> bool:
-    # dcm2niix turns images of three dimensions, so that the axes change places.
+    # dcm2niix permutes the axes of 3D images.
     pairs = zip(sorted(sizes), sorted(expected), strict=False)
     return all(abs(one - other) <= _SAME * other for one, other in pairs)
 
@@ -278,7 +278,7 @@ def _failure(code: int) -> str:
 
 
 def _said(lines: Sequence[str]) -> list[str]:
-    # A line may have values of the header, which a terminal must not obey.
+    # A line may contain values of the header, with control characters for a terminal.
     plain = ("".join(one if one.isprintable() else "?" for one in line.strip()) for line in lines)
     return list(dict.fromkeys(line for line in plain if _SAID.search(line)))
 
@@ -289,5 +289,5 @@ def _joined(*parts: str) -> str:
 
 
 def _is_derived(name: str) -> bool:
-    """Whether an image is made of another one that is there, too: of equal distances, or without the tilt."""
+    """Whether an image is derived from another written one: with equal distances, or without the tilt."""
     return bool(re.search(r"_(?:Eq|Tilt)(?:_\d+)?\.nii", name))

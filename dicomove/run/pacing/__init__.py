@@ -1,18 +1,18 @@
-"""When the next row may begin, whether a row is tried again, and when a run ends: decisions over a clock. Pure.
+"""Decisions over a clock: when the next row may begin, whether a row is tried again, and when a run ends. Pure.
 
 ::
 
     hours         the hours in which moves may begin
-    retry         which failures are tried again, and after how long; how many of them end a run
-    associations  how many moves may be in flight: a fixed number, or one that grows
-    growth        whether one more association, or one fewer, is better
-    throughput    what the PACS gives over all associations
-    congestion    how many moves at a time a PACS bears
-    breaker       a pause while the PACS is down, or the disk is full
-    rate          instances per second
-    backoff       waiting times that grow
+    retry         `Retry`: which failures are tried again, and after how long; the number of failures that ends a run
+    associations  the number of moves in flight: `growth` and `congestion` together
+    growth        ``concurrency="auto"``: more or fewer associations
+    throughput    measures the instances per second over all associations
+    congestion    fewer moves at a time for a busy PACS
+    breaker       the pause while the PACS is down, or the disk is full
+    rate          ``max_instances_per_second``
+    backoff       waiting times from numbers and from strategies of tenacity
 
-Nothing here sleeps, starts a thread, or looks at a clock: `now` is an argument, in seconds of `time.monotonic`. The
+The modules do not sleep, start threads or read clocks: `now` is an argument, in seconds of `time.monotonic`. The
 objects belong to one thread, the driver of the run.
 """
 

@@ -1,4 +1,4 @@
-"""How many moves may be in flight now: a fixed number, or one that follows what the PACS gives; fewer if it is busy."""
+"""The number of moves in flight: fixed, or following the throughput of the PACS; fewer while the PACS is busy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Associations:
     Parameters
     ----------
     most
-        As many as the user allows.
+        The limit of the user.
     grows
-        Whether it begins with one, and grows while the PACS gives more; else it begins with all.
+        Whether the number begins with one, and grows with the throughput; otherwise it begins with the limit.
 
     Examples
     --------
@@ -36,44 +36,44 @@ class Associations:
 
     @property
     def limit(self) -> int:
-        """How many moves may be in flight now: at least one."""
+        """The number of moves that may be in flight now: at least one."""
         return self._congestion.limit
 
     def look(self, now: float, *, has_more: bool) -> None:
-        """Decide again how many there should be.
+        """Decide on the number again.
 
         Parameters
         ----------
         now
             The time, in seconds.
         has_more
-            Whether there are moves that could begin now.
+            Whether more moves could begin now.
         """
         if self._growth is None:
             return
-        # What is measured has to be what so many associations bring, and neither more of them nor fewer.
+        # Measure only while exactly this number of associations is in use.
         if not has_more or self._in_flight > self.limit or self.limit < self._growth.number:
             self.forget(now)
         elif self._growth.look(self._throughput.measured(now), now):
             self._follow(self._growth, now)
 
     def forget(self, now: float) -> None:
-        """Measure anew: what is measured now says nothing of the PACS, since moves could not begin."""
+        """Measure anew, because moves could not begin, so that the measurement says nothing about the PACS."""
         self._throughput.restart(now)
 
     def begun(self, move: Hashable, now: float, *, counts: bool) -> None:
-        """Take note that a move begins, and whether what it tells of its instances is its own alone."""
+        """Take note that a move begins, and whether its counts are its own alone."""
         self._in_flight += 1
         if self._growth:
             self._throughput.begun(move, now, counts=counts)
 
-    def told(self, move: Hashable, instances: int, now: float) -> None:
-        """Take note of how many instances a move has brought so far."""
+    def progressed(self, move: Hashable, instances: int, now: float) -> None:
+        """Take note of the number of instances that a move has brought so far."""
         if self._growth:
-            self._throughput.told(move, instances, now)
+            self._throughput.progressed(move, instances, now)
 
     def ended(self, move: Hashable, instances: int | None, now: float) -> None:
-        """Take note that a move has ended, and how many instances it has brought, where that is known."""
+        """Take note that a move has ended, and of its number of instances if it is known."""
         self._in_flight -= 1
         if self._growth:
             self._throughput.ended(move, instances, now)
@@ -81,7 +81,7 @@ class Associations:
     def congested(self, now: float) -> None:
         """Take note that the PACS refused an association, or is out of resources."""
         growth = self._growth
-        # Where the last associations were tried out, the ones before them were well.
+        # If the last associations were a trial, the number before it was not too high.
         if growth is None or not growth.is_on_trial(now):
             self._congestion.congested(now)
         if growth:

@@ -1,8 +1,8 @@
-"""Waiting times that grow: the strategies of tenacity, asked without its loops.
+"""Waiting times from numbers and from the strategies of tenacity, without its loops.
 
-tenacity retries a function in place, and sleeps meanwhile. A run has other rows to move in that time, so only the
-strategies are used: objects that tell from the number of an attempt how long to wait. Each ``tenacity.wait_*`` will do,
-their sums, and functions of the caller's that take a `tenacity.RetryCallState`.
+tenacity retries a function in place, and sleeps meanwhile. A run has other rows to move in that time, so it uses only
+the strategies: objects that return the waiting time for the number of an attempt. These are ``tenacity.wait_*``, their
+sums, and functions of the caller that take a `tenacity.RetryCallState`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Final
 
 from tenacity import RetryCallState, Retrying
 
-#: Seconds, or a strategy that tells them.
+#: Seconds, or a strategy that returns them.
 Wait = float | Callable[[RetryCallState], float]
 
-#: No strategy makes a run wait for longer than a day; an infinite wait would be a run that hangs.
+#: The longest wait is a day, whatever the strategy: with an infinite wait, a run would hang.
 LONGEST_S: Final = 86_400.0
 
 _RETRYING: Final = Retrying()
 
 
 def pause_s(wait: Wait, attempt: int) -> float:
-    """Return the seconds to wait after an attempt: none of them negative, none longer than a day.
+    """Return the seconds to wait after an attempt: from 0 to a day.
 
     Parameters
     ----------
@@ -45,14 +45,14 @@ def pause_s(wait: Wait, attempt: int) -> float:
 
 
 def check_wait(wait: Wait, name: str) -> None:
-    """Raise a `ValueError` for what is no waiting time.
+    """Raise a `ValueError` for an invalid waiting time.
 
     Parameters
     ----------
     wait
         Seconds, or a strategy.
     name
-        What the caller calls it.
+        The name of the argument, for the message.
     """
     wanted = f"{name} is a number of seconds, or a strategy such as tenacity.wait_fixed(60)"
     if not callable(wait):
@@ -63,7 +63,7 @@ def check_wait(wait: Wait, name: str) -> None:
     try:
         pause_s(wait, 1)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        # Here, and not hours later, when the first row has failed.
+        # Try the strategy now, and not hours later, after the first failure.
         message = (
             f"{wanted}: this one gave no number for a first attempt ({type(error).__name__}: {error}). It is told the "
             "number of the attempt, and nothing else: there is no exception and no function to look at"
@@ -72,7 +72,7 @@ def check_wait(wait: Wait, name: str) -> None:
 
 
 def described(wait: object) -> str:
-    """Return a waiting time as text that is the same in each run, as a record of options needs it.
+    """Return a waiting time as text for the journal, which is the same in each run.
 
     Parameters
     ----------

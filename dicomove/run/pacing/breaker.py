@@ -1,8 +1,8 @@
 """A pause while nothing can work: the PACS is down, or the disk is full.
 
-The circuit breaker of M. Nygard, Release It! (2007): after some failures in a row nothing is tried, except for a
-probe from time to time; once a probe works, everything goes on. Without it, a PACS that restarts at midnight has failed
-ten thousand rows by one minute past.
+The circuit breaker of M. Nygard, Release It! (2007): after some failures in a row, only probes are sent from time to
+time; once a probe works, the run goes on. Without it, a PACS that restarts at midnight fails ten thousand rows within a
+minute.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class Breaker:
 
         closed -- `after` failures of different rows in a row --> open -- a probe, or a row in flight, works --> closed
 
-    Failures of one and the same row may be the row's fault, and count once. A probe asks for less than a row does: if
-    it works, and the rows fail all the same, the next opening begins with the pause at which this one ended.
+    Several failures of the same row count once, because they may be the row's fault. A probe asks for less than a row:
+    if the probe works but the rows fail again, the breaker opens with its latest pause, and not with the first one.
 
     Parameters
     ----------
     after
-        So many failures open it.
+        The number of failures that opens it.
     give_up_after_s
-        The run gives up when it was open for so long, and a probe has failed; 0 gives up at the first probe that fails,
-        ``None`` never.
+        The run gives up if it was open for so many seconds and a probe has failed. 0 gives up at the first probe that
+        fails, ``None`` never.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing is to be tried but a probe."""
+        """Whether only probes may be sent."""
         return self.opened_at is not None
 
     def failed(self, key: Hashable, now: float) -> None:
@@ -83,19 +83,19 @@ class Breaker:
         Parameters
         ----------
         key
-            What failed, so that the same row counts once.
+            Identifies the row, so that it counts once.
         now
             The time, in seconds.
         """
         if self.is_open:
-            return  # a row that was in flight: it says nothing new, and does not put off the probe
+            return  # a row that was in flight: this failure must not delay the probe
         self._keys.add(key)
         if len(self._keys) >= self._after:
             self.opened_at = now
             self._put_off_probe(now)
 
     def succeeded(self) -> None:
-        """Take note of any sign that it works."""
+        """Take note of a success."""
         self._pauses = 0
         if self._keys:  # mostly, nothing has failed
             self._close()
@@ -106,12 +106,12 @@ class Breaker:
         Parameters
         ----------
         worked
-            What it found.
+            Whether the probe succeeded.
         now
             The time, in seconds.
         """
         if not self.is_open:
-            return  # a row in flight has told already that it works
+            return  # a row in flight has succeeded before the probe
         if worked:
             self._close()
         else:
@@ -119,7 +119,7 @@ class Breaker:
             self._put_off_probe(now)
 
     def given_up(self, now: float) -> bool:
-        """Return whether it was open for so long that the run gives up.
+        """Return whether the run gives up, because the breaker was open for too long.
 
         Parameters
         ----------

@@ -1,9 +1,9 @@
-"""How many moves at a time a PACS bears: additive increase, multiplicative decrease.
+"""Fewer moves at a time for a busy PACS: additive increase, multiplicative decrease.
 
 A PACS does not say how busy it is. As TCP does with a network, the number of moves in flight is halved at each sign of
 congestion, and raised by one for each round that went well (V. Jacobson, Congestion Avoidance and Control, SIGCOMM
-1988). Several clients that do so come to a fair share without knowing of each other (D. Chiu and R. Jain, Computer
-Networks and ISDN Systems 17, 1989).
+1988). Several clients with this rule reach a fair share, even if they do not know of each other (D. Chiu and R. Jain,
+Computer Networks and ISDN Systems 17, 1989).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Congestion:
     Parameters
     ----------
     most
-        As many as the user allows. It begins with so many.
+        The limit of the user, and the number at the beginning.
     calm_s
-        Signs of congestion within so many seconds count once: moves that were in flight together fail together.
+        Several signs of congestion within so many seconds count once: moves in flight fail together.
 
     Examples
     --------
@@ -56,11 +56,11 @@ class Congestion:
 
     @property
     def limit(self) -> int:
-        """How many moves may be in flight now: at least one."""
+        """The number of moves that may be in flight now: at least one."""
         return self._limit
 
     def allow(self, most: int) -> None:
-        """Allow so many from now on: at once, unless the PACS gets fewer at the moment."""
+        """Set a new limit. The number rises to it at once, unless it is reduced at the moment."""
         self._limit = most if self._limit == self._most else min(self._limit, most)
         self._most = most
 
@@ -84,8 +84,8 @@ class Congestion:
         Parameters
         ----------
         silence_s
-            The longest time in which the PACS said nothing and sent nothing; ``None`` where it was not measured. If it
-            is far above what is usual with this PACS, that is a sign of congestion, too.
+            The longest time without a response or an instance; ``None`` if it was not measured. A silence far above
+            what is usual with this PACS is a sign of congestion, too.
         now
             The time, in seconds.
         """
@@ -94,7 +94,7 @@ class Congestion:
         else:
             self._count()
         if silence_s is not None and silence_s >= 0:
-            # Long silences, too: where they last, they are what is usual, and no congestion.
+            # Long silences count as well: if they persist, they are usual for this PACS and not a sign of congestion.
             self._silences.append(silence_s)
 
     def _is_rising(self, silence_s: float | None) -> bool:

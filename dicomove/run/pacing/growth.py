@@ -1,11 +1,11 @@
-"""How many associations a PACS gives the most with: more are tried, and one fewer, and kept where that is better.
+"""Finds the best number of associations: it tries more of them, or one fewer, and keeps the better number.
 
-It begins as TCP does (slow start): with one, and twice as many as long as they bring clearly more. Where they do not,
-the number is near, and is found in steps of one.
+It begins with one, like TCP's slow start, and doubles the number while the throughput rises clearly. When it no longer
+does, the best number is near, and steps of one find it.
 
-Where n associations bring T instances per second, each instance takes n / T seconds (J. Little, Operations Research 9,
-1961). So one more association that does not raise the throughput raises the response times, for us and for all others
-who use the PACS. That is why it goes: a good guest takes the fewest associations with which the PACS gives what it can.
+If n associations bring T instances per second, each instance takes n / T seconds (J. Little, Operations Research 9,
+1961). So an additional association that does not raise the throughput makes every response slower, also for the other
+users of the PACS. That is why it is given up again.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from typing import Final
 
 from dicomove.run.pacing.throughput import Measured
 
-#: One more association has to bring so much more.
+#: The throughput has to rise by this factor to keep one more association.
 _WORTH: Final = 1.03
-#: Of standard errors: a difference that is clear at once, and one that is clear in the end.
+#: In standard errors: a difference that decides at once, and one that decides at the end of a measurement.
 _CLEAR: Final = 2.5
 _CLEAR_IN_THE_END: Final = 1.5
-#: So much of what further associations could bring, they have to bring: then again twice as many are tried; and so much
-#: where that is in doubt after some seconds, or for one more.
+#: Twice as many associations could double the throughput. They are kept if they bring this part of that gain; the
+#: second part suffices if the measurement is still in doubt after some seconds.
 _WORTH_DOUBLING: Final = 0.5
 _WORTH_IN_DOUBT: Final = 0.25
 _IN_DOUBT_S: Final = 3.0
-#: At which it is measured well enough: with the first one, while it doubles, and later.
+#: A measurement ends at this relative error: with the first association, while the number doubles, and later.
 _NOISE_AT_FIRST: Final = 0.15
 _NOISE_DOUBLING: Final = 0.08
 _NOISE: Final = 0.015
-#: For how long it is measured: at least while it doubles, at least later, and at most.
+#: The seconds of a measurement: the least while the number doubles, the least later, and the most.
 _LEAST_DOUBLING_S: Final = 0.5
 _LEAST_S: Final = 2.0
 _LONGEST_S: Final = 60.0
-#: What was measured for such a part of the time was not measured as well.
+#: A measurement that took less than this part of the time of another one was less precise.
 _MUCH_LESS: Final = 0.6
-#: The response times of a PACS that changed by such a part have changed.
+#: A relative change of the response times that counts.
 _CHANGED: Final = 0.25
-#: Seconds until one more is tried again, and one fewer: the first time, and at the most.
+#: Seconds until one more is tried again, and one fewer: at first, and at the most.
 _MORE_S: Final = (15.0, 300.0)
 _FEWER_S: Final = (120.0, 600.0)
-#: After a PACS refused one.
+#: Seconds until one more is tried again after the PACS refused one.
 _REFUSED_S: Final = 240.0
-#: Those of one trial are refused within so many seconds.
+#: Refusals within so many seconds belong to the same trial.
 _TOGETHER_S: Final = 5.0
 
 
 class _Turn:
-    """When something is tried again: later each time that it was in vain."""
+    """The time of the next trial. Each trial in vain doubles the wait."""
 
     def __init__(self, first_s: float, most_s: float) -> None:
         self._first_s, self._most_s = first_s, most_s
@@ -75,12 +75,12 @@ class Growth:
     Parameters
     ----------
     most
-        As many as the user allows.
+        The limit of the user.
 
     Attributes
     ----------
     number
-        How many there should be now.
+        The present number.
 
     Examples
     --------
@@ -98,11 +98,11 @@ class Growth:
     def __init__(self, most: int) -> None:
         self._most = most
         self.number = 1
-        #: How many more are tried now; -1 while one fewer is.
+        #: The number of associations on trial; -1 while one fewer is on trial.
         self._step = 0
-        #: Whether it still doubles.
+        #: Whether the number still doubles.
         self._doubles = True
-        #: What was measured with the number before it, or earlier with the same.
+        #: The measurement with the number before the trial, or an earlier one with the same number.
         self._before: Measured | None = None
         self._noise = _NOISE_AT_FIRST
         self._more, self._fewer = _Turn(*_MORE_S), _Turn(*_FEWER_S)
@@ -112,11 +112,11 @@ class Growth:
         return f"<Growth: {self.number} of {self._most} associations>"
 
     def is_on_trial(self, now: float) -> bool:
-        """Return whether the last ones are on trial, or were until the PACS refused some of them just now."""
+        """Return whether some associations are on trial, or were until the PACS refused some of them a moment ago."""
         return self._step > 0 or now < self._refused_until
 
     def look(self, measured: Measured | None, now: float) -> bool:
-        """Decide with what was measured; return whether that was enough, so that the next span begins."""
+        """Decide with a measurement; return whether it was sufficient, so that the next one begins."""
         if measured is None or measured.seconds < (_LEAST_DOUBLING_S if self._doubles else _LEAST_S):
             return False
         longest_s = _IN_DOUBT_S if self._doubles and not self._step else _LONGEST_S
@@ -125,7 +125,7 @@ class Growth:
             judge = self._judge_doubling if self._doubles else self._judge
             return judge(self._before, measured, now, is_enough=is_enough)
         if is_enough:
-            self._settled(measured, now)
+            self._measured(measured, now)
         return is_enough
 
     def refused(self, now: float) -> None:
@@ -142,19 +142,19 @@ class Growth:
         is_likely = after.per_second > self._worth_a_part(_WORTH_IN_DOUBT) * before.per_second
         if gain > _CLEAR_IN_THE_END * error or (is_enough and gain > 0) or (is_in_doubt and is_likely):
             self._fewer.begin_again(now)
-            self._settle(after)
+            self._end_trial(after)
             self._try(self.number)
         elif after.seconds < _LEAST_S or not (is_enough or gain < -_CLEAR * error):
             return False
         elif before.seconds < _MUCH_LESS * after.seconds and abs(gain) < _CLEAR * error:
             self.number -= self._step
-            self._settle(None)
+            self._end_trial(None)
         else:
             self._doubled_in_vain(before, after, now)
         return True
 
     def _doubled_in_vain(self, before: Measured, after: Measured, now: float) -> None:
-        """Go on in steps of one, from where the PACS gave more: the best number is near."""
+        """Go on in steps of one, from the better number of both."""
         self._doubles = False
         gain, error = _gain(before, after, _WORTH)
         if gain > _CLEAR_IN_THE_END * error:
@@ -169,10 +169,10 @@ class Growth:
                 self._more.begin_again(now, at_once=True)
             else:
                 self._more.in_vain(now)
-        self._settle(None)
+        self._end_trial(None)
 
     def _worth_a_part(self, part: float) -> float:
-        """Return how much more the associations on trial bring, if they bring this part of what they could."""
+        """Return the growth of the throughput if the associations on trial bring this part of the possible gain."""
         return 1 + part * self._step / (self.number - self._step)
 
     def _judge(self, before: Measured, after: Measured, now: float, *, is_enough: bool) -> bool:
@@ -191,35 +191,35 @@ class Growth:
         return True
 
     def _measure_again(self) -> None:
-        """Go back without a verdict: the number before had not been measured well enough, since it was clear so."""
+        """Go back without a verdict: the measurement before the trial was too short for this comparison."""
         self.number -= 1
-        self._settle(None)
+        self._end_trial(None)
 
     def _tried_more(self, measured: Measured, now: float, *, is_worth_it: bool) -> None:
         if is_worth_it:
             self._more.begin_again(now, at_once=True)
             self._fewer.begin_again(now)
-            self._settle(measured)
+            self._end_trial(measured)
             self._try(1)
         else:
             self._more.in_vain(now)
             self.number -= 1
-            self._settle(None)
+            self._end_trial(None)
 
     def _tried_fewer(self, measured: Measured, now: float, *, is_worth_it: bool) -> None:
         if is_worth_it:
             self._fewer.in_vain(now)
             self.number += 1
-            self._settle(None)
+            self._end_trial(None)
         else:
             self._more.in_vain(now)
             self._fewer.begin_again(now)
-            self._settle(measured)
+            self._end_trial(measured)
             self._try(-1)
 
-    def _settled(self, measured: Measured, now: float) -> None:
+    def _measured(self, measured: Measured, now: float) -> None:
         before = self._before
-        self._settle(measured)
+        self._end_trial(measured)
         change = _change(before, measured) if before else 0.0
         if change:
             self._more.begin_again(now, at_once=change > 0)
@@ -230,7 +230,7 @@ class Growth:
         if not self._step and self._fewer.is_due(now):
             self._try(-1)
 
-    def _settle(self, measured: Measured | None) -> None:
+    def _end_trial(self, measured: Measured | None) -> None:
         self._step, self._before = 0, measured
 
     def _try(self, step: int) -> None:
@@ -242,12 +242,12 @@ class Growth:
 
 
 def _gain(fewer: Measured, more: Measured, worth: float) -> tuple[float, float]:
-    """Return by how much more associations bring more than so many times what fewer bring, and its standard error."""
+    """Return how far more associations exceed `worth` times the throughput of fewer, and the standard error of that."""
     return more.per_second - worth * fewer.per_second, math.hypot(more.error, worth * fewer.error)
 
 
 def _change(before: Measured, after: Measured) -> float:
-    """Return by how much more an association brings than before; 0 where that is no clear change."""
+    """Return the change in the throughput of one association; 0 if it is not clear."""
     difference = after.each - before.each
     noise = math.hypot(before.noise, after.noise) * before.each
     return difference if abs(difference) > max(_CHANGED * before.each, _CLEAR * noise) else 0.0

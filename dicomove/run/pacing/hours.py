@@ -1,7 +1,7 @@
 """The hours in which moves may begin, as a person writes them.
 
-What counts is the local time of the zone: from 19:00 to 06:00 is ten hours in the night in which clocks go forward,
-twelve in the night in which they go back, and a time that does not exist is never open.
+The local time of the zone counts: from 19:00 to 06:00 is ten hours in the night in which clocks go forward, and twelve
+in the night in which they go back. A local time that does not exist is never open.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Hours:
     Attributes
     ----------
     windows
-        It is open while one of them is.
+        Moves may begin while one of them is open.
     zone
         The key of a time zone; ``None`` is the zone of this machine.
 
@@ -84,7 +84,7 @@ class Hours:
 
     @classmethod
     def parse(cls, text: str) -> Hours:
-        """Return the hours that a person wrote.
+        """Return the hours from a text.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Hours:
         Raises
         ------
         ValueError
-            It cannot be understood.
+            The text is not valid.
         """
         if not isinstance(text, str):
             message = f"hours are text, not {type(text).__name__}: {_FORM}"
@@ -146,12 +146,12 @@ class Hours:
         Returns
         -------
         datetime
-            In local time, with the offset to UTC at that time: to be shown, and to reckon with.
+            In local time, with the offset to UTC at that time, for displays and for differences.
         """
         if self.is_open(moment):
             return moment
         at = _opening(self, moment.astimezone(UTC).replace(second=0, microsecond=0))
-        # Not the zone itself: Python's differences within a zone forget that clocks are changed.
+        # A fixed offset, not the zone: Python ignores clock changes in differences within a zone.
         return at.astimezone(timezone(self._local_time(at) - at.replace(tzinfo=None)))
 
     def _local_time(self, moment: datetime) -> datetime:
@@ -222,7 +222,7 @@ def _text(window: Window, *, with_days: bool) -> str:
 
 
 def _days_text(days: frozenset[int]) -> str:
-    # The first day is the one that has no day before it.
+    # The first day of a range is the one without a day before it.
     first = next((day for day in sorted(days) if (day - 1) % 7 not in days), 0)
     names = [_DAY_NAMES[(first + step) % 7][:3] for step in (0, len(days) - 1)]
     return "-".join(dict.fromkeys(names))

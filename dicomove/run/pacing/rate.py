@@ -1,8 +1,8 @@
 """A limit on instances per second, between moves.
 
-A PACS that is sending cannot be slowed down, and how many instances a row has is known for certain when it is over. So
-a move makes a debt, and the next one begins when it is paid: the rate holds over a run, not within a move. It is the
-virtual scheduling of the ITU's generic cell rate algorithm (ITU-T I.371) with nothing saved up.
+A sending PACS cannot be slowed down, and the number of instances of a row is certain only at its end. So the wait comes
+after a move, and depends on its instances: the rate holds over a run, not within a move. This is the virtual scheduling
+of the ITU's generic cell rate algorithm (ITU-T I.371); unused time does not count.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Rate:
         Parameters
         ----------
         instances
-            How many; it may be told at once or little by little.
+            Their number; one move may report them in several calls.
         now
             The time, in seconds.
         since
-            When the move began: the time that it took counts. Without it, they count as moved in this instant.
+            When the move began, so that its duration counts. Without it, the move counts as instantaneous.
         """
         if self._per_second is not None and instances > 0:
             began = now if since is None else min(since, now)

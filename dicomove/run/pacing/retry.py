@@ -1,4 +1,4 @@
-"""Which failures are tried again, and after how long; and how many of them end a run."""
+"""`Retry`: which failures are tried again, and after how long. `Failures`: how many of them end a run."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from dicomove.words import ENDED, FAILED, NEVER, OPTIONAL, RETRYABLE
 
 _MISSING: Final = "missing_instances"
 
-# 10 to 12 s, 20 to 24 s, ... 10 min: rows that failed together do not come back together.
+# 10 to 12 s, 20 to 24 s, ... 10 min: the random part spreads the retries of rows that failed together.
 _DEFAULT_WAIT: Final = wait_exponential(multiplier=10, max=540) + wait_random_exponential(multiplier=2, max=60)
 OnFailure = Literal["continue", "stop"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Retry:
-    """How often a row is tried, when, and for which errors.
+    """How often rows are tried, when, and for which errors.
 
     Parameters
     ----------
     attempts
-        C-MOVEs for a row in all, the first one included. 1 is no retry.
+        The largest number of C-MOVEs for a row, the first one included. 1 means no retry.
     wait
         Seconds between two attempts of a row, or a strategy of `tenacity`: ``wait_fixed(60)``,
         ``wait_exponential(multiplier=10, max=600)``, ``wait_fixed(10) + wait_random(0, 5)``. By default the wait
         doubles from about 10 s to at most 10 min, with some chance in it.
     on
-        The words of the ``error`` column that are tried again; those that may pass by default (`RETRYABLE`).
+        The words of the ``error`` column that are tried again; by default, those that may pass (`RETRYABLE`).
 
     Raises
     ------
     ValueError
-        The arguments cannot be right; or `on` has an unknown word, or one that cannot pass.
+        An argument is invalid, or `on` has an unknown word or one that cannot pass.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Retry:
     def wants(self, outcome: str, error: str | None, attempt: int) -> bool:
         """Return whether a row is to be tried again.
 
-        A partial row lacks instances, whatever the PACS's word for it: it counts as ``missing_instances``, too.
+        A partial row lacks instances, so it counts as ``missing_instances``, too, whatever its own error.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class Retry:
         return error in self.on or lacks
 
     def pause_s(self, attempt: int) -> float:
-        """Return how many seconds to wait before the next attempt.
+        """Return the seconds to wait before the next attempt.
 
         Parameters
         ----------
@@ -109,12 +109,12 @@ def _checked(on: Iterable[str]) -> frozenset[str]:
 
 
 class Failures:
-    """Count rows that failed, and say when there are too many.
+    """Counts rows that failed, and tells when there are too many.
 
     Parameters
     ----------
     most
-        The run ends when so many rows have failed; ``None`` is no limit.
+        The number of failed rows that ends the run; ``None`` is no limit.
     on_failure
         ``"continue"``, or ``"stop"``: the first row that fails ends the run.
 
@@ -141,11 +141,11 @@ class Failures:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the run is to end."""
+        """Whether the run has to end."""
         return self._most is not None and self._counted >= self._most
 
     def count(self, outcome: str) -> None:
-        """Take note of a row that has ended, and will not be tried again.
+        """Take note of a row that will not be tried again.
 
         Parameters
         ----------

@@ -1,9 +1,8 @@
-"""What a PACS gives over all associations, measured over a span of time.
+"""Measures the throughput of a PACS over all associations, over a span of time.
 
-A span has a beginning and no edges that count: what is told counts with the time in which it came, and what is not told
-yet counts not at all, unless it is late. An association brings `instances` in the `seconds` that it is in use, so that
-all of them together bring so many times as much as are in use on average. That holds with many reports per move, and
-with one at its end.
+Each report of a move counts with the instances and the seconds since its previous report. A move that has not reported
+yet does not count, unless it is late. So each association has a rate, and the throughput is the mean rate times the
+mean number of associations in use. This holds for many reports per move, and for one at its end.
 """
 
 from __future__ import annotations
@@ -13,30 +12,30 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-#: Reports that come faster than this are taken together.
+#: Reports of a move that come faster than this, in seconds, are combined.
 _TOGETHER_S: Final = 0.25
-#: A move that has told nothing for so many times as long as others take to tell something brings nothing: the PACS
-#: lets it wait.
+#: A move is late if it is silent for so many times the usual time between reports: the PACS lets it wait, and it counts
+#: with no instances.
 _LATE: Final = 2.0
-#: Fewer do not show how much they differ: in all, and of each move in flight.
+#: The fewest reports from which a standard error can be computed: in all, and for each move in flight.
 _LEAST_REPORTS: Final = 4
 _LEAST_REPORTS_EACH: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a PACS gave.
+    """The throughput over a span of time.
 
     Attributes
     ----------
     per_second
         Instances per second over all associations.
     error
-        The standard error of that.
+        The standard error of `per_second`.
     each
-        Instances per second on one association that is in use: its inverse is the response time of an instance.
+        Instances per second of one association in use: the inverse of the response time of an instance.
     seconds
-        How long the span has been.
+        The length of the span.
     """
 
     per_second: float
@@ -46,23 +45,23 @@ class Measured:
 
     @property
     def noise(self) -> float:
-        """The standard error, as a part of the whole."""
+        """The relative standard error."""
         return self.error / self.per_second if self.per_second else math.inf
 
 
 @dataclass(slots=True)
 class _Move:
-    """A move in flight: when it was last heard of, and how much it had brought by then."""
+    """A move in flight: the time and the number of instances of its latest report."""
 
     at: float
     instances: int = 0
-    #: Whether it says how much it brings.
+    #: Whether it reports its instances.
     counts: bool = True
 
 
 @dataclass(slots=True)
 class _Sums:
-    """Sums over the reports of a span: n is instances, s is seconds."""
+    """Sums over the reports of a span: n stands for instances, s for seconds."""
 
     reports: int = 0
     n: float = 0.0
@@ -100,7 +99,7 @@ class Throughput:
     _moves: dict[Hashable, _Move] = field(default_factory=dict)
     _sums: _Sums = field(default_factory=_Sums)
     _since: float | None = None
-    #: Seconds in use, summed over the associations, and up to when they are counted.
+    #: Seconds in use, summed over the associations; and the time until which they are counted.
     _used_s: float = 0.0
     _used_until: float = 0.0
 
@@ -110,27 +109,27 @@ class Throughput:
         self._used_s, self._used_until = 0.0, now
 
     def begun(self, move: Hashable, now: float, *, counts: bool = True) -> None:
-        """Take note that a move begins; `counts` is false where the numbers that it tells are not its own alone."""
+        """Take note that a move begins; `counts` is false if its reports include instances of other moves."""
         if self._since is None:
             self.restart(now)
         self._use(now)
         self._moves[move] = _Move(now, counts=counts)
 
-    def told(self, move: Hashable, instances: int, now: float) -> None:
-        """Take note of how many instances a move has brought so far."""
+    def progressed(self, move: Hashable, instances: int, now: float) -> None:
+        """Take note of the number of instances that a move has brought so far."""
         known = self._moves.get(move)
         if known and now - known.at >= _TOGETHER_S and instances > known.instances:
             self._report(known, instances, now)
 
     def ended(self, move: Hashable, instances: int | None, now: float) -> None:
-        """Take note that a move has ended, and how many instances it has brought, where that is known."""
+        """Take note that a move has ended, and of its number of instances if it is known."""
         self._use(now)
         known = self._moves.pop(move)
         if instances is not None or known.instances:
             self._report(known, max(instances or 0, known.instances), now)
 
     def measured(self, now: float) -> Measured | None:
-        """Return what was measured since the last restart; ``None`` where that is too little to tell."""
+        """Return the throughput since the last restart; ``None`` if there are too few reports."""
         self._use(now)
         since = self._since
         least = max(_LEAST_REPORTS, _LEAST_REPORTS_EACH * len(self._moves))
@@ -141,7 +140,7 @@ class Throughput:
         return Measured(each * in_use, sums.error(each) * in_use, each, seconds)
 
     def _report(self, move: _Move, instances: int, now: float) -> None:
-        # What began before the span did belongs to both.
+        # A move that began before the span belongs to both spans.
         if move.counts and self._since is not None and move.at >= self._since:
             self._sums.add(instances - move.instances, now - move.at)
         move.at, move.instances = now, instances
