@@ -203,7 +203,9 @@ ERROR_WORDS: Final = {
         advice="The move did not end within total_timeout: raise it, or move series by series.", retry="listed"
     ),
     "invalid_response": ErrorWord(
-        advice="The answer was not valid DICOM: check that this is the DICOM port of a PACS.", retry="yes"
+        advice="The answer was not valid DICOM: check that this is the DICOM port of a PACS. If it is, show the reason "
+        "to its administrator.",
+        retry="yes",
     ),
     "all_failed": ErrorWord(
         advice="The PACS could not store a single instance at the destination. Check that the destination runs, and "
@@ -261,7 +263,8 @@ ERROR_WORDS: Final = {
         adds="the reason",
     ),
     "cancelled_by_pacs": ErrorWord(
-        advice="The PACS ended the move by itself: move the row again. If this happens again, look into its log.",
+        advice="The PACS ended the request by itself: find or move the row again. If this happens again, look into its "
+        "log.",
         retry="yes",
     ),
     "cancelled": ErrorWord(

@@ -154,6 +154,11 @@ def test_a_rejection_says_why(answer: bytes, words: str) -> None:
         assert words in (move(impatient(port)).advice or "")
 
 
+def test_a_rejection_of_more_than_four_bytes_is_one() -> None:
+    with servers.listening(says(b"\x03\0\0\0\0\x06\0\x01\x01\x07\0\0")) as port:
+        assert "Called AE title not recognised" in (move(impatient(port)).advice or "")
+
+
 def test_nobody_listens() -> None:
     with servers.dead_port() as port, within(0):
         result = move(impatient(port))
@@ -365,7 +370,7 @@ def test_a_cancel_that_is_ignored_ends_with_an_abort(play: Play) -> None:
 
 def test_a_stale_response_is_not_taken_for_the_answer() -> None:
     def play(association: Association, message: Message) -> None:
-        for stale in (0, 0xFFFF):
+        for stale in (0xFFFE, 0xFFFF):
             respond(association, message, 0x0000, {"MessageIDBeingRespondedTo": stale, **counts(None, 99)})
         respond(association, message, 0x0000, counts(None, 5))
 
@@ -776,6 +781,54 @@ def test_a_match_may_come_with_the_final_response(
     assert [match["StudyInstanceUID"] for match in result] == found
     assert list(result) == told
     assert result.error is None
+
+
+@pytest.mark.parametrize("number", [{"MessageIDBeingRespondedTo": 0}, {"MessageIDBeingRespondedTo": ""}])
+def test_a_response_that_names_no_request_is_ours(number: dict[str, int | str]) -> None:
+    def play(association: Association, message: Message) -> None:
+        syntax = association.contexts[message.context_id].transfer_syntax
+        respond(association, message, 0xFF00, number, encode_identifier({"StudyInstanceUID": "1.1"}, syntax))
+        respond(association, message, 0x0000, number)
+
+    with playing(play) as pacs, dm.FindScu(pacs) as finder:
+        for _ in range(2):
+            result = finder.find_studies(QUERY)
+            assert (result.error, result.status, len(result)) == (None, "0x0000", 1)
+
+
+def test_answers_that_name_another_request_are_not_left_out_in_silence() -> None:
+    def play(association: Association, message: Message) -> None:
+        syntax = association.contexts[message.context_id].transfer_syntax
+        other = {"MessageIDBeingRespondedTo": 4711}
+        respond(association, message, 0xFF00, other, encode_identifier({"StudyInstanceUID": "1.1"}, syntax))
+        respond(association, message, 0x0000)
+
+    with playing(play) as pacs, dm.FindScu(pacs) as finder:
+        result = finder.find_studies(QUERY)
+    assert result.error == "invalid_response"
+    assert "name another request" in (result.advice or "")
+
+
+def test_responses_that_all_name_another_request_are_no_silence() -> None:
+    def play(association: Association, message: Message) -> None:
+        respond(association, message, 0x0000, {"MessageIDBeingRespondedTo": 4711})
+        stay(association)
+
+    with playing(play) as pacs:
+        result = move(pacs)
+    assert result.error == "idle_timeout"
+    assert "1 that name another request" in (result.advice or "")
+
+
+def test_a_c_find_that_the_pacs_cancels_may_lack_answers() -> None:
+    def play(association: Association, message: Message) -> None:
+        syntax = association.contexts[message.context_id].transfer_syntax
+        respond(association, message, 0xFF00, None, encode_identifier({"StudyInstanceUID": "1.1"}, syntax))
+        respond(association, message, 0xFE00)
+
+    with playing(play) as pacs, dm.FindScu(pacs) as finder:
+        result = finder.find_studies(QUERY)
+    assert (result.error, result.status, len(result), result.cancelled) == ("cancelled_by_pacs", "0xFE00", 1, False)
 
 
 def test_a_final_response_that_cannot_be_decoded_is_still_final() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dicomove.dimse.fragments import Fragment
 from dicomove.dimse.messages import (
     C_ECHO_RQ,
+    C_FIND_RQ,
     C_MOVE_RQ,
     C_STORE_RQ,
     RESPONSE,
@@ -207,6 +208,41 @@ def test_what_peers_write_into_a_command_set(number: int, content: bytes, text: 
     message = Message(1, decoded)
     names = ("ErrorComment", "MoveDestination", "AffectedSOPInstanceUID")
     assert [found for name in names if (found := message.text(name)) is not None] == list(decoded.values())
+
+
+FOUND: dict[str, int | str] = {
+    "AffectedSOPClassUID": "1.2.3",
+    "CommandField": C_FIND_RQ | RESPONSE,
+    "MessageIDBeingRespondedTo": 7,
+    "CommandDataSetType": 1,
+    "Status": 0xFF00,
+}
+
+
+def in_explicit_vr(command: bytes) -> bytes:
+    made, at = b"", 0
+    while at < len(command):
+        group, number, length = struct.unpack_from("<HHI", command, at)
+        vr = {0x0000: b"UL", 0x0002: b"UI"}.get(number, b"US")
+        made += struct.pack("<HH2sH", group, number, vr, length) + command[at + 8 : at + 8 + length]
+        at += 8 + length
+    return made
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        in_explicit_vr,
+        lambda command: command + b"\0",
+        lambda command: command + bytes(4),
+        lambda command: command + struct.pack("<HHI4s", 0x0009, 0x0010, 4, b"MINE"),
+        lambda command: command[12:],
+        lambda command: struct.pack("<HHII", 0, 0, 4, 9999) + command[12:],
+    ],
+    ids=["Explicit VR", "a NUL", "four zeros", "a private group", "no group length", "another group length"],
+)
+def test_a_command_set_that_is_written_in_another_way(change: Callable[[bytes], bytes]) -> None:
+    assert decode_command(change(encode_command(Message(1, FOUND, b"")))) == FOUND
 
 
 def test_a_text_without_a_letter_and_a_number_are_no_texts() -> None:

@@ -23,7 +23,7 @@ from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
 from dicomove.dimse.sop_classes import FIND
 from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
-from dicomove.outcome import advice_on, category, failure_word, sentences
+from dicomove.outcome import CANCELLED, advice_on, category, failure_word, sentences
 from dicomove.words import ADVICE
 
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
@@ -148,6 +148,9 @@ class FindScu(Scu):
                 matches.extend(found)
                 if found:
                     character_sets.add(_declared(final, operation))
+            if any(category(status) == "pending" for status in operation.ignored):
+                message = f"{len(operation.ignored)} answers name another request, and were left out"
+                raise InvalidResponse(message)
             return final
 
         final: Message | None = None
@@ -157,7 +160,7 @@ class FindScu(Scu):
             final = self._reusable.perform(FIND[query_model], run, canceller.check, lambda _: canceller.may_repeat())
         except AssociationError as error:
             problem = error
-        result = _result(matches, final, canceller.late or problem)
+        result = _result(matches, final, canceller.late or problem, was_cancelled=canceller.sent)
         return replace(
             result,
             cancelled=canceller.sent and not canceller.late,
@@ -269,7 +272,9 @@ def _is_answer(match: Match, keys: Mapping[str, object]) -> bool:
     return any(match.get(name) for name, value in keys.items() if not value and name not in _NOT_ASKED_FOR)
 
 
-def _result(matches: list[Match], final: Message | None, problem: AssociationError | None) -> FindResult:
+def _result(
+    matches: list[Match], final: Message | None, problem: AssociationError | None, *, was_cancelled: bool
+) -> FindResult:
     found = tuple(matches)
     if problem:
         advice = sentences(str(problem), advice_on(problem.error, str(problem)))
@@ -277,8 +282,9 @@ def _result(matches: list[Match], final: Message | None, problem: AssociationErr
     status = (final.number("Status") if final else 0) or 0
     comment = final.text("ErrorComment") if final else None
     logger.info("C-FIND-RSP %s, %d matches", hexadecimal(status), len(found))
-    failed = category(status) == "failure"
-    word = failure_word(status) if failed else None
+    word = failure_word(status) if category(status) == "failure" else None
+    if status == CANCELLED and not was_cancelled:
+        word = "cancelled_by_pacs"
     return FindResult(found, hexadecimal(status), word, ADVICE[word] if word else None, comment)
 
 

@@ -20,6 +20,8 @@ PDU_HEADER: Final = struct.Struct(">BxI")
 PDV_HEADER: Final = struct.Struct(">IBB")
 #: The body of A-ASSOCIATE-RJ, A-RELEASE-RQ, A-RELEASE-RP and A-ABORT.
 SHORT_PDU_BYTES: Final = 4
+#: Some peers add to it; nothing that follows is read.
+_LONGEST_SHORT_PDU: Final = 64
 #: A header of a presentation data value, and two bytes.
 SHORTEST_PDU: Final = 8
 
@@ -201,7 +203,7 @@ class PDataReader:
     def _begin_pdu(self, header: memoryview) -> None:
         self._kind, self._left = PDU_HEADER.unpack(header)
         self.pdus += 1
-        longest = self._longest.get(self._kind, SHORT_PDU_BYTES)
+        longest = self._longest.get(self._kind, _LONGEST_SHORT_PDU)
         if self.pdus == 1 and is_tls_record(header):
             raise TlsFailed(TLS_SPOKEN, permanent=True)
         if not ASSOCIATE_RQ <= self._kind <= ABORT or self._left > longest:

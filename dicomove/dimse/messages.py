@@ -168,6 +168,14 @@ def has_data_set(command: Command) -> bool:
     return command.get("CommandDataSetType", NO_DATA_SET) != NO_DATA_SET
 
 
+def is_response_to(response: Message, message_id: int) -> bool:
+    """Whether a response is that to a request of ours.
+
+    Some archives leave out the Message ID Being Responded To, or write 0, which is the number of no request of ours.
+    """
+    return response.number("MessageIDBeingRespondedTo") in (message_id, None, 0)
+
+
 def respond(
     request: Message,
     status: int,
@@ -221,6 +229,8 @@ def encode_command(message: Message) -> bytes:
 def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
     """Return the known elements of a command set; those without a value are left out.
 
+    Explicit VR, elements of other groups behind the Command Field, and zeros at the end are taken as they are meant.
+
     Raises
     ------
     InvalidResponse
@@ -229,12 +239,18 @@ def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
     command: dict[str, int | str] = {}
     content, start, size = bytes(data), 0, len(data)
     while start < size:
-        end = start + _ELEMENT_HEADER.size
+        begin, end = start, start + _ELEMENT_HEADER.size
         group, number, length = _ELEMENT_HEADER.unpack_from(content, start) if end <= size else _CUT_OFF
+        if length > _LONGEST_COMMAND and content[end - 4 : end - 2].isupper():
+            length >>= 16  # Explicit VR: the VR stands before a length of 16 bits
         start = end + length
-        if group != 0 or start > size:
+        if start > size or (group != 0 and "CommandField" not in command):
+            if command and not any(content[begin:]):
+                break  # padding
             message = "a command set that cannot be decoded"
             raise InvalidResponse(message)
+        if group != 0:
+            continue
         keyword, vr = _BY_NUMBER.get(number, _UNKNOWN)
         if vr == "US":
             if length >= _NUMBER_BYTES:

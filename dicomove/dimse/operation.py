@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.connection import Check, Deadline, Deadlines
-from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message
+from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message, is_response_to
 from dicomove.dimse.opening import open_association
 from dicomove.dimse.sop_classes import SERVICES
 from dicomove.dimse.state import Event, State, event_of
@@ -60,6 +60,11 @@ class DimseOperation:
         Its timeouts hold.
     reused
         Whether the association had been used before.
+
+    Attributes
+    ----------
+    ignored
+        The Status of each response that names another request.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class DimseOperation:
         self._pacs = pacs
         self._field = 0
         self._reused = reused
+        self.ignored: list[int] = []
 
     @property
     def may_have_crossed(self) -> bool:
@@ -129,8 +135,9 @@ class DimseOperation:
         InvalidResponse
             It cannot be the response to this request.
         """
-        if response.number("MessageIDBeingRespondedTo") != self.message_id:
+        if not is_response_to(response, self.message_id):
             logger.info("a response to another request was ignored")
+            self.ignored.append(response.number("Status") or 0)
             return None
         status = response.number("Status")
         if response.number("CommandField") != self._field | RESPONSE or status is None:
@@ -144,6 +151,9 @@ class DimseOperation:
             return self._association.receive(deadlines)
         except (AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse) as error:
             announced = self._announced()
+            if announced is None and self.ignored and isinstance(error, IdleTimeout):
+                message = f"{error}, but {len(self.ignored)} that name another request"
+                raise IdleTimeout(message) from error
             if announced is None:
                 raise
             logger.info("the final response announced a data set that did not come: %s", error)

@@ -21,7 +21,7 @@ from dicomove.dimse.fragments import (
     RELEASE_RP,
     RELEASE_RQ,
 )
-from dicomove.dimse.messages import C_CANCEL_RQ, RESPONSE, Message
+from dicomove.dimse.messages import C_CANCEL_RQ, RESPONSE, Message, is_response_to
 from dicomove.outcome import category
 
 
@@ -184,7 +184,7 @@ def event_of(message: Message, message_id: int | None = None) -> Event:
         return Event.CANCEL
     if not field & RESPONSE:
         return Event.REQUEST
-    is_other = message_id is not None and message.number("MessageIDBeingRespondedTo") != message_id
+    is_other = message_id is not None and not is_response_to(message, message_id)
     status = message.number("Status")
     is_pending = status is not None and category(status) == "pending"
     return Event.RESPONSE if is_other or is_pending else Event.FINAL_RESPONSE

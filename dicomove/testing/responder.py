@@ -78,7 +78,7 @@ class Responder:
             # A negative count stands for one without a value.
             counts={name: "" if count is not None and count < 0 else count for name, count in counts.items()},
         )
-        message_id = (message.number("MessageIDBeingRespondedTo") or 0) + response.message_id_shift & 0xFFFF
+        message_id = (message.number("MessageIDBeingRespondedTo") or 0) + response.message_id_shift & 0xFFFF or 0xFFFF
         shifted = replace(message, command={**message.command, "MessageIDBeingRespondedTo": message_id})
         if response.without_data:
             announced = replace(shifted, data=b"")

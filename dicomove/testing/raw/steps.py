@@ -219,7 +219,7 @@ class Respond:
             **response.command,
             "AffectedSOPClassUID": connection.abstract_syntax,
             "CommandField": self.command_field or response.command["CommandField"],
-            "MessageIDBeingRespondedTo": (request.number("MessageID") or 0) + self.message_id_shift & 0xFFFF,
+            "MessageIDBeingRespondedTo": (request.number("MessageID") or 0) + self.message_id_shift & 0xFFFF or 0xFFFF,
         }
         if self.status is None:
             del command["Status"]
