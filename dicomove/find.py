@@ -256,7 +256,7 @@ def _before_asking(
 ) -> Iterable[tuple[str, type[DicomoveWarning]]]:
     """Yield warnings about a table before anything is sent."""
     asked = [query for query in queries if isinstance(query, Query)]
-    # Where each row has its UID, another column would change nothing.
+    # If each row has its UID, another column would change nothing.
     by_uid = [query.is_by_uid for query in asked]
     found = unasked_columns(table, by_uid=any(by_uid)) if not is_query(table) and not all(by_uid) else []
     if found:

@@ -52,13 +52,13 @@ def plan(
     hours: Hours | str | None = None,
     progress: Progress = "auto",
 ) -> pd.DataFrame:
-    """Say for each row of a table what `move` would do with it. Nothing is moved.
+    """Return a table with what `move` would do with each row. Nothing is moved.
 
-    The PACS is asked with one C-FIND for each row that would be moved, and whose number of instances the table of
-    `find` does not hold already; with another one whose study it is, where a table of your own names a PatientID or
-    AccessionNumber beside the UID. ``move(plan)`` then does what the plan says: a row whose ``action`` is another word
-    than ``move`` or ``repeated``, also one of your own, is left out. It does not ask for the numbers again that the
-    PACS gave; whose a study is, it asks again, and a `Destination` what it has. ``summary(plan)`` adds it up.
+    The plan sends one C-FIND for each row that would be moved, unless the table of `find` has its number of instances
+    already. If a table of your own names a PatientID or AccessionNumber beside the UID, another C-FIND asks for the
+    patient of the study. ``move(plan)`` follows the plan: it leaves out rows with another ``action`` than ``move`` or
+    ``repeated``, also with a word of your own. It does not ask for the numbers again, but it does ask again for the
+    patients, and a `Destination` for its instances. ``summary(plan)`` has the sums.
 
     Parameters
     ----------
@@ -67,15 +67,15 @@ def plan(
     pacs
         The PACS.
     destination
-        As for `move`; without it, nothing is known of what is there already.
+        As for `move`. Without it, the plan does not know which instances are there already.
     level, query_model
         As for `move`.
     method
-        As for `move`. For C-GET the PACS is also asked which SOP classes a study has, by the same C-FIND.
+        As for `move`. For C-GET, the same C-FIND also asks for the SOP classes of a study.
     journal
-        As for `move`; one that is not there yet is not made. The latest run in it tells how fast the PACS is.
+        As for `move`, but the plan creates no file. The latest run in it shows the speed of the PACS.
     hours
-        As for `move`: in how many windows (nights, say) it fits is in ``summary(plan)``.
+        As for `move`. ``summary(plan)`` has the number of windows (nights, say) that the move needs.
     progress
         ``"auto"``, ``"panel"``, ``"tqdm"``, ``False``, or a function that gets the events.
 
@@ -85,27 +85,30 @@ def plan(
         The rows and columns of `table`, on its index and in its order, and
 
         - ``action``: ``move``; ``repeated`` (an earlier row is the same); ``skip`` (an earlier run completed it);
-          ``nothing`` (`find` has matched nothing for it, and ``advice`` says why); ``invalid`` (it cannot be sent).
-        - ``QueryRetrieveLevel``: the level at which it would be moved. A row that is invalid keeps what it had.
-        - ``expected``: how many instances it holds; null where that is not known.
-        - ``on_disk``: how many of them a `Receiver` or a `Destination` has already; null for another destination.
+          ``nothing`` (`find` has matched nothing for it, and ``advice`` has the reason); ``invalid`` (it cannot be
+          sent).
+        - ``QueryRetrieveLevel``: the level at which it would be moved. An invalid row keeps its own value.
+        - ``expected``: the number of its instances; null if it is unknown.
+        - ``on_disk``: the number of them that a `Receiver` or a `Destination` has already; null for another
+          destination.
         - ``availability``: whether the PACS has it at hand (``ONLINE``), or has to fetch it from a slow medium
-          (``NEARLINE``, ``OFFLINE``), or cannot (``UNAVAILABLE``); null where it does not say it.
-        - ``bytes``, ``bytes_low``, ``bytes_high``: an estimate of what is still to come, and the range in which half of
-          all instances lie: from the sizes of the modality's instances in the receiver's folder, or else from what is
-          usual; null where the number of instances is not known.
+          (``NEARLINE``, ``OFFLINE``), or cannot (``UNAVAILABLE``); null if the PACS does not give it.
+        - ``bytes``, ``bytes_low``, ``bytes_high``: an estimate of the bytes still to come, and a range that contains
+        half
+          of all instances: from the sizes of the modality's instances in the receiver's folder, or else from usual
+          sizes; null if the number of instances is unknown.
         - ``duration_s``: an estimate from the rate of the latest run in the journal; null without one.
         - ``advice``: one line for a person.
-        - ``SOPClassesInStudy``, where it is for C-GET: what `move` proposes to the PACS.
+        - ``SOPClassesInStudy``, for C-GET: the SOP classes that `move` proposes to the PACS.
 
     Raises
     ------
     CohortError
-        The table cannot be right. Nothing was sent.
+        The table is invalid. Nothing was sent.
     AddressError
-        `destination` is no AE title.
+        `destination` is not an AE title.
     JournalError
-        The journal is of something else, damaged, or another process has it.
+        The journal has other content, is damaged, or another process has it.
     ReceiverError
         The receiver is closed, or gone for good.
     ValueError
@@ -114,7 +117,7 @@ def plan(
     Warns
     -----
     InterruptedWarning
-        It was interrupted: of the rest of the rows, it is not known how many instances they hold.
+        The plan was interrupted: the numbers of instances of the remaining rows are unknown.
 
     Examples
     --------
@@ -155,7 +158,7 @@ def plan(
 
 
 def _method(destination: MoveDestination | None, method: Method) -> Method:
-    """Return by what a move to the destination would be: a receiver without a port is filled by C-GET."""
+    """Return the method for the destination: a receiver without a port can only be filled by C-GET."""
     given = destination if isinstance(destination, list | tuple) else [destination]
     return method if all(getattr(one, "listens", True) for one in given) else "get"
 
@@ -203,7 +206,7 @@ def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, s
 
 
 def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step: Step) -> None:
-    """Take in what the archive at the destination has; what an earlier run completed may be gone."""
+    """Note the instances at the destination; those of an earlier run may be gone."""
     found = archive.look(identifier)
     if isinstance(found, Unverified):
         step.advice = sentences(step.advice or "", found.why)
@@ -224,7 +227,7 @@ def _ask_all(
     *,
     with_classes: bool,
 ) -> bool:
-    """Ask the PACS what the rows hold; return whether that was interrupted."""
+    """Ask the PACS for the numbers of instances; return whether that was interrupted."""
     unknown = {identifier for identifier, step in steps.items() if step.action == "move" and step.expected is None}
     unseen = set(steps) if archive else set()
     interrupted = False
@@ -253,7 +256,7 @@ def _ask_all(
 
 
 def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None:
-    """Leave out what the PACS has of another patient than the rows name; a PACS that is silent once is not asked."""
+    """Leave out rows whose study is of another patient. After one C-FIND without an answer, stop asking."""
     named = compared(step.patients, step.named)
     if step.action != "move" or not named:
         return

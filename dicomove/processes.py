@@ -1,4 +1,4 @@
-"""Processes, as far as the system tells of them (Linux: /proc): whether one is alive, and which one has a port."""
+"""Processes: whether one is alive, and which one has a port, as far as the system tells it (Linux: /proc)."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _LISTENING: Final = "0A"
 _ENDED: Final = ("Z", "X")
 #: RFC 6335 section 6; Linux begins lower.
 _FIRST_DYNAMIC_PORT: Final = 49152
-#: An orphan that is about to end makes durable first what has come.
+#: A receiver whose parent has ended first makes its files durable.
 _ORPHAN_S: Final = 10.0
-#: Where the system does not tell whether a process is about to end.
+#: The wait if the system does not tell whether a process is about to end.
 UNKNOWN_S: Final = 3.0
-#: Of /proc/PID/stat, counted after the command, which may contain anything: state and start.
+#: Fields of /proc/PID/stat (state and start), counted after the command, which may contain any character.
 _STATE, _STARTED = 0, 19
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process. Its number alone does not tell: the system gives the number of one that has ended to a later one.
+    """A process, by its number and its start: the system reuses the number of a process that has ended.
 
     Attributes
     ----------
     pid
         Its number.
     started
-        When it started, in ticks since the system did; ``None`` where the system does not tell.
+        When it started, in ticks since the start of the system; ``None`` if the system does not tell.
     """
 
     pid: int
@@ -38,13 +38,13 @@ class Process:
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """Return the process that has this number now."""
+        """Return the process with this number."""
         found = _stat(pid)
         return cls(pid, int(found[_STARTED]) if found else None)
 
     @property
     def is_alive(self) -> bool | None:
-        """Whether it has not ended; ``None`` where the system does not tell."""
+        """Whether it is running; ``None`` if the system does not tell."""
         if self.started is None or not _PROC.joinpath("self", "stat").exists():
             return None
         found = _stat(self.pid)
@@ -52,7 +52,7 @@ class Process:
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """Return the process that `text` names; ``None`` where it names none."""
+        """Return the process from `text`; ``None`` if the text is invalid."""
         pid, _, started = text.partition(":")
         return cls(int(pid), int(started) if started.isdecimal() else None) if pid.isdecimal() else None
 
@@ -63,7 +63,7 @@ class Process:
 
     @property
     def arguments(self) -> list[str]:
-        """Its command line; empty where it has ended, or where the system does not tell."""
+        """Its command line; empty if it has ended, or if the system does not tell."""
         with suppress(OSError):
             told = (_PROC / str(self.pid) / "cmdline").read_bytes()
             return told.decode(errors="replace").rstrip("\0").split("\0")
@@ -75,14 +75,14 @@ class Process:
 
 
 def patience_s(parent: Process | None, own: Process) -> float:
-    """Return for how many seconds to wait for what the child of another process has, until it counts as taken.
+    """Return how many seconds to wait for a folder or port that the child of another process has.
 
     Parameters
     ----------
     parent
-        The process that started the child, which ends with it; ``None`` where that is not known.
+        The process that started the child. The child ends with it. ``None`` if it is unknown.
     own
-        The process that started this one. It has closed the child, if that is its own.
+        The process that started this one. If the child is its own, it has closed it.
     """
     if parent is None or parent == own or parent.is_alive is None:
         return UNKNOWN_S
@@ -90,7 +90,7 @@ def patience_s(parent: Process | None, own: Process) -> float:
 
 
 def port_owner(port: int) -> Process | None:
-    """Return the process that listens at a port; ``None`` where the system does not tell."""
+    """Return the process that listens at a port; ``None`` if the system does not tell."""
     wanted = {f"socket:[{inode}]" for inode in _inodes(port)}
     for folder in _PROC.glob("[0-9]*") if wanted else ():
         with suppress(OSError):
@@ -100,7 +100,7 @@ def port_owner(port: int) -> Process | None:
 
 
 def first_port_of_connections() -> int:
-    """Return the first of the ports that the system gives to outgoing connections."""
+    """Return the first port of the range for outgoing connections."""
     try:
         return int((_PROC / "sys" / "net" / "ipv4" / "ip_local_port_range").read_text().split()[0])
     except (OSError, ValueError, IndexError):

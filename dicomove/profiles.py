@@ -1,4 +1,4 @@
-"""Profiles: the PACS that a `dicomove.toml` names, with variables of the environment over it.
+"""Profiles: PACS from a `dicomove.toml`, with overrides from variables of the environment.
 
 ::
 
@@ -46,9 +46,9 @@ _TLS_FILES: Final = ("ca", "certificate", "key")
 _SECRETS: Final = ("passcode", "token")
 _TLS_SECRETS: Final = ("password",)
 _TLS_KEYS: Final = (*_TLS_FILES, *_TLS_SECRETS, "verify", "profile", "server_name")
-#: The number of the system's administrator, whose files are trusted.
+#: The user number of the system's administrator, whose files are trusted.
 _ADMINISTRATOR: Final = 0
-#: Lets one key be checked alone.
+#: A valid address, to check one other key alone.
 _ANY_ADDRESS: Final = "127.0.0.1:104"
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value of a profile, and where it stands."""
+    """One value of a profile, and its place."""
 
     value: object
     where: str
@@ -78,7 +78,7 @@ class ProfileFile:
         return str(self.path)
 
     def settings(self, name: str) -> dict[str, Setting]:
-        """Return the settings of one profile.
+        """Return the settings of one profile in this file.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class ProfileFile:
 
 
 def load(name: str, make: Callable[..., T]) -> T:
-    """Return what `make` makes of the settings of a profile.
+    """Return the result of `make` for the settings of a profile.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def load(name: str, make: Callable[..., T]) -> T:
 
 
 def names(folder: Path) -> list[str]:
-    """Return the names of the profiles in the file of the project around a folder, or else in that of the user.
+    """Return the names of the profiles in the file of the project, or else in that of the user.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def names(folder: Path) -> list[str]:
 
 
 def _check_owner(path: Path) -> None:
-    """Refuse a file that any user may have put there: it says which host gets the keys of the cohort.
+    """Refuse a file that any user may have put there: it decides which host gets the keys of the cohort.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def _check_owner(path: Path) -> None:
 
 
 def profile_files(folder: Path) -> list[Path]:
-    """Return the files that may have a profile: that of the project around a folder, then that of the user."""
+    """Return the files that may have a profile: that of the project, then that of the user."""
     project = (place / FILE_NAME for place in (folder, *folder.parents))
     of_project = next((path for path in project if path.is_file()), None)
     of_user = platformdirs.user_config_path("dicomove", appauthor=False) / FILE_NAME
@@ -197,7 +197,7 @@ def read(path: Path) -> ProfileFile:
     Raises
     ------
     AddressError
-        It is not TOML, or has something else than tables ``[pacs.NAME]``; or any user may have put it there.
+        It is not TOML, or has other content than tables ``[pacs.NAME]``; or any user may have put it there.
     """
     try:
         _check_owner(path)
@@ -223,7 +223,7 @@ def read(path: Path) -> ProfileFile:
 
 
 def environment_settings(name: str, environment: Mapping[str, str]) -> dict[str, Setting]:
-    """Return the settings of a profile that variables have; those of the profile win over those of all profiles.
+    """Return the settings of a profile from variables; a variable for this profile overrides one for all profiles.
 
     Raises
     ------

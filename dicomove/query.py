@@ -17,15 +17,15 @@ from dicomove.errors import CohortError, IdentifierError
 
 _SHORT = {"description": "StudyDescription", "date": "StudyDate", "time": "StudyTime", "name": "PatientName"}
 _RANGES = {"DA", "TM", "DT"}
-#: Bytes and sequences: a C-FIND cannot compare them as text.
+#: Bytes and sequences: C-FIND cannot compare them as text.
 _NOT_TEXT = ("SQ", "O", "UN", "AT")
 
 
 def query(**keys: object) -> pd.DataFrame:
     """Return a table for `find` from criteria: one row, or one for each combination of alternatives.
 
-    A search by criteria is broad, and matches the studies of many patients: that is meant, and `find` needs no
-    ``broad="allow"`` for this table. A study that several rows match is found once.
+    A search by criteria matches the studies of many patients. This is intended, so `find` needs no ``broad="allow"``
+    for this table. A study that several rows match is found once.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _attribute(name: str) -> str:
 
 
 def _usual() -> Iterable[str]:
-    """Return the keywords of Query/Retrieve: of two that are near, one of them is likely to be meant."""
+    """Return the keywords of Query/Retrieve: among several similar keywords, the user probably means one of these."""
     return VRS
 
 
@@ -125,7 +125,7 @@ def _ranges(value: tuple[object, ...], name: str) -> list[str]:
     if len(ends) != 2 or not any(ends):
         msg = f"{name}: a range is (begin, end), and one of them may be None"
         raise CohortError(msg)
-    # The end of a time that names only its minute is the last moment of it.
+    # If the end of a range names only a minute, its last moment counts.
     begin, end = ends[0].partition("-")[0], ends[1].rpartition("-")[2]
     if VRS[name] == "TM" and end and begin > end:
         return [_criterion(f"{begin}-235959.999999", name), _criterion(f"000000-{end}", name)]

@@ -1,4 +1,4 @@
-"""The result table: one `Row` for each row of a run, and the columns that they become."""
+"""The result table: one `Row` for each row of a run, and its columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["RESULT_COLUMNS", "Row", "result_table"]
 _TEXT: Final = ("outcome", "status", "error", "advice", "error_comment")
 _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expected", "received", "bytes", "missing")
 
-#: What is said of a row of `find` that is ``partial``, since its outcome becomes that of the move.
+#: The advice for a ``partial`` row of `find`, whose outcome the move replaces.
 FIND_BROKE_OFF: Final = "The answer of C-FIND broke off: the PACS may have more for this row. Find it again."
 _ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
 _COMPLETED: Final = "An earlier run completed it"
@@ -44,7 +44,7 @@ _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are 
 
 
 class Row(NamedTuple):
-    """The result of one row: the columns of the result table. A tuple, since there may be millions."""
+    """The result of one row: the columns of the result table. A tuple, because there may be millions."""
 
     outcome: Outcome
     status: str | None = None
@@ -69,7 +69,7 @@ class Row(NamedTuple):
 
     @property
     def instances(self) -> int | None:
-        """What arrived, or else what the PACS says that it moved."""
+        """The number of instances that arrived, or else that the PACS reports as moved."""
         if self.received is not None:
             return self.received
         return None if self.completed is None else self.completed + (self.warning or 0)
@@ -77,7 +77,7 @@ class Row(NamedTuple):
 
 @cache
 def not_attempted() -> Row:
-    """Return a row that its run did not reach; all of them are one."""
+    """Return the row that the run did not reach; all such rows share one object."""
     return Row(outcome="not_attempted", advice=NOT_ATTEMPTED)
 
 
@@ -87,7 +87,7 @@ def invalid(error: IdentifierError) -> Row:
 
 
 def unmatched(found: Unmatched) -> Row:
-    """Return the row of which `find` has said why there is nothing to move."""
+    """Return the row that `find` did not match, with the reason of `find`."""
     return Row(
         outcome=found.outcome,
         status=found.status,
@@ -98,24 +98,24 @@ def unmatched(found: Unmatched) -> Row:
 
 
 def not_sent(requested: Requested) -> Row:
-    """Return the row before anything was sent for it."""
+    """Return the row that cannot be sent, or has not been sent yet."""
     if isinstance(requested, Unmatched):
         return unmatched(requested)
     return invalid(requested) if isinstance(requested, IdentifierError) else not_attempted()
 
 
 def left_nearline() -> Row:
-    """Return the row that was left, since the PACS does not have its images at hand."""
+    """Return the row that was left out because the PACS does not have its images at hand."""
     return Row(outcome="not_attempted", error="nearline", advice=ADVICE["nearline"])
 
 
 def without_answer() -> Row:
-    """Return the row that was given up before its end."""
+    """Return the row that the run gave up before its end."""
     return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
 
 
 def contradicted_by_pacs(key: str) -> Row:
-    """Return the row that was not sent, since the PACS has another value under this key, or nothing there."""
+    """Return the row that was not sent because the PACS has another value for this key, or no match."""
     if key in ("PatientID", "PatientName"):
         names = "PatientID" if key == "PatientID" else "PatientName and PatientBirthDate"
         return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT.format(names))
@@ -125,12 +125,12 @@ def contradicted_by_pacs(key: str) -> Row:
 
 
 def without_receiver(problem: str) -> Row:
-    """Return the row that was not sent, since the receiver was away."""
+    """Return the row that was not sent because the receiver was away."""
     return Row(outcome="not_attempted", error="receiver_failed", advice=sentences(problem, ADVICE["receiver_failed"]))
 
 
 def without_worker(problem: str, error: str) -> Row:
-    """Return the row that was not sent, since the executor, or its worker, was gone before."""
+    """Return the row that was not sent because the executor or its worker was gone."""
     return Row(outcome="unreachable", error=error, advice=sentences(problem, _NOT_SENT))
 
 
@@ -140,7 +140,7 @@ def not_durable(row: Row, problem: str) -> Row:
 
 
 def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> Row:
-    """Return the row that needed no C-MOVE, since an earlier run had brought all of it."""
+    """Return the row that needed no C-MOVE because an earlier run had brought all of it."""
     return Row(
         outcome="complete",
         advice=_ALREADY,
@@ -155,13 +155,13 @@ def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> 
 
 
 def at_destination_already(*, expected: int, received: int, at: datetime) -> Row:
-    """Return the row that needed no C-MOVE, since the archive at the destination has all of it."""
+    """Return the row that needed no C-MOVE because the archive at the destination has all of it."""
     row = on_disk_already(expected=expected, held={}, at=at)
     return row._replace(advice=_AT_DESTINATION, received=received, bytes=None)
 
 
 def still_there(earlier: tuple[Row, datetime], why: str) -> Row:
-    """Return the row that an earlier run completed, where the destination does not say whether it still has it."""
+    """Return the row that an earlier run completed, if the destination does not answer whether it still has it."""
     row = resumed(*earlier)
     return row._replace(
         outcome="unconfirmed", advice=sentences(row.advice or "", why), received=None, bytes=None, missing=None
@@ -169,33 +169,33 @@ def still_there(earlier: tuple[Row, datetime], why: str) -> Row:
 
 
 def resumed(row: Row, at: datetime) -> Row:
-    """Return the row that an earlier run completed, with its numbers: nothing is sent now."""
+    """Return the row that an earlier run completed, with its numbers. Nothing is sent now."""
     advice = _completed_at(at.replace(second=0, microsecond=0), row.advice or "")
     return row._replace(outcome="complete", error=None, advice=advice, attempts=0, resumed=True)
 
 
-@lru_cache(maxsize=1024)  # thousands of rows have the same minute and the same advice
+@lru_cache(maxsize=1024)  # thousands of rows share the minute and the advice
 def _completed_at(minute: datetime, advice: str) -> str:
-    if advice.startswith(_COMPLETED):  # a run after that one has only looked at it
+    if advice.startswith(_COMPLETED):  # the run after that one only checked it
         return advice
     return sentences(f"{_COMPLETED}, at {minute:%Y-%m-%d %H:%M} UTC", advice)
 
 
 def never_reached(row: Row, error: str, advice: str) -> Row:
-    """Return the row whose turn did not come, since the PACS was gone; what an earlier attempt brought stays."""
+    """Return the row whose turn did not come because the PACS was gone; the result of an earlier attempt stays."""
     return row if row.attempts else row._replace(outcome="unreachable", error=error, advice=advice)
 
 
 def lost(problem: str, error: str) -> Row:
-    """Return the row of which the end is not known, since the worker that moved it is gone."""
+    """Return the row whose end is unknown because its worker is gone."""
     return Row(outcome="interrupted", error=error, advice=sentences(problem, ADVICE.get(error, "")), attempts=1)
 
 
 def after(before: Row | None, row: Row) -> Row:
-    """Return a row after one more attempt: its own result, unless an earlier attempt did better, and all C-MOVEs."""
+    """Return a row after one more attempt: the better result of both, with the number of all C-MOVEs."""
     if before is None:
         return row
-    # What sent nothing says nothing new, but for this: all of it is on disk.
+    # An attempt that sent nothing has no news, except that all of the row is on disk.
     sent_nothing = not row.attempts and row.outcome != "complete"
     worse = ("failed", "empty", "unconfirmed")
     did_worse = row.received is None and before.outcome == "partial" and row.outcome in worse
@@ -216,9 +216,9 @@ def row_of(result: MoveResult | None, size: int | None = None, attempts: int | N
     result
         The result; ``None`` is a defect.
     size
-        What a receiver has on disk of it, in bytes.
+        The bytes on disk at a receiver.
     attempts
-        The C-MOVEs that were sent, where the result is of several.
+        The number of C-MOVEs, if the result is of several.
     """
     if result is None:
         return Row(outcome="interrupted", error="internal_error", advice=ADVICE["internal_error"], attempts=1)
@@ -251,7 +251,7 @@ def row_of(result: MoveResult | None, size: int | None = None, attempts: int | N
 def result_table(
     table: pd.DataFrame, rows: Sequence[Row], further: Mapping[str, Sequence[str | None]] | None = None
 ) -> pd.DataFrame:
-    """Return the caller's table with the columns of its rows' results, and those of `further` columns."""
+    """Return the caller's table with the columns of the results, and with `further` columns."""
 
     def values(name: str) -> list[Any]:
         return [getattr(row, name) for row in rows]
@@ -264,14 +264,14 @@ def result_table(
     made["duration_s"] = columns.seconds(values("duration_s"))
     made |= {name: columns.text(cells) for name, cells in (further or {}).items()}
     names = (*RESULT_COLUMNS, *(further or ()))
-    # Those of an earlier run go in any case.
+    # The columns of an earlier run are dropped in any case.
     ours = {plain_label(table.columns[place]) for place in columns.ours(table.columns)}
     earlier = [name for name in FURTHER_COLUMNS if name in ours and name not in names]
     return columns.with_columns(table, {name: made[name] for name in names}, (*names, *earlier))
 
 
 def _advices(table: pd.DataFrame, rows: Sequence[Row]) -> list[str | None]:
-    """Return the advice of each row; that the answer of C-FIND broke off is said as long as the row is moved again."""
+    """Return the advice of each row, with a note if the answer of C-FIND broke off and the row was moved again."""
     broke_off = find_broke_off(table)
     return [
         sentences(row.advice or "", FIND_BROKE_OFF) if is_cut else row.advice
@@ -280,7 +280,7 @@ def _advices(table: pd.DataFrame, rows: Sequence[Row]) -> list[str | None]:
 
 
 def find_broke_off(table: pd.DataFrame) -> list[bool]:
-    """Return for each row of a table of `find`, or of a move of it, whether the answer of C-FIND broke off."""
+    """Return for each row of a table of `find` or of a later `move` whether the answer of C-FIND broke off."""
     places = {plain_label(label): place for place, label in enumerate(table.columns)}
     if not is_found(table.columns) or "advice" not in places:
         return [False] * len(table)

@@ -1,4 +1,4 @@
-"""`retrieve`: find a cohort, and move what was found, in one."""
+"""`retrieve`: `find` and `move` in one call."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def retrieve(
     progress: Progress = "auto",
     **options: Unpack[MoveOptions],
 ) -> pd.DataFrame:
-    """Find what each row of a cohort names, and move it: ``move(find(cohort))``, with one progress display.
+    """Find the studies of each row of a cohort, and move them: ``move(find(cohort))``, with one progress display.
 
-    ``verdicts(cohort, results)`` then says what became of each row of the cohort. With a journal, which a `Receiver`
-    keeps by itself, the same call goes on where the last one ended: the PACS is asked again what there is, and only
-    what is missing is moved.
+    ``verdicts(cohort, results)`` then has one verdict for each row of the cohort. With a journal, which a `Receiver`
+    keeps by itself, the same call goes on where the last one ended: it searches again, and moves only missing
+    instances.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def retrieve(
         As for `move`: an AE title that the PACS knows, a `Receiver` on this machine, a list of receivers, or another
         archive as a `Destination`.
     level, keys, query_model, broad, partial_keys, matches, within, loose
-        As for `find`. With the level ``"PATIENT"`` whole patients are moved.
+        As for `find`. The level ``"PATIENT"`` moves whole patients.
     find_concurrency, find_delay, find_journal, max_age
         `concurrency`, `delay`, `journal` and `max_age` of `find`; the names without ``find_`` are those of `move`.
     progress
@@ -82,24 +82,24 @@ def retrieve(
     Returns
     -------
     pandas.DataFrame
-        As `move` returns it for the table of `find`: one row per match, and one for each row of the cohort that
-        matched nothing; ``cohort_row`` has the label of the row that asked.
+        The table that `move` returns for the table of `find`: one row per match, and one for each row of the cohort
+        without a match; ``cohort_row`` has the label of the row that asked.
 
     Raises
     ------
     CohortError, IdentifierError
         As in `find`: nothing was sent.
     AddressError, ValueError
-        Another argument cannot be right: nothing was sent.
+        Another argument is invalid: nothing was sent.
     JournalError
-        The journal is of something else, damaged, or another process has it. Nothing was moved.
+        The journal has other content, is damaged, or another process has it. Nothing was moved.
 
     Warns
     -----
     CohortWarning, FindWarning, JournalWarning, ReceiverWarning
         As `find` and `move` do.
     InterruptedWarning
-        It was stopped: the table holds what was found, and what was moved, by then.
+        The call was interrupted. The table has the matches and results so far.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def retrieve(
     checked = Options(**options)
     settings = run_settings(pacs, destination, checked)
     check_path_columns(cohort, settings.receivers)
-    # From before the first C-FIND, so that no interrupt between find and move takes away what was found.
+    # From before the first C-FIND, so that an interrupt between find and move does not lose the matches.
     with Interrupts() as interrupts, Phases(progress) as phases:
         studies = find(
             with_own_columns(cohort, path_columns(settings.receivers)),
@@ -133,11 +133,11 @@ def retrieve(
             max_age=max_age,
             progress=phases,
         )
-        # Whole patients are moved only where the level says so.
+        # `move` moves whole patients only if the level is given.
         whole = "PATIENT" if level.strip().upper() == "PATIENT" else None
         requested = identifiers_of(studies, whole, query_model)
         warn_of_own(studies, settings, checked)
-        if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has said that it was stopped
+        if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has already warned
             return result_table(studies, [not_sent(one) for one in requested])
         run = PreparedRun(studies, requested, settings, checked)
         run.do(phases, lambda: interrupts.count)

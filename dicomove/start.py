@@ -1,7 +1,8 @@
 """Starts one of dicomove's own processes: ``python -P start.py ROOT MODULE [ARGUMENT ...]``.
 
-ROOT is the folder that holds the package. MODULE is `dicomove.receiver.main`, say, whose `main` gets the arguments. The
-packages' own modules are left out: they load pandas, which takes half a second and 70 MB, and is not needed.
+ROOT is the folder with the package. MODULE is `dicomove.receiver.main`, for example, whose `main` gets the arguments.
+Empty modules replace the packages' ``__init__``: those load pandas, which takes half a second and 70 MB, and is not
+needed.
 """
 
 import sys
@@ -9,14 +10,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-#: The packages whose modules these processes take one by one.
+#: The packages whose modules these processes import one by one.
 _PACKAGES: Final = ("cohort", "dimse", "headers", "receiver", "store", "testing")
-#: pydicom loads these to download its test files and to decode pixels, which is not done here.
+#: pydicom loads these to download its test files and to decode pixels. The processes need neither.
 _NOT_NEEDED: Final = ("requests", "numpy", "gdcm", "PIL")
 
 
 def load(root: str, module: str) -> ModuleType:
-    """Return a module, with empty modules in the place of the packages."""
+    """Return a module, loaded with empty modules instead of the packages."""
     for name in ("dicomove", *(f"dicomove.{package}" for package in _PACKAGES)):
         package = sys.modules[name] = ModuleType(name)
         package.__path__ = ["/".join([root, *name.split(".")])]

@@ -1,4 +1,4 @@
-"""How soon a thread of dicomove gets Python's lock while a cell computes.
+"""Shortens Python's switch interval, so that threads of dicomove get Python's lock soon while a cell computes.
 
 Python takes its lock from a computing thread after the switch interval, 5 ms by default. A thread that waits for a
 network needs the lock after each system call, so a run in a busy kernel took six times as long. With the interval
@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-#: In seconds. Shorter ones brought nothing more.
+#: In seconds. A shorter interval had no further effect.
 SHORT_S: Final = 0.0001
 
 
 class _SwitchInterval:
-    """The interpreter has one, whatever number of runs wants it short: the first sets it, and the last sets it back."""
+    """The interval of the interpreter. With several runs, the first one shortens it, and the last one restores it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,16 +26,16 @@ class _SwitchInterval:
         self._before = self._ours = 0.0
 
     def shorten(self) -> None:
-        """Begin a run; an interval that is shorter already stays."""
+        """Begin a run. An interval that is shorter already does not change."""
         with self._lock:
             self._runs += 1
             if self._runs == 1:
                 self._before = sys.getswitchinterval()
                 sys.setswitchinterval(min(self._before, SHORT_S))
-                self._ours = sys.getswitchinterval()  # the interpreter rounds it
+                self._ours = sys.getswitchinterval()  # the interpreter rounds the value
 
     def restore(self) -> None:
-        """End a run; an interval that the user has set in the meantime stays."""
+        """End a run. An interval that the user has set in the meantime does not change."""
         with self._lock:
             self._runs -= 1
             if self._runs == 0 and sys.getswitchinterval() == self._ours:
@@ -47,7 +47,7 @@ _INTERVAL: Final = _SwitchInterval()
 
 @contextmanager
 def short_switch_interval() -> Iterator[None]:
-    """Let waiting threads get Python's lock soon, within a ``with``; in any thread, and in several at a time."""
+    """Let waiting threads get Python's lock soon in a ``with`` block. Several threads may use it at the same time."""
     _INTERVAL.shorten()
     try:
         yield

@@ -1,4 +1,4 @@
-"""TLS: which certificates are trusted and shown, and what a failed handshake means (PS3.15 B)."""
+"""TLS: the trusted certificates and our own, and explanations of failed handshakes (PS3.15 B)."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ PemFile: TypeAlias = "str | os.PathLike[str]"
 
 #: Forward secrecy and authenticated encryption only: what PS3.15 B.10 lists, and TLS 1.3, which has nothing else.
 _NON_DOWNGRADING: Final = "ECDHE+AESGCM:DHE+AESGCM"
-#: Forward secrecy, and no SHA-1: those of Python itself. Debian, for one, builds Python with others.
+#: Forward secrecy, and no SHA-1: Python's own default. Some builds of Python, such as Debian's, have another one.
 _BCP195: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:DHE+AES:!aNULL:!aDSS:!PSK:!SHA1:!AESCCM"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TLS:
-    """How an association is encrypted.
+    """The encryption of associations.
 
     Parameters
     ----------
     ca
-        The certificates that are trusted: a PEM file, or a folder as ``openssl rehash`` makes it. ``None``: those that
-        this system trusts. A `Receiver` with a `ca` asks the PACS for a certificate, and refuses it without one.
+        The trusted certificates: a PEM file, or a folder from ``openssl rehash``. ``None``: those that this system
+        trusts. A `Receiver` with a `ca` asks the PACS for a certificate, and refuses a PACS without one.
     certificate
-        Ours, a PEM file with its chain. A `Receiver` needs one; a `Pacs` needs one if the PACS asks for it.
+        Our certificate: a PEM file with its chain. A `Receiver` needs one; a `Pacs` needs one if the PACS asks for it.
     key
-        Its private key, a PEM file; ``None`` if it stands in the file of the certificate.
+        Its private key, a PEM file; ``None`` if it is in the file of the certificate.
     password
-        Of an encrypted key: text, or where it is kept. ``{"env": "KEY_PASSWORD"}`` is an environment variable.
+        The password of an encrypted key: text, or its place. ``{"env": "KEY_PASSWORD"}`` is an environment variable.
         ``{"keyring": "main-pacs"}`` is the entry of that service in the system's keyring, with the name of the key's
         file as its user name (``pip install dicomove[keyring]``).
     verify
-        ``"full"``: the certificate of the peer is valid, and made out to the host that was called. ``"chain"``: it is
-        valid, whatever its name; many certificates of PACS name no address. ``"none"``: no check. The line is encrypted
-        then, and its other end may be anyone.
+        ``"full"``: the certificate of the peer is valid, and issued for the host that was called. ``"chain"``: it is
+        valid, for any name; many certificates of PACS have no address. ``"none"``: no check. The connection is
+        encrypted then, but the peer may be anyone.
     profile
-        ``"bcp195"``: TLS 1.2 or newer (PS3.15 B.9). ``"non-downgrading"``: with the cipher suites of PS3.15 B.10 alone.
+        ``"bcp195"``: TLS 1.2 or newer (PS3.15 B.9). ``"non-downgrading"``: only with the cipher suites of PS3.15 B.10.
     server_name
-        The name that the PACS's certificate has, if it is not the host of the address.
+        The name in the PACS's certificate, if it is not the host of the address.
 
     Raises
     ------
     AddressError
-        A file is missing or not PEM, the key is not the certificate's, the password is not where it should be, or a
+        A file is missing or not PEM, the key does not belong to the certificate, the password cannot be found, or a
         word is not one of those above.
 
     Examples
@@ -77,13 +77,13 @@ class TLS:
             object.__setattr__(self, name, None if path is None else str(Path(path).expanduser().absolute()))
         client_context(self)
 
-    def told(self) -> dict[str, str | None]:
-        """Return its fields for another process, which may not find the password where this one does.
+    def with_password(self) -> dict[str, str | None]:
+        """Return its fields for another process, with the password itself: that process may not find its place.
 
         Raises
         ------
         AddressError
-            The password is not where it should be.
+            The password cannot be found.
         """
         return {**asdict(self), "password": _password(self)}
 
@@ -94,12 +94,12 @@ class TLS:
 
 
 Wrap: TypeAlias = Callable[[socket.socket], ssl.SSLSocket]
-#: What ``Pacs(tls=...)`` may be.
+#: The types of ``Pacs(tls=...)``.
 ClientTLS: TypeAlias = "TLS | ssl.SSLContext | bool | None"
 
 
 def client_context(tls: TLS | ssl.SSLContext | Literal[True]) -> ssl.SSLContext:
-    """Return the context of a side that connects.
+    """Return the context for a connection to a peer.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def client_context(tls: TLS | ssl.SSLContext | Literal[True]) -> ssl.SSLContext:
 
 
 def server_context(tls: TLS) -> ssl.SSLContext:
-    """Return the context of a side that is connected to.
+    """Return the context for connections from peers.
 
     Raises
     ------
@@ -134,20 +134,20 @@ def server_context(tls: TLS) -> ssl.SSLContext:
 
 
 def client_side(tls: TLS | ssl.SSLContext | Literal[True], host: str) -> Wrap:
-    """Return what makes a TLS socket of one that is connected to this host; the handshake is still to come."""
+    """Return a function that wraps a socket connected to this host; the handshake comes later."""
     context = client_context(tls)
     name = (tls.server_name if isinstance(tls, TLS) else None) or host
     return lambda sock: context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
 
 
 def server_side(tls: TLS) -> Wrap:
-    """Return what makes a TLS socket of one that was accepted; the handshake is still to come."""
+    """Return a function that wraps an accepted socket; the handshake comes later."""
     context = server_context(tls)
     return lambda sock: context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
 
 def explained(error: OSError) -> str:
-    """Return what an error of a TLS connection means and what to do about it, in sentences.
+    """Return the meaning of an error of TLS, and the remedy, as sentences.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def _check_words(tls: TLS) -> None:
 
 def _prepare(context: ssl.SSLContext, tls: TLS) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 sets it by default, and many a hospital's own authority does not comply.
+    # Python 3.13 sets it by default, but many hospitals' own authorities do not comply.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.set_ciphers(_NON_DOWNGRADING if tls.profile == "non-downgrading" else _BCP195)
     if tls.ca is not None:
@@ -202,7 +202,7 @@ def _trust(context: ssl.SSLContext, ca: str) -> None:
 
 def _show(context: ssl.SSLContext, certificate: str, key: str | None, password: str | None) -> None:
     try:
-        # Without a password, OpenSSL would ask for one at the terminal, and wait.
+        # Without a password, OpenSSL would ask for one on the terminal, and wait.
         context.load_cert_chain(certificate, key, password if password is not None else "")
     except (OSError, ssl.SSLError) as error:
         named = f"certificate={certificate!r}" + (f", key={key!r}" if key else "")
@@ -233,7 +233,7 @@ _OTHER_NAME: Final = (
     "The peer's certificate is valid, and made out to another name than the host that was called: call the host by "
     "that name, or give TLS(server_name=...), or TLS(verify='chain') to accept any name."
 )
-#: By OpenSSL's numbers of what is wrong with a certificate.
+#: By OpenSSL's error numbers for certificates.
 _CERTIFICATE: Final = {
     9: "The peer's certificate is not valid yet: compare the clocks of both machines.",
     10: "The peer's certificate has expired: its administrator renews it.",
@@ -245,7 +245,7 @@ _CERTIFICATE: Final = {
     62: _OTHER_NAME,
     64: _OTHER_NAME,
 }
-#: Parts of OpenSSL's names of what went wrong; the first that fits counts.
+#: By parts of OpenSSL's names for errors; the first one that fits counts.
 _REASONS: Final = (
     (
         ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"),

@@ -1,4 +1,4 @@
-"""The user identity that an association gives (PS3.7 D.3.3.7), and where its secret comes from."""
+"""The user identity of an association (PS3.7 D.3.3.7), and the places of its secret."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Final, TypeAlias
 
 from dicomove.errors import AddressError
 
-#: A secret, or where it is kept: ``{"env": "PACS_PASSCODE"}``, ``{"keyring": "main-pacs"}``.
+#: A secret, or its place: ``{"env": "PACS_PASSCODE"}``, ``{"keyring": "main-pacs"}``.
 Credential: TypeAlias = "str | Mapping[str, str]"
 
 _USERNAME: Final = 1
 _USERNAME_AND_PASSCODE: Final = 2
 _JSON_WEB_TOKEN: Final = 5
-#: Lengths of both fields are written in 16 bits.
+#: The lengths of both fields have 16 bits.
 _LONGEST: Final = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class User:
-    """A user name, with a passcode or not, or a JSON Web Token.
+    """A user name with an optional passcode, or a JSON Web Token.
 
     The secret never appears in a repr, a log, a journal or an error. Without TLS, everyone on the network can read it.
 
@@ -31,15 +31,15 @@ class User:
     name
         The user name.
     passcode, token
-        The passcode of this user; or a JSON Web Token instead of name and passcode. Either is text, or says where it is
-        kept: ``{"env": "PACS_PASSCODE"}``, an environment variable; ``{"keyring": "main-pacs"}``, the entry of that
-        service and this user name in the system's keyring (``pip install dicomove[keyring]``). It is looked up whenever
-        an association is opened.
+        The passcode of this user; or a JSON Web Token instead of name and passcode. Both are text or a place:
+        ``{"env": "PACS_PASSCODE"}``, an environment variable; or ``{"keyring": "main-pacs"}``, the entry of this
+        service and user name in the system's keyring (``pip install dicomove[keyring]``). The place is read whenever an
+        association is opened.
 
     Raises
     ------
     AddressError
-        Neither a name nor a token, or both; or a secret that is neither text nor says where it is.
+        Neither a name nor a token, or both; or a secret that is neither text nor a place.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class User:
         Raises
         ------
         AddressError
-            The secret is not where it should be, or too long to be sent.
+            The secret cannot be found, or is too long to be sent.
         """
         if self.token is not None:
             return _JSON_WEB_TOKEN, _found(self.token, "token", ""), b""
@@ -82,7 +82,7 @@ class User:
 
 
 def check_secret(secret: object, said: str, of: str) -> None:
-    """Check that a secret is text, or says where it is kept.
+    """Check that a secret is text or a place.
 
     Raises
     ------
@@ -109,21 +109,21 @@ def _found(secret: Credential, said: str, name: str) -> bytes:
 
 
 def found_secret(secret: Credential, said: str, of: str, name: str) -> str:
-    """Return a secret, from where it is kept.
+    """Return a secret, from its place.
 
     Parameters
     ----------
     secret
-        The secret, or where it is kept.
+        The secret, or its place.
     said, of
-        What it is, and of what, for the message.
+        The name of the secret and of its owner, for the message.
     name
         The user name of its entry in the keyring.
 
     Raises
     ------
     AddressError
-        It is not there.
+        The secret is not there.
     """
     if isinstance(secret, str):
         return secret

@@ -48,10 +48,10 @@ class OutcomeWord:
     ended: bool = False
 
 
-#: All outcomes, the best one first: also the order in which they are shown. ``matched`` and ``ambiguous`` are words of
-#: `find` alone.
-#: The colours are the palette of Okabe and Ito, which colour-blind people can tell apart, and greys: its black could
-#: not be seen on a dark page. Outcomes are more than colours: two that concern the network share one.
+#: All outcomes, the best one first; this is also the order of displays. Only `find` has ``matched`` and ``ambiguous``.
+#: The colours are the palette of Okabe and Ito, which colour-blind people can distinguish, and greys instead of its
+#: black, which is invisible on a dark page. There are more outcomes than colours: two that concern the network share
+#: one.
 OUTCOME_WORDS: Final = {
     "complete": OutcomeWord(colour="#009E73", good=True, moved=True, ended=True),
     "matched": OutcomeWord(colour="#009E73", good=True),
@@ -80,7 +80,7 @@ UNMATCHED: Final = frozenset(MOVE_OUTCOMES) - MOVED
 SKIPPED: Final = "skipped"
 
 
-#: What a PACS says of images that it does not have at hand (PS3.3 C.4.23.1.1).
+#: The availability of images that the PACS does not have at hand (PS3.3 C.4.23.1.1).
 SLOW: Final = frozenset({"NEARLINE", "OFFLINE", "UNAVAILABLE"})
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomove.outcome import Counts, Evidence, Refusal, Unverified, Verdict, judge
-from dicomove.outcome.advice import advice_on, refusals_told
+from dicomove.outcome.advice import advice_on, remarks_on_refusals
 from dicomove.outcome.evidence import RefusalKind
 from dicomove.outcome.judgement import by_disk
 from dicomove.words import ADVICE, Outcome
@@ -217,7 +217,7 @@ def test_a_refusal_does_not_explain_a_row_that_came_another_way(evidence: Eviden
     ids=["each address once", "three", "three, and how many more"],
 )
 def test_refusals_are_told_in_a_few_sentences(refusals: list[Refusal], told: list[str]) -> None:
-    assert [sentence.partition(": if")[0] for sentence in refusals_told(refusals)] == told
+    assert [sentence.partition(": if")[0] for sentence in remarks_on_refusals(refusals)] == told
 
 
 def test_a_word_that_dicomove_does_not_know_has_no_advice() -> None:

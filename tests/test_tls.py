@@ -218,7 +218,7 @@ def protected(local: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_password_of_a_key_is_kept_elsewhere(password: dict[str, str], protected: Path, local: Identity) -> None:
     tls = TLS(certificate=local.certificate, key=protected, password=password)
     assert SECRET not in repr(tls)
-    assert tls.told()["password"] == SECRET
+    assert tls.with_password()["password"] == SECRET
 
 
 @pytest.mark.parametrize(

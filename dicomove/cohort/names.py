@@ -1,4 +1,4 @@
-"""Whether two names may be those of one person, however they are written. Pure."""
+"""Tells whether two names may belong to one person, in different spellings. Pure."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Final
 
 from dicomove.cohort.likeness import without_accents
 
-#: Initials, and what follows the parts of a name in other scripts, are not compared.
+#: Initials, and names in other scripts, are not compared.
 _PART: Final = re.compile("[a-z0-9]{2,}")
 _DIGIT: Final = re.compile("[0-9]")
-#: From here on, one of two texts may be a misspelling of the other (Ratcliff and Metzener, 1988).
+#: The similarity from which one text may be a misspelling of the other (Ratcliff and Metzener, 1988).
 _ALIKE: Final = 0.75
-#: ... and from here on the same parts, that are written together or apart.
+#: The similarity from which two names may have the same parts, written together or apart.
 _SAME: Final = 0.9
 
 
 def is_other_name(there: str, named: Collection[str]) -> bool:
-    """Return whether a name is that of another person than each that was named.
+    """Return whether a name belongs to another person than all names of the rows.
 
-    It is not where two of its parts, or all that one of the names has, are written in a similar way in the other, in
-    any order. Parts are two Latin letters or digits, or more; parts with digits are numbers, and only equal ones are
-    similar. A name without such a part is not compared.
+    Two names may belong to one person if two parts of one name, or all of its parts, are similar to parts of the other,
+    in any order. A part has at least two Latin letters or digits. Parts with digits are similar only if they are equal.
+    A name without such a part is not compared.
 
     Parameters
     ----------
     there
-        That of the PACS.
+        The name at the PACS.
     named
-        Those of the rows.
+        The names of the rows.
 
     Examples
     --------

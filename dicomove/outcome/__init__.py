@@ -1,15 +1,15 @@
-"""What a C-MOVE did: status, counts, expectation and disk become an outcome, an error and an advice. Pure.
+"""Judges a C-MOVE: status, counts, expected number and disk become an outcome, an error and an advice. Pure.
 
 ::
 
-    evidence     what is known of one C-MOVE
-    judgement    what kind a DIMSE Status is; the verdict on the PACS's word, or on what is on disk where that is known
+    evidence     the facts about one C-MOVE: status, counts, expected, on disk
+    judgement    the outcome and error: by the PACS's status and counts, or by the files on disk if they are known
     patients     whether two PatientIDs, accession numbers or birth dates are the same
-    advice       what a person is told: of what came and is not plainly the row's, and what to do
+    advice       the column ``advice``: remarks on instances in quarantine, other patients, refused peers; the remedies
 
-A status is a claim: where counts and status disagree, the counts are believed, since real PACS answer Success when
-every sub-operation failed (GE, Synapse) or when nothing was moved under load (IMPAX). A count that is absent is
-unknown, never 0. With a receiver, the disk decides.
+If counts and status disagree, the counts decide, because real PACS answer Success when every sub-operation failed (GE,
+Synapse) or when nothing was moved under load (IMPAX). An absent count is unknown, never 0. With a receiver, the disk
+decides.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a person is told beside the outcome: what came and is not plainly the row's, and what to do about it. Pure.
+"""The column ``advice``: remarks on a row, and remedies that depend on the arrivals at a receiver. Pure.
 
-Remarks are on instances in quarantine or with another PatientID, and on peers that were turned away. Here is the advice
-that depends on the arrivals at a receiver; `dicomove.words` has all other advice.
+The remarks are about instances in quarantine or with another PatientID, and about refused peers. `dicomove.words` has
+the remedies that depend on the error word alone.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from dicomove.outcome.evidence import Evidence, Refusal, Retrieval
 from dicomove.outcome.patients import NONE_AT_ALL
 from dicomove.words import ADVICE
 
-#: How the reason of an instance in quarantine begins.
+#: The first words of the reason of an instance in quarantine.
 DAMAGED: Final = "damaged: "
 OTHER_PATIENT: Final = "of another PatientID: "
 UNREQUESTED: Final = "unrequested"
 
-#: Reasons of one kind, and refusals, that are told.
+#: The most reasons of one kind, or refusals, in an advice.
 _MOST_TOLD: Final = 3
 
 _COMPARE: Final = "is it the same patient? discrepancies() of the receiver names the instances"
 
-#: Words that an instance in quarantine may explain better.
+#: Error words for which an instance in quarantine may be the better explanation.
 _EXPLAINED: Final = frozenset({"missing_instances", "some_failed", "all_failed", "unable_to_process"})
-#: Words of the PACS that the receiver's refusal may explain better.
+#: Error words for which a refusal by the receiver may be the better explanation.
 _REFUSED: Final = _EXPLAINED | {"out_of_resources", "not_authorized"}
-#: Names of the advice for a row of which nothing came, by the kind of refusal: the first one counts.
+#: For a row without arrivals, the name of its advice by the kind of refusal; the first one counts.
 _REMEDIES: Final = {
     "defect": "internal_error",
     "ae_title": "refused_ae_title",
@@ -39,7 +39,7 @@ _REMEDIES: Final = {
 
 
 def remarks(evidence: Evidence) -> list[str]:
-    """Return what is to be told of a row, whatever its outcome."""
+    """Return the remarks on a row with any outcome."""
     return [
         *_of_other_patients(evidence.others, "carry", "are on disk all the same, since the row names them by UID"),
         *([_COMPARE] if evidence.others else []),
@@ -50,14 +50,14 @@ def remarks(evidence: Evidence) -> list[str]:
 
 
 def rivals(patients: int) -> str:
-    """Return what is to be told where rows name one study, and so many different patients."""
+    """Return the remark on rows that name one study and several patients."""
     if patients < 2:
         return ""
     return f"the rows that ask for this name {patients} different PatientIDs, and it is of one patient only"
 
 
 def of_other_person(key: str | None) -> str:
-    """Return what is to be told where the PACS has another value of this key of the patient."""
+    """Return the remark on a patient's key for which the PACS has another value."""
     return (
         f"the PACS has this study under another {key} than the row names: is it the same patient? find() with the "
         f"StudyInstanceUID alone shows the PACS's {key}"
@@ -67,7 +67,7 @@ def of_other_person(key: str | None) -> str:
 
 
 def strays(evidence: Evidence) -> str:
-    """Return what came while the row was moved, and that no row had asked for."""
+    """Return the remark on instances that came during the move, and that no row had asked for."""
     count = _total(evidence.strays)
     if not count:
         return ""
@@ -77,7 +77,7 @@ def strays(evidence: Evidence) -> str:
 
 
 def remedy(word: str, evidence: Evidence) -> str | None:
-    """Return the word whose advice fits what came, where that is known better than the PACS's word; else ``None``."""
+    """Return the name of the advice that fits the arrivals better than the error word; ``None`` if there is none."""
     if word in _REFUSED and (refused := _refusal_remedy(evidence)):
         return refused
     if evidence.received is None or word not in _EXPLAINED:
@@ -136,12 +136,12 @@ def _told(found: list[tuple[str, int]]) -> str:
     return ", ".join([*told, *more])
 
 
-def refusals_told(refusals: Iterable[Refusal]) -> list[str]:
-    """Return which peers were turned away, and why: sentences.
+def remarks_on_refusals(refusals: Iterable[Refusal]) -> list[str]:
+    """Return sentences about refused peers, with the reasons.
 
     Examples
     --------
-    >>> refusals_told([Refusal("10.0.0.7", "PACS", "ae_title", "it called OLD, this receiver is DICOMOVE")])
+    >>> remarks_on_refusals([Refusal("10.0.0.7", "PACS", "ae_title", "it called OLD, this receiver is DICOMOVE")])
     ['the receiver turned away PACS at 10.0.0.7: it called OLD, this receiver is DICOMOVE']
     """
     every = list(refusals)
@@ -155,7 +155,7 @@ def refusals_told(refusals: Iterable[Refusal]) -> list[str]:
 
 
 def _refusal_remedy(evidence: Evidence) -> str | None:
-    """Return the name of the advice for a row of which nothing came because the receiver refused it; else ``None``."""
+    """Return the name of the advice for a row without arrivals because of a refusal; ``None`` if there was none."""
     if evidence.received or evidence.arrivals or evidence.aside or not evidence.refusals or evidence.method == "get":
         return None
     kinds = {one.kind for one in evidence.refusals}
@@ -166,7 +166,7 @@ def _peer(refusal: Refusal) -> str:
     return f"{refusal.ae_title} at {refusal.address}" if refusal.ae_title else refusal.address
 
 
-#: Replaces the advice of the error word if the arrivals at the receiver tell more.
+#: The remedies that replace the advice of the error word, because of the arrivals at the receiver.
 BETTER_ADVICE: Final = {
     "damaged": "The PACS would send the same bytes another time: show the reason to its administrator.",
     "some_damaged": "Move the row again for the missing instances. Those in quarantine would arrive in the same way.",
@@ -181,7 +181,7 @@ BETTER_ADVICE: Final = {
     "host or port for this AE title.",
 }
 
-#: Replaces both for C-GET, where the images come on the association of the request, and not to an AE title.
+#: The remedies for C-GET, where the images come on the association of the request, and not to an AE title.
 GET_ADVICE: Final = {
     "destination_unknown": "The PACS answered a C-GET with a status of C-MOVE (0xA801): look into its log, or use "
     "method='move'.",
@@ -200,7 +200,7 @@ GET_ADVICE: Final = {
     "log, or use method='move'.",
 }
 
-#: Reasons of A-ASSOCIATE-RJ that are no matter of AE titles (PS3.8 Table 9-21, source 3).
+#: Reasons of A-ASSOCIATE-RJ that do not concern AE titles (PS3.8 Table 9-21, source 3).
 _FULL: Final = ("local limit exceeded", "temporary congestion")
 _TOO_MANY: Final = (
     "The PACS has as many associations as it allows, with those of other clients. Try again later, or with a lower "
@@ -210,7 +210,7 @@ NOT_ATTEMPTED: Final = "The run ended before it reached this row: run it again."
 
 
 def sentences(*parts: str) -> str:
-    """Return the parts as sentences in a row.
+    """Join parts as sentences.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def sentences(*parts: str) -> str:
 
 
 def advice_on(word: str, detail: str = "", destination: str = "", method: Retrieval = "move") -> str:
-    """Return the advice for an error word, with what is known of the case.
+    """Return the advice for an error word, with the details of the case.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def advice_on(word: str, detail: str = "", destination: str = "", method: Retrie
     destination
         The AE title of the Move Destination.
     method
-        How the images were asked for.
+        ``"move"`` or ``"get"``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is known of one C-MOVE: the PACS's counts, what was expected, and what there is on disk."""
+"""The facts about one C-MOVE: the PACS's counts, the expected number, and the files on disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Counts:
     Attributes
     ----------
     at_end
-        Whether they are those of the final response, and not older.
+        Whether they come from the final response.
     """
 
     total: int | None = None
@@ -31,13 +31,13 @@ class Counts:
 
     @property
     def moved(self) -> int | None:
-        """Instances that were stored; those with a warning are among them."""
+        """The number of stored instances, including those with a warning."""
         if self.completed is None:
             return self.warning
         return self.completed + (self.warning or 0)
 
     def after(self, response: Counts, *, final: bool) -> Counts:
-        """Return the counts after one more response; one that has any of its own replaces all."""
+        """Return the counts after one more response. If it has any count, it replaces all."""
         if response.completed is None and response.failed is None and response.warning is None:
             return self
         total = self.total if self.total is not None else _total(response, final=final)
@@ -46,7 +46,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """Why it is not known what to expect: a sentence, and whether C-FIND may say it another time."""
+    """Why the expected number is unknown: a sentence, and whether another C-FIND may give it."""
 
     why: str
     may_pass: bool
@@ -63,10 +63,10 @@ class Refusal(NamedTuple):
     Attributes
     ----------
     address, ae_title
-        The peer's; the title is empty if the peer did not tell it.
+        The peer's; the title is empty if the peer did not send it.
     kind
-        Not the address of a PACS with rows in flight, another called AE title, a request that cannot be read, TLS,
-        too many associations, or a defect of dicomove.
+        An address without rows in flight, another called AE title, an unreadable request, TLS, too many associations,
+        or a defect of dicomove.
     reason
         A clause for a person.
     """
@@ -79,18 +79,18 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that is known of one C-MOVE when it has ended.
+    """The facts about one C-MOVE after its end.
 
     Attributes
     ----------
     status
-        The final DIMSE Status, where there was a final response.
+        The final DIMSE Status, if there was a final response.
     counts
         The latest counts.
     failed_sop_instance_uids
         (0008,0058), as the PACS gave it.
     expected
-        What C-FIND says the row holds.
+        The number of instances according to C-FIND.
     problem, detail
         The word of the `AssociationError` that ended it, and its text.
     sent
@@ -98,35 +98,35 @@ class Evidence:
     cancelled
         Whether C-CANCEL was sent.
     received
-        Instances on disk, or at the destination that was asked; ``None`` where that is not known, and so for the rest.
+        Instances on disk, or at a destination that was asked. Here and below, ``None`` means unknown.
     counted_by
-        The receiver, or the destination, has counted `received`.
+        Whether the receiver or the destination has counted `received`.
     missing
-        Expected, or else reported, and not there; ``None`` where the number is not known.
+        Instances that are expected, or else reported by the PACS, and not there.
     refused
         Instances that came and could not be stored.
     arrivals
-        Instances that came for the row, wherever they went; ``None`` where that is not known.
+        Instances that came for the row, also those in quarantine.
     aside
-        Why instances that came for the row are in quarantine, and how many for each reason.
+        For instances of the row in quarantine: the reasons, each with the number of instances.
     strays
-        Likewise, of what came while the row was moved, and that no row had asked for.
+        The same for instances that came during the move, and that no row had asked for.
     others
-        In what the PatientID of instances on disk differs from that of the row, and how many for each difference.
+        For instances on disk with another PatientID: the differences, each with the number of instances.
     patients
-        How many different PatientIDs the rows name that ask for this.
+        The number of different PatientIDs in the rows that share the move.
     other_person
-        The key of the patient (PatientName, say) of which the PACS has another value than the rows.
+        The key of the patient (PatientName, say) for which the PACS has another value than the rows.
     refusals
-        Peers that the receiver turned away meanwhile.
+        Peers that the receiver refused during the move.
     unverified
-        Why it is not known what to expect, where that was asked.
+        Why the expected number is unknown, if the PACS was asked.
     unanswered
-        Why it is not known what the destination has, where it was asked.
+        Why the instances at the destination are unknown, if it was asked.
     destination
         The AE title of the Move Destination.
     permanent
-        Whether the PACS said that another try will not do: it does not know our AE title, say.
+        Whether the PACS said that another attempt cannot succeed, because it does not know our AE title, for example.
     method
         Whether C-MOVE or C-GET was sent.
     """
@@ -158,7 +158,7 @@ class Evidence:
 
     @property
     def reported(self) -> int | None:
-        """Instances that the PACS says it tried to move."""
+        """The number of instances that the PACS tried to move, according to its counts."""
         counts = self.counts
         if counts.moved is None and counts.failed is None:
             return counts.total
@@ -175,19 +175,19 @@ class Verdict:
 
 
 def shortfall(evidence: Evidence) -> bool:
-    """Return whether fewer instances were moved than the PACS announced, or than C-FIND knows."""
+    """Return whether fewer instances were moved than the PACS announced, or than C-FIND counts."""
     moved = evidence.counts.moved
     if moved is None:
         return False
     expected = evidence.expected or 0
     if moved and expected >= _COUNT_LIMIT and (expected - moved) % _COUNT_LIMIT == 0:
-        return False  # all of them: the counts have 16 bits, and have started again at zero
+        return False  # complete: the counts have 16 bits, and started again at zero
     announced = (evidence.counts.total or 0) - (evidence.counts.failed or 0)
     return moved < max(announced, expected)
 
 
 def adds_up(evidence: Evidence) -> bool:
-    """Return whether what came, or what the PACS counts, is what is expected."""
+    """Return whether the arrivals, or the PACS's counts, equal the expected number."""
     counts, expected = evidence.counts, evidence.expected
     if expected is None:
         return False
@@ -199,16 +199,16 @@ def adds_up(evidence: Evidence) -> bool:
 
 
 def with_missing(evidence: Evidence, held: Collection[str], listed: Collection[str] | None) -> Evidence:
-    """Return the evidence with the number of instances that are not on disk, where it is known how many there are.
+    """Return the evidence with the number of missing instances, if the number of all instances is known.
 
     Parameters
     ----------
     evidence
-        What is known.
+        The evidence so far.
     held
         The SOP Instance UIDs on disk.
     listed
-        Those that C-FIND lists, where it was asked for a list.
+        Those that C-FIND lists, if it was asked for a list.
     """
     if listed is not None:
         return replace(evidence, missing=len(set(listed).difference(held)))

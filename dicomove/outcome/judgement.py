@@ -1,4 +1,4 @@
-"""How the evidence becomes an outcome: on the word of the PACS, or on what is on disk where that is known."""
+"""The outcome and the error of a C-MOVE: by the word of the PACS, or by the files on disk if they are known."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dicomove.outcome.advice import (
     GET_ADVICE,
     advice_on,
     of_other_person,
-    refusals_told,
     remarks,
+    remarks_on_refusals,
     remedy,
     rivals,
     sentences,
@@ -23,7 +23,7 @@ from dicomove.words import ERROR_WORDS, Outcome
 Category = Literal["success", "warning", "pending", "cancel", "failure"]
 
 CANCELLED: Final = 0xFE00
-#: What may read otherwise once it is known what to expect.
+#: Outcomes that may change when the expected number is known.
 RESTS_ON_C_FIND: Final = frozenset({"complete", "partial", "empty", "unconfirmed"})
 _NO_ANSWER_TO_CANCEL: Final = (
     "The PACS did not answer C-CANCEL and the association was aborted: it may go on sending for a while."
@@ -42,10 +42,10 @@ def judge(evidence: Evidence) -> Verdict:
     Parameters
     ----------
     evidence
-        Status, counts, what was expected, and what is on disk.
+        The facts.
     """
     verdict = by_word(evidence) if evidence.received is None else by_disk(evidence)
-    if evidence.unanswered and verdict.outcome == "complete":  # the PACS says so, and the destination does not
+    if evidence.unanswered and verdict.outcome == "complete":  # only the PACS says so, and not the destination
         verdict = replace(verdict, outcome="unconfirmed")
     if evidence.cancelled and verdict.outcome != "complete":
         verdict = Verdict("cancelled", None, _NO_ANSWER_TO_CANCEL if evidence.status is None else None)
@@ -56,7 +56,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def by_word(evidence: Evidence) -> Verdict:
-    """Return the verdict on what the PACS says: its Status, its counts, and what C-FIND counts."""
+    """Return the verdict by the word of the PACS: its Status, its counts, and the counts of C-FIND."""
     if evidence.status is None:
         return _without_answer(evidence)
     kind = category(evidence.status)
@@ -80,7 +80,7 @@ def _without_answer(evidence: Evidence) -> Verdict:
 def _by_counts(evidence: Evidence) -> Verdict:
     moved, failed = evidence.counts.moved, _failed(evidence)
     if failed:
-        # A list without counts: the others were moved, if there are others.
+        # A list of failed instances without counts: if there are other instances, they were moved.
         others = evidence.counts.failed is None and moved is None and failed != evidence.expected
         some = bool(moved) or others
         return verdict("partial" if some else "failed", "some_failed" if some else "all_failed", evidence)
@@ -98,7 +98,7 @@ def _failed(evidence: Evidence) -> int | None:
 
 
 def _unconfirmed(evidence: Evidence, failed: int | None) -> bool:
-    """Whether the counts do not say what happened: absent, not yet at the end, or a warning that nothing explains."""
+    """Whether the counts are not sufficient: absent, not from the final response, or a warning without a cause."""
     counts = evidence.counts
     unexplained = category(evidence.status or 0) == "warning" and failed is None and counts.warning is None
     stale = not counts.at_end and counts.remaining != 0
@@ -135,8 +135,8 @@ def _numbers(word: str, evidence: Evidence) -> str:
 
 
 def numbers_on_disk(evidence: Evidence) -> str:
-    """Return what there is on disk and what happened to the rest, as sentences."""
-    return sentences(_on_disk(evidence), *remarks(evidence), strays(evidence), *refusals_told(evidence.refusals))
+    """Return sentences about the instances on disk, and about the others."""
+    return sentences(_on_disk(evidence), *remarks(evidence), strays(evidence), *remarks_on_refusals(evidence.refusals))
 
 
 def _on_disk(evidence: Evidence) -> str:
@@ -148,7 +148,7 @@ def _on_disk(evidence: Evidence) -> str:
 
 
 def by_disk(evidence: Evidence) -> Verdict:
-    """Return the verdict on what there is on disk, whatever the PACS said."""
+    """Return the verdict by the files on disk, whatever the PACS said."""
     word = by_word(evidence)
     if not evidence.sent:
         return word
@@ -181,7 +181,7 @@ def _is_success(evidence: Evidence) -> bool:
 
 
 def category(status: int) -> Category:
-    """Return what kind of DIMSE Status this is (PS3.7 C); one that is not defined is a failure."""
+    """Return the kind of a DIMSE Status (PS3.7 C); an undefined one is a failure."""
     if status == 0x0000:
         return "success"
     if status in (0xFF00, 0xFF01):
@@ -194,5 +194,5 @@ def category(status: int) -> Category:
 
 
 def failure_word(status: int) -> str:
-    """Return the word of the ``error`` column for a status that is a failure."""
+    """Return the error word for a failure status."""
     return _FAILURES.get(status, "unable_to_process")

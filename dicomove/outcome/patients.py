@@ -1,4 +1,4 @@
-"""Whether two PatientIDs, accession numbers or birth dates are the same: said without them. Pure."""
+"""Compares PatientIDs, accession numbers and birth dates; the results do not contain the values. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Final
 _PADDING: Final = " \0"
 NONE_AT_ALL: Final = "they have none"
 ALTOGETHER: Final = "altogether"
-#: Differences that are no matter of spelling.
+#: Differences beyond spelling.
 UNLIKE: Final = frozenset({NONE_AT_ALL, ALTOGETHER})
 
 _BLANKS: Final = re.compile(r"[\s\0]+")
-#: What an issuer or a suffix of a site begins with.
+#: The first character of an issuer or of a site's suffix.
 _SUFFIX: Final = re.compile(r"[\^@&/_ -].*", re.DOTALL)
 _DAY: Final = re.compile(r"([0-9]{4})[.-]?([0-9]{2})[.-]?([0-9]{2})")
 
@@ -32,14 +32,14 @@ def stripped(patient_id: str) -> str:
 
 
 def difference(came: str, named: Collection[str]) -> str | None:
-    """Return in what a PatientID differs from those that were named; ``None`` where it is one of them.
+    """Return how a PatientID differs from those of the rows; ``None`` if it is one of them.
 
     Parameters
     ----------
     came
-        That of an instance.
+        The PatientID of an instance.
     named
-        Those of the rows.
+        The PatientIDs of the rows.
 
     Examples
     --------
@@ -60,14 +60,14 @@ def difference(came: str, named: Collection[str]) -> str | None:
 
 
 def is_alike(came: str, named: Collection[str]) -> bool:
-    """Return whether a PatientID is another spelling of one that was named."""
+    """Return whether a PatientID is another spelling of one of the rows'."""
     return difference(came, named) not in (None, *UNLIKE)
 
 
 def is_other_number(there: str, named: Collection[str]) -> bool:
-    """Return whether an accession number is another than each that was named, and no other spelling of one.
+    """Return whether an accession number differs from all of the rows', in more than spelling.
 
-    What follows a number belongs to it: 2024-01 may be the first of a year.
+    A suffix belongs to the number: 2024-01 may be the first number of a year.
 
     Examples
     --------
@@ -78,10 +78,10 @@ def is_other_number(there: str, named: Collection[str]) -> bool:
 
 
 def is_other_birth_date(there: str, named: Collection[str]) -> bool:
-    """Return whether a birth date is another than each that was named.
+    """Return whether a birth date differs from all of the rows'.
 
-    In the same year, 1 January may mean that the day is not known, and a day may stand where the month belongs.
-    A text that is not a day is not compared.
+    In the same year, 1 January may stand for an unknown day, and day and month may be exchanged. Text that is not a
+    date is not compared.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def _without_zeros(value: str) -> str:
 
 
 def _is_one_with_a_suffix(first: str, second: str) -> bool:
-    """Whether one is the other and a suffix: two suffixes may be two patients of a study (S-001, S-002)."""
+    """Whether one is the other with a suffix. Two different suffixes may be two patients of a study (S-001, S-002)."""
     suffixes = [(_without_zeros(_SUFFIX.sub("", one)), _without_zeros(one)) for one in (first, second)]
     (short, whole), (other_short, other_whole) = suffixes
     return short == other_whole or whole == other_short

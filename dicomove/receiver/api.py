@@ -286,7 +286,7 @@ class Get(Request[GetEnd]):
             message = "tls: an ssl.SSLContext cannot be sent to the receiver's process: give Pacs(tls=TLS(...))"
             raise AddressError(message)
         values = {name: getattr(pacs, name) for name in _PACS if name != "tls"}
-        values["tls"] = None if pacs.tls is None else pacs.tls.told()
+        values["tls"] = None if pacs.tls is None else pacs.tls.with_password()
         user = pacs.identity()
         told = None if user is None else [user[0], *(b64encode(part).decode() for part in user[1:])]
         return cls(number, row, values, told, **identifier, **more)

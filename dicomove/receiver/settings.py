@@ -65,7 +65,7 @@ class Settings:
 
     def to_json(self) -> str:
         """Return it as one line."""
-        return json.dumps({**asdict(self), "tls": self.tls and self.tls.told()})
+        return json.dumps({**asdict(self), "tls": self.tls and self.tls.with_password()})
 
     @classmethod
     def from_json(cls, line: str) -> Self:
