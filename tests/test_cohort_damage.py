@@ -8,6 +8,26 @@ from dicomove.cohort.damage import IDENTIFIERS, damage, doubt
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 
+STAND_INS = [
+    *("NULL", "null", "(null)", "<null>", "None", "nan", "NaN", "<NA>", "NaT", "NA", "N/A", "n.a.", "k. A."),
+    *(
+        "-",
+        "--",
+        ".",
+        "?",
+        "-9",
+        "-999",
+        "-inf",
+        "1.#QNAN",
+        "unknown",
+        "UNKNOWN",
+        "missing",
+        "(blank)",
+        "(Leer)",
+        "unbekannt",
+    ),
+    *("inconnu", "desconocido", "onbekend", "неизвестно", "不明", "없음"),
+]
 ERROR_WORDS = [
     *("#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#GETTING_DATA"),
     *("#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#ÜBERLAUF!", "#FELD!", "#N/V"),
@@ -140,8 +160,34 @@ def test_what_is_no_damage(value: str, column: str) -> None:
         ("1-Mar", "PatientID"),
         ("01. Mrz", "AccessionNumber"),
         ("Mar-24", "AccessionNumber"),
+        ("1/5/2024", "AccessionNumber"),
+        ("05.01.24", "PatientID"),
+        ("1-Mar-24", "PatientID"),
+        ("1899-12-30", "PatientID"),
+        *((word, "PatientID") for word in STAND_INS),
+        *(
+            (word, "AccessionNumber")
+            for word in ("Total", "Summe: 12", "(2 rows affected)", "12 rows selected.", "------")
+        ),
+        ("123.00", "AccessionNumber"),
+        ("np.str_('000123')", "PatientID"),
+        ("Timestamp('2024-01-05 00:00:00')", "AccessionNumber"),
+        *(
+            (several, "AccessionNumber")
+            for several in ("A1;A2", "A1, A2", "123|456", "A1 / A2", "A1 und A2", "A1 & A2")
+        ),
+        ("000123^^^HOSP&1.2.3&ISO", "PatientID"),
+        ("12&amp;3", "AccessionNumber"),
+        ("A%2F12", "AccessionNumber"),
+        ("2567-01-05", "StudyDate"),
+        ("14021015", "StudyDate"),
+        ("99991231", "PatientBirthDate"),
+        ("18991230", "StudyDate"),
+        ("1900-01-01", "SeriesDate"),
         ("1.2", "StudyInstanceUID"),
         ("12", "SOPInstanceUID"),
+        ("1,2,840,113619", "StudyInstanceUID"),
+        ("NULL", "StudyInstanceUID"),
     ],
 )
 def test_a_doubt_is_not_damage(value: str, column: str) -> None:
@@ -158,6 +204,21 @@ def test_a_doubt_is_not_damage(value: str, column: str) -> None:
         ("123456789012345678", "PatientID"),
         ("1.2.3", "StudyInstanceUID"),
         ("20.24", "AccessionNumber"),
+        ("2024/123", "AccessionNumber"),
+        ("HOSP|123", "PatientID"),
+        ("A-1-2024", "AccessionNumber"),
+        ("010203-1234", "PatientID"),
+        ("13/32/2024", "AccessionNumber"),
+        ("TOTAL-1", "PatientID"),
+        ("NULL-1", "PatientID"),
+        ("Doe^Jane", "PatientID"),
+        ("100%", "arm"),
+        ("19000101", "PatientBirthDate"),
+        ("18501231", "PatientBirthDate"),
+        ("21500105", "StudyDate"),  # dates that were shifted
+        ("20240105-99991231", "StudyDate"),
+        ("NULL", "PatientName"),
+        ("unknown", "arm"),
         ("1234567890120000", "arm"),
         ("1-Mar", "StudyDescription"),
     ],

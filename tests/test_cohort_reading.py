@@ -54,7 +54,8 @@ def records(table: pd.DataFrame) -> list[dict[str, str]]:
 
 def test_every_identifier_stays_as_it_was_written(tmp_path: Path) -> None:
     content = f"mrn,accession#,study uid,StudyDate,Modality,arm\n000123,0001E5,{UID},20240105,NA,1.50\nNULL,N/A,,,,\n"
-    table = read_cohort(write(tmp_path, content))
+    table, message = read_with_warning(write(tmp_path, content))
+    assert message.count("a word that often stands for an empty cell") == 2
     assert records(table) == [
         {
             "PatientID": "000123",
@@ -218,7 +219,9 @@ def test_damage_is_reported_by_place_and_left_as_it_is(tmp_path: Path, column: s
         ("AccessionNumber", "1.2"),
         ("StudyInstanceUID", "1.2.3"),
         ("StudyDate", "2024-01-05"),
-        ("AccessionNumber", "NaN"),
+        ("Modality", "NA"),
+        ("arm", "NaN"),
+        ("PatientName", "Null"),
     ],
 )
 def test_what_is_no_damage(tmp_path: Path, column: str, value: str) -> None:
@@ -246,13 +249,13 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
         ["mrn", "accession #", "study uid", "StudyDate", "StudyTime", "SeriesNumber", "age", "seen", "ok", None],
         ["000123", " A1 ", UID, dt.date(2024, 1, 5), dt.time(10, 30), 3, 1.5, dt.datetime(2024, 1, 5), True, None],  # noqa: DTZ001
         [None] * 10,
-        ["NULL", "0001E5", None, 20240105, None, None, 7, dt.datetime(2024, 1, 5, 9), None, None],  # noqa: DTZ001
+        ["000124", "0001E5", None, 20240105, None, None, 7, dt.datetime(2024, 1, 5, 9), None, None],  # noqa: DTZ001
     )
     table = read_cohort(path)
     assert "" not in table.columns
     assert [list(row.values()) for row in records(table)] == [
         ["000123", "A1", UID, "20240105", "10:30:00", "3", "1.5", "2024-01-05", "True"],
-        ["NULL", "0001E5", "", "20240105", "", "", "7", "2024-01-05T09:00:00", ""],
+        ["000124", "0001E5", "", "20240105", "", "", "7", "2024-01-05T09:00:00", ""],
     ]
 
 

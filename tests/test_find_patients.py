@@ -64,7 +64,7 @@ def pacs(rehearsal_pacs: Archive, tmp_path: Path) -> Archive:
 def test_matches_of_several_patients_are_told(
     pacs: Archive, key: str, studies: list[dict[str, str]], told: str, level: str
 ) -> None:
-    cohort = pd.DataFrame({key: [studies[0][key], "none"]})
+    cohort = pd.DataFrame({key: [studies[0][key], "Roe^A-1"]})
     with pytest.warns(dm.errors.FindWarning, match="1 rows match studies of more than one patient"):
         found = dm.find(cohort, pacs(*studies), level=level, progress=False)
     matched = found[found["outcome"] == "matched"]

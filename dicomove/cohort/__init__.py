@@ -26,6 +26,7 @@ Rows to queries and identifiers::
     unasked        columns that rows are asked without, although they may be meant
     criteria       ... and from the criteria of `query`
     answers        compares an answer with the row that asked                       (pure)
+    unlikely       why an archive may not have a value in this form                 (pure)
     found          tables of `find` in `move`                                       (pure)
     identifiers    from a row to the identifier of its C-MOVE
     joining        from rows of the results to rows of the cohort                   (pure)
@@ -36,7 +37,6 @@ from __future__ import annotations
 from dicomove.cohort.answers import (
     left_out,
     merged,
-    odd_characters,
     several_patients,
     unproven,
     unrepeated,
@@ -85,6 +85,7 @@ from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import with_own_columns, without_mark
 from dicomove.cohort.text_files import decode
 from dicomove.cohort.unasked import unasked_columns
+from dicomove.cohort.unlikely import unlikely_values
 from dicomove.cohort.values import has_control_characters, is_blank, is_uid, plain_text, text, unsafe, whole_number
 
 __all__ = [
@@ -136,7 +137,6 @@ __all__ = [
     "move_identifier",
     "move_identifiers",
     "not_a_query",
-    "odd_characters",
     "on_coarser_rows",
     "parse_level",
     "parse_query_model",
@@ -147,6 +147,7 @@ __all__ = [
     "several_patients",
     "text",
     "unasked_columns",
+    "unlikely_values",
     "unmatched",
     "unproven",
     "unrepeated",

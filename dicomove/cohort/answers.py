@@ -10,7 +10,6 @@ from typing import Final
 
 from dicomove.cohort.keywords import KEYWORDS
 from dicomove.cohort.levels import IDENTIFYING_KEYS
-from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.matching import contradictions, only_difference
 from dicomove.cohort.values import EDGES, is_blank, unsafe
 
@@ -126,18 +125,6 @@ def left_out(reasons: Iterable[str]) -> str | None:
         return None
     named = "; ".join(f"{number} {reason}" for reason, number in counted.items())
     return f"Some answers of the PACS were left out: {named}."
-
-
-def odd_characters(keys: Iterable[tuple[str, str]]) -> list[str]:
-    r"""Return a sentence for each key with characters that look like others: they may explain an empty answer.
-
-    Examples
-    --------
-    >>> odd_characters([("AccessionNumber", "\u041012")])
-    ['AccessionNumber holds U+0410 CYRILLIC CAPITAL LETTER A, which looks like another character']
-    """
-    found = {name: odd_in(value) for name, value in keys}
-    return [f"{name} holds {', '.join(odd)}, which looks like another character" for name, odd in found.items() if odd]
 
 
 def merged(above: Mapping[str, str], answer: Mapping[str, str]) -> dict[str, str]:

@@ -59,9 +59,23 @@ def doubt(value: str, column: str) -> str | None:
     """
     if column in IDENTIFIERS:
         return _first(_DOUBTFUL_IDENTIFIER, value)
-    if VRS.get(column) == "UI":
-        return _first(_DOUBTFUL_UID, value)
-    return None
+    if VRS.get(column) == "DA":
+        # Archives write 19000101 for a birth date that is unknown.
+        return _first(_DOUBTFUL_DATE[: 1 if column == "PatientBirthDate" else 2], value)
+    return _first(_DOUBTFUL_UID, value) if VRS.get(column) == "UI" else None
+
+
+def is_stand_in(value: str) -> bool:
+    """Tell whether a text is one of the words that programs and people write for an empty cell.
+
+    An archive may well have a patient with such a number, so it is only a doubt.
+
+    Examples
+    --------
+    >>> is_stand_in("NULL"), is_stand_in("<NA>"), is_stand_in("unknown"), is_stand_in("000123")
+    (True, True, True, False)
+    """
+    return _STAND_IN.fullmatch(value) is not None
 
 
 def _first(patterns: Iterable[tuple[str, re.Pattern[str]]], value: str) -> str | None:
@@ -135,18 +149,62 @@ _IDENTIFIER = (
 )
 _DATE = (("a date as the number of its day", re.compile(r"[0-9]{5}(?:[.,][0-9]+)?")),)
 
+# Of databases, statistics programs and pandas; of people, in several languages; and the words below a table.
+_STAND_IN = re.compile(
+    r"(?i:[(\[<]?(?:null|none|nan|na|n/a|nat|nil|void|blank|empty|leer|vide|vuoto|vacío)[)\]>]?|-nan|n\.\s?a\.|n/d|n/v|k\.\s?a\."
+    r"|[-+]?inf(?:inity)?|-?1\.\#(?:inf|ind|qnan|snan)\w*|-9{1,4}|[-\u2013\u2014_.?]{1,3}"
+    r"|unknown|unk|missing|not (?:available|known|applicable|found|done)|unbekannt|fehlt|fehlend|keine?|nicht bekannt"
+    r"|inconnue?|desconocid[oa]|sconosciut[oa]|desconhecid[oa]|onbekend|okänd|ukjent|ukendt|nieznan[ya]|neznámý|bilinmiyor"
+    r"|неизвестно|不明|未知|なし|無し|无|없음|미상)"
+)
+_BELOW = re.compile(
+    r"(?i:(?:grand |sub)?totals?|sum|summe|gesamt|count|anzahl|somme|nombre|suma|totale|toplam"
+    r"|end of (?:report|file|data)"
+    r"|(?:total|summe|gesamt|anzahl|count|sum)\s*[:=].*|\(?[0-9]+ (?:rows?|records?|zeilen|lignes|filas)\b.*)"
+)
 _MONTH = r"(?i:jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)\w{0,6}"
+_SEVERAL = re.compile(
+    r"[^,;|]*[0-9][^,;|]*(?:[,;|][^,;|]*[0-9][^,;|]*)+"
+    r"|.*[0-9]\S*\s+(?:[/&+]|and|or|und|oder|et|ou|y|o|e|en|och|og|i|ve)\s+\S*[0-9].*"
+)
+_ENCODED = re.compile(r".*&(?:amp|lt|gt|quot|apos|nbsp|\#x?[0-9a-fA-F]+);.*|.*%[2-7][0-9A-F].*", re.DOTALL)
 _DOUBTFUL_IDENTIFIER = (
     # Excel keeps 15 digits of a number, and writes zeros for the others.
     (
         "a long number that ends in zeros (Excel keeps 15 digits)",
         re.compile(r"(?=[0-9]{16})[0-9]{1,15}0{4,}"),
     ),
+    ("a word that often stands for an empty cell", _STAND_IN),
+    ("a word that often stands below a table", _BELOW),
+    ("a line of dashes, which often stands below a header", re.compile(r":?[-=]{4,}:?")),
+    ("decimals that a program may have added", re.compile(r"[-+]?[0-9]+[.,]00+")),
+    (
+        "what a program writes for an object",
+        re.compile(r"(?:[\w.]+\.)?(?:array|Decimal|Timestamp|date|datetime|UUID|str_|u?int\d*|float\d*)\(.*\)"),
+    ),
+    ("several values in one cell", _SEVERAL),
+    ("the issuer behind an HL7 identifier", re.compile(r"[^^]+\^\^.*")),
+    ("characters that were encoded for a web page", _ENCODED),
     ("a point that may separate thousands", re.compile(r"[1-9][0-9]{0,2}\.[0-9]{3}")),
     ("a blank that may separate thousands", re.compile(r"[1-9][0-9]{0,2}[ ][0-9]{3}")),
     (
         "possibly changed into a date by a spreadsheet",
-        re.compile(rf"[0-9]{{1,2}}[-. ]+{_MONTH}\.?|{_MONTH}[-. ]+[0-9]{{2,4}}"),
+        re.compile(
+            rf"[0-9]{{1,2}}[-. ]+{_MONTH}\.?(?:[-. ]+[0-9]{{2,4}})?|{_MONTH}[-. ]+[0-9]{{2,4}}"
+            r"|(?:0?[1-9]|[12][0-9]|3[01])([./])(?:0?[1-9]|[12][0-9]|3[01])\1(?:[0-9]{2}|(?:19|20)[0-9]{2})"
+            r"|1(?:899|900)-[0-9]{2}-[0-9]{2}"
+        ),
     ),
 )
-_DOUBTFUL_UID = (("too short for a UID", re.compile(r"[^.]*\.?[^.]*")),)
+_DOUBTFUL_DATE = (
+    (
+        "a year that is hardly meant (another calendar?)",
+        re.compile(r"(?:0[0-9]|1[0-7]|2[3-9]|[3-9][0-9])[0-9]{2}-?[0-9]{2}-?[0-9]{2}"),
+    ),
+    ("the first days that a spreadsheet can count", re.compile(r"1899-?12-?[0-9]{2}|1900-?0[12]-?[0-9]{2}")),
+)
+_DOUBTFUL_UID = (
+    ("a word that often stands for an empty cell", _STAND_IN),
+    ("commas in the place of points", re.compile(r"[0-9]+(?:,[0-9]+){3,}")),
+    ("too short for a UID", re.compile(r"[^.]*\.?[^.]*")),
+)

@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from dicomove.cohort.criteria import criteria_queries, is_query
+from dicomove.cohort.damage import IDENTIFIERS, is_stand_in
 from dicomove.cohort.found import found_rows, unmatched_rows
 from dicomove.cohort.keywords import keyword_columns
 from dicomove.cohort.levels import (
@@ -198,7 +199,8 @@ def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broa
         known = ()
     query = Query(level, model, tuple(steps))
     _check_identifying(query, broad)
-    return replace(query, notes=(*notes, *_on_wildcards(query), *_on_invisible(prepared, query.asked_by)))
+    notes += (*_on_wildcards(query), *_on_stand_ins(query), *_on_invisible(prepared, query.asked_by))
+    return replace(query, notes=tuple(notes))
 
 
 def _keys_and_checks(
@@ -241,6 +243,13 @@ def _on_wildcards(query: Query) -> Sequence[str]:
     if not keys or not all(has_wildcard(value) for _, value in keys):
         return ()
     return (f"{' and '.join(name for name, _ in keys)} with a wildcard may match several patients",)
+
+
+def _on_stand_ins(query: Query) -> Sequence[str]:
+    """Return a sentence for each identifier that is a word for an empty cell: several patients may have it."""
+    keys = (pair for step in query.steps for pair in (*step.keys, *step.checks))
+    names = [name for name, value in keys if name in IDENTIFIERS and is_stand_in(value)]
+    return [f"{name} is a word that often stands for an empty cell: if it does, blank the cell" for name in names]
 
 
 def _on_invisible(prepared: Mapping[str, object], names: Iterable[str]) -> list[str]:

@@ -36,7 +36,7 @@ from dicomove.errors import CohortError, CohortWarning, warn
 TEXT = (".csv", ".tsv", ".txt")
 SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
-_DAMAGED: Final = "some cells were already damaged in the file, and stay unchanged"
+_DAMAGED: Final = "some cells were already damaged in the file, or may be, and stay unchanged"
 _SHORT: Final = "lines have too few fields, and their keys are unknown (is a cell with a line break not quoted?)"
 _MERGED: Final = "merged cells were filled from their first cell"
 

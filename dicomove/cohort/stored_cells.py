@@ -78,7 +78,7 @@ def cell_problem(cell: object, written: str, label: str) -> str | None:
     if not _is_identifier(label):
         return damage(written, label) if _is_key(label) else None
     if VRS[label] == "DA" and (isinstance(cell, (dt.date, pd.Period)) or (written.isdigit() and len(written) == 8)):
-        return None
+        return doubt(written, label)
     if isinstance(cell, (dt.date, dt.time, dt.timedelta, bool)):
         kind = "truth value" if isinstance(cell, bool) else "date" if isinstance(cell, dt.date) else "time"
         return f"stored as a {kind}"
@@ -96,7 +96,7 @@ def _number_problem(cell: object, written: str, label: str) -> str | None:
     happened = damage(written, label)
     if happened:
         return f"stored as a number, and shown with {happened}" if is_formatted else happened
-    return None if is_formatted else "stored as a number, leading zeros may be lost"
+    return doubt(written, label) if is_formatted else "stored as a number, leading zeros may be lost"
 
 
 def _time_text(cell: dt.date | dt.time | dt.timedelta | pd.Period, label: str) -> str:

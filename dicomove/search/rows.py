@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from dicomove.cohort import Query, odd_characters
+from dicomove.cohort import Query, unlikely_values
 from dicomove.errors import IdentifierError
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.interrupts import Interrupts
@@ -172,7 +172,7 @@ class Rows:
         answer = self._known.get(query)
         if answer is None:
             return _NOT_ATTEMPTED
-        odd = odd_characters(pair for step in query.steps for pair in step.keys) if answer.outcome == "empty" else ()
+        odd = unlikely_values(pair for step in query.steps for pair in step.keys) if answer.outcome == "empty" else ()
         said = sentences(*query.notes, *odd, answer.advice or "") or None
         return replace(answer, advice=said, asked_by=", ".join(query.asked_by))
 
