@@ -140,6 +140,22 @@ class Pacs:
         return self.address
 
 
+def check_pacs(pacs: object) -> None:
+    """Check that a PACS is given as a `Pacs`. The message does not quote what is: it may hold a secret.
+
+    Raises
+    ------
+    AddressError
+        It is something else, such as an address.
+    """
+    if not isinstance(pacs, Pacs):
+        message = (
+            f"pacs: give a Pacs, not {type(pacs).__name__}: Pacs('AET@host:port') for an address, "
+            "or Pacs.profile('name') for a profile of dicomove.toml"
+        )
+        raise AddressError(message)
+
+
 def ae_title(value: object, name: str) -> str:
     """Return an AE title without the spaces around it, which do not count (PS3.5 6.2)."""
     if not isinstance(value, str):
@@ -156,19 +172,26 @@ def ae_title(value: object, name: str) -> str:
         else None
     )
     if problem:
-        message = f"{name} {value!r} {problem} (PS3.5 6.2, VR AE)"
+        shown = re.sub(r":.*", ":...", value)  # NAME:PASSWORD of a URL
+        message = f"{name} {shown!r} {problem} (PS3.5 6.2, VR AE)"
         raise AddressError(message)
     return title
+
+
+def _shown(address: object) -> object:
+    """Leave out what stands where a URL has its password: a secret has no place in a message."""
+    return re.sub(r":(?!//).*(?=@)", ":...", address) if isinstance(address, str) else address
 
 
 def _split(address: object) -> tuple[str | None, str, int]:
     match = _ADDRESS.fullmatch(address.strip()) if isinstance(address, str) else None
     if not match:
-        message = f"{address!r} is not an address: write 'AET@host:port' or 'host:port', IPv6 as 'AET@[::1]:104'"
+        form = "write 'AET@host:port' or 'host:port', IPv6 as 'AET@[::1]:104'"
+        message = f"{_shown(address)!r} is not an address: {form}"
         raise AddressError(message)
     port = int(match["port"])
     if not 1 <= port <= 65535:
-        message = f"{address!r}: port {port} is not between 1 and 65535"
+        message = f"{_shown(address)!r}: port {port} is not between 1 and 65535"
         raise AddressError(message)
     return match["ae"], match["ipv6"] or match["host"], port
 
@@ -179,7 +202,7 @@ def _called(named: str | None, called_ae_title: str, address: str) -> str:
         return called_ae_title
     title = ae_title(named, "called_ae_title")
     if called_ae_title not in (ANY_CALLED_AE_TITLE, title):
-        message = f"{address!r} and called_ae_title={called_ae_title!r} name two different AE titles: give one"
+        message = f"{_shown(address)!r} and called_ae_title={called_ae_title!r} name two different AE titles: give one"
         raise AddressError(message)
     return title
 
@@ -190,7 +213,7 @@ def _tls(tls: object) -> TLS | ssl.SSLContext | None:
     if tls is True:
         return TLS()
     if not isinstance(tls, TLS | ssl.SSLContext):
-        message = f"tls={tls!r}: True, a TLS(...) or an ssl.SSLContext"
+        message = f"tls: give True, a TLS(...) or an ssl.SSLContext, not {type(tls).__name__}"
         raise AddressError(message)
     return tls
 
@@ -199,7 +222,7 @@ def _user(user: object) -> User | None:
     if user is None or isinstance(user, User):
         return user
     if not isinstance(user, str):
-        message = f"user={user!r}: give a User(...), or the name of the user as text"
+        message = f"user: give a User(name, passcode=...), or the name of the user as text, not {type(user).__name__}"
         raise AddressError(message)
     return User(user)
 

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove import Pacs
+import dicomove as dm
+from dicomove import Pacs, Receiver
 from dicomove.errors import AddressError
-from dicomove.pacs import ae_title
+from dicomove.pacs import ae_title, check_pacs
 
 ADDRESS = "ORTHANC@127.0.0.1:4242"
 
@@ -191,3 +194,45 @@ def test_it_can_be_replaced_in_part() -> None:
 def test_everything_but_the_address_has_a_name() -> None:
     with pytest.raises(TypeError):
         Pacs(ADDRESS, "MY_SCU")  # type: ignore[call-arg]
+
+
+SESAME = "open-sesame"
+STUDIES = pd.DataFrame({"StudyInstanceUID": ["1.2.3"]})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Pacs("PACS@127.0.0.1:104", user=("research", SESAME)),  # type: ignore[arg-type]
+        lambda: Pacs("PACS@127.0.0.1:104", user={"name": "research", "passcode": SESAME}),  # type: ignore[arg-type]
+        lambda: Pacs("PACS@127.0.0.1:104", tls={"key": "ours.pem", "password": SESAME}),  # type: ignore[arg-type]
+        lambda: Pacs(f"research:{SESAME}@127.0.0.1:104"),
+        lambda: Pacs(f"research:{SESAME}@127.0.0.1:99999"),
+        lambda: Pacs(f"dicom://research:{SESAME}@127.0.0.1/pacs"),
+        lambda: check_pacs(f"research:{SESAME}@127.0.0.1:104"),
+        lambda: Receiver("never", tls={"password": SESAME}),  # type: ignore[arg-type]
+    ],
+)
+def test_no_secret_stands_in_a_message(make: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match=r"^(?!.*sesame)"):
+        make()
+
+
+@pytest.mark.parametrize("instead", ["MAIN@127.0.0.1:104", "main", ("MAIN", "127.0.0.1", 104), None])
+@pytest.mark.parametrize(
+    "use",
+    [
+        dm.echo,
+        lambda pacs: dm.find(STUDIES, pacs, progress=False),
+        lambda pacs: dm.move(STUDIES, pacs, "STORE", progress=False),
+        lambda pacs: dm.retrieve(STUDIES, pacs, "STORE", progress=False),
+        lambda pacs: dm.plan(STUDIES, pacs, "STORE", progress=False),
+        dm.doctor,
+        dm.MoveScu,
+        dm.GetScu,
+        dm.FindScu,
+    ],
+)
+def test_what_is_no_pacs_is_refused_with_what_to_write(use: Callable[[Any], object], instead: object) -> None:
+    with pytest.raises(AddressError, match=r"pacs: give a Pacs, not (str|tuple|NoneType): Pacs\('AET@host:port'\)"):
+        use(instead)

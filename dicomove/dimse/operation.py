@@ -31,7 +31,7 @@ from dicomove.errors import (
     NotSupported,
 )
 from dicomove.outcome import category
-from dicomove.pacs import Pacs
+from dicomove.pacs import Pacs, check_pacs
 from dicomove.tls import client_side
 
 #: Shorter than the 30 s after which Orthanc closes an idle association.
@@ -218,6 +218,7 @@ class ReusableAssociation:
     """
 
     def __init__(self, pacs: Pacs, services: Mapping[str, str] = SERVICES) -> None:
+        check_pacs(pacs)
         pacs.identity()  # raises now if the passcode is not where it should be
         self._services = services
         self._tls = client_side(pacs.tls, pacs.host) if pacs.tls else None

@@ -13,7 +13,7 @@ from dicomove.destination import Destination
 from dicomove.dimse.sop_classes import FIND, MOVE
 from dicomove.doctor import connection, destination, probes
 from dicomove.doctor.evidence import KEYS_IGNORED, Evidence, Row
-from dicomove.pacs import Pacs, ae_title
+from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import Receiver
 
 #: One row for each, in this order.
@@ -73,6 +73,7 @@ def doctor(
     >>> found.loc["destination", "verdict"], found.loc["destination", "found"]
     ('failed', 'The PACS does not know the AE title UNKNOWN_AE.')
     """
+    check_pacs(pacs)
     given = destination.ae_title if isinstance(destination, Destination) else destination
     seen = _examine(pacs, given, move_one=move_one)
     rows = [rule(seen) for rule in _RULES]

@@ -145,7 +145,10 @@ def _checked_tls(tls: TLS | None) -> TLS | None:
     if tls is None:
         return None
     if not isinstance(tls, TLS):
-        message = f"tls={tls!r}: a receiver has a process of its own, and takes TLS(certificate=..., key=...)"
+        message = (
+            "tls: a receiver has a process of its own, and takes "
+            f"TLS(certificate=..., key=...), not {type(tls).__name__}"
+        )
         raise AddressError(message)
     server_context(tls)
     return tls

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Sequence
 
 from dicomove.destination import Destination
-from dicomove.pacs import Pacs, ae_title
+from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import Receiver
 from dicomove.run.options import Options
 from dicomove.run.requests import RunSettings
@@ -72,6 +72,7 @@ def _check_method(pacs: Pacs, destination: MoveDestination, options: Options) ->
 
 def _check_pacs(pacs: Pacs, options: Options) -> None:
     """Raise now for settings that would fail in every worker."""
+    check_pacs(pacs)
     pacs.identity()
     if options.executor is not None and isinstance(pacs.tls, ssl.SSLContext):
         message = "tls: an ssl.SSLContext cannot be sent to the workers of an executor: give Pacs(tls=TLS(...))"
