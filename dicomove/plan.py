@@ -141,7 +141,8 @@ def plan(
         if path:
             _look_into_journal(settings, path, table, steps)
         known = _known(settings, path)
-        archive = ArchiveAtDestination(settings.archive, threading.Event()) if settings.archive else None
+        there = settings.archive
+        archive = ArchiveAtDestination(there, threading.Event(), stores=False) if there else None
     elif journal:
         message = f"journal={os.fspath(journal)!r}: say to which destination, as in move(table, pacs, destination)"
         raise ValueError(message)

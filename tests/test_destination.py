@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -135,6 +135,18 @@ class Hides(Fault):
         return [] if request.level == "IMAGE" and Hides.is_hiding else matches
 
 
+@dataclass(frozen=True)
+class CountsAssociations(Fault):
+    """The PACS is well-behaved, and counts the associations with the archive at the destination as it stores there."""
+
+    archive: dm.Pacs
+    counted: list[int] = field(default_factory=list, compare=False)
+
+    def on_store(self, _: Request, instance: Instance) -> list[Instance]:
+        self.counted.append(servers.associations(self.archive))
+        return [instance]
+
+
 def is_plain(one: servers.Held) -> bool:
     return one.transfer_syntax in servers.UNCOMPRESSED
 
@@ -243,6 +255,15 @@ def test_instances_that_come_after_the_final_response_are_waited_for(second: Sec
     with rehearsal(second, faults.FinalBeforeStores(), receiving.SlowStores()) as pacs:
         result = move(TABLE[:1], pacs, second.destination(quiet_period=3))
     assert receiving.row(result, "outcome", "received", "attempts") == ("complete", 6, 1)
+
+
+def test_the_archive_stores_with_all_its_threads(second: Second) -> None:
+    counts = CountsAssociations(second.pacs)
+    with rehearsal(second, counts) as pacs:
+        result = move(TABLE, pacs, second.destination())
+    assert columns(result, "outcome", "received") == [("complete", 6)] * 3
+    assert len(counts.counted) == 18
+    assert set(counts.counted) == {0}
 
 
 def test_what_comes_twice_counts_once(second: Second) -> None:

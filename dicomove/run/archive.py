@@ -40,7 +40,10 @@ Look = Callable[[], Settled | Unverified]
 class ArchiveAtDestination:
     """Asks the archive at the destination, over an association of its own.
 
-    If it does not answer several C-FINDs, it gets none for a while, like a PACS.
+    During a run it is released after each answer: idle, it would keep one of the threads busy with which the archive
+    stores. Orthanc has four, and each waits up to a second for the next request on an idle association.
+
+    If the archive does not answer several C-FINDs, it gets none for a while, like a PACS.
 
     Parameters
     ----------
@@ -48,10 +51,12 @@ class ArchiveAtDestination:
         The archive.
     stop
         Cancels the C-FINDs when it is set.
+    stores
+        Whether the archive stores instances between two answers.
     """
 
-    def __init__(self, destination: Destination, stop: threading.Event) -> None:
-        self.destination, self.stop = destination, stop
+    def __init__(self, destination: Destination, stop: threading.Event, *, stores: bool = True) -> None:
+        self.destination, self.stop, self._stores = destination, stop, stores
         self._scu = FindScu(destination.ask)
         self._inventory = Inventory(self._scu, "instances", stop, peer="it", by_list=True)
         self._asking = Asking()
@@ -63,7 +68,11 @@ class ArchiveAtDestination:
     def look(self, identifier: Identifier) -> Settled | Unverified:
         """Return what the archive has of a row, or the reason why this is unknown."""
         self._inventory.begin(self._asking.allowed(time.monotonic()))
-        listed = self._inventory.listed(_by_uid(identifier))
+        try:
+            listed = self._inventory.listed(_by_uid(identifier))
+        finally:
+            if self._stores:
+                self.close()
         self._asking.learn(self._inventory.asked, time.monotonic())
         if listed is None:
             return _unanswered(self.destination, self._inventory.why_not)
@@ -117,11 +126,7 @@ def held_at_end(destination: Destination, identifier: Identifier) -> Mapping[str
     ReceiverError
         The archive does not answer.
     """
-    archive = ArchiveAtDestination(destination, threading.Event())
-    try:
-        settled = archive.look(identifier)
-    finally:
-        archive.close()
+    settled = ArchiveAtDestination(destination, threading.Event()).look(identifier)
     if isinstance(settled, Unverified):
         raise ReceiverError(settled.why)
     return settled.held

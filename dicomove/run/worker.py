@@ -73,10 +73,8 @@ class MoveWorker:
         self.rest()
 
     def rest(self) -> None:
-        """Release the associations; the next task opens new ones."""
+        """Release the association; the next task opens a new one."""
         self._scu.close()
-        if self._archive:
-            self._archive.close()
 
     def move(self, task: Task) -> AttemptEnded:
         """Do one attempt of a task."""
