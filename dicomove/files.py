@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -41,6 +42,9 @@ def replacing(path: Path) -> Iterator[Path]:
     >>> path.read_text()
     'complete'
     """
+    if not path.parent.is_dir():
+        message = "there is no such folder: create it, or correct the name"
+        raise FileNotFoundError(errno.ENOENT, message, str(path.parent))
     # Two threads or processes may write the same file at the same time.
     part = path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.part")
     try:

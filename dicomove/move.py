@@ -216,7 +216,7 @@ def _prepared(
     options: MoveOptions,
 ) -> PreparedRun:
     identifiers = identifiers_of(table, level, query_model)
-    checked = Options(**options)
+    checked = Options.of(options)
     settings = run_settings(pacs, destination, checked)
     warn_of_own(table, settings, checked)
     return PreparedRun(table, identifiers, settings, checked)

@@ -9,7 +9,7 @@ from typing import Unpack
 
 import pandas as pd
 
-from dicomove.cohort import Broad, PartialKeys, with_own_columns
+from dicomove.cohort import Broad, PartialKeys, check_table, with_own_columns
 from dicomove.columns import label
 from dicomove.find import find
 from dicomove.interrupts import Interrupts
@@ -111,7 +111,8 @@ def retrieve(
     >>> dm.verdicts(cohort, results)["outcome"].to_dict()
     {'first': 'complete', 'second': 'empty'}
     """
-    checked = Options(**options)
+    check_table(cohort)
+    checked = Options.of(options)
     settings = run_settings(pacs, destination, checked)
     check_path_columns(cohort, settings.receivers)
     # From before the first C-FIND, so that an interrupt between find and move does not lose the matches.

@@ -111,7 +111,7 @@ def test_real_pacs(server: Server) -> None:
         ({"matches": "nearest", "within": "soon"}, "is not a whole number of days"),
         ({"matches": "nearest", "within": "-3 days"}, "is not a whole number of days"),
         ({"matches": "nearest", "within": "12 hours"}, "is not a whole number of days"),
-        ({"matches": "nearest", "within": 3}, "is not a whole number of days"),
+        ({"matches": "nearest", "within": 3}, 'within=3 has no unit: write within="3 days"'),
         ({"matches": "nearest"}, "needs the column StudyDate"),
     ],
 )

@@ -6,6 +6,7 @@ that lists the headers and what they look like saves a search.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -58,6 +59,34 @@ _PARTICIPANT: Final = re.compile(r"subject|person|case|fall")
 _VALUE: Final = re.compile(r"\d{4}|\^|^[\d.\-/ ]+$")
 
 
+def check_table(table: object) -> None:
+    """Check that a table is a DataFrame.
+
+    Raises
+    ------
+    CohortError
+        It is something else.
+    """
+    if not isinstance(table, pd.DataFrame):
+        msg = f"give a pandas DataFrame, not a {type(table).__name__}: {_as_table(table)}"
+        raise CohortError(msg)
+
+
+def _as_table(table: object) -> str:
+    """Return how something becomes a table. The text does not quote it: it may name patients."""
+    if isinstance(table, str | os.PathLike):
+        return "read_cohort(path) reads a file, and pd.DataFrame({'StudyInstanceUID': [uid]}) is a table of one UID"
+    if isinstance(table, pd.Series):
+        return "for a column, write table[['PatientID']] or .to_frame(); for a row, table.loc[[label]]"
+    if isinstance(table, Mapping) or (isinstance(table, Sequence) and table and isinstance(table[0], Mapping)):
+        return "write pd.DataFrame(...) around it"
+    if hasattr(table, "to_pandas"):
+        return ".to_pandas() makes one of a polars or Arrow table"
+    if isinstance(table, Iterable):
+        return "write pd.DataFrame({'StudyInstanceUID': list_of_uids}), with the name of the key in place of it"
+    return "the table comes first"
+
+
 def check_arguments(table: object, level: str | None, query_model: str) -> tuple[Level | None, QueryModel]:
     """Return the level and the query model, after a check that the table is a DataFrame.
 
@@ -66,9 +95,7 @@ def check_arguments(table: object, level: str | None, query_model: str) -> tuple
     CohortError
         One of the three is wrong.
     """
-    if not isinstance(table, pd.DataFrame):
-        msg = f"give a pandas DataFrame, not a {type(table).__name__} (Series: .to_frame(); polars: .to_pandas())"
-        raise CohortError(msg)
+    check_table(table)
     try:
         model = parse_query_model(query_model)
         return None if level is None else parse_level(level, model), model

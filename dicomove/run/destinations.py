@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Sequence
 
 from dicomove.destination import Destination
+from dicomove.errors import AddressError
 from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import Receiver
 from dicomove.run.options import Options
@@ -33,7 +34,8 @@ def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> 
     if isinstance(destination, Destination):
         return RunSettings(pacs, (destination.ae_title,), total_timeout=seconds, verify=verify, archive=destination)
     if isinstance(destination, str) or not isinstance(destination, Receiver | Sequence):
-        return RunSettings(pacs, (ae_title(destination, "destination"),), total_timeout=seconds, verify=verify)
+        title = ae_title(_named(destination), "destination")
+        return RunSettings(pacs, (title,), total_timeout=seconds, verify=verify)
     given = (destination,) if isinstance(destination, Receiver) else destination
     receivers = tuple(receiver for receiver in given if isinstance(receiver, Receiver))
     titles = tuple(receiver.ae_title for receiver in receivers)
@@ -44,6 +46,17 @@ def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> 
     moves_from = "" if options.method == "get" else pacs.host
     runs = tuple(receiver.begin_run(moves_from) for receiver in receivers)
     return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
+
+
+def _named(destination: object) -> str:
+    """Return a destination that is an AE title, after a check that it is text."""
+    if isinstance(destination, str):
+        return destination
+    message = (
+        f"destination: give an AE title that the PACS knows, Receiver(folder) for this machine, "
+        f"or Destination(ae_title, ask=Pacs(...)) for another archive, not {type(destination).__name__}"
+    )
+    raise AddressError(message)
 
 
 def _check_method(pacs: Pacs, destination: MoveDestination, options: Options) -> None:

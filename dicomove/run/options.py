@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Final, Literal, TypedDict, TypeVar, get_args
 
@@ -127,6 +128,23 @@ class Options:
             _check_kind("executor", self.executor, (), "a concurrent.futures.Executor, a Distributed, or None")
         self.read_hours()
         self.read_retry()
+
+    @classmethod
+    def of(cls, options: MoveOptions) -> Options:
+        """Return the options that a caller gave.
+
+        Raises
+        ------
+        TypeError
+            One of them does not exist.
+        """
+        names = [field.name for field in fields(cls)]
+        for wrong in options.keys() - set(names):
+            near = get_close_matches(wrong, [*names, "level", "query_model", "progress"], 1)
+            hint = f": do you mean {near[0]!r}?" if near else "; move has " + ", ".join(names)
+            message = f"there is no parameter {wrong!r}{hint}"
+            raise TypeError(message)
+        return cls(**options)
 
     def most_associations(self) -> int:
         """Return the largest number of simultaneous associations."""

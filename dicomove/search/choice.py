@@ -58,7 +58,8 @@ class Choice:
             raise CohortError(msg)
         days = _whole_days(within)
         if days is None:
-            msg = f'within={within!r} is not a whole number of days: write within="3 days"'
+            problem = "has no unit" if isinstance(within, int | float) else "is not a whole number of days"
+            msg = f'within={within!r} {problem}: write within="3 days"'
             raise CohortError(msg)
         return cls(matches, days)
 

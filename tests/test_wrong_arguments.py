@@ -1,0 +1,72 @@
+"""What people write in a hurry: each is refused before anything is sent, with what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+
+NOWHERE = dm.Pacs("PACS@127.0.0.1:9")
+STUDIES = pd.DataFrame({"PatientID": ["000123"], "StudyInstanceUID": ["1.2.3"]})
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("patients/000123.csv", "not a str: read_cohort.path. reads a file"),
+        (Path("patients/000123.csv"), "not a PosixPath: read_cohort.path. reads a file"),
+        (["000123"], "not a list: write pd.DataFrame..'StudyInstanceUID': list_of_uids"),
+        (pd.Index(["000123"]), "not a Index: write pd.DataFrame..'StudyInstanceUID': list_of_uids"),
+        ({"PatientID": ["000123"]}, "not a dict: write pd.DataFrame..... around it"),
+        ([{"PatientID": "000123"}], "not a list: write pd.DataFrame..... around it"),
+        (STUDIES["PatientID"], r"not a Series: for a column, write table\[\['PatientID'\]\]"),
+        (NOWHERE, "not a Pacs: the table comes first"),
+        (None, "not a NoneType: the table comes first"),
+    ],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda table: dm.find(table, NOWHERE, progress=False),
+        lambda table: dm.move(table, NOWHERE, "STORE", progress=False),
+        lambda table: dm.retrieve(table, NOWHERE, "STORE", progress=False),
+        lambda table: dm.plan(table, NOWHERE, "STORE", progress=False),
+    ],
+)
+def test_what_is_no_table(use: Callable[[Any], object], table: object, said: str) -> None:
+    with pytest.raises(dm.CohortError, match=said) as raised:
+        use(table)
+    assert "000123" not in str(raised.value)
+
+
+def test_a_polars_table_says_how_it_becomes_one() -> None:
+    class Frame:
+        def to_pandas(self) -> pd.DataFrame:
+            return STUDIES
+
+    with pytest.raises(dm.CohortError, match=r"\.to_pandas\(\)"):
+        dm.find(Frame(), NOWHERE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("destination", [Path("images"), NOWHERE, dm.Receiver, None, 11112])
+def test_what_is_no_destination(destination: Any) -> None:
+    with pytest.raises(ValueError, match=r"destination: give an AE title .*Receiver\(folder\).*, not [A-Za-z]+$"):
+        dm.move(STUDIES, NOWHERE, destination)
+
+
+@pytest.mark.parametrize("use", [dm.move, dm.start_move, dm.retrieve])
+def test_a_keyword_that_does_not_exist(use: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match=r"^there is no parameter 'concurency': do you mean 'concurrency'\?$"):
+        use(STUDIES, NOWHERE, "STORE", concurency=2)
+    with pytest.raises(TypeError, match=r"^there is no parameter 'verbose'; move has concurrency, "):
+        use(STUDIES, NOWHERE, "STORE", verbose=True)
+
+
+def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no such folder: create it.*missing'$"):
+        dm.export(STUDIES, tmp_path / "missing" / "results.csv")
