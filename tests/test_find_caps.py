@@ -19,8 +19,8 @@ from pydicom import Dataset, dcmread
 
 import dicomove as dm
 from dicomove.dimse import FindResult
-from dicomove.search.caps import Caps
-from dicomove.search.pieces import Cutter, Moment, Piece, moment, span
+from dicomove.search.limits import KnownLimits
+from dicomove.search.spans import Cutter, Moment, Span, moment, span_of
 from dicomove.search.whole import ask_whole
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
@@ -33,22 +33,22 @@ ALL = pd.DataFrame({"PatientID": ["SYN*"]})
 Study = dict[str, str]
 
 
-# ----------------------------------------------------------------------------------------------- the pieces, alone
+# ----------------------------------------------------------------------------------------------- the spans, alone
 
 
 def questions(studies: Sequence[Moment], cap: int) -> tuple[int, int]:
     """Cut a search in an archive that gives the earliest studies; return its parts, and the studies found."""
     ordered = sorted((day, minute or 0) for day, minute in studies)
-    cutter = Cutter(Piece(), cap, ordered[:cap], today=TODAY)
+    cutter = Cutter(Span(), cap, ordered[:cap], today=TODAY)
     number, found = 1, 0
-    while (piece := cutter.next()) is not None:
+    while (span := cutter.next()) is not None:
         number += 1
-        begin = bisect.bisect_left(ordered, (piece.first, piece.begin))
-        end = bisect.bisect_right(ordered, (piece.last, piece.end))
+        begin = bisect.bisect_left(ordered, (span.first, span.begin))
+        end = bisect.bisect_right(ordered, (span.last, span.end))
         if end - begin >= cap:
-            assert cutter.is_cut_off(piece)
+            assert cutter.is_cut_off(span)
         else:
-            cutter.is_complete(piece, list(ordered[begin:end]))
+            cutter.is_complete(span, list(ordered[begin:end]))
             found += end - begin
     return number, found
 
@@ -75,10 +75,10 @@ def test_busy_hours_and_weekends_are_learnt() -> None:
 
 def test_a_piece_says_what_it_asks_for() -> None:
     day = dt.date(2024, 5, 6).toordinal()
-    assert Piece(day, day, 22 * 60, 23 * 60 + 59).keys == {"StudyDate": "20240506", "StudyTime": "22-235959.999999"}
-    assert Piece(day, day + 1).keys == {"StudyDate": "20240506-20240507"}
-    assert Piece(last=day).keys == {"StudyDate": "-20240506"}
-    assert Piece().keys == {}
+    assert Span(day, day, 22 * 60, 23 * 60 + 59).keys == {"StudyDate": "20240506", "StudyTime": "22-235959.999999"}
+    assert Span(day, day + 1).keys == {"StudyDate": "20240506-20240507"}
+    assert Span(last=day).keys == {"StudyDate": "-20240506"}
+    assert Span().keys == {}
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_the_moment_of_an_answer(date: str, time: str, expected: Moment | None) 
 
 
 def test_a_row_that_asks_for_no_date_that_can_be_read_is_not_cut() -> None:
-    assert span("2024") is None
-    assert span("") == Piece()
+    assert span_of("2024") is None
+    assert span_of("") == Span()
 
 
 # ------------------------------------------------------------------------------------ any archive, with any limit
@@ -173,7 +173,7 @@ def test_no_study_with_a_date_and_a_time_is_lost_in_silence(
     studies = _archive(moments, patients)
     archive = CappedArchive(studies, cap, of_a_patient=of_a_patient, status=status, order=order)
     keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*", "StudyDate": "", "StudyTime": ""}
-    result = ask_whole(archive.ask, keys, Caps(), TODAY)
+    result = ask_whole(archive.ask, keys, KnownLimits(), TODAY)
     assert len(_uids(result)) == len(result)
     if result.error != "capped":
         assert _uids(result) == {study["StudyInstanceUID"] for study in studies}
@@ -187,7 +187,9 @@ def test_studies_without_a_time_in_a_day_that_is_cut_are_said_to_be_in_doubt() -
     studies[7]["StudyTime"] = ""
     archive = CappedArchive(studies, 20, of_a_patient=False, status=SUCCESS, order=0)
     keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*"}
-    result = ask_whole(lambda asked: archive.ask({"StudyDate": "", "StudyTime": "", **asked}), keys, Caps(), TODAY)
+    result = ask_whole(
+        lambda asked: archive.ask({"StudyDate": "", "StudyTime": "", **asked}), keys, KnownLimits(), TODAY
+    )
     timed = {study["StudyInstanceUID"] for study in studies if study["StudyTime"]}
     assert timed <= _uids(result)
     assert result.error == "capped" or len(result) == 60
@@ -197,7 +199,7 @@ def test_a_limit_within_one_minute_is_said() -> None:
     studies = _archive([(5, 600)] * 10 + [(9, 3)], 100)
     archive = CappedArchive(studies, 5, of_a_patient=False, status=SUCCESS, order=0)
     keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*", "StudyDate": "", "StudyTime": ""}
-    result = ask_whole(archive.ask, keys, Caps(), TODAY)
+    result = ask_whole(archive.ask, keys, KnownLimits(), TODAY)
     assert result.error == "capped"
     assert "ask by patient" in (result.advice or "")
 
@@ -205,14 +207,14 @@ def test_a_limit_within_one_minute_is_said() -> None:
 def test_a_limit_that_was_learnt_is_used_at_once() -> None:
     studies = _archive([(day, 600) for day in range(300)], 100)
     archive = CappedArchive(studies, 50, of_a_patient=False, status=SUCCESS, order=0)
-    caps = Caps()
+    limits = KnownLimits()
     keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "*", "StudyDate": "", "StudyTime": ""}
     numbers = []
     for _ in range(2):
         archive.requests = 0
-        assert len(ask_whole(archive.ask, keys, caps, TODAY)) == 300
+        assert len(ask_whole(archive.ask, keys, limits, TODAY)) == 300
         numbers.append(archive.requests)
-    assert caps.most == 50
+    assert limits.most == 50
     assert numbers[1] < numbers[0]
 
 
@@ -222,7 +224,7 @@ BROAD = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "PatientName": "
 def test_many_answers_without_a_date_are_taken_as_they_are() -> None:
     studies = [{**study, "StudyDate": ""} for study in _archive([(0, 0)] * 2_500, 100)]
     archive = CappedArchive(studies, 10_000, of_a_patient=False, status=SUCCESS, order=0)
-    assert len(ask_whole(archive.ask, BROAD, Caps(), TODAY)) == 2_500
+    assert len(ask_whole(archive.ask, BROAD, KnownLimits(), TODAY)) == 2_500
     assert archive.requests < 20
 
 
@@ -230,15 +232,15 @@ def test_parts_without_an_answer_prove_nothing() -> None:
     archive = CappedArchive(
         _archive([(day, 600) for day in range(30)], 100), 99, of_a_patient=False, status=SUCCESS, order=0
     )
-    caps = Caps()
+    limits = KnownLimits()
 
     def ask(keys: Mapping[str, str | list[str]]) -> FindResult:
         return FindResult((), None, "connection_lost") if keys["StudyDate"] else archive.ask(keys)
 
     for _ in range(2):
-        assert len(ask_whole(ask, BROAD, caps, TODAY)) == 30
+        assert len(ask_whole(ask, BROAD, limits, TODAY)) == 30
     assert archive.requests == 2
-    assert caps.doubted(archive.ask(BROAD).matches, BROAD), "the next answer of this size is doubted, too"
+    assert limits.doubted(archive.ask(BROAD).matches, BROAD), "the next answer of this size is doubted, too"
 
 
 def test_a_count_of_something_else_is_doubted_once() -> None:
@@ -252,10 +254,10 @@ def test_a_count_of_something_else_is_doubted_once() -> None:
         counted = tuple({**match, "NumberOfPatientRelatedStudies": "7"} for match in found)
         return FindResult(counted, found.status)
 
-    caps, requests = Caps(), []
+    limits, requests = KnownLimits(), []
     for _ in range(3):
         before = archive.requests
-        assert len(ask_whole(ask, {**BROAD, "PatientName": "", "PatientID": "P0"}, caps, TODAY)) == 4
+        assert len(ask_whole(ask, {**BROAD, "PatientName": "", "PatientID": "P0"}, limits, TODAY)) == 4
         requests.append(archive.requests - before)
     assert requests == [3, 1, 1]
 

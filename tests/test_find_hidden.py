@@ -10,7 +10,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.dimse import FindResult
-from dicomove.search.caps import Caps
+from dicomove.search.limits import KnownLimits
 from dicomove.testing import RunningPacs, Synthetic, faults
 from tests import capped
 from tests.capped import Capped, Study
@@ -60,10 +60,10 @@ def test_what_is_hidden_of_some_dates_is_found(dates: str) -> None:
 
 
 def test_an_honest_answer_stays_empty_and_costs_little() -> None:
-    caps, requests = Caps(), []
+    limits, requests = KnownLimits(), []
     for number in range(8):
         archive = hiding([])
-        result = asked(archive, {**BROAD, "PatientName": f"X{number}*"}, caps)
+        result = asked(archive, {**BROAD, "PatientName": f"X{number}*"}, limits)
         assert (result.error, len(result), result.advice) == (None, 0, None)
         requests.append(archive.requests)
     assert requests == [9] * 4 + [4] * 4
@@ -77,13 +77,13 @@ def test_a_row_that_names_a_patient_or_a_study_is_asked_once(key: str) -> None:
 
 
 def test_a_single_match_of_a_broad_search_is_taken_for_one() -> None:
-    caps, archive = Caps(), Capped(studies("plain", 10)[:1], capped.first(20))
-    assert len(asked(archive, caps=caps)) == 1
+    limits, archive = KnownLimits(), Capped(studies("plain", 10)[:1], capped.first(20))
+    assert len(asked(archive, limits=limits)) == 1
     assert archive.requests <= 9
     for _ in range(5):
-        asked(archive, caps=caps)
+        asked(archive, limits=limits)
     before = archive.requests
-    assert len(asked(archive, caps=caps)) == 1
+    assert len(asked(archive, limits=limits)) == 1
     assert archive.requests == before + 1
 
 
@@ -97,17 +97,17 @@ class Filled(Capped):
 
 
 def test_what_came_meanwhile_was_not_hidden() -> None:
-    archive, caps = Filled([], capped.or_few(20, 0)), Caps()
-    result = asked(archive, caps=caps)
-    assert (result.error, len(result), caps.hides) == (None, 5, None)
+    archive, limits = Filled([], capped.or_few(20, 0)), KnownLimits()
+    result = asked(archive, limits=limits)
+    assert (result.error, len(result), limits.hides) == (None, 5, None)
 
 
 def test_that_a_pacs_hides_is_used_for_the_rest_of_the_run() -> None:
-    caps, archive = Caps(), hiding(studies("plain"))
-    asked(archive, caps=caps)
-    assert caps.hides == 0
+    limits, archive = KnownLimits(), hiding(studies("plain"))
+    asked(archive, limits=limits)
+    assert limits.hides == 0
     mine = [{**study, "PatientID": "7"} for study in studies("plain", 60)]
-    result = asked(hiding(mine), {**BROAD, "PatientName": "", "PatientID": "7"}, caps)
+    result = asked(hiding(mine), {**BROAD, "PatientName": "", "PatientID": "7"}, limits)
     assert (result.error, len(set(uids(result)))) == (None, 60)
 
 

@@ -20,7 +20,7 @@ from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.dimse import FindResult
-from dicomove.search.caps import Caps
+from dicomove.search.limits import KnownLimits
 from dicomove.search.whole import ask_whole
 from dicomove.testing import RunningPacs, Synthetic, faults
 from tests import capped, receiving
@@ -85,8 +85,8 @@ def studies(kind: str, number: int = 200) -> list[Study]:
     return made
 
 
-def asked(archive: Capped, keys: Keys = BROAD, caps: Caps | None = None) -> FindResult:
-    return ask_whole(archive.ask, keys, caps or Caps(), TODAY, archive.renew)
+def asked(archive: Capped, keys: Keys = BROAD, limits: KnownLimits | None = None) -> FindResult:
+    return ask_whole(archive.ask, keys, limits or KnownLimits(), TODAY, archive.renew)
 
 
 def uids(result: FindResult) -> list[str]:
@@ -133,7 +133,7 @@ def test_a_pacs_that_takes_no_pattern_is_not_believed(kind: str) -> None:
         return FindResult((), "0x0000") if "*" in "".join(texts) else archive.ask(keys)
 
     archive = Capped(studies(kind), capped.first(20))
-    assert ask_whole(ask, BROAD, Caps(), TODAY, archive.renew).error == "capped"
+    assert ask_whole(ask, BROAD, KnownLimits(), TODAY, archive.renew).error == "capped"
 
 
 def test_a_pacs_that_takes_wildcards_at_the_end_alone() -> None:
@@ -142,7 +142,7 @@ def test_a_pacs_that_takes_wildcards_at_the_end_alone() -> None:
     def ask(keys: Keys) -> FindResult:
         return FindResult((), "0x0000") if str(keys.get("PatientID")).startswith("*") else archive.ask(keys)
 
-    result = ask_whole(ask, BROAD, Caps(), TODAY, archive.renew)
+    result = ask_whole(ask, BROAD, KnownLimits(), TODAY, archive.renew)
     assert (result.error, len(set(uids(result)))) == (None, 200)
 
 
@@ -178,23 +178,23 @@ def test_a_number_of_studies_ends_the_search() -> None:
 
 
 def test_what_is_not_cut_costs_two_more_questions_once() -> None:
-    archive, caps = Capped(studies("plain"), capped.first(10_000)), Caps()
+    archive, limits = Capped(studies("plain"), capped.first(10_000)), KnownLimits()
     requests = []
     for _ in range(3):
         before = archive.requests
-        assert len(asked(archive, caps=caps)) == 200
+        assert len(asked(archive, limits=limits)) == 200
         requests.append(archive.requests - before)
     assert requests == [3, 1, 1]
 
 
 def test_a_limit_that_falls_below_what_was_proved_is_noticed() -> None:
     """Later answers are doubted once the limit was seen to vary."""
-    caps = Caps()
+    limits = KnownLimits()
     archive = Capped(studies("plain"), capped.first(10_000))
-    assert len(asked(archive, caps=caps)) == 200
-    caps.is_unsteady = True
+    assert len(asked(archive, limits=limits)) == 200
+    limits.is_unsteady = True
     archive.cap = capped.first(50)
-    assert len(set(uids(asked(archive, caps=caps)))) == 200
+    assert len(set(uids(asked(archive, limits=limits)))) == 200
 
 
 @pytest.mark.parametrize("number", [50, 21])
@@ -243,7 +243,7 @@ def test_a_large_archive_takes_at_most_twice_the_number_of_full_answers() -> Non
     number = int(os.environ.get("DICOMOVE_LIMITED_STUDIES", "30000"))
     most = 500 if number >= 1_000_000 else 100
     archive = Evenly(number, most)
-    result = ask_whole(archive.ask, {**BROAD, "PatientName": "", "PatientID": "SYN*"}, Caps(), TODAY)
+    result = ask_whole(archive.ask, {**BROAD, "PatientName": "", "PatientID": "SYN*"}, KnownLimits(), TODAY)
     assert (result.error, len(result), len(set(uids(result)))) == (None, number, number)
     assert archive.requests <= 2 * number / most
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from dicomove.dimse import FindResult
-from dicomove.search.caps import Caps
+from dicomove.search.limits import KnownLimits
 from tests import capped
 from tests.capped import Capped, Keys, Study
 from tests.test_find_limits import asked, studies, uids
@@ -56,7 +56,10 @@ def test_keys_that_a_pacs_with_a_limit_does_not_take(status: str, refused: str, 
 
 
 def test_ranges_with_an_open_end_are_refused_a_few_times_only() -> None:
-    archive, caps = Odd(studies("plain"), capped.first(20), refuses=REFUSALS["ranges with an open end"]), Caps()
+    archive, limits = (
+        Odd(studies("plain"), capped.first(20), refuses=REFUSALS["ranges with an open end"]),
+        KnownLimits(),
+    )
     refused = 0
 
     def count(keys: Keys) -> FindResult:
@@ -66,9 +69,9 @@ def test_ranges_with_an_open_end_are_refused_a_few_times_only() -> None:
         return found
 
     archive.ask = count  # type: ignore[method-assign]
-    asked(archive, caps=caps)
+    asked(archive, limits=limits)
     assert refused == 1
-    assert caps.closes_ranges
+    assert limits.closes_ranges
 
 
 def _with_dots(study: Study) -> Study:

@@ -1,33 +1,38 @@
-"""C-FIND for the rows of a table: level by level, with all answers, and only those that were asked for.
+"""C-FIND for the rows of a table, level by level: complete answers, also from a PACS that limits them.
 
 ::
 
-    row        the C-FINDs of one row, and its `Answer`
-    whole      all answers to one C-FIND, also where the PACS limits them
-    asked      the C-FINDs of one search, and all that they brought
-    days       a search in parts by date and time
-    learnt     what the parts have told, and which of them are worth a proof  (pure)
-    texts      a search in parts by the characters of PatientID and AccessionNumber
-    below      the series of a study, the instances of a series
-    numbers    these by modality and number
-    levels     by what a search at each level is cut                      (pure)
-    pieces     how a search is cut into parts                             (pure)
-    caps       what was learnt about the PACS
-    hidden     searches that a PACS answers with nothing, since they match too much   (pure)
-    choice     which of several studies a row means                       (pure)
-    loose      accession numbers with other zeros or blanks               (pure)
-    lists      rows that can be asked for at once, as a list of UIDs; one by one where that fails
-    asker      one C-FIND: not too often, and not after the run was stopped
+One `find`, from its table to its C-FINDs::
+
+    run        one `find`: its associations, its journal and its rows
     rows       the rows in their order, on one association or several
-    kept       the answers of earlier runs
-    run        one `find`
-    table      the table of what was found
+    lists      rows that are asked together, as a list of UIDs
+    row        the C-FINDs of one row, and its `Answer`
+    asker      sends one C-FIND: with the delay, and not after a stop
+    choice     ``matches=``: which of several studies a row means          (pure)
+    loose      ``loose=``: accession numbers with other zeros or blanks    (pure)
+    kept       ``journal=``: the answers of earlier runs
+    table      the table of `find`
+
+A complete answer from a PACS that limits its answers::
+
+    whole            tests whether an answer is complete, and otherwise splits the search
+    asked            the C-FINDs of one search, with all of their matches
+    limits           the limits of a PACS, as far as a run has learnt them         (pure)
+    hidden           detects empty answers that hide too many matches              (pure)
+    days             splits a search by date and time
+    spans            the spans of days and minutes into which it is split          (pure)
+    date_knowledge   which spans to verify, and whether the PACS uses dates        (pure)
+    texts            splits a search by the characters of PatientID and AccessionNumber
+    below            the series of a study, the instances of a series
+    numbers          splits these by modality and number
+    levels           the attributes that split a search, by level                  (pure)
 """
 
 from __future__ import annotations
 
-from dicomove.search.caps import may_be_cut
 from dicomove.search.choice import Choice, Matches
+from dicomove.search.limits import may_be_cut
 from dicomove.search.loose import ask_loosely, checked_loose
 from dicomove.search.row import Answer, Search, find_outcome
 from dicomove.search.run import Settings, ask_rows

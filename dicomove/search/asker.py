@@ -1,4 +1,4 @@
-"""C-FIND on one association: not too often, and not after the run was stopped."""
+"""Sends C-FINDs on one association: with the delay between them, and not after a stop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 from dicomove.dimse import FindResult, FindScu
 
 _LOOK_AGAIN_S: Final = 0.05
-#: After so many C-FINDs in a row without a match, it is checked that the PACS still finds what it has found.
+#: After so many C-FINDs in a row without a match, the asker repeats an earlier C-FIND: does the PACS still answer?
 _PATIENCE: Final = 20
-#: No PACS stops after fewer matches.
+#: No PACS stops answering after fewer matches.
 _MANY: Final = 25
 
 Keys = Mapping[str, str | list[str]]
@@ -23,29 +23,29 @@ class Stopped(Exception):  # noqa: N818 (the condition is the name)
 
 
 class Stop(threading.Event):
-    """The wish to stop, for all threads of a run: once for C-CANCEL, and twice for an end without patience."""
+    """The request to stop, for all threads of a run. `set` sends C-CANCEL; `abandon` does not wait for its answer."""
 
     def __init__(self) -> None:
         super().__init__()
         self._is_abandoned = False
 
     def abandon(self) -> None:
-        """End every C-FIND now, whether the PACS has answered C-CANCEL or not."""
+        """End every C-FIND now, without an answer to C-CANCEL."""
         self._is_abandoned = True
         self.set()
 
     def clear(self) -> None:
-        """Forget the wish, once all that it concerned has ended."""
+        """Withdraw the request, after all C-FINDs that it concerned have ended."""
         self._is_abandoned = False
         super().clear()
 
     def is_set(self) -> bool:
-        """Whether to stop: also where the interpreter ends.
+        """Whether to stop, also at the end of the interpreter.
 
         Raises
         ------
         Stopped
-            Now.
+            After `abandon`.
         """
         if self._is_abandoned:
             raise Stopped
@@ -58,9 +58,9 @@ class Asker:
     Parameters
     ----------
     scu
-        Sends them.
+        The SCU.
     stop
-        Ends them.
+        The request to stop.
     delay
         Seconds from the end of one to the beginning of the next.
     """
@@ -68,17 +68,17 @@ class Asker:
     def __init__(self, scu: FindScu, stop: Stop, delay: float = 0.0) -> None:
         self._scu, self._stop, self._delay = scu, stop, delay
         self._next = 0.0
-        self._told: tuple[Keys, str, int] | None = None
+        self._known: tuple[Keys, str, int] | None = None
         self._silences, self._given, self._patience = 0, 0, _PATIENCE
         #: Whether the PACS counts its answers by association, so that each C-FIND needs a fresh one.
         self.renews = False
-        #: Whether the PACS does not find any more what it has found.
+        #: Whether the PACS no longer returns matches that it returned before.
         self.has_stopped = False
 
     def find(
         self, keys: Keys, *, query_model: str, is_enough: Callable[[dict[str, str]], bool] | None = None
     ) -> FindResult:
-        """Send one C-FIND, and cancel it once it brought enough.
+        """Send one C-FIND; cancel it when `is_enough` returns true for a match.
 
         Raises
         ------
@@ -91,13 +91,13 @@ class Asker:
         if is_enough is None:
             result = self._scu.find_studies(keys, query_model=query_model, stop=self._stop)
         else:
-            wish = _Either(self._stop)
+            cancel = _Either(self._stop)
 
             def look(match: dict[str, str]) -> None:
                 if is_enough(match):
-                    wish.set()
+                    cancel.set()
 
-            result = self._scu.find_studies(keys, query_model=query_model, stop=wish, on_match=look)
+            result = self._scu.find_studies(keys, query_model=query_model, stop=cancel, on_match=look)
         self._next = time.monotonic() + self._delay
         if (result.cancelled or result.error) and self._stop.is_set():
             raise Stopped
@@ -105,32 +105,32 @@ class Asker:
         return result
 
     def check(self) -> None:
-        """Ask again for what the PACS has found, if it has found nothing since: some PACS give so much and no more."""
-        if self._told is None or self._given < _MANY or not self._silences or self.renews:
+        """Repeat an earlier C-FIND if later ones had no match: some PACS stop after a number of answers."""
+        if self._known is None or self._given < _MANY or not self._silences or self.renews:
             return
-        again = self._again(self._told)
+        again = self._again(self._known)
         if again.matches or again.error or again.cancelled:
             return
         self.renew()
-        fresh = self._again(self._told)
+        fresh = self._again(self._known)
         self.renews = bool(fresh.matches)
         self.has_stopped = not fresh.matches and not fresh.error and not fresh.cancelled
 
-    def _again(self, told: tuple[Keys, str, int]) -> FindResult:
-        keys, query_model, _ = told
+    def _again(self, known: tuple[Keys, str, int]) -> FindResult:
+        keys, query_model, _ = known
         return self._scu.find_studies(keys, query_model=query_model, stop=self._stop)
 
     def _note(self, keys: Keys, query_model: str, result: FindResult) -> None:
-        """Remember what has a short answer, and check now and then that the PACS still gives it."""
+        """Remember the C-FIND with the shortest answer, and check now and then that the PACS still answers it."""
         if result.matches:
             self._silences, self._given = 0, self._given + len(result)
-            if self._told is None or len(result) < self._told[2]:
-                # Of a list, the first of its answers.
+            if self._known is None or len(result) < self._known[2]:
+                # For a list of UIDs, only the first match.
                 first = result.matches[0]
                 alone = {
                     name: first.get(name, "") if isinstance(value, list) else value for name, value in keys.items()
                 }
-                self._told = alone, query_model, len(result)
+                self._known = alone, query_model, len(result)
         elif not result.error and not result.cancelled:
             self._silences += 1
             if self._silences == self._patience:
@@ -142,7 +142,7 @@ class Asker:
         self._scu.close()
 
     def _pause(self) -> None:
-        """Wait for the end of the delay, and no longer."""
+        """Wait for the end of the delay."""
         while not self._stop.is_set():
             left = self._next - time.monotonic()
             if left <= 0:
@@ -151,7 +151,7 @@ class Asker:
         raise Stopped
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that another thread does.
+        """Wait for a condition that another thread fulfils.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Asker:
 
 
 class _Either(threading.Event):
-    """Set where it is set itself, or where another one is."""
+    """An event that is also set if another one is."""
 
     def __init__(self, other: threading.Event) -> None:
         super().__init__()

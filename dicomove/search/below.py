@@ -1,7 +1,7 @@
-"""The series of a study and the instances of a series: held against the number of them that the PACS tells.
+"""The series of a study and the instances of a series, compared with the PACS's own count of them.
 
-A PACS may count more than it lists: deleted or hidden series, old numbers. That is no limit of its answers, and is told
-apart from one: asked in parts by date, modality and number, it lists no more.
+A PACS may count more than it lists, because of deleted or hidden series, or old numbers. This is not a limit of its
+answers: a search in parts by date, modality and number also lists no more.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
 from dicomove.search.asked import Asked, has_failed
-from dicomove.search.caps import may_be_cut
 from dicomove.search.days import ByDate
 from dicomove.search.levels import CAPPED, Axis, limit
+from dicomove.search.limits import may_be_cut
 from dicomove.search.numbers import ByNumber
-from dicomove.search.pieces import Piece
+from dicomove.search.spans import Span
 
-#: They name what is above the level of a search, and narrow nothing.
+#: Unique keys of the levels above a search, which do not narrow it.
 _UPPER: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
-def ask_below(asked: Asked, axis: Axis, by_date: ByDate, whole: Piece, first: FindResult) -> FindResult:
+def ask_below(asked: Asked, axis: Axis, by_date: ByDate, whole: Span, first: FindResult) -> FindResult:
     """Return all series of a study, or all instances of a series.
 
     Parameters
     ----------
     asked
-        Asks, and has the first answer.
+        The search, with its first answer.
     axis
         The level.
     by_date
-        Asks by date.
+        Splits the search by date.
     whole
         The dates of the search.
     first
@@ -55,23 +55,23 @@ class _Below:
         self.by_number = ByNumber(self.asked, self.axis.number, self._missing)
 
     def may_lack(self) -> bool:
-        """Whether there may be more than came."""
-        caps, first = self.asked.caps, self.first
-        is_doubted = caps.reached(first.matches) or caps.doubted(first.matches, self.asked.keys)
+        """Whether there may be more matches."""
+        limits, first = self.asked.limits, self.first
+        is_doubted = limits.reached(first.matches) or limits.doubted(first.matches, self.asked.keys)
         if not (first.error or is_doubted or not first.matches):
             return False
         self.number = self._counted()
         if not first.matches and not first.error and not self.number:
             return False
         if self.number is not None and not first.error and self.number <= len(self.asked.found):
-            caps.prove(first.matches, self.asked.keys)
+            limits.verified(first.matches, self.asked.keys)
             return False
         return True
 
-    def completed(self, whole: Piece) -> FindResult:
-        """Return what there is, asked for in parts."""
-        caps, known = self.asked.caps, len(self.asked.found)
-        is_reached = caps.reached(self.first.matches) or bool(self.first.error)
+    def completed(self, whole: Span) -> FindResult:
+        """Return all matches, from a search in parts."""
+        limits, known = self.asked.limits, len(self.asked.found)
+        is_reached = limits.reached(self.first.matches) or bool(self.first.error)
         by_date = self._by_date(whole)
         if self._missing() != 0 and not by_date:
             self.by_number.ask_for()
@@ -81,23 +81,23 @@ class _Below:
             return replace(failed or everything, matches=everything.matches)
         more = list(everything.matches[known:])
         if more and known:
-            caps.learn(everything.matches[:known], more)
+            limits.learn(everything.matches[:known], more)
         elif self._missing() == 0 or (by_date or self.by_number.heeded):
-            caps.prove(self.first.matches, self.asked.keys)
+            limits.verified(self.first.matches, self.asked.keys)
         return self._judged(everything, is_cut=bool(more) or is_reached, is_proved=by_date)
 
     def _judged(self, everything: FindResult, *, is_cut: bool, is_proved: bool) -> FindResult:
         parts = self.by_date.parts + self.by_number.parts
-        said = f"{limit(self.asked.caps)}: it was asked in {parts} parts" if is_cut else ""
+        said = f"{limit(self.asked.limits)}: it was asked in {parts} parts" if is_cut else ""
         if self._missing() == 0 or (self.number is None and is_proved):
             return replace(everything, error=None, advice=sentences(said) if said else everything.advice)
         heeded = is_proved or bool(self.by_number.heeded)
-        longest = self.asked.caps.longest
+        longest = self.asked.limits.longest
         counted = f"the PACS lists {len(self.asked.found)} of {self.number} {self.axis.plural}"
         is_round = may_be_cut(len(self.first))
         if is_cut or (not heeded and longest <= len(self.first) and (is_round or self.number is not None)):
-            told = counted if self.number is not None else ""
-            return replace(everything, error="capped", advice=sentences(said, told, CAPPED[self.axis.plural]))
+            said_count = counted if self.number is not None else ""
+            return replace(everything, error="capped", advice=sentences(said, said_count, CAPPED[self.axis.plural]))
         if self.number is None:
             return everything
         ways = ", ".join([*(["date"] if is_proved else []), *self.by_number.heeded])
@@ -105,20 +105,20 @@ class _Below:
         more = f"the PACS counts {self.number} {self.axis.plural}, and lists {len(self.asked.found)}{asked}"
         return replace(everything, advice=sentences(f"{more}: it counts more than it lists"))
 
-    def _by_date(self, whole: Piece) -> bool:
-        """Ask by date; return whether all is told by it."""
+    def _by_date(self, whole: Span) -> bool:
+        """Ask by date; return whether this found everything."""
         if not self.axis.date or len(set(self.by_date.moments())) < 2:
             return False
-        if failed := self.by_date.settle([(whole, self.first)]):
+        if failed := self.by_date.verify([(whole, self.first)]):
             self.by_number.failed = failed
-        is_told = not self.by_date.left and not self.by_date.is_ignored
-        return is_told and len(self.by_date.moments()) == len(self.asked.found)
+        is_complete = not self.by_date.left and not self.by_date.is_ignored
+        return is_complete and len(self.by_date.moments()) == len(self.asked.found)
 
     def _missing(self) -> int | None:
         return None if self.number is None else max(self.number - len(self.asked.found), 0)
 
     def _counted(self) -> int | None:
-        """Return how many matches there are, where the PACS counts just what was asked for."""
+        """Return the number of matches, if the PACS counts exactly this search."""
         axis, keys = self.axis, self.asked.keys
         narrows = {name for name, value in keys.items() if value} - {"QueryRetrieveLevel", *_UPPER}
         if narrows or keys.get(axis.unique) or not keys.get(axis.upper):
@@ -127,7 +127,7 @@ class _Below:
 
     @property
     def _above(self) -> dict[str, str | list[str]]:
-        """The keys that ask for the number of matches, at the level above."""
+        """The keys of a C-FIND at the level above for the number of matches."""
         keys = self.asked.keys
         named = {name: keys[name] for name in _UPPER if keys.get(name)}
         return {"QueryRetrieveLevel": self.axis.above, **named, self.axis.counted_by: ""}

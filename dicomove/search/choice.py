@@ -1,4 +1,4 @@
-"""Which of several studies a row means: all, the only one, the newest, the oldest, or the nearest to its date. Pure."""
+"""Chooses among the studies of a row: all, the only one, the newest, the oldest, or the nearest to its date. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pandas as pd
 from dicomove.cohort import is_blank, keyword_columns, text
 from dicomove.errors import CohortError, IdentifierError
 from dicomove.outcome import sentences
-from dicomove.search.pieces import moment
 from dicomove.search.row import Answer
+from dicomove.search.spans import moment
 from dicomove.words import ADVICE
 
 Matches = Literal["all", "one", "newest", "oldest", "nearest"]
@@ -41,7 +41,7 @@ class Choice:
 
     @classmethod
     def of(cls, matches: Matches, within: object) -> Choice:
-        """Return the choice that the keywords of `find` mean.
+        """Return the choice for these keywords of `find`.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class Choice:
         return cls(matches, days)
 
     def dates(self, table: pd.DataFrame) -> list[dt.date | str | None]:
-        """Return the date of each row, or what is wrong with it; nothing where the policy needs none."""
+        """Return the date of each row, or its error; nothing if the policy needs no dates."""
         if self.matches != "nearest":
             return [None] * len(table)
         place = keyword_columns(table.columns, [_DATE]).get(_DATE)
@@ -78,7 +78,7 @@ class Choice:
         return [_with_time(date, cell) for date, cell in zip(dates, table.iloc[:, times].tolist(), strict=True)]
 
     def asked(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return the table to ask with: its dates are ranges, or are not asked for."""
+        """Return the table to ask with: its dates become ranges, or are left out."""
         if self.matches != "nearest":
             return table
         places = keyword_columns(table.columns, [_DATE, _TIME])
@@ -89,7 +89,7 @@ class Choice:
         return asked
 
     def made(self, answer: Answer, date: dt.date | str | None) -> Answer:
-        """Return the answer with the study that the row means, or with none where that cannot be decided."""
+        """Return the answer with the study that the row means, or without one if nothing decides."""
         studies = _by_study(answer.matches)
         if self.matches == "all" or len(studies) < 2:
             return answer
@@ -110,7 +110,7 @@ class Choice:
 
 
 def _whole_days(within: object) -> int | None:
-    """Return a number of days; ``None`` where it is none, or has hours, too: dates of studies are compared by days.
+    """Return a number of days; ``None`` for other text, and for hours: dates of studies are compared by days.
 
     Examples
     --------
@@ -125,10 +125,10 @@ def _whole_days(within: object) -> int | None:
 
 
 def _best(studies: Mapping[str, Sequence[Mapping[str, str]]], matches: Matches, row: dt.date | None) -> list[str]:
-    """Return the studies that are best: several, where these are equal; none, where a study has no date.
+    """Return the best studies: several if they are equal, none if a study has no date.
 
-    Days decide. Of studies whose days are equal, the times decide, if all of them have one; for the nearest, the row
-    needs one, too.
+    First the days decide; among studies of the same day, the times, if all of them have one. For the nearest, the row
+    needs a time, too.
     """
     days: dict[str, int] = {}
     for uid, found in studies.items():
@@ -145,14 +145,14 @@ def _best(studies: Mapping[str, Sequence[Mapping[str, str]]], matches: Matches, 
 
 
 def _closest(moments: Mapping[str, float], matches: Matches, at: float) -> list[str]:
-    """Return the studies whose moment is the newest, the oldest, or the nearest to another one."""
+    """Return the studies with the newest or oldest moment, or the one nearest to another moment."""
     wanted = {"newest": max(moments.values()), "oldest": min(moments.values()), "nearest": at}[matches]
     distances = {uid: abs(when - wanted) for uid, when in moments.items()}
     return [uid for uid, distance in distances.items() if distance == min(distances.values())]
 
 
 def _seconds(time: str) -> float | None:
-    """Return the seconds of a day, or ``None`` where a time cannot be read.
+    """Return the seconds of a day, or ``None`` for an invalid time.
 
     Examples
     --------

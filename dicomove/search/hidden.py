@@ -1,8 +1,8 @@
-"""Searches that match too much, and that a PACS answers with nothing, or with a match or two, and Success. Pure.
+"""Detects answers that hide too many matches: the PACS returns none, or one or two, with Success. Pure.
 
-Such an answer looks like an honest one. Narrower searches tell them apart: by the last characters of PatientID and
-AccessionNumber, which take a tenth or a hundredth of any search, and by a day, a week or a month. One of them brings
-what the whole search denied.
+Such an answer looks complete. Narrower searches reveal it: by the last characters of PatientID and AccessionNumber,
+which select a tenth or a hundredth of the matches, and by a day, a week or a month. One of them returns a match that
+the whole search did not.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Final
 
-from dicomove.search.caps import FEW, Match
 from dicomove.search.levels import Axis
-from dicomove.search.pieces import Piece, span
+from dicomove.search.limits import FEW, Match
+from dicomove.search.spans import Span, span_of
 
 Keys = Mapping[str, str | list[str]]
 
-#: So many narrower searches for a broad one that has no matches.
+#: The number of narrower searches for a broad one without matches.
 MOST: Final = 8
-#: So many for any other one, and for all of a run in which broad searches without matches were honest.
+#: The number for any other search, and for all searches after `HONEST` broad ones were complete.
 MOST_LATER: Final = 3
-#: So many honest ones.
+#: The number of complete broad searches after which fewer are verified.
 HONEST: Final = 4
-#: Digital archives are asked most for what is not older.
+#: Most searches are for studies since this year.
 _USUAL_DAYS: Final = 3653
-#: So many known matches tell enough of all, and more are not looked at.
+#: The number of known matches that is enough to choose narrower searches.
 _ENOUGH: Final = 10
 _LOOKED_AT: Final = 200
 _ENDS: Final = (("PatientID", "0"), ("AccessionNumber", "00"), ("PatientID", "000"), ("AccessionNumber", "5"))
@@ -37,7 +37,7 @@ _WILDCARDS: Final = frozenset("*?")
 
 
 def is_broad(keys: Keys) -> bool:
-    """Whether a search may match much: no key of it names a patient or a study.
+    """Whether a search may match many studies: no key names a patient or a study.
 
     Examples
     --------
@@ -50,9 +50,9 @@ def is_broad(keys: Keys) -> bool:
 
 
 def narrower(
-    keys: Keys, axis: Axis, found: Iterable[Match], today: dt.date, told_by: tuple[str, ...] | None
+    keys: Keys, axis: Axis, found: Iterable[Match], today: dt.date, searchable: tuple[str, ...] | None
 ) -> list[dict[str, str]]:
-    """Return keys that narrow a search; any of them is likely to bring something of a search with many matches.
+    """Return keys that narrow a search. If the search has many matches, each of these is likely to find some.
 
     Parameters
     ----------
@@ -61,26 +61,26 @@ def narrower(
     axis
         Its level.
     found
-        What is known of the archive.
+        Known matches.
     today
         The date of today.
-    told_by
-        The texts by whose last characters the PACS tells matches, as far as that is known.
+    searchable
+        The attributes whose last characters find matches at this PACS; ``None`` if they are unknown.
     """
     for name in axis.texts:
         head, _, part = _text(keys, name).partition("*")
-        if part.endswith("*"):  # which characters there are: those at the end are enough
+        if part.endswith("*"):  # the last characters are enough
             return [{name: f"{head}*{part[:-1]}"}]
     known = list(islice(found, _LOOKED_AT))
-    texts = list(_by_ends(keys, axis.texts if told_by is None else told_by, known))
+    texts = list(_by_ends(keys, axis.texts if searchable is None else searchable, known))
     if len(known) >= _ENOUGH and texts:
         return texts
-    # Texts and dates in turn: either may be what the PACS does not take.
+    # Texts and dates alternate, because the PACS may not accept one of the two.
     return [one for pair in zip_longest(texts, _by_dates(keys, axis, today)) for one in pair if one]
 
 
 def longer(key: str, end: str) -> str | None:
-    """Return a key for those texts of another key that end in a way, or ``None`` where there is no such key.
+    """Return a key for those values of another key that end with this text; ``None`` if there is no such key.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def longer(key: str, end: str) -> str | None:
 
 
 def _is_narrow(value: str, name: str) -> bool:
-    """Whether a value has no wildcard; or where it has the end or the middle of an identifier."""
+    """Whether a value has no wildcard, or fixes the end or the middle of an identifier."""
     letters = [one for one in value if one not in _WILDCARDS]
     return bool(letters) and (
         len(letters) == len(value) or (name != "PatientName" and value[0] in _WILDCARDS and len(letters) >= FEW)
@@ -110,7 +110,7 @@ def _by_ends(keys: Keys, texts: Sequence[str], known: list[Match]) -> Iterator[d
 
 
 def _usual_ends(names: list[str], known: list[Match]) -> Iterator[tuple[str, str]]:
-    """Yield ends that many of the known values have: of the attribute that tells most matches apart."""
+    """Yield frequent ends of the known values, of the attribute with the most different values."""
     name = max(names, key=lambda one: len({match.get(one, "") for match in known}))
     last = Counter(value[-1] for match in known if (value := match.get(name, "")) and value[-1] not in _WILDCARDS)
     usual = list(dict.fromkeys([*(one for one, _ in last.most_common(4)), *_USUAL]))[:4]
@@ -124,25 +124,25 @@ def _text(keys: Keys, name: str) -> str:
 
 
 def _by_dates(keys: Keys, axis: Axis, today: dt.date) -> Iterator[dict[str, str]]:
-    whole = span(_text(keys, axis.date)) if axis.date else None
+    whole = span_of(_text(keys, axis.date)) if axis.date else None
     if whole is None or (axis.time and keys.get(axis.time)):
         return
-    for piece in _pieces(whole, today.toordinal(), has_times=bool(axis.time)):
+    for span in _spans_in(whole, today.toordinal(), has_times=bool(axis.time)):
         names = {"StudyDate": axis.date, "StudyTime": axis.time}
-        yield {names[name]: text for name, text in piece.keys.items()}
+        yield {names[name]: text for name, text in span.keys.items()}
 
 
-def _pieces(whole: Piece, today: int, *, has_times: bool) -> list[Piece]:
-    """Return the last days of a span and some in its middle; of a day, some hours."""
+def _spans_in(whole: Span, today: int, *, has_times: bool) -> list[Span]:
+    """Return the last days of a span and some in its middle; for a day, some hours."""
     if whole.first == whole.last:
         hours = [(9 * 60, 9 * 60 + 59), (13 * 60, 13 * 60 + 59), (8 * 60, 11 * 60 + 59)]
-        return [Piece(whole.first, whole.first, *ends) for ends in hours] if has_times else []
+        return [Span(whole.first, whole.first, *ends) for ends in hours] if has_times else []
     if not has_times:
-        return [Piece(day, day + days) for day, days in ((_BIRTH, 30), (_BIRTH, 0)) if whole.first <= day < whole.last]
+        return [Span(day, day + days) for day, days in ((_BIRTH, 30), (_BIRTH, 0)) if whole.first <= day < whole.last]
     end = min(whole.last, max(today, whole.first))
     begin = max(whole.first, end - _USUAL_DAYS) if whole.is_open else whole.first
     middle = (begin + end) // 2
-    made = [Piece(max(end - 1, begin), end), Piece(middle, middle), Piece(end - 6, end), Piece(middle - 3, middle + 3)]
-    made += [Piece(end - 30, end), Piece(middle - 15, middle + 15), Piece(end - 364, end)]
+    made = [Span(max(end - 1, begin), end), Span(middle, middle), Span(end - 6, end), Span(middle - 3, middle + 3)]
+    made += [Span(end - 30, end), Span(middle - 15, middle + 15), Span(end - 364, end)]
     inside = (one for one in made if begin <= one.first and one.last <= end and one != whole)
     return list(dict.fromkeys(inside))

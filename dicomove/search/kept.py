@@ -1,4 +1,4 @@
-"""What `find` keeps from run to run: the questions as hashes, the answers as JSON."""
+"""Keeps the answers of `find` from run to run: the questions as hashes, the answers as JSON."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class KeptAnswers:
     Parameters
     ----------
     journal
-        Where they are; ``None`` keeps none.
+        The journal; ``None`` keeps no answers.
     pacs
-        The PACS: another one, and another calling AE title, may give other answers.
+        The PACS. It is part of the question, because another PACS or calling AE title may get other answers.
     wanted
-        The attributes that are asked for.
+        The requested attributes.
     """
 
     def __init__(self, journal: FindJournal | None, pacs: Pacs, wanted: Sequence[str]) -> None:
@@ -58,7 +58,7 @@ class KeptAnswers:
             self._journal.add(self._question(query), json.dumps({name: getattr(answer, name) for name in _KEPT}))
 
     def forget(self, query: Query) -> None:
-        """Keep no answer to a query."""
+        """Forget the answer to a query."""
         if self._journal:
             self._journal.add(self._question(query), _NOTHING)
 
@@ -69,7 +69,7 @@ class KeptAnswers:
 
 
 def parse_age(max_age: object) -> dt.timedelta | None:
-    """Return the age that the keyword of `find` means.
+    """Return the age from the keyword of `find`.
 
     Raises
     ------

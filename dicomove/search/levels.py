@@ -1,30 +1,30 @@
-"""By what a search at each level is cut, and who counts what it has."""
+"""The attributes that split a search at each level, and those that count its matches."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from dicomove.search.caps import Caps
+from dicomove.search.limits import KnownLimits
 from dicomove.words import ADVICE
 
 
 @dataclass(frozen=True)
 class Axis:
-    """By what a search at a level is cut.
+    """How a search at a level is split.
 
     Attributes
     ----------
     unique, date, time
-        Keywords; a level without a date cannot be cut by it.
+        Keywords; a level without a date cannot be split by it.
     texts
-        The attributes by whose characters it is cut.
+        The attributes whose characters split it.
     number
-        The attribute that numbers the answers.
+        The attribute that numbers the matches.
     counted_by, above, upper
-        The number of the answers that belong to one of the level above, this level, and its unique key.
+        The attribute that counts the matches at the level above, this level above, and its unique key.
     plural
-        What the answers are.
+        The word for the matches.
     """
 
     unique: str
@@ -62,7 +62,7 @@ AXES: Final = {
         plural="instances",
     ),
 }
-#: What to do about a list that cannot be completed, by the level; of studies, `ADVICE` has it.
+#: The remedy for an incomplete list, by the level; for studies it is in `ADVICE`.
 CAPPED: Final = {
     "patients": "There may be patients that the PACS does not tell: ask by PatientID, or for studies by date.",
     "series": "There are series that the PACS does not tell: ask by Modality or SeriesNumber, or move the whole study.",
@@ -71,15 +71,15 @@ CAPPED: Final = {
 }
 
 
-def limit(caps: Caps) -> str:
-    """Say what is known of the PACS's limit."""
-    if caps.hides is not None:
-        few = "nothing" if caps.hides == 0 else f"{caps.hides} of the matches"
+def limit(limits: KnownLimits) -> str:
+    """Return a clause about the PACS's limit."""
+    if limits.hides is not None:
+        few = "nothing" if limits.hides == 0 else f"{limits.hides} of the matches"
         return f"the PACS says Success and gives {few} where a search matches too much"
-    if caps.is_unsteady:
+    if limits.is_unsteady:
         return "the PACS gives a limited number of answers, and not always the same"
-    if caps.most:
-        return f"the PACS gives at most {caps.most} answers"
-    if caps.most_of_a_patient:
-        return f"the PACS gives at most {caps.most_of_a_patient} answers of one patient"
+    if limits.most:
+        return f"the PACS gives at most {limits.most} answers"
+    if limits.most_of_a_patient:
+        return f"the PACS gives at most {limits.most_of_a_patient} answers of one patient"
     return "the PACS does not answer so broad a search"

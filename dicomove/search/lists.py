@@ -1,7 +1,4 @@
-"""Rows asked for at once: which of them a PACS can be asked for as a list of UIDs (PS3.4 C.2.2.2.2), and how.
-
-A batch is asked as a list where the PACS takes lists, and one by one where it does not.
-"""
+"""Rows that are asked together, as a list of UIDs (PS3.4 C.2.2.2.2), or one by one if the PACS refuses lists."""
 
 from __future__ import annotations
 
@@ -13,21 +10,21 @@ from typing import Final
 from dicomove.cohort import UNIQUE_KEYS, Query
 from dicomove.dimse import FindResult
 from dicomove.search.asker import Asker
-from dicomove.search.caps import MOST_IN_LIST, Caps
+from dicomove.search.limits import MOST_IN_LIST, KnownLimits
 from dicomove.search.row import Answer, Search
 
 _SUCCESS: Final = "0x0000"
-#: So many answers that no row of a list asked for, and the C-FIND is cancelled: the PACS ignores the list.
+#: After so many answers that no row of a list asked for, the C-FIND is cancelled: the PACS ignores the list.
 _MOST_FOREIGN: Final = 10
-#: So many rows are asked alone before other threads may go on, to know whether a PACS takes lists.
+#: The most rows that are asked alone to learn whether a PACS accepts lists; other threads wait meanwhile.
 _MOST_TRIALS: Final = 5
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 
 Batch = tuple[Query, ...]
 
 
-def ask_batch(batch: Batch, search: Search, asker: Asker, caps: Caps) -> Iterator[tuple[Query, Answer]]:
-    """Yield the answer to each query of a batch, in their order, each as soon as it is known.
+def ask_batch(batch: Batch, search: Search, asker: Asker, limits: KnownLimits) -> Iterator[tuple[Query, Answer]]:
+    """Yield the answers to the queries of a batch, in their order, each as soon as it is known.
 
     Raises
     ------
@@ -36,53 +33,53 @@ def ask_batch(batch: Batch, search: Search, asker: Asker, caps: Caps) -> Iterato
     """
     begin = 0
     while begin < len(batch):
-        number = caps.most_in_list
+        number = limits.most_in_list
         part = batch[begin : begin + max(number, 1)]
         begin += len(part)
         if len(part) == 1:
             yield part[0], search.ask(part[0])
         else:
-            yield from _ask_part(part, search, asker, caps)
+            yield from _ask_part(part, search, asker, limits)
 
 
-def _ask_part(part: Batch, search: Search, asker: Asker, caps: Caps) -> Iterator[tuple[Query, Answer]]:
-    if not caps.lists_are_known:
-        asker.wait_until(lambda: caps.trial.acquire(blocking=False))
+def _ask_part(part: Batch, search: Search, asker: Asker, limits: KnownLimits) -> Iterator[tuple[Query, Answer]]:
+    if not limits.lists_are_known:
+        asker.wait_until(lambda: limits.trial.acquire(blocking=False))
         try:
-            asked = _Asked(part, search, caps)
+            asked = _Asked(part, search, limits)
             asked.try_some()
         finally:
-            caps.trial.release()
+            limits.trial.release()
     else:
-        asked = _Asked(part, search, caps)
+        asked = _Asked(part, search, limits)
     for query in part:
         yield query, asked.answer(query)
 
 
 class _Asked:
-    """What one list of UIDs brought.
+    """The answers to one list of UIDs.
 
     Parameters
     ----------
     part
         The queries.
     search
-        Asks.
-    caps
-        What was learnt about the PACS, and is learnt here.
+        Sends the C-FINDs.
+    limits
+        The known limits of the PACS, which the list may update.
     """
 
-    def __init__(self, part: Batch, search: Search, caps: Caps) -> None:
-        self._part, self._search, self._caps = part, search, caps
+    def __init__(self, part: Batch, search: Search, limits: KnownLimits) -> None:
+        self._part, self._search, self._caps = part, search, limits
         self._alone: dict[Query, Answer] = {}
-        # Another thread may have learnt meanwhile that lists bring nothing.
-        self._result = _ask_list(part, search) if caps.most_in_list > 1 else None
+        # Another thread may have learnt meanwhile that the PACS does not accept lists.
+        self._result = _ask_list(part, search) if limits.most_in_list > 1 else None
         self._listed = dict(_confirmed(part, self._result, search)) if self._result else {}
         if self._listed:
-            caps.lists_are_known = True
+            limits.lists_are_known = True
 
     def try_some(self) -> None:
-        """Ask some of the rows without an answer alone, to learn of the PACS before it gets another list."""
+        """Ask for some rows without an answer alone, to learn about lists before the PACS gets another one."""
         lacking = [query for query in self._part if query not in self._listed]
         for query in lacking[:_MOST_TRIALS]:
             if self._caps.lists_are_known:
@@ -90,7 +87,7 @@ class _Asked:
             self.answer(query)
 
     def answer(self, query: Query) -> Answer:
-        """Return the answer to one of the rows, and ask for it alone where the list did not bring it."""
+        """Return the answer to one row; ask for the row alone if the list did not bring it."""
         if query in self._listed:
             return self._listed[query]
         if query not in self._alone:
@@ -100,7 +97,7 @@ class _Asked:
         return self._alone[query]
 
     def _tells_of_lists(self) -> bool:
-        """Whether it was the list that failed, and not the network, for a PACS that has answered lists before."""
+        """Whether the list failed because it was a list, and not because of the network."""
         result = self._result
         return result is not None and (not self._caps.lists_are_known or result.status is not None)
 
@@ -119,7 +116,7 @@ def _ask_list(part: Batch, search: Search) -> FindResult:
 
 
 def _confirmed(part: Batch, result: FindResult, search: Search) -> Iterator[tuple[Query, Answer]]:
-    """Yield the rows that a list answered beyond doubt."""
+    """Yield the rows with a certain answer from the list."""
     found: dict[str, list[dict[str, str]]] = {uid_of(query): [] for query in part}
     unique = _unique(part)
     if result.status != _SUCCESS or result.cancelled or any(match.get(unique) not in found for match in result):
@@ -138,7 +135,7 @@ def _unique(part: Sequence[Query]) -> str:
 
 
 def batches(queries: Iterable[Query]) -> list[Batch]:
-    """Return different queries in groups that a PACS can be asked for at once, in the order of their first members."""
+    """Return different queries in groups that can be one list, in the order of their first members."""
     made: list[list[Query]] = []
     open_ones: dict[object, list[Query]] = {}
     for query in dict.fromkeys(queries):
@@ -153,12 +150,12 @@ def batches(queries: Iterable[Query]) -> list[Batch]:
 
 
 def uid_of(query: Query) -> str:
-    """Return the UID by which a query of a batch differs from the others."""
+    """Return the UID that is different for each query of a batch."""
     return query.steps[-1].keys[-1][1]
 
 
 def _alike(query: Query) -> object:
-    """Return what the queries of one list share, or None for a query that cannot be in a list."""
+    """Return the common part of the queries of one list, or None for a query that cannot be in a list."""
     step = query.steps[-1]
     unique = UNIQUE_KEYS[query.query_model][step.level]
     names = [name for name, _ in step.keys]

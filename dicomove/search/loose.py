@@ -1,4 +1,4 @@
-"""Accession numbers that a PACS writes with other zeros or blanks: found only where that is asked for. Pure."""
+"""``loose=``: finds accession numbers that a PACS writes with other zeros or blanks. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dicomove.errors import CohortError
 from dicomove.outcome import sentences
 from dicomove.search.row import Answer
 
-#: Keys for which that makes sense: a PatientID with another number of zeros is often another patient.
+#: The keys that may match loosely. PatientID may not: with another number of zeros, it is often another patient.
 LOOSE_KEYS: Final = ("AccessionNumber",)
 
 
@@ -24,7 +24,7 @@ def checked_loose(loose: Iterable[str]) -> tuple[str, ...]:
     Raises
     ------
     CohortError
-        One of them never may.
+        One of them may not match loosely.
     """
     names = tuple([loose] if isinstance(loose, str) else loose)
     wrong = [name for name in names if name not in LOOSE_KEYS]
@@ -35,7 +35,7 @@ def checked_loose(loose: Iterable[str]) -> tuple[str, ...]:
 
 
 def loose_table(table: pd.DataFrame, names: Sequence[str], rows: Sequence[int]) -> pd.DataFrame:
-    """Return rows of a table in which keys are wildcards for what may be written with other zeros or blanks.
+    """Return rows of a table whose keys are wildcards for other zeros and blanks.
 
     Examples
     --------
@@ -55,14 +55,14 @@ def ask_loosely(
     names: Sequence[str],
     ask: Callable[[pd.DataFrame], Sequence[Answer]],
 ) -> list[Answer]:
-    """Return the answers, with those to loose searches for the rows that matched nothing.
+    """Return the answers; for rows without a match, those of loose searches.
 
     Parameters
     ----------
     table
         The cohort.
     answers
-        To each of its rows.
+        The answers to its rows.
     names
         The keys that may match loosely.
     ask
@@ -84,7 +84,7 @@ def ask_loosely(
 
 
 def alike(answer: Answer, asked: Mapping[str, object]) -> Answer:
-    """Return the answer to a loose search with the matches that are the same but for zeros and blanks.
+    """Return the answer to a loose search with only the matches that differ in zeros and blanks alone.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""The series of a study by modality and number, and the instances of a series by number.
+"""Splits the series of a study by modality and number, and the instances of a series by number.
 
-A number is asked for alone, as C-FIND knows no range of numbers: only lists that were found to lack something are.
+C-FIND has no ranges of numbers, so each number needs a C-FIND of its own. Only incomplete lists are split in this way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.search.asked import Asked, has_failed
 
-#: After so many numbers in a row without a match, there are no more.
+#: After so many numbers in a row without a match, the search ends.
 _MOST_MISSES: Final = {"SeriesNumber": 20, "InstanceNumber": 50}
 _MODALITIES: Final = (
     *("CT", "MR", "CR", "DX", "US", "PT", "NM", "XA", "RF", "MG", "SR", "PR", "KO", "OT", "SC", "SEG", "DOC"),
@@ -23,28 +23,28 @@ _MODALITIES: Final = (
 
 @dataclass
 class ByNumber:
-    """Asks for a list in parts.
+    """Splits a list by modality and number.
 
     Attributes
     ----------
     asked
-        Asks.
+        The search.
     name
         ``"SeriesNumber"`` or ``"InstanceNumber"``.
     missing
-        How many matches are lacking, as far as the PACS counts them; 0 as soon as there are none.
+        Returns the number of missing matches, according to the count of the PACS.
     """
 
     asked: Asked
     name: str
     missing: Callable[[], int | None]
-    #: Whether the PACS heeds what it is asked for, and by what.
+    #: The keys that the PACS respects.
     heeded: tuple[str, ...] = ()
     failed: FindResult | None = None
     parts: int = 0
 
     def ask_for(self) -> None:
-        """Ask for what the list lacks, until nothing is missing."""
+        """Ask for the missing matches, until nothing is missing."""
         if self.name == "SeriesNumber" and not self.asked.keys.get("Modality"):
             self._by_modality(sorted({match.get("Modality", "") for match in self.asked.found.values()} - {""}))
         if not self._is_done and not self.asked.keys.get(self.name):
@@ -68,7 +68,7 @@ class ByNumber:
                 self.heeded = (*self.heeded, "Modality")
 
     def _by_number(self) -> None:
-        """Ask for three numbers that are known, for those between and beyond, and at last for all that are known."""
+        """Ask for three known numbers as a test, then for unknown ones between and beyond, then for all known ones."""
         known = self._numbers()
         for number in dict.fromkeys([*known[:1], *known[len(known) // 2 :][:1], *known[-1:]]):
             if not self._ask_number(number):
@@ -114,7 +114,7 @@ class ByNumber:
         return answer
 
     def _is_heeded(self, answer: FindResult, name: str, value: str, known: set[str]) -> bool:
-        """Whether the PACS gave just what it was asked for, and all of it that is known."""
+        """Whether the PACS returned only requested matches, and all known ones among them."""
         plain = value.lstrip("0") or "0"
         fits = all((match.get(name, "").strip().lstrip("0+") or "0") == plain and match.get(name) for match in answer)
         if fits and (known <= self.asked.uids(answer) or self.asked.is_cut(answer)):

@@ -1,4 +1,4 @@
-"""The C-FINDs of one row, level by level, and only the answers that were asked for."""
+"""The C-FINDs of one row, level by level; answers that do not fit the row are left out."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from dicomove.cohort import (
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
 from dicomove.search.asker import Asker
-from dicomove.search.caps import Caps
+from dicomove.search.limits import KnownLimits
 from dicomove.search.whole import ask_whole
 
 Match = dict[str, str]
 Pair = tuple[str, str]
 
-#: How an archive refuses a search with a key that it does not know.
+#: Errors of an archive for a search with an unknown key.
 _MAY_BE_THE_KEYS: Final = frozenset({"identifier_mismatch", "unable_to_process"})
 _MODALITIES: Final = "ModalitiesInStudy"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the C-FINDs of one row brought.
+    """The answer to one row.
 
     Attributes
     ----------
     outcome, status, error, advice, error_comment
         The columns of `find`.
     matches
-        Keyword -> text.
+        The matches, as keyword -> text.
     filtered
-        Answers that were left out, since the row did not ask for them.
+        The number of answers that were left out because they do not fit the row.
     asked_by
         The keywords of the keys that were sent.
     repeated
-        Matches that an earlier alternative of the same query has, and that are not among `matches`.
+        The number of matches that belong to an earlier alternative of the same query, and are not in `matches`.
     ambiguous
-        Matches among which nothing decides.
+        The number of matches among which nothing decides.
     loose
         The keys that the matches have with other zeros or blanks.
     several_patients
@@ -79,35 +79,35 @@ class Answer:
 
 
 class Search:
-    """Asks one PACS for one row after the other.
+    """Asks one PACS, row by row.
 
     Parameters
     ----------
     asker
-        Asks.
+        Sends the C-FINDs.
     wanted
-        The attributes to ask for at the level of the query.
-    caps
-        What was learnt about the PACS.
+        The requested attributes at the level of the query.
+    limits
+        The known limits of the PACS.
     """
 
-    def __init__(self, asker: Asker, wanted: Sequence[str], caps: Caps) -> None:
+    def __init__(self, asker: Asker, wanted: Sequence[str], limits: KnownLimits) -> None:
         self._asker = asker
         self._wanted = wanted
-        self._caps = caps
+        self._caps = limits
 
     def ask(self, query: Query, listed: FindResult | None = None) -> Answer:
         """Return the answer to a row.
 
-        A later level is asked with the unique keys that the level above answered. Every answer is held against all
+        Each level is asked with the unique keys from the answers of the level above. Every answer is compared with all
         keys of the row, also those of the levels above.
 
         Parameters
         ----------
         query
-            The row's.
+            The query of the row.
         listed
-            What a list of UIDs brought for a row with one step, which is then not asked.
+            For a row with one step, its matches from a list of UIDs; the step is then not asked.
         """
         try:
             return self._ask_steps(query, listed)
@@ -128,7 +128,7 @@ class Search:
                 answers = _once(last)
                 identifying = _identifying(step, query.query_model)
                 for match in answers:
-                    # An archive may leave a key empty in its only answer. Of several, each has to repeat it.
+                    # An archive may leave a key empty in its only answer. If there are several, each has to repeat it.
                     repeated = identifying if len(answers) > 1 else []
                     reason = self._why_not(match, step, above, keys, repeated, query.query_model)
                     if reason is None:
@@ -145,7 +145,7 @@ class Search:
     def _answered(
         self, query: Query, found: list[Match], last: FindResult, reasons: Sequence[str], notes: Sequence[str | None]
     ) -> Answer:
-        """Return the answer, without the keys that only tell patients apart."""
+        """Return the answer, without the keys that only distinguish patients."""
         several = several_patients(found) if _names_one(query) else None
         named = {name for step in query.steps for name, _ in (*step.keys, *step.checks)}
         extra = {*PATIENT_KEYS}.difference(self._wanted, named)
@@ -153,7 +153,7 @@ class Search:
         return replace(_answer(found, last, reasons, [*notes, several]), several_patients=several is not None)
 
     def ask_list(self, queries: Sequence[Query], uids: Sequence[str], is_enough: Callable[[Match], bool]) -> FindResult:
-        """Ask for several rows at once, that differ in a UID alone."""
+        """Ask for several rows together, which differ only in a UID."""
         query = queries[0]
         step = query.steps[-1]
         unique = UNIQUE_KEYS[query.query_model][step.level][-1]
@@ -172,7 +172,7 @@ class Search:
         keys: Mapping[str, str | list[str]],
         is_enough: Callable[[Match], bool] | None = None,
     ) -> FindResult:
-        """Send one C-FIND; where it is refused, see once whether that is for keys that may be missing."""
+        """Send one C-FIND. The first time that the PACS refuses one, try it without the optional keys."""
         plain = {name: value for name, value in keys.items() if value or name not in OPTIONAL_KEYS}
         is_plain = self._caps.without_optional_keys
         found = self._asker.find(plain if is_plain else keys, query_model=query_model, is_enough=is_enough)
@@ -196,7 +196,7 @@ class Search:
         repeated: Sequence[str],
         query_model: QueryModel,
     ) -> str | None:
-        """Say why a match is not what was asked; modalities that the PACS does not tell are looked up in the series."""
+        """Return why a match does not fit the row. If the PACS does not give the modalities, its series are asked."""
         unique = UNIQUE_KEYS[query_model][step.level][-1]
         upper = [(name, above[name]) for name in _unique_keys_above(step, query_model) if above.get(name)]
         reason = why_not(match, unique, [*keys, *upper], repeated)
@@ -211,17 +211,17 @@ class Search:
         return reason
 
     def _not_confirmed(self, one: Match, checks: Sequence[Pair], query_model: QueryModel) -> str | None:
-        """Say why a match that leaves identifying keys of the row blank is not what was asked.
+        """Return why a match does not fit the row, if it leaves identifying keys of the row blank.
 
-        The PACS may not tell these keys, or the study may have none. Only a search by them tells which: it brings the
-        match again, or nothing.
+        The PACS may not return these keys, or the study may lack them. A search by the keys distinguishes the two: it
+        returns the match again, or nothing.
 
         Parameters
         ----------
         one
             The level and the unique keys of the match.
         checks
-            The keys that it leaves blank, as the row has them.
+            The blank keys, with the row's values.
         query_model
             The information model.
 
@@ -255,7 +255,7 @@ class _UnconfirmedError(Exception):
 
 
 def find_outcome(result: FindResult, *, matched: bool) -> str:
-    """Return the word of the ``outcome`` column for the last C-FIND of a row."""
+    """Return the outcome for the last C-FIND of a row."""
     if result.cancelled:
         return "cancelled"
     if result.error is None:
@@ -286,28 +286,28 @@ def _unique_keys_above(step: Step, query_model: QueryModel) -> Iterator[str]:
 
 
 def _typed_above(step: Step, query_model: QueryModel) -> Match:
-    """Return the unique keys of the levels above that the row has itself: an answer need not repeat them."""
+    """Return the row's own unique keys of the levels above; an answer need not repeat them."""
     return {name: value for name, value in step.keys if name in set(_unique_keys_above(step, query_model))}
 
 
 def _identifying(step: Step, query_model: QueryModel) -> list[str]:
-    """Return the keys of a step that name a patient or a study: of several answers, each has to repeat them.
+    """Return the keys of a step that name a patient or a study. If there are several answers, each has to repeat them.
 
-    A PACS that ignores a key leaves it out of its answers, or leaves it empty: then they may be of any patient.
+    A PACS that ignores a key leaves it out of its answers, or leaves it empty, and its answers may be of any patient.
     """
     above = set(_unique_keys_above(step, query_model))
     return [name for name in step.identifying if name not in above]
 
 
 def _names_one(query: Query) -> bool:
-    """Whether a row means one patient, but names none by a UID: its studies may turn out to be of several."""
+    """Whether a row means one patient, but has no UID, so that its matches may be of several patients."""
     first = query.steps[0]
     named = [value for name, value in first.keys if name in first.identifying]
     return bool(named) and not query.is_by_uid and all({"*", "?", "\\"}.isdisjoint(value) for value in named)
 
 
 def _once(result: FindResult) -> list[Match]:
-    """Return each answer once: an archive that joins two databases gives it twice."""
+    """Return each answer once, because an archive that joins two databases may return it twice."""
     return list({tuple(match.items()): match for match in result}.values())
 
 

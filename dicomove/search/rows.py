@@ -1,7 +1,7 @@
-"""The rows of a table: asked in its order on one association, or on several at once.
+"""Asks for the rows of a table, on one association or on several at once.
 
-On one association, the caller's thread asks, so that an interrupt reaches the C-FIND itself. On several, each has a
-thread, and the caller's thread shows what they bring.
+With one association, the caller's thread sends the C-FINDs, so that an interrupt reaches them. With several, each
+association has a thread, and the caller's thread shows the answers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dicomove.words import ADVICE
 _TICK_S: Final = 0.2
 _NOT_ATTEMPTED: Final = Answer("not_attempted", advice=NOT_ATTEMPTED)
 
-#: Is told each new answer, before it is shown.
+#: Gets each new answer, before it is shown.
 Keep = Callable[[Query, Answer], object]
 
 
@@ -42,20 +42,20 @@ class AskBatch(Protocol):
 
 
 class Rows:
-    """Asks for all rows, and shows what comes.
+    """Asks for all rows, and shows the answers.
 
     Parameters
     ----------
     labels
         The index labels.
     queries
-        The query of each row, or why it has none.
+        The query of each row, or the error of a row without one.
     known
         Answers of an earlier run.
     keep
-        Is told each new answer, before it is shown.
+        Gets each new answer, before it is shown.
     show
-        The display; it is called in this thread only.
+        The display; only this thread calls it.
     """
 
     def __init__(
@@ -74,16 +74,16 @@ class Rows:
         self._is_finished = [False] * len(queries)
 
     def ask(self, asks: Sequence[AskBatch], stop: Stop, interrupts: Interrupts) -> list[Answer]:
-        """Return the answer to each row; without an answer where an interrupt came first.
+        """Return the answer to each row; after an interrupt, the remaining rows are not attempted.
 
         Parameters
         ----------
         asks
-            One for each association.
+            A function for each association, which asks for a batch.
         stop
-            What the associations look at.
+            The request to stop, which the associations check.
         interrupts
-            They end it.
+            The interrupts, which end the search.
         """
         workers = _Workers(asks, self._batches, stop) if len(asks) > 1 else None
         try:
@@ -115,7 +115,7 @@ class Rows:
             if isinstance(query, Query) and query not in self._known:
                 batch = batch_of[query]
                 answers = begun.get(batch[0]) or begun.setdefault(batch[0], ask(batch))
-                # The rows of a batch may stand in another order than it; their answers wait for their turn.
+                # The rows of a batch may be in another order than the batch, so answers may have to wait.
                 while query not in self._known:
                     self._take([next(answers)])
                 if query == batch[-1]:
@@ -183,12 +183,12 @@ class _Began:
 
 
 class _Workers:
-    """A thread for each association; they take one batch after the other."""
+    """A thread for each association; each takes one batch after the other."""
 
     def __init__(self, asks: Sequence[AskBatch], todo: Sequence[Batch], stop: Stop) -> None:
         self._todo, self._stop, self._lock = iter(todo), stop, threading.Lock()
         self._messages: queue.SimpleQueue[_Began | tuple[Query, Answer] | Exception | None] = queue.SimpleQueue()
-        # Not daemons: the interpreter waits for them, and `Stop` ends them when the main thread has ended.
+        # Not daemons: the interpreter waits for them, and `Stop` ends them after the end of the main thread.
         self._threads = [
             threading.Thread(target=self._work, args=(ask,), name=f"dicomove-find-{number}", daemon=False)
             for number, ask in enumerate(asks[: len(todo)])
@@ -196,12 +196,12 @@ class _Workers:
         self._running = 0
 
     def start(self) -> Iterator[_Began | tuple[Query, Answer] | None]:
-        """Start the threads, and yield what they tell until all have ended; ``None`` where nothing came for a while.
+        """Start the threads, and yield their messages until all have ended; ``None`` if nothing came for a while.
 
         Raises
         ------
         Exception
-            What a thread raised.
+            An error of a thread.
         """
         for thread in self._threads:
             thread.start()
@@ -220,7 +220,7 @@ class _Workers:
                 yield message
 
     def ended(self, interrupts: Interrupts) -> list[tuple[Query, Answer]]:
-        """Cancel what is in flight, wait for the threads, and return the answers that came last.
+        """Cancel the C-FINDs in flight, wait for the threads, and return the last answers.
 
         A second interrupt does not wait for the PACS.
         """

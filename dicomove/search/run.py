@@ -19,8 +19,8 @@ from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display, display
 from dicomove.pacs import Pacs
 from dicomove.search.asker import Asker, Stop
-from dicomove.search.caps import Caps
 from dicomove.search.kept import KeptAnswers, parse_age
+from dicomove.search.limits import KnownLimits
 from dicomove.search.lists import Batch, ask_batch
 from dicomove.search.row import Answer, Search
 from dicomove.search.rows import Rows
@@ -35,12 +35,12 @@ _STOPPED: Final = Answer(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How `find` asks, with its keywords of the same names.
+    """The keywords of `find` about its C-FINDs.
 
     Raises
     ------
     ValueError
-        One of them cannot be right.
+        One of them is invalid.
     """
 
     concurrency: int = 1
@@ -52,7 +52,7 @@ class Settings:
     def of(
         cls, concurrency: object, delay: object, journal: str | os.PathLike[str] | None, max_age: object
     ) -> Settings:
-        """Return the settings that the keywords of `find` mean.
+        """Return the settings from the keywords of `find`.
 
         Raises
         ------
@@ -87,20 +87,20 @@ def ask_rows(
     JournalError
         The journal cannot be used. Nothing was sent.
     """
-    stop, caps = Stop(), Caps()
+    stop, limits = Stop(), KnownLimits()
     with ExitStack() as stack:
         scus = [stack.enter_context(FindScu(pacs)) for _ in range(settings.concurrency)]
         journal = None if settings.journal is None else stack.enter_context(FindJournal(settings.journal))
         kept = KeptAnswers(journal, pacs, wanted)
         known = kept.known(queries, settings.max_age)
-        asking = [_Asking(Asker(scu, stop, settings.delay), wanted, caps) for scu in scus]
+        asking = [_Asking(Asker(scu, stop, settings.delay), wanted, limits) for scu in scus]
         rows = Rows(list(table.index), queries, dict(known), kept.keep, show)
         answers = rows.ask(asking, stop, interrupts)
         is_complete = not any(answer.outcome == "not_attempted" for answer in answers)
         if is_complete:
             stop.clear()  # the threads have ended
-        if is_complete and _is_by_association(asking, caps):
-            # The PACS counts its answers by association: each C-FIND has a fresh one now, and all is asked once more.
+        if is_complete and _is_by_association(asking, limits):
+            # The PACS limits the matches of an association: each C-FIND has a fresh one now, and all are repeated.
             rows = Rows(list(table.index), queries, known, kept.keep, display(progress=False))
             answers = rows.ask(asking, stop, interrupts)
         doubted = {query for one in asking for query in one.doubted()}
@@ -113,11 +113,11 @@ def ask_rows(
 
 
 class _Asking:
-    """Asks for batches on one association; remembers which answers are doubtful if the PACS stops to give."""
+    """Asks for batches on one association, and notes which answers are in doubt if the PACS stops answering."""
 
-    def __init__(self, asker: Asker, wanted: Sequence[str], caps: Caps) -> None:
-        self._asker, self._caps = asker, caps
-        self._search = Search(asker, wanted, caps)
+    def __init__(self, asker: Asker, wanted: Sequence[str], limits: KnownLimits) -> None:
+        self._asker, self._caps = asker, limits
+        self._search = Search(asker, wanted, limits)
         self._empty: list[Query] = []
         self._doubted: list[Query] = []
 
@@ -141,19 +141,19 @@ class _Asking:
 
     @property
     def asker(self) -> Asker:
-        """What it asks with."""
+        """Sends the C-FINDs."""
         return self._asker
 
     def doubted(self) -> list[Query]:
-        """Return the queries that were answered with nothing since the PACS stopped to give."""
+        """Return the queries without a match since the PACS stopped answering."""
         return self._doubted + (self._empty if self._asker.has_stopped else [])
 
 
-def _is_by_association(asking: Sequence[_Asking], caps: Caps) -> bool:
-    """Whether the PACS stops to give on an association, and goes on over a fresh one; then all have fresh ones."""
+def _is_by_association(asking: Sequence[_Asking], limits: KnownLimits) -> bool:
+    """Whether the PACS answers again on a fresh association; then each C-FIND gets a fresh one."""
     for one in asking:
         one.asker.check()
-    found = caps.needs_fresh_associations or any(one.asker.renews for one in asking)
+    found = limits.needs_fresh_associations or any(one.asker.renews for one in asking)
     for one in asking:
         one.asker.renews = found
     return found

@@ -56,18 +56,18 @@ def found_table(
 
 
 def _rows(answer: Answer) -> Sequence[Mapping[str, str]]:
-    """Return its matches; a row without any has one row of the table all the same."""
+    """Return its matches; a row without a match also has one row in the table."""
     return answer.matches or (() if answer.repeated else ({},))
 
 
 def _added(base: pd.DataFrame, found: Iterable[str]) -> list[str]:
-    """Return the names of the columns that are added; the other attributes take the place of the cohort's column."""
+    """Return the names of the added columns; the other attributes replace the cohort's column."""
     attributes = [name for name in found if name.endswith("_asked") or len(_places(base, name)) > 1]
     return ["cohort_row", *FIND_COLUMNS, *attributes]
 
 
 def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) -> dict[str, pd.Series]:
-    """Return the column of one attribute, and, where the cohort had something else there, what it had."""
+    """Return the column of one attribute, and a column with the cohort's cells if these differ."""
     places = _places(base, name)
     is_count = name.startswith("NumberOf")
     numbers = list(map(columns.whole_number, values)) if is_count else []
@@ -85,7 +85,7 @@ def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) 
         differs = any(value != _text(had) for value, had in zip(merged, asked, strict=True))
         made = columns.text(merged)
     before = f"{name}_asked"
-    # What the cohort had at the first time stays.
+    # The cells of the first cohort stay.
     is_kept = is_found(base.columns) and bool(_places(base, before))
     return {name: made} | ({before: asked} if differs and not is_kept else {})
 

@@ -1,9 +1,9 @@
-"""A search in parts by the characters of a text: PatientID, AccessionNumber, StudyID.
+"""Splits a search by the characters of an attribute: PatientID, AccessionNumber, StudyID.
 
-Every value ends in some character, so that the patterns ``*0``, ``*1``, ... ``*A``, ... are parts of all of them, and
-``*00``, ``*10``, ... are parts of ``*0``. A PACS that takes wildcards at the end alone is asked by ``0*``, ``1*``, ...
-Which characters there are is asked as well (``*Q*``). A PACS that ignores such a pattern is found out, since it gives
-answers that do not match it, or lacks those that are known.
+Every value ends with some character, so the patterns ``*0``, ``*1``, ... ``*A``, ... together cover all values, and
+``*00``, ``*10``, ... cover ``*0``. A PACS that accepts wildcards only at the end is asked by ``0*``, ``1*``, ...
+Searches such as ``*Q*`` find out which characters occur. If a PACS ignores such a pattern, its answers do not match the
+pattern, or lack known matches.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Final
 
 from dicomove.dimse import FindResult
 from dicomove.search.asked import Asked, has_failed
-from dicomove.search.caps import FEW, Match
+from dicomove.search.limits import FEW, Match
 
-#: The characters of identifiers. Backslash, ``*`` and ``?`` are none, and a blank is never at an end.
+#: The characters of identifiers, without backslash, ``*`` and ``?``; a blank is never at an end.
 _CHARACTERS: Final = f"{string.digits}{string.ascii_uppercase}-_./:#+^{string.ascii_lowercase}"
 _WILDCARDS: Final = frozenset("*?")
-#: So many questions to one scope, and it is not known to be whole.
+#: The most C-FINDs for one scope; after them, the scope counts as incomplete.
 _MOST: Final = 20_000
-#: So many parts of which none is small enough, and the PACS ignores the patterns.
+#: After so many parts that are all too large, the PACS counts as ignoring the patterns.
 _MOST_CUT: Final = 200
 
 Scope = Mapping[str, str]
@@ -31,7 +31,7 @@ Holds = Callable[[Match], bool]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """The texts that begin with `head` and go on with anything that ends, or begins, with `part`.
+    """The values that begin with `head`, and whose rest ends (or begins) with `part`.
 
     Examples
     --------
@@ -50,30 +50,30 @@ class Pattern:
 
     @property
     def whole(self) -> str:
-        """The only text that none of its parts has."""
+        """The only value of the pattern that none of its parts has."""
         return f"{self.head}{self.part}"
 
     def holds(self, value: str) -> bool:
-        """Whether a text belongs to it, in upper or lower case."""
+        """Whether a value belongs to it, in upper or lower case."""
         rest = value.casefold()[len(self.head) :]
         part = self.part.casefold()
         begins = value.casefold().startswith(self.head.casefold())
         return begins and (rest.endswith(part) if self.at_end else rest.startswith(part))
 
     def parts(self, characters: Iterable[str]) -> list[Pattern]:
-        """Return its parts, but for `whole`."""
+        """Return its parts, which cover all values except `whole`."""
         grown = (f"{one}{self.part}" if self.at_end else f"{self.part}{one}" for one in characters)
         return [Pattern(self.head, part, self.at_end) for part in grown]
 
 
 @dataclass
 class ByText:
-    """Asks for a search in parts.
+    """Splits a search by the characters of attributes.
 
     Attributes
     ----------
     asked
-        Asks.
+        The search.
     names
         The attributes, in the order in which they are tried.
     """
@@ -91,7 +91,7 @@ class ByText:
         return [name for name in self.names if _head(self._key(name)) is not None]
 
     def ask_for(self, scope: Scope, holds: Holds, names: Sequence[str] | None = None) -> bool:
-        """Ask for all that is in a scope; return whether that is proved.
+        """Ask for all matches in a scope; return whether they are certainly complete.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class ByText:
         holds
             Whether a match belongs to it.
         names
-            The attributes that are left to cut by; by default, all that the search leaves open.
+            The attributes that may still split it; by default, all that the search leaves open.
         """
         proved: list[str] = []
         for place, name in enumerate(left := self.used if names is None else names):
@@ -108,13 +108,13 @@ class ByText:
                 continue
             proved.append(name)
             known = [match for match in self.asked.found.values() if holds(match)]
-            # What has none of these attributes is in no part.
+            # Matches without a value of these attributes are in none of the parts.
             if not any(all(not match.get(one) for one in proved) for match in known):
                 return True
         return False
 
     def ask_ends(self, matches: Sequence[Match]) -> bool:
-        """Ask for the texts that end as those of some matches; return whether each part is smaller than all."""
+        """Ask for the values with the last characters of some matches; return whether each part has fewer matches."""
         is_smaller = False
         for name in self.used[:1]:
             head = _head(self._key(name)) or ""
@@ -127,8 +127,8 @@ class ByText:
                 is_smaller = len(answer) < len(matches)
         return is_smaller
 
-    def tells_more(self, number: int) -> bool:
-        """Ask for some small parts of the whole search; return whether they have matches that it lacked."""
+    def samples_have_more(self, number: int) -> bool:
+        """Ask for some small parts of the whole search; return whether they have new matches."""
         for name in self.used[:1]:
             head = _head(self._key(name)) or ""
             values = sorted({match.get(name, "") for match in self.asked.found.values()} - {""})
@@ -148,8 +148,8 @@ class ByText:
         return value if isinstance(value, str) else "\\"
 
     def _sweep(self, scope: Scope, holds: Holds, name: str, at_end: bool, names: Sequence[str]) -> bool:  # noqa: FBT001
-        """Ask for a scope by one attribute; return whether the PACS heeds it, and every part is whole."""
-        if (name, at_end) in self._unusable or not self.asked.caps.may_tell_by(name):
+        """Split a scope by one attribute; return whether the PACS respects it and every part is complete."""
+        if (name, at_end) in self._unusable or not self.asked.limits.may_search_by(name):
             return False
         head = _head(self._key(name)) or ""
         before = {uid for uid, match in self.asked.found.items() if holds(match) and match.get(name)}
@@ -163,24 +163,24 @@ class ByText:
             if full is None or is_ignored or (is_first and not before <= sweep.seen and not sweep.todo):
                 self._unusable.add((name, at_end))
                 return False
-            # Where the limit varies, parts are whole as soon as their own parts bring no more.
-            if self.asked.caps.is_unsteady and (is_first or len(self.asked.found) > known):
+            # If the limit varies, a part is complete only if its own parts bring no more.
+            if self.asked.limits.is_unsteady and (is_first or len(self.asked.found) > known):
                 sweep.todo += full
             is_first = False
             sweep.wholes += [pattern.whole] if pattern.whole else []
-        for whole in sweep.wholes:  # after it is known that the PACS heeds the attribute
+        for whole in sweep.wholes:  # only if the PACS respects the attribute
             self._alone(sweep, whole)
         return bool(characters) and sweep.is_whole and not sweep.todo and before <= sweep.seen
 
     def _parts_of(self, pattern: Pattern, sweep: _Sweep) -> list[Pattern] | None:
-        """Ask for the parts of a pattern; return those that may have more, or ``None`` where the PACS ignores them."""
+        """Ask for the parts of a pattern; return incomplete ones, or ``None`` if the PACS ignores the pattern."""
         full = []
         for part in pattern.parts(sweep.characters):
             answer = self._part({**sweep.scope, sweep.name: part.text}, sweep.seen)
             if answer is None or not all(part.holds(match.get(sweep.name, "")) for match in answer):
                 return None
             if self._is_full_of_patients(sweep.name, answer):
-                for patient in self.asked.caps.full_patients(answer.matches):
+                for patient in self.asked.limits.full_patients(answer.matches):
                     self._alone(sweep, patient)
             elif self.asked.is_cut(answer):
                 sweep.todo.append(part)
@@ -191,7 +191,7 @@ class ByText:
         return full
 
     def _alone(self, sweep: _Sweep, value: str) -> None:
-        """Ask for one value; where it has too many matches, by the attributes that are left."""
+        """Ask for one value; if it has too many matches, split by the remaining attributes."""
         if value in sweep.alone:
             return
         sweep.alone.add(value)
@@ -206,10 +206,10 @@ class ByText:
             sweep.seen |= {uid for uid, match in self.asked.found.items() if match.get(name) == value}
 
     def _is_full_of_patients(self, name: str, answer: FindResult) -> bool:
-        """Whether an answer lacks at most matches of patients whom it has."""
-        caps = self.asked.caps
-        is_limited = bool(answer.error) or caps.reached_by_request(answer.matches)
-        return name == "PatientID" and not is_limited and bool(caps.full_patients(answer.matches))
+        """Whether an answer can lack only matches of patients that it contains."""
+        limits = self.asked.limits
+        is_limited = bool(answer.error) or limits.reached_by_request(answer.matches)
+        return name == "PatientID" and not is_limited and bool(limits.full_patients(answer.matches))
 
     def _part(self, keys: Scope, seen: set[str]) -> FindResult | None:
         self.parts += 1
@@ -221,7 +221,7 @@ class ByText:
         return answer
 
     def _alphabet(self, name: str, head: str, known: set[str]) -> str:
-        """Return the characters that the values have after their head; none where the PACS ignores the question."""
+        """Return the characters of the values after their head; none if the PACS ignores the pattern."""
         if name in self._characters:
             return self._characters[name]
         values = {self.asked.found[uid].get(name, "") for uid in known}
@@ -244,7 +244,7 @@ class ByText:
 
 @dataclass
 class _Sweep:
-    """A scope that is asked for by one attribute, and then by `names`."""
+    """A scope that is split by one attribute, and then by `names`."""
 
     scope: Scope
     holds: Holds
@@ -256,12 +256,12 @@ class _Sweep:
     wholes: list[str] = field(default_factory=list)
     alone: set[str] = field(default_factory=set)
     is_whole: bool = True
-    #: The parts that had fewer answers than the PACS gives.
+    #: The number of parts below the limit of the PACS.
     answered: int = 0
 
 
 def _head(value: str) -> str | None:
-    """Return how all values begin that a key matches, or ``None`` for a key that is not cut by its characters."""
+    """Return the common beginning of all values that a key matches, or ``None`` for a key that cannot be split."""
     if not value:
         return ""
     head = value[:-1]

@@ -1,7 +1,7 @@
-"""What a run has learnt about a PACS, above all the number of answers at which it stops. Pure.
+"""The limits of a PACS, as far as a run has learnt them: above all, the number of matches at which it stops. Pure.
 
-Many PACS give at most 100, 500 or 1,000 answers, and most of them say Success then. A number of answers is doubted
-until the PACS has given more in one answer, and proved to have given all of them.
+Many PACS return at most 100, 500 or 1,000 matches, most of them with Success. An answer is in doubt until the PACS has
+returned a longer one that was verified as complete.
 """
 
 from __future__ import annotations
@@ -11,86 +11,86 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-#: Fewer answers than these are no reason to ask again.
+#: Answers with fewer matches are not verified.
 FEW: Final = 3
 
-#: The UIDs in one list. A longer list gains little: the time of a C-FIND is then that of its answers.
+#: The most UIDs in one list. A longer list gains little: the matches then take most of the time.
 MOST_IN_LIST: Final = 50
-#: Limits of answers are multiples of this.
+#: Limits are multiples of this number.
 _ROUND: Final = 50
 
 Match = Mapping[str, str]
 
 
-class Caps:
-    """What was learnt about one PACS; threads share it."""
+class KnownLimits:
+    """The known limits of one PACS; threads share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: The answers that the PACS gives at the most: to one request, and of one patient.
+        #: The largest number of matches: to one request, and of one patient.
         self.most: int | None = None
         self.most_of_a_patient: int | None = None
         self._proved = self._proved_of_a_patient = 0
         self._counts_are_believed = True
-        #: Whether the limit was seen to vary, so that a number of answers proves nothing about another answer.
+        #: Whether the limit varies, so that one complete answer proves nothing about other ones.
         self.is_unsteady = False
-        #: Whether the PACS counts its answers by association.
+        #: Whether the PACS limits the matches of one association.
         self.needs_fresh_associations = False
-        #: How many matches an answer has where there are too many, if the PACS hides that behind Success.
+        #: The number of matches in an answer to a search that matches too much, if the PACS hides that behind Success.
         self.hides: int | None = None
-        #: The texts by whose last characters such a PACS tells matches, as far as that is known.
-        self.told_by: tuple[str, ...] | None = None
-        #: How many broad searches with hardly a match were found to be honest.
+        #: The attributes whose last characters find matches at such a PACS; ``None`` if they are unknown.
+        self.searchable: tuple[str, ...] | None = None
+        #: The number of broad searches with few matches that were verified as complete.
         self.honest = 0
         #: Whether the PACS refuses a range with an open end.
         self.closes_ranges = False
         #: Whether the PACS refuses a search that asks for `OPTIONAL_KEYS`.
         self.without_optional_keys = False
-        #: The UIDs in a list to which the PACS gives all answers; less than two where it takes no lists.
+        #: The length of a list of UIDs that the PACS answers completely; below 2 if it does not accept lists.
         self.most_in_list = MOST_IN_LIST
-        #: Whether a list has told how the PACS answers lists; until then, one thread at a time asks for one.
+        #: Whether it is known how the PACS answers lists; until then, only one thread at a time sends a list.
         self.lists_are_known = False
         self.trial = threading.Lock()
-        self._levels: dict[str, Caps] = {}
+        self._levels: dict[str, KnownLimits] = {}
 
-    def of(self, level: str) -> Caps:
-        """Return what was learnt at a level: a PACS may limit its lists of instances, say, in another way."""
+    def of(self, level: str) -> KnownLimits:
+        """Return the limits at a level: a PACS may limit lists of instances in another way than studies."""
         if level == "STUDY":
             return self
         with self._lock:
-            return self._levels.setdefault(level, Caps())
+            return self._levels.setdefault(level, KnownLimits())
 
     def shorten_lists(self, answered: int) -> None:
-        """Learn that a list lacked answers that a row alone brought; it had so many."""
+        """Learn that a list with this number of answers lacked one that a search for a single row brought."""
         with self._lock:
             self.most_in_list = min(self.most_in_list, answered)
             self.lists_are_known = True
 
     def reached(self, matches: Sequence[Match]) -> bool:
-        """Whether an answer has as many matches as the PACS gives at the most."""
+        """Whether an answer has reached a limit."""
         return self.reached_by_request(matches) or bool(self.full_patients(matches))
 
     def reached_by_request(self, matches: Sequence[Match]) -> bool:
-        """Whether an answer has as many matches as the PACS gives to one request."""
+        """Whether an answer has reached the limit of one request."""
         return self.most is not None and len(matches) >= self.most
 
     def full_patients(self, matches: Sequence[Match]) -> list[str]:
-        """Return the patients of whom an answer has as many matches as the PACS gives of one."""
+        """Return the patients for whom an answer has reached the limit of one patient."""
         most = self.most_of_a_patient
         if most is None:
             return []
         return [patient for patient, number in _by_patient(matches).items() if patient and number >= most]
 
     def may_hide(self, matches: Sequence[Match]) -> bool:
-        """Whether an answer is as short as one in which the PACS hides that there are too many matches."""
+        """Whether an answer is short enough to hide too many matches."""
         return self.hides is not None and len(matches) <= self.hides
 
-    def may_tell_by(self, text: str) -> bool:
-        """Whether the PACS may tell matches by the characters of a text."""
-        return self.hides is None or self.told_by is None or text in self.told_by
+    def may_search_by(self, text: str) -> bool:
+        """Whether the PACS may find matches by the characters of an attribute."""
+        return self.hides is None or self.searchable is None or text in self.searchable
 
     def doubted(self, matches: Sequence[Match], keys: Mapping[str, object]) -> bool:
-        """Whether it should be proved that an answer has all matches."""
+        """Whether the completeness of an answer should be verified."""
         if len(matches) >= FEW and (self.is_unsteady or len(matches) > self._proved):
             return True
         if _of_a_patient(matches) >= FEW and _of_a_patient(matches) > self._proved_of_a_patient:
@@ -99,19 +99,19 @@ class Caps:
 
     @property
     def longest(self) -> int:
-        """The length of the longest answer that was proved."""
+        """The length of the longest answer that was verified."""
         return self._proved
 
-    def prove(self, matches: Sequence[Match], keys: Mapping[str, object]) -> None:
-        """Learn that an answer had all matches."""
+    def verified(self, matches: Sequence[Match], keys: Mapping[str, object]) -> None:
+        """Learn that an answer is complete."""
         with self._lock:
             self._proved = max(self._proved, len(matches))
             self._proved_of_a_patient = max(self._proved_of_a_patient, _of_a_patient(matches))
-            # Then NumberOfPatientRelatedStudies counts something else than the answers.
+            # A complete answer below the count: NumberOfPatientRelatedStudies counts other studies, too.
             self._counts_are_believed &= not _is_below_count(matches, keys)
 
     def see(self, matches: Sequence[Match]) -> None:
-        """Learn from any answer: one that has more than was thought to be the limit."""
+        """Learn from an answer that exceeds a known limit."""
         if self.most is not None and len(matches) > self.most:
             self.is_unsteady = True
         if self.most_of_a_patient is not None and _of_a_patient(matches) > self.most_of_a_patient:
@@ -119,7 +119,7 @@ class Caps:
                 self.most_of_a_patient, self.is_unsteady = None, True
 
     def learn(self, matches: Sequence[Match], more: Iterable[Match]) -> None:
-        """Learn a cap from an answer that was cut off, and from matches that it lacked."""
+        """Learn a limit from an answer that was cut off, and from the matches that it lacked."""
         counts = _by_patient(matches)
         highest = max(counts.values(), default=0)
         patients = {match.get("PatientID", "") for match in more}
@@ -131,7 +131,7 @@ class Caps:
 
 
 def may_be_cut(answers: int) -> bool:
-    """Whether this many answers are a number at which a PACS may stop.
+    """Whether a PACS may stop at this number of matches.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def _names_a_patient(keys: Mapping[str, object]) -> bool:
 
 
 def _is_below_count(matches: Sequence[Match], keys: Mapping[str, object]) -> bool:
-    """Whether the PACS counts more studies of the patient, where the PatientID was the only condition."""
+    """Whether the PACS counts more studies of the patient, if the PatientID was the only condition."""
     asked = {name for name, value in keys.items() if value and name != "QueryRetrieveLevel"}
     if asked != {"PatientID"} or not _names_a_patient(keys):
         return False

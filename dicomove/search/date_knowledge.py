@@ -1,4 +1,4 @@
-"""What the parts of a search have told: whether dates tell them apart, and which of them are worth a proof. Pure."""
+"""What a search by date has learnt: whether the PACS uses dates, and which parts to verify. Pure."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from math import sqrt
 from typing import Final
 
 from dicomove.dimse import FindResult
-from dicomove.search.caps import FEW
-from dicomove.search.pieces import Piece
+from dicomove.search.limits import FEW
+from dicomove.search.spans import Span
 
-#: After so many parts that brought nothing new, the PACS is known to ignore the keys.
+#: After so many parts without a new match, the PACS counts as ignoring the keys.
 _MOST_STALE: Final = 40
 _MOST_IGNORED: Final = 3
-#: The first parts and then every one of so many are proved, as long as the proofs are few beside the parts.
+#: The first parts and then each part after so many are verified, while few verifications were necessary.
 _TURN: Final = 16
 _FREE_PROOFS: Final = 40
 
-Part = tuple[Piece, FindResult]
+Part = tuple[Span, FindResult]
 
 
 @dataclass
-class Learnt:
-    """What was learnt from the parts so far.
+class DateKnowledge:
+    """What a search by date has learnt so far.
 
     Attributes
     ----------
     believed
-        The parts that were taken for whole.
+        The parts that count as complete.
     """
 
     believed: list[Part] = field(default_factory=list)
@@ -40,15 +40,15 @@ class Learnt:
 
     @property
     def is_useless(self) -> bool:
-        """Whether the PACS gives the same to each part."""
+        """Whether the PACS returns the same to each part."""
         return self._stale >= _MOST_STALE or self._outside >= _MOST_IGNORED
 
     def see_cut(self, *, brought_new: bool) -> None:
-        """Learn of a part that lacks something."""
+        """Learn that a part is incomplete."""
         self._stale = 0 if brought_new else self._stale + 1
 
     def see_outside(self) -> None:
-        """Learn of a part whose matches have other dates."""
+        """Learn that matches of a part have other dates."""
         self._outside += 1
 
     def see_ignored(self) -> None:
@@ -56,23 +56,23 @@ class Learnt:
         self._outside = _MOST_IGNORED
 
     def may_be_the_open_end(self) -> bool:
-        """Whether to try dates at both ends for a range that was refused: a few times."""
+        """Whether to try dates at both ends after the PACS refused a range; true a few times."""
         self._refused += 1
         return self._refused <= _MOST_IGNORED
 
-    def believe(self, piece: Piece, answer: FindResult, expected: float, most: int) -> bool:
-        """Take an answer for whole; tell whether that is worth a proof: where it looks odd, and now and then.
+    def believe(self, span: Span, answer: FindResult, expected: float, most: int) -> bool:
+        """Count an answer as complete; return whether to verify it: if it looks odd, and now and then.
 
         Parameters
         ----------
-        piece, answer
+        span, answer
             The part.
         expected
-            How many matches it was thought to have.
+            The expected number of matches.
         most
-            The matches that the PACS gives at the most; 0 where that is not known.
+            The limit of the PACS; 0 if it is unknown.
         """
-        self.believed.append((piece, answer))
+        self.believed.append((span, answer))
         self._lengths[len(answer)] += 1
         is_low = len(answer) + 3 * sqrt(expected) < expected
         is_often = self._lengths[len(answer)] >= FEW and 2 * len(answer) >= most > 0
@@ -80,6 +80,6 @@ class Learnt:
         may = 2 * self._proofs <= _FREE_PROOFS + len(self.believed) // 16
         return (is_low or is_often or is_turn) and may
 
-    def see_proof(self) -> None:
-        """Count a proof: they are to be few beside the parts."""
+    def see_verified(self) -> None:
+        """Count a verification, because there should be few of them."""
         self._proofs += 1
