@@ -9,6 +9,7 @@ Tables in::
     opendocument   the sheets of .ods
     parquet_files  the rows of a Parquet file, or of a folder of them
     header_rows    the row with the headers, and what they mean
+    other_lines    lines below the header that are not rows
     stored_cells   from a stored cell to text: a number as the spreadsheet shows it
     damage         cells that do not hold what a person saw or meant                (pure)
 

@@ -26,6 +26,7 @@ from dicomove.cohort.header_rows import (
     wanted_headers,
 )
 from dicomove.cohort.keywords import VRS
+from dicomove.cohort.other_lines import without_other_lines
 from dicomove.cohort.parquet_files import SUFFIXES as PARQUET
 from dicomove.cohort.parquet_files import read_parquet
 from dicomove.cohort.spreadsheets import is_spreadsheet, read_spreadsheet
@@ -74,7 +75,7 @@ def read_cohort(
     Raises
     ------
     CohortError
-        The file has no table, its header was not found, or two of its columns are the same attribute.
+        The file has no table or several, its header was not found, or two of its columns are the same attribute.
     ImportError
         An optional package for this type of file is not installed.
 
@@ -86,8 +87,9 @@ def read_cohort(
     wanted = wanted_headers(columns)
     grid, notes = choose_sheet(_read(Path(path), encoding, wanted), sheet, wanted)
     grid, said = _with_header(grid, columns, header, wanted)
+    grid, other_lines = without_other_lines(grid)
     table, reports = _table(grid, columns)
-    for note in [*grid.notes, *notes, *said, *reports]:
+    for note in [*grid.notes, *notes, *said, *other_lines, *reports]:
         warn(note, CohortWarning)
     return table
 

@@ -16,6 +16,7 @@ from dicomove.errors import CohortError
 _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.)"?[,;\t|]*', re.IGNORECASE)
 _HEAD: Final = 40
+_GZIP: Final = b"\x1f\x8b"
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 _MARKS: Final = (
@@ -45,6 +46,9 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
     CohortError
         The file is not text of this encoding, or not CSV.
     """
+    if raw.startswith(_GZIP):
+        msg = "the file is compressed (gzip): unpack it first"
+        raise CohortError(msg)
     decoded, notes = decode(raw, encoding)
     if decoded.lstrip()[:200].lower().startswith(("<!doctype html", "<html", "<table", "<?xml", "{\\rtf", "%pdf")):
         msg = "the file does not hold rows of text: open it in a spreadsheet program and save it as .xlsx"
@@ -83,7 +87,8 @@ def decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
     found = marked or unmarked or encoding
     said = f"the file does not name its encoding, and was read as {unmarked}: encoding={unmarked!r} confirms it"
     try:
-        return raw.decode(found).removeprefix("\ufeff"), [said] if unmarked else []
+        # Old programs end a file with Ctrl-Z, or fill its last block with NULs.
+        return raw.decode(found).removeprefix("\ufeff").rstrip("\x1a\0"), [said] if unmarked else []
     except (UnicodeError, ValueError):
         if found != encoding or not is_utf_8:
             msg = f"the file is not encoded in {found}, or is incomplete"
