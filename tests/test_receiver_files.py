@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import shutil
 import threading
@@ -18,6 +19,7 @@ from pydicom.uid import JPEGBaseline8Bit
 import dicomove as dm
 from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID
 from dicomove.events import Arriving, Event
+from dicomove.receiver.sparing import SparingLog
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS
@@ -296,6 +298,26 @@ def test_a_folder_that_is_blocked(tmp_path: Path) -> None:
         assert receiving.partial(tmp_path) == []
         blocked.unlink()
         assert receiving.move(rows, pacs, receiver)["outcome"].tolist() == ["complete", "complete"]
+
+
+def test_a_path_that_is_blocked_is_not_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = receiving.studies()
+    tmp_path.joinpath("SYN000001").write_text("a file where a folder must go")
+    template = "{PatientID}/{SOPInstanceUID}.dcm"
+    with receiving.receiver(tmp_path, path=template) as receiver, receiving.pacs(receiver) as pacs:
+        result = receiving.move(rows, pacs, receiver)
+        assert receiving.row(result, "error", "failed") == ("storage_failed", 6)
+    warnings = [record.getMessage() for record in caplog.records if record.name == "dicomove.receiver"]
+    assert warnings == ["an instance cannot be stored: Not a directory"]  # and not one for each of the six
+
+
+def test_a_warning_that_recurs_is_written_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    times = iter([0.0, 1.0, 59.0, 60.0, 61.0])
+    log = SparingLog(logging.getLogger("dicomove.receiver"), lambda: next(times))
+    texts = [f"{free} bytes are free" for free in range(4)]
+    written = [log.warning(text, "full") for text in texts]
+    assert (written, log.warning("another")) == ([True, False, False, True], True)
+    assert caplog.messages == ["0 bytes are free", "3 bytes are free (2 more times since the last line)", "another"]
 
 
 def test_too_little_space(tmp_path: Path) -> None:

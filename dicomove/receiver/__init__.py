@@ -19,6 +19,7 @@
     files, paths          the folder: temporary and final names, quarantine, what a process that died left there
     open_file             the file of an instance while it is open, the same on every system
     commit                what came is made durable, and written into the folder's index
+    sparing               warnings that recur are in the log once a minute
     administration        what the PACS's administrator enters
 """
 

@@ -21,6 +21,7 @@ from typing import Final
 
 from dicomove.files import synchronise_folder
 from dicomove.receiver.open_file import OpenFile
+from dicomove.receiver.sparing import SparingLog
 from dicomove.store.instances import InstanceIndex, InstanceReader, InstanceRecord
 
 #: Files that are placed and not yet durable; beyond it the senders wait. Each holds a file descriptor.
@@ -131,6 +132,7 @@ class Committer:
         self._known: set[Path] = set()
         self._put = self._durable = self._wanted = 0
         self._problem: str | None = None
+        self._log = SparingLog(logger)
         self._lost: str | None = None
         self._closing = False
         # The connection that writes is busy while the disk is: a row has its verdict without it.
@@ -288,7 +290,7 @@ class Committer:
             pending.file.synchronise()
         except OSError as error:
             self._lost = f"a file could not be made durable: {error.strerror or error}"
-            logger.warning("%s", self._lost)
+            self._log.warning(self._lost)
             pending.file.close()  # Windows removes no open file
             with contextlib.suppress(OSError):
                 (self._folder / pending.record.path).unlink()
@@ -313,7 +315,7 @@ class Committer:
             with self._changed:
                 self._problem = f"the record cannot be written: {error}"
                 self._changed.notify_all()
-            logger.warning("%s", self._problem)
+            self._log.warning(self._problem)
             return False
         return True
 

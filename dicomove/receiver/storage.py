@@ -19,6 +19,7 @@ from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.files import Disposition, FileStore, Placed, Written
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.paths import PathTemplate
+from dicomove.receiver.sparing import SparingLog
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import KEYS, InstanceRecord
 
@@ -83,6 +84,7 @@ class Storage:
         self._accept_any, self._keep_mislabelled = accept_any, keep_mislabelled
         self._wanted = [tag_for_keyword(name) or 0 for name in {*_NEEDED, *template.keywords}]
         self._lock = threading.Lock()
+        self._log = SparingLog(logger)
         #: Whether the system renames files that are open. Where it does not, this is found out by the first one.
         self._renames_open = os.name == "posix"
         self._coming: set[IncomingInstance] = set()
@@ -123,8 +125,12 @@ class Storage:
             except OSError as error:
                 incoming.fail(error)
         if placed is None:
-            logger.warning("an instance cannot be stored: %s", incoming.failure)
+            self._warn("an instance cannot be stored", incoming.failure)
         return Finished(incoming, values, written, placed, contradiction)
+
+    def _warn(self, what: str, error: OSError | None) -> None:
+        # Without the path: a template may put the patient into it, and a log names no patient.
+        self._log.warning(f"{what}: {(error and error.strerror) or error}", (what, error and error.errno))
 
     def note(self, finished: Finished) -> None:
         """Record an instance. The peer has its answer, and prepares the next one meanwhile."""
@@ -134,7 +140,7 @@ class Storage:
             if placed:
                 self._commit(finished, placed)
         except OSError as error:
-            logger.warning("an instance cannot be recorded: %s", error)
+            self._warn("an instance cannot be recorded", error)
             disposition = "refused"
         finally:
             incoming.close()
