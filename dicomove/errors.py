@@ -38,6 +38,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import ClassVar, Final
@@ -224,6 +225,15 @@ class ReceiverWarning(DicomoveWarning):
 
 class VerificationWarning(DicomoveWarning):
     """C-FIND was not answered for some rows: their number of expected instances is unknown."""
+
+
+def trace(error: BaseException) -> str:
+    """Return for a log where an exception was raised, and its kind.
+
+    Its text is left out: it may name a patient (``KeyError: '000123'``), and a log names none.
+    """
+    lines = "".join(traceback.format_tb(error.__traceback__))
+    return f"{lines}{type(error).__name__} (its text may name a patient, and is left out)"
 
 
 def warn(message: str, kind: type[DicomoveWarning]) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from dicomove.errors import trace
+
 logger = logging.getLogger("dicomove")
 
 T = TypeVar("T")
@@ -300,8 +302,9 @@ def notify(callback: Callable[[T], object], event: T) -> None:
     """Call a user's function, and log its exceptions: they must neither break an exchange nor end a run."""
     try:
         callback(event)
-    except Exception:
-        logger.exception("the callback %s raised; the run continues", getattr(callback, "__name__", callback))
+    except Exception as error:  # noqa: BLE001 (it is logged)
+        name = getattr(callback, "__name__", type(callback).__name__)
+        logger.error("the callback %s raised; the run continues\n%s", name, trace(error))  # noqa: TRY400 (see trace)
 
 
 def _known(count: int | None) -> str:

@@ -515,17 +515,19 @@ def test_completion_is_told_of_failures_too() -> None:
 
 
 def test_a_callback_that_raises_leaves_the_next_move_right(here: Here, caplog: pytest.LogCaptureFixture) -> None:
+    kinds = []
+
     def raises(event: object) -> None:
-        message = f"at {type(event).__name__}"
-        raise ValueError(message)
+        kinds.append(type(event).__name__)
+        raise ValueError
 
     with servers.relay(here.pacs.port) as relay, dm.MoveScu(dm.Pacs(f"127.0.0.1:{relay.port}")) as scu:
         first = scu.move_study(STUDY, SINK, on_sub_operation=raises, on_completed=raises)
         second = scu.move_study({"StudyInstanceUID": CR}, SINK)
         assert relay.connections == 1
     assert (first.outcome, first.completed, second.outcome, second.completed) == ("complete", 5, "complete", 3)
-    assert caplog.text.count("ValueError: at SubOperationEvent") == 4
-    assert caplog.text.count("ValueError: at CompletedEvent") == 1
+    assert kinds == ["SubOperationEvent"] * 4 + ["CompletedEvent"]
+    assert caplog.text.count("the callback raises raised") == 5
 
 
 def test_an_interrupt_in_a_callback_leaves_the_next_move_right(demo: RunningPacs, gate: Gate) -> None:

@@ -475,14 +475,18 @@ def test_every_event_comes_in_the_callers_thread(here: Here) -> None:
 
 
 def test_a_callback_that_raises_does_no_harm(here: Here, caplog: pytest.LogCaptureFixture) -> None:
+    patient, seen = "000123-PATIENT", []
+
     def raises(event: Event) -> None:
-        message = f"no {type(event).__name__}"
-        raise RuntimeError(message)
+        seen.append(event)
+        raise KeyError(patient)
 
     result = move(studies(CT, CR), here, progress=raises)
     assert result["outcome"].tolist() == ["complete", "complete"]
-    assert "no RunStarted" in caplog.text
-    assert "no RunEnded" in caplog.text
+    assert (type(seen[0]), type(seen[-1])) == (RunStarted, RunEnded)
+    assert caplog.text.count("the callback raises raised") == len(seen)
+    assert "raise KeyError(patient)\nKeyError (" in caplog.text
+    assert patient not in caplog.text
     assert all(record.name.startswith("dicomove") for record in caplog.records)
 
 

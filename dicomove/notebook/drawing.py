@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from types import ModuleType, TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
+from dicomove.errors import trace
 from dicomove.events import Arriving, Continuing, Event, RowFinished, RunEnded, SubOperationEvent, Waiting, notify
 from dicomove.notebook.rendering import to_html, to_text
 from dicomove.notebook.state import PanelState, StateBuilder
@@ -177,9 +178,10 @@ class PanelDisplay:
             return
         try:
             self._show(Panel(self.state, self._hint))
-        except Exception:
+        except Exception as error:  # noqa: BLE001 (it is logged)
             # A front end that does not answer must not end the run, nor fill the log.
-            logger.exception("the panel cannot be drawn, and the work goes on without it")
+            said = "the panel cannot be drawn, and the work goes on without it"
+            logger.error("%s\n%s", said, trace(error))  # noqa: TRY400 (see trace)
             self._broken = True
 
     def _show(self, panel: Panel) -> None:

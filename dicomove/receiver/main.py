@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from pydicom import config
 
-from dicomove.errors import ReceiverError
+from dicomove.errors import ReceiverError, trace
 from dicomove.files import file_sha256
 from dicomove.outcome.patients import ALTOGETHER, difference
 from dicomove.processes import Process
@@ -274,9 +274,9 @@ def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Reque
             lines.tell(Answered(number, answer))
     except (OSError, sqlite3.Error, KeyError) as error:
         lines.tell(Answered(number, error=f"{type(error).__name__}: {error}"))
-    except Exception:
+    except Exception as error:  # noqa: BLE001 (it is logged)
         # Without an answer, the other end would wait for ever.
-        logger.exception("a defect in dicomove; the receiver goes on")
+        logger.error("a defect in dicomove; the receiver goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
         lines.tell(Answered(number, error="the receiver's process met a defect of dicomove, which is in the log"))
 
 

@@ -14,7 +14,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed, trace
 from dicomove.receiver.admission import Admission, Visitors, plain
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
@@ -174,10 +174,10 @@ class StorageServer:
             logger.info("an association with %s ended: %s", address, error)
         except OSError as error:
             logger.info("a connection with %s ended: %s", address, error.strerror)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (it is logged)
             self._admission.refuse(address, "defect", f"dicomove has a defect ({type(error).__name__})", peer.ae_title)
             # A defect that one peer meets must not end the associations of the others.
-            logger.exception("a defect in dicomove; the receiver goes on")
+            logger.error("a defect in dicomove; the receiver goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
         finally:
             self._end(peer)
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from dicomove.dimse import MoveResult, MoveScu
-from dicomove.errors import ReceiverError
+from dicomove.errors import ReceiverError, trace
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, RowAtReceiver, Settled
@@ -102,9 +102,9 @@ class MoveWorker:
                 return self._move(task, attempt, at_receiver)
         except ReceiverError as error:
             return attempt.without_receiver(str(error)) if attempt else NoReceiver(str(error))
-        except Exception:
+        except Exception as error:  # noqa: BLE001 (it is logged)
             # A defect of dicomove in one row must not end the run.
-            logger.exception("a defect in dicomove; the run goes on")
+            logger.error("a defect in dicomove; the run goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
             return Lost("", "internal_error", moves=tuple(attempt.moves) if attempt else ())
 
     def _whose(self, task: Task) -> Task | Contradicted:
