@@ -14,7 +14,6 @@ STAND_INS = [
         "-",
         "--",
         ".",
-        "?",
         "-9",
         "-999",
         "-inf",
@@ -204,6 +203,7 @@ def test_a_doubt_is_not_damage(value: str, column: str) -> None:
         ("123456789012345678", "PatientID"),
         ("1.2.3", "StudyInstanceUID"),
         ("20.24", "AccessionNumber"),
+        ("?", "PatientID"),  # a wildcard, which is ignored
         ("2024/123", "AccessionNumber"),
         ("HOSP|123", "PatientID"),
         ("A-1-2024", "AccessionNumber"),

@@ -152,7 +152,7 @@ _DATE = (("a date as the number of its day", re.compile(r"[0-9]{5}(?:[.,][0-9]+)
 # Of databases, statistics programs and pandas; of people, in several languages; and the words below a table.
 _STAND_IN = re.compile(
     r"(?i:[(\[<]?(?:null|none|nan|na|n/a|nat|nil|void|blank|empty|leer|vide|vuoto|vacío)[)\]>]?|-nan|n\.\s?a\.|n/d|n/v|k\.\s?a\."
-    r"|[-+]?inf(?:inity)?|-?1\.\#(?:inf|ind|qnan|snan)\w*|-9{1,4}|[-\u2013\u2014_.?]{1,3}"
+    r"|[-+]?inf(?:inity)?|-?1\.\#(?:inf|ind|qnan|snan)\w*|-9{1,4}|[-\u2013\u2014_.]{1,3}"
     r"|unknown|unk|missing|not (?:available|known|applicable|found|done)|unbekannt|fehlt|fehlend|keine?|nicht bekannt"
     r"|inconnue?|desconocid[oa]|sconosciut[oa]|desconhecid[oa]|onbekend|okänd|ukjent|ukendt|nieznan[ya]|neznámý|bilinmiyor"
     r"|неизвестно|不明|未知|なし|無し|无|없음|미상)"

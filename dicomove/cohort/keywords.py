@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from typing import Any
 
+import pandas as pd
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from dicomove.errors import CohortError
@@ -88,6 +90,7 @@ class _Vrs(dict[str, str]):
 VRS: dict[str, str] = _Vrs({keyword: dictionary_VR(keyword) for keyword in KEYWORDS})
 """The Value Representation of each of `KEYWORDS`, and, by ``[]`` alone, of every other attribute."""
 
+_NO_PART = re.compile(r"\s*|Unnamed: [0-9]+_level_[0-9]+")
 _NOT_ALPHANUMERIC = re.compile(r"[^0-9a-z]+")
 _ANY_CASE = {keyword.lower(): keyword for keyword in KEYWORDS if keyword not in EXACT}
 _SPELLINGS = (
@@ -166,9 +169,17 @@ def candidates(columns: Iterable[object], wanted: Collection[str]) -> dict[str, 
 def label_text(header: object) -> str | None:
     """Return the text of a column's label, or None if it is not text."""
     if isinstance(header, tuple):
-        parts = [part for part in header if not (isinstance(part, str) and not part.strip())]
+        parts = [part for part in header if not _is_blank(part)]
         header = parts[0] if len(parts) == 1 else None
     return header if isinstance(header, str) else None
+
+
+def _is_blank(part: object) -> bool:
+    """Tell whether a part of a label is blank, also as pandas reads the blank cells of a header."""
+    if isinstance(part, str):
+        return _NO_PART.fullmatch(part) is not None
+    value: Any = part
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def _exact(name: str, positions: list[int], labels: list[object]) -> list[int]:

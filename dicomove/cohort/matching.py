@@ -18,6 +18,8 @@ _UNIVERSAL = frozenset("*?^= ")
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9]([0-5][0-9](\.[0-9]{1,6})?)?)?")
+# A column of floats in a text file; and 10:30:45.0 is the whole second, as archives write it: 103045.
+_WHOLE_SECOND = re.compile(r"\A([0-9]{6})\.0+\Z")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
 # Archives and their users often exceed shorter limits (16 characters for an accession number).
 _LONGEST = 64
@@ -215,7 +217,8 @@ def _times(value: str) -> str:
 
 def _digits_of_time(part: str) -> str:
     # A spreadsheet shows "9:30"; without its colon, "930" may mean anything.
-    return ("0" if part[1:2] == ":" else "") + part.replace(":", "")
+    digits = ("0" if part[1:2] == ":" else "") + part.replace(":", "")
+    return _WHOLE_SECOND.sub(r"\1", digits)
 
 
 def _to_the_last_moment(begin: str, hyphen: str, end: str) -> str:
@@ -230,10 +233,11 @@ def _to_the_last_moment(begin: str, hyphen: str, end: str) -> str:
 
 
 def _whole(value: str) -> str:
-    if not _WHOLE.fullmatch(value):
+    whole = re.sub(r"\.0+\Z", "", value)  # of a column of floats in a text file
+    if not _WHOLE.fullmatch(whole):
         msg = "is not a whole number"
         raise ValueError(msg)
-    return value
+    return whole
 
 
 def _matches(name: str, asked: str, answered: object) -> bool:

@@ -17,7 +17,7 @@ import pandas as pd
 from dicomove.cohort.criteria import criteria_queries, is_query
 from dicomove.cohort.damage import IDENTIFIERS, is_stand_in
 from dicomove.cohort.found import found_rows, unmatched_rows
-from dicomove.cohort.keywords import keyword_columns
+from dicomove.cohort.keywords import VRS, keyword_columns
 from dicomove.cohort.levels import (
     IDENTIFYING_KEYS,
     UNIQUE_KEYS,
@@ -40,7 +40,7 @@ from dicomove.cohort.tables import (
     listed_headers,
     overlooked_headers,
 )
-from dicomove.cohort.values import given_key, unreadable
+from dicomove.cohort.values import given_key, unreadable, zone_of
 from dicomove.errors import CohortError, IdentifierError
 
 Broad = Literal["refuse", "allow"]
@@ -199,7 +199,8 @@ def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broa
         known = ()
     query = Query(level, model, tuple(steps))
     _check_identifying(query, broad)
-    notes += (*_on_wildcards(query), *_on_stand_ins(query), *_on_invisible(prepared, query.asked_by))
+    notes += (*_on_wildcards(query), *_on_stand_ins(query))
+    notes += (*_on_invisible(prepared, query.asked_by), *_on_zones(prepared))
     return replace(query, notes=tuple(notes))
 
 
@@ -260,6 +261,12 @@ def _on_invisible(prepared: Mapping[str, object], names: Iterable[str]) -> list[
         for name, characters in found.items()
         if characters
     ]
+
+
+def _on_zones(prepared: Mapping[str, object]) -> list[str]:
+    """Return a sentence for each date that was a moment in a time zone: midnight in Berlin is the day before in UTC."""
+    zones = {name: zone_of(cell) for name, cell in prepared.items() if VRS[name] == "DA"}
+    return [f"{name} was a moment: its day in the time zone {zone} counts" for name, zone in zones.items() if zone]
 
 
 def _with_blank(query: Query | IdentifierError, filled: set[str], *, refuse: bool) -> Query | IdentifierError:

@@ -10,7 +10,7 @@ import pandas as pd
 from dicomove.cohort.damage import IDENTIFIERS, damage, doubt
 from dicomove.cohort.files import Shown
 from dicomove.cohort.keywords import VRS
-from dicomove.cohort.values import EDGES, is_blank, is_number, text, whole_number
+from dicomove.cohort.values import EDGES, is_blank, is_number, text, whole_number, zone_of
 
 _WITH_ZEROS = re.compile(r"0[0-9]+")
 
@@ -78,7 +78,8 @@ def cell_problem(cell: object, written: str, label: str) -> str | None:
     if not _is_identifier(label):
         return damage(written, label) if _is_key(label) else None
     if VRS[label] == "DA" and (isinstance(cell, (dt.date, pd.Period)) or (written.isdigit() and len(written) == 8)):
-        return doubt(written, label)
+        zone = zone_of(cell)
+        return f"a moment in the time zone {zone}, of which the day there was taken" if zone else doubt(written, label)
     if isinstance(cell, (dt.date, dt.time, dt.timedelta, bool)):
         kind = "truth value" if isinstance(cell, bool) else "date" if isinstance(cell, dt.date) else "time"
         return f"stored as a {kind}"

@@ -12,7 +12,7 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort.found import found_rows
+from dicomove.cohort.found import is_found
 from dicomove.cohort.keywords import KEYWORDS, candidates, keyword, label_text
 from dicomove.cohort.levels import IDENTIFYING_KEYS, MATCHING_KEYS
 from dicomove.cohort.tables import (
@@ -53,6 +53,8 @@ def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
     >>> unasked_columns(pd.DataFrame({"mrn": ["7"], "accession": [""]}), by_uid=False)
     ['AccessionNumber is blank in every row, so the rows are asked without it.']
     """
+    if is_found(table.columns):
+        return []  # `find` has said it of the cohort, and the other columns are its own
     there = {name: places[0] for name, places in candidates(table.columns, KEYWORDS).items()}
     keys = [name for name in _OF_STUDIES if name not in there]
     found = (_overlooked(table, there, by_uid=by_uid), index_hint(table, keys), _numbered(table, there))
@@ -81,7 +83,7 @@ def _is_numbered(header: object, there: Collection[str]) -> bool:
 
 def _blank(table: pd.DataFrame, there: Mapping[str, int]) -> str:
     """Return a sentence about keys that no row fills: where some rows fill them, each of the others says so."""
-    if not len(table) or any(found_rows(table)):
+    if not len(table):
         return ""
     filled = {name for name in _NARROWING if name in there and not _is_blank(table, there[name])}
     blank = [name for name in _NARROWING if name in there and name not in filled]

@@ -30,8 +30,8 @@ INVISIBLE = re.compile(
 """The characters that are invisible everywhere."""
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
-# RFC 3061: a UID as a URN. Some databases write UIDs in this form.
-_URN = re.compile(r"\Aurn:oid:", re.IGNORECASE)
+# RFC 3061: a UID as a URN. Some databases write UIDs in this form, or in a part of it.
+_URN = re.compile(r"\A(?:urn:)?oid:\s*", re.IGNORECASE)
 # Programs that store a date as a point in time write it with a time.
 _MIDNIGHT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})[T ]00:00(?::00(?:[.,]0+)?)?(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
@@ -97,6 +97,19 @@ def text(value: object, column: str) -> str:
     hint = ' (.str.decode("utf-8") converts a column of bytes to text)' if isinstance(value, bytes) else ""
     msg = f"{column} has the type {type(value).__name__}: write one value as text{hint}"
     raise IdentifierError(msg, column=column)
+
+
+def zone_of(value: object) -> str | None:
+    """Return the time zone of a moment that is not midnight there; elsewhere, another day may be meant.
+
+    Examples
+    --------
+    >>> zone_of(pd.Timestamp("2024-01-04 23:00", tz="UTC")), zone_of(pd.Timestamp("2024-01-05", tz="UTC"))
+    ('UTC', None)
+    """
+    if not isinstance(value, dt.datetime) or value.tzinfo is None or value.time() == dt.time():
+        return None
+    return value.tzname() or str(value.tzinfo)
 
 
 def _date_text(value: object) -> str | None:

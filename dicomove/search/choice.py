@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
-from dicomove.cohort import is_blank, keyword_columns, text
+from dicomove.cohort import doubt, is_blank, keyword_columns, text
 from dicomove.errors import CohortError, IdentifierError
 from dicomove.outcome import sentences
 from dicomove.search.row import Answer
@@ -208,7 +208,11 @@ def _date(cell: object) -> dt.date | str:
     if is_blank(cell):
         return 'StudyDate is blank, and matches="nearest" needs it'
     try:
-        found = moment(text(cell, _DATE), "")
+        written = text(cell, _DATE)
+        found = moment(written, "")
     except IdentifierError as error:
         return str(error)
+    unlikely = doubt(written, _DATE)
+    if unlikely:
+        return f'StudyDate is {unlikely}, and matches="nearest" measures from it'
     return dt.date.fromordinal(found[0]) if found else 'StudyDate is not one date, and matches="nearest" needs one'
