@@ -81,6 +81,22 @@ def test_another_file_is_never_replaced(tmp_path: Path, two: tuple[Path, pd.Data
     assert taken.read_text() == "mine"
 
 
+def test_a_file_where_a_folder_has_to_be_is_found_before_anything_is_made(
+    tmp_path: Path, two: tuple[Path, pd.DataFrame]
+) -> None:
+    folder, results = two
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub-02").write_text("mine")
+    with pytest.raises(ValueError, match="other files have the names of"):
+        arrange(folder, tmp_path / "out", PATH, cohort=results, progress=False)
+    assert files(tmp_path / "out") == ["sub-02"]
+
+
+def test_a_table_in_place_of_the_folder(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    with pytest.raises(ValueError, match="folder: give the folder with the images first"):
+        arrange(two[1], tmp_path / "out", PATH)  # type: ignore[arg-type]
+
+
 def test_a_link_in_the_target_does_not_lead_out_of_it(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
     folder, results = two
     (tmp_path / "out").mkdir()

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
+from dicomove.errors import IdentifierError
 
 NOWHERE = dm.Pacs("PACS@127.0.0.1:9")
 STUDIES = pd.DataFrame({"PatientID": ["000123"], "StudyInstanceUID": ["1.2.3"]})
@@ -70,3 +71,19 @@ def test_a_keyword_that_does_not_exist(use: Callable[..., object]) -> None:
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no such folder: create it.*missing'$"):
         dm.export(STUDIES, tmp_path / "missing" / "results.csv")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("1.2.000123", r"as {'StudyInstanceUID': uid}, not a str$"),
+        (["1.2.000123"], r"as {'StudyInstanceUID': uid}, not a list$"),
+        (STUDIES.iloc[0], r"not a Series; row.to_dict\(\) makes them of a row$"),
+    ],
+)
+def test_keys_without_names(query: Any, said: str) -> None:
+    with dm.MoveScu(NOWHERE) as mover, dm.FindScu(NOWHERE) as finder:
+        for use in (lambda: mover.move_study(query, "STORE"), lambda: finder.find_studies(query)):
+            with pytest.raises(IdentifierError, match=said) as raised:
+                use()
+            assert "000123" not in str(raised.value)

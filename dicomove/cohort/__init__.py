@@ -83,7 +83,7 @@ from dicomove.cohort.queries import (
 )
 from dicomove.cohort.query_steps import Query, Step
 from dicomove.cohort.reading import read_cohort
-from dicomove.cohort.tables import check_table, with_own_columns, without_mark
+from dicomove.cohort.tables import check_query, check_table, with_own_columns, without_mark
 from dicomove.cohort.text_files import decode
 from dicomove.cohort.unasked import unasked_columns
 from dicomove.cohort.unlikely import unlikely_values
@@ -111,6 +111,7 @@ __all__ = [
     "Step",
     "Unmatched",
     "cells_beside",
+    "check_query",
     "check_table",
     "criterion",
     "damage",

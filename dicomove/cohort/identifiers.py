@@ -21,7 +21,7 @@ from dicomove.cohort.found import Unmatched, found_rows, unmatched_rows
 from dicomove.cohort.keywords import candidates, keyword_columns
 from dicomove.cohort.levels import LEVELS, UNIQUE_KEYS, Level, QueryModel, parse_level, parse_query_model
 from dicomove.cohort.matching import is_universal, key_text
-from dicomove.cohort.tables import check_arguments, columns_of, index_hint
+from dicomove.cohort.tables import check_arguments, check_query, columns_of, index_hint
 from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_uid, unreadable
 from dicomove.errors import CohortError, IdentifierError
 
@@ -117,6 +117,7 @@ def move_identifier(
     >>> move_identifier({"StudyInstanceUID": "1.2.3", "AccessionNumber": "A1"})
     Identifier(STUDY, StudyRoot, StudyInstanceUID=1.2.3)
     """
+    check_query(query)
     model = parse_query_model(query_model)
     known = None if level is None else parse_level(level, model)
     try:

@@ -72,6 +72,20 @@ def check_table(table: object) -> None:
         raise CohortError(msg)
 
 
+def check_query(query: object) -> None:
+    """Check that the keys of one query have names.
+
+    Raises
+    ------
+    IdentifierError
+        It is something else, such as a UID alone, or a row of a table.
+    """
+    if not isinstance(query, Mapping):
+        hint = "; row.to_dict() makes them of a row" if isinstance(query, pd.Series) else ""
+        msg = f"give the keys with their names, as {{'StudyInstanceUID': uid}}, not a {type(query).__name__}{hint}"
+        raise IdentifierError(msg)
+
+
 def _as_table(table: object) -> str:
     """Return how something becomes a table. The text does not quote it: it may name patients."""
     if isinstance(table, str | os.PathLike):

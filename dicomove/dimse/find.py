@@ -14,7 +14,16 @@ from typing import Final
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 
-from dicomove.cohort import NOT_ASCII, UNIQUE_KEYS, has_other_letters, keyword, parse_level, parse_query_model, unsafe
+from dicomove.cohort import (
+    NOT_ASCII,
+    UNIQUE_KEYS,
+    check_query,
+    has_other_letters,
+    keyword,
+    parse_level,
+    parse_query_model,
+    unsafe,
+)
 from dicomove.dimse.charset import decode, encodings
 from dicomove.dimse.data_sets import encode_identifier, raw_elements, split_charset
 from dicomove.dimse.messages import C_FIND_RQ, Message, has_data_set
@@ -200,6 +209,7 @@ def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | 
         An unknown key, level or query model, a value that is not text or has letters that it cannot have, or a level
         above without its unique key: a PACS takes that for all it has (PS3.4 C.4.1.2.1 asks for one value of each).
     """
+    check_query(query)
     keys: dict[str, str | list[str]] = {"QueryRetrieveLevel": "STUDY"}
     for name, value in query.items():
         known = attribute(name)

@@ -78,6 +78,9 @@ def arrange(
     if how not in ("link", "copy"):
         message = f"how={how!r}: give 'link' or 'copy'"
         raise ValueError(message)
+    if isinstance(folder, pd.DataFrame):
+        message = "folder: give the folder with the images first; a table of move() is cohort="
+        raise ValueError(message)  # noqa: TRY004 (as for the other arguments)
     source, goal = Path(folder).resolve(), Path(target).resolve()
     if goal.is_relative_to(source):
         raise ValueError(_INSIDE)
@@ -172,11 +175,18 @@ def _refuse_taken(table: pd.DataFrame, there: Sequence[str]) -> None:
 
 
 def _state(old: Path, new: Path, goal: Path) -> str:
+    if not _nearest(new.parent).is_dir():
+        return "taken"  # a file is where a folder has to be
     if not new.parent.resolve().is_relative_to(goal):
         return "taken"  # a link inside the target leads to another folder
     if not os.path.lexists(new):
         return "made"
     return "kept" if new.is_file() and (new.samefile(old) or _same(old, new)) else "taken"
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or else the nearest one above it that exists."""
+    return next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
 
 
 def _same(old: Path, new: Path) -> bool:
