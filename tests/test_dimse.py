@@ -282,7 +282,7 @@ def another_kind(association: Association, message: Message) -> None:
         (pending_then(b"\x04\x00\xff\xff\xff\xff"), "invalid_response", 0),
         (pending_then(b"\x04\x00\x00\x00\x00\x06\x00\x00\x00\xff\x01\x03"), "invalid_response", 0),
         (pending_then(b"\x04\x00\x00\x00\x00\x06\x00\x00\x00\x02\x63\x03"), "invalid_response", 0),
-        (pending_then(b"\x04\x00\x00\x00\x00\x08\x00\x00\x00\x04\x09\x02ab"), "invalid_response", 0),
+        (pending_then(b"\x04\x00\x00\x00\x00\x08\x00\x00\x00\x04\x09\x02ab"), "idle_timeout", LIMIT_S),
         (pending_then(b"\x04\x00\x00\x00\x00\x0a\x00\x00\x00\x06\x01\x03abcd"), "invalid_response", 0),
         (pending_then(b"\x02\x00\x00\x00\x00\x00"), "invalid_response", 0),
         (pending_then(b"GET / HTTP/1.1\r\n\r\n"), "invalid_response", 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -99,6 +100,7 @@ WRONG = {
     "an unknown context": [changed(fragments(ECHO)[0], context_id=5)],
     "a data set first": fragments(STORE)[1:],
     "a second command": [fragments(STORE)[0], fragments(STORE)[0]],
+    "a second request inside of one": [*fragments(STORE, 8)[:-1], fragments(STORE)[0]],
     "a data set in another context": [fragments(STORE)[0], changed(fragments(STORE)[1], context_id=1)],
     "a command in two contexts": [fragments(STORE, 8)[0], changed(fragments(STORE, 8)[1], context_id=1)],
     "a command set that is none": [Fragment(1, True, True, memoryview(b"no command set"))],
@@ -115,6 +117,61 @@ def test_what_cannot_be_a_message(parts: list[Fragment]) -> None:
     assert assembled(assembler, parts[:-1]) == []
     with pytest.raises(InvalidResponse):
         assembler.take(parts[-1])
+
+
+FIND_RESPONSE = Message(
+    1, {"CommandField": C_FIND_RQ | RESPONSE, "MessageIDBeingRespondedTo": 7, "Status": 0xFF00}, b"the answer"
+)
+LAST_RESPONSE = Message(1, {"CommandField": C_FIND_RQ | RESPONSE, "MessageIDBeingRespondedTo": 7, "Status": 0})
+
+
+def flagged(message: Message, data_set_type: int | None) -> list[Fragment]:
+    """Return the fragments of a message whose Command Data Set Type is another, or absent."""
+    command = encode_command(message)
+    element = struct.pack("<HHIH", 0, 0x0800, 2, 1 if message.data is not None else 0x0101)
+    other = b"" if data_set_type is None else element[:8] + struct.pack("<H", data_set_type)
+    assert element in command
+    changed_command = Fragment(message.context_id, True, True, memoryview(command.replace(element, other)))
+    return [changed_command, *fragments(message)[1:]]
+
+
+def all_of(assembler: MessageAssembler, parts: Sequence[Fragment]) -> list[Message]:
+    found = []
+    for part in parts:
+        message = assembler.take(part)
+        while message:
+            found.append(message)
+            message = assembler.resume()
+    return found
+
+
+@pytest.mark.parametrize("kind", [None, 0x0101])
+@pytest.mark.parametrize("message", [FIND_RESPONSE, STORE], ids=["an answer of C-FIND", "C-STORE"])
+def test_a_data_set_comes_although_the_command_set_says_no(message: Message, kind: int | None) -> None:
+    (found,) = all_of(MessageAssembler({1, 3}), flagged(message, kind))
+    assert found.data == message.data
+
+
+def test_a_data_set_that_was_announced_and_does_not_come() -> None:
+    parts = [fragments(FIND_RESPONSE)[0], *fragments(FIND_RESPONSE), *fragments(LAST_RESPONSE)]
+    found = all_of(MessageAssembler({1, 3}), parts)
+    assert [message.data for message in found] == [b"", FIND_RESPONSE.data, None]
+    assert [message.number("Status") for message in found] == [0xFF00, 0xFF00, 0]
+
+
+def test_a_data_set_where_none_belongs_is_left_out() -> None:
+    move = replace(FIND_RESPONSE, command={**FIND_RESPONSE.command, "CommandField": C_MOVE_RQ | RESPONSE})
+    found = all_of(MessageAssembler({1, 3}), [*flagged(move, 0x0101), *fragments(LAST_RESPONSE)])
+    assert [message.data for message in found] == [None, None]
+
+
+def test_a_request_that_lacks_its_data_set_can_be_given_up() -> None:
+    assembler = MessageAssembler({1, 3})
+    assert assembler.take(flagged(STORE, 0x0101)[0]) is None
+    given_up = assembler.give_up()
+    assert (given_up and given_up.number("CommandField"), assembler.give_up()) == (C_STORE_RQ, None)
+    (found,) = all_of(assembler, fragments(STORE))
+    assert found.data == STORE.data
 
 
 def test_a_data_set_without_an_end_is_refused_where_it_is_gathered() -> None:

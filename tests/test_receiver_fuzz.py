@@ -40,7 +40,7 @@ from pydicom.uid import (
 
 import dicomove as dm
 from dicomove.dimse.fragments import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ
-from dicomove.dimse.messages import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, decode_command, has_data_set
+from dicomove.dimse.messages import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, decode_command, has_data_set
 from dicomove.errors import InvalidResponse
 from dicomove.receiver import Limits
 from dicomove.receiver.storage import SUCCESS
@@ -295,14 +295,32 @@ def fragments(sent: bytes) -> Iterator[tuple[int, bytes]]:
             yield control, fragment
 
 
-def stores(sent: bytes) -> Iterator[str | None]:
-    """Yield the hash of the data set of each C-STORE that was sent whole, None of one that has none.
+def decoded(command: bytes) -> Command | None:
+    """Return a command set, None if it is none."""
+    try:
+        return decode_command(command)
+    except InvalidResponse:
+        return None
+
+
+def is_response(command: Command | None) -> bool:
+    """Whether a command set is of a response."""
+    return command is not None and bool(int(command.get("CommandField") or 0) & RESPONSE)
+
+
+def stores(sent: bytes) -> Iterator[str]:
+    """Yield the hash of the data set of each C-STORE that was sent whole.
 
     What ends an association ends this, too.
     """
-    command, request, digest = b"", None, hashlib.sha256()
+    command, request, digest, has_begun = b"", None, hashlib.sha256(), False
     for control, fragment in fragments(sent):
-        if bool(control & 1) == (request is not None):
+        is_command = bool(control & 1)
+        if is_command and is_response(request):
+            request = None  # its data set does not come
+        if not is_command and request is None and has_begun and not command:
+            continue  # a data set that was not announced is left out
+        if is_command == (request is not None):
             return
         if request is not None:
             digest.update(fragment)
@@ -313,20 +331,16 @@ def stores(sent: bytes) -> Iterator[str | None]:
             continue
         command += fragment
         if control & 2:
-            try:
-                request = decode_command(command)
-            except InvalidResponse:
+            request = decoded(command)
+            if request is None:
                 return
-            command, digest = b"", hashlib.sha256()
-            if not has_data_set(request):
-                if request.get("CommandField") == C_STORE_RQ:
-                    yield None
-                request = None
+            command, digest, has_begun = b"", hashlib.sha256(), True
+            request = request if has_data_set(request) else None
 
 
 def sent_whole(sent: bytes) -> list[str]:
     """Return the hash of every data set that was sent whole."""
-    return [digest for digest in stores(sent) if digest]
+    return list(stores(sent))
 
 
 def statuses(received: bytes) -> list[object]:
@@ -340,11 +354,9 @@ def statuses(received: bytes) -> list[object]:
 
 def confirmed(sent: bytes, received: bytes) -> list[str]:
     """Return the hash of every data set of which the receiver has said that it is stored."""
-    asked, answered = list(stores(sent)), statuses(received)
+    asked, answered = sent_whole(sent), statuses(received)
     assert len(answered) <= len(asked), sent[:2000].hex()
-    stored = [digest for digest, status in zip(asked, answered, strict=False) if status == SUCCESS]
-    assert None not in stored, sent[:2000].hex()
-    return [digest for digest in stored if digest]
+    return [digest for digest, status in zip(asked, answered, strict=False) if status == SUCCESS]
 
 
 def data_set(path: Path) -> bytes:

@@ -187,9 +187,14 @@ class Association:
             What came cannot be a message.
         """
         assembler = assembler or self._assembler
-        message = None
+        message = assembler.resume()
         while message is None:
-            message = assembler.take(self._next_fragment(deadlines, before_reading))
+            try:
+                message = assembler.take(self._next_fragment(deadlines, before_reading))
+            except IdleTimeout:
+                message = assembler.give_up()
+                if message is None:
+                    raise
         awaited = self._message_id if self._machine.role is Role.REQUESTOR else None
         self._machine.received(event_of(message, awaited))
         return message
@@ -208,7 +213,7 @@ class Association:
 
     def is_quiet(self) -> bool:
         """Whether the association stands and nothing has come that was not read."""
-        if not self._reader.is_between_pdus:
+        if self._assembler.is_midway or not self._reader.is_between_pdus:
             return False
         count = self._connection.receive_now(self._reader.space())
         self._reader.received(count or 0)

@@ -26,7 +26,7 @@ from dicomove.cohort import (
 )
 from dicomove.dimse.charset import decode, encodings
 from dicomove.dimse.data_sets import encode_identifier, raw_elements, split_charset
-from dicomove.dimse.messages import C_FIND_RQ, Message, has_data_set
+from dicomove.dimse.messages import C_FIND_RQ, Message
 from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
 from dicomove.dimse.sop_classes import FIND
@@ -185,10 +185,10 @@ class FindScu(Scu):
         on_match: Callable[[Match], object] | None,
     ) -> list[Match]:
         kind = category(response.number("Status") or 0)
-        if kind not in ("pending", "success", "warning") or not has_data_set(response.command):
+        if kind not in ("pending", "success", "warning") or not response.data:
             return []
         try:
-            match = decode_match(response.data or b"", operation.context.transfer_syntax)
+            match = decode_match(response.data, operation.context.transfer_syntax)
         except InvalidResponse:
             if kind == "pending":
                 raise

@@ -21,6 +21,7 @@ C_STORE_RQ, C_GET_RQ, C_FIND_RQ, C_MOVE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0
 RESPONSE: Final = 0x8000
 NO_DATA_SET: Final = 0x0101
 MEDIUM: Final = 0
+_PENDING: Final = (0xFF00, 0xFF01)
 
 # PS3.7 E.1: the elements that dicomove reads or writes; an encoded command set is in this order.
 _ELEMENTS: Final = {
@@ -99,16 +100,35 @@ class MessageAssembler:
         self._message: Message | None = None
         self._sink: Sink | None = None
         self._context_id: int | None = None
+        self._has_begun = self._has_data = False
+        self._kept: Fragment | None = None
 
     @property
     def is_midway(self) -> bool:
-        """Whether some of a message has come, and not all of it."""
-        return self._context_id is not None
+        """Whether some of a message has come that `take` and `resume` have not returned."""
+        return self._context_id is not None or self._kept is not None
 
     @property
     def announced(self) -> Message | None:
         """The message whose command set has come, and whose data set has not come to its end."""
         return self._message
+
+    @property
+    def doubtful(self) -> Message | None:
+        """A message that must have a data set, and says that it has none, while nothing of one has come."""
+        begun = self._message
+        is_doubtful = begun and not self._has_data and not _announces_data_set(begun.command)
+        return begun if is_doubtful else None
+
+    def give_up(self) -> Message | None:
+        """Return the message whose data set is doubtful, if there is one, and wait no more for it."""
+        begun = self.doubtful
+        return self._end(begun) if begun else None
+
+    def resume(self) -> Message | None:
+        """Return the message that ends with the fragment at which `take` ended the message before it, if one does."""
+        kept, self._kept = self._kept, None
+        return self.take(kept) if kept else None
 
     def take(self, fragment: Fragment) -> Message | None:
         """Return the message that ends with this fragment, if one does.
@@ -119,8 +139,15 @@ class MessageAssembler:
             A fragment that cannot be the next one, a command set that cannot be decoded, or one without an end.
         """
         begun = self._message
+        if begun and fragment.is_command and (begun.number("CommandField") or 0) & RESPONSE:
+            # What it announced does not come: the next message has begun.
+            self._kept = fragment._replace(data=memoryview(bytes(fragment.data)))
+            return self._end(begun)
         if self._context_id is None:
             self._context_id = fragment.context_id
+        if self._is_unannounced(fragment):
+            self._context_id = None if fragment.is_last else fragment.context_id
+            return None
         if fragment.context_id not in self._contexts or fragment.is_command == (begun is not None):
             message = "the fragments of a message came in a wrong order"
             raise InvalidResponse(message)
@@ -129,11 +156,18 @@ class MessageAssembler:
             raise InvalidResponse(message)
         if begun is None:
             return self._take_command(fragment)
+        self._has_data = True
         if self._sink:
             self._sink(fragment.data)
         else:
             self._gather(fragment.data)
         return self._end(begun) if fragment.is_last else None
+
+    def _is_unannounced(self, fragment: Fragment) -> bool:
+        """Whether a fragment is of a data set behind a message that said that it has none: it is left out."""
+        if fragment.is_command or fragment.context_id != self._context_id or fragment.context_id not in self._contexts:
+            return False
+        return self._has_begun and self._message is None and not self._command
 
     def _take_command(self, fragment: Fragment) -> Message | None:
         self._command += fragment.data
@@ -144,6 +178,7 @@ class MessageAssembler:
             return None
         begun = Message(fragment.context_id, decode_command(self._command))
         self._command.clear()
+        self._has_begun, self._has_data = True, False
         if not has_data_set(begun.command):
             self._context_id = None
             return begun
@@ -164,7 +199,16 @@ class MessageAssembler:
 
 
 def has_data_set(command: Command) -> bool:
-    """Whether a data set follows this command set (PS3.7 E.1, Command Data Set Type)."""
+    """Whether a data set follows this command set (PS3.7 E.1, Command Data Set Type).
+
+    One follows a C-STORE-RQ and a pending C-FIND-RSP, also where that is not what the command set says.
+    """
+    if _announces_data_set(command) or command.get("CommandField") == C_STORE_RQ:
+        return True
+    return command.get("CommandField") == C_FIND_RQ | RESPONSE and command.get("Status") in _PENDING
+
+
+def _announces_data_set(command: Command) -> bool:
     return command.get("CommandDataSetType", NO_DATA_SET) != NO_DATA_SET
 
 

@@ -173,26 +173,30 @@ class DimseOperation:
 
 
 class DataSetDeadline(Deadline):
-    """Begins when a final response has announced its data set.
+    """Begins when the command set has come of a message whose data set may never come.
 
     Parameters
     ----------
     announced
-        Returns the final response whose data set has not come to its end, if there is one.
+        Returns that message, if there is one.
+    idle
+        Seconds after which the association ends: this deadline comes before.
     """
 
-    def __init__(self, announced: Callable[[], Message | None]) -> None:
-        super().__init__(_DATA_SET_S, IdleTimeout, "waiting for the data set of the final response")
-        self._announced, self._has_begun = announced, False
+    def __init__(self, announced: Callable[[], Message | None], idle: float | None = None) -> None:
+        seconds = _DATA_SET_S if idle is None else min(_DATA_SET_S, idle / 2)
+        super().__init__(seconds, IdleTimeout, "waiting for the data set of a message")
+        self._announced = announced
+        self._seen: Message | None = None
 
     def check(self) -> None:
         """Raise when the data set did not come in time."""
-        if self._announced() is None:
-            return
-        if not self._has_begun:
-            self._has_begun = True
+        announced = self._announced()
+        if announced is not self._seen:
+            self._seen = announced
             self.restart()
-        super().check()
+        if announced is not None:
+            super().check()
 
 
 def final_response(announced: Message | None, message_id: int) -> Message | None:

@@ -113,6 +113,11 @@ class IncomingInstance:
         """Return what is wrong with the data set, once it has come to its end."""
         return self._scanner.problem()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of the data set has come."""
+        return not self._scanner.content().head
+
     def contradiction(self) -> str | None:
         """Return how the data set contradicts its transfer syntax, if it plainly does."""
         return contradiction(self.request.transfer_syntax_uid, self._scanner.content())

@@ -13,6 +13,7 @@ from dicomove.dimse.messages import (
     C_CANCEL_RQ,
     C_ECHO_RQ,
     C_STORE_RQ,
+    NO_DATA_SET,
     RESPONSE,
     Message,
     MessageAssembler,
@@ -119,7 +120,7 @@ class StorageScp:
         def final() -> Message | None:
             return None if message_id is None else final_response(assembler.announced, message_id)
 
-        deadlines.also(DataSetDeadline(final))
+        deadlines.also(DataSetDeadline(lambda: final() or assembler.doubtful, self._limits.idle))
         try:
             while True:
                 try:
@@ -167,6 +168,9 @@ class StorageScp:
 
     def _answer(self, request: Message) -> None:
         incoming, self._incoming = self._incoming, None
+        if incoming and incoming.is_empty and request.number("CommandDataSetType") in (None, NO_DATA_SET):
+            self._storage.abandon(incoming)
+            incoming = None
         field = request.number("CommandField") or 0
         if incoming:
             self._finish(request, incoming)
