@@ -67,6 +67,78 @@ def test_a_second_column_of_a_key_is_named(columns: list[str], named: str | None
     assert (named in said) if named else not said
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            "Onderzoeksnummer",
+            "Accessienummer",
+            "Henvisningsnummer",
+            "Undersøgelsesnr.",
+            "Undersökningsnummer",
+            "Remissnr",
+        ),
+        *(
+            "Tutkimusnumero",
+            "Numer zlecenia",
+            "Číslo žádanky",
+            "Erişim No",
+            "Begleitnummer",
+            "検査番号",
+            "オーダー番号",
+        ),
+        *(
+            "检查号",
+            "影像号",
+            "檢查編號",
+            "접수번호",
+            "Номер исследования",
+            "Αριθμός εξέτασης",
+            "מספר בדיקה",
+            "رقم الوصول",
+        ),
+        *("شماره پذیرش", "Anforderungs-Nr.", "N° d'examen"),
+    ],
+)
+def test_an_accession_number_in_another_language_is_named(header: str) -> None:
+    said = " ".join(unasked_columns(pd.DataFrame([["7", "1"]], columns=["PatientID", header]), by_uid=False))
+    assert f"{header!r} (AccessionNumber?)" in said
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("患者ID", "患者番号", "病历号", "住院号", "환자번호", "Номер пациента", "Κωδικός ασθενούς", "מספר מטופל"),
+        *(
+            "رقم المريض",
+            "شماره پرونده",
+            "کد ملی",
+            "Potilasnumero",
+            "Fødselsnummer",
+            "Journalnr",
+            "PESEL",
+            "Rodné číslo",
+        ),
+        *("Hasta No", "Codice fiscale", "MR No.", "Unit Number", "UHID"),
+    ],
+)
+def test_a_patient_in_another_language_is_named(header: str) -> None:
+    said = " ".join(unasked_columns(pd.DataFrame([["A1", "1"]], columns=["AccessionNumber", header]), by_uid=False))
+    assert f"{header!r} (PatientID?)" in said
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("remission", "MR", "unit", "chart", "journal", "person_years", "検査日", "性別", "年齢", "检查日期", "备注"),
+        *("возраст", "tetkik sonucu", "Änderung", "Straße", "Código", "hetu_score", "badanie", "زمان"),
+    ],
+)
+def test_other_words_are_left_alone(header: str) -> None:
+    assert unasked_columns(pd.DataFrame([["A1", "1"]], columns=["AccessionNumber", header]), by_uid=False) == []
+    assert unasked_columns(pd.DataFrame([["7", "1"]], columns=["PatientID", header]), by_uid=False) == []
+
+
 def test_an_empty_table_and_a_table_of_find_have_no_blank_keys() -> None:
     assert unasked_columns(ROWS[:0], by_uid=False) == []
     found = pd.DataFrame({"cohort_row": [0], "PatientID": [""], "outcome": "matched", "matches": 1, "filtered": 0})

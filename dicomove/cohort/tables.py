@@ -16,6 +16,7 @@ import pandas as pd
 
 from dicomove.cohort.keywords import VRS, keyword, keyword_columns, label_text
 from dicomove.cohort.levels import Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.likeness import without_accents, without_invisible
 from dicomove.cohort.values import is_blank, is_number
 from dicomove.errors import CohortError, IdentifierError
 
@@ -27,7 +28,7 @@ _STUDY: Final = r"(stud|etude|estudio|exam|untersuchung)"
 _ORDER: Final = r"(auftrag|anforderung|untersuchung|leistung|order|request|requisition|exam\w*|procedure|befund)"
 _ORDER_OF: Final = r"(examen|demande|etude|estudio|peticion|solicitud|orden|esame|richiesta)"
 _PATIENT: Final = r"(patient(en|s|e)?|pat|paciente?|paziente|subject|person|case|fall|hospital|hosp|klinik|nhs|cpr)"
-#: English, German, French, Spanish, Italian and Portuguese, without accents, blanks and punctuation.
+#: Without accents, blanks and punctuation; first English, German, French, Spanish, Italian and Portuguese.
 _WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("SOPInstanceUID", r"(sop|image|bild|imagen|instance|instanz)\w*(uid|oid)"),
     ("SeriesInstanceUID", r"seri\w*(uid|oid)"),
@@ -40,6 +41,24 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("PatientName", r"patient\w*name|(nach|vor|familien)name|(sur|last|first|family|given)name"),
     ("PatientName", r"prenom|apellidos?|cognome"),
     ("StudyID", rf"(study|studien|studie|etude|estudio){_NUMBER}"),
+    # Dutch, the Nordic languages, Polish, Czech, Turkish.
+    ("AccessionNumber", r"accessie|begleitn|zugangsn|(onderzoeks|aanvraag|remiss|lahete|pyynto)(nummer|numero|nr|id)"),
+    ("AccessionNumber", r"(rekvisi[ts]i?j?on|henvisning|under(sog|sok)(else|nings?))s?(nummer|nr|id)|tutkimusnumero"),
+    ("AccessionNumber", r"(numer|nr|cislo)(zlecenia|badania|skierowania|zadanky|vysetreni)"),
+    ("AccessionNumber", r"(erisim|istem|tetkik)(no|numarasi)"),
+    ("PatientID", r"(pasient|potilas|henkilo|person|fodsels|journal)(nummer|numero|tunnus|nr|id)|rodnecislo|pesel"),
+    ("PatientID", r"(numer|id|cislo)(pacjenta|pacienta)|(hasta|dosya)(no|numarasi|id)|codicefiscale|uhid"),
+    ("PatientID", r"^(mr|chart|unit|ur|medrec)(no|nr|num|number)$"),
+    # Japanese, Chinese, Korean, Russian, Greek, Hebrew, Arabic, Persian.
+    ("AccessionNumber", r"(受付|オーダー?|依頼|検査|アクセッション)(番号|no|id)|(접수|검사|오더|처방)번호"),
+    ("AccessionNumber", r"(登录|登記|登记|检查|檢查|影像|申请单?|申請單?)[编編]?[号號]"),
+    ("AccessionNumber", r"номер(исследования|направления|заказа|заявки)|αριθμοσ(εξετασησ|παραγγελιασ)"),
+    ("AccessionNumber", r"מספר(בדיקה|הזמנה|הפניה)|رقم(الوصول|الدخول|الطلب|الفحص)|شماره(پذیرش|درخواست)|کدپذیرش"),
+    ("PatientID", r"(患者|カルテ|診察券)(番号|no|id)|(病历|病歷|病案|患者|病人|住院|门诊|門診)([编編]?[号號]|id)"),
+    ("PatientID", r"(환자|병록|차트)(번호|id)|(номер|код|id)(пациента|карты|историиболезни)"),
+    ("PatientID", r"(αριθμοσ|κωδικοσ|id)ασθεν|מספר(מטופל|זהות)|תעודתזהות|رقم(المريض|الملف)"),
+    ("PatientID", r"شماره(پرونده|بیمار)|کد(ملی|بیمار)"),
+    ("PatientName", r"氏名|患者名|姓名|환자명|성명|^фио$|фамилия|اسمالمريض|نامبیمار|שםמטופל"),
 )
 _OWN: Final = "dicomove_own_columns"
 _PATTERNS: Final = tuple((name, re.compile(pattern)) for name, pattern in _WORDS)
@@ -235,5 +254,5 @@ def header_hint(found: Sequence[tuple[object, str]]) -> str:
 
 
 def _words(label: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", label.replace("ß", "ss")).encode("ascii", "ignore").decode()
-    return re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain).lower())
+    plain = without_accents(unicodedata.normalize("NFKC", without_invisible(label)))
+    return re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain).casefold())
