@@ -166,6 +166,15 @@ def test_cells_of_any_type_become_names(
     assert list(dict.fromkeys(Path(name).parent.as_posix() for name in made["arranged"])) == expected
 
 
+def test_a_column_that_the_table_lacks_is_named(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
+    folder, results = two
+    path = "{participant}/{SOPInstanceUID}.dcm"
+    with pytest.raises(ValueError, match="'participant' is neither a keyword nor a column of the table: the table has"):
+        arrange(folder, tmp_path / "out", path, cohort=results, progress=False)
+    with pytest.raises(ValueError, match="no table with columns of your own was given"):
+        arrange(folder, tmp_path / "out", path, progress=False)
+
+
 def test_a_name_of_several_columns_or_none_is_an_error(tmp_path: Path, two: tuple[Path, pd.DataFrame]) -> None:
     folder, results = two
     twice = pd.concat([results, results[["subject"]]], axis=1)

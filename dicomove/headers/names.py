@@ -109,6 +109,9 @@ def _check_key(path: str, key: str, columns: Collection[str]) -> None:
         near = difflib.get_close_matches(key, columns, 1)
         if near:
             _refuse(path, f"{key!r} is neither a keyword nor a column of the table; do you mean {{{near[0]}}}?")
+        if key.islower() and key.isidentifier():  # a column of the caller's, and not a keyword with a slip
+            given = f"the table has {', '.join(columns)}" if columns else "no table with columns of your own was given"
+            _refuse(path, f"{key!r} is neither a keyword nor a column of the table: {given}")
         raise
 
 
