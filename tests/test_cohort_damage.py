@@ -253,6 +253,11 @@ def test_plain_identifiers_are_never_damage(value: str) -> None:
     assert doubt(value, "PatientID") is None
 
 
+@pytest.mark.parametrize("value", ["1" * 100_000, "1, " * 50_000 + "x", "1 / " * 50_000 + "x", "0" * 100_000])
+def test_a_report_in_the_column_of_a_number_is_looked_through_at_once(value: str) -> None:
+    assert doubt(value, "PatientID") is None  # it would take minutes
+
+
 @relaxed
 @given(st.text(max_size=30), st.sampled_from(["PatientID", "StudyDate", "StudyInstanceUID", "PatientName", "arm"]))
 def test_any_text_has_an_answer(value: str, column: str) -> None:

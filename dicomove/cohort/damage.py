@@ -18,6 +18,9 @@ SHORT_LINE = "#SHORT_LINE!"
 UNTOLD = "#UNKNOWN!"
 """The text for a cell that may be empty or may have held a value."""
 
+#: A longer text is a report in the wrong column. It cannot be a key, and some patterns would take long for it.
+_LONGEST = 200
+
 Patterns = tuple[tuple[str, re.Pattern[str]], ...]
 
 
@@ -57,6 +60,8 @@ def doubt(value: str, column: str) -> str | None:
     >>> doubt("1234567890120000", "AccessionNumber"), doubt("20.240", "AccessionNumber")
     ('a long number that ends in zeros (Excel keeps 15 digits)', 'a point that may separate thousands')
     """
+    if len(value) > _LONGEST:
+        return None
     if column in IDENTIFIERS:
         return _first(_DOUBTFUL_IDENTIFIER, value)
     if VRS.get(column) == "DA":
