@@ -49,6 +49,8 @@ class MoveJob:
         self._run = run
         self._stops = 0
         self._error: BaseException | None = None
+        # Not `Thread.is_alive`: until Python 3.13, a `join` that is interrupted takes a thread that runs for ended.
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._do, name="dicomove-job", daemon=True)
         # The caller's thread makes the display, so that it stays under the cell that began the job.
         try:
@@ -68,7 +70,7 @@ class MoveJob:
     @property
     def done(self) -> bool:
         """Whether the run has ended, successfully or not."""
-        return not self._thread.is_alive()
+        return self._ended.is_set()
 
     @property
     def paused(self) -> bool:
@@ -114,7 +116,7 @@ class MoveJob:
         """
         end = None if timeout is None else time.monotonic() + timeout
         while not self.done and (end is None or time.monotonic() < end):
-            self._thread.join(_LOOK_UP_S if end is None else max(0.0, min(_LOOK_UP_S, end - time.monotonic())))
+            self._ended.wait(_LOOK_UP_S if end is None else max(0.0, min(_LOOK_UP_S, end - time.monotonic())))
         if not self.done:
             message = f"the job has not ended within {timeout:g} s; it goes on"
             raise TimeoutError(message)
@@ -131,6 +133,7 @@ class MoveJob:
             self._error = error
         finally:
             _running.discard(self)
+            self._ended.set()
 
 
 @atexit.register
@@ -144,4 +147,4 @@ def _cancel_all() -> None:
     for job in left:
         job.cancel()
     for job in left:
-        job._thread.join(_FAREWELL_S)  # noqa: SLF001 (it is this module's own)
+        job._ended.wait(_FAREWELL_S)  # noqa: SLF001 (it is this module's own)

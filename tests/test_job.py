@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +50,26 @@ def test_a_limit_of_patience_leaves_it_running(slow: tuple[dm.Pacs, dm.Receiver]
     job = dm.start_move(TABLE, *slow, progress=False)
     with pytest.raises(TimeoutError, match="goes on"):
         job.wait(0.05)
+    assert job.wait(30)["outcome"].tolist() == ["complete"] * 8
+
+
+def test_an_interrupt_ends_the_wait_and_not_the_run(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
+    waits = threading.Event()
+    main = threading.main_thread().ident or 0
+    told: list[Event] = []
+
+    def interrupts(event: Event) -> None:
+        if isinstance(event, RowFinished) and not told:
+            told.append(event)
+            assert waits.wait(30)
+            signal.pthread_kill(main, signal.SIGINT)
+
+    job = dm.start_move(TABLE, *slow, progress=interrupts)
+    waits.set()
+    with pytest.raises(KeyboardInterrupt):
+        job.wait()
+    assert not job.done
+    assert repr(job).startswith("MoveJob(running")
     assert job.wait(30)["outcome"].tolist() == ["complete"] * 8
 
 
