@@ -18,6 +18,9 @@ from dicomove.testing import demo_pacs
     ("value", "column", "named"),
     [
         ("NULL", "PatientID", "empty cell"),
+        ("NULL", "IssuerOfPatientID", "empty cell"),
+        ("n/a", "StudyDescription", "empty cell"),
+        ("UNKNOWN", "BodyPartExamined", "empty cell"),
         ("000123^^^HOSP^PI", "PatientID", "HL7"),
         ("00000", "AccessionNumber", "only zeros"),
         ("MRN: 000123", "PatientID", "a word before the number"),
@@ -56,6 +59,7 @@ def test_what_may_explain_an_empty_answer_is_named(value: str, column: str, name
         ("C*", "Modality"),
         ("OPT", "ModalitiesInStudy"),
         ("CHEST", "BodyPartExamined"),
+        ("HOSP", "IssuerOfPatientID"),
         ("O", "PatientSex"),
         ("20240105", "StudyDate"),
         ("20240105-", "StudyDate"),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from dicomove.cohort.damage import IDENTIFIERS, doubt
+from dicomove.cohort.damage import IDENTIFIERS, doubt, is_stand_in
 from dicomove.cohort.keywords import VRS
 from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.matching import has_wildcard
@@ -56,6 +56,8 @@ def unlikely(value: str, column: str) -> str | None:
     """
     if has_wildcard(value):
         return None
+    if is_stand_in(value):
+        return "a word that often stands for an empty cell"
     if _is_misread(value):
         return "UTF-8 that a program has read in another encoding"
     vr = VRS[column]
