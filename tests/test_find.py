@@ -351,6 +351,48 @@ def test_what_the_pacs_answers(status: int | None, matches: int, outcome: str, e
     assert bool(found["advice"].fillna("").iloc[0]) == bool(error)
 
 
+class Joins:
+    """Answers C-FIND with one study, as each of several databases has it."""
+
+    def __init__(self, *differences: dict[str, str]) -> None:
+        self.differences = differences
+
+    def handle(self, association: Association, peer: Peer, message: Message) -> None:  # noqa: ARG002
+        syntax = association.contexts[message.context_id].transfer_syntax
+        for difference in self.differences:
+            keys = {"StudyInstanceUID": "1.2.3", "AccessionNumber": "A0001", "PatientID": "7", **difference}
+            servers.respond(association, message, 0xFF00, None, encode_identifier(keys, syntax))
+        servers.respond(association, message, 0x0000)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"NumberOfStudyRelatedInstances": "9"},
+        {"RetrieveAETitle": "OTHER"},
+        {"StudyTime": "101500.000"},
+        {"StudyDescription": "Thorax"},
+        {"AccessionNumber": ""},
+        {"PatientID": ""},
+    ],
+    ids=lambda difference: "".join(difference),
+)
+def test_a_study_that_two_databases_tell_is_one(difference: dict[str, str]) -> None:
+    with servers.served(Joins({"NumberOfStudyRelatedInstances": "6"}, difference)) as pacs:
+        found = dm.find(accessions("A0001"), pacs, progress=False)
+    assert found["outcome"].tolist() == ["matched"]
+    assert found["PatientID"].tolist() == ["7"]
+    assert found["NumberOfStudyRelatedInstances"].tolist() == [6]
+
+
+def test_a_study_of_two_patients_is_told_twice() -> None:
+    told = pytest.warns(dm.errors.FindWarning, match="more than one patient")
+    with servers.served(Joins({}, {"PatientID": "8"})) as pacs, told:
+        found = dm.find(accessions("A0001"), pacs, progress=False)
+    assert found["PatientID"].tolist() == ["7", "8"]
+    assert "2 different PatientIDs" in found["advice"].iloc[0]
+
+
 def test_nobody_is_there() -> None:
     with servers.dead_port() as dead:
         found = dm.find(accessions("A0001", "", "A0010"), dm.Pacs(f"127.0.0.1:{dead}"), progress=False)

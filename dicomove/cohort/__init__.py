@@ -36,6 +36,7 @@ Rows to queries and identifiers::
 from __future__ import annotations
 
 from dicomove.cohort.answers import (
+    each_once,
     left_out,
     merged,
     several_patients,
@@ -117,6 +118,7 @@ __all__ = [
     "damage",
     "decode",
     "doubt",
+    "each_once",
     "find_queries",
     "find_query",
     "found_rows",

@@ -19,6 +19,12 @@ _TELL_PATIENTS_APART: Final = {
     "PatientBirthDate": "the PatientID may be that of two patients; name PatientBirthDate or PatientName, too",
 }
 
+#: Matches with one UID that differ in one of these are not taken for one.
+_APART: Final = (
+    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "AccessionNumber"),
+    *("StudyInstanceUID", "SeriesInstanceUID"),
+)
+
 
 def why_not(
     answer: Mapping[str, object],
@@ -136,6 +142,35 @@ def merged(above: Mapping[str, str], answer: Mapping[str, str]) -> dict[str, str
     {'StudyInstanceUID': '1.2', 'SeriesInstanceUID': '1.2.1'}
     """
     return {**answer, **above, **{name: value for name, value in answer.items() if not is_blank(value)}}
+
+
+def each_once(matches: Iterable[Mapping[str, str]], unique: str) -> list[dict[str, str]]:
+    """Return the matches of one study, series or instance as one; those that may be of two patients stay apart.
+
+    An archive that joins two databases tells a study twice, with the count or the Retrieve AE Title of each. The first
+    counts, and the others fill in what it leaves blank.
+
+    Examples
+    --------
+    >>> first = {"StudyInstanceUID": "1.2", "PatientID": "7", "StudyDate": ""}
+    >>> each_once([first, first | {"StudyDate": "20240102"}, first | {"PatientID": "8"}], "StudyInstanceUID")
+    [{'StudyInstanceUID': '1.2', 'PatientID': '7', 'StudyDate': '20240102'}, \
+{'StudyInstanceUID': '1.2', 'PatientID': '8', 'StudyDate': ''}]
+    """
+    groups: dict[object, list[dict[str, str]]] = {}
+    for match in matches:
+        group = groups.setdefault(match.get(unique) or tuple(match.items()), [])
+        same = next((index for index, other in enumerate(group) if _is_one(match, other)), None)
+        if same is None:
+            group.append(dict(match))
+        else:
+            group[same] = merged(match, group[same])
+    return [match for group in groups.values() for match in group]
+
+
+def _is_one(match: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    values = ({match.get(name, ""), other.get(name, "")} - {""} for name in _APART)
+    return all(len(different) < 2 for different in values)
 
 
 def untold(match: Mapping[str, object], names: Iterable[str]) -> str | None:

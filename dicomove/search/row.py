@@ -16,6 +16,7 @@ from dicomove.cohort import (
     Query,
     QueryModel,
     Step,
+    each_once,
     left_out,
     matches,
     merged,
@@ -123,13 +124,14 @@ class Search:
         for step in query.steps:
             keys += [*step.keys, *step.checks]
             below: list[Match] = []
+            unique = UNIQUE_KEYS[query.query_model][step.level][-1]
             for above in (upper | _typed_above(step, query.query_model) for upper in found):
                 last = self._find(step, above, query) if listed is None else listed
                 answers = _once(last)
                 identifying = _identifying(step, query.query_model)
                 for match in answers:
                     # An archive may leave a key empty in its only answer. If there are several, each has to repeat it.
-                    repeated = identifying if len(answers) > 1 else []
+                    repeated = identifying if len({answer.get(unique) for answer in answers}) > 1 else []
                     reason = self._why_not(match, step, above, keys, repeated, query.query_model)
                     if reason is None:
                         below.append(merged(above, match))
@@ -139,7 +141,7 @@ class Search:
                 notes += [last.advice] if last.advice and not last.error else []
                 if last.error:
                     return self._answered(query, below if step is query.steps[-1] else [], last, reasons, notes)
-            found = below
+            found = each_once(below, unique)
         return self._answered(query, found, last, reasons, notes)
 
     def _answered(
