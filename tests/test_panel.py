@@ -257,11 +257,11 @@ def test_what_is_left_is_told_in_requests() -> None:
 
 
 def test_the_time_that_is_waited_does_not_count() -> None:
-    waiting = Waiting(reason="hours", message="Outside of the hours.", until=NOW + timedelta(hours=2))
+    waiting = Waiting(reason="pacs_down", message="The PACS is down.", until=NOW + timedelta(hours=2))
     state = state_of((0.0, started(2)), (0.0, begun(0)), (10.0, finished(0)), (10.0, waiting))
     assert state.eta_s is None
-    assert "Waits: Outside of the hours. (until 22:00)" in text(state)
-    assert "Waits: Outside of the hours. (until 22:00)" in seen(state)
+    assert "Waits: The PACS is down. (until 22:00)" in text(state)
+    assert "Waits: The PACS is down. (until 22:00)" in seen(state)
     state = state.after(Continuing(), 1000.0).after(begun(1), 1000.0)
     assert state.eta_s == pytest.approx(10.0)
     assert "Waits" not in text(state)
@@ -299,6 +299,12 @@ def test_labels_are_escaped_and_stay_on_their_line() -> None:
     assert "\n&" not in text(state)
     long = state_of(started(1), RowStarted(row="x" * 500, position=0))
     assert len(max(text(long).splitlines(), key=len)) < 100
+
+
+def test_outside_the_hours_only_their_beginning_is_shown() -> None:
+    message = "outside the hours 22:00-06:00: goes on at Mon 22:00"
+    waiting = Waiting(reason="hours", message=message, until=NOW + timedelta(minutes=1))  # the next look at the clock
+    assert text(state_of(started(1), waiting)).endswith(f"Waits: {message}")
 
 
 def test_what_it_waits_for_is_escaped() -> None:

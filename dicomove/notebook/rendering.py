@@ -87,7 +87,8 @@ def waiting(state: PanelState, now: datetime) -> str:
     """Return the reason and the end of a wait; empty if the run does not wait."""
     if state.waiting is None:
         return ""
-    until = state.waiting.until
+    # The message has the time at which the hours begin; `until` is that of the next look at the clock.
+    until = None if state.waiting.reason == "hours" else state.waiting.until
     return f"Waits: {state.waiting.message}" + (f" (until {clock(until, now)})" if until else "")
 
 
