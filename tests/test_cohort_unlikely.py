@@ -23,6 +23,7 @@ from dicomove.testing import demo_pacs
         ("UNKNOWN", "BodyPartExamined", "empty cell"),
         ("000123^^^HOSP^PI", "PatientID", "HL7"),
         ("00000", "AccessionNumber", "only zeros"),
+        ("A%", "AccessionNumber", "wildcards of C-FIND"),
         ("MRN: 000123", "PatientID", "a word before the number"),
         ("#000123", "PatientID", "a word before the number"),
         ("000123 (old: 77)", "PatientID", "brackets"),
@@ -94,3 +95,4 @@ def test_a_word_for_an_empty_cell_is_said_whatever_it_matches(tmp_path: Path) ->
     with demo_pacs() as pacs:
         found = find(cohort, pacs, progress=False)
     assert "blank the cell" in found["advice"][0]
+    assert found["advice"][0].count("empty cell") == 1

@@ -31,7 +31,8 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     sentences = []
     for name, value in keys:
         odd = odd_in(value)
-        why = unlikely(value, name)
+        # The query itself says of an identifier that it is such a word, whatever it matches.
+        why = None if name in IDENTIFIERS and is_stand_in(value) else unlikely(value, name)
         if odd:
             sentences.append(f"{name} holds {', '.join(odd)}, which looks like another character")
         if why:
@@ -79,6 +80,8 @@ def _unlikely_code(value: str, column: str) -> str | None:
 
 
 def _unlikely_number(value: str) -> str | None:
+    if "%" in value:
+        return "the wildcards of C-FIND are * and ?"
     if value.strip("0") == "":
         return "it holds only zeros"
     if _NAMED.fullmatch(value):
