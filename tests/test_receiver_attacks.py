@@ -559,6 +559,18 @@ def test_an_association_outlives_an_odd_message(
         made.release(SECONDS)
 
 
+def test_a_c_store_that_names_no_instance_is_not_said_to_name_another(scp: Scp) -> None:
+    uids = ((0x0008, 0x0018, b"1.2.77\0\0"), (0x0020, 0x000D, b"1.2\0"), (0x0020, 0x000E, b"1.3\0"))
+    data = b"".join(pdus.element(group, number, value) for group, number, value in uids)
+    with association(scp.address) as made:
+        made.send(Message(1, {"CommandField": C_STORE_RQ, "MessageID": 1}, data), deadlines())
+        assert made.receive(deadlines()).number("Status") == 0x0000
+        made.release(SECONDS)
+    manifest = scp.receiver.manifest()
+    (reason,) = manifest.loc[manifest["SOPInstanceUID"] == "1.2.77", "quarantine"]
+    assert reason == "damaged: the C-STORE names no instance"
+
+
 @pytest.mark.parametrize("uid", ["", "1.2.3"])
 def test_an_instance_without_a_uid_is_safe_in_quarantine(uid: str, scp: Scp) -> None:
     """And answered with Success: some PACS drop the rest of a study when one is refused."""

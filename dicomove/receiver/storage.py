@@ -205,7 +205,8 @@ class Storage:
         if not damage and absent:
             damage = f"no {', '.join(absent)}"
         if not damage and values["SOPInstanceUID"] != incoming.request.sop_instance_uid:
-            damage = "the C-STORE names another instance than its data set"
+            named = "another instance than its data set" if incoming.request.sop_instance_uid else "no instance"
+            damage = f"the C-STORE names {named}"
         if damage:
             return "damaged", DAMAGED + damage
         unrequested = None if self._accept_any else self._tallies.why_unrequested(values)
