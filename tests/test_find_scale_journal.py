@@ -199,3 +199,14 @@ def test_retrieve_has_them_too(archive: Archive, tmp_path: Path) -> None:
         by_accession = [keys for keys in here.recorder.asked("C-FIND") if keys.get("AccessionNumber")]
     assert found["outcome"].tolist() == ["complete"]
     assert len(by_accession) == 1
+
+
+def test_the_journal_of_move_is_another_file(archive: Archive, tmp_path: Path) -> None:
+    found, moved = tmp_path / "find.sqlite", tmp_path / "move.sqlite"
+    with servers.here(archive) as here:
+        studies = dm.find(COHORT[:1], here.pacs, journal=found, progress=False)
+        dm.move(studies, here.pacs, servers.SINK, journal=moved, progress=False)
+        with pytest.raises(JournalError, match="is not a journal of dicomove, but a find journal, which has a file of"):
+            dm.move(studies, here.pacs, servers.SINK, journal=found, progress=False)
+        with pytest.raises(JournalError, match="is not a find journal of dicomove, but a journal of move, which has"):
+            dm.find(COHORT[:1], here.pacs, journal=moved, progress=False)

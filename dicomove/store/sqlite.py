@@ -26,6 +26,9 @@ _WHY: Final = {
     sqlite3.SQLITE_IOERR: "its file system failed: is the disk full, or the quota used up?",
 }
 
+#: The kinds of files by their application_id: people take the journal of `find` for that of `move`.
+_KINDS: Final = {0x64636D66: "find journal", 0x64636D6A: "journal of move"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
@@ -168,7 +171,9 @@ class Database:
             connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
         )
         if application != self.application_id:
-            message = f"{path} is not a {self.name} of dicomove: {self.instead}"
+            found = _KINDS.get(application)
+            what = f", but a {found}, which has a file of its own" if found else ""
+            message = f"{path} is not a {self.name} of dicomove{what}: {self.instead}"
             raise self.error(message)
         if version != self.version:
             read = f"this dicomove reads version {self.version}"
