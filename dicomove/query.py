@@ -88,7 +88,7 @@ def _attribute(name: str) -> str:
         msg = f"{name!r} is not a criterion: give it to find()"
         raise CohortError(msg)
     if found:
-        msg = f"{found} cannot be a criterion: its values are no text"
+        msg = f"{found} cannot be a criterion: its values are not text"
         raise CohortError(msg)
     near = difflib.get_close_matches(spelling, [*_SHORT, *map(_plain, _usual()), *_keywords()], n=1, cutoff=0.7)
     meant = _SHORT.get(near[0]) or keyword(near[0]) or _keywords().get(near[0], "") if near else ""

@@ -166,7 +166,7 @@ def explained(error: OSError) -> str:
 def _check_words(tls: TLS) -> None:
     for name, words in (("verify", ("full", "chain", "none")), ("profile", ("bcp195", "non-downgrading"))):
         if getattr(tls, name) not in words:
-            message = f"tls: {name}={getattr(tls, name)!r} is none of {', '.join(map(repr, words))}"
+            message = f"tls: {name}={getattr(tls, name)!r} is not one of {', '.join(map(repr, words))}"
             raise AddressError(message)
     if tls.key is not None and tls.certificate is None:
         message = "tls: a key without its certificate: give certificate=, too"

@@ -52,7 +52,7 @@ LONGEST: Final = (
     "tests/test_benchmark_distance.py",
     "tests/test_systems.py",
     "tests/test_own_names.py",
-    "tests/test_goodbyes.py",
+    "tests/test_endings.py",
     "tests/test_namespaces_doctor.py",
     "tests/test_report.py",
     "tests/test_receiver_fuzz.py",

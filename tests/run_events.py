@@ -10,7 +10,7 @@ from dicomove import events
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import Counts, Evidence, judge
-from dicomove.receiver import Settled
+from dicomove.receiver import ReceivedRow
 from dicomove.run.attempt import AttemptEnd, Moved
 from dicomove.run.messages import AttemptEnded, Begin, Instruction, Look, RunEvent, Show, Wait, Write, Written
 from dicomove.run.options import Options
@@ -59,12 +59,12 @@ def moved(status: int | None = SUCCESS, *, held: int | None = None, **more: Any)
     """Return the end of an attempt with one C-MOVE, at a receiver if `held` says how many instances are on disk."""
     at_end = {name: more.pop(name) for name in ("listed", "depth", "silence_s") if name in more}
     restarted = more.pop("restarted", False)
-    settled = None
+    received = None
     if held is not None:
-        settled = Settled(arrivals=held, held={f"1.{n}": 512 for n in range(1, held + 1)}, restarted=restarted)
+        received = ReceivedRow(arrivals=held, held={f"1.{n}": 512 for n in range(1, held + 1)}, restarted=restarted)
         more |= {"received": held}
     done = result(status, **more)
-    return Moved(done, settled, moves=(done,), **at_end)
+    return Moved(done, received, moves=(done,), **at_end)
 
 
 REJECTED = moved(None, sent=False, problem="association_rejected")

@@ -11,7 +11,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("named", sorted(set(re.findall(r"`((?:\w+/)*\w+\.py|(?:\w+/)+)`", PAGE))))
-def test_what_the_page_names_is_there(named: str) -> None:
+def test_names_on_the_page_exist(named: str) -> None:
     assert any((folder / named).exists() for folder in (ROOT, ROOT / "dicomove"))
 
 

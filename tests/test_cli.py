@@ -137,7 +137,7 @@ def test_c_get_in_the_shell(tmp_path: Path, method: str, cohort: Path, capfd: py
     assert len(receiving.files(tmp_path / "images")) == 4
 
 
-def test_what_only_a_receiver_knows_is_not_shown_of_another(
+def test_columns_of_a_receiver_are_not_shown_for_another_destination(
     rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pacs = rehearsal_pacs(SMALL)
@@ -224,7 +224,7 @@ def test_each_advice_is_shown_once_and_not_too_many_of_them() -> None:
         (["verify", "SOMETHING_EMPTY"], "has no received files"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(
+def test_an_impossible_command_ends_with_one_line(
     arguments: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     wrong = 3 if said == "no connection" else 2

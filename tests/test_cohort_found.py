@@ -128,7 +128,7 @@ def test_a_uid_that_the_cohort_brought_is_not_moved_where_find_left_it_out(here:
 
 
 @pytest.mark.parametrize("through_a_file", [False, True])
-def test_what_find_said_is_what_move_and_plan_say(here: Here, tmp_path: Path, through_a_file: bool) -> None:
+def test_move_and_plan_keep_the_answers_of_find(here: Here, tmp_path: Path, through_a_file: bool) -> None:
     cohort = pd.DataFrame({"PatientID": ["SYN000001", "NOBODY", "?"]}, index=["a", "b", "c"])
     studies = dm.find(cohort, here.pacs, progress=False)
     assert studies["outcome"].tolist() == ["matched", "empty", "invalid"]

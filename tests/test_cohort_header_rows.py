@@ -50,7 +50,7 @@ def rows(table: pd.DataFrame) -> list[dict[str, str]]:
         ('PatientID,"Accession\nNumber"\r000123,A1\r', "a.csv"),
     ],
 )
-def test_what_stands_around_a_header(tmp_path: Path, content: str, name: str) -> None:
+def test_lines_around_a_header(tmp_path: Path, content: str, name: str) -> None:
     table, said = read(tmp_path, content, name)
     assert rows(table) == [ROW]
     assert not said
@@ -81,7 +81,7 @@ def test_encodings_are_recognised(tmp_path: Path, encoding: str, name: str) -> N
         (b"accession\n\xff\xff\n", "ascii", "ascii"),
     ],
 )
-def test_what_cannot_be_decoded_is_a_cohort_error(tmp_path: Path, content: bytes, encoding: str, named: str) -> None:
+def test_undecodable_text_is_a_cohort_error(tmp_path: Path, content: bytes, encoding: str, named: str) -> None:
     with pytest.raises(CohortError, match=named):
         read(tmp_path, content, encoding=encoding)
 

@@ -271,7 +271,7 @@ def test_a_column_of_numbers(cells: pd.Series) -> None:
     assert all(isinstance(row, Identifier) for row in rows)
 
 
-def test_what_the_level_does_not_need_may_be_there_twice() -> None:
+def test_columns_that_the_level_does_not_need_may_be_repeated() -> None:
     row = {"StudyInstanceUID": STUDY, "series uid": "1", "SeriesUID": "2", "acc nr": "A", "acc no": "B"}
     twice = pd.DataFrame([row])
     assert isinstance(only(twice, "STUDY"), Identifier)
@@ -429,7 +429,7 @@ def test_good_identifiers_go_through_as_they_are(patient: str) -> None:
     assert found.keys == (("PatientID", patient.strip()), ("StudyInstanceUID", STUDY))
 
 
-def test_what_find_brought_is_sent_as_the_pacs_gave_it() -> None:
+def test_keys_from_find_are_sent_as_the_pacs_gave_them() -> None:
     odd = ["1.2.03", "1.2.840.X-1", "1." + "2" * 90, "1.2.*", "1.2\\1.3", "1.2.3"]
     found = pd.DataFrame({"cohort_row": 0, "StudyInstanceUID": odd, "outcome": "matched", "matches": 1, "filtered": 0})
     *sent, wildcard, several, usual = move_identifiers(found)

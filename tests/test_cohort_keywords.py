@@ -123,7 +123,7 @@ def test_the_same_attribute_twice_is_an_error_that_names_the_columns(columns: li
     assert f": {' and '.join(map(repr, columns))}. Keep one of them" in str(caught.value)
 
 
-def test_what_is_not_wanted_may_be_ambiguous() -> None:
+def test_unused_columns_may_be_ambiguous() -> None:
     assert keyword_columns(["mrn", "medical record number", "accession"], {"AccessionNumber"}) == {"AccessionNumber": 2}
 
 

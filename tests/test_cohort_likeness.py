@@ -41,7 +41,7 @@ def same_text(asked: str, answered: str) -> bool:
     "\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u202e\u2060\u2064\u2066\u2069\u3164"
     "\ufe0f\ufeff\uffa0\ufff9\U000e0001\U000e0041\U000e0100",
 )
-def test_what_is_not_seen_is_taken_off_and_named(invisible: str) -> None:
+def test_invisible_characters_are_removed_and_named(invisible: str) -> None:
     asked = f"{invisible}A{invisible}1{invisible}"
     assert without_invisible(asked) == as_key(asked) == plain(asked) == "A1"
     assert invisible_in(asked) == [f"U+{ord(invisible):04X} {unicodedata.name(invisible, '')}".rstrip()]
@@ -49,13 +49,13 @@ def test_what_is_not_seen_is_taken_off_and_named(invisible: str) -> None:
 
 
 @pytest.mark.parametrize("seen", ["A1", "A 1", "Müller^Änne", "\u0600123", "山田^太郎", "A\u00a01", "김^철수"])
-def test_what_is_seen_stays(seen: str) -> None:
+def test_visible_characters_stay(seen: str) -> None:
     assert without_invisible(seen) == seen
     assert invisible_in(seen) == []
 
 
 @pytest.mark.parametrize("name", [PERSIAN, HINDI, MANDARIN])
-def test_what_a_script_needs_stays_in_a_key(name: str) -> None:
+def test_characters_that_a_script_needs_stay_in_a_key(name: str) -> None:
     assert as_key(name) == name
     assert invisible_in(name) == []
     assert same_text(name, INVISIBLE.sub("", name))
@@ -151,7 +151,7 @@ def test_a_look_alike_is_told(asked: str, answered: str, expected: str) -> None:
     ("asked", "answered"),
     [("A1", "A2"), ("12", "120"), ("12", "21"), ("", "A"), ("", "-"), ("A*", "A1"), ("M?ller", "Muller"), ("a", "б")],
 )
-def test_what_is_not_alike(asked: str, answered: str) -> None:
+def test_texts_that_are_not_alike(asked: str, answered: str) -> None:
     assert not same_text(asked, answered)
     assert difference(asked, answered) is None
 
@@ -192,7 +192,7 @@ def test_likeness_is_the_same_both_ways(asked: str, answered: str) -> None:
 
 
 @given(texts)
-def test_what_is_done_once_is_done(text: str) -> None:
+def test_a_second_pass_changes_nothing(text: str) -> None:
     bare = without_invisible(text)
     assert without_invisible(bare) == bare
     assert invisible_in(bare) == []

@@ -39,7 +39,7 @@ NOT_COMPARED = [("山田^太郎", "鈴木^花子"), ("", "DOE^JANE"), ("DOE^JANE
 
 
 @pytest.mark.parametrize(("first", "second"), ONE_PERSON + NOT_COMPARED)
-def test_what_may_be_one_person(first: str, second: str) -> None:
+def test_names_that_may_be_one_person(first: str, second: str) -> None:
     assert not is_other_name(first, [second])
     assert not is_other_name(second, [first])
 

@@ -100,7 +100,7 @@ def test_structures_are_refused_as_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 and then nothing PAR1", b"accession\nA1\n"])
-def test_what_is_no_parquet_is_a_cohort_error(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_parquet_is_a_cohort_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "d").mkdir()
     for path in (tmp_path / "a.parquet", tmp_path / "d" / "part.parquet"):
         path.write_bytes(content)

@@ -430,7 +430,7 @@ NARROWING = [name for name in KEYWORDS if VRS[name] not in ("UI", "IS") and name
 @pytest.mark.parametrize(
     "name", [name for name in NARROWING if name in MATCHING_KEYS["STUDY"] + MATCHING_KEYS["PATIENT"]]
 )
-def test_what_only_narrows_is_not_asked_for_alone(name: str) -> None:
+def test_keys_that_only_narrow_are_not_asked_alone(name: str) -> None:
     cell = {"DA": "20240105", "TM": "103000"}.get(VRS[name], "X")
     with pytest.raises(CohortError, match="no column of the table identifies"):
         find_queries(pd.DataFrame({name: [cell]}))
@@ -473,7 +473,7 @@ def test_where_the_uid_is_there_the_other_keys_are_checks() -> None:
     assert query.notes == ()
 
 
-def test_what_cannot_be_read_beside_a_uid_is_said() -> None:
+def test_unreadable_cells_beside_a_uid_are_reported() -> None:
     query = find_query({"StudyInstanceUID": UID, "StudyDate": "01-31-2000", "PatientBirthDate": "1.1.50"})
     assert steps(query) == [("STUDY", {"StudyInstanceUID": UID})]
     assert query.steps[0].checks == ()
@@ -587,7 +587,7 @@ def found(**columns: object) -> pd.DataFrame:
         {"ModalitiesInStudy": "CT\\SR"},
     ],
 )
-def test_what_the_pacs_gave_is_asked_again_by_its_uid_alone(columns: dict[str, str]) -> None:
+def test_rows_of_find_are_asked_again_by_their_uid_alone(columns: dict[str, str]) -> None:
     for uid in (UID, "1.2.03", "1.2.840.X-1", "1." + "2" * 90):
         (query,) = find_queries(found(StudyInstanceUID=[uid], **columns), "SERIES")
         assert isinstance(query, Query)
@@ -603,7 +603,7 @@ def test_a_uid_that_is_not_one_value_is_never_sent_whoever_gave_it(uid: str) -> 
     assert uid not in str(query)
 
 
-def test_what_find_could_not_match_is_asked_again_by_what_was_typed() -> None:
+def test_unmatched_rows_of_find_are_asked_again_by_the_typed_keys() -> None:
     table = found(AccessionNumber=["A1"], StudyInstanceUID=[None]).assign(outcome="unreachable", matches=0)
     (query,) = find_queries(table)
     assert isinstance(query, Query)

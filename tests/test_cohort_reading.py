@@ -109,7 +109,7 @@ def test_utf_16_is_what_a_spreadsheet_calls_unicode_text(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("name", "encoding"), [("Müller €", "cp1252"), ("M\x81ller", "latin-1")])
-def test_what_is_not_utf_8_is_said(tmp_path: Path, name: str, encoding: str) -> None:
+def test_text_that_is_not_utf_8_has_a_warning(tmp_path: Path, name: str, encoding: str) -> None:
     path = write(tmp_path, f"accession,name\nA1,{name}\n".encode(encoding))
     table, message = read_with_warning(path)
     assert records(table) == [{"AccessionNumber": "A1", "name": name}]
@@ -350,7 +350,7 @@ texts = st.text(alphabet=st.characters(codec="utf-8", exclude_characters='\0\r\u
 
 @relaxed
 @given(st.lists(st.tuples(texts, texts, texts), max_size=5), st.sampled_from(",;\t"))
-def test_what_is_written_is_what_is_read(tmp_path: Path, rows: list[tuple[str, str, str]], delimiter: str) -> None:
+def test_cells_are_read_as_they_are_written(tmp_path: Path, rows: list[tuple[str, str, str]], delimiter: str) -> None:
     file = io.StringIO()
     writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL)
     writer.writerows([("accession", "PatientName", "arm"), *rows])

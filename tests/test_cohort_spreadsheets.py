@@ -438,7 +438,7 @@ def test_xlsb_does_not_tell_empty_cells_from_errors() -> None:
         ("a.csv", b"<html><table><tr><td>accession</td></tr></table></html>"),
     ],
 )
-def test_what_is_no_spreadsheet_is_a_cohort_error(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_file_that_is_not_a_spreadsheet_is_a_cohort_error(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CohortError):
         read(tmp_path / name)
@@ -469,7 +469,7 @@ texts = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", 
 
 @relaxed
 @given(st.lists(st.tuples(texts, texts), max_size=5))
-def test_what_openpyxl_writes_comes_back(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+def test_files_of_openpyxl_are_read_back(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     def as_text(sheet: Any) -> None:
         for cells in sheet.iter_rows():
             for cell in cells:

@@ -145,5 +145,5 @@ def test_the_text_of_a_cell(cell: object, label: str, written: str) -> None:
         (None, "PatientID", None),
     ],
 )  # fmt: skip
-def test_what_is_said_of_a_cell(cell: object, label: str, said: str | None) -> None:
+def test_remarks_on_a_cell(cell: object, label: str, said: str | None) -> None:
     assert cell_problem(cell, cell_text(cell, label), label) == said

@@ -39,7 +39,7 @@ from dicomove.testing import demo_pacs
         ("2567-01-05", "StudyDate", "calendar"),
     ],
 )
-def test_what_may_explain_an_empty_answer_is_named(value: str, column: str, named: str) -> None:
+def test_cells_that_may_explain_an_empty_answer_are_named(value: str, column: str, named: str) -> None:
     said = unlikely(value, column)
     assert said is not None
     assert named in said

@@ -97,7 +97,7 @@ SECRET = 987654321
         (np.array([str(SECRET)]), "PatientID"),
     ],
 )
-def test_what_is_not_text_is_refused_and_not_shown(value: object, column: str) -> None:
+def test_cells_that_are_not_text_are_refused_and_not_shown(value: object, column: str) -> None:
     with pytest.raises(IdentifierError, match=column) as caught:
         text(value, column)
     assert caught.value.column == column

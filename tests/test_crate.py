@@ -71,7 +71,9 @@ def test_it_identifies_no_patient(folder: Path, tmp_path: Path) -> None:
     assert path.read_text() != dm.export(folder, path).read_text()
 
 
-def test_what_cannot_be_described_is_said(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_cannot_be_described_has_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ValueError, match="give the path of its journal"):
         dm.export(dm.read_journal(folder / JOURNAL_FILE), tmp_path / NAME)
     with pytest.raises(JournalError, match="there is no"):

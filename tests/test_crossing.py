@@ -1,4 +1,4 @@
-"""A request and the PACS's farewell cross on the wire: the request goes out once more, and never a third time."""
+"""A request crosses the end of the association on the wire: it is sent once more, and never a third time."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ STUDY = {"StudyInstanceUID": "1.2.3"}
 FIRST: tuple[Step, ...] = (Accept(), ReadRequest(), Respond(completed=1, remaining=0))
 GOOD: tuple[Step, ...] = (*FIRST, ReadRequest(), Respond(completed=1, remaining=0), AwaitRelease(), Close())
 
-#: How much of the second request the PACS has read when it says farewell; a client has sent all of it by then.
+#: How much of the second request the PACS has read when it ends the association; the client has sent all of it by then.
 MOMENTS: dict[str, tuple[Step, ...]] = {
     "a byte": (ReadBytes(1),),
     "half of it": (ReadBytes(40),),
     "all of it": (ReadRequest(),),
 }
-FAREWELLS: dict[str, tuple[Step, ...]] = {
+ENDINGS: dict[str, tuple[Step, ...]] = {
     "releases": (Send(pdus.RELEASE_REQUEST), Silence()),
     "releases and closes": (Send(pdus.RELEASE_REQUEST), Close()),
     "aborts": (Send(pdus.abort(0)), Silence()),
@@ -72,33 +72,33 @@ def echo(scu: dm.MoveScu) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("farewell", FAREWELLS.values(), ids=FAREWELLS)
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
 @pytest.mark.parametrize("request_", [move, find, echo])
 def test_it_is_sent_once_more(
-    request_: Callable[[dm.MoveScu], str | None], moment: Sequence[Step], farewell: Sequence[Step]
+    request_: Callable[[dm.MoveScu], str | None], moment: Sequence[Step], ending: Sequence[Step]
 ) -> None:
-    with ScriptedPeer([*FIRST, *moment, *farewell], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+    with ScriptedPeer([*FIRST, *moment, *ending], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
         assert [request_(scu) for _ in range(3)] == [None] * 3
         assert peer.connections == 2
 
 
-@pytest.mark.parametrize("farewell", FAREWELLS.values(), ids=FAREWELLS)
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
 @pytest.mark.parametrize("request_", [move, find, echo])
 def test_on_a_fresh_association_it_is_not(
-    request_: Callable[[dm.MoveScu], str | None], moment: Sequence[Step], farewell: Sequence[Step]
+    request_: Callable[[dm.MoveScu], str | None], moment: Sequence[Step], ending: Sequence[Step]
 ) -> None:
-    with ScriptedPeer([Accept(), *moment, *farewell], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+    with ScriptedPeer([Accept(), *moment, *ending], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
         assert request_(scu) in ("connection_lost", "association_aborted")
         assert peer.connections == 1
 
 
-@pytest.mark.parametrize("farewell", FAREWELLS.values(), ids=FAREWELLS)
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 @pytest.mark.parametrize("request_", [move, find, echo])
-def test_it_is_never_sent_a_third_time(request_: Callable[[dm.MoveScu], str | None], farewell: Sequence[Step]) -> None:
-    again: list[Step] = [Accept(), ReadRequest(), *farewell]
-    with ScriptedPeer([*FIRST, ReadRequest(), *farewell], again, GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+def test_it_is_never_sent_a_third_time(request_: Callable[[dm.MoveScu], str | None], ending: Sequence[Step]) -> None:
+    again: list[Step] = [Accept(), ReadRequest(), *ending]
+    with ScriptedPeer([*FIRST, ReadRequest(), *ending], again, GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
         assert request_(scu) is None
         assert request_(scu) in ("connection_lost", "association_aborted")
         assert peer.connections == 2
@@ -112,14 +112,14 @@ ANSWERED: dict[str, tuple[Step, ...]] = {
 }
 
 
-@pytest.mark.parametrize("farewell", ["releases", "aborts", "closes", "resets"])
+@pytest.mark.parametrize("ending", ["releases", "aborts", "closes", "resets"])
 @pytest.mark.parametrize("answered", ANSWERED.values(), ids=ANSWERED)
 @pytest.mark.parametrize("request_", [move, find, echo])
 def test_once_anything_was_answered_it_is_not_sent_again(
-    request_: Callable[[dm.MoveScu], str | None], answered: Sequence[Step], farewell: str
+    request_: Callable[[dm.MoveScu], str | None], answered: Sequence[Step], ending: str
 ) -> None:
     with (
-        ScriptedPeer([*FIRST, ReadRequest(), *answered, *FAREWELLS[farewell]], GOOD) as peer,
+        ScriptedPeer([*FIRST, ReadRequest(), *answered, *ENDINGS[ending]], GOOD) as peer,
         dm.MoveScu(pacs(peer)) as scu,
     ):
         assert request_(scu) is None
@@ -127,21 +127,21 @@ def test_once_anything_was_answered_it_is_not_sent_again(
         assert peer.connections == 1
 
 
-def test_silence_is_no_farewell() -> None:
+def test_silence_does_not_count_as_an_end() -> None:
     with ScriptedPeer([*FIRST, ReadRequest(), Silence()], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
         assert (move(scu), move(scu)) == (None, "idle_timeout")
         assert peer.connections == 1
 
 
-def test_what_was_cancelled_is_not_sent_again() -> None:
-    """The PACS answers C-CANCEL with its farewell."""
+def test_cancelled_requests_are_not_sent_again() -> None:
+    """The PACS answers C-CANCEL with the end of the association."""
     stop = threading.Event()
 
     def until_it_is_cancelled(connection: RawConnection) -> None:
         stop.set()
         connection.read_pdu()
 
-    script: list[Step] = [*FIRST, ReadRequest(), until_it_is_cancelled, *FAREWELLS["releases"]]
+    script: list[Step] = [*FIRST, ReadRequest(), until_it_is_cancelled, *ENDINGS["releases"]]
     with ScriptedPeer(script, GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
         assert move(scu) is None
         result = scu.move_study(STUDY, "ANYWHERE", stop=stop)
@@ -149,10 +149,10 @@ def test_what_was_cancelled_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_what_shows_that_the_pacs_has_got_it_keeps_it_from_being_sent_again(late: bool) -> None:
+def test_a_sign_that_the_pacs_has_the_request_prevents_a_second_one(late: bool) -> None:
     """Instances that arrive are its first answer, whatever comes after them."""
     long_ago = time.monotonic()
-    with ScriptedPeer([*FIRST, ReadRequest(), *FAREWELLS["resets"]], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
+    with ScriptedPeer([*FIRST, ReadRequest(), *ENDINGS["resets"]], GOOD) as peer, dm.MoveScu(pacs(peer)) as scu:
         assert move(scu) is None
         result = scu.move_study(STUDY, "ANYWHERE", last_activity=time.monotonic if late else lambda: long_ago)
         assert (result.outcome, result.attempts) == (("interrupted", 1) if late else ("complete", 2))
@@ -161,7 +161,7 @@ def test_what_shows_that_the_pacs_has_got_it_keeps_it_from_being_sent_again(late
 
 def test_where_no_other_association_is_made_the_first_one_is_what_is_known() -> None:
     with (
-        ScriptedPeer([*FIRST, ReadRequest(), *FAREWELLS["releases"]], [Reset()]) as peer,
+        ScriptedPeer([*FIRST, ReadRequest(), *ENDINGS["releases"]], [Reset()]) as peer,
         dm.MoveScu(pacs(peer)) as scu,
     ):
         assert move(scu) is None
@@ -172,7 +172,7 @@ def test_where_no_other_association_is_made_the_first_one_is_what_is_known() -> 
 
 @pytest.mark.parametrize("retry", [None, dm.Retry(attempts=2, wait=0.01)], ids=["without retry", "with retry"])
 def test_a_table_says_how_many_were_sent(tmp_path: Path, retry: dm.Retry | None) -> None:
-    crossing: list[Step] = [*FIRST, ReadRequest(), *FAREWELLS["releases"]]
+    crossing: list[Step] = [*FIRST, ReadRequest(), *ENDINGS["releases"]]
     table = pd.DataFrame({"StudyInstanceUID": ["1.2.3", "1.2.4", "1.2.5"]})
     with ScriptedPeer(crossing, crossing, GOOD) as peer:
         result = dm.move(

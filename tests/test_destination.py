@@ -179,7 +179,7 @@ def test_every_study_of_a_real_pacs_is_at_the_destination(
     assert again["advice"].str.startswith("All of it was at the destination already").all()
 
 
-def test_what_the_pacs_drops_in_silence_is_missing_and_is_asked_for_again(second: Second) -> None:
+def test_instances_that_the_pacs_drops_are_missing_and_asked_for_again(second: Second) -> None:
     loses = faults.LosesInstances(keep=0.5, attempts=1)
     with rehearsal(second, loses) as pacs:
         result = move(TABLE, pacs, second.destination())
@@ -266,7 +266,7 @@ def test_the_archive_stores_with_all_its_threads(second: Second) -> None:
     assert set(counts.counted) == {0}
 
 
-def test_what_comes_twice_counts_once(second: Second) -> None:
+def test_repeated_instances_count_once(second: Second) -> None:
     with rehearsal(second, faults.StoresTwice()) as pacs:
         result = move(TABLE, pacs, second.destination())
     assert columns(result, "outcome", "received", "missing") == [("complete", 6, 0)] * 3

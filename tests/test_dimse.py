@@ -159,7 +159,7 @@ def test_a_rejection_of_more_than_four_bytes_is_one() -> None:
         assert "Called AE title not recognised" in (move(impatient(port)).advice or "")
 
 
-def test_nobody_listens() -> None:
+def test_a_port_without_a_listener() -> None:
     with servers.dead_port() as port, within(0):
         result = move(impatient(port))
     assert (result.outcome, result.error) == ("unreachable", "connection_failed")
@@ -566,7 +566,7 @@ def test_cancel_from_another_thread(demo: RunningPacs, gate: Gate) -> None:
     assert result.completed + result.remaining == result.total == 60
 
 
-def test_what_is_cancelled_before_it_began_is_not_attempted(here: Here) -> None:
+def test_a_request_that_is_cancelled_before_it_begins_is_not_attempted(here: Here) -> None:
     stop = threading.Event()
     stop.set()
     result = move(here.pacs, stop=stop)
@@ -654,7 +654,7 @@ def test_a_query_that_cannot_be_a_move(query: dict[str, object], options: dict[s
 
 
 @pytest.mark.parametrize("destination", ["", " ", "X" * 17, "A\\B", None])
-def test_a_destination_that_is_no_ae_title(destination: Any) -> None:
+def test_a_destination_that_is_not_an_ae_title(destination: Any) -> None:
     with servers.counting() as nobody, dm.MoveScu(nobody.pacs) as scu:
         with pytest.raises(dm.errors.AddressError, match="destination"):
             scu.move_study(STUDY, destination)
@@ -713,7 +713,7 @@ def test_a_move_has_no_character_set(here: Here) -> None:
     assert set(asked) == {"StudyInstanceUID", "QueryRetrieveLevel"}
 
 
-def test_what_was_asked_for_and_is_empty_is_an_empty_text(here: Here) -> None:
+def test_empty_values_are_empty_text(here: Here) -> None:
     with dm.FindScu(here.pacs) as finder:
         (match,) = finder.find_studies({"AccessionNumber": "A0001", "ReferringPhysicianName": "", "StudyTime": ""})
     assert match["ReferringPhysicianName"] == ""

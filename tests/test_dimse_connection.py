@@ -66,7 +66,7 @@ def test_small_writes_leave_at_once_from_both_sides() -> None:
             assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_what_has_come_is_read_without_waiting() -> None:
+def test_bytes_that_have_come_are_read_without_waiting() -> None:
     with pair() as (one, two):
         view = memoryview(bytearray(8))
         assert one.receive_now(view) is None
@@ -213,7 +213,7 @@ def test_all_records_that_have_come_are_read_at_once(contexts: tuple[ssl.SSLCont
         assert connection.receive_now(came) is None
 
 
-def test_what_came_before_the_end_counts_with_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+def test_bytes_before_the_end_count_with_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     view = memoryview(bytearray(1 << 18))
     with secured_pair(contexts) as (connection, peer):
         peer.sendall(bytes(40_000))

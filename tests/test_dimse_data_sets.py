@@ -65,7 +65,7 @@ def test_they_are_the_bytes_of_pydicom(keys: dict[str, str | Sequence[str]], syn
     ],
     ids=["study", "list", "patient", "asked for", "lists of none and of one", "C-FIND"],
 )
-def test_what_a_run_asks_for_is_plain(keys: dict[str, str | Sequence[str]], syntax: str) -> None:
+def test_identifiers_of_a_run_are_plain(keys: dict[str, str | Sequence[str]], syntax: str) -> None:
     assert _plain(keys, syntax) == _encoded(keys, syntax) == encode_identifier(keys, syntax)
 
 
@@ -88,7 +88,7 @@ def test_the_rest_is_left_to_pydicom(keys: dict[str, str | Sequence[str]]) -> No
     assert encode_identifier(keys, ImplicitVRLittleEndian) == _encoded(keys, ImplicitVRLittleEndian)
 
 
-def test_a_word_that_is_no_keyword_is_named() -> None:
+def test_a_word_that_is_not_a_keyword_is_named() -> None:
     with pytest.raises(ValueError, match="'PatientNumber' is not a DICOM keyword"):
         encode_identifier({"PatientNumber": "1"}, ImplicitVRLittleEndian)
 

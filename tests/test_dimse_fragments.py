@@ -105,7 +105,7 @@ def test_a_stream_that_stops_within_a_pdu_is_not_between_pdus(stream: bytes, dat
 
 
 @given(st.binary(max_size=300), st.integers(7, 80), st.booleans())
-def test_what_is_written_is_read(data: bytes, longest: int, is_command: bool) -> None:
+def test_written_fragments_are_read(data: bytes, longest: int, is_command: bool) -> None:
     stream = b"".join(write_p_data(3, data, is_command=is_command, longest=longest))
     fragments = [event for event in read_events(stream) if isinstance(event, Fragment)]
     assert b"".join(fragment.data for fragment in fragments) == data
@@ -170,7 +170,7 @@ def test_two_bytes_tell_tls(begin: bytes) -> None:
 
 
 @pytest.mark.parametrize("begin", [b"", b"\x16", b"\x17\3\3", b"\x16\2\3", b"\3\x16\3", b"\1\0\0", b"HTTP/1.1"])
-def test_what_is_not_tls(begin: bytes) -> None:
+def test_bytes_that_are_not_tls(begin: bytes) -> None:
     assert not is_tls_record(begin)
 
 

@@ -112,7 +112,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("parts", WRONG.values(), ids=WRONG)
-def test_what_cannot_be_a_message(parts: list[Fragment]) -> None:
+def test_bytes_that_are_not_a_message(parts: list[Fragment]) -> None:
     assembler = MessageAssembler({1, 3})
     assert assembled(assembler, parts[:-1]) == []
     with pytest.raises(InvalidResponse):
@@ -258,7 +258,7 @@ def test_whether_a_data_set_follows(kind: int | None, *, follows: bool) -> None:
         (0x5555, b"who knows", None),
     ],
 )
-def test_what_peers_write_into_a_command_set(number: int, content: bytes, text: str | None) -> None:
+def test_odd_command_sets_of_peers(number: int, content: bytes, text: str | None) -> None:
     """Whatever it is, it is no exception in the middle of an exchange."""
     decoded = decode_command(struct.pack("<HHI", 0, number, len(content)) + content)
     assert list(decoded.values()) == ([] if text is None else [text])

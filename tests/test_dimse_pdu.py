@@ -86,7 +86,7 @@ NOT_USED: Final = {
 
 
 @pytest.mark.parametrize("user", NOT_USED.values(), ids=NOT_USED)
-def test_what_is_not_used_is_skipped(user: bytes) -> None:
+def test_unused_fields_are_skipped(user: bytes) -> None:
     request, answer = read_request(body(proposed(), user=user)), read_answer(body(answered(), user=user))
     assert request.contexts == (ProposedContext(1, CTImageStorage, (ExplicitVRLittleEndian,)),)
     assert answer.results == (ContextResult(1, 0, ExplicitVRLittleEndian),)
@@ -257,7 +257,7 @@ WINDOW: Final = item(0x53, bytes(4))
         (ROLE * 5000, b""),  # more than an item has room for
     ],
 )
-def test_what_is_granted_as_it_was_asked_for(asked: bytes, granted: bytes) -> None:
+def test_proposals_that_are_granted_unchanged(asked: bytes, granted: bytes) -> None:
     request = read_request(body(proposed(), user=item(0x50, asked + MAX_LENGTH)))
     assert request.negotiated == granted
     assert granted in write_answer(request, [ContextResult(1, 0, "1.2")], 0)
@@ -299,7 +299,7 @@ def test_a_request_without_a_context_asks_for_nothing_and_an_answer_without_one_
 
 @pytest.mark.parametrize("read", [read_request, read_answer])
 @pytest.mark.parametrize(("content", "words"), UNREADABLE.items())
-def test_what_is_used_and_cannot_be_read_is_named(
+def test_unreadable_used_fields_are_named(
     read: Callable[[bytes], AssociateRequest | AssociateAnswer], content: bytes, words: str
 ) -> None:
     with pytest.raises(InvalidResponse) as raised:
@@ -341,7 +341,7 @@ def test_the_shortest_pdu_has_room_for_two_bytes(length: int, *, is_taken: bool)
         (b"", False, "gave no reason"),
     ],
 )
-def test_what_a_rejection_means(content: bytes, words: str, *, lasts: bool) -> None:
+def test_the_meaning_of_a_rejection(content: bytes, words: str, *, lasts: bool) -> None:
     assert words in str(rejection(content))
     assert rejection(content).permanent is lasts
 

@@ -92,7 +92,7 @@ ILLEGAL: list[tuple[Role, State, Event]] = [
 
 
 @pytest.mark.parametrize(("sender", "state", "event"), ILLEGAL)
-def test_what_must_not_come_changes_nothing(sender: Role, state: State, event: Event) -> None:
+def test_illegal_events_change_nothing(sender: Role, state: State, event: Event) -> None:
     assert after(sender, state, event) is None
     machine = StateMachine(sender)
     machine.state = state
@@ -152,7 +152,7 @@ def test_the_end_of_a_connection_within_a_response(within_pdu: bool, state: Stat
         (C_MOVE_RQ | RESPONSE, None, Event.FINAL_RESPONSE),
     ],
 )
-def test_what_a_message_is(field: int, status: int | None, event: Event) -> None:
+def test_the_event_of_a_message(field: int, status: int | None, event: Event) -> None:
     command = {"CommandField": field, "MessageIDBeingRespondedTo": 7}
     message = Message(1, command if status is None else {**command, "Status": status})
     assert event_of(message) is event

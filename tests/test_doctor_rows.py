@@ -62,7 +62,7 @@ def test_a_connection_that_ends_without_an_answer() -> None:
         ({GET["StudyRoot"]}, ["failed", "failed", "ok"]),
     ],
 )
-def test_what_is_offered(offered: set[str], verdicts: list[str]) -> None:
+def test_offered_services(offered: set[str], verdicts: list[str]) -> None:
     seen = replace(SEEN, offered=frozenset(offered))
     rows = [rule(seen) for rule in (connection.find_offered, connection.move_offered, connection.get_offered)]
     assert [row.verdict for row in rows] == verdicts
@@ -116,7 +116,7 @@ def test_a_receiver_that_refused_the_pacs_names_the_keyword() -> None:
     assert "allow=['10.0.0.7']" in str(row.remedy)
 
 
-def test_what_came_to_a_receiver_is_told() -> None:
+def test_the_arrival_at_a_receiver_is_reported() -> None:
     row = destination.connection_back(replace(AT_RX, moved=OK, arrival=Arrival("10.0.0.1", "PACS", "JPEG 2000")))
     assert (row.verdict, row.found) == ("ok", "The PACS connected from 10.0.0.1 as PACS, and sent JPEG 2000.")
 

@@ -134,7 +134,7 @@ recover(folder, InstanceIndex(folder), files)
 """
 
 
-def test_what_a_killed_receiver_left_is_on_the_disk_before_it_is_recorded(tmp_path: Path) -> None:
+def test_files_of_a_killed_receiver_are_durable_before_they_are_recorded(tmp_path: Path) -> None:
     images = tmp_path / "images"
     (path,) = servers.write(islice(SOURCE.instances_of_all(), 1), images / "1" / "2").rglob("*.dcm")
     calls = traced(tmp_path / "trace", "-c", RECOVER, str(images))

@@ -100,7 +100,7 @@ def test_a_stop_reaches_them(tmp_path: Path, executor: Executor) -> None:
     assert set(results["outcome"]) <= {"cancelled", "complete", "not_attempted"}
 
 
-def test_what_arrives_resets_the_clock_of_a_worker_elsewhere(tmp_path: Path, processes: Executor) -> None:
+def test_arrivals_reset_the_clock_of_a_worker_elsewhere(tmp_path: Path, processes: Executor) -> None:
     present = faults.NoPendings(), faults.Bandwidth(bytes_per_second=4000)
     with (
         receiving.receiver(tmp_path) as receiver,
@@ -186,7 +186,7 @@ def _knocking(saying: bytes) -> tuple[Callable[[Event], None], list[socket.socke
 
 
 @pytest.mark.parametrize("saying", [b"\0\0\0\4quit", b"\x7f\xff\xff\xffmuch", b"\xff" * 12, b""])
-def test_a_stranger_on_the_line_is_refused_and_keeps_nobody_waiting(tmp_path: Path, saying: bytes) -> None:
+def test_an_unknown_peer_is_refused_and_delays_no_worker(tmp_path: Path, saying: bytes) -> None:
     with (
         receiving.receiver(tmp_path) as receiver,
         ThreadPoolExecutor(2) as executor,
@@ -219,7 +219,7 @@ class Losing(ThreadPoolExecutor):
         return future
 
 
-def test_what_was_lost_before_it_was_sent_is_unreachable(tmp_path: Path) -> None:
+def test_a_task_that_was_lost_before_it_was_sent_is_unreachable(tmp_path: Path) -> None:
     with (
         receiving.receiver(tmp_path) as receiver,
         receiving.pacs(receiver, source=SOURCE) as pacs,
@@ -232,7 +232,7 @@ def test_what_was_lost_before_it_was_sent_is_unreachable(tmp_path: Path) -> None
     assert "Nothing was sent" in results["advice"][0]
 
 
-def test_what_was_lost_before_it_was_sent_is_tried_again(tmp_path: Path) -> None:
+def test_a_task_that_was_lost_before_it_was_sent_is_tried_again(tmp_path: Path) -> None:
     with (
         receiving.receiver(tmp_path) as receiver,
         receiving.pacs(receiver, source=SOURCE) as pacs,
@@ -244,7 +244,7 @@ def test_what_was_lost_before_it_was_sent_is_tried_again(tmp_path: Path) -> None
     assert results["attempts"].tolist() == [1, 1]
 
 
-def test_what_was_lost_after_it_was_sent_is_in_doubt(tmp_path: Path) -> None:
+def test_a_task_that_was_lost_after_it_was_sent_is_in_doubt(tmp_path: Path) -> None:
     def act(event: Event) -> None:
         if isinstance(event, SubOperationEvent):
             for child in psutil.Process().children():

@@ -146,7 +146,7 @@ def test_what_is_found(on: Stage, name: str, outcome: str, error: str | None) ->
     assert len(found) == 2
 
 
-def test_a_request_that_crosses_a_farewell_is_sent_once_more(rehearsal_pacs: Start) -> None:
+def test_a_request_that_crosses_a_ending_is_sent_once_more(rehearsal_pacs: Start) -> None:
     pacs = rehearsal_pacs(SMALL, [faults.CrossesRequests()])
     uids = list(dict.fromkeys(one.study_instance_uid for one in SMALL.instances_of_all()))
     result = dm.move(pd.DataFrame({"StudyInstanceUID": uids}), pacs, pacs.destination, progress=False)
@@ -181,7 +181,7 @@ def associate(fault: Fault) -> tuple[bytes, bytes]:
         (faults.OddAeTitles(), b"R\xd6NTGEN"),
     ],
 )
-def test_what_is_odd_is_in_both_directions(fault: Fault, content: bytes) -> None:
+def test_odd_values_are_in_both_directions(fault: Fault, content: bytes) -> None:
     assert content not in REQUEST + ANSWER
     for pdu in associate(fault):
         assert content in pdu
@@ -214,7 +214,7 @@ def test_no_role_is_granted() -> None:
 
 
 @pytest.mark.parametrize("name", MISLABELLED)
-def test_what_is_mislabelled_differs_from_the_original(name: str) -> None:
+def test_mislabelled_instances_differ_from_the_original(name: str) -> None:
     instance = next(SMALL.instances_of_all())
     (sent,) = faults.named(name).on_store(None, instance)  # type: ignore[arg-type]  # the request does not matter
     assert sent.sop_class_uid == CTImageStorage

@@ -116,7 +116,7 @@ def test_labels_of_columns_may_repeat_and_nest(here: Here) -> None:
     assert find(nested, here)[("outcome", "")].tolist() == ["matched"]
 
 
-def test_what_was_asked_stays_beside_what_was_found(here: Here) -> None:
+def test_typed_cells_stay_beside_the_matches(here: Here) -> None:
     table = pd.DataFrame({"AccessionNumber": ["A001*"], "StudyDate": ["2024-02-01 - 2024-02-15"], "note": ["n"]})
     table["StudyDate"] = "20240201-20240215"
     found = find(table, here)
@@ -163,7 +163,7 @@ def test_more_can_be_asked_for(here: Here, keys: list[str], column: str, value: 
     assert list(found.columns).count(column) == 1
 
 
-def test_no_name_is_asked_for_that_nobody_wants(here: Here) -> None:
+def test_names_are_asked_for_only_on_request(here: Here) -> None:
     find(accessions("A0010"), here)
     (asked,) = here.recorder.asked("C-FIND")
     apart = {"IssuerOfPatientID", "PatientBirthDate"}  # whether an accession number is of several patients
@@ -287,7 +287,7 @@ class IgnoresDates(Archive):
         return super().find(identifier, query_model)
 
 
-def test_answers_that_nobody_asked_for_are_left_out(archive: Archive) -> None:
+def test_unrequested_answers_are_left_out(archive: Archive) -> None:
     with (
         servers.here(Prefixes(archive.instances)) as here,
         pytest.warns(dm.errors.FindWarning, match="answers to 1 rows are not what the rows ask for"),
@@ -340,7 +340,7 @@ class Refuses:
         (None, 0, "interrupted", "association_aborted"),
     ],
 )
-def test_what_the_pacs_answers(status: int | None, matches: int, outcome: str, error: str | None) -> None:
+def test_answers_of_the_pacs(status: int | None, matches: int, outcome: str, error: str | None) -> None:
     with servers.served(Refuses(status, matches)) as pacs:
         found = dm.find(accessions("A0001"), pacs, progress=False)
     assert found["outcome"].tolist() == [outcome] * max(1, matches)
@@ -505,7 +505,7 @@ def test_an_echo_that_fails(status: int, word: str) -> None:
     assert isinstance(raised.value, dm.DicomoveError)
 
 
-def test_an_echo_that_nobody_answers() -> None:
+def test_an_echo_without_an_answer() -> None:
     with servers.dead_port() as dead, pytest.raises(dm.errors.AssociationError) as raised:
         dm.echo(dm.Pacs(f"127.0.0.1:{dead}"))
     assert raised.value.error == "connection_failed"

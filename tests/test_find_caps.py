@@ -359,7 +359,7 @@ def test_a_cut_list_of_instances_of_orthanc_is_completed_by_number(orthanc_with_
     assert "at most 5 answers" in found["advice"].iloc[0]
 
 
-def test_what_orthanc_lists_up_to_its_limit_is_no_inventory(
+def test_a_list_of_orthanc_at_its_limit_is_not_an_inventory(
     orthanc_with_limits: tuple[dm.Pacs, str], tmp_path: Path
 ) -> None:
     """A study of 96 instances, of which Orthanc lists 5: all have to come."""

@@ -115,7 +115,7 @@ def test_real_pacs(server: Server) -> None:
         ({"matches": "nearest"}, "needs the column StudyDate"),
     ],
 )
-def test_what_cannot_be_asked(pacs: RunningPacs, options: dict[str, object], said: str) -> None:
+def test_rows_that_cannot_be_asked(pacs: RunningPacs, options: dict[str, object], said: str) -> None:
     with pytest.raises(dm.CohortError, match=said):
         found(cohort(), pacs, **options)
 

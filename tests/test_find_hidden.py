@@ -25,7 +25,7 @@ def hiding(made: list[Study], most: int = 20, few: int = 0, **more: frozenset[st
 
 @pytest.mark.parametrize(("most", "few"), [(20, 0), (60, 0), (150, 0), (20, 1), (20, 2)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_hidden_is_found(kind: str, most: int, few: int) -> None:
+def test_hidden_matches_are_found(kind: str, most: int, few: int) -> None:
     archive = hiding(studies(kind), most, few)
     result = asked(archive)
     found = uids(result)
@@ -43,7 +43,7 @@ def test_a_pacs_that_hides_and_ignores_keys(kind: str, ignored: tuple[str, ...])
     assert archive.requests < 1_200
 
 
-def test_what_a_pacs_hides_without_any_way_to_tell_it_apart_is_not_complete() -> None:
+def test_matches_that_no_search_can_find_leave_the_answer_incomplete() -> None:
     """Of the narrower searches, a day brings some; no other one does."""
     archive = hiding(studies("plain"), ignores=frozenset(TEXTS))
     result = asked(archive, {**BROAD, "StudyDate": "20240401-20240630"})
@@ -52,7 +52,7 @@ def test_what_a_pacs_hides_without_any_way_to_tell_it_apart_is_not_complete() ->
 
 
 @pytest.mark.parametrize("dates", ["20240101-20241231", "20240506", "20240501-", "-20240630", "20240505-20240506"])
-def test_what_is_hidden_of_some_dates_is_found(dates: str) -> None:
+def test_hidden_matches_of_some_dates_are_found(dates: str) -> None:
     archive = hiding(studies("one minute"))
     inside = Capped(archive.studies, capped.first(1_000)).ask({"StudyDate": dates})
     result = asked(archive, {**BROAD, "StudyDate": dates})
@@ -96,7 +96,7 @@ class Filled(Capped):
         return super().ask(keys)
 
 
-def test_what_came_meanwhile_was_not_hidden() -> None:
+def test_new_matches_do_not_count_as_hidden() -> None:
     archive, limits = Filled([], capped.or_few(20, 0)), KnownLimits()
     result = asked(archive, limits=limits)
     assert (result.error, len(result), limits.hides) == (None, 5, None)

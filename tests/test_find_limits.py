@@ -177,7 +177,7 @@ def test_a_number_of_studies_ends_the_search() -> None:
     assert archive.requests < 60
 
 
-def test_what_is_not_cut_costs_two_more_questions_once() -> None:
+def test_a_complete_answer_costs_two_more_questions_once() -> None:
     archive, limits = Capped(studies("plain"), capped.first(10_000)), KnownLimits()
     requests = []
     for _ in range(3):

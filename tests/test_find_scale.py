@@ -77,7 +77,7 @@ def test_other_rows_are_asked_one_by_one(table: pd.DataFrame, level: str) -> Non
     assert [len(batch) for batch in batches(queries(table, level))] == [1, 1]
 
 
-def test_the_keys_that_are_held_against_the_answers_are_the_same_in_a_batch() -> None:
+def test_the_keys_that_answers_are_compared_with_are_the_same_in_a_batch() -> None:
     table = studies("1.2", "1.3", "1.4", PatientID=["1", "", "2"])
     assert [[uid_of(query) for query in batch] for batch in batches(queries(table))] == [["1.2", "1.4"], ["1.3"]]
 
@@ -107,7 +107,7 @@ def test_one_search_for_all_of_them_and_one_for_what_it_lacks(here: Here) -> Non
     assert asked(here) == [10, 1]
 
 
-def test_each_row_is_held_against_its_own_answer(here: Here) -> None:
+def test_each_row_is_compared_with_its_own_answer(here: Here) -> None:
     right = find(studies(*UIDS), here.pacs)["PatientID"].tolist()
     wrong = [*right[:4], "another", *right[5:]]
     with pytest.warns(dm.errors.FindWarning, match="1 rows"):
@@ -303,7 +303,7 @@ def test_a_second_interrupt_does_not_wait_for_the_pacs(archive: Archive, monkeyp
     assert found["outcome"].tolist() == ["not_attempted"] * 2
 
 
-def test_nobody_is_there_for_any_of_them() -> None:
+def test_a_pacs_that_cannot_be_reached_by_any_association() -> None:
     with servers.dead_port() as dead:
         found = find(studies(*UIDS), dm.Pacs(f"127.0.0.1:{dead}"), concurrency=3)
     assert found["outcome"].tolist() == ["unreachable"] * 9

@@ -54,7 +54,7 @@ def number(here: Here) -> int:
     return len(here.recorder.asked("C-FIND"))
 
 
-def test_what_was_found_is_not_asked_again(here: Here, tmp_path: Path) -> None:
+def test_matched_rows_are_not_asked_again(here: Here, tmp_path: Path) -> None:
     journal, events = tmp_path / "find.sqlite", list[Event]()
     first = find(COHORT, here.pacs, journal)
     asked = number(here)

@@ -123,7 +123,7 @@ def test_cancelling(tmp_path: Path) -> None:
     receiving.assert_whole(tmp_path, SOURCE)
 
 
-def test_what_is_missing_is_got_by_another_attempt(tmp_path: Path) -> None:
+def test_another_attempt_gets_the_missing_instances(tmp_path: Path) -> None:
     lost = faults.LosesInstances(attempts=1)
     with without_port(tmp_path) as receiver, receiving.pacs({}, lost, source=SOURCE) as pacs:
         first = get(ROWS[:1], pacs, receiver)

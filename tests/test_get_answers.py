@@ -21,7 +21,7 @@ from dicomove.testing.raw import (
     Step,
     pdus,
 )
-from tests.test_goodbyes import got
+from tests.test_endings import got
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -63,7 +63,7 @@ def test_a_status_that_is_not_defined_keeps_its_number(status: int, receiver: dm
 
 
 @pytest.mark.parametrize("answer", [Respond(status=None), Respond(command_field=C_FIND_RQ | RESPONSE)])
-def test_what_is_no_response_to_it_does_not_end_it_well(answer: Step, receiver: dm.Receiver) -> None:
+def test_other_messages_do_not_end_a_c_get_well(answer: Step, receiver: dm.Receiver) -> None:
     result, associations = got(receiver, ReadRequest(), answer)
     assert (result.error, result.status, associations) == ("invalid_response", None, 1)
 

@@ -118,7 +118,7 @@ def test_dcmqrscp_sends_what_it_has_in_jpeg(tmp_path: Path, images: Path) -> Non
     assert receiving.files(tmp_path / "received").keys() == {one.instance for one in held}
 
 
-def test_what_dcmqrscp_does_not_send_is_explained(tmp_path: Path, images: Path) -> None:
+def test_instances_that_dcmqrscp_does_not_send_are_explained(tmp_path: Path, images: Path) -> None:
     held = [one for one in servers.held(images) if one.transfer_syntax == JPEG]
     with servers.dcmqrscp(tmp_path, images, {}, syntaxes={JPEG}) as port:
         result = _got(dm.Pacs(f"DCMQRSCP@127.0.0.1:{port}"), held, tmp_path / "received")

@@ -43,7 +43,7 @@ def test_a_run_that_would_bring_more_is_refused(tmp_path: Path, options: dict[st
 
 
 @pytest.mark.parametrize("options", [{"max_studies": 4, "max_instances": 24}, {"max_bytes": 10**9}, {"max_per_row": 6}])
-def test_what_keeps_the_limits_goes(pacs: RunningPacs, options: dict[str, object]) -> None:
+def test_a_run_within_the_limits_goes(pacs: RunningPacs, options: dict[str, object]) -> None:
     assert moved(pacs, **options)["outcome"].tolist() == ["complete"] * 4
 
 
@@ -70,7 +70,7 @@ def test_rows_without_a_number_cannot_keep_a_limit(tmp_path: Path) -> None:
     assert "limit cannot be kept" in result["advice"].iloc[0]
 
 
-def test_what_an_earlier_run_brought_does_not_count(tmp_path: Path) -> None:
+def test_instances_of_an_earlier_run_do_not_count(tmp_path: Path) -> None:
     rows = receiving.studies(ARCHIVE, 4)
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=ARCHIVE) as pacs:
         dm.move(rows[:2], pacs, receiver, progress=False)

@@ -170,7 +170,7 @@ def test_a_file_of_which_only_zeros_are_left_is_soon_read(tmp_path: Path) -> Non
     assert found["error"].fillna("").to_dict() == {"meta.dcm": "unreadable", "some.dcm": ""}
 
 
-def test_what_could_not_be_read_is_tried_again(tmp_path: Path, reads: list[str]) -> None:
+def test_unreadable_files_are_tried_again(tmp_path: Path, reads: list[str]) -> None:
     # A right to read does not change the file.
     slices(tmp_path, [0, 5])
     (tmp_path / "short.dcm").write_bytes(real("CT_small.dcm").read_bytes()[:400])
@@ -201,7 +201,7 @@ def test_the_folder_itself_has_a_path(tmp_path: Path) -> None:
     assert index(tmp_path, progress=False)["path"].tolist() == ["."]
 
 
-def test_what_was_read_is_not_read_again(tmp_path: Path, reads: list[str]) -> None:
+def test_files_are_read_only_once(tmp_path: Path, reads: list[str]) -> None:
     slices(tmp_path / "a", [0, 5, 10])
     first = index(tmp_path, progress=False)
     assert len(reads) == 3

@@ -75,7 +75,7 @@ def test_names_that_sha256sum_escapes_are_read_back(tmp_path: Path) -> None:
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
 
 
-def test_what_sha256sum_writes_is_read(tmp_path: Path) -> None:
+def test_files_of_sha256sum_are_read(tmp_path: Path) -> None:
     names = ["new\nline", "back\\slash", "back\\nslash", "cr\rx", "größe", "*star", " lead", "\u2028", "%41", "-dash"]
     names.append(os.fsdecode(b"\xff\xfe.dcm"))
     for name in names:

@@ -215,7 +215,7 @@ def series_that_are_no_volumes(images: Path) -> None:
     volume(images / "whole", [0, 2, 4])
 
 
-def test_what_is_no_volume_has_its_reason(tmp_path: Path) -> None:
+def test_series_that_are_not_volumes_have_a_reason(tmp_path: Path) -> None:
     images, out = tmp_path / "images", tmp_path / "out"
     series_that_are_no_volumes(images)
     made = converted(images, out, "{SeriesInstanceUID}").set_index("path")
@@ -442,7 +442,7 @@ def test_compressed_images_have_the_same_voxels(tmp_path: Path, name: str) -> No
     np.testing.assert_array_equal(np.sort(image(out, row).get_fdata().ravel()), np.sort(pixels.ravel()))
 
 
-def test_what_dcm2niix_leaves_out_is_told(tmp_path: Path, program: Path) -> None:
+def test_images_that_dcm2niix_leaves_out_are_reported(tmp_path: Path, program: Path) -> None:
     images = tmp_path / "images"
     volume(images / "a", [0, 2, 4])
     write(program, r"printf 'Warning: \033[2J\n'; exit 8")

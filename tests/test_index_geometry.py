@@ -129,7 +129,7 @@ def test_a_jitter_below_a_micrometre() -> None:
     assert (found.duplicates, found.is_volume) == (0, True)
 
 
-def test_cosines_of_few_digits_are_no_tilt() -> None:
+def test_cosines_of_few_digits_do_not_count_as_tilt() -> None:
     angle = np.deg2rad(13.37)
     normal = np.array([0, -np.sin(angle), np.cos(angle)])
     cosines = [1, 0, 0, 0, *np.round([np.cos(angle), np.sin(angle)], 3)]

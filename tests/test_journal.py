@@ -206,7 +206,7 @@ def elsewhere(path: Path) -> str:
     return done.stdout
 
 
-def test_who_opens_it_twice_in_a_process_shares_it_and_nobody_else_has_it(path: Path) -> None:
+def test_a_process_that_opens_it_twice_shares_it_and_other_processes_are_refused(path: Path) -> None:
     (path.parent / "link").symlink_to(path.parent, target_is_directory=True)
     first, second = Journal.open(path), Journal.open(path.parent / "link" / path.name)
     first.close()
@@ -261,7 +261,7 @@ def test_threads_take_turns(journal: Journal, path: Path) -> None:
     assert len(dm.read_manifest(path)) == 40
 
 
-def test_who_reads_sees_all_of_what_was_added_together_or_nothing(journal: Journal, path: Path) -> None:
+def test_a_reader_sees_a_transaction_as_a_whole_or_not_at_all(journal: Journal, path: Path) -> None:
     run = journal.begin(FACTS, rows(*range(20)))
 
     def write() -> None:

@@ -44,9 +44,7 @@ def changed(**cells: str) -> list[str]:
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "cp1252", "utf-16"])
 @pytest.mark.parametrize(("delimiter", "above"), [(";", ""), (";", "sep=;\r\n"), ("\t", ""), (",", "")])
-def test_what_a_german_excel_saves_is_read_as_it_is_meant(
-    tmp_path: Path, encoding: str, delimiter: str, above: str
-) -> None:
+def test_files_of_a_german_excel_are_read(tmp_path: Path, encoding: str, delimiter: str, above: str) -> None:
     lines = [[*HEADER, "Größe"], [*LINE, "Müller"]]
     table, said = read(write(tmp_path, *lines, delimiter=delimiter, encoding=encoding, above=above))
     row = table.iloc[0]
@@ -94,7 +92,7 @@ def test_dates_that_one_cell_of_the_column_explains(tmp_path: Path, cells: list[
         ("resumed", "vielleicht"),
     ],
 )
-def test_what_may_be_two_things_is_refused_by_column_and_row(tmp_path: Path, column: str, cell: str) -> None:
+def test_ambiguous_cells_are_refused_by_column_and_row(tmp_path: Path, column: str, cell: str) -> None:
     path = write(tmp_path, HEADER, changed(started_at="2026-11-05 09:30:00+00:00"), changed(**{column: cell}))
     with pytest.raises(CohortError, match=rf"^row 1, {column}: .*export") as caught:
         read(path)

@@ -58,7 +58,7 @@ def assert_refused(path: Path, match: str) -> None:
 @pytest.mark.parametrize(
     "content", [b"x", b"xy", b"PatientID;StudyInstanceUID\n1;1.2.3\n" * 400, b"SQLite format 3\0", b"\0" * 9000]
 )
-def test_a_file_that_is_no_database(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert_refused(path, r"not a journal.*move (it|that file) away")
     with pytest.raises(JournalError, match="not a journal"):
@@ -134,7 +134,7 @@ def test_the_folder_of_a_receiver_has_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-def test_nobody_else_may_read_it(path: Path) -> None:
+def test_other_users_may_not_read_it(path: Path) -> None:
     with Journal.open(path) as journal:
         run = journal.begin(FACTS, rows(1))
         journal.add(run, [reading(1)])
@@ -168,7 +168,7 @@ KILLED = """
 
 
 @pytest.mark.parametrize("first", ["who reads", "who writes"])
-def test_what_a_killed_process_left_half_done_is_undone(path: Path, finished: Path, first: str) -> None:
+def test_a_transaction_of_a_killed_process_is_undone(path: Path, finished: Path, first: str) -> None:
     shutil.copy(finished, path)
     before = path.read_bytes()
     with python(KILLED, path) as process:
@@ -227,7 +227,7 @@ ADDS = """
 """
 
 
-def test_what_was_added_is_there_whenever_the_process_is_killed(path: Path) -> None:
+def test_added_records_survive_a_kill_at_any_time(path: Path) -> None:
     choice = random.Random(20261124)
     for run in range(1, 4):
         with python(ADDS, path) as process:

@@ -206,7 +206,7 @@ def test_other_tables_are_exported_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("edit", ["edited", "without its types"])
-def test_a_csv_file_that_somebody_edited_is_read_by_its_headers(tmp_path: Path, edit: str) -> None:
+def test_an_edited_csv_file_is_read_by_its_headers(tmp_path: Path, edit: str) -> None:
     table = result_table(pd.DataFrame({"AccessionNumber": ["000123", "000124"]}, index=["a", "b"]), [COMPLETE] * 2)
     path = dm.export(table, tmp_path / "results.csv")
     if edit == "edited":
@@ -242,7 +242,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("act", [lambda path: dm.export(pd.DataFrame(), path), dm.read_results])
-def test_a_suffix_that_nobody_knows(tmp_path: Path, act: Callable[[Path], object]) -> None:
+def test_an_unknown_suffix(tmp_path: Path, act: Callable[[Path], object]) -> None:
     with pytest.raises(ValueError, match=r"'results\.xlsx'.*one of the suffixes \.csv, \.json, \.parquet"):
         act(tmp_path / "results.xlsx")
 

@@ -82,7 +82,7 @@ def test_hours_that_are_open_hold_nothing(tmp_path: Path) -> None:
     assert log.reasons() == []
 
 
-def test_hours_that_nobody_understands_are_said_before_anything_is_sent(tmp_path: Path) -> None:
+def test_invalid_hours_are_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="hours"):
         run(folder=tmp_path, hours="at night")
 

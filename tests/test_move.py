@@ -94,7 +94,7 @@ def test_the_columns_and_their_types(here: Here) -> None:
         assert str(result[name].dt.tz) == "UTC"
 
 
-def test_what_is_unknown_is_null(here: Here) -> None:
+def test_unknown_numbers_are_null(here: Here) -> None:
     result = move(studies(CT, ""), here)
     done, invalid = result.iloc[0], result.iloc[1]
     for name in ("error", "advice", "error_comment", "received", "bytes", "missing", "failed_sop_instance_uids"):

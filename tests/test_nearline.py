@@ -101,7 +101,7 @@ def test_they_are_left(tmp_path: Path) -> None:
     assert columns(again, "outcome", "attempts", "resumed") == [("complete", 1, False), ("complete", 0, True)] * 2
 
 
-def test_what_is_complete_already_is_not_left(tmp_path: Path) -> None:
+def test_complete_rows_are_not_left_out(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, rehearsal(receiver) as running:
         studies = found(running)
         dm.move(studies, running, receiver, progress=False)

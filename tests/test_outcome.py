@@ -349,7 +349,7 @@ def test_complete_means_complete(given_evidence: Evidence) -> None:
 
 
 @given(evidence())
-def test_what_failed_is_never_complete(given_evidence: Evidence) -> None:
+def test_failures_are_never_complete(given_evidence: Evidence) -> None:
     if given_evidence.counts.failed:
         assert judge(given_evidence).outcome != "complete"
 

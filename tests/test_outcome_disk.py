@@ -147,7 +147,7 @@ def test_the_advice_says_what_there_is(evidence: Evidence, said: str) -> None:
     assert said in (judge(evidence).advice or "")
 
 
-def test_what_rests_on_c_find_says_why_it_is_not_verified() -> None:
+def test_outcomes_without_c_find_have_the_reason() -> None:
     for evidence in (disk(6, 0, status=SUCCESS, counts=ALL), Evidence(status=SUCCESS, counts=NONE)):
         verdict = judge(replace(evidence, unverified=Unverified("C-FIND was refused", may_pass=False)))
         assert verdict.advice == f"{judge(evidence).advice or ''} C-FIND was refused.".strip()
@@ -155,7 +155,7 @@ def test_what_rests_on_c_find_says_why_it_is_not_verified() -> None:
     assert "C-FIND was refused" not in (judge(failed).advice or "")
 
 
-def test_what_the_destination_does_not_confirm_is_not_complete() -> None:
+def test_rows_that_the_destination_does_not_confirm_are_not_complete() -> None:
     """The PACS says that it moved all; the destination, which would know, gives no answer."""
     unanswered = Unverified("the destination did not answer", may_pass=True)
     verdict = judge(Evidence(status=SUCCESS, counts=ALL, expected=6, unanswered=unanswered))
@@ -318,7 +318,7 @@ evidences = st.builds(
 
 
 @given(evidences)
-def test_what_always_holds(evidence: Evidence) -> None:
+def test_rules_that_always_hold(evidence: Evidence) -> None:
     verdict = judge(evidence)
     assert verdict.outcome in get_args(Outcome)
     assert (verdict.error is None) == (verdict.outcome in ("complete", "empty", "unconfirmed", "cancelled"))

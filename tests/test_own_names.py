@@ -90,14 +90,14 @@ def test_upper_and_lower_case_are_told_apart(tmp_path: Path) -> None:
         row = receiver.row(receiver.begin_run(), 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"})
         with row:
             assert receiving.send(receiver, *sent) == [0] * 4
-            assert row.settle(4).arrivals == 4
+            assert row.await_arrivals(4).arrivals == 4
     assert table["subject"].tolist() == ["x"]
     folders = {name.split("/")[1] for name in names(tmp_path)}
     assert "T1" in folders
     assert len({name.casefold() for name in folders}) == len(folders) == 2
 
 
-def test_what_no_row_asked_for_is_apart(tmp_path: Path) -> None:
+def test_unrequested_instances_have_a_separate_folder(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, path=PATH, accept="any") as receiver:
         assert receiving.send(receiver, instance()) == [0]
         (found,) = receiver.manifest()["path"]

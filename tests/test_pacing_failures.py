@@ -14,7 +14,7 @@ from dicomove.words import Outcome
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
-def test_what_counts_as_a_failure(outcome: str) -> None:
+def test_outcomes_that_count_as_failures(outcome: str) -> None:
     failures = Failures(1, "continue")
     failures.count(outcome)
     assert failures.exhausted == (outcome in ("failed", "partial", "interrupted", "unreachable"))

@@ -166,7 +166,7 @@ def test_where_twice_one_brought_nothing_two_are_tried_again_later() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "number"), [(2.9, 2), (3.0, 1)])
-def test_what_was_measured_for_a_moment_only_is_no_verdict_on_doubling(seconds: float, number: int) -> None:
+def test_a_short_measurement_does_not_decide_about_doubling(seconds: float, number: int) -> None:
     """A moment is less than 0.6 of the time that it is compared with."""
     growth = doubled(measured(40, error=0.08, seconds=seconds), measured(48, 2, error=0.08))
     assert growth.number == 1
@@ -175,7 +175,7 @@ def test_what_was_measured_for_a_moment_only_is_no_verdict_on_doubling(seconds: 
 
 
 @pytest.mark.parametrize(("most", "per_second", "trial"), [(8, 95, 4), (3, 84, 3)], ids=["doubled", "at its limit"])
-def test_what_is_measured_again_is_doubled_again(most: int, per_second: float, trial: int) -> None:
+def test_after_another_measurement_the_number_doubles_again(most: int, per_second: float, trial: int) -> None:
     growth = doubled(measured(40), measured(80, 2, error=0.079, seconds=2.0), most)
     assert growth.number == trial
     growth.look(measured(per_second, trial, error=0.079), 20.0)
@@ -231,7 +231,7 @@ def test_one_more_that_is_less_for_certain_goes_at_once() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "number"), [(35.0, 3), (36.0, 1)])
-def test_what_was_measured_for_a_moment_only_is_no_verdict_on_one_more(seconds: float, number: int) -> None:
+def test_a_short_measurement_does_not_decide_about_one_more(seconds: float, number: int) -> None:
     growth = in_steps(measured(58, 2, seconds=seconds))
     assert growth.look(measured(62, 3, error=0.05, seconds=60.0), 80.0)
     assert growth.number == 2
@@ -307,7 +307,7 @@ def test_a_pacs_that_answers_more_slowly_is_asked_for_more_no_sooner() -> None:
 
 
 @pytest.mark.parametrize("doubles", [True, False])
-def test_what_is_refused_within_five_seconds_of_a_trial_is_of_the_trial(doubles: bool) -> None:
+def test_refusals_within_five_seconds_belong_to_the_trial(doubles: bool) -> None:
     growth = doubled(measured(40), measured(80, 2)) if doubles else in_steps(measured(58, 2))
     number = growth.number
     assert growth.is_on_trial(30.0)
@@ -317,7 +317,7 @@ def test_what_is_refused_within_five_seconds_of_a_trial_is_of_the_trial(doubles:
     assert not growth.is_on_trial(35.0)
 
 
-def test_what_is_refused_without_a_trial_is_of_the_pacs() -> None:
+def test_refusals_without_a_trial_count_against_the_pacs() -> None:
     growth = at_rest(measured(40))
     assert not growth.is_on_trial(13.0)
     growth.refused(13.0)
@@ -325,7 +325,7 @@ def test_what_is_refused_without_a_trial_is_of_the_pacs() -> None:
     assert not growth.is_on_trial(13.0)
 
 
-def test_what_was_refused_is_tried_again_after_four_minutes_and_later_after_five() -> None:
+def test_a_refused_number_is_tried_again_after_four_minutes_and_later_after_five() -> None:
     growth = at_rest(measured(40))
     growth.refused(20.0)
     numbers = [(growth.look(measured(40), float(now)), growth.number)[1] for now in range(22, 261, 2)]

@@ -36,12 +36,12 @@ def test_each_word_of_the_error_column_may_pass_or_may_not() -> None:
 
 
 @pytest.mark.parametrize("error", [*sorted(ADVICE), None])
-def test_what_may_pass_is_tried_again_and_nothing_else(error: str | None) -> None:
+def test_only_errors_that_may_pass_are_tried_again(error: str | None) -> None:
     assert Retry().wants("failed", error, attempt=1) == (error in RETRYABLE)
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
-def test_what_has_ended_is_not_tried_again_whatever_the_error(outcome: str) -> None:
+def test_ended_rows_are_not_tried_again_whatever_the_error(outcome: str) -> None:
     ended = outcome in ("complete", "cancelled", "invalid")
     assert Retry().wants(outcome, "idle_timeout", attempt=1) == (not ended)
     assert not Retry().wants(outcome, None, attempt=1)
@@ -73,11 +73,11 @@ def test_the_words_may_be_chosen(on: Iterable[str]) -> None:
 
 
 @pytest.mark.parametrize("error", sorted(OPTIONAL))
-def test_what_passes_at_one_pacs_only_is_tried_when_it_is_asked_for(error: str) -> None:
+def test_listed_errors_are_tried_again(error: str) -> None:
     assert Retry(on=RETRYABLE | {error}).wants("failed", error, attempt=1)
 
 
-def test_no_word_is_no_retry() -> None:
+def test_without_words_there_is_no_retry() -> None:
     assert not any(Retry(on=()).wants("failed", error, attempt=1) for error in ADVICE)
 
 
@@ -169,10 +169,10 @@ def test_a_wait_that_cannot_be_right_is_refused_before_the_night(wait: Wait, say
     [
         *[([word], f"{word} cannot pass") for word in sorted(NEVER)],
         (["idle_timeout", "not_supported"], "on: not_supported cannot pass"),
-        (["idle_timout"], "idle_timout is no error that can be tried again; there are all_failed"),
-        (["complete"], "complete is no error"),
-        ([None], "None is no error"),
-        ([3, "x"], "3, x is no error"),
+        (["idle_timout"], "idle_timout cannot be tried again; the possible words are all_failed"),
+        (["complete"], "complete cannot be tried again"),
+        ([None], "None cannot be tried again"),
+        ([3, "x"], "3, x cannot be tried again"),
         ("idle_timeout", r"a list of words: \['idle_timeout'\]"),
     ],
 )

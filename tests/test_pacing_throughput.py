@@ -82,7 +82,7 @@ def test_nothing_is_known_of_moves_that_took_no_time() -> None:
     assert throughput.measured(6.0) is None
 
 
-def test_what_is_told_within_a_quarter_of_a_second_is_taken_together() -> None:
+def test_reports_within_a_quarter_of_a_second_are_combined() -> None:
     throughput = Throughput()
     throughput.begun("row", 10.0)
     known = []
@@ -92,7 +92,7 @@ def test_what_is_told_within_a_quarter_of_a_second_is_taken_together() -> None:
     assert known == [False] * 11 + [True]
 
 
-def test_what_is_told_again_is_no_news() -> None:
+def test_a_repeated_report_changes_nothing() -> None:
     throughput = Throughput()
     throughput.begun("row", 0.0)
     for second in range(1, 20):

@@ -233,6 +233,8 @@ def test_no_secret_stands_in_a_message(make: Callable[[], object]) -> None:
         dm.FindScu,
     ],
 )
-def test_what_is_no_pacs_is_refused_with_what_to_write(use: Callable[[Any], object], instead: object) -> None:
+def test_an_argument_that_is_not_a_pacs_is_refused_with_the_remedy(
+    use: Callable[[Any], object], instead: object
+) -> None:
     with pytest.raises(AddressError, match=r"pacs: give a Pacs, not (str|tuple|NoneType): Pacs\('AET@host:port'\)"):
         use(instead)

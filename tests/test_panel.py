@@ -197,13 +197,13 @@ def test_a_row_in_flight_says_how_far_it_is() -> None:
     assert "width:40.0%" in to_html(state, now=NOW)
 
 
-def test_what_has_arrived_is_believed_over_what_the_pacs_says() -> None:
+def test_arrivals_count_more_than_the_counts_of_the_pacs() -> None:
     state = state_of(started(1), begun(0), pending(0, 4), arriving(0, 3, 1_500_000), pending(0, 9))
     assert "3 of 10 instances, 1.5 MB" in text(state)
     assert (state.instances, state.bytes) == (3, 1_500_000)
 
 
-def test_counts_that_nobody_gives_are_not_made_up() -> None:
+def test_absent_counts_are_not_made_up() -> None:
     state = state_of(started(1), begun(0), pending(0, None, None))
     assert "row 0: no answer yet" in text(state)
     assert "row 0: ? of 7 instances" in text(state.after(pending(0, None, 7), 1.0))
@@ -237,7 +237,7 @@ def test_rows_that_name_the_same_are_counted_once() -> None:
     assert (other.instances, other.bytes, other.finished_requests) == (20, 2_000_000, 2)
 
 
-def test_what_an_earlier_run_completed_is_not_counted_as_moved() -> None:
+def test_rows_of_an_earlier_run_do_not_count_as_moved() -> None:
     earlier = [finished(row, bytes=1_000_000, resumed=True) for row in range(7)]
     state = state_of((0.0, started(9, requests=2)), *((0.1, row) for row in earlier), (0.1, begun(8)))
     assert (state.done, state.instances, state.bytes, state.finished_requests) == (7, 0, None, 0)
@@ -245,7 +245,7 @@ def test_what_an_earlier_run_completed_is_not_counted_as_moved() -> None:
     assert state.after(finished(8), 10.0).eta_s == pytest.approx(10.0)
 
 
-def test_what_is_left_is_told_in_requests() -> None:
+def test_the_remaining_time_is_estimated_from_requests() -> None:
     # One of four rows is invalid: it takes no time. After two requests of three in 20 s, 10 s are left.
     state = state_of((0.0, started(4, requests=3)), (0.0, finished(3, "invalid", duration_s=None, instances=None)))
     assert state.eta_s is None
@@ -307,7 +307,7 @@ def test_outside_the_hours_only_their_beginning_is_shown() -> None:
     assert text(state_of(started(1), waiting)).endswith(f"Waits: {message}")
 
 
-def test_what_it_waits_for_is_escaped() -> None:
+def test_the_reason_of_a_wait_is_escaped() -> None:
     state = state_of(started(1), Waiting(reason="pacs_down", message="<b>down</b>"))
     assert "<b>down" not in to_html(state, now=NOW)
 

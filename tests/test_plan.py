@@ -75,7 +75,7 @@ def test_each_row_has_an_action_and_nothing_is_moved(here: Here) -> None:
     assert list(table.columns) == ["Study UID", "arm"]
 
 
-def test_what_find_has_told_is_not_asked_again(here: Here) -> None:
+def test_answers_of_find_are_not_asked_for_again(here: Here) -> None:
     pacs = here.pacs
     found = dm.find(pd.DataFrame({"PatientID": ["SYN000001", "SYN000002"]}), pacs, progress=False)
     before = len(asked(here))
@@ -166,7 +166,7 @@ def test_a_pacs_that_is_not_there_is_asked_by_a_few_rows_and_not_by_all() -> Non
 # Where a receiver is the destination.
 
 
-def test_what_is_on_disk_and_what_would_be_left_out(tmp_path: Path) -> None:
+def test_rows_on_disk_and_rows_that_are_left_out(tmp_path: Path) -> None:
     table = pd.DataFrame({"StudyInstanceUID": [*STUDIES[:3], STUDIES[0]]})
     lost = faults.SomeFail(studies=(STUDIES[1],))
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, lost, source=SOURCE) as pacs:
@@ -307,7 +307,7 @@ SAME_DAYS = ["1970-01-01", "19700801", "01.02.1970", "", "1970"]
 
 
 @pytest.mark.parametrize(("name", "born"), [*zip(SAME_NAMES, SAME_DAYS, strict=True)])
-def test_what_may_be_the_same_person_needs_no_word(here: Here, name: str, born: str) -> None:
+def test_similar_names_get_no_advice(here: Here, name: str, born: str) -> None:
     row = {"StudyInstanceUID": STUDIES[0], "Patient's Name": name, "PatientBirthDate": born}
     alone = pd.DataFrame([row])
     assert values(plan(alone, here.pacs), "action", "advice") == [["move", None]]

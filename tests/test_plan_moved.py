@@ -25,7 +25,7 @@ from tests import receiving
 ARCHIVE = Synthetic(studies=6, instances=4, size=20_000)
 
 
-def test_what_happens_is_what_was_planned(tmp_path: Path) -> None:
+def test_the_move_follows_the_plan(tmp_path: Path) -> None:
     rows = receiving.studies(ARCHIVE, 6)
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=ARCHIVE) as pacs:
         dm.move(rows[:2], pacs, receiver, progress=False)
@@ -163,7 +163,7 @@ def test_the_move_of_a_plan_asks_nothing_that_the_plan_has_asked(
     assert (requests["command"] == "C-FIND").sum() == expected
 
 
-def test_what_an_interrupted_plan_has_not_asked_is_asked_by_its_move(tmp_path: Path) -> None:
+def test_the_move_asks_for_the_rest_of_an_interrupted_plan(tmp_path: Path) -> None:
     """The table knows the number of instances, so that only the PatientID is unknown; it is that of another patient."""
     rows = receiving.studies(ARCHIVE, 2).assign(PatientID="SOMEBODY", NumberOfStudyRelatedInstances=4)
 
@@ -180,7 +180,7 @@ def test_what_an_interrupted_plan_has_not_asked_is_asked_by_its_move(tmp_path: P
     assert not receiving.files(tmp_path)
 
 
-def test_what_is_on_disk_already_is_not_sent_again(tmp_path: Path) -> None:
+def test_files_on_disk_are_not_sent_again(tmp_path: Path) -> None:
     """A series came for a row of its own, so that no earlier run knows the row of its study."""
     layered = Synthetic(studies=2, series=2, instances=3, size=512)
     first = next(iter(layered.instances_of_all()))

@@ -131,7 +131,7 @@ def test_a_profile_may_consist_of_variables(monkeypatch: pytest.MonkeyPatch) -> 
         ('[pacs.main]\naddress = """\nA@h:1"""\nretries = 5\n', 4, "unknown key 'retries'"),
     ],
 )
-def test_what_is_wrong_is_named_with_file_and_line(project: Path, text: str, line: int, said: str) -> None:
+def test_errors_name_file_and_line(project: Path, text: str, line: int, said: str) -> None:
     path = write(project, text)
     with pytest.raises(AddressError) as raised:
         Pacs.profile("main")
@@ -253,7 +253,7 @@ def test_the_password_of_a_key_stands_elsewhere(project: Path, monkeypatch: pyte
         ('[pacs.main.tls]\npassword = {keyrin = "x"}', 3, "password is text"),
     ],
 )
-def test_what_is_wrong_with_tls_or_user_is_named(project: Path, table: str, line: int, said: str) -> None:
+def test_errors_of_tls_and_user_are_named(project: Path, table: str, line: int, said: str) -> None:
     path = write(project, f'[pacs.main]\naddress = "A@h:1"\n{table}\n')
     with pytest.raises(AddressError) as raised:
         Pacs.profile("main")

@@ -24,7 +24,7 @@ def test_percent_rate_and_what_is_left() -> None:
     assert str(event) == "4 of 10 instances, 50 %, 2.5/s, 2 s left, 1 failed"
 
 
-def test_what_is_not_known_is_not_made_up() -> None:
+def test_unknown_numbers_are_not_made_up() -> None:
     event = SubOperationEvent.of(total=None, completed=None, failed=None, warning=None, remaining=None, elapsed_s=0.0)
     assert (event.percent, event.rate, event.eta_s) == (None, None, None)
     assert str(event) == "? of ? instances"

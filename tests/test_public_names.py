@@ -61,7 +61,7 @@ def test_the_public_names() -> None:
     assert sorted(dicomove.__all__) == dicomove.__all__
 
 
-def test_what_is_exposed_is_public() -> None:
+def test_exposed_names_are_public() -> None:
     exposed = {name for name, value in vars(dicomove).items() if not isinstance(value, types.ModuleType)}
     assert {name for name in exposed if not name.startswith("_")} | {"__version__"} == set(PUBLIC)
 

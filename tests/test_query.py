@@ -56,7 +56,7 @@ def test_criteria_become_text(criteria: dict[str, object], columns: dict[str, st
         ({"patient_id": 123}, "is a number"),
     ],
 )
-def test_what_cannot_be_asked_is_said_at_once(criteria: dict[str, object], said: str) -> None:
+def test_impossible_criteria_are_refused_at_once(criteria: dict[str, object], said: str) -> None:
     with pytest.raises(dm.CohortError, match=said):
         dm.query(**criteria)
 
@@ -88,7 +88,7 @@ def test_alternatives_find_a_study_once(here: Here) -> None:
     assert alone[0] & alone[1]
 
 
-def test_what_was_found_is_no_query_any_more(here: Here) -> None:
+def test_a_table_of_find_is_not_a_query(here: Here) -> None:
     studies = found(dm.query(patient_name="*"), here)
     assert set(studies["outcome"]) == {"matched"}
     assert len(studies) > 5

@@ -94,7 +94,7 @@ def test_every_attack_is_expected_here() -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_hurts_nobody_else(name: str, scp: Scp) -> None:
+def test_an_attack_does_not_affect_other_peers(name: str, scp: Scp) -> None:
     seconds = SECONDS if name in STALLS or scp.ae_title != OURS else MARGIN
     started = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
@@ -108,7 +108,7 @@ def test_an_attack_hurts_nobody_else(name: str, scp: Scp) -> None:
     assert result.ended in ([expected_end(name)] if scp.ae_title == OURS else ["closed", "left", "timeout"])
 
 
-def test_what_the_scp_said_is_told(scp: Scp) -> None:
+def test_the_answers_of_the_scp_are_reported(scp: Scp) -> None:
     assert scp.attack("silent").received == b""
     assert scp.attack("silent-association").received.startswith(b"\x02")  # A-ASSOCIATE-AC
 
@@ -145,7 +145,7 @@ def test_everything_at_once_against_a_pacs() -> None:
             assert mover.move_study({"StudyInstanceUID": study}, pacs.destination).outcome == "complete"
 
 
-def test_where_nobody_listens() -> None:
+def test_a_port_without_a_listener() -> None:
     with servers.dead_port() as port:
         result = attack("http", HOST, port, seconds=SECONDS)
     assert (result.ended, result.sent, result.received) == ("refused", 0, b"")

@@ -199,7 +199,7 @@ def test_every_study_arrives_as_it_is(server: Server, store: Store) -> None:
         ("embedded", CT_ONLY, CT, ("partial", "0xB000", "some_failed", 4, 1, 5)),
     ],
 )
-def test_what_goes_wrong_is_said(
+def test_errors_are_reported(
     request: pytest.FixtureRequest,
     store: Store,
     ct_store: Store,

@@ -52,7 +52,7 @@ def test_it_ends_with_its_with(tmp_path: Path) -> None:
         assert again.port == receiver.port
 
 
-def test_what_is_closed_says_so(tmp_path: Path) -> None:
+def test_a_closed_receiver_says_that_it_is_closed(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver) as pacs:
         pass
     assert receiver.manifest().empty
@@ -137,7 +137,7 @@ def test_close_receivers_closes_all(tmp_path: Path) -> None:
     dm.receiver.close_receivers()
 
 
-def test_one_that_nobody_can_reach_any_more_frees_its_port(tmp_path: Path) -> None:
+def test_a_receiver_without_references_frees_its_port(tmp_path: Path) -> None:
     receiver = receiving.receiver(tmp_path)
     port, pid = receiver.port, receiver.pid
     del receiver
@@ -301,7 +301,7 @@ def test_every_address_is_told_as_one_that_others_reach(tmp_path: Path) -> None:
             assert client.recv(1) == b""  # nothing was said for too long
 
 
-def test_what_is_advertised_is_entered(tmp_path: Path) -> None:
+def test_the_entries_have_the_advertised_address(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, advertise="node7.hospital.example:30104") as receiver:
         assert "host node7.hospital.example, port 30104" in repr(receiver)
         assert receiver.as_destination() == {"DICOMOVE": ("node7.hospital.example", 30104)}
@@ -386,7 +386,7 @@ def echo(port: int, source: str = "127.0.0.1", called: str = "DICOMOVE") -> str 
         connection.close()
 
 
-def test_nobody_is_let_in_whom_nobody_asked(tmp_path: Path) -> None:
+def test_a_pacs_without_rows_in_flight_is_refused(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver:
         for _ in range(3):
             with socket.create_connection(("127.0.0.1", receiver.port), 5, ("127.0.0.2", 0)) as client:
@@ -424,7 +424,7 @@ def test_a_receiver_on_all_addresses_serves_both_families(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("allow", ["127.0.0.2", ["10.0.0.0/8", "127.0.0.2/31"]])
-def test_who_is_allowed_is_let_in(tmp_path: Path, allow: object) -> None:
+def test_allowed_addresses_may_connect(tmp_path: Path, allow: object) -> None:
     with receiving.receiver(tmp_path, allow=allow) as receiver:
         assert echo(receiver.port, "127.0.0.2") == "0x0000"
         with pytest.raises(AssociationError):
@@ -441,7 +441,7 @@ def test_a_plain_storage_scp_lets_anybody_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("called", ["ANOTHER", "dicomove", "ANY-SCP"])
-def test_who_calls_another_ae_title_is_rejected(tmp_path: Path, called: str) -> None:
+def test_associations_that_call_another_ae_title_are_rejected(tmp_path: Path, called: str) -> None:
     with receiving.receiver(tmp_path, allow=["127.0.0.1"]) as receiver:
         with pytest.raises(AssociationRejected):
             echo(receiver.port, called=called)
@@ -459,7 +459,7 @@ def test_the_pacs_is_let_in_while_its_row_is_in_flight_and_no_longer(tmp_path: P
         servers.wait_until(lambda: is_refused(receiver), 3)
 
 
-def test_a_row_that_was_never_sent_lets_nobody_in_for_ever(tmp_path: Path) -> None:
+def test_a_row_that_was_never_sent_does_not_admit_peers_for_ever(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, quiet_period=0.2) as receiver:
         run = receiver.begin_run()
         with receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1"):
@@ -474,13 +474,13 @@ def test_a_row_that_settles_twice_does_not_lock_the_next_one_out(tmp_path: Path)
         first = receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
         second = receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "127.0.0.1")
         with first, second:
-            first.settle(0)
-            first.settle(0)
+            first.await_arrivals(0)
+            first.await_arrivals(0)
             assert echo(receiver.port) == "0x0000"
-            second.settle(0)
+            second.await_arrivals(0)
         with receiver.row(run, 2, {"StudyInstanceUID": "1.2.5"}, "127.0.0.1") as third:
             assert echo(receiver.port) == "0x0000"
-            third.settle(0)
+            third.await_arrivals(0)
         receiver.end_run(run)
         servers.wait_until(lambda: is_refused(receiver), 3)
 
@@ -491,9 +491,9 @@ def test_a_pacs_that_sends_from_another_node_is_named(tmp_path: Path) -> None:
         with receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "192.0.2.99") as row:
             with pytest.raises(AssociationError):
                 associated(receiver.port)
-            assert [one.address for one in row.settle(0).refusals] == ["127.0.0.1"]
+            assert [one.address for one in row.await_arrivals(0).refusals] == ["127.0.0.1"]
         with receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "192.0.2.99") as later:
-            assert later.settle(0).refusals == {}
+            assert later.await_arrivals(0).refusals == {}
         receiver.end_run(run)
 
 

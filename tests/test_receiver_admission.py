@@ -19,9 +19,9 @@ import dicomove as dm
 from dicomove.dimse.fragments import P_DATA
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.receiver import Limits
+from dicomove.receiver.administration import addresses
 from dicomove.receiver.admission import NOT_ADMITTED, Admission, network
 from dicomove.receiver.api import RowId
-from dicomove.receiver.rows import addresses
 from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 from tests import receiving
@@ -220,7 +220,7 @@ def test_a_pacs_of_which_only_the_name_is_known_is_let_in_by_every_address(tmp_p
         unknown = stack.enter_context(receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "no-such-host.invalid"))
         assert addresses("no-such-host.invalid") == []
         for each in (row, unknown):
-            each.settle(0)
+            each.await_arrivals(0)
         receiver.end_run(run)
 
 
@@ -317,7 +317,7 @@ def test_one_too_many_takes_the_place_of_the_one_that_has_been_idle_for_the_long
         assert [is_served(each) for each in (first, third, fourth)] == [True] * 3
 
 
-def test_who_never_asked_for_anything_leaves_first(tmp_path: Path) -> None:
+def test_connections_without_a_request_are_closed_first(tmp_path: Path) -> None:
     with with_places(tmp_path, 2) as address, ExitStack() as stack:
         served = associated(stack, address)
         assert is_served(served)
@@ -328,7 +328,9 @@ def test_who_never_asked_for_anything_leaves_first(tmp_path: Path) -> None:
         assert is_served(newcomer)
 
 
-def test_nobody_leaves_in_the_midst_of_a_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_connections_in_the_middle_of_a_message_are_not_closed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """As long as it goes on: who comes then is closed, and the log says why."""
     with with_places(tmp_path, 2) as address, ExitStack() as stack:
         caplog.set_level(logging.INFO, "dicomove.receiver")

@@ -307,7 +307,7 @@ def association(address: tuple[str, int]) -> Iterator[Association]:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_an_attack_hurts_nobody_else(name: str, scp: Scp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attack_does_not_affect_other_peers(name: str, scp: Scp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ATTACKS, name, EVERY[name])
     with ThreadPoolExecutor(1) as pool:
         attacking = pool.submit(attack, name, *scp.address, AE_TITLE, seconds=SECONDS)
@@ -397,7 +397,7 @@ def closing(port: int) -> int:
 
 
 @pytest.mark.parametrize("requests", [500, 16384])
-def test_who_does_not_read_is_reset(requests: int, scp: Scp) -> None:
+def test_a_peer_that_does_not_read_is_reset(requests: int, scp: Scp) -> None:
     """Also if the system would take all answers: then it is the next request that does not come."""
     with ExitStack() as stack:
         sock = hard_of_hearing(stack, scp.address)
@@ -412,7 +412,7 @@ def test_who_does_not_read_is_reset(requests: int, scp: Scp) -> None:
         scp.recovers()
 
 
-def test_what_the_system_keeps_for_who_does_not_read_goes_with_it(scp: Scp) -> None:
+def test_unread_bytes_are_discarded_with_the_connection(scp: Scp) -> None:
     """A peer that ends the association by a mistake of its own, and leaves answers unread."""
     with ExitStack() as stack:
         for _ in range(8):
@@ -422,7 +422,7 @@ def test_what_the_system_keeps_for_who_does_not_read_goes_with_it(scp: Scp) -> N
         scp.recovers()
 
 
-def test_who_reads_late_gets_every_answer(scp: Scp) -> None:
+def test_a_peer_that_reads_late_gets_every_answer(scp: Scp) -> None:
     """Also one that has said that it will send nothing more."""
     with ExitStack() as stack:
         sock = hard_of_hearing(stack, scp.address)
@@ -483,7 +483,7 @@ def test_hundreds_of_half_headers_do_not_end_an_association_that_is_used(scp: Sc
     scp.recovers()
 
 
-def test_data_sets_that_stall_keep_nobody_out(tmp_path: Path) -> None:
+def test_stalled_data_sets_do_not_keep_other_peers_out(tmp_path: Path) -> None:
     """Also where the limits are long: who takes the last place in the midst of a message has to go on with it."""
     with running(tmp_path, Limits(handshake=60, idle=60, pdu=60, associations=8)) as scp, ExitStack() as stack:
         for _ in range(8):

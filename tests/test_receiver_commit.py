@@ -24,7 +24,7 @@ STUDY, OTHER = {"StudyInstanceUID": "1.2"}, {"StudyInstanceUID": "1.3"}
 
 
 def settled(tallies: RowTallies, row: RowId) -> RowTally:
-    return tallies.settle(row, 0, 0, lambda _: False)
+    return tallies.await_arrivals(row, 0, 0, lambda _: False)
 
 
 def test_a_damaged_file_without_uids_is_that_of_the_only_row_in_flight() -> None:
@@ -108,7 +108,7 @@ def record(path: str, size: int, uid: str) -> InstanceRecord:
     )
 
 
-def test_what_is_not_durable_yet_is_made_so_at_the_end(tmp_path: Path, index: InstanceIndex) -> None:
+def test_files_are_made_durable_at_the_end(tmp_path: Path, index: InstanceIndex) -> None:
     committer = Committer(tmp_path, index)
     for number in range(3):
         committer.put(placed(tmp_path, number, SlowDigest))
@@ -147,7 +147,7 @@ def test_a_row_has_its_verdict_while_the_files_of_others_are_made_durable(tmp_pa
     committer.close()
 
 
-def test_what_is_gone_from_the_disk_is_not_there_at_the_end_of_a_row(tmp_path: Path, index: InstanceIndex) -> None:
+def test_removed_files_do_not_count_at_the_end_of_a_row(tmp_path: Path, index: InstanceIndex) -> None:
     (tmp_path / "before.dcm").write_bytes(b"before")
     index.add([record("before.dcm", 6, "9")])
     committer = Committer(tmp_path, index)

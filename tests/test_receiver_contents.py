@@ -83,7 +83,7 @@ def test_each_coding_under_each_label(label: str, coding: str) -> None:
     [b"", b"\xff", b"\xff\xd8", b"\xff\xd8\xff\xe0" + bytes(60), b"\xff\xd8\xff\xff\xff\xda\0\0", bytes(64), b"?" * 80],
 )
 @pytest.mark.parametrize("label", [JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, RLELossless, "1.2.3.4"])
-def test_what_cannot_be_told_is_believed(label: str, fragment: bytes) -> None:
+def test_uncertain_contents_are_accepted(label: str, fragment: bytes) -> None:
     assert contradiction(label, Content(EXPLICIT, "encapsulated", fragment)) is None
 
 

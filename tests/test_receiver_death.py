@@ -117,7 +117,7 @@ def test_it_comes_back_between_two_runs(tmp_path: Path) -> None:
         assert_right(result, receiver)
 
 
-def test_what_was_half_written_is_gone_when_it_is_back(tmp_path: Path) -> None:
+def test_partial_files_are_removed_after_a_restart(tmp_path: Path) -> None:
     with receiver_of_ours(tmp_path, accept="any") as receiver:
         with receiving.slow_line(receiver.port, piece=1 << 14) as slow:
             sending = threading.Thread(target=_send_big, args=(slow,))
@@ -132,7 +132,7 @@ def test_what_was_half_written_is_gone_when_it_is_back(tmp_path: Path) -> None:
         assert receiving.send(receiver, receiving.instance()) == [0]
 
 
-def test_a_file_that_is_not_an_image_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image_does_not_matter(tmp_path: Path) -> None:
     """The new process looks over the folder before it listens, and says in the log what it does not record."""
     (tmp_path / "notes.txt").write_text("the ward's own list")
     with receiver_of_ours(tmp_path, accept="any") as receiver:
@@ -245,7 +245,7 @@ def test_a_row_that_found_it_away_is_not_in_flight_when_it_is_back(tmp_path: Pat
             receiving.send(receiver, receiving.instance())
 
 
-def test_what_failed_while_it_was_away_is_tried_again(tmp_path: Path) -> None:
+def test_failures_while_it_was_away_are_tried_again(tmp_path: Path) -> None:
     """The PACS finds nobody, and says so with a status that is no reason to try again."""
 
     class KillsAtTheFirst(faults.Fault):

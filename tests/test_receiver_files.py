@@ -19,7 +19,7 @@ from pydicom.uid import JPEGBaseline8Bit
 import dicomove as dm
 from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID
 from dicomove.events import Arriving, Event
-from dicomove.receiver.sparing import SparingLog
+from dicomove.receiver.sparing_log import SparingLog
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS
@@ -205,7 +205,7 @@ def test_a_file_that_was_there_before_is_not_overwritten(tmp_path: Path) -> None
 # Quarantine.
 
 
-def test_what_nobody_asked_for_goes_to_quarantine(tmp_path: Path) -> None:
+def test_unrequested_instances_go_to_quarantine(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, allow=["127.0.0.1"]) as receiver:
         assert receiving.send(receiver, instance(), instance(uid="1.2.9")) == [0, 0]
         manifest = receiver.manifest()
@@ -233,7 +233,7 @@ WHOLE = instance().read()
         (instance(SOPInstanceUID="1.2.3.4.6"), "names another instance"),
     ],
 )
-def test_what_is_damaged_goes_to_quarantine(tmp_path: Path, sent: Instance, reason: str) -> None:
+def test_damaged_instances_go_to_quarantine(tmp_path: Path, sent: Instance, reason: str) -> None:
     with plain(tmp_path) as receiver:
         assert receiving.send(receiver, sent) == [0]
         manifest = receiver.manifest()

@@ -506,7 +506,7 @@ _SYNTAXES: Final = (
 
 @settings(profile(500))
 @given(st.sampled_from(_SYNTAXES), st.lists(_PDUS, min_size=1, max_size=6))
-def test_messages_that_nobody_meant(scp: Scp, syntax: str, parts: list[bytes]) -> None:
+def test_random_messages(scp: Scp, syntax: str, parts: list[bytes]) -> None:
     contexts: dict[str, list[str]] = {"1.2.3.4": ["1.2.3"], "1.2.840.10008.1.1": [ImplicitVRLittleEndian]}
     contexts[CTImageStorage] = [syntax]
     received = play(scp, pdus.associate_request(AE_TITLE, contexts) + b"".join(parts))
@@ -546,7 +546,7 @@ _TITLES: Final = st.sampled_from([b"RAW", b"", b"\0" * 16, b"\xff" * 16, b"a\\b"
 @settings(profile(500))
 @given(_TITLES, st.lists(_ITEMS, max_size=6).map(b"".join), st.sampled_from([0, 0, 0, 1, 2, 0xFFFF]))
 @example(b"RAW", _item(0x50, _item(0x54, b"\0\0031.2\0\0", 0), 0), 1)
-def test_requests_that_nobody_meant(scp: Scp, title: bytes, items: bytes, version: int) -> None:
+def test_random_requests(scp: Scp, title: bytes, items: bytes, version: int) -> None:
     titles = AE_TITLE.encode().ljust(16) + title.ljust(16)[:16]
     body = struct.pack(">HH32s32x", version, 0, titles) + items
     received = play(scp, pdus.pdu(ASSOCIATE_RQ, body) + message({"CommandField": C_ECHO_RQ}))

@@ -138,7 +138,7 @@ def test_images_of_another_patient_do_not_count_where_the_pacs_does_not_tell_who
 
 @pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
 @pytest.mark.parametrize("way", ["untold", "arrivals", "executor", "get", "again", "no answer"])
-def test_what_is_on_disk_of_another_patient_does_not_count_either(
+def test_files_of_another_patient_do_not_count_either(
     level: str, way: str, receiver: dm.Receiver, tmp_path: Path
 ) -> None:
     """Another row, which names no patient, has brought it before."""
@@ -330,6 +330,6 @@ def test_a_partial_row_is_tried_again_whatever_its_status(receiver: dm.Receiver)
     assert result[["outcome", "status", "received"]].to_numpy().tolist() == [["complete", "0xC000", 3]]
 
 
-def test_what_comes_damaged_every_time_is_not_asked_for_without_end(receiver: dm.Receiver) -> None:
+def test_instances_that_always_come_damaged_are_not_asked_for_without_end(receiver: dm.Receiver) -> None:
     result, _ = moved(asking(HIS), receiver, faults.TruncatesInstances(), retry=dm.Retry(attempts=3, wait=0))
     assert result[["outcome", "attempts", "missing"]].to_numpy().tolist() == [["failed", 3, 3]]

@@ -186,13 +186,13 @@ def test_a_night_of_faults(night: Night, number: int) -> None:
     assert (row["advice"] is None) == (row["outcome"] == "complete" and row["expected"] is not None)
 
 
-def test_what_nobody_asked_for_is_in_quarantine_and_no_rows(night: Night) -> None:
+def test_unrequested_instances_are_in_quarantine_and_count_for_no_row(night: Night) -> None:
     stray = night.manifest[night.manifest["StudyInstanceUID"] == SPARE]
     assert stray["quarantine"].tolist() == ["unrequested"]
     assert night.unrequested == 1
 
 
-def test_what_is_missing_is_named_where_it_was_listed(night: Night) -> None:
+def test_missing_instances_are_named_if_they_were_listed(night: Night) -> None:
     """Of every row that is not complete although the PACS can list it: what is missing, and nothing else."""
     sent = {one.sop_instance_uid: one for one in ARCHIVE.instances_of_all()}
     found = night.discrepancies
@@ -264,7 +264,7 @@ def test_stragglers_that_come_twice_are_waited_for(shared: dm.Receiver) -> None:
     assert receiving.row(result, "outcome", "received", "missing") == ("complete", 8, 0)
 
 
-def test_stragglers_are_waited_for_where_nobody_said_how_many(shared: dm.Receiver) -> None:
+def test_the_wait_for_late_instances_without_an_expected_number(shared: dm.Receiver) -> None:
     source = fresh()
     late = faults.FinalBeforeStores(), faults.NoCounts(), receiving.SlowStores(seconds=receiving.QUIET_S / 4)
     with receiving.pacs(shared, *late, source=source) as pacs:
@@ -272,7 +272,7 @@ def test_stragglers_are_waited_for_where_nobody_said_how_many(shared: dm.Receive
     assert receiving.row(result, "outcome", "received", "missing") == ("unconfirmed", 6, None)
 
 
-def test_what_comes_after_the_quiet_period_counts_if_the_run_goes_on(tmp_path: Path) -> None:
+def test_late_instances_count_if_the_run_goes_on(tmp_path: Path) -> None:
     """The first row's instances come while the second one is moved."""
     source = fresh(studies=2)
     rows = receiving.studies(source, 2)
@@ -492,7 +492,7 @@ LISTED = [("C-FIND", "SERIES"), ("C-FIND", "IMAGE")]
         ("arrivals", WHOLE, []),
     ],
 )
-def test_what_is_asked_of_a_row_that_has_come(
+def test_the_questions_about_a_complete_row(
     asked: Asked, verify: str, told: int | None, asks: list[tuple[str, str]]
 ) -> None:
     result, requests = asked.move(next(asked.whole), verify, told)
@@ -513,7 +513,7 @@ def test_what_is_asked_of_a_row_that_has_come(
         ("arrivals", WHOLE, [], 3, 0),
     ],
 )
-def test_what_is_asked_of_a_row_of_which_half_is_lost(
+def test_the_questions_about_a_row_with_half_of_its_instances(
     asked: Asked, verify: str, told: int | None, asks: list[tuple[str, str]], missing: int, named: int
 ) -> None:
     result, requests = asked.move(next(asked.half), verify, told)
@@ -523,7 +523,7 @@ def test_what_is_asked_of_a_row_of_which_half_is_lost(
     assert asked.receiver.discrepancies()["kind"].tolist() == ["missing"] * named
 
 
-def test_what_was_not_listed_is_unexpected(shared: dm.Receiver) -> None:
+def test_instances_that_were_not_listed_are_unexpected(shared: dm.Receiver) -> None:
     """A PACS whose C-FIND leaves one out: all is there that it knows, and one more."""
     source = fresh()
     left_out = next(source.instances_of_all())
@@ -554,7 +554,7 @@ def test_the_next_run_has_discrepancies_of_its_own(shared: dm.Receiver) -> None:
 @pytest.mark.parametrize(
     "second", [faults.FalseSuccess(), faults.SuccessWithNothingMoved(), faults.OutOfResources(), faults.SomeFail()]
 )
-def test_what_is_there_stays_there_whatever_the_pacs_says_later(shared: dm.Receiver, second: Fault) -> None:
+def test_files_on_disk_stay_whatever_the_pacs_says_later(shared: dm.Receiver, second: Fault) -> None:
     source = fresh()
     rows = receiving.studies(source).assign(NumberOfStudyRelatedInstances=WHOLE)
     with receiving.pacs(shared, source=source) as pacs:

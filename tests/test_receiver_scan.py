@@ -135,9 +135,7 @@ def raw(dataset: Dataset, tag: int) -> bytes | None:
 @pytest.mark.parametrize("syntax", SYNTAXES)
 @often
 @given(data=st.data(), sizes=cuts)
-def test_what_pydicom_writes_gives_the_values_that_pydicom_reads(
-    syntax: str, data: st.DataObject, sizes: list[int]
-) -> None:
+def test_the_scan_finds_the_values_that_pydicom_reads(syntax: str, data: st.DataObject, sizes: list[int]) -> None:
     dataset = data.draw(datasets(pixels=syntax in (RLE, PRIVATE)).filter(len))
     content = encoded(dataset, syntax)
     scanner = scan(content, syntax, sizes)
@@ -232,7 +230,7 @@ def test_sequences_are_nested_to_any_depth(sizes: list[int]) -> None:
 
 @pytest.mark.parametrize("sizes", [[1], [5], [1 << 20]])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_what_is_of_unknown_vr_and_undefined_length_is_implicit_little_endian(order: str, sizes: list[int]) -> None:
+def test_unknown_vr_with_undefined_length_is_implicit_little_endian(order: str, sizes: list[int]) -> None:
     def element(tag: int, vr: bytes, value: bytes) -> bytes:
         return struct.pack(f"{order}HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
 
@@ -271,7 +269,7 @@ OPENED = long(0x00081115, b"SQ", UNDEFINED)
         *("a-sequence-without-an-item", "implicit", "implicit-sequence", "vr-to-come", "vr-of-somebody", "second-one"),
     ],
 )
-def test_what_is_wrong_and_can_be_understood_is_no_problem(between: bytes) -> None:
+def test_wrong_but_readable_data_sets_have_no_problem(between: bytes) -> None:
     for sizes in ([1], [1 << 20]):
         scanner = scan(FIRST + between + LAST, sizes=sizes)
         assert (scanner.values, scanner.problem()) == ({SOP: b"1.2.3\0", STUDY: b"1.2\0"}, None)
@@ -359,7 +357,7 @@ def test_bytes_behind_the_last_element_are_named(end: bytes) -> None:
     assert scan(content).problem() == f"{len(end)} bytes follow the last element, (7FE0,0010)"
 
 
-def test_what_is_deflated_wrongly_is_named() -> None:
+def test_wrongly_deflated_data_sets_have_a_problem() -> None:
     content = FIRST + long(0x00091001, b"OB", 200_000, bytes(200_000)) + LAST
     whole = deflate(content)
     assert scan(whole, DEFLATED, [100]).problem() is None

@@ -69,7 +69,7 @@ def test_the_flow_loses_no_row(run: tuple[pd.DataFrame, Path]) -> None:
     ]
 
 
-def test_what_find_did_not_match_is_not_found(tmp_path: Path) -> None:
+def test_rows_without_a_match_are_not_found(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
         found = dm.find(pd.DataFrame({"PatientID": ["SYN000001", "NOBODY"]}), pacs, progress=False)
         results = dm.move(found, pacs, receiver, progress=False)
@@ -81,7 +81,7 @@ def test_what_find_did_not_match_is_not_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["STUDY", "PATIENT"])
-def test_what_several_rows_asked_for_counts_once(tmp_path: Path, level: str) -> None:
+def test_instances_of_several_rows_count_once(tmp_path: Path, level: str) -> None:
     """Each row is right to say what it brought, and their sum would be wrong."""
     source = Synthetic(studies=2, instances=2, size=512, patients=1)
     uids = receiving.studies(source, 2)["StudyInstanceUID"].tolist()
@@ -108,7 +108,7 @@ def test_a_journal_knows_which_rows_shared_a_move(tmp_path: Path) -> None:
     assert flow(table_of(tmp_path / "night.sqlite"))[-1].instances == 4
 
 
-def test_what_nobody_counted_is_null_and_not_nothing() -> None:
+def test_absent_counts_are_null_and_not_zero() -> None:
     rows = [Row(outcome="failed", completed=0), Row(outcome="unconfirmed")]
     counted = dm.summary(result_table(pd.DataFrame(index=range(2)), rows))["instances"]
     assert pd.isna(counted.loc[("unconfirmed", "")])
@@ -140,7 +140,7 @@ def test_a_page_is_written_though_a_cell_has_half_of_a_character(
     assert "cut ?" in page.read_text(encoding="utf-8")
 
 
-def test_what_is_no_result_table_is_said() -> None:
+def test_other_tables_are_refused() -> None:
     for ask in (dm.summary, dm.plot):
         with pytest.raises(ValueError, match="result table"):
             ask(pd.DataFrame({"x": [1]}))

@@ -92,12 +92,12 @@ def test_no_caption_names_a_patient(images: tuple[pd.DataFrame, Path]) -> None:
         assert name not in said
 
 
-def test_what_is_missing_is_shown_as_such(images: tuple[pd.DataFrame, Path], tmp_path: Path) -> None:
+def test_missing_files_are_shown_as_missing(images: tuple[pd.DataFrame, Path], tmp_path: Path) -> None:
     figure = dm.preview(read_manifest(images[1]), folder=tmp_path, most=2)
     assert problems(figure) == ["missing", "missing"]
 
 
-def test_nobody_says_where_the_files_are(images: tuple[pd.DataFrame, Path]) -> None:
+def test_the_folder_of_the_files_is_unknown(images: tuple[pd.DataFrame, Path]) -> None:
     with pytest.raises(ValueError, match="folder="):
         dm.preview(images[0])
     with pytest.raises(ValueError, match="StudyInstanceUID"):
@@ -203,7 +203,7 @@ def test_the_middle_frame_is_shown_with_its_own_window(write: Write) -> None:
     assert (shown[20], shown[255]) == (0, 1)
 
 
-def test_pixels_that_are_no_squares_stay_as_they_are(write: Write) -> None:
+def test_pixels_that_are_not_squares_keep_their_shape(write: Write) -> None:
     assert picture(write(PixelSpacing=[2, 0.5])).aspect == 4
     assert picture(write(PixelSpacing=[1, 0])).aspect == 1
 
@@ -220,7 +220,7 @@ def test_an_image_that_claims_to_be_huge_is_not_read(write: Write) -> None:
     assert picture(write(Rows=65535, Columns=65535)).problem == "too large to be shown"
 
 
-def test_what_is_cut_off_or_no_dicom_cannot_be_read(write: Write, tmp_path: Path) -> None:
+def test_truncated_files_and_other_files_cannot_be_read(write: Write, tmp_path: Path) -> None:
     whole = write().read_bytes()
     cut = tmp_path / "cut.dcm"
     cut.write_bytes(whole[:-300])

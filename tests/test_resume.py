@@ -75,7 +75,7 @@ def test_a_row_that_comes_twice_is_resumed_twice(scene: Scene) -> None:
     assert receiving.outcomes(results) == ["resumed"] * 5
 
 
-def test_what_is_no_longer_on_disk_is_moved_again_and_only_that(scene: Scene) -> None:
+def test_only_removed_files_are_moved_again(scene: Scene) -> None:
     scene.move()
     path = scene.receiver.manifest()["path"].iloc[0]
     (scene.receiver.folder / path).unlink()
@@ -106,7 +106,7 @@ def test_a_size_that_changed_is_noticed_always_and_bytes_with_hash(scene: Scene)
     assert len(list((folder / ".dicomove" / "quarantine").glob("*.changed"))) == 2
 
 
-def test_what_is_in_doubt_is_finished(tmp_path: Path) -> None:
+def test_rows_in_doubt_are_finished(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver:
         ends = faults.ClosesAtResponse(response=3, attempts=1, studies=(COHORT["StudyInstanceUID"][1],))
         with receiving.pacs(receiver, ends, source=SOURCE) as pacs:
@@ -152,7 +152,7 @@ NUMBER = {"AccessionNumber": str(OWNER.header["AccessionNumber"].value)}
 @pytest.mark.parametrize("verify", ["auto", "arrivals"])
 @pytest.mark.parametrize(("beside", "error"), [(WRONG, "other_patient"), ({"accession": "OTHER"}, "invalid_row")])
 @pytest.mark.filterwarnings("ignore::dicomove.errors.ReceiverWarning")
-def test_what_stands_beside_a_uid_now_is_compared_before_an_earlier_run_counts(
+def test_keys_beside_a_uid_are_compared_before_an_earlier_run_counts(
     scene: Scene, before: dict[str, str], verify: str, beside: dict[str, str], error: str
 ) -> None:
     """A column was sorted apart from the UIDs, or added in another order."""
@@ -213,7 +213,7 @@ def test_elsewhere_a_journal_is_named(tmp_path: Path) -> None:
     assert receiving.outcomes(second) == ["resumed"] * 4
 
 
-def test_no_journal_is_no_memory(scene: Scene) -> None:
+def test_without_a_journal_nothing_is_remembered(scene: Scene) -> None:
     scene.move(journal=False)
     results, _ = scene.move(journal=False)
     assert results["outcome"].tolist() == ["complete"] * 4
@@ -288,7 +288,7 @@ def test_the_journal_is_for_its_owner_only(tmp_path: Path) -> None:
     assert os.name != "posix" or (tmp_path / "pull.sqlite").stat().st_mode & 0o077 == 0
 
 
-def test_a_journal_that_nobody_asked_for_stops_no_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unrequested_journal_does_not_stop_a_run(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.move(COHORT[:1])
     monkeypatch.setattr("dicomove.store.Journal.begin", _full)
     with pytest.warns(dm.errors.JournalWarning, match="the disk is full"):

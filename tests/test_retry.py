@@ -65,7 +65,7 @@ def pull(
     ],
     ids=lambda fault: f"{fault.name}-{fault.attempts}",
 )
-def test_what_passes_is_complete_in_the_end(tmp_path: Path, fault: Fault) -> None:
+def test_errors_that_pass_end_complete(tmp_path: Path, fault: Fault) -> None:
     results, attempts = pull(tmp_path, fault)
     assert results["outcome"].tolist() == ["complete"] * 3, results[["outcome", "error", "advice"]].to_dict("list")
     assert results["error"].isna().all()
@@ -95,7 +95,7 @@ def test_silence_is_tried_again(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_pass_is_not_tried_again(tmp_path: Path, fault: Fault, error: str) -> None:
+def test_permanent_errors_are_not_tried_again(tmp_path: Path, fault: Fault, error: str) -> None:
     results, _ = pull(tmp_path, fault)
     assert results["error"].tolist() == [error] * 3
     assert results["attempts"].tolist() == [1] * 3
@@ -182,7 +182,7 @@ class LosesHalfASeries(faults.Fault):
         return [one for one in instances if request.level == "IMAGE" or _place(one.sop_instance_uid).endswith(".1")]
 
 
-def test_what_a_pacs_cannot_do_is_learnt_once(tmp_path: Path) -> None:
+def test_the_run_learns_once_what_a_pacs_cannot_do(tmp_path: Path) -> None:
     results, attempts = pull(tmp_path, LosesHalfASeries(), faults.RefusesLists())
     assert results["outcome"].tolist() == ["complete"] * 3
     lists = attempts[attempts["asked_uids"] > 1]
@@ -200,7 +200,7 @@ def test_elsewhere_the_whole_row_is_asked_for_again() -> None:
     assert results["error"].tolist() == ["destination_unknown"]
 
 
-def test_what_an_earlier_attempt_brought_is_not_forgotten(tmp_path: Path) -> None:
+def test_the_result_of_an_earlier_attempt_is_kept(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, Loses(), source=SOURCE) as pacs:
         first = dm.move(STUDIES[:1], pacs, receiver, progress=False)
         assert first["outcome"].tolist() == ["partial"]

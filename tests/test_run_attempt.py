@@ -30,7 +30,7 @@ def said(end: AttemptEnd) -> dict[str, Any]:
         ("SeriesInstanceUID", "empty", None),
     ],
 )
-def test_what_the_pacs_contradicts_was_not_sent(key: str, outcome: str, error: str | None) -> None:
+def test_a_contradicted_row_was_not_sent(key: str, outcome: str, error: str | None) -> None:
     assert said(Contradicted(key)) == {"outcome": outcome, "error": error, "completed": None, "attempts": 0}
 
 
@@ -61,7 +61,7 @@ def test_the_c_moves_before_a_defect_count() -> None:
     assert said(Lost("", "internal_error"))["attempts"] == 1
 
 
-def test_what_was_lost_before_it_was_sent_was_not_tried() -> None:
+def test_a_row_that_was_lost_before_it_was_sent_was_not_tried() -> None:
     assert said(Lost(GONE, "executor_failed", sent=False)) == {
         "outcome": "unreachable", "error": "executor_failed", "completed": None, "attempts": 0,
     }  # fmt: skip

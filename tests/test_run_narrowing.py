@@ -34,7 +34,7 @@ def lasting(begin: float, end: float, status: int | None = SUCCESS, **others: An
         ("whole", "whole", [("STUDY", "1")]),
     ],
 )
-def test_what_is_missing_is_asked_for_as_far_down_as_can_be(depth: Any, reached: str, asked: object) -> None:
+def test_missing_instances_are_asked_for_with_the_finest_requests(depth: Any, reached: str, asked: object) -> None:
     found, identifiers = asks(STUDY, MISSING, depth)
     assert found == reached
     assert [(identifier.level, identifier.keys[-1][1]) for identifier in identifiers] == asked
@@ -161,7 +161,7 @@ def test_a_series_of_which_nothing_came_is_some_of_its_study(
     assert side_by_side(STUDY, [lasting(0, 1, UNABLE, failed=1), lasting(0, 1, completed=1)]).evidence.status == UNABLE
 
 
-def test_what_was_never_asked_for_remains() -> None:
+def test_instances_that_were_not_asked_for_remain() -> None:
     parts = [lasting(0, 1, completed=2, total=2, remaining=0, at_end=True)]
     counts = side_by_side(STUDY, parts, unasked=5).evidence.counts
     assert (counts.total, counts.remaining, counts.at_end) == (7, 5, False)
@@ -170,7 +170,7 @@ def test_what_was_never_asked_for_remains() -> None:
     assert (untold.total, untold.remaining) == (5, 5)
 
 
-def test_what_was_never_sent_is_not_in_doubt() -> None:
+def test_a_request_that_was_not_sent_is_not_in_doubt() -> None:
     parts = [lasting(0, 1, None, problem="connection_failed", sent=False) for _ in range(2)]
     assert not side_by_side(STUDY, parts).evidence.sent
     assert side_by_side(STUDY, [*parts, lasting(0, 1, completed=1)]).evidence.sent

@@ -23,7 +23,7 @@ def test_a_birth_date_is_read_as_in_a_search(cell: object) -> None:
 
 
 @pytest.mark.parametrize("cell", ["19500101-19501231", "1950", "soon", "", None, 18264])
-def test_what_is_not_a_day_is_not_compared(cell: object) -> None:
+def test_text_that_is_not_a_day_is_not_compared(cell: object) -> None:
     assert further_keys_of(pd.DataFrame({"PatientBirthDate": pd.Series([cell], dtype=object)})) == {}
 
 
@@ -74,7 +74,7 @@ def test_rows_that_share_a_study_name_each_value_once() -> None:
         ({}, HE, None, ()),
     ],
 )
-def test_what_contradicts(
+def test_values_that_contradict(
     there: dict[str, list[str]], named: dict[str, list[str]], key: str | None, person: tuple[str, ...]
 ) -> None:
     assert contradicted(there, named) == key

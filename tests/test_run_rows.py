@@ -9,7 +9,7 @@ import pytest
 
 from dicomove.events import Arriving, RowFinished
 from dicomove.outcome import ALTOGETHER, Unverified
-from dicomove.receiver import OtherPatient, Settled
+from dicomove.receiver import OtherPatient, ReceivedRow
 from dicomove.results import Row
 from dicomove.run.attempt import AttemptEnd, Lost, Moved, OnDisk, row_after
 from dicomove.run.requests import Task
@@ -98,7 +98,7 @@ def test_a_row_that_was_given_up_while_it_was_verified_reads_as_c_find_says_in_t
     assert (row.outcome, row.expected, row.attempts) == ("complete", 3, 1)
 
 
-def test_what_came_late_leaves_the_c_moves_and_the_time_of_the_attempts_as_they_were() -> None:
+def test_late_instances_do_not_change_the_c_moves_and_the_times_of_the_attempts() -> None:
     one = task(0)
     results = results_of(one)
     first = moved(BUSY, seconds=5.0)
@@ -109,7 +109,7 @@ def test_what_came_late_leaves_the_c_moves_and_the_time_of_the_attempts_as_they_
     assert (row.attempts, row.started_at, row.duration_s) == (2, MIDNIGHT.replace(day=1), 6.0)
 
 
-def test_what_came_late_may_not_last_either_where_the_disk_has_failed() -> None:
+def test_late_instances_are_not_durable_either_after_a_failure_of_the_disk() -> None:
     one = task(0)
     results = results_of(one)
     end_attempt(results, one, PARTIAL)
@@ -132,7 +132,7 @@ def test_the_discrepancies_of_a_receiver_are_those_of_the_rows_that_it_got() -> 
     assert [(one["row"], one["SOPInstanceUID"]) for one in results.discrepancies(1)] == [("row 2", "9.9")]
 
 
-def test_what_came_late_of_another_patient_is_named() -> None:
+def test_late_instances_of_another_patient_are_named() -> None:
     one = task(0, receiver=0)
     results = results_of(one)
     end_attempt(results, one, PARTIAL)
@@ -147,8 +147,8 @@ def test_what_came_late_of_another_patient_is_named() -> None:
     ("end", "is_unknown"),
     [
         (COMPLETE, True),
-        (replace(COMPLETE, settled=Settled(held={"1.1": 0}, counted_by="destination")), False),
-        (OnDisk(Row("complete"), Settled()), False),
+        (replace(COMPLETE, received=ReceivedRow(held={"1.1": 0}, counted_by="destination")), False),
+        (OnDisk(Row("complete"), ReceivedRow()), False),
         (Lost("its worker is gone", "executor_failed"), False),
     ],
     ids=["no answer", "counted", "there already", "lost"],
@@ -163,21 +163,21 @@ def test_a_row_that_the_archive_did_not_count_is_unknown(end: AttemptEnd, is_unk
     )
 
 
-def test_what_the_archive_counts_at_a_later_attempt_is_unknown_no_more() -> None:
+def test_the_count_of_a_later_attempt_replaces_unknown() -> None:
     one = task(0)
     results = results_of(one, asks_archive=True)
     end_attempt(results, one, COMPLETE)
     end_attempt(results, one, Lost("its worker is gone", "executor_failed"))
     assert [found["kind"] for found in results.discrepancies_at_archive()] == ["unknown"], "that says nothing new"
-    end_attempt(results, one, replace(COMPLETE, settled=Settled(held={"1.1": 0}, counted_by="destination")))
+    end_attempt(results, one, replace(COMPLETE, received=ReceivedRow(held={"1.1": 0}, counted_by="destination")))
     assert results.discrepancies_at_archive() == []
 
 
-def test_what_is_missing_at_the_archive_is_what_the_archive_counted() -> None:
+def test_missing_instances_at_the_archive_follow_its_count() -> None:
     one = task(0)
     results = results_of(one, asks_archive=True)
-    counted = Settled(held={"1.1": 0, "1.2": 0}, counted_by="destination")
-    end_attempt(results, one, replace(PARTIAL, settled=counted))
+    counted = ReceivedRow(held={"1.1": 0, "1.2": 0}, counted_by="destination")
+    end_attempt(results, one, replace(PARTIAL, received=counted))
     (found,) = results.discrepancies_at_archive()
     assert (found["row"], found["kind"], found["SOPInstanceUID"]) == ("row 0", "missing", "1.3")
     assert found["counted_by"] == "destination"

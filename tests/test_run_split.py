@@ -137,7 +137,7 @@ def test_a_row_that_was_begun_may_be_split(more: Any) -> None:
     ],
     ids=["lists", "series", "long lists", "just enough", "small", "tiny series"],
 )
-def test_what_is_missing_is_asked_for_side_by_side_where_it_pays(
+def test_missing_instances_are_asked_for_side_by_side_if_it_pays(
     held: dict[str, int], depth: Any, asked: list[int]
 ) -> None:
     missing = {f"{series}.{n}": series for series, number in held.items() for n in range(number)}
@@ -151,7 +151,7 @@ def listed_missing(run: RunDriver, missing: dict[str, str]) -> Task:
     return first
 
 
-def test_what_is_missing_of_each_series_is_a_part() -> None:
+def test_the_missing_instances_of_each_series_are_a_part() -> None:
     run = RunDriver.of([task(0, expected=80, look_first=True)], concurrency=4)
     missing = {**MISSING, "1.3.1": "1.3", "1.3.2": "1.3"}
     first = listed_missing(run, missing)
@@ -550,7 +550,7 @@ def test_a_pacs_that_refuses_series_is_asked_for_the_study_and_not_again_for_ser
 
 
 @pytest.mark.parametrize(("end", "may_split"), [(WENT, True), (REFUSED, False)])
-def test_what_is_learnt_of_series_holds_for_the_rows_after_it(end: Moved, may_split: object) -> None:
+def test_knowledge_about_series_holds_for_later_rows(end: Moved, may_split: object) -> None:
     """The first row ends so, and then the second one goes well."""
     run = large(3, concurrency=3, retry=Retry(attempts=2, wait=0))
     first, second, third = run.begin()
@@ -629,7 +629,7 @@ def test_a_stop_begins_no_other_part_and_the_row_gets_its_verdict() -> None:
     assert run.look()[-1] == End()
 
 
-def test_a_stop_between_two_parts_is_no_success() -> None:
+def test_a_stop_between_two_parts_is_not_a_success() -> None:
     run = large(concurrency=2)
     listed(run)
     parts = run.begin()
@@ -682,7 +682,7 @@ def test_a_stop_before_the_first_part_was_sent_leaves_nothing_behind() -> None:
     assert run.state.results.rows[0].outcome == "not_attempted"
 
 
-def test_what_ends_after_the_run_has_given_up_begins_nothing() -> None:
+def test_ends_after_the_run_has_given_up_begin_nothing() -> None:
     run = large()
     listed(run)
     parts = run.begin()

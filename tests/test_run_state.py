@@ -10,7 +10,7 @@ import pytest
 
 from dicomove import events
 from dicomove.outcome import Unverified
-from dicomove.receiver import Settled
+from dicomove.receiver import ReceivedRow
 from dicomove.results import Row, not_durable
 from dicomove.run import asking
 from dicomove.run.attempt import Lost, Moved, NoReceiver, OnDisk
@@ -130,7 +130,7 @@ def test_rows_go_where_fewest_are_in_flight() -> None:
     assert [one.receiver for one in run.begin()] == [0, 0, 1]
 
 
-def test_what_one_row_learns_of_c_find_the_next_knows() -> None:
+def test_a_row_uses_what_the_previous_row_learnt_about_c_find() -> None:
     run = RunDriver.of(2)
     (first,) = run.begin()
     assert sorted(first.allowed) == ["counts", "instances"]
@@ -225,7 +225,7 @@ def test_a_complete_row_is_written_and_shown_once_it_is_durable() -> None:
     assert run.look() == [End()]
 
 
-def test_what_is_not_durable_reads_as_the_writer_says() -> None:
+def test_the_writer_marks_rows_that_are_not_durable() -> None:
     run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     write = only(Write, run.end(begun, moved(completed=2, failed=0, warning=0, held=2, expected=2, missing=0)))
@@ -250,7 +250,7 @@ def test_a_failure_that_may_pass_is_tried_again_and_then_final() -> None:
 
 
 @pytest.mark.parametrize("status", [UNKNOWN_DESTINATION, UNABLE])
-def test_what_cannot_pass_is_final_at_once(status: int) -> None:
+def test_permanent_errors_are_final_at_once(status: int) -> None:
     run = RunDriver.of(1, retry=THRICE)
     (begun,) = run.begin()
     assert only(Write, run.end(begun, moved(status))).last.final
@@ -315,7 +315,9 @@ def test_the_disk_is_looked_at_first_where_something_may_have_come(receivers: in
 def test_a_row_that_was_on_disk_is_written_without_a_c_move() -> None:
     run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
-    write = only(Write, run.end(begun, OnDisk(Row(outcome="complete", received=2), Settled(held={"1.1": 5, "1.2": 5}))))
+    write = only(
+        Write, run.end(begun, OnDisk(Row(outcome="complete", received=2), ReceivedRow(held={"1.1": 5, "1.2": 5})))
+    )
     assert (write.last.sent, write.last.row.attempts, write.last.final) == (False, 0, True)
 
 
@@ -330,7 +332,7 @@ def test_a_row_that_is_on_disk_is_complete_although_the_pacs_was_away_before() -
     run.now += 5
     (again,) = run.begin()
     assert again.look_first
-    held = OnDisk(Row(outcome="complete", received=2, expected=2), Settled(held={"1.1": 512, "1.2": 512}))
+    held = OnDisk(Row(outcome="complete", received=2, expected=2), ReceivedRow(held={"1.1": 512, "1.2": 512}))
     last = only(Write, run.end(again, held)).last
     assert (last.row.outcome, last.row.error, last.row.attempts, last.final) == ("complete", None, 0, True)
 
@@ -672,7 +674,7 @@ def test_attempts_that_end_during_a_stop_are_final() -> None:
     assert shown(run.write(instructions)) == ["RowFinished"]
 
 
-def test_what_was_stopped_before_it_was_sent_is_neither_written_nor_shown() -> None:
+def test_rows_that_were_stopped_before_they_were_sent_are_neither_written_nor_shown() -> None:
     run = RunDriver.of(1)
     (begun,) = run.begin()
     run.tell(StopWished())
@@ -680,7 +682,7 @@ def test_what_was_stopped_before_it_was_sent_is_neither_written_nor_shown() -> N
     assert run.end(begun, Moved(never)) == []
 
 
-def test_what_the_run_waits_for_no_longer_is_in_doubt() -> None:
+def test_rows_that_the_run_gives_up_are_in_doubt() -> None:
     run = RunDriver.of(2, concurrency=2)
     first, _ = run.begin()
     run.tell(StopWished())
@@ -747,7 +749,7 @@ def test_the_number_of_the_table_stays_where_the_pacs_gives_none() -> None:
     assert [one.expected for one in run.begin()] == [7]
 
 
-def test_what_came_late_is_looked_for_and_counted() -> None:
+def test_late_instances_are_looked_for_and_counted() -> None:
     run = RunDriver.of(1, receivers=1)
     (begun,) = run.begin()
     run.write(run.end(begun, moved(completed=3, failed=0, warning=0, held=2, expected=3, missing=1)))
@@ -885,7 +887,7 @@ def test_a_row_that_is_complete_says_that_the_receiver_is_back_although_that_was
     assert run.begin(), "without a wait"
 
 
-def test_what_failed_while_the_receiver_was_away_is_tried_again() -> None:
+def test_failures_while_the_receiver_was_away_are_tried_again() -> None:
     run = RunDriver.of(1, receivers=1, retry=THRICE)
     (begun,) = run.begin()
     end = moved(UNABLE, held=0, restarted=True)
@@ -925,7 +927,7 @@ def test_an_earlier_result_is_forgotten_once_a_row_is_final() -> None:
     assert (run.state.results.rows[0].outcome, run.state.results.rows[0].attempts) == ("failed", 1)
 
 
-def test_what_an_earlier_run_stored_is_durable_whatever_the_disk_says_now() -> None:
+def test_files_of_an_earlier_run_are_durable_whatever_the_disk_says_now() -> None:
     run = RunDriver.of(2, receivers=1)
     complete = Row(outcome="complete", received=2, resumed=True)
     run.state.results.set_row(task(1), complete)
@@ -987,7 +989,7 @@ def test_auto_stays_with_moving_once_something_came() -> None:
     assert set(run.state.methods.values()) == {"move"}
 
 
-def test_what_was_in_flight_changes_over_too() -> None:
+def test_rows_in_flight_change_over_to_c_get_too() -> None:
     run = RunDriver.of(2, receivers=1, method="auto", concurrency=2)
     both = run.begin()
     assert [one.method for one in both] == ["move"] * 2
@@ -1030,5 +1032,5 @@ def test_without_auto_nothing_changes(method: str, end: Moved) -> None:
         (COMPLETE, False),
     ],
 )
-def test_what_says_that_the_pacs_cannot_move(end: Moved, expected: bool) -> None:
+def test_the_answers_of_a_pacs_that_cannot_move(end: Moved, expected: bool) -> None:
     assert cannot_move(end.result) is expected

@@ -353,7 +353,7 @@ def test_a_stop_in_the_middle_cancels_what_is_in_flight_and_the_next_run_goes_on
 
 
 @pytest.mark.parametrize("method", ["move", "get"])
-def test_what_is_shown_is_one_row_with_counts_that_grow(tmp_path: Path, method: Method) -> None:
+def test_displays_get_one_row_with_growing_counts(tmp_path: Path, method: Method) -> None:
     shown: list[Event] = []
     move(tmp_path, SLOW, method=method, progress=shown.append)
     counts = [one.completed or 0 for one in shown if isinstance(one, SubOperationEvent)]

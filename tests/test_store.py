@@ -116,7 +116,7 @@ def test_a_database_of_something_else(plain: Path, mode: str) -> None:
     assert_refused(plain, "is not a record of dicomove: move that file away")
 
 
-def test_a_file_that_is_no_database(plain: Path) -> None:
+def test_a_file_that_is_not_a_database(plain: Path) -> None:
     (plain / INDEX_FILE).write_bytes(b"PatientID;StudyInstanceUID\n1;1.2.3\n" * 400)
     assert_refused(plain, "is damaged, or not a record.*move it away, and dicomove receives the files")
 

@@ -214,7 +214,7 @@ HIERARCHY_ERRORS = [
 
 @pytest.mark.parametrize("ask", [Archive.find, Archive.select])
 @pytest.mark.parametrize(("level", "query_model", "keys"), HIERARCHY_ERRORS)
-def test_what_leaves_the_hierarchy_is_refused_at_once(
+def test_keys_outside_of_the_hierarchy_are_refused_at_once(
     archive: Archive,
     ask: Callable[[Archive, Dataset, str], object],
     level: str,
@@ -252,7 +252,7 @@ def test_counts(archive: Archive) -> None:
     assert patient["NumberOfStudyRelatedInstances"].is_empty
 
 
-def test_what_a_study_is_made_of(archive: Archive) -> None:
+def test_the_parts_of_a_study(archive: Archive) -> None:
     keys = {"StudyInstanceUID": ["1.1", "1.2"], "ModalitiesInStudy": "", "SOPClassesInStudy": ""}
     first, second = archive.find(identifier("STUDY", **keys), "StudyRoot")
     assert first.ModalitiesInStudy == ["CT", "MR"]
@@ -438,7 +438,7 @@ def test_odd_bytes_of_a_file_are_kept(tmp_path: Path) -> None:
     assert Instance.from_file(path).read().endswith(padding)
 
 
-def test_a_folder_is_read_and_what_is_no_instance_is_skipped(tmp_path: Path) -> None:
+def test_a_folder_is_read_and_other_files_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     content = written(tmp_path / "deep" / "deeper" / "image").read_bytes()
     (tmp_path / "DICOMDIR").write_bytes(content.replace(b"1.1.1.1\0", b"\0\0\0\0\0\0\0\0"))

@@ -73,7 +73,7 @@ def test_every_value_can_be_read(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("file", DEMO_FILES)
-def test_what_was_recorded_is_untouched(folder: Path, file: str) -> None:
+def test_recorded_values_are_untouched(folder: Path, file: str) -> None:
     source = get_testdata_file(file, download=False)
     assert source is not None
     original = dcmread(source, force=True)
@@ -145,7 +145,7 @@ def test_names_are_encoded_in_the_patients_character_set(folder: Path) -> None:
     assert "DEMO^ŁUCJA".encode() in (folder / "A0200" / "1" / "1.dcm").read_bytes()
 
 
-def test_nobody_else_is_named(folder: Path) -> None:
+def test_no_other_person_is_named(folder: Path) -> None:
     known = {patient.name for patient in DEMO_PATIENTS} | {"DEMO^STAFF", ""}
     for dataset in datasets(folder).values():
         names = {str(element.value or "") for element in dataset.iterall() if element.VR == "PN"}

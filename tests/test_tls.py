@@ -265,8 +265,8 @@ def test_files_that_cannot_be_used(authority: Authority, local: Identity, tmp_pa
         ({"certificate": local.certificate}, "lacks the private key"),
         ({"certificate": local.certificate, "key": other.key}, "not that of the certificate"),
         ({"key": local.key}, "without its certificate"),
-        ({"verify": "sometimes"}, "'sometimes' is none of 'full'"),
-        ({"profile": "bcp1"}, "'bcp1' is none of"),
+        ({"verify": "sometimes"}, "'sometimes' is not one of 'full'"),
+        ({"profile": "bcp1"}, "'bcp1' is not one of"),
     ):
         with pytest.raises(dm.errors.AddressError, match=words):
             TLS(**arguments)

@@ -99,7 +99,7 @@ def test_c_get_from_orthanc(tmp_path: Path, images: Path, authority: Authority, 
         assert len(receiver.manifest()) == 6
 
 
-def test_what_orthanc_refuses_has_its_reason(
+def test_refusals_of_orthanc_have_a_reason(
     tmp_path: Path, images: Path, authority: Authority, theirs: Identity, ours: TLS, stranger: Authority
 ) -> None:
     other = stranger.sign("research.example")

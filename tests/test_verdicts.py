@@ -358,7 +358,7 @@ def test_a_patient_id_that_pandas_has_made_a_number() -> None:
         ("cohort.csv", ONE, "two DataFrames"),
     ],
 )
-def test_what_cannot_be_joined_is_said(cohort: Any, table: Any, said: str) -> None:
+def test_results_that_cannot_be_assigned_have_an_error(cohort: Any, table: Any, said: str) -> None:
     with pytest.raises(dm.CohortError, match=said):
         dm.verdicts(cohort, table)
 

@@ -97,7 +97,7 @@ def test_retry_only_asks_where_nothing_is_missing(tmp_path: Path) -> None:
     assert result["attempts"].tolist() == [1] * 5
 
 
-def test_what_cannot_be_asked_is_not_tried_again(tmp_path: Path) -> None:
+def test_impossible_questions_are_not_tried_again(tmp_path: Path) -> None:
     fault = faults.AnswersFind(0x0122, studies=FIRST_STUDY)
     began: list[Event] = []
     with pytest.warns(VerificationWarning):

@@ -46,7 +46,7 @@ def test_a_status_has_one_word() -> None:
     assert [hex(status) for status, count in statuses.items() if count > 1] == []
 
 
-def test_what_cannot_pass_is_not_tried_again() -> None:
+def test_permanent_errors_are_not_tried_again() -> None:
     assert [name for name, word in ERROR_WORDS.items() if word.permanent and word.retry != "no"] == []
 
 

@@ -46,7 +46,7 @@ def _serve(stream: Stream, options: argparse.Namespace, taken: Iterator[int]) ->
     try:
         _converse(stream, options.max_pdu, options.keep, taken)
     except OSError:
-        pass  # that is how the peer says goodbye
+        pass  # that is how the peer says ending
     finally:
         stream.close()
 

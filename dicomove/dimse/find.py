@@ -246,7 +246,7 @@ def attribute(name: str) -> str:
     found = keyword_for_tag(int(digits, 16)) if re.fullmatch(r"[0-9a-fA-F]{8}", digits) else ""
     known = keyword(name) or found or (name if tag_for_keyword(name) is not None else "")
     if not known:
-        message = f"{name!r} is no DICOM attribute: write its keyword or its tag"
+        message = f"{name!r} is not a DICOM attribute: write its keyword or its tag"
         raise IdentifierError(message)
     return known
 

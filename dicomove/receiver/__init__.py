@@ -1,29 +1,40 @@
-"""The receiver: a Move Destination on this machine, in a process of its own, whose index says what is on disk.
+"""The receiver: a Move Destination on this machine, in a process of its own, with an index of the files on disk.
 
 ::
 
-    receiver, settings    the face: `Receiver`, and its arguments                           (the caller's process)
-    studies               tells of each study that has come
-    rows                  one row at its receiver, and all rows in flight; the peers that were turned away
-    get                   `GetScu`: asks the process for a C-GET
-    process               the receiver's process as its parent sees it: started, asked, ended
-    supervision           it starts where folder and port are free, and again when it died
-    api, lines            the requests and the answers of the two processes, and the lines that carry them
-    main                  the process: what it is told, and what it tells                   (the receiver's process)
-    server, admission     the port: which peers may connect, how many, for how long; the others get C-ECHO only
-    getting               C-GET: what the PACS sends on the association that asks for it
-    scp                   one association: C-STORE and C-ECHO
-    incoming, scan        one instance while it comes: temporary file, hash, a look at its UIDs
-    contents              whether a data set is what its transfer syntax says             (pure)
-    storage, tallies      where an instance goes, and to which rows it belongs
-    files, paths          the folder: temporary and final names, quarantine, what a process that died left there
-    open_file             the file of an instance while it is open, the same on every system
-    commit                what came is made durable, and written into the folder's index
-    sparing               warnings that recur are in the log once a minute
-    administration        what the PACS's administrator enters
+In the caller's process::
+
+    receiver         `Receiver`: its arguments, its tables
+    settings         checks the arguments; `Limits`
+    administration   the entry for the PACS's administrator: Orthanc, DCMTK, dcm4chee
+    studies          ``on_study=``: reports each study that has come
+    rows             one row at its receiver; all rows in flight; refused peers
+    get              `GetScu`: asks the process for a C-GET
+    process          starts the receiver's process, asks it, ends it
+    supervision      starts the process when folder and port are free, and again when it died
+    api              the requests to the process, and its answers
+    lines            the lines of JSON between the two processes
+
+In the receiver's process::
+
+    main             the main loop: answers requests, reports progress
+    server           the port: accepts connections, within the limits
+    admission        ``allow=``: which peers may connect; the others get C-ECHO only
+    scp              one association: C-STORE and C-ECHO
+    getting          C-GET: the PACS sends on the association of the request
+    incoming         one instance while it comes: temporary file and hash
+    scan             finds the UIDs in the bytes of a data set
+    contents         whether a data set contradicts its transfer syntax                (pure)
+    storage          decides where an instance goes: folder or quarantine, and the Status
+    tallies          counts the arrivals of each row
+    files            ``existing=``, ``min_free=``: final names, quarantine, recovery after a crash
+    paths            ``path=``: the template, and safe names
+    open_file        the file of an instance while it is open, on every system
+    commit           makes files durable, and writes them to the folder's index
+    sparing_log      `SparingLog`: writes a recurring warning once a minute
 """
 
-from dicomove.receiver.api import OtherPatient, Settled
+from dicomove.receiver.api import OtherPatient, ReceivedRow
 from dicomove.receiver.get import GetScu
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import LocalRow, RowAtReceiver
@@ -35,8 +46,8 @@ __all__ = [
     "Limits",
     "LocalRow",
     "OtherPatient",
+    "ReceivedRow",
     "Receiver",
     "RowAtReceiver",
-    "Settled",
     "close_receivers",
 ]

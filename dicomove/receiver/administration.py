@@ -1,4 +1,4 @@
-"""What the PACS's administrator must enter, so that a C-MOVE finds the receiver."""
+"""The entry of the receiver in a PACS, which its administrator makes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from dicomove.errors import ReceiverError
 from dicomove.pacs import Pacs
 
-#: Stands for every address of this machine; the family of the route to a PACS is then known, or is either.
+#: Hosts that stand for every address of this machine, each with the family of the route to a PACS, if it is known.
 EVERY: Final = {
-    "0.0.0.0": socket.AF_INET,  # noqa: S104 (it asks whether it is that)
+    "0.0.0.0": socket.AF_INET,  # noqa: S104 (this only compares)
     "": socket.AF_INET,
     "::": socket.AF_UNSPEC,
 }
@@ -30,15 +31,15 @@ _ADVERTISED = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:@\
 
 
 class Route(NamedTuple):
-    """The way to a PACS.
+    """The route to a PACS.
 
     Attributes
     ----------
     own_address
-        Our address on it.
+        Our address on the route.
     is_direct
-        Whether it passes no router: the PACS is on this machine, or in a network that this machine is in, too, as
-        containers of one composition are.
+        Whether there is no router: the PACS is on this machine, or in the same network, like containers of one
+        composition.
     """
 
     own_address: str
@@ -46,7 +47,7 @@ class Route(NamedTuple):
 
 
 def advertised(text: str) -> tuple[str, int | None]:
-    """Return host and port of ``advertise=``; the port is ``None`` where only the host is given.
+    """Return host and port of ``advertise=``; the port is ``None`` if only the host is given.
 
     Raises
     ------
@@ -70,14 +71,14 @@ def advertised(text: str) -> tuple[str, int | None]:
 
 
 def own_address(host: str, pacs_host: str = "") -> str:
-    """Return the address at which others reach the receiver.
+    """Return the address at which a PACS reaches the receiver.
 
     Parameters
     ----------
     host
-        The address at which it listens.
+        The address at which the receiver listens.
     pacs_host
-        The PACS. Where the receiver listens at all addresses, the one on the way to this PACS counts.
+        The PACS. If the receiver listens at all addresses, the one on the route to this PACS counts.
     """
     if host not in EVERY:
         return host
@@ -86,7 +87,7 @@ def own_address(host: str, pacs_host: str = "") -> str:
 
 
 def route(pacs_host: str, family: socket.AddressFamily = socket.AF_UNSPEC) -> Route | None:
-    """Return the way to a PACS, if there is one. Nothing is sent: the system only looks it up."""
+    """Return the route to a PACS, if there is one. Nothing is sent: the system only looks it up."""
     return next(_routes(pacs_host, family), None)
 
 
@@ -101,7 +102,7 @@ def _routes(pacs_host: str, family: socket.AddressFamily) -> Iterator[Route]:
 
 
 def _is_direct(address: str) -> bool:
-    """Whether an IPv4 address is in a network of this machine; Linux does not tell it of IPv6."""
+    """Whether an IPv4 address is in a network of this machine; for IPv6, Linux does not tell this."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
         probe.connect((address, 9))
@@ -109,19 +110,33 @@ def _is_direct(address: str) -> bool:
     return False
 
 
+def addresses(host: str) -> list[str]:
+    """Return the IP addresses of a host; none if it is unknown: then no C-MOVE can be sent either."""
+    try:
+        return _addresses(host)
+    except (OSError, UnicodeError):
+        return []
+
+
+@lru_cache(maxsize=64)
+def _addresses(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return sorted({str(address[0]) for *_, address in found})
+
+
 def container_sign() -> str | None:
-    """Return what shows that this process runs in a container, if anything does."""
+    """Return the sign that this process runs in a container, if there is one."""
     files = [name for name in CONTAINER_FILES if Path(name).exists()]
     return next(iter([*files, *([_KUBERNETES] if _KUBERNETES in os.environ else [])]), None)
 
 
 def container_warning(own: str) -> str | None:
-    """Return why a PACS on another machine may not reach this address; ``None`` where this is not a container.
+    """Return why a PACS on another machine may not reach this address; ``None`` outside of a container.
 
     Parameters
     ----------
     own
-        The address that would be shown.
+        The address of the receiver.
     """
     sign = container_sign()
     if sign is None:
@@ -143,7 +158,7 @@ def dcmtk_host(ae_title: str, host: str, port: int) -> str:
 
 
 def dcm4chee_device(ae_title: str, host: str, port: int) -> str:
-    """Return the device that dcm4chee-arc is told of, as JSON for ``POST /dcm4chee-arc/devices/{name}``."""
+    """Return the device for dcm4chee-arc, as JSON for ``POST /dcm4chee-arc/devices/{name}``."""
     connection = {"cn": "dicom", "dicomHostname": host, "dicomPort": port}
     storage = {"dicomSOPClass": "*", "dicomTransferRole": "SCP", "dicomTransferSyntax": ["*"]}
     entity = {
@@ -163,9 +178,9 @@ def dcm4chee_device(ae_title: str, host: str, port: int) -> str:
 
 
 class Entries(ABC):
-    """Where a receiver is reached, and the entries of it in a PACS."""
+    """The address of a receiver, and its entries for a PACS."""
 
-    #: The PACS that moves to it: its entry is shown.
+    #: The PACS that moves to it; the entries are for this PACS.
     _pacs_host = ""
 
     @property
@@ -181,7 +196,7 @@ class Entries(ABC):
     @property
     @abstractmethod
     def port(self) -> int:
-        """The port at which it listens; 0 where it listens at none."""
+        """The port at which it listens; 0 without a port."""
 
     @property
     @abstractmethod
@@ -191,18 +206,18 @@ class Entries(ABC):
     @property
     @abstractmethod
     def _advertise(self) -> str | None:
-        """What the caller gave as ``advertise=``."""
+        """The argument ``advertise=``."""
 
     def address_for(self, pacs: Pacs | str = "") -> tuple[str, int]:
         """Return host and port for the entry of the receiver in a PACS.
 
         They are those of ``advertise=``. Without it, the host is the address at which the receiver listens, or else
-        that of this machine on the way to the PACS: a machine with two network cards has two.
+        that of this machine on the route to the PACS, because a machine with two network cards has two addresses.
 
         Parameters
         ----------
         pacs
-            The PACS, or its host. Without it, the address is that on the default route.
+            The PACS, or its host. Without it, the default route counts.
 
         Raises
         ------
@@ -216,29 +231,29 @@ class Entries(ABC):
         return own_address(self.host, pacs.host if isinstance(pacs, Pacs) else pacs), port
 
     def reach_problem(self, pacs_host: str) -> str | None:
-        """Return why a PACS may not reach the address that is shown; ``None`` where no reason is known."""
+        """Return why a PACS may not reach the shown address; ``None`` if no reason is known."""
         way = route(pacs_host)
         if not self.listens or self._advertise or (way and way.is_direct):
             return None
         return container_warning(self.address_for(pacs_host)[0])
 
     def as_destination(self) -> dict[str, tuple[str, int]]:
-        """Return its AE title with host and port, for a rehearsal PACS on this machine; nothing if it has no port."""
+        """Return its AE title with host and port, for a rehearsal PACS on this machine; empty without a port."""
         if not self.listens:
             return {}
         is_named = self._advertise is not None or self.host not in EVERY
         return {self.ae_title: self.address_for() if is_named else ("127.0.0.1", self.port)}
 
     def orthanc_modality(self, pacs: Pacs | None = None) -> str:
-        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; `address_for` tells more."""
+        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; see `address_for`."""
         return orthanc_modality(self.ae_title, *self.address_for(pacs or self._pacs_host))
 
     def dcmtk_host(self, pacs: Pacs | None = None) -> str:
-        """Return the entry of ``HostTable`` in dcmqrscp's configuration; `address_for` tells more."""
+        """Return the entry of ``HostTable`` in dcmqrscp's configuration; see `address_for`."""
         return dcmtk_host(self.ae_title, *self.address_for(pacs or self._pacs_host))
 
     def dcm4chee_device(self, pacs: Pacs | None = None) -> str:
-        """Return the device for dcm4chee-arc, as JSON; `address_for` tells more."""
+        """Return the device for dcm4chee-arc, as JSON; see `address_for`."""
         return dcm4chee_device(self.ae_title, *self.address_for(pacs or self._pacs_host))
 
     def _own_port(self) -> int:

@@ -1,8 +1,8 @@
-"""Which peers may connect to the receiver, and what the others get.
+"""Decides which peers may connect to the receiver; the others get C-ECHO only.
 
-Admitted are the PACS whose rows are in flight, and those that `allow=` names. Peers that may not store get C-ECHO, and
-nothing else: the administrator of a PACS tests a new entry with it, at any time and from any machine. A port scan must
-cost nothing: such peers have few connections, little time, and no place among the associations that store.
+PACS with rows in flight, and addresses in `allow=`, may connect and store. All other peers get C-ECHO only: with it,
+the administrator of a PACS tests a new entry, at any time and from any machine. A port scan must not slow down the
+receiver, so these peers get few connections and little time, and do not count among the associations that store.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from dicomove.outcome.evidence import Refusal, RefusalKind
 from dicomove.receiver.api import RowId
 from dicomove.tls import Wrap
 
-#: Different refusals that are kept until they are told, and the length of a reason.
+#: The most different refusals that are kept until they are reported, and the longest reason.
 _MOST_KINDS: Final = 200
 _LONGEST_REASON: Final = 300
 _MANY: Final = "it was refused for many reasons"
-#: Why a peer is refused whose address no row in flight names.
+#: The reason of a refusal because of the address.
 NOT_ADMITTED: Final = "its address is not that of a PACS with rows in flight, and allow= does not name it"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -40,7 +40,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def network(value: str) -> Network:
-    """Return what ``allow=`` names: an address, or a network (``"10.1.0.0/16"``).
+    """Return the network of an entry of ``allow=``: an address, or a network (``"10.1.0.0/16"``).
 
     Raises
     ------
@@ -55,7 +55,7 @@ def network(value: str) -> Network:
 
 
 class Admission:
-    """Decides which addresses may connect, and counts the peers that are turned away.
+    """Decides which addresses may connect, and counts the refused peers.
 
     Parameters
     ----------
@@ -75,41 +75,41 @@ class Admission:
         self._decided = threading.Condition()
 
     def open(self, row: RowId, addresses: Iterable[str]) -> None:
-        """Admit the addresses of a PACS: one of its rows is in flight."""
+        """Admit the addresses of a PACS, because one of its rows is in flight."""
         with self._lock:
             self._in_flight[row] = set(map(plain, addresses))
 
     def close(self, row: RowId, linger: float) -> None:
-        """Admit them for so many seconds more, or until another row that is in flight is closed."""
+        """Admit the addresses of a row for some more seconds."""
         with self._lock:
             for address in self._in_flight.pop(row, ()):
                 self._until[address] = time.monotonic() + linger
 
     def end(self, run: int) -> None:
-        """Close the rows of a run that were never settled."""
+        """Close the rows of a run that are still open."""
         with self._lock:
             for row in [row for row in self._in_flight if row.run == run]:
                 del self._in_flight[row]
 
     def admits(self, peer: str, own: str) -> bool:
-        """Whether a peer may connect that comes from one address to one of ours."""
+        """Whether a peer at this address may connect to this address of ours."""
         address = plain(peer)
         with self._lock:
             is_allowed = self._anybody or any(address in allowed for allowed in self._allow)
             return is_allowed or self._expects(address, plain(own))
 
     def refuse(self, address: str, kind: RefusalKind, reason: str, ae_title: str = "") -> None:
-        """Count a peer that is turned away: before it learns that, so that a verdict on its row knows it."""
+        """Count a refused peer. Call this before the refusal is sent, so that the verdict on its row includes it."""
         refusal = Refusal(str(plain(address)), ae_title, kind, reason[:_LONGEST_REASON])
         with self._lock:
             if refusal not in self._refused and len(self._refused) >= _MOST_KINDS:
-                # One that says something else each time takes no memory.
+                # A peer with ever new reasons must not fill the memory.
                 refusal = refusal._replace(ae_title="", reason=_MANY)
             self._refused[refusal] += 1
 
     @contextmanager
     def deciding(self) -> Iterator[None]:
-        """Let verdicts wait: the peer may learn that it is turned away before that can be counted, as TLS alerts do."""
+        """Let verdicts wait during a handshake: a TLS alert reaches the peer before its refusal can be counted."""
         one = object()
         with self._decided:
             self._undecided.add(one)
@@ -122,17 +122,17 @@ class Admission:
 
     @property
     def is_decided(self) -> bool:
-        """Whether no decision has begun."""
+        """Whether no such handshake is in progress."""
         return not self._undecided
 
     def wait_until_decided(self, seconds: float) -> None:
-        """Wait for the decisions that have begun: for so many seconds, as a peer may never end its handshake."""
+        """Wait for the handshakes in progress, with a time limit, because a peer may never end its handshake."""
         with self._decided:
             begun = frozenset(self._undecided)
             self._decided.wait_for(lambda: begun.isdisjoint(self._undecided), seconds)
 
     def refused(self) -> list[tuple[Refusal, int]]:
-        """Return which peers were refused since this was asked last, and how often."""
+        """Return the peers that were refused since the last call, with the number of their connections."""
         with self._lock:
             counts, self._refused = list(self._refused.items()), Counter()
         return counts
@@ -153,16 +153,16 @@ class Admission:
 
 
 def plain(address: str) -> Address:
-    """Return an address without its zone, and an IPv4 address that came over IPv6 as what it is."""
+    """Return an address without its zone, and an IPv4 address over IPv6 in its IPv4 form."""
     found = ipaddress.ip_address(address.partition("%")[0])
     return getattr(found, "ipv4_mapped", None) or found
 
 
-#: Connections at the same time, and the seconds for A-ASSOCIATE-RQ and for all of a visit.
+#: The most simultaneous connections, and the seconds for A-ASSOCIATE-RQ and for the whole connection.
 _MOST_VISITORS: Final = 8
 _HANDSHAKE_S: Final = 3.0
 _VISIT_S: Final = 30.0
-#: Room for the longest answer; C-ECHO needs little.
+#: The buffer for the longest answer; C-ECHO needs little.
 _MAX_PDU_LENGTH: Final = 1 << 14
 _SUCCESS: Final = 0x0000
 _NOT_AUTHORIZED: Final = 0x0124
@@ -171,19 +171,19 @@ _REJECTED_CALLED_AE_TITLE: Final = (1, 1, 7)
 logger = logging.getLogger("dicomove.receiver")
 
 
-class Visitors:
-    """Serves the peers that `admission` does not admit, each in a thread of its own.
+class EchoOnlyServer:
+    """Serves C-ECHO to the peers that may not store, each in a thread of its own.
 
     Parameters
     ----------
     ae_title
-        Ours: associations that call another one are rejected.
+        Our AE title: associations that call another one are rejected.
     admission
-        Counts the peers that are turned away.
+        Counts the refused peers.
     wrap
-        Makes a TLS socket of one, if the receiver speaks TLS.
+        Wraps a socket in TLS, if the receiver uses TLS.
     handshake_s
-        Seconds until A-ASSOCIATE-RQ is there, at the most.
+        The most seconds until A-ASSOCIATE-RQ.
     """
 
     def __init__(self, ae_title: str, admission: Admission, wrap: Wrap | None, handshake_s: float) -> None:
@@ -193,7 +193,7 @@ class Visitors:
         self._connections: set[Connection] = set()
 
     def take(self, client: socket.socket, address: str) -> None:
-        """Serve a peer, or close its connection where there are many others."""
+        """Serve a peer, or close its connection if there are too many."""
         connection = self._entered(client)
         if connection is None:
             self._refuse(address)
@@ -214,7 +214,7 @@ class Visitors:
 
     @property
     def are_there(self) -> bool:
-        """Whether a connection is open."""
+        """Whether there are open connections."""
         return bool(self._connections)
 
     def _entered(self, client: socket.socket) -> Connection | None:
@@ -223,7 +223,7 @@ class Visitors:
                 return None
             try:
                 connection = Connection(client)
-            except OSError:  # it has left already
+            except OSError:  # the peer has left already
                 return None
             self._connections.add(connection)
             return connection
@@ -290,7 +290,7 @@ def _proposes_only_verification(proposal: Proposal) -> bool:
 
 
 def _answer(association: Association) -> None:
-    """Answer C-ECHO until the peer leaves, or its time is over."""
+    """Answer C-ECHO until the peer leaves or its time is over."""
     deadlines = Deadlines(Deadline(_VISIT_S, IdleTimeout, "an association for C-ECHO only"))
     assembler = MessageAssembler(association.contexts, _nowhere)
     while True:

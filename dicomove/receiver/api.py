@@ -1,4 +1,4 @@
-"""What can be asked of the receiver's process, and its answers: the same types at both ends."""
+"""The requests to the receiver's process, and its answers: the same types in both processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dicomove.tls import TLS
 
 Answer = TypeVar("Answer")
 
-#: The arguments of `Pacs` that are told; the user is told by itself.
+#: The arguments of `Pacs` in a request; the user identity is a field of its own.
 _PACS: Final = (
     *("address", "called_ae_title", "calling_ae_title", "max_pdu_length", "tls"),
     *("connect_timeout", "association_timeout", "idle_timeout", "first_response_timeout"),
@@ -23,7 +23,7 @@ _PACS: Final = (
 
 
 class RowId(NamedTuple):
-    """A row in flight: the run at this receiver, and the row's position in it."""
+    """Identifies a row: its run at this receiver, and its position in the run."""
 
     run: int
     position: int
@@ -38,7 +38,7 @@ class OtherPatient:
     study_instance_uid, series_instance_uid, sop_instance_uid
         Its UIDs.
     difference
-        In what the PatientID differs; neither of the two is told.
+        How the PatientID differs, without the two values.
     """
 
     study_instance_uid: str
@@ -48,26 +48,25 @@ class OtherPatient:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What there is of a row.
+class ReceivedRow:
+    """The instances of a row at the receiver, or at another archive.
 
     Attributes
     ----------
     arrivals
-        Instances that came for it, also twice.
+        The number of instances that came for it; repeated ones count each time.
     dispositions
-        How many of each disposition: ``stored``, ``duplicate``, ``replaced``, ``kept_both``, ``differs``, ``damaged``,
-        ``refused``, ``unrequested``.
+        The number of instances of each disposition, such as ``stored``, ``duplicate`` or ``unrequested``.
     aside, strays
-        Why instances are in quarantine that came for it, or that came meanwhile for no row: how many for each reason.
+        For instances in quarantine, of this row and without a row: the reasons with numbers of instances.
     held
         The instances on disk, by SOP Instance UID, with their sizes.
     others
         The instances that have another PatientID than the row, on disk or in quarantine.
     refusals, restarted
-        Since the row began: peers that were turned away, and how often; whether the receiver's process died.
+        Since the row began: refused peers, with the number of their connections; whether the process died.
     counted_by
-        Whether the receiver counted what it holds, or another archive that was asked, which tells no sizes.
+        The receiver, or another archive, which does not give sizes.
     """
 
     arrivals: int = 0
@@ -82,40 +81,40 @@ class Settled:
 
     @property
     def bytes(self) -> int | None:
-        """The size of what is on disk; ``None`` at another archive."""
+        """The bytes on disk; ``None`` for another archive."""
         return sum(self.held.values()) if self.counted_by == "receiver" else None
 
 
 class Request(ABC, Generic[Answer]):
-    """A request to the process: a frozen dataclass, which knows the type of its answer."""
+    """A request to the receiver's process: a frozen dataclass that knows the type of its answer."""
 
     __slots__ = ()
 
     @abstractmethod
     def put_to(self, api: ReceiverApi) -> Answer:
-        """Ask it at the other end."""
+        """Answer it, in the receiver's process."""
 
     def is_quick(self, api: ReceiverApi) -> bool:
-        """Return whether it is answered without a wait, so that it needs no thread of its own."""
+        """Return whether the answer needs no wait, and so no thread of its own."""
         del api
         return False
 
     @staticmethod
-    def read(told: Any) -> Any:
+    def read(answer: Any) -> Any:
         """Return the answer from its JSON."""
-        return told
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
 class Expect(Request[None]):
-    """Open a row: its PACS may connect from these addresses, and the instances of these keys are counted.
+    """Open a row: its PACS may connect from these addresses, and instances with these keys are counted.
 
     Attributes
     ----------
     cells
-        What the row has in the columns that the path of its instances names.
+        The row's values of the columns in the path.
     patients
-        Instances with another PatientID altogether than these are not the row's; none, where any PatientID may come.
+        Instances with an altogether different PatientID do not belong to the row. Empty if any PatientID may come.
     """
 
     row: RowId
@@ -133,15 +132,15 @@ class Expect(Request[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Settle(Request[Settled]):
-    """Wait until so many instances have come for a row, or for a quiet period, and tell what there is of it.
+class AwaitArrivals(Request[ReceivedRow]):
+    """Wait until enough instances have come for a row, or for a quiet period; the answer has its instances.
 
     Attributes
     ----------
     patients
-        The PatientIDs that the row names: instances with another one are named.
+        The PatientIDs of the row: the answer lists instances with another one.
     enough
-        Instances after which there is nothing to wait for; ``None`` where that is not known.
+        The number of instances that ends the wait; ``None`` if it is unknown.
     quiet
         Seconds without an arrival.
     linger
@@ -155,20 +154,20 @@ class Settle(Request[Settled]):
     quiet: float
     linger: float
 
-    def put_to(self, api: ReceiverApi) -> Settled:
-        return api.settle(self)
+    def put_to(self, api: ReceiverApi) -> ReceivedRow:
+        return api.await_arrivals(self)
 
     def is_quick(self, api: ReceiverApi) -> bool:
-        return api.settles_at_once(self)
+        return api.has_enough(self)
 
     @staticmethod
-    def read(told: Any) -> Settled:
-        return Settled(**{**told, "others": tuple(OtherPatient(**one) for one in told["others"])})
+    def read(answer: Any) -> ReceivedRow:
+        return ReceivedRow(**{**answer, "others": tuple(OtherPatient(**one) for one in answer["others"])})
 
 
 @dataclass(frozen=True, slots=True)
 class Held(Request[dict[str, int]]):
-    """Tell what is on disk of these keys, and of these patients, if any; `read_bytes` compares it with the index."""
+    """Ask for the instances on disk with these keys and patients. `read_bytes` compares their bytes with the index."""
 
     keys: Mapping[str, str]
     read_bytes: bool = False
@@ -180,7 +179,7 @@ class Held(Request[dict[str, int]]):
 
 @dataclass(frozen=True, slots=True)
 class OtherPatients(Request[tuple[OtherPatient, ...]]):
-    """Tell what is on disk of these keys with another PatientID than these."""
+    """Ask for the instances on disk with these keys and another PatientID than these."""
 
     keys: Mapping[str, str]
     patients: Sequence[str] = field(repr=False)
@@ -189,13 +188,13 @@ class OtherPatients(Request[tuple[OtherPatient, ...]]):
         return api.other_patients(self.keys, self.patients)
 
     @staticmethod
-    def read(told: Any) -> tuple[OtherPatient, ...]:
-        return tuple(OtherPatient(**one) for one in told)
+    def read(answer: Any) -> tuple[OtherPatient, ...]:
+        return tuple(OtherPatient(**one) for one in answer)
 
 
 @dataclass(frozen=True, slots=True)
 class Flush(Request[str | None]):
-    """Make all durable that has come; tell what prevents it, if anything does."""
+    """Make all arrivals durable; the answer is the reason if that failed."""
 
     seconds: float
 
@@ -215,18 +214,18 @@ class EndRun(Request[None]):
 
 @dataclass(frozen=True, slots=True)
 class GetEnd:
-    """How a C-GET ended.
+    """The end of a C-GET.
 
     Attributes
     ----------
     status, counts, failed_sop_instance_uids, error_comment
-        Of the final response, or the latest counts, by the names of `Counts`.
+        From the final response; the counts are the latest ones, by the names of `Counts`.
     problem, detail, permanent
-        The word and the text of the error that ended it.
+        The error that ended it.
     sent, cancelled
         Whether C-GET and C-CANCEL were sent.
     was_begun
-        Whether it was begun before it was cancelled.
+        Whether it began before it was cancelled.
     """
 
     status: int | None
@@ -243,12 +242,12 @@ class GetEnd:
 
 @dataclass(frozen=True, slots=True)
 class Get(Request[GetEnd]):
-    """Retrieve with C-GET into the folder; the answer comes when that has ended.
+    """Retrieve with C-GET into the folder; the answer comes after its end.
 
     Attributes
     ----------
     number
-        Of this C-GET: a row may have several at the same time.
+        The number of this C-GET: a row may have several at the same time.
     row
         The row, which is open.
     pacs
@@ -258,7 +257,7 @@ class Get(Request[GetEnd]):
     query_model, level, keys
         The identifier.
     sop_classes
-        What to propose; none, where that is not known.
+        The SOP classes to propose; empty if they are unknown.
     total_timeout
         Seconds for the whole exchange.
     """
@@ -280,7 +279,7 @@ class Get(Request[GetEnd]):
         Raises
         ------
         AddressError
-            `Pacs` has an `ssl.SSLContext`, which cannot be told to another process.
+            `Pacs` has an `ssl.SSLContext`, which cannot be sent to another process.
         """
         if pacs.tls is not None and not isinstance(pacs.tls, TLS):
             message = "tls: an ssl.SSLContext cannot be sent to the receiver's process: give Pacs(tls=TLS(...))"
@@ -288,8 +287,8 @@ class Get(Request[GetEnd]):
         values = {name: getattr(pacs, name) for name in _PACS if name != "tls"}
         values["tls"] = None if pacs.tls is None else pacs.tls.with_password()
         user = pacs.identity()
-        told = None if user is None else [user[0], *(b64encode(part).decode() for part in user[1:])]
-        return cls(number, row, values, told, **identifier, **more)
+        identity = None if user is None else [user[0], *(b64encode(part).decode() for part in user[1:])]
+        return cls(number, row, values, identity, **identifier, **more)
 
     def pacs_values(self) -> dict[str, Any]:
         """Return the arguments of `Pacs`."""
@@ -307,8 +306,8 @@ class Get(Request[GetEnd]):
         return api.get(self)
 
     @staticmethod
-    def read(told: Any) -> GetEnd:
-        return GetEnd(**{**told, "failed_sop_instance_uids": tuple(told["failed_sop_instance_uids"])})
+    def read(answer: Any) -> GetEnd:
+        return GetEnd(**{**answer, "failed_sop_instance_uids": tuple(answer["failed_sop_instance_uids"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +321,7 @@ class CancelGet(Request[None]):
 
 
 class ReceiverApi(Protocol):
-    """What the process does when it is asked."""
+    """The answers of the process."""
 
     def get(self, request: Get) -> GetEnd:
         """Retrieve with C-GET."""
@@ -333,20 +332,20 @@ class ReceiverApi(Protocol):
     def expect(self, request: Expect) -> None:
         """Open a row."""
 
-    def settle(self, request: Settle) -> Settled:
-        """Wait for stragglers, and return what there is of a row."""
+    def await_arrivals(self, request: AwaitArrivals) -> ReceivedRow:
+        """Wait for late instances, and return the instances of a row."""
 
-    def settles_at_once(self, request: Settle) -> bool:
-        """Return whether a row has all that is waited for."""
+    def has_enough(self, request: AwaitArrivals) -> bool:
+        """Return whether a row has enough instances already."""
 
     def held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
-        """Return what is on disk of these keys, and not of altogether other patients: SOP Instance UIDs and sizes."""
+        """Return the instances on disk with these keys, without other patients': SOP Instance UIDs and sizes."""
 
     def other_patients(self, keys: Mapping[str, str], patients: Sequence[str]) -> tuple[OtherPatient, ...]:
-        """Return what is on disk of these keys with another PatientID than these."""
+        """Return the instances on disk with these keys and another PatientID than these."""
 
     def flush(self, seconds: float) -> str | None:
-        """Make all durable, or return what prevents it."""
+        """Make all arrivals durable, or return the reason why that failed."""
 
     def end_run(self, run: int) -> None:
         """Forget the rows of a run."""

@@ -1,8 +1,8 @@
-"""Makes files durable: it takes their hashes, synchronises files and folders, then writes their rows of the index.
+"""Makes files durable: hashes them, synchronises files and folders, then writes their rows of the index.
 
-Two threads, so that the hash of one file is taken while others are brought onto the disk. Hashing takes longer than
-writing: in a thread of its own it does not delay the thread that reads the network. The bytes come from the system's
-cache: the hash is that of the written bytes. A third thread reads what the index has of the rows in flight.
+One thread hashes a file while another one synchronises others. Hashing takes longer than writing: in a thread of its
+own it does not delay the network. The bytes come from the system's cache, so the hash is that of the written bytes. A
+third thread reads the entries of the index for the rows in flight.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from typing import Final
 
 from dicomove.files import synchronise_folder
 from dicomove.receiver.open_file import OpenFile
-from dicomove.receiver.sparing import SparingLog
+from dicomove.receiver.sparing_log import SparingLog
 from dicomove.store.instances import InstanceIndex, InstanceReader, InstanceRecord
 
-#: Files that are placed and not yet durable; beyond it the senders wait. Each holds a file descriptor.
+#: The most files that are placed and not durable yet; beyond it the senders wait. Each needs a file descriptor.
 MOST_WAITING: Final = 400
-#: As many at a time are made durable, or as have come within this time: a disk takes hundreds as quickly as one.
+#: The most files, and the longest time, for one synchronisation: a disk synchronises hundreds as quickly as one.
 _BATCH: Final = 200
 _BATCH_S: Final = 0.5
 _LONGEST_PUT_S: Final = 30.0
 _RETRY_S: Final = 0.5
-#: For which a row waits until the index was read; beyond it, it is read once more.
+#: How long a row waits for the thread that reads the index, in seconds; after it, the row reads the index itself.
 _LONGEST_READ_S: Final = 30.0
 _MOST_KNOWN: Final = 10_000
-#: Read at a time for the hash.
+#: The bytes of one read for the hash.
 _BLOCK: Final = 1 << 18
 
 logger = logging.getLogger("dicomove.receiver")
@@ -55,7 +55,7 @@ class FollowingDigest:
         self._done = 0
 
     def follow(self, size: int) -> None:
-        """Read on, up to this size.
+        """Hash the file further, up to this size.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class FollowingDigest:
             self._done += len(block)
 
     def hexdigest(self) -> str:
-        """Return the digest of what was read."""
+        """Return the digest so far."""
         return self._digest.hexdigest()
 
 
@@ -82,11 +82,11 @@ class PendingFile:
     Attributes
     ----------
     file
-        The open file, which the committer closes; ``None`` where the same bytes came again.
+        The open file, which the committer closes; ``None`` if the same bytes came again.
     record
         Its record in the index.
     digest
-        The hash of what was read so far; ``None`` where the record has the hash.
+        The hash so far; ``None`` if the record has the final hash.
     """
 
     file: OpenFile | None
@@ -95,7 +95,7 @@ class PendingFile:
 
 
 class _Watched:
-    """What there is of a row in flight: what the index had of it, and what has come since.
+    """The records of a row in flight: those from the index, and those that have come since.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class _Watched:
 
 
 class Committer:
-    """Makes files durable that have their final names. Any thread may hand them over.
+    """Makes files durable that have their final names. Any thread may add files.
 
     Parameters
     ----------
@@ -128,14 +128,14 @@ class Committer:
         self._changed = threading.Condition()
         self._waiting: dict[int, InstanceRecord] = {}
         self._hashed: list[PendingFile] = []
-        #: Folders whose own names are on the disk.
+        #: Folders whose names are on the disk already.
         self._known: set[Path] = set()
         self._put = self._durable = self._wanted = 0
         self._problem: str | None = None
         self._log = SparingLog(logger)
         self._lost: str | None = None
         self._closing = False
-        # The connection that writes is busy while the disk is: a row has its verdict without it.
+        # A separate connection: the one that writes waits for the disk, and a verdict must not.
         self._reader = InstanceReader(folder)
         self._watched: dict[Hashable, _Watched] = {}
         self._to_read: queue.SimpleQueue[_Watched | None] = queue.SimpleQueue()
@@ -145,11 +145,11 @@ class Committer:
             thread.start()
 
     def follow(self, digest: FollowingDigest, size: int) -> None:
-        """Let the digest of a file that is still coming follow, up to this size."""
+        """Hash a file that is still coming, up to this size."""
         self._to_hash.put((digest, size))
 
     def put(self, pending: PendingFile) -> None:
-        """Take over a placed file.
+        """Add a placed file.
 
         Raises
         ------
@@ -169,14 +169,14 @@ class Committer:
         self._to_hash.put(pending)
 
     def records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
-        """Return the records of what these keys name and that is on disk as it was written."""
+        """Return the records with these keys whose files are on disk unchanged."""
         with self._changed:
             waiting = [record for record in self._waiting.values() if record.is_of(keys)]
         known = {record.path: record for record in [*self._index.of(keys), *waiting]}
         return [record for record in known.values() if self._is_there(record)]
 
     def watch(self, row: Hashable, keys: Mapping[str, str]) -> None:
-        """Note from now on what comes for a row; what the index has of it is read meanwhile."""
+        """Note the arrivals of a row from now on; a thread reads its entries of the index meanwhile."""
         watched = _Watched(keys)
         with self._changed:
             watched.since += [record for record in self._waiting.values() if record.is_of(keys)]
@@ -184,12 +184,12 @@ class Committer:
         self._to_read.put(watched)
 
     def has_read(self, row: Hashable) -> bool:
-        """Return whether it is known what the index had of a row in flight."""
+        """Return whether the entries of the index for a row in flight were read."""
         watched = self._watched.get(row)
         return watched is not None and watched.is_read.is_set()
 
     def watched(self, row: Hashable, keys: Mapping[str, str]) -> list[InstanceRecord]:
-        """Return what `records` does, of a row that ends: it waits for no file of another row to be made durable."""
+        """Return the same as `records` for a row at its end, without a wait for files of other rows."""
         with self._changed:
             watched = self._watched.pop(row, None)
         if watched is None or not watched.is_read.wait(_LONGEST_READ_S) or watched.before is None:
@@ -198,16 +198,16 @@ class Committer:
         return [record for record in known.values() if self._is_there(record)]
 
     def forget(self, rows: Callable[[Hashable], bool]) -> None:
-        """Watch these rows no more."""
+        """Stop watching these rows."""
         with self._changed:
             self._watched = {row: watched for row, watched in self._watched.items() if not rows(row)}
 
     def sha256(self, path: str) -> str | None:
-        """Return the hash of the file that got this name, if the index has it."""
+        """Return the hash of the file with this name, if the index has it."""
         return self._index.sha256(path)
 
     def flush(self, seconds: float) -> str | None:
-        """Wait until all that was put is durable, and return what prevents it, if anything does."""
+        """Wait until all added files are durable; return the reason if that failed."""
         with self._changed:
             target = self._wanted = self._put
             self._changed.notify_all()
@@ -217,7 +217,7 @@ class Committer:
             return self._problem or f"it takes more than {seconds:g} s"
 
     def close(self) -> None:
-        """Finish, as far as the disk allows, and end."""
+        """Finish as far as the disk allows, and end the threads."""
         self.flush(_LONGEST_PUT_S)
         self._to_hash.put(None)
         self._to_read.put(None)
@@ -237,7 +237,7 @@ class Committer:
     def _hash_all(self) -> None:
         while (given := self._to_hash.get()) is not None:
             digest, size = (given.digest, given.record.bytes) if isinstance(given, PendingFile) else given
-            # It fails where the association has ended and the file is gone; else the disk says so again below.
+            # This fails if the association has ended and the file is gone. A failure of the disk recurs below.
             with contextlib.suppress(OSError):
                 if digest:
                     digest.follow(size)
@@ -248,7 +248,7 @@ class Committer:
 
     def _read_all(self) -> None:
         while watched := self._to_read.get():
-            # Where the index cannot be read now, it is read when the row ends, and says so then.
+            # If the index cannot be read now, the row reads it at its end, and reports the error.
             with contextlib.suppress(sqlite3.Error):
                 watched.before = self._reader.of(watched.keys)
             watched.is_read.set()
@@ -281,7 +281,7 @@ class Committer:
             self._places.release(len(batch))
 
     def _synchronised(self, pending: PendingFile) -> InstanceRecord | None:
-        """Bring a file onto the disk; if that fails, it is removed, since its content is not known."""
+        """Synchronise a file; if that fails, remove it, because its content is unknown."""
         if pending.file is None:
             return pending.record
         try:
@@ -291,7 +291,7 @@ class Committer:
         except OSError as error:
             self._lost = f"a file could not be made durable: {error.strerror or error}"
             self._log.warning(self._lost)
-            pending.file.close()  # Windows removes no open file
+            pending.file.close()  # Windows cannot remove an open file
             with contextlib.suppress(OSError):
                 (self._folder / pending.record.path).unlink()
             return None
@@ -300,7 +300,7 @@ class Committer:
         return replace(pending.record, sha256=pending.digest.hexdigest()) if pending.digest else pending.record
 
     def _synchronise_folders(self, folders: set[Path]) -> None:
-        """Bring the names in these folders onto the disk, and those of folders that may be new."""
+        """Synchronise these folders, and the folders above that may be new."""
         above = {parent for folder in folders - self._known for parent in folder.parents}
         for folder in folders | above:
             synchronise_folder(self._folder / folder)

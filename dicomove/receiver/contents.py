@@ -1,7 +1,7 @@
-"""Whether a data set is what its transfer syntax says that it is (PS3.5 A). Pure.
+"""Detects data sets that contradict their transfer syntax (PS3.5 A). Pure.
 
-A reader decodes by the label. It cannot read bytes that contradict the label, although nothing of them is missing. Only
-a plain contradiction counts: what cannot be told is believed, and so is an unknown transfer syntax.
+A reader decodes by the transfer syntax, so it cannot read bytes that contradict it, even if they are complete. Only a
+clear contradiction counts; uncertain cases, and unknown transfer syntaxes, are accepted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 PixelData = Literal["none", "native", "encapsulated"]
 
-#: The bytes of a data set, from its beginning, that are looked at.
+#: The number of bytes from the beginning of a data set that are checked.
 HEAD_BYTES: Final = 132
 
 _VRS: Final = frozenset(
@@ -28,7 +28,7 @@ _NATIVE: Final = frozenset(
     {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
 )
 _FOUR: Final = "1.2.840.10008.1.2.4."
-#: By the transfer syntax, what a fragment of pixel data holds (PS3.5 A.4); the last two name no coding.
+#: The coding of a fragment of pixel data, by the transfer syntax (PS3.5 A.4); for the last two, it is not fixed.
 _CODINGS: Final = {
     **{f"{_FOUR}{number}": "JPEG" for number in range(50, 71)},
     **{f"{_FOUR}{number}": "JPEG-LS" for number in (80, 81)},
@@ -54,7 +54,7 @@ _RLE_HEADER: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was seen of a data set.
+    """The parts of a data set that show its form.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Content:
     pixel_data
         The form of Pixel Data (7FE0,0010) at the top level.
     fragment
-        The first bytes of the first fragment, where the form is encapsulated.
+        The first bytes of the first fragment, if the form is encapsulated.
     """
 
     head: bytes
@@ -72,7 +72,7 @@ class Content:
 
 
 def contradiction(transfer_syntax: str, content: Content) -> str | None:
-    r"""Return how a data set contradicts its transfer syntax, in words; ``None`` where it does not plainly do so.
+    r"""Return how a data set contradicts its transfer syntax, in words; ``None`` without a clear contradiction.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def _pixels(transfer_syntax: str, content: Content) -> str | None:
 
 
 def _coding(fragment: bytes) -> str | None:
-    """Return how a fragment is compressed, ``None`` where its first bytes do not tell."""
+    """Return how a fragment is compressed; ``None`` if its first bytes do not show it."""
     if fragment.startswith(_START_OF_IMAGE):
         return _jpeg(fragment)
     for signature, coding in _SIGNATURES.items():
@@ -139,7 +139,7 @@ def _jpeg(fragment: bytes) -> str | None:
 
 
 def _is_rle(fragment: bytes) -> bool:
-    """Return whether a fragment begins with the header of RLE: how many segments, and where they begin (PS3.5 G.5)."""
+    """Return whether a fragment begins with the header of RLE: number and offsets of the segments (PS3.5 G.5)."""
     if len(fragment) < _RLE_HEADER:
         return False
     count, *offsets = (int.from_bytes(fragment[at : at + 4], "little") for at in range(0, _RLE_HEADER, 4))

@@ -1,4 +1,4 @@
-"""The folder: temporary files, final names, quarantine. Nothing has its final name until it is whole.
+"""The folder: temporary files, final names, quarantine. A file gets its final name only when it is complete.
 
 After a receiver's process died, `recover` records the files that had their final names and were not yet in the index.
 """
@@ -30,7 +30,7 @@ from dicomove.receiver.scan import DataSetScanner, text
 from dicomove.store.instances import KEYS, InstanceIndex, InstanceRecord
 
 Existing = Literal["keep", "replace", "keep_both"]
-#: What became of an instance. Those that are ``refused`` were not stored.
+#: The possible ends of an instance. ``refused`` ones were not stored.
 Disposition = Literal["stored", "duplicate", "replaced", "kept_both", "differs", "damaged", "unrequested", "refused"]
 
 _IN_QUARANTINE: Final = ("differs", "damaged", "unrequested")
@@ -48,20 +48,20 @@ _LONGEST_META: Final = 1024
 
 @dataclass(frozen=True)
 class Written:
-    """A whole instance under its temporary name."""
+    """A complete instance under its temporary name."""
 
     path: Path
     size: int
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of the file, where one is needed to tell it from another."""
+        """The hash of the file, to compare it with another one."""
         return file_sha256(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where an instance went; `path` is relative to the folder."""
+    """The place of an instance; `path` is relative to the folder."""
 
     path: str
     disposition: Disposition
@@ -69,12 +69,12 @@ class Placed:
 
     @property
     def quarantine(self) -> str | None:
-        """Why it is in quarantine; ``None`` where it is not."""
+        """Why it is in quarantine; ``None`` if it is not."""
         return self.reason if self.disposition in _IN_QUARANTINE else None
 
 
 def room(folder: Path, min_free: int | None) -> tuple[int, int]:
-    """Return how many bytes the disk of a folder has free, and how many of them are to be left free."""
+    """Return the free bytes on the disk of a folder, and the number of them that must stay free."""
     usage = shutil.disk_usage(folder)
     reserved = min(_MOST_RESERVED, int(usage.total * _RESERVED_SHARE)) if min_free is None else min_free
     return usage.free, reserved
@@ -86,9 +86,9 @@ class FileStore:
     Parameters
     ----------
     folder
-        Where to; it is made if there is none.
+        The folder; it is created if there is none.
     existing
-        What becomes of an instance that is there with different bytes: ``"keep"`` puts the new one into quarantine,
+        The policy for an instance that is there with different bytes: ``"keep"`` puts the new one into quarantine,
         ``"replace"`` replaces the old one, ``"keep_both"`` gives the new one a name of its own.
     min_free
         Bytes that are left free; ``None`` is 1 GiB, or 5 % of a small file system.
@@ -113,7 +113,7 @@ class FileStore:
             synchronise_folder(path.parent)
 
     def clean(self) -> None:
-        """Remove what an earlier receiver left half-written."""
+        """Remove the temporary files of an earlier receiver."""
         for left in self._incoming.glob("*.part"):
             left.unlink(missing_ok=True)
 
@@ -134,7 +134,7 @@ class FileStore:
         recorded: Callable[[str], str | None] = lambda _: None,
         may_clash_as: str | None = None,
     ) -> Placed:
-        """Give an instance its final name, or say what prevented it.
+        """Give an instance its final name, or put it into quarantine.
 
         Parameters
         ----------
@@ -146,12 +146,12 @@ class FileStore:
             Returns the hash that the index has for a name. A file that was changed since goes to quarantine if the
             original arrives again.
         may_clash_as
-            The SOP Instance UID, where another instance may have this name: then this one gets another.
+            The SOP Instance UID, if another instance may have this name; then this one gets another name.
 
         Raises
         ------
         OSError
-            The file system refuses it; it is still under its temporary name.
+            The file system refuses it; the file keeps its temporary name.
         """
         uid = may_clash_as or ""
         for name in self._own.of(relative, uid) if may_clash_as else (relative,):
@@ -184,22 +184,22 @@ class FileStore:
         raise AssertionError  # the numbers do not end
 
     def quarantine(self, written: Written, name: str, disposition: Disposition, reason: str) -> Placed:
-        """Put an instance aside; the same bytes have the same name there."""
+        """Put an instance into quarantine; there, the same bytes have the same name."""
         self._quarantine.mkdir(exist_ok=True)
-        # Not ".dcm": a search for images finds those of the rows only.
+        # Not ".dcm", so that a search for images finds only those of the rows.
         path = self._quarantine / f"{name.removesuffix('.dcm')}~{written.sha256[:16]}.quarantined"
         written.path.replace(path)
         return Placed(path.relative_to(self.folder).as_posix(), disposition, reason)
 
     def _put_aside(self, relative: PurePosixPath) -> None:
-        """Put aside a file that was changed after it was received: it belongs to the user."""
+        """Keep a file that was changed after it was received, under another name: the user has changed it."""
         self._quarantine.mkdir(exist_ok=True)
         changed = self.folder / relative
         name = f"{relative.name.removesuffix('.dcm')}~{file_sha256(changed)[:16]}.changed"
         changed.replace(self._quarantine / name)
 
     def _take(self, temporary: Path, relative: PurePosixPath) -> bool:
-        """Rename, unless something is there; one receiver at a time has the folder."""
+        """Rename a file, unless the name is taken. There is no race: one receiver at a time has the folder."""
         final = self.folder / relative
         with self._lock:
             if os.path.lexists(final):
@@ -231,9 +231,9 @@ class OwnNames:
         self._seen: OrderedDict[PurePosixPath, dict[str, str]] = OrderedDict()
 
     def of(self, relative: PurePosixPath, sop_instance_uid: str) -> Iterator[PurePosixPath]:
-        """Return the names of an instance, the first one that is free or its own is to be taken.
+        """Return the possible names of an instance; the first one that is free or its own is right.
 
-        Some file systems do not tell "a" from "A": of two such names, the second gets a checksum.
+        Some file systems do not distinguish "a" from "A": of two such names, the second one gets a checksum.
         """
         name = self._apart(relative)
         other = beside(name, sop_instance_uid)
@@ -271,7 +271,7 @@ class OwnNames:
 
 
 def _sop_instance_uid(path: Path) -> str:
-    """Return the UID that the File Meta Information of a file has; empty where it has none."""
+    """Return the UID in the File Meta Information of a file; empty if it has none."""
     with path.open("rb") as file:
         meta = file.read(_LONGEST_META)
     at = meta.find(_UID, _META)
@@ -290,7 +290,7 @@ logger = logging.getLogger("dicomove.receiver")
 
 
 def recover(folder: Path, index: InstanceIndex, files: FileStore) -> None:
-    """Record every DICOM file of a folder that is not in its index; one that is not whole goes to quarantine."""
+    """Record every DICOM file of a folder that is not in its index; an incomplete one goes to quarantine."""
     known = index.paths()
     for path in files_in(folder):
         relative = path.relative_to(folder).as_posix()
@@ -300,7 +300,7 @@ def recover(folder: Path, index: InstanceIndex, files: FileStore) -> None:
                 _synchronise(folder, Path(record.path))
                 index.add([record])
             except (OSError, InvalidDicomError, AttributeError):
-                logger.info("a file in the folder is none of ours")
+                logger.info("a file in the folder does not belong to the receiver")
 
 
 def _record(path: Path, relative: str, files: FileStore) -> InstanceRecord:
@@ -329,7 +329,7 @@ def _record(path: Path, relative: str, files: FileStore) -> InstanceRecord:
 
 
 def _synchronise(folder: Path, relative: Path) -> None:
-    """Bring a file and its names onto the disk: the process before may have been killed before it did so."""
+    """Synchronise a file and its folders, because the previous process may have been killed before it did so."""
     synchronise_file(folder / relative)
     for above in relative.parents:
         synchronise_folder(folder / above)

@@ -1,4 +1,4 @@
-"""`GetScu`: C-GET (PS3.4 C.4.3) into the folder of a `Receiver`, by its process; and which SOP classes there are."""
+"""`GetScu`: C-GET (PS3.4 C.4.3) into the folder of a `Receiver`, by its process. It first finds out the SOP classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Find = Callable[[str, Mapping[str, str]], list[Match]]
 
 
 class GetScu(Scu):
-    """Retrieves from one PACS with C-GET: it sends on the association that asks, and has to reach no port of ours.
+    """Retrieves from one PACS with C-GET. The PACS sends on the association of the request, and needs no port of ours.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class GetScu(Scu):
 
     def __init__(self, pacs: Pacs, *, verbose: bool = False, association: ReusableAssociation | None = None) -> None:
         super().__init__(pacs, verbose=verbose, association=association)
-        #: The SOP classes that the PACS told last: of a study, or of a series.
-        self._told: dict[_Keys, tuple[str, ...]] = {}
+        #: The latest SOP classes from the PACS: of a study, or of a series.
+        self._known: dict[_Keys, tuple[str, ...]] = {}
 
     def get_study(
         self,
@@ -65,9 +65,9 @@ class GetScu(Scu):
         total_timeout: float | None = None,
         stop: threading.Event | None = None,
     ) -> MoveResult:
-        """Retrieve what a query names, at whatever level it says, into the folder of a receiver.
+        """Retrieve the instances of a query, at its level, into the folder of a receiver.
 
-        What goes wrong on the network or at the PACS is in the result, with the counts that came before it.
+        The result has failures of the network or of the PACS, with the counts that came before them.
 
         Parameters
         ----------
@@ -78,14 +78,14 @@ class GetScu(Scu):
         query_model
             ``"StudyRoot"`` or ``"PatientRoot"``.
         on_sub_operation
-            Called with a `SubOperationEvent` when there are new counts, ten times in a second at the most. What it
-            raises is logged.
+            Called with a `SubOperationEvent` when there are new counts, at most ten times a second. Its exceptions are
+            logged.
         on_completed
             Called with a `CompletedEvent` at the end.
         total_timeout
             Seconds for the whole exchange; ``None`` is no limit.
         stop
-            Cancels once it is set.
+            Cancels when it is set.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class GetScu(Scu):
                 result = self.get(
                     identifier, row, on_sub_operation=on_sub_operation, total_timeout=total_timeout, stop=stop
                 )
-                held = row.settle(0, 0).held
+                held = row.await_arrivals(0, 0).held
         finally:
             receiver.end_run(run)
         result = _with_what_came(result, len(held))
@@ -120,9 +120,9 @@ class GetScu(Scu):
         total_timeout: float | None = None,
         stop: threading.Event | None = None,
     ) -> MoveResult:
-        """Retrieve an identifier for a row that is open; its result is the PACS's word alone.
+        """Retrieve an identifier for an open row. The result is the word of the PACS alone.
 
-        The PACS is asked for the SOP classes, where they are not known.
+        If the SOP classes are unknown, the PACS is asked for them.
         """
         started_at, started = datetime.now(UTC), time.monotonic()
 
@@ -134,7 +134,7 @@ class GetScu(Scu):
             return self._cancelled.is_set() or (stop is not None and stop.is_set())
 
         known = tuple(sop_classes) or (() if wants_end() else self._classes(identifier, stop))
-        self.close()  # the C-GET opens an association of its own, and there is one at a time
+        self.close()  # the C-GET opens an association of its own, and there may be only one at a time
         end = row.get(
             self.pacs,
             identifier,
@@ -153,16 +153,16 @@ class GetScu(Scu):
         )
 
     def _classes(self, identifier: Identifier, stop: threading.Event | None) -> tuple[str, ...]:
-        """Return the SOP classes of an identifier; what was told of the study before is not asked again."""
+        """Return the SOP classes of an identifier, without a second question about the same study."""
         series = tuple((name, value) for name, value in identifier.keys if name != "SOPInstanceUID")
         study = identifier.study_keys
-        known = self._told.get(study) or self._told.get(series)
+        known = self._known.get(study) or self._known.get(series)
         if known:
             return known
         find = partial(_find, FindScu(self.pacs, association=self._reusable), identifier.query_model, stop)
-        told = _of_study(find, dict(study))
-        self._told = {study: told} if told else {series: _listed(find, dict(series), dict(study))}
-        return told or self._told[series]
+        classes = _of_study(find, dict(study))
+        self._known = {study: classes} if classes else {series: _listed(find, dict(series), dict(study))}
+        return classes or self._known[series]
 
 
 def _evidence(end: GetEnd) -> Evidence:
@@ -180,7 +180,7 @@ def _evidence(end: GetEnd) -> Evidence:
 
 
 def _with_what_came(result: MoveResult, received: int) -> MoveResult:
-    """Return the result as it reads with what is on disk."""
+    """Return the result, corrected by the files on disk."""
     if result.outcome == "not_attempted":
         return result
     reported = result.evidence.reported
@@ -199,10 +199,10 @@ def _with_what_came(result: MoveResult, received: int) -> MoveResult:
 
 
 def _of_study(find: _Find, above: Mapping[str, str]) -> tuple[str, ...]:
-    """Return what SOP Classes in Study (0008,0062) says; nothing where a PACS does not have it."""
+    """Return the values of SOP Classes in Study (0008,0062); empty if the PACS does not have it."""
     found = find("STUDY", {"StudyInstanceUID": "", **above, "SOPClassesInStudy": ""})
-    told = [uid for match in found for uid in match.get("SOPClassesInStudy", "").split("\\") if uid]
-    return tuple(dict.fromkeys(told))
+    classes = [uid for match in found for uid in match.get("SOPClassesInStudy", "").split("\\") if uid]
+    return tuple(dict.fromkeys(classes))
 
 
 def _listed(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> tuple[str, ...]:
@@ -223,6 +223,6 @@ def _instances(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -
 def _find(
     scu: FindScu, query_model: str, stop: threading.Event | None, level: str, keys: Mapping[str, str]
 ) -> list[Match]:
-    """Return the matches; a C-FIND that fails tells nothing."""
+    """Return the matches; none if the C-FIND fails."""
     asked = {"QueryRetrieveLevel": level, **keys}
     return list(scu.find_studies(asked, query_model=query_model, total_timeout=scu.pacs.idle_timeout, stop=stop))

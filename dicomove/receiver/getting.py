@@ -1,4 +1,4 @@
-"""C-GET in the receiver's process: the PACS sends the instances on the association that asks for them (PS3.4 C.4.3)."""
+"""C-GET in the receiver's process: the PACS sends the instances on the association of the request (PS3.4 C.4.3)."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ logger = logging.getLogger("dicomove.receiver")
 
 
 class Getter:
-    """Retrieves with C-GET for the rows that ask for it, each C-GET over associations of its own.
+    """Retrieves with C-GET for rows, each C-GET over associations of its own.
 
     Parameters
     ----------
     storage
         Stores the instances.
     limits
-        The seconds that one PDU may take.
+        The time limit of one PDU.
     """
 
     def __init__(self, storage: Storage, limits: Limits) -> None:
@@ -51,7 +51,7 @@ class Getter:
         self._going_on: dict[int, _Retrieval] = {}
 
     def get(self, request: Get) -> GetEnd:
-        """Retrieve, take what comes, and return how it ended."""
+        """Retrieve and store the instances; return how the C-GET ended."""
         one = _Retrieval(request, self._storage, self._limits)
         with self._lock:
             self._going_on[request.number] = one
@@ -62,21 +62,21 @@ class Getter:
                 del self._going_on[request.number]
 
     def cancel(self, number: int) -> None:
-        """Cancel a C-GET that goes on: C-CANCEL is sent."""
+        """Cancel a running C-GET with C-CANCEL."""
         with self._lock:
             one = self._going_on.get(number)
         if one:
             one.stop.set()
 
     def counts(self) -> dict[int, dict[str, int | None]]:
-        """Return the latest counts of each C-GET that goes on and has any."""
+        """Return the latest counts of each running C-GET that has any."""
         with self._lock:
             found = {number: one.counts for number, one in self._going_on.items()}
-        return {number: _told(counts) for number, counts in found.items() if counts != Counts()}
+        return {number: _as_dict(counts) for number, counts in found.items() if counts != Counts()}
 
 
 class _Retrieval:
-    """What is asked for, in one C-GET, or in several with other presentation contexts."""
+    """One retrieval, in one C-GET or in several with different presentation contexts."""
 
     def __init__(self, request: Get, storage: Storage, limits: Limits) -> None:
         self._request, self._storage, self._limits = request, storage, limits
@@ -91,7 +91,9 @@ class _Retrieval:
         ends: list[GetEnd] = []
         while (contexts := self._rounds.next()) is not None:
             end = self._once(contexts)
-            if ends and end.problem == NotSupported.error:  # the PACS takes none of these contexts, and others came
+            if (
+                ends and end.problem == NotSupported.error
+            ):  # none of these contexts is accepted, but others brought instances
                 continue
             ends.append(end)
             is_over = ends[-1].problem or ends[-1].cancelled or self.stop.is_set()
@@ -101,7 +103,7 @@ class _Retrieval:
 
     @property
     def counts(self) -> Counts:
-        """The latest counts of the C-GET that goes on."""
+        """The latest counts of the running C-GET."""
         return self._now.counts if self._now else Counts()
 
     def _once(self, contexts: Contexts) -> GetEnd:
@@ -114,11 +116,11 @@ class _Retrieval:
         return end
 
     def _lacking(self, first: GetEnd) -> int:
-        """Return how many instances the PACS counted and did not send."""
+        """Return the number of instances that the PACS counted but did not send."""
         return max(0, (Counts(**first.counts).total or 0) - len(self._stored))
 
     def _joined(self, ends: Sequence[GetEnd]) -> GetEnd:
-        """Return the end of all rounds as one: the counts are those of the first, with what came since."""
+        """Return the end of all rounds as one: the counts of the first round, corrected by later arrivals."""
         first, last = ends[0], ends[-1]
         lacking = self._lacking(first)
         if lacking and self._rounds.takes_uncompressed_only and not last.problem:
@@ -126,21 +128,21 @@ class _Retrieval:
         if len(ends) == 1:
             return first
         counts = Counts(**first.counts)
-        # What the PACS counted as completed, and did not send, stays its word: the disk shows what is missing.
+        # Instances that the PACS counted but did not send stay counted; the disk shows that they are missing.
         failed = min(counts.failed or 0, lacking)
         there = max(len(self._stored), (counts.total or 0) - failed)
         after = replace(counts, completed=max(0, there - (counts.warning or 0)), failed=failed, remaining=0)
         return replace(
             last if last.problem or last.cancelled else first,
             status=first.status if lacking else SUCCESS,
-            counts=_told(after),
+            counts=_as_dict(after),
             failed_sop_instance_uids=tuple(uid for uid in first.failed_sop_instance_uids if uid not in self._stored),
             sent=True,
         )
 
 
 class _CGet:
-    """One C-GET while it lasts."""
+    """One running C-GET."""
 
     def __init__(
         self,
@@ -164,7 +166,7 @@ class _CGet:
         self.counts = Counts()
 
     def run(self) -> AssociationError | None:
-        """Send it and read it to its end; return what ended it otherwise."""
+        """Send the request and read to its end; return the error that ended it, if any."""
         try:
             self._canceller.check()
             association = self._open()
@@ -178,18 +180,18 @@ class _CGet:
             else:
                 association.abort()
         except AssociationError as error:
-            # A final response stands, whatever became of the association after it.
+            # A final response counts, also if the association fails after it.
             return None if self._final else error
         return None
 
     def end(self, problem: AssociationError | None) -> GetEnd:
-        """Return what is told of its end."""
+        """Return its end, for the caller's process."""
         final, late = self._final, self._canceller.late
         problem = late or problem
         status = final.number("Status") if final else None
         return GetEnd(
             status=None if late and status == CANCELLED else status,
-            counts=_told(self.counts),
+            counts=_as_dict(self.counts),
             failed_sop_instance_uids=self._failed_uids(),
             error_comment=final.text("ErrorComment") if final else None,
             problem=problem.error if problem else None,
@@ -215,7 +217,7 @@ class _CGet:
         )
 
     def _negotiated(self, association: Association) -> Context:
-        """Return the context of C-GET; see that the PACS can send something on this association."""
+        """Return the context of C-GET, after a check that the PACS can send something on this association."""
         model = self._request.query_model
         context = association.context_for(GET[model])
         if context is None:
@@ -243,13 +245,13 @@ class _CGet:
         peer = Peer(calling_ae_title=pacs.called_ae_title, called_ae_title=pacs.calling_ae_title)
         scp = StorageScp(association, peer, pacs.host, self._limits, self._storage, _nothing, _nothing)
         self.stored, scp.known = scp.stored, self._known
-        # A PACS that stalls within a PDU is as silent as one that stalls between two.
+        # A stall within a PDU counts as silence, like one between two PDUs.
         within = min(self._limits.pdu, pacs.idle_timeout or self._limits.pdu)
         deadlines = PduDeadlines(association, self._silence, within, canceller.check)
         scp.serve(deadlines, self._is_last, _MESSAGE_ID)
 
     def _silence(self) -> float | None:
-        """Return for how long the PACS may be silent now."""
+        """Return how long the PACS may be silent now."""
         is_first = self._association is None or self._association.state is State.REQUESTED
         seconds: float | None = getattr(self._pacs, "first_response_timeout" if is_first else "idle_timeout")
         return seconds
@@ -266,7 +268,7 @@ class _CGet:
         return final
 
 
-def _told(counts: Counts) -> dict[str, int | None]:
+def _as_dict(counts: Counts) -> dict[str, int | None]:
     return asdict(counts)
 
 

@@ -1,4 +1,4 @@
-"""One instance while it comes: a temporary file, its hash, and a look at its UIDs."""
+"""One instance while it comes: its temporary file, its hash and its UIDs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dicomove.receiver.scan import DataSetScanner, text
 
 _FOLLOWED_AFTER: Final = 1 << 23
 _CHECKED_AFTER: Final = 1 << 22
-#: System calls that write several pieces take a thousand of them at the most.
+#: The most parts that one system call writes.
 _MOST_PENDING: Final = 256
 
 
@@ -39,20 +39,20 @@ class CStoreRequest:
 class IncomingInstance:
     """Takes the data set of one C-STORE as it comes.
 
-    What the disk refuses is kept in mind, and the rest of the data set is read all the same: the association goes on.
+    After a failure of the disk, the rest of the data set is still read, so that the association goes on.
 
     Parameters
     ----------
     request
-        What is known of it.
+        The request.
     path
         Its temporary name.
     wanted
         The tags whose values decide where it goes.
     follow
-        Lets the digest of a big one follow while it comes.
+        Hashes a large instance while it comes.
     check_free
-        Raises `OSError` when the disk has too little space left: an instance may have no end.
+        Raises `OSError` if the disk has too little space: a data set may have no end.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class IncomingInstance:
         self._pend(file_head(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid))
 
     def feed(self, data: memoryview) -> None:
-        """Take the next bytes of the data set, which stay where they are until `flush`."""
+        """Take the next bytes of the data set. They must stay in the buffer until `flush`."""
         self._scanner.feed(data)
         self._pend(data)
         if len(self._pending) == _MOST_PENDING:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was taken."""
+        """Write the bytes so far."""
         pending, self._pending = self._pending, []
         if self.file:
             try:
@@ -105,12 +105,12 @@ class IncomingInstance:
             self._follow(self.digest, self.size)
 
     def values(self) -> dict[str, str]:
-        """Return what is known of it so far, by keyword."""
+        """Return the known values, by keyword."""
         raw: Mapping[int, bytes] = self._scanner.values
         return {keyword_for_tag(tag): text(raw, tag) for tag in tuple(raw)}
 
     def problem(self) -> str | None:
-        """Return what is wrong with the data set, once it has come to its end."""
+        """Return the problem of the complete data set, if it has one."""
         return self._scanner.problem()
 
     @property
@@ -119,33 +119,33 @@ class IncomingInstance:
         return not self._scanner.content().head
 
     def contradiction(self) -> str | None:
-        """Return how the data set contradicts its transfer syntax, if it plainly does."""
+        """Return how the data set contradicts its transfer syntax, if it clearly does."""
         return contradiction(self.request.transfer_syntax_uid, self._scanner.content())
 
     def written(self) -> Written:
-        """Return the whole file."""
+        """Return the complete file."""
         return Written(self._path, self.size)
 
     def fail(self, error: OSError) -> None:
-        """Keep in mind that it cannot be stored; what there is of it goes."""
+        """Note that it cannot be stored, and remove the file."""
         self.failure = self.failure or error
         self.discard()
 
     def discard(self) -> None:
-        """Remove what there is of it."""
+        """Remove the file."""
         self.close()
         self._pending = []
         with suppress(OSError):
             self._path.unlink()
 
     def close(self) -> None:
-        """Close the file, unless its new owner does."""
+        """Close the file, unless it was handed over."""
         if self.file:
             self.file.close()
             self.file = None
 
     def hand_over(self) -> OpenFile | None:
-        """Return the file; it is the caller's now."""
+        """Hand the file over to the caller."""
         file, self.file = self.file, None
         return file
 
@@ -164,7 +164,7 @@ class IncomingInstance:
             left -= written
             if not left:
                 return
-            # A disk that is almost full takes some of it, and says so the next time.
+            # A disk that is almost full writes only a part; the next call then fails.
             while written >= len(pending[0]):
                 written -= len(pending.pop(0))
             pending[0] = memoryview(pending[0])[written:]

@@ -1,4 +1,4 @@
-"""The lines between the caller's process and the receiver's, as JSON: requests, answers and news."""
+"""The lines of JSON between the caller's process and the receiver's: requests, answers and progress."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from dicomove.receiver.api import (
+    AwaitArrivals,
     CancelGet,
     EndRun,
     Expect,
@@ -17,20 +18,19 @@ from dicomove.receiver.api import (
     OtherPatients,
     Request,
     RowId,
-    Settle,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The process listens, at this port; 0 where it listens at none."""
+    """The process listens at this port; 0 without a port."""
 
     port: int
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The process did not start, and why."""
+    """The process did not start, with the reason."""
 
     text: str
 
@@ -45,18 +45,18 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What has come since it was told last.
+    """The news since the last such message.
 
     Attributes
     ----------
     rows
-        Run, position, instances and bytes of each row in flight for which something came.
+        Run, position, instances and bytes of each row in flight with new arrivals.
     refused
-        Peers that were turned away (the fields of `Refusal`), each with the number of its connections.
+        Refused peers (the fields of `Refusal`), each with the number of its connections.
     unrequested
-        Instances that no row had asked for.
+        The number of instances that no row had asked for.
     counts
-        Number and counts of each C-GET that goes on.
+        Number and counts of each running C-GET.
     """
 
     rows: Sequence[tuple[int, int, int, int]]
@@ -67,7 +67,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answer to a request, as JSON has it, or why there is none."""
+    """The answer to a request as JSON, or the reason why there is none."""
 
     number: int
     answer: Any = None
@@ -76,15 +76,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Quit:
-    """End, after all that has come is durable."""
+    """The order to end, after all arrivals are durable."""
 
 
-Told = Ready | Failed | Logged | Progress | Answered
+ProcessMessage = Ready | Failed | Logged | Progress | Answered
 
 _REQUESTS: Final = {
-    kind.__name__: kind for kind in (Expect, Settle, Held, OtherPatients, Flush, EndRun, Get, CancelGet)
+    kind.__name__: kind for kind in (Expect, AwaitArrivals, Held, OtherPatients, Flush, EndRun, Get, CancelGet)
 }
-_TOLD: Final = {kind.__name__: kind for kind in (Ready, Failed, Logged, Progress, Answered)}
+_MESSAGES: Final = {kind.__name__: kind for kind in (Ready, Failed, Logged, Progress, Answered)}
 
 
 def request_line(number: int, request: Request[Any] | Quit) -> str:
@@ -103,13 +103,13 @@ def read_request(line: str) -> tuple[int, Request[Any]] | Quit:
     return number, request
 
 
-def told_line(told: Told) -> str:
-    """Return what the process tells as one line."""
-    return json.dumps([type(told).__name__, told], default=_fields)
+def message_line(message: ProcessMessage) -> str:
+    """Return a message of the process as one line."""
+    return json.dumps([type(message).__name__, message], default=_fields)
 
 
-def read_told(line: str) -> Told:
-    """Return what the process tells.
+def read_message(line: str) -> ProcessMessage:
+    """Return the message of a line.
 
     Raises
     ------
@@ -117,8 +117,8 @@ def read_told(line: str) -> Told:
         The line was broken off.
     """
     kind, values = json.loads(line)
-    told: Told = _TOLD[kind](**values)
-    return told
+    message: ProcessMessage = _MESSAGES[kind](**values)
+    return message
 
 
 def _fields(message: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The receiver's own process: told what to do on standard input, tells what happens on standard output.
+"""The receiver's own process: requests come on standard input; answers and progress go to standard output.
 
-Lines of JSON both ways. It ends when standard input does, and so with the process that started it, however that ends.
+Both are lines of JSON. The process ends when standard input ends, and so also after a crash of its parent.
 """
 
 from __future__ import annotations
@@ -25,11 +25,21 @@ from dicomove.files import file_sha256
 from dicomove.outcome.patients import ALTOGETHER, difference
 from dicomove.processes import Process
 from dicomove.receiver.admission import Admission, network
-from dicomove.receiver.api import Expect, Get, GetEnd, OtherPatient, Request, RowId, Settle, Settled
+from dicomove.receiver.api import AwaitArrivals, Expect, Get, GetEnd, OtherPatient, ReceivedRow, Request, RowId
 from dicomove.receiver.commit import Committer
 from dicomove.receiver.files import FileStore, recover
 from dicomove.receiver.getting import Getter
-from dicomove.receiver.lines import Answered, Failed, Logged, Progress, Quit, Ready, Told, read_request, told_line
+from dicomove.receiver.lines import (
+    Answered,
+    Failed,
+    Logged,
+    ProcessMessage,
+    Progress,
+    Quit,
+    Ready,
+    message_line,
+    read_request,
+)
 from dicomove.receiver.paths import PathTemplate
 from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
@@ -38,7 +48,7 @@ from dicomove.receiver.tallies import RowTallies
 from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
 from dicomove.tls import server_side
 
-#: A decision takes a moment; a peer that is silent in its handshake delays no verdict for longer.
+#: The longest delay of a verdict because of a handshake in progress, in seconds.
 _DECIDING_S: Final = 1.0
 _TELL_S: Final = 0.1
 _PARENT_S: Final = 1.0
@@ -48,24 +58,24 @@ logger = logging.getLogger("dicomove.receiver")
 
 
 class JsonLines:
-    """Writes lines on standard output; a reader that is slow or gone delays no other part for long."""
+    """Writes lines to standard output. If the reader is slow or gone, other threads wait only briefly."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # Everything else that is printed goes to standard error.
+        # All other output goes to standard error.
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
 
-    def tell(self, *told: Told) -> None:
-        """Write messages, one after the other."""
-        text = "".join(told_line(one) + "\n" for one in told)
+    def tell(self, *messages: ProcessMessage) -> None:
+        """Write messages."""
+        text = "".join(message_line(one) + "\n" for one in messages)
         with self._lock, contextlib.suppress(OSError, ValueError):
             self._out.write(text)
             self._out.flush()
 
 
 class _LogHandler(logging.Handler):
-    """Sends the log to the process that started this one."""
+    """Sends the log to the parent process."""
 
     def __init__(self, lines: JsonLines) -> None:
         super().__init__(logging.INFO)
@@ -77,7 +87,7 @@ class _LogHandler(logging.Handler):
 
 @dataclass(frozen=True)
 class Api:
-    """What the process does when it is asked: see `dicomove.receiver.api.ReceiverApi`."""
+    """The answers of the process: see `dicomove.receiver.api.ReceiverApi`."""
 
     getter: Getter
     storage: Storage
@@ -86,18 +96,18 @@ class Api:
     admission: Admission
 
     def expect(self, request: Expect) -> None:
-        """Open a row: its PACS is let in, and what comes for it is counted."""
+        """Open a row: its PACS may connect, and its arrivals are counted."""
         self.committer.watch(request.row, request.keys)
         self.tallies.open(request.row, request.keys, request.cells, request.patients)
         self.admission.open(request.row, request.addresses)
 
-    def settle(self, request: Settle) -> Settled:
-        """Wait for stragglers, and return what arrived for a row, and which instances are on disk."""
-        self.admission.open(request.row, request.addresses)  # also where it settles once more
-        tally = self.tallies.settle(request.row, request.enough, request.quiet, self.storage.is_coming)
+    def await_arrivals(self, request: AwaitArrivals) -> ReceivedRow:
+        """Wait for late instances, and return the arrivals of a row and its instances on disk."""
+        self.admission.open(request.row, request.addresses)  # also if it waits a second time
+        tally = self.tallies.await_arrivals(request.row, request.enough, request.quiet, self.storage.is_coming)
         self.admission.close(request.row, request.linger)
         records = self.committer.watched(request.row, tally.keys)
-        return Settled(
+        return ReceivedRow(
             arrivals=tally.arrivals,
             dispositions=tally.dispositions,
             aside=tally.aside,
@@ -106,8 +116,8 @@ class Api:
             others=(*tally.others, *_others(records, request.patients)),
         )
 
-    def settles_at_once(self, request: Settle) -> bool:
-        """Return whether a row has all that is waited for."""
+    def has_enough(self, request: AwaitArrivals) -> bool:
+        """Return whether a row has enough instances already."""
         return (
             self.tallies.has(request.row, request.enough)
             and self.committer.has_read(request.row)
@@ -115,7 +125,7 @@ class Api:
         )
 
     def held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
-        """Return what is on disk of these keys: SOP Instance UIDs and sizes; `read` compares the bytes, too."""
+        """Return the instances on disk with these keys: SOP Instance UIDs and sizes. `read` compares the bytes, too."""
         records = _of(self.committer.records(keys), patients)
         if read:
             folder = self.storage.folder
@@ -123,11 +133,11 @@ class Api:
         return _sizes(records)
 
     def other_patients(self, keys: Mapping[str, str], patients: Sequence[str]) -> tuple[OtherPatient, ...]:
-        """Return what is on disk of these keys with another PatientID, and in what that differs."""
+        """Return the instances on disk with these keys and another PatientID, with the difference."""
         return tuple(_others(self.committer.records(keys), patients))
 
     def get(self, request: Get) -> GetEnd:
-        """Retrieve with C-GET into the folder, and return how it ended."""
+        """Retrieve with C-GET into the folder; return how it ended."""
         return self.getter.get(request)
 
     def cancel_get(self, number: int) -> None:
@@ -135,7 +145,7 @@ class Api:
         self.getter.cancel(number)
 
     def flush(self, seconds: float) -> str | None:
-        """Make all durable, or say what prevents it."""
+        """Make all arrivals durable, or return the reason why that failed."""
         return self.committer.flush(seconds)
 
     def end_run(self, run: int) -> None:
@@ -150,7 +160,7 @@ def _sizes(records: Iterable[InstanceRecord]) -> dict[str, int]:
 
 
 def _of(records: Iterable[InstanceRecord], patients: Collection[str]) -> list[InstanceRecord]:
-    """Return the records that are not of altogether other patients."""
+    """Return the records without those of other patients."""
     return [one for one in records if not patients or difference(one.PatientID, patients) != ALTOGETHER]
 
 
@@ -161,18 +171,18 @@ def _others(records: Iterable[InstanceRecord], patients: Collection[str]) -> Ite
 
 
 def main(started_by: str) -> None:
-    """Serve until told to quit, or until standard input ends.
+    """Serve until the order to quit, or until standard input ends.
 
     Parameters
     ----------
     started_by
-        The process that started this one, as the command line has it.
+        The parent process, from the command line.
     """
     parent = Process.read(started_by) or Process(os.getppid())
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
-        signal.signal(number, signal.SIG_IGN)  # it ends with its parent, which may still want more
+        signal.signal(number, signal.SIG_IGN)  # it ends with its parent, and not before
     _allow_many_files()
-    # Each UID of each presentation context would be validated twice: half of what a negotiation costs.
+    # Otherwise pydicom validates each UID of each presentation context twice: half the cost of a negotiation.
     config.settings.reading_validation_mode = config.IGNORE
     lines = JsonLines()
     settings = Settings.from_json(sys.stdin.readline())
@@ -186,7 +196,7 @@ def main(started_by: str) -> None:
             news = _News(lines, api)
             threading.Thread(target=news.tell_on_and_on, daemon=True).start()
             threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-            # Last, so that the threads of a receiver that is ready are those of one that rests.
+            # Last, so that all threads have started when the receiver is ready.
             lines.tell(Ready(port))
             _answer_all(lines, api, news)
     except (OSError, ReceiverError) as error:
@@ -194,7 +204,7 @@ def main(started_by: str) -> None:
 
 
 def _allow_many_files() -> None:
-    """Raise the limit of open files as far as the system allows: each connection and each file that waits has one."""
+    """Raise the limit of open files as far as the system allows: each connection and each waiting file needs one."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -206,17 +216,17 @@ def _allow_many_files() -> None:
 
 
 def _rows_in_flight() -> Iterator[Expect]:
-    """Yield what the last process was told of rows in flight: up to an empty line."""
+    """Yield the rows in flight of the previous process, up to an empty line."""
     while line := sys.stdin.readline().strip():
-        told = read_request(line)
-        if isinstance(told, tuple) and isinstance(told[1], Expect):
-            yield told[1]
+        request = read_request(line)
+        if isinstance(request, tuple) and isinstance(request[1], Expect):
+            yield request[1]
 
 
 def _api(
     settings: Settings, parent: Process, stack: contextlib.ExitStack, expected: Iterable[Expect]
 ) -> tuple[Api, int]:
-    """Return what answers, and the port: the rows in flight are open before a PACS finds it."""
+    """Return the API and the port. The rows in flight are open before a PACS can connect."""
     folder = Path(settings.folder)
     files = FileStore(folder, settings.existing, settings.min_free)
     was_killed = stack.enter_context(owned(folder, parent))
@@ -228,7 +238,7 @@ def _api(
     committer = Committer(folder, index)
     stack.callback(committer.close)
     takes_all = settings.accept == "any"
-    # Addresses that the user names are meant to be all.
+    # If the user names addresses, no others may connect.
     anybody = takes_all and not settings.allow
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
     storage = Storage(
@@ -255,19 +265,19 @@ def _listen(settings: Settings, port: int, admission: Admission, storage: Storag
 
 def _answer_all(lines: JsonLines, api: Api, news: _News) -> None:
     for line in sys.stdin:
-        told = read_request(line)
-        if isinstance(told, Quit):  # a forked child of the parent may hold the other end of standard input open
+        request = read_request(line)
+        if isinstance(request, Quit):  # a forked child of the parent may hold the other end of standard input open
             return
-        if told[1].is_quick(api):
-            _answer(lines, api, news, *told)
-        else:  # it waits: for stragglers, for the disk
-            threading.Thread(target=_answer, args=(lines, api, news, *told), daemon=True).start()
+        if request[1].is_quick(api):
+            _answer(lines, api, news, *request)
+        else:  # it waits for late instances, or for the disk
+            threading.Thread(target=_answer, args=(lines, api, news, *request), daemon=True).start()
 
 
 def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Request[Any]) -> None:
     try:
         answer = request.put_to(api)
-        if isinstance(request, Settle):  # the verdict on a row knows which peers were turned away until now
+        if isinstance(request, AwaitArrivals):  # the verdict on a row includes all refusals until now
             api.admission.wait_until_decided(_DECIDING_S)
             news.tell(Answered(number, answer))
         else:
@@ -275,46 +285,46 @@ def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Reque
     except (OSError, sqlite3.Error, KeyError) as error:
         lines.tell(Answered(number, error=f"{type(error).__name__}: {error}"))
     except Exception as error:  # noqa: BLE001 (it is logged)
-        # Without an answer, the other end would wait for ever.
+        # Without an answer, the other process would wait for ever.
         logger.error("a defect in dicomove; the receiver goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
         lines.tell(Answered(number, error="the receiver's process met a defect of dicomove, which is in the log"))
 
 
 class _News:
-    """Tells what has come and which peers were turned away, since it was told last."""
+    """Reports arrivals and refused peers since the last report."""
 
     def __init__(self, lines: JsonLines, api: Api) -> None:
         self._lines, self._api = lines, api
         self._lock = threading.Lock()
-        self._told: dict[RowId, tuple[int, int]] = {}
+        self._reported: dict[RowId, tuple[int, int]] = {}
         self._unrequested = 0
         self._counted: dict[int, dict[str, int | None]] = {}
 
     def tell(self, answered: Answered | None = None) -> None:
-        """Tell it now, and behind it an answer, if one is given."""
+        """Report now, and then send the answer, if one is given."""
         api = self._api
         with self._lock:
             now = api.tallies.progress(api.storage.coming())
-            changed = [(*row, *numbers) for row, numbers in now.items() if self._told.get(row) != numbers]
-            self._told = now
+            changed = [(*row, *numbers) for row, numbers in now.items() if self._reported.get(row) != numbers]
+            self._reported = now
             refused = api.admission.refused()
             more, self._unrequested = api.storage.unrequested - self._unrequested, api.storage.unrequested
             counts = api.getter.counts()
-            counted = [(number, told) for number, told in counts.items() if self._counted.get(number) != told]
+            counted = [(number, latest) for number, latest in counts.items() if self._counted.get(number) != latest]
             self._counted = counts
             has_news = changed or refused or more or counted
-            told = [Progress(changed, refused, more, counted)] if has_news else []
-            self._lines.tell(*told, *([answered] if answered else []))
+            messages = [Progress(changed, refused, more, counted)] if has_news else []
+            self._lines.tell(*messages, *([answered] if answered else []))
 
     def tell_on_and_on(self) -> None:
-        """Tell it several times a second."""
+        """Report several times a second."""
         while True:
             time.sleep(_TELL_S)
             self.tell()
 
 
 def _die_with(parent: Process) -> None:
-    """End also where a forked child of the parent holds the other end of standard input open."""
+    """End also if a forked child of the parent keeps standard input open."""
     adopted_by = os.getppid()
     while parent.is_alive is not False and os.getppid() == adopted_by:
         time.sleep(_PARENT_S)

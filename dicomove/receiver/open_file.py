@@ -1,6 +1,6 @@
-"""The file of an instance while it is open: written, read at the same time, renamed, and brought onto the disk.
+"""The file of an instance while it is open: written, read at the same time, renamed and synchronised.
 
-The same on every system: Windows has no ``os.writev`` and no ``os.pread``, and renames and removes no open file.
+It works on every system: Windows lacks ``os.writev`` and ``os.pread``, and cannot rename or remove an open file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _pread: Final[Callable[[int, int, int], bytes] | None] = getattr(os, "pread", No
 
 
 class OpenFile:
-    """A new file. One thread writes it; another one may read what was written.
+    """A new file. One thread writes it; another one may read the written part.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class OpenFile:
     Attributes
     ----------
     path
-        Its name now.
+        Its present name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class OpenFile:
         self._descriptor: int | None = os.open(path, os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
 
     def write(self, pieces: Sequence[bytes | memoryview]) -> int:
-        """Write some of it at the end, and return how many bytes were written.
+        """Append bytes, and return how many were written.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class OpenFile:
             return os.write(self._opened(), pieces[0])
 
     def read(self, size: int, offset: int) -> bytes:
-        """Return a part of what was written.
+        """Return a part of the written bytes.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class OpenFile:
             return os.read(descriptor, size)
 
     def synchronise(self) -> None:
-        """Bring it onto the disk.
+        """Synchronise the file.
 
         Raises
         ------
@@ -86,13 +86,13 @@ class OpenFile:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Close it for a moment, so that it can be renamed or removed. It opens again under the name it has then."""
+        """Close the file for a moment, so that it can be renamed or removed. It opens again under its new name."""
         with self._lock:
             self._close()
             yield
 
     def close(self) -> None:
-        """Close it for good."""
+        """Close the file for good."""
         with self._lock:
             self._is_closed = True
             self._close()

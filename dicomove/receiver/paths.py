@@ -1,4 +1,4 @@
-"""The path of an instance: a template of keywords, and of columns of the caller's table. Every component is safe.
+"""The path of an instance: a template of keywords and of columns of the caller's table, with safe names.
 
 The values come from a peer, and a name has to be valid on Linux, macOS and Windows, and on a network file system with
 any mount options.
@@ -19,15 +19,15 @@ from typing import Final, NoReturn
 from pydicom.datadict import dictionary_VR, keyword_dict
 
 DEFAULT_PATH: Final = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
-"""A path names no patient, unless the user asks for it."""
+"""The default path, without identifiers of a patient."""
 
 UNASKED: Final = "unasked"
-"""The folder of instances that no row asked for, where the template has columns: below it, the default path."""
+"""The folder of instances without a row, for a template with columns; below it, they have the default path."""
 
 _INSTANCE: Final = "SOPInstanceUID"
 _NUMBER: Final = "InstanceNumber"
 _COLUMN: Final = re.compile(r"[^\W\d][\w -]*")
-#: A name that is so near to a keyword is a mistake, and not a column.
+#: A name this similar to a keyword is a mistake, and not a column.
 _MISSPELT: Final = 0.85
 _NO_TEXT: Final = {"AT", "FD", "FL", "SL", "SQ", "SS", "SV", "UL", "UN", "US", "UV"}
 _DATA_SET: Final = 0x00080000
@@ -38,17 +38,17 @@ _PLAIN_UID: Final = re.compile(r"[0-9](?:[0-9.]{0,62}[0-9])?")
 _NOT_UID: Final = re.compile(r"[^0-9.]+")
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 _LITERAL: Final = re.compile(r"[A-Za-z0-9._=+-]*")
-# No name of an instance has one of these, safe or not: they show where it begins.
+# Names of instances never contain these characters, so they can separate the parts.
 _SEPARATOR: Final = re.compile(r"[_-]")
-# Of the 255 bytes that a name may have, some are left for what a receiver puts behind it.
+# A name may have 255 bytes; some of them are reserved for suffixes of the receiver.
 _LONGEST: Final = 200
 
 
 def safe(value: str) -> str:
-    r"""Return a value as a name that every file system takes.
+    r"""Return a value as a name that every file system accepts.
 
-    A plain value stays as it is. Any other value becomes its plain characters, ``~`` and a checksum. No plain value
-    contains ``~``, so that different values have different names.
+    A plain value does not change. Any other value becomes its plain characters, ``~`` and a checksum. Plain values do
+    not contain ``~``, so different values have different names.
 
     Examples
     --------
@@ -63,30 +63,30 @@ def safe(value: str) -> str:
 
 
 class PathTemplate:
-    """Where instances go, below the folder of a receiver.
+    """The template for the paths of instances, below the folder of a receiver.
 
     Parameters
     ----------
     template
-        Components with ``/`` between them; DICOM keywords stand in braces.
+        Components with ``/`` between them, and DICOM keywords in braces.
     takes_columns
-        Whether another name in braces is a column of the caller's table.
+        Whether other names in braces are columns of the caller's table.
 
     Attributes
     ----------
     template
-        As it was given.
+        The text of the template.
     keywords
         The keywords, each once, in their order.
     columns
         The columns, each once, in their order.
     may_clash
-        Whether two instances may get the same path: only a template with columns may do so.
+        Whether two instances may get the same path; this is possible only with columns.
 
     Raises
     ------
     ValueError
-        The template cannot be used. The message says why.
+        The template is invalid. The message has the reason.
 
     Examples
     --------
@@ -123,14 +123,14 @@ class PathTemplate:
             )
 
     def relative(self, values: Mapping[str, str], cells: Mapping[str, str] | None = None) -> PurePosixPath:
-        """Return the path of an instance, below the folder; keywords without a value are no problem.
+        """Return the path of an instance, below the folder. Keywords may lack a value.
 
         Parameters
         ----------
         values
-            Of the instance.
+            The values of the instance.
         cells
-            Of the row that asked for it: the columns. ``None`` where no row did.
+            The columns of the row that asked for it; ``None`` if no row did.
         """
         if self.columns and cells is None:
             return PurePosixPath(UNASKED) / _DEFAULT.relative(values)
@@ -138,13 +138,13 @@ class PathTemplate:
         return PurePosixPath(*(_join(component, known) for component in self._components))
 
     def own_part(self, cells: Mapping[str, str]) -> str:
-        """Return what the columns of a row make of a path, as a file system reads it that takes "a" for "A"."""
+        """Return the part of the path from the columns of a row, without case, as some file systems compare it."""
         return str(PurePosixPath(*(_join(component, cells) for component in self._components))).casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Text as it stands, or a keyword."""
+    """Plain text, or a keyword."""
 
     literal: str = ""
     keyword: str = ""
@@ -155,7 +155,7 @@ class _Part:
         value = values.get(self.keyword, "")
         if self.keyword != _INSTANCE:
             return safe(value)
-        # Names of instances differ also where a file system does not tell "a" from "A".
+        # Names of instances also differ on a file system that ignores case.
         return value if _PLAIN_UID.fullmatch(value) else _checked(value, _NOT_UID)
 
 
@@ -178,7 +178,7 @@ def _components(template: str, *, takes_columns: bool) -> list[_Component]:
             if not (takes_columns and _is_column(field)):
                 _check_keyword(template, field)
             components[-1].append(_Part(keyword=field))
-    # A doubled brace is text, which comes in two parts.
+    # A doubled brace is plain text, which the parser returns in two parts.
     return [tuple(part for part in component if part != _Part()) for component in components]
 
 
@@ -187,7 +187,7 @@ def _is_attribute(name: str) -> bool:
 
 
 def _is_column(name: str) -> bool:
-    """Whether a name can be a column of the caller's table: it is neither a keyword nor one with a slip."""
+    """Whether a name can be a column of the caller's table: it is neither a keyword nor similar to one."""
     if name in keyword_dict or not _COLUMN.fullmatch(name):
         return False
     if not name[0].isupper():
@@ -196,7 +196,7 @@ def _is_column(name: str) -> bool:
 
 
 def _check_own(template: str, components: Sequence[_Component]) -> None:
-    """Refuse a template with columns in which a value runs into that of a column, or which names no instance."""
+    """Refuse a template with columns in which two values have no separator, or that does not distinguish instances."""
     for component in components:
         for before, after in pairwise(component):
             both = before.keyword, after.keyword
@@ -239,7 +239,7 @@ def _check(template: str, component: _Component) -> None:
 
 
 def _tells_instances_apart(component: _Component) -> bool:
-    """Whether the instance can be read from the component: values of other keywords cannot run into it."""
+    """Whether a component identifies the instance, because separators divide it from other keywords."""
     fields = [part.keyword for part in component]
     if _INSTANCE not in fields:
         return False
@@ -250,7 +250,7 @@ def _tells_instances_apart(component: _Component) -> bool:
 
 
 def _runs_into(neighbours: Sequence[_Part]) -> bool:
-    """Whether there is a keyword among the neighbours, the nearest first, without a separator before it."""
+    """Whether a keyword is among the neighbours, from the nearest on, before any separator."""
     for part in neighbours:
         if part.keyword:
             return True
@@ -262,7 +262,7 @@ def _runs_into(neighbours: Sequence[_Part]) -> bool:
 def _join(component: _Component, values: Mapping[str, str]) -> str:
     name = "".join(part.name(values) for part in component)
     if _DEVICE.fullmatch(name):
-        # Each part of it was safe: {Modality}{SeriesNumber} with COM and 1.
+        # Safe parts may join to an unsafe name: {Modality}{SeriesNumber} with COM and 1.
         return f"~{name}"
     if len(name) > _LONGEST:
         return f"{name[:80]}~{_checksum(name)}~{name[-80:]}"
@@ -270,7 +270,7 @@ def _join(component: _Component, values: Mapping[str, str]) -> str:
 
 
 def beside(path: PurePosixPath, value: str) -> PurePosixPath:
-    """Return another name for what cannot have this one: with a checksum of a value.
+    """Return another name instead of this one, with a checksum of a value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The receiver's process as its parent sees it: started, asked, and ended."""
+"""Starts the receiver's process, asks it, and ends it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,17 @@ from typing import IO, Final, Protocol
 from dicomove.errors import ReceiverError
 from dicomove.processes import Process
 from dicomove.receiver.api import Answer, Expect, Request
-from dicomove.receiver.lines import Answered, Failed, Logged, Progress, Quit, Ready, Told, read_told, request_line
+from dicomove.receiver.lines import (
+    Answered,
+    Failed,
+    Logged,
+    ProcessMessage,
+    Progress,
+    Quit,
+    Ready,
+    read_message,
+    request_line,
+)
 from dicomove.receiver.settings import Settings
 
 _ROOT: Final = Path(__file__).parents[2]
@@ -30,21 +40,21 @@ logger = logging.getLogger("dicomove.receiver")
 
 
 class ProcessDiedError(ReceiverError):
-    """The process ended, and was not told to."""
+    """The process ended without an order."""
 
 
 class Asks(Protocol):
-    """The process as its users see it."""
+    """The process, for modules that ask it."""
 
     @property
     def pid(self) -> int:
         """The number of the process."""
 
     def ask(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something; where it died, ask the next one."""
+        """Send a request; if the process died, send it to the next process."""
 
     def ask_once(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something that is not asked again where it died."""
+        """Send a request that must not be repeated if the process died."""
 
 
 class ReceiverProcess:
@@ -53,13 +63,13 @@ class ReceiverProcess:
     Parameters
     ----------
     settings
-        What it is told.
+        Its settings.
     on_progress
-        Gets what has come, in a thread that reads.
+        Gets `Progress` messages, in a thread.
     on_death
-        Called in that thread when it ended by itself.
+        Called in that thread if the process ended by itself.
     expected
-        The rows in flight: they are open before a PACS finds the port.
+        The rows in flight, which are open before a PACS can connect.
 
     Raises
     ------
@@ -77,11 +87,11 @@ class ReceiverProcess:
         self._on_progress, self._on_death = on_progress, on_death
         self._numbers = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[Answered | None]] = {}
-        # Reentrant: `close` may come out of a garbage collection at any point.
+        # Reentrant: `close` may come from a garbage collection at any point.
         self._lock, self._writing = threading.RLock(), threading.RLock()
         self._owner = os.getpid()
         self._closing = False
-        # Not multiprocessing: it imports the caller's script once more, which a notebook or a script may not survive.
+        # Not multiprocessing: it imports the caller's script once more, which fails for many scripts and notebooks.
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
             [sys.executable, "-P", *_PROGRAM, Process.of(os.getpid()).text],
             stdin=subprocess.PIPE,
@@ -102,14 +112,14 @@ class ReceiverProcess:
         self._thread.start()
 
     def ask(self, request: Request[Answer]) -> Answer:
-        """Ask for something, and return the answer.
+        """Send a request, and return the answer.
 
         Raises
         ------
         ProcessDiedError
             The process is gone.
         ReceiverError
-            It could not do it.
+            The process could not do it.
         """
         number = next(self._numbers)
         waiting: queue.SimpleQueue[Answered | None] = queue.SimpleQueue()
@@ -139,12 +149,12 @@ class ReceiverProcess:
         return f"ended with exit code {code}"
 
     def close(self) -> None:
-        """End the process: what has come is made durable first."""
+        """End the process, after all arrivals are durable."""
         if os.getpid() != self._owner:
             return  # a forked child has a copy of this, and no process to end
         self._closing = True
         with contextlib.suppress(OSError, ProcessDiedError):  # it is gone
-            # The end of its standard input is not enough where a forked child holds it open.
+            # The end of its standard input is not enough: a forked child may keep it open.
             self._write(request_line(next(self._numbers), Quit()))
         with contextlib.suppress(OSError):
             self._stdin.close()
@@ -168,7 +178,7 @@ class ReceiverProcess:
         return self._process.stdout
 
     def _first(self, settings: Settings, expected: Iterable[Expect]) -> Ready | Failed | None:
-        """Return what it tells first; ``None`` where it ended without a word, or takes too long."""
+        """Return its first message; ``None`` if it ended without one, or takes too long."""
         rows = [request_line(next(self._numbers), expect) for expect in expected]
         self._write("\n".join([settings.to_json(), *rows, ""]))
         found: queue.SimpleQueue[Ready | Failed | None] = queue.SimpleQueue()
@@ -180,17 +190,17 @@ class ReceiverProcess:
             return None
 
     def _outcome_of_start(self) -> Ready | Failed | None:
-        """Read until it says whether it started: it may log something before."""
+        """Read until the message about its start; log records may come before."""
         while line := self._stdout.readline():
-            told = read_told(line)
-            if isinstance(told, Ready | Failed):
-                return told
-            self._take(told)
+            message = read_message(line)
+            if isinstance(message, Ready | Failed):
+                return message
+            self._take(message)
         return None
 
     def _write(self, line: str) -> None:
         try:
-            # Answers are taken in meanwhile: the process may not read on before one is read.
+            # Another thread reads answers meanwhile: the process may not read on before that.
             with self._writing:
                 self._stdin.write(line + "\n")
                 self._stdin.flush()
@@ -203,7 +213,7 @@ class ReceiverProcess:
     def _read(self) -> None:
         try:
             for line in self._stdout:
-                self._take(read_told(line))
+                self._take(read_message(line))
         except ValueError:
             logger.debug("the receiver's process ended in the middle of a line")
         if not self._closing:
@@ -215,17 +225,17 @@ class ReceiverProcess:
         if not self._closing:
             self._on_death()
 
-    def _take(self, told: Told) -> None:
-        match told:
+    def _take(self, message: ProcessMessage) -> None:
+        match message:
             case Answered(number):
                 with self._lock:
                     answers = self._answers.get(number)
                 if answers:
-                    answers.put(told)
+                    answers.put(message)
             case Logged(level, text):
                 logger.log(level, "%s", text)
             case Progress():
-                self._on_progress(told)
+                self._on_progress(message)
 
 
 class StartError(ReceiverError):
@@ -234,7 +244,7 @@ class StartError(ReceiverError):
     Attributes
     ----------
     died
-        Whether it ended without a word: it was killed, and another one may start.
+        Whether it ended without a message: it was killed, and another one may start.
     """
 
     def __init__(self, message: str, *, died: bool) -> None:

@@ -52,8 +52,8 @@ class Receiver(Entries):
     path
         The path of an instance in the folder: keywords in braces, and columns of the table that `move` or `retrieve`
         gets: ``"sub-{subject}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"``. The row that asked for an
-        instance decides. Where no row did, it goes to the folder ``unasked``. Unusual values are made safe for file
-        systems.
+        instance decides. An instance without a row goes to the folder ``unasked``. Unusual values are made safe for
+        file systems.
     allow
         More addresses and networks (``"10.1.0.0/16"``) that may connect: a PACS may send from another node.
     accept
@@ -69,8 +69,8 @@ class Receiver(Entries):
     min_free
         Bytes that stay free on the disk; ``None`` is 1 GiB, or 5 % of a small disk.
     quiet_period
-        Seconds without an arrival after which a row is settled whose move has ended. If fewer instances arrived than
-        the PACS reported, the receiver waits for the whole period, because the rest may be on its way.
+        Seconds without an arrival after which a row ends whose move has ended. If fewer instances arrived than the PACS
+        reported, the receiver waits for the whole period, because the rest may be on its way.
     limits
         Time and connections that a peer may use before it loses its connection.
     tls
@@ -163,7 +163,7 @@ class Receiver(Entries):
 
     @property
     def port(self) -> int:
-        """The port at which it listens; 0 where it listens at none."""
+        """The port at which it listens; 0 without a port."""
         return self._supervisor.port
 
     @property
@@ -184,7 +184,7 @@ class Receiver(Entries):
     def refused(self) -> pd.DataFrame:
         """The peers that the receiver turned away, and why.
 
-        One row per peer and reason: ``address``, ``ae_title`` (null if it told none), ``reason``, ``count``.
+        One row per peer and reason: ``address``, ``ae_title`` (null if it sent none), ``reason``, ``count``.
         """
         return refused_table(self._in_flight.refusals())
 
@@ -294,7 +294,7 @@ class Receiver(Entries):
         self._discrepancies = list(found)
         request = EndRun(run)
         self._in_flight.end_run(request)
-        with suppress(ReceiverError):  # it is gone, and so are its rows
+        with suppress(ReceiverError):  # the process is gone, and so are its rows
             self._supervisor.ask(request)
 
     def row(
@@ -315,15 +315,15 @@ class Receiver(Entries):
         run, position
             The run, and a number that no other row of it has.
         keys
-            The unique keys that the row names.
+            The unique keys of the row.
         host
-            Where the PACS is.
+            The host of the PACS.
         patients
-            The PatientIDs that the row names beside its unique keys: instances with another one are named.
+            The PatientIDs of the row, if its unique keys have none: instances with another one are reported.
         cells
-            What the row has in the columns that `path` names.
+            The row's values of the columns in `path`.
         admits_others
-            Whether instances with another PatientID altogether may be the row's.
+            Whether instances with an altogether different PatientID may belong to the row.
         """
         return LocalRow(
             self._supervisor,

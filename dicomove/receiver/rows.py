@@ -1,12 +1,11 @@
-"""One row at its receiver: from before its C-MOVE is sent until what is on disk is known.
+"""One row at its receiver, from before its C-MOVE until its instances on disk are known.
 
-And all rows in flight, with the peers that were turned away meanwhile.
+Also: all rows in flight, with the peers that were refused meanwhile.
 """
 
 from __future__ import annotations
 
 import itertools
-import socket
 import threading
 import time
 from collections import Counter
@@ -14,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final, Protocol, Self
 
 import pandas as pd
@@ -22,7 +20,9 @@ import pandas as pd
 from dicomove.cohort import Identifier
 from dicomove.outcome import Counts, Refusal
 from dicomove.pacs import Pacs
+from dicomove.receiver.administration import addresses
 from dicomove.receiver.api import (
+    AwaitArrivals,
     CancelGet,
     EndRun,
     Expect,
@@ -31,9 +31,8 @@ from dicomove.receiver.api import (
     Held,
     OtherPatient,
     OtherPatients,
+    ReceivedRow,
     RowId,
-    Settle,
-    Settled,
 )
 from dicomove.receiver.lines import Progress
 from dicomove.receiver.process import Asks
@@ -43,27 +42,27 @@ _LOOK_UP_S: Final = 0.05
 
 
 class RowAtReceiver(Protocol):
-    """One row at its receiver, wherever that is. All of it raises `ReceiverError` if the receiver is gone."""
+    """One row at its receiver, here or on another machine. Methods raise `ReceiverError` if the receiver is gone."""
 
     def last_activity(self) -> float:
-        """Return when an instance came last, in seconds of the monotonic clock."""
+        """Return the time of the last arrival, in seconds of the monotonic clock."""
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
-        """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the index, too."""
+        """Return its instances on disk: SOP Instance UIDs and sizes. `read` compares the bytes with the index, too."""
 
-    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
-        """Wait until so many came, or for a quiet period, and return what there is."""
+    def await_arrivals(self, enough: int | None, quiet: float | None = None) -> ReceivedRow:
+        """Wait until enough instances came, or for a quiet period; return the instances of the row."""
 
 
 class RowsInFlight:
-    """The rows in flight, and what the process tells of them.
+    """The rows in flight, with the latest reports of the process.
 
     Attributes
     ----------
     refused
-        Peers that were turned away, with the number of their connections.
+        Refused peers, with the number of their connections.
     unrequested
-        Instances that no row had asked for.
+        The number of instances that no row had asked for.
     """
 
     def __init__(self) -> None:
@@ -76,18 +75,18 @@ class RowsInFlight:
         self.unrequested = 0
 
     def begin(self, expect: Expect) -> None:
-        """Take a row in."""
+        """Add a row."""
         with self._lock:
             self._expected[expect.row] = expect
 
     def end(self, row: RowId) -> None:
-        """Take a row out."""
+        """Remove a row."""
         with self._lock:
             self._expected.pop(row, None)
             self._progress.pop(row, None)
 
     def end_run(self, request: EndRun) -> None:
-        """Take out all rows of a run."""
+        """Remove all rows of a run."""
         with self._lock:
             rows = [row for row in self._expected if row.run == request.run]
         for row in rows:
@@ -99,7 +98,7 @@ class RowsInFlight:
 
     @contextmanager
     def get(self) -> Iterator[int]:
-        """Yield the number of a C-GET that goes on meanwhile."""
+        """Yield a number for a C-GET that runs in the block."""
         with self._lock:
             number = next(self._gets)
             self._counts[number] = None
@@ -110,31 +109,31 @@ class RowsInFlight:
                 del self._counts[number]
 
     def counts(self, number: int) -> Counts | None:
-        """Return the latest counts of a C-GET that goes on."""
+        """Return the latest counts of a running C-GET."""
         return self._counts[number]
 
     def expected(self) -> list[Expect]:
-        """Return what a new process has to be told."""
+        """Return the rows in flight, for a new process."""
         with self._lock:
             return list(self._expected.values())
 
     def refusals(self) -> Counter[Refusal]:
-        """Return the peers that were turned away so far, with the number of their connections."""
+        """Return the refused peers so far, with the number of their connections."""
         with self._lock:
             return Counter(self.refused)
 
-    def take(self, told: Progress) -> None:
-        """Take in what the process tells by itself."""
+    def take(self, progress: Progress) -> None:
+        """Take a report of the process."""
         with self._lock:
-            for run, position, arrivals, size in told.rows:
+            for run, position, arrivals, size in progress.rows:
                 if (row := RowId(run, position)) in self._expected:
                     self._progress[row] = arrivals, size
-            for fields, count in told.refused:
+            for fields, count in progress.refused:
                 self.refused[Refusal._make(fields)] += count
-            for number, counts in told.counts:
+            for number, counts in progress.counts:
                 if number in self._counts:
                     self._counts[number] = Counts(**counts)
-            self.unrequested += told.unrequested
+            self.unrequested += progress.unrequested
 
 
 class LocalRow:
@@ -147,21 +146,21 @@ class LocalRow:
     in_flight
         The rows in flight.
     records
-        Returns what the folder's index has of some keys.
+        Returns the folder's records with some keys.
     quiet_period
-        Of the receiver.
+        The quiet period of the receiver.
     row
-        Which row of which run.
+        The row.
     keys
-        The unique keys that the row names.
+        The unique keys of the row.
     host
-        Where the PACS is.
+        The host of the PACS.
     patients
-        The PatientIDs that the row names beside its unique keys: instances with another one are named.
+        The PatientIDs of the row, if its unique keys have none: instances with another one are reported.
     cells
-        What the row has in the columns that the path of its instances names.
+        The row's values of the columns in the path.
     admits_others
-        Whether instances with another PatientID altogether may be the row's.
+        Whether instances with an altogether different PatientID may belong to the row.
     """
 
     def __init__(
@@ -181,7 +180,8 @@ class LocalRow:
         self._process, self._in_flight, self._records, self._quiet_period = process, in_flight, records, quiet_period
         self._row, self._keys, self._host, self._patients = row, dict(keys), host, list(patients)
         self._cells = dict(cells or {})
-        # One of these PatientIDs is to be that of the row's instances, in whatever spelling; of none, any may be.
+        # The row's instances must have one of these PatientIDs, in any spelling. If there are none, any PatientID may
+        # come.
         self._none_but: Sequence[str] = () if admits_others else self._patients
         self._refused: Mapping[Refusal, int] = {}
         self._seen = (0, 0)
@@ -189,7 +189,7 @@ class LocalRow:
         self._pid = 0
 
     def __enter__(self) -> Self:
-        """Let the PACS in, and count from now on.
+        """Let the PACS connect, and count arrivals from now on.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class LocalRow:
         self._in_flight.end(self._row)
 
     def progress(self) -> tuple[int, int]:
-        """Return instances and bytes that have come so far."""
+        """Return the instances and bytes so far."""
         return self._in_flight.progress(self._row)
 
     def last_activity(self) -> float:
@@ -231,18 +231,18 @@ class LocalRow:
         wants_end: Callable[[], bool] = lambda: False,
         on_counts: Callable[[Counts], object] = lambda _: None,
     ) -> GetEnd:
-        """Retrieve with C-GET into the folder, in the receiver's process, and return how it ended.
+        """Retrieve with C-GET into the folder, in the receiver's process; return how it ended.
 
         Parameters
         ----------
         pacs, identifier
-            Where, and what.
+            The PACS and the request.
         sop_classes
-            What to propose; none, where that is not known.
+            The SOP classes to propose; empty if they are unknown.
         total_timeout
             Seconds for the whole exchange.
         wants_end
-            Asked at every turn of the wait: cancels once it says so.
+            Called at every turn of the wait; cancels if it returns true.
         on_counts
             Called when there are new counts.
 
@@ -262,7 +262,7 @@ class LocalRow:
             end = waiting.submit(self._process.ask_once, request)
             seen = None
             while not wait([end], _LOOK_UP_S).done:
-                if wants_end():  # more than once, since the process may not have begun it yet
+                if wants_end():  # again and again, because the process may not have begun the C-GET yet
                     self._process.ask(CancelGet(request.number))
                 counts = self._in_flight.counts(request.number)
                 if counts is not None and counts != seen:
@@ -286,7 +286,7 @@ class LocalRow:
         return self._process.ask(Held(self._keys, read, self._none_but))
 
     def other_patients(self) -> tuple[OtherPatient, ...]:
-        """Return what is on disk of it with another PatientID than the row names.
+        """Return its instances on disk with another PatientID than the row's.
 
         Raises
         ------
@@ -296,10 +296,10 @@ class LocalRow:
         return self._process.ask(OtherPatients(self._keys, self._patients)) if self._patients else ()
 
     def records(self) -> list[InstanceRecord]:
-        """Return what the folder's index has of it: what came before the last flush is there."""
+        """Return its records in the folder's index; they include all arrivals before the last flush."""
         return self._records(self._keys)
 
-    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
+    def await_arrivals(self, enough: int | None, quiet: float | None = None) -> ReceivedRow:
         """Wait until so many came, or for a quiet period, and return what there is.
 
         Raises
@@ -308,8 +308,8 @@ class LocalRow:
             The receiver is gone for good.
         """
         period = self._quiet_period
-        settled = self._process.ask(
-            Settle(
+        received = self._process.ask(
+            AwaitArrivals(
                 self._row,
                 addresses(self._host),
                 self._patients,
@@ -318,23 +318,9 @@ class LocalRow:
                 linger=period,
             )
         )
-        # What was told before the answer is there.
+        # Reports before the answer have been read by now.
         refused = self._in_flight.refusals() - Counter(self._refused)
-        return replace(settled, refusals=dict(refused), restarted=self._process.pid != self._pid)
-
-
-def addresses(host: str) -> list[str]:
-    """Return the IP addresses of a host; none of one that is not known, to which no C-MOVE can be sent either."""
-    try:
-        return _addresses(host)
-    except (OSError, UnicodeError):
-        return []
-
-
-@lru_cache(maxsize=64)
-def _addresses(host: str) -> list[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return sorted({str(address[0]) for *_, address in found})
+        return replace(received, refusals=dict(refused), restarted=self._process.pid != self._pid)
 
 
 REFUSED_COLUMNS: Final = ("address", "ae_title", "reason", "count")

@@ -1,7 +1,7 @@
-"""PS3.5: a look over the bytes of a data set as they come off the network, none of which are kept.
+"""PS3.5: scans the bytes of a data set as they come from the network, and keeps only a few values.
 
-Tolerant, because what is looked over is stored as it came: what cannot be understood is named at the end, and is never
-an exception. Nested sequences are a number, and not a stack: it is odd inside of a sequence, even inside of an item.
+The scan is tolerant, because the bytes are stored unchanged: a problem is reported at the end, and is never an
+exception. The depth of nested sequences is one number: odd inside of a sequence, even inside of an item.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dicomove.dimse.charset import decode, encodings
 from dicomove.receiver.contents import HEAD_BYTES, Content, PixelData
 
 Buffer = bytes | memoryview
-# Tag, VR (empty where there is none), where the value starts, and its length; a header that is cut ends past the data.
+# Tag, VR (empty if there is none), offset and length of the value. For a header that is cut, the offset is past the
+# data.
 _Reader = Callable[[Buffer, int], tuple[int, bytes, int, int]]
 
 _IMPLICIT_LE: Final = "1.2.840.10008.1.2"
@@ -40,9 +41,10 @@ _SLICE: Final = 1 << 15
 
 
 def text(values: Mapping[int, bytes], tag: int) -> str:
-    r"""Return a value as text, without the padding around it; empty where there is none.
+    r"""Return a value as text, without its padding; empty if there is none.
 
-    The Specific Character Set (0008,0005) may be among the values; bytes that contradict it are what they are.
+    The values may include the Specific Character Set (0008,0005). Bytes that contradict it are decoded by what they
+    are.
 
     Examples
     --------
@@ -53,19 +55,19 @@ def text(values: Mapping[int, bytes], tag: int) -> str:
 
 
 class DataSetScanner:
-    """Looks over one data set, and keeps a few values of it.
+    """Scans one data set, and keeps a few of its values.
 
     Parameters
     ----------
     transfer_syntax
-        Its UID; one that is not known is Explicit VR Little Endian, as every encapsulated one (PS3.5 A.4).
+        Its UID. An unknown one counts as Explicit VR Little Endian, like every encapsulated one (PS3.5 A.4).
     wanted
-        Tags whose values are kept; those of elements inside of sequences are not.
+        The tags of the values to keep, outside of sequences.
 
     Attributes
     ----------
     values
-        Tag -> the first 1024 bytes of its value, as they came. Of two elements with one tag, the first counts.
+        Tag -> the first 1024 bytes of its value, unchanged. Of two elements with one tag, the first counts.
     """
 
     def __init__(self, transfer_syntax: str, wanted: Collection[int]) -> None:
@@ -82,13 +84,13 @@ class DataSetScanner:
 
     @property
     def done(self) -> bool:
-        """Whether every wanted element has been met or passed; elements are in the order of their tags."""
+        """Whether all wanted elements have come or been passed; elements are in the order of their tags."""
         if self._deflated is not None:
             return self._deflated.inner.done
         return self._tag > self._last or 0 < len(self.values) == len(self._wanted)
 
     def feed(self, data: Buffer) -> None:
-        """Look over the next bytes, wherever they are cut."""
+        """Scan the next bytes; they may end at any place."""
         size = len(data)
         if len(self._head) < HEAD_BYTES:
             self._head += bytes(data[: HEAD_BYTES - len(self._head)])
@@ -100,20 +102,20 @@ class DataSetScanner:
             self._advance(data)
 
     def problem(self) -> str | None:
-        """Return what is wrong with the data set, in words, if it ends here; ``None`` where it is whole."""
+        """Return the problem of the data set, in words, if it ends here; ``None`` if it is complete."""
         if self._deflated is not None:
             return self._deflated.problem()
         return self._cut()
 
     def content(self) -> Content:
-        """Return what there was to see of the form of the data set."""
+        """Return the parts of the data set that show its form."""
         if self._deflated is not None:
             return self._deflated.inner.content()
         return Content(self._head, self._pixel_data, self._fragment)
 
     def _cut(self) -> str | None:
         cut = self._carry
-        # Zeros are padding; but in big endian, one may be the first half of a group.
+        # Zeros are padding. In big endian, a single zero may be the first half of a group.
         is_padding = not any(cut) and (self._order == "<" or len(cut) % 2 == 0)
         if is_padding and not (self._skip or self._depth):
             return None if self._tag else "the data set is empty"
@@ -142,7 +144,7 @@ class DataSetScanner:
         self._carry = bytes(data[at:])
 
     def _scan(self, data: Buffer, at: int) -> int:
-        """Return where the first element begins that is cut; past the end of the data, where a value is to skip."""
+        """Return the offset of the first element that is cut; past the end of the data if a value has to be skipped."""
         size, wanted, values = len(data), self._wanted, self.values
         while at + _HEADER <= size:
             tag, vr, start, length = self._read(data, at)
@@ -170,12 +172,12 @@ class DataSetScanner:
         return at
 
     def _is_first_fragment(self, tag: int, length: int) -> bool:
-        """Whether an item is the one after the table of offsets, with which compressed pixel data begin (PS3.5 A.4)."""
+        """Whether an item is the first one after the offset table, which begins compressed pixel data (PS3.5 A.4)."""
         is_fragment = tag == _ITEM and self._depth == 1 and self._pixel_data == "encapsulated"
         return is_fragment and self._items == 1 and length != _UNDEFINED
 
     def _nest(self, tag: int, vr: bytes, length: int) -> int:
-        """Enter or leave a sequence or an item; return how much of it is to skip."""
+        """Enter or leave a sequence or an item; return the number of bytes to skip."""
         in_item = self._depth % 2 == 0
         if tag == _ITEM:
             self._items += 1
@@ -202,7 +204,7 @@ class DataSetScanner:
 
 
 class _Deflated:
-    """Inflates a data set in small pieces (a bomb costs no memory), and no further than is wanted."""
+    """Inflates a data set in small parts, so that a zip bomb needs no memory, and only as far as necessary."""
 
     def __init__(self, inner: DataSetScanner) -> None:
         self.inner = inner
@@ -228,7 +230,7 @@ class _Deflated:
 
     def _inflate(self, data: Buffer) -> None:
         piece = b""
-        # A full piece may have more behind it, though all of the input is used up.
+        # After a full part there may be more output, even if all input is used up.
         while (data or len(piece) == _SLICE) and not (self._stopped or self._broken or self._stream.eof):
             piece = self._stream.decompress(data, _SLICE)
             self.inner.feed(piece)
@@ -246,7 +248,7 @@ def _explicit(order: str) -> _Reader:
             return tag, vr, at + _HEADER, length
         if group == _DELIMITER_GROUP or not (vr.isalpha() and vr.isupper()):
             return tag, b"", at + _HEADER, number(data, at + 4)[0]
-        # PS3.5 6.2 promises the long form for every VR to come; a maker that invents one may not know of that.
+        # PS3.5 6.2 prescribes the long form for every future VR, but private VRs of manufacturers may not follow it.
         if vr not in _LONG and length:
             return tag, vr, at + _HEADER, length
         start = at + _LONG_HEADER

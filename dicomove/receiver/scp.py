@@ -43,20 +43,20 @@ class StorageScp:
     peer
         Its AE titles.
     address
-        The peer's.
+        The peer's address.
     limits
-        The seconds that a peer may be silent between two PDUs, and those that a PDU may take.
+        The time limits between two PDUs, and for one PDU.
     storage
         Stores the instances.
     busy, idle
-        Called when some of a message has come, and when it is about to be answered, or needs no answer.
+        Called when a part of a message has come, and when the message is about to be answered, or needs no answer.
 
     Attributes
     ----------
     stored
-        The SOP Instance UIDs of what was stored, where `serve` ends with a response.
+        The SOP Instance UIDs of stored instances, if `serve` ends with a response.
     known
-        SOP Instance UIDs of what has come before, and is not taken again.
+        SOP Instance UIDs that have come before; such instances are not stored again.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class StorageScp:
         Raises
         ------
         AssociationError
-            The peer does something else.
+            The peer ends the association in another way, or breaks the protocol.
         """
         try:
             self.serve(PduDeadlines(self._association, lambda: self._limits.idle, self._limits.pdu))
@@ -97,16 +97,16 @@ class StorageScp:
         is_last: Callable[[Message], bool] | None = None,
         message_id: int | None = None,
     ) -> None:
-        """Answer requests until the association ends, or until a response to our own request is the last one.
+        """Answer requests until the association ends, or until the last response to our own request.
 
         Parameters
         ----------
         deadlines
-            Hold for each wait.
+            The deadlines of each wait.
         is_last
-            Given a response, says whether it is the last one. Without it, responses are skipped.
+            Tells whether a response is the last one. Without it, responses are skipped.
         message_id
-            Of our own request. Its final response stands, also where the data set that it announced never comes.
+            The Message ID of our own request. Its final response counts, also if its announced data set never comes.
 
         Raises
         ------
@@ -149,14 +149,14 @@ class StorageScp:
             raise InvalidResponse(message)
 
     def _before_reading(self, assembler: MessageAssembler) -> None:
-        """Write what has come, before the buffer takes what comes next."""
+        """Write the data so far, before the buffer gets new bytes."""
         if assembler.is_midway:
             self._busy()
         if self._incoming:
             self._incoming.flush()
 
     def _begin(self, request: Message) -> Sink:
-        """Take the data set of a request: to a file, or nowhere."""
+        """Take the data set of a request: into a file, or discard it."""
         self._busy()
         field = request.number("CommandField") or 0
         if field != C_STORE_RQ:
@@ -187,12 +187,12 @@ class StorageScp:
         try:
             self._respond(request, finished.status)
         finally:
-            # The peer prepares the next one meanwhile.
+            # The peer prepares its next request meanwhile.
             self._storage.note(finished)
             self._idle()
 
     def _respond(self, request: Message, status: int) -> None:
-        self._idle()  # before the peer has its answer, from which it may conclude that it was served
+        self._idle()  # before the peer has the answer: it may take the answer as a sign that we are ready
         sending = Deadline(self._limits.pdu, IdleTimeout, "sending an answer")
         self._association.send(respond(request, status), Deadlines(sending))
 
@@ -210,14 +210,14 @@ class StorageScp:
 
 
 class PduDeadlines(Deadlines):
-    """One deadline for the silence between two PDUs, and one for a whole PDU, which a peer may send drop by drop.
+    """One deadline for the silence between two PDUs, and one for a whole PDU, because a peer may send it byte by byte.
 
     Parameters
     ----------
     association
         The association.
     between, within
-        Seconds between two PDUs, at the time of asking, ``None`` is no limit; and seconds for one PDU.
+        A function that returns the seconds between two PDUs, ``None`` for no limit; and the seconds for one PDU.
     check
         Called at every turn of a wait.
     """
@@ -237,7 +237,7 @@ class PduDeadlines(Deadlines):
         super().__init__(check=check)
 
     def also(self, deadline: Deadline) -> None:
-        """Let a further deadline hold."""
+        """Add a further deadline."""
         self._further.append(deadline)
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""The port: who may connect, how many, and for how long."""
+"""The port: accepts connections, and limits their number and their time."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed, trace
-from dicomove.receiver.admission import Admission, Visitors, plain
+from dicomove.receiver.admission import Admission, EchoOnlyServer, plain
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
 from dicomove.tls import Wrap
 
-#: The Maximum Length that we negotiate (PS3.8 D.1); a little more is forgiven.
+#: The Maximum Length that we negotiate (PS3.8 D.1); slightly longer PDUs are accepted.
 MAX_PDU_LENGTH: Final = 1 << 17
-#: Of what the system keeps for a peer of answers that it does not read; each has a hundred bytes.
+#: The system's send buffer for answers that a peer does not read; an answer has about a hundred bytes.
 _SEND_BUFFER: Final = 1 << 16
 _REJECTED_CALLED_AE_TITLE: Final = (1, 1, 7)
 _CLOSING_S: Final = 2.0
-#: One in the middle of a message that is silent for so long may have to leave.
+#: A connection that is silent for so many seconds in the middle of a message may be closed for another one.
 _STALLED_S: Final = 1.0
 
 _BUSY: Final = "all associations that there may be are busy"
@@ -37,7 +37,7 @@ logger = logging.getLogger("dicomove.receiver")
 
 @dataclass(eq=False, slots=True)
 class _Peer:
-    """A connection: whether it was ever served, whether it is in the middle of a message, its last activity."""
+    """A connection: whether it has ever sent a request, whether it is in the middle of a message, its last activity."""
 
     connection: Connection
     ae_title: str = ""
@@ -58,17 +58,17 @@ class StorageServer:
     Parameters
     ----------
     host, port
-        Where it listens; port 0 lets the system pick one.
+        The address and port at which it listens; port 0 lets the system choose one.
     ae_title
-        Ours: associations that call another one are rejected.
+        Our AE title: associations that call another one are rejected.
     admission
-        Who may connect.
+        Decides which peers may connect.
     storage
         Stores the instances.
     limits
-        The time and the associations that peers may take.
+        The limits of time and of associations.
     wrap
-        Makes a TLS socket of one, if it speaks TLS.
+        Wraps a socket in TLS, if the receiver uses TLS.
 
     Raises
     ------
@@ -88,12 +88,12 @@ class StorageServer:
     ) -> None:
         self._wrap = wrap
         self._ae_title, self._admission, self._storage, self._limits = ae_title, admission, storage, limits
-        self._visitors = Visitors(ae_title, admission, wrap, limits.handshake)
+        self._echo_only = EchoOnlyServer(ae_title, admission, wrap, limits.handshake)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # "::" stands for all addresses, those of IPv4 among them.
+        # "::" stands for all addresses, including those of IPv4.
         is_dual = host == "::" and socket.has_dualstack_ipv6()
         self._socket = socket.create_server((host, port), family=family, backlog=512, dualstack_ipv6=is_dual)
-        # Set before a peer connects, as the sockets of connections inherit it.
+        # Set this before a peer connects, because the sockets of connections inherit it.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.port: int = self._socket.getsockname()[1]
         self._closed = False
@@ -103,7 +103,7 @@ class StorageServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Listen no more, and end all connections."""
+        """Stop listening, and end all connections."""
         self._closed = True
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -112,9 +112,9 @@ class StorageServer:
             peers = list(self._peers)
         for peer in peers:
             peer.connection.cut()
-        self._visitors.close()
+        self._echo_only.close()
         end = time.monotonic() + _CLOSING_S
-        while (self._peers or self._visitors.are_there) and time.monotonic() < end:
+        while (self._peers or self._echo_only.are_there) and time.monotonic() < end:
             time.sleep(0.01)
 
     def _listen(self) -> None:
@@ -126,10 +126,10 @@ class StorageServer:
             except OSError:
                 if self._closed:
                     return
-                time.sleep(0.05)  # out of file descriptors, say: it passes
+                time.sleep(0.05)  # for example, no free file descriptors: this may pass
                 continue
             if not admitted:
-                self._visitors.take(client, address)
+                self._echo_only.take(client, address)
                 continue
             try:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -149,9 +149,9 @@ class StorageServer:
                 self._end(peer)
 
     def _has_room_for(self, peer: _Peer) -> bool:
-        """Take a peer in, if need be in the place of the one that has been idle for the longest time.
+        """Make room for a peer; if necessary, close the connection that has been idle for the longest time.
 
-        Those that never asked for anything go first: many of them are no PACS.
+        Connections without any request are closed first, because many of them are not PACS.
         """
         stalled = time.monotonic() - _STALLED_S
         with self._lock:
@@ -176,7 +176,7 @@ class StorageServer:
             logger.info("a connection with %s ended: %s", address, error.strerror)
         except Exception as error:  # noqa: BLE001 (it is logged)
             self._admission.refuse(address, "defect", f"dicomove has a defect ({type(error).__name__})", peer.ae_title)
-            # A defect that one peer meets must not end the associations of the others.
+            # A defect in one association must not end the others.
             logger.error("a defect in dicomove; the receiver goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
         finally:
             self._end(peer)
@@ -229,7 +229,7 @@ class StorageServer:
         return proposal.peer
 
     def _abort(self, association: Association, connection: Connection, error: AssociationError) -> None:
-        # Only after a timeout had the peer time to read: else what is on its way may still be wanted.
+        # Only after a timeout, the peer has had time to read; otherwise it may still need the bytes on their way.
         if isinstance(error, IdleTimeout | AssociationTimeout) and connection.has_unread_output():
             connection.reset()
             return

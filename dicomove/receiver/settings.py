@@ -1,4 +1,4 @@
-"""The arguments of `Receiver`, checked: what its process is told once, at its start."""
+"""Checks the arguments of `Receiver`, and sends them to its process at its start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Mislabelled = Literal["quarantine", "keep"]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Limits for one peer: beyond them it loses its connection, and nothing else happens.
+    """Limits for one peer. A peer beyond a limit loses only its connection.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Limits:
     idle
         Seconds between two PDUs.
     pdu
-        Seconds for one PDU, from its first byte to its last: a peer that sends very slowly is cut off.
+        Seconds for one PDU, from its first byte to its last, against peers that send very slowly.
     associations
         Connections at the same time; beyond this number, the connection that was idle for the longest time ends.
     """
@@ -64,15 +64,15 @@ class Settings:
     advertise: str | None = None
 
     def to_json(self) -> str:
-        """Return it as one line."""
+        """Return the settings as one line."""
         return json.dumps({**asdict(self), "tls": self.tls and self.tls.with_password()})
 
     @classmethod
     def from_json(cls, line: str) -> Self:
-        """Return what `to_json` made."""
-        told = json.loads(line)
-        tls = told["tls"] and TLS(**told["tls"])
-        return cls(**{**told, "limits": Limits(**told["limits"]), "tls": tls})
+        """Return the settings from a line."""
+        values = json.loads(line)
+        tls = values["tls"] and TLS(**values["tls"])
+        return cls(**{**values, "limits": Limits(**values["limits"]), "tls": tls})
 
 
 def checked_settings(
@@ -91,14 +91,14 @@ def checked_settings(
     tls: TLS | None,
     advertise: str | None,
 ) -> Settings:
-    """Return what the process is told.
+    """Return the settings for the process.
 
     Raises
     ------
     AddressError
-        `ae_title` cannot be an AE title, or `tls` has no certificate that can be used.
+        `ae_title` is not an AE title, or `tls` has no usable certificate.
     ValueError
-        Another argument cannot be right.
+        Another argument is invalid.
     """
     PathTemplate(path, takes_columns=True)  # raises ValueError
     if advertise is not None:
@@ -126,7 +126,7 @@ def checked_seconds(value: float, name: str) -> float:
     Raises
     ------
     ValueError
-        It cannot be one.
+        It is not a number of seconds.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
         message = f"{name}={value!r}: a number of seconds, at least 0"

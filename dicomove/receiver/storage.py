@@ -1,4 +1,4 @@
-"""Stores an instance: its place in the folder, its row in the index, and the Status of the answer."""
+"""Decides where an instance goes, and the Status of the answer; has the instance recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.files import Disposition, FileStore, Placed, Written
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.sparing import SparingLog
+from dicomove.receiver.sparing_log import SparingLog
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import KEYS, InstanceRecord
 
@@ -29,7 +29,7 @@ OUT_OF_RESOURCES: Final = 0xA700
 _NEEDED: Final = ("SpecificCharacterSet", "SOPClassUID", *KEYS)
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
-#: Why an instance goes to quarantine.
+#: Reasons for the quarantine.
 _Problem = tuple[Disposition, str]
 
 logger = logging.getLogger("dicomove.receiver")
@@ -37,7 +37,7 @@ logger = logging.getLogger("dicomove.receiver")
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An instance that has come, and where it went: nowhere, if the disk did not take it."""
+    """An instance that has come, and its place; without a place if the disk refused it."""
 
     incoming: IncomingInstance
     values: Mapping[str, str]
@@ -52,22 +52,22 @@ class Finished:
 
 
 class Storage:
-    """Stores instances for the rows that asked for them, and puts aside the rest.
+    """Stores instances for the rows that asked for them, and puts the others into quarantine.
 
     Parameters
     ----------
     files
         The folder.
     template
-        The paths in it.
+        The template of paths.
     committer
-        Makes them durable.
+        Makes files durable.
     tallies
         The rows.
     accept_any
-        Also what no row asked for has its place in the folder.
+        Whether to store instances that no row asked for.
     keep_mislabelled
-        So has what contradicts its transfer syntax.
+        Whether to store instances that contradict their transfer syntax.
     """
 
     def __init__(
@@ -85,18 +85,18 @@ class Storage:
         self._wanted = [tag_for_keyword(name) or 0 for name in {*_NEEDED, *template.keywords}]
         self._lock = threading.Lock()
         self._log = SparingLog(logger)
-        #: Whether the system renames files that are open. Where it does not, this is found out by the first one.
+        #: Whether the system can rename open files. The first file shows it.
         self._renames_open = os.name == "posix"
         self._coming: set[IncomingInstance] = set()
         self.unrequested = 0
 
     @property
     def folder(self) -> Path:
-        """Where the instances are."""
+        """The folder of the instances."""
         return self._files.folder
 
     def begin(self, request: CStoreRequest) -> IncomingInstance:
-        """Return the instance that is about to come."""
+        """Return an instance that is about to come."""
         follow, check_free = self._committer.follow, self._files.check_free
         incoming = IncomingInstance(request, self._files.temporary(), self._wanted, follow, check_free)
         incoming.open()
@@ -110,9 +110,10 @@ class Storage:
         self._gone(incoming)
 
     def finish(self, incoming: IncomingInstance) -> Finished:
-        """Place an instance that has come; `note` it once the peer has its answer.
+        """Place an instance that has come. `note` follows when the peer has the answer.
 
-        Success whenever it is safe, also in quarantine: some PACS drop the rest of a study when one is refused.
+        The answer is Success whenever the instance is safe, also in quarantine: some PACS drop the rest of a study
+        after a refusal.
         """
         incoming.flush()
         found = incoming.values()
@@ -129,11 +130,11 @@ class Storage:
         return Finished(incoming, values, written, placed, contradiction)
 
     def _warn(self, what: str, error: OSError | None) -> None:
-        # Without the path: a template may put the patient into it, and a log names no patient.
+        # Without the path: a template may put the patient into it, and logs must not contain patients.
         self._log.warning(f"{what}: {(error and error.strerror) or error}", (what, error and error.errno))
 
     def note(self, finished: Finished) -> None:
-        """Record an instance. The peer has its answer, and prepares the next one meanwhile."""
+        """Record an instance, while the peer already prepares the next one."""
         incoming, placed = finished.incoming, finished.placed
         disposition: Disposition = placed.disposition if placed else "refused"
         try:
@@ -152,12 +153,12 @@ class Storage:
         self._gone(incoming)
 
     def is_coming(self, tally: RowTally) -> bool:
-        """Whether an instance is on its way that may be of this row."""
+        """Whether an instance that may belong to this row is on its way."""
         with self._lock:
             return any(tally.may_be_of(incoming.values()) for incoming in self._coming)
 
     def coming(self) -> list[tuple[dict[str, str], int]]:
-        """Return the known values of the instances on their way, and how many bytes of each have arrived."""
+        """Return the known values of the instances on their way, each with its number of bytes so far."""
         with self._lock:
             return [(incoming.values(), incoming.size) for incoming in self._coming]
 
@@ -191,7 +192,7 @@ class Storage:
 
     def _commit(self, finished: Finished, placed: Placed) -> None:
         if placed.disposition == "duplicate":
-            finished.incoming.close()  # the file that is there is durable, or about to be
+            finished.incoming.close()  # the existing file is durable, or about to be
         record = _record(finished, placed)
         digest = None if record.sha256 else finished.incoming.digest
         self._committer.put(PendingFile(finished.incoming.hand_over(), record, digest))
@@ -199,7 +200,7 @@ class Storage:
     def _problem(
         self, incoming: IncomingInstance, values: Mapping[str, str], contradiction: str | None
     ) -> _Problem | None:
-        """Return why an instance goes to quarantine, if it does."""
+        """Return the reason for the quarantine, if there is one."""
         damage = (None if self._keep_mislabelled else contradiction) or incoming.problem()
         absent = [name for name in _UIDS if not values.get(name)]
         if not damage and absent:
@@ -218,7 +219,7 @@ def _record(finished: Finished, placed: Placed) -> InstanceRecord:
     return InstanceRecord(
         path=placed.path,
         bytes=written.size,
-        # The hash of a duplicate is known. Another one is taken in a thread of its own.
+        # The hash of a duplicate is known. For other files, a separate thread hashes them.
         sha256=written.sha256 if placed.disposition == "duplicate" else "",
         SOPClassUID=values.get("SOPClassUID") or request.sop_class_uid,
         TransferSyntaxUID=request.transfer_syntax_uid,

@@ -1,4 +1,4 @@
-"""Tells of each study that has come, once no instance of it has come for a while."""
+"""``on_study=``: reports each study when no instance of it has come for a while."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dicomove.events import StudyReceived, notify
 from dicomove.store import StudySize, read_studies
 
 _POLL_S: Final = 0.3
-#: How many times as long as one look took the watch rests after it.
+#: The pause after a look at the index, in multiples of the time that the look took.
 _SHARE: Final = 20
 
 
 @dataclass
 class QuietStudies:
-    """Which studies have been quiet for so long that they are told. Pure: the times are given.
+    """Decides which studies to report, because they have been quiet for the quiet period. Pure.
 
     Parameters
     ----------
@@ -30,21 +30,21 @@ class QuietStudies:
 
     quiet_period: float
     _seen: dict[str, tuple[StudySize, float]] = field(default_factory=dict)
-    _told: dict[str, StudySize] = field(default_factory=dict)
+    _reported: dict[str, StudySize] = field(default_factory=dict)
 
     def skip(self, studies: dict[str, StudySize]) -> None:
-        """Take these for known: they were there before."""
-        self._told |= studies
+        """Do not report these studies, which were there before."""
+        self._reported |= studies
 
     def update(self, studies: dict[str, StudySize], now: float, *, at_end: bool = False) -> list[StudyReceived]:
-        """Return the studies to tell of now; at the end, all that were not told."""
+        """Return the studies to report now; at the end, all that were not reported."""
         ready = []
         for uid, size in studies.items():
             before = self._seen.get(uid)
             since = before[1] if before and before[0] == size else now
             self._seen[uid] = size, since
-            if self._told.get(uid) != size and (at_end or now - since >= self.quiet_period):
-                self._told[uid] = size
+            if self._reported.get(uid) != size and (at_end or now - since >= self.quiet_period):
+                self._reported[uid] = size
                 ready.append(
                     StudyReceived(
                         study_instance_uid=uid, series=size.series, instances=size.instances, bytes=size.bytes
@@ -54,16 +54,16 @@ class QuietStudies:
 
 
 class StudyWatch:
-    """A thread that tells of studies.
+    """A thread that reports studies.
 
     Parameters
     ----------
     folder
         The folder of the receiver.
     quiet_period
-        Seconds without a new instance after which a study is told.
+        Seconds without a new instance after which a study is reported.
     on_study
-        Called with a `StudyReceived`, in the thread. What it raises is logged.
+        Called with a `StudyReceived`, in the thread. Its exceptions are logged.
     """
 
     def __init__(self, folder: Path, quiet_period: float, on_study: Callable[[StudyReceived], object]) -> None:
@@ -75,7 +75,7 @@ class StudyWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """Tell of the rest, and end."""
+        """Report the remaining studies, and end."""
         self._ended.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -85,7 +85,7 @@ class StudyWatch:
         while not self._ended.wait(pause_s):
             started = time.monotonic()
             self._tell(at_end=False)
-            # To count a folder of a million instances takes a while.
+            # Counting a folder with a million instances takes a while.
             pause_s = max(_POLL_S, _SHARE * (time.monotonic() - started))
         self._tell(at_end=True)
 
@@ -96,5 +96,5 @@ class StudyWatch:
     def _studies(self) -> dict[str, StudySize]:
         try:
             return read_studies(self._folder)
-        except ReceiverError:  # it is being written, or gone: the next look tells
+        except ReceiverError:  # the index is being written, or gone: the next look shows it
             return {}

@@ -1,4 +1,4 @@
-"""Keeps the process of a receiver up: it starts where folder and port are free, and again whenever it died."""
+"""Keeps the process of a receiver running: starts it when folder and port are free, and again when it died."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from dicomove.store.instances import check_folder
 
 _MOST_DEATHS: Final = 5
 _DEATHS_WITHIN_S: Final = 60.0
-#: Of a process that is killed while it starts.
+#: The number of attempts to start a process that is killed at its start.
 _MOST_STARTS: Final = 3
-#: The open receivers of this process, to say which one has a folder or a port.
+#: The open receivers of this process, for messages about the owner of a folder or port.
 _open: weakref.WeakSet[Supervisor] = weakref.WeakSet()
 _LOOK_AGAIN_S: Final = 0.05
-#: For which a port is waited for that no process of this user has: its process has just ended, say.
+#: How long to wait for a port without a known owner, in seconds: its process may have just ended.
 _HIDDEN_S: Final = 0.3
 
 
 class Supervisor:
-    """Sees to it that a receiver has a process, at the same port, that knows the rows in flight.
+    """Provides a receiver with a process, always at the same port and with the rows in flight.
 
     Parameters
     ----------
     settings
-        What the process is told.
+        The settings of the process.
     in_flight
         The rows in flight.
 
     Raises
     ------
     ReceiverError
-        It did not start: the text says why, and what to do.
+        The process did not start. The message has the reason and the remedy.
     """
 
     def __init__(self, settings: Settings, in_flight: RowsInFlight) -> None:
@@ -76,12 +76,12 @@ class Supervisor:
         return self.settings if self.settings.port is None else replace(self.settings, port=self.port)
 
     def ask(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something; one that died is started again, and asked once more.
+        """Send a request to the process. If it died, start it again, and repeat the request.
 
         Raises
         ------
         ReceiverError
-            It cannot do it, it is closed, or it dies again and again.
+            The process cannot do it, the receiver is closed, or the process dies again and again.
         """
         while True:
             process = self._process
@@ -94,12 +94,12 @@ class Supervisor:
                 self._revive(process)
 
     def ask_once(self, request: Request[Answer]) -> Answer:
-        """Ask the process for something. One that dies meanwhile is started again, and not asked once more.
+        """Send a request to the process. If it dies meanwhile, start it again, but do not repeat the request.
 
         Raises
         ------
         ReceiverError
-            It cannot do it, it is closed, or it died.
+            The process cannot do it, the receiver is closed, or the process died.
         """
         process = self._process
         try:
@@ -109,18 +109,18 @@ class Supervisor:
             raise
 
     def close(self) -> None:
-        """End the process; what has come is made durable first."""
+        """End the process, after all arrivals are durable."""
         with self._lock:
             self.closed = True
             self._finalizer()
             _open.discard(self)
 
     def _revive(self, dead: ReceiverProcess) -> None:
-        """Start the process again, at the same port, unless that was done; tell it of the rows in flight."""
+        """Start the process again, at the same port and with the rows in flight, unless this was done already."""
         with self._lock:
             if self.closed or self._process is not dead:
                 return
-            if dead is not self._dead:  # a start that failed is not another death
+            if dead is not self._dead:  # a failed start does not count as another death
                 self._dead = dead
                 self._deaths.append(time.monotonic())
             message = f"the receiver's process {dead.ending()}"
@@ -132,11 +132,11 @@ class Supervisor:
             if self.settings.port is not None:
                 self.settings = replace(self.settings, port=dead.port)
             self._process = self._start()
-        # Last, since where warnings are errors this raises.
+        # Last, because the warning may be an exception.
         warn(f"{message} and was started again", ReceiverWarning)
 
     def _start(self) -> ReceiverProcess:
-        me = weakref.ref(self)  # a receiver that is not referred to any more frees its port
+        me = weakref.ref(self)  # a weak reference, so that a forgotten receiver frees its port
 
         def died() -> None:
             supervisor = me()
@@ -158,7 +158,7 @@ class Supervisor:
         return process
 
     def _died(self) -> None:
-        """Start the process again at once, so that a PACS in the middle of a row finds it."""
+        """Start the process again at once, so that a PACS in the middle of a row can connect."""
         try:
             self._revive(self._process)
         except ReceiverError as error:
@@ -166,7 +166,7 @@ class Supervisor:
 
 
 def close_receivers() -> None:
-    """Close every receiver of this process, also if no variable refers to it any more.
+    """Close every receiver of this process, also those without a variable.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def close_receivers() -> None:
 
 
 def check_free(settings: Settings, own: Process, open_here: Iterable[Settings] = ()) -> None:
-    """Wait for a receiver that is about to end, as after a restart of the kernel: it has the folder and the port.
+    """Wait for a receiver that is about to end and has the folder or port, for example after a restart of the kernel.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def check_free(settings: Settings, own: Process, open_here: Iterable[Settings] =
     Raises
     ------
     ReceiverError
-        Another receiver or process has one of them, and keeps it. The text says which one, and what to do.
+        Another receiver or process keeps the folder or port. The message names it, and has the remedy.
     """
     for other in open_here:
         if found := _taken_by(other, settings):
@@ -204,7 +204,7 @@ def check_free(settings: Settings, own: Process, open_here: Iterable[Settings] =
 
 def _wait_for_port(host: str, port: int, own: Process) -> None:
     owner, since = None, math.inf
-    # To find the owner may take longer than we wait: the port is looked at again before that is given up.
+    # The search for the owner may take longer than the wait: check the port once more before giving up.
     while _is_taken(host, port):
         if time.monotonic() - since >= _patience_s(owner, own):
             message = f"port {port} is taken by {_named(port, owner)}"
@@ -212,12 +212,14 @@ def _wait_for_port(host: str, port: int, own: Process) -> None:
         if math.isfinite(since):
             time.sleep(_LOOK_AGAIN_S)
         now = port_owner(port)
-        if now != owner or math.isinf(since):  # another one: the one before has ended, and the port is about to be free
+        if now != owner or math.isinf(
+            since
+        ):  # another process than before: that one has ended, and the port is about to be free
             owner, since = now, time.monotonic()
 
 
 def _named(port: int, owner: Process | None) -> str:
-    """Return what has a port, and what to do."""
+    """Return the owner of a port, and the remedy."""
     first = first_port_of_connections()
     if owner is None and port >= first:
         return (
@@ -229,7 +231,7 @@ def _named(port: int, owner: Process | None) -> str:
 
 
 def _taken_by(other: Settings, settings: Settings) -> str | None:
-    """Return what another receiver of this process has taken."""
+    """Return the message if another receiver of this process has the folder or port."""
     if Path(other.folder).resolve() == Path(settings.folder).resolve():
         return f"the folder {settings.folder} is taken by another receiver of this process"
     if settings.port is not None and other.port == settings.port and _is_taken(settings.host, settings.port):
@@ -251,7 +253,7 @@ def _is_taken(host: str, port: int) -> bool:
 
 
 def _patience_s(owner: Process | None, own: Process) -> float:
-    """Return for how many seconds to wait for the process that has a port."""
+    """Return how many seconds to wait for the process that has a port."""
     if owner is None:
         return _HIDDEN_S if own.is_alive else UNKNOWN_S
     if owner == own:
@@ -261,8 +263,8 @@ def _patience_s(owner: Process | None, own: Process) -> float:
 
 
 def _started_by(owner: Process) -> Process | None:
-    """Return the process that started a receiver; ``None`` of a process that is not a receiver's."""
+    """Return the process that started a receiver; ``None`` for a process that is not a receiver."""
     *_, program, module, started_by = ["", "", "", *owner.arguments]
-    # Versions before 0.2 had a program of its own for it, and no name of a module behind.
+    # Versions before 0.2 used a separate program, without a module's name in its arguments.
     is_receiver = module == "dicomove.receiver.main" or Path(program).parts[-2:] == ("receiver", "start.py")
     return Process.read(started_by) if is_receiver else None

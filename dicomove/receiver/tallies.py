@@ -1,4 +1,4 @@
-"""The tally of each row in flight: which instances arrived for it, by their UIDs."""
+"""The tally of each row in flight: counts the instances that arrive for it, by their UIDs."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ class RowTally:
     keys
         The unique keys of the row.
     cells
-        What it has in the columns that the path of its instances names.
+        The row's values of the columns in the path.
     patients
-        PatientIDs: an instance with another one altogether is not the row's. None, where any may come.
+        PatientIDs: an instance with an altogether different one does not belong to the row. Empty if any may come.
     arrivals, bytes
-        Instances that arrived for it, repeated ones too, and their size.
+        The number of arrivals, including repeated ones, and their size.
     dispositions
-        How many of each disposition.
+        The number of instances of each disposition.
     aside, strays
-        Why instances are in quarantine that arrived for it, or meanwhile for no row: how many for each reason.
+        The reasons, with numbers of instances, for those in quarantine: instances of this row, and instances that
+        arrived meanwhile without a row.
     others
         Instances that are in quarantine because their PatientID differs.
     last
-        When the last one came, or the row was opened, in seconds of the monotonic clock.
+        The time of the last arrival, or of the opening, in seconds of the monotonic clock.
     """
 
     keys: Mapping[str, str]
@@ -55,19 +56,19 @@ class RowTally:
 
     @property
     def index(self) -> tuple[str, str]:
-        """The deepest key: under it the tally is found."""
+        """The deepest key, which is the key of the tally."""
         deepest = max(self.keys, key=KEYS.index)
         return deepest, self.keys[deepest]
 
     def is_of(self, values: Mapping[str, str]) -> bool:
-        """Whether an instance with these values is the row's."""
+        """Whether an instance with these values belongs to the row."""
         return all(values.get(name) == value for name, value in self.keys.items()) and not self._is_strange(values)
 
     def other_patient(self, values: Mapping[str, str], *, is_alone: bool) -> str | None:
-        """Return in what the PatientID of an instance differs, where that alone keeps it from being the row's.
+        """Return how the PatientID of an instance differs, if the instance fits the row except for that.
 
-        A row that names a patient and nothing else has no UID to tell: the PatientID is to be alike, unless the row
-        is alone in flight.
+        A row with only a PatientID has no UID to compare. The PatientID then has to be another spelling, unless no
+        other row is in flight.
         """
         named = self.keys.get(_PATIENT)
         came = values.get(_PATIENT, "")
@@ -79,7 +80,7 @@ class RowTally:
         return difference(came, [named]) if below or is_alone or is_alike(came, [named]) else None
 
     def take(self, values: Mapping[str, str], size: int, reason: str | None, patient: str | None = None) -> None:
-        """Count an instance that came, and why it is in quarantine, if it is."""
+        """Count an instance, with the reason of its quarantine, if there is one."""
         self.arrivals += 1
         self.bytes += size
         if reason:
@@ -93,18 +94,18 @@ class RowTally:
         return bool(self.patients) and difference(values.get(_PATIENT, ""), self.patients) == ALTOGETHER
 
     def may_be_of(self, values: Mapping[str, str]) -> bool:
-        """Whether an instance may be the row's. Only these values of it are known yet."""
+        """Whether an instance may belong to the row, by the values that are known so far."""
         return all(values.get(name) in ("", None, value) for name, value in self.keys.items())
 
 
 class RowTallies:
-    """The tallies of the rows of all runs that go on."""
+    """The tallies of the rows of all present runs."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._tallies: dict[RowId, RowTally] = {}
         self._index: dict[tuple[str, str], set[RowId]] = {}
-        # What comes after a row has ended is still its own.
+        # Instances that come after the end of a row still belong to it.
         self._in_flight: set[RowId] = set()
 
     def open(
@@ -114,7 +115,7 @@ class RowTallies:
         cells: Mapping[str, str] | None = None,
         patients: Collection[str] = (),
     ) -> None:
-        """Open the tally of a row that is about to be moved; once more, where it is moved again."""
+        """Open the tally of a row that is about to be moved, also for another attempt."""
         with self._changed:
             cleaned = {name: stripped(value) for name, value in keys.items()}
             tally = self._tallies[row] = RowTally(cleaned, cells or {}, patients)
@@ -133,13 +134,13 @@ class RowTallies:
                     del self._index[tally.index]
 
     def cells(self, values: Mapping[str, str]) -> Mapping[str, str] | None:
-        """Return what the row has that asked for this, in the columns of the path; the first row of several."""
+        """Return the path columns of the row that asked for this instance; the first row if there are several."""
         with self._changed:
             rows = [row for row in self._rows_of(values) if self._tallies[row].cells]
             return self._tallies[min(rows)].cells if rows else None
 
     def why_unrequested(self, values: Mapping[str, str]) -> str | None:
-        """Return why no row of a run that goes on asked for this; ``None`` where one did."""
+        """Return why this instance is unrequested; ``None`` if a row asked for it."""
         with self._changed:
             if self._of(values):
                 return None
@@ -149,21 +150,21 @@ class RowTallies:
     def arrived(
         self, values: Mapping[str, str], disposition: Disposition, size: int, reason: str | None = None
     ) -> None:
-        """Count an instance for every row that asked for it, or else for those that may have done so.
+        """Count an instance for every row that asked for it, or else for the rows that may have asked for it.
 
         Parameters
         ----------
         values, size
             Of the instance.
         disposition
-            What became of it.
+            Its disposition.
         reason
-            Why it is in quarantine, if it is.
+            The reason of its quarantine, if there is one.
         """
         with self._changed:
             found: list[tuple[RowTally, str | None]] = [(tally, None) for tally in self._of(values)]
             if not found and disposition == "damaged" and len(self._in_flight) == 1:
-                found = [(tally, None) for tally in self._all_in_flight()]  # no other row could have asked for it
+                found = [(tally, None) for tally in self._all_in_flight()]  # only this row can have asked for it
             if not found and disposition == "unrequested":
                 found.extend(self._of_other_patients(values))
             for tally, patient in found:
@@ -175,23 +176,25 @@ class RowTallies:
             self._changed.notify_all()
 
     def has(self, row: RowId, enough: int | None) -> bool:
-        """Return whether so many instances came for a row."""
+        """Return whether this many instances came for a row."""
         tally = self._tallies.get(row)
         return tally is not None and enough is not None and tally.arrivals >= enough
 
-    def settle(self, row: RowId, enough: int | None, quiet: float, coming: Callable[[RowTally], bool]) -> RowTally:
-        """Wait until so many instances came for a row, or a quiet period has passed; then it is in flight no more.
+    def await_arrivals(
+        self, row: RowId, enough: int | None, quiet: float, coming: Callable[[RowTally], bool]
+    ) -> RowTally:
+        """Wait until enough instances came for a row, or a quiet period has passed; then take the row out of flight.
 
         Parameters
         ----------
         row
             The row.
         enough
-            Instances, also if some came twice; ``None`` where that is not known.
+            The number of arrivals that ends the wait; ``None`` if it is unknown.
         quiet
             Seconds without an arrival.
         coming
-            Says whether an instance is on its way that may be the row's.
+            Tells whether an instance that may belong to the row is on its way.
         """
         with self._changed:
             tally = self._tallies[row]
@@ -210,7 +213,7 @@ class RowTallies:
         Parameters
         ----------
         coming
-            The known values of the instances on their way, and how many bytes of each have arrived.
+            The known values of the instances on their way, each with its number of bytes so far.
         """
         with self._changed:
             found = {row: (self._tallies[row].arrivals, self._tallies[row].bytes) for row in self._in_flight}
@@ -224,7 +227,7 @@ class RowTallies:
         return [self._tallies[row] for row in self._in_flight]
 
     def _of_other_patients(self, values: Mapping[str, str]) -> list[tuple[RowTally, str]]:
-        """Return the rows in flight from which only the PatientID keeps this, and in what that differs."""
+        """Return the rows in flight that this instance fits except for its PatientID, with the difference."""
         is_alone = len(self._in_flight) == 1
         found = ((tally, tally.other_patient(values, is_alone=is_alone)) for tally in self._all_in_flight())
         return [(tally, words) for tally, words in found if words]

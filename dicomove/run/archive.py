@@ -14,7 +14,7 @@ from dicomove.destination import Destination
 from dicomove.dimse import FindScu, MoveResult
 from dicomove.errors import ReceiverError
 from dicomove.outcome import Evidence, Unverified, rivals, sentences
-from dicomove.receiver import Settled
+from dicomove.receiver import ReceivedRow
 from dicomove.results import at_destination_already, resumed
 from dicomove.run.asking import Asking
 from dicomove.run.attempt import Moved, OnDisk
@@ -25,7 +25,7 @@ from dicomove.run.reconciliation import (
     may_be_coming,
     read_again,
     went_well,
-    with_settled,
+    with_received,
     without_empty_count,
 )
 from dicomove.run.requests import Task
@@ -34,7 +34,7 @@ from dicomove.run.requests import Task
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
 
-Look = Callable[[], Settled | Unverified]
+Look = Callable[[], ReceivedRow | Unverified]
 
 
 class ArchiveAtDestination:
@@ -65,7 +65,7 @@ class ArchiveAtDestination:
         """Release the association; the next question opens a new one."""
         self._scu.close()
 
-    def look(self, identifier: Identifier) -> Settled | Unverified:
+    def look(self, identifier: Identifier) -> ReceivedRow | Unverified:
         """Return what the archive has of a row, or the reason why this is unknown."""
         self._inventory.begin(self._asking.allowed(time.monotonic()))
         try:
@@ -76,7 +76,7 @@ class ArchiveAtDestination:
         self._asking.learn(self._inventory.asked, time.monotonic())
         if listed is None:
             return _unanswered(self.destination, self._inventory.why_not)
-        return Settled(held=dict.fromkeys(listed, 0), counted_by="destination")
+        return ReceivedRow(held=dict.fromkeys(listed, 0), counted_by="destination")
 
 
 def reconcile_at_archive(
@@ -101,21 +101,21 @@ def reconcile_at_archive(
     archive
         Asks the destination.
     """
-    settled = archive.look(identifier)
-    if isinstance(settled, Unverified):
+    received = archive.look(identifier)
+    if isinstance(received, Unverified):
         evidence, listed = inventory.expected(result.evidence, identifier, expected_in_table)
-        return Moved(read_again(result, replace(evidence, unanswered=settled)), None, listed)
+        return Moved(read_again(result, replace(evidence, unanswered=received)), None, listed)
     evidence, listed = inventory.expected(
-        with_settled(result.evidence, settled), identifier, expected_in_table, settled.held
+        with_received(result.evidence, received), identifier, expected_in_table, received.held
     )
     if evidence.sent and not evidence.cancelled:
 
         def counted(held: Mapping[str, int]) -> Evidence:
             return counted_anew(replace(evidence, received=len(held)), held, listed)
 
-        settled = _settled(settled, lambda: archive.look(identifier), archive, counted)
-        evidence = counted(settled.held)
-    return Moved(read_again(result, without_empty_count(evidence)), settled, listed)
+        received = _awaited(received, lambda: archive.look(identifier), archive, counted)
+        evidence = counted(received.held)
+    return Moved(read_again(result, without_empty_count(evidence)), received, listed)
 
 
 def held_at_end(destination: Destination, identifier: Identifier) -> Mapping[str, int]:
@@ -126,36 +126,36 @@ def held_at_end(destination: Destination, identifier: Identifier) -> Mapping[str
     ReceiverError
         The archive does not answer.
     """
-    settled = ArchiveAtDestination(destination, threading.Event()).look(identifier)
-    if isinstance(settled, Unverified):
-        raise ReceiverError(settled.why)
-    return settled.held
+    received = ArchiveAtDestination(destination, threading.Event()).look(identifier)
+    if isinstance(received, Unverified):
+        raise ReceiverError(received.why)
+    return received.held
 
 
-def already_there(task: Task, settled: Settled, listed: Listed | None, at: datetime) -> OnDisk | Listed | None:
+def already_there(task: Task, received: ReceivedRow, listed: Listed | None, at: datetime) -> OnDisk | Listed | None:
     """Return `OnDisk` for a complete row, otherwise what is missing of it; ``None`` if all of it is missing.
 
     Parameters
     ----------
     task
         The task.
-    settled
+    received
         What the archive has.
     listed
         The instances that the PACS lists; ``None`` if they are unknown.
     at
         When the archive was asked.
     """
-    held = settled.held
+    held = received.held
     missing = {uid: series for uid, series in (listed or {}).items() if uid not in held}
     if missing:
         return missing if len(missing) < len(listed or {}) else None
     if task.earlier and len(held) >= (task.earlier[0].received or 1):
-        return OnDisk(resumed(*task.earlier)._replace(received=len(held), missing=0), settled)
+        return OnDisk(resumed(*task.earlier)._replace(received=len(held), missing=0), received)
     if not listed:
         return None
     row = at_destination_already(expected=len(listed), received=len(held), at=at)
-    return OnDisk(row._replace(advice=sentences(row.advice or "", rivals(len(task.patients)))), settled)
+    return OnDisk(row._replace(advice=sentences(row.advice or "", rivals(len(task.patients)))), received)
 
 
 def as_believed(result: MoveResult) -> MoveResult:
@@ -164,22 +164,22 @@ def as_believed(result: MoveResult) -> MoveResult:
     return replace(result, evidence=evidence)
 
 
-def _settled(
-    settled: Settled, look: Look, archive: ArchiveAtDestination, counted: Callable[[Mapping[str, int]], Evidence]
-) -> Settled:
+def _awaited(
+    received: ReceivedRow, look: Look, archive: ArchiveAtDestination, counted: Callable[[Mapping[str, int]], Evidence]
+) -> ReceivedRow:
     """Wait until the archive has everything, or gets nothing new for a quiet period; return what it has then."""
     quiet, pause = archive.destination.quiet_period, _FIRST_PAUSE_S
     until = time.monotonic() + quiet
-    while _may_grow(counted(settled.held)) and (left := until - time.monotonic()) > 0:
+    while _may_grow(counted(received.held)) and (left := until - time.monotonic()) > 0:
         if archive.stop.wait(min(pause, left)):
             break
         asked = time.monotonic()
         now = look()
-        if isinstance(now, Settled) and now.held != settled.held:
-            settled, until = now, time.monotonic() + quiet
+        if isinstance(now, ReceivedRow) and now.held != received.held:
+            received, until = now, time.monotonic() + quiet
         # A study with many series needs many C-FINDs: a pause as long as they took leaves the archive idle meanwhile.
         pause = min(2 * pause, max(_LONGEST_PAUSE_S, time.monotonic() - asked))
-    return settled
+    return received
 
 
 def _may_grow(evidence: Evidence) -> bool:

@@ -18,7 +18,7 @@ from typing import Literal
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import RESTS_ON_C_FIND, Unverified
-from dicomove.receiver import OtherPatient, Settled
+from dicomove.receiver import OtherPatient, ReceivedRow
 from dicomove.results import Row, contradicted_by_pacs, lost, row_of, without_receiver, without_worker
 from dicomove.run.questions import Listed
 
@@ -34,7 +34,7 @@ class Moved:
     ----------
     result
         Of all C-MOVEs together, after the reconciliation.
-    settled
+    received
         The instances at the receiver; ``None`` for another destination.
     listed
         The instances that an IMAGE-level C-FIND lists, if one was sent.
@@ -47,7 +47,7 @@ class Moved:
     """
 
     result: MoveResult
-    settled: Settled | None = None
+    received: ReceivedRow | None = None
     listed: Listed | None = None
     moves: tuple[MoveResult, ...] = ()
     depth: Depth | None = None
@@ -73,19 +73,19 @@ class Moved:
     @property
     def missing(self) -> Listed:
         """The instances that were listed and are not on disk, each with its series."""
-        held = self.settled.held if self.settled else {}
+        held = self.received.held if self.received else {}
         return {uid: series for uid, series in (self.listed or {}).items() if uid not in held}
 
     @property
     def unexpected(self) -> list[str]:
         """The instances that are on disk and were not listed."""
-        held = self.settled.held if self.settled and self.listed is not None else {}
+        held = self.received.held if self.received and self.listed is not None else {}
         return [uid for uid in held if uid not in (self.listed or {})]
 
     @property
     def others(self) -> tuple[OtherPatient, ...]:
         """The instances that have another PatientID than the row."""
-        return self.settled.others if self.settled else ()
+        return self.received.others if self.received else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +94,20 @@ class OnDisk:
 
     Attributes
     ----------
-    row, settled
+    row, received
         The result, and the instances at the receiver.
     other_person
         As in `Task`.
     """
 
     row: Row
-    settled: Settled
+    received: ReceivedRow
     other_person: str | None = None
 
     @property
     def others(self) -> tuple[OtherPatient, ...]:
         """The instances that have another PatientID than the row."""
-        return self.settled.others
+        return self.received.others
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def row_after(end: AttemptEnd) -> Row:
     """Return the result of the row, from this attempt alone."""
     match end:
         case Moved():
-            size = end.settled.bytes if end.settled else None
+            size = end.received.bytes if end.received else None
             return row_of(end.result, size, _sent(end.moves) if end.moves else None)
         case OnDisk():
             return end.row

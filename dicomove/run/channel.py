@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
-from dicomove.receiver import RowAtReceiver, Settled
+from dicomove.receiver import ReceivedRow, RowAtReceiver
 from dicomove.run.attempt import Lost
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.requests import RunSettings, Task
@@ -226,9 +226,9 @@ class _RemoteRow:
         """Return what is on disk of it; `read` compares the bytes with the index, too."""
         return self._channel.ask(_Held(read))
 
-    def settle(self, enough: int | None, quiet: float | None = None) -> Settled:
+    def await_arrivals(self, enough: int | None, quiet: float | None = None) -> ReceivedRow:
         """Wait until so many came, or for a quiet period, and return what there is."""
-        return self._channel.ask(_Settle(enough, quiet))
+        return self._channel.ask(_AwaitArrivals(enough, quiet))
 
 
 class Question(Protocol[_Answer_co]):
@@ -259,12 +259,12 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True)
-class _Settle:
+class _AwaitArrivals:
     """The instances on disk when no more are expected."""
 
     enough: int | None
     quiet: float | None
 
-    def __call__(self, row: RowAtReceiver) -> Settled:
+    def __call__(self, row: RowAtReceiver) -> ReceivedRow:
         """Ask the row."""
-        return row.settle(self.enough, self.quiet)
+        return row.await_arrivals(self.enough, self.quiet)

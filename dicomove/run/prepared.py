@@ -103,7 +103,7 @@ class PreparedRun:
             raise
         tasks = in_order(tasks, options.nearline, results)
         left = {position for task in tasks for position in task.positions}
-        self._settled = [position for position in range(len(identifiers)) if position not in left]
+        self._done_before = [position for position in range(len(identifiers)) if position not in left]
         # Tasks are forgotten when their rows have results: there may be millions.
         self._requests = len(tasks)
         self._state = RunState(results, Schedule(tasks, options), len(settings.receivers), _method(settings, options))
@@ -194,7 +194,7 @@ class PreparedRun:
 
     def _do(self, show: Display, stops: Callable[[], int], make_writer: Callable[..., JournalWriter] | None) -> None:
         run = Run(self._settings, self._state, self._pool, make_writer, show, stops, lambda: self.paused)
-        run.go(len(self._table), self._requests, self._settled)
+        run.go(len(self._table), self._requests, self._done_before)
         self.interrupted, self.problem = run.interrupted, run.problem or self.problem
 
     def _pool(self, report: Callable[[Report], None]) -> Pool:
@@ -218,14 +218,14 @@ class PreparedRun:
         )
 
     def _row_records(self) -> Iterator[RowRecord]:
-        settled = set(self._settled)
+        done_before = set(self._done_before)
         for position, (label, cells) in enumerate(columns.rows_of(self._table)):
             yield RowRecord(
                 position=position,
                 label=label,
                 key=self._keys[position],
                 cells=cells,
-                row=self._state.results.rows[position] if position in settled else None,
+                row=self._state.results.rows[position] if position in done_before else None,
             )
 
 

@@ -10,7 +10,7 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.frozen import changed
 from dicomove.outcome import ALTOGETHER, Evidence, category, judge, of_other_person, remarks, rivals, with_missing
-from dicomove.receiver import OtherPatient, RowAtReceiver, Settled
+from dicomove.receiver import OtherPatient, ReceivedRow, RowAtReceiver
 from dicomove.run.attempt import Moved
 from dicomove.run.inventory import Inventory
 from dicomove.run.questions import Listed
@@ -59,19 +59,19 @@ def reconcile(
         is_news = several or evidence is not before
         return Moved(read_again(result, evidence) if is_news else result, None, listed)
     wanted_arrivals = _wanted_arrivals(before, None if narrowed else expected_in_table)
-    settled = at_receiver.settle(wanted_arrivals, quiet=None if before.sent and may_come_later else 0)
-    evidence, listed = inventory.expected(with_settled(before, settled), identifier, expected_in_table, settled.held)
+    received = at_receiver.await_arrivals(wanted_arrivals, quiet=None if before.sent and may_come_later else 0)
+    evidence, listed = inventory.expected(with_received(before, received), identifier, expected_in_table, received.held)
     # The PACS said less than there is, or sends twice: what is missing may be on its way.
     while (
         may_come_later
         and wanted_arrivals is not None
-        and settled.arrivals >= wanted_arrivals
+        and received.arrivals >= wanted_arrivals
         and (coming := may_be_coming(evidence)) > 0
     ):
-        wanted_arrivals = settled.arrivals + coming
-        settled = at_receiver.settle(wanted_arrivals)
-        evidence = counted_anew(with_settled(evidence, settled), settled.held, listed)
-    return Moved(read_again(result, without_empty_count(evidence)), settled, listed)
+        wanted_arrivals = received.arrivals + coming
+        received = at_receiver.await_arrivals(wanted_arrivals)
+        evidence = counted_anew(with_received(evidence, received), received.held, listed)
+    return Moved(read_again(result, without_empty_count(evidence)), received, listed)
 
 
 def as_named(result: MoveResult, patients: int, other_person: str | None) -> MoveResult:
@@ -105,12 +105,12 @@ def verify_again(
     ReceiverError
         The receiver is gone for good.
     """
-    settled = moved.settled
-    if settled is not None and at_receiver is not None:
-        settled = replace(settled, held=_without_rejected(settled, at_receiver.held()))
+    received = moved.received
+    if received is not None and at_receiver is not None:
+        received = replace(received, held=_without_rejected(received, at_receiver.held()))
     evidence = replace(moved.result.evidence, expected=None, missing=None)
-    evidence, listed = inventory.expected(evidence, identifier, expected_in_table, settled.held if settled else None)
-    return Moved(read_again(moved.result, without_empty_count(evidence)), settled, listed)
+    evidence, listed = inventory.expected(evidence, identifier, expected_in_table, received.held if received else None)
+    return Moved(read_again(moved.result, without_empty_count(evidence)), received, listed)
 
 
 def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPatient] = ()) -> Moved:
@@ -125,36 +125,36 @@ def look_again(moved: Moved, held: Mapping[str, int], others: Sequence[OtherPati
     others
         Those of them that have another PatientID than the row.
     """
-    settled = moved.settled
-    held = _without_rejected(settled, held) if settled else held
-    if settled is None or len(held) <= len(settled.held):
+    received = moved.received
+    held = _without_rejected(received, held) if received else held
+    if received is None or len(held) <= len(received.held):
         return moved
-    aside = [one for one in settled.others if one.sop_instance_uid not in held]
-    settled = replace(settled, held=held, others=(*aside, *others))
-    evidence = replace(moved.result.evidence, received=len(held), others=_differences(settled))
+    aside = [one for one in received.others if one.sop_instance_uid not in held]
+    received = replace(received, held=held, others=(*aside, *others))
+    evidence = replace(moved.result.evidence, received=len(held), others=_differences(received))
     evidence = counted_anew(evidence, held, moved.listed)
-    return Moved(read_again(moved.result, evidence), settled, moved.listed)
+    return Moved(read_again(moved.result, evidence), received, moved.listed)
 
 
-def _without_rejected(settled: Settled, held: Mapping[str, int]) -> Mapping[str, int]:
+def _without_rejected(received: ReceivedRow, held: Mapping[str, int]) -> Mapping[str, int]:
     """Return the instances on disk without those that did not count before because they are of another patient."""
-    others = {one.sop_instance_uid for one in settled.others if one.difference == ALTOGETHER}
-    return {uid: size for uid, size in held.items() if uid not in others or uid in settled.held}
+    others = {one.sop_instance_uid for one in received.others if one.difference == ALTOGETHER}
+    return {uid: size for uid, size in held.items() if uid not in others or uid in received.held}
 
 
-def remarks_on(settled: Settled, patients: int, other_person: str | None = None) -> list[str]:
+def remarks_on(received: ReceivedRow, patients: int, other_person: str | None = None) -> list[str]:
     """Return remarks on a row that was on disk already, as sentences.
 
     Parameters
     ----------
-    settled
+    received
         The instances at the receiver.
     patients
         The number of different PatientIDs in the rows.
     other_person
         As in `as_named`.
     """
-    return [*remarks(Evidence(others=_differences(settled))), rivals(patients), of_other_person(other_person)]
+    return [*remarks(Evidence(others=_differences(received))), rivals(patients), of_other_person(other_person)]
 
 
 def discrepancies(moved: Moved, identifier: Identifier) -> Iterator[dict[str, str]]:
@@ -202,26 +202,26 @@ def went_well(evidence: Evidence) -> bool:
     return evidence.status is not None and category(evidence.status) in ("success", "warning")
 
 
-def with_settled(evidence: Evidence, settled: Settled) -> Evidence:
+def with_received(evidence: Evidence, received: ReceivedRow) -> Evidence:
     """Return the evidence with the instances at the receiver or at the destination."""
     # A receiver process that was started again has forgotten the arrivals; an archive knows only what it has.
-    is_counted = settled.counted_by == "receiver" and not settled.restarted
+    is_counted = received.counted_by == "receiver" and not received.restarted
     return replace(
         evidence,
-        received=len(settled.held),
-        counted_by=settled.counted_by,
-        refused=settled.dispositions.get("refused", 0),
-        arrivals=settled.arrivals if is_counted else None,
-        aside=tuple(settled.aside.items()),
-        strays=tuple(settled.strays.items()),
-        others=_differences(settled),
-        refusals=tuple(settled.refusals),
+        received=len(received.held),
+        counted_by=received.counted_by,
+        refused=received.dispositions.get("refused", 0),
+        arrivals=received.arrivals if is_counted else None,
+        aside=tuple(received.aside.items()),
+        strays=tuple(received.strays.items()),
+        others=_differences(received),
+        refusals=tuple(received.refusals),
     )
 
 
-def _differences(settled: Settled) -> tuple[tuple[str, int], ...]:
+def _differences(received: ReceivedRow) -> tuple[tuple[str, int], ...]:
     """Return how the PatientIDs of instances on disk differ from the row's, each with the number of instances."""
-    return tuple(Counter(one.difference for one in settled.others if one.sop_instance_uid in settled.held).items())
+    return tuple(Counter(one.difference for one in received.others if one.sop_instance_uid in received.held).items())
 
 
 def counted_anew(evidence: Evidence, held: Mapping[str, int], listed: Listed | None) -> Evidence:

@@ -118,7 +118,7 @@ class RowResults:
         self._note_uncounted(task, end)
         if _names_other_person(end):
             self._other_persons[task.first] = len(task.positions)
-        if moved and moved.settled and (moved.result.evidence.missing or moved.unexpected):
+        if moved and moved.received and (moved.result.evidence.missing or moved.unexpected):
             self._doubtful[task.first] = task, moved
         elif isinstance(end, Moved | OnDisk):
             self._doubtful.pop(task.first, None)
@@ -209,7 +209,7 @@ class RowResults:
         return [*found, *unknown]
 
     def _note_uncounted(self, task: Task, end: AttemptEnd) -> None:
-        if self._asks_archive and isinstance(end, Moved) and end.settled is None:
+        if self._asks_archive and isinstance(end, Moved) and end.received is None:
             self._uncounted[task.first] = task
         elif isinstance(end, Moved | OnDisk):
             self._uncounted.pop(task.first, None)

@@ -113,11 +113,11 @@ class Run:
         self.interrupted = False
         self.problem: str | None = None
 
-    def go(self, rows: int, requests: int, settled: Sequence[int]) -> None:
-        """Do the tasks until their end or a stop. The rows `settled` have their result already, and are shown first."""
+    def go(self, rows: int, requests: int, done_before: Sequence[int]) -> None:
+        """Do the tasks until their end or a stop. First show the rows `done_before`, which have a result already."""
         try:
             self._show(RunStarted(verb="move", rows=rows, requests=requests))
-            for event in self._state.results.finished(settled):
+            for event in self._state.results.finished(done_before):
                 self._show(event)
             self._loop(lambda: not self._stops())
             self.interrupted = not self._at_end

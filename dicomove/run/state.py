@@ -324,8 +324,8 @@ def _write(task: Task, row: Row) -> Write:
 
 def _as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
     """Return the row for the schedule: a failure while the receiver was away is not a fault of the PACS."""
-    settled = end.settled if isinstance(end, Moved) else None
-    if settled and settled.restarted and row.outcome != "complete":
+    received = end.received if isinstance(end, Moved) else None
+    if received and received.restarted and row.outcome != "complete":
         return row._replace(error="receiver_failed")
     return row
 
@@ -336,7 +336,7 @@ def _again(task: Task, end: AttemptEnd) -> Task:
         return replace(task, look_first=task.look_first or (end.sent and task.receiver is not None))
     if not isinstance(end, Moved):
         return task
-    held = end.settled.held if end.settled else None
+    held = end.received.held if end.received else None
     missing = end.missing if held else None
     expected = end.result.evidence.expected
     return changed(

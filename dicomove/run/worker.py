@@ -12,7 +12,7 @@ from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError, trace
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
-from dicomove.receiver import GetScu, RowAtReceiver, Settled
+from dicomove.receiver import GetScu, ReceivedRow, RowAtReceiver
 from dicomove.results import Row, on_disk_already, resumed, still_there
 from dicomove.run.archive import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
 from dicomove.run.attempt import (
@@ -176,7 +176,9 @@ class MoveWorker:
             return Moved(result)
         several = len(attempt.answered) > 1
         moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed, several=several)
-        return Moved(moved.result, moved.settled, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s)
+        return Moved(
+            moved.result, moved.received, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s
+        )
 
     def _reconciled(
         self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool, several: bool
@@ -220,7 +222,7 @@ class MoveWorker:
         at = datetime.now(UTC)
         held = self._archive.look(task.identifier)
         if isinstance(held, Unverified):
-            return OnDisk(still_there(task.earlier, held.why), Settled()) if task.earlier else None
+            return OnDisk(still_there(task.earlier, held.why), ReceivedRow()) if task.earlier else None
         listed = self._inventory.whole_list(task.identifier, task.expected) if held.held else None
         return already_there(task, held, listed, at)
 
@@ -236,14 +238,14 @@ class MoveWorker:
         missing = {uid: series for uid, series in listed.items() if uid not in held}
         if missing:
             return missing if len(missing) < len(listed) else None
-        settled = at_receiver.settle(0, 0)
+        received = at_receiver.await_arrivals(0, 0)
         row = on_disk_already(expected=len(listed), held=held, at=at)
-        advice = sentences(row.advice or "", *remarks_on(settled, len(task.patients), task.other_person))
-        return OnDisk(row._replace(advice=advice), settled, task.other_person)
+        advice = sentences(row.advice or "", *remarks_on(received, len(task.patients), task.other_person))
+        return OnDisk(row._replace(advice=advice), received, task.other_person)
 
 
 def _resumed(row: Row, at: datetime, task: Task) -> OnDisk:
     """Return the end of a row that an earlier run completed, at a destination that does not answer C-FIND."""
     done = resumed(row, at)
-    advice = sentences(done.advice or "", *remarks_on(Settled(), len(task.patients), task.other_person))
-    return OnDisk(done._replace(advice=advice), Settled(), task.other_person)
+    advice = sentences(done.advice or "", *remarks_on(ReceivedRow(), len(task.patients), task.other_person))
+    return OnDisk(done._replace(advice=advice), ReceivedRow(), task.other_person)

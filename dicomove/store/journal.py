@@ -34,7 +34,7 @@ from dicomove.store.schema import (
     result_values,
     row_of,
 )
-from dicomove.store.sqlite import transaction
+from dicomove.store.sqlite import insert_into, placeholders, transaction
 
 T = TypeVar("T")
 
@@ -47,23 +47,13 @@ _FIND_KEYS: Final = (
 #: How many keys are looked up, and rows written, with one statement. SQLite takes 999 values at the least.
 _KEYS_AT_ONCE: Final = 900
 _ROWS_AT_ONCE: Final = 10_000
-
-
-def _places(values: Sequence[object]) -> str:
-    return f"({', '.join('?' * len(values))})"
-
-
-def _insert(table: str, names: Sequence[str], how: str = "INSERT") -> str:
-    return f"{how} INTO {table} ({', '.join(names)}) VALUES {_places(names)}"
-
-
-_ADD_KEY: Final = _insert("keys", ["key", *_KEY.split(", ")])
-_ADD_ROW: Final = _insert("rows", ["run", "position", "key", "label", "cells", *RESULT])
-_ADD_ATTEMPT: Final = _insert(
+_ADD_KEY: Final = insert_into("keys", ["key", *_KEY.split(", ")])
+_ADD_ROW: Final = insert_into("rows", ["run", "position", "key", "label", "cells", *RESULT])
+_ADD_ATTEMPT: Final = insert_into(
     "attempts", ["attempt", "run", "key", "at", "level", "identifier", "sent", "final", *RESULT]
 )
 _ADD_INSTANCE: Final = (
-    _insert("instances", ["key", *MANIFEST_COLUMNS, "run", "attempt"])
+    insert_into("instances", ["key", *MANIFEST_COLUMNS, "run", "attempt"])
     + " ON CONFLICT (key, path, sha256) DO UPDATE"
     + " SET attempt = excluded.attempt, times_received = excluded.times_received"
 )
@@ -243,7 +233,7 @@ class Journal:
             named[identifier]: number
             for above, named in alike.items()
             for part in _batched(named, _KEYS_AT_ONCE)
-            for number, identifier in self._read(_FIND_KEYS + _places(part), (*above, *part))
+            for number, identifier in self._read(_FIND_KEYS + placeholders(part), (*above, *part))
         }
 
     def _number(self, keys: Iterable[Key]) -> dict[Key, int]:
@@ -263,7 +253,7 @@ class Journal:
 
     def _begin(self, facts: RunRecord, rows: Iterable[RowRecord]) -> int:
         values = _run_values(facts)
-        run = self._connection.execute(_insert("runs", list(values)), list(values.values())).lastrowid or 0
+        run = self._connection.execute(insert_into("runs", list(values)), list(values.values())).lastrowid or 0
         for part in _batched(rows, _ROWS_AT_ONCE):
             numbers = self._number(row.key for row in part if row.key)
             self._connection.executemany(

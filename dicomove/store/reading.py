@@ -16,7 +16,7 @@ from dicomove.errors import JournalError
 from dicomove.frozen import in_bulk
 from dicomove.results import Row, not_attempted, result_table
 from dicomove.store import cells
-from dicomove.store.schema import FIRST_ROW, JOURNAL, RESULT, journal_at, row_of, settled_row_of
+from dicomove.store.schema import FIRST_ROW, JOURNAL, RESULT, journal_at, row_at_begin_of, row_of
 
 _RUN_COLUMNS: Final = (
     *("started_at", "ended_at", "interrupted", "host", "pid", "versions", "pacs", "destination"),
@@ -184,10 +184,10 @@ def _table(rows: Sequence[Sequence[object]], labels: Sequence[Any], facts: dict[
     return table
 
 
-def _row(settled: Sequence[Any], last: Sequence[Any]) -> Row:
+def _row(at_begin: Sequence[Any], last: Sequence[Any]) -> Row:
     """Return a row's result: the one from the beginning of the run, or else the one of its last attempt."""
     at = RESULT.index("outcome")
-    return settled_row_of(settled) if settled[at] else row_of(last) if last[at] else not_attempted()
+    return row_at_begin_of(at_begin) if at_begin[at] else row_of(last) if last[at] else not_attempted()
 
 
 def _asked(identifier: str) -> int:

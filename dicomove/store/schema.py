@@ -96,7 +96,7 @@ def row_of(values: Sequence[Any]) -> Row:
     return Row(**named)
 
 
-def settled_row_of(values: Sequence[Any]) -> Row:
+def row_at_begin_of(values: Sequence[Any]) -> Row:
     """Return the result that a row had when its run began: a complete one comes from an earlier run."""
     row = row_of(values)
     return row._replace(attempts=0, resumed=True) if row.outcome == "complete" else row

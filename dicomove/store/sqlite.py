@@ -9,7 +9,7 @@ module never reads a file except through SQLite: a process that closes the file 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,3 +216,25 @@ def _begin_reading(connection: sqlite3.Connection) -> None:
 def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
     # SQLite also calls a file of one byte empty, but that file belongs to another program.
     return not connection.execute("PRAGMA page_count").fetchone()[0] and not path.stat().st_size
+
+
+def placeholders(values: Sequence[object]) -> str:
+    """Return ``(?, ?, ...)``, with one ``?`` for each value.
+
+    Examples
+    --------
+    >>> placeholders("abc")
+    '(?, ?, ?)'
+    """
+    return f"({', '.join('?' * len(values))})"
+
+
+def insert_into(table: str, names: Sequence[str]) -> str:
+    """Return the statement that inserts a row with these columns.
+
+    Examples
+    --------
+    >>> insert_into("keys", ["key", "pacs"])
+    'INSERT INTO keys (key, pacs) VALUES (?, ?)'
+    """
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {placeholders(names)}"  # noqa: S608 (names of our own)

@@ -138,8 +138,8 @@ class Listener:
         except Abort:
             association.abort()
         except Release:
-            farewell = Deadlines(Deadline(_FAREWELL_S, IdleTimeout, "A-RELEASE"))
-            association.send_pdu(RELEASE_RQ, pdu(RELEASE_RQ), farewell)
+            ending = Deadlines(Deadline(_FAREWELL_S, IdleTimeout, "A-RELEASE"))
+            association.send_pdu(RELEASE_RQ, pdu(RELEASE_RQ), ending)
             association.release(_FAREWELL_S)
         finally:
             with self._lock:

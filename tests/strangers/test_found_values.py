@@ -37,7 +37,7 @@ ODD: Final = {
 
 @pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
 @pytest.mark.parametrize("name", sorted(ODD))
-def test_what_was_found_is_found_again_and_moved(name: str, level: str) -> None:
+def test_found_values_are_found_again_and_moved(name: str, level: str) -> None:
     study = ODD[name]
     keys = ["StudyDescription", "StudyTime", "AccessionNumber"]
     with World(archive((study, STUDIES[0]))) as world:

@@ -91,7 +91,7 @@ def met_by(
 
 @pytest.mark.parametrize("keys", KEYS, ids="+".join)
 @pytest.mark.parametrize("met", ABOUT_OTHERS, ids=names)
-def test_what_no_row_asked_for_has_no_final_name(met: tuple[Fault, ...], keys: tuple[str, ...]) -> None:
+def test_unrequested_instances_have_no_final_name(met: tuple[Fault, ...], keys: tuple[str, ...]) -> None:
     with World(archive(FEW)) as world:
         world.meets(met)
         for level, query_model in SOME_WAYS:
@@ -106,7 +106,7 @@ def test_what_no_row_asked_for_has_no_final_name(met: tuple[Fault, ...], keys: t
     "fault", [faults.FindWithoutUid(), faults.FindWithEmptyUid(), faults.FindWithWildcardUids()], ids=str
 )
 @pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
-def test_an_answer_without_the_uid_of_its_level_is_no_match(fault: Fault, level: str) -> None:
+def test_an_answer_without_the_uid_of_its_level_is_not_a_match(fault: Fault, level: str) -> None:
     arrival = met_by(fault, keys=["PatientID"], level=level)
     assert arrival.found is not None
     row = arrival.found.iloc[0]

@@ -28,8 +28,8 @@ from dicomove.testing import faults
 from dicomove.testing.faults.base import Fault
 from tests.model.world import World, shore
 from tests.strangers.arrival import Arrival, no_request_has_a_hole
+from tests.strangers.examples import TIMEOUT_S, profile, some_faults
 from tests.strangers.holdings import STUDIES, Study, archive
-from tests.strangers.test_any_cohort import _ASKED_FOR, present, profile
 from tests.strangers.typed import (
     UNREADABLE,
     Row,
@@ -42,7 +42,7 @@ from tests.strangers.typed import (
     tables,
 )
 
-pytestmark = pytest.mark.timeout(400 + 3 * _ASKED_FOR)
+pytestmark = pytest.mark.timeout(TIMEOUT_S)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ ways = st.builds(
 
 
 #: A PACS that leaves the PatientID blank is the one at which only the images tell whose they are.
-met_faults = st.one_of(st.just(()), st.just(()), st.just((faults.FindWithoutPatientId(),)), present())
+met_faults = st.one_of(st.just(()), st.just(()), st.just((faults.FindWithoutPatientId(),)), some_faults())
 
 
 @dataclass

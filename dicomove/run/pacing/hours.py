@@ -107,7 +107,7 @@ class Hours:
         zone: str | None = None
         for part, match in zip(parts, found, strict=True):
             if match is None:
-                message = f"hours {text!r}: {part.strip()!r} is no window: {_FORM}"
+                message = f"hours {text!r}: {part.strip()!r} is not a window: {_FORM}"
                 raise ValueError(message)
             if match["zone"] and match is not found[-1]:
                 message = f"hours {text!r}: the time zone stands once, at the end: {_FORM}"
@@ -198,7 +198,7 @@ def _weekday(text: str) -> int:
     for day, name in enumerate(_DAY_NAMES):
         if text.lower() in (name.lower(), name[:3].lower()):
             return day
-    message = f"hours: {text!r} is no weekday: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"
+    message = f"hours: {text!r} is not a weekday: write Mon, Tue, Wed, Thu, Fri, Sat or Sun"
     raise ValueError(message)
 
 
@@ -212,7 +212,7 @@ def _zone(text: str | None) -> str | None:
         named = [zone for zone in known if f"/{zone}".lower().endswith(f"/{text}".lower())]
         near = named or get_close_matches(text, known, cutoff=0.7)
         hint = f"did you mean {near[0]}?" if near else "write one such as Europe/Berlin or UTC"
-        message = f"hours: {text!r} is no time zone: {hint}"
+        message = f"hours: {text!r} is not a time zone: {hint}"
         raise ValueError(message) from error
 
 

@@ -103,7 +103,7 @@ def _checked(on: Iterable[str]) -> frozenset[str]:
         raise ValueError(message)
     if words - known:
         unknown = ", ".join(sorted(map(str, words - known)))
-        message = f"on: {unknown} is no error that can be tried again; there are {', '.join(sorted(known))}"
+        message = f"on: {unknown} cannot be tried again; the possible words are {', '.join(sorted(known))}"
         raise ValueError(message)
     return words
 

@@ -1,4 +1,4 @@
-"""Faults of final responses: statuses, promised data sets, matches on Success, farewells, C-GET alone."""
+"""Faults of final responses: statuses, promised data sets, matches on Success, endings, C-GET alone."""
 
 from __future__ import annotations
 

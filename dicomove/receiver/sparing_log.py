@@ -1,4 +1,4 @@
-"""Warnings that recur, such as those of a full disk: each is in the log once a minute, however often it is given."""
+"""Writes a recurring warning, such as that of a full disk, to the log only once a minute."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _PAUSE_S: Final = 60
 
 
 class SparingLog:
-    """Writes a warning, and writes the same one again only after a pause, with the number of those it left out.
+    """Writes a warning, and writes it again only after a pause, with the number of omitted ones.
 
     Parameters
     ----------
     logger
-        Where to.
+        The logger.
     clock
-        The time in seconds.
+        Returns the time in seconds.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""A PACS says goodbye at every byte of a request and of its answer: a request goes out twice at the most, and once
-where anything was answered.
+"""A PACS ends the association at every byte of a request and of its answer: the request is sent at most twice, and only
+once if a byte of the answer came.
 
-Each byte has one of the goodbyes, in turn. ``DICOMOVE_GOODBYES=all pytest tests/test_goodbyes.py`` tries each of them
+Each byte has one of the endings, in turn. ``DICOMOVE_ENDINGS=all pytest tests/test_endings.py`` tries each of them
 at each byte.
 """
 
@@ -45,13 +45,13 @@ from tests.certificates import Authority
 
 pytestmark = pytest.mark.timeout(900)
 
-ALL = os.environ.get("DICOMOVE_GOODBYES") == "all"
+ALL = os.environ.get("DICOMOVE_ENDINGS") == "all"
 STUDY = {"StudyInstanceUID": "1.2.3"}
 SHORT = {"idle_timeout": 5.0, "first_response_timeout": 5.0, "association_timeout": 5.0}
 LOST = ("connection_lost", "association_aborted", "tls_failed")
 
-#: Each ends the connection, too: within a PDU, a goodbye is no more than some bytes of it.
-GOODBYES: dict[str, tuple[Step, ...]] = {
+#: Each ends the connection, too: within a PDU, an ending is only some bytes of it.
+ENDINGS: dict[str, tuple[Step, ...]] = {
     "releases": (Send(pdus.RELEASE_REQUEST), FinishSending()),
     "aborts": (Send(pdus.abort(0)), FinishSending()),
     "closes": (Close(),),
@@ -178,20 +178,20 @@ class Moment:
 
     read: int | None
     sent: int
-    goodbye: str
+    ending: str
 
     def steps(self, stream: bytes) -> tuple[Step, ...]:
         reading: Step = ReadRequest() if self.read is None else ReadBytes(self.read)
-        return (reading, Send(stream[: self.sent]), *GOODBYES[self.goodbye])
+        return (reading, Send(stream[: self.sent]), *ENDINGS[self.ending])
 
     @property
     def goes_on_reading(self) -> bool:
-        """Whether the peer still reads after its goodbye."""
-        return isinstance(GOODBYES[self.goodbye][-1], FinishSending)
+        """Whether the peer still reads after its ending."""
+        return isinstance(ENDINGS[self.ending][-1], FinishSending)
 
 
-class Goodbye:
-    """A step that tells that the peer has said goodbye."""
+class Ending:
+    """A step that notes that the peer has ended the association."""
 
     def __init__(self) -> None:
         self.said = threading.Event()
@@ -206,10 +206,10 @@ def moments(request: int, stream: bytes, every: int = 1) -> Iterator[Moment]:
         (read, sent) for sent in (0, 1) for read in range(1 if sent else 0, request)
     ]
     places += [(None, sent) for sent in range(len(stream) + 1)]
-    turn = cycle(GOODBYES)
+    turn = cycle(ENDINGS)
     for read, sent in places[::every]:
-        for goodbye in GOODBYES if ALL else [next(turn)]:
-            yield Moment(read, sent, goodbye)
+        for ending in ENDINGS if ALL else [next(turn)]:
+            yield Moment(read, sent, ending)
 
 
 def recorded(exchange: Exchange) -> tuple[Record, Record]:
@@ -230,18 +230,18 @@ def recorded(exchange: Exchange) -> tuple[Record, Record]:
     return second, first
 
 
-def is_swallowed(goodbye: str, sent: int, stream: bytes) -> bool:
-    """Whether the bytes of a goodbye are the next ones of a PDU that had begun; they may even be a status."""
-    return ("abort" in goodbye or "release" in goodbye) and sent not in boundaries(stream)
+def is_swallowed(ending: str, sent: int, stream: bytes) -> bool:
+    """Whether the bytes of an ending are the next ones of a PDU that had begun; they may even be a status."""
+    return ("abort" in ending or "release" in ending) and sent not in boundaries(stream)
 
 
 def expected(record: Record, moment: Moment, word: str | None) -> bool:
     """Whether the word of an outcome is right, where the request was not answered on another association."""
     if moment.sent >= record.stands:
         return word is None
-    if is_swallowed(moment.goodbye, moment.sent, record.stream):
+    if is_swallowed(moment.ending, moment.sent, record.stream):
         return True
-    return word == ("association_aborted" if "abort" in moment.goodbye else "connection_lost") or word == "tls_failed"
+    return word == ("association_aborted" if "abort" in moment.ending else "connection_lost") or word == "tls_failed"
 
 
 def on_a_reused_association(
@@ -253,8 +253,8 @@ def on_a_reused_association(
     good: list[Step] = [Accept(), *once, *once, AwaitRelease(), Close()]
     wrong: list[object] = []
     for moment in moments(record.request, record.stream, every):
-        goodbye = Goodbye()
-        script = [Accept(), ReadRequest(), Respond(completed=1, remaining=0), *moment.steps(record.stream), goodbye]
+        ending = Ending()
+        script = [Accept(), ReadRequest(), Respond(completed=1, remaining=0), *moment.steps(record.stream), ending]
         with kind(script, good) as peer, dm.MoveScu(dm.Pacs(peer.address, **SHORT, **options)) as scu:  # type: ignore[arg-type]
             first, word = exchange.ask(scu), exchange.ask(scu)
             sent = requests(peer, exchange) - 1
@@ -262,9 +262,9 @@ def on_a_reused_association(
                 is_right = sent == 1 and expected(record, moment, word)
             else:
                 is_right = word is None and 1 <= sent <= 2 and peer.connections == 2
-            # Else the next request may cross the goodbye, and come twice.
-            assert not moment.goes_on_reading or goodbye.said.wait(10)
-            # What crossed the goodbye may be read, and counted, only now: all of the second connection was answered.
+            # Else the next request may cross the ending, and come twice.
+            assert not moment.goes_on_reading or ending.said.wait(10)
+            # What crossed the ending may be read, and counted, only now: all of the second connection was answered.
             answered = requests(peer, exchange, 1)
             if first is not None or not is_right:
                 wrong.append((moment, first, word, sent))
@@ -316,7 +316,7 @@ def test_over_tls(way: Callable[..., list[object]], exchange: Exchange, authorit
 
 
 class Getting:
-    """A step that answers a C-GET with one instance, up to so many bytes of the answer, and says goodbye.
+    """A step that answers a C-GET with one instance, up to so many bytes of the answer, and then ends the association.
 
     Attributes
     ----------
@@ -326,8 +326,8 @@ class Getting:
         All of them.
     """
 
-    def __init__(self, uid: str, sent: int, goodbye: str) -> None:
-        self.uid, self.sent, self.goodbye = uid, sent, goodbye
+    def __init__(self, uid: str, sent: int, ending: str) -> None:
+        self.uid, self.sent, self.ending = uid, sent, ending
         self.stored = self.stands = 0
         self.stream = bytes(1)
 
@@ -342,7 +342,7 @@ class Getting:
         if self.sent >= len(first):
             connection.read_pdu()  # the response to C-STORE
             connection.send(second[: self.sent - len(first)])
-        for step in GOODBYES[self.goodbye]:
+        for step in ENDINGS[self.ending]:
             step(connection)
 
     def _response(
@@ -398,23 +398,23 @@ def got(
 
 def through_the_answer(folder: Path, every: int = 1, **options: object) -> None:
     """What came whole is there, what did not is not, and a C-GET is never sent twice."""
-    turn, sent, length = cycle(GOODBYES), 0, 1
+    turn, sent, length = cycle(ENDINGS), 0, 1
     wrong: list[object] = []
     whole: set[str] = set()
     swallowed: set[str] = set()
     with dm.Receiver(folder, port=None) as receiver:
         while sent <= length:
-            for number, goodbye in enumerate(GOODBYES if ALL else [next(turn)]):
-                step = Getting(f"1.2.3.4.{1000 + sent}.{number}", sent, goodbye)
+            for number, ending in enumerate(ENDINGS if ALL else [next(turn)]):
+                step = Getting(f"1.2.3.4.{1000 + sent}.{number}", sent, ending)
                 result, associations = got(receiver, step, **options)  # type: ignore[arg-type]
                 length = len(step.stream)
                 if sent >= step.stored:
                     whole.add(step.uid)
-                elif is_swallowed(goodbye, sent, step.stream):
+                elif is_swallowed(ending, sent, step.stream):
                     swallowed.add(step.uid)
-                is_right = is_right_for_c_get(result, step, bool(options)) or is_swallowed(goodbye, sent, step.stream)
+                is_right = is_right_for_c_get(result, step, bool(options)) or is_swallowed(ending, sent, step.stream)
                 if (associations, result.attempts) != (1, 1) or not is_right:
-                    wrong.append((sent, goodbye, associations, result.attempts, result.outcome, result.error))
+                    wrong.append((sent, ending, associations, result.attempts, result.outcome, result.error))
             sent += every
         assert wrong == []
         there = receiving.files(folder)
@@ -427,14 +427,14 @@ def through_the_answer(folder: Path, every: int = 1, **options: object) -> None:
 def is_right_for_c_get(result: MoveResult, step: Getting, over_tls: bool) -> bool:
     if step.sent >= step.stands:
         return (result.error, result.status) == (None, "0x0000")
-    words = {"association_aborted" if "abort" in step.goodbye else "connection_lost"} | (
+    words = {"association_aborted" if "abort" in step.ending else "connection_lost"} | (
         {"tls_failed"} if over_tls else set()
     )
     return result.error in words and result.status is None
 
 
 def through_the_request(folder: Path, every: int = 1, **options: object) -> None:
-    turn = cycle(GOODBYES)
+    turn = cycle(ENDINGS)
     lengths: list[int] = []
 
     def read(connection: RawConnection) -> None:
@@ -447,8 +447,8 @@ def through_the_request(folder: Path, every: int = 1, **options: object) -> None
         assert first.error is not None
         assert first.error in LOST
         for count in range(0, lengths[0] + 1, every):
-            for goodbye in GOODBYES if ALL else [next(turn)]:
-                result, associations = got(receiver, ReadBytes(count), *GOODBYES[goodbye], **options)  # type: ignore[arg-type]
+            for ending in ENDINGS if ALL else [next(turn)]:
+                result, associations = got(receiver, ReadBytes(count), *ENDINGS[ending], **options)  # type: ignore[arg-type]
                 assert (result.error in LOST, associations, result.attempts) == (True, 1, 1), (count, result.error)
 
 
