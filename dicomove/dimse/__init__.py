@@ -2,20 +2,21 @@
 
 ::
 
-    fragments         PS3.8: PDUs out of a stream of bytes, P-DATA both ways                              (without I/O)
-    pdu               PS3.8: the PDUs of A-ASSOCIATE, read as far as dicomove uses them                   (without I/O)
-    messages          PS3.7: command sets as bytes, messages out of fragments                            (without I/O)
-    data_sets         PS3.5: data sets as bytes, identifiers among them, and what a file begins with      (without I/O)
-    state             what may come next on an association, as a table                                   (without I/O)
-    connecting        the first address of a host that answers
-    connection        a TCP connection whose every wait has a deadline and can be stopped
-    association       drives the above, blocking, on both sides
-    opening           how an association begins, on both sides, and what it means where that fails
-    sop_classes       what is proposed: the services, and what may come back of a C-GET
-    operation         one request and its responses; one association, used again while it is known to be clean
-    scu               shared by both services: C-ECHO, C-CANCEL, logging
-    find, move        the services
-    charset           text of a peer as what its bytes are
+    fragments         PS3.8: PDUs and fragments of P-DATA, from and to bytes                              (without I/O)
+    pdu               PS3.8: A-ASSOCIATE-RQ and A-ASSOCIATE-AC as bytes                                   (without I/O)
+    messages          PS3.7: command sets as bytes, messages from fragments                               (without I/O)
+    data_sets         PS3.5: data sets and identifiers as bytes; the File Meta Information                (without I/O)
+    state             the legal transitions of an association, as a table                                 (without I/O)
+    connecting        tries the addresses of a host side by side
+    connection        a TCP connection with deadlines: TCP_NODELAY, TCP_QUICKACK, TLS
+    association       drives the modules above, blocking, on both sides
+    opening           opens or accepts an association; explains why that failed
+    sop_classes       the presentation contexts to propose: services, and storage for C-GET
+    operation         one request and its responses; reuses an association while it is clean
+    scu               shared by `FindScu` and `MoveScu`: C-ECHO, C-CANCEL, logging
+    find              `FindScu`: C-FIND
+    move              `MoveScu`: C-MOVE
+    charset           decodes the text of a peer, whatever character set it declares
 
 Why `pynetdicom`'s associations are not used: docs/decisions/0001.
 """

@@ -1,7 +1,7 @@
 """An association, blocking, on either side (PS3.8): whole messages in and out, release and abort.
 
-`fragments` makes PDUs of bytes, `messages` makes messages of them, and `state` says what may come next. Here they are
-waited for, with deadlines, since a peer may send anything, or nothing.
+`fragments` makes PDUs from bytes, `messages` makes messages from them, and `state` has the legal transitions. This
+module waits for them, with deadlines, because a peer may send anything, or nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse
 # Implicit first: with Explicit VR, dcmqrscp loses a list of UIDs beyond 64 KiB.
 TRANSFER_SYNTAXES: Final = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 
-#: An answer has a line for each of our contexts; a request, 128 presentation contexts of 75 transfer syntaxes each.
+#: The longest A-ASSOCIATE-AC has an item for each of our contexts; the longest A-ASSOCIATE-RQ has 128 presentation
+#: contexts with 75 transfer syntaxes each.
 _LONGEST_ASSOCIATE: Final = {Role.REQUESTOR: 1 << 20, Role.ACCEPTOR: 1 << 18}
 _LONGEST_SENT_PDU: Final = 1 << 18
 _COURTESY_S: Final = 1.0
@@ -61,7 +62,7 @@ class Context:
 
 
 class Association:
-    """An association over a connection that stands.
+    """An association over an open connection.
 
     Parameters
     ----------
@@ -70,14 +71,15 @@ class Association:
     role
         Our side of it.
     is_strict
-        Refuse to send what must not come now. The rehearsal PACS sends it on purpose.
+        Whether to refuse to send messages that the state does not allow. The rehearsal PACS sends such messages on
+        purpose.
 
     Attributes
     ----------
     contexts
         The accepted presentation contexts, by their number.
     scp_of
-        The abstract syntaxes of which we may be the SCP, although we are the requestor.
+        The abstract syntaxes for which we may be the SCP, although we are the requestor.
     """
 
     def __init__(self, connection: Connection, role: Role, *, is_strict: bool = True) -> None:
@@ -104,12 +106,12 @@ class Association:
     ) -> Self:
         """Negotiate an association over a connection (PS3.8 7.1).
 
-        `proposed` is abstract and transfer syntaxes, `scp_of` the abstract syntaxes of which we want to be the SCP.
+        `proposed` has abstract and transfer syntaxes, `scp_of` the abstract syntaxes for which we want to be the SCP.
 
         Raises
         ------
         AssociationRejected, AssociationAborted, ConnectionLost, InvalidResponse
-            What the peer did instead of accepting.
+            The peer did not accept.
         """
         association = cls(connection, Role.REQUESTOR)
         contexts = number_contexts(proposed)
@@ -125,21 +127,21 @@ class Association:
 
     @property
     def state(self) -> State:
-        """What the association is waiting for."""
+        """The state of the association."""
         return self._machine.state
 
     @property
     def progress(self) -> tuple[int, bool]:
-        """How many PDUs of the peer have begun, and whether all of them have come to their end."""
+        """The number of PDUs of the peer that have begun, and whether all of them are complete."""
         return self._reader.pdus, self._reader.is_between_pdus
 
     @property
     def announced(self) -> Message | None:
-        """The message whose command set was received, and whose data set has not come to its end."""
+        """The message whose command set has come, and whose data set is not complete."""
         return self._assembler.announced
 
     def establish(self, contexts: Mapping[int, Context], peer_max_length: int) -> None:
-        """Take what was negotiated; `peer_max_length` is the longest PDU that the peer receives, 0 is no limit."""
+        """Set the result of the negotiation; `peer_max_length` is the longest PDU of the peer, 0 is no limit."""
         self.contexts = contexts
         self._assembler = MessageAssembler(contexts)
         self._longest_sent = min(peer_max_length or _LONGEST_SENT_PDU, _LONGEST_SENT_PDU)
@@ -153,7 +155,7 @@ class Association:
         return None
 
     def send(self, message: Message, deadlines: Deadlines) -> None:
-        """Send one message; what is small leaves in one segment."""
+        """Send one message; a small one fits into one TCP segment."""
         parts = [*self._write(message.context_id, encode_command(message), is_command=True)]
         if message.data is not None:
             parts += self._write(message.context_id, message.data, is_command=False)
@@ -173,18 +175,18 @@ class Association:
         Parameters
         ----------
         deadlines
-            Hold for each wait.
+            The deadlines of each wait.
         assembler
-            Puts the message together; by default one that gathers the data set.
+            Assembles the message; by default one that collects the data set.
         before_reading
-            Called before more is read, after which no part of a data set so far is valid.
+            Called before each read: the parts of a data set so far become invalid then.
 
         Raises
         ------
         AssociationAborted, ConnectionLost
             The peer ended the association.
         InvalidResponse
-            What came cannot be a message.
+            The bytes are not a message.
         """
         assembler = assembler or self._assembler
         message = assembler.resume()
@@ -200,7 +202,7 @@ class Association:
         return message
 
     def next_pdu(self, deadlines: Deadlines) -> Pdu:
-        """Return the next PDU of the negotiation; raise what A-ABORT means."""
+        """Return the next PDU of the negotiation; raise an error for A-ABORT."""
         event = self._next_event(deadlines)
         found = event if isinstance(event, Pdu) else Pdu(P_DATA, b"")
         if found.kind in (P_DATA, ABORT):
@@ -208,11 +210,11 @@ class Association:
         return found
 
     def send_pdu(self, kind: int, data: bytes, deadlines: Deadlines) -> None:
-        """Send a PDU that is not P-DATA-TF."""
+        """Send a PDU other than P-DATA-TF."""
         self._send(PDU_EVENTS[kind], data, deadlines)
 
     def is_quiet(self) -> bool:
-        """Whether the association stands and nothing has come that was not read."""
+        """Whether the association is open and all bytes of the peer have been read."""
         if self._assembler.is_midway or not self._reader.is_between_pdus:
             return False
         count = self._connection.receive_now(self._reader.space())
@@ -220,7 +222,7 @@ class Association:
         return count is None
 
     def release(self, seconds: float | None) -> None:
-        """Release in the orderly way (PS3.8 7.2); close in any case."""
+        """Release the association (PS3.8 7.2), and close the connection in any case."""
         deadlines = Deadlines(Deadline(seconds, IdleTimeout, "A-RELEASE"))
         with contextlib.suppress(ConnectionLost, IdleTimeout, InvalidResponse):
             if self._machine.may_send(Event.RELEASE_RQ):
@@ -232,7 +234,7 @@ class Association:
         self._connection.close()
 
     def abort(self) -> None:
-        """Send A-ABORT (PS3.8 7.3) unless the association is over already, and close."""
+        """Send A-ABORT (PS3.8 7.3), unless the association has ended already, and close the connection."""
         if self._machine.may_send(Event.ABORT):
             with contextlib.suppress(ConnectionLost, IdleTimeout):
                 self.send_pdu(ABORT, pdu(ABORT), Deadlines(Deadline(_COURTESY_S, IdleTimeout, "A-ABORT")))
@@ -285,10 +287,10 @@ class Association:
 
 
 def accepted_contexts(proposed: Sequence[ProposedContext], results: Sequence[ContextResult]) -> dict[int, Context]:
-    """Return the contexts that were accepted as they had been proposed, by their number.
+    """Return the accepted contexts by their number, if their transfer syntax was proposed.
 
-    Of several results for one context, the first that accepts counts. One that accepts and names no transfer syntax
-    takes the one that was proposed first. For C-ECHO, which has no data set, any transfer syntax will do.
+    Of several results for one context, the first accepting one counts. An accepting result without a transfer syntax
+    means the first proposed one. For C-ECHO, which has no data set, any transfer syntax is right.
     """
     contexts: dict[int, Context] = {}
     by_number = {context.context_id: context for context in proposed}

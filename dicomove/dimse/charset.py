@@ -1,17 +1,17 @@
-"""Text of a peer, decoded as what its bytes are (PS3.5 6.1), whatever its Specific Character Set says.
+"""Decodes the text of a peer by its bytes (PS3.5 6.1), also if its Specific Character Set is wrong.
 
-Each value is judged by itself, because archives put together answers from several sources. The rules, in this order:
+Each value is judged alone, because archives combine answers from several sources. The rules, in this order:
 
-1. With escape sequences (code extensions), each part is what its escape sequence says.
-2. Bytes that are valid UTF-8 are UTF-8. One thing speaks against it: that they read well in the character set that
-   was declared, and do not in UTF-8. Two bytes of Thai, GB18030 or capital Polish are valid UTF-8 by chance.
-3. Else they are what was declared, if they can be, without control characters. Latin-1 is read as Windows-1252, which
-   has all of its letters.
-4. Else what Windows has for that alphabet, or Windows-1252, if they read well in it.
-5. Else Windows-1252, or Latin-1, which decodes every byte.
+1. With escape sequences (code extensions), each part has the encoding of its escape sequence.
+2. Bytes that are valid UTF-8 are UTF-8, unless they read well in the declared character set but not in UTF-8. Two bytes
+   of Thai, GB18030 or capital Polish may be valid UTF-8 by chance.
+3. Otherwise the declared character set counts, if the bytes are valid in it and have no control characters. Latin-1 is
+   read as Windows-1252, which has all of its letters.
+4. Otherwise the Windows encoding of that alphabet, or Windows-1252, if the text reads well in it.
+5. Otherwise Windows-1252, or Latin-1, which decodes every byte.
 
-A value *reads well* if its letters beyond ASCII are of one alphabet, also within a word, with ordinary punctuation
-around them. A last character that was cut is replaced, and so stays visible; no other byte is lost.
+A value *reads well* if its letters beyond ASCII belong to one alphabet, also within a word, with ordinary punctuation
+around them. If the last character was cut, a replacement character shows it; no other byte is lost.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _NO_LETTERS: Final = {"iso8859", _UTF_8}
 _CONTROLS: Final = re.compile("[\x80-\x9f]")
 _CUT: Final = {"unexpected end of data", "incomplete multibyte sequence"}
 _JIS_X_0201: Final = re.compile(rb"[\x00-\x7f\xa1-\xdf]*")
-# A word of two alphabets. "CT\u5e73\u626b" is none: abbreviations stand beside words of any alphabet.
+# A word of two alphabets. "CT\u5e73\u626b" does not count: abbreviations occur beside words of any alphabet.
 _MIXED: Final = re.compile(
     "[a-z]{0}|{0}[a-z]|[A-Z]{0}+[A-Z]|[A-Z]{0}(?!{0})|(?<!{0}){0}[A-Z]".replace("{0}", r"[^\W\d_A-Za-z]")
 )
@@ -94,9 +94,9 @@ _DESIGNATIONS: Final = {**CODES_TO_ENCODINGS, b"\x1b%G": _UTF_8}
 
 @lru_cache(maxsize=256)
 def encodings(charset: bytes) -> tuple[str, ...]:
-    r"""Return Python's names of the values of a Specific Character Set (0008,0005), however it is spelled.
+    r"""Return Python's names for the values of a Specific Character Set (0008,0005), in any spelling.
 
-    A value that is not known counts as the default repertoire.
+    An unknown value counts as the default repertoire.
 
     Examples
     --------
@@ -107,14 +107,14 @@ def encodings(charset: bytes) -> tuple[str, ...]:
 
 
 def decode(value: bytes, declared: Sequence[str] = ("iso8859",)) -> str:
-    r"""Return the text of a value; every byte string is one.
+    r"""Return the text of a value; this works for every byte string.
 
     Parameters
     ----------
     value
         The bytes, with their padding.
     declared
-        What `encodings` returned.
+        The result of `encodings`.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def _encoding(term: str) -> str:
 
 
 def _part(part: bytes, declared: Sequence[str]) -> str:
-    """Decode what follows one escape sequence; one of an unknown kind stays as it is."""
+    """Decode the bytes after one escape sequence; an unknown escape sequence does not change."""
     size = 0 if part[:1] != _ESCAPE else 4 if part[:3] in (b"\x1b$(", b"\x1b$)") else 3
     encoding = _DESIGNATIONS.get(part[:size])
     if not size or not encoding:
@@ -161,7 +161,7 @@ def _unescaped(value: bytes, declared: Sequence[str]) -> str:
     said = {encoding: text for encoding in named or [_LATIN] if (text := _decoded(value, encoding)) is not None}
     if in_utf_8 is not None and not any(_speaks_against(in_utf_8, text, encoding) for encoding, text in said.items()):
         return in_utf_8
-    # What has no escape sequence should be of the first character set; if that is ASCII, it may be of any.
+    # Text without an escape sequence has the first character set; if that is ASCII, it may have any of them.
     is_first = declared[0] not in _NO_LETTERS
     on_windows = {
         encoding: _decoded(value, encoding) for encoding in (*map(_ON_WINDOWS.get, named), _LATIN) if encoding
@@ -173,9 +173,9 @@ def _unescaped(value: bytes, declared: Sequence[str]) -> str:
 
 
 def _speaks_against(in_utf_8: str, text: str, encoding: str) -> bool:
-    """Tell whether a value reads well in a declared character set, and as UTF-8 does not.
+    """Tell whether a value reads well in a declared character set but not in UTF-8.
 
-    Beside Latin letters, any text is more likely than a row of accented capitals and signs.
+    Beside Latin letters, any other text is more likely than a series of accented capitals and signs.
     """
     alphabet = _alphabet(encoding)
     if not _reads_well(text, alphabet):
@@ -190,7 +190,7 @@ def _alphabet(encoding: str) -> str:
 
 
 def _decoded(value: bytes, encoding: str) -> str | None:
-    """Return the text, of which the last character may be cut; ``None`` where the bytes are of another encoding."""
+    """Return the text, whose last character may be cut; ``None`` if the bytes have another encoding."""
     if encoding == "shift_jis" and not _JIS_X_0201.fullmatch(value):
         return None
     bare = value.rstrip(b" \0")

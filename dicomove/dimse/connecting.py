@@ -1,4 +1,4 @@
-"""The first address of a host that answers: several are tried side by side, a little apart (RFC 8305)."""
+"""Connects to the first address of a host that answers: tries them side by side, with short delays (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-#: Seconds until the next address is tried while the ones before have not answered (RFC 8305, section 5).
+#: Seconds until the next address is tried, if the previous ones have not answered (RFC 8305, section 5).
 _APART_S: Final = 0.25
 _POLL_S: Final = 0.05
 
@@ -26,7 +26,7 @@ def first_connected(addresses: Iterable[AddressInfo], check: Callable[[], None])
     addresses
         The addresses, the preferred one first.
     check
-        Called at every turn; what it raises ends the wait.
+        Called at every turn; an exception ends the wait.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def first_connected(addresses: Iterable[AddressInfo], check: Callable[[], None])
 
 
 def _begun(info: AddressInfo) -> socket.socket:
-    """Return a socket that is about to be connected."""
+    """Return a socket that is being connected."""
     family, kind, protocol, _, address = info
     sock = socket.socket(family, kind, protocol)
     sock.settimeout(0)

@@ -1,10 +1,9 @@
-"""A TCP connection whose every wait has a deadline and can be stopped, and how it ends.
+"""A TCP connection. Each of its waits has a deadline and can be stopped.
 
-A socket that is closed is not gone: the system keeps it, with all that the peer has not read and the FIN behind it, for
-minutes, and the peer does not learn that it ended. Measured on Linux: 4 MB for each such peer. Hence `reset`,
-`bound_close` and `has_unread_output`.
+The system keeps a closed socket for minutes if the peer has not read all bytes, and the peer does not get the FIN. On
+Linux, this takes 4 MB for each such peer. Hence `reset`, `bound_close` and `has_unread_output`.
 
-The socket may be an `ssl.SSLSocket`, on either side: `secure` puts TLS over a connection that stands.
+The socket may be an `ssl.SSLSocket`, on either side: `secure` adds TLS to an open connection.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from dicomove.dimse.connecting import first_connected
 from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, ConnectTimeout, TlsFailed
 from dicomove.tls import ENDED, Wrap, explained
 
-#: The length of one wait, in seconds: a cancel is noticed, and a deadline holds, with this precision.
+#: The length of one wait, in seconds, which is the precision of cancels and deadlines.
 POLL: Final = 0.05
 
 # Linux delays acknowledgements by 40 ms, and the sender's Nagle algorithm waits for them: 100 ms for a small study.
@@ -44,9 +43,9 @@ class Deadline:
     error
         The error to raise.
     doing
-        Names the wait, for the text of the error.
+        The name of the wait, for the error.
     last_activity
-        Returns when there was activity, on the monotonic clock: the time begins anew with each.
+        Returns the time of the last activity, on the monotonic clock. Each activity restarts the time.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Deadline:
         self._last_activity = last_activity
 
     def restart(self) -> None:
-        """Let the time begin anew."""
+        """Restart the time."""
         self._start = time.monotonic()
 
     def check(self) -> None:
@@ -76,14 +75,14 @@ class Deadline:
 
 
 class Deadlines:
-    """All that may end a wait: deadlines, and a check that is made at every turn (for a cancel, say)."""
+    """Deadlines of a wait, and a check at every turn, for a cancel, for example."""
 
     def __init__(self, *deadlines: Deadline, check: Check | None = None) -> None:
         self._deadlines = deadlines
         self._check = check
 
     def check(self) -> None:
-        """Make the check, and raise when a deadline has come."""
+        """Call the check, and raise the error of a deadline that is over."""
         if self._check:
             self._check()
         for deadline in self._deadlines:
@@ -96,7 +95,7 @@ class Connection:
     Parameters
     ----------
     sock
-        The socket. It is the connection's from now on.
+        The socket, which the connection now owns.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -130,14 +129,14 @@ class Connection:
             raise ConnectionFailed(message) from error
 
     def secure(self, wrap: Wrap, deadlines: Deadlines) -> None:
-        """Put TLS over the connection.
+        """Add TLS to the connection.
 
         Parameters
         ----------
         wrap
-            Returns the TLS socket of a socket, on either side, without a handshake.
+            Wraps a socket in TLS, on either side, without a handshake.
         deadlines
-            Hold for the handshake.
+            The deadlines of the handshake.
 
         Raises
         ------
@@ -154,7 +153,7 @@ class Connection:
             raise _tls_failed(error) from error
 
     def send(self, data: bytes, deadlines: Deadlines) -> None:
-        """Send everything, or raise `ConnectionLost` or what `deadlines` raises."""
+        """Send everything; raise `ConnectionLost`, or the error of a deadline."""
         view = memoryview(data)
         while view:
             try:
@@ -165,8 +164,8 @@ class Connection:
                 raise self._why_sending_failed(error) from error
 
     def receive(self, view: memoryview, deadlines: Deadlines) -> int:
-        """Read at least one byte, and return how many; raise `ConnectionLost` or what `deadlines` raises."""
-        deadlines.check()  # a peer that never pauses for long never lets us wait
+        """Read at least one byte, and return the number; raise `ConnectionLost`, or the error of a deadline."""
+        deadlines.check()  # check also here, because there is no wait if the peer never pauses
         while True:
             try:
                 count = self._read(view)
@@ -185,9 +184,9 @@ class Connection:
             return count
 
     def receive_now(self, view: memoryview) -> int | None:
-        """Read what has come already and return how many bytes, ``None`` for nothing; 0 where the connection ended.
+        """Read the bytes that have come, and return their number; ``None`` if none have come, 0 at the end.
 
-        With TLS, bytes on the wire need not be bytes of the peer: only reading tells.
+        With TLS, bytes on the wire may not be data of the peer; only reading shows it.
         """
         if self._has_nothing():
             return None
@@ -203,7 +202,7 @@ class Connection:
                 self._socket.settimeout(POLL)
 
     def _has_nothing(self) -> bool:
-        """Whether it is certain that nothing has come: one system call instead of three."""
+        """Whether certainly no bytes have come: one system call instead of three."""
         is_unknown = isinstance(self._socket, ssl.SSLSocket) or not hasattr(select, "poll")  # not on Windows
         if is_unknown or self._socket.fileno() < 0:
             return False
@@ -212,7 +211,7 @@ class Connection:
         return not poll.poll(0)
 
     def has_unread_output(self) -> bool:
-        """Whether the peer has not taken all that was sent; ``False`` where the system does not tell."""
+        """Whether the peer has not received all sent bytes; ``False`` if the system does not tell."""
         try:
             import fcntl
             import termios
@@ -225,22 +224,22 @@ class Connection:
         return bool(unread)
 
     def bound_close(self, seconds: float) -> None:
-        """Let the system keep what a peer has not read for so long after the end, and no longer."""
+        """Limit how long the system keeps unread bytes after the end."""
         if _USER_TIMEOUT is not None:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, max(1, round(seconds * 1000)))
 
     def cut(self) -> None:
-        """End the connection from another thread: a wait for it ends too."""
+        """End the connection from another thread; waits for it end, too."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def reset(self) -> None:
-        """Close with a RST: the peer learns it at once, and the system keeps nothing for it."""
+        """Close with a RST: the peer notices it at once, and the system keeps no bytes."""
         reset(self._socket)
 
     def close(self) -> None:
-        """Close the socket, whatever state it is in."""
+        """Close the socket, in any state."""
         self._socket.close()
 
     def _read(self, view: memoryview) -> int:
@@ -253,11 +252,11 @@ class Connection:
         return count
 
     def _read_records(self, secured: ssl.SSLSocket, view: memoryview) -> int:
-        """Read what has come in further records.
+        """Read further records that have come.
 
-        Each read returns one record, of 16 KiB at the most. With all that happens between two reads of a message, a
-        record would take several times as long as its deciphering does. The end of the connection is left to the next
-        read: OpenSSL sends nothing after it.
+        Each read returns one record, of at most 16 KiB. Our work between two reads of a message takes several times as
+        long as the deciphering of a record, so several records are read at once. The next read reports the end of the
+        connection: OpenSSL sends nothing after it.
         """
         count, more = 0, 1
         secured.settimeout(0)
@@ -267,7 +266,7 @@ class Connection:
                 count += more
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
-        except OSError as error:  # the system tells it only once, and what came before it counts
+        except OSError as error:  # the system reports it only once, but the bytes before it count
             self._broke = error
         finally:
             with contextlib.suppress(OSError):
@@ -276,7 +275,7 @@ class Connection:
 
     def _why_sending_failed(self, error: OSError) -> ConnectionLost:
         if isinstance(self._socket, ssl.SSLSocket):
-            # With TLS 1.3, the peer looks at our certificate after the handshake: its alert is still to be read.
+            # With TLS 1.3, the peer checks our certificate after the handshake, so its alert may still be unread.
             try:
                 self._socket.recv(1)
             except ssl.SSLError as alert:
@@ -286,7 +285,7 @@ class Connection:
         return ConnectionLost(f"the connection broke while sending: {error.strerror}")
 
     def _acknowledge_at_once(self) -> None:
-        # The kernel forgets this setting whenever it likes, so it is armed again after each read.
+        # The kernel resets this setting at any time, so set it again after each read.
         if _QUICKACK is not None:
             try:  # noqa: SIM105 (suppress() takes as long as the call, and there are thousands per second)
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)

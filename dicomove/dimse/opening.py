@@ -1,11 +1,11 @@
-"""How an association begins: on our side, connection, TLS and negotiation in one, and what their failures mean.
+"""Opens or accepts an association: connection, TLS and negotiation in one step, with explanations of failures.
 
-What comes to an A-ASSOCIATE-RQ where TLS is wanted depends on the program behind the port. Java (dcm4chee) sends a TLS
-alert, which `fragments` knows. Orthanc and DCMTK close or reset the connection, as PACS do to AE titles that they do
-not know. The answer to a ClientHello tells the two apart, also where the PACS would refuse our certificate.
+If a port expects TLS, the answer to an A-ASSOCIATE-RQ depends on the program. Java (dcm4chee) sends a TLS alert, which
+`fragments` recognises. Orthanc and DCMTK close or reset the connection, as PACS also do for unknown AE titles. The
+answer to a ClientHello distinguishes the two, also if the PACS would refuse our certificate.
 
 On the acceptor's side (PS3.8 7.1), every abstract syntax is accepted: a service in a transfer syntax that we can
-decode, and anything else, private SOP classes too, as storage in whatever transfer syntax comes first.
+decode; anything else, including private SOP classes, as storage in the first transfer syntax.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Proposed = Sequence[tuple[str, Sequence[str]]]
 Identity = tuple[int, bytes, bytes]
 
 _LONGEST_S: Final = 3.0
-#: A PACS that drops our connections is not asked anew each time: nothing is known to change so fast.
+#: How long the answer about TLS of a port is kept, in seconds: it does not change fast.
 _ASKED_AGAIN_AFTER_S: Final = 60.0
 _RECORD_HEADER_BYTES: Final = 5
 
@@ -63,13 +63,13 @@ def open_association(
     proposed
         Abstract syntaxes, each with its transfer syntaxes.
     wrap
-        Makes a TLS socket of one, if the PACS speaks TLS.
+        Wraps a socket in TLS, if the PACS uses TLS.
     user
         Type, primary and secondary field of the user identity.
     check
         Called at every turn of a wait.
     scp_of
-        The abstract syntaxes of which we want to be the SCP.
+        The abstract syntaxes for which we want to be the SCP.
 
     Raises
     ------
@@ -135,19 +135,19 @@ def speaks_tls(pacs: Pacs, check: Check | None = None) -> bool:
         return is_tls_record(_answer_to_client_hello(pacs, check))
     except AssociationError:
         if check:
-            check()  # a cancel, say, is no answer
+            check()  # for example a cancel, which is not an answer
         return False
 
 
 class PortsWithoutTls:
-    """Remembers the ports that did not speak TLS: each is asked at most once a minute."""
+    """Remembers ports that do not use TLS, so that each is asked at most once a minute."""
 
     def __init__(self) -> None:
-        #: When each was asked, on the monotonic clock.
+        #: The time of the last question to each port, on the monotonic clock.
         self._asked: dict[tuple[str, int], float] = {}
 
     def wants_tls(self, pacs: Pacs, check: Check | None = None) -> bool:
-        """Return whether a port that ended a connection without TLS speaks TLS."""
+        """Return whether a port that ended a plain connection uses TLS."""
         place = (pacs.host, pacs.port)
         if time.monotonic() < self._asked.get(place, -_ASKED_AGAIN_AFTER_S) + _ASKED_AGAIN_AFTER_S:
             return False
@@ -157,7 +157,7 @@ class PortsWithoutTls:
         return False
 
 
-#: Of this process: its rows meet the same PACS, each over a connection of its own.
+#: One for the process, because its rows use the same PACS, each over a connection of its own.
 _PORTS_WITHOUT_TLS: Final = PortsWithoutTls()
 
 
@@ -204,7 +204,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An A-ASSOCIATE-RQ that was read, and not yet answered."""
+    """An A-ASSOCIATE-RQ before its answer."""
 
     association: Association
     request: AssociateRequest
@@ -222,7 +222,7 @@ class Proposal:
         max_pdu_length
             The longest PDU that we receive; 0 is no limit.
         deadlines
-            Hold for the answer.
+            The deadlines of the answer.
         only
             The only abstract syntax that is accepted; ``None`` accepts all.
         """
@@ -246,7 +246,7 @@ def read_proposal(association: Association, deadlines: Deadlines) -> Proposal:
     Raises
     ------
     InvalidResponse
-        The peer sent something else, or a request that cannot be answered.
+        The peer sent other bytes, or a request that cannot be answered.
     """
     return Proposal(association, read_request(association.next_pdu(deadlines).body))
 
@@ -254,7 +254,7 @@ def read_proposal(association: Association, deadlines: Deadlines) -> Proposal:
 def _result(proposed: ProposedContext, only: str | None = None) -> ContextResult:
     if only is not None and proposed.abstract_syntax != only:
         return ContextResult(proposed.context_id, _USER_REJECTION, ImplicitVRLittleEndian)
-    # A peer may leave out what it proposes: then nothing is accepted, and the answer names something all the same.
+    # A peer may omit the transfer syntaxes. Then the context is not accepted, but the answer has to contain a syntax.
     for syntax in proposed.transfer_syntaxes if proposed.abstract_syntax else ():
         if syntax in TRANSFER_SYNTAXES if proposed.abstract_syntax in _SERVICES else _UID.fullmatch(syntax):
             return ContextResult(proposed.context_id, ACCEPTED, syntax)

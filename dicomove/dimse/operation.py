@@ -1,8 +1,8 @@
-"""One request and its responses, and the association that carries one after the other.
+"""One request and its responses, and the association that carries one request after the other.
 
-An association is used again if its state is `IDLE` (every request was answered to its end), nothing has come since, and
-it has not been idle for long: firewalls forget idle connections without a word. Otherwise a fresh one is opened, which
-takes 5-10 ms.
+An association is used again if its state is `IDLE` (every request was answered to its end), no bytes have come since,
+and it has not been idle for long, because firewalls drop idle connections silently. Otherwise a fresh one is opened,
+which takes 5-10 ms.
 
 The PACS may still end an association in the moment in which a request goes out: the two cross on the wire. `perform`
 then sends the request once more, on a fresh association.
@@ -51,13 +51,13 @@ class DimseOperation:
     Parameters
     ----------
     association
-        Carries them.
+        The association.
     context
         The presentation context of the service.
     message_id
-        Of the request.
+        The Message ID of the request.
     pacs
-        Its timeouts hold.
+        The PACS, with the timeouts.
     reused
         Whether the association had been used before.
 
@@ -128,12 +128,12 @@ class DimseOperation:
             silence = silence_deadline(self._silence("idle_timeout"), last_activity)
 
     def status_of(self, response: Message) -> int | None:
-        """Return the Status of a response to this request, as it is; ``None`` for a response to another request.
+        """Return the Status of a response to this request; ``None`` for a response to another request.
 
         Raises
         ------
         InvalidResponse
-            It cannot be the response to this request.
+            The message is not a response to this request.
         """
         if not is_response_to(response, self.message_id):
             logger.info("a response to another request was ignored")
@@ -146,7 +146,7 @@ class DimseOperation:
         return status
 
     def _receive(self, deadlines: Deadlines) -> Message:
-        """Return the next message; a final response stands, also where the data set that it announced never comes."""
+        """Return the next message; a final response counts, also if its announced data set never comes."""
         try:
             return self._association.receive(deadlines)
         except (AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse) as error:
@@ -160,7 +160,7 @@ class DimseOperation:
             return announced
 
     def _announced(self) -> Message | None:
-        """Return the final response to this request whose data set has not come to its end."""
+        """Return the final response to this request whose data set is not complete."""
         return final_response(self._association.announced, self.message_id)
 
     def _silence(self, name: str) -> float | None:
@@ -200,7 +200,7 @@ class DataSetDeadline(Deadline):
 
 
 def final_response(announced: Message | None, message_id: int) -> Message | None:
-    """Return a message whose data set has not come to its end, if it is the final response to a request."""
+    """Return a message whose data set is not complete, if it is the final response to a request."""
     is_final = announced and event_of(announced, message_id) is Event.FINAL_RESPONSE
     return announced if is_final else None
 
@@ -223,7 +223,7 @@ class ReusableAssociation:
 
     def __init__(self, pacs: Pacs, services: Mapping[str, str] = SERVICES) -> None:
         check_pacs(pacs)
-        pacs.identity()  # raises now if the passcode is not where it should be
+        pacs.identity()  # raises now if the passcode cannot be found
         self._services = services
         self._tls = client_side(pacs.tls, pacs.host) if pacs.tls else None
         self.pacs = pacs
@@ -299,7 +299,7 @@ class ReusableAssociation:
         check: Check | None,
         tried: list[DimseOperation],
     ) -> T:
-        """Lend the association to one operation; it is kept only if the operation ended well."""
+        """Use the association for one operation; keep it only if the operation succeeded."""
         before = self._association
         association = self._clean_association(check)
         context = association.context_for(abstract_syntax)

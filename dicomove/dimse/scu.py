@@ -1,4 +1,4 @@
-"""What `FindScu` and `MoveScu` share: the association, C-ECHO, cancelling and logging."""
+"""Shared by `FindScu` and `MoveScu`: the association, C-ECHO, C-CANCEL and logging."""
 
 from __future__ import annotations
 
@@ -74,17 +74,17 @@ class Canceller:
         return self._grace is not None
 
     def may_repeat(self) -> bool:
-        """Return whether a request that was lost may be sent once more: if nothing asks for an end; forget it then."""
+        """Return whether a lost request may be sent once more, because there is no stop; reset the canceller then."""
         if self.sent or self._wish():
             return False
         self.operation = None
         return True
 
     def check(self) -> None:
-        """Send C-CANCEL if a stop is wished for; raise when the PACS did not answer it in time."""
+        """Send C-CANCEL after a stop; raise an error if the PACS did not answer it in time."""
         if self._grace:
             for wish in self._wishes:
-                wish.is_set()  # it may raise, where there is no patience left
+                wish.is_set()  # a second stop raises here
             self._grace.check()
         elif self._wish():
             if self.operation is None:

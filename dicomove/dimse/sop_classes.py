@@ -1,4 +1,4 @@
-"""The SOP classes that dicomove proposes: services (PS3.4 A.4, C.6), and what may come back of a C-GET. Pure.
+"""The presentation contexts that dicomove proposes: services (PS3.4 A.4, C.6), and storage for C-GET. Pure.
 
 An association has at most 128 contexts, so a study with many classes needs several (PS3.4 C.5.3.1). A PACS takes one
 transfer syntax of each context, so each syntax is proposed alone in the end. And some PACS send every instance of a
@@ -25,7 +25,7 @@ SERVICES: Final = {
 #: Context numbers are odd and have 8 bits (PS3.8 9.3.2.2); one context is that of C-GET itself.
 MOST_CONTEXTS: Final = 128 - 1
 
-#: The commonest first: where contexts are scarce, those at the end share one.
+#: The most common ones first: if there are too few contexts, those at the end share one.
 STORED_SYNTAXES: Final = (
     uid.ExplicitVRLittleEndian,
     uid.ImplicitVRLittleEndian,
@@ -56,7 +56,7 @@ STORED_SYNTAXES: Final = (
     uid.JPEG2000MC,
 )
 
-#: What is proposed where it is not known what there is.
+#: The SOP classes to propose if those of the study are unknown.
 COMMON_CLASSES: Final = (
     uid.CTImageStorage,
     uid.MRImageStorage,
@@ -110,14 +110,14 @@ _UNCOMPRESSED = {
 
 
 def storage_contexts(sop_classes: Iterable[str]) -> list[tuple[str, Sequence[str]]]:
-    """Return abstract and transfer syntaxes: as many contexts for each class as there is room for.
+    """Return abstract and transfer syntaxes, with as many contexts for each class as possible.
 
-    Where there is no room for one context for each transfer syntax, the last context of a class has all that are left.
+    If there is no room for a context for each transfer syntax, the last context of a class has all remaining ones.
 
     Parameters
     ----------
     sop_classes
-        What there is. The first 127 of them have a context.
+        The SOP classes. The first 127 of them get a context.
 
     Examples
     --------
@@ -137,7 +137,7 @@ class Rounds:
     Parameters
     ----------
     classes
-        The SOP classes that there are.
+        The SOP classes of the study.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class Rounds:
 
     @property
     def has_further_classes(self) -> bool:
-        """Whether there are classes that had no room until now."""
+        """Whether there are classes that have not been proposed yet."""
         return bool(self._waiting)
 
     @property
@@ -163,13 +163,13 @@ class Rounds:
         return bool(self.accepted) and all(syntax in _UNCOMPRESSED for _, syntax in self.accepted)
 
     def next(self) -> Contexts | None:
-        """Return what to propose now, or ``None`` where everything was tried."""
+        """Return the next proposal, or ``None`` after all of them."""
         contexts = self._of_further_classes() or self._not_yet_alone() or self._not_yet_first()
         self._proposed |= {(sop_class, syntaxes[0]) for sop_class, syntaxes in contexts if len(syntaxes) == 1}
         return contexts or None
 
     def negotiated(self, contexts: Iterable[tuple[str, str]]) -> None:
-        """Learn what the PACS accepted of a round, in the order of the contexts."""
+        """Note what the PACS accepted in a round, in the order of the contexts."""
         first: dict[str, str] = {}
         for sop_class, syntax in contexts:
             self.accepted[sop_class, syntax] = None

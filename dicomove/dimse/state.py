@@ -1,6 +1,6 @@
-"""What may come next on an association (PS3.8 9.2), as a table without I/O.
+"""The legal transitions of an association (PS3.8 9.2), as a table without I/O.
 
-The table does not know on which side we are: its events have a sender, the requestor or the acceptor of the
+The table is the same for both sides: its events have a sender, the requestor or the acceptor of the
 association. The requestor sends the requests; with C-GET, the acceptor sends C-STORE requests in between.
 
 An association is used again only from the state `IDLE`. A request whose answer had not begun when the acceptor ended
@@ -38,7 +38,7 @@ class Role(IntEnum):
 
 
 class State(IntEnum):
-    """What an association is waiting for."""
+    """The states of an association: the awaited event."""
 
     CONNECTED = auto()  #: A-ASSOCIATE-RQ
     NEGOTIATING = auto()  #: the answer to it
@@ -56,7 +56,7 @@ class State(IntEnum):
 
 
 class Event(IntEnum):
-    """What a side does."""
+    """The events of a side."""
 
     ASSOCIATE_RQ = auto()
     ASSOCIATE_AC = auto()
@@ -87,7 +87,7 @@ _REQUESTOR: Final[Transitions] = {
         Event.DATA: State.IDLE,
         Event.REQUEST: State.REQUESTED,
         Event.CANCEL: State.IDLE,  # it came after the final response
-        Event.RESPONSE: State.IDLE,  # an answer to no question is ignored
+        Event.RESPONSE: State.IDLE,  # a response without a request is ignored
         Event.FINAL_RESPONSE: State.IDLE,
         Event.RELEASE_RQ: State.RELEASING,
     },
@@ -157,7 +157,7 @@ PDU_EVENTS: Final = {
 
 
 def after(sender: Role, state: State, event: Event) -> State | None:
-    """Return the state after an event; ``None`` where it must not happen.
+    """Return the state after an event; ``None`` if the event is not legal.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def after(sender: Role, state: State, event: Event) -> State | None:
 
 
 def event_of(message: Message, message_id: int | None = None) -> Event:
-    """Return what a message is.
+    """Return the event of a message.
 
     Parameters
     ----------
@@ -205,23 +205,23 @@ class StateMachine:
         self._ours, self._theirs = TABLE[role], TABLE[role.peer]
 
     def may_send(self, event: Event) -> bool:
-        """Whether we may do this now."""
+        """Whether we may send this event now."""
         return event in self._ours[self.state]
 
     def may_receive(self, event: Event) -> bool:
-        """Whether the peer may do this now."""
+        """Whether the peer may send this event now."""
         return event in self._theirs[self.state]
 
     def sent(self, event: Event) -> None:
-        """Go on to the state after what we did; what must not happen changes nothing."""
+        """Go to the state after our event; an illegal event changes nothing."""
         self.state = self._ours[self.state].get(event, self.state)
 
     def received(self, event: Event) -> None:
-        """Go on to the state after what the peer did; what must not happen changes nothing."""
+        """Go to the state after the peer's event; an illegal event changes nothing."""
         self.state = self._theirs[self.state].get(event, self.state)
 
     def lost(self, *, within_pdu: bool) -> None:
-        """Go on to the state after the end of the connection, which may have come within a PDU of the peer."""
+        """Go to the state after the end of the connection, which may have come within a PDU of the peer."""
         if within_pdu:
             self.received(Event.DATA)
         self.received(Event.CLOSE)

@@ -53,10 +53,8 @@ class ReceivedRow:
 
     Attributes
     ----------
-    arrivals
-        The number of instances that came for it; repeated ones count each time.
-    dispositions
-        The number of instances of each disposition, such as ``stored``, ``duplicate`` or ``unrequested``.
+    arrivals, dispositions
+        The number of instances that came, repeated ones included, in all and of each disposition (``stored``, ...).
     aside, strays
         For instances in quarantine, of this row and without a row: the reasons with numbers of instances.
     held
