@@ -819,7 +819,7 @@ def test_responses_that_all_name_another_request_are_no_silence() -> None:
     with playing(play) as pacs:
         result = move(pacs)
     assert result.error == "idle_timeout"
-    assert "1 that name another request" in (result.advice or "")
+    assert "responses that name another request: 1 of them" in (result.advice or "")
 
 
 def test_a_c_find_that_the_pacs_cancels_may_lack_answers() -> None:

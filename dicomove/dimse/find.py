@@ -158,7 +158,7 @@ class FindScu(Scu):
                 if found:
                     character_sets.add(_declared(final, operation))
             if any(category(status) == "pending" for status in operation.ignored):
-                message = f"{len(operation.ignored)} answers name another request, and were left out"
+                message = f"answers that name another request were left out: {len(operation.ignored)} of them"
                 raise InvalidResponse(message)
             return final
 

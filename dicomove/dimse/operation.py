@@ -152,7 +152,7 @@ class DimseOperation:
         except (AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse) as error:
             announced = self._announced()
             if announced is None and self.ignored and isinstance(error, IdleTimeout):
-                message = f"{error}, but {len(self.ignored)} that name another request"
+                message = f"{error}, but responses that name another request: {len(self.ignored)} of them"
                 raise IdleTimeout(message) from error
             if announced is None:
                 raise
