@@ -135,7 +135,7 @@ def test_p_data_without_a_value_is_a_pdu() -> None:
     [
         (PDU_HEADER.pack(0, 4), "type 0 and 4 bytes"),
         (PDU_HEADER.pack(8, 4), "type 8 and 4 bytes"),
-        (PDU_HEADER.pack(RELEASE_RQ, 5), "type 5 and 5 bytes"),
+        (PDU_HEADER.pack(RELEASE_RQ, 65), "type 5 and 65 bytes"),
         (PDU_HEADER.pack(ABORT, 1 << 31), "type 7"),
         (PDU_HEADER.pack(P_DATA, (1 << 24) + 1), "type 4"),
         (PDU_HEADER.pack(ASSOCIATE_RQ, (1 << 20) + 1), "type 1"),

@@ -93,6 +93,19 @@ def test_unused_fields_are_skipped(user: bytes) -> None:
     assert (request.max_pdu_length, answer.max_pdu_length, request.negotiated) == (16384, 16384, b"")
 
 
+def test_a_request_that_comes_again_is_read_once() -> None:
+    first, other = (body(proposed(1), titles=f"CALLED          {name:16}".encode()) for name in ("ME", "OTHER"))
+    assert read_request(bytes(bytearray(first))) is read_request(first)
+    assert [read_request(one).calling_ae_title for one in (first, other, first)] == ["ME", "OTHER", "ME"]
+
+
+def test_a_long_request_is_not_kept() -> None:
+    content = body(proposed(1), item(0x10, bytes(65000)), item(0x10, bytes(1000)))
+    again = read_request(content)
+    assert read_request(content) is not again
+    assert read_request(content).contexts == again.contexts
+
+
 def test_without_user_information_there_is_no_limit() -> None:
     assert read_request(body(proposed(), user=b"")).max_pdu_length == 0
     assert read_answer(body(answered(), user=b"")).max_pdu_length == 0

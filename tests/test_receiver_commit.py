@@ -147,6 +147,28 @@ def test_a_row_has_its_verdict_while_the_files_of_others_are_made_durable(tmp_pa
     committer.close()
 
 
+@pytest.mark.parametrize(
+    ("keys", "count"),
+    [
+        ({"StudyInstanceUID": " 1\0", "SOPInstanceUID": "1"}, 1),
+        ({"PatientID": ""}, 2),
+        ({"StudyInstanceUID": "", "SeriesInstanceUID": "1"}, 0),
+        ({"StudyInstanceUID": "2"}, 0),
+    ],
+)
+def test_a_row_that_begins_finds_what_came_before_it_and_is_not_durable_yet(
+    keys: dict[str, str], count: int, tmp_path: Path, index: InstanceIndex
+) -> None:
+    committer = Committer(tmp_path, index)
+    for number in range(2):
+        committer.put(placed(tmp_path, number, SlowDigest))
+    committer.watch(FIRST, keys)
+    assert len(committer.watched(FIRST, keys)) == count
+    assert len(committer.records(keys)) == count
+    committer.close()
+    assert len(index.of(keys)) == count
+
+
 def test_removed_files_do_not_count_at_the_end_of_a_row(tmp_path: Path, index: InstanceIndex) -> None:
     (tmp_path / "before.dcm").write_bytes(b"before")
     index.add([record("before.dcm", 6, "9")])

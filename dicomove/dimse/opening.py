@@ -13,9 +13,11 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from pydicom.uid import ImplicitVRLittleEndian
@@ -226,13 +228,8 @@ class Proposal:
         only
             The only abstract syntax that is accepted; ``None`` accepts all.
         """
-        results = [_result(proposed, only) for proposed in self.request.contexts]
-        self.association.send_pdu(ASSOCIATE_AC, write_answer(self.request, results, max_pdu_length), deadlines)
-        contexts = {
-            result.context_id: Context(result.context_id, proposed.abstract_syntax, result.transfer_syntax)
-            for result, proposed in zip(results, self.request.contexts, strict=True)
-            if result.result == ACCEPTED
-        }
+        answer, contexts = _accepted(self.request, max_pdu_length, only)
+        self.association.send_pdu(ASSOCIATE_AC, answer, deadlines)
         self.association.establish(contexts, self.request.max_pdu_length)
 
     def reject(self, result: int, source: int, reason: int, deadlines: Deadlines) -> None:
@@ -249,6 +246,18 @@ def read_proposal(association: Association, deadlines: Deadlines) -> Proposal:
         The peer sent other bytes, or a request that cannot be answered.
     """
     return Proposal(association, read_request(association.next_pdu(deadlines).body))
+
+
+@lru_cache(4)  # a PACS mostly proposes the same each time
+def _accepted(request: AssociateRequest, max_pdu_length: int, only: str | None) -> tuple[bytes, Mapping[int, Context]]:
+    """Return A-ASSOCIATE-AC, and the contexts that it accepts."""
+    results = [_result(proposed, only) for proposed in request.contexts]
+    contexts = {
+        result.context_id: Context(result.context_id, proposed.abstract_syntax, result.transfer_syntax)
+        for result, proposed in zip(results, request.contexts, strict=True)
+        if result.result == ACCEPTED
+    }
+    return write_answer(request, results, max_pdu_length), MappingProxyType(contexts)
 
 
 def _result(proposed: ProposedContext, only: str | None = None) -> ContextResult:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RQ, SHORT_PDU_BYTES, SHORTEST_PDU, pdu
@@ -35,6 +36,9 @@ _TITLES: Final = slice(4, 36)
 #: The length of an item has 16 bits.
 _LONGEST_NEGOTIATED: Final = 1 << 15
 _SHOWN_BYTES: Final = 32
+#: So many requests, up to this length, are read only once.
+_REMEMBERED: Final = 4
+_LONGEST_REMEMBERED: Final = 1 << 16
 #: Of a sub-item for a role, without the UID: the length of the UID, and both roles.
 _ROLE_BYTES: Final = 4
 _SYNTAX_NAMES: Final = {_ABSTRACT: "abstract syntax", _TRANSFER: "transfer syntax"}
@@ -58,9 +62,9 @@ class ContextResult:
     transfer_syntax: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AssociateRequest:
-    """An A-ASSOCIATE-RQ.
+    """An A-ASSOCIATE-RQ. Equal is what is identical: to compare a hundred contexts takes time.
 
     Attributes
     ----------
@@ -156,11 +160,17 @@ def write_answer(request: AssociateRequest, results: Iterable[ContextResult], ma
 def read_request(body: bytes) -> AssociateRequest:
     """Read the body of an A-ASSOCIATE-RQ.
 
+    A PACS may send the same one before each study: Orthanc does, with 126 presentation contexts.
+
     Raises
     ------
     InvalidResponse
         Presentation contexts or a maximum length that cannot be read.
     """
+    return _read_once(body) if len(body) <= _LONGEST_REMEMBERED else _read_request(body)
+
+
+def _read_request(body: bytes) -> AssociateRequest:
     items = _associate_items(body, _PROPOSED, "A-ASSOCIATE-RQ")
     contexts: dict[int, ProposedContext] = {}
     for context in (_proposed(content) for kind, content in items if kind == _PROPOSED):
@@ -176,6 +186,9 @@ def read_request(body: bytes) -> AssociateRequest:
         max_pdu_length=_max_pdu_length(user_items),
         negotiated=negotiated if len(negotiated) < _LONGEST_NEGOTIATED else b"",
     )
+
+
+_read_once: Final = lru_cache(_REMEMBERED)(_read_request)
 
 
 def read_answer(body: bytes) -> AssociateAnswer:

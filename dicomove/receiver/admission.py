@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 from dicomove.dimse.association import Association
@@ -152,6 +153,7 @@ class Admission:
         return is_in_flight or time.monotonic() < self._until.get(address, 0)
 
 
+@lru_cache(128)  # of one PACS for each row
 def plain(address: str) -> Address:
     """Return an address without its zone, and an IPv4 address over IPv6 in its IPv4 form."""
     found = ipaddress.ip_address(address.partition("%")[0])

@@ -60,7 +60,12 @@ class InstanceRecord:
 
     def is_of(self, keys: Mapping[str, str]) -> bool:
         """Whether it belongs to these keys, and is not in quarantine."""
-        return self.quarantine is None and all(getattr(self, name) == stripped(keys[name]) for name in keys)
+        if self.quarantine is not None:
+            return False
+        for name, value in keys.items():  # noqa: SIM110 (a generator takes longer, and each file is compared with all rows)
+            if getattr(self, name) != stripped(value):
+                return False
+        return True
 
 
 #: The columns of a manifest. The patient's identifier is in the index, and in the files.
