@@ -17,7 +17,7 @@ from dicomove.search import Matches
 
 
 def take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
-    """Let the words that are not options be criteria, then the PACS unless `--pacs` names it, then the destination."""
+    """Assign the words without an option: criteria, then the PACS unless `--pacs` names it, then the destination."""
     taken = [name for name in ("pacs", "destination") if hasattr(chosen, name)]
     words = [word for word in (*(getattr(chosen, name) for name in taken), *more) if word is not None]
     if chosen.command == "query":
@@ -30,14 +30,20 @@ def take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
             chosen.named_pacs = _only_profile()
             words.append(chosen.named_pacs)
     if len(words) > len(taken):
-        message = f"{' '.join(words)}: these are more words than the command has a use for"
+        message = f"{' '.join(words)}: these are more words than the command takes"
         raise AddressError(message)
     for name, word in zip_longest(taken, words):
         setattr(chosen, name, word)
 
 
 def _only_profile() -> str:
-    """Return the name of the PACS where there is only one that can be meant."""
+    """Return the name of the only profile.
+
+    Raises
+    ------
+    AddressError
+        There is not exactly one profile.
+    """
     known = names(Path.cwd())
     if len(known) == 1:
         return known[0]
@@ -47,36 +53,40 @@ def _only_profile() -> str:
 
 
 def add_pacs(command: argparse.ArgumentParser) -> None:
-    """Add the PACS: an address or a profile."""
+    """Add the options for the PACS: an address or a profile."""
     command.add_argument("pacs", nargs="?", help="AET@host:port; or --pacs, or the only profile")
     command.add_argument("--pacs", dest="named_pacs", metavar="NAME", help="a profile of dicomove.toml, or an address")
     command.add_argument("--calling-ae-title", metavar="AET", help="our AE title; default: the profile's, or DICOMOVE")
 
 
 def add_destination(command: argparse.ArgumentParser) -> None:
-    """Add the destination: an AE title, an archive that can be asked, or a receiver."""
+    """Add the destination: an AE title, an archive that answers C-FIND, or a receiver."""
     command.add_argument("destination", nargs="?", help="the AE title of the destination; or --receive")
-    command.add_argument("--ask", metavar="ADDRESS", help="ask the destination, another archive, what it has")
+    command.add_argument(
+        "--ask", metavar="ADDRESS", help="the address of the destination, if it is an archive that answers C-FIND"
+    )
     command.add_argument("--receive", type=Path, metavar="FOLDER", help="receive on this machine, verified")
     add_receiver(command)
 
 
 def add_receiver(command: argparse.ArgumentParser) -> None:
-    """Add what a receiver on this machine needs."""
+    """Add the options of a receiver on this machine."""
     command.add_argument("--port", type=int, help="its port, as registered in the PACS; default: 11112")
     command.add_argument("--ae-title", metavar="AET", help="its AE title, as registered; default: DICOMOVE")
-    command.add_argument("--allow", action="append", metavar="ADDRESS", help="who else may connect; may be repeated")
-    command.add_argument("--advertise", metavar="HOST:PORT", help="where the PACS reaches it: container, NAT, tunnel")
+    command.add_argument(
+        "--allow", action="append", metavar="ADDRESS", help="a further address that may connect; may be repeated"
+    )
+    command.add_argument("--advertise", metavar="HOST:PORT", help="its address for the PACS: container, NAT, tunnel")
 
 
 def receiver_options(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Return the keywords of `Receiver` that were given."""
+    """Return the given options as keywords of `Receiver`."""
     names = ("ae_title", "port", "allow", "advertise")
     return {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
 
 
 def add_asking(command: argparse.ArgumentParser) -> None:
-    """Add what `find` needs."""
+    """Add the options that decide which rows `find` looks up, and which studies they match."""
     command.add_argument("--broad", action="store_true", help="also look up rows that name no patient and no study")
     command.add_argument(
         "--partial-keys", choices=get_args(PartialKeys), default="ask", help="rows that lack a key that others have"
@@ -86,20 +96,20 @@ def add_asking(command: argparse.ArgumentParser) -> None:
 
 
 def add_loose(command: argparse.ArgumentParser) -> None:
-    """Add what may differ between a row and an answer."""
+    """Add the option that accepts small differences between a row and an answer."""
     command.add_argument("--loose", action="store_true", help="also accession numbers with other zeros or blanks")
 
 
 def add_finding(command: argparse.ArgumentParser, prefix: str = "") -> None:
-    """Add how `find` asks: at the same time, how often, and what it need not ask again."""
+    """Add the options for the C-FINDs of `find`: their number at the same time, the pause, and stored answers."""
     command.add_argument(
         f"--{prefix}concurrency", type=int, default=1, metavar="N", help="associations that search at the same time"
     )
     command.add_argument(f"--{prefix}delay", type=float, default=0, metavar="S", help="pause between two searches")
     command.add_argument(
-        f"--{prefix}journal", type=Path, metavar="FILE", help="keep answers there; they are not asked again"
+        f"--{prefix}journal", type=Path, metavar="FILE", help="store answers there, and do not ask for them again"
     )
-    command.add_argument("--max-age", metavar="AGE", help="of an answer kept there: '1 day'; default: any")
+    command.add_argument("--max-age", metavar="AGE", help="age limit of such answers: '1 day'; default: none")
 
 
 def add_level(command: argparse.ArgumentParser) -> None:
@@ -109,12 +119,12 @@ def add_level(command: argparse.ArgumentParser) -> None:
 
 
 def add_method(command: argparse.ArgumentParser) -> None:
-    """Add by what images come."""
+    """Add the method of the transfer."""
     command.add_argument("--method", choices=get_args(Method), default="move", help="C-MOVE, C-GET, or what works")
 
 
-def add_manners(command: argparse.ArgumentParser) -> None:
-    """Add what `move` needs."""
+def add_moving(command: argparse.ArgumentParser) -> None:
+    """Add the options of `move`."""
     add_method(command)
     command.add_argument(
         "--concurrency",
@@ -132,9 +142,11 @@ def add_manners(command: argparse.ArgumentParser) -> None:
     command.add_argument("--journal", type=Path, metavar="FILE", help="record the run; the same command resumes it")
     command.add_argument("--retry", type=from_1, metavar="N", help="attempts for each row whose failure may pass")
     command.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
-    command.add_argument("--max-instances-per-second", type=float, metavar="N", help="wait where it would be more")
+    command.add_argument(
+        "--max-instances-per-second", type=float, metavar="N", help="the highest rate; later rows wait"
+    )
     command.add_argument("--outage-timeout", type=float, metavar="S", help="wait for a PACS that is down")
-    command.add_argument("--max-failures", type=int, metavar="N", help="end the run after so many failed rows")
+    command.add_argument("--max-failures", type=int, metavar="N", help="end the run after N failed rows")
     for name in ("studies", "instances", "bytes"):
         command.add_argument(f"--max-{name}", type=int, metavar="N", help="refuse a run that would bring more")
     command.add_argument("--max-per-row", type=int, metavar="N", help="leave out rows with more instances")
@@ -149,14 +161,14 @@ def _add_word(
     meaning: str,
     kind: Callable[[str], str] = str,
 ) -> None:
-    """Add an option with one of some words. The words stand in the help: as the option's own, they take a line more."""
+    """Add an option with a choice of words. The help text lists them, because argparse would use one more line."""
     command.add_argument(
         option, type=kind, choices=words, default=default, metavar="WORD", help=f"{'|'.join(words)}: {meaning}"
     )
 
 
 def add_source(command: argparse.ArgumentParser) -> None:
-    """Add images that are there."""
+    """Add the images that a command reads."""
     command.add_argument(
         "table", metavar="source", help="a folder, a journal, or a table of results or series; - is standard input"
     )
@@ -165,12 +177,12 @@ def add_source(command: argparse.ArgumentParser) -> None:
 
 
 def add_processes(command: argparse.ArgumentParser) -> None:
-    """Add how many processes work."""
+    """Add the number of processes."""
     command.add_argument("--processes", type=int, metavar="N", help="default: as many as processors, at most 8")
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
-    """Add where the table goes."""
+    """Add the options for the output of the table."""
     command.add_argument(
         "-o", "--output", metavar="FILE", help="write the table to this CSV file; - is standard output"
     )
@@ -178,7 +190,7 @@ def add_output(command: argparse.ArgumentParser) -> None:
 
 
 def from_1(value: str) -> int:
-    """Return a whole number that is not less than 1."""
+    """Return a whole number of at least 1."""
     if not value.isdecimal() or int(value) < 1:
         message = f"{value!r} is not a whole number from 1"
         raise argparse.ArgumentTypeError(message)
@@ -186,7 +198,7 @@ def from_1(value: str) -> int:
 
 
 def number_or_auto(value: str) -> int | Literal["auto"]:
-    """Return a number of associations."""
+    """Return a number of associations, or ``"auto"``."""
     if value != "auto" and not value.isdecimal():
         message = f"{value!r} is neither a whole number nor auto"
         raise argparse.ArgumentTypeError(message)

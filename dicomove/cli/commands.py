@@ -1,4 +1,4 @@
-"""The commands that speak with a PACS."""
+"""The commands that send requests to a PACS."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from dicomove.store import JOURNAL_FILE, read_journal
 from dicomove.verdicts import verdicts
 
 _MANY_STUDIES: Final = 1000
-#: What `resume` takes from the run: how images come, and what the PACS is spared. Its limits were for the whole run.
-_KEPT: Final = (
+#: The options that `resume` takes over from the run. Its limits are not among them: they were for the whole run.
+_RESUMED_OPTIONS: Final = (
     *("method", "verify", "nearline", "concurrency", "max_concurrency", "delay", "hours"),
     *("max_instances_per_second", "outage_timeout"),
 )
@@ -46,17 +46,17 @@ def echo_pacs(chosen: Namespace) -> int:
 
 
 def examine(chosen: Namespace) -> int:
-    """Examine the connection, and print a remedy for what is wrong."""
+    """Examine the connection, and print a remedy for each problem."""
     pacs = pacs_of(chosen)
     with ExitStack() as stack:
         has_destination = any((chosen.destination, chosen.receive, receiver_options(chosen)))
         destination = _destination(chosen, stack) if has_destination else None
         table = doctor(pacs, destination, move_one=chosen.move_one)
-    said = sys.stderr if write(table, chosen) and chosen.output in (None, "-") else sys.stdout
+    stream = sys.stderr if write(table, chosen) and chosen.output in (None, "-") else sys.stdout
     for check, verdict, found, remedy in table.astype(object).where(table.notna(), None).itertuples(index=False):
-        print(f"{verdict:<8} {check}: {found}", file=said)
+        print(f"{verdict:<8} {check}: {found}", file=stream)
         if remedy:
-            print(f"{'':<8} -> {remedy}", file=said)
+            print(f"{'':<8} -> {remedy}", file=stream)
     return int((table["verdict"] == "failed").any())
 
 
@@ -85,7 +85,7 @@ def ask_by_criteria(chosen: Namespace) -> int:
 
 
 def plan_move(chosen: Namespace) -> int:
-    """Say what a move would do."""
+    """Print the plan of a move, without moving anything."""
     table, pacs = table_of(chosen), pacs_of(chosen)
     with ExitStack() as stack:
         is_known = bool(chosen.destination or chosen.receive)
@@ -100,16 +100,16 @@ def plan_move(chosen: Namespace) -> int:
             journal=chosen.journal,
             hours=chosen.hours,
         )
-    said = sys.stderr if write(planned, chosen, feeds=True) and chosen.output in (None, "-") else sys.stdout
-    if said is sys.stdout and not chosen.output:
+    stream = sys.stderr if write(planned, chosen, feeds=True) and chosen.output in (None, "-") else sys.stdout
+    if stream is sys.stdout and not chosen.output:
         show(planned)
     lines = summary(planned).astype(object)
-    print(lines.where(lines.notna(), "").to_string(), file=said)
+    print(lines.where(lines.notna(), "").to_string(), file=stream)
     return int(not planned["action"].isin(["move", "repeated", "skip"]).all())
 
 
 def move_table(chosen: Namespace) -> int:
-    """Move what a table names."""
+    """Move the studies of a table."""
     table, pacs = table_of(chosen), pacs_of(chosen)
     with ExitStack() as stack:
         destination = _destination(chosen, stack)
@@ -142,15 +142,15 @@ def retrieve_cohort(chosen: Namespace) -> int:
                 **options,
             ),
         )
-    said = verdicts(cohort, results)
+    table = verdicts(cohort, results)
     if chosen.output and chosen.output != "-":
         results.to_csv(chosen.output, index=False)
         chosen.output = None
-    return report(said, chosen)
+    return report(table, chosen)
 
 
-def go_on(chosen: Namespace) -> int:
-    """Go on with the run of a journal."""
+def resume(chosen: Namespace) -> int:
+    """Resume the run of a journal."""
     path = chosen.journal_or_folder
     journal = path / JOURNAL_FILE if path.is_dir() else path
     before = read_journal(journal)
@@ -159,16 +159,16 @@ def go_on(chosen: Namespace) -> int:
     with ExitStack() as stack:
         destination: str | Receiver = str(facts["destination"])
         folder = path if path.is_dir() else facts.get("folder")
-        manners = {**_kept(facts["options"]), "retry": chosen.retry}
+        options = {**_resumed_options(facts["options"]), "retry": chosen.retry}
         if chosen.concurrency is not None:
-            manners["concurrency"] = chosen.concurrency
+            options["concurrency"] = chosen.concurrency
         if folder:
-            receives: dict[str, Any] = {"ae_title": str(facts["destination"]), **receiver_options(chosen)}
-            if manners.get("method") == "get" and chosen.port is None:
-                receives["port"] = None
-            destination = stack.enter_context(Receiver(folder, **receives))
+            receiver: dict[str, Any] = {"ae_title": str(facts["destination"]), **receiver_options(chosen)}
+            if options.get("method") == "get" and chosen.port is None:
+                receiver["port"] = None
+            destination = stack.enter_context(Receiver(folder, **receiver))
             print(f"{destination!r}\n", file=sys.stderr)
-        results = move(before, pacs, destination, journal=journal, **manners)
+        results = move(before, pacs, destination, journal=journal, **options)
     return report(results, chosen)
 
 
@@ -202,7 +202,7 @@ def criteria(words: list[str]) -> pd.DataFrame:
 
 
 def _check_criterion(name: str, value: str) -> None:
-    """Refuse what is written for Python, or not at all."""
+    """Refuse a criterion that is an option of the command, or that has no value."""
     option = name.lower().replace("_", "-")
     if option in ("level", "query-model"):
         message = f"{name} is an option, and not a criterion: write --{option} {value}"
@@ -216,9 +216,9 @@ def _called(pacs: Pacs, calling_ae_title: str | None) -> Pacs:
     return replace(pacs, calling_ae_title=calling_ae_title) if calling_ae_title else pacs
 
 
-def _kept(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manners of an earlier run that hold for its rest; a journal of an earlier version has fewer."""
-    return {name: options[name] for name in _KEPT if name in options}
+def _resumed_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an earlier run for the rest of it; a journal of an earlier version has fewer."""
+    return {name: options[name] for name in _RESUMED_OPTIONS if name in options}
 
 
 def _loose(chosen: Namespace) -> tuple[str, ...]:
@@ -242,8 +242,8 @@ def _asking(chosen: Namespace) -> dict[str, Any]:
 
 
 def _with_consent(chosen: Namespace, run: Callable[[MoveOptions], pd.DataFrame]) -> pd.DataFrame:
-    """Run, and ask once before more than a thousand studies are moved."""
-    options = _manners(chosen)
+    """Run, and ask the user once before more than a thousand studies are moved."""
+    options = _move_options(chosen)
     if chosen.yes or options["max_studies"] is not None:
         return run(options)
     try:
@@ -260,7 +260,7 @@ def _with_consent(chosen: Namespace, run: Callable[[MoveOptions], pd.DataFrame])
         return run(options)
 
 
-def _manners(chosen: Namespace) -> MoveOptions:
+def _move_options(chosen: Namespace) -> MoveOptions:
     return {
         "concurrency": chosen.concurrency,
         "max_concurrency": chosen.max_concurrency,

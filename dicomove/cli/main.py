@@ -1,4 +1,4 @@
-"""Runs one command, and turns what happens into an exit code."""
+"""Runs one command, and returns the exit code."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from dicomove.errors import (
     StatusError,
 )
 
-#: Every row is complete (`find`: matched; `verify`: every file is unchanged); some are not; the command is wrong; or
-#: nothing could be done.
+#: The exit codes; `main` describes them.
 COMPLETE: Final = 0
 SOME_NOT: Final = 1
 USAGE: Final = 2
@@ -36,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     The exit code is 0 if every row is complete (`find`: matched; `verify`: every file is unchanged), 1 if some are not,
     2 if the command is wrong, and 3 if nothing could be done: the PACS or the receiver cannot be reached, or a folder
-    has no images. It is 1, too, if the next program of a pipe did not read all of the table.
+    has no images. It is also 1 if the next program of a pipe did not read the whole table.
     """
     known = parser()
     chosen, more = known.parse_known_args(arguments)
     if any(word.startswith("-") and word != "-" for word in more):
-        chosen.parser.error(f"unrecognized arguments: {' '.join(more)}{_meant(chosen, more)}")
+        chosen.parser.error(f"unrecognized arguments: {' '.join(more)}{_suggestion(chosen, more)}")
     try:
         take_words(chosen, more)
         check_output(chosen)
@@ -54,22 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"dicomove: {in_shell(str(error), chosen)}", file=sys.stderr)
         return NOTHING
     except (DicomoveError, OSError, LookupError, ValueError, ImportError) as error:
-        print(f"dicomove: {in_shell(_said(error), chosen)}", file=sys.stderr)
+        print(f"dicomove: {in_shell(_message(error), chosen)}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("dicomove: stopped", file=sys.stderr)
         return SOME_NOT
 
 
-def _said(error: Exception) -> str:
-    """Return what an error says; of the operating system, which file it means, and no number."""
+def _message(error: Exception) -> str:
+    """Return the message of an error; for an error of the operating system, with its file and without its number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
-def _meant(chosen: Namespace, words: Sequence[str]) -> str:
-    """Return the option that may be meant by the first word that the command does not know."""
+def _suggestion(chosen: Namespace, words: Sequence[str]) -> str:
+    """Return the known option that is most like the first unknown one."""
     wrong = next(word for word in words if word.startswith("-") and word != "-").partition("=")[0]
     options = [f"--{name.replace('_', '-')}" for name in vars(chosen)]
     near = difflib.get_close_matches(wrong, options, n=1, cutoff=0.7)
@@ -84,7 +83,7 @@ def _run(chosen: Namespace) -> int:
 
 @contextmanager
 def _plain_warnings(chosen: Namespace) -> Iterator[None]:
-    """Print only the sentences of our own warnings: the line of Python that warns tells a person in a shell nothing."""
+    """Print only the text of our own warnings: a line of Python code does not help a user of the shell."""
     usual = warnings.formatwarning
 
     def plain(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> str:
@@ -100,7 +99,7 @@ def _plain_warnings(chosen: Namespace) -> Iterator[None]:
 
 
 def _discard_output() -> None:
-    """Send the rest of standard output nowhere: else Python complains about the broken pipe when it ends."""
+    """Discard the rest of standard output: otherwise Python complains about the broken pipe when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""What commands print: the table for a person, for a file, or for the next program of a pipe."""
+"""Prints the table of a command: for a person, for a file, or for the next program of a pipe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BRIEF: Final = [
 ]
 _ONLY_OF_A_RECEIVER: Final = ("received", "missing", "on_disk")
 _MOST_ADVICES: Final = 10
-#: A keyword of a function, with its value where that is there.
+#: A keyword of a function, with its value if it has one.
 _KEYWORD: Final = re.compile(
     r"""\b(?P<name>[a-z_]+)\b(?P<equals>=)?(?(equals)(?P<value>"[^"]*"|'[^']*'|-?[0-9.]*[0-9]|\.{3})?)"""
 )
@@ -33,7 +33,7 @@ _NOTHING_DONE: Final = {"unreachable", "not_attempted"}
 
 
 def report(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> int:
-    """Print or write a table, and what there is to say of it; return the exit code.
+    """Print or write a table, and print its counts and advice; return the exit code.
 
     Parameters
     ----------
@@ -42,25 +42,25 @@ def report(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> in
     chosen
         The arguments.
     feeds
-        Whether the next program of a pipe, or the file of ``> FILE``, gets the table, where standard output is one.
+        Whether to write the table as CSV if standard output is a pipe or a file.
     """
-    said = sys.stdout
+    stream = sys.stdout
     if write(table, chosen, feeds=feeds):
-        said = sys.stderr if chosen.output in (None, "-") else sys.stdout
+        stream = sys.stderr if chosen.output in (None, "-") else sys.stdout
     else:
         show(table)
-    print(summary(table), file=said)
-    print(in_shell(advice(table), chosen), file=said)
+    print(summary(table), file=stream)
+    print(in_shell(advice(table), chosen), file=stream)
     return exit_code(table)
 
 
 def check_output(chosen: Namespace) -> None:
-    """Refuse a file that cannot be written, before anything is done for it.
+    """Refuse an output file that cannot be written, before the command begins.
 
     Raises
     ------
     OSError
-        It is a folder, or its folder is not there or cannot be written.
+        The output is a folder, or its folder does not exist or cannot be written.
     """
     output = getattr(chosen, "output", None)
     if output is None or str(output) == "-":
@@ -78,7 +78,7 @@ def check_output(chosen: Namespace) -> None:
 
 
 def in_shell(message: str, chosen: Namespace) -> str:
-    """Return a message with the options of a command as they are written in a shell.
+    """Return a message with keywords of Python replaced by the options of a command.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def in_shell(message: str, chosen: Namespace) -> str:
 
 
 def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> bool:
-    """Write a table where the arguments say; return whether they say it."""
+    """Write a table to the output that the arguments name; return false if they name none."""
     if chosen.json:
         written = table.to_json(orient="records", lines=True, date_format="iso")
         if chosen.output in (None, "-"):
@@ -118,7 +118,7 @@ def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> boo
 
 
 def is_redirected(stream: TextIO) -> bool:
-    """Whether another program or a file gets this stream."""
+    """Whether this stream goes to another program or to a file."""
     try:
         mode = os.fstat(stream.fileno()).st_mode
         return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
@@ -127,7 +127,7 @@ def is_redirected(stream: TextIO) -> bool:
 
 
 def exit_code(table: pd.DataFrame) -> int:
-    """Return 0 where every row is complete or matched, 3 where nothing could be done, and 1 else."""
+    """Return 0 if every row is complete or matched, 3 if nothing could be done, and otherwise 1."""
     outcomes = set(table["outcome"])
     if outcomes <= GOOD:
         return 0
@@ -135,7 +135,7 @@ def exit_code(table: pd.DataFrame) -> int:
 
 
 def show(table: pd.DataFrame) -> None:
-    """Print the columns that a person looks at."""
+    """Print the most important columns."""
     empty = [name for name in _ONLY_OF_A_RECEIVER if name in table.columns and table[name].isna().all()]
     brief(table, [name for name in _BRIEF if name not in empty])
 
@@ -151,11 +151,11 @@ def brief(table: pd.DataFrame, names: Sequence[str]) -> None:
 
 def summary(table: pd.DataFrame) -> str:
     """Return the number of rows of each outcome."""
-    said = ", ".join(f"{count} {word}" for word, count in table["outcome"].value_counts().items())
+    counts = ", ".join(f"{count} {word}" for word, count in table["outcome"].value_counts().items())
     resumed = int(table["resumed"].sum()) if "resumed" in table.columns else 0
     if resumed:
-        said = said.replace(" complete", f" complete ({resumed} of them from an earlier run)", 1)
-    return f"Rows: {said or 'none'}."
+        counts = counts.replace(" complete", f" complete ({resumed} of them from an earlier run)", 1)
+    return f"Rows: {counts or 'none'}."
 
 
 def advice(table: pd.DataFrame) -> str:

@@ -17,8 +17,8 @@ from dicomove.cli.arguments import (
     add_finding,
     add_level,
     add_loose,
-    add_manners,
     add_method,
+    add_moving,
     add_output,
     add_pacs,
     add_processes,
@@ -52,19 +52,19 @@ _EXAMPLES: Final = {
 _HELP: Final = {
     "demo": "find, move and verify on a demo PACS with real images",
     "echo": "verify the connection with C-ECHO",
-    "doctor": "examine the connection to a PACS and a destination, and say what to do",
+    "doctor": "examine the connection to a PACS and a destination, with a remedy for each problem",
     "find": "look up each row of a cohort in the PACS",
     "query": "look up studies by criteria: NAME=VALUE, NAME=BEGIN..END; a repeated name is an alternative",
-    "plan": "say what a move would do; nothing is moved",
-    "move": "move the studies that a table names",
+    "plan": "show the plan of a move, without moving anything",
+    "move": "move the studies of a table",
     "retrieve": "find each row of a cohort, and move the studies found",
-    "resume": "go on with the run of a journal",
+    "resume": "resume the run of a journal",
     "verify": "read all received files again, and compare them with the record",
     "report": "write the page about a run",
-    "index": "list the series that arrived, and say which of them are volumes",
-    "arrange": "give the images of a folder names of your own, in another folder",
+    "index": "list the series that arrived, and show which of them are volumes",
+    "arrange": "give the images of a folder your own names, in another folder",
     "convert": "convert the series that are volumes to NIfTI, with dcm2niix",
-    "receive": "receive whatever a PACS sends, and print a line for each study",
+    "receive": "receive images from any PACS, and print a line for each study",
 }
 _EXIT_CODES: Final = "exit code: 0 all complete, 1 some not, 2 wrong command, 3 nothing could be done"
 
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _complete_paths(command: argparse.ArgumentParser) -> None:
-    """Let a shell complete files and folders where an argument is one."""
+    """Let a shell complete the arguments that are files or folders."""
     for argument in command._actions:  # noqa: SLF001 (argparse has no other list of them)
         is_file = argument.type is Path or argument.metavar in ("FILE", "RESULTS") or argument.dest == "table"
         if is_file and argument.choices is None:
@@ -166,7 +166,9 @@ def _add_moving(add: Add) -> None:
     add_destination(plan)
     add_level(plan)
     add_method(plan)
-    plan.add_argument("--journal", type=Path, metavar="FILE", help="of earlier runs; default: that of the folder")
+    plan.add_argument(
+        "--journal", type=Path, metavar="FILE", help="the journal of earlier runs; default: that of the folder"
+    )
     plan.add_argument("--hours", metavar="HOURS", help="when rows may begin: '19:00-06:00 Europe/Berlin'")
     add_output(plan)
     for name, run in (("move", commands.move_table), ("retrieve", commands.retrieve_cohort)):
@@ -179,9 +181,9 @@ def _add_moving(add: Add) -> None:
             add_loose(command)
             add_finding(command, "find-")
         add_level(command)
-        add_manners(command)
+        add_moving(command)
         add_output(command)
-    resume = add("resume", commands.go_on)
+    resume = add("resume", commands.resume)
     resume.add_argument("journal_or_folder", type=Path, help="the journal, or the folder of a receiver")
     add_pacs(resume)
     add_receiver(resume)
@@ -201,9 +203,11 @@ def _add_afterwards(add: Add) -> None:
     report.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the HTML file")
     report.add_argument("--identify", action="store_true", help="show patients and UIDs instead of pseudonyms")
     receive = add("receive", tools.receive)
-    receive.add_argument("folder", type=Path, help="takes the images")
+    receive.add_argument("folder", type=Path, help="the folder of the images")
     add_receiver(receive)
-    receive.add_argument("--quiet", type=float, default=5.0, metavar="S", help="a study is whole after so many seconds")
+    receive.add_argument(
+        "--quiet", type=float, default=5.0, metavar="S", help="a study ends after S seconds without an instance"
+    )
 
 
 def _add_folders(add: Add) -> None:
@@ -212,20 +216,22 @@ def _add_folders(add: Add) -> None:
     index.add_argument(
         "--level", type=str.upper, choices=get_args(Level), default="SERIES", help="one row per series, or per file"
     )
-    index.add_argument("--key", action="append", metavar="KEY", help="in place of the usual ones; may be repeated")
-    index.add_argument("--more-key", action="append", metavar="KEY", help="a keyword, or a tag; may be repeated")
+    index.add_argument(
+        "--key", action="append", metavar="KEY", help="a key in place of the usual ones; may be repeated"
+    )
+    index.add_argument("--more-key", action="append", metavar="KEY", help="a further keyword or tag; may be repeated")
     add_output(index)
     arrange = add("arrange", tools.name_images)
     arrange.add_argument("images", type=Path, help="the folder of a receiver, or any other")
-    arrange.add_argument("target", type=Path, help="where the names are made")
+    arrange.add_argument("target", type=Path, help="the folder of the names")
     arrange.add_argument("path", help="the names; in braces: DICOM keywords, and columns of --cohort")
-    arrange.add_argument("--cohort", dest="table", metavar="RESULTS", help="only what this journal or table asked for")
+    arrange.add_argument("--cohort", dest="table", metavar="RESULTS", help="only images of this journal or table")
     arrange.add_argument("--how", choices=get_args(How), default="link", help="default: link")
     add_processes(arrange)
     add_output(arrange)
     convert = add("convert", tools.make_nifti)
     add_source(convert)
-    convert.add_argument("out", type=Path, help="where the NIfTI files are made")
+    convert.add_argument("out", type=Path, help="the folder of the NIfTI files")
     convert.add_argument("path", nargs="?", help="their names; in braces: columns of SOURCE, and DICOM keywords")
     convert.add_argument(
         "--despite",
@@ -233,9 +239,9 @@ def _add_folders(add: Add) -> None:
         choices=("all", *REASONS),
         default=[],
         metavar="REASON",
-        help=f"convert series that are no volume for this reason, too; may be repeated: all, {', '.join(REASONS)}",
+        help=f"also convert series that are not a volume for this reason; may be repeated: all, {', '.join(REASONS)}",
     )
-    convert.add_argument("--timeout", type=float, metavar="S", help="for each series")
+    convert.add_argument("--timeout", type=float, metavar="S", help="the longest time for each series")
     add_output(convert)
 
 

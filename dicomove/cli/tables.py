@@ -1,4 +1,4 @@
-"""The table that a command is given: a file, or CSV or JSON from standard input."""
+"""Reads the table for a command: from a file, or as CSV or JSON from standard input."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def table_of(chosen: Namespace) -> pd.DataFrame:
 
 
 def _read(path: str | Path, name: str) -> pd.DataFrame:
-    """Read a table; an error says which one it is."""
+    """Read a table; an error begins with its name."""
     try:
         return read_cohort(path)
     except CohortError as error:
@@ -43,12 +43,12 @@ def _read(path: str | Path, name: str) -> pd.DataFrame:
 
 
 def as_csv(text: str) -> str:
-    r"""Return JSON objects, one after another or in lists, as CSV: it is then read as any other CSV.
+    r"""Return JSON objects, one after another or in lists, as CSV, which is then read like any other CSV.
 
     Raises
     ------
     CohortError
-        It is something else.
+        The text is not JSON, or has something else than objects.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The commands that need no PACS of the user: the demo, receiving, and what is done with images that are there."""
+"""The commands without an address of a PACS: the demo, `receive`, and commands for received images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MADE: Final = ("converted", "converted_with_warning")
 _LOOK_UP_S: Final = 0.5
 _COMPLETE, _SOME_NOT, _NOTHING = 0, 1, 3
 _MOST: Final = 10
-#: A folder may have a hundred thousand files.
+#: The most rows on a screen: a folder may have a hundred thousand files.
 _ROWS: Final = 200
 
 
@@ -50,8 +50,8 @@ def verify_folder(chosen: Namespace) -> int:
     if table.empty:
         message = f"the folder {chosen.folder} has no received files: give the folder of a receiver"
         raise LookupError(message)
-    said = sys.stderr if write(table, chosen) and chosen.output in (None, "-") else sys.stdout
-    print(_verified(table), file=said)
+    stream = sys.stderr if write(table, chosen) and chosen.output in (None, "-") else sys.stdout
+    print(_verified(table), file=stream)
     return int(not (table["verified"] == "ok").all())
 
 
@@ -64,20 +64,20 @@ def write_report(chosen: Namespace) -> int:
 
 
 def receive(chosen: Namespace) -> int:
-    """Receive whatever comes, and print a line for each study, until the user stops it."""
-    # Without a list of addresses, every PACS may send.
+    """Receive images from any sender, and print a line for each study, until the user stops it."""
+    # Without `--allow`, every PACS may send.
     options = {**receiver_options(chosen), "accept": "any"}
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with Receiver(chosen.folder, quiet_period=chosen.quiet, on_study=_tell, **options) as receiver:
+    with Receiver(chosen.folder, quiet_period=chosen.quiet, on_study=_print_study, **options) as receiver:
         print(f"{receiver!r}\nCtrl-C ends it.", file=sys.stderr, flush=True)
-        while not ended.wait(_LOOK_UP_S):  # a signal in the moment in which a wait begins is noticed at its end
+        while not ended.wait(_LOOK_UP_S):  # short waits: a signal at the beginning of a wait counts only at its end
             pass
     return 0
 
 
-def _tell(study: StudyReceived) -> None:
+def _print_study(study: StudyReceived) -> None:
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     print(
         f"{now} {study.study_instance_uid} {study.series} series, {study.instances} instances, {study.bytes} bytes",
@@ -87,7 +87,7 @@ def _tell(study: StudyReceived) -> None:
 
 def demo(chosen: Namespace) -> int:
     """Find, move and verify on a demo PACS."""
-    # Not at the top: only the demo needs these modules.
+    # Imported here, because only the demo needs these modules.
     from dicomove.testing.faults import named
     from dicomove.testing.rehearsal import demo_cohort, demo_pacs, demo_receiver
 
@@ -113,14 +113,14 @@ def _main_job(path: Path, pacs: Pacs, receiver: Receiver) -> pd.DataFrame:
     results = retrieve(cohort, pacs, receiver)
     show(results)
     print("\n3. verdicts(cohort, results)")
-    said = verdicts(cohort, results)
-    show(said)
+    table = verdicts(cohort, results)
+    show(table)
     print(f"\n4. verify({str(receiver.folder)!r})\n{_verified(verify(receiver.folder))}")
-    return said
+    return table
 
 
 def _verified(table: pd.DataFrame) -> str:
-    """Return the numbers of unchanged and other files, and the names of the other ones."""
+    """Return the numbers of files by their state, and the names of files that are not unchanged."""
     wrong = table.loc[table["verified"] != "ok", ["path", "verified"]]
     counted = table["verified"].value_counts().items()
     lines = ["Files: " + (", ".join(f"{count} {word}" for word, count in counted) or "none") + "."]
@@ -139,7 +139,7 @@ What to do next:
 
 
 def list_series(chosen: Namespace) -> int:
-    """Print what arrived."""
+    """Print the series of a folder, or its files."""
     table = index(
         _source(chosen),
         keys=chosen.key,
@@ -148,22 +148,22 @@ def list_series(chosen: Namespace) -> int:
         folder=chosen.folder,
         processes=chosen.processes,
     )
-    said = _show(table, chosen, _SERIES if chosen.level == "SERIES" else _IMAGE, feeds=True)
+    stream = _show(table, chosen, _SERIES if chosen.level == "SERIES" else _IMAGE, feeds=True)
     broken = int(table["error"].notna().sum())
     counts = [f"{len(table) - broken} rows"]
     if "is_volume" in table.columns:
         counts.append(f"{int(table['is_volume'].sum())} volumes")
     counts.append(f"{broken} with files that cannot be read")
-    print(f"Found: {', '.join(counts)}.", file=said)
+    print(f"Found: {', '.join(counts)}.", file=stream)
     return _code(len(table) - broken, len(table))
 
 
 def name_images(chosen: Namespace) -> int:
-    """Give images names of the user's own."""
+    """Give images the user's own names."""
     cohort = None if chosen.table is None else _table(chosen)
     made = arrange(chosen.images, chosen.target, chosen.path, how=chosen.how, cohort=cohort, processes=chosen.processes)
-    said = _show(made, chosen, ("path", "arranged", "outcome"))
-    print(f"Names: {_counted(made['outcome'])}.", file=said)
+    stream = _show(made, chosen, ("path", "arranged", "outcome"))
+    print(f"Names: {_counted(made['outcome'])}.", file=stream)
     return _code(len(made), len(made))
 
 
@@ -179,14 +179,14 @@ def make_nifti(chosen: Namespace) -> int:
         processes=chosen.processes,
         **options,
     )
-    said = _show(made, chosen, _CONVERTED)
-    print(f"Series: {_counted(made['outcome'])}.", file=said)
-    told = made[made["outcome"] != "converted"]
-    counted = Counter(zip(told["outcome"], told["message"], strict=True)).most_common()
+    stream = _show(made, chosen, _CONVERTED)
+    print(f"Series: {_counted(made['outcome'])}.", file=stream)
+    others = made[made["outcome"] != "converted"]
+    counted = Counter(zip(others["outcome"], others["message"], strict=True)).most_common()
     for (outcome, message), count in counted[:_MOST]:
-        print(f"  {count} {outcome}: {message}", file=said)
+        print(f"  {count} {outcome}: {message}", file=stream)
     if len(counted) > _MOST:
-        print("  and others: see the column message", file=said)
+        print("  and others: see the column message", file=stream)
     return _code(int(made["outcome"].isin(_MADE).sum()), len(made))
 
 
@@ -202,7 +202,7 @@ def _table(chosen: Namespace) -> pd.DataFrame:
 
 
 def _show(table: pd.DataFrame, chosen: Namespace, names: tuple[str, ...], *, feeds: bool = False) -> TextIO:
-    """Print or write a table; return where the rest is said."""
+    """Print or write a table; return the stream for its counts and messages."""
     if write(table, chosen, feeds=feeds):
         return sys.stdout if chosen.output not in (None, "-") else sys.stderr
     brief(table.head(_ROWS), names)

@@ -1,12 +1,12 @@
-"""`doctor`: what works between this machine, a PACS and a destination, and what to do where it does not.
+"""`doctor` examines the way from this machine to a PACS and on to a destination, and gives a remedy for each problem.
 
 ::
 
-    evidence      what the probes saw, as frozen values
-    probes        thin functions that ask the network
+    evidence      the results of the probes, as frozen values
+    probes        functions that test the network and the PACS
     connection    evidence -> rows, from the host name to C-FIND      (pure)
     destination   evidence -> rows of the destination                 (pure)
-    examination   the probes in their order, and the table
+    examination   runs the probes in their order, and makes the table
 """
 
 from dicomove.doctor.examination import doctor

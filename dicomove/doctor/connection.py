@@ -62,7 +62,7 @@ def tls(seen: Evidence) -> Row:
         return Row("TLS", "failed", _sentence(answer.text), ADVICE["tls_failed"])
     if answer.error in (None, "association_rejected"):
         return Row("TLS", "ok", "The connection is encrypted.")
-    return Row("TLS", "skipped", "There was no answer that tells.")
+    return Row("TLS", "skipped", "The answer does not show it.")
 
 
 def association(seen: Evidence) -> Row:
@@ -118,7 +118,7 @@ def _titles_remedy(seen: Evidence, named: list[str]) -> str:
         ask = "The address names no AE title. " + ask
     if named == [_CALLING]:
         return f"{register[0].upper()}{register[1:]}."
-    # Measured: dcmqrscp says so of a calling AE title that it does not know, too.
+    # Measured: dcmqrscp gives this reason also for an unknown calling AE title.
     return f"{ask}. If it is right, {register}: some PACS give the same reason then."
 
 
@@ -161,7 +161,7 @@ def _offered(seen: Evidence, check: str, classes: Mapping[str, str], remedy: str
 
 
 def echo(seen: Evidence) -> Row:
-    """Return whether C-ECHO is answered."""
+    """Return whether the PACS answers C-ECHO."""
     answer = seen.echo
     if answer is None:
         return Row("C-ECHO", "skipped", NOT_REACHED)
@@ -183,7 +183,7 @@ _LOG: Final = "Ask the administrator for the log of the PACS at this time."
 
 
 def find(seen: Evidence) -> Row:
-    """Return whether C-FIND is answered, and answered as it is asked."""
+    """Return whether the PACS answers C-FIND, and whether its answers fit the keys."""
     search = seen.search
     if search is None:
         return Row("C-FIND", "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
@@ -191,7 +191,7 @@ def find(seen: Evidence) -> Row:
     if error:
         remedy = _LOG
         if error in ("not_authorized", "association_aborted", "connection_lost"):
-            # Measured: Orthanc answers C-ECHO of an AE title that it does not know, and aborts at its C-FIND.
+            # Measured: Orthanc answers C-ECHO from an unknown AE title, but aborts at its C-FIND.
             remedy = (
                 f"Ask the administrator to allow C-FIND and C-MOVE for our AE title {seen.pacs.calling_ae_title}, "
                 f"address {seen.own_address}. Many PACS answer only C-ECHO to AE titles that they do not know."
@@ -201,18 +201,19 @@ def find(seen: Evidence) -> Row:
         found = f"The PACS gave {search.control_matches} answers to a search for a study that cannot exist."
         remedy = "It ignores keys. dicomove leaves out answers that do not match: look at the column filtered of find."
         return Row("C-FIND", "warning", found, remedy)
-    return Row("C-FIND", "ok", f"The PACS answered after {1000 * search.control.duration_s:.0f} ms, as it was asked.")
+    found = f"The PACS answered after {1000 * search.control.duration_s:.0f} ms, and its answer fits the keys."
+    return Row("C-FIND", "ok", found)
 
 
 def counts(seen: Evidence) -> Row:
-    """Return whether the PACS tells numbers of instances."""
+    """Return whether the PACS gives numbers of instances."""
     check, search = "numbers of instances", seen.search
     if search is None or not search.studies:
         return _without_sample(check, search)
     if search.counts:
-        return Row(check, "ok", "C-FIND tells how many instances a study has.")
+        return Row(check, "ok", "C-FIND gives the number of instances of a study.")
     remedy = "Nothing to do: dicomove counts the instances by C-FIND at the level IMAGE, which takes longer."
-    return Row(check, "warning", "C-FIND does not tell how many instances a study has.", remedy)
+    return Row(check, "warning", "C-FIND does not give the number of instances of a study.", remedy)
 
 
 def character_set(seen: Evidence) -> Row:
@@ -227,15 +228,15 @@ def character_set(seen: Evidence) -> Row:
 
 
 def limit(seen: Evidence) -> Row:
-    """Return whether the PACS leaves out answers of a search that matches many studies."""
+    """Return whether the PACS leaves out answers to a search that matches many studies."""
     check, search = "limit of answers", seen.search
     if search is None or not search.studies:
         return _without_sample(check, search)
     if search.stopped:
         return Row(check, "ok", f"{search.studies} answers came to one search, and then dicomove stopped it.")
     sample = search.sample
-    cut = search.halves is not None and search.halves > search.studies
-    if cut or (sample and sample.status != "0x0000"):
+    is_cut = search.halves is not None and search.halves > search.studies
+    if is_cut or (sample and sample.status != "0x0000"):
         found = (
             f"The PACS gives {search.studies} answers to a search that matches more, and ends with {_status(search)}."
         )

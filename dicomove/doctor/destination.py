@@ -9,11 +9,11 @@ from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Evidence, Row
 from dicomove.words import ADVICE
 
 _NONE: Final = "No destination was given."
-#: A connection that is refused ends at once; one that is dropped takes the time that the PACS waits.
+#: A refused connection fails at once; a longer time means that the PACS waited for a connection that was dropped.
 _LONG_S: Final = 1.0
 _LOG: Final = "Ask the administrator for the log of the PACS at this time."
 _LEVEL: Final = "This PACS may not move single instances, as move does only for a retry: move one small study."
-#: Remedies where the entry of the destination is not the likely cause.
+#: Remedies for errors with another likely cause than the PACS's entry of the destination.
 _OTHER_REMEDIES: Final = {
     **dict.fromkeys(("association_aborted", "connection_lost", "invalid_response"), _LOG),
     **dict.fromkeys(("identifier_mismatch", "not_supported"), _LEVEL),
@@ -47,7 +47,7 @@ def known(seen: Evidence) -> Row:
         return Row(check, "failed", f"C-MOVE got no answer ({answer.error}).", _allow(seen))
     if answer.meaning == seen.to_nowhere.meaning:
         found = (
-            f"A move that matches nothing does not tell: the PACS answers {answer.status or answer.error} for "
+            f"A move that matches nothing does not show it: the PACS answers {answer.status or answer.error} for "
             f"{seen.destination}, and also for an AE title that cannot exist."
         )
         remedy = None if seen.asked_to_move else "Give move_one=True: it moves one instance."
@@ -58,7 +58,7 @@ def known(seen: Evidence) -> Row:
 
 
 def one_instance(seen: Evidence) -> Row:
-    """Return whether one instance could be moved."""
+    """Return whether the PACS moved one instance."""
     check, moved = "one instance", seen.moved
     if seen.destination is None:
         return Row(check, "skipped", _NONE)

@@ -1,4 +1,4 @@
-"""What the probes saw, as frozen values, and a row of the table. ``None`` stands for what was not tried."""
+"""The results of the probes, as frozen values, and a row of the table. ``None`` means that a probe did not run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final, Literal
 from dicomove.pacs import Pacs
 
 Verdict = Literal["ok", "warning", "failed", "skipped"]
-#: What happens at the port: ``"timeout"`` is no answer to the TCP connection.
+#: The state of the port: ``"timeout"`` means that nothing answers the TCP connection.
 Port = Literal["open", "refused", "timeout", "unreachable"]
-#: What a port speaks that does not answer with an association.
+#: The protocol of a port that does not answer A-ASSOCIATE-RQ.
 Language = Literal["HTTP", "TLS", "unknown"]
 
-#: The error of a move that matches nothing, and moved something.
+#: The error of a move that should match nothing, but moved something.
 KEYS_IGNORED: Final = "keys_ignored"
 
 
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How the PACS answered: `error` is a word of the result table, `text` is for a person."""
+    """An answer of the PACS: `error` is a word of the result table, `text` is for a person."""
 
     error: str | None = None
     text: str = ""
@@ -38,13 +38,13 @@ class Answer:
 
     @property
     def meaning(self) -> tuple[str | None, str | None]:
-        """What two answers have in common that mean the same."""
+        """A value that is equal for two answers with the same meaning."""
         return self.status, self.error
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What C-FIND brought.
+    """The results of C-FIND.
 
     Attributes
     ----------
@@ -55,13 +55,13 @@ class Search:
     sample
         The answer to a search for any study.
     studies
-        The studies that it brought.
+        The number of studies in this answer.
     stopped
-        Whether dicomove cancelled it because it had enough.
+        Whether dicomove cancelled this search because it had enough answers.
     halves
-        The studies of the same search in two halves; ``None`` where it was not split.
+        The number of studies from the same search in two halves; ``None`` if it was not split.
     counts
-        Whether the PACS told numbers of instances.
+        Whether the PACS gave numbers of instances.
     character_sets
         The Specific Character Sets of the answers.
     """
@@ -78,14 +78,14 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What the receiver saw of the instance.
+    """The arrival of the instance at the receiver.
 
     Attributes
     ----------
     address, calling_ae_title, transfer_syntax
-        From where, as which AE title, and in which transfer syntax it came first.
+        The sender's address and AE title, and the transfer syntax, when the instance first arrived.
     was_there
-        Whether it was there before, and came once more.
+        Whether the receiver had the instance before, and got it once more.
     """
 
     address: str
@@ -96,7 +96,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was seen.
+    """The results of all probes.
 
     Attributes
     ----------
@@ -105,28 +105,28 @@ class Evidence:
     destination
         The AE title of the destination.
     receiver_port, receiver_host, reach_problem
-        Port and host of the receiver, if the destination is one, as the PACS has to know them; why the PACS may not
-        reach them.
+        If the destination is a receiver: the port and the host for the PACS's entry, and the reason why the PACS may
+        not reach them.
     addresses
         The addresses of the host.
     port, own_address
-        What happens at the port; the address of this machine on the way there.
+        The state of the port; the address from which this machine connects to it.
     association, language
-        How the PACS answered A-ASSOCIATE-RQ; what its port speaks instead.
+        The answer to A-ASSOCIATE-RQ; the protocol of the port if it is not DICOM.
     titles_accepted
-        The called and the calling AE title in another case, with which the association is accepted.
+        The called and the calling AE title in upper or lower case, if the PACS accepts them only so.
     offered
         The services that the PACS accepts.
     echo, search
         The answers to C-ECHO and C-FIND.
     to_destination, to_nowhere
-        The answers to a move that matches nothing, to the destination and to an AE title that cannot exist.
+        The answers to moves that match nothing: to the destination, and to an AE title that cannot exist.
     destination_accepted
-        The destination in another case, which the PACS knows.
+        The destination in upper or lower case, if the PACS knows it only so.
     asked_to_move, has_instance
-        Whether one instance was to be moved, and whether one was found.
+        Whether the caller asked for a move of one instance, and whether the search found one.
     moved, arrival, refused
-        The answer to that move, what the receiver saw, and the addresses that it refused.
+        The answer to that move, the arrival at the receiver, and the addresses that the receiver refused.
     """
 
     pacs: Pacs

@@ -1,4 +1,4 @@
-"""`doctor`: the probes in their order, and the table."""
+"""`doctor`: runs the probes in their order, and makes the table."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _COLUMNS: Final = ("check", "verdict", "found", "remedy")
 def doctor(
     pacs: Pacs, destination: str | Receiver | Destination | None = None, *, move_one: bool = False
 ) -> pd.DataFrame:
-    """Examine the connection to a PACS and to a destination, and say what to do where it does not work.
+    """Examine the connection to a PACS and to a destination, with a remedy for each problem.
 
-    Nothing is moved, unless `move_one` asks for it. The searches are for a study that cannot exist, and for at most
-    about 1,000 studies of any date. The table contains no values of patients.
+    It moves nothing, unless `move_one` is true. It searches for a study that cannot exist, and for at most about 1,000
+    studies of any date. The table contains no values of patients.
 
     Parameters
     ----------
@@ -52,18 +52,18 @@ def doctor(
     destination
         An AE title that the PACS knows, a `Receiver`, or a `Destination`.
     move_one
-        Move one instance to the destination. Only this shows whether the PACS reaches it.
+        Move one instance to the destination. Only this shows whether the PACS reaches the destination.
 
     Returns
     -------
     pandas.DataFrame
         One row per check: ``check``, ``verdict`` (``"ok"``, ``"warning"``, ``"failed"``, or ``"skipped"``), ``found``,
-        and ``remedy``, which is null where nothing is to be done.
+        and ``remedy``, which is null if there is nothing to do.
 
     Raises
     ------
     AddressError
-        `destination` is not an AE title, or a secret of the user is not where it should be.
+        `destination` is not an AE title, or the passcode or token of the user cannot be found.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def doctor(
 
 def _examine(pacs: Pacs, given: str | Receiver | None, *, move_one: bool) -> Evidence:
     if isinstance(given, Receiver) and not given.listens:
-        given = None  # nothing can be moved to it: whether C-GET is offered is another check
+        given = None  # the PACS cannot move to it; another check tests whether the PACS offers C-GET
     seen = Evidence(pacs, asked_to_move=move_one and given is not None)
     if isinstance(given, Receiver):
         host, port = given.address_for(pacs)
@@ -117,7 +117,7 @@ def _asked(seen: Evidence, given: str | Receiver | None) -> Evidence:
     if given is None or MOVE["StudyRoot"] not in offered:
         return seen
     if seen.search and seen.search.control_matches:
-        return seen  # it ignores keys: a move could bring its whole archive
+        return seen  # the PACS ignores keys: a move could bring its whole archive
     answer, nowhere, accepted = probes.known(pacs, seen.destination or "")
     seen = replace(seen, to_destination=answer, to_nowhere=nowhere, destination_accepted=accepted)
     is_useless = answer.error in ("destination_unknown", KEYS_IGNORED)
@@ -125,7 +125,7 @@ def _asked(seen: Evidence, given: str | Receiver | None) -> Evidence:
 
 
 def _moved(seen: Evidence, given: str | Receiver, studies: tuple[dict[str, str], ...]) -> Evidence:
-    """Move one instance, and look at what came."""
+    """Move one instance, and look for it at the receiver."""
     instance = probes.an_instance(seen.pacs, studies)
     if instance is None:
         return seen
@@ -139,6 +139,6 @@ def _moved(seen: Evidence, given: str | Receiver, studies: tuple[dict[str, str],
 
 
 def _refused(receiver: Receiver) -> Counter[str]:
-    """Return the addresses that the receiver turned away, with the number of their connections."""
+    """Return the addresses that the receiver refused, with the number of their connections."""
     refused = receiver.refused
     return Counter(dict(refused.groupby("address")["count"].sum()))

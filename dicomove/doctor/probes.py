@@ -1,4 +1,4 @@
-"""Thin functions that ask the network. What goes wrong is their answer, and not an exception."""
+"""Functions that test the network and the PACS. They return a failure as an answer, and do not raise it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from dicomove.pacs import Pacs
 from dicomove.receiver import Receiver
 from dicomove.receiver.administration import route
 
-#: So many answers show that there is no limit which matters.
+#: A PACS that gives more answers than this has no limit that matters.
 ENOUGH: Final = 1000
 _LONGEST_SEARCH_S: Final = 60.0
 _LONGEST_MOVE_S: Final = 120.0
 _LONGEST_GUESS_S: Final = 3.0
 _HTTP: Final = b"HEAD / HTTP/1.0\r\n\r\n"
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-#: An AE title that no PACS has an entry for.
+#: An AE title that no PACS knows.
 _NOWHERE: Final = "DICOMOVE-NOWHERE"
 
 
@@ -50,7 +50,7 @@ def addresses(pacs: Pacs) -> tuple[str, ...]:
 
 
 def port(pacs: Pacs) -> tuple[Port, str | None]:
-    """Return what happens at the port, and the address of this machine on the way there."""
+    """Return the state of the port, and the address from which this machine connects to it."""
     try:
         with socket.create_connection((pacs.host, pacs.port), pacs.connect_timeout) as sock:
             return "open", str(sock.getsockname()[0])
@@ -63,13 +63,13 @@ def port(pacs: Pacs) -> tuple[Port, str | None]:
 
 
 def own_address(pacs: Pacs) -> str | None:
-    """Return the address by which this machine would reach a PACS; nothing is sent."""
+    """Return the address from which this machine would connect to a PACS, without sending anything."""
     found = route(pacs.host)
     return found.own_address if found else None
 
 
 def language(pacs: Pacs) -> Language:
-    """Return what a port speaks that does not speak DICOM."""
+    """Return the protocol of a port that does not answer A-ASSOCIATE-RQ."""
     with suppress(OSError), _connected(pacs) as sock:
         sock.sendall(_HTTP)
         if sock.recv(5) == b"HTTP/":
@@ -78,7 +78,7 @@ def language(pacs: Pacs) -> Language:
 
 
 def offered(pacs: Pacs) -> tuple[Answer, frozenset[str]]:
-    """Return how the PACS answers A-ASSOCIATE-RQ, and the services that it accepts."""
+    """Return the answer to A-ASSOCIATE-RQ, and the services that the PACS accepts."""
     services = {**SERVICES, **{uid: f"{model} GET" for model, uid in GET.items()}}
     with closing(ReusableAssociation(pacs, services)) as association:
         try:
@@ -88,7 +88,7 @@ def offered(pacs: Pacs) -> tuple[Answer, frozenset[str]]:
 
 
 def titles_in_other_case(pacs: Pacs) -> tuple[str, str] | None:
-    """Return the two AE titles in another case with which the PACS accepts an association."""
+    """Return the two AE titles in upper or lower case, if the PACS accepts an association with them."""
     had = (pacs.called_ae_title, pacs.calling_ae_title)
     for called, calling in product(*(dict.fromkeys((title, title.upper(), title.lower())) for title in had)):
         where = pacs.address.rpartition("@")[2]
@@ -109,7 +109,7 @@ def echo(pacs: Pacs) -> Answer:
 
 
 def search(pacs: Pacs) -> tuple[Search, tuple[Match, ...]]:
-    """Return what C-FIND brings, and the studies that were seen."""
+    """Return the results of C-FIND, and the studies of its answers."""
     with FindScu(pacs) as scu:
         control, nothing, _, _ = _found(scu, {"StudyInstanceUID": generate_uid()})
         if control.error:
@@ -139,19 +139,19 @@ def an_instance(pacs: Pacs, studies: Sequence[Match]) -> Match | None:
             keys = {name: chosen[name] for name in names[:-1]}
             wanted = {"NumberOfSeriesRelatedInstances": ""} if level == "SERIES" else {}
             _, found, _, _ = _found(scu, {**keys, **wanted, "QueryRetrieveLevel": level, names[-1]: ""})
-            # An answer of another study or series is not one.
+            # An answer about another study or series does not count.
             own = [match for match in found if all(match.get(name) in (None, "", uid) for name, uid in keys.items())]
             chosen = _smallest([{**match, **keys} for match in own], names)
     return {name: chosen[name] for name in _UIDS} if chosen else None
 
 
 def known(pacs: Pacs, destination: str) -> tuple[Answer, Answer, str | None]:
-    """Move nothing to the destination and to nowhere.
+    """Send moves that match nothing: to the destination, and to an AE title that cannot exist.
 
     Returns
     -------
     tuple
-        Both answers, and the destination in another case if the PACS knows only that.
+        Both answers, and the destination in upper or lower case if the PACS knows it only so.
     """
     with MoveScu(pacs) as scu:
         answers = {title: _moved(scu, title) for title in (destination, _NOWHERE)}
@@ -167,7 +167,7 @@ def moved(pacs: Pacs, instance: Match, destination: str | Receiver) -> Answer:
     """Move one instance, and return the answer."""
     table = pd.DataFrame([instance], dtype=str)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DicomoveWarning)  # the advice of the row says it, too
+        warnings.simplefilter("ignore", DicomoveWarning)  # the row's advice has the same text
         results = move(
             table, pacs, destination, level="IMAGE", journal=False, progress=False, total_timeout=_LONGEST_MOVE_S
         )
@@ -186,7 +186,7 @@ def times_received(receiver: Receiver, instance: Match) -> int:
 
 
 def arrival(receiver: Receiver, instance: Match, times_before: int) -> Arrival | None:
-    """Return what the receiver knows of the instance, if it came since it had come so often."""
+    """Return the arrival of the instance, if the receiver got it more than `times_before` times."""
     if times_received(receiver, instance) <= times_before:
         return None
     manifest = receiver.manifest()
@@ -207,7 +207,7 @@ def _problem(error: AssociationError | StatusError) -> Answer:
 
 
 def _moved(scu: MoveScu, destination: str) -> Answer:
-    # Nothing matches: a PACS that moves all the same ignores the key, and is stopped.
+    # Nothing matches: if the PACS moves something, it ignores the key, and dicomove cancels the move.
     result = scu.move_study(
         {"StudyInstanceUID": generate_uid()},
         destination,
@@ -240,7 +240,7 @@ def _studies(scu: FindScu, dates: str) -> tuple[Answer, tuple[Match, ...], bool,
 
 
 def _in_halves(scu: FindScu, studies: Iterable[Match]) -> int | None:
-    """Return how many studies come where the same search is split at the middle of their dates."""
+    """Return the number of studies that the same search finds in two halves, split at the middle of their dates."""
     dates = sorted(date for study in studies if re.fullmatch(r"[0-9]{8}", date := study.get("StudyDate", "")))
     if not dates:
         return None

@@ -1,13 +1,13 @@
-"""Presents results: a small table, pictures, a page for others, and a look at the images.
+"""Presents results: a small table, pictures, an HTML page, and a preview of the images.
 
 ::
 
-    table        a result table, or a journal's, in a form for counting
-    flow         the number of rows at each step, with the reasons for losses; and as a picture
-    summary      the numbers as a small table
-    plots        a run as a picture (extra ``plot``)
+    table        a result table, also from a journal, in a form for counting
+    flow         the number of rows at each step, with the reasons for losses; also as a picture
+    summary      `summary`: the numbers as a small table
+    plots        `plot`: a run as a picture (extra ``plot``)
     page         `report`: one self-contained HTML file, with a paragraph for a paper
-    preview      a montage of what arrived (extra ``plot``); one image by its header, or why it cannot be shown
+    preview      `preview`: a montage with one image of each series (extra ``plot``)
 """
 
 from dicomove.report.page import report

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 #: The name of a temporary column for counting.
-_HELD: Final = "instances held"
+_COUNTED: Final = "instances counted"
 #: The outcome of a row without a match in the PACS.
 UNMATCHED: Final = "unmatched"
-#: In words for readers who do not know dicomove.
+#: The reason of each outcome, in words for readers who do not know dicomove.
 REASONS: Final = {
     **{name: word.reason for name, word in OUTCOME_WORDS.items() if word.reason},
     UNMATCHED: "C-FIND found nothing for it",
@@ -43,9 +43,9 @@ class Loss:
     @property
     def reason(self) -> str:
         """The reason, for readers who do not know dicomove."""
-        said = REASONS[self.outcome]
+        reason = REASONS[self.outcome]
         adds = self.error is not None and ERROR_WORDS[self.error].adds == "its name"
-        return f"{said} ({_words(self.error)})" if adds else said
+        return f"{reason} ({_words(self.error)})" if adds else reason
 
     @property
     def brief(self) -> str:
@@ -65,9 +65,9 @@ class Step:
     rows
         The number of rows that reached it.
     patients, studies
-        How many different ones they name; ``None`` if the table names none.
+        The numbers of different patients and studies in these rows; ``None`` if the table names none.
     instances
-        How many they hold, or brought; ``None`` if the number is unknown.
+        The number of instances in the PACS, or of those that the rows brought; ``None`` if it is unknown.
     lost
         The rows lost since the previous step, by reason, the most frequent first.
     """
@@ -146,10 +146,10 @@ def _step(
 ) -> Step:
     lost = before & ~here
     rows = table[here]
-    once = counted_once(rows.assign(**{_HELD: counts[here]})) if counts is not None else None
-    known = once[_HELD].dropna() if once is not None else ()
+    once = counted_once(rows.assign(**{_COUNTED: counts[here]})) if counts is not None else None
+    known = once[_COUNTED].dropna() if once is not None else ()
     why = zip(outcomes[lost].tolist(), table.loc[lost, "error"].tolist(), strict=True)
-    losses = Counter((outcome, _telling(error)) for outcome, error in why).most_common()
+    losses = Counter((outcome, _error_to_name(error)) for outcome, error in why).most_common()
     return Step(
         name=name,
         rows=len(rows),
@@ -160,7 +160,8 @@ def _step(
     )
 
 
-def _telling(word: object) -> str | None:
+def _error_to_name(word: object) -> str | None:
+    """Return an error if it adds something to the outcome."""
     error = known_error(word)
     return None if error is None or ERROR_WORDS[error].adds == "nothing" else error
 
@@ -199,7 +200,7 @@ def draw_flow(axes: Axes, steps: Sequence[Step], cohort_rows: int | None, ink: s
     for number, step in enumerate(steps):
         top = 0.4 + number * (_HEIGHT + gap)
         if number:
-            chart.way(step, top - gap, gap)
+            chart.arrow(step, top - gap, gap)
         chart.step(step, steps[0].rows, top, last=number == len(steps) - 1)
 
 
@@ -208,10 +209,10 @@ class _Chart:
         self._axes = axes
         self._ink = ink
 
-    def text(self, x: float, y: float, said: str, *, size: float, bold: bool = False, right: bool = False) -> None:
-        """Write a line around its middle."""
+    def text(self, x: float, y: float, line: str, *, size: float, bold: bool = False, right: bool = False) -> None:
+        """Write a line of text, with its middle at the height `y`."""
         weight, side = "bold" if bold else "normal", "right" if right else "left"
-        self._axes.text(x, y, said, size=size, weight=weight, color=self._ink, ha=side, va="center")
+        self._axes.text(x, y, line, size=size, weight=weight, color=self._ink, ha=side, va="center")
 
     def step(self, step: Step, whole: int, top: float, *, last: bool) -> None:
         """Draw the numbers of a step, and a bar for its share of all rows."""
@@ -233,22 +234,22 @@ class _Chart:
             COLOURS["complete"] if last else _BEFORE,
         )
 
-    def way(self, step: Step, top: float, height: float) -> None:
+    def arrow(self, step: Step, top: float, height: float) -> None:
         """Draw the arrow to a step, and the losses before it."""
         middle = _BOX[0] + _BOX[1] / 2
-        self._arrow((middle, top), (middle, top + height))
+        self._draw_arrow((middle, top), (middle, top + height))
         losses = _most(step)
         if not losses:
             return
         left, width = _LOSSES
         deep = _LINE * len(losses) + 0.16
         begin = top + (height - deep) / 2
-        self._arrow((middle, top + height / 2), (left, top + height / 2))
+        self._draw_arrow((middle, top + height / 2), (left, top + height / 2))
         self._frame(left, begin, width, deep)
-        for number, (outcome, said) in enumerate(losses):
+        for number, (outcome, line) in enumerate(losses):
             y = begin + 0.08 + _LINE * (number + 0.5)
             self._bar(left + 0.1, y - 0.06, 0.12, 0.12, COLOURS.get(outcome, _PLAIN))
-            self.text(left + 0.3, y, said, size=8.5)
+            self.text(left + 0.3, y, line, size=8.5)
 
     def _frame(self, x: float, y: float, width: float, height: float) -> None:
         from matplotlib.patches import FancyBboxPatch
@@ -262,7 +263,7 @@ class _Chart:
 
         self._axes.add_patch(Rectangle((x, y), width, height, facecolor=colour, linewidth=0))
 
-    def _arrow(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    def _draw_arrow(self, begin: tuple[float, float], end: tuple[float, float]) -> None:
         arrow = {"arrowstyle": "-|>", "color": self._ink, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
         self._axes.annotate("", xy=end, xytext=begin, arrowprops=arrow)
 

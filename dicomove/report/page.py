@@ -1,4 +1,4 @@
-"""`report`: one page about a run. A reader needs neither dicomove nor a network."""
+"""`report`: one HTML page about a run, which needs neither dicomove nor a network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from dicomove.words import ADVICE, GOOD
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Browsers cannot show a page with more.
+#: The most rows of a table: browsers cannot show a page with more.
 _MOST_ROWS: Final = 5000
 _LONG: Final = 24
 _SERVICES: Final = {"move": "C-MOVE (PS3.4 C.4.2)", "get": "C-GET (PS3.4 C.4.3)"}
@@ -81,11 +81,11 @@ def report(
         The page then counts columns that are not DICOM attributes instead of naming them, and leaves out paths and the
         free text of the PACS and the rows. Only with ``False`` can it contain identifiers of patients.
     key
-        Gives the same pseudonyms in several reports; ``None`` is a random key for this report.
+        The key of the hashes: the same key gives the same pseudonyms in several reports. ``None`` is a random key.
     title
-        Its headline.
+        The headline.
     series
-        As for `summary`: the page then says how many series are volumes.
+        As for `summary`: the page then has the number of series that are volumes.
 
     Returns
     -------
@@ -119,15 +119,15 @@ def report(
     )
     where = Path(path)
     with replacing(where) as part:
-        part.write_text(page, encoding="utf-8", errors="replace")  # a cell may hold half of a character
+        part.write_text(page, encoding="utf-8", errors="replace")  # a cell may have half a character
     return where
 
 
 def _note(*, pseudonymize: bool) -> str:
     written = f"Written at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by dicomove."
     if pseudonymize:
-        return f"{written} Rows are named by keyed hashes, and UIDs are mapped: it identifies no patient."
-    return f"{written} It may identify patients: do not hand it on."
+        return f"{written} Keyed hashes replace the names of rows, and UIDs are mapped: it does not identify patients."
+    return f"{written} It may identify patients: do not pass it on."
 
 
 def _asked(given: pd.DataFrame, table: pd.DataFrame, facts: Mapping[str, Any], names: Pseudonyms | None) -> str:
@@ -258,7 +258,7 @@ def _time(value: Any) -> str:
 
 
 def methods(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
-    """Return the paragraph.
+    """Return the paragraph for the methods section of a paper.
 
     Parameters
     ----------

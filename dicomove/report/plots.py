@@ -20,7 +20,7 @@ _PAPER: Final = "#FFFFFF"
 _PALE: Final = "#E0E0E0"
 _RATE: Final = "#0072B2"
 _HATCH: Final = "////"
-#: Inches. A notebook beside another window is about as wide as this, so that the letters keep their size.
+#: Inches: about the width of a notebook beside another window, so that the letters keep their size.
 _WIDTH: Final = 8.0
 _CHARTS: Final = 5.6
 _MOST_POINTS: Final = 5000

@@ -1,6 +1,6 @@
-"""`preview`: a montage of what arrived, one middle image of each series.
+"""`preview`: a montage of the images that arrived, with one image from the middle of each series.
 
-An image is rendered by its header (PS3.3 C.7.6.3, C.11), or there is the reason why it cannot be.
+The header of an image decides how it looks (PS3.3 C.7.6.3, C.11). If an image cannot be shown, its tile has the reason.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PAPER: Final = "#111111"
 _INK: Final = "#EEEEEE"
 _PROBLEM: Final = "#E69F00"
 _SERIES: Final = ("StudyInstanceUID", "SeriesInstanceUID")
-#: The most headers that are read of a series: for a longer one, the middle is approximate.
+#: The most headers that `preview` reads of a series: for a longer series, the middle is approximate.
 _MOST_HEADERS: Final = 64
 
 
@@ -99,10 +99,10 @@ def preview(results: Results, *, folder: str | os.PathLike[str] | None = None, m
 
 
 def _headline(series: int, count: int, absent: int, shown: int) -> str:
-    said = f"{series} series, {count} instances"
-    said += f", nothing of {absent} {'study' if absent == 1 else 'studies'}" if absent else ""
+    line = f"{series} series, {count} instances"
+    line += f", nothing of {absent} {'study' if absent == 1 else 'studies'}" if absent else ""
     left = series + absent - shown
-    return said + (f", {left} more are not shown" if left else "")
+    return line + (f", {left} more are not shown" if left else "")
 
 
 def _sources(results: Results, folder: str | os.PathLike[str] | None) -> tuple[pd.DataFrame, Path, int]:
@@ -174,7 +174,7 @@ _PIXELS: Final = 512
 _LARGEST: Final = 1 << 28
 _MODALITY: Final = re.compile("[A-Z0-9_]{1,16}")
 _STRANGEST: Final = 20.0
-#: Larger than every possible value.
+#: Values beyond every possible pixel value, which show both ends of a window.
 _BOTH_ENDS: Final = (-1e12, 1e12)
 _OF_A_FRAME: Final = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
 

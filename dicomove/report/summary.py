@@ -16,7 +16,7 @@ from dicomove.words import ADVICE, GOOD, SLOW
 _FIRST: Final = 3
 _OF_SERIES: Final = ("series", "volumes")
 _LONGEST_LABEL: Final = 24
-#: By what rows and series belong together.
+#: The columns that assign series to rows, the deepest level first.
 _BY: Final = ("SeriesInstanceUID", "StudyInstanceUID", "cohort_row")
 
 
@@ -40,7 +40,7 @@ def summary(results: Results, *, series: pd.DataFrame | None = None) -> pd.DataF
     results
         A table that `move` or `plan` returned, or the path of a journal.
     series
-        What `index` says of the series that arrived: the table of a folder, or of these results. No file is read here.
+        The table of `index` for a folder, or for these results. `summary` itself reads no file.
 
     Returns
     -------
@@ -49,13 +49,14 @@ def summary(results: Results, *, series: pd.DataFrame | None = None) -> pd.DataF
         instances that several rows requested count once); ``median_s``, the median duration of a move; ``total_s``, the
         seconds during which at least one of them was moving, without pauses; ``instances_per_s`` in that time;
         ``first_rows``, the labels of the first few; ``advice``, once for each error. The last row is ``all``. Rows that
-        an earlier run had completed do not count for the times. With `series`: ``series``, how many series these rows
-        have (the series that a row names, or those of its study), and ``volumes``, how many of them are volumes; null
-        where the rows name neither. The last row counts all that arrived.
+        an earlier run had completed do not count for the times. With `series`: ``series``, the number of series of
+        these rows (the series that a row names, or those of its study), and ``volumes``, the number of volumes among
+        them; null if the rows name neither series nor studies. The last row counts all series that arrived.
 
-        Of a plan, by ``action``: ``rows``; ``studies``; ``instances`` and ``on_disk``; ``slow``, the rows that the PACS
-        has to fetch from a slow medium; the estimates ``bytes``, ``bytes_low``, ``bytes_high`` and ``duration_s``; in
-        the last row, ``windows`` of the hours (nights, say) and ``free_bytes`` on the disk of the receiver.
+        For a plan, by ``action``: ``rows``; ``studies``; ``instances`` and ``on_disk``; ``slow``, the rows that the
+        PACS has to fetch from a slow medium; the estimates ``bytes``, ``bytes_low``, ``bytes_high`` and ``duration_s``;
+        in the last row, ``windows``, the number of windows of the hours (such as nights), and ``free_bytes`` on the
+        disk of the receiver.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def summary(results: Results, *, series: pd.DataFrame | None = None) -> pd.DataF
     if isinstance(results, pd.DataFrame) and columns.is_plan(results.columns):
         return _of_plan(results)
     table = table_of(results)
-    asking = _with_labels_of_their_own(table)
+    asking = _without_shared_labels(table)
     errors = table["error"].astype(object).where(table["error"].notna(), "")
     made: dict[tuple[str, str], dict[str, object]] = {}
     advised: set[str] = set()
@@ -113,7 +114,7 @@ def _check_series(results: Results, series: pd.DataFrame | None) -> None:
 
 
 def _volumes(rows: pd.DataFrame | None, series: pd.DataFrame | None) -> dict[str, object]:
-    """Return how many series these rows have, and how many of them are volumes."""
+    """Return the number of series of these rows, and the number of volumes among them."""
     if series is None:
         return {}
     found = series if rows is None else _asked(rows, series)
@@ -124,19 +125,19 @@ def _volumes(rows: pd.DataFrame | None, series: pd.DataFrame | None) -> dict[str
 
 
 def _asked(rows: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the series that rows ask for, each by the deepest key that it has; ``None`` where they have no key."""
+    """Return the series of these rows, by the deepest key of each row; ``None`` if the rows have no key."""
     names = [name for name in _BY if name in series.columns]
     wanted, rest = pd.Series(data=False, index=series.index), rows
     for name in names:
         has = rest[name].notna()
-        # A row of the cohort may be a number in one table, and text in the other.
+        # The label of a cohort row may be a number in one table, and text in the other.
         wanted |= series[name].map(str).isin({str(key) for key in rest.loc[has, name]})
         rest = rest[~has]
     return None if len(rest) == len(rows) else series[wanted]
 
 
-def _with_labels_of_their_own(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table in which rows without a UID have no ``cohort_row`` that a row with one has, too."""
+def _without_shared_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table without the ``cohort_row`` of rows that have no UID, if a row with a UID has the same label."""
     if "cohort_row" not in table.columns:
         return table
     has = table[["StudyInstanceUID", "SeriesInstanceUID"]].notna().any(axis=1)
@@ -184,7 +185,7 @@ def _of_plan(plan: pd.DataFrame) -> pd.DataFrame:
     """Return the sums of a plan, by action."""
     found = keyword_columns(plan.columns, ["StudyInstanceUID"])
     studies = plan.iloc[:, found["StudyInstanceUID"]] if found else pd.Series([None] * len(plan))
-    studies = studies.mask(studies.map(is_blank).astype(bool))  # a plan that was read from a file has ""
+    studies = studies.mask(studies.map(is_blank).astype(bool))  # a plan from a file has "" in place of null
     table = pd.DataFrame(
         {name: plan[columns.label(plan, name)].array for name in columns.PLAN_COLUMNS} | {"study": studies.array}
     )

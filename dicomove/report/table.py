@@ -1,4 +1,4 @@
-"""The table for reports: from a journal, from a file, or from `move`. Pure, except for reading the journal."""
+"""The table for reports: from a journal, from a file, or from `move`. Pure, except that it reads the journal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dicomove.words import MOVE_OUTCOMES, SKIPPED
 #: A result table, or the path of a journal.
 Results: TypeAlias = "pd.DataFrame | str | os.PathLike[str]"
 
-#: Replaces any other word.
+#: Replaces an unknown outcome.
 OTHER: Final = "other"
 #: The identifiers of patients and studies.
 KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -45,7 +45,7 @@ def read(results: Results) -> pd.DataFrame:
 
 
 def _read(results: Results) -> tuple[pd.DataFrame, list[int | None] | None]:
-    """Return the result table, and from a journal also the numbers that say which rows shared their moves."""
+    """Return the result table, and from a journal also a number for each row: rows that share a move share it."""
     table, moves = read_with_moves(results) if isinstance(results, str | os.PathLike) else (results, None)
     if not isinstance(table, pd.DataFrame) or "outcome" not in map(_name, table.columns):
         message = "a result table of move() has the column outcome, but this table does not; give a journal by its path"
@@ -59,7 +59,7 @@ def table_of(results: Results) -> pd.DataFrame:
     It has the columns `RESULT_COLUMNS` with the types from `move`, which a table from CSV has lost; an unknown outcome
     becomes ``other``. It also has ``label``, the label of the row; ``PatientID`` and ``StudyInstanceUID``, null if the
     table lacks them; ``matches`` and ``cohort_row`` of `find`; ``method``, also from the options of a journal's
-    run; and ``move``, a number that rows have in common that shared their moves.
+    run; and ``move``, a number that is the same for rows that shared a move.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def own_columns(results: pd.DataFrame) -> list[int]:
 
 
 def instances(table: pd.DataFrame) -> pd.Series:
-    """Return how many instances each row brought: on disk, or else moved by the PACS's counts; null without a count."""
+    """Return the number of instances of each row: on disk, otherwise by the PACS's counts; null without a count."""
     return table["received"].fillna(table["completed"] + table["warning"].fillna(0))
 
 
@@ -109,7 +109,7 @@ def counted_once(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _moves_by_times(table: pd.DataFrame) -> pd.Series:
-    """Return numbers that rows have in common that shared a move, from a table that does not say it.
+    """Return a number for each row of a table without such numbers: rows that shared a move get the same one.
 
     Rows that share a move have the same start and end. Two different moves never agree in both to the microsecond. If a
     file kept only seconds, the rows must also name the same study.

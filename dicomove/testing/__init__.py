@@ -7,21 +7,21 @@
 
 ::
 
-    rehearsal    `RehearsalPacs`: a PACS in a process of its own; the parts of the demo
+    rehearsal    `RehearsalPacs`: a PACS in a separate process; the parts of the demo
     process      the process, and its settings
-    dates        studies by date
-    archive      the instances of a PACS, and how C-FIND and C-MOVE select among them
+    dates        finds studies by date
+    archive      the instances of a PACS, and the rules by which C-FIND and C-MOVE select among them
     matching     attribute matching (PS3.4 C.2.2.2)
     acceptor     accepts associations
     server       C-ECHO, C-FIND, C-MOVE and C-GET
-    responder    the responses to one request, and the C-STOREs that they count
+    responder    sends the responses to one request, and counts its C-STOREs
     storage      C-STORE on both sides
     images       a small archive of real images
     phantoms     a small archive of volumes
-    synthetic    instances that are generated when they are read
-    faults/      what real PACS do wrong
+    synthetic    generates instances at the moment of reading
+    faults/      faults of real PACS
     raw/         peers that send any bytes
-    plugin       the fixtures for pytest
+    plugin       the fixture for pytest
 """
 
 from dicomove.testing import faults

@@ -1,4 +1,4 @@
-"""A listener that accepts associations, with the faults that A-ASSOCIATE-RQ may meet (PS3.8 7.1)."""
+"""A listener that accepts associations, with the faults of this stage (PS3.8 7.1)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from dicomove.tls import Wrap
 
 _HANDSHAKE_S: Final = 30.0
 _IDLE_S: Final = 600.0
-_FAREWELL_S: Final = 2.0
+_RELEASE_S: Final = 2.0
 _BACKLOG: Final = 128
 
-#: Makes other bytes of A-ASSOCIATE-AC, given the request, or of A-ASSOCIATE-RQ.
+#: Returns the bytes to send in place of an A-ASSOCIATE-AC to a request, or in place of an A-ASSOCIATE-RQ.
 Associate = Callable[[AssociateRequest | None, bytes], bytes]
 
 logger = logging.getLogger("dicomove.testing")
@@ -40,22 +40,23 @@ class Service(Protocol):
 
 
 class Listener:
-    """Accepts associations on 127.0.0.1, each in a thread of its own.
+    """Accepts associations on 127.0.0.1, each in a separate thread.
 
     Parameters
     ----------
     service
         Answers the requests.
     port
-        0 lets the system pick one.
+        The port; 0 lets the system choose one.
     gate
-        Is told how many associations there are when one more is asked for, and may raise what a fault may.
+        The listener calls it with the number of open associations before it accepts one more. It may raise the orders
+        of `Fault.on_association`.
     associate
-        Makes other bytes of A-ASSOCIATE-AC.
+        Returns the bytes to send in place of an A-ASSOCIATE-AC.
     max_pdu_length
-        The longest PDU that it receives; 0 is no limit.
+        The longest PDU that the listener receives; 0 is no limit.
     wrap
-        Makes a TLS socket of one, if it speaks TLS.
+        Turns a socket into a TLS socket, if the listener speaks TLS.
     """
 
     def __init__(
@@ -138,9 +139,9 @@ class Listener:
         except Abort:
             association.abort()
         except Release:
-            ending = Deadlines(Deadline(_FAREWELL_S, IdleTimeout, "A-RELEASE"))
+            ending = Deadlines(Deadline(_RELEASE_S, IdleTimeout, "A-RELEASE"))
             association.send_pdu(RELEASE_RQ, pdu(RELEASE_RQ), ending)
-            association.release(_FAREWELL_S)
+            association.release(_RELEASE_S)
         finally:
             with self._lock:
                 self._associations -= 1
@@ -151,7 +152,7 @@ class Listener:
             self._associations += 1
 
     def _die(self, order: Die) -> None:
-        """End everything at once, and come back at the same port."""
+        """End the listener and all connections at once, and listen again at the same port later."""
         self._stop()
         with self._lock:
             for client in self._clients:
@@ -166,9 +167,9 @@ class Listener:
 
 
 def _bound(port: int) -> socket.socket:
-    """Return a socket that refuses connections until it listens, while no other program is given its port."""
+    """Return a socket that refuses connections until it listens, and keeps its port from other programs."""
     bound = socket.socket()
-    # The connections that have just ended have this port, too.
+    # The connections that have just ended also use this port.
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", port))
     return bound
@@ -180,7 +181,7 @@ class ChangingConnection(Connection):
     Attributes
     ----------
     change
-        Makes other bytes of them.
+        Returns the bytes to send in place of them.
     """
 
     change: Callable[[bytes], bytes] | None = None

@@ -44,7 +44,7 @@ _ATTRIBUTES = {
     "IMAGE": "SOPInstanceUID SOPClassUID InstanceNumber ImageType ContentDate ContentTime AcquisitionNumber "
     "AcquisitionDate AcquisitionTime NumberOfFrames Rows Columns BitsAllocated SliceThickness",
 }
-# Counted attributes: in which entity, and which of its entities they count.
+# Counting attributes: the level of the entity, and the level of what they count in it.
 _COUNTED = {
     "NumberOfPatientRelatedStudies": ("PATIENT", "STUDY"),
     "NumberOfPatientRelatedSeries": ("PATIENT", "SERIES"),
@@ -259,7 +259,7 @@ class Archive:
 
 
 class _Entity:
-    """A patient, study, series or instance: the first of its instances describes it."""
+    """A patient, study, series or instance, described by the first of its instances."""
 
     def __init__(self, within: Callable[[Scope], list[Instance]], first: Instance) -> None:
         self._within = within

@@ -1,4 +1,4 @@
-"""Studies in the order of their dates, so that a search for some days does not look at all of them."""
+"""An index of studies by date, so that a search for some days does not look at all studies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small archive of volumes: heads made of ellipsoids, each pixel where it belongs in space.
+"""A small archive of volumes: heads made of ellipsoids, with a correct position of each slice in space.
 
 Three patients, one study each: a whole MR volume; one with a missing and a repeated slice; and a whole CT volume. UIDs
 and files are the same every time. A bright ball lies in the left half of each head.
@@ -24,7 +24,7 @@ _PIXEL_MM: Final = 3.0
 _AXIAL: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _SAGITTAL: Final = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
 _CORONAL: Final = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
-#: Centre, radii (left, back, up), and what MR and CT show of it. A later one lies over an earlier one.
+#: Ellipsoids: centre, radii (left, back, up), and their values in MR and CT. A later one covers an earlier one.
 _HEAD: Final = (
     ((0, 0, 0), (70, 88, 85), 120, 900),
     ((0, -90, -15), (12, 14, 16), 200, 60),
@@ -173,7 +173,7 @@ def _number(image: Dataset, number: int) -> None:
 
 
 def _place(image: Dataset, orientation: Sequence[float], place: float, size: float) -> None:
-    """Write what a slice shows, and where it lies."""
+    """Write the position of a slice, and its pixels."""
     along, down = np.array(orientation[:3]), np.array(orientation[3:])
     corner = np.cross(along, down) * place - (along + down) * _PIXEL_MM * (_SIDE - 1) / 2
     image.ImageOrientationPatient = list(orientation)

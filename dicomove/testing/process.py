@@ -1,4 +1,4 @@
-"""The process of a rehearsal PACS, and its settings, which it reads from standard input. Without pandas.
+"""The process of a rehearsal PACS, and its settings, which it reads from standard input. It does not import pandas.
 
 It ends with its standard input, and so with the process that started it, even after a crash.
 """
@@ -27,7 +27,7 @@ from dicomove.tls import TLS, server_side
 
 
 class _Modules(pickle.Pickler):
-    """Collects the names of the modules of what it is given."""
+    """Collects the names of the modules that define an object and its parts."""
 
     def __init__(self) -> None:
         super().__init__(io.BytesIO())
@@ -64,11 +64,11 @@ class Order:
         return self.scratch / "requests.jsonl"
 
     def encoded(self) -> str:
-        """Return it as one line."""
+        """Return the settings as one line."""
         return base64.b64encode(pickle.dumps(self)).decode()
 
     def is_ours(self) -> bool:
-        """Return whether all that it is made of comes from this package, or from Python."""
+        """Return whether all parts of the settings come from this package, or from Python."""
         pickler = _Modules()
         pickler.dump(self)
         return {name.partition(".")[0] for name in pickler.names} <= {"dicomove", *sys.stdlib_module_names}
@@ -82,8 +82,8 @@ class Order:
         return order
 
 
-def serve(order: Order, ready: Callable[[int], None], until_told: Callable[[], object]) -> None:
-    """Serve until the signal to stop."""
+def serve(order: Order, ready: Callable[[int], None], wait_for_stop: Callable[[], object]) -> None:
+    """Serve until `wait_for_stop` returns; `ready` gets the port."""
     order.received.mkdir(parents=True, exist_ok=True)
     source = order.source
     archive = Archive.from_folder(source) if isinstance(source, Path) else Archive(source.instances_of_all())
@@ -102,7 +102,7 @@ def serve(order: Order, ready: Callable[[int], None], until_told: Callable[[], o
             wrap=wrap,
         ) as pacs:
             ready(pacs.port)
-            until_told()
+            wait_for_stop()
 
 
 def _recorder(log: IO[str]) -> Callable[[Request], None]:

@@ -24,7 +24,7 @@ from dicomove.tls import TLS
 
 _ROOT: Final = Path(__file__).parents[2]
 _MODULE: Final = "dicomove.testing.process"
-_FAREWELL_S: Final = 10
+_STOP_S: Final = 10
 _COLUMNS: Final = ["command", "level", "query_model", "attempt", "keys"]
 
 
@@ -60,7 +60,7 @@ class RunningPacs(Pacs):
 
 
 def _program(order: Order) -> list[str]:
-    """Return the arguments of Python: the whole package is loaded only for a fault from elsewhere, which may use it."""
+    """Return the arguments of Python. The process loads all of dicomove only for a fault from another package."""
     return (
         ["-P", str(_ROOT / "dicomove" / "start.py"), str(_ROOT), _MODULE]
         if order.is_ours()
@@ -89,7 +89,7 @@ class RehearsalPacs:
     tls
         The certificate of its port. Every association then has to use TLS.
     storing_tls
-        How it connects to the further destinations, if they speak TLS.
+        The TLS settings for connections to the further destinations, if they speak TLS.
 
     Examples
     --------
@@ -130,7 +130,7 @@ class RehearsalPacs:
     def __enter__(self) -> RunningPacs:
         self._scratch = tempfile.TemporaryDirectory(prefix="dicomove-pacs-", ignore_cleanup_errors=True)
         folder = Path(self._scratch.name)
-        order = Order(source=self._given(folder), scratch=folder, **self._order)  # type: ignore[arg-type]  # see above
+        order = Order(source=self._images(folder), scratch=folder, **self._order)  # type: ignore[arg-type]  # see above
         # Not multiprocessing: it imports the caller's script again, which fails for many scripts and for notebooks.
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
             [sys.executable, *_program(order)],
@@ -140,7 +140,7 @@ class RehearsalPacs:
             start_new_session=True,  # the stop button interrupts the notebook, but not its PACS
         )
         return RunningPacs(
-            f"{order.ae_title}@127.0.0.1:{self._told(order)}",
+            f"{order.ae_title}@127.0.0.1:{self._send_settings(order)}",
             destination=order.destination,
             received=order.received,
             log=order.log,
@@ -151,17 +151,17 @@ class RehearsalPacs:
             if self._process.stdin:
                 self._process.stdin.close()
             try:
-                self._process.wait(_FAREWELL_S)
+                self._process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._scratch.cleanup()
 
-    def _given(self, scratch: Path) -> Path | Synthetic:
+    def _images(self, scratch: Path) -> Path | Synthetic:
         if isinstance(self._source, Synthetic):
             return self._source
         return Path(self._source).resolve() if self._source else real_images(scratch / "images")
 
-    def _told(self, order: Order) -> int:
+    def _send_settings(self, order: Order) -> int:
         """Send the settings to the process, and return its port."""
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError

@@ -1,4 +1,4 @@
-"""The responses to one request, as the faults change them; and the C-STOREs of a C-MOVE or C-GET, which they count."""
+"""Sends the responses to one request, after the faults, and counts the C-STOREs of a C-MOVE or C-GET."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Responder:
     Parameters
     ----------
     association
-        Where the request came from.
+        The association of the request.
     request
         The request.
     chain
-        The faults that it meets.
+        The faults that affect it.
     """
 
     def __init__(self, association: Association, request: Message, chain: Chain) -> None:
@@ -47,15 +47,15 @@ class Responder:
         self._noted = False
 
     def respond(self, response: Response) -> None:
-        """Send one response, or what the faults make of it."""
+        """Send one response, or the responses that the faults put in its place."""
         self._sent += 1
         for changed in self._chain.responses(replace(response, number=self._sent)):
             self._send(changed)
             if response.final and not changed.final and self.cancelled():
-                return  # pending responses for ever end with C-CANCEL
+                return  # C-CANCEL ends endless pending responses
 
     def cancelled(self) -> bool:
-        """Whether C-CANCEL has come for this request since this was asked last."""
+        """Whether C-CANCEL has come for this request since the last call."""
         noted, self._noted = self._noted, False
         if noted:
             return True
@@ -65,7 +65,7 @@ class Responder:
         return message.number("CommandField") == C_CANCEL_RQ
 
     def note_cancel(self) -> None:
-        """Take note of a C-CANCEL that came where a response to C-STORE was awaited."""
+        """Remember a C-CANCEL that came before the response to a C-STORE."""
         self._noted = True
 
     def _send(self, response: Response) -> None:
@@ -75,7 +75,7 @@ class Responder:
             response.status,
             data=self._data(response),
             comment=response.comment or "",
-            # A negative count stands for one without a value.
+            # A negative count stands for an element without a value.
             counts={name: "" if count is not None and count < 0 else count for name, count in counts.items()},
         )
         message_id = (message.number("MessageIDBeingRespondedTo") or 0) + response.message_id_shift & 0xFFFF or 0xFFFF
@@ -108,16 +108,16 @@ def _deadlines() -> Deadlines:
 
 
 class SubOperations:
-    """Stores instances, and responds.
+    """Stores instances one after the other, and sends the responses.
 
     Parameters
     ----------
     responder
         Sends the responses.
     chain
-        The faults that this request meets.
+        The faults that affect this request.
     instances
-        What is to be stored.
+        The instances to store.
     """
 
     def __init__(self, responder: Responder, chain: Chain, instances: Sequence[Instance]) -> None:
@@ -130,11 +130,11 @@ class SubOperations:
 
     @property
     def sent(self) -> list[Instance]:
-        """What will be sent."""
+        """The instances to send, after the faults."""
         return [one for _, sent in self._plan for one in sent]
 
     def run(self, store: Callable[[Instance], int]) -> None:
-        """Store one after the other, with a pending response after each but the last."""
+        """Store all instances, with a pending response after each but the last."""
         for instance, sent in self._plan:
             statuses = [store(one) for one in sent]
             self._count(instance, self._chain.counted(instance, max(statuses, default=SUCCESS)))
@@ -146,16 +146,16 @@ class SubOperations:
                 return
 
     def run_unseen(self, store: Callable[[Instance], int]) -> None:
-        """Store one after the other when all has been said."""
+        """Store all instances after the final response, without further responses."""
         for one in self.sent:
             store(one)
 
     def pretend(self) -> None:
-        """Count everything as stored."""
+        """Count all instances as stored."""
         self._completed, self._remaining = self._remaining, 0
 
     def fail_the_rest(self) -> None:
-        """Count what was not stored as failed: the destination is not there, or not any more."""
+        """Count the remaining instances as failed, because the destination cannot be reached."""
         for instance, _ in self._plan[len(self._plan) - self._remaining :]:
             self._count(instance, OUT_OF_RESOURCES)
 
@@ -181,7 +181,7 @@ class SubOperations:
         return SOME_FAILED if self._failed or self._warning else SUCCESS
 
     def _response(self, status: int, remaining: int | None) -> Response:
-        # Beyond 16 bits the counts start again at zero, as in the PACS of this world.
+        # Counts have 16 bits, and start again at zero, as in real PACS.
         return Response(
             status=status,
             completed=self._completed & _LONGEST_COUNT,

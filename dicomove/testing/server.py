@@ -1,4 +1,4 @@
-"""A PACS: C-ECHO, C-FIND, C-MOVE and C-GET over an `Archive` (PS3.4 C.4), by the book or with faults."""
+"""A PACS: C-ECHO, C-FIND, C-MOVE and C-GET over an `Archive` (PS3.4 C.4), correct or with faults."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class QueryRetrieveScp:
     Parameters
     ----------
     ae_title
-        Its own.
+        Its AE title.
     archive
-        What it holds.
+        Its instances.
     destinations
-        The AE titles that it moves to, with host and port.
+        The AE titles of the destinations, with host and port.
     injector
-        The faults; without one, all is by the book.
+        The faults; without it, the PACS follows the standard.
     record
-        Is told of each request.
+        The function that gets each request.
     tls
-        With what it connects to destinations that speak TLS, by their AE titles.
+        The TLS settings for connections to destinations, by their AE titles.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class QueryRetrieveScp:
         """Answer one request."""
         field = message.number("CommandField") or 0
         if field == messages.C_CANCEL_RQ:
-            return  # it came after the end
+            return  # the C-CANCEL came after the final response
         identifier = decode_identifier(association, message)
         request = self._request(association, message, identifier)
         chain = self._injector.concerning(request)
@@ -115,7 +115,7 @@ class QueryRetrieveScp:
         )
 
     def _earlier(self, association: Association) -> int:
-        """Count a request, and return how many came before it over the same association."""
+        """Count a request, and return the number of requests before it over the same association."""
         count = self._requests.get(association, 0)
         self._requests[association] = count + 1
         return count
@@ -142,7 +142,7 @@ class QueryRetrieveScp:
             operations.finish()
         try:
             self._store(operations, chain, title, by)
-        except AssociationError:  # the destination is not there, or not any more
+        except AssociationError:  # the destination cannot be reached
             operations.fail_the_rest()
         if not chain.final_first:
             operations.finish()

@@ -31,12 +31,12 @@ _MOST_CONTEXTS: Final = 128
 
 
 class StorageScp:
-    """Writes each instance it is sent into a folder, as a DICOM file (PS3.10 7).
+    """Writes each instance that it receives into a folder, as a DICOM file (PS3.10 7).
 
     Parameters
     ----------
     folder
-        Takes the files.
+        The folder of the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,9 +68,9 @@ def storing(
     tls: TLS | None = None,
     change: Callable[[bytes], bytes] | None = None,
 ) -> Iterator[Store]:
-    """Open an association for these instances, and lend the function that stores one and returns the Status.
+    """Open an association for these instances, and yield the function that stores one and returns the Status.
 
-    `change` makes other bytes of A-ASSOCIATE-RQ.
+    `change` returns the bytes to send in place of an A-ASSOCIATE-RQ.
     """
     pairs = dict.fromkeys((instance.sop_class_uid, instance.transfer_syntax) for instance in instances)
     connection = ChangingConnection.open(*address, _SILENCE_S)
@@ -101,7 +101,7 @@ def store(
 ) -> int:
     """Send one C-STORE over an association, and return the Status of the response.
 
-    A C-CANCEL of the C-GET that it belongs to may come before the response: `on_cancel` is told of it.
+    If a C-CANCEL of its C-GET comes before the response, `store` calls `on_cancel`.
     """
     context = association.context_for(instance.sop_class_uid, instance.transfer_syntax)
     if context is None:

@@ -1,4 +1,4 @@
-"""Synthetic CT studies, which need no disk and little memory: an instance is generated when it is read.
+"""Synthetic CT studies, which need no disk and little memory: reading an instance generates it.
 
 They are valid CT Image Storage in Explicit VR Little Endian, and show noise. Their content depends only on the seed and
 on their place in the archive, so every process gets the same bytes for the same archive.

@@ -9,15 +9,15 @@ Each fault is a small class. Its docstring names the real PACS that have it. Sev
 
 ::
 
-    base          what a fault sees, and may change
-    injector      which faults meet a request
-    associations  rejected, aborted, closed, silent, limited
-    handshakes    A-ASSOCIATE-RQ and A-ASSOCIATE-AC
+    base          the base class: its methods see and change requests, instances and responses
+    injector      decides which faults affect a request
+    associations  associations that the PACS rejects, aborts, closes, limits or does not answer
+    handshakes    odd values in A-ASSOCIATE-RQ and A-ASSOCIATE-AC
     responses     missing or endless responses, false counts, false lists
-    finals        final responses
+    finals        wrong final responses; C-GET alone
     matching      refused levels and lists, too many or too few answers
-    answers       answers without their key, and about other patients
-    instances     instances, and data sets that are not what they say
+    answers       answers without their unique key, and about other patients
+    instances     wrong instances, and data sets in another transfer syntax than announced
 """
 
 from difflib import get_close_matches

@@ -28,7 +28,7 @@ class _Find(Fault):
 
 @dataclass(frozen=True)
 class _ChangesAnswers(_Find):
-    """Each answer is changed."""
+    """Changes each answer."""
 
     @tolerant()
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:

@@ -15,16 +15,16 @@ from dicomove.testing.archive import Archive, Instance
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, as a fault sees it.
+    """A request, for a fault.
 
     Attributes
     ----------
     command
         ``"C-ECHO"``, ``"C-FIND"``, ``"C-MOVE"`` or ``"C-GET"``.
     level, query_model
-        Of the identifier; empty for C-ECHO.
+        The level and the query model of the identifier; empty for C-ECHO.
     keys
-        Of the identifier, as text; several values are joined by a backslash.
+        The keys of the identifier, as text; a backslash joins several values.
     attempt
         1 for the first request of this command with these keys, 2 for the next.
     archive
@@ -66,9 +66,9 @@ class Response:
     data
         Bytes to send instead of an identifier.
     message_id_shift
-        Added to the Message ID of the response.
+        A number to add to the Message ID of the response.
     without_data
-        Announce the identifier, and do not send it.
+        Whether to announce an identifier without sending it.
     """
 
     status: int
@@ -149,9 +149,9 @@ class Fault:
     Parameters
     ----------
     studies
-        Only requests with one of these values among their unique keys; empty means all requests.
+        It affects only requests with one of these values among their unique keys; empty means all requests.
     attempts
-        Only the first so many attempts with the same identifier; ``None`` means all attempts.
+        It affects only this number of attempts with the same identifier; ``None`` means all attempts.
     probability
         The probability for each request, from 0 to 1. The seed of the PACS decides.
     """
@@ -196,7 +196,7 @@ class Fault:
         """Change the identifier of a C-FIND in place before it is matched."""
 
     def most_matches(self, request: Request) -> int | None:
-        """Return how many matches of a C-FIND are looked up at the most; ``None`` for all."""
+        """Return the largest number of matches that a C-FIND looks up; ``None`` for all."""
         return None
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
@@ -224,5 +224,5 @@ class Fault:
         return True
 
     def max_pdu_length(self) -> int | None:
-        """Return the longest PDU that the PACS receives, ``None`` for its own choice."""
+        """Return the longest PDU that the PACS receives; ``None`` leaves the choice to the PACS."""
         return None

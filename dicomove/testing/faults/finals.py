@@ -1,4 +1,4 @@
-"""Faults of final responses: statuses, promised data sets, matches on Success, endings, C-GET alone."""
+"""Faults of final responses: statuses, announced data sets, matches on Success, early releases, C-GET alone."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class OutOfResources(Fault):
 
 @dataclass(frozen=True)
 class PromisesDataSet(Fault):
-    """The final response announces a data set that never comes; DCMTK waits for it without end."""
+    """The final response announces a data set that never comes; DCMTK waits for it for ever."""
 
     def on_response(self, request: Request, response: Response) -> Iterable[Response]:
         return [replace(response, without_data=response.final)]
@@ -96,7 +96,7 @@ class MatchOnSuccess(Fault):
 
 @dataclass(frozen=True)
 class UndefinedStatus(FinalStatus):
-    """The PACS moves everything, and answers with a status that no table defines.
+    """The PACS moves everything, and answers with an undefined status.
 
     Parameters
     ----------
@@ -109,14 +109,14 @@ class UndefinedStatus(FinalStatus):
 
 @dataclass(frozen=True)
 class UndefinedFindStatus(UndefinedStatus):
-    """C-FIND gives its matches, and ends with a status that no table defines."""
+    """C-FIND gives its matches, and ends with an undefined status."""
 
     commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
 
 
 @dataclass(frozen=True)
 class CrossesRequests(Fault):
-    """The PACS releases an association that was used before at the moment in which the next request comes."""
+    """The PACS releases an association at the moment when the second request over it comes."""
 
     commands: ClassVar[tuple[str, ...]] = ("C-ECHO", "C-FIND", "C-MOVE", "C-GET")
 
@@ -132,7 +132,7 @@ class _Get(Fault):
 
 @dataclass(frozen=True)
 class RefusesGet(_Get):
-    """The PACS offers C-GET, and answers it with 0xA900."""
+    """The PACS offers C-GET, but answers it with 0xA900."""
 
     def on_request(self, request: Request) -> None:
         raise Refuse(0xA900, "Identifier does not match SOP class")
@@ -140,7 +140,7 @@ class RefusesGet(_Get):
 
 @dataclass(frozen=True)
 class GetSendsSome(_Get):
-    """C-GET counts all instances as completed, and sends every second one: Success.
+    """C-GET sends only every second instance, but counts all as completed and answers Success.
 
     Parameters
     ----------

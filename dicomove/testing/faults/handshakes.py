@@ -1,4 +1,4 @@
-"""Faults of A-ASSOCIATE-RQ and A-ASSOCIATE-AC: odd names, titles and UIDs, and contexts answered in odd ways."""
+"""Faults of A-ASSOCIATE-RQ and A-ASSOCIATE-AC: odd names, AE titles and UIDs, and odd answers to contexts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Items = list[tuple[int, bytes]]
 
 @dataclass(frozen=True)
 class _ChangesItems(Fault):
-    """Changes the items of A-ASSOCIATE-AC, and those of A-ASSOCIATE-RQ with which the PACS asks a destination."""
+    """Changes the items of the PACS's A-ASSOCIATE-AC, and of its A-ASSOCIATE-RQ to a destination."""
 
     kinds: ClassVar[tuple[int, ...]] = (ASSOCIATE_RQ, ASSOCIATE_AC)
 
@@ -82,7 +82,7 @@ class BinaryVersionName(_ChangesItems):
 
 @dataclass(frozen=True)
 class OddClassUid(_ChangesItems):
-    """The Implementation Class UID is none: text, with a NUL in it."""
+    """The Implementation Class UID is not a UID, but text with a NUL in it."""
 
     def _user_items(self, items: Items) -> Items:
         return _replaced(items, _CLASS_UID, b"not a UID\0at all")
@@ -90,7 +90,7 @@ class OddClassUid(_ChangesItems):
 
 @dataclass(frozen=True)
 class NoImplementation(_ChangesItems):
-    """There is neither an Implementation Class UID, which is required, nor a version name."""
+    """The Implementation Class UID, which is required, and the Implementation Version Name are absent."""
 
     def _user_items(self, items: Items) -> Items:
         return [one for one in items if one[0] not in (_CLASS_UID, _VERSION)]
@@ -98,7 +98,7 @@ class NoImplementation(_ChangesItems):
 
 @dataclass(frozen=True)
 class PadsAeTitles(_ChangesItems):
-    """AE titles are padded with NUL instead of blanks, like the strings of C."""
+    """The PACS pads AE titles with NUL instead of blanks, like the strings of C."""
 
     def _titles(self, kind: int, titles: bytes) -> bytes:
         both = titles[:_TITLE_BYTES], titles[_TITLE_BYTES:]
@@ -107,7 +107,7 @@ class PadsAeTitles(_ChangesItems):
 
 @dataclass(frozen=True)
 class OddAeTitles(_ChangesItems):
-    """AE titles are not ASCII: its own one where the PACS calls, both where it is called."""
+    """AE titles are not ASCII: both in A-ASSOCIATE-AC, and the PACS's own in A-ASSOCIATE-RQ to a destination."""
 
     def _titles(self, kind: int, titles: bytes) -> bytes:
         own = b"R\xd6NTGEN\x80\x1b".ljust(_TITLE_BYTES)
@@ -121,7 +121,7 @@ class _ChangesAnswer(_ChangesItems):
 
 @dataclass(frozen=True)
 class AnswersUnknownContexts(_ChangesAnswer):
-    """A-ASSOCIATE-AC also accepts presentation contexts that were not proposed, such as number 0 and number 254."""
+    """A-ASSOCIATE-AC also accepts presentation contexts that the client did not propose, such as 0 and 254."""
 
     def _items(self, request: AssociateRequest | None, items: Items) -> Items:
         unknown = [(_ANSWERED, bytes([number, 0, _ACCEPTED, 0])) for number in (0, 254)]
@@ -130,7 +130,7 @@ class AnswersUnknownContexts(_ChangesAnswer):
 
 @dataclass(frozen=True)
 class AnswersContextsTwice(_ChangesAnswer):
-    """A-ASSOCIATE-AC accepts each presentation context, and refuses it afterwards."""
+    """A-ASSOCIATE-AC first accepts each presentation context, and then refuses it."""
 
     def _items(self, request: AssociateRequest | None, items: Items) -> Items:
         return [*items, *((kind, _with_result(content, _REFUSED)) for kind, content in items if kind == _ANSWERED)]
@@ -153,7 +153,7 @@ class _AnswersRetrieval(_ChangesAnswer):
 
 @dataclass(frozen=True)
 class OmitsContexts(_AnswersRetrieval):
-    """A-ASSOCIATE-AC says nothing of the presentation contexts of C-MOVE and C-GET."""
+    """A-ASSOCIATE-AC leaves out the presentation contexts of C-MOVE and C-GET."""
 
     def _instead(self, kind: int, content: bytes) -> Items:
         return []
@@ -161,7 +161,7 @@ class OmitsContexts(_AnswersRetrieval):
 
 @dataclass(frozen=True)
 class UndefinedContextResult(_AnswersRetrieval):
-    """A-ASSOCIATE-AC answers the presentation contexts of C-MOVE and C-GET with 99, which no table defines."""
+    """A-ASSOCIATE-AC answers the presentation contexts of C-MOVE and C-GET with the result 99, which is undefined."""
 
     def _instead(self, kind: int, content: bytes) -> Items:
         return [(kind, _with_result(content, _NOT_DEFINED))]
@@ -169,7 +169,7 @@ class UndefinedContextResult(_AnswersRetrieval):
 
 @dataclass(frozen=True)
 class RefusesRoles(_ChangesAnswer):
-    """A-ASSOCIATE-AC grants no role: the PACS accepts C-GET, and can send nothing back (PS3.7 D.3.3.4)."""
+    """A-ASSOCIATE-AC grants no role: the PACS accepts C-GET, but cannot send anything back (PS3.7 D.3.3.4)."""
 
     commands: ClassVar[tuple[str, ...]] = ("C-GET",)
 
@@ -179,7 +179,7 @@ class RefusesRoles(_ChangesAnswer):
 
 @dataclass(frozen=True)
 class SpeaksTls(Fault):
-    """The port wants TLS: the PACS answers A-ASSOCIATE-RQ without it with an alert, and closes."""
+    """The port needs TLS: the PACS answers an unencrypted A-ASSOCIATE-RQ with a TLS alert, and closes."""
 
     def on_association(self, open_associations: int) -> None:
         raise SendBytes(_TLS_ALERT)
@@ -187,7 +187,7 @@ class SpeaksTls(Fault):
 
 @dataclass(frozen=True)
 class SpeaksNoTls(Fault):
-    """The PACS speaks no TLS, whatever it was told about certificates."""
+    """The PACS does not speak TLS, although it has a certificate."""
 
     speaks_tls: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""Which faults meet a request, and several faults as one."""
+"""Decides which faults affect a request, and applies several faults as one."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ class Injector:
         """See a requested association, while this number of associations is open."""
         for fault in self.faults:
             with self._lock:
-                met = self._random.random() < fault.probability and self._associations < (fault.attempts or math.inf)
-            if met:
+                applies = self._random.random() < fault.probability
+                applies = applies and self._associations < (fault.attempts or math.inf)
+            if applies:
                 fault.on_association(open_associations)
         with self._lock:
             self._associations += 1
@@ -49,8 +50,9 @@ class Injector:
         """Return the bytes to send instead of A-ASSOCIATE-AC or A-ASSOCIATE-RQ."""
         for fault in self.faults:
             with self._lock:
-                met = self._random.random() < fault.probability and self._associations <= (fault.attempts or math.inf)
-            if met:
+                applies = self._random.random() < fault.probability
+                applies = applies and self._associations <= (fault.attempts or math.inf)
+            if applies:
                 sent = fault.on_associate(request, sent)
         return sent
 
@@ -73,10 +75,10 @@ class Injector:
     def concerning(self, request: Request) -> Chain:
         """Return the faults that affect this request."""
         with self._lock:
-            met = [
+            chosen = [
                 fault for fault in self.faults if fault.concerns(request) and self._random.random() < fault.probability
             ]
-        return Chain(tuple(met), request)
+        return Chain(tuple(chosen), request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Faults of instances: sent twice, of another study, corrupted, empty, private, slow, over many associations.
 
-And data sets that are not what their transfer syntax says (PS3.5 A).
+Some data sets do not have the transfer syntax of their presentation context (PS3.5 A).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class PrivateSopClasses(Fault):
 
 @dataclass(frozen=True)
 class OtherInstanceUids(Fault):
-    """The SOP Instance UID of each C-STORE is a new one, from a pseudonymising gateway."""
+    """The SOP Instance UID of each C-STORE is new, from a pseudonymising gateway."""
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         return [replace(instance, sop_instance_uid=generate_uid(entropy_srcs=[instance.sop_instance_uid]))]
@@ -151,9 +151,9 @@ class Bandwidth(Fault):
 
 @dataclass(frozen=True)
 class Mislabels(Fault):
-    """Each instance has a content, or a transfer syntax, that is not its own."""
+    """The content and the transfer syntax of each instance do not fit."""
 
-    #: Of the C-STORE; ``None`` leaves the one of the instance.
+    #: The transfer syntax of the C-STORE; ``None`` keeps that of the instance.
     label: ClassVar[str | None] = None
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
@@ -166,7 +166,7 @@ class Mislabels(Fault):
 
 @dataclass(frozen=True)
 class ImplicitInExplicit(Mislabels):
-    """The data sets are Implicit VR, and the presentation context says Explicit VR Little Endian."""
+    """The data sets are Implicit VR, but the presentation context is Explicit VR Little Endian."""
 
     label: ClassVar[str | None] = ExplicitVRLittleEndian
 
@@ -176,7 +176,7 @@ class ImplicitInExplicit(Mislabels):
 
 @dataclass(frozen=True)
 class ExplicitInImplicit(Mislabels):
-    """The data sets are Explicit VR, and the presentation context says Implicit VR Little Endian."""
+    """The data sets are Explicit VR, but the presentation context is Implicit VR Little Endian."""
 
     label: ClassVar[str | None] = ImplicitVRLittleEndian
 
@@ -186,7 +186,7 @@ class ExplicitInImplicit(Mislabels):
 
 @dataclass(frozen=True)
 class BigEndianInLittle(Mislabels):
-    """The data sets are big endian, and the presentation context says Explicit VR Little Endian."""
+    """The data sets are big endian, but the presentation context is Explicit VR Little Endian."""
 
     label: ClassVar[str | None] = ExplicitVRLittleEndian
 
@@ -196,7 +196,7 @@ class BigEndianInLittle(Mislabels):
 
 @dataclass(frozen=True)
 class EncapsulatedInNative(Mislabels):
-    """The pixel data are compressed, and the presentation context says Explicit VR Little Endian."""
+    """The pixel data are compressed, but the presentation context is Explicit VR Little Endian."""
 
     label: ClassVar[str | None] = ExplicitVRLittleEndian
 
@@ -206,7 +206,7 @@ class EncapsulatedInNative(Mislabels):
 
 @dataclass(frozen=True)
 class NativeInEncapsulated(Mislabels):
-    """The pixel data are not compressed, and the presentation context says JPEG 2000."""
+    """The pixel data are not compressed, but the presentation context is JPEG 2000."""
 
     label: ClassVar[str | None] = JPEG2000Lossless
 
@@ -216,14 +216,14 @@ class NativeInEncapsulated(Mislabels):
 
 @dataclass(frozen=True)
 class OtherCompression(EncapsulatedInNative):
-    """The pixel data are JPEG 2000, and the presentation context says JPEG."""
+    """The pixel data are JPEG 2000, but the presentation context is JPEG."""
 
     label: ClassVar[str | None] = JPEGBaseline8Bit
 
 
 @dataclass(frozen=True)
 class MetaInDataSet(Mislabels):
-    """Each data set begins with the meta information of a file (group 0002), as if the file were sent."""
+    """Each data set begins with the meta information of a file (group 0002)."""
 
     def _content(self, instance: Instance) -> bytes:
         return _file(instance)[_PREAMBLE_BYTES:]

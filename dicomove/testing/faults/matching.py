@@ -37,7 +37,7 @@ class RefusesLists(Fault):
 
 @dataclass(frozen=True)
 class NeedsPatientId(Fault):
-    """The PACS refuses C-MOVE without PatientID, and so in Study Root, with 0xA900."""
+    """The PACS refuses C-MOVE without PatientID, so also in Study Root, with 0xA900."""
 
     def on_request(self, request: Request) -> None:
         if not request.keys.get("PatientID"):
@@ -51,18 +51,18 @@ class _Find(Fault):
 
 @dataclass(frozen=True)
 class CapsFind(_Find):
-    """C-FIND gives a limited number of matches and then Success, without mention of the rest (pynetdicom#467: 500).
+    """C-FIND gives a limited number of matches and then Success, without a hint at the rest (pynetdicom#467: 500).
 
     Parameters
     ----------
     most
         The limit.
     status
-        The final status where the limit was reached: Success, or for example 0xA700, 0xC001 or 0xFE00.
+        The final status if there are more matches: Success, or for example 0xA700, 0xC001 or 0xFE00.
     of
-        What the limit concerns. ``"request"``: all matches of a request. ``"patient"``: those of each patient.
-        ``"series"``: the series of all matches. ``"bytes"``: their text, at 100 bytes each. ``"association"``: all
-        matches over one association.
+        The unit of the limit. ``"request"``: all matches of a request. ``"patient"``: the matches of each patient.
+        ``"series"``: the series of all matches. ``"bytes"``: the text of all matches, in units of 100 bytes.
+        ``"association"``: all matches over one association.
     order
         Which matches come first: ``"stored"``, ``"oldest"``, ``"newest"``, or ``"random"``, which is another order for
         each request.
@@ -71,11 +71,11 @@ class CapsFind(_Find):
     later
         The limit after the first three requests.
     is_bare
-        Where the limit is exceeded, there are no matches at all.
+        If there are more matches than the limit, the PACS gives none at all.
     aborts
-        Where the limit is exceeded, the PACS aborts the association after the last match.
+        If there are more matches than the limit, the PACS aborts the association after the last match.
     pending
-        The status of each match: 0xFF01 where the PACS does not support all keys.
+        The status of each match: 0xFF01 if the PACS does not support all keys.
     """
 
     most: int = 500
@@ -142,7 +142,7 @@ class CapsFind(_Find):
         return self.most
 
     def _weighed(self, match: Dataset) -> tuple[str, int]:
-        """Return what a match counts for, and how much."""
+        """Return the group that a match counts for, and its number of units."""
         match self.of:
             case "patient":
                 return str(match.get("PatientID")), 1
@@ -166,7 +166,7 @@ class MatchesPrefixes(_Find):
 
 @dataclass(frozen=True)
 class IgnoresCase(_Find):
-    """PatientID and accession number match in upper and lower case: Orthanc."""
+    """PatientID and accession number match regardless of upper and lower case, as in Orthanc."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
         for keyword in ("AccessionNumber", "PatientID"):

@@ -54,7 +54,7 @@ class PendingForever(Fault):
 class FinalBeforeStores(Fault):
     """The PACS answers Success first, and sends the instances afterwards.
 
-    Orthanc with SynchronousCMove=false, "typically encountered in hospital-wide PACS systems" (Orthanc Book).
+    Orthanc does so with SynchronousCMove=false, "typically encountered in hospital-wide PACS systems" (Orthanc Book).
     """
 
     commands: ClassVar[tuple[str, ...]] = ("C-MOVE",)
@@ -177,9 +177,9 @@ class WrongCounts(Fault):
     Parameters
     ----------
     completed
-        Added to the number of completed ones.
+        A number to add to the count of completed instances.
     failed
-        Added to the number of failed ones.
+        A number to add to the count of failed instances.
     """
 
     completed: int = -1

@@ -1,6 +1,7 @@
-"""A peer that sends the bytes of a script to each client that connects, whatever they mean.
+"""A peer that sends the bytes of a script to each client that connects, valid or not.
 
-`ScriptedPeer` plays a script: a sequence of steps, ready-made in `SCRIPTS`. No step needs a reasonable answer, or any.
+`ScriptedPeer` plays a script, which is a sequence of steps. `SCRIPTS` has ready-made ones. No step needs a valid
+answer, or any answer.
 
 >>> from dicomove import MoveScu, Pacs
 >>> with ScriptedPeer(SCRIPTS["http"].steps) as peer, MoveScu(Pacs(peer.address)) as scu:
@@ -9,9 +10,9 @@
 
 ::
 
-    pdus         PDUs by hand, right or wrong
-    connection   one connection, on whichever side
-    steps        what a raw peer can do
+    pdus         writes valid and invalid PDUs
+    connection   one connection, as client or as server
+    steps        the steps of a script
     scripts      ready-made scripts by name
     peer         `ScriptedPeer`
 """

@@ -1,4 +1,4 @@
-"""One connection of a raw peer, on whichever side, as long as its time lasts."""
+"""One connection of a raw peer, as client or as server, for a limited time."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from dicomove.dimse.messages import Message, MessageAssembler
 from dicomove.dimse.pdu import read_request
 from dicomove.testing.raw import pdus
 
-#: Bytes that are kept of each direction: a stream without end must not fill the memory.
+#: The most bytes to keep of each direction: an endless stream must not fill the memory.
 _KEPT: Final = 1 << 20
 
 
 class RawConnection:
-    """A connection, with the bytes that came and went.
+    """A connection, with the bytes that it has received and sent.
 
     Parameters
     ----------
     sock
-        Connected.
+        A connected socket.
     seconds
-        The time it lasts: after it, a wait raises `TimeoutError`.
+        The time limit of the connection: after it, a wait raises `TimeoutError`.
     closing
-        Ends a pause once it is set.
+        An event that ends every pause.
     called_ae_title
-        For an A-ASSOCIATE-RQ.
+        The called AE title of an A-ASSOCIATE-RQ.
 
     Attributes
     ----------
     received, sent
         The first MiB of each direction.
     bytes_sent
-        All that went.
+        The number of all bytes sent.
     left
         Whether this side ended the connection.
     associate
@@ -76,14 +76,14 @@ class RawConnection:
             view = view[count:]
 
     def read_some(self, size: int = 65536) -> bytes:
-        """Return what comes next; nothing where the other side has closed."""
+        """Return the next bytes; none if the other side has closed."""
         self._socket.settimeout(self._remaining())
         data = self._socket.recv(size)
         self.received += data[: _KEPT - len(self.received)]
         return data
 
     def read(self, size: int) -> bytes:
-        """Return so many bytes; `EOFError` where the other side has closed."""
+        """Return `size` bytes; raise `EOFError` if the other side has closed."""
         data = b""
         while len(data) < size:
             more = self.read_some(size - len(data))
@@ -101,7 +101,7 @@ class RawConnection:
         return kind, body
 
     def read_request(self) -> None:
-        """Read a whole request; `EOFError` where the other side releases, which it is let to, or aborts."""
+        """Read a whole request; raise `EOFError` if the other side aborts, or releases, which gets its answer."""
         assembler = MessageAssembler(range(256))
         self.request = None
         while self.request is None:
@@ -115,11 +115,11 @@ class RawConnection:
 
     @property
     def abstract_syntax(self) -> str:
-        """Of the presentation context of the last request."""
+        """The abstract syntax of the last request's presentation context."""
         return _abstract_syntaxes(self.associate).get(self.request.context_id, "") if self.request else ""
 
     def pause(self, seconds: float) -> None:
-        """Say nothing for so long."""
+        """Send and read nothing for some seconds."""
         if self._closing.wait(min(seconds, self._remaining())):
             raise EOFError
 

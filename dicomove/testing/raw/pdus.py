@@ -1,4 +1,4 @@
-"""PDUs by hand (PS3.8 9.3), right or wrong."""
+"""Writes PDUs (PS3.8 9.3), valid and invalid ones."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dicomove.dimse.fragments import reject_pdu as reject_pdu
 from dicomove.dimse.messages import Command, Message, encode_command
 from dicomove.dimse.pdu import ACCEPTED, ContextResult, number_contexts, read_request, write_answer, write_request
 
-#: The length of a PDU that lies as much as it can: 4 GiB.
+#: The largest length that a PDU can claim: 4 GiB.
 LONGEST: Final = 0xFFFFFFFF
 
 
 def header(kind: int, length: int) -> bytes:
-    """Return the header of a PDU, whatever follows it."""
+    """Return the header of a PDU, with any length."""
     return PDU_HEADER.pack(kind, length)
 
 
@@ -41,9 +41,9 @@ def p_data(*pdvs: bytes) -> bytes:
 
 
 def message_pdvs(context_id: int, command: Command, data: bytes | None, fragment: int = 16378) -> list[bytes]:
-    """Return the items of a message, in pieces of at most so many bytes.
+    """Return the items of a message, in pieces of at most `fragment` bytes.
 
-    An empty data set is announced, and no item of it follows.
+    For an empty data set, the command announces it, but no item follows.
     """
     encoded = encode_command(Message(context_id, command, data))
     items = [pdv(context_id, piece, command=True, last=last) for piece, last in _pieces(encoded, fragment)]
@@ -51,7 +51,7 @@ def message_pdvs(context_id: int, command: Command, data: bytes | None, fragment
 
 
 def element(group: int, number: int, value: bytes, length: int | None = None) -> bytes:
-    """Return a data element in Implicit VR Little Endian, which says of itself that it has so many bytes."""
+    """Return a data element in Implicit VR Little Endian; `length` is the length that it claims."""
     return struct.pack("<HHI", group, number, len(value) if length is None else length) + value
 
 
@@ -80,9 +80,9 @@ def associate_answer(
     request
         The body.
     result
-        Of every presentation context (PS3.8 Table 9-18): 0 accepts, 1 to 4 refuse.
+        The result of every presentation context (PS3.8 Table 9-18): 0 accepts, 1 to 4 refuse.
     transfer_syntax
-        Of every presentation context; the first that was proposed if not given.
+        The transfer syntax of every presentation context; by default the first proposed one.
     max_pdu_length
         The longest PDU that the peer receives; 0 is no limit, ``None`` leaves the user information out.
     """

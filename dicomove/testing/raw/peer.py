@@ -1,4 +1,4 @@
-"""`ScriptedPeer`: a PACS that speaks bytes."""
+"""`ScriptedPeer`: a server that plays a script of bytes to each client."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Final, Self
 from dicomove.testing.raw.connection import RawConnection, Step
 from dicomove.testing.raw.steps import play
 
-_FAREWELL_S: Final = 10.0
+_STOP_S: Final = 10.0
 
 
 class ScriptedPeer:
     """Plays a script to each client that connects, on a free port of 127.0.0.1.
 
-    Each connection has a daemon thread; whatever the script does, it ends with the ``with`` block.
+    Each connection has a daemon thread, and ends with the ``with`` block.
 
     Parameters
     ----------
     *scripts
-        Steps, in their order. With several, the first connection gets the first, the second the second, and all
-        later ones the last.
+        One script or several, each a sequence of steps. Of several, the first connection gets the first script, the
+        second connection the second, and all later ones the last.
     seconds
-        How long a connection lasts at the most.
+        The longest time of a connection.
 
     Examples
     --------
@@ -54,31 +54,31 @@ class ScriptedPeer:
     def __exit__(self, *_: object) -> None:
         self._closing.set()
         _wake(self._server)
-        self._accepting.join(_FAREWELL_S)
+        self._accepting.join(_STOP_S)
         self._server.close()
         for sock in self._sockets:
             _wake(sock)
         for thread in self._threads:
-            thread.join(_FAREWELL_S)
+            thread.join(_STOP_S)
 
     @property
     def address(self) -> str:
-        """As `Pacs` takes it."""
+        """The address, for `Pacs`."""
         return f"RAW@127.0.0.1:{self.port}"
 
     @property
     def connections(self) -> int:
-        """How many there were."""
+        """The number of connections so far."""
         return len(self._connections)
 
     @property
     def received(self) -> list[bytes]:
-        """What came over each connection; the first MiB of it."""
+        """The first MiB that came over each connection."""
         return [bytes(connection.received) for connection in self._connections]
 
     @property
     def sent(self) -> list[bytes]:
-        """What went over each connection; the first MiB of it."""
+        """The first MiB that went over each connection."""
         return [bytes(connection.sent) for connection in self._connections]
 
     def _accept(self) -> None:
@@ -104,6 +104,6 @@ class ScriptedPeer:
 
 
 def _wake(sock: socket.socket) -> None:
-    """End what waits at a socket."""
+    """End every wait at a socket."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

@@ -1,6 +1,6 @@
-"""What a raw peer can do: steps, each a small frozen value, to be put in a row."""
+"""The steps of a script, each a small frozen value."""
 
-# ruff: noqa: D102 (what the call of a step does is what its class says)
+# ruff: noqa: D102 (the docstring of a step's class describes its call)
 from __future__ import annotations
 
 import random
@@ -17,7 +17,7 @@ PENDING: Final = 0xFF00
 
 @dataclass(frozen=True, slots=True)
 class ReadPdu:
-    """Read one PDU, whatever it is."""
+    """Read one PDU of any type."""
 
     def __call__(self, connection: RawConnection) -> None:
         connection.read_pdu()
@@ -25,7 +25,7 @@ class ReadPdu:
 
 @dataclass(frozen=True, slots=True)
 class ReadBytes:
-    """Read so many bytes."""
+    """Read `count` bytes."""
 
     count: int
 
@@ -35,7 +35,7 @@ class ReadBytes:
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """Read a whole request: the steps after it answer it. A client that releases is let go."""
+    """Read a whole request, which later steps answer. If the client releases instead, answer and end the script."""
 
     def __call__(self, connection: RawConnection) -> None:
         connection.read_request()
@@ -43,7 +43,7 @@ class ReadRequest:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Say nothing, and read on until the other side leaves. Every script ends with it."""
+    """Send nothing, and read on until the other side leaves. Every script ends with this step."""
 
     def __call__(self, connection: RawConnection) -> None:
         while connection.read_some():
@@ -52,12 +52,12 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class StopReading:
-    """Neither say nor read anything for so long.
+    """Send and read nothing for some time.
 
     Parameters
     ----------
     seconds
-        From now.
+        The time.
     """
 
     seconds: float = 3600
@@ -85,9 +85,9 @@ class Drip:
     data
         The bytes.
     size
-        How many at a time.
+        The number of bytes at a time.
     interval_s
-        Seconds between them.
+        Seconds between two sends.
     """
 
     data: bytes
@@ -109,7 +109,7 @@ class Repeat:
     step
         The step.
     times
-        How often; ``None`` is until the other side leaves, or the time is over.
+        The number of times; ``None`` repeats it until the other side leaves, or the time is over.
     """
 
     step: Step
@@ -124,7 +124,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class FinishSending:
-    """Send FIN, and go on reading: the other side gets all that was sent before."""
+    """Send FIN, and go on reading: the other side gets all earlier bytes."""
 
     def __call__(self, connection: RawConnection) -> None:
         connection.finish_sending()
@@ -132,7 +132,7 @@ class FinishSending:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the connection: a process that ends, Orthanc with a client that may not do what it asks."""
+    """Close the connection, as a process that ends does, or Orthanc for a request that it does not allow."""
 
     def __call__(self, connection: RawConnection) -> None:
         connection.leave()
@@ -140,7 +140,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """End the connection with a RST: a crashed process, a firewall's timeout."""
+    """End the connection with a RST, as after a crash or a firewall's timeout."""
 
     def __call__(self, connection: RawConnection) -> None:
         connection.leave(with_reset=True)
@@ -148,14 +148,14 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """Read A-ASSOCIATE-RQ, and accept what it proposes.
+    """Read A-ASSOCIATE-RQ, and accept its presentation contexts.
 
     Parameters
     ----------
     result, transfer_syntax, max_pdu_length
         As in `pdus.associate_answer`.
     part
-        How much of the answer is sent, from 0 to 1.
+        The share of the answer to send, from 0 to 1.
     """
 
     result: int = 0
@@ -177,7 +177,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Respond:
-    """Answer the request that was read last, rightly unless told otherwise.
+    """Answer the last request, correctly by default.
 
     Parameters
     ----------
@@ -186,13 +186,13 @@ class Respond:
     completed, remaining
         Counts, for C-MOVE only.
     data
-        The identifier as bytes; empty announces one and sends none.
+        The identifier as bytes; empty bytes announce an identifier without sending it.
     command_field
-        Of another kind of response.
+        The Command Field of another kind of response.
     message_id_shift
-        Added to the Message ID that it names.
+        A number to add to the Message ID of the response.
     context_id
-        Of a presentation context that is not the request's.
+        The number of another presentation context than the request's.
     fragment
         The most bytes in one PDU.
     """
@@ -229,7 +229,7 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class InOnePdu:
-    """Send several responses in one P-DATA-TF, as PS3.8 9.3.5 permits and few peers expect."""
+    """Send several responses in one P-DATA-TF, which PS3.8 9.3.5 permits, but few peers expect."""
 
     responses: tuple[Respond, ...]
 
@@ -239,7 +239,7 @@ class InOnePdu:
 
 @dataclass(frozen=True, slots=True)
 class AwaitRelease:
-    """Read until A-RELEASE-RQ, and do not answer it: that is the next step's."""
+    """Read until A-RELEASE-RQ, and leave the answer to the next step."""
 
     def __call__(self, connection: RawConnection) -> None:
         while connection.read_pdu()[0] != RELEASE_RQ:
@@ -253,9 +253,9 @@ class Associate:
     Parameters
     ----------
     abstract_syntax, transfer_syntax
-        Of presentation context 1.
+        The abstract and the transfer syntax of presentation context 1.
     max_pdu_length
-        The longest PDU that we would receive.
+        The longest PDU that this side receives.
     """
 
     abstract_syntax: str
@@ -270,12 +270,12 @@ class Associate:
 
 
 def garbage(count: int = 4096, seed: int = 0) -> Send:
-    """Send random bytes, the same for the same seed."""
+    """Return a step that sends random bytes, the same for the same seed."""
     return Send(random.Random(seed).randbytes(count))
 
 
 def damaged(data: bytes, seed: int = 0) -> Send:
-    """Send these bytes with up to four places damaged, the same for the same seed."""
+    """Return a step that sends these bytes with up to four damaged places, the same for the same seed."""
     chance = random.Random(seed)
     made = bytearray(data)
     for _ in range(chance.randint(1, 4)):
@@ -287,7 +287,7 @@ def damaged(data: bytes, seed: int = 0) -> Send:
 
 
 def play(steps: tuple[Step, ...], connection: RawConnection) -> None:
-    """Do all steps, and then be silent until the other side leaves; raises what ends it earlier."""
+    """Do all steps, and then read until the other side leaves. An earlier end of the connection raises its error."""
     for step in steps:
         step(connection)
     Silence()(connection)
