@@ -20,9 +20,9 @@ from dicomove.cohort import (
     Query,
     find_queries,
     is_query,
-    not_a_query,
     unasked_columns,
     without_mark,
+    without_query_mark,
 )
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
@@ -206,7 +206,7 @@ def find(
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
             table, answers = _without_empty(table, answers)
-        return without_mark(not_a_query(_found(table, answers, wanted, loose=bool(names))))
+        return without_mark(without_query_mark(_found(table, answers, wanted, loose=bool(names))))
 
 
 def _with_dates(

@@ -25,10 +25,10 @@ from dicomove.cohort import (
     left_out,
     matches,
     meant_as_query,
-    not_a_query,
     unasked_columns,
     unrepeated,
     why_not,
+    without_query_mark,
 )
 from dicomove.cohort.keywords import KEYWORDS, VRS
 from dicomove.cohort.levels import matching_keys
@@ -545,7 +545,7 @@ def test_a_table_of_criteria_may_be_broad_and_the_same_table_typed_may_not() -> 
     assert steps(of_studies) == [("STUDY", {**expected[0][1], **expected[1][1]})]
     assert steps(of_series) == [("PATIENT", {}), *expected]
     with pytest.raises(CohortError, match="identifies patients or studies"):
-        find_queries(not_a_query(criteria))
+        find_queries(without_query_mark(criteria))
 
 
 def test_series_of_a_modality_are_asked_for_only_in_studies_that_have_it() -> None:

@@ -139,7 +139,7 @@ def test_an_attribute_beyond_the_usual_ones_is_sent(server: Server) -> None:
     series = dm.find(dm.query(institution_name="no such place"), server.pacs, level="SERIES", progress=False)
     assert set(series["asked_by"]) == {"InstitutionName"}
     if server.name == "dcmqrscp":
-        assert series["advice"].str.contains("does not tell InstitutionName").all()
+        assert series["advice"].str.contains("does not return InstitutionName").all()
     else:
         assert series["outcome"].tolist() == ["empty"]
 

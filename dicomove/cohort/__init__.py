@@ -1,8 +1,8 @@
-"""From a table of requests to queries and identifiers: every check that needs no network.
+"""Makes queries and identifiers from a table of requests, with every check that needs no network.
 
 Tables in::
 
-    reading        `read_cohort`: a table with every identifier as it is written
+    reading        `read_cohort`: a table with every identifier unchanged
     files          the rows of a file, as they are stored
     text_files     the rows of a text file: encoding, delimiter, lines above
     spreadsheets   the sheets of .xlsx, .xlsb and .xls
@@ -18,14 +18,14 @@ Rows to queries and identifiers::
     values         one cell, as text                                                (pure)
     keywords       from headers to DICOM keywords                                   (pure)
     levels         levels, information models, and their keys                       (pure)
-    tables         the columns of a table, and headers that only look right
+    tables         the columns of a table, and headers that look like identifiers
     matching       what a matching key may be, and which answers match it           (pure)
     likeness       text that looks alike and is not equal                           (pure)
-    names          whether two names may be those of one person                     (pure)
+    names          whether two names may belong to one person                       (pure)
     query_steps    the C-FINDs of one row, as values                                (pure)
     queries        from a row to its C-FINDs
-    unasked        columns that rows are asked without, although they may be meant
-    criteria       ... and from the criteria of `query`
+    criteria       from the criteria of `query` to C-FINDs
+    unasked        columns that are not sent, although the user may mean them as keys
     answers        compares an answer with the row that asked                       (pure)
     unlikely       why an archive may not have a value in this form                 (pure)
     found          tables of `find` in `move`                                       (pure)
@@ -40,21 +40,21 @@ from dicomove.cohort.answers import (
     left_out,
     merged,
     several_patients,
+    unconfirmed,
     unproven,
     unrepeated,
-    untold,
     why_not,
 )
-from dicomove.cohort.criteria import is_query, meant_as_query, not_a_query
+from dicomove.cohort.criteria import is_query, meant_as_query, without_query_mark
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.found import Unmatched, found_rows, is_answered, is_found, plain_label, unmatched
 from dicomove.cohort.identifiers import (
     Identifier,
     Requested,
-    cells_beside,
     move_identifier,
     move_identifiers,
     on_coarser_rows,
+    unsent_cells,
 )
 from dicomove.cohort.joining import positions_in
 from dicomove.cohort.keywords import VRS, keyword, keyword_columns
@@ -111,7 +111,6 @@ __all__ = [
     "Requested",
     "Step",
     "Unmatched",
-    "cells_beside",
     "check_query",
     "check_table",
     "criterion",
@@ -141,7 +140,6 @@ __all__ = [
     "merged",
     "move_identifier",
     "move_identifiers",
-    "not_a_query",
     "on_coarser_rows",
     "parse_level",
     "parse_query_model",
@@ -152,14 +150,16 @@ __all__ = [
     "several_patients",
     "text",
     "unasked_columns",
+    "unconfirmed",
     "unlikely_values",
     "unmatched",
     "unproven",
     "unrepeated",
     "unsafe",
-    "untold",
+    "unsent_cells",
     "whole_number",
     "why_not",
     "with_own_columns",
     "without_mark",
+    "without_query_mark",
 ]

@@ -1,4 +1,4 @@
-"""Compares an answer of C-FIND with the row that asked: is it a match, and if not, why? Pure.
+"""Compares an answer of C-FIND with the row that asked, and names the reason if it is not a match. Pure.
 
 A PACS may ignore keys that it does not support, ignore upper and lower case, or leave out the UID that a move needs.
 """
@@ -13,14 +13,14 @@ from dicomove.cohort.levels import IDENTIFYING_KEYS
 from dicomove.cohort.matching import contradictions, only_difference
 from dicomove.cohort.values import EDGES, is_blank, unsafe
 
-_TELL_PATIENTS_APART: Final = {
+_ADVICE_ON_PATIENTS: Final = {
     "PatientID": "keep those of the patient that the row means, or name PatientID, too",
     "IssuerOfPatientID": "patients of two sites have this PatientID; name IssuerOfPatientID, too",
     "PatientBirthDate": "the PatientID may be that of two patients; name PatientBirthDate or PatientName, too",
 }
 
-#: Matches with one UID that differ in one of these are not taken for one.
-_APART: Final = (
+#: Matches with one UID stay apart if they differ in one of these keys.
+_DISTINGUISHING: Final = (
     *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "AccessionNumber"),
     *("StudyInstanceUID", "SeriesInstanceUID"),
 )
@@ -37,14 +37,14 @@ def why_not(
     Parameters
     ----------
     answer
-        Its values, by keyword.
+        The values of the answer, by keyword.
     unique
-        The unique key of the level that was asked.
+        The unique key of the level of the C-FIND.
     keys
         All keys of the row, and the unique keys of the levels above, as pairs of keyword and value.
     identifying
-        The keys of this level by which the row names a patient or a study, if the answer must repeat them, or at least
-        the PatientID among them. Without them, the PACS may have ignored the keys.
+        The keys of this level that name a patient or a study in the row, if the answer must repeat them. A repeated
+        PatientID is enough. If an answer does not repeat the keys, the PACS may have ignored them.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def why_not(
 
 
 def unrepeated(answer: Mapping[str, object], identifying: Sequence[str]) -> str | None:
-    """Return a sentence about an answer that repeats none of the keys by which the row names a patient or a study.
+    """Return a sentence about an answer that repeats none of the keys that name a patient or a study in the row.
 
     Examples
     --------
@@ -98,9 +98,9 @@ def unproven(answer: Mapping[str, object], checks: Sequence[tuple[str, str]]) ->
 
 
 def several_patients(found: Sequence[Mapping[str, object]]) -> str | None:
-    """Return a sentence about matches of one row that are of more than one patient, as far as the PACS tells.
+    """Return a sentence if the matches of one row seem to belong to different patients, or None.
 
-    Archives that serve several sites have one accession number, or one PatientID, for the patients of each.
+    In an archive for several sites, patients of different sites may share an accession number, or a PatientID.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def several_patients(found: Sequence[Mapping[str, object]]) -> str | None:
     >>> several_patients([{"PatientID": "7", "PatientBirthDate": "19500101"}, {"PatientID": "7"}]) is None
     True
     """
-    for name, advice in _TELL_PATIENTS_APART.items():
+    for name, advice in _ADVICE_ON_PATIENTS.items():
         values = {str(match.get(name) or "").strip(EDGES) for match in found} - {""}
         if len(values) > 1:
             return f"The matches have {len(values)} different {name}s: {advice}."
@@ -134,7 +134,7 @@ def left_out(reasons: Iterable[str]) -> str | None:
 
 
 def merged(above: Mapping[str, str], answer: Mapping[str, str]) -> dict[str, str]:
-    """Return an answer together with the answers of the levels above. An empty value does not replace any other.
+    """Return an answer together with the answers of the levels above. An empty value does not replace another.
 
     Examples
     --------
@@ -145,10 +145,10 @@ def merged(above: Mapping[str, str], answer: Mapping[str, str]) -> dict[str, str
 
 
 def each_once(matches: Iterable[Mapping[str, str]], unique: str) -> list[dict[str, str]]:
-    """Return the matches of one study, series or instance as one; those that may be of two patients stay apart.
+    """Return one match for each study, series or instance. Matches of possibly different patients stay apart.
 
-    An archive that joins two databases tells a study twice, with the count or the Retrieve AE Title of each. The first
-    counts, and the others fill in what it leaves blank.
+    An archive that joins two databases returns a study twice, with the count or the Retrieve AE Title of each. The
+    first match counts, and the others only fill its blank values.
 
     Examples
     --------
@@ -169,19 +169,19 @@ def each_once(matches: Iterable[Mapping[str, str]], unique: str) -> list[dict[st
 
 
 def _is_one(match: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    values = ({match.get(name, ""), other.get(name, "")} - {""} for name in _APART)
+    values = ({match.get(name, ""), other.get(name, "")} - {""} for name in _DISTINGUISHING)
     return all(len(different) < 2 for different in values)
 
 
-def untold(match: Mapping[str, object], names: Iterable[str]) -> str | None:
-    """Say which criteria an answer does not repeat, among those that many archives ignore.
+def unconfirmed(match: Mapping[str, object], names: Iterable[str]) -> str | None:
+    """Return a sentence about the criteria that an answer does not repeat, among those that many archives ignore.
 
     Examples
     --------
-    >>> untold({"Modality": "CT"}, ["Modality", "InstitutionName"])
-    'the PACS does not tell InstitutionName: it may have ignored this criterion'
-    >>> untold({"InstitutionName": "Mercy"}, ["Modality", "InstitutionName"]) is None
+    >>> unconfirmed({"Modality": "CT"}, ["Modality", "InstitutionName"])
+    'the PACS does not return InstitutionName: it may have ignored this criterion'
+    >>> unconfirmed({"InstitutionName": "Mercy"}, ["Modality", "InstitutionName"]) is None
     True
     """
     lacking = [name for name in names if name not in KEYWORDS and is_blank(match.get(name))]
-    return f"the PACS does not tell {' and '.join(lacking)}: it may have ignored this criterion" if lacking else None
+    return f"the PACS does not return {' and '.join(lacking)}: it may have ignored this criterion" if lacking else None

@@ -1,4 +1,4 @@
-"""Tables of criteria, which `query` makes: every column is a key, and the search is meant to be broad."""
+"""Tables of criteria from `query`: every column is a key, and the search may be broad."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from dicomove.cohort.query_steps import Query, Step, prepared_cells
 from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError, IdentifierError
 
-_MEANT: Final = "dicomove_query"
+_MARK: Final = "dicomove_query"
 
 
 def meant_as_query(table: pd.DataFrame) -> pd.DataFrame:
-    """Mark a table as criteria of a search that is meant to be broad, and return it. All its columns are keys."""
-    table.attrs[_MEANT] = list(table.columns)
+    """Mark a table as criteria of a broad search, and return it. All its columns are keys."""
+    table.attrs[_MARK] = list(table.columns)
     return table
 
 
 def is_query(table: pd.DataFrame) -> bool:
-    """Tell whether a table was marked by `meant_as_query`, and has the same columns since, without a blank cell.
+    """Tell whether `meant_as_query` marked a table that still has the same columns, without a blank cell.
 
-    pandas hands the mark on to tables that are made of a marked one. A blank cell, or another column, was not meant.
+    pandas copies the mark to tables that are made from a marked one. Such a table is not a query if it has a blank cell
+    or other columns.
     """
     columns = list(table.columns)
-    if table.attrs.get(_MEANT) != columns or not columns:
+    if table.attrs.get(_MARK) != columns or not columns:
         return False
     return not any(is_blank(cell) for place in range(len(columns)) for cell in table.iloc[:, place].tolist())
 
 
-def not_a_query(table: pd.DataFrame) -> pd.DataFrame:
-    """Take the mark away, and return the table."""
-    table.attrs.pop(_MEANT, None)
+def without_query_mark(table: pd.DataFrame) -> pd.DataFrame:
+    """Remove the mark of `meant_as_query`, and return the table."""
+    table.attrs.pop(_MARK, None)
     return table
 
 
@@ -68,7 +69,7 @@ def _criteria_query(
     except IdentifierError as error:
         return error.with_traceback(None)
     if "Modality" in prepared:
-        # A study that has none of these series need not be asked.
+        # Studies without such series need no second step.
         narrower = ("ModalitiesInStudy", criterion(prepared["Modality"], "Modality"))
         steps = tuple(replace(step, keys=(*step.keys, narrower)) if step.level == "STUDY" else step for step in steps)
     return Query(level, model, steps)

@@ -14,8 +14,8 @@ IDENTIFIERS = frozenset({"PatientID", "AccessionNumber", "StudyID"})
 """The keys whose values look like numbers. Spreadsheets store them as numbers."""
 
 SHORT_LINE = "#SHORT_LINE!"
-"""The mark that is added to a key of a line with too few fields, and that replaces its absent fields."""
-UNTOLD = "#UNKNOWN!"
+"""dicomove adds this mark to each key of a line with too few fields, and fills the absent fields with it."""
+UNKNOWN_CELL = "#UNKNOWN!"
 """The text for a cell that may be empty or may have held a value."""
 
 #: A longer text is a report in the wrong column. It cannot be a key, and some patterns would take long for it.
@@ -25,7 +25,7 @@ Patterns = tuple[tuple[str, re.Pattern[str]], ...]
 
 
 def damage(value: str, column: str) -> str | None:
-    """Name what happened to a cell, in plain words, or return None.
+    """Return the damage of a cell in plain words, or None.
 
     Parameters
     ----------
@@ -70,17 +70,17 @@ def doubt(value: str, column: str) -> str | None:
     return _first(_DOUBTFUL_UID, value) if VRS.get(column) == "UI" else None
 
 
-def is_stand_in(value: str) -> bool:
+def stands_for_empty(value: str) -> bool:
     """Tell whether a text is one of the words that programs and people write for an empty cell.
 
-    An archive may well have a patient with such a number, so it is only a doubt.
+    It is only a doubt, because an archive may have a patient with such a number.
 
     Examples
     --------
-    >>> is_stand_in("NULL"), is_stand_in("<NA>"), is_stand_in("unknown"), is_stand_in("000123")
+    >>> stands_for_empty("NULL"), stands_for_empty("<NA>"), stands_for_empty("unknown"), stands_for_empty("000123")
     (True, True, True, False)
     """
-    return _STAND_IN.fullmatch(value) is not None
+    return _EMPTY_WORD.fullmatch(value) is not None
 
 
 def _first(patterns: Iterable[tuple[str, re.Pattern[str]]], value: str) -> str | None:
@@ -106,19 +106,19 @@ _ERROR_WORD = (
     r"|(?i:#(?:n/?a|n/?v|n/?d|n/?b|i/t|yok|saknas|hiányzik|н/д|getting_data|daten_abrufen)[!.]?|\#error)"
     r"|(?i:err|error|erreur|fehler):[0-9]{3}"
 )
-# In a name, or in a remark, text may begin with the sign ("=山田^太郎" is a name in one script).
+# A name, or a remark, may begin with an equals sign ("=山田^太郎" is a name in one script).
 _FORMULA = r"""\{?=[ ]*[-+@]?(?:"[^"]*"?|\$?[A-Za-z]{1,3}\$?[0-9]+|[\w.]+[(!\[]|'[^']+'!|[0-9]+[-+*/&]|\().*"""
 
 _ANYWHERE = (
     ("its line has too few fields", re.compile(rf".*{SHORT_LINE}", re.DOTALL)),
-    ("either empty or an error of the spreadsheet: save the file as .xlsx", re.compile(UNTOLD)),
+    ("either empty or an error of the spreadsheet: save the file as .xlsx", re.compile(UNKNOWN_CELL)),
     ("an error of a spreadsheet", re.compile(_ERROR_WORD)),
     ("#### in the place of a value (a column that was too narrow?)", re.compile(r"\#{2,}")),
     ('a formula (="...")', re.compile(_FORMULA, re.DOTALL)),
     ("a character that another program could not read", re.compile(r".*\ufffd.*", re.DOTALL)),
 )
 
-# Excel writes a plus, people do not: 0001E5 is an accession number. Java and SAS write no plus either.
+# Excel writes a plus, and people do not: 0001E5 is an accession number. Java and SAS write decimals instead of a plus.
 _SCIENTIFIC = (
     r"[-+]?[0-9]+(?:[.,][0-9]*)?[ ]?[eE]\+[ ]?[0-9]+"
     r"|[-+]?[0-9]{1,3}[.,][0-9]+[ ]?[eE]-?[0-9]{1,3}"
@@ -133,7 +133,7 @@ _KEY = (
     ("its end was cut off (...)", re.compile(r".*(?:…|\.\.\.)", re.DOTALL)),
 )
 
-# A grouped number never begins with a zero. Identifiers contain points and blanks, but not commas and the others.
+# A number in groups never begins with a zero. Identifiers contain points and blanks, but not the other separators.
 _GROUPS = (
     r"[-+]?[1-9][0-9]{0,2}(?:(?:\.[0-9]{3}){2,}(?:,[0-9]+)?|(?:[ ][0-9]{3}){2,}(?:[.,][0-9]+)?)"
     r"|[-+]?[0-9]{1,3}(?:(?:,[0-9]{3})+(?:\.[0-9]+)?|(?:\.[0-9]{3})+,[0-9]+)"
@@ -146,7 +146,7 @@ _NUMBER = (
     ("a percentage, or an amount of money", re.compile(r"[$€£][ ]?[0-9.,]+|[0-9.,]+\s?[%$€£]")),
 )
 _IDENTIFIER = (
-    # A date alone may be an identifier; a program writes the time of midnight behind it.
+    # A date alone may be an identifier. A program that stored it as a date adds a time.
     ("a date", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?")),
     ("a time", re.compile(r"(?:[0-9]+ days?,? )?[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?")),
     ("a list, or another structure of a program", re.compile(r"\[.*\]|\{.*\}|\(.*,\)|b(['\"]).*\1", re.DOTALL)),
@@ -154,14 +154,15 @@ _IDENTIFIER = (
 )
 _DATE = (("a date as the number of its day", re.compile(r"[0-9]{5}(?:[.,][0-9]+)?")),)
 
-# Of databases, statistics programs and pandas; of people, in several languages; and the words below a table.
-_STAND_IN = re.compile(
+# The words of databases, statistics programs and pandas, and of people in several languages.
+_EMPTY_WORD = re.compile(
     r"(?i:[(\[<]?(?:null|none|nan|na|n/a|nat|nil|void|blank|empty|leer|vide|vuoto|vacío)[)\]>]?|-nan|n\.\s?a\.|n/d|n/v|k\.\s?a\."
     r"|[-+]?inf(?:inity)?|-?1\.\#(?:inf|ind|qnan|snan)\w*|-9{1,4}|[-\u2013\u2014_.]{1,3}"
     r"|unknown|unk|missing|not (?:available|known|applicable|found|done)|unbekannt|fehlt|fehlend|keine?|nicht bekannt"
     r"|inconnue?|desconocid[oa]|sconosciut[oa]|desconhecid[oa]|onbekend|okänd|ukjent|ukendt|nieznan[ya]|neznámý|bilinmiyor"
     r"|неизвестно|不明|未知|なし|無し|无|없음|미상)"
 )
+# Words in the last line of a table.
 _BELOW = re.compile(
     r"(?i:(?:grand |sub)?totals?|sum|summe|gesamt|count|anzahl|somme|nombre|suma|totale|toplam"
     r"|end of (?:report|file|data)"
@@ -179,7 +180,7 @@ _DOUBTFUL_IDENTIFIER = (
         "a long number that ends in zeros (Excel keeps 15 digits)",
         re.compile(r"(?=[0-9]{16})[0-9]{1,15}0{4,}"),
     ),
-    ("a word that often stands for an empty cell", _STAND_IN),
+    ("a word that often stands for an empty cell", _EMPTY_WORD),
     ("a word that often stands below a table", _BELOW),
     ("a line of dashes, which often stands below a header", re.compile(r":?[-=]{4,}:?")),
     ("decimals that a program may have added", re.compile(r"[-+]?[0-9]+[.,]00+")),
@@ -209,7 +210,7 @@ _DOUBTFUL_DATE = (
     ("the first days that a spreadsheet can count", re.compile(r"1899-?12-?[0-9]{2}|1900-?0[12]-?[0-9]{2}")),
 )
 _DOUBTFUL_UID = (
-    ("a word that often stands for an empty cell", _STAND_IN),
+    ("a word that often stands for an empty cell", _EMPTY_WORD),
     ("commas in the place of points", re.compile(r"[0-9]+(?:,[0-9]+){3,}")),
     ("too short for a UID", re.compile(r"[^.]*\.?[^.]*")),
 )

@@ -1,6 +1,6 @@
 """Recognises tables of `find` in `move`, and keeps the answer of `find` for a row that it could not match.
 
-Such a table may have been written to a file and read again with `read_cohort`: then every cell of it is text.
+A user may have saved such a table to a file and read it with `read_cohort`: then every cell is text.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from dicomove.cohort.levels import Level
 from dicomove.cohort.values import EDGES, is_blank
 from dicomove.words import UNMATCHED, Outcome
 
-#: Only a table of `find` has all of these; `move` replaces none of them but the outcome.
-_SIGNS: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
-#: What `find` adds at each level.
-_SIGN_OF_LEVEL: Final[dict[Level, str]] = {
+#: Only a table of `find` has all of these columns. `move` replaces only the outcome.
+_COLUMNS_OF_FIND: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
+#: For each level, a column that `find` adds at this level and below, but not above.
+_COLUMN_OF_LEVEL: Final[dict[Level, str]] = {
     "STUDY": "NumberOfStudyRelatedInstances",
     "SERIES": "NumberOfSeriesRelatedInstances",
     "IMAGE": "SOPClassUID",
 }
-#: `find` does not decide between several studies. The row has no key, whatever its number of matches.
+#: The row matched several studies, and `find` chose none of them: the row has no UID, even if `matches` is not 0.
 AMBIGUOUS: Final = "ambiguous"
-_SAID: Final = ("status", "error", "advice", "error_comment")
+_REASON_COLUMNS: Final = ("status", "error", "advice", "error_comment")
 
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """The answer of `find` for a row that it could not match: there is nothing to move, and this is why.
+    """The answer of `find` for a row that it could not match: the reason why `move` sends nothing for it.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Unmatched:
 
 
 def plain_label(label: object) -> object:
-    """Return the label of a column, even if pandas has combined it with labels of several levels.
+    """Return the label of a column, without the empty labels that pandas adds to it beside labels of several levels.
 
     Examples
     --------
@@ -57,20 +57,20 @@ def plain_label(label: object) -> object:
 
 
 def is_found(columns: Iterable[object]) -> bool:
-    """Tell by its columns whether a table is one of `find`, or of a move of it.
+    """Tell by its columns whether a table comes from `find`, or from a `move` of such a table.
 
     Examples
     --------
     >>> is_found(["cohort_row", "mrn", "outcome", "matches", "filtered"]), is_found(["mrn", "outcome"])
     (True, False)
     """
-    return {plain_label(label) for label in columns} >= _SIGNS
+    return {plain_label(label) for label in columns} >= _COLUMNS_OF_FIND
 
 
 def is_answered(columns: Iterable[object], level: Level) -> bool:
-    """Tell by its columns whether a table has the UIDs of a level from `find`, which has compared them with the row.
+    """Tell by its columns whether the UIDs of a level come from `find`, which compared them with the row.
 
-    A search at an upper level leaves the UIDs of the cohort in the table as they were typed.
+    A search at an upper level does not check the UIDs of lower levels: the table has them as the user typed them.
 
     Examples
     --------
@@ -79,11 +79,11 @@ def is_answered(columns: Iterable[object], level: Level) -> bool:
     (True, False)
     """
     labels = {plain_label(label) for label in columns}
-    return labels >= _SIGNS and (level not in _SIGN_OF_LEVEL or _SIGN_OF_LEVEL[level] in labels)
+    return labels >= _COLUMNS_OF_FIND and (level not in _COLUMN_OF_LEVEL or _COLUMN_OF_LEVEL[level] in labels)
 
 
 def found_rows(table: pd.DataFrame) -> list[bool]:
-    """Return, for each row of a table, whether it is one of `find`, and not one that was added to such a table.
+    """Return, for each row of a table, whether it comes from `find`: the user may have added other rows.
 
     Examples
     --------
@@ -98,12 +98,12 @@ def found_rows(table: pd.DataFrame) -> list[bool]:
 
 
 def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
-    """Return the answer of `find` for a row that it could not match; ``None`` if it matched, or the row does not say.
+    """Return the answer of `find` for a row that it could not match; ``None`` if it matched, or if that is unknown.
 
     Parameters
     ----------
     cells
-        Of a row of a table of `find`, or of a move of it.
+        The cells of a row, from a table of `find`, or of a `move` of such a table.
 
     Examples
     --------
@@ -114,17 +114,17 @@ def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
     """
     outcome = _text(cells.get("outcome"))
     if outcome == AMBIGUOUS or _text(cells.get("error")) == AMBIGUOUS:
-        return Unmatched("invalid", *(_text(cells.get(name)) for name in _SAID))
+        return Unmatched("invalid", *(_text(cells.get(name)) for name in _REASON_COLUMNS))
     if not _is_outcome(outcome) or not _is_zero(cells.get("matches")):
         return None
-    return Unmatched(outcome, *(_text(cells.get(name)) for name in _SAID))
+    return Unmatched(outcome, *(_text(cells.get(name)) for name in _REASON_COLUMNS))
 
 
 def unmatched_rows(table: pd.DataFrame) -> list[Unmatched | None]:
     """Return, for each row of a table, the answer of `find` if it could not match the row."""
     if not is_found(table.columns):
         return [None] * len(table)
-    wanted = ("outcome", "matches", *_SAID)
+    wanted = ("outcome", "matches", *_REASON_COLUMNS)
     places = {name: place for place, label in enumerate(table.columns) if (name := plain_label(label)) in wanted}
     rows = zip(*(table.iloc[:, place].tolist() for place in places.values()), strict=True)
     return [unmatched(dict(zip(map(str, places), row, strict=True))) for row in rows]

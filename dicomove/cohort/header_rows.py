@@ -66,18 +66,18 @@ def header_row(grid: Grid, header: int | None, wanted: Collection[str]) -> int:
     header
         The line of the header, from 0, if the user gives it; None searches for it.
     wanted
-        Headers that it has, besides keywords.
+        Further headers that count as known, from ``columns=``.
 
     Raises
     ------
     CohortError
-        There is no header, or several rows may be it.
+        There is no header, or several rows may be the header.
     """
     if not grid.rows:
         msg = "the file is empty: there is no header"
         raise CohortError(msg)
     if header is not None:
-        return _given(grid, header, wanted)
+        return _given_row(grid, header, wanted)
     best, most = best_row(grid, wanted)
     if most:
         _check_above(grid, best)
@@ -88,7 +88,7 @@ def header_row(grid: Grid, header: int | None, wanted: Collection[str]) -> int:
     return first
 
 
-def _given(grid: Grid, header: int, wanted: Collection[str]) -> int:
+def _given_row(grid: Grid, header: int, wanted: Collection[str]) -> int:
     row = grid.lines.index(header + 1) if header + 1 in grid.lines else None
     best, most = best_row(grid, wanted)
     if row is None or (most and not count_keywords(grid.rows[row], wanted)):
@@ -229,7 +229,7 @@ def choose_sheet(grids: Sequence[Grid], sheet: int | str | None, wanted: Collect
     sheet
         The sheet that the user names, by position or name; None searches for it.
     wanted
-        Headers that it has, besides keywords.
+        Further headers that count as known, from ``columns=``.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """From a row of a table to the identifier of a C-MOVE (PS3.4 C.4.2.1.4).
 
 The identifier of a C-MOVE is its level and the unique keys of that level, each with one value. An empty or universal
-key can make a PACS move its whole archive. dicomove never sends anything else of a row.
+key can make a PACS move its whole archive. dicomove sends nothing else from a row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dicomove.cohort.values import given_key, has_control_characters, is_blank, 
 from dicomove.errors import CohortError, IdentifierError
 
 COMPARED_KEYS = ("PatientID", "AccessionNumber")
-"""The keys of a typed row that `move` does not send, and compares with what the PACS says of its study."""
+"""`move` does not send these keys of a typed row. It compares them with the attributes of the study at the PACS."""
 
 _LEVEL = "QueryRetrieveLevel"
 _STUDY = "StudyInstanceUID"
@@ -76,11 +76,11 @@ class Identifier:
 
     @property
     def study_keys(self) -> tuple[tuple[str, str], ...]:
-        """The unique keys down to those of a study: of a series, those of the study that it is in."""
+        """The unique keys down to the level STUDY; for a series, those of its study."""
         return tuple((name, value) for name, value in self.keys if name in UNIQUE_KEYS["PatientRoot"]["STUDY"])
 
-    def is_beside(self, keyword: str) -> bool:
-        """Whether a key stands beside those of a study, and is not sent with them."""
+    def is_unsent(self, keyword: str) -> bool:
+        """Whether the identifier names a study, and does not contain this key."""
         names = [name for name, _ in self.keys]
         return _STUDY in names and keyword not in names
 
@@ -89,7 +89,7 @@ class Identifier:
         return f"Identifier({', '.join([self.level, self.query_model, *keys])})"
 
 
-#: The request of a row: a C-MOVE; or it cannot be one; or `find` matched nothing for it.
+#: The request of a row: its C-MOVE, the error if it cannot be one, or the answer of `find` if that matched nothing.
 Requested: TypeAlias = Identifier | IdentifierError | Unmatched
 
 
@@ -129,11 +129,11 @@ def move_identifier(
 
 
 def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model: str = "StudyRoot") -> list[Requested]:
-    """Return, for each row of a table, the identifier of its C-MOVE, or why it has none.
+    """Return, for each row of a table, the identifier of its C-MOVE, or the reason why it has none.
 
     A row that `find` could not match keeps the answer of `find`, even if the cohort gave it a UID. Otherwise `move`
     would bring a study that `find` had left out because of the row's other keys. A row whose PatientID or accession
-    number cannot be read is an error: nothing could tell that its UID is another patient's.
+    number cannot be read is an error: dicomove could not check that its UID belongs to the same patient.
 
     Parameters
     ----------
@@ -169,21 +169,21 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
     requested = [
         _identifier_or_error(row, model, known, given_key if given else _single_value)
         if found is None
-        else _said_by_find(found, row)
+        else _with_advice(found, row)
         for row, found, given in zip(rows, said, is_found, strict=True)
     ]
-    return _with_readable(table, requested, is_found)
+    return _refuse_unreadable(table, requested, is_found)
 
 
-def cells_beside(table: pd.DataFrame, name: str) -> list[list[object]]:
-    """Return the columns of a key that a move does not send: several, where nothing says which of them it is."""
+def unsent_cells(table: pd.DataFrame, name: str) -> list[list[object]]:
+    """Return the columns of a key that `move` does not send: several, if several headers may mean the key."""
     return [table.iloc[:, place].tolist() for place in candidates(table.columns, [name]).get(name, ())]
 
 
 def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
-    """Return a sentence about rows that bring more than their neighbours because they lack the deepest UID, or None.
+    """Return a sentence about rows that bring more than the others because they lack the deepest UID, or None.
 
-    If a column gives the level of each row, the user meant it.
+    If a column gives the level of each row, there is no sentence.
     """
     if _LEVEL in keyword_columns(table.columns, (_LEVEL,)):
         return None
@@ -197,34 +197,36 @@ def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str 
     )
 
 
-def _with_readable(table: pd.DataFrame, requested: Sequence[Requested], is_found: Sequence[bool]) -> list[Requested]:
-    """Return an error for each typed row of a study that has a cell which could not be compared with the PACS."""
+def _refuse_unreadable(
+    table: pd.DataFrame, requested: Sequence[Requested], is_found: Sequence[bool]
+) -> list[Requested]:
+    """Return the requests, with an error for each typed row with a cell that cannot be compared with the PACS."""
     checked = list(requested)
     for name in COMPARED_KEYS:
-        for position, cell in chain.from_iterable(map(enumerate, cells_beside(table, name))):
+        for position, cell in chain.from_iterable(map(enumerate, unsent_cells(table, name))):
             entry = checked[position]
             if is_found[position] or not isinstance(entry, Identifier):
                 continue
-            if not _is_plain(cell) and entry.is_beside(name):
-                checked[position] = _readable(entry, cell, name)
+            if not _is_plain(cell) and entry.is_unsent(name):
+                checked[position] = _checked(entry, cell, name)
     return checked
 
 
-def _readable(identifier: Identifier, cell: object, name: str) -> Identifier | IdentifierError:
+def _checked(identifier: Identifier, cell: object, name: str) -> Identifier | IdentifierError:
     try:
-        _check_beside(cell, name)
+        _check_compared(cell, name)
     except IdentifierError as error:
         return unreadable(error, identifier.keys[-1][0])
     return identifier
 
 
 def _is_plain(cell: object) -> bool:
-    """Whether a cell can be read without a closer look, which would take long for a million rows."""
+    """Whether a cell is certainly readable: the full check would take long for a million rows."""
     return cell is None or (isinstance(cell, str) and len(cell) <= _LONGEST and cell.isascii() and cell.isdigit())
 
 
-def _check_beside(cell: object, name: str) -> None:
-    """Refuse a cell that cannot be compared with what the PACS says; numbers may be a column of the caller's own."""
+def _check_compared(cell: object, name: str) -> None:
+    """Refuse a cell that cannot be compared with the PACS. Accept numbers: the column may be the caller's own."""
     if not (is_blank(cell) or is_universal(cell, name) or isinstance(cell, numbers.Number | np.bool_)):
         _single_value(cell, name)
 
@@ -259,7 +261,7 @@ def _is_level(cell: object) -> bool:
     return True
 
 
-def _said_by_find(found: Unmatched, cells: Mapping[str, object]) -> Unmatched:
+def _with_advice(found: Unmatched, cells: Mapping[str, object]) -> Unmatched:
     advice = found.advice or ""
     if _NOT_MATCHED in advice or all(is_blank(cells.get(name)) for name, _ in _DEEPEST_FIRST):
         return found

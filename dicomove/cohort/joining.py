@@ -1,7 +1,7 @@
 """Assigns each row of the results to rows of the cohort. Pure.
 
-The column ``cohort_row`` of `find` holds labels of the cohort's index. If labels are repeated, or are the same as text,
-the cohort's own columns, which `find` keeps, decide. Rows that are equal in all columns asked for the same.
+The column ``cohort_row`` of `find` holds labels of the cohort's index. If labels are repeated, or are equal as text,
+dicomove compares the cohort's own columns, which `find` keeps. Rows that are equal in all columns asked for the same.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_COHORT_ROW: Final = (
 _KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 #: NumPy's text for a number within a tuple.
 _NUMPY: Final = re.compile(r"np\.\w+\(([^()]*)\)")
-#: What is absent: a whole label, or one level of it.
+#: A missing label, or a missing part of a label with several levels.
 _ABSENT: Final = re.compile(r"(?<![^( ])(?:nan|None|NaT|<NA>)(?![^,)])")
 
 
@@ -78,7 +78,7 @@ def _of_plain_results(cohort: pd.DataFrame, results: pd.DataFrame) -> list[int]:
 
 
 def _keys(table: pd.DataFrame, other: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return the keys that both tables have, by which rows in another order are seen that were numbered anew."""
+    """Return the keys that both tables have. They reveal that rows are in another order, but have new numbers."""
     there = keyword_columns(other.columns, _KEYS)
     places = [place for _, place in sorted(keyword_columns(table.columns, there).items())]
     # pandas reads a PatientID as a number.
@@ -104,7 +104,7 @@ def _columns_in(cohort: pd.DataFrame, results: pd.DataFrame) -> dict[int, int]:
     own = [plain_label(label) for label in cohort.columns]
     made = {}
     for position, name in enumerate(own):
-        # The cohort's cells for attributes with another value in the match, and columns named like one of ours.
+        # `find` renames a column of the cohort if the match has another value, or if a column of ours has the name.
         names = (f"{name}_asked", f"{name}_cohort", name)
         there = [_places(results, other) for other in names if other == name or other not in own]
         found = next((places for places in there if places), [])

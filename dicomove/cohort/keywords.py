@@ -88,9 +88,9 @@ class _Vrs(dict[str, str]):
 
 
 VRS: dict[str, str] = _Vrs({keyword: dictionary_VR(keyword) for keyword in KEYWORDS})
-"""The Value Representation of each of `KEYWORDS`, and, by ``[]`` alone, of every other attribute."""
+"""The Value Representation of each of `KEYWORDS`; with ``[]``, but not with ``get``, also of every other attribute."""
 
-_NO_PART = re.compile(r"\s*|Unnamed: [0-9]+_level_[0-9]+")
+_BLANK_PART = re.compile(r"\s*|Unnamed: [0-9]+_level_[0-9]+")
 _NOT_ALPHANUMERIC = re.compile(r"[^0-9a-z]+")
 _ANY_CASE = {keyword.lower(): keyword for keyword in KEYWORDS if keyword not in EXACT}
 _SPELLINGS = (
@@ -150,7 +150,7 @@ def keyword_columns(columns: Iterable[object], wanted: Collection[str] = KEYWORD
 
 
 def candidates(columns: Iterable[object], wanted: Collection[str]) -> dict[str, list[int]]:
-    """Return the positions of the columns of each keyword: several, where nothing says which of them it is.
+    """Return the positions of the columns of each keyword: several, if several headers may mean it.
 
     Examples
     --------
@@ -175,9 +175,9 @@ def label_text(header: object) -> str | None:
 
 
 def _is_blank(part: object) -> bool:
-    """Tell whether a part of a label is blank, also as pandas reads the blank cells of a header."""
+    """Tell whether a part of a label is blank, or is the text of pandas for a blank cell of a header."""
     if isinstance(part, str):
-        return _NO_PART.fullmatch(part) is not None
+        return _BLANK_PART.fullmatch(part) is not None
     value: Any = part
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 

@@ -52,13 +52,13 @@ MATCHING_KEYS: dict[Level, tuple[str, ...]] = {
 }
 """The matching keys by level. In StudyRoot, the keys of the patient belong to the level STUDY."""
 
-#: Whether the images are at hand, and which archive has them. An archive that knows neither may refuse the search.
+#: These keys tell whether images are online, and where. An archive that does not know them may refuse the search.
 AVAILABILITY_KEYS: Final = ("InstanceAvailability", "RetrieveAETitle")
 
-#: What tells patients of one PatientID apart.
+#: Keys that distinguish patients with the same PatientID.
 PATIENT_KEYS: Final = ("IssuerOfPatientID", "PatientBirthDate")
 
-#: What a search does without, where an archive refuses it.
+#: Keys that a search leaves out if an archive refuses it with them.
 OPTIONAL_KEYS: Final = (*AVAILABILITY_KEYS, "NumberOfPatientRelatedStudies", *PATIENT_KEYS)
 
 _STUDY_RETURN_KEYS = (

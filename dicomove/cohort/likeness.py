@@ -72,7 +72,7 @@ def without_invisible(text: str) -> str:
     >>> without_invisible("\u202aA123\u202c"), without_invisible("علی\u200cرضا") == "علی\u200cرضا"
     ('A123', True)
     """
-    return text if text.isascii() else INVISIBLE.sub(_kept, text)
+    return text if text.isascii() else INVISIBLE.sub(_kept_if_needed, text)
 
 
 def invisible_in(text: str) -> list[str]:
@@ -85,7 +85,7 @@ def invisible_in(text: str) -> list[str]:
     """
     if text.isascii():
         return []
-    found = [match.group() for match in INVISIBLE.finditer(text) if not _kept(match)]
+    found = [match.group() for match in INVISIBLE.finditer(text) if not _kept_if_needed(match)]
     return [_named(character) for character in dict.fromkeys(found)]
 
 
@@ -151,7 +151,7 @@ def difference(asked: str, answered: str) -> str | None:
     return next((_listed(folds) for folds in _SETS if _folded(first, folds) == _folded(second, folds)), None)
 
 
-def _kept(match: re.Match[str]) -> str:
+def _kept_if_needed(match: re.Match[str]) -> str:
     """Return the invisible character if the spelling around it needs it."""
     text, at, character = match.string, match.start(), match.group()
     before, after = _script(text[at - 1 : at]), _script(text[at + 1 : at + 2])
@@ -225,11 +225,13 @@ def _blanks(text: str) -> str:
 
 def _punctuation(text: str) -> str:
     return "".join(
-        character for character in text if unicodedata.category(character)[0] not in ("P", "S") or _says(character)
+        character
+        for character in text
+        if unicodedata.category(character)[0] not in ("P", "S") or _stands_for_letters(character)
     )
 
 
-def _says(symbol: str) -> bool:
+def _stands_for_letters(symbol: str) -> bool:
     """Tell whether a symbol stands for letters or digits, as a circled number does."""
     return any(map(str.isalnum, _width(symbol)))
 
@@ -238,7 +240,7 @@ def _leading_zeros(text: str) -> str:
     return _LEADING_ZEROS.sub("", text)
 
 
-# In the order in which they are removed; if several would explain a difference, the first is named.
+# `_folded` applies them in this order. If several would explain a difference, `difference` names the first.
 _FOLDS: Final[Sequence[tuple[str, Callable[[str], str]]]] = (
     ("a dash of another kind", _dashes),
     ("quotation marks of another kind", _quotes),

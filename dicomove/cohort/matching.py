@@ -18,19 +18,19 @@ _UNIVERSAL = frozenset("*?^= ")
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _DATE = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9]([0-5][0-9](\.[0-9]{1,6})?)?)?")
-# A column of floats in a text file; and 10:30:45.0 is the whole second, as archives write it: 103045.
+# 103045.0, from a column of floats, and 10:30:45.0 become the whole second 103045, as archives write it.
 _WHOLE_SECOND = re.compile(r"\A([0-9]{6})\.0+\Z")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
 # Archives and their users often exceed shorter limits (16 characters for an accession number).
 _LONGEST = 64
 _LONGEST_NAME = 3 * _LONGEST + 2
 NOT_ASCII: Final = "holds letters or digits that are not ASCII, and its values have no others"
-#: The Specific Character Set holds for these alone (PS3.5 6.1.2.3).
+#: The Specific Character Set applies only to these (PS3.5 6.1.2.3).
 _IN_ANY_SCRIPT: Final = frozenset({"SH", "LO", "UC", "PN", "ST", "LT", "UT"})
 
 
 def has_other_letters(value: str, column: str) -> bool:
-    r"""Tell whether a value has letters that no character set brings into the values of this attribute.
+    r"""Tell whether a value has letters that this attribute cannot have, whatever the character set.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def is_universal(value: object, column: str) -> bool:
 def key_text(value: object, column: str) -> str:
     r"""Return a cell as the text of a key, without invisible characters.
 
-    Control characters stay, so the key is refused: people do not type them, and a tab may have separated two cells.
+    Control characters stay, so that dicomove refuses the key: a tab, for example, may have separated two cells.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def _digits_of_time(part: str) -> str:
 
 
 def _to_the_last_moment(begin: str, hyphen: str, end: str) -> str:
-    """Extend a time to the end of the hour, minute or second that it names: archives compare text, or moments.
+    """Extend a time to the end of its hour, minute or second, because archives compare times as text or as moments.
 
     The beginning does not change: as text, "1030" comes before "103000", and archives store both.
     """
@@ -233,7 +233,7 @@ def _to_the_last_moment(begin: str, hyphen: str, end: str) -> str:
 
 
 def _whole(value: str) -> str:
-    whole = re.sub(r"\.0+\Z", "", value)  # of a column of floats in a text file
+    whole = re.sub(r"\.0+\Z", "", value)  # from a column of floats in a text file
     if not _WHOLE.fullmatch(whole):
         msg = "is not a whole number"
         raise ValueError(msg)
@@ -272,7 +272,7 @@ def _match_time(asked: str, value: str) -> bool:
 
 
 def _match_date_time(asked: str, value: str) -> bool:
-    # Ranges and zones are the archive's to judge: which zone it means by a value without one is not known here.
+    # Accept every answer to a range, or to a value with a zone: only the archive knows the zone of its other values.
     return not {"-", "+"}.isdisjoint(asked) or value.startswith(asked) or _match_text(asked, value)
 
 

@@ -30,7 +30,7 @@ def read_ods(raw: bytes) -> list[Grid]:
     Raises
     ------
     CohortError
-        It is protected by a password.
+        A password protects the spreadsheet.
     """
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         content = archive.read("content.xml")
@@ -38,7 +38,7 @@ def read_ods(raw: bytes) -> list[Grid]:
     if b"encryption-data" in manifest:
         msg = "the spreadsheet cannot be read: it is protected by a password"
         raise CohortError(msg)
-    root = ET.fromstring(content)  # noqa: S314 (expat limits what entities may become)
+    root = ET.fromstring(content)  # noqa: S314 (expat limits the size of entities)
     hidden = {
         style.get(f"{_STYLE}name")
         for style in root.iter(f"{_STYLE}style")

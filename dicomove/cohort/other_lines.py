@@ -44,7 +44,7 @@ def without_other_lines(grid: Grid) -> tuple[Grid, list[str]]:
 def _is_header_again(names: Sequence[str], keys: Sequence[int], grid: Grid, place: int) -> bool:
     row = grid.rows[place]
     filled = [column for column in keys if column < len(row) and not is_blank(row[column])]
-    # This is fast: most cells of most rows are numbers, or short codes.
+    # `_word` first excludes numbers and short codes, which are most cells of most rows: this is fast.
     words = [(names[column], word) for column in filled if (word := _word(row[column]))]
     if not words:
         return False
@@ -60,7 +60,7 @@ def _is_header_again(names: Sequence[str], keys: Sequence[int], grid: Grid, plac
 
 
 def _word(cell: object) -> str | None:
-    """Return the keyword that a cell is, if it is one."""
+    """Return the keyword that a cell contains as its text, or None."""
     is_word = isinstance(cell, str) and cell[:1].isalpha() and len(cell) > 2 and "^" not in cell
     return keyword(header_text(cell)) if is_word else None
 

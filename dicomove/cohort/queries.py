@@ -1,9 +1,10 @@
 """From a row of a table to its C-FINDs (PS3.4 C.4.1).
 
-A search is hierarchical: if a key belongs to a level above the requested one, that level is asked first, and the unique
-keys of each answer go into the next step. A row needs an identifying key (`IDENTIFYING_KEYS`); dates, modalities and
-descriptions only narrow the search. If a row has the unique key of a level, only that key is sent, and the other keys
-of the level are compared with the answers. An identifying key that cannot be read makes the row invalid there, too.
+A search is hierarchical: if a key belongs to a level above the requested one, dicomove asks at that level first, and
+the unique keys of each answer go into the next step. A row needs an identifying key (`IDENTIFYING_KEYS`); dates,
+modalities and descriptions only narrow the search. If a row has the unique key of a level, dicomove sends only that
+key, and compares the answers with the other keys of the level. An identifying key that cannot be read makes the row
+invalid even then.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from dicomove.cohort.criteria import criteria_queries, is_query
-from dicomove.cohort.damage import IDENTIFIERS, is_stand_in
+from dicomove.cohort.damage import IDENTIFIERS, stands_for_empty
 from dicomove.cohort.found import found_rows, unmatched_rows
 from dicomove.cohort.keywords import VRS, keyword_columns
 from dicomove.cohort.levels import (
@@ -66,7 +67,7 @@ def find_query(
     Raises
     ------
     IdentifierError
-        The row cannot be asked.
+        The row cannot become a C-FIND.
 
     Examples
     --------
@@ -92,7 +93,7 @@ def find_queries(
     broad: Broad = "refuse",
     partial_keys: PartialKeys = "ask",
 ) -> list[Query | IdentifierError]:
-    """Return, for each row of a table, its C-FINDs, or why it has none.
+    """Return, for each row of a table, its C-FINDs, or the reason why it has none.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def find_queries(
         for cells, given in zip(rows, from_pacs, strict=True)
     ]
     filled = set().union(*(prepared_cells(cells, known) for cells in rows)) if not any(from_pacs) else set()
-    return [_with_blank(query, filled, refuse=partial_keys == "refuse") for query in queries]
+    return [_with_blank_keys(query, filled, refuse=partial_keys == "refuse") for query in queries]
 
 
 def _check_words(broad: str, partial_keys: str) -> None:
@@ -199,8 +200,8 @@ def _query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broa
         known = ()
     query = Query(level, model, tuple(steps))
     _check_identifying(query, broad)
-    notes += (*_on_wildcards(query), *_on_stand_ins(query))
-    notes += (*_on_invisible(prepared, query.asked_by), *_on_zones(prepared))
+    notes += (*_wildcard_notes(query), *_empty_word_notes(query))
+    notes += (*_invisible_notes(prepared, query.asked_by), *_zone_notes(prepared))
     return replace(query, notes=tuple(notes))
 
 
@@ -220,7 +221,7 @@ def _keys_and_checks(
         except IdentifierError as error:
             if name == unique:
                 raise
-            # What is asked for may be wrong, and the name beside it, which cannot be read, may be of another patient.
+            # The unique key may be wrong, and only an identifying key beside it could reveal another patient.
             if name in IDENTIFYING_KEYS:
                 raise unreadable(error, unique) from None
             if not unique.endswith("UID"):
@@ -238,7 +239,7 @@ def _check_identifying(query: Query, broad: Broad) -> None:
         raise IdentifierError(msg)
 
 
-def _on_wildcards(query: Query) -> Sequence[str]:
+def _wildcard_notes(query: Query) -> Sequence[str]:
     """Return a sentence about a row whose identifying keys all have wildcards."""
     keys = [pair for step in query.steps for pair in step.keys if pair[0] in IDENTIFYING_KEYS]
     if not keys or not all(has_wildcard(value) for _, value in keys):
@@ -246,14 +247,14 @@ def _on_wildcards(query: Query) -> Sequence[str]:
     return (f"{' and '.join(name for name, _ in keys)} with a wildcard may match several patients",)
 
 
-def _on_stand_ins(query: Query) -> Sequence[str]:
+def _empty_word_notes(query: Query) -> Sequence[str]:
     """Return a sentence for each identifier that is a word for an empty cell: several patients may have it."""
     keys = (pair for step in query.steps for pair in (*step.keys, *step.checks))
-    names = [name for name, value in keys if name in IDENTIFIERS and is_stand_in(value)]
+    names = [name for name, value in keys if name in IDENTIFIERS and stands_for_empty(value)]
     return [f"{name} is a word that often stands for an empty cell: if it does, blank the cell" for name in names]
 
 
-def _on_invisible(prepared: Mapping[str, object], names: Iterable[str]) -> list[str]:
+def _invisible_notes(prepared: Mapping[str, object], names: Iterable[str]) -> list[str]:
     """Return a sentence for each key that had invisible characters."""
     found = {name: invisible_in(str(prepared[name])) for name in names if name in prepared}
     return [
@@ -263,14 +264,14 @@ def _on_invisible(prepared: Mapping[str, object], names: Iterable[str]) -> list[
     ]
 
 
-def _on_zones(prepared: Mapping[str, object]) -> list[str]:
+def _zone_notes(prepared: Mapping[str, object]) -> list[str]:
     """Return a sentence for each date that was a moment in a time zone: midnight in Berlin is the day before in UTC."""
     zones = {name: zone_of(cell) for name, cell in prepared.items() if VRS[name] == "DA"}
     return [f"{name} was a moment: its day in the time zone {zone} counts" for name, zone in zones.items() if zone]
 
 
-def _with_blank(query: Query | IdentifierError, filled: set[str], *, refuse: bool) -> Query | IdentifierError:
-    """Return a query that knows which keys of the other rows it lacks."""
+def _with_blank_keys(query: Query | IdentifierError, filled: set[str], *, refuse: bool) -> Query | IdentifierError:
+    """Return a query with a note about the keys that it lacks and other rows have, or the error for such a row."""
     if isinstance(query, IdentifierError):
         return query
     blank = _blank_keys(query, filled)

@@ -14,7 +14,7 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort.damage import SHORT_LINE, UNTOLD
+from dicomove.cohort.damage import SHORT_LINE, UNKNOWN_CELL
 from dicomove.cohort.files import NAMED, Grid, places
 from dicomove.cohort.header_rows import (
     Columns,
@@ -122,7 +122,7 @@ def _with_header(
     if has_no_header(grid, columns) and header is None:
         return _named(grid, columns), []
     row = header_row(grid, header, wanted) if grid.lines or not grid.rows else 0
-    return _below(grid, row), left_out(grid, row)
+    return _from_header(grid, row), left_out(grid, row)
 
 
 def _named(grid: Grid, columns: Columns | None) -> Grid:
@@ -138,7 +138,7 @@ def _named(grid: Grid, columns: Columns | None) -> Grid:
     return replace(grid, rows=[names, *grid.rows], lines=lines, problems=shifted, merged=merged, hidden=hidden)
 
 
-def _below(grid: Grid, first: int) -> Grid:
+def _from_header(grid: Grid, first: int) -> Grid:
     names = [
         # A title over two columns names the first of them.
         "" if (first, column) in grid.merged and column and grid.rows[first][column - 1] == name else name
@@ -211,7 +211,7 @@ def _mark(column: list[str], row: int) -> None:
 def _mark_unknown(names: Sequence[str], cells: Sequence[list[str]]) -> None:
     for name, column in zip(names, cells, strict=True):
         if name in VRS:
-            column[:] = [cell or UNTOLD for cell in column]
+            column[:] = [cell or UNKNOWN_CELL for cell in column]
 
 
 def _damaged(
@@ -225,7 +225,7 @@ def _damaged(
             if problem is None and row not in short:
                 stored = rows[row][place]
                 problem = cell_problem(
-                    written if written in {UNTOLD} or SHORT_LINE in written else stored, written, name
+                    written if written in {UNKNOWN_CELL} or SHORT_LINE in written else stored, written, name
                 )
             if problem:
                 found.append((name not in VRS, row, f"{name or f'column {place + 1}'}: {problem}"))

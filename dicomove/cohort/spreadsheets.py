@@ -38,7 +38,7 @@ def read_spreadsheet(raw: bytes) -> list[Grid]:
     Raises
     ------
     CohortError
-        It cannot be read.
+        The spreadsheet cannot be read.
     ImportError
         The extra ``excel`` is not installed.
     """
@@ -56,7 +56,7 @@ def read_spreadsheet(raw: bytes) -> list[Grid]:
 
 
 def is_spreadsheet(raw: bytes) -> bool:
-    """Tell whether bytes begin as a spreadsheet does."""
+    """Tell whether the first bytes of a file are those of a spreadsheet."""
     return raw.startswith((_OLE, _ZIP + b"\x03\x04"))
 
 

@@ -1,4 +1,4 @@
-"""From a stored cell of a file to the text in the table: a number as the spreadsheet shows it; notes about damage."""
+"""Makes the text of a cell from its stored value, a number as the spreadsheet shows it, and names damage."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def cell_problem(cell: object, written: str, label: str) -> str | None:
         return damage(written, label) if _is_key(label) else None
     if VRS[label] == "DA" and (isinstance(cell, (dt.date, pd.Period)) or (written.isdigit() and len(written) == 8)):
         zone = zone_of(cell)
-        return f"a moment in the time zone {zone}, of which the day there was taken" if zone else doubt(written, label)
+        return f"a moment in the time zone {zone}: its day there was taken" if zone else doubt(written, label)
     if isinstance(cell, (dt.date, dt.time, dt.timedelta, bool)):
         kind = "truth value" if isinstance(cell, bool) else "date" if isinstance(cell, dt.date) else "time"
         return f"stored as a {kind}"
@@ -151,7 +151,7 @@ def shown(value: float, number_format: str) -> str:
 
 
 def _section(value: float, number_format: str) -> str:
-    """Return the section for a positive number, a negative one or zero; the first is for those without their own."""
+    """Return the section for a positive number, a negative one or zero; the first one if theirs is absent."""
     sections: list[str] = _SECTION.findall(number_format)
     place = 1 if value < 0 else 2 if value == 0 else 0
     return (sections[place] if place < len(sections) else "") or sections[0]

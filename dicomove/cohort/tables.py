@@ -1,7 +1,7 @@
 """The columns of a table: the checks that need no row, and headers that look like identifiers but are not understood.
 
-dicomove never guesses such a header: the user says what it means (``read_cohort(path, columns=...)``). But an error
-that lists the headers and what they look like saves a search.
+dicomove never guesses the meaning of such a header: the user states it (``read_cohort(path, columns=...)``). The error
+lists the headers, each with the keyword that it resembles.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from dicomove.cohort.likeness import without_accents, without_invisible
 from dicomove.cohort.values import is_blank, is_number
 from dicomove.errors import CohortError, IdentifierError
 
-#: Words for numbers and identifiers, after the word for what they number.
+#: Words for numbers and identifiers that follow a noun, as in "patient number".
 _NUMBER: Final = r"(id|ident\w*|no|nr|num|nums|number|nummer|numero|kennung|kennziffer|code|codigo)"
-#: ... and before it, in French, Spanish, Italian and Portuguese.
+#: The same before a noun, in French, Spanish, Italian and Portuguese, as in "numero de patient".
 _NUMBER_OF: Final = r"(id|no|nr|n|num|numero|ident\w*)(de?)?(l|la)?"
 _STUDY: Final = r"(stud|etude|estudio|exam|untersuchung)"
 _ORDER: Final = r"(auftrag|anforderung|untersuchung|leistung|order|request|requisition|exam\w*|procedure|befund)"
@@ -74,7 +74,7 @@ _ALONE: Final = {
 _PSEUDONYM: Final = re.compile(r"anon|pseudo|hash|encrypt")
 #: Words that number the participants of a study about as often as the patients of a PACS.
 _PARTICIPANT: Final = re.compile(r"subject|person|case|fall")
-#: A label that looks like a value: a file without a header has patients there.
+#: A label that looks like a value: in a file without a header, the first row may name a patient.
 _VALUE: Final = re.compile(r"\d{4}|\^|^[\d.\-/ ]+$")
 
 
@@ -84,7 +84,7 @@ def check_table(table: object) -> None:
     Raises
     ------
     CohortError
-        It is something else.
+        The argument is not a DataFrame.
     """
     if not isinstance(table, pd.DataFrame):
         msg = f"give a pandas DataFrame, not a {type(table).__name__}: {_as_table(table)}"
@@ -97,7 +97,7 @@ def check_query(query: object) -> None:
     Raises
     ------
     IdentifierError
-        It is something else, such as a UID alone, or a row of a table.
+        The argument is not a mapping, but a UID alone, or a row of a table.
     """
     if not isinstance(query, Mapping):
         hint = "; row.to_dict() makes them of a row" if isinstance(query, pd.Series) else ""
@@ -106,7 +106,7 @@ def check_query(query: object) -> None:
 
 
 def _as_table(table: object) -> str:
-    """Return how something becomes a table. The text does not quote it: it may name patients."""
+    """Return a hint how to make a table from the argument, without a quotation, which might name patients."""
     if isinstance(table, str | os.PathLike):
         return "read_cohort(path) reads a file, and pd.DataFrame({'StudyInstanceUID': [uid]}) is a table of one UID"
     if isinstance(table, pd.Series):
@@ -126,7 +126,7 @@ def check_arguments(table: object, level: str | None, query_model: str) -> tuple
     Raises
     ------
     CohortError
-        One of the three is wrong.
+        One of the arguments is invalid.
     """
     check_table(table)
     try:
@@ -201,26 +201,26 @@ def overlooked_headers(headers: Iterable[object], wanted: Collection[str]) -> li
     return [(header, name) for header, name in found if name is not None and name in wanted]
 
 
-def may_be_of_the_study(header: object) -> bool:
-    """Tell whether a header may well number the participants of a study, and not the patients of a PACS.
+def may_number_participants(header: object) -> bool:
+    """Tell whether a column may number the participants of a study, and not the patients of a PACS.
 
     Examples
     --------
-    >>> may_be_of_the_study("subject"), may_be_of_the_study("Patienten-ID")
+    >>> may_number_participants("subject"), may_number_participants("Patienten-ID")
     (True, False)
     """
     return _PARTICIPANT.match("".join(_words(label_text(header) or ""))) is not None
 
 
 def with_own_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """Return the table with a mark on columns of which the caller has said what they are for."""
+    """Return the table with a mark on columns that the caller uses for another purpose than the search."""
     marked = table.copy(deep=False)
     marked.attrs[_OWN] = [*names]
     return marked
 
 
 def without_mark(table: pd.DataFrame) -> pd.DataFrame:
-    """Take the mark of `with_own_columns` away, and return the table."""
+    """Remove the mark of `with_own_columns`, and return the table."""
     table.attrs.pop(_OWN, None)
     return table
 

@@ -19,7 +19,7 @@ _HEAD: Final = 40
 _GZIP: Final = b"\x1f\x8b"
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
-_MARKS: Final = (
+_BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -39,7 +39,7 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
     encoding
         Its encoding.
     wanted
-        Headers that it has, besides keywords.
+        Further headers that count as known, from ``columns=``.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
     if decoded.lstrip()[:200].lower().startswith(("<!doctype html", "<html", "<table", "<?xml", "{\\rtf", "%pdf")):
         msg = "the file does not hold rows of text: open it in a spreadsheet program and save it as .xlsx"
         raise CohortError(msg)
-    begin, separator = _above(decoded)
+    begin, separator = _first_row(decoded)
     delimiter = separator or ("\t" if suffix == ".tsv" else _delimiter(decoded[begin:], frozenset(wanted)))
     first = decoded.count("\n", 0, begin) or decoded.count("\r", 0, begin)
     numbered = list(parsed(decoded[begin:], delimiter, first))
@@ -62,9 +62,9 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
         numbered = [(line, row) for line, row in numbered if line not in set(comments)]
         notes += [f"comments (#) were left out, also below the header: {places(comments)}"] if comments else []
     kept = _without_empty_lines(numbered)
-    swallowed = [line for line, row in kept if _has_swallowed(row, delimiter)]
-    if swallowed:
-        notes += [f"a cell contains text that looks like rows (quotation mark not closed?): {places(swallowed)}"]
+    with_rows = [line for line, row in kept if _contains_rows(row, delimiter)]
+    if with_rows:
+        notes += [f"a cell contains text that looks like rows (quotation mark not closed?): {places(with_rows)}"]
     return Grid(rows=[list(row) for _, row in kept], lines=[line for line, _ in kept], notes=notes)
 
 
@@ -82,8 +82,8 @@ def decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
         msg = f"there is no encoding {encoding!r}"
         raise CohortError(msg) from None
     # Spreadsheets call UTF-16 "Unicode text".
-    marked = next((name for mark, name in _MARKS if raw.startswith(mark)), None)
-    unmarked = None if marked or not is_utf_8 else _unmarked(raw)
+    marked = next((name for mark, name in _BYTE_ORDER_MARKS if raw.startswith(mark)), None)
+    unmarked = None if marked or not is_utf_8 else _utf_16_without_mark(raw)
     found = marked or unmarked or encoding
     said = f"the file does not name its encoding, and was read as {unmarked}: encoding={unmarked!r} confirms it"
     try:
@@ -97,7 +97,7 @@ def decode(raw: bytes, encoding: str) -> tuple[str, list[str]]:
     return decoded, [f"the file is not encoded in UTF-8, and was read as {fallback}: encoding={fallback!r} confirms it"]
 
 
-def _unmarked(raw: bytes) -> str | None:
+def _utf_16_without_mark(raw: bytes) -> str | None:
     """Return the kind of UTF-16 if every other byte is zero, as for digits and delimiters, or None."""
     head = raw[:4096]
     even, odd = head[::2].count(0), head[1::2].count(0)
@@ -113,8 +113,8 @@ def _decode_western(raw: bytes) -> tuple[str, str]:
         return raw.decode("latin-1"), "latin-1"
 
 
-def _above(decoded: str) -> tuple[int, str | None]:
-    """Return where the rows begin, below empty lines, comments and the line ``sep=``, and its delimiter."""
+def _first_row(decoded: str) -> tuple[int, str | None]:
+    """Return the position of the first row, after empty lines, comments and ``sep=``, and the delimiter of ``sep=``."""
     separator = None
     begin = 0
     for match in _LINE.finditer(decoded):
@@ -165,7 +165,7 @@ def parsed(decoded: str, delimiter: str, before: int) -> Iterator[tuple[int, lis
     delimiter
         Its delimiter.
     before
-        The number of lines of the file before it.
+        The number of lines of the file before the text.
 
     Raises
     ------
@@ -190,14 +190,14 @@ def parsed(decoded: str, delimiter: str, before: int) -> Iterator[tuple[int, lis
         raise CohortError(msg) from None
 
 
-def _has_swallowed(row: Sequence[str], delimiter: str) -> bool:
+def _contains_rows(row: Sequence[str], delimiter: str) -> bool:
     """Tell whether a cell of more than one line holds a line with as many delimiters as the row."""
     inner = (part for cell in row if "\n" in cell or "\r" in cell for part in re.split(r"\r\n|\r|\n", cell)[1:])
     return len(row) > 1 and any(part.count(delimiter) == len(row) - 1 for part in inner)
 
 
 def _without_empty_lines(numbered: Sequence[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
-    """Return the rows without empty lines; a single empty cell is one if other rows have several cells."""
+    """Return the rows without empty lines. A single empty cell is an empty line if other rows have several cells."""
     single = all(len(row) == 1 for _, row in numbered)
     begun = next((place for place, (_, row) in enumerate(numbered) if row != [""]), len(numbered))
     return [(line, row) for place, (line, row) in enumerate(numbered) if row != [""] or (single and place > begun)]

@@ -1,7 +1,7 @@
-"""Columns that the rows of a table are asked without, although a person may mean them. Each becomes a sentence.
+"""Finds columns that a search does not send, although the user may mean them as keys. Each kind becomes a sentence.
 
-A row that is asked without its accession number matches more studies than it names. So a search says before it begins
-which columns it does not understand, which keys are the index of the table, and which columns are blank.
+A search without the accession number of a row matches more studies than the user means. So a warning before the search
+names the columns that dicomove does not understand, the keys that are the index of the table, and blank columns.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dicomove.cohort.levels import IDENTIFYING_KEYS, MATCHING_KEYS
 from dicomove.cohort.tables import (
     header_hint,
     index_hint,
-    may_be_of_the_study,
+    may_number_participants,
     overlooked_headers,
     own_columns,
     shown_header,
@@ -27,7 +27,7 @@ from dicomove.cohort.values import is_blank
 
 #: Keys that a search for studies sends.
 _OF_STUDIES: Final = (*MATCHING_KEYS["PATIENT"], *MATCHING_KEYS["STUDY"], "Modality")
-#: Keys without which a row matches more than it names, each with the keys that make up for it.
+#: Keys without which a row matches too much, each with the keys that make up for it.
 _NARROWING: Final[Mapping[str, tuple[str, ...]]] = {
     "PatientID": ("StudyInstanceUID",),
     "AccessionNumber": ("StudyInstanceUID",),
@@ -39,14 +39,14 @@ _NUMBERED: Final = re.compile(r"(.*[A-Za-z])[ ._-]?(?:[0-9]{1,2}|_[xy])")
 
 
 def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
-    """Return a sentence for each kind of column that rows are asked without, and that may be meant.
+    """Return a sentence for each kind of column that is not sent, although the user may mean it as a key.
 
     Parameters
     ----------
     table
         The table.
     by_uid
-        Whether rows are asked by a UID. A ``subject`` is then a number of the caller's study.
+        Whether a UID is the key of the rows. A ``subject`` is then a number of the caller's study.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
     ['AccessionNumber is blank in every row, so the rows are asked without it.']
     """
     if is_found(table.columns):
-        return []  # `find` has said it of the cohort, and the other columns are its own
+        return []  # `find` has named them for the cohort, and has made the other columns
     there = {name: places[0] for name, places in candidates(table.columns, KEYWORDS).items()}
     keys = [name for name in _OF_STUDIES if name not in there]
     found = (_overlooked(table, there, by_uid=by_uid), index_hint(table, keys), _numbered(table, there))
@@ -64,7 +64,7 @@ def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
 def _overlooked(table: pd.DataFrame, there: Collection[str], *, by_uid: bool) -> str:
     # Names and StudyIDs add little to the others, and research tables have many columns that look like them.
     wanted = [name for name in IDENTIFYING_KEYS if name not in (*there, "PatientName", "StudyID")]
-    headers = [header for header in _others(table) if not (by_uid and may_be_of_the_study(header))]
+    headers = [header for header in _others(table) if not (by_uid and may_number_participants(header))]
     return header_hint(overlooked_headers(headers, wanted))
 
 
@@ -82,7 +82,7 @@ def _is_numbered(header: object, there: Collection[str]) -> bool:
 
 
 def _blank(table: pd.DataFrame, there: Mapping[str, int]) -> str:
-    """Return a sentence about keys that no row fills: where some rows fill them, each of the others says so."""
+    """Return a sentence about keys that are blank in every row. If only some rows lack a key, their advice names it."""
     if not len(table):
         return ""
     filled = {name for name in _NARROWING if name in there and not _is_blank(table, there[name])}

@@ -1,6 +1,6 @@
-"""Why an archive may not have a value in the form in which it was asked for. It explains an empty answer. Pure.
+"""Explains why an archive may not have a value in this form, if a search matched nothing. Pure.
 
-Such a value is sent as it is, since an archive may well have it. If nothing matches, `unlikely` says what may be wrong.
+dicomove sends such a value unchanged, because an archive may have it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from dicomove.cohort.damage import IDENTIFIERS, doubt, is_stand_in
+from dicomove.cohort.damage import IDENTIFIERS, doubt, stands_for_empty
 from dicomove.cohort.keywords import VRS
 from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.matching import has_wildcard
@@ -20,7 +20,7 @@ _BRACKETS: Final = re.compile(r".*\(.*\)")
 
 
 def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
-    r"""Return a sentence for each key of a search without a match that may be wrong.
+    r"""Return a sentence for each key that may be wrong, after a search that matched nothing.
 
     Examples
     --------
@@ -31,8 +31,8 @@ def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     sentences = []
     for name, value in keys:
         odd = odd_in(value)
-        # The query itself says of an identifier that it is such a word, whatever it matches.
-        why = None if name in IDENTIFIERS and is_stand_in(value) else unlikely(value, name)
+        # The query already has a note about an identifier that is such a word.
+        why = None if name in IDENTIFIERS and stands_for_empty(value) else unlikely(value, name)
         if odd:
             sentences.append(f"{name} holds {', '.join(odd)}, which looks like another character")
         if why:
@@ -57,7 +57,7 @@ def unlikely(value: str, column: str) -> str | None:
     """
     if has_wildcard(value):
         return None
-    if is_stand_in(value):
+    if stands_for_empty(value):
         return "a word that often stands for an empty cell"
     if _is_misread(value):
         return "UTF-8 that a program has read in another encoding"

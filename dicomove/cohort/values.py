@@ -100,7 +100,7 @@ def text(value: object, column: str) -> str:
 
 
 def zone_of(value: object) -> str | None:
-    """Return the time zone of a moment that is not midnight there; elsewhere, another day may be meant.
+    """Return the time zone of a moment, unless it is midnight there: in another zone, its day may be another one.
 
     Examples
     --------
@@ -226,14 +226,14 @@ def unsafe(value: str) -> str | None:
     return "holds control characters" if has_control_characters(value) else None
 
 
-def unreadable(error: IdentifierError, beside: str) -> IdentifierError:
-    """Return the error of a key that cannot be read, and so cannot be compared with what the PACS says.
+def unreadable(error: IdentifierError, unique: str) -> IdentifierError:
+    """Return the error for a key that cannot be read, and so cannot be compared with the answers of the PACS.
 
     Parameters
     ----------
     error
-        Why it cannot be read.
-    beside
+        The error from reading it.
+    unique
         The keyword of the unique key of the row.
 
     Examples
@@ -241,7 +241,7 @@ def unreadable(error: IdentifierError, beside: str) -> IdentifierError:
     >>> unreadable(IdentifierError("PatientID is a number"), "StudyInstanceUID")
     IdentifierError('PatientID is a number. Leave the cell blank to rely on StudyInstanceUID alone')
     """
-    msg = f"{str(error).rstrip('.')}. Leave the cell blank to rely on {beside} alone"
+    msg = f"{str(error).rstrip('.')}. Leave the cell blank to rely on {unique} alone"
     return IdentifierError(msg, column=error.column)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, cells_beside, criterion, is_blank, is_other_name, text, whole_number
+from dicomove.cohort import Identifier, criterion, is_blank, is_other_name, text, unsent_cells, whole_number
 from dicomove.errors import IdentifierError
 from dicomove.outcome import ALTOGETHER, difference, is_other_birth_date, is_other_number, stripped
 
@@ -146,7 +146,7 @@ def _differing(tells: _Tells, there: Mapping[str, Collection[str]], named: Mappi
 
 def _values(table: pd.DataFrame, name: str) -> list[tuple[str, ...]]:
     read = _day if name == "PatientBirthDate" else _single
-    columns = [[None if is_blank(cell) else read(cell, name) for cell in cells] for cells in cells_beside(table, name)]
+    columns = [[None if is_blank(cell) else read(cell, name) for cell in cells] for cells in unsent_cells(table, name)]
     return [different(values) for values in zip(*columns, strict=True)] if columns else [()] * len(table)
 
 

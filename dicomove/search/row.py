@@ -21,10 +21,10 @@ from dicomove.cohort import (
     matches,
     merged,
     several_patients,
+    unconfirmed,
     unproven,
     unrepeated,
     unsafe,
-    untold,
     why_not,
 )
 from dicomove.dimse import FindResult
@@ -135,7 +135,7 @@ class Search:
                     reason = self._why_not(match, step, above, keys, repeated, query.query_model)
                     if reason is None:
                         below.append(merged(above, match))
-                        notes += [unrepeated(match, identifying), untold(match, (name for name, _ in step.keys))]
+                        notes += [unrepeated(match, identifying), unconfirmed(match, (name for name, _ in step.keys))]
                     else:
                         reasons.append(reason)
                 notes += [last.advice] if last.advice and not last.error else []

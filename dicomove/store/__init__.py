@@ -5,12 +5,12 @@
     sqlite      one kind of SQLite file: checked, opened, and its error messages
     lock        one process at a time owns a file or a folder
     instances   the folder's index: the files that a receiver has on disk
-    headers     the headers of a folder's files, as far as they were read
+    headers     the headers that dicomove has read from a folder's files
     manifest    the index as a DataFrame, and as manifest-sha256.txt (BagIt); `verify`
     cells       cells and labels of the caller's table as JSON, and back; the cohort's hash
     schema      the tables of the journal, their records, and the key that identifies a row from run to run
     journal     `Journal`: writes, and returns the results of earlier runs
-    found       `FindJournal`: what `find` found, by the hash of the question
+    found       `FindJournal`: the answers of `find`, by the hash of the question
     reading     the journal as DataFrames, also during a run
     exporting   a result table as CSV, Parquet or JSON, and back
     crate       a run and its files as RO-Crate

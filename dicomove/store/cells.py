@@ -1,4 +1,4 @@
-"""Cells and labels of the caller's table as JSON, and back; and the hash of a cohort, which is over that form. Pure.
+"""Cells and labels of the caller's table as JSON, and back; and the hash of a cohort in that form. Pure.
 
 Text, numbers, truth values and nulls are JSON's own. A time is ``{"time": "2026-11-24T03:15:21"}``, a day
 ``{"day": ...}``, a span of time ``{"span": ...}`` (all in ISO 8601), a tuple ``{"tuple": [...]}``. Anything else
@@ -27,7 +27,7 @@ _BACK: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
-#: Most cells are of these types, and there may be millions: JSON's own encoder takes ten times as long for one of them.
+#: Fast encoders for the most frequent types of millions of cells: JSON's own encoder takes ten times as long.
 _SIMPLE: Final[Mapping[type, Callable[[Any], str]]] = {
     str: encode_basestring_ascii,
     int: int.__repr__,

@@ -1,4 +1,4 @@
-"""A run as an RO-Crate: what was asked, by which software, and the files that came, in the words of schema.org.
+"""Describes a run as an RO-Crate: the request, the software, and the received files, in the words of schema.org.
 
 RO-Crate (https://www.researchobject.org/ro-crate/) describes a data set in one JSON-LD file beside it. The library
 `rocrate` writes it and reads it.
@@ -41,7 +41,7 @@ def write_crate(path: Path, results: pd.DataFrame, files: pd.DataFrame, names: P
     files
         The manifest of its files.
     names
-        Pseudonyms of UIDs and of the cohort's hash; ``None`` writes them as they are, with the files' own paths.
+        Pseudonyms of UIDs and of the cohort's hash; ``None`` writes them unchanged, with the files' own paths.
 
     Raises
     ------
@@ -105,25 +105,25 @@ def _files(crate: ROCrate, files: pd.DataFrame, names: Pseudonyms | None) -> Ite
     kept = files[files["quarantine"].isna()]
     for path, size, sha256, *uids in kept[["path", "bytes", "sha256", *_UIDS]].itertuples(index=False):
         place = path if names is None else f"{'/'.join(names.uid(str(uid)) for uid in uids)}.dcm"
-        told = {"encodingFormat": "application/dicom", "contentSize": str(size), "sha256": sha256}
-        yield File(crate, None, place, properties=told)
+        properties = {"encodingFormat": "application/dicom", "contentSize": str(size), "sha256": sha256}
+        yield File(crate, None, place, properties=properties)
 
 
-def _entity(crate: ROCrate, place: str, kind: str, told: Mapping[str, object]) -> Any:
+def _entity(crate: ROCrate, place: str, kind: str, properties: Mapping[str, object]) -> Any:
     from rocrate.model.contextentity import ContextEntity
 
     made = crate.add(ContextEntity(crate, place, properties={"@type": kind}))
-    for name, value in told.items():
+    for name, value in properties.items():
         if value is not None:
             made[name] = value
     return made
 
 
-def _values(crate: ROCrate, of: str, told: Mapping[str, object]) -> list[Any]:
-    """Return named values: an entity for each, since RO-Crate nests nothing."""
+def _values(crate: ROCrate, of: str, values: Mapping[str, object]) -> list[Any]:
+    """Return an entity for each named value, because RO-Crate does not nest values."""
     return [
         _entity(crate, f"{of}-{name.replace(' ', '-')}", "PropertyValue", {"name": name, "value": value})
-        for name, value in told.items()
+        for name, value in values.items()
     ]
 
 

@@ -273,5 +273,5 @@ def typed_table(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> 
     made = typed(header, rows, _KINDS)
     table = pd.DataFrame(made, index=range(len(rows)))
     table.columns = pd.Index(header)
-    # An index without a name.
+    # The first column is an index without a name.
     return table if all(header) else table.set_index(pd.Index(made[0], name=None)).iloc[:, 1:]

@@ -59,7 +59,7 @@ def export(
         or ``.parquet`` (extra ``parquet``). It gets its name only when it is complete, and then replaces a file of that
         name.
     pseudonymize, key
-        Of an RO-Crate: whether UIDs are replaced, the images are named by them, and the cohort's hash is keyed, as in
+        For an RO-Crate: whether pseudonyms replace the UIDs and name the images, and the cohort's hash is keyed, as in
         `report`. With ``pseudonymize=False``, the images have their own paths.
 
     Returns
@@ -93,14 +93,14 @@ def export(
     with replacing(where) as part:
         _WRITERS[suffix](table, part)
         if suffix == ".csv":
-            _write_beside(table, where, part)
+            _write_schema(table, where, part)
     return where
 
 
 def _write_crate(journal: pd.DataFrame | str | os.PathLike[str], where: Path, names: Pseudonyms | None) -> Path:
     if isinstance(journal, pd.DataFrame):
         message = f"{CRATE_FILE} describes a run with its files: give the path of its journal, not a table"
-        raise ValueError(message)  # noqa: TRY004 - every argument that cannot be right is a ValueError
+        raise ValueError(message)  # noqa: TRY004 - every invalid argument is a ValueError
     path = journal_at(Path(journal))
     write_crate(where, read_journal(path), read_manifest(path), names)
     return where
@@ -130,7 +130,7 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     Warns
     -----
     CohortWarning
-        A spreadsheet's dates were read, or it damaged identifiers.
+        Another program saved the file: `read_results` read its dates, or it has damaged identifiers.
     """
     where = Path(path)
     suffix = _suffix(where)
@@ -189,13 +189,13 @@ _WRITERS: Final[dict[str, Callable[[pd.DataFrame, Path], None]]] = {
 }
 
 
-def _write_beside(table: pd.DataFrame, where: Path, written: Path) -> None:
-    schema = _schema(table) | {"sha256": file_sha256(written), "cells": _unsaid(table)}
-    with replacing(_beside(where)) as part:
+def _write_schema(table: pd.DataFrame, where: Path, written: Path) -> None:
+    schema = _schema(table) | {"sha256": file_sha256(written), "cells": _lost_in_csv(table)}
+    with replacing(_schema_path(where)) as part:
         part.write_text(json.dumps(schema), **_ENCODING)
 
 
-def _unsaid(table: pd.DataFrame) -> dict[int, dict[int, Any]]:
+def _lost_in_csv(table: pd.DataFrame) -> dict[int, dict[int, Any]]:
     """Return the cells that CSV would change, by column and row."""
     schema = _schema(table)
     dtypes = (*schema["index_dtypes"], *schema["dtypes"])
@@ -251,7 +251,7 @@ def _made(rows: Sequence[Sequence[Any]], schema: dict[str, Any]) -> pd.DataFrame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    schema = _schema_beside(path)
+    schema = _read_schema(path)
     if schema is None:
         header, cells_of = read_cells(path.read_bytes(), RESULT_COLUMNS)
         return typed_table(header, cells_of)
@@ -265,16 +265,16 @@ def _read_csv(path: Path) -> pd.DataFrame:
         encoding_errors="surrogatepass",
     )
     _, *rows = [[cell or None for cell in row] for row in found.to_numpy().tolist()]
-    for column, unsaid in schema["cells"].items():
-        for row, cell in unsaid.items():
+    for column, lost in schema["cells"].items():
+        for row, cell in lost.items():
             rows[int(row)][int(column)] = cells.back(cell)
     return _made(rows, schema)
 
 
-def _schema_beside(path: Path) -> dict[str, Any] | None:
+def _read_schema(path: Path) -> dict[str, Any] | None:
     """Return the types in the second file of a CSV file, if the CSV file has not changed since."""
     try:
-        schema = json.loads(_beside(path).read_text(**_ENCODING))
+        schema = json.loads(_schema_path(path).read_text(**_ENCODING))
         return schema if schema["sha256"] == file_sha256(path) else None
     except (KeyError, TypeError, ValueError, FileNotFoundError, IsADirectoryError):
         return None
@@ -316,7 +316,7 @@ def _header(name: object) -> str:
     return "" if name is None else " ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
-def _beside(path: Path) -> Path:
+def _schema_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.schema.json")
 
 

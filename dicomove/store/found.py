@@ -1,7 +1,7 @@
-"""`FindJournal`: keeps what `find` found, so that a later run need not ask for it again.
+"""`FindJournal`: keeps the answers of `find`, so that a later run need not ask again.
 
-A thread writes. It makes one durable transaction of what has come since the last one, so that `find` never waits for
-the disk, and the disk is not busy with one transaction for each answer.
+A thread writes all answers since its last transaction in one durable transaction. So `find` never waits for the disk,
+and the disk does not get one transaction for each answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dicomove.errors import JournalError
 from dicomove.store.lock import owned
 from dicomove.store.sqlite import Database, transaction
 
-#: The longest time from an answer to its transaction, besides that of the disk.
+#: The longest time from an answer to its transaction, without the time of the disk.
 _BATCH_S: Final = 0.3
 
 FOUND: Final = Database(
@@ -40,7 +40,7 @@ FOUND: Final = Database(
 
 
 class FindJournal:
-    """A file of answers; one process has it at a time.
+    """A file of answers, which one process at a time owns.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class FindJournal:
     Attributes
     ----------
     problem
-        Why answers are not kept any more, once the file could not be written.
+        The error after which the journal keeps no more answers; ``None`` as long as the file can be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -69,7 +69,7 @@ class FindJournal:
             raise
         self._lock = threading.Lock()
         self._new: list[tuple[bytes, float, str]] = []
-        self._there_is_more, self._is_closed = threading.Event(), threading.Event()
+        self._has_new, self._is_closed = threading.Event(), threading.Event()
         self._writer = threading.Thread(target=self._write_all, name="dicomove-find-journal", daemon=False)
         self._writer.start()
 
@@ -104,22 +104,22 @@ class FindJournal:
         """Keep an answer; it is durable within half a second, and once the journal is closed."""
         with self._lock:
             self._new.append((question, time.time(), answer))
-        self._there_is_more.set()
+        self._has_new.set()
 
     def close(self) -> None:
         """Write what is not written yet, and release the file."""
         if self._is_closed.is_set():
             return
         self._is_closed.set()
-        self._there_is_more.set()
+        self._has_new.set()
         self._writer.join()
         self._connection.close()
         self._owner.release()
 
     def _write_all(self) -> None:
         while not self._is_closed.is_set() and threading.main_thread().is_alive():
-            if self._there_is_more.wait(1):
-                self._there_is_more.clear()
+            if self._has_new.wait(1):
+                self._has_new.clear()
                 self._write()
                 self._is_closed.wait(_BATCH_S)
         self._write()

@@ -1,6 +1,6 @@
-"""The headers of a folder's files, as far as they were read: one SQLite file, which can be removed at any time.
+"""The headers that dicomove has read from a folder's files: one SQLite file, which you can remove at any time.
 
-The values that the images of a series share are kept once.
+The file has values that the images of a series share only once.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ CREATE TABLE files (
     path TEXT PRIMARY KEY, size, mtime_ns, error, uid, instance_number, shared, planes
 ) WITHOUT ROWID;
 """
-#: Stands after the keys of what was read as it is now: an earlier version did not know the places of some frames.
-_METHOD: Final = "#2"
+#: The last entry of the key sets of this version. Earlier versions did not read the positions of some frames.
+_THIS_VERSION: Final = "#2"
 _DATABASE: Final = Database(
     name="table of headers",
     # "dcmh".
@@ -45,20 +45,20 @@ _DATABASE: Final = Database(
 
 @dataclass(frozen=True, slots=True)
 class StoredHeader:
-    """What was read of one file.
+    """The values that dicomove has read from one file.
 
     Attributes
     ----------
     path
-        Relative to the folder.
+        The path, relative to the folder.
     size, mtime_ns
         Its size and time of change when it was read.
     error
-        Why nothing could be read of it; ``None`` if it could.
+        The reason why the file could not be read; ``None`` if it was read.
     values
-        The values that were asked for.
+        The values of the requested keys.
     planes
-        Where its images lie, as numbers of 8 bytes.
+        The positions and orientations of its images, as numbers of 8 bytes.
     """
 
     path: str
@@ -82,7 +82,7 @@ class HeaderStore:
     Raises
     ------
     ReceiverError
-        The file is damaged, of something else, or cannot be made.
+        The file is damaged, has other content, or cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -97,15 +97,12 @@ class HeaderStore:
         self._shared: dict[tuple[int, str], int] = {}
 
     def all_keys(self, keys: Iterable[str]) -> list[str]:
-        """Return these keys, and after them those that were read before."""
-        known = (key for _, known in self._key_sets() for key in known if key != _METHOD)
+        """Return these keys, followed by the other keys that were read before."""
+        known = (key for _, known in self._key_sets() for key in known if key != _THIS_VERSION)
         return list(dict.fromkeys([*keys, *known]))
 
     def read(self, keys: Sequence[str]) -> dict[str, StoredHeader]:
-        """Return what is known of these keys, by path.
-
-        Files of which not all of them were read are left out, and so are those that an earlier version read.
-        """
+        """Return the headers that have all of these keys, by path, without those that an earlier version read."""
         places = {number: _places(keys, known) for number, known in self._key_sets()}
         cells_of = self._connection.execute("SELECT number, key_set, cells FROM shared")
         shared = {number: _chosen(cells, places[key_set]) for number, key_set, cells in cells_of}
@@ -118,16 +115,16 @@ class HeaderStore:
         return found
 
     def add(self, headers: Iterable[StoredHeader], keys: Sequence[str]) -> None:
-        """Write what was read of these keys, all of it or nothing.
+        """Write headers with the values of these keys, all or none of them.
 
         Raises
         ------
         ReceiverError
-            It cannot be written.
+            The file cannot be written.
         """
         try:
             with transaction(self._connection):
-                key_set = self._number("key_sets", ("keys",), (json.dumps([*keys, _METHOD]),))
+                key_set = self._number("key_sets", ("keys",), (json.dumps([*keys, _THIS_VERSION]),))
                 rows = [
                     (
                         *(one.path, one.size, one.mtime_ns, one.error, one.uid, one.number),
@@ -138,7 +135,7 @@ class HeaderStore:
                 ]
                 self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.Error as error:
-            # What was not written has no number.
+            # Values that were not written have no number.
             self._shared.clear()
             raise _DATABASE.unusable(self._path, error, "written") from None
 
@@ -169,7 +166,7 @@ class HeaderStore:
 
 def _places(keys: Sequence[str], known: Sequence[str]) -> list[int] | None:
     places = {key: place for place, key in enumerate(known)}
-    if _METHOD not in places:
+    if _THIS_VERSION not in places:
         return None
     return [places[key] for key in keys] if all(key in places for key in keys) else None
 

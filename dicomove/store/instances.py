@@ -31,13 +31,13 @@ class InstanceRecord:
     Attributes
     ----------
     path
-        Relative to the folder.
+        The path, relative to the folder.
     quarantine
-        Why it is in quarantine; ``None`` if it is not.
+        The reason why the file is in quarantine; ``None`` if it is not.
     times_received
-        How often these bytes arrived.
+        The number of times that these bytes arrived.
     remark
-        How it contradicts its transfer syntax, if it was kept all the same.
+        The contradiction between the file and its transfer syntax, if the receiver accepted it nevertheless.
     """
 
     path: str
@@ -73,7 +73,7 @@ MANIFEST_COLUMNS: Final = tuple(
     field.name for field in fields(InstanceRecord) if field.name not in ("PatientID", "remark")
 )
 _COLUMNS: Final = [field.name for field in fields(InstanceRecord) if field.name != "remark"]
-#: Remarks have a table of their own, made for the first one, so that earlier versions still read the index.
+#: Remarks have a table of their own, created with the first remark, so that earlier versions still read the index.
 _REMARKS: Final = "CREATE TABLE IF NOT EXISTS remarks (path TEXT PRIMARY KEY, remark TEXT) WITHOUT ROWID"
 _SCHEMA: Final = f"""
 CREATE TABLE instances (
@@ -98,7 +98,7 @@ _DATABASE: Final = Database(
     afterwards="dicomove receives the files of the folder again",
 )
 _PLACES: Final = ", ".join("?" * len(_COLUMNS))
-# The same bytes again are counted; other bytes under the same name ("replace") are a new entry.
+# The same bytes again increase the count. Other bytes under the same name ("replace") replace the entry.
 _INSERT: Final = f"""
 INSERT INTO instances VALUES ({_PLACES}) ON CONFLICT (path) DO UPDATE SET
     times_received = CASE WHEN sha256 = excluded.sha256 THEN times_received + 1 ELSE 1 END,
@@ -124,7 +124,7 @@ class InstanceReader:
     Raises
     ------
     ReceiverError
-        The file is of something else, of a newer version, or damaged.
+        The file has other content or a newer version, or is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -160,7 +160,7 @@ class InstanceIndex(InstanceReader):
     Raises
     ------
     ReceiverError
-        The file is of something else, of a newer version, or damaged, or it cannot be made.
+        The file has other content or a newer version, is damaged, or cannot be created.
     """
 
     _open = staticmethod(_DATABASE.open_to_write)
@@ -208,7 +208,7 @@ def read_instances(folder: Path) -> list[InstanceRecord]:
 
 
 def read_sizes(folder: Path) -> list[tuple[str, int]]:
-    """Return the SOP class and the bytes of the instances of a folder, of 20,000 at the most; none without an index."""
+    """Return the SOP class and size of the instances of a folder, at most 20,000; an empty list without an index."""
     if not is_indexed(folder):
         return []
     with _DATABASE.open_to_read(folder / _FILE) as connection:
@@ -217,7 +217,7 @@ def read_sizes(folder: Path) -> list[tuple[str, int]]:
 
 
 class StudySize(NamedTuple):
-    """How much of a study a folder has."""
+    """The size of the part of a study that a folder has."""
 
     series: int
     instances: int
@@ -225,7 +225,7 @@ class StudySize(NamedTuple):
 
 
 def read_studies(folder: Path) -> dict[str, StudySize]:
-    """Return how much of each study a folder has, by Study Instance UID, without what is in quarantine.
+    """Return the size of each study in a folder, by Study Instance UID, without files in quarantine.
 
     Raises
     ------
@@ -262,14 +262,14 @@ def owned(folder: Path, parent: Process) -> Iterator[bool]:
     Raises
     ------
     ReceiverError
-        Another receiver has it.
+        Another receiver has the folder.
     OSError
         The folder cannot be written to.
     """
     lock = _lock(folder, parent)
     try:
         lock.sign(f"{Process.of(os.getpid()).text} {parent.text}")
-        yield lock.was_left
+        yield lock.owner_was_killed
     finally:
         lock.release()
 
@@ -287,11 +287,11 @@ def check_folder(folder: Path, own: Process) -> None:
     Raises
     ------
     ReceiverError
-        Another receiver has it.
+        Another receiver has the folder.
     """
     if (folder / SERVICE_FOLDER / "lock").exists():
         with suppress(OSError):  # the receiver says what is wrong with the folder
-            _lock(folder, own).let_go()
+            _lock(folder, own).unlock()
 
 
 def _lock(folder: Path, parent: Process) -> OwnerLock:

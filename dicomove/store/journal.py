@@ -44,7 +44,7 @@ _FIND_KEYS: Final = (
     "SELECT key, identifier FROM keys WHERE pacs = ? AND destination = ? AND level = ? AND query_model = ?"
     " AND identifier IN "
 )
-#: How many keys are looked up, and rows written, with one statement. SQLite takes 999 values at the least.
+#: The number of keys in one statement, and of rows in one batch. Every SQLite accepts 999 values in a statement.
 _KEYS_AT_ONCE: Final = 900
 _ROWS_AT_ONCE: Final = 10_000
 _ADD_KEY: Final = insert_into("keys", ["key", *_KEY.split(", ")])
@@ -88,7 +88,7 @@ class Journal:
         Raises
         ------
         JournalError
-            The file is of something else, of a newer version, or damaged, or another process has it.
+            The file has other content or a newer version, is damaged, or another process has it.
         """
         # A file has one lock, even if it has several names.
         where = Path(path).resolve()
@@ -180,7 +180,7 @@ class Journal:
             }
 
     def tables(self, keys: Collection[Key]) -> Iterator[tuple[pd.DataFrame, list[Key]]]:
-        """Yield the rows of these keys, and the key of each, as the run had them that has their latest result."""
+        """Yield the rows of these keys, and the key of each row, from the runs that have their latest results."""
         with self._lock:
             named, latest = self._named(keys), self._latest_runs()
             runs = sorted({latest[number] for number in named if number in latest})
@@ -193,7 +193,7 @@ class Journal:
                 yield table, [key for key, _ in found]
 
     def instances(self, keys: Collection[Key]) -> dict[Key, list[Stored]]:
-        """Return the files of each of these keys at their last record."""
+        """Return the files of each of these keys, from its last record."""
         made: dict[Key, list[Stored]] = {key: [] for key in keys}
         query = (
             "SELECT key, path, bytes, sha256 FROM instances "
@@ -237,7 +237,7 @@ class Journal:
         }
 
     def _number(self, keys: Iterable[Key]) -> dict[Key, int]:
-        """Return the numbers of these keys; those that the journal does not have get one."""
+        """Return the numbers of these keys; keys that the journal does not have get new numbers."""
         wanted = dict.fromkeys(keys)
         found = self._numbered(wanted)
         if len(found) == len(wanted):
@@ -247,7 +247,7 @@ class Journal:
         return found | added
 
     def _next(self, number: str, table: str) -> int:
-        """Return the next number of a table: only this process writes."""
+        """Return the next number of a table, which stays free, because only this process writes."""
         query = f"SELECT coalesce(max({number}), 0) + 1 FROM {table}"  # noqa: S608 (names of our own)
         return int(self._connection.execute(query).fetchone()[0])
 

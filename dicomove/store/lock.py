@@ -29,18 +29,18 @@ class OwnerLock:
     taken
         Makes an error from the name of the owner.
     patience
-        Returns how many seconds to wait for the process with this name.
+        Returns the seconds to wait for the process with this name.
 
     Raises
     ------
     DicomoveError
-        Another process owns it.
+        Another process holds the lock.
     OSError
         The file cannot be created.
 
     Attributes
     ----------
-    was_left
+    owner_was_killed
         Whether the previous owner was killed, and so ended without releasing the lock.
     """
 
@@ -60,7 +60,7 @@ class OwnerLock:
             if time.monotonic() - start >= patience(name):
                 raise taken(name)
             time.sleep(_LOOK_AGAIN_S)
-        self.was_left = owner.exists()
+        self.owner_was_killed = owner.exists()
 
     def sign(self, name: str) -> None:
         """Write the name of the owner.
@@ -76,9 +76,9 @@ class OwnerLock:
         """Release the lock for other processes."""
         with suppress(OSError):
             self._owner.unlink(missing_ok=True)
-        self.let_go()
+        self.unlock()
 
-    def let_go(self) -> None:
+    def unlock(self) -> None:
         """Release the lock, but keep the file that names the owner."""
         self._lock.release()
 
@@ -102,7 +102,7 @@ def owned(path: Path) -> OwnerLock:
     Raises
     ------
     JournalError
-        Another process has it, or there is no place for it.
+        Another process has the journal, or its folder does not exist.
     """
     _check_folder(path)
     lock, owner = (path.with_name(f"{path.name}.{suffix}") for suffix in ("lock", "owner"))

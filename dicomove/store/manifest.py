@@ -23,7 +23,7 @@ _NUMBERS: Final = ("run", "bytes", "move_originator_message_id", "times_received
 _FOLDER: Final = "folder"
 _LIST_SUFFIX: Final = ".txt"
 _LATEST: Final = "(i.key, i.attempt) IN (SELECT key, max(attempt) FROM instances GROUP BY key)"
-#: Its name in the folder of the files.
+#: The name of the list of hashes in the folder of the files.
 CHECKSUMS_FILE: Final = "manifest-sha256.txt"
 
 _LINE: Final = re.compile(r"\\?([0-9a-fA-F]{64})[ ][ *](.+)")
@@ -94,8 +94,8 @@ def write_checksums(
 ) -> Path:
     """Write the hashes of a folder's files as ``manifest-sha256.txt``, which ``sha256sum -c`` checks.
 
-    Each line is ``<hash>  <path>``, as BagIt has it. The hashes are those of the folder's record, taken when the images
-    arrived: no file is read. Files in quarantine are left out.
+    Each line is ``<hash>  <path>``, as in BagIt. The hashes come from the folder's record: the receiver took them when
+    the images arrived, and this function reads no file again. Files in quarantine are left out.
 
     Parameters
     ----------
@@ -138,9 +138,9 @@ def verify(
     Parameters
     ----------
     folder_or_manifest
-        The folder of a `Receiver`, or a manifest, also one from a file. For a folder without a record, its
-        ``manifest-sha256.txt`` is read, if there is one: it has hashes, but no sizes. Give that file itself to compare
-        with it, also where there is a record.
+        The folder of a `Receiver`, or a manifest, also one from a file. For a folder without a record, `verify` reads
+        its ``manifest-sha256.txt``, if there is one: it has hashes, but no sizes. To compare with that file although
+        there is a record, give its path.
     folder
         The folder, for a manifest from a file; by default, that of ``manifest-sha256.txt``.
 
@@ -175,7 +175,7 @@ def verify(
 
 
 def _listed(path: Path, *, may_lack: bool = False) -> pd.DataFrame:
-    """Return what ``manifest-sha256.txt`` lists; no rows where there may be none."""
+    """Return the entries of ``manifest-sha256.txt``; with `may_lack`, no rows if there is no such file."""
     if not may_lack and not path.is_file():
         message = f"there is no file {path}: dicomove.export(folder, 'manifest-sha256.txt') writes one"
         raise ReceiverError(message)
@@ -244,7 +244,7 @@ def read_hashes(path: Path) -> list[tuple[str, str]]:
 
 
 def _line(name: str, sha256: str) -> str:
-    """Return a line as `sha256sum` writes it: a backslash comes first where the name has one, or a line's end."""
+    """Return a line as `sha256sum` writes it: it begins with a backslash if the name has one, or a line break."""
     safe = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{'' if safe == name else chr(92)}{sha256}  {safe}"
 

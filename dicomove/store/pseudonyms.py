@@ -15,7 +15,7 @@ _UID_BYTES: Final = 16
 
 
 class Pseudonyms:
-    """Gives the same identifier the same pseudonym, with one key.
+    """Makes pseudonyms: an identifier always has the same one with the same key.
 
     Parameters
     ----------

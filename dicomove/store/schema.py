@@ -17,7 +17,7 @@ from dicomove.store.instances import MANIFEST_COLUMNS, InstanceRecord
 from dicomove.store.sqlite import Database
 from dicomove.words import SKIPPED
 
-#: Its path in the folder of a receiver.
+#: The path of the journal in the folder of a receiver.
 JOURNAL_FILE: Final = f"{SERVICE_FOLDER}/journal.sqlite"
 
 #: The columns of a result.
@@ -25,8 +25,8 @@ RESULT: Final = [name for name in Row._fields if name != "resumed"]
 _TIMES: Final = ("started_at", "finished_at")
 _TEXTS: Final = ("status", "error", "advice", "error_comment", "failed_sop_instance_uids")
 _values: Final = attrgetter(*RESULT)
-#: Where there are times, and text that may come from a PACS or from the caller.
-_KEPT_AS_TEXT: Final = [RESULT.index(name) for name in _TEXTS + _TIMES]
+#: The positions of times, and of text that may come from a PACS or from the caller.
+_CONVERTED: Final = [RESULT.index(name) for name in _TEXTS + _TIMES]
 _NOTHING: Final = (None,) * len(RESULT)
 
 _SCHEMA: Final = f"""
@@ -80,9 +80,9 @@ def result_values(row: Row | None) -> Sequence[object]:
     if row is None:
         return _NOTHING
     values = list(_values(row))
-    for place in _KEPT_AS_TEXT:
+    for place in _CONVERTED:
         if values[place] is not None:
-            values[place] = _kept(values[place])
+            values[place] = _stored_value(values[place])
     return values
 
 
@@ -104,10 +104,10 @@ def row_at_begin_of(values: Sequence[Any]) -> Row:
 
 def instance_values(record: InstanceRecord) -> list[object]:
     """Return the SQLite values of an instance."""
-    return [_kept(getattr(record, name)) for name in MANIFEST_COLUMNS]
+    return [_stored_value(getattr(record, name)) for name in MANIFEST_COLUMNS]
 
 
-def _kept(value: object) -> object:
+def _stored_value(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     # Text from a PACS may contain characters that cannot be written.
@@ -141,7 +141,7 @@ class Key:
     keys: tuple[tuple[str, str], ...]
 
     def __hash__(self) -> int:
-        return hash(self.keys)  # the others are the same for all rows of a run, and a row looks itself up ten times
+        return hash(self.keys)  # the other fields are equal in all rows of a run, which asks ten times for each
 
     def __repr__(self) -> str:
         shown = (f"{name}={'<hidden>' if name == 'PatientID' else value}" for name, value in self.keys)
@@ -157,11 +157,11 @@ class RunRecord:
     pacs, destination, calling_ae_title, options
         The arguments of `move`.
     cohort_sha256
-        Of the caller's table.
+        The hash of the caller's table.
     columns, dtypes, index_names, index_dtypes
-        Of the caller's table, in order; labels as JSON.
+        The columns and the index levels of the caller's table, in order.
     folder
-        Of the receiver.
+        The folder of the receiver, if there is one.
     """
 
     pacs: str
@@ -185,7 +185,7 @@ class RowRecord:
     position, label, cells
         Its position, label and cells.
     key
-        ``None`` if it cannot be a C-MOVE.
+        The key of the row; ``None`` if the row cannot be a C-MOVE.
     row
         A result that is known from the beginning: for a row that `find` could not match, that is invalid, or that an
         earlier run completed.
@@ -205,15 +205,15 @@ class AttemptRecord:
     Attributes
     ----------
     key
-        Of the row.
+        The key of the row.
     row
-        Its result.
+        The result of the row after the attempt.
     level, identifier
         The request: a retry asks only for missing instances.
     sent
         Whether a C-MOVE was sent.
     final
-        Whether no other attempt follows in this run.
+        Whether it is the last attempt in this run.
     instances
         The files of the row on disk.
     """
@@ -229,7 +229,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class PreviousResult:
-    """The latest result of a row, in which run, and when."""
+    """The latest result of a row, with its run and its time."""
 
     row: Row
     run: int

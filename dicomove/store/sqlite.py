@@ -26,7 +26,7 @@ _WHY: Final = {
     sqlite3.SQLITE_IOERR: "its file system failed: is the disk full, or the quota used up?",
 }
 
-#: The kinds of files by their application_id: people take the journal of `find` for that of `move`.
+#: The kinds of files by application_id, because a user may confuse the journals of `find` and `move`.
 _KINDS: Final = {0x64636D66: "find journal", 0x64636D6A: "journal of move"}
 
 
@@ -45,11 +45,11 @@ class Database:
     error
         The exception for its problems.
     busy_s
-        How long a writer waits for readers, and readers wait for it.
+        The seconds for which a writer waits for readers, and readers wait for a writer.
     mode
         The permissions of a new file, as for `Path.touch`.
     checks_pages
-        Whether the whole file is checked before the first write.
+        Whether SQLite checks the whole file before the first write.
     instead
         The remedy if another file has its name.
     afterwards
@@ -76,9 +76,9 @@ class Database:
             The file has other content, another version, or is damaged, or it cannot be created.
         """
         try:
-            # Before SQLite creates it, for the permissions; its rollback journal gets the same.
+            # Create the file before SQLite does, with our permissions. Its rollback journal gets the same ones.
             path.touch(mode=self.mode)
-            self._look(path)
+            self._check_read_only(path)
             connection = connect(path, "rw", self.busy_s)
             try:
                 self._prepare(connection, path)
@@ -133,7 +133,7 @@ class Database:
                 raise
         else:
             return connection
-        # The last writer was killed in the middle. SQLite must roll back first, which needs write access.
+        # The last writer was killed in the middle of a transaction. To roll it back, SQLite needs write access.
         connection = connect(path, "rw", self.busy_s)
         try:
             _begin_reading(connection)
@@ -142,7 +142,7 @@ class Database:
             raise
         return connection
 
-    def _look(self, path: Path) -> None:
+    def _check_read_only(self, path: Path) -> None:
         """Check a file read-only, so that a database with other content stays unchanged."""
         with closing(connect(path, "ro", self.busy_s)) as connection:
             try:
