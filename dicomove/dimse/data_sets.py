@@ -1,7 +1,7 @@
-"""Data sets as bytes, both ways (PS3.5), and what a file begins with (PS3.10 7.1).
+"""Encodes and decodes data sets (PS3.5), and encodes the head of a DICOM file (PS3.10 7.1).
 
-Among them the identifiers of requests; and what a response of C-MOVE or C-GET lists (PS3.4 C.4, PS3.7 9.1.3).
-pynetdicom's coder is loaded when it is first used: a receiver, which only moves bytes, starts sooner without it.
+Among the data sets are the identifiers of requests and of responses (PS3.4 C.4, PS3.7 9.1.3). dicomove imports
+pynetdicom's coder at its first use: a receiver, which only moves bytes, starts sooner without it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def encode(data_set: Dataset, transfer_syntax: str) -> bytes:
     Raises
     ------
     ValueError
-        It cannot be encoded.
+        The data set cannot be encoded.
     """
     from pynetdicom import dsutils
 
@@ -49,7 +49,7 @@ def encode(data_set: Dataset, transfer_syntax: str) -> bytes:
 
 
 def decode(data: bytes, transfer_syntax: str) -> Dataset:
-    """Return the data set that these bytes are. pydicom reads the values of its elements when they are asked for."""
+    """Return the data set in these bytes. pydicom decodes the value of an element at the first access to it."""
     from pynetdicom import dsutils
 
     syntax = UID(transfer_syntax)
@@ -59,7 +59,7 @@ def decode(data: bytes, transfer_syntax: str) -> Dataset:
 def file_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
     """Return the preamble and the File Meta Information (PS3.10 7.1).
 
-    Nothing in it depends on who sent the instance or when, so that the same data set always makes the same file.
+    They do not depend on the sender or on the time, so that the same data set always makes the same file.
     """
     elements = _META_VERSION + b"".join(
         [
@@ -74,7 +74,7 @@ def file_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: st
 
 
 def data_set_offset(path: Path) -> int:
-    """Return where in a DICOM file the data set begins, behind the File Meta Information."""
+    """Return the position of the data set in a DICOM file, after the File Meta Information."""
     from pynetdicom import dsutils
 
     return dsutils.split_dataset(path)[1]
@@ -86,12 +86,13 @@ def _element(number: int, vr: bytes, value: str, padding: bytes) -> bytes:
     return struct.pack("<HH2sH", 0x0002, number, vr, len(content)) + content
 
 
-#: Tag and length of an element, with its VR where that is explicit.
+#: The bytes of an element's tag and length, with its VR if that is explicit.
 _HEADER_BYTES: Final = 8
-#: With what values of these VRs become even; a value is plain that reads the same in every character set (PS3.5 6.2).
+#: The byte that gives values of these VRs an even length (PS3.5 6.2).
 _PADDING: Final = {"UI": b"\0", **dict.fromkeys(("AE", "CS", "DA", "LO", "SH", "TM"), b" ")}
-#: Without a value, an element of these has a header alone.
+#: The VRs whose empty elements are a header of 8 bytes, and nothing else.
 _PLAIN_IF_EMPTY: Final = {*_PADDING, "AS", "DS", "DT", "IS", "LT", "PN", "ST"}
+#: Text with the same bytes in every character set, without blanks at its ends.
 _PLAIN_TEXT: Final = re.compile(r"([!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?)?")
 _LONGEST_EXPLICIT: Final = 0xFFFE
 _NO_TEXT: Final = {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "AT"}
@@ -105,8 +106,8 @@ def encode_identifier(keys: Mapping[str, str | Sequence[str]], transfer_syntax: 
     Parameters
     ----------
     keys
-        Keyword -> value; several values, where a list of UIDs is meant; empty for a key that is asked for. Text beyond
-        ASCII brings the Specific Character Set that it needs, unless the keys name one.
+        Keyword -> value; several values for a list of UIDs; empty for a requested attribute. For text beyond ASCII, the
+        identifier gets the Specific Character Set that it needs, unless the keys name one.
     transfer_syntax
         Its UID.
     """
@@ -115,7 +116,7 @@ def encode_identifier(keys: Mapping[str, str | Sequence[str]], transfer_syntax: 
 
 
 def _plain(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> bytes | None:
-    """Return an identifier that needs no character set and no rules of a VR, as most do; else ``None``.
+    """Return an identifier, if it needs no character set and no rules of a VR (as most do); otherwise ``None``.
 
     This takes a twentieth of the time of a data set of pydicom, and a run encodes an identifier for each row.
     """
@@ -164,7 +165,7 @@ def _encoded(keys: Mapping[str, str | Sequence[str]], transfer_syntax: str) -> b
             message = f"{keyword!r} is not a DICOM keyword"
             raise ValueError(message)
         content = value if isinstance(value, str) else list(value)
-        # Keys may be wildcards and ranges, which are no valid values.
+        # Keys may be wildcards and ranges, which are not valid values.
         data_set.add(DataElement(tag, dictionary_VR(tag), content, validation_mode=config.IGNORE))
     return encode(data_set, transfer_syntax)
 
@@ -177,12 +178,12 @@ def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]
     Raises
     ------
     InvalidResponse
-        The bytes are no data set in this transfer syntax.
+        The bytes are not a data set in this transfer syntax.
     """
     try:
         data_set = decode(data, transfer_syntax)
         elements = dict(_raw(data_set))
-    except Exception as error:  # pydicom raises whatever the peer's bytes make it raise
+    except Exception as error:  # damaged bytes make pydicom raise exceptions of many types
         message = "an identifier that cannot be decoded"
         raise InvalidResponse(message) from error
     if data and not data_set:
@@ -194,7 +195,7 @@ def raw_elements(data: bytes, transfer_syntax: str) -> dict[str, RawDataElement]
 def split_charset(data: bytes, transfer_syntax: str) -> tuple[bytes, bytes]:
     """Return the Specific Character Set near the beginning of an identifier, and the identifier without it.
 
-    pydicom warns of one that it does not know, in the middle of an exchange.
+    pydicom would warn about an unknown one in the middle of an exchange.
     """
     syntax = UID(transfer_syntax)
     order = "<" if syntax.is_little_endian else ">"
@@ -245,7 +246,7 @@ def failed_uids(response: Message, transfer_syntax: str) -> tuple[str, ...]:
     try:
         element = raw_elements(response.data, transfer_syntax).get("FailedSOPInstanceUIDList")
     except InvalidResponse:
-        # The status and the counts stand, also where the list beside them is garbage.
+        # The status and the counts are valid, even if the list beside them is not.
         logger.info("the identifier of the final response cannot be decoded")
         return ()
     return uids(element.value) if element else ()

@@ -38,7 +38,7 @@ from dicomove.words import ADVICE
 _TEXT_VRS: Final = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
 _BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD": "d", "UV": "Q", "SV": "q"}
 
-#: Archives fill these in also where they repeat a query.
+#: Archives fill these in, even in an answer that only repeats the query.
 _NOT_ASKED_FOR: Final = {"SpecificCharacterSet", "RetrieveAETitle", "InstanceAvailability"}
 
 logger = logging.getLogger("dicomove.dimse")
@@ -48,16 +48,16 @@ Match = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class FindResult:
-    """What one C-FIND brought. Iterating over it yields the matches.
+    """The result of one C-FIND. Iterating over it yields the matches.
 
     Attributes
     ----------
     matches
-        Each a dict of DICOM keyword -> text; several values are joined by a backslash, an empty value is ``""``.
+        The matches, as dicts of DICOM keyword -> text. A backslash joins several values; an empty value is ``""``.
     status
-        The final DIMSE Status; ``None`` where there was none.
+        The final DIMSE Status; ``None`` if none came.
     error
-        One word of the closed set of the result table; ``None`` where all went well.
+        One word of the closed set of the result table; ``None`` if there was no problem.
     advice
         One line for a person.
     error_comment
@@ -115,9 +115,9 @@ class FindScu(Scu):
         total_timeout: float | None = None,
         stop: threading.Event | None = None,
     ) -> FindResult:
-        """Send one C-FIND and return its matches, at whatever level the query says.
+        """Send one C-FIND, at the level that the query names, and return its matches.
 
-        What goes wrong on the network or at the PACS is in the result, with the matches that came before it.
+        The result contains a problem of the network or of the PACS, with the matches that came before it.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class FindScu(Scu):
         total_timeout
             Seconds for the whole exchange; ``None`` is no limit.
         stop
-            Cancels once it is set.
+            Cancels the C-FIND once it is set.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class FindScu(Scu):
         def run(operation: DimseOperation) -> Message | None:
             nonlocal sent
             canceller.operation, sent, final = operation, True, None
-            # Some archives tell the character set of their answers only if it is asked for.
+            # Some archives name the character set of their answers only if the request asks for it.
             data = encode_identifier({"SpecificCharacterSet": "", **keys}, operation.context.transfer_syntax)
             logger.info("C-FIND-RQ %d %s by %s", operation.message_id, keys["QueryRetrieveLevel"], _asked(keys))
             operation.send({"CommandField": C_FIND_RQ}, data, canceller.total)
@@ -206,8 +206,8 @@ def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | 
     Raises
     ------
     IdentifierError
-        An unknown key, level or query model, a value that is not text or has letters that it cannot have, or a level
-        above without its unique key: a PACS takes that for all it has (PS3.4 C.4.1.2.1 asks for one value of each).
+        A key, the level or the query model is unknown, a value is not text or has letters that it cannot have, or the
+        unique key of a level above is absent: a PACS would search all that it has (PS3.4 C.4.1.2.1 asks for one value).
     """
     check_query(query)
     keys: dict[str, str | list[str]] = {"QueryRetrieveLevel": "STUDY"}
@@ -230,7 +230,7 @@ def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | 
 
 @lru_cache(maxsize=1024)
 def attribute(name: str) -> str:
-    """Return the keyword of a DICOM attribute that was named by keyword, by tag, or in a usual spelling.
+    """Return the keyword of a DICOM attribute from its keyword, its tag, or a usual spelling.
 
     Raises
     ------
@@ -259,7 +259,7 @@ def decode_match(data: bytes, transfer_syntax: str) -> Match:
 
 
 def element_text(element: RawDataElement, declared: Sequence[str]) -> str:
-    """Return the value of an element as text, as lenient as an answer of a PACS needs it."""
+    """Return the value of an element as text. Accept errors that are usual in the answers of a PACS."""
     value = element.value or b""
     vr = element.VR or dictionary_VR(element.tag)
     if vr in _BINARY_VRS:
@@ -276,8 +276,8 @@ def _declared(response: Message, operation: DimseOperation) -> str:
 def _is_answer(match: Match, keys: Mapping[str, object]) -> bool:
     """Whether the identifier of a final response is a match.
 
-    It should have none. Some archives send the last match with it; others repeat the query, which brings nothing that
-    was asked for.
+    A final response should have no identifier. Some archives send the last match in it. Others repeat the query,
+    without a value for the requested attributes.
     """
     return any(match.get(name) for name, value in keys.items() if not value and name not in _NOT_ASKED_FOR)
 

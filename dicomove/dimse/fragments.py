@@ -1,8 +1,8 @@
-"""PDUs out of a stream of bytes (PS3.8 9.3), P-DATA both ways, and what a rejection or an abort means, without I/O.
+"""Reads PDUs from a stream of bytes (PS3.8 9.3), writes P-DATA, and explains rejections and aborts, without I/O.
 
-`PDataReader` owns a buffer: bytes are received into `space()`, `received(count)` tells how many, and `next_event()`
-returns what they make. Fragments are handed on in the parts in which they arrive, as views into the buffer, so that
-memory does not grow with what a peer sends, or says that it will send.
+`PDataReader` owns a buffer. The caller receives bytes into `space()` and passes their number to `received`, and
+`next_event` returns fragments and PDUs. A fragment is a view into the buffer with the bytes that have arrived, so
+memory does not grow with the length that a peer sends or announces.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ PDU_HEADER: Final = struct.Struct(">BxI")
 PDV_HEADER: Final = struct.Struct(">IBB")
 #: The body of A-ASSOCIATE-RJ, A-RELEASE-RQ, A-RELEASE-RP and A-ABORT.
 SHORT_PDU_BYTES: Final = 4
-#: Some peers add to it; nothing that follows is read.
+#: Some peers append bytes to such a body, which dicomove ignores.
 _LONGEST_SHORT_PDU: Final = 64
 #: A header of a presentation data value, and two bytes.
 SHORTEST_PDU: Final = 8
 
-#: The words of A-ASSOCIATE-RJ (PS3.8 Table 9-21), and the reasons that name what the peer does not know.
+#: The words of A-ASSOCIATE-RJ (PS3.8 Table 9-21).
 _RESULTS: Final = {1: "Rejected Permanent", 2: "Rejected Transient"}
 _SOURCES: Final = {1: "Service User", 2: "Service Provider (ACSE)", 3: "Service Provider (Presentation)"}
 _REASONS: Final = {
@@ -39,16 +39,17 @@ _REASONS: Final = {
     (3, 2): "Local limit exceeded",
 }
 _PERMANENT, _SERVICE_USER = 1, 1
-_NOT_KNOWN: Final = (2, 3, 7)
+#: The peer does not know the application context name, or an AE title.
+_UNKNOWN_NAME_REASONS: Final = (2, 3, 7)
 
 _BUFFER_SIZE: Final = 1 << 18
-#: Some peers send more than was negotiated; this much is forgiven, and is the most where no limit was negotiated.
+#: The longest P-DATA-TF that dicomove accepts, because some peers send more than was negotiated.
 _LONGEST_P_DATA: Final = 1 << 24
 _LONGEST_ASSOCIATE: Final = 1 << 20
-#: What a fragment has beside its bytes in a presentation data value: the number of its context, and a control header.
+#: The bytes of a presentation data value before those of a fragment: the number of its context, and a control header.
 _VALUE_HEAD: Final = 2
 _COMMAND, _LAST = 1, 2
-#: Where a PDU has its type and a reserved byte, TLS has the type of the record (an alert, a handshake) and the version.
+#: In place of a PDU's type and reserved byte, TLS has the type of the record (an alert, a handshake) and the version.
 _TLS_RECORDS: Final = (0x15, 0x16)
 _TLS_MAJOR_VERSION: Final = 3
 _NO_VALUE: Final = -1
@@ -56,7 +57,7 @@ TLS_SPOKEN: Final = "the peer speaks TLS on this port, and tls= was not given he
 
 
 def pdu(kind: int, body: bytes = bytes(SHORT_PDU_BYTES)) -> bytes:
-    """Return a PDU; those with nothing to say have four reserved bytes."""
+    """Return a PDU. The default body is four reserved bytes."""
     return PDU_HEADER.pack(kind, len(body)) + body
 
 
@@ -66,20 +67,20 @@ def reject_pdu(result: int, source: int, reason: int) -> bytes:
 
 
 def rejection(body: bytes) -> AssociationRejected:
-    """Return what the body of an A-ASSOCIATE-RJ means (PS3.8 Table 9-21)."""
+    """Return the error for the body of an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
     if len(body) < SHORT_PDU_BYTES:
         message = "the PACS rejected the association, and gave no reason"
         return AssociationRejected(message)
     result, source, reason = body[1:SHORT_PDU_BYTES]
     words = (_RESULTS.get(result), _SOURCES.get(source), _REASONS.get((source, reason)))
-    told = f"{words[0]}, {words[1]}: {words[2]}" if all(words) else f"result {result}, source {source}, reason {reason}"
-    message = f"the PACS rejected the association ({told})"
-    lasts = result == _PERMANENT and source == _SERVICE_USER and reason in _NOT_KNOWN
+    known = f"{words[0]}, {words[1]}: {words[2]}" if all(words) else None
+    message = f"the PACS rejected the association ({known or f'result {result}, source {source}, reason {reason}'})"
+    lasts = result == _PERMANENT and source == _SERVICE_USER and reason in _UNKNOWN_NAME_REASONS
     return AssociationRejected(message, permanent=lasts)
 
 
 def refuse_pdu(kind: int, body: bytes) -> NoReturn:
-    """Raise what a PDU means that is not the one we wait for."""
+    """Raise the error for a PDU that is not the expected one."""
     if kind == ABORT:
         source = "the PACS" if len(body) >= SHORT_PDU_BYTES and body[2] == 0 else "the PACS's network layer"
         message = f"{source} aborted the association"
@@ -96,7 +97,7 @@ class Fragment(NamedTuple):
     context_id
         The presentation context.
     is_command
-        Whether they are of a command set.
+        Whether the bytes belong to a command set.
     is_last
         Whether the command set, or the data set, ends with them.
     data
@@ -117,16 +118,16 @@ class Pdu(NamedTuple):
 
 
 class PDataReader:
-    """Makes fragments and PDUs of bytes, however they are cut.
+    """Makes fragments and PDUs from bytes, however the network splits them.
 
     Parameters
     ----------
     size
-        Of the buffer, in bytes.
+        The size of the buffer, in bytes.
     longest_associate
-        Of A-ASSOCIATE PDUs, in bytes.
+        The longest accepted A-ASSOCIATE PDU, in bytes.
     buffer
-        The buffer itself, for a reader that does not last.
+        The buffer; by default, the reader allocates one.
     """
 
     def __init__(
@@ -135,42 +136,42 @@ class PDataReader:
         longest_associate: int = _LONGEST_ASSOCIATE,
         buffer: bytearray | None = None,
     ) -> None:
-        # Not from the heap, of which each association would leave half a KiB unusable, for as long as we run.
+        # Not from the heap: each association would leave half a KiB of it unusable until the process ends.
         self._buffer = memoryview(mmap.mmap(-1, size) if buffer is None else buffer)
         self._longest = {P_DATA: _LONGEST_P_DATA, ASSOCIATE_RQ: longest_associate, ASSOCIATE_AC: longest_associate}
         self._start = self._end = 0
-        # Of the PDU and the presentation data value that are being read.
+        # The state of the current PDU and presentation data value.
         self._kind = self._left = self._context_id = self._control = 0
         self._value_left = _NO_VALUE
         self._body = bytearray()
-        #: How many PDUs have begun.
+        #: The number of PDUs that have begun.
         self.pdus = 0
 
     @property
     def is_between_pdus(self) -> bool:
-        """Whether all that was received made whole PDUs, and `next_event` has returned them."""
+        """Whether the received bytes are whole PDUs, and `next_event` has returned all of them."""
         return not self._kind and self._start == self._end
 
     def space(self) -> memoryview:
-        """Return where the next bytes belong. No fragment so far is valid once it is written to."""
+        """Return the free part of the buffer, for the next bytes. Earlier fragments are not valid any more."""
         rest = bytes(self._buffer[self._start : self._end])
         self._buffer[: len(rest)] = rest
         self._start, self._end = 0, len(rest)
         return self._buffer[self._end :]
 
     def received(self, count: int) -> None:
-        """Take so many bytes that were written into the space."""
+        """Accept this number of bytes, which the caller has written into the space."""
         self._end += count
 
     def next_event(self) -> Fragment | Pdu | None:
-        """Return what comes next; ``None`` when more bytes are needed.
+        """Return the next fragment or PDU; ``None`` if more bytes are needed.
 
         Raises
         ------
         TlsFailed
             The first bytes are TLS.
         InvalidResponse
-            The bytes are not PDUs, or their lengths cannot be right.
+            The bytes are not PDUs, or their lengths are impossible.
         """
         while True:
             if self._value_left != _NO_VALUE:
@@ -250,7 +251,7 @@ def is_tls_record(begin: bytes | memoryview) -> bool:
 
 
 def read_events(data: bytes) -> Iterator[Fragment | Pdu]:
-    """Yield what these bytes make."""
+    """Yield the fragments and PDUs in these bytes."""
     reader = PDataReader(buffer=bytearray(data))  # without a system call for each PDU
     reader.received(len(data))
     while (event := reader.next_event()) is not None:
@@ -265,11 +266,11 @@ def write_p_data(context_id: int, data: bytes, *, is_command: bool, longest: int
     context_id
         The presentation context.
     data
-        All of it; without a byte, it is a fragment of no bytes.
+        The whole command set or data set. Empty data make one empty fragment.
     is_command
         Whether it is a command set.
     longest
-        Bytes in one PDU, at the most.
+        The greatest number of bytes in one PDU.
     """
     size = longest - PDV_HEADER.size
     for start in range(0, max(len(data), 1), size):

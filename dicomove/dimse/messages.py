@@ -1,7 +1,7 @@
-"""PS3.7: command sets as bytes, both ways, and messages out of fragments.
+"""PS3.7: encodes and decodes command sets, and assembles messages from fragments.
 
-Command sets are read without pydicom: peers send zero-length counts and values that are too short, which must become
-"absent", and never a warning or an exception in the middle of an exchange.
+dicomove decodes command sets without pydicom: peers send empty counts and values that are too short. Such a value
+counts as absent, and must not cause a warning or an exception in the middle of an exchange.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _UNKNOWN: Final = ("", "")
 _ELEMENT_HEADER: Final = struct.Struct("<HHI")
 _NUMBER_ELEMENT: Final = struct.Struct("<HHIH")
 _NUMBER_BYTES: Final = 2
-#: In the place of a header that is cut off: its group is not the one of command sets.
+#: Replaces a header that is cut off. Its group is not that of command sets.
 _CUT_OFF: Final = (1, 0, 0)
 
 _LONGEST_COMMAND: Final = 1 << 16
@@ -61,19 +61,19 @@ Command = Mapping[str, int | str]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One DIMSE message: its command set, and its data set as it is encoded."""
+    """One DIMSE message: its command set, and its encoded data set."""
 
     context_id: int
     command: Command
     data: bytes | None = None
 
     def number(self, keyword: str) -> int | None:
-        """Return a number of the command set; ``None`` where it is absent or empty."""
+        """Return a number of the command set; ``None`` if it is absent or empty."""
         value = self.command.get(keyword)
         return value if isinstance(value, int) else None
 
     def text(self, keyword: str) -> str | None:
-        """Return a text of the command set; ``None`` where it is absent or empty."""
+        """Return a text of the command set; ``None`` if it is absent or empty."""
         value = self.command.get(keyword)
         return value if isinstance(value, str) and value else None
 
@@ -91,7 +91,7 @@ class MessageAssembler:
         The numbers of the accepted presentation contexts.
     begin
         Called when the command set of a message has come and a data set follows; returns a function that takes the
-        parts of the data set as they come. By default they are gathered, up to 64 MiB.
+        parts of the data set as they come. By default, the assembler gathers them, up to 64 MiB.
     """
 
     def __init__(self, contexts: Container[int], begin: Callable[[Message], Sink] | None = None) -> None:
@@ -105,28 +105,28 @@ class MessageAssembler:
 
     @property
     def is_midway(self) -> bool:
-        """Whether some of a message has come that `take` and `resume` have not returned."""
+        """Whether a part of a message has come, and `take` and `resume` have not returned the message."""
         return self._context_id is not None or self._kept is not None
 
     @property
     def announced(self) -> Message | None:
-        """The message whose command set has come, and whose data set has not come to its end."""
+        """The message whose command set has come, and whose data set has not ended yet."""
         return self._message
 
     @property
     def doubtful(self) -> Message | None:
-        """A message that must have a data set, and says that it has none, while nothing of one has come."""
+        """A message that must have a data set, but announces none, as long as no part of a data set has come."""
         begun = self._message
         is_doubtful = begun and not self._has_data and not _announces_data_set(begun.command)
         return begun if is_doubtful else None
 
     def give_up(self) -> Message | None:
-        """Return the message whose data set is doubtful, if there is one, and wait no more for it."""
+        """Return the message whose data set is doubtful, if there is one, without a data set."""
         begun = self.doubtful
         return self._end(begun) if begun else None
 
     def resume(self) -> Message | None:
-        """Return the message that ends with the fragment at which `take` ended the message before it, if one does."""
+        """Take the fragment at which `take` ended the previous message; return the message that ends there, if any."""
         kept, self._kept = self._kept, None
         return self.take(kept) if kept else None
 
@@ -140,7 +140,7 @@ class MessageAssembler:
         """
         begun = self._message
         if begun and fragment.is_command and (begun.number("CommandField") or 0) & RESPONSE:
-            # What it announced does not come: the next message has begun.
+            # The announced data set does not come: the next message has begun.
             self._kept = fragment._replace(data=memoryview(bytes(fragment.data)))
             return self._end(begun)
         if self._context_id is None:
@@ -164,7 +164,7 @@ class MessageAssembler:
         return self._end(begun) if fragment.is_last else None
 
     def _is_unannounced(self, fragment: Fragment) -> bool:
-        """Whether a fragment is of a data set behind a message that said that it has none: it is left out."""
+        """Whether a fragment belongs to a data set after a message that announced none. The assembler ignores it."""
         if fragment.is_command or fragment.context_id != self._context_id or fragment.context_id not in self._contexts:
             return False
         return self._has_begun and self._message is None and not self._command
@@ -201,7 +201,7 @@ class MessageAssembler:
 def has_data_set(command: Command) -> bool:
     """Whether a data set follows this command set (PS3.7 E.1, Command Data Set Type).
 
-    One follows a C-STORE-RQ and a pending C-FIND-RSP, also where that is not what the command set says.
+    One follows a C-STORE-RQ and a pending C-FIND-RSP, even if the command set does not announce it.
     """
     if _announces_data_set(command) or command.get("CommandField") == C_STORE_RQ:
         return True
@@ -213,9 +213,9 @@ def _announces_data_set(command: Command) -> bool:
 
 
 def is_response_to(response: Message, message_id: int) -> bool:
-    """Whether a response is that to a request of ours.
+    """Whether a response belongs to the request with this number.
 
-    Some archives leave out the Message ID Being Responded To, or write 0, which is the number of no request of ours.
+    Some archives leave out the Message ID Being Responded To, or write 0. The numbers of our requests begin at 1.
     """
     return response.number("MessageIDBeingRespondedTo") in (message_id, None, 0)
 
@@ -237,12 +237,12 @@ def respond(
     status
         The DIMSE Status.
     data
-        The data set, as it is encoded.
+        The encoded data set.
     comment
         The Error Comment.
     counts
-        ``remaining``, ``completed``, ``failed`` and ``warning`` sub-operations; ``None`` leaves one out, ``""`` is one
-        without a value.
+        ``remaining``, ``completed``, ``failed`` and ``warning`` sub-operations; ``None`` leaves a count out, and ``""``
+        sends it without a value.
 
     Examples
     --------
@@ -273,12 +273,12 @@ def encode_command(message: Message) -> bytes:
 def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
     """Return the known elements of a command set; those without a value are left out.
 
-    Explicit VR, elements of other groups behind the Command Field, and zeros at the end are taken as they are meant.
+    It accepts Explicit VR, elements of other groups after the Command Field, and zeros at the end.
 
     Raises
     ------
     InvalidResponse
-        The bytes are no command set.
+        The bytes are not a command set.
     """
     command: dict[str, int | str] = {}
     content, start, size = bytes(data), 0, len(data)
@@ -304,7 +304,7 @@ def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
     return command
 
 
-# Of the elements of a message, all but the Message ID are those of the message before it.
+# Consecutive messages have the same elements, except for the Message ID.
 @lru_cache(maxsize=1024)
 def _element(keyword: str, value: int | str) -> bytes:
     number, vr = _ELEMENTS[keyword]

@@ -26,8 +26,8 @@ from dicomove.words import Outcome
 logger = logging.getLogger("dicomove.dimse")
 
 
-#: What the repr of a result tells.
-_TOLD: Final = (
+#: The attributes in the repr of a result.
+_SHOWN: Final = (
     *("outcome", "status", "error", "advice", "error_comment", "total", "completed", "failed", "warning", "remaining"),
     *("failed_sop_instance_uids", "started_at", "finished_at", "duration_s"),
 )
@@ -35,23 +35,22 @@ _TOLD: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class MoveResult:
-    """What one C-MOVE did. The columns of the result table, as far as one retrieval has them.
+    """The result of one C-MOVE: the columns of the result table that one retrieval has.
 
     Attributes
     ----------
     identifier
-        What was asked for.
+        The identifier of the request.
     outcome, status, error, advice, error_comment
         As in the result table.
     started_at, finished_at
-        In UTC.
+        The times, in UTC.
     duration_s
-        Seconds.
+        The seconds between them.
     evidence
-        What the outcome was read from.
+        The facts that decide the outcome.
     earlier
-        The C-MOVE before this one, where that crossed the end of an association that was reused, and so was sent once
-        more.
+        The C-MOVE before this one, if that crossed the end of a reused association, so that dicomove sent it once more.
     """
 
     identifier: Identifier
@@ -67,11 +66,11 @@ class MoveResult:
     earlier: tuple[MoveResult, ...] = ()
 
     def __repr__(self) -> str:
-        return f"MoveResult({', '.join(f'{name}={getattr(self, name)!r}' for name in _TOLD)})"
+        return f"MoveResult({', '.join(f'{name}={getattr(self, name)!r}' for name in _SHOWN)})"
 
     @property
     def total(self) -> int | None:
-        """Sub-operations in all, as the PACS counts them; ``None`` where it does not, as for each count."""
+        """All sub-operations, as the PACS counts them. Like each count, ``None`` if the PACS does not send it."""
         return self.evidence.counts.total
 
     @property
@@ -139,9 +138,9 @@ class MoveScu(Scu):
         shares_activity: bool = False,
         expected: int | None = None,
     ) -> MoveResult:
-        """Move what a query names, at whatever level it says, to an AE that the PACS knows.
+        """Move the entity that a query names, at the level of the query, to an AE that the PACS knows.
 
-        What goes wrong on the network or at the PACS is in the result, with the counts that came before it.
+        The result contains a problem of the network or of the PACS, with the counts that came before it.
 
         Parameters
         ----------
@@ -153,28 +152,28 @@ class MoveScu(Scu):
         query_model
             ``"StudyRoot"`` or ``"PatientRoot"``.
         on_sub_operation
-            Called with a `SubOperationEvent` at each pending response. What it raises is logged.
+            Called with a `SubOperationEvent` at each pending response. If it raises an exception, dicomove logs it.
         on_completed
             Called with a `CompletedEvent` at the end.
         total_timeout
             Seconds for the whole exchange; ``None`` is no limit.
         stop
-            Cancels once it is set.
+            Cancels the C-MOVE once it is set.
         last_activity
-            Returns when the destination got something last, in seconds of the monotonic clock: a PACS that sends no
-            pending responses is not silent as long as something comes.
+            Returns the time of the last arrival at the destination, in seconds of the monotonic clock: a PACS without
+            pending responses is not silent as long as instances arrive.
         shares_activity
-            Whether the destination gets something else meanwhile, so that an arrival does not show that the PACS has
-            got this request.
+            Whether the destination also receives instances of other requests, so that an arrival does not prove that
+            the PACS has received this one.
         expected
-            How many instances there should be, where that is known: what brings fewer is not complete.
+            The expected number of instances, if it is known. A move that brings fewer is not complete.
 
         Raises
         ------
         IdentifierError
             The query cannot be a C-MOVE; nothing was sent.
         AddressError
-            `destination` is no AE title.
+            `destination` is not an AE title.
         """
         identifier = query if isinstance(query, Identifier) else move_identifier(query, query_model)
         self._cancelled.clear()
@@ -215,7 +214,7 @@ class _Move:
         self, identifier: Identifier, destination: str, on_sub_operation: Callable[[SubOperationEvent], object] | None
     ) -> None:
         self.identifier, self.destination, self._on_sub_operation = identifier, destination, on_sub_operation
-        #: The C-MOVE that may be sent once more, and was sent once more.
+        #: The result of the first C-MOVE, if it is sent once more.
         self.crossed: MoveResult | None = None
         self._earlier: tuple[MoveResult, ...] = ()
         self._final: Message | None = None
@@ -240,12 +239,12 @@ class _Move:
             self._read(operation, response)
 
     def has_arrivals(self, last_activity: Callable[[], float] | None) -> bool:
-        """Return whether something came to the destination since the C-MOVE was sent: then the PACS has got it."""
+        """Return whether anything came to the destination after the C-MOVE was sent: then the PACS has received it."""
         if last_activity is None:
             return False
         asked_at = time.monotonic()
         last = last_activity()
-        # The answer may have been under way as long as the question took.
+        # A worker asks another process for the age of the arrival: its time may be too late by the length of the call.
         return last - (time.monotonic() - asked_at) > self._sent_at
 
     def _read(self, operation: DimseOperation, response: Message) -> None:

@@ -1,7 +1,7 @@
 """The PDUs of A-ASSOCIATE as bytes (PS3.8 9.3.2 to 9.3.4), read and written without I/O.
 
-What a peer sends is read as far as dicomove uses it. Everything else is skipped, whatever it contains: names and
-versions of implementations, reserved bytes, unknown items, application contexts. What is used and cannot be read raises
+dicomove reads the fields that it uses, and skips all others, whatever they contain: names and versions of
+implementations, reserved bytes, unknown items, application contexts. If it cannot read a field that it uses, it raises
 `InvalidResponse`, which names the field and shows its bytes.
 """
 
@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RQ, SHORT_PDU_BYTES, SHORTEST_PDU, pdu
 from dicomove.errors import InvalidResponse
 
-#: Where the peer's limit cannot be read: its own is not lower, and other programs take such associations, too.
+#: The maximum length if the peer's own cannot be read. Other programs accept such associations, too.
 _EVERY_PEER_RECEIVES: Final = 4096
 
 IMPLEMENTATION_CLASS_UID: Final = "2.25.170310236812409476309457911094093518265"
@@ -36,10 +36,10 @@ _TITLES: Final = slice(4, 36)
 #: The length of an item has 16 bits.
 _LONGEST_NEGOTIATED: Final = 1 << 15
 _SHOWN_BYTES: Final = 32
-#: So many requests, up to this length, are read only once.
+#: The number of different requests, up to this length, that dicomove decodes only once.
 _REMEMBERED: Final = 4
 _LONGEST_REMEMBERED: Final = 1 << 16
-#: Of a sub-item for a role, without the UID: the length of the UID, and both roles.
+#: The bytes of a sub-item for a role, without the UID: the length of the UID, and both roles.
 _ROLE_BYTES: Final = 4
 _SYNTAX_NAMES: Final = {_ABSTRACT: "abstract syntax", _TRANSFER: "transfer syntax"}
 
@@ -55,7 +55,7 @@ class ProposedContext:
 
 @dataclass(frozen=True, slots=True)
 class ContextResult:
-    """What an A-ASSOCIATE-AC says of a presentation context; without a transfer syntax, that is empty."""
+    """The result of a presentation context in an A-ASSOCIATE-AC. Its transfer syntax may be empty."""
 
     context_id: int
     result: int
@@ -64,21 +64,20 @@ class ContextResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AssociateRequest:
-    """An A-ASSOCIATE-RQ. Equal is what is identical: to compare a hundred contexts takes time.
+    """An A-ASSOCIATE-RQ. Python compares it by identity, because comparing a hundred contexts takes time.
 
     Attributes
     ----------
     calling_ae_title, called_ae_title
-        Printable, without padding.
+        The AE titles as printable text, without padding.
     titles
-        Both as they came: the answer repeats them.
+        The bytes of both titles, which the answer repeats.
     contexts
-        The first of each number.
+        The presentation contexts; of several with one number, the first.
     max_pdu_length
         The longest PDU that the peer receives; 0 is no limit.
     negotiated
-        Its sub-items for roles and for the window of asynchronous operations, as far as they can be granted as they
-        are.
+        The sub-items for roles and for the window of asynchronous operations that dicomove grants unchanged.
     """
 
     calling_ae_title: str
@@ -96,7 +95,7 @@ class AssociateAnswer:
     Attributes
     ----------
     results
-        Of the presentation contexts.
+        The results of the presentation contexts.
     max_pdu_length
         The longest PDU that the peer receives; 0 is no limit.
     scp_of
@@ -128,7 +127,7 @@ def write_request(
     Parameters
     ----------
     called_ae_title, calling_ae_title, contexts, max_pdu_length
-        What is proposed.
+        The values to propose.
     user
         Type, primary and secondary field of the user identity.
     scp_of
@@ -160,12 +159,13 @@ def write_answer(request: AssociateRequest, results: Iterable[ContextResult], ma
 def read_request(body: bytes) -> AssociateRequest:
     """Read the body of an A-ASSOCIATE-RQ.
 
-    A PACS may send the same one before each study: Orthanc does, with 126 presentation contexts.
+    A PACS may send the same request before each study, as Orthanc does, with 126 presentation contexts. So `_read_once`
+    keeps the latest ones.
 
     Raises
     ------
     InvalidResponse
-        Presentation contexts or a maximum length that cannot be read.
+        A presentation context or the maximum length cannot be read.
     """
     return _read_once(body) if len(body) <= _LONGEST_REMEMBERED else _read_request(body)
 
@@ -197,7 +197,7 @@ def read_answer(body: bytes) -> AssociateAnswer:
     Raises
     ------
     InvalidResponse
-        Presentation contexts or a maximum length that cannot be read.
+        A presentation context or the maximum length cannot be read.
     """
     items = _associate_items(body, _ANSWERED, "A-ASSOCIATE-AC")
     results = tuple(_result(content) for kind, content in items if kind == _ANSWERED)
@@ -208,9 +208,9 @@ def read_answer(body: bytes) -> AssociateAnswer:
 
 
 def ae_title_text(title: bytes) -> str:
-    r"""Return an AE title as text: without padding, and with escapes for what cannot be printed.
+    r"""Return an AE title as text, without padding, and with escapes for unprintable characters.
 
-    It ends at the first NUL, as in the programs that send one.
+    The title ends at the first NUL, because programs that send a NUL end it there.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def _associate(titles: bytes, contexts: Iterable[bytes], max_pdu_length: int | N
 
 
 def _user_identity(user: tuple[int, bytes, bytes]) -> bytes:
-    """Return the sub-item of the user identity; no answer to it is asked for (PS3.7 Table D.3-14)."""
+    """Return the sub-item of the user identity, which does not request an answer (PS3.7 Table D.3-14)."""
     kind, *fields = user
     return item(_IDENTITY, bytes([kind, 0]) + b"".join(struct.pack(">H", len(field)) + field for field in fields))
 
@@ -264,7 +264,7 @@ def _associate_items(body: bytes, context: int, name: str) -> list[tuple[int, by
 
 
 def _items(data: bytes, used: dict[int, str]) -> Iterator[tuple[int, bytes]]:
-    """Yield type and content of items; one that is longer than its surroundings ends with them, unless it is used."""
+    """Yield type and content of items. Refuse a used item that is longer than the data; cut another one there."""
     start = 0
     while start + _ITEM_HEADER.size <= len(data):
         kind, length = _ITEM_HEADER.unpack_from(data, start)
@@ -294,10 +294,10 @@ def _max_pdu_length(user_items: Iterable[tuple[int, bytes]]) -> int:
 
 
 def _is_grantable(kind: int, content: bytes) -> bool:
-    """Whether a sub-item is granted as it was proposed.
+    """Whether dicomove grants a sub-item unchanged.
 
-    Roles: for C-GET the client is the SCP of storage (PS3.7 D.3.3.4). The window of asynchronous operations: requests
-    are answered one after the other, so that any number may be on their way (PS3.7 D.3.3.3).
+    Roles: for C-GET, the client is the SCP of storage (PS3.7 D.3.3.4). The window of asynchronous operations: dicomove
+    answers requests one after the other, so that any number of them may be outstanding (PS3.7 D.3.3.3).
     """
     if kind == _ROLE and len(content) > _ROLE_BYTES:
         return int.from_bytes(content[:2]) == len(content) - _ROLE_BYTES and any(content[-2:])
