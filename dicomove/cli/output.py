@@ -28,7 +28,7 @@ _MOST_ADVICES: Final = 10
 _KEYWORD: Final = re.compile(
     r"""\b(?P<name>[a-z_]+)\b(?P<equals>=)?(?(equals)(?P<value>"[^"]*"|'[^']*'|-?[0-9.]*[0-9]|\.{3})?)"""
 )
-#: The outcomes of rows for which nothing could be done.
+#: The outcomes of rows for which dicomove could do nothing.
 _NOTHING_DONE: Final = {"unreachable", "not_attempted"}
 
 

@@ -16,7 +16,7 @@ from dicomove.doctor.evidence import KEYS_IGNORED, Evidence, Row
 from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import Receiver
 
-#: One row for each, in this order.
+#: The checks of the table, in this order: each makes one row.
 _RULES: Final[tuple[Callable[[Evidence], Row], ...]] = (
     connection.host_name,
     connection.port,

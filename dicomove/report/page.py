@@ -217,8 +217,8 @@ def _named(row: pd.Series, names: Pseudonyms | None) -> tuple[str, str, str]:
 
 
 def _became(row: pd.Series, names: Pseudonyms | None) -> tuple[str, ...]:
-    said = [text for text in (row["advice"], row["error_comment"]) if isinstance(text, str)]
-    why = ADVICE.get(str(row["error"]), REASONS[row["outcome"]]) if names else " | ".join(said)
+    texts = [text for text in (row["advice"], row["error_comment"]) if isinstance(text, str)]
+    why = ADVICE.get(str(row["error"]), REASONS[row["outcome"]]) if names else " | ".join(texts)
     counts = (_number(row["brought"]), _number(row["expected"]))
     return (row["outcome"], _error(row["error"], names), *counts, why)
 

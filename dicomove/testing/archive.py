@@ -89,9 +89,9 @@ class Instance:
     Parameters
     ----------
     describe
-        Makes the `header`.
+        Returns the `header`.
     source
-        Makes the bytes for `read`.
+        Returns the bytes for `read`.
     """
 
     sop_class_uid: str
