@@ -798,6 +798,22 @@ def test_a_response_that_names_no_request_is_ours(number: dict[str, int | str]) 
             assert (result.error, result.status, len(result)) == (None, "0x0000", 1)
 
 
+def test_an_association_whose_responses_name_no_request_is_not_used_again() -> None:
+    associations: list[Association] = []
+
+    def play(association: Association, message: Message) -> None:
+        associations.append(association)
+        respond(association, message, 0x0000, {"MessageIDBeingRespondedTo": 0} if len(associations) == 2 else None)
+
+    with playing(play) as pacs, dm.FindScu(pacs) as finder:
+        for _ in range(4):
+            assert finder.find_studies(QUERY).error is None
+    first, second, third, fourth = associations
+    assert first is second
+    assert second is not third
+    assert third is fourth
+
+
 def test_answers_that_name_another_request_are_not_left_out_in_silence() -> None:
     def play(association: Association, message: Message) -> None:
         syntax = association.contexts[message.context_id].transfer_syntax

@@ -368,7 +368,8 @@ class Joins:
 @pytest.mark.parametrize(
     "difference",
     [
-        {"NumberOfStudyRelatedInstances": "9"},
+        {"NumberOfStudyRelatedInstances": "4"},
+        {"NumberOfStudyRelatedInstances": ""},
         {"RetrieveAETitle": "OTHER"},
         {"StudyTime": "101500.000"},
         {"StudyDescription": "Thorax"},
@@ -383,6 +384,13 @@ def test_a_study_that_two_databases_tell_is_one(difference: dict[str, str]) -> N
     assert found["outcome"].tolist() == ["matched"]
     assert found["PatientID"].tolist() == ["7"]
     assert found["NumberOfStudyRelatedInstances"].tolist() == [6]
+
+
+def test_the_largest_number_of_instances_counts() -> None:
+    numbers = [{"NumberOfStudyRelatedInstances": number} for number in ("9", "12", "6")]
+    with servers.served(Joins(*numbers)) as pacs:
+        found = dm.find(accessions("A0001"), pacs, progress=False)
+    assert found["NumberOfStudyRelatedInstances"].tolist() == [12]
 
 
 def test_a_study_of_two_patients_is_told_twice() -> None:

@@ -147,8 +147,9 @@ def merged(above: Mapping[str, str], answer: Mapping[str, str]) -> dict[str, str
 def each_once(matches: Iterable[Mapping[str, str]], unique: str) -> list[dict[str, str]]:
     """Return one match for each study, series or instance. Matches of possibly different patients stay apart.
 
-    An archive that joins two databases returns a study twice, with the count or the Retrieve AE Title of each. The
-    first match counts, and the others only fill its blank values.
+    An archive that joins two databases may return a study twice, with the number of instances and the Retrieve AE Title
+    of each. The values of the first match count, and the others only fill its blank values. Of numbers of instances,
+    the largest counts: if too few were expected, missing ones would not be noticed.
 
     Examples
     --------
@@ -164,8 +165,13 @@ def each_once(matches: Iterable[Mapping[str, str]], unique: str) -> list[dict[st
         if same is None:
             group.append(dict(match))
         else:
-            group[same] = merged(match, group[same])
+            group[same] = merged(match, group[same]) | _largest(match, group[same])
     return [match for group in groups.values() for match in group]
+
+
+def _largest(match: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    counts = [name for name in match if name.startswith("NumberOf") and match[name].isdecimal()]
+    return {name: max(match[name], other[name], key=int) for name in counts if other.get(name, "").isdecimal()}
 
 
 def _is_one(match: Mapping[str, str], other: Mapping[str, str]) -> bool:

@@ -50,14 +50,10 @@ class DimseOperation:
 
     Parameters
     ----------
-    association
-        The association.
-    context
-        The presentation context of the service.
+    association, context, pacs
+        The association, the presentation context of the service, and the PACS, with the timeouts.
     message_id
         The Message ID of the request.
-    pacs
-        The PACS, with the timeouts.
     reused
         Whether the association had been used before.
 
@@ -65,6 +61,8 @@ class DimseOperation:
     ----------
     ignored
         The Status of each response that names another request.
+    is_named
+        Whether each of its responses names it.
     """
 
     def __init__(
@@ -77,6 +75,7 @@ class DimseOperation:
         self._field = 0
         self._reused = reused
         self.ignored: list[int] = []
+        self.is_named = True
 
     @property
     def may_have_crossed(self) -> bool:
@@ -139,6 +138,7 @@ class DimseOperation:
             logger.info("a response to another request was ignored")
             self.ignored.append(response.number("Status") or 0)
             return None
+        self.is_named &= response.number("MessageIDBeingRespondedTo") == self.message_id
         status = response.number("Status")
         if response.number("CommandField") != self._field | RESPONSE or status is None:
             message = "an answer that belongs to another kind of request, or without a status"
@@ -299,7 +299,10 @@ class ReusableAssociation:
         check: Check | None,
         tried: list[DimseOperation],
     ) -> T:
-        """Use the association for one operation; keep it only if the operation succeeded."""
+        """Use the association for one operation; keep it only if the operation succeeded.
+
+        If a response named no request, it is not kept: a late one would be taken for that to the next request.
+        """
         before = self._association
         association = self._clean_association(check)
         context = association.context_for(abstract_syntax)
@@ -321,6 +324,8 @@ class ReusableAssociation:
             raise
         if association.state is State.IDLE:
             self._association, self._used_at = association, time.monotonic()
+            if not operation.is_named:
+                self.close()
         else:
             association.abort()
         return done

@@ -91,9 +91,8 @@ class _Retrieval:
         ends: list[GetEnd] = []
         while (contexts := self._rounds.next()) is not None:
             end = self._once(contexts)
-            if (
-                ends and end.problem == NotSupported.error
-            ):  # none of these contexts is accepted, but others brought instances
+            # None of these contexts is accepted, but others brought instances.
+            if ends and end.problem == NotSupported.error:
                 continue
             ends.append(end)
             is_over = ends[-1].problem or ends[-1].cancelled or self.stop.is_set()

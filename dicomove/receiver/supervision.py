@@ -212,9 +212,8 @@ def _wait_for_port(host: str, port: int, own: Process) -> None:
         if math.isfinite(since):
             time.sleep(_LOOK_AGAIN_S)
         now = port_owner(port)
-        if now != owner or math.isinf(
-            since
-        ):  # another process than before: that one has ended, and the port is about to be free
+        # Another process than before: that one has ended, and the port is about to be free.
+        if now != owner or math.isinf(since):
             owner, since = now, time.monotonic()
 
 
