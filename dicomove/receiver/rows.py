@@ -47,6 +47,9 @@ class RowAtReceiver(Protocol):
     def last_activity(self) -> float:
         """Return the time of the last arrival, in seconds of the monotonic clock."""
 
+    def open_again(self) -> None:
+        """Let the PACS connect again, after `await_arrivals` has ended the row: more of it is asked for."""
+
     def held(self, *, read: bool = False) -> Mapping[str, int]:
         """Return its instances on disk: SOP Instance UIDs and sizes. `read` compares the bytes with the index, too."""
 
@@ -209,6 +212,10 @@ class LocalRow:
 
     def __exit__(self, *_: object) -> None:
         self._in_flight.end(self._row)
+
+    def open_again(self) -> None:
+        """Let the PACS connect again, after `await_arrivals` has ended the row: more of it is asked for."""
+        self.__enter__()
 
     def progress(self) -> tuple[int, int]:
         """Return the instances and bytes so far."""

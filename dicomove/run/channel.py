@@ -222,6 +222,10 @@ class _RemoteRow:
         """Return when an instance came last, in seconds of the monotonic clock of this machine."""
         return time.monotonic() - self._channel.ask(_Silence())
 
+    def open_again(self) -> None:
+        """Let the PACS connect again."""
+        self._channel.ask(_OpenAgain())
+
     def held(self, *, read: bool = False) -> Mapping[str, int]:
         """Return what is on disk of it; `read` compares the bytes with the index, too."""
         return self._channel.ask(_Held(read))
@@ -245,6 +249,15 @@ class _Silence:
     def __call__(self, row: RowAtReceiver) -> float:
         """Ask the row."""
         return time.monotonic() - row.last_activity()
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenAgain:
+    """Let the PACS connect again."""
+
+    def __call__(self, row: RowAtReceiver) -> None:
+        """Ask the row."""
+        row.open_again()
 
 
 @dataclass(frozen=True, slots=True)

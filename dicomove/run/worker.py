@@ -203,6 +203,8 @@ class MoveWorker:
             moved = self._reconciled(parts.result, task, at_receiver, narrowed=bool(task.missing), several=True)
             if self._channel.stop.is_set() or task.missing or not falls_short(parts, moved):
                 return replace(moved, moves=parts.moves, silence_s=parts.silence_s)
+            if at_receiver:
+                at_receiver.open_again()
         if task.missing:
             attempt.narrowed(task.missing, was_refused=bool(parts.moves))
         else:
