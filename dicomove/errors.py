@@ -36,6 +36,7 @@ contain an identifier of a patient.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -227,13 +228,13 @@ class VerificationWarning(DicomoveWarning):
     """C-FIND was not answered for some rows: their number of expected instances is unknown."""
 
 
-def trace(error: BaseException) -> str:
-    """Return for a log where an exception was raised, and its kind.
+def log_exception(logger: logging.Logger, message: str, error: BaseException) -> None:
+    """Log an exception with its kind and traceback.
 
-    Its text is left out: it may name a patient (``KeyError: '000123'``), and a log names none.
+    Its text is left out: it may name a patient (``KeyError: '000123'``), and a log must not.
     """
     lines = "".join(traceback.format_tb(error.__traceback__))
-    return f"{lines}{type(error).__name__} (its text may name a patient, and is left out)"
+    logger.error("%s\n%s%s (its text may name a patient, and is left out)", message, lines, type(error).__name__)
 
 
 def warn(message: str, kind: type[DicomoveWarning]) -> None:

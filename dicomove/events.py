@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from dicomove.errors import trace
+from dicomove.errors import log_exception
 
 logger = logging.getLogger("dicomove")
 
@@ -304,7 +304,7 @@ def notify(callback: Callable[[T], object], event: T) -> None:
         callback(event)
     except Exception as error:  # noqa: BLE001 (it is logged)
         name = getattr(callback, "__name__", type(callback).__name__)
-        logger.error("the callback %s raised; the run continues\n%s", name, trace(error))  # noqa: TRY400 (see trace)
+        log_exception(logger, f"the callback {name} raised; the run continues", error)
 
 
 def _known(count: int | None) -> str:

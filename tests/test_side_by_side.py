@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -258,6 +259,27 @@ def test_a_list_that_lacks_a_series_is_noticed_before_or_after(tmp_path: Path) -
     results, seen = move(tmp_path / "after", HidesSeries(counts=False))
     assert receiving.row(results, "outcome", "received", "attempts") == ("complete", 80, 8)
     assert (seen.asked[-1], SERIES[3] in seen.asked) == ("study", False)
+
+
+@dataclass(frozen=True)
+class BeginsLate(Fault):
+    """The PACS begins to send a study when the quiet period of the receiver is over."""
+
+    commands = ("C-MOVE",)
+
+    def on_request(self, request: Request) -> None:
+        if request.level == "STUDY":
+            time.sleep(4 * receiving.QUIET_S)
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["threads", "executor"])
+def test_a_study_that_is_asked_for_after_its_series_may_come_late(tmp_path: Path, *, is_elsewhere: bool) -> None:
+    with ThreadPoolExecutor(4) as executor:
+        options: dict[str, Any] = {"executor": executor} if is_elsewhere else {}
+        results, seen = move(tmp_path, HidesSeries(counts=False), BeginsLate(), **options)
+    assert receiving.row(results, "outcome", "received", "attempts") == ("complete", 80, 8)
+    assert seen.asked[-1] == "study"
+    assert results["advice"].isna().all()
 
 
 def test_a_retry_asks_for_what_is_missing_only(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from types import ModuleType, TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
-from dicomove.errors import trace
+from dicomove.errors import log_exception
 from dicomove.events import Arriving, Continuing, Event, RowFinished, RunEnded, SubOperationEvent, Waiting, notify
 from dicomove.notebook.rendering import to_html, to_text
 from dicomove.notebook.state import PanelState, StateBuilder
@@ -181,7 +181,7 @@ class PanelDisplay:
         except Exception as error:  # noqa: BLE001 (it is logged)
             # A front end that does not answer must not end the run, nor fill the log.
             said = "the panel cannot be drawn, and the work goes on without it"
-            logger.error("%s\n%s", said, trace(error))  # noqa: TRY400 (see trace)
+            log_exception(logger, said, error)
             self._broken = True
 
     def _show(self, panel: Panel) -> None:

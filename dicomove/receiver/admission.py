@@ -24,7 +24,7 @@ from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, RESPONSE, MessageAss
 from dicomove.dimse.opening import Proposal, read_proposal
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.dimse.state import Role
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, trace
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, log_exception
 from dicomove.outcome.evidence import Refusal, RefusalKind
 from dicomove.receiver.api import RowId
 from dicomove.tls import Wrap
@@ -244,7 +244,7 @@ class EchoOnlyServer:
         except (AssociationError, OSError) as error:
             logger.info("a connection with %s, which may not store, ended: %s", address, error)
         except Exception as error:  # noqa: BLE001 (it is logged)
-            logger.error("a defect in dicomove; the receiver goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
+            log_exception(logger, "a defect in dicomove; the receiver goes on", error)
         finally:
             self._end(connection)
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from pydicom import config
 
-from dicomove.errors import ReceiverError, trace
+from dicomove.errors import ReceiverError, log_exception
 from dicomove.files import file_sha256
 from dicomove.outcome.patients import ALTOGETHER, difference
 from dicomove.processes import Process
@@ -286,7 +286,7 @@ def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Reque
         lines.tell(Answered(number, error=f"{type(error).__name__}: {error}"))
     except Exception as error:  # noqa: BLE001 (it is logged)
         # Without an answer, the other process would wait for ever.
-        logger.error("a defect in dicomove; the receiver goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
+        log_exception(logger, "a defect in dicomove; the receiver goes on", error)
         lines.tell(Answered(number, error="the receiver's process met a defect of dicomove, which is in the log"))
 
 

@@ -48,7 +48,7 @@ class RowAtReceiver(Protocol):
         """Return the time of the last arrival, in seconds of the monotonic clock."""
 
     def open_again(self) -> None:
-        """Let the PACS connect again, after `await_arrivals` has ended the row: more of it is asked for."""
+        """Let the PACS connect again, after `await_arrivals` has ended the row, because more of it is asked for."""
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
         """Return its instances on disk: SOP Instance UIDs and sizes. `read` compares the bytes with the index, too."""
@@ -200,6 +200,14 @@ class LocalRow:
             The receiver is gone for good.
         """
         self._refused, self._pid = self._in_flight.refusals(), self._process.pid
+        self.open_again()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._in_flight.end(self._row)
+
+    def open_again(self) -> None:
+        """Let the PACS connect again, after `await_arrivals` has ended the row, because more of it is asked for."""
         self._last_activity = time.monotonic()
         expect = Expect(self._row, self._keys, addresses(self._host), self._cells, self._none_but)
         self._in_flight.begin(expect)
@@ -208,14 +216,6 @@ class LocalRow:
         except BaseException:
             self._in_flight.end(self._row)
             raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._in_flight.end(self._row)
-
-    def open_again(self) -> None:
-        """Let the PACS connect again, after `await_arrivals` has ended the row: more of it is asked for."""
-        self.__enter__()
 
     def progress(self) -> tuple[int, int]:
         """Return the instances and bytes so far."""

@@ -14,7 +14,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
-from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed, trace
+from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed, log_exception
 from dicomove.receiver.admission import Admission, EchoOnlyServer, plain
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
@@ -177,7 +177,7 @@ class StorageServer:
         except Exception as error:  # noqa: BLE001 (it is logged)
             self._admission.refuse(address, "defect", f"dicomove has a defect ({type(error).__name__})", peer.ae_title)
             # A defect in one association must not end the others.
-            logger.error("a defect in dicomove; the receiver goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
+            log_exception(logger, "a defect in dicomove; the receiver goes on", error)
         finally:
             self._end(peer)
 

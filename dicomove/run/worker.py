@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from dicomove.dimse import MoveResult, MoveScu
-from dicomove.errors import ReceiverError, trace
+from dicomove.errors import ReceiverError, log_exception
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, ReceivedRow, RowAtReceiver
@@ -104,7 +104,7 @@ class MoveWorker:
             return attempt.without_receiver(str(error)) if attempt else NoReceiver(str(error))
         except Exception as error:  # noqa: BLE001 (it is logged)
             # A defect of dicomove in one row must not end the run.
-            logger.error("a defect in dicomove; the run goes on\n%s", trace(error))  # noqa: TRY400 (see trace)
+            log_exception(logger, "a defect in dicomove; the run goes on", error)
             return Lost("", "internal_error", moves=tuple(attempt.moves) if attempt else ())
 
     def _whose(self, task: Task) -> Task | Contradicted:

@@ -51,7 +51,7 @@ class ByDate:
         self.is_ignored = self.is_silent = False
         #: Whether some parts may lack studies without a time.
         self.cut_days = False
-        self._learnt = DateKnowledge()
+        self._dates = DateKnowledge()
 
     def ask_for(self, whole: Span, first: FindResult) -> FindResult:
         """Ask for all parts; return the last answer, with an error if the network failed."""
@@ -66,7 +66,7 @@ class ByDate:
             if has_failed(answer):
                 return answer
             if self.asked.is_cut(answer) or self._lacks(span, answer, early):
-                self._learnt.see_cut(brought_new=len(self.asked.found) > known)
+                self._dates.see_cut(brought_new=len(self.asked.found) > known)
                 self._cut(span, answer, cutter)
             else:
                 self._believe(span, answer, cutter.expected(span))
@@ -91,13 +91,13 @@ class ByDate:
             if failed := next((one for one in answers if has_failed(one)), None):
                 return failed
             if not self._repeats(answer, answers):
-                self._learnt.see_cut(brought_new=True)
+                self._dates.see_cut(brought_new=True)
                 self._learn(answer, answers)
                 todo += zip(halves, answers, strict=True)
                 self.cut_days |= span.first == span.last
             elif any(len(one) == len(answer) > 0 for one in answers):
                 todo += [(half, one) for half, one in zip(halves, answers, strict=True) if len(one) == len(answer)]
-                self._learnt.see_cut(brought_new=False)
+                self._dates.see_cut(brought_new=False)
         self.is_ignored |= self.is_useless
         return None
 
@@ -106,10 +106,10 @@ class ByDate:
         self.parts += 1
         answer = self.asked(self.keys(span))
         is_half_open = span.is_open and not span.is_all
-        if is_refused(answer) and is_half_open and self._learnt.may_be_the_open_end():
+        if is_refused(answer) and is_half_open and self._dates.may_be_the_open_end():
             answer = self._closed(span, answer)
         if 10 * sum(one is not None and not span.holds(one) for one in map(self.moment, answer)) > len(answer) + 9:
-            self._learnt.see_outside()
+            self._dates.see_outside()
         return answer
 
     def _closed(self, span: Span, refused: FindResult) -> FindResult:
@@ -137,7 +137,7 @@ class ByDate:
     @property
     def is_useless(self) -> bool:
         """Whether further parts are useless: the PACS ignores dates, or has stopped answering."""
-        return self._learnt.is_useless or self.is_silent
+        return self._dates.is_useless or self.is_silent
 
     def _known(self) -> list[tuple[Moment, str]]:
         found = [(self.moment(match), uid) for uid, match in self.asked.found.items()]
@@ -181,14 +181,14 @@ class ByDate:
 
     def _believe(self, span: Span, answer: FindResult, expected: float) -> None:
         """Count an answer as complete; verify it if it looks odd, and now and then."""
-        is_worth_it = self._learnt.believe(span, answer, expected, self.asked.limits.most or 0)
+        is_worth_it = self._dates.believe(span, answer, expected, self.asked.limits.most or 0)
         if is_worth_it and not self.asked.limits.is_unsteady:
             self._prove(span, answer)
 
     def _prove(self, span: Span, answer: FindResult) -> None:
         halves = self._halves(span, answer)
         answers = [self.part(half) for half in halves]
-        self._learnt.see_verified()
+        self._dates.see_verified()
         if any(map(has_failed, answers)):
             return
         if halves and not self._repeats(answer, answers):
@@ -242,11 +242,11 @@ class ByDate:
                 still = self.asked({})
                 self.is_silent = not still.matches and not still.error
                 if not self.is_silent:  # it answers the whole search, so it ignores dates or times
-                    self._learnt.see_ignored()
+                    self._dates.see_ignored()
 
     def _end(self, answer: FindResult) -> FindResult:
         if self.asked.found and not self.is_useless:
             self._check_silence()
         if self.asked.limits.is_unsteady and not self.is_useless:
-            return self.verify(self._learnt.believed) or answer
+            return self.verify(self._dates.believed) or answer
         return answer

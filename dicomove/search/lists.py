@@ -70,7 +70,7 @@ class _Asked:
     """
 
     def __init__(self, part: Batch, search: Search, limits: KnownLimits) -> None:
-        self._part, self._search, self._caps = part, search, limits
+        self._part, self._search, self._limits = part, search, limits
         self._alone: dict[Query, Answer] = {}
         # Another thread may have learnt meanwhile that the PACS does not accept lists.
         self._result = _ask_list(part, search) if limits.most_in_list > 1 else None
@@ -82,7 +82,7 @@ class _Asked:
         """Ask for some rows without an answer alone, to learn about lists before the PACS gets another one."""
         lacking = [query for query in self._part if query not in self._listed]
         for query in lacking[:_MOST_TRIALS]:
-            if self._caps.lists_are_known:
+            if self._limits.lists_are_known:
                 return
             self.answer(query)
 
@@ -93,13 +93,13 @@ class _Asked:
         if query not in self._alone:
             self._alone[query] = self._search.ask(query)
             if self._alone[query].outcome == "matched" and self._tells_of_lists():
-                self._caps.shorten_lists(len(self._listed))
+                self._limits.shorten_lists(len(self._listed))
         return self._alone[query]
 
     def _tells_of_lists(self) -> bool:
         """Whether the list failed because it was a list, and not because of the network."""
         result = self._result
-        return result is not None and (not self._caps.lists_are_known or result.status is not None)
+        return result is not None and (not self._limits.lists_are_known or result.status is not None)
 
 
 def _ask_list(part: Batch, search: Search) -> FindResult:

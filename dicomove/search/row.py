@@ -95,7 +95,7 @@ class Search:
     def __init__(self, asker: Asker, wanted: Sequence[str], limits: KnownLimits) -> None:
         self._asker = asker
         self._wanted = wanted
-        self._caps = limits
+        self._limits = limits
 
     def ask(self, query: Query, listed: FindResult | None = None) -> Answer:
         """Return the answer to a row.
@@ -166,7 +166,7 @@ class Search:
         keys = dict.fromkeys(self._returned(step, query), "")
         keys |= {name: above[name] for name in _unique_keys_above(step, query.query_model) if name in above}
         sent = {"QueryRetrieveLevel": step.level, **keys, **_values(step)}
-        return ask_whole(partial(self._ask, query.query_model), sent, self._caps, _today(), self._asker.renew)
+        return ask_whole(partial(self._ask, query.query_model), sent, self._limits, _today(), self._asker.renew)
 
     def _ask(
         self,
@@ -176,12 +176,12 @@ class Search:
     ) -> FindResult:
         """Send one C-FIND. The first time that the PACS refuses one, try it without the optional keys."""
         plain = {name: value for name, value in keys.items() if value or name not in OPTIONAL_KEYS}
-        is_plain = self._caps.without_optional_keys
+        is_plain = self._limits.without_optional_keys
         found = self._asker.find(plain if is_plain else keys, query_model=query_model, is_enough=is_enough)
         if is_plain or found.error not in _MAY_BE_THE_KEYS or len(plain) == len(keys):
             return found
         again = self._asker.find(plain, query_model=query_model, is_enough=is_enough)
-        self._caps.without_optional_keys |= again.error is None
+        self._limits.without_optional_keys |= again.error is None
         return found if again.error else again
 
     def _returned(self, step: Step, query: Query) -> Sequence[str]:

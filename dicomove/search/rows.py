@@ -121,6 +121,7 @@ class Rows:
                 if query == batch[-1]:
                     del begun[batch[0]]
             self._finish(position)
+        ask.end()
 
     def _show_all(self, messages: Iterator[_Began | tuple[Query, Answer] | None]) -> None:
         positions: dict[Query, list[int]] = {}

@@ -116,14 +116,14 @@ class _Asking:
     """Asks for batches on one association, and notes which answers are in doubt if the PACS stops answering."""
 
     def __init__(self, asker: Asker, wanted: Sequence[str], limits: KnownLimits) -> None:
-        self._asker, self._caps = asker, limits
+        self._asker, self._limits = asker, limits
         self._search = Search(asker, wanted, limits)
         self._empty: list[Query] = []
         self._doubted: list[Query] = []
 
     def __call__(self, batch: Batch) -> Iterator[tuple[Query, Answer]]:
         """Yield the answer to each query of a batch."""
-        for query, answer in ask_batch(batch, self._search, self._asker, self._caps):
+        for query, answer in ask_batch(batch, self._search, self._asker, self._limits):
             if answer.matches:
                 self._doubted += self._empty if self._asker.has_stopped else []
                 self._asker.has_stopped, self._empty = False, []
@@ -132,9 +132,9 @@ class _Asking:
             yield query, answer
 
     def end(self) -> None:
-        """Check on the association what was found on it, and release it.
+        """Check whether the PACS still answers on this association, and release it.
 
-        Idle, it costs the others time: see `dicomove.run.threads.Threads`.
+        An idle association slows the others down: see `dicomove.run.threads.Threads`.
         """
         self._asker.check()
         self._asker.renew()
@@ -151,8 +151,6 @@ class _Asking:
 
 def _is_by_association(asking: Sequence[_Asking], limits: KnownLimits) -> bool:
     """Whether the PACS answers again on a fresh association; then each C-FIND gets a fresh one."""
-    for one in asking:
-        one.asker.check()
     found = limits.needs_fresh_associations or any(one.asker.renews for one in asking)
     for one in asking:
         one.asker.renews = found
