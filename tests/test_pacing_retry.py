@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomove.run.pacing import Retry
-from dicomove.run.pacing.backoff import LONGEST_S, Wait
+from dicomove.run.pacing.retry import LONGEST_S, Wait
 from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
 
 

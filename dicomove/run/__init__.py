@@ -42,8 +42,9 @@ Actions::
 """
 
 from dicomove.run.destinations import MoveDestination, run_settings
-from dicomove.run.options import Distributed, MoveOptions, OnFailure, Options, shows_options
+from dicomove.run.options import Distributed, MoveOptions, Options, shows_options
 from dicomove.run.pacing import Hours
+from dicomove.run.pacing.retry import OnFailure
 from dicomove.run.path_cells import check_path_columns, path_cells, path_columns
 from dicomove.run.prepared import PreparedRun, warn_of
 from dicomove.run.requests import RunSettings

@@ -15,8 +15,8 @@ from typing import Final, Literal, TypedDict, TypeVar, get_args
 from dicomove.run.guards import Guards
 from dicomove.run.inventory import Verify, check_verify
 from dicomove.run.pacing import Hours, Retry
+from dicomove.run.pacing.retry import OnFailure
 
-OnFailure = Literal["continue", "stop"]
 Method = Literal["move", "get", "auto"]
 Nearline = Literal["last", "skip", "as_is"]
 

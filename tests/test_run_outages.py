@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.run.pacing import Breaker
+from dicomove.run.outages import Breaker
 
 
 def opened(breaker: Breaker, now: float = 0.0) -> Breaker:

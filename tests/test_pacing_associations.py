@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.run.pacing import Congestion
+from dicomove.run.pacing.associations import Congestion
 
 QUIET = 0.1
 
