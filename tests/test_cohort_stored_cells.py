@@ -6,8 +6,7 @@ import datetime as dt
 
 import pytest
 
-from dicomove.cohort.files import Shown
-from dicomove.cohort.stored_cells import cell_problem, cell_text, shown
+from dicomove.cohort.stored_cells import Shown, cell_problem, cell_text, shown
 
 #: As Excel and LibreOffice show them; #### where that is not certain.
 FORMATS = [

@@ -3,14 +3,12 @@
 Tables in::
 
     reading        `read_cohort`: a table with every identifier unchanged
-    files          the rows of a file, as they are stored
     text_files     the rows of a text file: encoding, delimiter, lines above
-    spreadsheets   the sheets of .xlsx, .xlsb and .xls
-    opendocument   the sheets of .ods
+    spreadsheets   the sheets of .xlsx, .xlsb, .xls and .ods
     parquet_files  the rows of a Parquet file, or of a folder of them
     header_rows    the row with the headers, and what they mean
     other_lines    lines below the header that are not rows
-    stored_cells   from a stored cell to text: a number as the spreadsheet shows it
+    stored_cells   the rows of a file as they are stored, and their cells as text
     damage         cells that do not hold what a person saw or meant                (pure)
 
 Rows to queries and identifiers::
@@ -20,8 +18,7 @@ Rows to queries and identifiers::
     levels         levels, information models, and their keys                       (pure)
     tables         the columns of a table, and headers that look like identifiers
     matching       what a matching key may be, and which answers match it           (pure)
-    likeness       text that looks alike and is not equal                           (pure)
-    names          whether two names may belong to one person                       (pure)
+    likeness       text that looks alike and is not equal; names of one person      (pure)
     query_steps    the C-FINDs of one row, as values                                (pure)
     queries        from a row to its C-FINDs
     criteria       from the criteria of `query` to C-FINDs
@@ -74,8 +71,8 @@ from dicomove.cohort.levels import (
     parse_level,
     parse_query_model,
 )
+from dicomove.cohort.likeness import is_other_name
 from dicomove.cohort.matching import NOT_ASCII, criterion, has_other_letters, is_single, is_universal, matches
-from dicomove.cohort.names import is_other_name
 from dicomove.cohort.queries import (
     Broad,
     PartialKeys,

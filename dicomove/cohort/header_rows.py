@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from dicomove.cohort.files import NAMED, Grid, Shown, places
 from dicomove.cohort.keywords import KEYWORDS, keyword, keyword_columns
+from dicomove.cohort.stored_cells import NAMED, Grid, Shown, places
 from dicomove.cohort.values import EDGES, is_blank
 from dicomove.errors import CohortError
 

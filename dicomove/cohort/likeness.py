@@ -1,4 +1,4 @@
-"""Distinguishes equal text, which people cannot tell apart, from look-alikes.
+"""Distinguishes equal text, which people cannot tell apart, from look-alikes; compares the names of persons. Pure.
 
 *Equal text* is canonically equivalent (Unicode Standard Annex 15, NFC). Invisible characters, the kind of a blank, and
 the choice between the hyphens ``-``, U+2010 and U+2011 do not matter. Padding does not count.
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import SequenceMatcher
 from itertools import combinations
 from typing import Final
 
@@ -59,6 +60,14 @@ _COARSE: Final = str.maketrans(
     }
 )
 _IGNORED: Final = frozenset("0o1ilae")
+
+#: Initials, and names in other scripts, are not compared.
+_PART: Final = re.compile("[a-z0-9]{2,}")
+_DIGIT: Final = re.compile("[0-9]")
+#: The similarity from which one text may be a misspelling of the other (Ratcliff and Metzener, 1988).
+_ALIKE: Final = 0.75
+#: The similarity from which two names may have the same parts, written together or apart.
+_SAME: Final = 0.9
 
 
 def without_invisible(text: str) -> str:
@@ -274,3 +283,48 @@ def _coarse(text: str) -> str:
     # Some quotation marks count as letters, and would stay.
     bare = _POINTS.sub("", _quotes(unicodedata.normalize("NFKD", _digits(text)))).casefold().translate(_COARSE)
     return "".join(character for character in bare if character.isalnum() and character not in _IGNORED)
+
+
+def is_other_name(there: str, named: Collection[str]) -> bool:
+    """Return whether a name belongs to another person than all names of the rows.
+
+    Two names may belong to one person if two parts of one name, or all of its parts, are similar to parts of the other,
+    in any order. A part has at least two Latin letters or digits. Parts with digits are similar only if they are equal.
+    A name without such a part is not compared.
+
+    Parameters
+    ----------
+    there
+        The name at the PACS.
+    named
+        The names of the rows.
+
+    Examples
+    --------
+    >>> is_other_name("MUELLER^HANS^PETER", ["Müller, Hans"]), is_other_name("VANDENBERG^JAN", ["van den Berg, Jan"])
+    (False, False)
+    >>> is_other_name("DOE^JANE", ["DOE^JOHN"]), is_other_name("DOE^JANE", ["Doe, J."])
+    (True, False)
+    >>> is_other_name("山田^太郎", ["DOE^JANE"]), is_other_name("Yamada^Tarou=山田^太郎", ["DOE^JANE"])
+    (False, True)
+    >>> is_other_name("SUBJECT^0001", ["Subject 0001"]), is_other_name("SUBJECT^0001", ["SUBJECT^0002"])
+    (False, True)
+    """
+    parts = _parts(there)
+    return bool(parts) and all(other and not _may_be_one(parts, other) for other in map(_parts, named))
+
+
+def _parts(name: str) -> list[str]:
+    return list(dict.fromkeys(_PART.findall(without_accents(name).casefold())))
+
+
+def _may_be_one(first: list[str], second: list[str]) -> bool:
+    fewer, more = sorted((first, second), key=len)
+    found = sum(any(_is_alike(part, other) for other in more) for part in fewer)
+    return found >= min(2, len(fewer)) or _is_alike("".join(first), "".join(second), _SAME)
+
+
+def _is_alike(first: str, second: str, least: float = _ALIKE) -> bool:
+    if _DIGIT.search(first + second):
+        return first == second
+    return SequenceMatcher(None, first, second, autojunk=False).ratio() >= least

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
-from dicomove.cohort.files import Grid, places
 from dicomove.cohort.header_rows import header_text
 from dicomove.cohort.keywords import keyword
+from dicomove.cohort.stored_cells import Grid, places
 from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError
 

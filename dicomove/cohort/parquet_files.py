@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dicomove.cohort.files import Grid
+from dicomove.cohort.stored_cells import Grid
 from dicomove.errors import CohortError
 
 SUFFIXES = (".parquet", ".pq")

@@ -15,7 +15,6 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort.damage import SHORT_LINE, UNKNOWN_CELL
-from dicomove.cohort.files import NAMED, Grid, places
 from dicomove.cohort.header_rows import (
     Columns,
     choose_sheet,
@@ -30,7 +29,7 @@ from dicomove.cohort.other_lines import without_other_lines
 from dicomove.cohort.parquet_files import SUFFIXES as PARQUET
 from dicomove.cohort.parquet_files import read_parquet
 from dicomove.cohort.spreadsheets import is_spreadsheet, read_spreadsheet
-from dicomove.cohort.stored_cells import cell_problem, cell_text
+from dicomove.cohort.stored_cells import NAMED, Grid, cell_problem, cell_text, places
 from dicomove.cohort.text_files import read_text
 from dicomove.errors import CohortError, CohortWarning, warn
 

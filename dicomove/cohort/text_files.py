@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from dicomove.cohort.files import Grid, places
 from dicomove.cohort.keywords import keyword
+from dicomove.cohort.stored_cells import Grid, places
 from dicomove.errors import CohortError
 
 _DELIMITERS: Final = ",;\t|"
