@@ -1,4 +1,4 @@
-"""Connections: options of the socket, deadlines, and TLS on both sides."""
+"""Connections: the first address that answers, options of the socket, deadlines, and TLS on both sides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,14 @@ import pytest
 import dicomove as dm
 from dicomove.dimse import operation
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.connection import AddressInfo, Connection, Deadline, Deadlines, first_connected
 from dicomove.dimse.messages import C_ECHO_RQ, Command, Message, respond
 from dicomove.dimse.opening import read_proposal
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.dimse.state import Role, State
 from dicomove.errors import ConnectionLost, IdleTimeout, TlsFailed
 from dicomove.testing.raw import Accept, ReadRequest, Respond, ScriptedPeer, Step
+from tests import servers
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.timeout(60)
@@ -241,3 +242,42 @@ def test_an_answer_can_be_sent_to_a_peer_that_has_ended_its_side_with_tls(
         assert peer.recv(3) == b"abc"
         with pytest.raises(ConnectionLost):
             connection.receive(view, deadlines())
+
+
+def info(port: int, host: str = "127.0.0.1") -> AddressInfo:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+
+
+def seconds_to_connect(*ports: int) -> tuple[float, int]:
+    start = time.monotonic()
+    with first_connected([info(port) for port in ports], lambda: None) as sock:
+        return time.monotonic() - start, sock.getpeername()[1]
+
+
+@pytest.mark.parametrize("before", ["refusing", "silent", "silent silent refusing", "refusing silent"])
+def test_the_first_address_that_answers_wins(before: str) -> None:
+    kinds = {"refusing": servers.dead_port, "silent": servers.full_port}
+    with ExitStack() as stack, socket.create_server(("127.0.0.1", 0)) as listening:
+        ports = [stack.enter_context(kinds[kind]()) for kind in before.split()]
+        answering = listening.getsockname()[1]
+        seconds, port = seconds_to_connect(*ports, answering)
+    assert port == answering
+    assert seconds < 10
+
+
+def test_the_error_is_that_of_an_address() -> None:
+    with servers.dead_port() as one, servers.dead_port() as other, pytest.raises(ConnectionRefusedError):
+        first_connected([info(one), info(other)], lambda: None)
+    with pytest.raises(OSError, match="no address"):
+        first_connected([], lambda: None)
+
+
+def test_a_check_ends_the_wait_and_leaves_no_socket() -> None:
+    turns = iter(range(4))
+
+    def check() -> None:
+        if next(turns) == 3:
+            raise InterruptedError
+
+    with servers.full_port() as one, servers.full_port() as other, pytest.raises(InterruptedError):
+        first_connected([info(one), info(other)], check)

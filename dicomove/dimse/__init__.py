@@ -7,7 +7,6 @@
     messages          PS3.7: command sets as bytes, messages from fragments                               (without I/O)
     data_sets         PS3.5: data sets and identifiers as bytes; the File Meta Information                (without I/O)
     state             the legal transitions of an association, as a table                                 (without I/O)
-    connecting        tries the addresses of a host side by side
     connection        a TCP connection with deadlines: TCP_NODELAY, TCP_QUICKACK, TLS
     association       drives the modules above, blocking, on both sides
     opening           opens or accepts an association; explains why that failed

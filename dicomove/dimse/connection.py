@@ -1,5 +1,7 @@
 """A TCP connection. Each of its waits has a deadline and can be stopped.
 
+To open it, all addresses of the host are tried side by side, with short delays (RFC 8305).
+
 The system keeps a closed socket for minutes if the peer has not read all bytes, and the peer does not get the FIN. On
 Linux, this takes 4 MB for each such peer. Hence `reset`, `bound_close` and `has_unread_output`.
 
@@ -9,20 +11,24 @@ The socket may be an `ssl.SSLSocket`, on either side: `secure` adds TLS to an op
 from __future__ import annotations
 
 import contextlib
+import os
 import select
+import selectors
 import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable
-from typing import Final, Self
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Self
 
-from dicomove.dimse.connecting import first_connected
 from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, ConnectTimeout, TlsFailed
 from dicomove.tls import ENDED, Wrap, explained
 
 #: The length of one wait, in seconds, which is the precision of cancels and deadlines.
 POLL: Final = 0.05
+#: Seconds until the next address is tried, if the previous ones have not answered (RFC 8305, section 5).
+_APART_S: Final = 0.25
 
 # Linux delays acknowledgements by 40 ms, and the sender's Nagle algorithm waits for them: 100 ms for a small study.
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
@@ -31,6 +37,8 @@ _USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 Check = Callable[[], None]
+#: Family, kind, protocol, canonical name and address, as `socket.getaddrinfo` has them.
+AddressInfo = tuple[Any, Any, int, str, Any]
 
 
 class Deadline:
@@ -107,7 +115,7 @@ class Connection:
 
     @classmethod
     def open(cls, host: str, port: int, seconds: float | None, check: Check | None = None) -> Self:
-        """Connect to the first address of the host that answers; several are tried side by side (RFC 8305).
+        """Connect to the first address of the host that answers.
 
         Raises
         ------
@@ -129,26 +137,18 @@ class Connection:
             raise ConnectionFailed(message) from error
 
     def secure(self, wrap: Wrap, deadlines: Deadlines) -> None:
-        """Add TLS to the connection.
-
-        Parameters
-        ----------
-        wrap
-            Wraps a socket in TLS, on either side, without a handshake.
-        deadlines
-            The deadlines of the handshake.
-
-        Raises
-        ------
-        TlsFailed
-            The handshake failed.
-        """
+        """Add TLS with `wrap`, on either side; raise `TlsFailed`, or the error of a deadline of the handshake."""
         try:
             secured = wrap(self._socket)
             self._socket = secured
             secured.settimeout(POLL)
-            while not _has_shaken_hands(secured):
-                deadlines.check()
+            while True:
+                try:
+                    secured.do_handshake()
+                except TimeoutError:
+                    deadlines.check()
+                else:
+                    return
         except OSError as error:
             raise _tls_failed(error) from error
 
@@ -300,14 +300,49 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def _has_shaken_hands(secured: ssl.SSLSocket) -> bool:
-    try:
-        secured.do_handshake()
-    except TimeoutError:
-        return False
-    return True
-
-
 def _tls_failed(error: OSError) -> TlsFailed:
     said = explained(error)
     return TlsFailed(said, permanent=said != ENDED)
+
+
+def first_connected(addresses: Iterable[AddressInfo], check: Callable[[], None]) -> socket.socket:
+    """Connect to the first address that answers; raise the error of the last one, or that of `check` at any turn."""
+    untried, problem = deque(addresses), OSError("the host has no address")
+    next_at = time.monotonic()
+    with selectors.DefaultSelector() as trying:
+        try:
+            while untried or trying.get_map():
+                check()
+                if untried and (time.monotonic() >= next_at or not trying.get_map()):
+                    next_at = time.monotonic() + _APART_S
+                    try:
+                        begun = _begun(untried.popleft())
+                        trying.register(begun, selectors.EVENT_WRITE, begun)
+                    except OSError as error:
+                        problem = error
+                for key, _ in trying.select(POLL) if trying.get_map() else ():
+                    sock: socket.socket = trying.unregister(key.fileobj).data
+                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not code:
+                        return sock
+                    sock.close()
+                    problem, next_at = OSError(code, os.strerror(code)), time.monotonic()
+        finally:
+            for key in list(trying.get_map().values()):
+                key.data.close()
+    raise problem
+
+
+def _begun(info: AddressInfo) -> socket.socket:
+    """Return a socket that is being connected."""
+    family, kind, protocol, _, address = info
+    sock = socket.socket(family, kind, protocol)
+    sock.settimeout(0)
+    try:
+        sock.connect(address)
+    except BlockingIOError:
+        pass
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -9,9 +9,8 @@
 
     rehearsal    `RehearsalPacs`: a PACS in a separate process; the parts of the demo
     process      the process, and its settings
-    dates        finds studies by date
     archive      the instances of a PACS, and the rules by which C-FIND and C-MOVE select among them
-    matching     attribute matching (PS3.4 C.2.2.2)
+    matching     attribute matching (PS3.4 C.2.2.2), and an index of studies by date
     acceptor     accepts associations
     server       C-ECHO, C-FIND, C-MOVE and C-GET
     responder    sends the responses to one request, and counts its C-STOREs

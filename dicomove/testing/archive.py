@@ -25,8 +25,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from dicomove.dimse.data_sets import data_set_offset
-from dicomove.testing.dates import DateIndex
-from dicomove.testing.matching import WILDCARDS, bounds, criterion, exact, texts, universal
+from dicomove.testing.matching import WILDCARDS, DateIndex, bounds, criterion, exact, texts, universal
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 _ROOTS = {"PatientRoot": LEVELS, "StudyRoot": LEVELS[1:]}

@@ -1,14 +1,21 @@
-"""Attribute matching (PS3.4 C.2.2.2): single value, list of UID, universal, wildcard and range."""
+"""Attribute matching (PS3.4 C.2.2.2): single value, list of UID, universal, wildcard and range.
+
+And an index of studies by date, so that a search for some days does not look at all studies.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+
+Study = TypeVar("Study")
 
 WILDCARDS = set("*?")
 _WILDCARD_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
@@ -48,9 +55,33 @@ def bounds(identifier: Dataset, keyword: str) -> tuple[str, str] | None:
     return _ends(*_PRECISION[dictionary_VR(keyword)], values[0]) if len(values) == 1 else None
 
 
-def comparable(text: str, vr: str) -> str:
-    """Return a date or a time as `bounds` compares it: without colons, and to the last digit."""
-    return _full(text, _PRECISION[vr][0])
+class DateIndex(Generic[Study]):
+    """Finds studies by date and time.
+
+    Parameters
+    ----------
+    studies
+        The studies.
+    days
+        The dates and the time of each.
+    """
+
+    def __init__(self, studies: Sequence[Study], days: Iterable[tuple[Iterable[str], str]]) -> None:
+        self._studies = studies
+        found = sorted(
+            ((_full(date, _PRECISION["DA"][0]), _full(time, _PRECISION["TM"][0])), place)
+            for place, (dates, time) in enumerate(days)
+            for date in dates
+        )
+        self._moments = [moment for moment, _ in found]
+        self._places = [place for _, place in found]
+
+    def between(self, dates: tuple[str, str], times: tuple[str, str] | None) -> Iterator[Study]:
+        """Yield the studies of some days, in their original order; of a single day, those of some hours."""
+        first, last = dates
+        begin, end = times if times and first == last else ("", "~")
+        found = self._places[bisect_left(self._moments, (first, begin)) : bisect_right(self._moments, (last, end))]
+        return (self._studies[place] for place in sorted(set(found)))
 
 
 def _match(vr: str, pattern: str) -> Callable[[str], object]:
