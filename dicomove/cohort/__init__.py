@@ -7,7 +7,6 @@ Tables in::
     spreadsheets   the sheets of .xlsx, .xlsb, .xls and .ods
     parquet_files  the rows of a Parquet file, or of a folder of them
     header_rows    the row with the headers, and what they mean
-    other_lines    lines below the header that are not rows
     stored_cells   the rows of a file as they are stored, and their cells as text
     damage         cells that do not hold what a person saw or meant                (pure)
 
@@ -22,12 +21,10 @@ Rows to queries and identifiers::
     query_steps    the C-FINDs of one row, as values                                (pure)
     queries        from a row to its C-FINDs
     criteria       from the criteria of `query` to C-FINDs
-    unasked        columns that are not sent, although the user may mean them as keys
+    hints          columns that are not sent, and values that an archive may not have
     answers        compares an answer with the row that asked                       (pure)
-    unlikely       why an archive may not have a value in this form                 (pure)
-    found          tables of `find` in `move`                                       (pure)
+    found          tables of `find`: what it said, and the rows of the cohort       (pure)
     identifiers    from a row to the identifier of its C-MOVE
-    joining        from rows of the results to rows of the cohort                   (pure)
 """
 
 from __future__ import annotations
@@ -44,7 +41,8 @@ from dicomove.cohort.answers import (
 )
 from dicomove.cohort.criteria import is_query, meant_as_query, without_query_mark
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.found import Unmatched, found_rows, is_answered, is_found, plain_label, unmatched
+from dicomove.cohort.found import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in, unmatched
+from dicomove.cohort.hints import unasked_columns, unlikely_values
 from dicomove.cohort.identifiers import (
     Identifier,
     Requested,
@@ -53,7 +51,6 @@ from dicomove.cohort.identifiers import (
     on_coarser_rows,
     unsent_cells,
 )
-from dicomove.cohort.joining import positions_in
 from dicomove.cohort.keywords import VRS, keyword, keyword_columns
 from dicomove.cohort.levels import (
     AVAILABILITY_KEYS,
@@ -83,8 +80,6 @@ from dicomove.cohort.query_steps import Query, Step
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import check_query, check_table, with_own_columns, without_mark
 from dicomove.cohort.text_files import decode
-from dicomove.cohort.unasked import unasked_columns
-from dicomove.cohort.unlikely import unlikely_values
 from dicomove.cohort.values import has_control_characters, is_blank, is_uid, plain_text, text, unsafe, whole_number
 
 __all__ = [

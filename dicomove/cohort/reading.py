@@ -7,6 +7,7 @@ By default, spreadsheets and pandas change identifiers: ``000123`` becomes 123, 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,25 +21,31 @@ from dicomove.cohort.header_rows import (
     choose_sheet,
     has_no_header,
     header_row,
+    header_text,
     labels,
     left_out,
     wanted_headers,
 )
-from dicomove.cohort.keywords import VRS
-from dicomove.cohort.other_lines import without_other_lines
+from dicomove.cohort.keywords import VRS, keyword
 from dicomove.cohort.parquet_files import SUFFIXES as PARQUET
 from dicomove.cohort.parquet_files import read_parquet
 from dicomove.cohort.spreadsheets import is_spreadsheet, read_spreadsheet
 from dicomove.cohort.stored_cells import NAMED, Grid, cell_problem, cell_text, places
 from dicomove.cohort.text_files import read_text
+from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError, CohortWarning, warn
 
-TEXT = (".csv", ".tsv", ".txt")
-SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+_TEXT = (".csv", ".tsv", ".txt")
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
 _DAMAGED: Final = "some cells were already damaged in the file, or may be, and stay unchanged"
 _SHORT: Final = "lines have too few fields, and their keys are unknown (is a cell with a line break not quoted?)"
 _MERGED: Final = "merged cells were filled from their first cell"
+
+#: Databases and Markdown draw a line below the header.
+_RULER: Final = re.compile(r"(?=.*(?:--|==))[-=+:| ]+")
+#: The last line that sqlcmd, psql and SQL*Plus write.
+_COUNT: Final = re.compile(r"(?i)\(?[0-9,.]+ rows? ?(?:affected|selected|returned)?\)?\.?")
 
 
 def read_cohort(
@@ -86,7 +93,7 @@ def read_cohort(
     wanted = wanted_headers(columns)
     grid, notes = choose_sheet(_read(Path(path), encoding, wanted), sheet, wanted)
     grid, said = _with_header(grid, columns, header, wanted)
-    grid, other_lines = without_other_lines(grid)
+    grid, other_lines = _without_other_lines(grid)
     table, reports = _table(grid, columns)
     for note in [*grid.notes, *notes, *said, *other_lines, *reports]:
         warn(note, CohortWarning)
@@ -95,9 +102,9 @@ def read_cohort(
 
 def _read(path: Path, encoding: str, wanted: frozenset[str]) -> list[Grid]:
     suffix = path.suffix.lower()
-    if path.is_dir() and suffix not in TEXT:
+    if path.is_dir() and suffix not in _TEXT:
         return [read_parquet(path)]
-    if suffix not in (*TEXT, *SPREADSHEETS, *PARQUET):
+    if suffix not in (*_TEXT, *_SPREADSHEETS, *PARQUET):
         msg = f"unknown file type {suffix or '(none)'}: give one of .csv, .tsv, .txt, .parquet, .xlsx, .xls, .ods"
         raise CohortError(msg)
     if path.is_dir():
@@ -106,7 +113,7 @@ def _read(path: Path, encoding: str, wanted: frozenset[str]) -> list[Grid]:
     if suffix in PARQUET:
         return [read_parquet(path)]
     raw = path.read_bytes()
-    if suffix in SPREADSHEETS or is_spreadsheet(raw):
+    if suffix in _SPREADSHEETS or is_spreadsheet(raw):
         return read_spreadsheet(raw)
     return [read_text(raw, suffix, encoding, wanted)]
 
@@ -143,14 +150,67 @@ def _from_header(grid: Grid, first: int) -> Grid:
         "" if (first, column) in grid.merged and column and grid.rows[first][column - 1] == name else name
         for column, name in enumerate(grid.rows[first])
     ]
+    kept = grid.only(range(first, len(grid.rows)))
     return replace(
-        grid,
-        rows=[names, *grid.rows[first + 1 :]],
-        lines=grid.lines[first:],
-        problems={(row - first, column): said for (row, column), said in grid.problems.items() if row >= first},
-        merged=frozenset((row - first, column) for row, column in grid.merged if row > first),
-        hidden=frozenset(row - first for row in grid.hidden if row > first),
+        kept,
+        rows=[names, *kept.rows[1:]],
+        merged=frozenset((row, column) for row, column in kept.merged if row),
+        hidden=kept.hidden - {0},
     )
+
+
+def _without_other_lines(grid: Grid) -> tuple[Grid, list[str]]:
+    """Return the grid without lines below its header that are not rows of the table, and notes for the user."""
+    names = [keyword(header_text(cell)) or "" for cell in grid.rows[0]] if grid.rows else []
+    keys = [place for place, name in enumerate(names) if name]
+    last = len(grid.rows) - 1
+    again = [place for place in range(1, last + 1) if _is_header_again(names, keys, grid, place)]
+    found = {
+        "the header again": again,
+        "a line of dashes": [1] if last and _is_ruler(grid.rows[1]) else [],
+        "the number of rows": [last] if last > 1 and _is_count(grid.rows[last]) else [],
+    }
+    left = {place for some in found.values() for place in some}
+    notes = [f"{what} was left out: {_places(grid, some)}" for what, some in found.items() if some]
+    return (grid.only([place for place in range(last + 1) if place not in left]), notes) if left else (grid, [])
+
+
+def _is_header_again(names: Sequence[str], keys: Sequence[int], grid: Grid, place: int) -> bool:
+    row = grid.rows[place]
+    filled = [column for column in keys if column < len(row) and not is_blank(row[column])]
+    # `_word` first excludes numbers and short codes, which are most cells of most rows: this is fast.
+    words = [(names[column], word) for column in filled if (word := _word(row[column]))]
+    if not words:
+        return False
+    same = sum(name == word for name, word in words)
+    if len(words) - same > 1:
+        msg = (
+            f"{_places(grid, [place])} looks like the header of another table "
+            f"({', '.join(word for _, word in words)}): put each table into a file, or a sheet, of its own"
+        )
+        raise CohortError(msg)
+    # One of several cells may by chance hold the word for its column.
+    return same > 0 and (same == len(filled) or same > 1)
+
+
+def _word(cell: object) -> str | None:
+    """Return the keyword that a cell contains as its text, or None."""
+    is_word = isinstance(cell, str) and cell[:1].isalpha() and len(cell) > 2 and "^" not in cell
+    return keyword(header_text(cell)) if is_word else None
+
+
+def _is_ruler(row: Sequence[object]) -> bool:
+    filled = [text for text in map(header_text, row) if text]
+    return bool(filled) and all(map(_RULER.fullmatch, filled))
+
+
+def _is_count(row: Sequence[object]) -> bool:
+    first, *others = map(header_text, row)
+    return _COUNT.fullmatch(first) is not None and not any(others)
+
+
+def _places(grid: Grid, rows: Sequence[int]) -> str:
+    return places([grid.lines[row] if grid.lines else row for row in rows])
 
 
 def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]]:

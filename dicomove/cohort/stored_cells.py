@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import pandas as pd
@@ -83,6 +83,18 @@ class Grid:
     hidden: frozenset[int] = frozenset()
     blank_is_unknown: bool = False
     notes: list[str] = field(default_factory=list)
+
+    def only(self, rows: Sequence[int]) -> Grid:
+        """Return the grid with only these rows."""
+        new = {row: number for number, row in enumerate(rows)}
+        return replace(
+            self,
+            rows=[self.rows[row] for row in rows],
+            lines=[self.lines[row] for row in rows] if self.lines else [],
+            problems={(new[row], column): said for (row, column), said in self.problems.items() if row in new},
+            merged=frozenset((new[row], column) for row, column in self.merged if row in new),
+            hidden=frozenset(new[row] for row in self.hidden if row in new),
+        )
 
 
 def places(lines: Sequence[int]) -> str:

@@ -1,7 +1,8 @@
-"""Finds columns that a search does not send, although the user may mean them as keys. Each kind becomes a sentence.
+"""Hints to the user: columns that a search does not send, and values that an archive may not have in this form.
 
 A search without the accession number of a row matches more studies than the user means. So a warning before the search
 names the columns that dicomove does not understand, the keys that are the index of the table, and blank columns.
+An unlikely value is sent unchanged, because an archive may have it. If the search matches nothing, a sentence names it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Final
 
 import pandas as pd
 
+from dicomove.cohort.damage import IDENTIFIERS, doubt, stands_for_empty
 from dicomove.cohort.found import is_found
-from dicomove.cohort.keywords import KEYWORDS, candidates, keyword, label_text
+from dicomove.cohort.keywords import KEYWORDS, VRS, candidates, keyword, label_text
 from dicomove.cohort.levels import IDENTIFYING_KEYS, MATCHING_KEYS
+from dicomove.cohort.likeness import odd_in
+from dicomove.cohort.matching import has_wildcard
 from dicomove.cohort.tables import (
     header_hint,
     index_hint,
@@ -36,6 +40,10 @@ _NARROWING: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: A header that pandas, or a form with repeated fields, has numbered: accession_2, PatientID.1.
 _NUMBERED: Final = re.compile(r"(.*[A-Za-z])[ ._-]?(?:[0-9]{1,2}|_[xy])")
+
+_MODALITY: Final = re.compile(r"[A-Z0-9]{2,8}")
+_NAMED: Final = re.compile(r"(?i)(?:#|(?:nr|no|num|id|pid|mrn|acc|accession)[.:# ]+)\s*\S*[0-9].*")
+_BRACKETS: Final = re.compile(r".*\(.*\)")
 
 
 def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
@@ -105,3 +113,85 @@ def _others(table: pd.DataFrame) -> Iterable[object]:
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
+    r"""Return a sentence for each key that may be wrong, after a search that matched nothing.
+
+    Examples
+    --------
+    >>> unlikely_values([("AccessionNumber", "\u041012"), ("PatientName", "Doe, Jane"), ("Modality", "CT")])
+    ['AccessionNumber holds U+0410 CYRILLIC CAPITAL LETTER A, which looks like another character',
+     'PatientName may have another form in the PACS: no ^ between the parts of the name (Doe^Jane)']
+    """
+    said = []
+    for name, value in keys:
+        odd = odd_in(value)
+        # The query already has a note about an identifier that is such a word.
+        why = None if name in IDENTIFIERS and stands_for_empty(value) else unlikely(value, name)
+        if odd:
+            said.append(f"{name} holds {', '.join(odd)}, which looks like another character")
+        if why:
+            said.append(f"{name} may have another form in the PACS: {why}")
+    return said
+
+
+def unlikely(value: str, column: str) -> str | None:
+    """Say why an archive may not have a value in this form, or return None.
+
+    Parameters
+    ----------
+    value
+        The value of a key, as it is sent.
+    column
+        The keyword of the attribute.
+
+    Examples
+    --------
+    >>> unlikely("NULL", "PatientID"), unlikely("ct", "Modality"), unlikely("CT", "Modality")
+    ('a word that often stands for an empty cell', 'codes have capital letters', None)
+    """
+    if has_wildcard(value):
+        return None
+    if stands_for_empty(value):
+        return "a word that often stands for an empty cell"
+    if _is_misread(value):
+        return "UTF-8 that a program has read in another encoding"
+    vr = VRS[column]
+    if vr == "CS":
+        return _unlikely_code(value, column)
+    if vr == "PN":
+        return None if set("^=") & set(value) else "no ^ between the parts of the name (Doe^Jane)"
+    return doubt(value, column) or (_unlikely_number(value) if column in IDENTIFIERS else None)
+
+
+def _unlikely_code(value: str, column: str) -> str | None:
+    if value != value.upper():
+        return "codes have capital letters"
+    if column == "PatientSex":
+        return None if value in {"M", "F", "O"} else "the codes are M, F and O"
+    if column in {"Modality", "ModalitiesInStudy"} and not _MODALITY.fullmatch(value):
+        return "a modality is a single code, such as CT"
+    return None
+
+
+def _unlikely_number(value: str) -> str | None:
+    if "%" in value:
+        return "the wildcards of C-FIND are * and ?"
+    if value.strip("0") == "":
+        return "it holds only zeros"
+    if _NAMED.fullmatch(value):
+        return "there is a word before the number"
+    return "there is a remark in brackets" if _BRACKETS.fullmatch(value) else None
+
+
+def _is_misread(value: str) -> bool:
+    if value.isascii():
+        return False
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            value.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+        return True
+    return False
