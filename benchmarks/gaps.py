@@ -30,8 +30,8 @@ from dicomove.dimse.connection import Deadlines
 from dicomove.dimse.messages import C_MOVE_RQ, Message
 from dicomove.dimse.opening import Peer
 from dicomove.testing import Synthetic
-from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
+from dicomove.testing.associations import Listener
 from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp
 

@@ -14,8 +14,8 @@ from hypothesis import settings
 
 from dicomove import Pacs
 from dicomove.testing import RunningPacs, demo_pacs
-from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
+from dicomove.testing.associations import Listener
 from dicomove.testing.images import real_images
 from dicomove.testing.synthetic import synthetic_instances
 from tests import distribution, forks, servers

@@ -23,12 +23,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 import dicomove as dm
 from dicomove.dimse.data_sets import data_set_offset
 from dicomove.testing import Synthetic, faults
-from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive, Instance
+from dicomove.testing.associations import Listener, storing
 from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp
-from dicomove.testing.storage import storing
 from tests import servers
 
 QUIET_S = 0.3

@@ -37,8 +37,8 @@ from dicomove.dimse.data_sets import data_set_offset, decode, file_head
 from dicomove.dimse.messages import RESPONSE, Message
 from dicomove.dimse.opening import Peer
 from dicomove.errors import IdleTimeout
-from dicomove.testing.acceptor import Listener, Service
 from dicomove.testing.archive import Archive, Instance
+from dicomove.testing.associations import Listener, Service
 from dicomove.testing.server import QueryRetrieveScp
 
 DESTINATION = "DESTINATION"

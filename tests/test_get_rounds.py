@@ -14,7 +14,7 @@ import dicomove as dm
 from dicomove.dimse.sop_classes import MOST_CONTEXTS, Contexts, Rounds
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
-from dicomove.testing.storage import storing
+from dicomove.testing.associations import storing
 from tests import receiving, servers
 from tests.servers import Held
 from tests.test_get import pixels

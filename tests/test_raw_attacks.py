@@ -11,8 +11,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.testing import RehearsalPacs, Synthetic
-from dicomove.testing.acceptor import Listener
-from dicomove.testing.storage import StorageScp, storing
+from dicomove.testing.associations import Listener, StorageScp, storing
 from tests import servers
 from tests.attacks import ATTACKS, AttackResult, attack
 from tests.servers import Store

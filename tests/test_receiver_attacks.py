@@ -35,8 +35,8 @@ from dicomove.errors import IdleTimeout
 from dicomove.receiver import Limits, Receiver
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Instance
+from dicomove.testing.associations import storing
 from dicomove.testing.raw import Associate, Drip, FinishSending, Send, Step, StopReading, pdus
-from dicomove.testing.storage import storing
 from tests import receiving
 from tests.attacks import ATTACKS, Attack, attack
 from tests.servers import wait_until

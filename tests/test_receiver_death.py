@@ -16,8 +16,8 @@ import pytest
 import dicomove as dm
 from dicomove.events import Event, RowStarted, SubOperationEvent
 from dicomove.testing import RehearsalPacs, Synthetic, faults
+from dicomove.testing.associations import storing
 from dicomove.testing.faults.base import Refuse, Request
-from dicomove.testing.storage import storing
 from tests import receiving, servers
 
 pytestmark = pytest.mark.timeout(60)

@@ -22,8 +22,8 @@ from dicomove.events import Arriving, Event
 from dicomove.receiver.sparing_log import SparingLog
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
+from dicomove.testing.associations import storing
 from dicomove.testing.faults.instances import PRIVATE_SOP_CLASS
-from dicomove.testing.storage import storing
 from tests import receiving, servers
 from tests.receiving import instance
 

@@ -46,8 +46,8 @@ from dicomove.receiver import Limits
 from dicomove.receiver.storage import SUCCESS
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
+from dicomove.testing.associations import storing
 from dicomove.testing.raw import pdus
-from dicomove.testing.storage import storing
 from tests import servers
 from tests.servers import wait_until
 from tests.test_receiver_attacks import AE_TITLE, HOST, MIB, Scp, connect, data_pdu, message, read_to_end, running

@@ -20,12 +20,10 @@ import dicomove as dm
 from dicomove.events import Event, RowFinished, RowStarted, SubOperationEvent
 from dicomove.receiver.receiver import DISCREPANCY_COLUMNS
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
-from dicomove.testing.acceptor import Listener
+from dicomove.testing.associations import Listener, Originator
 from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.faults.injector import Chain
-from dicomove.testing.responder import SubOperations
-from dicomove.testing.server import QueryRetrieveScp
-from dicomove.testing.storage import Originator
+from dicomove.testing.server import QueryRetrieveScp, SubOperations
 from tests import receiving, servers
 
 pytestmark = pytest.mark.timeout(60)

@@ -20,7 +20,7 @@ from dicomove.dimse.pdu import number_contexts, write_request
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.processes import Process
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
-from dicomove.testing.acceptor import Listener
+from dicomove.testing.associations import Listener
 from dicomove.testing.faults.base import Die
 from tests import fault_table, receiving, servers
 from tests.codes import STATUSES

@@ -18,7 +18,7 @@ from dicomove.errors import VerificationWarning
 from dicomove.events import Event, RowFinished, RowStarted
 from dicomove.run.asking import Asked, Asking
 from dicomove.testing import Synthetic, faults
-from dicomove.testing.acceptor import Listener
+from dicomove.testing.associations import Listener, StorageScp
 from dicomove.testing.faults.base import Fault
 from dicomove.testing.raw import (
     Accept,
@@ -33,7 +33,6 @@ from dicomove.testing.raw import (
     Step,
     pdus,
 )
-from dicomove.testing.storage import StorageScp
 from tests import receiving
 
 pytestmark = pytest.mark.timeout(90)

@@ -11,10 +11,8 @@
     process      the process, and its settings
     archive      the instances of a PACS, and the rules by which C-FIND and C-MOVE select among them
     matching     attribute matching (PS3.4 C.2.2.2), and an index of studies by date
-    acceptor     accepts associations
-    server       C-ECHO, C-FIND, C-MOVE and C-GET
-    responder    sends the responses to one request, and counts its C-STOREs
-    storage      C-STORE on both sides
+    associations accepts and opens associations; C-STORE on both sides
+    server       answers C-ECHO, C-FIND, C-MOVE and C-GET
     images       a small archive of real images
     phantoms     a small archive of volumes
     synthetic    generates instances at the moment of reading

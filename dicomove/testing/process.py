@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from dicomove.testing.acceptor import Listener
 from dicomove.testing.archive import Archive
+from dicomove.testing.associations import Listener, StorageScp
 from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp
-from dicomove.testing.storage import StorageScp
 from dicomove.testing.synthetic import Synthetic
 from dicomove.tls import TLS, server_side
 

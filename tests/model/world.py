@@ -26,13 +26,11 @@ from dicomove.dimse.opening import Peer
 from dicomove.files import SERVICE_FOLDER
 from dicomove.outcome import category
 from dicomove.testing import Synthetic
-from dicomove.testing.acceptor import Listener, Service
 from dicomove.testing.archive import Archive, Instance, tolerant
+from dicomove.testing.associations import Listener, Service, StorageScp
 from dicomove.testing.faults.base import Fault
 from dicomove.testing.faults.injector import Injector
-from dicomove.testing.responder import decode_identifier
-from dicomove.testing.server import QueryRetrieveScp
-from dicomove.testing.storage import StorageScp
+from dicomove.testing.server import QueryRetrieveScp, decode_identifier
 from tests.model.table import Asked
 from tests.model.words import FIELDS, KEYS, MODELS, RECEIVER, SILENT, STORE
 
