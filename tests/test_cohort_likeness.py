@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.cohort import find_query, is_blank, is_other_name, likeness
+from dicomove.cohort import is_blank, is_other_name, likeness
 from dicomove.cohort.likeness import (
     as_key,
     difference,
@@ -15,6 +15,7 @@ from dicomove.cohort.likeness import (
     plain,
     without_invisible,
 )
+from dicomove.cohort.query_steps import row_query
 from dicomove.cohort.values import INVISIBLE
 from dicomove.errors import IdentifierError
 
@@ -212,7 +213,7 @@ def test_odd_characters_are_named(text: str, expected: list[str]) -> None:
 def test_a_key_of_which_nothing_is_seen_asks_for_nothing(cell: str, key: str) -> None:
     assert is_blank(cell) or set(plain(cell)) <= set("*?^ ")
     with pytest.raises(IdentifierError):
-        find_query({key: cell, "StudyDate": "20240105"})
+        row_query({key: cell, "StudyDate": "20240105"}, "STUDY", "StudyRoot", broad="refuse", given=False)
 
 
 @given(texts, texts)

@@ -18,9 +18,8 @@ Rows to queries and identifiers::
     tables         the columns of a table, and headers that look like identifiers
     matching       what a matching key may be, and which answers match it           (pure)
     likeness       text that looks alike and is not equal; names of one person      (pure)
-    query_steps    the C-FINDs of one row, as values                                (pure)
-    queries        from a row to its C-FINDs
-    criteria       from the criteria of `query` to C-FINDs
+    query_steps    the C-FINDs of one row                                           (pure)
+    queries        the C-FINDs of a table, or of the criteria of `query`
     hints          columns that are not sent, and values that an archive may not have
     answers        compares an answer with the row that asked                       (pure)
     found          tables of `find`: what it said, and the rows of the cohort       (pure)
@@ -39,7 +38,6 @@ from dicomove.cohort.answers import (
     unrepeated,
     why_not,
 )
-from dicomove.cohort.criteria import is_query, meant_as_query, without_query_mark
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.found import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in, unmatched
 from dicomove.cohort.hints import unasked_columns, unlikely_values
@@ -70,13 +68,8 @@ from dicomove.cohort.levels import (
 )
 from dicomove.cohort.likeness import is_other_name
 from dicomove.cohort.matching import NOT_ASCII, criterion, has_other_letters, is_single, is_universal, matches
-from dicomove.cohort.queries import (
-    Broad,
-    PartialKeys,
-    find_queries,
-    find_query,
-)
-from dicomove.cohort.query_steps import Query, Step
+from dicomove.cohort.queries import PartialKeys, find_queries, is_query, meant_as_query, without_query_mark
+from dicomove.cohort.query_steps import Broad, Query, Step
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import check_query, check_table, with_own_columns, without_mark
 from dicomove.cohort.text_files import decode
@@ -111,7 +104,6 @@ __all__ = [
     "doubt",
     "each_once",
     "find_queries",
-    "find_query",
     "found_rows",
     "has_control_characters",
     "has_other_letters",
