@@ -27,13 +27,13 @@ from dicomove.run.archive import ArchiveAtDestination
 from dicomove.run.estimates import Sizes, rate_of, windows_needed
 from dicomove.run.holdings import Counted, Counting
 from dicomove.run.inventory import Inventory
+from dicomove.run.journal import completed, renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import compared, contradicted, other_person
 from dicomove.run.planned import Known, Step, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
-from dicomove.run.resuming import completed, renamed, still_on_disk
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
 from dicomove.switch_interval import short_switch_interval
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dicomove import events
-from dicomove.run import asking
 from dicomove.run.attempt import Lost, Moved, NoReceiver, SeriesListed
 from dicomove.run.messages import AttemptEnded, Begin, Cancel, End, Moving, Show, StopWished, Wait, WaitedEnough, Write
 from dicomove.run.pacing import Retry
+from dicomove.run.questions import Asked
 from dicomove.run.requests import Task
 from dicomove.run.split import Split, falls_short, is_worth_splitting, missing_parts
 from tests.run_events import LOST, MIDNIGHT, UNABLE, UNREACHABLE, RunDriver, again, moved, only, result, task
@@ -192,7 +192,7 @@ def test_where_c_find_is_not_answered_no_other_row_waits_for_it() -> None:
     run = large(3, concurrency=2)
     first, second = run.begin()
     assert (first.may_split, second.may_split) == (False, True)
-    run.tell(AttemptEnded(second, WENT, asked=(asking.Asked("instances", lost_s=10.0),)))
+    run.tell(AttemptEnded(second, WENT, asked=(Asked("instances", lost_s=10.0),)))
     assert [one.may_split for one in run.begin()] == [False]
 
 

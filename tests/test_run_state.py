@@ -12,7 +12,6 @@ from dicomove import events
 from dicomove.outcome import Unverified
 from dicomove.receiver import ReceivedRow
 from dicomove.results import Row, not_durable
-from dicomove.run import asking
 from dicomove.run.attempt import Lost, Moved, NoReceiver, OnDisk
 from dicomove.run.messages import (
     Arrived,
@@ -35,6 +34,7 @@ from dicomove.run.messages import (
 )
 from dicomove.run.narrowing import cannot_move
 from dicomove.run.pacing import Retry
+from dicomove.run.questions import Asked
 from dicomove.words import ADVICE
 from tests.run_events import (
     BUSY,
@@ -135,7 +135,7 @@ def test_a_row_uses_what_the_previous_row_learnt_about_c_find() -> None:
     (first,) = run.begin()
     assert sorted(first.allowed) == ["counts", "instances"]
     run.now += 1
-    run.tell(AttemptEnded(first, COMPLETE, asked=(asking.Asked("counts", lost_s=60.0),) * 3))
+    run.tell(AttemptEnded(first, COMPLETE, asked=(Asked("counts", lost_s=60.0),) * 3))
     assert [sorted(one.allowed) for one in run.begin()] == [["instances"]]
 
 

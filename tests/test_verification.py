@@ -16,7 +16,7 @@ import pytest
 import dicomove as dm
 from dicomove.errors import VerificationWarning
 from dicomove.events import Event, RowFinished, RowStarted
-from dicomove.run.asking import Asked, Asking
+from dicomove.run.questions import Asked, Asking
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.associations import Listener, StorageScp
 from dicomove.testing.faults.base import Fault

@@ -2,21 +2,19 @@
 
 Decisions, without I/O, clocks or threads::
 
-    options         the keywords of `move`
-    guards          limits of what a run may bring
+    options         the keywords of `move`, the limits of a run among them
     attempt         the ways in which an attempt ends, and the result of its row
     requests        one task, the settings for all tasks, and the journal's records of an attempt
     messages        the events and instructions of `state`
     schedule        which task begins next, whether it is tried again, nearline rows last
-    asking          pauses in C-FIND for a PACS that does not answer it
     outages         pauses of the run: PACS down, receiver away, disk full
     rows            the results of the rows, and the events that displays get
     state           all decisions of a run: events in, instructions out
     narrowing       the C-MOVEs for what is missing of a row; several C-MOVEs as one result; C-GET instead
     split           a large study whose series are moved side by side
-    tasks           from rows to tasks: rows with one identifier share a task
-    path_cells      the columns that the path of a receiver names
-    row_cells       further columns of a table: expected, patients, availability, SOP classes
+    tasks           from rows to tasks, which share a C-MOVE if their identifier is the same; limits of a run
+    cells           further columns of a table: expected, patients, availability, SOP classes; those in paths
+    questions       the C-FINDs of `inventory`, and pauses for a PACS that does not answer them
     patients        compares the patient and accession number of a row with those of the PACS
     estimates       the bytes and seconds that a move is likely to take
     planned         the actions and the table of `plan`
@@ -24,29 +22,25 @@ Decisions, without I/O, clocks or threads::
 
 Actions::
 
-    prepared        a run over a table, from its checks to its result
-    destinations    checks the destination: AE titles, archives and receivers
-    resuming        rows that an earlier run with the same journal completed
+    prepared        a run over a table, from the checks of its destination to its result
     run             the loop, in the caller's thread: waits for events, executes the instructions
     worker          one attempt: looks, moves, and reconciles
     moves           the C-MOVEs or C-GETs of one attempt
     reconciliation  compares what was expected with what came and what is on disk
     inventory       how many instances are expected, and which: the policy of ``verify=``
-    questions       the C-FINDs of `inventory`
     holdings        one C-FIND per row for `plan` and for limits: number of instances, availability
     archive         what another archive at the destination has, by C-FIND
     threads         workers in threads of this process
     executors       workers of any `concurrent.futures.Executor`
     channel         the connection between a worker elsewhere and the run
-    writer          makes rows durable: first their files, then the journal
+    journal         rows that an earlier run completed; makes rows durable: first their files, then the journal
 """
 
-from dicomove.run.destinations import MoveDestination, run_settings
+from dicomove.run.cells import check_path_columns, path_cells, path_columns
 from dicomove.run.options import Distributed, MoveOptions, Options, shows_options
 from dicomove.run.pacing import Hours
 from dicomove.run.pacing.retry import OnFailure
-from dicomove.run.path_cells import check_path_columns, path_cells, path_columns
-from dicomove.run.prepared import PreparedRun, warn_of
+from dicomove.run.prepared import MoveDestination, PreparedRun, run_settings, warn_of
 from dicomove.run.requests import RunSettings
 
 __all__ = [

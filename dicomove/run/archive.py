@@ -16,10 +16,9 @@ from dicomove.errors import ReceiverError
 from dicomove.outcome import Evidence, Unverified, rivals, sentences
 from dicomove.receiver import ReceivedRow
 from dicomove.results import at_destination_already, resumed
-from dicomove.run.asking import Asking
 from dicomove.run.attempt import Moved, OnDisk
 from dicomove.run.inventory import Inventory
-from dicomove.run.questions import Listed
+from dicomove.run.questions import Asking, Listed
 from dicomove.run.reconciliation import (
     counted_anew,
     may_be_coming,

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
-from dicomove.frozen import changed
-from dicomove.pacs import Pacs
-from dicomove.results import left_nearline
-from dicomove.run.asking import Asked, Asking
+from dicomove.run.cells import AVAILABILITY, SOP_CLASSES, slowest, uids_in
 from dicomove.run.inventory import BROKEN
-from dicomove.run.options import Nearline
-from dicomove.run.questions import COUNT_KEYS
-from dicomove.run.requests import Task
-from dicomove.run.row_cells import AVAILABILITY, SOP_CLASSES, slowest, uids_in
-from dicomove.run.rows import RowResults
+from dicomove.run.questions import COUNT_KEYS, Asked, Asking
 
 #: How long a PACS that could not be reached several times is not asked, in seconds.
 _LEAST_PAUSE_S: Final = 1.0
 _NO_NUMBER: Final = "The PACS does not say how many there are."
 #: Attributes from which sizes are estimated.
 _MODALITIES: Final[dict[Level, str]] = {"STUDY": "ModalitiesInStudy", "SERIES": "Modality"}
-#: A tape robot takes minutes where a disk takes seconds.
-TIMES_AS_LONG: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +96,3 @@ def _numbers(identifier: Identifier, there: Sequence[Mapping[str, str]]) -> Iter
     keyword = COUNT_KEYS.get(identifier.level)
     for match in there:
         yield columns.whole_number(match.get(keyword)) if keyword else 1
-
-
-def in_order(tasks: Sequence[Task], nearline: Nearline, results: RowResults) -> list[Task]:
-    """Return the tasks in their order, nearline ones last; those that ``"skip"`` leaves out get their result."""
-    if nearline == "as_is":
-        return [changed(task, is_slow=False) for task in tasks]
-    at_hand = [task for task in tasks if not task.is_slow]
-    slow = [task for task in tasks if task.is_slow]
-    if nearline == "last":
-        return [*at_hand, *slow]
-    for task in slow:
-        results.set_row(task, left_nearline())
-    return at_hand
-
-
-def with_longer_limit(pacs: Pacs) -> Pacs:
-    """Return the PACS with the longer limit until the first response."""
-    limit = pacs.first_response_timeout
-    if not isinstance(limit, int | float):
-        return pacs
-    return replace(pacs, first_response_timeout=limit * TIMES_AS_LONG)

@@ -12,10 +12,12 @@ from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.frozen import changed
 from dicomove.outcome import Evidence, Unverified, adds_up, category, failure_word, with_missing
-from dicomove.run.asking import ALL, Asked, Question
 from dicomove.run.questions import (
+    ALL,
     Ask,
+    Asked,
     Listed,
+    Question,
     is_elsewhere,
     listed_instances,
     listed_of_patient,

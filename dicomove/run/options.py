@@ -12,17 +12,14 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Final, Literal, TypedDict, TypeVar, get_args
 
-from dicomove.run.guards import Guards
 from dicomove.run.inventory import Verify, check_verify
 from dicomove.run.pacing import Hours, Retry
 from dicomove.run.pacing.retry import OnFailure
 
 Method = Literal["move", "get", "auto"]
 Nearline = Literal["last", "skip", "as_is"]
-
 F = TypeVar("F", bound=Callable[..., object])
-
-_GUARDS: Final = {
+_LIMITS: Final = {
     "max_studies": "studies",
     "max_instances": "instances",
     "max_bytes": "bytes",
@@ -109,7 +106,7 @@ class Options:
         _check_whole("max_concurrency", self.max_concurrency, "of associations, at least 1")
         if self.max_failures is not None:
             _check_whole("max_failures", self.max_failures, "of rows, at least 1, or None for no limit")
-        for name, what in _GUARDS.items():
+        for name, what in _LIMITS.items():
             if getattr(self, name) is not None:
                 _check_whole(name, getattr(self, name), f"of {what}, at least 1, or None for no limit")
         _check_number("delay", self.delay, "of seconds, at least 0", least=0)
@@ -158,9 +155,15 @@ class Options:
         """Return the `Retry`, also if only a number of attempts was given."""
         return self.retry if self.retry is None or isinstance(self.retry, Retry) else Retry(attempts=int(self.retry))
 
-    def guards(self) -> Guards:
-        """Return the limits of the run."""
-        return Guards(**{name: getattr(self, name) for name in _GUARDS})
+    @property
+    def has_limits(self) -> bool:
+        """Whether the user limits what the run may bring."""
+        return any(getattr(self, name) is not None for name in _LIMITS)
+
+    @property
+    def counts_instances(self) -> bool:
+        """Whether these limits need the numbers of instances."""
+        return any(limit is not None for limit in (self.max_instances, self.max_bytes, self.max_per_row))
 
     def written(self) -> dict[str, object]:
         """Return the options as the journal keeps them."""

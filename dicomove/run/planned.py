@@ -14,9 +14,9 @@ from dicomove.columns import PLAN_COLUMNS
 from dicomove.errors import CohortWarning, warn
 from dicomove.events import RowFinished
 from dicomove.results import not_sent
+from dicomove.run.cells import SOP_CLASSES, RowCells, rows_of
 from dicomove.run.estimates import Estimate, Sizes, estimate
 from dicomove.run.patients import Named
-from dicomove.run.row_cells import SOP_CLASSES, RowCells, rows_of
 from dicomove.words import SLOW
 
 Action = Literal["move", "repeated", "skip", "nothing", "invalid"]

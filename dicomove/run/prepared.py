@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -10,8 +10,10 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Identifier, Requested
+from dicomove.destination import Destination
 from dicomove.dimse import FindScu
 from dicomove.errors import (
+    AddressError,
     CohortWarning,
     InterruptedWarning,
     JournalError,
@@ -22,29 +24,27 @@ from dicomove.errors import (
 )
 from dicomove.frozen import in_bulk
 from dicomove.notebook import Display
-from dicomove.results import Row, result_table
+from dicomove.pacs import Pacs, ae_title, check_pacs
+from dicomove.receiver import Receiver
+from dicomove.results import result_table
+from dicomove.run.cells import path_cells
 from dicomove.run.estimates import Sizes
 from dicomove.run.executors import Executors
-from dicomove.run.guards import Guards, guarded
-from dicomove.run.holdings import Counting, in_order
+from dicomove.run.holdings import Counting
+from dicomove.run.journal import JournalWriter, not_completed, open_journal, run_record
 from dicomove.run.messages import Report
 from dicomove.run.options import Method, Options
-from dicomove.run.path_cells import path_cells
 from dicomove.run.requests import RunSettings, Task
-from dicomove.run.resuming import not_completed
-from dicomove.run.row_cells import RowCells
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
 from dicomove.run.state import RunState
-from dicomove.run.tasks import tasks_of
+from dicomove.run.tasks import as_planned, in_order, tasks_of, within_limits
 from dicomove.run.threads import Threads
-from dicomove.run.writer import JournalWriter
-from dicomove.store import JOURNAL_FILE, Journal, Key, RowRecord, RunRecord, cohort_sha256, read_sizes
+from dicomove.store import Journal, Key, RowRecord, read_sizes
 from dicomove.switch_interval import short_switch_interval
 
-#: The actions of a plan that are moved.
-_GO = frozenset({"move", "repeated"})
+MoveDestination = str | Receiver | Sequence[Receiver] | Destination
 
 
 class PreparedRun:
@@ -91,11 +91,11 @@ class PreparedRun:
                 self._keys[position] = task.key
         self.paused = self.interrupted = False
         self.problem: str | None = None
-        self._journal = _journal(settings, options)
+        self._journal = open_journal(settings, options)
         try:
             if self._journal:
                 tasks = not_completed(self._journal, table, tasks, settings, results)
-            tasks = _as_planned(tasks, table, results)
+            tasks = as_planned(tasks, table, results)
             tasks = _within_limits(tasks, table, settings, options, results)
         except BaseException:
             if self._journal:
@@ -183,7 +183,7 @@ class PreparedRun:
     def _begin(self, journal: Journal) -> int | None:
         """Record the run in the journal. If the caller did not ask for a journal, its failure does not stop the run."""
         try:
-            return journal.begin(self._run_record(), self._row_records())
+            return journal.begin(run_record(self._table, self._settings, self._options), self._row_records())
         except JournalError as error:
             if self._options.journal is not None:
                 raise
@@ -201,21 +201,6 @@ class PreparedRun:
         if self._options.executor is None:
             return Threads(self._settings, report)
         return Executors(self._settings, report, self._options.executor)
-
-    def _run_record(self) -> RunRecord:
-        settings, table = self._settings, self._table
-        return RunRecord(
-            pacs=settings.pacs.address,
-            destination="\\".join(sorted(settings.destinations)),
-            calling_ae_title=settings.pacs.calling_ae_title,
-            options=self._options.written(),
-            cohort_sha256=cohort_sha256(table),
-            columns=list(table.columns),
-            dtypes=[str(dtype) for dtype in table.dtypes],
-            index_names=list(table.index.names),
-            index_dtypes=[str(table.index.get_level_values(n).dtype) for n in range(table.index.nlevels)],
-            folder=str(settings.receivers[0].folder) if settings.receivers else None,
-        )
 
     def _row_records(self) -> Iterator[RowRecord]:
         done_before = set(self._done_before)
@@ -265,60 +250,97 @@ def _method(settings: RunSettings, options: Options) -> Method:
     return "get" if is_get else options.method
 
 
-def _journal(settings: RunSettings, options: Options) -> Journal | None:
-    path = options.journal
-    if path is None:
-        folder = settings.receivers[0].folder if settings.receivers else None
-        # Without a journal where the folder cannot be written: no instance can be stored there, and each row reports
-        # it.
-        path = folder / JOURNAL_FILE if folder and os.access((folder / JOURNAL_FILE).parent, os.W_OK) else False
-    return Journal.open(path) if path else None
-
-
-def _as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> list[Task]:
-    """Return the tasks that the plan moves; the others get their result."""
-    if not columns.is_plan(table.columns):
-        return tasks
-    actions = RowCells(table).planned("action")
-    going = []
-    for task in tasks:
-        if any(actions[position] in _GO for position in task.positions):
-            going.append(task)
-        else:
-            action = actions[task.positions[0]]
-            results.set_row(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
-    return going
-
-
 def _within_limits(
     tasks: list[Task], table: pd.DataFrame, settings: RunSettings, options: Options, results: RowResults
 ) -> list[Task]:
-    """Return the tasks within the limits; those that are too large get their result."""
-    guards = options.guards()
-    if guards == Guards():
+    """Return the tasks within the limits, with the PACS's numbers of instances; the others get their result."""
+    if not options.has_limits:
         return tasks
-    cells = RowCells(table)
-    modalities = cells.modalities()
-    sizes = sizes_of(settings) if guards.max_bytes is not None else Sizes(())
-    planned = cells.planned("bytes") if columns.is_plan(table.columns) else [""] * len(table)
-
-    def bytes_of(task: Task) -> float:
-        known = columns.whole_number(planned[task.first])
-        return (task.expected or 0) * sizes.of(modalities[task.first]).median if known is None else known
-
+    sizes = sizes_of(settings) if options.max_bytes is not None else Sizes(())
     with FindScu(settings.pacs) as scu:
         counting = Counting(scu)
-        going, left = guarded(
-            tasks,
-            guards,
-            lambda identifier: counting.expected(identifier).expected,
-            bytes_of,
+        return within_limits(
+            tasks, table, options, lambda identifier: counting.expected(identifier).expected, sizes, results
         )
-    for task, row in left.items():
-        results.set_row(task, row)
-    return going
 
 
 def sizes_of(settings: RunSettings) -> Sizes:
     """Return sizes of instances from the folders of the receivers."""
     return Sizes(pair for receiver in settings.receivers for pair in read_sizes(receiver.folder))
+
+
+def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> RunSettings:
+    """Return the settings that hold for all rows of a run.
+
+    Raises
+    ------
+    AddressError
+        The destination is not an AE title, or the passcode of the user cannot be found.
+    ValueError
+        The list contains anything but receivers, or two of them have the same AE title; an executor would get an
+        `ssl.SSLContext`; or the method cannot reach this destination.
+    """
+    _check_pacs(pacs, options)
+    if isinstance(destination, Destination):
+        _check_pacs(destination.ask, options)
+    _check_method(pacs, destination, options)
+    seconds, verify = options.total_timeout, options.verify
+    if isinstance(destination, Destination):
+        return RunSettings(pacs, (destination.ae_title,), total_timeout=seconds, verify=verify, archive=destination)
+    if isinstance(destination, str) or not isinstance(destination, Receiver | Sequence):
+        title = ae_title(_named(destination), "destination")
+        return RunSettings(pacs, (title,), total_timeout=seconds, verify=verify)
+    given = (destination,) if isinstance(destination, Receiver) else destination
+    receivers = tuple(receiver for receiver in given if isinstance(receiver, Receiver))
+    titles = tuple(receiver.ae_title for receiver in receivers)
+    if not receivers or len(set(titles)) != len(given):
+        message = "destination: a list of receivers, each with an AE title of its own, by which the PACS knows it"
+        raise ValueError(message)
+    # C-GET connects to no receiver.
+    moves_from = "" if options.method == "get" else pacs.host
+    runs = tuple(receiver.begin_run(moves_from) for receiver in receivers)
+    return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
+
+
+def _named(destination: object) -> str:
+    """Return a destination that is an AE title, after a check that it is text."""
+    if isinstance(destination, str):
+        return destination
+    message = (
+        f"destination: give an AE title that the PACS knows, Receiver(folder) for this machine, "
+        f"or Destination(ae_title, ask=Pacs(...)) for another archive, not {type(destination).__name__}"
+    )
+    raise AddressError(message)
+
+
+def _check_method(pacs: Pacs, destination: MoveDestination, options: Options) -> None:
+    """Raise a ValueError if the method cannot reach the destination."""
+    given = [destination] if isinstance(destination, Receiver) else destination
+    receivers = [] if isinstance(given, str) or not isinstance(given, Sequence) else given
+    without_port = [one for one in receivers if isinstance(one, Receiver) and not one.listens]
+    if options.method == "move" and without_port:
+        message = (
+            "destination: this receiver listens at no port, so that no PACS can move to it: "
+            "use method='get', or give it a port"
+        )
+        raise ValueError(message)
+    if options.method == "move":
+        return
+    if not receivers:
+        message = f"method={options.method!r}: C-GET brings the images to this machine, and needs a Receiver for them"
+        raise ValueError(message)
+    if options.executor is not None:
+        message = f"method={options.method!r}: C-GET is done by the receiver's process, and not by an executor"
+        raise ValueError(message)
+    if isinstance(pacs.tls, ssl.SSLContext):
+        message = "tls: an ssl.SSLContext cannot be sent to the receiver's process: give Pacs(tls=TLS(...))"
+        raise ValueError(message)  # noqa: TRY004 (as for the other arguments)
+
+
+def _check_pacs(pacs: Pacs, options: Options) -> None:
+    """Raise now for settings that would fail in every worker."""
+    check_pacs(pacs)
+    pacs.identity()
+    if options.executor is not None and isinstance(pacs.tls, ssl.SSLContext):
+        message = "tls: an ssl.SSLContext cannot be sent to the workers of an executor: give Pacs(tls=TLS(...))"
+        raise ValueError(message)

@@ -14,11 +14,10 @@ from dicomove.dimse import MoveResult
 from dicomove.pacs import Pacs
 from dicomove.receiver import LocalRow, Receiver
 from dicomove.results import Row, row_of
-from dicomove.run.asking import ALL, Question
 from dicomove.run.attempt import Depth, Moved, Part, Parts
 from dicomove.run.inventory import Verify
 from dicomove.run.patients import Named
-from dicomove.run.questions import Listed
+from dicomove.run.questions import ALL, Listed, Question
 from dicomove.store import AttemptRecord, Key
 
 

@@ -18,6 +18,7 @@ from dicomove.events import RunEnded, RunStarted
 from dicomove.notebook import Display
 from dicomove.receiver import Receiver
 from dicomove.run.archive import held_at_end
+from dicomove.run.journal import JournalWriter
 from dicomove.run.messages import (
     Arrived,
     Begin,
@@ -41,7 +42,6 @@ from dicomove.run.messages import (
 )
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.state import RunState
-from dicomove.run.writer import JournalWriter
 
 #: The longest wait for a report, in seconds: on some systems an interrupt is noticed only after the wait.
 _LOOK_UP_S: Final = 0.2

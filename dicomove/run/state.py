@@ -16,7 +16,6 @@ from dicomove import events
 from dicomove.cohort import Identifier
 from dicomove.frozen import changed
 from dicomove.results import Row, never_reached
-from dicomove.run.asking import ALL, Asking
 from dicomove.run.attempt import (
     AttemptEnd,
     Contradicted,
@@ -53,6 +52,7 @@ from dicomove.run.messages import (
 from dicomove.run.narrowing import cannot_move
 from dicomove.run.options import Method
 from dicomove.run.outages import Ask, Hold
+from dicomove.run.questions import ALL, Asking
 from dicomove.run.requests import Task, records
 from dicomove.run.rows import RowResults
 from dicomove.run.schedule import Done, Schedule, Start

@@ -1,18 +1,29 @@
-"""Makes tasks from the rows of a table. Pure."""
+"""From the rows of a table to the tasks of a run: in the order and within the limits that the user wants. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
 
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Requested
-from dicomove.frozen import in_bulk
-from dicomove.run.path_cells import Cells
+from dicomove.cohort import Identifier, Requested
+from dicomove.errors import LimitError
+from dicomove.frozen import changed, in_bulk
+from dicomove.outcome import sentences
+from dicomove.results import Row, left_nearline
+from dicomove.run.cells import Cells, RowCells, rows_of
+from dicomove.run.estimates import Sizes
+from dicomove.run.options import Nearline, Options
 from dicomove.run.requests import RunSettings, Task
-from dicomove.run.row_cells import RowCells, rows_of
-from dicomove.words import SLOW
+from dicomove.run.rows import RowResults
+from dicomove.words import ADVICE, SLOW
+
+#: The actions of a plan that are moved.
+_GO: Final = frozenset({"move", "repeated"})
+_UNKNOWN: Final = "The PACS does not say how many instances it holds, so that the limit cannot be kept."
 
 
 @in_bulk()
@@ -48,3 +59,119 @@ def tasks_of(
         )
         tasks.append(task)
     return tasks
+
+
+def as_planned(tasks: list[Task], table: pd.DataFrame, results: RowResults) -> list[Task]:
+    """Return the tasks that the plan moves; the others get their result."""
+    if not columns.is_plan(table.columns):
+        return tasks
+    actions = RowCells(table).planned("action")
+    going = []
+    for task in tasks:
+        if any(actions[position] in _GO for position in task.positions):
+            going.append(task)
+        else:
+            action = actions[task.first]
+            results.set_row(task, Row(outcome="not_attempted", advice=f"The plan leaves it out: action is {action}."))
+    return going
+
+
+def in_order(tasks: Sequence[Task], nearline: Nearline, results: RowResults) -> list[Task]:
+    """Return the tasks in their order, nearline ones last; those that ``"skip"`` leaves out get their result."""
+    if nearline == "as_is":
+        return [changed(task, is_slow=False) for task in tasks]
+    at_hand = [task for task in tasks if not task.is_slow]
+    slow = [task for task in tasks if task.is_slow]
+    if nearline == "last":
+        return [*at_hand, *slow]
+    for task in slow:
+        results.set_row(task, left_nearline())
+    return at_hand
+
+
+def within_limits(
+    tasks: Sequence[Task],
+    table: pd.DataFrame,
+    options: Options,
+    count: Callable[[Identifier], int | None],
+    sizes: Sizes,
+    results: RowResults,
+) -> list[Task]:
+    """Return the tasks within the limits of the options; those that are too large get their result.
+
+    Parameters
+    ----------
+    tasks, table, options
+        The tasks of the run, the caller's table, and the limits.
+    count
+        Asks the PACS for the number of instances that the table lacks.
+    sizes
+        The sizes of instances, for ``max_bytes``.
+    results
+        The results of the rows.
+
+    Raises
+    ------
+    LimitError
+        The sum is above a limit, or it cannot be known.
+    """
+    if options.counts_instances:
+        tasks = [
+            task if task.expected is not None else replace(task, expected=count(task.identifier)) for task in tasks
+        ]
+    going = []
+    for task in tasks:
+        if row := _too_large(task, options.max_per_row):
+            results.set_row(task, row)
+        else:
+            going.append(task)
+    _check("max_studies", len({_study(task) for task in going}), options.max_studies, "studies")
+    _check_known(going, options)
+    _check("max_instances", sum(task.expected or 0 for task in going), options.max_instances, "instances")
+    size = _bytes(going, table, sizes) if options.max_bytes is not None else 0
+    _check("max_bytes", size, options.max_bytes, "bytes, as far as can be estimated")
+    return going
+
+
+def _too_large(task: Task, most: int | None) -> Row | None:
+    if most is None or (task.expected is not None and task.expected <= most):
+        return None
+    said = _UNKNOWN if task.expected is None else f"{task.expected:,} instances, and max_per_row is {most:,}"
+    return Row(
+        outcome="invalid", error="too_large", expected=task.expected, advice=sentences(said, ADVICE["too_large"])
+    )
+
+
+def _study(task: Task) -> str:
+    keys = dict(task.identifier.keys)
+    return keys.get("StudyInstanceUID") or f"patient {keys.get('PatientID', '')}"
+
+
+def _bytes(tasks: Sequence[Task], table: pd.DataFrame, sizes: Sizes) -> int:
+    """Return the bytes according to the plan, or else an estimate."""
+    cells = RowCells(table)
+    modalities = cells.modalities()
+    planned = cells.planned("bytes") if columns.is_plan(table.columns) else [""] * len(table)
+
+    def of_task(task: Task) -> float:
+        known = columns.whole_number(planned[task.first])
+        return (task.expected or 0) * sizes.of(modalities[task.first]).median if known is None else known
+
+    return int(sum(map(of_task, tasks)))
+
+
+def _check_known(tasks: Sequence[Task], options: Options) -> None:
+    unknown = sum(task.expected is None for task in tasks)
+    if unknown and (options.max_instances is not None or options.max_bytes is not None):
+        name = "max_bytes" if options.max_instances is None else "max_instances"
+        msg = (
+            f"{name}: the PACS does not say how many instances {unknown} of {len(tasks)} rows hold. "
+            "Nothing was sent. Leave these rows out (plan() names them), or the limit"
+        )
+        raise LimitError(msg)
+
+
+def _check(name: str, number: int, most: int | None, what: str) -> None:
+    if most is not None and number > most:
+        msg = f"the run would bring {number:,} {what}, and {name} is {most:,}. Nothing was sent"
+        raise LimitError(msg)

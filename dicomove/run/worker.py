@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from dicomove.dimse import MoveResult, MoveScu
 from dicomove.errors import ReceiverError, log_exception
@@ -25,7 +25,6 @@ from dicomove.run.attempt import (
     Parts,
     SeriesListed,
 )
-from dicomove.run.holdings import with_longer_limit
 from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
@@ -35,6 +34,9 @@ from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
+
+#: A tape robot takes minutes where a disk takes seconds.
+_TIMES_AS_LONG: Final = 10
 
 logger = logging.getLogger("dicomove")
 
@@ -78,7 +80,7 @@ class MoveWorker:
 
     def move(self, task: Task) -> AttemptEnded:
         """Do one attempt of a task."""
-        pacs = with_longer_limit(self._settings.pacs) if task.is_slow else self._settings.pacs
+        pacs = _with_longer_limit(self._settings.pacs) if task.is_slow else self._settings.pacs
         if pacs is not self._pacs and pacs != self._pacs:
             self._scu.close()
             self._use(pacs)
@@ -251,3 +253,11 @@ def _resumed(row: Row, at: datetime, task: Task) -> OnDisk:
     done = resumed(row, at)
     advice = sentences(done.advice or "", *remarks_on(ReceivedRow(), len(task.patients), task.other_person))
     return OnDisk(done._replace(advice=advice), ReceivedRow(), task.other_person)
+
+
+def _with_longer_limit(pacs: Pacs) -> Pacs:
+    """Return the PACS with the longer limit until the first response."""
+    limit = pacs.first_response_timeout
+    if not isinstance(limit, int | float):
+        return pacs
+    return replace(pacs, first_response_timeout=limit * _TIMES_AS_LONG)

@@ -1,0 +1,283 @@
+"""The journal of a run: which rows earlier runs completed; and the thread that makes rows durable, files first."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from dicomove.cohort import Identifier
+from dicomove.errors import JournalError, ReceiverError
+from dicomove.files import file_sha256
+from dicomove.frozen import changed, in_bulk
+from dicomove.results import Row, not_durable, resumed
+from dicomove.run.cells import RowCells
+from dicomove.run.inventory import Verify
+from dicomove.run.messages import Write, Written
+from dicomove.run.options import Options
+from dicomove.run.patients import Named
+from dicomove.run.requests import RunSettings, Task
+from dicomove.run.rows import RowResults
+from dicomove.store import JOURNAL_FILE, AttemptRecord, Journal, Key, RunRecord, Stored, cohort_sha256
+
+#: Rows that end within so many seconds are made durable together.
+_TOGETHER_S: Final = 0.3
+_TRY_AGAIN_S: Final = 1.0
+
+logger = logging.getLogger("dicomove")
+
+
+@in_bulk()
+def completed(journal: Journal, keys: Collection[Key]) -> dict[Key, tuple[Row, datetime]]:
+    """Return the rows that an earlier run completed, and when."""
+    found = journal.earlier(keys).items()
+    return {key: (earlier.row, earlier.at) for key, earlier in found if earlier.row.outcome == "complete"}
+
+
+def still_on_disk(journal: Journal, keys: Collection[Key], settings: RunSettings) -> dict[Key, Row]:
+    """Return the rows that an earlier run completed, if what it stored is still on disk.
+
+    Parameters
+    ----------
+    journal
+        The journal.
+    keys
+        The keys of this run's tasks.
+    settings
+        With receivers, the files on disk are checked: their sizes, and with ``verify="hash"`` their bytes.
+    """
+    earlier = completed(journal, keys)
+    if not settings.receivers:
+        with in_bulk():
+            return {key: resumed(*found) for key, found in earlier.items()}
+    stored = journal.instances(list(earlier))
+    folders = [receiver.folder for receiver in settings.receivers]
+    there = _there(stored, folders, settings.verify)
+    return {
+        key: resumed(*found) for key, found in earlier.items() if key in there and len(stored[key]) == found[0].received
+    }
+
+
+def renamed(
+    journal: Journal, table: pd.DataFrame, names: Mapping[Key, tuple[Identifier, Collection[str], Named]]
+) -> set[Key]:
+    """Return the keys whose rows name other patients or accession numbers now than in the run that completed them.
+
+    The PACS was never asked whether the new ones belong to the study.
+
+    Parameters
+    ----------
+    journal
+        The journal.
+    table
+        The caller's table.
+    names
+        For each key its identifier, and the patients and further keys of its rows, as in `RowCells`.
+    """
+    others = {key for key, (_, patients, named) in names.items() if patients or named}
+    if others:
+        others -= journal.of_cohort(others, cohort_sha256(table))  # mostly no row has changed
+    for before, keys in journal.tables(others) if others else ():
+        cells, rows = RowCells(before), _positions(keys)
+        for key, positions in rows.items():
+            identifier, patients, named = names[key]
+            then = set(cells.patients(identifier, positions)), set(cells.named(identifier, positions))
+            if then == (set(patients), set(named)):
+                others.discard(key)
+    return others
+
+
+def _positions(keys: Sequence[Key]) -> dict[Key, list[int]]:
+    positions: dict[Key, list[int]] = {}
+    for position, key in enumerate(keys):
+        positions.setdefault(key, []).append(position)
+    return positions
+
+
+def _there(stored: Mapping[Key, Sequence[Stored]], folders: Sequence[Path], verify: Verify) -> set[Key]:
+    def is_there(key: Key) -> bool:
+        return all(any(_is(folder, file, verify) for folder in folders) for file in stored[key])
+
+    keys = [key for key, files in stored.items() if files]
+    with ThreadPoolExecutor() as pool:
+        return {key for key, found in zip(keys, pool.map(is_there, keys), strict=True) if found}
+
+
+def _is(folder: Path, file: Stored, verify: Verify) -> bool:
+    path, size, sha256 = file
+    try:
+        if (folder / path).stat().st_size != size:
+            return False
+        return verify != "hash" or file_sha256(folder / path) == sha256
+    except OSError:
+        return False
+
+
+def not_completed(
+    journal: Journal, table: pd.DataFrame, tasks: Sequence[Task], settings: RunSettings, results: RowResults
+) -> list[Task]:
+    """Return the tasks that no earlier run completed; the other rows get their result."""
+    keys = [task.key for task in tasks]
+    if settings.archive:  # the archive is asked about each row when its turn comes
+        earlier = completed(journal, keys)
+        return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
+    done = still_on_disk(journal, keys, settings)
+    asked_anew = [task for task in tasks if task.key in done and task.asks_patient]
+    anew = renamed(journal, table, {task.key: (task.identifier, task.patients, task.named) for task in asked_anew})
+    for task in tasks:
+        if task.key in done and task.key not in anew:
+            results.set_row(task, done[task.key])
+    left = [task for task in tasks if task.key not in done or task.key in anew]
+    begun = journal.known([task.key for task in left])
+    earlier = {} if settings.receivers else completed(journal, anew)
+    return [
+        changed(task, look_first=task.look_first or task.key in begun, earlier=earlier.get(task.key)) for task in left
+    ]
+
+
+class JournalWriter:
+    """Writes attempts to the journal.
+
+    Parameters
+    ----------
+    journal, run
+        The journal, and the number of this run in it.
+    settings
+        The settings of the run.
+    report
+        Gets the `Written` events, in the thread of the writer.
+    """
+
+    def __init__(self, journal: Journal, run: int, settings: RunSettings, report: Callable[[Written], None]) -> None:
+        self._journal, self._run, self._settings, self._report = journal, run, settings, report
+        self._inbox: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._hurry = threading.Event()
+        self._changed = threading.Condition()
+        self._given = self._done = 0
+        self.problem: str | None = None
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="dicomove-journal", daemon=True)
+        self._thread.start()
+
+    def put(self, write: Write) -> None:
+        """Queue an attempt."""
+        with self._changed:
+            self._given += 1
+        self._inbox.put(write)
+
+    def flush(self, seconds: float) -> str | None:
+        """Wait until everything is written; return the reason if that failed."""
+        self._hurry.set()
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._done == self._given, seconds)
+                return None if self._done == self._given else self.problem or f"it takes more than {seconds:g} s"
+        finally:
+            self._hurry.clear()
+
+    def close(self) -> None:
+        """End the thread. It writes no more."""
+        self._closed.set()
+        self._hurry.set()
+        self._inbox.put(None)
+        self._thread.join(_TRY_AGAIN_S * 2)
+
+    def _work(self) -> None:
+        while batch := self._batch():
+            self._record(batch)
+
+    def _batch(self) -> list[Write]:
+        """Return the queued attempts; none at the end."""
+        first = self._inbox.get()
+        if first is None:
+            return []
+        if self._inbox.empty() or not self._hurry.is_set():
+            self._hurry.wait(_TOGETHER_S)
+        batch = [first]
+        while not self._inbox.empty():
+            write = self._inbox.get()
+            if write is None:
+                self._inbox.put(None)
+                break
+            batch.append(write)
+        return batch
+
+    def _record(self, batch: Sequence[Write]) -> None:
+        problem = self._flush_receivers()
+        durable = [(write, _durable(write.last.row, problem)) for write in batch]
+        while not self._write(durable):
+            if self._closed.wait(_TRY_AGAIN_S):
+                return
+        for write, row in durable:
+            self._report(Written(write, row))
+        with self._changed:
+            self._done += len(batch)
+            self._changed.notify_all()
+
+    def _flush_receivers(self) -> str | None:
+        for receiver in self._settings.receivers:
+            try:
+                receiver.flush()
+            except ReceiverError as error:
+                return str(error)
+        return None
+
+    def _write(self, durable: Iterable[tuple[Write, Row]]) -> bool:
+        try:
+            self._journal.add(self._run, [one for write, row in durable for one in self._records(write, row)])
+        except (JournalError, ReceiverError) as error:
+            self.problem = str(error)
+        except sqlite3.Error as error:  # the index of a receiver, which another process writes
+            self.problem = f"the index of the receiver cannot be read ({error})"
+        else:
+            self.problem = None
+            return True
+        logger.warning("%s", self.problem)
+        return False
+
+    def _records(self, write: Write, row: Row) -> Iterable[AttemptRecord]:
+        """Return the records with the durable row and its instances."""
+        is_here = write.task.receiver is not None and row.received
+        instances = self._settings.row(write.task).records() if is_here else ()
+        return *write.records[:-1], changed(write.last, row=row, instances=tuple(instances))
+
+
+def _durable(row: Row, problem: str | None) -> Row:
+    return not_durable(row, problem) if problem and row.received else row
+
+
+def open_journal(settings: RunSettings, options: Options) -> Journal | None:
+    """Open the journal: by default, a receiver's folder has one. ``None`` without a journal."""
+    path = options.journal
+    if path is None:
+        folder = settings.receivers[0].folder if settings.receivers else None
+        # Without a journal where the folder cannot be written: no instance can be stored there, and each row reports
+        # it.
+        path = folder / JOURNAL_FILE if folder and os.access((folder / JOURNAL_FILE).parent, os.W_OK) else False
+    return Journal.open(path) if path else None
+
+
+def run_record(table: pd.DataFrame, settings: RunSettings, options: Options) -> RunRecord:
+    """Return the entry of a run."""
+    return RunRecord(
+        pacs=settings.pacs.address,
+        destination="\\".join(sorted(settings.destinations)),
+        calling_ae_title=settings.pacs.calling_ae_title,
+        options=options.written(),
+        cohort_sha256=cohort_sha256(table),
+        columns=list(table.columns),
+        dtypes=[str(dtype) for dtype in table.dtypes],
+        index_names=list(table.index.names),
+        index_dtypes=[str(table.index.get_level_values(n).dtype) for n in range(table.index.nlevels)],
+        folder=str(settings.receivers[0].folder) if settings.receivers else None,
+    )
