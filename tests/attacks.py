@@ -12,7 +12,7 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from dicomove.dimse.fragments import ASSOCIATE_RQ, P_DATA
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, MEDIUM, RESPONSE
 from dicomove.testing.raw import pdus
-from dicomove.testing.raw.connection import RawConnection, Step
+from dicomove.testing.raw.peer import RawConnection, Step, play
 from dicomove.testing.raw.steps import (
     Associate,
     Close,
@@ -24,7 +24,6 @@ from dicomove.testing.raw.steps import (
     StopReading,
     damaged,
     garbage,
-    play,
 )
 
 Ended = Literal["closed", "timeout", "left", "refused"]

@@ -6,9 +6,10 @@ import math
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 
 from pydicom import Dataset
 
@@ -37,24 +38,24 @@ class Injector:
 
     def enter(self, open_associations: int) -> None:
         """See a requested association, while this number of associations is open."""
-        for fault in self.faults:
-            with self._lock:
-                applies = self._random.random() < fault.probability
-                applies = applies and self._associations < (fault.attempts or math.inf)
-            if applies:
-                fault.on_association(open_associations)
+        for fault in self._affecting(self._associations + 1):
+            fault.on_association(open_associations)
         with self._lock:
             self._associations += 1
 
     def associate(self, request: AssociateRequest | None, sent: bytes) -> bytes:
         """Return the bytes to send instead of A-ASSOCIATE-AC or A-ASSOCIATE-RQ."""
+        for fault in self._affecting(self._associations):
+            sent = fault.on_associate(request, sent)
+        return sent
+
+    def _affecting(self, association: int) -> Iterator[Fault]:
+        """Yield the faults that affect an association, by its number from 1."""
         for fault in self.faults:
             with self._lock:
-                applies = self._random.random() < fault.probability
-                applies = applies and self._associations <= (fault.attempts or math.inf)
-            if applies:
-                sent = fault.on_associate(request, sent)
-        return sent
+                is_drawn = self._random.random() < fault.probability
+            if is_drawn and association <= (fault.attempts or math.inf):
+                yield fault
 
     @property
     def speaks_tls(self) -> bool:
@@ -122,9 +123,12 @@ class Chain:
             status = fault.on_stored(self.request, instance, status)
         return status
 
-    def responses(self, response: Response) -> Iterator[Response]:
-        """Yield the responses to send for a response."""
-        yield from _through(self.faults, self.request, response)
+    def responses(self, response: Response) -> Iterable[Response]:
+        """Return the responses to send for a response; they may have no end."""
+        found: Iterable[Response] = [response]
+        for fault in self.faults:
+            found = chain.from_iterable(map(partial(fault.on_response, self.request), found))
+        return found
 
     def honours_cancel(self) -> bool:
         """Whether the PACS honours a C-CANCEL."""
@@ -144,11 +148,3 @@ class Chain:
     def match_on_success(self) -> bool:
         """Whether the last match comes with the final response."""
         return any(fault.match_on_success for fault in self.faults)
-
-
-def _through(faults: Sequence[Fault], request: Request, response: Response) -> Iterator[Response]:
-    if not faults:
-        yield response
-        return
-    for changed in faults[0].on_response(request, response):
-        yield from _through(faults[1:], request, changed)

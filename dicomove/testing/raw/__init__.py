@@ -11,14 +11,12 @@ answer, or any answer.
 ::
 
     pdus         writes valid and invalid PDUs
-    connection   one connection, as client or as server
+    peer         `ScriptedPeer`; one connection, as client or as server
     steps        the steps of a script
     scripts      ready-made scripts by name
-    peer         `ScriptedPeer`
 """
 
-from dicomove.testing.raw.connection import RawConnection, Step
-from dicomove.testing.raw.peer import ScriptedPeer
+from dicomove.testing.raw.peer import RawConnection, ScriptedPeer, Step
 from dicomove.testing.raw.scripts import SCRIPTS, Script
 from dicomove.testing.raw.steps import (
     Accept,

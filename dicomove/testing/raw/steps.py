@@ -10,7 +10,7 @@ from typing import Final
 from dicomove.dimse.fragments import ASSOCIATE_RQ, RELEASE_RQ
 from dicomove.dimse.messages import C_MOVE_RQ, Message, respond
 from dicomove.testing.raw import pdus
-from dicomove.testing.raw.connection import RawConnection, Step
+from dicomove.testing.raw.peer import RawConnection, Step
 
 PENDING: Final = 0xFF00
 
@@ -46,8 +46,7 @@ class Silence:
     """Send nothing, and read on until the other side leaves. Every script ends with this step."""
 
     def __call__(self, connection: RawConnection) -> None:
-        while connection.read_some():
-            pass
+        connection.read_to_end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,10 +283,3 @@ def damaged(data: bytes, seed: int = 0) -> Send:
         other = bytes(byte ^ 1 << chance.randrange(8) for byte in piece[:1])
         made[at : at + len(piece)] = chance.choice([b"", piece * 2, other + piece[1:], chance.randbytes(len(piece))])
     return Send(bytes(made))
-
-
-def play(steps: tuple[Step, ...], connection: RawConnection) -> None:
-    """Do all steps, and then read until the other side leaves. An earlier end of the connection raises its error."""
-    for step in steps:
-        step(connection)
-    Silence()(connection)
