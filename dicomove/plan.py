@@ -23,15 +23,13 @@ from dicomove.outcome import Unverified, of_other_person, sentences
 from dicomove.pacs import Pacs
 from dicomove.results import contradicted_by_pacs, resumed
 from dicomove.run import MoveDestination, Options, path_cells, run_settings
-from dicomove.run.archive import ArchiveAtDestination
-from dicomove.run.estimates import Sizes, rate_of, windows_needed
-from dicomove.run.holdings import Counted, Counting
+from dicomove.run.holdings import ArchiveAtDestination, Counted, Counting
 from dicomove.run.inventory import Inventory
 from dicomove.run.journal import completed, renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import compared, contradicted, other_person
-from dicomove.run.planned import Known, Step, Steps, finished, plan_table, steps_of
+from dicomove.run.planned import Known, Sizes, Step, Steps, finished, plan_table, rate_of, steps_of, windows_needed
 from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.store import JOURNAL_FILE, Journal, read_journal

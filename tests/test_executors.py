@@ -22,7 +22,7 @@ import dicomove as dm
 from dicomove.cohort import Identifier
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, SubOperationEvent
 from dicomove.run.channel import Call, Channel, RemoteChannel
-from dicomove.run.executors import Executors
+from dicomove.run.pools import Executors
 from dicomove.run.requests import RunSettings, Task
 from dicomove.testing import Synthetic, faults
 from tests import receiving, servers

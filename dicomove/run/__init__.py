@@ -16,9 +16,8 @@ Decisions, without I/O, clocks or threads::
     cells           further columns of a table: expected, patients, availability, SOP classes; those in paths
     questions       the C-FINDs of `inventory`, and pauses for a PACS that does not answer them
     patients        compares the patient and accession number of a row with those of the PACS
-    estimates       the bytes and seconds that a move is likely to take
-    planned         the actions and the table of `plan`
-    pacing/         hours, retry, associations, congestion, outages, rate
+    planned         the table of `plan`: actions, estimates of bytes and seconds
+    pacing/         hours, retry, associations, instances per second
 
 Actions::
 
@@ -28,10 +27,8 @@ Actions::
     moves           the C-MOVEs or C-GETs of one attempt
     reconciliation  compares what was expected with what came and what is on disk
     inventory       how many instances are expected, and which: the policy of ``verify=``
-    holdings        one C-FIND per row for `plan` and for limits: number of instances, availability
-    archive         what another archive at the destination has, by C-FIND
-    threads         workers in threads of this process
-    executors       workers of any `concurrent.futures.Executor`
+    holdings        what a PACS has of a row, for `plan` and for limits; what another archive at the destination has
+    pools           the workers: threads of this process, or any `concurrent.futures.Executor`
     channel         the connection between a worker elsewhere and the run
     journal         rows that an earlier run completed; makes rows durable: first their files, then the journal
 """

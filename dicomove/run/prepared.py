@@ -28,19 +28,18 @@ from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import Receiver
 from dicomove.results import result_table
 from dicomove.run.cells import path_cells
-from dicomove.run.estimates import Sizes
-from dicomove.run.executors import Executors
 from dicomove.run.holdings import Counting
 from dicomove.run.journal import JournalWriter, not_completed, open_journal, run_record
 from dicomove.run.messages import Report
 from dicomove.run.options import Method, Options
+from dicomove.run.planned import Sizes
+from dicomove.run.pools import Executors, Threads
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
 from dicomove.run.state import RunState
 from dicomove.run.tasks import as_planned, in_order, tasks_of, within_limits
-from dicomove.run.threads import Threads
 from dicomove.store import Journal, Key, RowRecord, read_sizes
 from dicomove.switch_interval import short_switch_interval
 

@@ -15,8 +15,8 @@ from dicomove.frozen import changed, in_bulk
 from dicomove.outcome import sentences
 from dicomove.results import Row, left_nearline
 from dicomove.run.cells import Cells, RowCells, rows_of
-from dicomove.run.estimates import Sizes
 from dicomove.run.options import Nearline, Options
+from dicomove.run.planned import Sizes
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.rows import RowResults
 from dicomove.words import ADVICE, SLOW

@@ -134,7 +134,7 @@ class _Asking:
     def end(self) -> None:
         """Check whether the PACS still answers on this association, and release it.
 
-        An idle association slows the others down: see `dicomove.run.threads.Threads`.
+        An idle association slows the others down: see `dicomove.run.pools.Threads`.
         """
         self._asker.check()
         self._asker.renew()

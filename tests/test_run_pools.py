@@ -12,7 +12,7 @@ import dicomove as dm
 from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message
 from dicomove.dimse.opening import Peer
-from dicomove.run import threads
+from dicomove.run import pools
 from tests import servers
 
 OUT_OF_RESOURCES = 0xA702
@@ -58,7 +58,7 @@ class Moving:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    monkeypatch.setattr(threads, "_REST_S", 600.0)  # no association is released merely because time has passed
+    monkeypatch.setattr(pools, "_REST_S", 600.0)  # no association is released merely because time has passed
     held = Held()
     yield held
     held.answer(*[0] * 100)
@@ -118,7 +118,7 @@ def test_an_association_rests_for_a_delay_and_stays_open(held: Held) -> None:
 def test_an_association_of_which_no_use_is_made_for_long_is_released(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "_REST_S", 0.2)
+    monkeypatch.setattr(pools, "_REST_S", 0.2)
     with servers.served(held) as pacs:
         moving = Moving(pacs, held, 3, concurrency=2, delay=1)
         moving.wait(in_flight=2, associations=2)
