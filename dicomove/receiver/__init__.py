@@ -29,9 +29,7 @@ In the receiver's process::
     tallies          counts the arrivals of each row
     files            ``existing=``, ``min_free=``: final names, quarantine, recovery after a crash
     paths            ``path=``: the template, and safe names
-    open_file        the file of an instance while it is open, on every system
-    commit           makes files durable, and writes them to the folder's index
-    sparing_log      `SparingLog`: writes a recurring warning once a minute
+    commit           makes files durable, and writes them to the folder's index; warns once a minute if it cannot
 """
 
 from dicomove.receiver.api import OtherPatient, ReceivedRow

@@ -147,36 +147,6 @@ def container_warning(own: str) -> str | None:
     )
 
 
-def orthanc_modality(ae_title: str, host: str, port: int) -> str:
-    """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON."""
-    return json.dumps({ae_title: {"AET": ae_title, "Host": host, "Port": port}}, indent=2)
-
-
-def dcmtk_host(ae_title: str, host: str, port: int) -> str:
-    """Return the entry of ``HostTable`` in dcmqrscp's configuration."""
-    return f"{ae_title.lower()} = ({ae_title}, {host}, {port})"
-
-
-def dcm4chee_device(ae_title: str, host: str, port: int) -> str:
-    """Return the device for dcm4chee-arc, as JSON for ``POST /dcm4chee-arc/devices/{name}``."""
-    connection = {"cn": "dicom", "dicomHostname": host, "dicomPort": port}
-    storage = {"dicomSOPClass": "*", "dicomTransferRole": "SCP", "dicomTransferSyntax": ["*"]}
-    entity = {
-        "dicomAETitle": ae_title,
-        "dicomAssociationInitiator": False,
-        "dicomAssociationAcceptor": True,
-        "dicomNetworkConnectionReference": ["/dicomNetworkConnection/0"],
-        "dicomTransferCapability": [storage],
-    }
-    device = {
-        "dicomDeviceName": ae_title.lower(),
-        "dicomInstalled": True,
-        "dicomNetworkConnection": [connection],
-        "dicomNetworkAE": [entity],
-    }
-    return json.dumps(device, indent=2)
-
-
 class Entries(ABC):
     """The address of a receiver, and its entries for a PACS."""
 
@@ -246,15 +216,32 @@ class Entries(ABC):
 
     def orthanc_modality(self, pacs: Pacs | None = None) -> str:
         """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; see `address_for`."""
-        return orthanc_modality(self.ae_title, *self.address_for(pacs or self._pacs_host))
+        host, port = self.address_for(pacs or self._pacs_host)
+        return json.dumps({self.ae_title: {"AET": self.ae_title, "Host": host, "Port": port}}, indent=2)
 
     def dcmtk_host(self, pacs: Pacs | None = None) -> str:
         """Return the entry of ``HostTable`` in dcmqrscp's configuration; see `address_for`."""
-        return dcmtk_host(self.ae_title, *self.address_for(pacs or self._pacs_host))
+        host, port = self.address_for(pacs or self._pacs_host)
+        return f"{self.ae_title.lower()} = ({self.ae_title}, {host}, {port})"
 
     def dcm4chee_device(self, pacs: Pacs | None = None) -> str:
-        """Return the device for dcm4chee-arc, as JSON; see `address_for`."""
-        return dcm4chee_device(self.ae_title, *self.address_for(pacs or self._pacs_host))
+        """Return the device for dcm4chee-arc, as JSON for ``POST /dcm4chee-arc/devices/{name}``; see `address_for`."""
+        host, port = self.address_for(pacs or self._pacs_host)
+        storage = {"dicomSOPClass": "*", "dicomTransferRole": "SCP", "dicomTransferSyntax": ["*"]}
+        entity = {
+            "dicomAETitle": self.ae_title,
+            "dicomAssociationInitiator": False,
+            "dicomAssociationAcceptor": True,
+            "dicomNetworkConnectionReference": ["/dicomNetworkConnection/0"],
+            "dicomTransferCapability": [storage],
+        }
+        device = {
+            "dicomDeviceName": self.ae_title.lower(),
+            "dicomInstalled": True,
+            "dicomNetworkConnection": [{"cn": "dicom", "dicomHostname": host, "dicomPort": port}],
+            "dicomNetworkAE": [entity],
+        }
+        return json.dumps(device, indent=2)
 
     def _own_port(self) -> int:
         if not self.listens:

@@ -8,8 +8,8 @@ third thread reads the entries of the index for the rows in flight.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
+import math
 import os
 import queue
 import sqlite3
@@ -23,8 +23,7 @@ from typing import Final
 
 from dicomove.files import synchronise_folder
 from dicomove.outcome import stripped
-from dicomove.receiver.open_file import OpenFile
-from dicomove.receiver.sparing_log import SparingLog
+from dicomove.receiver.incoming import FollowingDigest, OpenFile
 from dicomove.store.instances import InstanceIndex, InstanceReader, InstanceRecord
 
 #: The most files that are placed and not durable yet; beyond it the senders wait. Each needs a file descriptor.
@@ -37,45 +36,10 @@ _RETRY_S: Final = 0.5
 #: How long a row waits for the thread that reads the index, in seconds; after it, the row reads the index itself.
 _LONGEST_READ_S: Final = 30.0
 _MOST_KNOWN: Final = 10_000
-#: The bytes of one read for the hash.
-_BLOCK: Final = 1 << 18
+#: Seconds until the same warning is written again.
+_PAUSE_S: Final = 60
 
 logger = logging.getLogger("dicomove.receiver")
-
-
-class FollowingDigest:
-    """The digest of a file so far.
-
-    Parameters
-    ----------
-    file
-        The file.
-    """
-
-    def __init__(self, file: OpenFile) -> None:
-        self._file = file
-        self._digest = hashlib.sha256()
-        self._done = 0
-
-    def follow(self, size: int) -> None:
-        """Hash the file further, up to this size.
-
-        Raises
-        ------
-        OSError
-            The file cannot be read, or is shorter.
-        """
-        while self._done < size:
-            block = self._file.read(min(_BLOCK, size - self._done), self._done)
-            if not block:
-                message = "the file is shorter than what was written"
-                raise OSError(message)
-            self._digest.update(block)
-            self._done += len(block)
-
-    def hexdigest(self) -> str:
-        """Return the digest so far."""
-        return self._digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,3 +300,39 @@ class Committer:
 def _close(pending: PendingFile) -> None:
     if pending.file:
         pending.file.close()
+
+
+class SparingLog:
+    """Writes a warning, and writes it again only after a pause, with the number of omitted ones.
+
+    Parameters
+    ----------
+    logger
+        The logger.
+    clock
+        Returns the time in seconds.
+
+    Examples
+    --------
+    >>> times = iter([0, 1, 2, 61])
+    >>> log = SparingLog(logging.getLogger("dicomove.example"), lambda: next(times))
+    >>> log.warning("the disk is full"), log.warning("the disk is full")
+    (True, False)
+    """
+
+    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._logger, self._clock = logger, clock
+        self._lock = threading.Lock()
+        self._written: dict[object, tuple[float, int]] = {}
+
+    def warning(self, text: str, kind: object = None) -> bool:
+        """Write a warning, unless the same one (or one of its kind) was written a moment ago; return whether it was."""
+        key = kind or text
+        now = self._clock()
+        with self._lock:
+            at, left_out = self._written.get(key, (-math.inf, 0))
+            is_due = now - at >= _PAUSE_S
+            self._written[key] = (now, 0) if is_due else (at, left_out + 1)
+        if is_due:
+            self._logger.warning("%s%s", text, f" ({left_out:,} more times since the last line)" if left_out else "")
+        return is_due

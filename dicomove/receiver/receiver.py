@@ -20,7 +20,7 @@ from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.files import Existing, room
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.rows import LocalRow, RowsInFlight, refused_table
-from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, checked_seconds, checked_settings
+from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, Settings, checked_seconds
 from dicomove.receiver.studies import StudyWatch
 from dicomove.receiver.supervision import Supervisor
 from dicomove.store import InstanceReader, InstanceRecord, read_manifest
@@ -128,13 +128,13 @@ class Receiver(Entries):
     ) -> None:
         self.folder = Path(folder).absolute()
         self.quiet_period = checked_seconds(quiet_period, "quiet_period")
-        settings = checked_settings(
-            self.folder,
+        settings = Settings(
+            folder=str(self.folder),
             ae_title=ae_title,
             port=port,
             host=host,
             path=path,
-            allow=allow,
+            allow=(allow,) if isinstance(allow, str) else tuple(allow),
             accept=accept,
             existing=existing,
             mislabelled=mislabelled,
@@ -148,7 +148,7 @@ class Receiver(Entries):
         self._in_flight = RowsInFlight()
         self._reading = threading.Lock()
         self._reader: InstanceReader | None = None
-        self._supervisor = Supervisor(settings, self._in_flight)
+        self._supervisor = Supervisor(settings.checked(), self._in_flight)
         self._watch = StudyWatch(self.folder, self.quiet_period, on_study) if on_study else None
 
     @property

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Self, get_args
 
 from dicomove.errors import AddressError
@@ -47,7 +45,7 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The arguments of `Receiver`, checked."""
+    """The arguments of `Receiver`."""
 
     folder: str
     ae_title: str
@@ -63,6 +61,27 @@ class Settings:
     tls: TLS | None = None
     advertise: str | None = None
 
+    def checked(self) -> Self:
+        """Return the settings for the process.
+
+        Raises
+        ------
+        AddressError
+            `ae_title` is not an AE title, or `tls` has no usable certificate.
+        ValueError
+            Another argument is invalid.
+        """
+        PathTemplate(self.path, takes_columns=True)  # raises ValueError
+        _check_advertise(self.advertise, self.port)
+        ae_title = checked_ae_title(self.ae_title, "ae_title")
+        _check_port(self.port)
+        allow = tuple(str(network(value)) for value in self.allow)
+        _check_word(self.accept, Accept, "accept")
+        _check_word(self.existing, Existing, "existing")
+        _check_word(self.mislabelled, Mislabelled, "mislabelled")
+        _check_tls(self.tls)
+        return replace(self, ae_title=ae_title, allow=allow)
+
     def to_json(self) -> str:
         """Return the settings as one line."""
         return json.dumps({**asdict(self), "tls": self.tls and self.tls.with_password()})
@@ -73,51 +92,6 @@ class Settings:
         values = json.loads(line)
         tls = values["tls"] and TLS(**values["tls"])
         return cls(**{**values, "limits": Limits(**values["limits"]), "tls": tls})
-
-
-def checked_settings(
-    folder: Path,
-    *,
-    ae_title: str,
-    port: int | None,
-    host: str,
-    path: str,
-    allow: Iterable[str],
-    accept: str,
-    existing: str,
-    mislabelled: str,
-    min_free: int | None,
-    limits: Limits,
-    tls: TLS | None,
-    advertise: str | None,
-) -> Settings:
-    """Return the settings for the process.
-
-    Raises
-    ------
-    AddressError
-        `ae_title` is not an AE title, or `tls` has no usable certificate.
-    ValueError
-        Another argument is invalid.
-    """
-    PathTemplate(path, takes_columns=True)  # raises ValueError
-    if advertise is not None:
-        _check_advertise(advertise, port)
-    return Settings(
-        folder=str(folder),
-        ae_title=checked_ae_title(ae_title, "ae_title"),
-        host=host,
-        port=_port(port),
-        path=path,
-        allow=tuple(str(network(value)) for value in ([allow] if isinstance(allow, str) else allow)),
-        accept=_checked(accept, Accept, "accept"),
-        existing=_checked(existing, Existing, "existing"),
-        mislabelled=_checked(mislabelled, Mislabelled, "mislabelled"),
-        min_free=min_free,
-        limits=limits,
-        tls=_checked_tls(tls),
-        advertise=advertise,
-    )
 
 
 def checked_seconds(value: float, name: str) -> float:
@@ -134,37 +108,33 @@ def checked_seconds(value: float, name: str) -> float:
     return value
 
 
-def _check_advertise(advertise: str, port: int | None) -> None:
+def _check_advertise(advertise: str | None, port: int | None) -> None:
+    if advertise is None:
+        return
     advertised(advertise)  # raises ValueError
     if port is None:
         message = f"advertise={advertise!r}: a receiver with port=None listens at no port"
         raise ValueError(message)
 
 
-def _checked_tls(tls: TLS | None) -> TLS | None:
-    if tls is None:
-        return None
-    if not isinstance(tls, TLS):
+def _check_tls(tls: object) -> None:
+    if isinstance(tls, TLS):
+        server_context(tls)
+    elif tls is not None:
         message = (
             "tls: a receiver has a process of its own, and takes "
             f"TLS(certificate=..., key=...), not {type(tls).__name__}"
         )
         raise AddressError(message)
-    server_context(tls)
-    return tls
 
 
-def _port(value: int | None) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
-        message = f"port={value!r}: a number from 0 to 65535, or None to listen at none"
+def _check_port(port: object) -> None:
+    if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535):
+        message = f"port={port!r}: a number from 0 to 65535, or None to listen at none"
         raise ValueError(message)
-    return value
 
 
-def _checked(value: str, words: Any, name: str) -> Any:
+def _check_word(value: str, words: Any, name: str) -> None:
     if value not in get_args(words):
         message = f"{name}={value!r} is not one of {', '.join(get_args(words))}"
         raise ValueError(message)
-    return value
