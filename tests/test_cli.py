@@ -10,7 +10,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.cli import main
-from dicomove.cli.output import advice as _advice
+from dicomove.cli.tables import advice as _advice
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import Request
 from tests import receiving, servers

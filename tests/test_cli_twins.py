@@ -17,7 +17,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.cli import commands, main, tools
-from dicomove.cli.parser import parser
+from dicomove.cli.main import parser
 from dicomove.events import StudyReceived
 from dicomove.receiver.studies import QuietStudies
 from dicomove.store import JOURNAL_FILE, StudySize

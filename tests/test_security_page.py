@@ -19,7 +19,7 @@ from pydicom import dcmread
 
 import dicomove as dm
 from dicomove.cli import tables
-from dicomove.cli.parser import parser
+from dicomove.cli.main import parser
 from dicomove.testing import Synthetic
 from dicomove.tls import TLS, client_context, server_context
 from tests import receiving

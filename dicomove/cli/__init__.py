@@ -2,13 +2,11 @@
 
 ::
 
-    parser       the arguments of every command, with its help
+    main         the arguments of every command, with its help; runs one command, and returns the exit code
     arguments    the arguments that commands share
-    tables       reads the table for a command: a file, or standard input
     commands     the commands that send requests to a PACS
     tools        the commands without an address of a PACS: the demo, `receive`, and commands for received images
-    output       prints a table for a person, for a file, or for the next program of a pipe
-    main         runs one command, and returns the exit code
+    tables       reads the table for a command; prints one for a person, for a file, or for the next program of a pipe
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove.cli.arguments import receiver_options
-from dicomove.cli.output import report, show, write
-from dicomove.cli.tables import table_of
+from dicomove.cli.tables import report, show, table_of, write
 from dicomove.destination import Destination
 from dicomove.doctor import doctor
 from dicomove.errors import AddressError, CohortError, LimitError

@@ -17,8 +17,7 @@ from typing import Final, TextIO
 import pandas as pd
 
 from dicomove.cli.arguments import receiver_options
-from dicomove.cli.output import advice, brief, show, summary, write
-from dicomove.cli.tables import table_of
+from dicomove.cli.tables import COMPLETE, NOTHING, SOME_NOT, advice, brief, show, summary, table_of, write
 from dicomove.cohort import read_cohort
 from dicomove.events import StudyReceived
 from dicomove.headers import arrange, convert, index
@@ -35,7 +34,6 @@ _IMAGE: Final = ("Modality", "SeriesDescription", "InstanceNumber", "bytes", "pa
 _CONVERTED: Final = ("name", "path", "instances", "outcome", "resumed", "reason")
 _MADE: Final = ("converted", "converted_with_warning")
 _LOOK_UP_S: Final = 0.5
-_COMPLETE, _SOME_NOT, _NOTHING = 0, 1, 3
 _MOST: Final = 10
 #: The most rows on a screen: a folder may have a hundred thousand files.
 _ROWS: Final = 200
@@ -217,5 +215,5 @@ def _counted(outcomes: pd.Series) -> str:
 
 def _code(good: int, count: int) -> int:
     if not good:
-        return _NOTHING
-    return _COMPLETE if good == count else _SOME_NOT
+        return NOTHING
+    return COMPLETE if good == count else SOME_NOT
