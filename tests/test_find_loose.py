@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 import dicomove as dm
-from dicomove.search.loose import loose_table
+from dicomove.search.choice import loose_table
 from dicomove.testing import RunningPacs, Synthetic
 from tests.servers import Server
 

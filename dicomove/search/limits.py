@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from dicomove.words import ADVICE
+
 #: Answers with fewer matches are not verified.
 FEW: Final = 3
 
@@ -18,6 +20,14 @@ FEW: Final = 3
 MOST_IN_LIST: Final = 50
 #: Limits are multiples of this number.
 _ROUND: Final = 50
+
+#: The remedy for an incomplete list, by the level; for studies it is in `ADVICE`.
+CAPPED: Final = {
+    "patients": "There may be patients that the PACS does not tell: ask by PatientID, or for studies by date.",
+    "series": "There are series that the PACS does not tell: ask by Modality or SeriesNumber, or move the whole study.",
+    "instances": "There are instances that the PACS does not tell: move the whole series.",
+    "studies": ADVICE["capped"],
+}
 
 Match = Mapping[str, str]
 
@@ -128,6 +138,20 @@ class KnownLimits:
                 self.most_of_a_patient = min(highest, self.most_of_a_patient or highest)
             else:
                 self.most = min(len(matches), self.most or len(matches))
+
+
+def limit(limits: KnownLimits) -> str:
+    """Return a clause about the PACS's limit."""
+    if limits.hides is not None:
+        few = "nothing" if limits.hides == 0 else f"{limits.hides} of the matches"
+        return f"the PACS says Success and gives {few} where a search matches too much"
+    if limits.is_unsteady:
+        return "the PACS gives a limited number of answers, and not always the same"
+    if limits.most:
+        return f"the PACS gives at most {limits.most} answers"
+    if limits.most_of_a_patient:
+        return f"the PACS gives at most {limits.most_of_a_patient} answers of one patient"
+    return "the PACS does not answer so broad a search"
 
 
 def may_be_cut(answers: int) -> bool:

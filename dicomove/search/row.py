@@ -34,7 +34,7 @@ from dicomove.search.limits import KnownLimits
 from dicomove.search.whole import ask_whole
 
 Match = dict[str, str]
-Pair = tuple[str, str]
+_Pair = tuple[str, str]
 
 #: Errors of an archive for a search with an unknown key.
 _MAY_BE_THE_KEYS: Final = frozenset({"identifier_mismatch", "unable_to_process"})
@@ -117,7 +117,7 @@ class Search:
 
     def _ask_steps(self, query: Query, listed: FindResult | None) -> Answer:
         found: list[Match] = [{}]
-        keys: list[Pair] = []
+        keys: list[_Pair] = []
         reasons: list[str] = []
         notes: list[str | None] = []
         last = FindResult((), "0x0000")
@@ -194,7 +194,7 @@ class Search:
         match: Match,
         step: Step,
         above: Match,
-        keys: Sequence[Pair],
+        keys: Sequence[_Pair],
         repeated: Sequence[str],
         query_model: QueryModel,
     ) -> str | None:
@@ -212,7 +212,7 @@ class Search:
             reason = self._not_confirmed({"QueryRetrieveLevel": step.level, **one}, blank, query_model)
         return reason
 
-    def _not_confirmed(self, one: Match, checks: Sequence[Pair], query_model: QueryModel) -> str | None:
+    def _not_confirmed(self, one: Match, checks: Sequence[_Pair], query_model: QueryModel) -> str | None:
         """Return why a match does not fit the row, if it leaves identifying keys of the row blank.
 
         The PACS may not return these keys, or the study may lack them. A search by the keys distinguishes the two: it
@@ -256,7 +256,7 @@ class _UnconfirmedError(Exception):
         self.found = found
 
 
-def find_outcome(result: FindResult, *, matched: bool) -> str:
+def _outcome(result: FindResult, *, matched: bool) -> str:
     """Return the outcome for the last C-FIND of a row."""
     if result.cancelled:
         return "cancelled"
@@ -272,7 +272,7 @@ def find_outcome(result: FindResult, *, matched: bool) -> str:
 def _answer(found: list[Match], last: FindResult, reasons: Sequence[str], notes: Sequence[str | None]) -> Answer:
     said = dict.fromkeys(note for note in (last.advice, *notes) if note)
     return Answer(
-        find_outcome(last, matched=bool(found)),
+        _outcome(last, matched=bool(found)),
         tuple(found),
         last.status,
         last.error,

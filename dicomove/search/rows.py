@@ -28,10 +28,10 @@ _TICK_S: Final = 0.2
 _NOT_ATTEMPTED: Final = Answer("not_attempted", advice=NOT_ATTEMPTED)
 
 #: Gets each new answer, before it is shown.
-Keep = Callable[[Query, Answer], object]
+_Keep = Callable[[Query, Answer], object]
 
 
-class AskBatch(Protocol):
+class _AskBatch(Protocol):
     """Asks on one association."""
 
     def __call__(self, batch: Batch) -> Iterator[tuple[Query, Answer]]:
@@ -63,7 +63,7 @@ class Rows:
         labels: Sequence[Hashable],
         queries: Sequence[Query | IdentifierError],
         known: dict[Query, Answer],
-        keep: Keep,
+        keep: _Keep,
         show: Display,
     ) -> None:
         self._labels, self._queries, self._keep, self._show = labels, queries, keep, show
@@ -73,7 +73,7 @@ class Rows:
         self._batches = batches(query for query in distinct if query not in known)
         self._is_finished = [False] * len(queries)
 
-    def ask(self, asks: Sequence[AskBatch], stop: Stop, interrupts: Interrupts) -> list[Answer]:
+    def ask(self, asks: Sequence[_AskBatch], stop: Stop, interrupts: Interrupts) -> list[Answer]:
         """Return the answer to each row; after an interrupt, the remaining rows are not attempted.
 
         Parameters
@@ -107,7 +107,7 @@ class Rows:
             self._show(RunEnded(verb="find", interrupted=interrupted))
         return answers
 
-    def _ask_in_order(self, ask: AskBatch) -> None:
+    def _ask_in_order(self, ask: _AskBatch) -> None:
         batch_of = {query: batch for batch in self._batches for query in batch}
         begun: dict[Query, Iterator[tuple[Query, Answer]]] = {}
         for position, query in enumerate(self._queries):
@@ -186,7 +186,7 @@ class _Began:
 class _Workers:
     """A thread for each association; each takes one batch after the other."""
 
-    def __init__(self, asks: Sequence[AskBatch], todo: Sequence[Batch], stop: Stop) -> None:
+    def __init__(self, asks: Sequence[_AskBatch], todo: Sequence[Batch], stop: Stop) -> None:
         self._todo, self._stop, self._lock = iter(todo), stop, threading.Lock()
         self._messages: queue.SimpleQueue[_Began | tuple[Query, Answer] | Exception | None] = queue.SimpleQueue()
         # Not daemons: the interpreter waits for them, and `Stop` ends them after the end of the main thread.
@@ -243,7 +243,7 @@ class _Workers:
                 told.append(message)
         return told
 
-    def _work(self, ask: AskBatch) -> None:
+    def _work(self, ask: _AskBatch) -> None:
         try:
             with suppress(Stopped):
                 while (batch := self._next()) is not None:
@@ -255,7 +255,7 @@ class _Workers:
         finally:
             self._messages.put(None)
 
-    def _ask(self, ask: AskBatch, batch: Batch) -> None:
+    def _ask(self, ask: _AskBatch, batch: Batch) -> None:
         answers = ask(batch)
         for query in batch:
             self._messages.put(_Began(query))

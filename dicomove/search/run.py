@@ -1,25 +1,29 @@
-"""One `find`: its associations, its journal, and its rows."""
+"""One `find`: its associations, its rows, the answers of earlier runs, and its table."""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort import Query
+from dicomove import columns
+from dicomove.cohort import Query, is_blank, is_found, plain_label
+from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import FindScu
-from dicomove.errors import IdentifierError, JournalWarning, warn
+from dicomove.errors import CohortWarning, IdentifierError, JournalWarning, warn
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display, display
 from dicomove.pacs import Pacs
 from dicomove.search.asker import Asker, Stop
-from dicomove.search.kept import KeptAnswers, parse_age
 from dicomove.search.limits import KnownLimits
 from dicomove.search.lists import Batch, ask_batch
 from dicomove.search.row import Answer, Search
@@ -31,6 +35,11 @@ _STOPPED: Final = Answer(
     error="capped",
     advice="The PACS gave nothing more, not even what it had given before. It may limit them by time: ask again.",
 )
+
+_NOTHING: Final = "null"
+_KEPT: Final = ("outcome", "status", "advice", "error_comment", "filtered", "matches", "several_patients")
+
+_TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class Settings:
         if max_age is not None and journal is None:
             msg = f"max_age={max_age!r} is the age of answers in a journal: name it with journal="
             raise ValueError(msg)
-        return cls(concurrency, float(delay), journal, parse_age(max_age))
+        return cls(concurrency, float(delay), journal, _age(max_age))
 
 
 def ask_rows(
@@ -91,7 +100,7 @@ def ask_rows(
     with ExitStack() as stack:
         scus = [stack.enter_context(FindScu(pacs)) for _ in range(settings.concurrency)]
         journal = None if settings.journal is None else stack.enter_context(FindJournal(settings.journal))
-        kept = KeptAnswers(journal, pacs, wanted)
+        kept = _KeptAnswers(journal, pacs, wanted)
         known = kept.known(queries, settings.max_age)
         asking = [_Asking(Asker(scu, stop, settings.delay), wanted, limits) for scu in scus]
         rows = Rows(list(table.index), queries, dict(known), kept.keep, show)
@@ -155,3 +164,163 @@ def _is_by_association(asking: Sequence[_Asking], limits: KnownLimits) -> bool:
     for one in asking:
         one.asker.renews = found
     return found
+
+
+class _KeptAnswers:
+    """The answers of one PACS in a journal.
+
+    Parameters
+    ----------
+    journal
+        The journal; ``None`` keeps no answers.
+    pacs
+        The PACS. It is part of the question, because another PACS or calling AE title may get other answers.
+    wanted
+        The requested attributes.
+    """
+
+    def __init__(self, journal: FindJournal | None, pacs: Pacs, wanted: Sequence[str]) -> None:
+        self._journal = journal
+        self._about = [pacs.called_ae_title, pacs.host, pacs.port, pacs.calling_ae_title, list(wanted)]
+
+    def known(self, queries: Iterable[object], max_age: dt.timedelta | None) -> dict[Query, Answer]:
+        """Return the answers to these queries that are not older than an age.
+
+        Raises
+        ------
+        JournalError
+            The journal cannot be read.
+        """
+        if self._journal is None:
+            return {}
+        since = None if max_age is None else time.time() - max_age.total_seconds()
+        questions = {self._question(query): query for query in queries if isinstance(query, Query)}
+        found = self._journal.answers(questions, since)
+        return {questions[question]: _answer(text) for question, text in found.items() if text != _NOTHING}
+
+    def keep(self, query: Query, answer: Answer) -> None:
+        """Keep an answer, if it is complete."""
+        if self._journal and answer.outcome in ("matched", "empty") and answer.error is None:
+            self._journal.add(self._question(query), json.dumps({name: getattr(answer, name) for name in _KEPT}))
+
+    def forget(self, query: Query) -> None:
+        """Forget the answer to a query."""
+        if self._journal:
+            self._journal.add(self._question(query), _NOTHING)
+
+    def _question(self, query: Query) -> bytes:
+        steps = [[step.level, step.keys, step.checks] for step in query.steps]
+        asked = json.dumps([*self._about, query.level, query.query_model, steps])
+        return hashlib.sha256(asked.encode()).digest()
+
+
+def _age(max_age: object) -> dt.timedelta | None:
+    """Return the age from the keyword of `find`.
+
+    Raises
+    ------
+    ValueError
+        It is not a time.
+
+    Examples
+    --------
+    >>> _age("1 day")
+    datetime.timedelta(days=1)
+    """
+    if max_age is None:
+        return None
+    try:
+        age = pd.Timedelta(max_age).to_pytimedelta() if isinstance(max_age, str | dt.timedelta) else None
+    except ValueError:
+        age = None
+    if not isinstance(age, dt.timedelta) or age < dt.timedelta(0):
+        msg = f'max_age={max_age!r} is not a time: write max_age="1 day"'
+        raise ValueError(msg)
+    return age
+
+
+def _answer(text: str) -> Answer:
+    values = json.loads(text)
+    return Answer(**{**values, "matches": tuple(values["matches"])})
+
+
+def found_table(
+    table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str], *, loose: bool = False
+) -> pd.DataFrame:
+    """Return one row per match, and one for each row of the cohort that matched nothing.
+
+    Parameters
+    ----------
+    table
+        The cohort.
+    answers
+        The answer to each of its rows.
+    wanted
+        The attributes that were asked for.
+    loose
+        Whether rows may match loosely, which a column says.
+    """
+    rows = [(position, answer, match) for position, answer in enumerate(answers) for match in _rows(answer)]
+    positions = [position for position, _, _ in rows]
+    base = table.iloc[positions].reset_index(drop=True)
+    found: dict[str, pd.Series] = {}
+    for name in wanted:
+        found |= _attribute_columns(base, name, [match.get(name) or None for _, _, match in rows])
+    answered = [answer for _, answer, _ in rows]
+    found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in _TEXT_COLUMNS}
+    found["matches"] = columns.counts(len(answer.matches) + answer.repeated + answer.ambiguous for answer in answered)
+    found["filtered"] = columns.counts(answer.filtered for answer in answered)
+    found["asked_by"] = columns.text(answer.asked_by for answer in answered)
+    if loose:
+        found["loose"] = columns.text(answer.loose for answer in answered)
+    added = [*_added(base, found), *(["loose"] if loose else [])]
+    message = columns.kept_message(base, added)
+    if message:
+        warn(message, CohortWarning)
+    result = columns.with_columns(base, found, added)
+    labels = pd.Series([table.index[position] for position in positions], dtype=object).infer_objects()
+    result.insert(0, columns.label(result, "cohort_row"), labels)
+    return result
+
+
+def _rows(answer: Answer) -> Sequence[Mapping[str, str]]:
+    """Return its matches; a row without a match also has one row in the table."""
+    return answer.matches or (() if answer.repeated else ({},))
+
+
+def _added(base: pd.DataFrame, found: Iterable[str]) -> list[str]:
+    """Return the names of the added columns; the other attributes replace the cohort's column."""
+    attributes = [name for name in found if name.endswith("_asked") or len(_places(base, name)) > 1]
+    return ["cohort_row", *FIND_COLUMNS, *attributes]
+
+
+def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) -> dict[str, pd.Series]:
+    """Return the column of one attribute, and a column with the cohort's cells if these differ."""
+    places = _places(base, name)
+    is_count = name.startswith("NumberOf")
+    numbers = list(map(columns.whole_number, values)) if is_count else []
+    made = columns.counts(numbers) if is_count else columns.text(values)
+    if len(places) != 1:
+        return {name: made}
+    asked = base.iloc[:, places[0]]
+    if is_count:
+        told = zip(numbers, asked.tolist(), strict=True)
+        differs = not is_found(base.columns) and any(
+            not is_blank(had) and columns.whole_number(had) != value for value, had in told
+        )
+    else:
+        merged = [value if value is not None else _text(had) for value, had in zip(values, asked, strict=True)]
+        differs = any(value != _text(had) for value, had in zip(merged, asked, strict=True))
+        made = columns.text(merged)
+    before = f"{name}_asked"
+    # The cells of the first cohort stay.
+    is_kept = is_found(base.columns) and bool(_places(base, before))
+    return {name: made} | ({before: asked} if differs and not is_kept else {})
+
+
+def _places(table: pd.DataFrame, name: str) -> list[int]:
+    return [place for place, found in enumerate(table.columns) if plain_label(found) == name]
+
+
+def _text(cell: object) -> str | None:
+    return None if is_blank(cell) else str(cell).strip()

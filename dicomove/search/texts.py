@@ -25,17 +25,17 @@ _MOST: Final = 20_000
 #: After so many parts that are all too large, the PACS counts as ignoring the patterns.
 _MOST_CUT: Final = 200
 
-Scope = Mapping[str, str]
-Holds = Callable[[Match], bool]
+_Scope = Mapping[str, str]
+_Holds = Callable[[Match], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class _Pattern:
     """The values that begin with `head`, and whose rest ends (or begins) with `part`.
 
     Examples
     --------
-    >>> Pattern("SYN", "7").text, Pattern("SYN", "7", at_end=False).text, Pattern("SYN", "7").holds("syn007")
+    >>> _Pattern("SYN", "7").text, _Pattern("SYN", "7", at_end=False).text, _Pattern("SYN", "7").holds("syn007")
     ('SYN*7', 'SYN7*', True)
     """
 
@@ -60,10 +60,10 @@ class Pattern:
         begins = value.casefold().startswith(self.head.casefold())
         return begins and (rest.endswith(part) if self.at_end else rest.startswith(part))
 
-    def parts(self, characters: Iterable[str]) -> list[Pattern]:
+    def parts(self, characters: Iterable[str]) -> list[_Pattern]:
         """Return its parts, which cover all values except `whole`."""
         grown = (f"{one}{self.part}" if self.at_end else f"{self.part}{one}" for one in characters)
-        return [Pattern(self.head, part, self.at_end) for part in grown]
+        return [_Pattern(self.head, part, self.at_end) for part in grown]
 
 
 @dataclass
@@ -90,7 +90,7 @@ class ByText:
         """The attributes that the search leaves open."""
         return [name for name in self.names if _head(self._key(name)) is not None]
 
-    def ask_for(self, scope: Scope, holds: Holds, names: Sequence[str] | None = None) -> bool:
+    def ask_for(self, scope: _Scope, holds: _Holds, names: Sequence[str] | None = None) -> bool:
         """Ask for all matches in a scope; return whether they are certainly complete.
 
         Parameters
@@ -121,8 +121,8 @@ class ByText:
             ends = {match.get(name, "")[len(head) :][-1:] for match in matches} - {""} - _WILDCARDS
             for end in sorted(ends):
                 self.parts += 1
-                answer = self.asked({name: Pattern(head, end).text})
-                if has_failed(answer) or not all(Pattern(head, end).holds(match.get(name, "")) for match in answer):
+                answer = self.asked({name: _Pattern(head, end).text})
+                if has_failed(answer) or not all(_Pattern(head, end).holds(match.get(name, "")) for match in answer):
                     return False
                 is_smaller = len(answer) < len(matches)
         return is_smaller
@@ -133,7 +133,7 @@ class ByText:
             head = _head(self._key(name)) or ""
             values = sorted({match.get(name, "") for match in self.asked.found.values()} - {""})
             patterns = {
-                Pattern(head, value[len(head) :][-3:]).text for value in values[:: max(len(values) // number, 1)]
+                _Pattern(head, value[len(head) :][-3:]).text for value in values[:: max(len(values) // number, 1)]
             }
             known = len(self.asked.found)
             for pattern in sorted(patterns)[:number]:
@@ -147,14 +147,14 @@ class ByText:
         value = self.asked.keys.get(name) or ""
         return value if isinstance(value, str) else "\\"
 
-    def _sweep(self, scope: Scope, holds: Holds, name: str, at_end: bool, names: Sequence[str]) -> bool:  # noqa: FBT001
+    def _sweep(self, scope: _Scope, holds: _Holds, name: str, at_end: bool, names: Sequence[str]) -> bool:  # noqa: FBT001
         """Split a scope by one attribute; return whether the PACS respects it and every part is complete."""
         if (name, at_end) in self._unusable or not self.asked.limits.may_search_by(name):
             return False
         head = _head(self._key(name)) or ""
         before = {uid for uid, match in self.asked.found.items() if holds(match) and match.get(name)}
         characters = self._alphabet(name, head, before) if at_end else _CHARACTERS
-        sweep = _Sweep(scope, holds, name, names, characters, [Pattern(head, "", at_end)] if characters else [])
+        sweep = _Sweep(scope, holds, name, names, characters, [_Pattern(head, "", at_end)] if characters else [])
         began, is_first = self.parts, True
         while sweep.todo and self.parts - began < _MOST:
             known, pattern = len(self.asked.found), sweep.todo.pop()
@@ -172,7 +172,7 @@ class ByText:
             self._alone(sweep, whole)
         return bool(characters) and sweep.is_whole and not sweep.todo and before <= sweep.seen
 
-    def _parts_of(self, pattern: Pattern, sweep: _Sweep) -> list[Pattern] | None:
+    def _parts_of(self, pattern: _Pattern, sweep: _Sweep) -> list[_Pattern] | None:
         """Ask for the parts of a pattern; return incomplete ones, or ``None`` if the PACS ignores the pattern."""
         full = []
         for part in pattern.parts(sweep.characters):
@@ -211,7 +211,7 @@ class ByText:
         is_limited = bool(answer.error) or limits.reached_by_request(answer.matches)
         return name == "PatientID" and not is_limited and bool(limits.full_patients(answer.matches))
 
-    def _part(self, keys: Scope, seen: set[str]) -> FindResult | None:
+    def _part(self, keys: _Scope, seen: set[str]) -> FindResult | None:
         self.parts += 1
         answer = self.asked(keys)
         if has_failed(answer):
@@ -246,12 +246,12 @@ class ByText:
 class _Sweep:
     """A scope that is split by one attribute, and then by `names`."""
 
-    scope: Scope
-    holds: Holds
+    scope: _Scope
+    holds: _Holds
     name: str
     names: Sequence[str]
     characters: str
-    todo: list[Pattern]
+    todo: list[_Pattern]
     seen: set[str] = field(default_factory=set)
     wholes: list[str] = field(default_factory=list)
     alone: set[str] = field(default_factory=set)

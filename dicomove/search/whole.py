@@ -17,12 +17,22 @@ from typing import Final
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.asked import Asked, has_failed, has_too_many, is_refused
+from dicomove.search.asked import (
+    AXES,
+    HONEST,
+    MOST,
+    MOST_LATER,
+    Asked,
+    Axis,
+    has_failed,
+    has_too_many,
+    is_broad,
+    is_refused,
+)
+from dicomove.search.asker import Keys
 from dicomove.search.below import ask_below
 from dicomove.search.days import ByDate
-from dicomove.search.hidden import HONEST, MOST, MOST_LATER, Keys, is_broad
-from dicomove.search.levels import AXES, CAPPED, Axis, limit
-from dicomove.search.limits import FEW, KnownLimits, Match
+from dicomove.search.limits import CAPPED, FEW, KnownLimits, Match, limit
 from dicomove.search.spans import Moment, Span, in_order, span_of
 from dicomove.search.texts import ByText
 
