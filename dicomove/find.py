@@ -27,11 +27,10 @@ from dicomove.cohort import (
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning, warn
-from dicomove.interrupts import Interrupts
+from dicomove.interpreter import Interrupts, short_switch_interval
 from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
 from dicomove.search import Answer, Choice, Matches, Settings, ask_loosely, ask_rows, checked_loose, found_table
-from dicomove.switch_interval import short_switch_interval
 
 _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 

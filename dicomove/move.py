@@ -9,8 +9,7 @@ import pandas as pd
 from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning, warn
-from dicomove.frozen import in_bulk
-from dicomove.interrupts import Interrupts
+from dicomove.interpreter import Interrupts, in_bulk, short_switch_interval
 from dicomove.job import MoveJob
 from dicomove.notebook import Progress, check_progress, display
 from dicomove.pacs import Pacs
@@ -24,7 +23,6 @@ from dicomove.run import (
     shows_options,
     warn_of,
 )
-from dicomove.switch_interval import short_switch_interval
 
 __all__ = ["RESULT_COLUMNS", "move", "start_move"]
 

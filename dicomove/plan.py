@@ -18,6 +18,7 @@ from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, warn
 from dicomove.events import RowStarted, RunEnded, RunStarted
+from dicomove.interpreter import short_switch_interval
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, of_other_person, sentences
 from dicomove.pacs import Pacs
@@ -33,7 +34,6 @@ from dicomove.run.planned import Known, Sizes, Step, Steps, finished, plan_table
 from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
-from dicomove.switch_interval import short_switch_interval
 
 __all__ = ["PLAN_COLUMNS", "plan"]
 

@@ -16,7 +16,7 @@ def test_names_on_the_page_exist(named: str) -> None:
 
 
 def test_every_folder_and_module_of_the_top_is_named() -> None:
-    small = {"__init__.py", "columns.py", "interrupts.py", "journal.py", "moved_names.py", "processes.py"}
+    small = {"__init__.py", "columns.py", "journal.py", "moved_names.py", "processes.py"}
     top = {
         path.name for path in (ROOT / "dicomove").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeVar, get_args
 
 from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
-from dicomove.frozen import changed
+from dicomove.interpreter import changed
 from dicomove.outcome import Evidence, Unverified, adds_up, category, failure_word, with_missing
 from dicomove.run.questions import (
     ALL,

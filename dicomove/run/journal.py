@@ -19,7 +19,7 @@ import pandas as pd
 from dicomove.cohort import Identifier
 from dicomove.errors import JournalError, ReceiverError
 from dicomove.files import file_sha256
-from dicomove.frozen import changed, in_bulk
+from dicomove.interpreter import changed, in_bulk
 from dicomove.results import Row, not_durable, resumed
 from dicomove.run.cells import RowCells
 from dicomove.run.inventory import Verify

@@ -22,7 +22,7 @@ from dicomove.errors import (
     VerificationWarning,
     warn,
 )
-from dicomove.frozen import in_bulk
+from dicomove.interpreter import in_bulk, short_switch_interval
 from dicomove.notebook import Display
 from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import Receiver
@@ -41,7 +41,6 @@ from dicomove.run.schedule import Schedule
 from dicomove.run.state import RunState
 from dicomove.run.tasks import as_planned, in_order, tasks_of, within_limits
 from dicomove.store import Journal, Key, RowRecord, read_sizes
-from dicomove.switch_interval import short_switch_interval
 
 MoveDestination = str | Receiver | Sequence[Receiver] | Destination
 

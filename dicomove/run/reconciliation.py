@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
-from dicomove.frozen import changed
+from dicomove.interpreter import changed
 from dicomove.outcome import ALTOGETHER, Evidence, category, judge, of_other_person, remarks, rivals, with_missing
 from dicomove.receiver import OtherPatient, ReceivedRow, RowAtReceiver
 from dicomove.run.attempt import Moved

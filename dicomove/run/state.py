@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from dicomove import events
 from dicomove.cohort import Identifier
-from dicomove.frozen import changed
+from dicomove.interpreter import changed
 from dicomove.results import Row, never_reached
 from dicomove.run.attempt import (
     AttemptEnd,

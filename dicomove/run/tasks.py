@@ -11,7 +11,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.cohort import Identifier, Requested
 from dicomove.errors import LimitError
-from dicomove.frozen import changed, in_bulk
+from dicomove.interpreter import changed, in_bulk
 from dicomove.outcome import sentences
 from dicomove.results import Row, left_nearline
 from dicomove.run.cells import Cells, RowCells, rows_of

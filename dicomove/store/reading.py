@@ -13,7 +13,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.errors import JournalError
-from dicomove.frozen import in_bulk
+from dicomove.interpreter import in_bulk
 from dicomove.results import Row, not_attempted, result_table
 from dicomove.store import cells
 from dicomove.store.schema import FIRST_ROW, JOURNAL, RESULT, journal_at, row_at_begin_of, row_of

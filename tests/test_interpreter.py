@@ -1,7 +1,11 @@
-"""A kernel that computes: threads that wait for the network get Python's lock soon, and all is as before afterwards."""
+"""A kernel that computes: threads that wait for the network get Python's lock soon, and all is as before afterwards.
+
+Also: copies of frozen records where something changes, and many records at a time.
+"""
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,8 +15,9 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.switch_interval import SHORT_S, short_switch_interval
-from dicomove.testing import Synthetic, faults
+from dicomove.interpreter import SHORT_S, changed, in_bulk, short_switch_interval
+from dicomove.outcome import Counts, Evidence
+from dicomove.testing import Synthetic, demo_pacs, faults
 from tests import receiving, servers
 
 SOURCE = Synthetic(studies=3, instances=2, size=512)
@@ -117,3 +122,27 @@ def test_one_that_the_user_sets_meanwhile_stays() -> None:
     with short_switch_interval():
         sys.setswitchinterval(0.02)
     assert sys.getswitchinterval() == pytest.approx(0.02)
+
+
+def test_a_record_that_has_the_fields_already_is_itself() -> None:
+    evidence = Evidence(counts=Counts(completed=2), expected=2)
+    assert changed(evidence, expected=2, counts=Counts(completed=2)) is evidence
+    other = changed(evidence, expected=2, received=1)
+    assert (other.expected, other.received, evidence.received) == (2, 1, None)
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_the_search_for_cycles_is_as_it_was_before(was_enabled: bool) -> None:
+    table = pd.DataFrame({"StudyInstanceUID": ["1.2.3.4"]})
+    if not was_enabled:
+        gc.disable()
+    try:
+        with demo_pacs() as pacs:
+            dm.move(table, pacs, pacs.destination, progress=False)
+            with pytest.raises(dm.CohortError):
+                dm.move(table[[]], pacs, pacs.destination, progress=False)
+        with pytest.raises(ZeroDivisionError), in_bulk():
+            assert 1 / 0
+        assert gc.isenabled() is was_enabled
+    finally:
+        gc.enable()
