@@ -71,9 +71,15 @@ class TLS:
 
     def __post_init__(self) -> None:
         _check_words(self)
+        if self.server_name is not None and not _may_be_host(self.server_name):
+            message = f"tls: server_name={self.server_name!r} is not the name of a host"
+            raise AddressError(message)
         check_secret(None if self.password == "" else self.password, "password", "tls")
         for name in ("ca", "certificate", "key"):
             path = getattr(self, name)
+            if path is not None and not isinstance(path, str | os.PathLike):
+                message = f"tls: {name} is the path of a PEM file, not {type(path).__name__}"
+                raise AddressError(message)
             object.__setattr__(self, name, None if path is None else str(Path(path).expanduser().absolute()))
         client_context(self)
 
@@ -163,6 +169,19 @@ def explained(error: OSError) -> str:
     return found or f"TLS failed: {reason.replace('_', ' ').lower() or 'no reason was given'}."
 
 
+def seen_from_receiver(said: str) -> str:
+    """Return what `explained` says, in words for the user of a receiver: there, the PACS is the one that connects.
+
+    Examples
+    --------
+    >>> seen_from_receiver("The peer's certificate has expired: its administrator renews it.")
+    "The peer's certificate has expired: its administrator renews it."
+    >>> seen_from_receiver(_NO_CERTIFICATE)
+    "the PACS showed no certificate, and ca= of the Receiver's TLS requires one"
+    """
+    return _SEEN_FROM_RECEIVER.get(said, said)
+
+
 def _check_words(tls: TLS) -> None:
     for name, words in (("verify", ("full", "chain", "none")), ("profile", ("bcp195", "non-downgrading"))):
         if getattr(tls, name) not in words:
@@ -171,6 +190,13 @@ def _check_words(tls: TLS) -> None:
     if tls.key is not None and tls.certificate is None:
         message = "tls: a key without its certificate: give certificate=, too"
         raise AddressError(message)
+
+
+def _may_be_host(name: object) -> bool:
+    try:
+        return isinstance(name, str) and not {"\0", " "} & set(name) and bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _prepare(context: ssl.SSLContext, tls: TLS) -> None:
@@ -245,20 +271,38 @@ _CERTIFICATE: Final = {
     62: _OTHER_NAME,
     64: _OTHER_NAME,
 }
+_NO_TLS: Final = "The peer does not speak TLS on this port: connect without tls=, or to the port for TLS."
+_NO_CERTIFICATE: Final = "A certificate is required, and none was shown: give TLS(certificate=..., key=...)."
+_NOT_ACCEPTED: Final = (
+    "The peer does not accept our certificate: its administrator has to trust the authority that signed it, and it "
+    "must not have expired."
+)
+_NO_SUITE: Final = (
+    "The two sides have no cipher suite in common, or the peer requires a certificate: give "
+    "TLS(certificate=..., key=...), or another profile."
+)
+_SEEN_FROM_RECEIVER: Final = {
+    ENDED: "the PACS ended the TLS handshake without a word: does it trust the certificate of the Receiver?",
+    _NO_TLS: "the PACS connected without TLS: its administrator adds TLS to its entry for the Receiver, or leave out "
+    "tls= here",
+    _NO_CERTIFICATE: "the PACS showed no certificate, and ca= of the Receiver's TLS requires one",
+    _NOT_ACCEPTED: "the PACS does not accept the certificate of the Receiver: its administrator has to trust the "
+    "authority that signed it, and it must not have expired",
+    _NO_SUITE: "the PACS and the Receiver have no cipher suite in common",
+}
 #: By parts of OpenSSL's names for errors; the first one that fits counts.
 _REASONS: Final = (
     (
         ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"),
-        "The peer does not speak TLS on this port: connect without tls=, or to the port for TLS.",
+        _NO_TLS,
     ),
     (
         ("CERTIFICATE_REQUIRED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
-        "A certificate is required, and none was shown: give TLS(certificate=..., key=...).",
+        _NO_CERTIFICATE,
     ),
     (
         ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE", "ALERT_UNSUPPORTED_CERTIFICATE"),
-        "The peer does not accept our certificate: its administrator has to trust the authority that signed it, and it "
-        "must not have expired.",
+        _NOT_ACCEPTED,
     ),
     (("ALERT_ACCESS_DENIED",), "The peer accepts our certificate and denies access: ask its administrator."),
     (
@@ -267,7 +311,6 @@ _REASONS: Final = (
     ),
     (
         ("NO_SHARED_CIPHER", "HANDSHAKE_FAILURE", "INSUFFICIENT_SECURITY"),
-        "The two sides have no cipher suite in common, or the peer requires a certificate: give "
-        "TLS(certificate=..., key=...), or another profile.",
+        _NO_SUITE,
     ),
 )

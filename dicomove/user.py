@@ -139,7 +139,11 @@ def found_secret(secret: Credential, said: str, of: str, name: str) -> str:
     except ImportError as error:
         message = f"{of}: the {said} is in the keyring, which needs: pip install dicomove[keyring]"
         raise AddressError(message) from error
-    value = keyring.get_password(where, name)
+    try:
+        value = keyring.get_password(where, name)
+    except Exception as error:  # each of its backends has errors of its own
+        message = f"{of}: the system's keyring cannot be read ({type(error).__name__}): {{'env': ...}} needs no keyring"
+        raise AddressError(message) from error
     if not value:
         message = f"{of}: the keyring has no entry of service {where!r} for user {name!r}"
         raise AddressError(message)

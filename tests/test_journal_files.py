@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import random
 import shutil
 import signal
@@ -17,9 +18,13 @@ import pytest
 
 import dicomove as dm
 from dicomove.errors import JournalError
+from dicomove.run.journal import JournalWriter
+from dicomove.run.messages import Write, Written
+from dicomove.run.requests import RunSettings
 from dicomove.store import JOURNAL_FILE, Journal
 from dicomove.store.schema import JOURNAL
 from tests.journals import COMPLETE, FACTS, entry, key, outcomes, python, reading, rows
+from tests.run_events import task
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -265,6 +270,26 @@ def test_a_full_disk_leaves_nothing_half_written_and_later_there_is_room(path: P
         journal.add(run, readings)
         assert outcomes(path) == ["complete"] * STUDIES
         assert len(dm.store.read_attempts(path)) == len(dm.read_manifest(path)) == STUDIES
+
+
+def test_a_journal_that_cannot_be_written_for_a_night_says_so_once(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomove.run.journal._TRY_AGAIN_S", 0.01)
+    settings = RunSettings(dm.Pacs(FACTS.pacs), ("HERE",))
+    written: queue.SimpleQueue[Written] = queue.SimpleQueue()
+    with Journal.open(path) as journal:
+        run = journal.begin(FACTS, rows(*range(STUDIES)))
+        (pages,) = journal._connection.execute("PRAGMA page_count").fetchone()
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        writer = JournalWriter(journal, run, settings, written.put)
+        writer.put(Write(task(0), tuple(reading(number, COMPLETE) for number in range(STUDIES))))
+        assert "make room" in (writer.flush(1) or "")  # a hundred attempts
+        journal._connection.execute("PRAGMA max_page_count = 1000000")
+        assert writer.flush(10) is None
+        writer.close()
+    assert written.get().write.task == task(0)
+    assert len([line for line in caplog.messages if "make room" in line]) == 1
 
 
 LIMITED = """

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import shutil
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -370,6 +374,34 @@ def test_a_disk_that_has_no_room_for_the_record(tmp_path: Path) -> None:
         assert receiving.move(rows, pacs, receiver)["outcome"].tolist() == ["complete", "complete"]
         assert len(receiver.manifest()) == 12
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+@pytest.mark.parametrize("retry", [None, 2])
+def test_a_folder_that_is_removed_ends_the_run_with_a_table(tmp_path: Path, retry: int | None) -> None:
+    folder, rows = tmp_path / "images", receiving.studies(count=6)
+    with receiving.receiver(folder) as receiver, receiving.pacs(receiver) as pacs:
+        shutil.rmtree(folder)
+        result = receiving.move(rows, pacs, receiver, retry=retry, journal=tmp_path / "journal.sqlite")
+    assert set(result["error"]) == {"storage_failed"}
+
+
+PRIVILEGED = """
+    import sys, dicomove
+    try:
+        dicomove.Receiver(sys.argv[1], port=104, host="127.0.0.1")
+    except dicomove.errors.ReceiverError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux reserves ports")
+def test_a_port_that_is_for_administrators(tmp_path: Path) -> None:
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 104:
+        pytest.skip("this system does not reserve the port")
+    drop = [servers.program("setpriv"), "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    program = [*drop, sys.executable, "-c", textwrap.dedent(PRIVILEGED), str(tmp_path)]
+    said = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    assert "port 104: this user may not listen there" in said
 
 
 def is_durable(receiver: dm.Receiver) -> bool:

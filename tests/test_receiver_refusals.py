@@ -182,8 +182,20 @@ def test_a_peer_without_tls_is_named_each_time(tmp_path: Path, quiet_period: flo
     with receiving.receiver(tmp_path / "received", tls=server_tls(tmp_path), quiet_period=quiet_period) as receiver:
         results = rehearsed(receiver, MANY)
         for _, row in results.iterrows():
-            assert_named(row, receiver, f"turned away {HOST}: this receiver speaks TLS")
+            assert_named(row, receiver, f"turned away {HOST}: this receiver speaks TLS: the PACS connected without TLS")
         assert receiver.refused["count"].sum() == len(results) == 50
+
+
+@pytest.mark.timeout(60)
+def test_a_pacs_without_a_certificate(tmp_path: Path) -> None:
+    """The user of the receiver cannot give one: the PACS has to."""
+    authority = Authority.make(tmp_path)
+    identity = authority.sign("localhost", HOST)
+    tls = TLS(ca=authority.file, certificate=identity.certificate, key=identity.key)
+    with receiving.receiver(tmp_path / "received", tls=tls) as receiver:
+        row = rehearsed(receiver, ONE, storing_tls=TLS(ca=authority.file)).iloc[0]
+        assert_named(row, receiver, "the PACS showed no certificate, and ca= of the Receiver's TLS requires one")
+        assert "give TLS(" not in row["advice"]
 
 
 @pytest.mark.timeout(120)

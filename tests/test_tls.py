@@ -21,6 +21,7 @@ from keyring.backend import KeyringBackend
 import dicomove as dm
 from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.tls import TLS, client_context, explained, server_context
+from tests import servers
 from tests.certificates import Authority, Identity
 
 SECRET = "not for a log"  # noqa: S105  # a test's
@@ -148,6 +149,18 @@ def test_a_peer_that_speaks_no_tls(authority: Authority, local: Identity) -> Non
     assert "does not speak TLS" in said(theirs)
 
 
+def test_a_peer_that_never_answers_the_handshake() -> None:
+    """A port without TLS may take a ClientHello for the beginning of a very long PDU, and wait for its end."""
+
+    def wait(sock: socket.socket) -> None:
+        sock.recv(1 << 16, socket.MSG_WAITALL)
+
+    with servers.listening(wait) as port:
+        pacs = dm.Pacs(f"PACS@127.0.0.1:{port}", tls=TLS(verify="none"), association_timeout=0.2)
+        with pytest.raises(dm.errors.AssociationTimeout, match="does this port speak TLS"):
+            dm.echo(pacs)
+
+
 def test_a_peer_that_hangs_up(authority: Authority) -> None:
     error, _ = attempt(lambda sock: sock.recv(4096), client_side(client_context(TLS(ca=authority.file))))
     assert "without a word" in said(error)
@@ -265,6 +278,11 @@ def test_files_that_cannot_be_used(authority: Authority, local: Identity, tmp_pa
         ({"certificate": local.certificate}, "lacks the private key"),
         ({"certificate": local.certificate, "key": other.key}, "not that of the certificate"),
         ({"key": local.key}, "without its certificate"),
+        ({"ca": [authority.file]}, "ca is the path of a PEM file, not list"),
+        ({"server_name": ".example"}, "'.example' is not the name of a host"),
+        ({"server_name": "x" * 300}, "is not the name of a host"),
+        ({"server_name": "pacs\0"}, "is not the name of a host"),
+        ({"server_name": 7}, "7 is not the name of a host"),
         ({"verify": "sometimes"}, "'sometimes' is not one of 'full'"),
         ({"profile": "bcp1"}, "'bcp1' is not one of"),
     ):

@@ -11,6 +11,8 @@ import keyring
 import pandas as pd
 import pytest
 from keyring.backend import KeyringBackend
+from keyring.backends import fail
+from keyring.errors import KeyringLocked
 
 import dicomove as dm
 from dicomove.dimse.fragments import reject_pdu
@@ -54,6 +56,22 @@ def test_a_passcode_in_the_keyring() -> None:
     assert User("research", passcode={"keyring": "main-pacs"}).item() == (2, b"research", b"from the keyring")
     with pytest.raises(dm.errors.AddressError, match="no entry of service 'other' for user 'research'"):
         User("research", passcode={"keyring": "other"}).item()
+
+
+class Locked(InMemory):
+    """A keyring that a person has to unlock."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        raise KeyringLocked(service, username)
+
+
+@pytest.mark.usefixtures("_in_memory")
+@pytest.mark.parametrize("backend", [Locked, fail.Keyring])
+def test_a_keyring_that_cannot_be_read(backend: type[KeyringBackend]) -> None:
+    keyring.set_keyring(backend())
+    pacs = dm.Pacs("PACS@127.0.0.1:104", user=User("research", passcode={"keyring": "main-pacs"}))
+    with pytest.raises(dm.errors.AddressError, match=r"keyring cannot be read \(.*{'env': ...} needs no keyring"):
+        dm.echo(pacs)
 
 
 @pytest.mark.parametrize(

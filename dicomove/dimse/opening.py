@@ -46,6 +46,7 @@ _LONGEST_S: Final = 3.0
 #: How long the answer about TLS of a port is kept, in seconds: it does not change fast.
 _ASKED_AGAIN_AFTER_S: Final = 60.0
 _RECORD_HEADER_BYTES: Final = 5
+_HANDSHAKE: Final = "the TLS handshake (does this port speak TLS?)"
 
 
 def open_association(
@@ -82,7 +83,8 @@ def open_association(
     deadlines = Deadlines(Deadline(pacs.association_timeout, AssociationTimeout, "A-ASSOCIATE"), check=check)
     try:
         if wrap:
-            connection.secure(wrap, deadlines)
+            handshake = Deadline(pacs.association_timeout, AssociationTimeout, _HANDSHAKE)
+            connection.secure(wrap, Deadlines(handshake, check=check))
         return _requested(connection, pacs, proposed, user, deadlines, scp_of, check)
     except BaseException:
         connection.close()

@@ -173,7 +173,8 @@ BETTER_ADVICE: Final = {
     "refused": "Move the row again once the receiver accepts these addresses.",
     "refused_ae_title": "Ask the PACS's administrator to correct the AE title of the receiver (upper and lower case "
     "count), or give this ae_title to the Receiver.",
-    "refused_tls": "Both sides have to use TLS, or neither: compare tls= of the Receiver with the PACS's entry for it.",
+    "refused_tls": "Compare tls= of the Receiver, and its certificates, with the PACS's entry for it: both sides "
+    "have to use TLS, or neither.",
     "refused_request": "The receiver could not read it. Is this peer the PACS? Then please report it with the log.",
     "refused_busy": "Move the row again later, or raise associations of the receiver's limits.",
     "strays": "Do they belong to this row, with other identifiers? The manifest of the receiver names them.",

@@ -258,7 +258,11 @@ def _api(
 
 def _listen(settings: Settings, port: int, admission: Admission, storage: Storage, stack: contextlib.ExitStack) -> int:
     wrap = server_side(settings.tls) if settings.tls else None
-    listener = StorageServer(settings.host, port, settings.ae_title, admission, storage, settings.limits, wrap)
+    try:
+        listener = StorageServer(settings.host, port, settings.ae_title, admission, storage, settings.limits, wrap)
+    except PermissionError as error:
+        message = f"port {port}: this user may not listen there (below 1024, only an administrator may): choose another"
+        raise ReceiverError(message) from error
     stack.callback(listener.close)
     return listener.port
 

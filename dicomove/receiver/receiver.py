@@ -271,8 +271,13 @@ class Receiver(Entries):
             raise ReceiverError(problem)
 
     def has_room(self) -> bool:
-        """Return whether the disk has more free than `min_free`."""
-        free, reserved = room(self.folder, self._supervisor.settings.min_free)
+        """Return whether the disk has more free than `min_free`. One that is gone has: no wait helps."""
+        try:
+            free, reserved = room(self.folder, self._supervisor.settings.min_free)
+        except FileNotFoundError:
+            return True
+        except OSError:  # a network drive that is away, say
+            return False
         return free >= reserved
 
     def begin_run(self, pacs_host: str = "") -> int:

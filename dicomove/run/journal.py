@@ -233,6 +233,7 @@ class JournalWriter:
         return None
 
     def _write(self, durable: Iterable[tuple[Write, Row]]) -> bool:
+        told = self.problem
         try:
             self._journal.add(self._run, [one for write, row in durable for one in self._records(write, row)])
         except (JournalError, ReceiverError) as error:
@@ -242,7 +243,8 @@ class JournalWriter:
         else:
             self.problem = None
             return True
-        logger.warning("%s", self.problem)
+        if self.problem != told:  # it tries again every second, for a whole night
+            logger.warning("%s", self.problem)
         return False
 
     def _records(self, write: Write, row: Row) -> Iterable[AttemptRecord]:
