@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import re
 from collections import Counter
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dicomove.dimse import FindResult
+from dicomove.search.limits import KnownLimits
+from dicomove.search.whole import ask_whole
 
 Study = dict[str, str]
 Keys = Mapping[str, str | list[str]]
@@ -23,6 +26,19 @@ _ERRORS: Final = {
 }
 _RANGES: Final = ("StudyDate", "StudyTime", "PatientBirthDate", "SeriesDate", "SeriesTime")
 _TEXTS: Final = ("PatientID", "AccessionNumber", "StudyID", "PatientName", "Modality")
+
+TODAY = dt.date(2026, 11, 26)
+BROAD = {
+    "QueryRetrieveLevel": "STUDY",
+    "StudyInstanceUID": "",
+    "PatientName": "*",
+    "PatientID": "",
+    "AccessionNumber": "",
+    "StudyDate": "",
+    "StudyTime": "",
+}
+#: Archives by what their studies have in common.
+KINDS = ["plain", "one minute", "without dates", "one without a date", "some without times", "without times", "one day"]
 
 
 @dataclass
@@ -166,3 +182,37 @@ def of_an_association(most: int) -> Callable[[Capped, list[Study]], list[Study]]
 def in_all(most: int) -> Callable[[Capped, list[Study]], list[Study]]:
     """Give so many in all, as a PACS may do within an hour."""
     return lambda archive, fitting: fitting[: max(most - archive.given, 0)]
+
+
+def studies(kind: str, number: int = 200) -> list[Study]:
+    """An archive in some order."""
+    chance = random.Random(5)
+    made = []
+    for place in range(number):
+        day = dt.date(2024, 1, 1) + dt.timedelta(days=0 if kind == "one day" else chance.randrange(366))
+        clock = f"{chance.randrange(7, 19):02}{chance.randrange(60):02}{chance.randrange(60):02}"
+        if kind == "one minute" and place % 4 == 0:
+            day, clock = dt.date(2024, 5, 6), "093000"
+        no_time = kind == "without times" or (kind == "some without times" and place % 3 == 0)
+        no_date = (kind == "without dates" and place % 10 == 0) or (kind == "one without a date" and place == 7)
+        made.append(
+            {
+                "StudyInstanceUID": f"1.2.{place}",
+                "PatientName": "X",
+                "PatientID": f"P{chance.randrange(number // 3):05}",
+                "AccessionNumber": f"A{place:06}",
+                "StudyID": str(place),
+                "StudyDate": "" if no_date else f"{day:%Y%m%d}",
+                "StudyTime": "" if no_time or no_date else clock,
+            }
+        )
+    chance.shuffle(made)
+    return made
+
+
+def asked(archive: Capped, keys: Keys = BROAD, limits: KnownLimits | None = None) -> FindResult:
+    return ask_whole(archive.ask, keys, limits or KnownLimits(), TODAY, archive.renew)
+
+
+def uids(result: FindResult) -> list[str]:
+    return sorted(match["StudyInstanceUID"] for match in result)

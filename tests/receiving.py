@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
@@ -68,6 +69,23 @@ def studies(source: Synthetic = SMALL, count: int = 1) -> pd.DataFrame:
 def move(table: pd.DataFrame, pacs: dm.Pacs, receiver: dm.Receiver, **options: Any) -> pd.DataFrame:
     """Move, and take no notice of what an earlier move brought."""
     return dm.move(table, pacs, receiver, **{"progress": False, "journal": False, **options})
+
+
+@contextmanager
+def disk(folder: Path, size: int) -> Iterator[None]:
+    """A folder on a disk of its own, in memory: no other program takes or frees its bytes."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "dicomove", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("this system mounts no disk in memory")
+    if done.returncode:
+        pytest.skip(f"only root may mount a disk: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def row(result: pd.DataFrame, *columns: str) -> tuple[object, ...]:

@@ -28,7 +28,7 @@ from dicomove.testing.raw import (
     pdus,
 )
 from tests import servers
-from tests.test_endings import EXCHANGES, echo, find, move
+from tests.exchanges import EXCHANGES, echo, find, move
 
 pytestmark = pytest.mark.timeout(3600)
 

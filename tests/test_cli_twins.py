@@ -23,8 +23,8 @@ from dicomove.receiver.studies import QuietStudies
 from dicomove.store import JOURNAL_FILE, StudySize
 from dicomove.testing import RunningPacs, Synthetic
 from tests import receiving
+from tests.images import slices
 from tests.servers import wait_until
-from tests.test_index import slices
 
 Start = Callable[..., RunningPacs]
 SMALL = Synthetic(studies=3, instances=2, size=64)

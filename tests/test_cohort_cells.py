@@ -10,24 +10,15 @@ import pytest
 from dicomove.cohort import read_cohort
 from dicomove.cohort.matching import criterion
 from dicomove.errors import CohortError
-from tests.test_cohort_spreadsheets import ODS, ods_cell, read
+from tests.spreadsheets import ods, ods_cell, read
 
-
-def ods(folder: Path, *cells: str) -> Path:
-    """A sheet with one row of cells below the headers."""
-    headers = "".join(map(ods_cell, ("mrn", "StudyTime", "arm", "dead", "share")))
-    path = folder / "cells.ods"
-    rows = f"<table:table-row>{headers}</table:table-row><table:table-row>{''.join(cells)}</table:table-row>"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-        archive.writestr("content.xml", ODS.format(rows=rows))
-    return path
+HEADERS = ["mrn", "StudyTime", "arm", "dead", "share"]
 
 
 def test_a_comment_at_a_cell_of_ods_is_not_part_of_the_identifier(tmp_path: Path) -> None:
     commented = ods_cell("0007<office:annotation><text:p>was 0008</text:p></office:annotation>")
     spaced = ods_cell("a<text:tab/>b<text:line-break/>c<text:span>d</text:span>")
-    rows, said = read(ods(tmp_path, commented, ods_cell(), spaced))
+    rows, said = read(ods(tmp_path, HEADERS, [commented, ods_cell(), spaced]))
     assert rows[0]["PatientID"] == "0007"
     assert rows[0]["arm"].split() == ["a", "b", "cd"]
     assert said == ""
@@ -36,7 +27,9 @@ def test_a_comment_at_a_cell_of_ods_is_not_part_of_the_identifier(tmp_path: Path
 def test_times_percentages_and_truths_of_ods(tmp_path: Path) -> None:
     cell = '<table:table-cell office:value-type="{}" office:{}-value="{}"><text:p>{}</text:p></table:table-cell>'
     time, true = cell.format("time", "time", "PT08H30M00S", "8:30"), cell.format("boolean", "boolean", "true", "WAHR")
-    rows, _ = read(ods(tmp_path, ods_cell("7"), time, ods_cell("x"), true, ods_cell("50%", "percentage", value="0.5")))
+    rows, _ = read(
+        ods(tmp_path, HEADERS, [ods_cell("7"), time, ods_cell("x"), true, ods_cell("50%", "percentage", value="0.5")])
+    )
     assert rows[0] == {"PatientID": "7", "StudyTime": "08:30:00", "arm": "x", "dead": "True", "share": "0.5"}
 
 

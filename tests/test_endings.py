@@ -42,12 +42,11 @@ from dicomove.testing.raw import (
 from dicomove.tls import TLS, server_context
 from tests import receiving
 from tests.certificates import Authority
+from tests.exchanges import EXCHANGES, NOTHING, SHORT, Exchange, got
 
 pytestmark = pytest.mark.timeout(900)
 
 ALL = os.environ.get("DICOMOVE_ENDINGS") == "all"
-STUDY = {"StudyInstanceUID": "1.2.3"}
-SHORT = {"idle_timeout": 5.0, "first_response_timeout": 5.0, "association_timeout": 5.0}
 LOST = ("connection_lost", "association_aborted", "tls_failed")
 
 #: Each ends the connection, too: within a PDU, an ending is only some bytes of it.
@@ -59,56 +58,6 @@ ENDINGS: dict[str, tuple[Step, ...]] = {
     "closes its side": (FinishSending(),),
     "releases and closes": (Send(pdus.RELEASE_REQUEST), Close()),
     "aborts and closes": (Send(pdus.abort(2)), Close()),
-}
-
-
-def move(scu: dm.MoveScu) -> str | None:
-    return scu.move_study(STUDY, "ANYWHERE").error
-
-
-def find(scu: dm.MoveScu) -> str | None:
-    return scu.find_scu().find_studies({**STUDY, "PatientName": ""}).error
-
-
-def echo(scu: dm.MoveScu) -> str | None:
-    try:
-        scu.echo()
-    except (dm.errors.AssociationError, dm.errors.StatusError) as error:
-        return error.error
-    return None
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A request, and how it is answered.
-
-    Attributes
-    ----------
-    pdus
-        Of one request.
-    pending, final
-        The answer.
-    """
-
-    ask: Callable[[dm.MoveScu], str | None]
-    pdus: int
-    pending: tuple[Respond, ...]
-    final: Respond
-
-
-#: A data set in the final response, in which nothing is said.
-_NOTHING = pdus.element(0x0008, 0x0054, b"ARCHIVE ")
-EXCHANGES = {
-    "C-MOVE": Exchange(
-        move,
-        2,
-        (Respond(status=0xFF00, completed=1, remaining=1, fragment=60),),
-        Respond(completed=2, remaining=0, data=_NOTHING),
-    ),
-    "C-FIND": Exchange(
-        find, 2, (Respond(status=0xFF00, data=pdus.element(0x0020, 0x000D, b"1.2.3\0"), fragment=60),), Respond()
-    ),
-    "C-ECHO": Exchange(echo, 1, (), Respond(fragment=40)),
 }
 
 
@@ -334,7 +283,7 @@ class Getting:
     def __call__(self, connection: RawConnection) -> None:
         connection.read_request()
         first = _written(self._response(connection, 0xFF00, 0, 1, None) + self._store())
-        final = self._response(connection, 0x0000, 1, 0, _NOTHING)
+        final = self._response(connection, 0x0000, 1, 0, NOTHING)
         second = _written(final)
         self.stored, self.stream = len(first), first + second
         self.stands = len(first) + len(_written([item for item in final if item[5] & 1]))
@@ -372,28 +321,6 @@ def instance(uid: str) -> bytes:
 
 def _written(items: Sequence[bytes]) -> bytes:
     return b"".join(map(pdus.p_data, items))
-
-
-_CLASSES = pdus.element(0x0008, 0x0062, f"{CTImageStorage}\0".encode())
-#: SOP classes are asked for before a C-GET, on another association.
-FINDS: tuple[Step, ...] = (
-    Accept(),
-    ReadRequest(),
-    Respond(status=0xFF00, data=_CLASSES),
-    Respond(),
-    AwaitRelease(),
-    Close(),
-)
-
-
-def got(
-    receiver: dm.Receiver, step: Step, *further: Step, kind: type[ScriptedPeer] = ScriptedPeer, **options: object
-) -> tuple[MoveResult, int]:
-    """The result of one C-GET, and how many associations there were for it."""
-    with kind(FINDS, [Accept(), step, *further]) as peer:
-        with dm.GetScu(dm.Pacs(peer.address, **{**SHORT, **options})) as scu:  # type: ignore[arg-type]
-            result = scu.get_study(STUDY, receiver)
-        return result, peer.connections - 1
 
 
 def through_the_answer(folder: Path, every: int = 1, **options: object) -> None:

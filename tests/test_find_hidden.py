@@ -13,8 +13,7 @@ from dicomove.dimse import FindResult
 from dicomove.search.limits import KnownLimits
 from dicomove.testing import RunningPacs, Synthetic, faults
 from tests import capped
-from tests.capped import Capped, Study
-from tests.test_find_limits import BROAD, KINDS, asked, studies, uids
+from tests.capped import BROAD, KINDS, Capped, Study, asked, studies, uids
 
 TEXTS = ("PatientID", "AccessionNumber", "StudyID")
 

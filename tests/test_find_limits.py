@@ -6,7 +6,6 @@ import bisect
 import datetime as dt
 import itertools
 import os
-import random
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -24,19 +23,8 @@ from dicomove.search.limits import KnownLimits
 from dicomove.search.whole import ask_whole
 from dicomove.testing import RunningPacs, Synthetic, faults
 from tests import capped, receiving
-from tests.capped import Capped, Keys, Study
+from tests.capped import BROAD, KINDS, TODAY, Capped, Keys, Study, asked, studies, uids
 
-TODAY = dt.date(2026, 11, 26)
-BROAD = {
-    "QueryRetrieveLevel": "STUDY",
-    "StudyInstanceUID": "",
-    "PatientName": "*",
-    "PatientID": "",
-    "AccessionNumber": "",
-    "StudyDate": "",
-    "StudyTime": "",
-}
-KINDS = ["plain", "one minute", "without dates", "one without a date", "some without times", "without times", "one day"]
 Cap = Callable[[Capped, list[Study]], list[Study]]
 CAPS: dict[str, Cap] = {
     "first 20": capped.first(20),
@@ -57,40 +45,6 @@ ORDERS: dict[str, Callable[[Study], object] | None] = {
     "newest": lambda study: [-ord(one) for one in study["StudyDate"] + study["StudyTime"]],
     "patient": lambda study: study["PatientID"],
 }
-
-
-def studies(kind: str, number: int = 200) -> list[Study]:
-    """An archive in some order."""
-    chance = random.Random(5)
-    made = []
-    for place in range(number):
-        day = dt.date(2024, 1, 1) + dt.timedelta(days=0 if kind == "one day" else chance.randrange(366))
-        clock = f"{chance.randrange(7, 19):02}{chance.randrange(60):02}{chance.randrange(60):02}"
-        if kind == "one minute" and place % 4 == 0:
-            day, clock = dt.date(2024, 5, 6), "093000"
-        no_time = kind == "without times" or (kind == "some without times" and place % 3 == 0)
-        no_date = (kind == "without dates" and place % 10 == 0) or (kind == "one without a date" and place == 7)
-        made.append(
-            {
-                "StudyInstanceUID": f"1.2.{place}",
-                "PatientName": "X",
-                "PatientID": f"P{chance.randrange(number // 3):05}",
-                "AccessionNumber": f"A{place:06}",
-                "StudyID": str(place),
-                "StudyDate": "" if no_date else f"{day:%Y%m%d}",
-                "StudyTime": "" if no_time or no_date else clock,
-            }
-        )
-    chance.shuffle(made)
-    return made
-
-
-def asked(archive: Capped, keys: Keys = BROAD, limits: KnownLimits | None = None) -> FindResult:
-    return ask_whole(archive.ask, keys, limits or KnownLimits(), TODAY, archive.renew)
-
-
-def uids(result: FindResult) -> list[str]:
-    return sorted(match["StudyInstanceUID"] for match in result)
 
 
 def each_with_an_order() -> list[tuple[str, str, str]]:

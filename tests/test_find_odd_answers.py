@@ -11,8 +11,7 @@ import pytest
 from dicomove.dimse import FindResult
 from dicomove.search.limits import KnownLimits
 from tests import capped
-from tests.capped import Capped, Keys, Study
-from tests.test_find_limits import asked, studies, uids
+from tests.capped import Capped, Keys, Study, asked, studies, uids
 
 KINDS = ["plain", "one minute", "without dates", "one day"]
 

@@ -26,6 +26,7 @@ from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.images import series_uid, study_uid
 from tests import receiving, servers
 from tests.conftest import LONG
+from tests.images import pixels
 from tests.servers import Server
 
 pytestmark = pytest.mark.timeout(60)
@@ -48,11 +49,6 @@ def tags(path: Path) -> set[int]:
     with config.disable_value_validation():
         found = dcmread(path, stop_before_pixels=True).keys()
     return {int(tag) for tag in found if tag.element != 0 and tag.group != 0xFFFC}
-
-
-def pixels(path: Path) -> bytes:
-    with config.disable_value_validation():
-        return bytes(dcmread(path).get("PixelData", b""))
 
 
 def test_every_study_arrives_as_it_is(server: Server, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from dicomove.testing.raw import (
     Step,
     pdus,
 )
-from tests.test_endings import got
+from tests.exchanges import got
 
 pytestmark = pytest.mark.timeout(60)
 

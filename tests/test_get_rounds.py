@@ -16,8 +16,8 @@ from dicomove.testing import faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.associations import storing
 from tests import receiving, servers
+from tests.images import pixels
 from tests.servers import Held
-from tests.test_get import pixels
 
 pytestmark = pytest.mark.timeout(90)
 

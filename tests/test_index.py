@@ -7,15 +7,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pydicom.data
 import pytest
 from pydicom import dcmread
-from pydicom.data import get_testdata_file
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 import dicomove as dm
 from dicomove.errors import DicomoveWarning
@@ -23,26 +21,9 @@ from dicomove.headers import arrange, convert, index
 from dicomove.headers import folder as headers_folder
 from dicomove.testing import demo_pacs
 from tests import receiving
+from tests.images import enhanced, mosaic, real, slices
 
 COHORT = Path(__file__).parents[1] / "datasets" / "demo_cohort.csv"
-
-
-def real(name: str) -> Path:
-    return Path(str(get_testdata_file(name)))
-
-
-def slices(folder: Path, places: list[float], **elements: object) -> Dataset:
-    """Write a series, one file for each place."""
-    folder.mkdir(parents=True, exist_ok=True)
-    found = dcmread(real("CT_small.dcm"))
-    found.StudyInstanceUID, found.SeriesInstanceUID = generate_uid(), generate_uid()
-    for name, value in elements.items():
-        setattr(found, name, value)
-    for number, place in enumerate(places):
-        found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        found.InstanceNumber, found.ImagePositionPatient = number + 1, [0, 0, place]
-        found.save_as(folder / f"{number}.dcm")
-    return found
 
 
 @pytest.fixture
@@ -90,28 +71,6 @@ def test_a_series_with_several_values_has_all_of_them(tmp_path: Path) -> None:
     found = index(tmp_path, keys=["Modality", "EchoTime", "InstanceNumber"], progress=False).iloc[0]
     assert (found["Modality"], found["EchoTime"], found["InstanceNumber"]) == ("CT", "30", "1\\2")
     assert found["varies"] == "InstanceNumber"
-
-
-def enhanced(path: Path, places: list[float]) -> None:
-    """Write one file with a frame for each place."""
-
-    def within(keyword: str, **elements: object) -> Dataset:
-        item, outer = Dataset(), Dataset()
-        for name, value in elements.items():
-            setattr(item, name, value)
-        setattr(outer, keyword, [item])
-        return outer
-
-    found = dcmread(real("CT_small.dcm"))
-    del found.ImagePositionPatient, found.ImageOrientationPatient, found.PixelSpacing
-    found.NumberOfFrames, found.PixelData = len(places), found.PixelData * len(places)
-    shared = within("PixelMeasuresSequence", PixelSpacing=[0.5, 0.5], SliceThickness="2.50")
-    shared.update(within("PlaneOrientationSequence", ImageOrientationPatient=[1, 0, 0, 0, 1, 0]))
-    found.SharedFunctionalGroupsSequence = [shared]
-    found.PerFrameFunctionalGroupsSequence = [
-        within("PlanePositionSequence", ImagePositionPatient=[0, 0, place]) for place in places
-    ]
-    found.save_as(path)
 
 
 def test_nested_and_private_attributes(tmp_path: Path) -> None:
@@ -290,25 +249,6 @@ def test_enhanced_multi_frame(tmp_path: Path, places: list[float], gaps: int) ->
     row = index(tmp_path, progress=False).iloc[0]
     assert (row["instances"], row["NumberOfFrames"], row["orientations"]) == (1, "4", 1)
     assert (row["spacing"], row["gaps"], row["is_volume"]) == (2.5, gaps, not gaps)
-
-
-def mosaic(folder: Path, times: int, **elements: object) -> str:
-    """Write files of Siemens with ten slices beside each other, one for each point in time; return their UID."""
-    written = slices(folder, [0.0] * times, Manufacturer="SIEMENS", **elements)
-    pixels = np.zeros((64, 64), np.int16)
-    for path in folder.iterdir():
-        found = dcmread(path)
-        found.remove_private_tags()
-        found.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", 10)
-        found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = MRImageStorage
-        found.Modality, found.ImageType = "MR", ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
-        found.SliceThickness, found.SpacingBetweenSlices, found.PixelSpacing = "3", "3.6", [2, 2]
-        found.ImageOrientationPatient, found.Rows, found.Columns = [1, 0, 0, 0, 1, 0], 64, 64
-        pixels[:, :] = np.random.default_rng(int(found.InstanceNumber)).integers(1, 900, (64, 64))
-        pixels[48:], pixels[32:48, 32:] = 0, 0
-        found.PixelData, found.RescaleIntercept = pixels.tobytes(), 0
-        found.save_as(path)
-    return str(written.SeriesInstanceUID)
 
 
 def test_mosaics_are_volumes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydicom import dcmread
 
 from dicomove.headers import arrange, convert
-from tests.test_index import slices
+from tests.images import slices
 
 PATH = "sub-{subject}/ses-{session}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"
 

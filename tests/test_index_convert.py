@@ -27,8 +27,8 @@ from dicomove.headers.nifti import converting
 from dicomove.headers.nifti import program as dcm2niix
 from dicomove.testing import demo_pacs, phantoms
 from tests import receiving
+from tests.images import enhanced, mosaic, real, slices
 from tests.servers import wait_until
-from tests.test_index import enhanced, mosaic, real, slices
 
 AXIAL, SAGITTAL, CORONAL = (1, 0, 0, 0, 1, 0), (0, 1, 0, 0, 0, -1), (1, 0, 0, 0, 0, -1)
 FLIP = np.diag([-1.0, -1, 1, 1])  # from DICOM's axes to those of NIfTI

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from dicomove.headers import convert, index
-from tests.test_index import real
+from tests.images import real
 
 AXIAL, CORONAL, PRONE = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [-1, 0, 0, 0, -1, 0]
 STEPS = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -188,12 +187,10 @@ def test_arguments_that_cannot_be_right(tmp_path: Path, wrong: dict[str, Any]) -
         run(folder=tmp_path, **wrong)
 
 
-@pytest.mark.xdist_group("quiet")  # other tests that fill the disk
 def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
     """`min_free` is above what is free once the ballast is there, and below it without."""
-    ballast = tmp_path / "ballast"
-    size = 400 << 20
-    free = shutil.disk_usage(tmp_path).free
+    folder = tmp_path / "disk"
+    ballast, size = folder / "ballast", 32 << 20
     log = Log()
     finished = 0
 
@@ -208,14 +205,15 @@ def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
 
     log.act = act
     with (
-        receiving.receiver(tmp_path / "images", min_free=free - size // 2) as receiver,
+        receiving.disk(folder, 2 * size),
+        receiving.receiver(folder / "images", min_free=size + size // 2) as receiver,
         receiving.pacs(receiver, faults.Latency(seconds=0.05), source=SOURCE) as pacs,
     ):
         results = dm.move(TABLE, pacs, receiver, progress=log, retry=dm.Retry(attempts=6, wait=0.3))
-    assert log.reasons()[:1] == ["disk_full"]
+        assert log.reasons()[:1] == ["disk_full"]
+        receiving.assert_whole(folder / "images", SOURCE)
+        assert receiving.partial(folder / "images") == []
     assert results["outcome"].tolist() == ["complete"] * 10
-    receiving.assert_whole(tmp_path / "images", SOURCE)
-    assert receiving.partial(tmp_path / "images") == []
 
 
 # The stop may come while C-FIND is asked how many instances the first row has.

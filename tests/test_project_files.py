@@ -204,6 +204,12 @@ def test_each_public_name_has_a_typed_use() -> None:
     assert set(dm.__all__) <= used
 
 
+def test_no_test_module_imports_from_another() -> None:
+    """What several share is in a module of its own: the first part of its name is not ``test_``."""
+    importing = re.compile(r"^ *(?:from|import) tests(?:\.\w+)*(?:\.test_| import .*\btest_)", re.MULTILINE)
+    assert [path.name for path in sorted((ROOT / "tests").rglob("*.py")) if importing.search(path.read_text())] == []
+
+
 @pytest.mark.parametrize("name", ["security.md", "trust.md"])
 def test_a_page_about_safety_names_files_and_variables_that_exist(name: str) -> None:
     page = (ROOT / "docs" / name).read_text()

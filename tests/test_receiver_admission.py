@@ -25,8 +25,7 @@ from dicomove.receiver.api import RowId
 from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 from tests import receiving
-from tests.servers import wait_until
-from tests.test_receiver_attacks import (
+from tests.attacked import (
     AE_TITLE,
     CT_REQUEST,
     ECHO,
@@ -40,6 +39,7 @@ from tests.test_receiver_attacks import (
     store_request,
     vitals,
 )
+from tests.servers import wait_until
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process takes is told by /proc"),

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
-import logging
 import os
 import select
 import shutil
@@ -17,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -33,11 +30,32 @@ from dicomove.dimse.fragments import P_DATA
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, Message
 from dicomove.errors import IdleTimeout
 from dicomove.receiver import Limits, Receiver
-from dicomove.testing import Synthetic
 from dicomove.testing.archive import Instance
 from dicomove.testing.associations import storing
 from dicomove.testing.raw import Associate, Drip, FinishSending, Send, Step, StopReading, pdus
 from tests import receiving
+from tests.attacked import (
+    AE_TITLE,
+    CT_REQUEST,
+    ECHO,
+    HOST,
+    LIMITS,
+    MARGIN_S,
+    MIB,
+    SECONDS,
+    Scp,
+    associated,
+    connect,
+    data_pdu,
+    memory,
+    message,
+    new_images,
+    no_defects,
+    read_to_end,
+    running,
+    store_request,
+    vitals,
+)
 from tests.attacks import ATTACKS, Attack, attack
 from tests.servers import wait_until
 
@@ -46,35 +64,10 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process takes is told by /proc"),
 ]
 
-HOST: Final = "127.0.0.1"
-#: As `dicomove.testing.raw` calls an SCP.
-AE_TITLE: Final = "ANY-SCP"
-MIB: Final = 1 << 20
-LIMITS: Final = Limits(handshake=1, idle=1, pdu=1, associations=32)
-#: What an end may take beyond its limit on a slow machine.
-#: Of a machine that does other things, too. What is not cut never ends.
-MARGIN_S: Final = 30.0
-SECONDS: Final = 60.0
 #: Peers that go by themselves.
 LEAVES: Final = {"port-scan", "resets", "resets-in-the-middle"}
 
-CT_REQUEST: Final = pdus.associate_request(AE_TITLE, {CTImageStorage: [ImplicitVRLittleEndian]})
 ASSOCIATE: Final = Associate(CTImageStorage, ImplicitVRLittleEndian)
-
-
-def message(command: Mapping[str, int | str], data: bytes | None = None, fragment: int = 16378) -> bytes:
-    """Return the PDUs of a message over context 1."""
-    full = {"AffectedSOPClassUID": CTImageStorage, "MessageID": 1, **command}
-    return b"".join(map(pdus.p_data, pdus.message_pdvs(1, full, data, fragment)))
-
-
-def data_pdu(data: bytes, *, last: bool) -> bytes:
-    return pdus.p_data(pdus.pdv(1, data, command=False, last=last))
-
-
-def store_request(uid: str, data: bytes = b"") -> bytes:
-    """Return a C-STORE-RQ; empty data is announced, and does not come."""
-    return message({"CommandField": C_STORE_RQ, "Priority": 0, "AffectedSOPInstanceUID": uid}, data)
 
 
 #: What `ATTACKS` has not, since it is about what a receiver does with it.
@@ -121,166 +114,11 @@ _ATTACKS: Final = {
 EVERY: Final = {**_ATTACKS, **MORE}
 
 
-@dataclass(frozen=True)
-class Vitals:
-    """What a process takes."""
-
-    threads: int
-    descriptors: int
-    resident: int
-
-
-def memory(pid: int, name: str) -> int:
-    """Return a size from the status of a process, in bytes."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith(f"{name}:"))
-
-
-def vitals(pid: int) -> Vitals:
-    process = Path(f"/proc/{pid}")
-    threads, descriptors = (sum(1 for _ in (process / name).iterdir()) for name in ("task", "fd"))
-    return Vitals(threads, descriptors, memory(pid, "VmRSS"))
-
-
-class Defects(logging.Handler):
-    """Remembers what a receiver logs that is no peer's fault."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if "a defect in dicomove" in text or record.exc_info:
-            self.found.append(text)
-
-
-@contextmanager
-def no_defects() -> Iterator[Defects]:
-    """Fail if the receiver logs a defect of its own."""
-    handler, logger = Defects(), logging.getLogger("dicomove.receiver")
-    logger.addHandler(handler)
-    try:
-        yield handler
-    finally:
-        logger.removeHandler(handler)
-    assert not handler.found, handler.found[0]
-
-
-_seeds = itertools.count(1000)
-
-
-def new_images(count: int = 1, size: int = 512) -> list[Instance]:
-    """Return images that nobody has stored yet."""
-    return list(Synthetic(studies=1, instances=count, size=size, seed=next(_seeds)).instances_of_all())
-
-
-@dataclass
-class Scp:
-    """A receiver, and what it takes when it has nothing to do."""
-
-    receiver: Receiver
-    defects: Defects
-    folder: Path = field(init=False)
-    pid: int = field(init=False)
-    rest: Vitals = field(init=False)
-    #: The SHA-256 of every data set that it has stored.
-    stored: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.folder, self.pid = self.receiver.folder, self.receiver.pid
-        for _ in range(3):
-            self.serves()
-        self.receiver.flush()
-        wait_until(lambda: self.vitals() == self.vitals())
-        self.rest = self.vitals()
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return HOST, self.receiver.port
-
-    def vitals(self) -> Vitals:
-        return vitals(self.pid)
-
-    def store(self, count: int = 1) -> None:
-        """Store images properly over one association, and see that they are there, bit for bit."""
-        images = new_images(count)
-        with storing(self.address, AE_TITLE, "GOOD", images, ("GOOD", 1)) as send:
-            for image in images:
-                assert send(image) == 0x0000
-        for image in images:
-            data = image.read()
-            assert self.path_of(image).read_bytes().endswith(data)
-            self.stored.add(hashlib.sha256(data).hexdigest())
-
-    def path_of(self, image: Instance) -> Path:
-        return self.folder / image.study_instance_uid / image.series_instance_uid / f"{image.sop_instance_uid}.dcm"
-
-    def serves(self) -> None:
-        """See that a peer that behaves is served at once."""
-        started = time.monotonic()
-        self.store()
-        assert dm.echo(dm.Pacs(f"{AE_TITLE}@{HOST}:{self.receiver.port}")).status == "0x0000"
-        assert time.monotonic() - started < MARGIN_S
-
-    def parts(self) -> list[Path]:
-        return list((self.folder / ".dicomove" / "incoming").iterdir())
-
-    def recovers(self, grown: int = 24 * MIB) -> None:
-        """See that everything is as before: nothing is left of whoever was there."""
-        self.serves()
-        self.receiver.flush()
-
-        def is_at_rest() -> bool:
-            now = self.vitals()
-            return now.threads <= self.rest.threads and now.descriptors <= self.rest.descriptors and not self.parts()
-
-        wait_until(is_at_rest, MARGIN_S)
-        assert self.vitals().resident < self.rest.resident + grown
-        assert self.receiver.pid == self.pid
-        assert not self.defects.found, self.defects.found[0]
-
-
-@contextmanager
-def running(folder: Path, limits: Limits = LIMITS, *, min_free: int = 0) -> Iterator[Scp]:
-    """A receiver for everybody."""
-    with (
-        no_defects() as defects,
-        Receiver(
-            folder, ae_title=AE_TITLE, port=0, host=HOST, accept="any", limits=limits, min_free=min_free
-        ) as receiver,
-    ):
-        yield Scp(receiver, defects)
-
-
 @pytest.fixture(scope="module")
 def scp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scp]:
     with running(tmp_path_factory.mktemp("attacked")) as made:
         yield made
         assert set(dm.verify(made.folder)["verified"]) == {"ok"}
-
-
-def connect(address: tuple[str, int]) -> socket.socket:
-    sock = socket.create_connection(address, timeout=SECONDS)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def associated(stack: ExitStack, address: tuple[str, int]) -> socket.socket:
-    """A socket over which an association has been accepted."""
-    sock = stack.enter_context(connect(address))
-    sock.sendall(CT_REQUEST)
-    assert sock.recv(65536)[:1] == b"\x02"
-    return sock
-
-
-def read_to_end(sock: socket.socket) -> bytes:
-    """Return what the other side says until it leaves."""
-    said = b""
-    with suppress(ConnectionError):
-        while data := sock.recv(65536):
-            said += data
-    return said
 
 
 def deadlines() -> Deadlines:
@@ -374,7 +212,6 @@ def test_nothing_is_left_of_half_a_data_set(end: str, scp: Scp) -> None:
 
 # ------------------------------------------------------------------------------------------------- answers unread
 
-ECHO: Final = message({"CommandField": C_ECHO_RQ})
 _ESTABLISHED, _TIME_WAIT, _LISTEN = 1, 6, 10
 
 
@@ -604,8 +441,8 @@ def send_image(sock: socket.socket, image: Instance, pdu: bytes, count: Callable
 
 def test_an_instance_without_end_stops_at_min_free(tmp_path: Path) -> None:
     """The disk is not filled, and the association learns at its end that nothing was stored."""
-    min_free = shutil.disk_usage(tmp_path).free - 64 * MIB
-    with running(tmp_path, min_free=min_free) as scp, ExitStack() as stack:
+    folder = tmp_path / "disk"
+    with receiving.disk(folder, 128 * MIB), running(folder, min_free=64 * MIB) as scp, ExitStack() as stack:
         sock = associated(stack, scp.address)
         send_image(sock, new_images()[0], data_pdu(bytes(MIB), last=False), iter([True] * 256 + [False]).__next__)
         assert not scp.parts()

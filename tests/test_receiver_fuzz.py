@@ -49,8 +49,8 @@ from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import storing
 from dicomove.testing.raw import pdus
 from tests import servers
+from tests.attacked import AE_TITLE, HOST, MIB, Scp, connect, data_pdu, message, read_to_end, running
 from tests.servers import wait_until
-from tests.test_receiver_attacks import AE_TITLE, HOST, MIB, Scp, connect, data_pdu, message, read_to_end, running
 
 ASKED_FOR: Final = int(os.environ.get("DICOMOVE_FUZZ_CASES", "0"))
 CASES: Final = ASKED_FOR or 2500

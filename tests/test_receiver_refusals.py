@@ -26,9 +26,9 @@ from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.testing.raw import pdus
 from dicomove.tls import TLS, server_side
 from tests import receiving, servers
+from tests.attacked import data_pdu, store_request
 from tests.certificates import Authority
 from tests.servers import wait_until
-from tests.test_receiver_attacks import data_pdu, store_request
 
 HOST = "127.0.0.1"
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.testing.archive import Archive
 from dicomove.testing.rehearsal import RunningPacs
 from tests import receiving, servers
-from tests.test_panel import NOW
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -30,6 +30,7 @@ SOURCE = Synthetic(studies=4, series=1, instances=2, size=64, patients=2)
 COHORT = pd.DataFrame(
     {"PatientID": ["SYN000001", "NOBODY", "?", "SYN000002"], "arm": list("abcd")}, index=["w", "x", "x", "y"]
 )
+NOW = datetime(2026, 1, 31, 20, 0, tzinfo=UTC)
 TIMES = ["started_at", "finished_at", "duration_s"]
 
 
