@@ -189,8 +189,8 @@ def test_patients_are_where_the_table_had_them_and_nowhere_else(journal: Journal
 OPENS = """
     import sys
     from dicomove.errors import JournalError
-    from dicomove.store import Journal, lock
-    lock._PATIENCE_S = 0.1
+    from dicomove.store import Journal, sqlite
+    sqlite._PATIENCE_S = 0.1
     try:
         Journal.open(sys.argv[1])
     except JournalError as error:
@@ -224,8 +224,8 @@ def test_a_process_that_opens_it_twice_shares_it_and_other_processes_are_refused
 HOLDS = """
     import os, sys
     from dicomove.errors import JournalError
-    from dicomove.store import Journal, lock
-    lock._PATIENCE_S = 0.1
+    from dicomove.store import Journal, sqlite
+    sqlite._PATIENCE_S = 0.1
     journal = Journal.open(sys.argv[1])
     if os.fork():
         sys.stdin.readline()

@@ -2,8 +2,7 @@
 
 ::
 
-    keys         ``keys=``: attributes by keyword, tag, or path through sequences     (pure)
-    values       the values of attributes, as text and numbers                        (pure)
+    attributes   ``keys=``: attributes by keyword, tag, or path; and their values     (pure)
     planes       position and orientation of each image or frame of a file            (pure)
     reading      reads one file
     folder       reads the files of a folder in processes, and stores their headers

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 import pandas as pd
 
 from dicomove.cohort import plain_text
-from dicomove.headers.keys import tags_of
+from dicomove.headers.attributes import tags_of
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _LITERAL: Final = re.compile(r"[A-Za-z0-9._=+-]*")

@@ -17,7 +17,7 @@ from pydicom.datadict import keyword_dict
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
-from dicomove.headers.values import items_of, numbers_of, text_of
+from dicomove.headers.attributes import items_of, numbers_of, text_of
 
 #: The numbers of a plane: orientation (6), position (3), rows and columns, distances of rows and of columns.
 PLANE: Final = 13

@@ -24,9 +24,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from dicomove.headers.keys import tags_of, wanted_tags
+from dicomove.headers.attributes import joined, tags_of, text_of, values_at, wanted_tags
 from dicomove.headers.planes import TAGS, planes_of
-from dicomove.headers.values import joined, text_of, values_at
 
 NOT_DICOM, UNREADABLE, MISSING = "not_dicom", "unreadable", "missing"
 

@@ -13,9 +13,9 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.files import shown
+from dicomove.headers.attributes import tags_of
 from dicomove.headers.folder import headers_of
 from dicomove.headers.geometry import FromHeaders, Geometry, geometry
-from dicomove.headers.keys import tags_of
 from dicomove.headers.planes import PLANE
 from dicomove.headers.sources import Source, Wanted, recorded_uids, wanted
 from dicomove.store import StoredHeader

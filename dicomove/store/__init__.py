@@ -2,23 +2,21 @@
 
 ::
 
-    sqlite      one kind of SQLite file: checked, opened, and its error messages
-    lock        one process at a time owns a file or a folder
+    sqlite      one kind of SQLite file: checked, owned, opened, and its error messages
     instances   the folder's index: the files that a receiver has on disk
     headers     the headers that dicomove has read from a folder's files
     manifest    the index as a DataFrame, and as manifest-sha256.txt (BagIt); `verify`
-    cells       cells and labels of the caller's table as JSON, and back; the cohort's hash
+    cells       cells and labels of a table as JSON, and back; hashes, keyed ones as pseudonyms    (pure)
     schema      the tables of the journal, their records, and the key that identifies a row from run to run
     journal     `Journal`: writes, and returns the results of earlier runs
     found       `FindJournal`: the answers of `find`, by the hash of the question
     reading     the journal as DataFrames, also during a run
     exporting   a result table as CSV, Parquet or JSON, and back
     crate       a run and its files as RO-Crate
-    pseudonyms  keyed hashes instead of identifiers    (pure)
     edited      a CSV file that another program saved
 """
 
-from dicomove.store.cells import cohort_sha256
+from dicomove.store.cells import Pseudonyms, cohort_sha256
 from dicomove.store.exporting import export, read_results
 from dicomove.store.found import FindJournal
 from dicomove.store.headers import HeaderStore, StoredHeader
@@ -34,7 +32,6 @@ from dicomove.store.instances import (
 )
 from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify, write_checksums
-from dicomove.store.pseudonyms import Pseudonyms
 from dicomove.store.reading import read_attempts, read_journal, read_runs, read_with_moves
 from dicomove.store.schema import JOURNAL_FILE, AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from dicomove.files import replacing
-from dicomove.store.pseudonyms import Pseudonyms
+from dicomove.store.cells import Pseudonyms
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate

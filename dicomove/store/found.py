@@ -16,13 +16,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from dicomove.errors import JournalError
-from dicomove.store.lock import owned
 from dicomove.store.sqlite import Database, transaction
 
 #: The longest time from an answer to its transaction, without the time of the disk.
 _BATCH_S: Final = 0.3
 
-FOUND: Final = Database(
+_FOUND: Final = Database(
     name="find journal",
     # "dcmf".
     application_id=0x64636D66,
@@ -61,12 +60,7 @@ class FindJournal:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).resolve()
         self.problem: str | None = None
-        self._owner = owned(self.path)
-        try:
-            self._connection = FOUND.open_to_write(self.path)
-        except BaseException:
-            self._owner.release()
-            raise
+        self._connection, self._owner = _FOUND.open_to_own(self.path)
         self._lock = threading.Lock()
         self._new: list[tuple[bytes, float, str]] = []
         self._has_new, self._is_closed = threading.Event(), threading.Event()
@@ -97,7 +91,7 @@ class FindJournal:
                 if row and (since is None or row[0] > since):
                     found[question] = row[1]
         except sqlite3.Error as error:
-            raise FOUND.unusable(self.path, error, "read") from None
+            raise _FOUND.unusable(self.path, error, "read") from None
         return found
 
     def add(self, question: bytes, answer: str) -> None:
@@ -133,4 +127,4 @@ class FindJournal:
             with transaction(self._connection):
                 self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", new)
         except sqlite3.Error as error:
-            self.problem = str(FOUND.unusable(self.path, error, "written"))
+            self.problem = str(_FOUND.unusable(self.path, error, "written"))

@@ -20,7 +20,6 @@ import pandas as pd
 
 from dicomove.store import cells
 from dicomove.store.instances import MANIFEST_COLUMNS
-from dicomove.store.lock import owned
 from dicomove.store.schema import (
     JOURNAL,
     RESULT,
@@ -30,11 +29,13 @@ from dicomove.store.schema import (
     RowRecord,
     RunRecord,
     Stored,
+    insert_into,
     instance_values,
+    placeholders,
     result_values,
     row_of,
 )
-from dicomove.store.sqlite import insert_into, placeholders, transaction
+from dicomove.store.sqlite import transaction
 
 T = TypeVar("T")
 
@@ -74,12 +75,7 @@ class Journal:
         self.path = path
         self._users = 0
         self._lock = threading.RLock()
-        self._owner = owned(path)
-        try:
-            self._connection = JOURNAL.open_to_write(path)
-        except BaseException:
-            self._owner.release()
-            raise
+        self._connection, self._owner = JOURNAL.open_to_own(path)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Journal:

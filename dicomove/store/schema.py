@@ -234,3 +234,25 @@ class PreviousResult:
     row: Row
     run: int
     at: datetime
+
+
+def placeholders(values: Sequence[object]) -> str:
+    """Return ``(?, ?, ...)``, with one ``?`` for each value.
+
+    Examples
+    --------
+    >>> placeholders("abc")
+    '(?, ?, ?)'
+    """
+    return f"({', '.join('?' * len(values))})"
+
+
+def insert_into(table: str, names: Sequence[str]) -> str:
+    """Return the statement that inserts a row with these columns.
+
+    Examples
+    --------
+    >>> insert_into("keys", ["key", "pacs"])
+    'INSERT INTO keys (key, pacs) VALUES (?, ?)'
+    """
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {placeholders(names)}"  # noqa: S608 (names of our own)

@@ -1,21 +1,27 @@
-"""SQLite files: checked, opened for writing or reading, with their error messages.
+"""SQLite files: checked, owned by one process, opened for writing or reading, with their error messages.
 
 A damaged file, or a file with other content, stays unchanged, byte for byte. A rollback journal with full
 synchronisation is durable and needs no shared memory, which network file systems lack (docs/decisions/0006). This
 module never reads a file except through SQLite: a process that closes the file loses the locks of its connections
-(https://sqlite.org/howtocorrupt.html, 2.2).
+(https://sqlite.org/howtocorrupt.html, 2.2). The system releases the lock of an owner when its process ends.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dicomove.errors import DicomoveError
+from filelock import FileLock, Timeout
+
+from dicomove.errors import DicomoveError, JournalError
+from dicomove.files import SERVICE_FOLDER
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WHY: Final = {
@@ -28,6 +34,86 @@ _WHY: Final = {
 
 #: The kinds of files by application_id, because a user may confuse the journals of `find` and `move`.
 _KINDS: Final = {0x64636D66: "find journal", 0x64636D6A: "journal of move"}
+
+_PATIENCE_S: Final = 3.0
+_LOOK_AGAIN_S: Final = 0.05
+
+
+class OwnerLock:
+    """A lock that this process holds until it releases it, or until the process ends, even by a crash.
+
+    Parameters
+    ----------
+    lock, owner
+        The file that the system locks, and the file that names the owner.
+    taken
+        Makes an error from the name of the owner.
+    patience
+        Returns the seconds to wait for the process with this name.
+
+    Raises
+    ------
+    DicomoveError
+        Another process holds the lock.
+    OSError
+        The file cannot be created.
+
+    Attributes
+    ----------
+    owner_was_killed
+        Whether the previous owner was killed, and so ended without releasing the lock.
+    """
+
+    def __init__(
+        self,
+        lock: Path,
+        owner: Path,
+        taken: Callable[[str], DicomoveError],
+        patience: Callable[[str], float] = lambda _: _PATIENCE_S,
+    ) -> None:
+        # One thread opens it, and the thread of a job may close it.
+        self._lock = FileLock(lock, thread_local=False)
+        self._owner = owner
+        start = time.monotonic()
+        while not self._acquired():
+            name = self._named()
+            if time.monotonic() - start >= patience(name):
+                raise taken(name)
+            time.sleep(_LOOK_AGAIN_S)
+        self.owner_was_killed = owner.exists()
+
+    def sign(self, name: str) -> None:
+        """Write the name of the owner.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        """
+        self._owner.write_text(name)
+
+    def release(self) -> None:
+        """Release the lock for other processes."""
+        with suppress(OSError):
+            self._owner.unlink(missing_ok=True)
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Release the lock, but keep the file that names the owner."""
+        self._lock.release()
+
+    def _acquired(self) -> bool:
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        return True
+
+    def _named(self) -> str:
+        try:
+            return self._owner.read_text()
+        except OSError:
+            return "its name is unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +178,21 @@ class Database:
             raise self.error(message) from None
         return connection
 
+    def open_to_own(self, path: Path) -> tuple[sqlite3.Connection, OwnerLock]:
+        """Return a connection to a journal that only this process writes, and its lock.
+
+        Raises
+        ------
+        DicomoveError
+            As `open_to_write`; or another process has the journal, or its folder does not exist.
+        """
+        owner = _owned(path)
+        try:
+            return self.open_to_write(path), owner
+        except BaseException:
+            owner.release()
+            raise
+
     @contextmanager
     def open_to_read(self, path: Path) -> Iterator[sqlite3.Connection]:
         """Yield a connection that sees one state of a file, while another process may write.
@@ -124,22 +225,18 @@ class Database:
         return self.error(f"the {self.name} {path} cannot be {act}: {error}{f' ({why})' if why else ''}")
 
     def _for_reading(self, path: Path) -> sqlite3.Connection:
-        connection = connect(path, "ro", self.busy_s)
-        try:
-            _begin_reading(connection)
-        except sqlite3.OperationalError as error:
-            connection.close()
-            if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
-                raise
-        else:
-            return connection
-        # The last writer was killed in the middle of a transaction. To roll it back, SQLite needs write access.
-        connection = connect(path, "rw", self.busy_s)
-        try:
-            _begin_reading(connection)
-        except BaseException:
-            connection.close()
-            raise
+        for mode in ("ro", "rw"):
+            connection = connect(path, mode, self.busy_s)
+            try:
+                _begin_reading(connection)
+            except BaseException as error:
+                connection.close()
+                # The last writer was killed in the middle of a transaction. To roll it back, SQLite needs write access.
+                was_killed = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK
+                if mode == "rw" or not was_killed:
+                    raise
+            else:
+                break
         return connection
 
     def _check_read_only(self, path: Path) -> None:
@@ -187,6 +284,36 @@ class Database:
         )
 
 
+def _owned(path: Path) -> OwnerLock:
+    """Return the lock of a journal, with this process as its owner."""
+    _check_folder_of(path)
+    lock, owner = (path.with_name(f"{path.name}.{suffix}") for suffix in ("lock", "owner"))
+
+    def taken(process: str) -> JournalError:
+        return JournalError(f"another process has the journal {path} ({process}): wait for it, or use another journal")
+
+    try:
+        made = OwnerLock(lock, owner, taken)
+    except OSError as error:
+        message = f"the journal {path} cannot be created: {error.strerror or error}"
+        raise JournalError(message) from None
+    with suppress(OSError):  # the file only names the owner
+        made.sign(f"process {os.getpid()} on {socket.gethostname()}")
+    return made
+
+
+def _check_folder_of(path: Path) -> None:
+    if path.is_dir():
+        message = f"the journal {path} is a folder: name a file in it"
+        raise JournalError(message)
+    if path.parent.name == SERVICE_FOLDER and path.parent.parent.is_dir():
+        path.parent.mkdir(exist_ok=True)
+    # The next run would not find a journal in a folder that a typing error created.
+    if not path.parent.is_dir():
+        message = f"the folder of the journal {path} does not exist: create it, or correct the name"
+        raise JournalError(message)
+
+
 def connect(path: Path, mode: str, busy_s: float) -> sqlite3.Connection:
     """Return a connection without Python's automatic transactions, for one thread at a time."""
     where = f"{path.absolute().as_uri()}?mode={mode}"
@@ -216,25 +343,3 @@ def _begin_reading(connection: sqlite3.Connection) -> None:
 def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
     # SQLite also calls a file of one byte empty, but that file belongs to another program.
     return not connection.execute("PRAGMA page_count").fetchone()[0] and not path.stat().st_size
-
-
-def placeholders(values: Sequence[object]) -> str:
-    """Return ``(?, ?, ...)``, with one ``?`` for each value.
-
-    Examples
-    --------
-    >>> placeholders("abc")
-    '(?, ?, ?)'
-    """
-    return f"({', '.join('?' * len(values))})"
-
-
-def insert_into(table: str, names: Sequence[str]) -> str:
-    """Return the statement that inserts a row with these columns.
-
-    Examples
-    --------
-    >>> insert_into("keys", ["key", "pacs"])
-    'INSERT INTO keys (key, pacs) VALUES (?, ?)'
-    """
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {placeholders(names)}"  # noqa: S608 (names of our own)
