@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from pydicom import uid
+from pydicom import Dataset, uid
 
 import dicomove as dm
+from dicomove.dimse.association import Association
 from dicomove.dimse.sop_classes import MOST_CONTEXTS, Contexts, Rounds
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
-from dicomove.testing.associations import storing
+from dicomove.testing.associations import store, storing
+from dicomove.testing.faults.base import Response
+from dicomove.testing.faults.injector import Chain
+from dicomove.testing.server import QueryRetrieveScp, Responder, SubOperations
 from tests import receiving, servers
 from tests.images import pixels
 from tests.servers import Held
@@ -130,3 +135,46 @@ def test_a_final_response_whose_data_set_never_comes(tmp_path: Path) -> None:
     with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, faults.PromisesDataSet()) as pacs:
         result = receiving.move(receiving.studies(), pacs, receiver, method="get")
     assert receiving.row(result, "outcome", "status", "received") == ("complete", "0x0000", 6)
+
+
+class Scp(QueryRetrieveScp):
+    """A PACS that notes its C-GETs, and converts each instance to the first context, except for one that fails."""
+
+    gets = 0
+    says: Response | None = None
+
+    def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:
+        Scp.gets += 1
+        operations = SubOperations(responder, chain, self.archive.select(identifier, chain.request.query_model))
+        operations.run(lambda instance: self._sent(instance, association))
+        if self.says:
+            responder.respond(self.says)
+        else:
+            operations.finish()
+
+    def _sent(self, instance: Instance, association: Association) -> int:
+        if instance.sop_instance_uid.endswith(".1"):
+            return 0xC000
+        first = next(one for one in association.contexts.values() if one.abstract_syntax == instance.sop_class_uid)
+        return store(association, replace(instance, transfer_syntax=first.transfer_syntax))
+
+
+class Cancelling(Scp):
+    says = Response(status=0xFE00, completed=5, failed=1, remaining=0)
+
+
+class Boasting(Scp):
+    says = Response(status=0x0000, completed=6, failed=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gets", "error"),
+    [(Scp, 2, "some_failed"), (Cancelling, 1, "cancelled_by_pacs"), (Boasting, 1, "missing_instances")],
+)
+def test_a_pacs_is_not_asked_again_in_vain(kind: type[Scp], gets: int, error: str, tmp_path: Path) -> None:
+    """An instance that cannot be read brought 23 further requests, each with the whole study."""
+    Scp.gets = 0
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=kind) as pacs:
+        result = receiving.move(receiving.studies(), pacs, receiver, method="get")
+    assert receiving.row(result, "outcome", "error", "received") == ("partial", error, 5)
+    assert Scp.gets == gets

@@ -95,8 +95,8 @@ class _Retrieval:
             if ends and end.problem == NotSupported.error:
                 continue
             ends.append(end)
-            is_over = ends[-1].problem or ends[-1].cancelled or self.stop.is_set()
-            if is_over or not (self._rounds.has_further_classes or self._lacking(ends[0])):
+            is_over = end.problem or end.cancelled or end.status == CANCELLED or self.stop.is_set()
+            if is_over or not (self._rounds.has_further_classes or self._may_bring_more(ends[0])):
                 break
         return self._joined(ends)
 
@@ -113,6 +113,14 @@ class _Retrieval:
         self._rounds.negotiated(self._now.accepted)
         self._stored |= self._now.stored
         return end
+
+    def _may_bring_more(self, first: GetEnd) -> bool:
+        """Whether other contexts may bring instances: for lack of a context, a PACS counts them as failed.
+
+        Where a PACS sent what had come already, and nothing else, it converts: another context does not matter to it.
+        """
+        is_converting = self._now is not None and self._now.repeated and not self._now.stored
+        return first.counts.get("failed") != 0 and bool(self._lacking(first)) and not is_converting
 
     def _lacking(self, first: GetEnd) -> int:
         """Return the number of instances that the PACS counted but did not send."""
@@ -161,6 +169,7 @@ class _CGet:
         self._sent = False
         self._canceller, self._known = canceller, known
         self.stored: set[str] = set()
+        self.repeated = 0
         self.accepted: list[tuple[str, str]] = []
         self.counts = Counts()
 
@@ -248,6 +257,7 @@ class _CGet:
         within = min(self._limits.pdu, pacs.idle_timeout or self._limits.pdu)
         deadlines = PduDeadlines(association, self._silence, within, canceller.check)
         scp.serve(deadlines, self._is_last, _MESSAGE_ID)
+        self.repeated = scp.repeated
 
     def _silence(self) -> float | None:
         """Return how long the PACS may be silent now."""

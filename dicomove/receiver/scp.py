@@ -57,6 +57,8 @@ class StorageScp:
         The SOP Instance UIDs of stored instances, if `serve` ends with a response.
     known
         SOP Instance UIDs that have come before; such instances are not stored again.
+    repeated
+        The number of such instances.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class StorageScp:
         self._gathered = bytearray()
         self.stored: set[str] = set()
         self.known: AbstractSet[str] = frozenset()
+        self.repeated = 0
 
     def run(self) -> None:
         """Answer until the peer releases or aborts the association.
@@ -176,6 +179,7 @@ class StorageScp:
             self._finish(request, incoming)
         elif field != C_CANCEL_RQ and not field & RESPONSE:
             is_known = field == C_STORE_RQ and request.text("AffectedSOPInstanceUID") in self.known
+            self.repeated += is_known
             self._respond(request, SUCCESS if is_known else _status(field))
         else:
             self._idle()
