@@ -19,6 +19,7 @@ from dicomove.run import (
     Options,
     PreparedRun,
     RunSettings,
+    by_patient,
     run_settings,
     shows_options,
     warn_of,
@@ -223,7 +224,7 @@ def _prepared(
 def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> list[Requested]:
     """Return the identifier of each row, and warn if some rows ask for more than the others."""
     with in_bulk():
-        identifiers = move_identifiers(table, level, query_model)
+        identifiers = by_patient(table, move_identifiers(table, level, query_model))
     message = None if level else on_coarser_rows(table, identifiers)
     if message:
         warn(message, CohortWarning)

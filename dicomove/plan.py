@@ -23,13 +23,13 @@ from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, of_other_person, sentences
 from dicomove.pacs import Pacs
 from dicomove.results import contradicted_by_pacs, resumed
-from dicomove.run import MoveDestination, Options, path_cells, run_settings
+from dicomove.run import MoveDestination, Options, by_patient, path_cells, run_settings
 from dicomove.run.holdings import ArchiveAtDestination, Counted, Counting
 from dicomove.run.inventory import Inventory
 from dicomove.run.journal import completed, renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patients import compared, contradicted, other_person
+from dicomove.run.patients import compared, contradicted, is_of_unknown_patient, other_person
 from dicomove.run.planned import Known, Sizes, Step, Steps, finished, plan_table, rate_of, steps_of, windows_needed
 from dicomove.run.prepared import sizes_of
 from dicomove.run.requests import RunSettings
@@ -126,13 +126,15 @@ def plan(
     >>> planned["action"].tolist()
     ['move', 'repeated', 'invalid']
     """
-    identifiers = move_identifiers(table, level, query_model)
+    identifiers = by_patient(table, move_identifiers(table, level, query_model))
     checked = Options(journal=journal, hours=hours, method=_method(destination, method))
     steps = steps_of(table, identifiers)
     archive: ArchiveAtDestination | None = None
+    to_receiver = False
     known = Known(Sizes(()), None, None)
     if destination is not None:
         settings = run_settings(pacs, destination, checked)
+        to_receiver = bool(settings.receivers)
         path_cells(table, identifiers, settings.receivers)
         _look_at_disk(settings, steps)
         path = _journal_path(settings, journal)
@@ -146,7 +148,10 @@ def plan(
         raise ValueError(message)
     is_get = checked.method == "get"
     with display(progress) as show:
-        interrupted = _ask_all(pacs, archive, list(table.index), identifiers, steps, show, with_classes=is_get)
+        labels = list(table.index)
+        interrupted = _ask_all(
+            pacs, archive, labels, identifiers, steps, show, with_classes=is_get, to_receiver=to_receiver
+        )
     if interrupted:
         warn("interrupted: some rows were not looked up", InterruptedWarning)
     made = plan_table(table, identifiers, steps, known, with_classes=is_get)
@@ -225,6 +230,7 @@ def _ask_all(
     show: Display,
     *,
     with_classes: bool,
+    to_receiver: bool,
 ) -> bool:
     """Ask the PACS for the numbers of instances; return whether that was interrupted."""
     unknown = {identifier for identifier, step in steps.items() if step.action == "move" and step.expected is None}
@@ -240,7 +246,7 @@ def _ask_all(
                     unknown.remove(identifier)
                     _take_in(counting.expected(identifier), steps[identifier])
                 if isinstance(identifier, Identifier):
-                    _ask_whose(inventory, identifier, steps[identifier])
+                    _ask_whose(inventory, identifier, steps[identifier], to_receiver=to_receiver)
                 if archive and isinstance(identifier, Identifier) and identifier in unseen:
                     unseen.remove(identifier)
                     _look_at_archive(archive, identifier, steps[identifier])
@@ -254,13 +260,17 @@ def _ask_all(
     return interrupted
 
 
-def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step) -> None:
-    """Leave out rows whose study is of another patient. After one C-FIND without an answer, stop asking."""
+def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step, *, to_receiver: bool) -> None:
+    """Leave out rows whose study is of another patient. After one C-FIND without an answer, stop asking.
+
+    With a receiver, the images show whose they are, even if the PACS does not say it.
+    """
     named = compared(step.patients, step.named)
     if step.action != "move" or not named:
         return
     there = {} if _is_silent(inventory) else inventory.values(identifier, named)
-    if contrary := contradicted(there, named):
+    contrary, is_answered = contradicted(there, named), not _is_silent(inventory)
+    if contrary or (is_answered and is_of_unknown_patient(identifier, there, at_receiver=to_receiver)):
         step.action, step.advice = "invalid", contradicted_by_pacs(contrary).advice
     else:
         step.advice = sentences(step.advice or "", *map(of_other_person, other_person(there, named))) or None

@@ -31,6 +31,10 @@ _ANOTHER_PATIENT: Final = (
     "The PACS has this study under another {0} than the row names, so nothing was sent. Compare the two: find() "
     "with the StudyInstanceUID alone shows the PACS's {0}. If the column holds values of your own, rename it."
 )
+_WHOSE: Final = (
+    "Rows of the table name this study and different patients, and the PACS does not say whose it is, so nothing was "
+    "sent. Correct the PatientIDs, or blank them to rely on the UID alone."
+)
 _ANOTHER_NUMBER: Final = (
     "The PACS has this study under another AccessionNumber than the row names, so nothing was sent: do the UIDs and "
     "the numbers of the table belong together? find() with the StudyInstanceUID alone shows the PACS's number. If the "
@@ -114,8 +118,13 @@ def without_answer() -> Row:
     return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
 
 
-def contradicted_by_pacs(key: str) -> Row:
-    """Return the row that was not sent because the PACS has another value for this key, or no match."""
+def contradicted_by_pacs(key: str | None) -> Row:
+    """Return the row that was not sent because the PACS has another value for this key, or no match.
+
+    Without a key: rows of one study name several patients, and the PACS does not give its patient.
+    """
+    if key is None:
+        return Row(outcome="invalid", error="invalid_row", advice=_WHOSE)
     if key in ("PatientID", "PatientName"):
         names = "PatientID" if key == "PatientID" else "PatientName and PatientBirthDate"
         return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT.format(names))

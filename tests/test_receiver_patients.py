@@ -71,6 +71,11 @@ def moved(rows: pd.DataFrame, receiver: dm.Receiver, *present: Fault, **options:
     return result, " ".join(str(one.message) for one in caught)
 
 
+def words(result: pd.DataFrame) -> list[list[str | None]]:
+    found = result[["outcome", "error"]].astype(object)
+    return found.where(found.notna(), None).to_numpy().tolist()
+
+
 def advice(result: pd.DataFrame, number: int = 0) -> str:
     said = result["advice"].iloc[number]
     return "" if pd.isna(said) else str(said)
@@ -228,11 +233,48 @@ def test_a_c_get_asks_whose_it_is_too(receiver: dm.Receiver) -> None:
     assert result[["outcome", "error"]].to_numpy().tolist() == [["invalid", "other_patient"]]
 
 
-def test_rows_that_ask_for_one_study_and_name_two_patients(receiver: dm.Receiver) -> None:
-    """One of them is wrong, and the images tell which: neither is told to be in order."""
-    result, _ = moved(asking(HIS, "SOMEBODY", HIS), receiver)
-    assert result["outcome"].tolist() == ["complete"] * 3
-    assert all("name 2 different PatientIDs" in advice(result, number) for number in range(3))
+RIVALS = [HIS, "SOMEBODY", HIS.lower(), None]
+
+
+def test_of_rows_with_one_study_and_two_patients_only_the_right_ones_get_it(
+    receiver: dm.Receiver, tmp_path: Path
+) -> None:
+    """Also in a second run, in a plan, and in the journal."""
+    expected = [["complete", None], ["invalid", "other_patient"], ["complete", None], ["complete", None]]
+    with receiving.pacs(receiver, source=SOURCE) as pacs:
+        planned = dm.plan(asking(*RIVALS), pacs, receiver, progress=False)
+        for is_again in (False, True):
+            result = receiving.move(asking(*RIVALS), pacs, receiver, journal=tmp_path / "journal")
+            assert words(result) == words(dm.read_journal(tmp_path / "journal")) == expected
+            assert result["resumed"].tolist() == [is_again, False, is_again, is_again]
+            assert result["attempts"].tolist()[1] == 0
+    assert planned["action"].tolist() == ["move", "invalid", "repeated", "move"]
+
+
+def test_the_images_say_which_of_two_patients_a_study_is_of(receiver: dm.Receiver) -> None:
+    result, _ = moved(asking(*RIVALS), receiver, UNTOLD)
+    assert result["outcome"].tolist() == ["complete", "failed", "complete", "complete"]
+    assert result["received"].tolist() == [3, 0, 3, 3]
+    assert "name different PatientIDs, and it is of one patient only" in advice(result, 1)
+
+
+def test_rows_with_one_study_and_two_names_are_compared_one_by_one(receiver: dm.Receiver) -> None:
+    rows = asking(
+        None, None, PatientName=[f"SYNTHETIC^{HIS}", "Roe^Xaver"], PatientBirthDate=["19700101", "1951-02-03"]
+    )
+    result, _ = moved(rows, receiver)
+    assert words(result) == [["complete", None], ["invalid", "other_patient"]]
+
+
+def test_a_study_of_one_of_two_patients_is_not_moved_if_nothing_says_of_which() -> None:
+    rows = asking(*RIVALS[:3])
+    with receiving.pacs({}, UNTOLD, source=SOURCE) as pacs:
+        planned = dm.plan(rows, pacs, "ELSEWHERE", progress=False)
+        result = dm.move(rows, pacs, "ELSEWHERE", progress=False)
+    assert words(result) == [["invalid", "invalid_row"]] * 3
+    assert "name this study and different patients" in advice(result)
+    assert planned["action"].tolist() == ["invalid"] * 3
+    assert planned["advice"].tolist() == result["advice"].tolist()
 
 
 @pytest.mark.filterwarnings("ignore::dicomove.errors.ReceiverWarning")

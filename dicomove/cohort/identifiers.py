@@ -55,6 +55,8 @@ class Identifier:
         The information model.
     keys
         The unique keys as pairs of keyword and value, from the top level.
+    patient
+        Keys of the patient that the rows name, if other rows name another patient for the same keys. They are not sent.
 
     Examples
     --------
@@ -65,6 +67,7 @@ class Identifier:
     level: Level
     query_model: QueryModel
     keys: tuple[tuple[str, str], ...]
+    patient: tuple[tuple[str, str], ...] = ()
 
     def __getitem__(self, keyword: str) -> str:
         """Return the value of a unique key."""

@@ -53,7 +53,7 @@ def rivals(patients: int) -> str:
     """Return the remark on rows that name one study and several patients."""
     if patients < 2:
         return ""
-    return f"the rows that ask for this name {patients} different PatientIDs, and it is of one patient only"
+    return "the rows that ask for this name different PatientIDs, and it is of one patient only"
 
 
 def of_other_person(key: str | None) -> str:

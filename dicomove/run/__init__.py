@@ -33,7 +33,7 @@ Actions::
     journal         rows that an earlier run completed; makes rows durable: first their files, then the journal
 """
 
-from dicomove.run.cells import check_path_columns, path_cells, path_columns
+from dicomove.run.cells import by_patient, check_path_columns, path_cells, path_columns
 from dicomove.run.options import Distributed, MoveOptions, Options, shows_options
 from dicomove.run.pacing import Hours
 from dicomove.run.pacing.retry import OnFailure
@@ -49,6 +49,7 @@ __all__ = [
     "Options",
     "PreparedRun",
     "RunSettings",
+    "by_patient",
     "check_path_columns",
     "path_cells",
     "path_columns",

@@ -145,10 +145,10 @@ class Contradicted:
     Attributes
     ----------
     key
-        The keyword of the key.
+        The keyword of the key; ``None`` if the rows of a study name several patients, and the PACS gives none.
     """
 
-    key: str = "PatientID"
+    key: str | None = "PatientID"
 
 
 AttemptEnd = Moved | OnDisk | Contradicted | NoReceiver | Lost

@@ -165,13 +165,13 @@ class RunSettings:
         )
 
     def key(self, identifier: Identifier) -> Key:
-        """Return the journal's key of an identifier: PACS, destination, level and unique keys."""
+        """Return the journal's key of an identifier: PACS, destination, level, unique keys, patient."""
         return Key(
             pacs=self.pacs.address,
             destination=_together(self.destinations),
             level=identifier.level,
             query_model=identifier.query_model,
-            keys=identifier.keys,
+            keys=(*identifier.keys, *identifier.patient) if identifier.patient else identifier.keys,
         )
 
     def remote(self) -> RunSettings:

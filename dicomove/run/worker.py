@@ -29,7 +29,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined
-from dicomove.run.patients import compared, contradicted, other_person
+from dicomove.run.patients import compared, contradicted, is_of_unknown_patient, other_person
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
@@ -118,6 +118,8 @@ class MoveWorker:
         if contrary := contradicted(there, named) or self._elsewhere(task):
             return Contradicted(contrary)
         is_patient_unknown = bool(task.patients) and not there.get("PatientID")
+        if is_of_unknown_patient(task.identifier, there, at_receiver=task.receiver is not None):
+            return Contradicted(None)
         person = next(iter(other_person(there, named)), None)
         if not is_patient_unknown and person is None:
             return task
@@ -185,7 +187,8 @@ class MoveWorker:
     def _reconciled(
         self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool, several: bool
     ) -> Moved:
-        named = as_named(result, len(task.patients), task.other_person)
+        patients = max(len(task.patients), 2 if task.identifier.patient else 0)
+        named = as_named(result, patients, task.other_person)
         if self._archive:
             return self._at_archive(named, task, self._archive)
         return reconcile(

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -173,12 +173,11 @@ def every_file_is_asked_for(run: Run, tables: Sequence[Table]) -> None:
 
 
 def no_row_of_another_patient_is_complete(run: Run) -> None:
-    """A row is not complete where all rows that ask for the same, and name a patient, name altogether another one."""
+    """A row that names altogether another patient is not complete, whatever the other rows of its study name."""
     for asked, numbers in run.table.groups().items():
         study, named = study_of(asked), {number: claim(run.table.rows[number].get("PatientID")) for number in numbers}
-        naming = [number for number in numbers if named[number] not in (None, UNREADABLE)]
-        if all(names_another_patient(run.table.rows[number], study) for number in naming):
-            for number in naming:
+        for number in numbers:
+            if named[number] not in (None, UNREADABLE) and names_another_patient(run.table.rows[number], study):
                 assert run.result(number, "outcome") != "complete", run.table.rows[number]
         if len(numbers) == 1 and UNREADABLE in named.values() and study and study.patient:
             assert run.result(numbers[0], "outcome") != "complete", run.table.rows[numbers[0]]
@@ -298,6 +297,14 @@ _RIGHT: Final = Table(
     level=None,
     query_model="StudyRoot",
 )
+#: One study, and two patients of whom it cannot be both.
+_RIVALS: Final = replace(
+    _RIGHT,
+    rows=tuple(
+        {"StudyInstanceUID": Typed(STUDIES[0].uid, STUDIES[0].uid), "PatientID": Typed(one.patient, one.patient)}
+        for one in (STUDIES[2], STUDIES[0])
+    ),
+)
 
 
 @profile(60)
@@ -305,6 +312,11 @@ _RIGHT: Final = Table(
 @example(table=_RIGHT, way=Way(again="PatientID"), met=_UNTOLD)
 @example(table=_RIGHT, way=Way(again="PatientID", verify="arrivals"), met=())
 @example(table=_RIGHT.shuffled("PatientID"), way=Way(planned=True), met=_UNTOLD)
+@example(table=_RIVALS, way=Way(), met=())
+@example(table=_RIVALS, way=Way(again="same", concurrency=3), met=())
+@example(table=_RIVALS, way=Way(again="same"), met=_UNTOLD)
+@example(table=_RIVALS, way=Way(planned=True), met=())
+@example(table=_RIVALS, way=Way(verify="arrivals", method="get"), met=())
 @given(table=tables(), way=ways, met=met_faults)
 def test_a_typed_table(
     tmp_path_factory: pytest.TempPathFactory, table: Table, way: Way, met: tuple[Fault, ...]
