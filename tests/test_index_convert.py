@@ -24,7 +24,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, 
 import dicomove as dm
 from dicomove.headers import convert
 from dicomove.headers.nifti import converting
-from dicomove.headers.nifti import program as dcm2niix
+from dicomove.headers.nifti import jobs as dcm2niix
+from dicomove.headers.nifti.voxels import voxels_of
 from dicomove.testing import demo_pacs, phantoms
 from tests import receiving
 from tests.images import enhanced, mosaic, real, slices
@@ -155,7 +156,7 @@ def test_enhanced_multi_frame(tmp_path: Path) -> None:
     assert row_of(made, "whole.dcm")["outcome"].startswith("converted")
     whole = image(tmp_path / "out", row_of(made, "whole.dcm"))
     assert whole.shape == (128, 128, 4)
-    assert dcm2niix.voxels_of(Path(str(whole.get_filename()))).sizes == (0.5, 0.5, 2.5)
+    assert voxels_of(Path(str(whole.get_filename()))).sizes == (0.5, 0.5, 2.5)
     # Beside the frames stands another distance, which dcm2niix believes.
     assert (row_of(made, "wrong.dcm")["outcome"], row_of(made, "wrong.dcm")["reason"]) == (
         "converted_with_warning",

@@ -39,7 +39,7 @@ from dicomove.cohort.answers import (
     why_not,
 )
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.found import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in, unmatched
+from dicomove.cohort.found import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in
 from dicomove.cohort.hints import unasked_columns, unlikely_values
 from dicomove.cohort.identifiers import (
     Identifier,
@@ -62,7 +62,6 @@ from dicomove.cohort.levels import (
     UNIQUE_KEYS,
     Level,
     QueryModel,
-    matching_keys,
     parse_level,
     parse_query_model,
 )
@@ -119,7 +118,6 @@ __all__ = [
     "keyword_columns",
     "left_out",
     "matches",
-    "matching_keys",
     "meant_as_query",
     "merged",
     "move_identifier",
@@ -136,7 +134,6 @@ __all__ = [
     "unasked_columns",
     "unconfirmed",
     "unlikely_values",
-    "unmatched",
     "unproven",
     "unrepeated",
     "unsafe",

@@ -21,7 +21,7 @@ UNKNOWN_CELL = "#UNKNOWN!"
 #: A longer text is a report in the wrong column. It cannot be a key, and some patterns would take long for it.
 _LONGEST = 200
 
-Patterns = tuple[tuple[str, re.Pattern[str]], ...]
+_Patterns = tuple[tuple[str, re.Pattern[str]], ...]
 
 
 def damage(value: str, column: str) -> str | None:
@@ -87,7 +87,7 @@ def _first(patterns: Iterable[tuple[str, re.Pattern[str]]], value: str) -> str |
     return next((name for name, pattern in patterns if pattern.fullmatch(value)), None)
 
 
-def _certain(column: str) -> Patterns:
+def _certain(column: str) -> _Patterns:
     vr = VRS.get(column)
     if column in IDENTIFIERS:
         return (*_ANYWHERE, *_KEY, *_NUMBER, *_IDENTIFIER)

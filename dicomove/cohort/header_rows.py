@@ -38,7 +38,7 @@ def header_text(cell: object) -> str:
     return " ".join(text.strip(EDGES).split())
 
 
-def count_keywords(row: Sequence[object], wanted: Collection[str] = ()) -> int:
+def _count_keywords(row: Sequence[object], wanted: Collection[str] = ()) -> int:
     """Return how many cells of a row are known headers."""
     return sum(bool(keyword(text) or text in wanted) for text in map(header_text, row) if text)
 
@@ -49,9 +49,9 @@ def wanted_headers(columns: Columns | None) -> frozenset[str]:
     return frozenset(header_text(name) for name in names if isinstance(name, str))
 
 
-def best_row(grid: Grid, wanted: Collection[str]) -> tuple[int, int]:
+def _best_row(grid: Grid, wanted: Collection[str]) -> tuple[int, int]:
     """Return the first row with the most known headers, and how many it has."""
-    scores = [count_keywords(row, wanted) for row in grid.rows[:_SEARCHED]] or [0]
+    scores = [_count_keywords(row, wanted) for row in grid.rows[:_SEARCHED]] or [0]
     most = max(scores)
     return scores.index(most), most
 
@@ -78,7 +78,7 @@ def header_row(grid: Grid, header: int | None, wanted: Collection[str]) -> int:
         raise CohortError(msg)
     if header is not None:
         return _given_row(grid, header, wanted)
-    best, most = best_row(grid, wanted)
+    best, most = _best_row(grid, wanted)
     if most:
         _check_above(grid, best)
         _check_below(grid, best)
@@ -90,8 +90,8 @@ def header_row(grid: Grid, header: int | None, wanted: Collection[str]) -> int:
 
 def _given_row(grid: Grid, header: int, wanted: Collection[str]) -> int:
     row = grid.lines.index(header + 1) if header + 1 in grid.lines else None
-    best, most = best_row(grid, wanted)
-    if row is None or (most and not count_keywords(grid.rows[row], wanted)):
+    best, most = _best_row(grid, wanted)
+    if row is None or (most and not _count_keywords(grid.rows[row], wanted)):
         other = f"; line {grid.lines[best]} has known headers: header={grid.lines[best] - 1}" if most else ""
         what = "does not exist or is empty" if row is None else "has no known header"
         msg = f"header={header} is line {header + 1}, because header counts from 0: this line {what}{other}"
@@ -155,7 +155,7 @@ def has_no_header(grid: Grid, columns: Columns | None) -> bool:
     if isinstance(columns, Mapping):
         positions = bool(columns) and all(isinstance(name, int) for name in columns)
         first = map(header_text, grid.rows[0]) if grid.rows else ()
-        return positions and best_row(grid, ())[1] == 0 and any(map(_DATA.fullmatch, first))
+        return positions and _best_row(grid, ())[1] == 0 and any(map(_DATA.fullmatch, first))
     return columns is not None
 
 
@@ -247,7 +247,7 @@ def choose_sheet(grids: Sequence[Grid], sheet: int | str | None, wanted: Collect
             raise CohortError(msg)
         return chosen[0], []
     visible = [grid for grid in grids if not grid.is_hidden] or list(grids)
-    known = [grid for grid in visible if best_row(grid, wanted)[1]]
+    known = [grid for grid in visible if _best_row(grid, wanted)[1]]
     first = next(iter(visible), None)
     if first is None:
         msg = "the file is empty: there is no header"

@@ -25,7 +25,7 @@ from dicomove.cohort.tables import check_arguments, check_query, columns_of, ind
 from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_uid, unreadable
 from dicomove.errors import CohortError, IdentifierError
 
-COMPARED_KEYS = ("PatientID", "AccessionNumber")
+_COMPARED_KEYS = ("PatientID", "AccessionNumber")
 """`move` does not send these keys of a typed row. It compares them with the attributes of the study at the PACS."""
 
 _LEVEL = "QueryRetrieveLevel"
@@ -205,7 +205,7 @@ def _refuse_unreadable(
 ) -> list[Requested]:
     """Return the requests, with an error for each typed row with a cell that cannot be compared with the PACS."""
     checked = list(requested)
-    for name in COMPARED_KEYS:
+    for name in _COMPARED_KEYS:
         for position, cell in chain.from_iterable(map(enumerate, unsent_cells(table, name))):
             entry = checked[position]
             if is_found[position] or not isinstance(entry, Identifier):
@@ -318,7 +318,7 @@ def _problem(value: str, column: str) -> str | None:
         return "holds a wildcard; a C-MOVE takes single values only"
     if "\\" in value:
         return "holds a backslash, which separates values; a C-MOVE takes single values only"
-    if column not in COMPARED_KEYS:
+    if column not in _COMPARED_KEYS:
         return None if is_uid(value) else "is not a UID (PS3.5 9.1: digits and dots, 64 characters at most)"
     if has_control_characters(value):
         return "holds control characters"

@@ -171,7 +171,7 @@ def _all_numbers(cells: list[object]) -> bool:
     return is_number(next(filled, None)) and all(map(is_number, filled))
 
 
-def resembles(header: object) -> str | None:
+def _resembles(header: object) -> str | None:
     """Return the keyword of the identifier that a header looks like, or None.
 
     Parameters
@@ -181,7 +181,7 @@ def resembles(header: object) -> str | None:
 
     Examples
     --------
-    >>> resembles("Auftragsnummer"), resembles("N° d'examen"), resembles("Accession Number (RIS)"), resembles("arm")
+    >>> _resembles("Auftragsnummer"), _resembles("N° d'examen"), _resembles("Accession Number (RIS)"), _resembles("arm")
     ('AccessionNumber', 'AccessionNumber', 'AccessionNumber', None)
     """
     label = label_text(header)
@@ -197,7 +197,7 @@ def resembles(header: object) -> str | None:
 
 def overlooked_headers(headers: Iterable[object], wanted: Collection[str]) -> list[tuple[object, str]]:
     """Return the headers that look like a wanted attribute but are not understood, each with its keyword."""
-    found = ((header, resembles(header)) for header in headers)
+    found = ((header, _resembles(header)) for header in headers)
     return [(header, name) for header, name in found if name is not None and name in wanted]
 
 

@@ -56,7 +56,7 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
     begin, separator = _first_row(decoded)
     delimiter = separator or ("\t" if suffix == ".tsv" else _delimiter(decoded[begin:], frozenset(wanted)))
     first = decoded.count("\n", 0, begin) or decoded.count("\r", 0, begin)
-    numbered = list(parsed(decoded[begin:], delimiter, first))
+    numbered = list(_parsed(decoded[begin:], delimiter, first))
     if any(line.startswith("#") for line in decoded[:begin].splitlines()):
         comments = [line for line, row in numbered if row[0].startswith("#") and not any(map(keyword, row))]
         numbered = [(line, row) for line, row in numbered if line not in set(comments)]
@@ -155,7 +155,7 @@ def _headers(head: str, delimiter: str, wanted: frozenset[str]) -> int:
     return most
 
 
-def parsed(decoded: str, delimiter: str, before: int) -> Iterator[tuple[int, list[str]]]:
+def _parsed(decoded: str, delimiter: str, before: int) -> Iterator[tuple[int, list[str]]]:
     """Yield each row with the line in which it begins.
 
     Parameters

@@ -99,17 +99,21 @@ def arrange(
     root = Path(found.attrs["folder"])
     if goal.is_relative_to(root.resolve()):
         raise ValueError(_INSIDE)
-    found = _readable(found)
-    table = _named(found, made, cohort)
+    table = _named(_readable(found), made, cohort)
+    return table.assign(outcome=columns.text(_made(table, root, goal, how)))
+
+
+def _made(table: pd.DataFrame, root: Path, goal: Path, how: How) -> list[str]:
+    """Make the names, after checking all of them; return the outcome of each."""
     copies = _copies(table, root)
     _refuse_shared(table.drop(index=list(copies)))
-    pairs = enumerate(_pairs(table))
-    there = ["kept" if row in copies else _state(root / old, goal / new, goal) for row, (old, new) in pairs]
+    pairs = _pairs(table)
+    there = ["kept" if row in copies else _state(root / old, goal / new, goal) for row, (old, new) in enumerate(pairs)]
     _refuse_taken(table, there)
-    for (old, new), state in zip(_pairs(table), there, strict=True):
+    for (old, new), state in zip(pairs, there, strict=True):
         if state == "made":
             _make(root / old, goal / new, how)
-    return table.assign(outcome=columns.text(there))
+    return there
 
 
 def _named(found: pd.DataFrame, made: Template, cohort: pd.DataFrame | None) -> pd.DataFrame:

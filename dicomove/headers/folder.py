@@ -31,7 +31,7 @@ from dicomove.store import HeaderStore, StoredHeader, is_indexed
 #: Headers are stored after so many files, so that a stopped call has not read them in vain.
 _WRITE_AFTER: Final = 2048
 #: Files that dicomove or the writer of a medium puts beside images.
-NOT_IMAGES: Final = frozenset({"DICOMDIR", "manifest-sha256.txt", SERVICE_FOLDER})
+_NOT_IMAGES: Final = frozenset({"DICOMDIR", "manifest-sha256.txt", SERVICE_FOLDER})
 
 #: Size and time of change of a file that is absent or cannot be opened.
 _NOTHING: Final = (0, 0)
@@ -69,7 +69,7 @@ def _walk(folder: str, skip: int) -> Iterator[tuple[str, tuple[int, int]]]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name != SERVICE_FOLDER:
                     folders.append(entry.path)
-            elif entry.name not in NOT_IMAGES and not entry.name.endswith(".part"):
+            elif entry.name not in _NOT_IMAGES and not entry.name.endswith(".part"):
                 # A broken link counts as a missing file.
                 found = _state(entry) or (_NOTHING if entry.is_symlink() and not Path(entry.path).exists() else None)
                 if found is not None:
@@ -167,7 +167,7 @@ def _keep(store: HeaderStore | None, headers: Sequence[StoredHeader], keys: Sequ
     if store is None:
         return None
     try:
-        store.add([one for one in headers if one.error != MISSING and is_text(one.path)], keys)
+        store.add([one for one in headers if one.error != MISSING and _is_text(one.path)], keys)
     except ReceiverError as error:
         _cannot_keep(error)
         return None
@@ -179,7 +179,7 @@ def _cannot_keep(error: ReceiverError) -> None:
     warn(message, DicomoveWarning)
 
 
-def is_text(path: str) -> bool:
+def _is_text(path: str) -> bool:
     """Whether a path is valid text: on some systems, names are bytes."""
     return path == shown(path)
 

@@ -91,12 +91,12 @@ def template(path: str, columns: Collection[str]) -> Template:
     )
 
 
-def safe(value: str) -> str:
+def _safe(value: str) -> str:
     """Return a value as part of a name: other characters become ``_``.
 
     Examples
     --------
-    >>> safe("T1 / axial"), safe("../etc"), safe("")
+    >>> _safe("T1 / axial"), _safe("../etc"), _safe("")
     ('T1_axial', 'etc', 'none')
     """
     return _UNSAFE.sub("_", value).strip("._") or _NOTHING
@@ -116,7 +116,7 @@ def _check_key(path: str, key: str, columns: Collection[str]) -> None:
 
 
 def _component(part: tuple[tuple[str, str | None], ...], values: Mapping[str, str]) -> str:
-    name = "".join(text + (safe(values.get(field, "")) if field else "") for text, field in part)
+    name = "".join(text + (_safe(values.get(field, "")) if field else "") for text, field in part)
     if len(name) > _LONGEST:
         name = f"{name[:80]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}{name[-16:]}"
     return f"_{name}" if _DEVICE.fullmatch(name) else name
@@ -181,11 +181,11 @@ def refuse_cells(made: Template, cells: Cells, rows: Sequence[int], names: Colle
         blank = [row for row in rows if not cells[row][name]]
         if blank:
             _refuse_column(name, f"is blank in {_places(blank)}", "fill it")
-        lost = [row for row in rows if safe(cells[row][name]) == _NOTHING != cells[row][name]]
+        lost = [row for row in rows if _safe(cells[row][name]) == _NOTHING != cells[row][name]]
         if lost:
             _refuse_column(name, f"has no letter of A-Z and no digit in {_places(lost)}", "give other values")
         values = {cells[row][name] for row in rows}
-        if len({safe(value).casefold() for value in values}) < len(values):
+        if len({_safe(value).casefold() for value in values}) < len(values):
             reason = "has values that differ only in characters that a name cannot have, or in upper and lower case"
             _refuse_column(name, reason, "give a column with other values")
     _refuse_same_path(made, [{name: cells[row][name] for name in names} for row in rows], rows)

@@ -61,7 +61,7 @@ _COSINE: Final = 1e-3
 _RECONSTRUCTED: Final = frozenset({"RECON TOMO", "RECON GATED TOMO"})
 
 
-Vector = Sequence[float]
+_Vector = Sequence[float]
 
 
 def planes_of(found: Dataset) -> array[float]:
@@ -88,13 +88,13 @@ def planes_of(found: Dataset) -> array[float]:
     return _joined([array("d", [*place, *plane[9:]]) for place in places], size)
 
 
-def _joined(planes: Sequence[array[float]], size: Vector) -> array[float]:
+def _joined(planes: Sequence[array[float]], size: _Vector) -> array[float]:
     if not any(_is_known(plane) for plane in planes):
         return array("d", [*[_NAN] * 9, *size, _NAN, _NAN])
     return array("d", chain.from_iterable(planes))
 
 
-def _plane(found: Dataset, sources: Sequence[Dataset], size: Vector, *, alone: bool) -> array[float]:
+def _plane(found: Dataset, sources: Sequence[Dataset], size: _Vector, *, alone: bool) -> array[float]:
     """Return a plane from the frame's functional groups, from those of all frames, or from the data set itself."""
     position = _in_groups(sources, _POSITION, 3)
     if position is None:
@@ -127,7 +127,7 @@ def _count(found: Dataset) -> int:
     return int(text) if text.isdecimal() and len(text) < _DIGITS else 0
 
 
-def _of_dose(found: Dataset, count: int) -> list[Vector]:
+def _of_dose(found: Dataset, count: int) -> list[_Vector]:
     """Return orientation and position of the frames of a dose (PS3.3 C.8.8.3.2); none if the data set lacks them.
 
     A list that begins with 0 has distances along the normal. A list that begins with the position's z has the z of each
@@ -143,7 +143,7 @@ def _of_dose(found: Dataset, count: int) -> list[Vector]:
     return _stacked(orientation, position, axis, offsets)
 
 
-def _of_slices(found: Dataset, count: int) -> list[Vector]:
+def _of_slices(found: Dataset, count: int) -> list[_Vector]:
     """Return orientation and position of slices of nuclear medicine (PS3.3 C.8.4.15); none if the data set lacks them.
 
     Only reconstructed images are slices; the others are projections. The sign of SpacingBetweenSlices is the direction
@@ -159,12 +159,12 @@ def _of_slices(found: Dataset, count: int) -> list[Vector]:
     return _stacked(orientation, position, _normal(orientation), offsets)
 
 
-def _stacked(orientation: Vector, position: Vector, axis: Vector, offsets: Vector) -> list[Vector]:
-    places: list[Vector] = [[*orientation, *(position[i] + offset * axis[i] for i in range(3))] for offset in offsets]
+def _stacked(orientation: _Vector, position: _Vector, axis: _Vector, offsets: _Vector) -> list[_Vector]:
+    places: list[_Vector] = [[*orientation, *(position[i] + offset * axis[i] for i in range(3))] for offset in offsets]
     return places if all(math.isfinite(number) for place in places for number in place) else []
 
 
-def _normal(orientation: Vector) -> list[float]:
+def _normal(orientation: _Vector) -> list[float]:
     across, down = orientation[:3], orientation[3:]
     return [across[(i + 1) % 3] * down[(i + 2) % 3] - across[(i + 2) % 3] * down[(i + 1) % 3] for i in range(3)]
 

@@ -22,7 +22,7 @@ _LEVELS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class _Asked:
     """The rows that asked, by the deepest key of each.
 
     Attributes
@@ -58,7 +58,7 @@ class Wanted:
     root: Path
     files: Found
     results: pd.DataFrame | None = None
-    asked: Asked = field(default_factory=Asked)
+    asked: _Asked = field(default_factory=_Asked)
 
 
 def wanted(source: Source, folder: str | os.PathLike[str] | None) -> Wanted:
@@ -131,7 +131,7 @@ def _folder_of(table: pd.DataFrame, folder: str | os.PathLike[str] | None) -> Pa
     return Path(str(found) if not isinstance(found, os.PathLike) else found)
 
 
-def _asked(results: pd.DataFrame) -> Asked:
+def _asked(results: pd.DataFrame) -> _Asked:
     places = keyword_columns(results.columns, _LEVELS)
     if not places:
         message = "the table has neither the columns of a manifest, nor the UIDs of a result table: give the folder"
@@ -146,4 +146,4 @@ def _asked(results: pd.DataFrame) -> Asked:
         name = next((name for name in _LEVELS if cells.get(name)), None)
         if name is not None:
             asked.setdefault((name, cells[name]), []).append(row)
-    return Asked(asked)
+    return _Asked(asked)

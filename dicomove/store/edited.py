@@ -51,7 +51,7 @@ _KINDS: Final = (
     | {"duration_s": "seconds"}
 )
 
-Column = Sequence[str | None]
+_Column = Sequence[str | None]
 
 
 def read_cells(raw: bytes, known: Collection[str]) -> tuple[list[str], list[list[str | None]]]:
@@ -84,7 +84,7 @@ def read_cells(raw: bytes, known: Collection[str]) -> tuple[list[str], list[list
     return header, [[cell or None for cell in row] for _, row in others]
 
 
-def typed(header: Sequence[str], rows: Sequence[Column], kinds: dict[str, str]) -> dict[int, pd.Series]:
+def _typed(header: Sequence[str], rows: Sequence[_Column], kinds: dict[str, str]) -> dict[int, pd.Series]:
     """Return columns of text, and dicomove's own columns with their types.
 
     Parameters
@@ -118,7 +118,7 @@ def _sentence(said: Sequence[str]) -> str:
     return f"another program saved the file after the export: {'; '.join(said[:_NAMED])}{more}"
 
 
-def _damaged(cells: Column, name: str) -> list[str]:
+def _damaged(cells: _Column, name: str) -> list[str]:
     if name not in VRS:
         return []
     found = ((row, damage(cell, name) or doubt(cell, name)) for row, cell in enumerate(cells) if cell)
@@ -186,14 +186,14 @@ def _refused(name: str, row: int, why: str) -> CohortError:
     return CohortError(f"row {row}, {name}: {why}. Export the table again, or write the cell as `export` does")
 
 
-def _counts(cells: Column, name: str, _: list[str]) -> pd.Series:
+def _counts(cells: _Column, name: str, _: list[str]) -> pd.Series:
     for row, cell in enumerate(cells):
         if cell and not _WHOLE.fullmatch(cell.strip()):
             raise _refused(name, row, "the cell is not a whole number")
     return columns.counts([int(re.split("[.,]", cell)[0]) if cell else None for cell in cells])
 
 
-def _seconds(cells: Column, name: str, _: list[str]) -> pd.Series:
+def _seconds(cells: _Column, name: str, _: list[str]) -> pd.Series:
     has_comma = any("," in (cell or "") for cell in cells)
     for row, cell in enumerate(cells):
         if cell and not _DECIMAL.fullmatch(cell.strip()):
@@ -203,7 +203,7 @@ def _seconds(cells: Column, name: str, _: list[str]) -> pd.Series:
     return columns.seconds([float(cell.replace(",", ".")) if cell else None for cell in cells])
 
 
-def _truths(cells: Column, name: str, _: list[str]) -> pd.Series:
+def _truths(cells: _Column, name: str, _: list[str]) -> pd.Series:
     for row, cell in enumerate(cells):
         if cell and cell.strip().lower() not in _TRUTH:
             raise _refused(name, row, "the cell is not a truth value (True, False)")
@@ -211,7 +211,7 @@ def _truths(cells: Column, name: str, _: list[str]) -> pd.Series:
     return pd.Series(pd.array(values, dtype="boolean" if None in values else "bool"))
 
 
-def _times(cells: Column, name: str, said: list[str]) -> pd.Series:
+def _times(cells: _Column, name: str, said: list[str]) -> pd.Series:
     others = {row: match for row, cell in enumerate(cells) if cell and (match := _DAY.fullmatch(cell.strip()))}
     day_first = _day_first(others, name) if others else True
     if others:
@@ -260,7 +260,7 @@ def _as_time(match: re.Match[str], *, day_first: bool) -> datetime:
     )
 
 
-_MAKERS: Final[dict[str, Callable[[Column, str, list[str]], Any]]] = {
+_MAKERS: Final[dict[str, Callable[[_Column, str, list[str]], Any]]] = {
     "count": _counts,
     "seconds": _seconds,
     "time": _times,
@@ -270,7 +270,7 @@ _MAKERS: Final[dict[str, Callable[[Column, str, list[str]], Any]]] = {
 
 def typed_table(header: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pd.DataFrame:
     """Return a table of text with the types of dicomove's own columns."""
-    made = typed(header, rows, _KINDS)
+    made = _typed(header, rows, _KINDS)
     table = pd.DataFrame(made, index=range(len(rows)))
     table.columns = pd.Index(header)
     # The first column is an index without a name.

@@ -37,7 +37,7 @@ from dicomove.store.schema import (
 )
 from dicomove.store.sqlite import transaction
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _PACKAGES: Final = ("dicomove", "pynetdicom", "pydicom", "pandas")
 _KEY: Final = "pacs, destination, level, query_model, identifier"
@@ -293,7 +293,7 @@ class Journal:
         except sqlite3.Error as error:
             raise JOURNAL.unusable(self.path, error, "read") from None
 
-    def _write(self, work: Callable[[], T]) -> T:
+    def _write(self, work: Callable[[], _T]) -> _T:
         """Run a function that writes in one durable transaction, or not at all."""
         try:
             with transaction(self._connection):
@@ -330,7 +330,7 @@ def _key_values(key: Key) -> tuple[object, ...]:
     return key.pacs, key.destination, key.level, key.query_model, cells.encode_pairs(key.keys)
 
 
-def _batched(values: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+def _batched(values: Iterable[_T], size: int) -> Iterator[tuple[_T, ...]]:
     left = iter(values)
     while batch := tuple(islice(left, size)):
         yield batch

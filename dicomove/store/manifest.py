@@ -56,10 +56,10 @@ def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd
         There is no journal, or it cannot be read.
     """
     where = Path(path)
-    return manifest_of(where) if run is None and where.is_dir() else _journal_manifest(where, run)
+    return _manifest_of(where) if run is None and where.is_dir() else _journal_manifest(where, run)
 
 
-def manifest_of(folder: Path) -> pd.DataFrame:
+def _manifest_of(folder: Path) -> pd.DataFrame:
     """Return the record of a folder, one row per file."""
     records = read_instances(folder)
     table = _table({name: [getattr(record, name) for record in records] for name in (*MANIFEST_COLUMNS, "remark")})
@@ -118,7 +118,7 @@ def write_checksums(
         A manifest without its columns; or one without a folder, and no path.
     """
     table = (
-        folder_or_manifest if isinstance(folder_or_manifest, pd.DataFrame) else manifest_of(Path(folder_or_manifest))
+        folder_or_manifest if isinstance(folder_or_manifest, pd.DataFrame) else _manifest_of(Path(folder_or_manifest))
     )
     if not {"path", "sha256"} <= set(table.columns) or (path is None and _FOLDER not in table.attrs):
         message = "give a manifest with the columns path and sha256, and the path of the file to write"
@@ -168,7 +168,7 @@ def verify(
         table = _with_unrecorded(_listed(given), root)
     else:
         root = given
-        recorded = manifest_of(root) if is_indexed(root) else _listed(root / CHECKSUMS_FILE, may_lack=True)
+        recorded = _manifest_of(root) if is_indexed(root) else _listed(root / CHECKSUMS_FILE, may_lack=True)
         table = _with_unrecorded(recorded, root)
     verdicts = _verdicts(table, Path(root).absolute())
     return table.assign(path=columns.text(map(shown, table["path"]), index=table.index), verified=verdicts)

@@ -3,10 +3,9 @@
 ::
 
     verdict      which series are converted, and with which outcome, reason and message    (pure)
-    place        position and orientation of a volume, for comparing images and NIfTI      (pure)
-    program      runs dcm2niix, with its options and its time limit
+    voxels       number, size and position of voxels, to compare images and NIfTI
     record       the record of earlier conversions; moves finished files to their names
-    jobs         converts several series at a time
+    jobs         runs dcm2niix, for several series at a time
     converting   `convert`: its arguments and its table
 """
 

@@ -22,11 +22,10 @@ from dicomove.headers.names import (
     refuse_cells,
     template,
 )
-from dicomove.headers.nifti.jobs import Job, converted
-from dicomove.headers.nifti.place import box_of_planes
-from dicomove.headers.nifti.program import Programs, Suffix, program
+from dicomove.headers.nifti.jobs import Job, Programs, Suffix, converted, program
 from dicomove.headers.nifti.record import Done
-from dicomove.headers.nifti.verdict import REASONS, Reason, Verdict, Voxels, doubt, is_mosaic, ruled_out
+from dicomove.headers.nifti.verdict import REASONS, Reason, Verdict, doubt, is_mosaic, ruled_out
+from dicomove.headers.nifti.voxels import Voxels, box_of_planes
 from dicomove.headers.planes import PLANE
 from dicomove.headers.reading import NOT_DICOM
 from dicomove.headers.sources import Source, is_manifest, results_in

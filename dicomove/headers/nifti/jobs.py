@@ -1,30 +1,149 @@
-"""Converts several series at a time, each in a temporary folder on the disk of the results."""
+"""Runs dcm2niix for several series at a time, each in a temporary folder on the disk of the results."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
-from typing import Final
+from typing import Final, Literal
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dicomove.files import SERVICE_FOLDER, shown
 from dicomove.headers.names import MOST_NAMED
-from dicomove.headers.nifti.program import Programs, Suffix
-from dicomove.headers.nifti.record import Done, NameTakenError, Record, is_taken, publish, source_of
-from dicomove.headers.nifti.verdict import Verdict, Voxels, judged
+from dicomove.headers.nifti.record import STEM, Done, NameTakenError, Record, is_taken, publish, source_of
+from dicomove.headers.nifti.verdict import Answer, Verdict, judged
+from dicomove.headers.nifti.voxels import Voxels, voxels_of
 from dicomove.store import StoredHeader
 
+Suffix = Literal[".nii", ".nii.gz"]
+
+_OPTIONS: Final = (
+    *("-g", "i"),  # ignore the user's defaults, so that a call gives the same files on each machine
+    *("-d", "0"),
+    *("-b", "y", "-ba", "y"),  # a sidecar, without patients and dates
+    *("-c", ""),  # no comment from the header, which may name the patient
+    *("-w", "2"),
+    *("-f", STEM),
+)
+
 _LOOK_UP_S: Final = 0.2
+
+
+def program() -> str:
+    """Return the path of dcm2niix: that of the package, or else that of the system.
+
+    Raises
+    ------
+    ImportError
+        There is none.
+    """
+    with suppress(ImportError):
+        from dcm2niix import bin_path
+
+        for path in (bin_path, bin_path.with_suffix(".exe")):
+            if path.is_file():
+                return str(path)
+    found = shutil.which("dcm2niix")
+    if found is None:
+        message = 'NIfTI needs one more package: pip install "dicomove[nifti]"'
+        raise ImportError(message)
+    return found
+
+
+class Programs:
+    """The processes of dcm2niix of one call, which `end` kills together.
+
+    Parameters
+    ----------
+    path
+        The program.
+    timeout
+        The seconds that each may take; ``None`` for no limit.
+    """
+
+    def __init__(self, path: str, timeout: float | None) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = Lock()
+        self._ended = False
+
+    def run(self, source: Path, target: Path, suffix: Suffix) -> Answer:
+        """Convert the files in a folder, and return the answer of the program.
+
+        Raises
+        ------
+        OSError
+            The program cannot be started.
+        InterruptedError
+            `end` was called.
+        """
+        command = [self._path, *_OPTIONS, "-z", "i" if suffix == ".nii.gz" else "n", "-o", str(target), str(source)]
+        process = self._start(command)
+        try:
+            lines, code = self._wait(process)
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        if self._ended:
+            raise InterruptedError
+        return Answer(code, _without_paths(lines, (source, target)), _images(target))
+
+    def end(self) -> None:
+        """End all of them, and start no more."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                process.kill()
+
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._ended:
+                raise InterruptedError
+            process = subprocess.Popen(  # noqa: S603 (a program that the user installed)
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # the stop button interrupts the caller only, which then ends this process
+            )
+            self._running.add(process)
+        return process
+
+    def _wait(self, process: subprocess.Popen[str]) -> tuple[list[str], int | None]:
+        with process:
+            try:
+                text, _ = process.communicate(timeout=self._timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                text, _ = process.communicate()
+                return text.splitlines(), None
+        return text.splitlines(), process.returncode
+
+
+def _without_paths(lines: Sequence[str], folders: Sequence[Path]) -> tuple[str, ...]:
+    """Return the lines without the names of temporary folders."""
+    names = sorted((f"{folder}" for folder in folders), key=len, reverse=True)
+    for name in names:
+        lines = [line.replace(f"{name}{os.sep}", "").replace(name, "the folder") for line in lines]
+    return tuple(lines)
+
+
+def _images(folder: Path) -> dict[str, Voxels]:
+    """Return the voxels of each image in a folder."""
+    return {path.name: voxels_of(path) for path in sorted(folder.iterdir()) if path.name.endswith((".nii", ".nii.gz"))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from dicomove.files import SERVICE_FOLDER, synchronise_file, synchronise_folder
-from dicomove.headers.nifti.program import STEM
 from dicomove.headers.nifti.verdict import Verdict
 from dicomove.store import StoredHeader
+
+STEM: Final = "image"
+"""The first part of the files' names, until they get the caller's names."""
 
 _FILE: Final = "converted.jsonl"
 
@@ -58,7 +60,7 @@ class Done:
 
     def is_there(self, out: Path) -> bool:
         """Whether all files are there. Images must be unchanged; sidecars may have been edited."""
-        found = {path: state_of(out / path) for path in self.files}
+        found = {path: _state_of(out / path) for path in self.files}
         return all(
             found[path] == state or (found[path] is not None and ".nii" not in Path(path).name)
             for path, state in self.files.items()
@@ -66,7 +68,7 @@ class Done:
 
     def owns(self, out: Path, path: str) -> bool:
         """Whether a file is one of ours, and unchanged."""
-        state = state_of(out / path)
+        state = _state_of(out / path)
         return state is not None and state in (self.files.get(path), self.earlier.get(path))
 
 
@@ -113,7 +115,7 @@ def source_of(headers: Sequence[StoredHeader], suffix: str) -> str:
     return hashlib.sha256(json.dumps([suffix, files]).encode()).hexdigest()
 
 
-def state_of(path: Path) -> tuple[int, int] | None:
+def _state_of(path: Path) -> tuple[int, int] | None:
     """Return size and time of change of a file; ``None`` if there is none."""
     try:
         found = path.stat()
@@ -174,9 +176,9 @@ def publish(made: Path, out: Path, record: Record, done: Done) -> Done:
     for path in names:
         synchronise_file(path)
     before = record.of(done.name)
-    states = {name: state_of(path) or (0, 0) for path, name in names.items()}
+    states = {name: _state_of(path) or (0, 0) for path, name in names.items()}
     paths = () if before is None else (*before.files, *before.earlier)
-    earlier = {path: state_of(out / path) or (0, 0) for path in paths if before and before.owns(out, path)}
+    earlier = {path: _state_of(out / path) or (0, 0) for path in paths if before and before.owns(out, path)}
     done = replace(done, files=states, earlier=earlier)
     # Before the files get their names, so that files of a killed call are known as ours.
     record.add(done)

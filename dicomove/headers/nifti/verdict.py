@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 
 from pydicom.uid import RTDoseStorage, SegmentationStorage
 
-from dicomove.headers.nifti.place import Box, is_same
+from dicomove.headers.nifti.voxels import Voxels, is_same
 
 Converted = Literal["converted", "converted_with_warning", "no_volume", "failed"]
 """The outcome of a series."""
@@ -29,7 +29,7 @@ Reason = Literal[
 """Why a series is not a volume, or not given to dcm2niix."""
 
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
-WRONG: Final = "wrong_in_dcm2niix"
+_FAULT: Final = "wrong_in_dcm2niix"
 
 #: The messages, with columns of `index` in braces.
 _MEANS: Final[Mapping[Reason, str]] = {
@@ -66,25 +66,6 @@ _SAID: Final = re.compile(r"\b(?:warning|error)\b", re.IGNORECASE)
 _LONGEST: Final = 2000
 #: The relative tolerance of voxel sizes.
 _SAME: Final = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Voxels:
-    """The number of voxels, and the size of one.
-
-    Attributes
-    ----------
-    count
-        The number; 0 if it is unknown.
-    sizes
-        In mm, along each axis; empty if they are unknown.
-    box
-        Their position; ``None`` if it is unknown.
-    """
-
-    count: int
-    sizes: tuple[float, ...] = ()
-    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,23 +132,23 @@ def ruled_out(row: Mapping[Any, Any], despite: Collection[str]) -> Verdict | Non
     if error:
         said = "; ".join(_FILES.get(word, word) for word in error.split("\\"))
         return Verdict("failed", error, message=f"{said}: look at index(level='INSTANCE')")
-    found = [reason for reason in not_a_volume(row) if reason not in despite]
+    found = [reason for reason in _not_a_volume(row) if reason not in despite]
     if not found:
         wrong = doubt(row)
-        return Verdict("failed", WRONG, message=wrong) if wrong and WRONG not in despite else None
+        return Verdict("failed", _FAULT, message=wrong) if wrong and _FAULT not in despite else None
     means = [_MEANS[reason].format(**row) for reason in found]
     if "duplicates" in found and row.get("copies"):
         means.append(f"files with the SOPInstanceUID of another one: {row['copies']}")
     return Verdict("no_volume", "\\".join(found), message="; ".join(means))
 
 
-def not_a_volume(row: Mapping[Any, Any]) -> list[Reason]:
+def _not_a_volume(row: Mapping[Any, Any]) -> list[Reason]:
     r"""Return why a series is not a volume; empty if it is one.
 
     Examples
     --------
     >>> row = {"is_volume": False, "orientations": 1, "gaps": 0, "duplicates": 0, "spacing_uniform": None}
-    >>> not_a_volume(row), not_a_volume(row | {"ImageType": "ORIGINAL\\PRIMARY\\MOSAIC"})
+    >>> _not_a_volume(row), _not_a_volume(row | {"ImageType": "ORIGINAL\\PRIMARY\\MOSAIC"})
     (['single_slice'], [])
     """
     if row.get("is_volume") or is_mosaic(row):
@@ -228,7 +209,7 @@ def judged(answer: Answer, expected: Voxels, wrong: str | None = None) -> Verdic
         return Verdict("failed", "program_failed", code, _joined(_failure(code), *said))
     if not answer.images:
         return Verdict("failed", "nothing_written", code, _joined("dcm2niix wrote no image", *said))
-    found = ({WRONG: wrong} if wrong else {}) | _differences(answer, expected)
+    found = ({_FAULT: wrong} if wrong else {}) | _differences(answer, expected)
     if not found and not said:
         return Verdict("converted", exit_code=code)
     return Verdict("converted_with_warning", "\\".join(found or ["warned"]), code, _joined(*found.values(), *said))
