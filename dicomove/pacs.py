@@ -172,15 +172,18 @@ def ae_title(value: object, name: str) -> str:
         else None
     )
     if problem:
-        shown = re.sub(r":.*", ":...", value)  # NAME:PASSWORD of a URL
-        message = f"{name} {shown!r} {problem} (PS3.5 6.2, VR AE)"
+        message = f"{name} {_shown(value, is_title=True)!r} {problem} (PS3.5 6.2, VR AE)"
         raise AddressError(message)
     return title
 
 
-def _shown(address: object) -> object:
-    """Leave out what stands where a URL has its password: a secret has no place in a message."""
-    return re.sub(r":(?!//).*(?=@)", ":...", address) if isinstance(address, str) else address
+def _shown(text: object, *, is_title: bool = False) -> object:
+    """Leave out what stands where a URL has its password: a secret has no place in a message.
+
+    A password ends at the ``@``. An AE title is what stands before it in an address.
+    """
+    end = "" if is_title else "(?=@)"
+    return re.sub(rf":(?!//).*{end}", ":...", text, flags=re.DOTALL) if isinstance(text, str) else text
 
 
 def _split(address: object) -> tuple[str | None, str, int]:

@@ -114,7 +114,7 @@ def left_nearline() -> Row:
 
 
 def without_answer() -> Row:
-    """Return the row that the run gave up before its end."""
+    """Return the row that the run gave up after a request may have been sent."""
     return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
 
 
@@ -196,7 +196,7 @@ def never_reached(row: Row, error: str, advice: str) -> Row:
 
 
 def lost(problem: str, error: str) -> Row:
-    """Return the row whose end is unknown because its worker is gone."""
+    """Return the row whose end is unknown because its worker is gone, or because of a defect."""
     return Row(outcome="interrupted", error=error, advice=sentences(problem, ADVICE.get(error, "")), attempts=1)
 
 
@@ -217,20 +217,18 @@ def after(before: Row | None, row: Row) -> Row:
     )
 
 
-def row_of(result: MoveResult | None, size: int | None = None, attempts: int | None = None) -> Row:
+def row_of(result: MoveResult, size: int | None = None, attempts: int | None = None) -> Row:
     """Return the row of a result.
 
     Parameters
     ----------
     result
-        The result; ``None`` is a defect.
+        The result.
     size
         The bytes on disk at a receiver.
     attempts
         The number of C-MOVEs, if the result is of several.
     """
-    if result is None:
-        return Row(outcome="interrupted", error="internal_error", advice=ADVICE["internal_error"], attempts=1)
     if result.outcome == "not_attempted":
         return not_attempted()
     evidence, counts = result.evidence, result.evidence.counts

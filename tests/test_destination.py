@@ -538,7 +538,6 @@ def test_dcmqrscp_as_the_destination(tmp_path: Path) -> None:
     assert columns(again, "outcome", "attempts") == [("complete", 0)] * 3
 
 
-@pytest.mark.filterwarnings("ignore::dicomove.errors.VerificationWarning")  # a C-FIND that is cancelled tells nothing
 def test_a_run_that_is_stopped_waits_for_no_archive(second: Second) -> None:
     with rehearsal(second, faults.LosesInstances(keep=0.5)) as pacs:
         job = dm.start_move(TABLE, pacs, second.destination(quiet_period=60), progress=False)

@@ -73,7 +73,6 @@ def test_an_interrupt_ends_the_wait_and_not_the_run(slow: tuple[dm.Pacs, dm.Rece
     assert job.wait(30)["outcome"].tolist() == ["complete"] * 8
 
 
-@pytest.mark.filterwarnings("ignore::dicomove.errors.VerificationWarning")  # a C-FIND that is cancelled tells nothing
 def test_cancel_is_an_end_with_the_rest_not_attempted(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
     seen: list[Event] = []
     job = dm.start_move(TABLE, *slow, progress=seen.append)

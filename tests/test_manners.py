@@ -216,8 +216,6 @@ def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
     assert results["outcome"].tolist() == ["complete"] * 10
 
 
-# The stop may come while C-FIND is asked how many instances the first row has.
-@pytest.mark.filterwarnings("ignore:how many instances there should be:dicomove.errors.VerificationWarning")
 def test_a_schedulers_signal_is_a_stop(tmp_path: Path) -> None:
     log = Log()
     pending = iter([signal.SIGTERM])

@@ -59,6 +59,7 @@ def test_where_only_c_find_was_asked_again_the_c_move_before_it_counts() -> None
 def test_the_c_moves_before_a_defect_count() -> None:
     assert said(Lost("", "internal_error", moves=MOVES))["attempts"] == 2
     assert said(Lost("", "internal_error"))["attempts"] == 1
+    assert said(Lost("", "internal_error", sent=False)) == said(Lost("", "internal_error")) | {"attempts": 0}
 
 
 def test_a_row_that_was_lost_before_it_was_sent_was_not_tried() -> None:

@@ -13,6 +13,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message
 from dicomove.dimse.opening import Peer
 from dicomove.run import pools
+from dicomove.run.inventory import Verify
 from tests import servers
 
 OUT_OF_RESOURCES = 0xA702
@@ -74,6 +75,24 @@ def test_at_the_end_of_a_run_only_the_associations_in_use_are_kept(held: Held) -
         moving.wait(in_flight=1, associations=1)
         held.answer(0)
         assert moving.job.wait()["outcome"].tolist() == ["complete"] * 5
+
+
+@pytest.mark.parametrize(
+    ("verify", "given_up"),
+    [("arrivals", ("interrupted", "cancelled", 1)), ("counts", ("not_attempted", None, 0))],
+    ids=["C-MOVE", "C-FIND"],
+)
+def test_a_row_that_is_given_up_counts_what_was_sent(held: Held, verify: Verify, given_up: tuple[object, ...]) -> None:
+    """With `verify="counts"`, C-FIND asks first for the patient."""
+    table = pd.DataFrame({"StudyInstanceUID": ["1.2.3"], "PatientID": ["7"]})
+    with servers.served(held) as pacs:
+        job = dm.start_move(table, pacs, "SINK", verify=verify, progress=False)
+        servers.wait_until(lambda: held.waiting == 1)
+        job.cancel()
+        job.cancel()
+        with pytest.warns(dm.InterruptedWarning):
+            row = job.wait().astype(object).where(lambda found: found.notna(), None).iloc[0]
+    assert (row["outcome"], row["error"], row["attempts"]) == given_up
 
 
 def test_a_pacs_that_is_busy_is_left_with_fewer_associations(held: Held) -> None:

@@ -90,11 +90,15 @@ def test_a_row_that_is_verified_later_keeps_the_c_moves_and_the_time_of_its_atte
 def test_a_row_that_was_given_up_while_it_was_verified_reads_as_c_find_says_in_the_end() -> None:
     one = task(0)
     results = results_of(one)
-    results.begin(one)
-    for given_up in results.give_up():
+    unverified = moved(completed=3, failed=0, warning=0, unverified=UNANSWERED)
+    end_attempt(results, one, unverified)
+    again = replace(one, unverified=unverified)
+    results.begin(again)
+    for given_up in results.give_up(sent=()):
+        assert results.of(given_up) == row_after(unverified), "no other C-MOVE was sent"
         results.finish(given_up, results.of(given_up))
     verified = Moved(result(completed=3, failed=0, warning=0, expected=3))
-    row = results.end_attempt(replace(one, unverified=COMPLETE), verified, row_after(verified))
+    row = results.end_attempt(again, verified, row_after(verified))
     assert (row.outcome, row.expected, row.attempts) == ("complete", 3, 1)
 
 

@@ -687,7 +687,7 @@ def test_ends_after_the_run_has_given_up_begin_nothing() -> None:
     listed(run)
     parts = run.begin()
     run.tell(StopWished())
-    write = only(Write, run.tell(WaitedEnough()))
+    write = only(Write, run.tell(WaitedEnough({0})))
     assert (write.last.row.outcome, write.last.row.error) == ("interrupted", "cancelled")
     for one in parts:
         assert run.end(one, WENT) == []

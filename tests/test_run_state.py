@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -53,6 +54,8 @@ from tests.run_events import (
 )
 
 THRICE = Retry(attempts=3, wait=2)
+#: The run was stopped before the C-MOVE was sent.
+NEVER_BEGUN = Moved(replace(result(None, sent=False), outcome="not_attempted", error=None))
 
 
 def shown(instructions: list[Any]) -> list[str]:
@@ -678,8 +681,7 @@ def test_rows_that_were_stopped_before_they_were_sent_are_neither_written_nor_sh
     run = RunDriver.of(1)
     (begun,) = run.begin()
     run.tell(StopWished())
-    never = replace(result(None, sent=False), outcome="not_attempted", error=None)
-    assert run.end(begun, Moved(never)) == []
+    assert run.end(begun, NEVER_BEGUN) == []
 
 
 def test_rows_that_the_run_gives_up_are_in_doubt() -> None:
@@ -687,10 +689,44 @@ def test_rows_that_the_run_gives_up_are_in_doubt() -> None:
     first, _ = run.begin()
     run.tell(StopWished())
     run.end(first, COMPLETE)
-    write = only(Write, run.tell(WaitedEnough()))
-    assert (write.task.positions, write.last.row.outcome, write.last.row.error) == ((1,), "interrupted", "cancelled")
-    late = replace(result(None, sent=False), outcome="not_attempted", error=None)
-    assert only(Write, run.end(write.task, Moved(late))).last.row.outcome == "not_attempted", "that is news"
+    write = only(Write, run.tell(WaitedEnough({1})))
+    row = write.last.row
+    assert (write.task.positions, row.outcome, row.error, row.attempts) == ((1,), "interrupted", "cancelled", 1)
+    assert only(Write, run.end(write.task, NEVER_BEGUN)).last.row.outcome == "not_attempted", "that is news"
+
+
+def test_rows_that_the_run_gives_up_before_their_request_are_not_attempted() -> None:
+    run = RunDriver.of(1)
+    (begun,) = run.begin()
+    run.tell(StopWished())
+    assert run.tell(WaitedEnough(())) == []
+    row = run.state.results.rows[0]
+    assert (row.outcome, row.error, row.attempts) == ("not_attempted", None, 0)
+    assert run.end(begun, NEVER_BEGUN) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "given_up", "late", "last"),
+    [
+        ((), ("failed", 1), NEVER_BEGUN, ("failed", 1)),
+        ({0}, ("interrupted", 2), NEVER_BEGUN, ("failed", 1)),
+        ({0}, ("interrupted", 2), COMPLETE, ("complete", 2)),
+    ],
+)
+def test_a_row_that_the_run_gives_up_after_a_first_attempt(
+    sent: Collection[int], given_up: tuple[str, int], late: Moved, last: tuple[str, int]
+) -> None:
+    run = RunDriver.of(1, retry=THRICE)
+    run.write(run.end(run.begin()[0], moved(BUSY)))
+    run.now += 2
+    (again,) = run.begin()
+    run.tell(StopWished())
+    write = run.tell(WaitedEnough(sent))
+    row = only(Write, write).last.row
+    assert (row.outcome, row.attempts) == given_up
+    run.write(write)
+    row = only(Write, run.end(again, late)).last.row
+    assert (row.outcome, row.attempts) == last
 
 
 def test_rows_whose_turn_did_not_come_stay_not_attempted() -> None:
@@ -703,7 +739,7 @@ def test_rows_whose_turn_did_not_come_stay_not_attempted() -> None:
     stopped.tell(StopWished())
     stopped.now += 60
     for run in (failed, stopped):
-        assert run.tell(WaitedEnough()) == []
+        assert run.tell(WaitedEnough(())) == []
         assert run.state.results.rows[-1].outcome == "not_attempted"
 
 
@@ -723,7 +759,7 @@ def test_rows_whose_turn_did_not_come_say_why(end: Moved, error: str, said: str)
         if Probe() in run.log[-3:]:
             run.tell(Probed(worked=False))
         assert run.now < 60
-    writes = run.tell(WaitedEnough())
+    writes = run.tell(WaitedEnough(()))
     assert len(writes) == 4
     assert {(row.outcome, row.error) for row in run.state.results.rows} == {("unreachable", error)}
     assert said in (run.state.results.rows[-1].advice or "")
@@ -737,7 +773,7 @@ def test_rows_whose_turn_did_not_come_before_a_stop_are_not_attempted() -> None:
     run.tell(Probed(worked=False))
     assert run.state.schedule.outages.pacs_is_lost(run.now)
     run.tell(StopWished())
-    assert run.tell(WaitedEnough()) == []
+    assert run.tell(WaitedEnough(())) == []
     assert [row.outcome for row in run.state.results.rows[5:]] == ["not_attempted"] * 4
 
 

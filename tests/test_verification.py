@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -19,7 +20,7 @@ from dicomove.events import Event, RowFinished, RowStarted
 from dicomove.run.questions import Asked, Asking
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.associations import Listener, StorageScp
-from dicomove.testing.faults.base import Fault
+from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.raw import (
     Accept,
     AwaitRelease,
@@ -226,11 +227,8 @@ class Later(ThreadPoolExecutor):
             self._begin.pop()()
 
 
-def given_up(folder: Path, **options: Any) -> tuple[str, str]:
-    """Interrupt a run twice before its row is sent, so that the word of its worker comes when the row was given up.
-
-    Return how the row reads, and how it was shown last.
-    """
+def test_a_row_that_was_given_up_before_it_was_sent_is_not_attempted(tmp_path: Path) -> None:
+    """Its worker begins when the run has ended, and does not reach it any more."""
     executor = Later()
     events: list[Event] = []
 
@@ -239,24 +237,34 @@ def given_up(folder: Path, **options: Any) -> tuple[str, str]:
         if isinstance(event, RowStarted):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
-        if isinstance(event, RowFinished):
-            executor.begin()
 
-    with (
-        receiving.receiver(folder / "images") as receiver,
-        receiving.pacs(receiver, source=SOURCE) as pacs,
-        pytest.warns(dm.InterruptedWarning),
-    ):
-        result = dm.move(TABLE[:1], pacs, receiver, executor=executor, progress=act, **options)
-    assert result["attempts"].tolist() == [0]
-    return result["outcome"][0], [event.outcome for event in events if isinstance(event, RowFinished)][-1]
-
-
-def test_a_row_that_was_given_up_and_never_sent_is_shown_as_it_reads(tmp_path: Path) -> None:
-    assert given_up(tmp_path, journal=False) == ("not_attempted", "not_attempted")
+    options: Any = {"executor": executor, "progress": act, "journal": tmp_path / "journal.sqlite"}
+    with receiving.receiver(tmp_path / "images") as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        with pytest.warns(dm.InterruptedWarning):
+            result = dm.move(TABLE[:1], pacs, receiver, **options)
+        executor.begin()
+        assert receiver.manifest().empty
+    assert result[["outcome", "attempts"]].to_numpy().tolist() == [["not_attempted", 0]]
+    assert not [event for event in events if isinstance(event, RowFinished)]
+    assert dm.read_journal(tmp_path / "journal.sqlite")["outcome"].tolist() == ["not_attempted"]
 
 
-def test_a_row_that_was_given_up_and_never_sent_is_written_down_as_it_reads(tmp_path: Path) -> None:
-    """It is shown when it is written down, and by then its worker does not reach the run any more."""
-    assert given_up(tmp_path, journal=tmp_path / "journal.sqlite") == ("unreachable", "unreachable")
-    assert dm.read_journal(tmp_path / "journal.sqlite")["outcome"].tolist() == ["unreachable"]
+class HangsAndTells(faults.HangsAtFind):
+    """`asked` is set when a C-FIND has come."""
+
+    asked: ClassVar = threading.Event()
+
+    def on_request(self, request: Request) -> None:
+        self.asked.set()
+        super().on_request(request)
+
+
+def test_a_c_find_that_the_user_ends_is_named_and_not_warned_of(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, HangsAndTells(), source=SOURCE) as pacs:
+        job = dm.start_move(TABLE[:1], pacs, receiver, progress=False, retry=3)
+        assert HangsAndTells.asked.wait(60)
+        job.cancel()
+        with pytest.warns(dm.InterruptedWarning):
+            result = job.wait()
+    assert result[["outcome", "received", "attempts"]].to_numpy().tolist() == [["complete", 4, 1]]
+    assert "C-FIND was cancelled" in result["advice"][0]

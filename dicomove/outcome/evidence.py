@@ -46,10 +46,21 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """Why the expected number is unknown: a sentence, and whether another C-FIND may give it."""
+    """Why the expected number is unknown.
+
+    Attributes
+    ----------
+    why
+        A sentence.
+    may_pass
+        Whether another C-FIND may give it.
+    was_stopped
+        Whether the user has stopped the run before C-FIND gave it.
+    """
 
     why: str
     may_pass: bool
+    was_stopped: bool = False
 
 
 Retrieval = Literal["move", "get"]

@@ -29,7 +29,7 @@ Actions::
     inventory       how many instances are expected, and which: the policy of ``verify=``
     holdings        what a PACS has of a row, for `plan` and for limits; what another archive at the destination has
     pools           the workers: threads of this process, or any `concurrent.futures.Executor`
-    channel         the connection between a worker elsewhere and the run
+    channel         the connection between a worker, in this process or elsewhere, and the run
     journal         rows that an earlier run completed; makes rows durable: first their files, then the journal
 """
 

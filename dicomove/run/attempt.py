@@ -55,8 +55,8 @@ class Moved:
 
     @property
     def is_unverified(self) -> bool:
-        """Whether C-FIND did not answer, and its answer could change the result of the row."""
-        return self.result.outcome in RESTS_ON_C_FIND and bool(self._unknown)
+        """Whether C-FIND did not answer, and its answer could change the result of the row; a stop does not count."""
+        return self.result.outcome in RESTS_ON_C_FIND and not all(one.was_stopped for one in self._unknown)
 
     @property
     def may_be_verified(self) -> bool:
@@ -242,9 +242,9 @@ def row_after(end: AttemptEnd) -> Row:
 
 
 def _lost(end: Lost) -> Row:
-    if not end.sent:
+    if not end.sent and end.error != "internal_error":
         return without_worker(end.problem, end.error)
-    row = lost(end.problem, end.error)._replace(attempts=max(1, _sent(end.moves)))
+    row = lost(end.problem, end.error)._replace(attempts=max(int(end.sent), _sent(end.moves)))
     if end.result is None:
         return row
     return row_of(end.result)._replace(

@@ -1,6 +1,6 @@
-"""The connection between a run and a worker elsewhere: a `Channel` at each end.
+"""The connection between a run and its workers: a `LocalChannel` in this process, elsewhere a `Channel` at each end.
 
-The executor gets a `Call`: the task, and the address of the run. The worker asks the run what the receiver has.
+An executor gets a `Call`: the task, and the address of the run. The worker asks the run what the receiver has.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
@@ -20,9 +20,9 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
-from dicomove.receiver import ReceivedRow, RowAtReceiver
+from dicomove.receiver import LocalRow, ReceivedRow, RowAtReceiver
 from dicomove.run.attempt import Lost
-from dicomove.run.messages import AttemptEnded
+from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.worker import MoveWorker
 
@@ -32,6 +32,70 @@ _GONE: Final = object()
 _LEAVING_S: Final = 5.0
 _Answer = TypeVar("_Answer")
 _Answer_co = TypeVar("_Answer_co", covariant=True)
+
+
+class LocalChannel:
+    """The channel of a worker in this process.
+
+    Parameters
+    ----------
+    settings
+        The settings of the run.
+    report
+        Gets the reports.
+
+    Attributes
+    ----------
+    stop
+        As in `RunChannel`.
+    sent
+        The tasks in flight whose request may have been sent, by the positions of their first rows.
+    """
+
+    def __init__(self, settings: RunSettings, report: Callable[[Report], None]) -> None:
+        self.stop = threading.Event()
+        self._settings, self._report = settings, report
+        self._lock = threading.Lock()
+        #: The rows whose series are moved side by side. They stay open from the first part to the verdict.
+        self._open: dict[int, LocalRow] = {}
+        self.sent: set[int] = set()
+
+    def sending(self, task: Task) -> None:
+        """Note that the request of a task is about to be sent."""
+        self.sent.add(task.first)
+
+    def ended(self, task: Task) -> None:
+        """Note the end of an attempt; all parts of a row are one attempt."""
+        if not task.part:
+            self.sent.discard(task.first)
+
+    def moving(self, task: Task, event: SubOperationEvent) -> None:
+        """Report a pending response."""
+        self._report(Moving(task, event))
+
+    def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
+        """Open a row at its receiver, if there is one. A row that is moved in parts stays open until its verdict."""
+        if task.receiver is None:
+            return nullcontext()
+        if task.part:
+            return nullcontext(self._shared(task, task.part.split))
+        return self._closing(task, task.parts.split) if task.parts else self._settings.row(task)
+
+    def _shared(self, task: Task, split: int) -> LocalRow:
+        with self._lock:
+            if split not in self._open:
+                self._open[split] = self._settings.row(task).__enter__()
+            return self._open[split]
+
+    @contextmanager
+    def _closing(self, task: Task, split: int) -> Iterator[LocalRow]:
+        row = self._shared(task, split)
+        try:
+            yield row
+        finally:
+            with self._lock:
+                del self._open[split]
+            row.__exit__(None, None, None)
 
 
 class Channel:

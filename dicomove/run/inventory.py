@@ -30,10 +30,7 @@ from dicomove.search import may_be_cut
 from dicomove.words import NEVER
 
 Verify = Literal["auto", "instances", "counts", "arrivals", "hash"]
-
-
 T = TypeVar("T")
-
 
 #: Errors after which a C-FIND is sent again on a fresh association. A timeout is not among them: it would recur.
 BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_response"})
@@ -41,7 +38,7 @@ BROKEN: Final = frozenset({"association_aborted", "connection_lost", "invalid_re
 _SOON_S: Final = 10.0
 #: Reasons why the expected number is unknown.
 _SPARED: Final = Unverified("the last C-FINDs were not answered, so that none was sent", may_pass=True)
-_STOPPED: Final = Unverified("it was stopped before C-FIND was sent", may_pass=False)
+_STOPPED: Final = Unverified("it was stopped before C-FIND was sent", may_pass=False, was_stopped=True)
 _KNOWS_NOTHING: Final = Unverified("C-FIND does not tell of the instances that have come", may_pass=False)
 _NO_NUMBER: Final = Unverified("the PACS gives no number", may_pass=False)
 
@@ -265,7 +262,9 @@ class Inventory:
             except _NoAnswerError as no_answer:
                 found = no_answer.found
                 self._why = Unverified(
-                    _why_not(found, self._peer), may_pass=not _names_nothing(found) and found.error not in NEVER
+                    _why_not(found, self._peer),
+                    may_pass=not _names_nothing(found) and found.error not in NEVER,
+                    was_stopped=_was_stopped(found),
                 )
                 if is_last or found.status is not None or found.error not in BROKEN:
                     self._note(question, found, time.monotonic() - started)
@@ -278,7 +277,7 @@ class Inventory:
     def _note(self, question: Question, found: FindResult, seconds: float) -> None:
         if found.status is not None:
             self.asked.append(Asked(question))
-        elif not found.cancelled and found.error not in ("not_supported", "cancelled"):
+        elif not _was_stopped(found) and found.error != "not_supported":
             self.asked.append(Asked(question, seconds))
 
     def _find_soon(self, identifier: Identifier, level: Level, keys: dict[str, str]) -> list[dict[str, str]]:
@@ -318,9 +317,14 @@ def _why_not(found: FindResult, peer: str) -> str:
         return f"{peer} refused C-FIND with {found.status}"
     if found.error == "not_supported":
         return f"{peer} does not offer C-FIND"
-    if found.cancelled or found.error == "cancelled":
+    if _was_stopped(found):
         return "C-FIND was cancelled"
     return f"C-FIND was not answered ({found.error})"
+
+
+def _was_stopped(found: FindResult) -> bool:
+    """Whether we cancelled this C-FIND, or did not send it, because the run was stopped."""
+    return found.cancelled or found.error == "cancelled"
 
 
 def _names_nothing(found: FindResult) -> bool:

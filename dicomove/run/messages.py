@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -92,7 +92,15 @@ class StopWished:
 
 @dataclass(frozen=True, slots=True)
 class WaitedEnough:
-    """The grace time after a stop is over: the run gives up the tasks in flight."""
+    """The grace time after a stop is over: the run gives up the tasks in flight.
+
+    Attributes
+    ----------
+    sent
+        The tasks whose request may have been sent, by the positions of their first rows.
+    """
+
+    sent: Collection[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,9 +151,14 @@ class AttemptMoves:
             stop=self._channel.stop,
         )
 
+    @property
+    def may_have_sent(self) -> bool:
+        """Whether a request was sent, or may have been."""
+        return self._sending and (not self.moves or any(move.evidence.sent for move in self.moves))
+
     def without_receiver(self, problem: str) -> NoReceiver | Lost:
         """Return the end of this attempt if the receiver was gone before it."""
-        if not self._sending or (self.moves and not any(move.evidence.sent for move in self.moves)):
+        if not self.may_have_sent:
             return NoReceiver(problem)
         result = combined(self.answered) if self.answered else None
         return Lost(problem, "receiver_failed", result=result, moves=tuple(self.moves))

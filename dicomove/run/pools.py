@@ -15,19 +15,17 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import CancelledError, Executor, Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from enum import Enum
 from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any, Final
 
 from dicomove.errors import ReceiverError
-from dicomove.events import SubOperationEvent
-from dicomove.receiver import LocalRow, RowAtReceiver
+from dicomove.receiver import RowAtReceiver
 from dicomove.run.attempt import Lost, Moved
-from dicomove.run.channel import Call, Channel, Question, not_sent
+from dicomove.run.channel import Call, Channel, LocalChannel, Question, not_sent
 from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.options import Distributed
 from dicomove.run.requests import RunSettings, Task
@@ -45,56 +43,6 @@ _NO_TASKS: Final = "the executor takes no more tasks"
 #: How long a stop waits while another thread writes to a worker, in seconds.
 _STOPPING_S: Final = 0.5
 logger = logging.getLogger("dicomove")
-
-
-class LocalChannel:
-    """The channel of a worker in this process.
-
-    Parameters
-    ----------
-    settings
-        The settings of the run.
-    report
-        Gets the reports.
-    """
-
-    def __init__(self, settings: RunSettings, report: Callable[[Report], None]) -> None:
-        self.stop = threading.Event()
-        self._settings, self._report = settings, report
-        self._lock = threading.Lock()
-        #: The rows whose series are moved side by side. They stay open from the first part to the verdict.
-        self._open: dict[int, LocalRow] = {}
-
-    def sending(self, task: Task) -> None:
-        """Do nothing: a thread of this process cannot be lost, so the run always learns how its attempt ended."""
-
-    def moving(self, task: Task, event: SubOperationEvent) -> None:
-        """Report a pending response."""
-        self._report(Moving(task, event))
-
-    def row(self, task: Task) -> AbstractContextManager[RowAtReceiver | None]:
-        """Open a row at its receiver, if there is one. A row that is moved in parts stays open until its verdict."""
-        if task.receiver is None:
-            return nullcontext()
-        if task.part:
-            return nullcontext(self._shared(task, task.part.split))
-        return self._closing(task, task.parts.split) if task.parts else self._settings.row(task)
-
-    def _shared(self, task: Task, split: int) -> LocalRow:
-        with self._lock:
-            if split not in self._open:
-                self._open[split] = self._settings.row(task).__enter__()
-            return self._open[split]
-
-    @contextmanager
-    def _closing(self, task: Task, split: int) -> Iterator[LocalRow]:
-        row = self._shared(task, split)
-        try:
-            yield row
-        finally:
-            with self._lock:
-                del self._open[split]
-            row.__exit__(None, None, None)
 
 
 class _Order(Enum):
@@ -158,6 +106,10 @@ class Threads:
         """Cancel what is in flight."""
         self._channel.stop.set()
 
+    def sent(self) -> Collection[int]:
+        """Return the tasks in flight whose request may have been sent, by the positions of their first rows."""
+        return self._channel.sent.copy()
+
     def close(self, wanted: Callable[[], bool]) -> None:
         """End the threads, and wait while they release their associations, as long as `wanted` returns true."""
         for _, inbox in self._all:
@@ -171,6 +123,7 @@ class Threads:
         with MoveWorker(self._settings, self._channel) as worker:
             while isinstance(task := self._next(inbox, worker), Task):
                 ended = worker.move(task)
+                self._channel.ended(task)
                 with self._lock:
                     if _reached(ended):
                         self._open.append(inbox)
@@ -250,6 +203,10 @@ class Executors:
         for channel in channels:
             channel.send(("stop",), _STOPPING_S)
 
+    def sent(self) -> Collection[int]:
+        """Return the tasks in flight whose request may have been sent, by the positions of their first rows."""
+        return self._local.sent.copy()
+
     def close(self, wanted: Callable[[], bool]) -> None:  # noqa: ARG002 (there is nothing to wait for)
         """Close the port, so that no worker can connect any more."""
         self._closed = True
@@ -272,6 +229,7 @@ class Executors:
                 self._report(not_sent(task, f"{_LOST_BEFORE} ({kind})"))
         finally:
             self._sending.discard(name)
+            self._local.ended(task)
 
     def _accept_all(self) -> None:
         while not self._closed:
@@ -327,6 +285,7 @@ class Executors:
                     self._report(Moving(task, event))
                 case ("sending",):
                     self._sending.add(name)  # before the worker goes on
+                    self._local.sending(task)
                     channel.send(("answer", None))
                 case "ask", question:
                     channel.send(("answer", _answer(question, at_receiver)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dicomove.cohort import Requested
@@ -40,6 +40,7 @@ class RowResults:
         # All of these are by the first position of a task, which is the same for all of its attempts.
         self._in_flight: dict[int, tuple[Task, tuple[int, int]]] = {}
         self._so_far: dict[int, Row] = {}
+        self._given_up: set[int] = set()
         self._doubtful: dict[int, tuple[Task, Moved]] = {}
         self._uncounted: dict[int, Task] = {}
         self._others: dict[int, tuple[Task, tuple[OtherPatient, ...]]] = {}
@@ -140,7 +141,8 @@ class RowResults:
 
     def finish(self, task: Task, row: Row) -> list[Event]:
         """Give a task its durable result, and forget its attempts; return the events."""
-        self._so_far.pop(task.first, None)
+        if not self.is_given_up(task):  # its last attempt may end later
+            self._so_far.pop(task.first, None)
         self.set_row(task, row)
         first, *others = self.finished(task.positions)
         return [first, *(replace(event, shares=task.first) for event in others)]
@@ -155,13 +157,27 @@ class RowResults:
             self._shown[event.position] = event.outcome
         return events
 
-    def give_up(self) -> list[Task]:
-        """Give up the tasks in flight, because the run waits no longer; return them."""
-        left = self.in_flight
+    def give_up(self, sent: Collection[int]) -> list[Task]:
+        """Give up the tasks in flight, because the run waits no longer; return those with a result.
+
+        Tasks are in doubt if their request may have been sent. The others keep the result of their earlier attempts.
+
+        Parameters
+        ----------
+        sent
+            As in `WaitedEnough`.
+        """
+        left = [task for task in self.in_flight if task.first in sent or task.first in self._so_far]
         for task in left:
-            self.set_row(task, after(self._so_far.get(task.first), without_answer()))
+            if task.first in sent:
+                self.set_row(task, after(self._so_far.get(task.first), without_answer()))
+        self._given_up = {task.first for task in left}
         self._in_flight.clear()
         return left
+
+    def is_given_up(self, task: Task) -> bool:
+        """Whether the run has given up a task, and has recorded its result."""
+        return task.first in self._given_up
 
     def not_durable(self, problem: str) -> None:
         """Mark every row with files on disk as not durable, also rows that change later."""

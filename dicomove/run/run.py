@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -61,6 +61,9 @@ class Pool(Protocol):
 
     def stop(self) -> None:
         """Cancel what is in flight."""
+
+    def sent(self) -> Collection[int]:
+        """Return the tasks in flight whose request may have been sent, by the positions of their first rows."""
 
     def close(self, wanted: Callable[[], bool]) -> None:
         """Release everything; this waits a moment at the most, and only while `wanted` returns true."""
@@ -127,7 +130,7 @@ class Run:
             if self.interrupted:
                 self._stop()
         with suppress(KeyboardInterrupt):
-            self._tell(WaitedEnough())
+            self._tell(WaitedEnough(self._pool.sent()))
         with suppress(KeyboardInterrupt):
             self._pool.close(lambda: self._stops() < 2)
         self._finish()

@@ -102,7 +102,6 @@ class RunState:
         self._asking = Asking()
         self._busy = [0] * receivers
         self._away_until = [float("-inf")] * receivers
-        self._given_up: set[Identifier] = set()
 
     def handle(self, event: RunEvent, now: float) -> list[Instruction]:
         """Take an event; return the instructions that follow from it.
@@ -140,7 +139,8 @@ class RunState:
                 return [Cancel(), *self._over(now)]
             case WaitedEnough():
                 self.schedule.splits.give_up()
-                return [*self._give_up(), *self._never_reached(now)]
+                given_up = self.results.give_up(event.sent)
+                return [*(_write(task, self.results.of(task)) for task in given_up), *self._never_reached(now)]
             case Flushed():
                 return self._flushed(event)
             case HeldAtEnd():
@@ -257,8 +257,8 @@ class RunState:
             at_once=changes and not self.stopping,
             was_split=was_split,
         )
-        # The run had given up the task, and recorded it as in doubt. Now it is certain that nothing was sent.
-        if row.outcome == "not_attempted" and not row.error and task.identifier not in self._given_up:
+        # If the run had given up the task, this is news: it was in doubt.
+        if row.outcome == "not_attempted" and not row.error and not self.results.is_given_up(task):
             return []
         is_final = wait_s is None or self.stopping
         moves = end.moves if isinstance(end, Moved | Lost) else ()
@@ -292,11 +292,6 @@ class RunState:
             return []
         row = self.results.of(task) if written.row is record.row else written.row
         return _shown(self.results.finish(task, row))
-
-    def _give_up(self) -> list[Instruction]:
-        tasks = self.results.give_up()
-        self._given_up = {task.identifier for task in tasks}
-        return [_write(task, self.results.of(task)) for task in tasks]
 
     def _never_reached(self, now: float) -> list[Instruction]:
         """Give rows their result if their turn did not come because the PACS was gone."""

@@ -107,7 +107,9 @@ class MoveWorker:
         except Exception as error:  # noqa: BLE001 (it is logged)
             # A defect of dicomove in one row must not end the run.
             log_exception(logger, "a defect in dicomove; the run goes on", error)
-            return Lost("", "internal_error", moves=tuple(attempt.moves) if attempt else ())
+            if attempt is None:
+                return Lost("", "internal_error", sent=False)
+            return Lost("", "internal_error", sent=attempt.may_have_sent, moves=tuple(attempt.moves))
 
     def _whose(self, task: Task) -> Task | Contradicted:
         """Ask the PACS for the patient; return the updated task, or `Contradicted` if the PACS contradicts the rows."""
