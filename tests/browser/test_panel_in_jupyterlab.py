@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from dicomove.testing import RunningPacs
     from tests.browser.lab import Cell, Notebook
 
-pytestmark = pytest.mark.browser
+# A browser and a JupyterLab take minutes to start beside other work.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 MOVE = 'results = dm.move(studies, pacs, "REHEARSAL_STORE")'
 
