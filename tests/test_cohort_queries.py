@@ -34,8 +34,7 @@ from dicomove.cohort import (
     why_not,
     without_query_mark,
 )
-from dicomove.cohort.keywords import KEYWORDS, VRS
-from dicomove.cohort.levels import matching_keys
+from dicomove.cohort.keywords import KEYWORDS, VRS, matching_keys
 from dicomove.cohort.matching import only_difference
 from dicomove.cohort.query_steps import row_query
 from dicomove.errors import CohortError, IdentifierError

@@ -350,7 +350,7 @@ def test_a_folder_that_vanishes_meanwhile(tmp_path: Path, monkeypatch: pytest.Mo
             Path(path).rename(tmp_path.with_suffix(".gone"))
         return scan(path)
 
-    monkeypatch.setattr("dicomove.headers.folder.os.scandir", scanned)
+    monkeypatch.setattr("dicomove.headers.sources.os.scandir", scanned)
     assert index(tmp_path, progress=False)["path"].tolist() == ["a"]
 
 

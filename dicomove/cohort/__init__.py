@@ -13,8 +13,7 @@ Tables in::
 Rows to queries and identifiers::
 
     values         one cell, as text                                                (pure)
-    keywords       from headers to DICOM keywords                                   (pure)
-    levels         levels, information models, and their keys                       (pure)
+    keywords       DICOM keywords: of headers, and the keys of each level           (pure)
     tables         the columns of a table, and headers that look like identifiers
     matching       what a matching key may be, and which answers match it           (pure)
     likeness       text that looks alike and is not equal; names of one person      (pure)
@@ -49,8 +48,7 @@ from dicomove.cohort.identifiers import (
     on_coarser_rows,
     unsent_cells,
 )
-from dicomove.cohort.keywords import VRS, keyword, keyword_columns
-from dicomove.cohort.levels import (
+from dicomove.cohort.keywords import (
     AVAILABILITY_KEYS,
     IDENTIFYING_KEYS,
     LEVELS,
@@ -60,17 +58,25 @@ from dicomove.cohort.levels import (
     QUERY_MODELS,
     RETURN_KEYS,
     UNIQUE_KEYS,
+    VRS,
     Level,
     QueryModel,
-    parse_level,
-    parse_query_model,
+    keyword,
+    keyword_columns,
 )
 from dicomove.cohort.likeness import is_other_name
 from dicomove.cohort.matching import NOT_ASCII, criterion, has_other_letters, is_single, is_universal, matches
 from dicomove.cohort.queries import PartialKeys, find_queries, is_query, meant_as_query, without_query_mark
 from dicomove.cohort.query_steps import Broad, Query, Step
 from dicomove.cohort.reading import read_cohort
-from dicomove.cohort.tables import check_query, check_table, with_own_columns, without_mark
+from dicomove.cohort.tables import (
+    check_query,
+    check_table,
+    parse_level,
+    parse_query_model,
+    with_own_columns,
+    without_mark,
+)
 from dicomove.cohort.text_files import decode
 from dicomove.cohort.values import has_control_characters, is_blank, is_uid, plain_text, text, unsafe, whole_number
 

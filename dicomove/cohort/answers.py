@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from dicomove.cohort.keywords import KEYWORDS
-from dicomove.cohort.levels import IDENTIFYING_KEYS
+from dicomove.cohort.keywords import IDENTIFYING_KEYS, KEYWORDS
 from dicomove.cohort.matching import contradictions, only_difference
 from dicomove.cohort.values import EDGES, is_blank, unsafe
 

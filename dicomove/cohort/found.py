@@ -14,8 +14,7 @@ from typing import Any, Final, TypeGuard
 
 import pandas as pd
 
-from dicomove.cohort.keywords import keyword_columns
-from dicomove.cohort.levels import Level
+from dicomove.cohort.keywords import Level, keyword_columns
 from dicomove.cohort.values import EDGES, is_blank
 from dicomove.errors import CohortError
 from dicomove.words import UNMATCHED, Outcome

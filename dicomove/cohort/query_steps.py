@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dicomove.cohort.damage import IDENTIFIERS, stands_for_empty
-from dicomove.cohort.keywords import VRS
-from dicomove.cohort.levels import (
+from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     MATCHING_KEYS,
     UNIQUE_KEYS,
+    VRS,
     Level,
     QueryModel,
     keys_at,

@@ -14,10 +14,19 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort.keywords import VRS, keyword, keyword_columns, label_text
-from dicomove.cohort.levels import Level, QueryModel, parse_level, parse_query_model
+from dicomove.cohort.keywords import (
+    LEVELS,
+    QUERY_MODELS,
+    UNIQUE_KEYS,
+    VRS,
+    Level,
+    QueryModel,
+    keyword,
+    keyword_columns,
+    label_text,
+)
 from dicomove.cohort.likeness import without_accents, without_invisible
-from dicomove.cohort.values import is_blank, is_number
+from dicomove.cohort.values import EDGES, is_blank, is_number
 from dicomove.errors import CohortError, IdentifierError
 
 #: Words for numbers and identifiers that follow a noun, as in "patient number".
@@ -134,6 +143,46 @@ def check_arguments(table: object, level: str | None, query_model: str) -> tuple
         return None if level is None else parse_level(level, model), model
     except IdentifierError as error:
         raise CohortError(str(error)) from None
+
+
+def parse_query_model(value: object) -> QueryModel:
+    """Return the named query model.
+
+    Raises
+    ------
+    IdentifierError
+        There is no such model.
+    """
+    for model in QUERY_MODELS:
+        if value == model:
+            return model
+    msg = f"query_model is one of {', '.join(QUERY_MODELS)}"
+    raise IdentifierError(msg)
+
+
+def parse_level(value: object, query_model: QueryModel) -> Level:
+    """Return the named level, in upper or lower case, even with blanks around it.
+
+    Raises
+    ------
+    IdentifierError
+        There is no such level, or the model does not have it.
+
+    Examples
+    --------
+    >>> parse_level(" study", "StudyRoot")
+    'STUDY'
+    """
+    word = value.strip(EDGES).upper() if isinstance(value, str) else None
+    level = next((level for level in LEVELS if level == word), None)
+    if level is None:
+        hint = " (an instance is retrieved at the level IMAGE)" if word == "INSTANCE" else ""
+        msg = f"the query level is one of {', '.join(LEVELS)}{hint}"
+        raise IdentifierError(msg, column="QueryRetrieveLevel")
+    if level not in UNIQUE_KEYS[query_model]:
+        msg = f'{query_model} has no level {level}: use query_model="PatientRoot"'
+        raise IdentifierError(msg, column="QueryRetrieveLevel")
+    return level
 
 
 def columns_of(table: pd.DataFrame, wanted: Collection[str]) -> dict[str, list[object]]:

@@ -5,7 +5,7 @@
     attributes   ``keys=``: attributes by keyword, tag, or path; and their values     (pure)
     planes       position and orientation of each image or frame of a file            (pure)
     reading      reads one file
-    folder       reads the files of a folder in processes, and stores their headers
+    folder       reads files in processes, and stores their headers in their folder
     geometry     gaps, duplicates, orientations, spacing of a series                  (pure)
     sources      the files to index: of a folder, a manifest or results
     table        `index`: its columns and rows

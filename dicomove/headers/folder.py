@@ -11,10 +11,9 @@ import json
 import os
 import queue
 import sqlite3
-import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -24,70 +23,13 @@ from typing import IO, Final
 from tqdm import tqdm
 
 from dicomove.errors import DicomoveWarning, ReceiverError, warn
-from dicomove.files import SERVICE_FOLDER, shown
+from dicomove.files import shown
 from dicomove.headers.reading import MISSING, UNREADABLE, Header, Reader, header_of, read_all
-from dicomove.store import HeaderStore, StoredHeader, is_indexed
+from dicomove.headers.sources import Found
+from dicomove.store import HeaderStore, StoredHeader
 
 #: Headers are stored after so many files, so that a stopped call has not read them in vain.
 _WRITE_AFTER: Final = 2048
-#: Files that dicomove or the writer of a medium puts beside images.
-_NOT_IMAGES: Final = frozenset({"DICOMDIR", "manifest-sha256.txt", SERVICE_FOLDER})
-
-#: Size and time of change of a file that is absent or cannot be opened.
-_NOTHING: Final = (0, 0)
-
-Found = Mapping[str, tuple[int, int]]
-"""Size and time of change of files, by their paths below a folder."""
-
-
-def root_of(folder: Path) -> Path:
-    """Return the folder that stores the headers: for a folder inside that of a receiver, the receiver's."""
-    return next((parent for parent in (folder, *folder.parents) if is_indexed(parent)), folder)
-
-
-def files_below(root: Path, folder: Path) -> Found:
-    """Return the files of a folder, without dicomove's own."""
-    return dict(sorted(_walk(str(folder), len(str(root)) + (not str(root).endswith(os.sep)))))
-
-
-def _walk(folder: str, skip: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    folders = [folder]
-    while folders:
-        place = folders.pop()
-        try:
-            with os.scandir(place) as entries:
-                listed = list(entries)
-        except FileNotFoundError:
-            continue  # another program removed it meanwhile
-        except OSError:
-            if place == folder:
-                raise
-            # No permission, or a name that is too long: the file gets a row with an error.
-            yield place[skip:].replace(os.sep, "/"), _NOTHING
-            continue
-        for entry in listed:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name != SERVICE_FOLDER:
-                    folders.append(entry.path)
-            elif entry.name not in _NOT_IMAGES and not entry.name.endswith(".part"):
-                # A broken link counts as a missing file.
-                found = _state(entry) or (_NOTHING if entry.is_symlink() and not Path(entry.path).exists() else None)
-                if found is not None:
-                    yield entry.path[skip:].replace(os.sep, "/"), found
-
-
-def _state(entry: os.DirEntry[str] | Path) -> tuple[int, int] | None:
-    try:
-        found = entry.stat()
-    except OSError:
-        return None
-    # Reading a pipe would never end; a link to a folder could form a loop.
-    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
-
-
-def listed(root: Path, paths: Sequence[str]) -> Found:
-    """Return the files that a manifest lists; missing files have the size 0."""
-    return {path: _state(root / path) or _NOTHING for path in paths}
 
 
 def headers_of(

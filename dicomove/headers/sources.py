@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,13 +12,21 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort import keyword_columns
-from dicomove.headers.folder import Found, files_below, listed, root_of
+from dicomove.files import SERVICE_FOLDER
 from dicomove.store import is_indexed, read_instances, read_journal
+
+Found = Mapping[str, tuple[int, int]]
+"""Size and time of change of files, by their paths below a folder."""
 
 Source = str | os.PathLike[str] | pd.DataFrame
 
 #: The first bytes of a journal.
 _SQLITE: Final = b"SQLite format 3"
+#: Files that dicomove or the writer of a medium puts beside images.
+_NOT_IMAGES: Final = frozenset({"DICOMDIR", "manifest-sha256.txt", SERVICE_FOLDER})
+
+#: Size and time of change of a file that is absent or cannot be opened.
+_NOTHING: Final = (0, 0)
 _LEVELS: Final = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 
 
@@ -77,7 +86,7 @@ def wanted(source: Source, folder: str | os.PathLike[str] | None) -> Wanted:
     if is_manifest(source):
         root = _existing(_folder_of(source, folder))
         accepted = source[source["quarantine"].isna()] if "quarantine" in source.columns else source
-        return Wanted(root, listed(root, accepted["path"].astype(str).tolist()))
+        return Wanted(root, _listed(root, accepted["path"].astype(str).tolist()))
     found = _of_folder(_existing(_folder_of(source, folder)))
     return Wanted(found.root, found.files, source, _asked(source))
 
@@ -109,9 +118,59 @@ def recorded_uids(root: Path) -> dict[str, tuple[str, str, str]]:
     return {one.path: (one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID) for one in read_instances(root)}
 
 
+def _root_of(folder: Path) -> Path:
+    """Return the folder that stores the headers: for a folder inside that of a receiver, the receiver's."""
+    return next((parent for parent in (folder, *folder.parents) if is_indexed(parent)), folder)
+
+
+def _files_below(root: Path, folder: Path) -> Found:
+    """Return the files of a folder, without dicomove's own."""
+    return dict(sorted(_walk(str(folder), len(str(root)) + (not str(root).endswith(os.sep)))))
+
+
+def _walk(folder: str, skip: int) -> Iterator[tuple[str, tuple[int, int]]]:
+    folders = [folder]
+    while folders:
+        place = folders.pop()
+        try:
+            with os.scandir(place) as entries:
+                listed = list(entries)
+        except FileNotFoundError:
+            continue  # another program removed it meanwhile
+        except OSError:
+            if place == folder:
+                raise
+            # No permission, or a name that is too long: the file gets a row with an error.
+            yield place[skip:].replace(os.sep, "/"), _NOTHING
+            continue
+        for entry in listed:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != SERVICE_FOLDER:
+                    folders.append(entry.path)
+            elif entry.name not in _NOT_IMAGES and not entry.name.endswith(".part"):
+                # A broken link counts as a missing file.
+                found = _state(entry) or (_NOTHING if entry.is_symlink() and not Path(entry.path).exists() else None)
+                if found is not None:
+                    yield entry.path[skip:].replace(os.sep, "/"), found
+
+
+def _state(entry: os.DirEntry[str] | Path) -> tuple[int, int] | None:
+    try:
+        found = entry.stat()
+    except OSError:
+        return None
+    # Reading a pipe would never end; a link to a folder could form a loop.
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def _listed(root: Path, paths: Sequence[str]) -> Found:
+    """Return the files that a manifest lists; missing files have the size 0."""
+    return {path: _state(root / path) or _NOTHING for path in paths}
+
+
 def _of_folder(folder: Path) -> Wanted:
-    root = root_of(folder)
-    return Wanted(root, files_below(root, folder))
+    root = _root_of(folder)
+    return Wanted(root, _files_below(root, folder))
 
 
 def _existing(folder: Path) -> Path:

@@ -4,22 +4,20 @@
 
     sqlite      one kind of SQLite file: checked, owned, opened, and its error messages
     instances   the folder's index: the files that a receiver has on disk
-    headers     the headers that dicomove has read from a folder's files
+    caches      the answers of `find`, and the headers of a folder's files
     manifest    the index as a DataFrame, and as manifest-sha256.txt (BagIt); `verify`
     cells       cells and labels of a table as JSON, and back; hashes, keyed ones as pseudonyms    (pure)
     schema      the tables of the journal, their records, and the key that identifies a row from run to run
     journal     `Journal`: writes, and returns the results of earlier runs
-    found       `FindJournal`: the answers of `find`, by the hash of the question
     reading     the journal as DataFrames, also during a run
     exporting   a result table as CSV, Parquet or JSON, and back
     crate       a run and its files as RO-Crate
     edited      a CSV file that another program saved
 """
 
+from dicomove.store.caches import FindJournal, HeaderStore, StoredHeader
 from dicomove.store.cells import Pseudonyms, cohort_sha256
 from dicomove.store.exporting import export, read_results
-from dicomove.store.found import FindJournal
-from dicomove.store.headers import HeaderStore, StoredHeader
 from dicomove.store.instances import (
     MANIFEST_COLUMNS,
     InstanceReader,
