@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import struct
 import tracemalloc
 import warnings
@@ -166,12 +167,10 @@ def test_every_cut_inside_an_element_is_a_problem(syntax: str, data: st.DataObje
 
 @often
 @given(dataset=datasets(pixels=False).filter(len), sizes=cuts, data=st.data())
-def test_a_deflated_data_set_that_is_cut_is_a_problem_unless_all_is_known(
-    dataset: Dataset, sizes: list[int], data: st.DataObject
-) -> None:
+def test_a_deflated_data_set_that_is_cut_is_a_problem(dataset: Dataset, sizes: list[int], data: st.DataObject) -> None:
     content = encoded(dataset, DEFLATED)
     scanner = scan(content[: data.draw(st.integers(0, len(content) - 1))], DEFLATED, sizes)
-    assert scanner.problem() is not None or (scanner.done and scanner.values)
+    assert scanner.problem() is not None
 
 
 # --- real files -------------------------------------------------------------------------------------------------------
@@ -262,7 +261,7 @@ OPENED = long(0x00081115, b"SQ", UNDEFINED)
         plain(0x00081120, length=UNDEFINED) + ITEM + plain(PATIENT, b"no") + ITEM_END + SEQUENCE_END,
         long(0x00090010, b"ZZ", 4, b"1234"),
         short(0x00090010, b"ZZ", b"1234"),
-        short(SOP, b"UI", b"second"),
+        short(0x00080016, b"UI", b"second"),
     ],
     ids=[
         *("delimiters-of-nothing", "an-item-of-nothing", "no-item-end", "an-item-end-too-many", "an-item-in-an-item"),
@@ -355,6 +354,39 @@ def test_the_form_of_the_pixel_data_and_the_first_fragment(table: bytes, sizes: 
 def test_bytes_behind_the_last_element_are_named(end: bytes) -> None:
     content = FIRST + long(PIXELS, b"OW", 4, b"1234") + end
     assert scan(content).problem() == f"{len(end)} bytes follow the last element, (7FE0,0010)"
+
+
+@pytest.mark.parametrize("cut", [1, 100, 50_000])
+def test_a_deflated_data_set_is_read_to_its_end(cut: int) -> None:
+    """A reader can inflate none of it if its end is missing, although its UIDs have come."""
+    content = FIRST + LAST + long(PIXELS, b"OW", 100_000, random.Random(cut).randbytes(100_000))
+    whole = deflate(content)
+    assert scan(whole, DEFLATED, [16384]).problem() is None
+    assert scan(whole[:-cut], DEFLATED, [16384]).problem() == "the deflated data set ends too early"
+    assert scan(deflate(content[:-cut]), DEFLATED, [16384]).problem() == "the data set ends inside of (7FE0,0010)"
+
+
+def test_a_bomb_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dicomove.receiver.scan._INFLATED", 1 << 20)
+    content = FIRST + LAST + long(PIXELS, b"OW", 1 << 26, bytes(1 << 26))
+    assert scan(deflate(content)[:-20], DEFLATED, [1000]).problem() is None
+    assert scan(deflate(FIRST + LAST), DEFLATED).problem() is None
+
+
+@pytest.mark.parametrize("sizes", [[1], [1 << 20]])
+def test_two_patients_in_one_data_set_are_a_problem(sizes: list[int]) -> None:
+    """The receiver would take the first one, and pydicom takes the last one."""
+    whole = FIRST + LAST + long(PIXELS, b"OW", 4, b"1234")
+    for content, syntax in ((whole, EXPLICIT), (deflate(whole), DEFLATED)):
+        assert scan(content, syntax, sizes).problem() is None
+    for tag, vr in ((PATIENT, b"LO"), (STUDY, b"UI"), (SOP, b"UI")):
+        first = short(tag, vr, b"1.2.3.77")
+        twice = whole + first + short(tag, vr, b"1.2.3.78")
+        words = f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is there twice, with two values"
+        assert scan(twice, EXPLICIT, sizes).problem() == words
+        assert scan(deflate(twice), DEFLATED, sizes).problem() == words
+    padded = short(PATIENT, b"LO", b"007 ") + short(PATIENT, b"LO", b"007\0") + LAST
+    assert scan(padded, EXPLICIT, sizes).problem() is None
 
 
 def test_wrongly_deflated_data_sets_have_a_problem() -> None:

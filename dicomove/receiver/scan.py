@@ -27,6 +27,8 @@ _DEFLATED: Final = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840
 
 _CHARACTER_SET: Final = 0x00080005
 _PIXEL_DATA: Final = 0x7FE00010
+#: Patient, study, series and instance.
+_IDENTIFYING: Final = frozenset({0x00100020, 0x0020000D, 0x0020000E, 0x00080018})
 _DELIMITER_GROUP: Final = 0xFFFE
 _ITEM, _ITEM_END, _SEQUENCE_END = _DELIMITERS = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -38,6 +40,8 @@ _HEADER, _LONG_HEADER = 8, 12
 _KEPT: Final = 1024
 _ENOUGH: Final = _LONG_HEADER + _KEPT
 _SLICE: Final = 1 << 15
+#: How much of a deflated data set is inflated to see that it is whole: so much, and so many times its size.
+_INFLATED, _TIMES = 1 << 26, 20
 
 
 def text(values: Mapping[int, bytes], tag: int) -> str:
@@ -67,7 +71,8 @@ class DataSetScanner:
     Attributes
     ----------
     values
-        Tag -> the first 1024 bytes of its value, unchanged. Of two elements with one tag, the first counts.
+        Tag -> the first 1024 bytes of its value, unchanged. Of two elements with one tag, the first counts; if they
+        differ in patient or UID, that is a problem, because many readers take the last one (PS3.5 7.1 forbids both).
     """
 
     def __init__(self, transfer_syntax: str, wanted: Collection[int]) -> None:
@@ -81,6 +86,7 @@ class DataSetScanner:
         self._carry = self._head = self._fragment = b""
         self._skip = self._tag = self._depth = self._unknown_depth = self._items = 0
         self._pixel_data: PixelData = "none"
+        self._contradicted = 0
 
     @property
     def done(self) -> bool:
@@ -114,6 +120,8 @@ class DataSetScanner:
         return Content(self._head, self._pixel_data, self._fragment)
 
     def _cut(self) -> str | None:
+        if self._contradicted:
+            return f"({self._contradicted >> 16:04X},{self._contradicted & 0xFFFF:04X}) is there twice, with two values"
         cut = self._carry
         # Zeros are padding. In big endian, a single zero may be the first half of a group.
         is_padding = not any(cut) and (self._order == "<" or len(cut) % 2 == 0)
@@ -145,7 +153,7 @@ class DataSetScanner:
 
     def _scan(self, data: Buffer, at: int) -> int:
         """Return the offset of the first element that is cut; past the end of the data if a value has to be skipped."""
-        size, wanted, values = len(data), self._wanted, self.values
+        size, wanted = len(data), self._wanted
         while at + _HEADER <= size:
             tag, vr, start, length = self._read(data, at)
             if start > size:
@@ -159,17 +167,22 @@ class DataSetScanner:
                 at = start + self._nest(tag, vr, length)
                 continue
             if not self._depth:
-                if tag in wanted and tag not in values:
+                if tag in wanted:
                     stop = start + min(length, _KEPT)
                     if stop > size:
                         break
-                    values[tag] = bytes(data[start:stop])
+                    self._keep(tag, bytes(data[start:stop]))
                 # Zeros after the last element read as empty elements with the tag 0.
                 self._tag = tag or self._tag
                 if tag == _PIXEL_DATA and length:
                     self._pixel_data = "native"
             at = start + length
         return at
+
+    def _keep(self, tag: int, value: bytes) -> None:
+        first = self.values.setdefault(tag, value)
+        if tag in _IDENTIFYING and first.strip(b" \0") != value.strip(b" \0"):
+            self._contradicted = tag
 
     def _is_first_fragment(self, tag: int, length: int) -> bool:
         """Whether an item is the first one after the offset table, which begins compressed pixel data (PS3.5 A.4)."""
@@ -204,15 +217,16 @@ class DataSetScanner:
 
 
 class _Deflated:
-    """Inflates a data set in small parts, so that a zip bomb needs no memory, and only as far as necessary."""
+    """Inflates a data set in small parts, so that a zip bomb needs no memory, and not to the end of a bomb."""
 
     def __init__(self, inner: DataSetScanner) -> None:
         self.inner = inner
         self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-        self._fed = self._stopped = self._broken = False
+        self._fed = self._inflated = 0
+        self._stopped = self._broken = False
 
     def feed(self, data: Buffer) -> None:
-        self._fed = True
+        self._fed += len(data)
         for start in range(0, len(data), _SLICE):
             try:
                 self._inflate(data[start : start + _SLICE])
@@ -222,11 +236,11 @@ class _Deflated:
     def problem(self) -> str | None:
         if self._broken:
             return "the data set cannot be inflated"
-        if self._stopped:
-            return None if self.inner.values else "the data set has none of the elements that it must have"
-        if self._fed and not self._stream.eof:
+        if self._fed and not self._stream.eof and not self._stopped:
             return "the deflated data set ends too early"
-        return self.inner.problem()
+        if self.inner.done and not self.inner.values:
+            return "the data set has none of the elements that it must have"
+        return None if self._stopped else self.inner.problem()
 
     def _inflate(self, data: Buffer) -> None:
         piece = b""
@@ -234,7 +248,8 @@ class _Deflated:
         while (data or len(piece) == _SLICE) and not (self._stopped or self._broken or self._stream.eof):
             piece = self._stream.decompress(data, _SLICE)
             self.inner.feed(piece)
-            self._stopped = self.inner.done
+            self._inflated += len(piece)
+            self._stopped = self.inner.done and self._inflated > _INFLATED + _TIMES * self._fed
             data = self._stream.unconsumed_tail
 
 
