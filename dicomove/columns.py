@@ -74,14 +74,14 @@ def counts(values: Iterable[int | None], index: pd.Index | None = None) -> pd.Se
     return pd.Series(pd.array(list(values), dtype="Int64"), index=index)
 
 
-def flags(values: Iterable[bool], index: pd.Index | None = None) -> pd.Series:
+def flags(values: Iterable[bool]) -> pd.Series:
     """Return a column of truth values; none of them is null."""
-    return pd.Series(list(values), index=index, dtype="bool")
+    return pd.Series(list(values), dtype="bool")
 
 
-def seconds(values: Iterable[float | None], index: pd.Index | None = None) -> pd.Series:
+def seconds(values: Iterable[float | None]) -> pd.Series:
     """Return a column of seconds; ``None`` is NaN."""
-    return pd.Series(list(values), index=index, dtype="float64")
+    return pd.Series(list(values), dtype="float64")
 
 
 def times(values: Iterable[datetime | None], index: pd.Index | None = None) -> pd.Series:

@@ -187,20 +187,17 @@ def find(
     for message, kind in _before_asking(table, queries):
         warn(message, kind)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
-    further = [keys] if isinstance(keys, str) else keys
-    wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, further)]))
+    wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, [keys] if isinstance(keys, str) else keys)]))
     with short_switch_interval(), Interrupts() as interrupts:
-        with display(progress) as show:
-            answers = ask_rows(table, queries, wanted, pacs, settings, show, interrupts)
+
+        def ask(rows: pd.DataFrame, queries: Sequence[Query | IdentifierError], progress: Progress) -> list[Answer]:
+            with display(progress) as show:
+                return ask_rows(rows, queries, wanted, pacs, settings, show, interrupts)
+
+        answers = ask(table, queries, progress)
         if names:
-            answers = ask_loosely(
-                choice.asked(table),
-                answers,
-                names,
-                lambda rows: ask_rows(
-                    rows, queries_of(rows), wanted, pacs, settings, display(progress=False), interrupts
-                ),
-            )
+            again = choice.asked(table)
+            answers = ask_loosely(again, answers, names, lambda rows: ask(rows, queries_of(rows), progress=False))
         answers = [choice.made(answer, date) for answer, date in zip(answers, dates, strict=True)]
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])

@@ -135,8 +135,7 @@ def retrieve(
             progress=phases,
         )
         # `move` moves whole patients only if the level is given.
-        whole = "PATIENT" if level.strip().upper() == "PATIENT" else None
-        requested = identifiers_of(studies, whole, query_model)
+        requested = identifiers_of(studies, "PATIENT" if level.strip().upper() == "PATIENT" else None, query_model)
         warn_of_own(studies, settings, checked)
         if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has already warned
             return result_table(studies, [not_sent(one) for one in requested])

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.outcome import Counts, Evidence, category, failure_word, judge, shortfall
+from dicomove.outcome import Counts, Evidence, category, failure_word, judge
+from dicomove.outcome.evidence import shortfall
 from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
 from tests.codes import STATUSES
 

@@ -12,16 +12,13 @@ The panel is HTML under one display id and not a widget: papermill and nbconvert
 widgets need the network to be shown again. Only the buttons of a job are widgets.
 """
 
-from dicomove.notebook.drawing import Job, JobPanel, PanelDisplay, in_notebook
-from dicomove.notebook.flights import Flight
+from dicomove.notebook.drawing import JobPanel, PanelDisplay
 from dicomove.notebook.progress import Display, Phases, Progress, check_progress, display, job_display
 from dicomove.notebook.rendering import size, to_html, to_text
 from dicomove.notebook.state import PanelState
 
 __all__ = [
     "Display",
-    "Flight",
-    "Job",
     "JobPanel",
     "PanelDisplay",
     "PanelState",
@@ -29,7 +26,6 @@ __all__ = [
     "Progress",
     "check_progress",
     "display",
-    "in_notebook",
     "job_display",
     "size",
     "to_html",

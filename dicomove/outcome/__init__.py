@@ -16,17 +16,15 @@ from __future__ import annotations
 
 from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, of_other_person, remarks, rivals, sentences
 from dicomove.outcome.evidence import (
-    CountedBy,
     Counts,
     Evidence,
     Refusal,
     Unverified,
     Verdict,
     adds_up,
-    shortfall,
     with_missing,
 )
-from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, Category, category, failure_word, judge
+from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, category, failure_word, judge
 from dicomove.outcome.patients import (
     ALTOGETHER,
     UNLIKE,
@@ -42,8 +40,6 @@ __all__ = [
     "NOT_ATTEMPTED",
     "RESTS_ON_C_FIND",
     "UNLIKE",
-    "Category",
-    "CountedBy",
     "Counts",
     "Evidence",
     "Refusal",
@@ -61,7 +57,6 @@ __all__ = [
     "remarks",
     "rivals",
     "sentences",
-    "shortfall",
     "stripped",
     "with_missing",
 ]

@@ -36,7 +36,6 @@ Actions::
 from dicomove.run.cells import by_patient, check_path_columns, path_cells, path_columns
 from dicomove.run.options import Distributed, MoveOptions, Options, shows_options
 from dicomove.run.pacing import Hours
-from dicomove.run.pacing.retry import OnFailure
 from dicomove.run.prepared import MoveDestination, PreparedRun, run_settings, warn_of
 from dicomove.run.requests import RunSettings
 
@@ -45,7 +44,6 @@ __all__ = [
     "Hours",
     "MoveDestination",
     "MoveOptions",
-    "OnFailure",
     "Options",
     "PreparedRun",
     "RunSettings",
