@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Final, TypeVar
 
-from benchmarks.scale.files import Files
+from benchmarks.scale import files, run
 from benchmarks.scale.pacs import answers_at_once
 from benchmarks.scale.report import Case, markdown
 from benchmarks.scale.run import Measured
+
+Result = TypeVar("Result")
+
+#: Forks from a process that has loaded dicomove, and moved nothing.
+_FORKS: Final = get_context("forkserver")
+_FORKS.set_forkserver_preload([run.__name__, files.__name__])
 
 
 def main() -> None:
     """Measure, and report."""
     options = _options()
     measured = list(_rounds(options.rows, options.repeats))
-    files = [Files(**_child("files", options.files)) for _ in range(options.repeats if options.files else 0)]
-    text = markdown(measured, files)
+    filled = [_apart(files.measure, options.files) for _ in range(options.repeats if options.files else 0)]
+    text = markdown(measured, filled)
     print(text)
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "scale.md").write_text(text, encoding="utf-8")
-        runs = {"rows": [asdict(one) for one in measured], "files": [asdict(one) for one in files]}
+        runs = {"rows": [asdict(one) for one in measured], "files": [asdict(one) for one in filled]}
         (options.output / "scale.json").write_text(json.dumps(runs, indent=1), encoding="utf-8")
 
 
@@ -48,20 +56,18 @@ def _rounds(sizes: Sequence[int], repeats: int) -> Iterator[Measured]:
     # A display is compared in the middle: fewer rows end too soon, and more say nothing that these do not.
     middle = sorted(set(sizes))[len(set(sizes)) // 2]
     cases.insert(cases.index((middle, 1, False)) + 1, (middle, 1, True))
-    for number in range(repeats):
-        for rows, concurrency, shown in cases[:: -1 if number % 2 else 1]:
-            with answers_at_once() as port:
-                yield Measured(**_child("run", rows, concurrency, port, int(shown)))
-        print(".", end="", file=sys.stderr, flush=True)
+    with answers_at_once() as port:
+        for number in range(repeats):
+            for rows, concurrency, shown in cases[:: -1 if number % 2 else 1]:
+                yield _apart(partial(run.measure, shown=shown), rows, concurrency, port)
+            print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
 
 
-def _child(module: str, *arguments: int) -> dict[str, Any]:
-    """Run a size in a process of its own, and return what it prints last."""
-    command = [sys.executable, "-m", f"benchmarks.scale.{module}", *map(str, arguments)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return measured
+def _apart(measure: Callable[..., Result], *arguments: int) -> Result:
+    """Measure a size in a process of its own."""
+    with ProcessPoolExecutor(1, _FORKS) as process:
+        return process.submit(measure, *arguments).result()
 
 
 if __name__ == "__main__":

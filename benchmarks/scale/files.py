@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 import pandas as pd
@@ -45,7 +43,3 @@ def measure(rows: int) -> Files:
         require(dm.move(table, pacs, receiver, verify="hash", progress=False), "complete", resumed=True)
         hashed = time.perf_counter()
     return Files(rows, moved - started, resumed - moved, hashed - resumed)
-
-
-if __name__ == "__main__":
-    print(json.dumps(asdict(measure(int(sys.argv[1])))))
