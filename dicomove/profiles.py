@@ -139,6 +139,9 @@ def load(name: str, make: Callable[..., T]) -> T:
     AddressError
         There is no such profile, or a key or value is wrong. The message names file and line, or the variable.
     """
+    if not isinstance(name, str):
+        message = f"a profile is named by text, not by {type(name).__name__}"
+        raise AddressError(message)
     files = [read(path) for path in profile_files(Path.cwd())]
     holder = next((file for file in files if name in file.tables), None)
     settings = (holder.settings(name) if holder else {}) | environment_settings(name, os.environ)

@@ -136,6 +136,9 @@ def _criterion(value: object, name: str) -> str:
     if isinstance(value, dt.datetime | pd.Timestamp):
         value = value.date() if VRS[name] == "DA" else value.time()
     if isinstance(value, str) and is_universal(value, name):
+        if "?" in value:  # of so many characters; "*" would be wider
+            msg = f"{name} is {value!r}, and has only wildcards: add a character, or write '*' for all"
+            raise CohortError(msg)
         return "*"
     try:
         return criterion(value, name)

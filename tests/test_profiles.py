@@ -110,6 +110,8 @@ def test_a_profile_may_consist_of_variables(monkeypatch: pytest.MonkeyPatch) -> 
     assert Pacs.profile("near-by").host == "h"
     # That of all profiles does not make one of a name with a mistake.
     monkeypatch.setenv("DICOMOVE_ADDRESS", "ANY@h:104")
+    with pytest.raises(AddressError, match="named by text, not by NoneType"):
+        Pacs.profile(None)  # type: ignore[arg-type]
     with pytest.raises(AddressError, match="no profile 'naer'"):
         Pacs.profile("naer")
 

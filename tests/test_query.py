@@ -54,6 +54,8 @@ def test_criteria_become_text(criteria: dict[str, object], columns: dict[str, st
         ({"modality": None}, "leave it out"),
         ({"study_date": "20240101", "date": "20240102"}, "a second time"),
         ({"patient_id": 123}, "is a number"),
+        ({"accession_number": "????"}, r"'\?\?\?\?', and has only wildcards"),
+        ({"patient_id": ["A1", "?*"]}, "has only wildcards"),
     ],
 )
 def test_impossible_criteria_are_refused_at_once(criteria: dict[str, object], said: str) -> None:
