@@ -125,17 +125,17 @@ class _Asking:
     """Asks for batches on one association, and notes which answers are in doubt if the PACS stops answering."""
 
     def __init__(self, asker: Asker, wanted: Sequence[str], limits: KnownLimits) -> None:
-        self._asker, self._limits = asker, limits
+        self.asker, self._limits = asker, limits
         self._search = Search(asker, wanted, limits)
         self._empty: list[Query] = []
         self._doubted: list[Query] = []
 
     def __call__(self, batch: Batch) -> Iterator[tuple[Query, Answer]]:
         """Yield the answer to each query of a batch."""
-        for query, answer in ask_batch(batch, self._search, self._asker, self._limits):
+        for query, answer in ask_batch(batch, self._search, self.asker, self._limits):
             if answer.matches:
-                self._doubted += self._empty if self._asker.has_stopped else []
-                self._asker.has_stopped, self._empty = False, []
+                self._doubted += self._empty if self.asker.has_stopped else []
+                self.asker.has_stopped, self._empty = False, []
             elif answer.outcome == "empty":
                 self._empty.append(query)
             yield query, answer
@@ -145,17 +145,12 @@ class _Asking:
 
         An idle association slows the others down: see `dicomove.run.pools.Threads`.
         """
-        self._asker.check()
-        self._asker.renew()
-
-    @property
-    def asker(self) -> Asker:
-        """Sends the C-FINDs."""
-        return self._asker
+        self.asker.check()
+        self.asker.renew()
 
     def doubted(self) -> list[Query]:
         """Return the queries without a match since the PACS stopped answering."""
-        return self._doubted + (self._empty if self._asker.has_stopped else [])
+        return self._doubted + (self._empty if self.asker.has_stopped else [])
 
 
 def _is_by_association(asking: Sequence[_Asking], limits: KnownLimits) -> bool:
