@@ -144,26 +144,14 @@ class LocalRow:
 
     Parameters
     ----------
-    process
-        The receiver's process.
-    in_flight
-        The rows in flight.
+    process, in_flight, quiet_period
+        The receiver's process, its rows in flight, and its quiet period.
     records
         Returns the folder's records with some keys.
-    quiet_period
-        The quiet period of the receiver.
     row
         The row.
-    keys
-        The unique keys of the row.
-    host
-        The host of the PACS.
-    patients
-        The PatientIDs of the row, if its unique keys have none: instances with another one are reported.
-    cells
-        The row's values of the columns in the path.
-    admits_others
-        Whether instances with an altogether different PatientID may belong to the row.
+    keys, host, patients, cells, admits_others
+        As for `Receiver.row`.
     """
 
     def __init__(
@@ -176,9 +164,9 @@ class LocalRow:
         row: RowId,
         keys: Mapping[str, str],
         host: str,
-        patients: Collection[str] = (),
-        cells: Mapping[str, str] | None = None,
-        admits_others: bool = True,
+        patients: Collection[str],
+        cells: Mapping[str, str] | None,
+        admits_others: bool,
     ) -> None:
         self._process, self._in_flight, self._records, self._quiet_period = process, in_flight, records, quiet_period
         self._row, self._keys, self._host, self._patients = row, dict(keys), host, list(patients)

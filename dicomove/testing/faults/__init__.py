@@ -11,13 +11,12 @@ Each fault is a small class. Its docstring names the real PACS that have it. Sev
 
     base          the base class: its methods see and change requests, instances and responses
     injector      decides which faults affect a request
-    associations  associations that the PACS rejects, aborts, closes, limits or does not answer
+    endings       associations that the PACS rejects, aborts, closes, limits or does not answer; final responses
     handshakes    odd values in A-ASSOCIATE-RQ and A-ASSOCIATE-AC
     responses     missing or endless responses, false counts, false lists
-    finals        wrong final responses; C-GET alone
     matching      refused levels and lists, too many or too few answers
     answers       answers without their unique key, and about other patients
-    instances     wrong instances, and data sets in another transfer syntax than announced
+    instances     wrong and absent instances, and data sets in another transfer syntax than announced
 """
 
 from difflib import get_close_matches
@@ -37,20 +36,6 @@ from dicomove.testing.faults.answers import (
     FindWithWildcardUids,
     MoveIgnoresKeys,
 )
-from dicomove.testing.faults.associations import (
-    AbortsAssociation,
-    AbortsAtResponse,
-    ClosesAtResponse,
-    Dies,
-    Hangs,
-    HangsAtFind,
-    LimitsAssociations,
-    RejectsAssociation,
-    ResetsAtResponse,
-    SilentAssociation,
-    SmallPdus,
-    VanishesAtResponse,
-)
 from dicomove.testing.faults.base import (
     Abort,
     Close,
@@ -64,21 +49,30 @@ from dicomove.testing.faults.base import (
     SendBytes,
     Vanish,
 )
-from dicomove.testing.faults.finals import (
+from dicomove.testing.faults.endings import (
+    AbortsAssociation,
+    AbortsAtResponse,
     Answers,
     AnswersFind,
+    ClosesAtResponse,
     CrossesRequests,
+    Dies,
     FinalStatus,
     FindPromisesDataSet,
-    GetSendsNothing,
-    GetSendsSome,
+    Hangs,
+    HangsAtFind,
+    LimitsAssociations,
     MatchOnSuccess,
     OutOfResources,
     PromisesDataSet,
     RefusesGet,
+    RejectsAssociation,
+    ResetsAtResponse,
+    SilentAssociation,
     UndefinedFindStatus,
     UndefinedStatus,
     UnknownDestination,
+    VanishesAtResponse,
 )
 from dicomove.testing.faults.handshakes import (
     AnswersContextsTwice,
@@ -91,6 +85,7 @@ from dicomove.testing.faults.handshakes import (
     OmitsContexts,
     PadsAeTitles,
     RefusesRoles,
+    SmallPdus,
     SpeaksNoTls,
     SpeaksTls,
     UndefinedContextResult,
@@ -104,6 +99,8 @@ from dicomove.testing.faults.instances import (
     EncapsulatedInNative,
     ExplicitInImplicit,
     GarbageInstances,
+    GetSendsNothing,
+    GetSendsSome,
     ImplicitInExplicit,
     LosesInstances,
     MetaInDataSet,

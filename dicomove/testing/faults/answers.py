@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from pydicom import Dataset
 
 from dicomove.testing.archive import Instance, tolerant
-from dicomove.testing.faults.base import Fault, Request
+from dicomove.testing.faults.base import Fault, FindFault, Request
 
 _KEYS: Final = {
     "PATIENT": ("PatientID", "patient_id"),
@@ -22,12 +22,7 @@ _LEVELS: Final = tuple(_KEYS)
 
 
 @dataclass(frozen=True)
-class _Find(Fault):
-    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
-
-
-@dataclass(frozen=True)
-class _ChangesAnswers(_Find):
+class _ChangesAnswers(FindFault):
     """Changes each answer."""
 
     @tolerant()
@@ -121,7 +116,7 @@ class FindFoldsPatientId(_ChangesAnswers):
 
 
 @dataclass(frozen=True)
-class FindRepeatsAnswers(_Find):
+class FindRepeatsAnswers(FindFault):
     """C-FIND gives each answer twice, for example because the archive joins two databases."""
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
@@ -129,7 +124,7 @@ class FindRepeatsAnswers(_Find):
 
 
 @dataclass(frozen=True)
-class FindIgnoresAllKeys(_Find):
+class FindIgnoresAllKeys(FindFault):
     """C-FIND ignores all keys and answers with everything at its level."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
@@ -140,7 +135,7 @@ class FindIgnoresAllKeys(_Find):
 
 
 @dataclass(frozen=True)
-class FindEchoesKeys(_Find):
+class FindEchoesKeys(FindFault):
     """C-FIND answers with everything at its level, and each answer falsely repeats the keys of the request."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:

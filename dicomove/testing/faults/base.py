@@ -226,3 +226,10 @@ class Fault:
     def max_pdu_length(self) -> int | None:
         """Return the longest PDU that the PACS receives; ``None`` leaves the choice to the PACS."""
         return None
+
+
+@dataclass(frozen=True)
+class FindFault(Fault):
+    """A fault of C-FIND alone."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)

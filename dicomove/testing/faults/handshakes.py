@@ -1,4 +1,4 @@
-"""Faults of A-ASSOCIATE-RQ and A-ASSOCIATE-AC: odd names, AE titles and UIDs, and odd answers to contexts."""
+"""Faults of A-ASSOCIATE-RQ and A-ASSOCIATE-AC: odd names, AE titles, UIDs and lengths, and odd answers to contexts."""
 
 from __future__ import annotations
 
@@ -175,6 +175,22 @@ class RefusesRoles(_ChangesAnswer):
 
     def _user_items(self, items: Items) -> Items:
         return [one for one in items if one[0] != _ROLE]
+
+
+@dataclass(frozen=True)
+class SmallPdus(Fault):
+    """The PACS receives PDUs of at most 4 KiB, like some old archives.
+
+    Parameters
+    ----------
+    length
+        The largest PDU in bytes.
+    """
+
+    length: int = 4096
+
+    def max_pdu_length(self) -> int | None:
+        return self.length
 
 
 @dataclass(frozen=True)

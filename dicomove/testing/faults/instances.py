@@ -1,4 +1,4 @@
-"""Faults of instances: sent twice, of another study, corrupted, empty, private, slow, over many associations.
+"""Faults of instances: sent twice or not at all, of another study, corrupted, empty, private, slow.
 
 Some data sets do not have the transfer syntax of their presentation context (PS3.5 A).
 """
@@ -6,6 +6,7 @@ Some data sets do not have the transfer syntax of their presentation context (PS
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -22,7 +23,7 @@ from pydicom.uid import (
 
 from dicomove.dimse.data_sets import decode, encode, file_head
 from dicomove.testing.archive import Instance, tolerant
-from dicomove.testing.faults.base import Fault, Request
+from dicomove.testing.faults.base import Fault, Request, Response
 
 PRIVATE_SOP_CLASS = "1.3.46.670589.2.5.1.1"
 
@@ -122,6 +123,38 @@ class OtherInstanceUids(Fault):
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         return [replace(instance, sop_instance_uid=generate_uid(entropy_srcs=[instance.sop_instance_uid]))]
+
+
+@dataclass(frozen=True)
+class _Get(Fault):
+    commands: ClassVar[tuple[str, ...]] = ("C-GET",)
+
+
+@dataclass(frozen=True)
+class GetSendsSome(_Get):
+    """C-GET sends only every second instance, but counts all as completed and answers Success.
+
+    Parameters
+    ----------
+    every
+        2 to leave out every second instance, 3 for every third, and so on.
+    """
+
+    every: int = 2
+
+    def on_store(self, request: Request, instance: Instance) -> list[Instance]:
+        return [] if int(instance.sop_instance_uid.rsplit(".", 1)[-1]) % self.every == 0 else [instance]
+
+
+@dataclass(frozen=True)
+class GetSendsNothing(_Get):
+    """C-GET answers Success, without counts and without a C-STORE."""
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
+        return []
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, completed=None, failed=None, warning=None, remaining=None)]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from pydicom import Dataset
 
-from dicomove.testing.faults.base import Abort, Fault, Refuse, Request, Response
+from dicomove.testing.faults.base import Abort, Fault, FindFault, Refuse, Request, Response
 
 _MISMATCH = 0xA900
 _FIRST_REQUESTS = 3
@@ -45,12 +45,7 @@ class NeedsPatientId(Fault):
 
 
 @dataclass(frozen=True)
-class _Find(Fault):
-    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
-
-
-@dataclass(frozen=True)
-class CapsFind(_Find):
+class CapsFind(FindFault):
     """C-FIND gives a limited number of matches and then Success, without a hint at the rest (pynetdicom#467: 500).
 
     Parameters
@@ -154,7 +149,7 @@ class CapsFind(_Find):
 
 
 @dataclass(frozen=True)
-class MatchesPrefixes(_Find):
+class MatchesPrefixes(FindFault):
     """An accession number or PatientID also matches longer values that begin with it: the PACS adds a wildcard."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
@@ -165,7 +160,7 @@ class MatchesPrefixes(_Find):
 
 
 @dataclass(frozen=True)
-class IgnoresCase(_Find):
+class IgnoresCase(FindFault):
     """PatientID and accession number match regardless of upper and lower case, as in Orthanc."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
@@ -184,7 +179,7 @@ class IgnoresCase(_Find):
 
 
 @dataclass(frozen=True)
-class IgnoresKeys(_Find):
+class IgnoresKeys(FindFault):
     """The PACS ignores keys that it does not know, and answers with everything of the patient or day."""
 
     def on_query(self, request: Request, identifier: Dataset) -> None:
@@ -194,7 +189,7 @@ class IgnoresKeys(_Find):
 
 
 @dataclass(frozen=True)
-class WrongCharacterSet(_Find):
+class WrongCharacterSet(FindFault):
     """Names are UTF-8, but Specific Character Set says Latin-1."""
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
@@ -207,7 +202,7 @@ class WrongCharacterSet(_Find):
 
 
 @dataclass(frozen=True)
-class NoRelatedCounts(_Find):
+class NoRelatedCounts(FindFault):
     """C-FIND does not give the optional numbers of related series and instances: dcmqrscp, and many other PACS."""
 
     def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:

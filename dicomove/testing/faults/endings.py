@@ -1,12 +1,24 @@
-"""Faults of the association: rejected, aborted, closed, silent, limited, restarted."""
+"""Faults that end an exchange: associations that are rejected, aborted, closed, silent or released; final responses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from dicomove.testing.faults.base import Abort, Close, Die, Fault, Reject, Request, Response, Vanish
+from dicomove.testing.faults.base import (
+    Abort,
+    Close,
+    Die,
+    Fault,
+    FindFault,
+    Refuse,
+    Reject,
+    Release,
+    Request,
+    Response,
+    Vanish,
+)
 
 
 @dataclass(frozen=True)
@@ -137,10 +149,8 @@ class Hangs(Fault):
 
 
 @dataclass(frozen=True)
-class HangsAtFind(Fault):
+class HangsAtFind(FindFault):
     """The PACS never answers a C-FIND."""
-
-    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
 
     def on_request(self, request: Request) -> None:
         raise Vanish
@@ -165,16 +175,124 @@ class Dies(_EndsAt):
 
 
 @dataclass(frozen=True)
-class SmallPdus(Fault):
-    """The PACS receives PDUs of at most 4 KiB, like some old archives.
+class Answers(Fault):
+    """The PACS answers with this status, and does nothing.
+
+    Every status of PS3.4 C.4.2.1.5 and PS3.7 Annex C is possible. Orthanc answers 0xC000 for most problems, Conquest
+    0xC004 if it finds nothing, dcm4chee 0xC801 if it does not know the destination.
 
     Parameters
     ----------
-    length
-        The largest PDU in bytes.
+    status
+        The DIMSE Status.
+    comment
+        The Error Comment.
     """
 
-    length: int = 4096
+    status: int = 0xC000
+    comment: str = ""
 
-    def max_pdu_length(self) -> int | None:
-        return self.length
+    def on_request(self, request: Request) -> None:
+        raise Refuse(self.status, self.comment)
+
+
+@dataclass(frozen=True)
+class AnswersFind(Answers):
+    """The PACS answers C-FIND with this status, and does nothing."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+
+@dataclass(frozen=True)
+class FinalStatus(Fault):
+    """The PACS moves everything, and then answers with this status: Orthanc answers 0xC000 after a partial delivery.
+
+    Parameters
+    ----------
+    status
+        The DIMSE Status.
+    """
+
+    status: int = 0xC000
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, status=self.status) if response.final else response]
+
+
+@dataclass(frozen=True)
+class UnknownDestination(Fault):
+    """The PACS does not know the Move Destination: 0xA801. This is the most common fault (pynetdicom#358)."""
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(0xA801, "Move Destination unknown")
+
+
+@dataclass(frozen=True)
+class OutOfResources(Fault):
+    """The PACS cannot perform sub-operations now, for example because it has no free association (pynetdicom#732)."""
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(0xA702, "Out of resources")
+
+
+@dataclass(frozen=True)
+class PromisesDataSet(Fault):
+    """The final response announces a data set that never comes; DCMTK waits for it for ever."""
+
+    def on_response(self, request: Request, response: Response) -> Iterable[Response]:
+        return [replace(response, without_data=response.final)]
+
+
+@dataclass(frozen=True)
+class FindPromisesDataSet(PromisesDataSet):
+    """The final response of C-FIND announces a data set that never comes."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+
+@dataclass(frozen=True)
+class MatchOnSuccess(FindFault):
+    """The last match of a C-FIND comes with the final response, Success, instead of a pending one."""
+
+    match_on_success: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class UndefinedStatus(FinalStatus):
+    """The PACS moves everything, and answers with an undefined status.
+
+    Parameters
+    ----------
+    status
+        The DIMSE Status.
+    """
+
+    status: int = 0x1234
+
+
+@dataclass(frozen=True)
+class UndefinedFindStatus(UndefinedStatus):
+    """C-FIND gives its matches, and ends with an undefined status."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-FIND",)
+
+
+@dataclass(frozen=True)
+class CrossesRequests(Fault):
+    """The PACS releases an association at the moment when the second request over it comes."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-ECHO", "C-FIND", "C-MOVE", "C-GET")
+
+    def on_request(self, request: Request) -> None:
+        if request.earlier:
+            raise Release
+
+
+@dataclass(frozen=True)
+class RefusesGet(Fault):
+    """The PACS offers C-GET, but answers it with 0xA900."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-GET",)
+
+    def on_request(self, request: Request) -> None:
+        raise Refuse(0xA900, "Identifier does not match SOP class")
