@@ -113,9 +113,9 @@ def left_nearline() -> Row:
     return Row(outcome="not_attempted", error="nearline", advice=ADVICE["nearline"])
 
 
-def without_answer() -> Row:
-    """Return the row that the run gave up after a request may have been sent."""
-    return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=1)
+def without_answer(attempts: int) -> Row:
+    """Return the row that the run gave up after so many requests may have been sent."""
+    return Row(outcome="interrupted", error="cancelled", advice=ADVICE["cancelled"], attempts=attempts)
 
 
 def contradicted_by_pacs(key: str | None) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import tenacity
 
 import dicomove as dm
-from dicomove.events import Event, RowFinished, RowWillRetry
+from dicomove.events import Arriving, Event, RowFinished, RowWillRetry
 from dicomove.store import read_manifest
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
@@ -208,3 +209,23 @@ def test_the_result_of_an_earlier_attempt_is_kept(tmp_path: Path) -> None:
     assert again["outcome"].tolist() == ["complete"]
     attempts = dm.store.read_attempts(tmp_path)
     assert attempts["asked_level"].tolist()[1:] == ["IMAGE"] * (len(attempts) - 1)
+
+
+def test_a_stop_between_two_c_moves_keeps_what_came_and_what_was_sent(tmp_path: Path) -> None:
+    """A PACS that takes no lists is asked for twelve instances one by one."""
+    source, jobs = Synthetic(studies=1, series=1, instances=16, size=512), queue.SimpleQueue[dm.MoveJob]()
+
+    def act(event: Event) -> None:
+        if isinstance(event, Arriving) and event.instances > 5 and not jobs.empty():
+            jobs.get().cancel()
+
+    present = faults.LosesInstances(keep=0.25, attempts=1), faults.RefusesLists(), faults.IgnoresCancel()
+    slow = faults.Latency(seconds=0.1)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, *present, slow, source=source) as pacs:
+        job = dm.start_move(receiving.studies(source, 1), pacs, receiver, progress=act, retry=THRICE)
+        jobs.put(job)
+        with pytest.warns(dm.InterruptedWarning):
+            row = job.wait().iloc[0]
+        assert row["received"] == len(receiver.manifest())
+    assert row["outcome"] == "cancelled"
+    assert row["attempts"] == 2 + row["received"] - 4, "the study, the list, and each instance"

@@ -94,6 +94,13 @@ def test_one_c_move_is_as_it_is() -> None:
     assert combined([alone]) is alone
 
 
+def test_a_stop_between_two_c_moves_is_a_cancelled_one() -> None:
+    sent = [result(completed=1), result(completed=1)]
+    stopped = combined([*sent, replace(result(None, sent=False), outcome="not_attempted", error=None)])
+    assert (stopped.outcome, stopped.status, stopped.completed) == ("cancelled", "0x0000", 2)
+    assert (stopped.evidence.sent, stopped.evidence.cancelled) == (True, True)
+
+
 def test_failed_instances_are_joined() -> None:
     both = combined(
         [result(0xB000, failed_sop_instance_uids=("1.1",)), result(0xB000, failed_sop_instance_uids=("1.2",))]

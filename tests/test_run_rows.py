@@ -94,7 +94,7 @@ def test_a_row_that_was_given_up_while_it_was_verified_reads_as_c_find_says_in_t
     end_attempt(results, one, unverified)
     again = replace(one, unverified=unverified)
     results.begin(again)
-    for given_up in results.give_up(sent=()):
+    for given_up in results.give_up(sent={}):
         assert results.of(given_up) == row_after(unverified), "no other C-MOVE was sent"
         results.finish(given_up, results.of(given_up))
     verified = Moved(result(completed=3, failed=0, warning=0, expected=3))

@@ -687,8 +687,8 @@ def test_ends_after_the_run_has_given_up_begin_nothing() -> None:
     listed(run)
     parts = run.begin()
     run.tell(StopWished())
-    write = only(Write, run.tell(WaitedEnough({0})))
-    assert (write.last.row.outcome, write.last.row.error) == ("interrupted", "cancelled")
+    write = only(Write, run.tell(WaitedEnough({0: 2})))
+    assert (write.last.row.outcome, write.last.row.error, write.last.row.attempts) == ("interrupted", "cancelled", 2)
     for one in parts:
         assert run.end(one, WENT) == []
     assert run.look()[-1] == End()

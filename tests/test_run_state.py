@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -689,7 +689,7 @@ def test_rows_that_the_run_gives_up_are_in_doubt() -> None:
     first, _ = run.begin()
     run.tell(StopWished())
     run.end(first, COMPLETE)
-    write = only(Write, run.tell(WaitedEnough({1})))
+    write = only(Write, run.tell(WaitedEnough({1: 1})))
     row = write.last.row
     assert (write.task.positions, row.outcome, row.error, row.attempts) == ((1,), "interrupted", "cancelled", 1)
     assert only(Write, run.end(write.task, NEVER_BEGUN)).last.row.outcome == "not_attempted", "that is news"
@@ -699,7 +699,7 @@ def test_rows_that_the_run_gives_up_before_their_request_are_not_attempted() -> 
     run = RunDriver.of(1)
     (begun,) = run.begin()
     run.tell(StopWished())
-    assert run.tell(WaitedEnough(())) == []
+    assert run.tell(WaitedEnough({})) == []
     row = run.state.results.rows[0]
     assert (row.outcome, row.error, row.attempts) == ("not_attempted", None, 0)
     assert run.end(begun, NEVER_BEGUN) == []
@@ -708,13 +708,13 @@ def test_rows_that_the_run_gives_up_before_their_request_are_not_attempted() -> 
 @pytest.mark.parametrize(
     ("sent", "given_up", "late", "last"),
     [
-        ((), ("failed", 1), NEVER_BEGUN, ("failed", 1)),
-        ({0}, ("interrupted", 2), NEVER_BEGUN, ("failed", 1)),
-        ({0}, ("interrupted", 2), COMPLETE, ("complete", 2)),
+        ({}, ("failed", 1), NEVER_BEGUN, ("failed", 1)),
+        ({0: 1}, ("interrupted", 2), NEVER_BEGUN, ("failed", 1)),
+        ({0: 3}, ("interrupted", 4), COMPLETE, ("complete", 2)),
     ],
 )
 def test_a_row_that_the_run_gives_up_after_a_first_attempt(
-    sent: Collection[int], given_up: tuple[str, int], late: Moved, last: tuple[str, int]
+    sent: Mapping[int, int], given_up: tuple[str, int], late: Moved, last: tuple[str, int]
 ) -> None:
     run = RunDriver.of(1, retry=THRICE)
     run.write(run.end(run.begin()[0], moved(BUSY)))
@@ -739,7 +739,7 @@ def test_rows_whose_turn_did_not_come_stay_not_attempted() -> None:
     stopped.tell(StopWished())
     stopped.now += 60
     for run in (failed, stopped):
-        assert run.tell(WaitedEnough(())) == []
+        assert run.tell(WaitedEnough({})) == []
         assert run.state.results.rows[-1].outcome == "not_attempted"
 
 
@@ -759,7 +759,7 @@ def test_rows_whose_turn_did_not_come_say_why(end: Moved, error: str, said: str)
         if Probe() in run.log[-3:]:
             run.tell(Probed(worked=False))
         assert run.now < 60
-    writes = run.tell(WaitedEnough(()))
+    writes = run.tell(WaitedEnough({}))
     assert len(writes) == 4
     assert {(row.outcome, row.error) for row in run.state.results.rows} == {("unreachable", error)}
     assert said in (run.state.results.rows[-1].advice or "")
@@ -773,7 +773,7 @@ def test_rows_whose_turn_did_not_come_before_a_stop_are_not_attempted() -> None:
     run.tell(Probed(worked=False))
     assert run.state.schedule.outages.pacs_is_lost(run.now)
     run.tell(StopWished())
-    assert run.tell(WaitedEnough(())) == []
+    assert run.tell(WaitedEnough({})) == []
     assert [row.outcome for row in run.state.results.rows[5:]] == ["not_attempted"] * 4
 
 

@@ -49,7 +49,7 @@ class LocalChannel:
     stop
         As in `RunChannel`.
     sent
-        The tasks in flight whose request may have been sent, by the positions of their first rows.
+        The number of requests that may have been sent for each task in flight, by the position of its first row.
     """
 
     def __init__(self, settings: RunSettings, report: Callable[[Report], None]) -> None:
@@ -58,16 +58,17 @@ class LocalChannel:
         self._lock = threading.Lock()
         #: The rows whose series are moved side by side. They stay open from the first part to the verdict.
         self._open: dict[int, LocalRow] = {}
-        self.sent: set[int] = set()
+        self.sent: dict[int, int] = {}
 
     def sending(self, task: Task) -> None:
-        """Note that the request of a task is about to be sent."""
-        self.sent.add(task.first)
+        """Note that a request of a task is about to be sent."""
+        with self._lock:
+            self.sent[task.first] = self.sent.get(task.first, 0) + 1
 
     def ended(self, task: Task) -> None:
         """Note the end of an attempt; all parts of a row are one attempt."""
         if not task.part:
-            self.sent.discard(task.first)
+            self.sent.pop(task.first, None)
 
     def moving(self, task: Task, event: SubOperationEvent) -> None:
         """Report a pending response."""

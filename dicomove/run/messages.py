@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -97,10 +97,10 @@ class WaitedEnough:
     Attributes
     ----------
     sent
-        The tasks whose request may have been sent, by the positions of their first rows.
+        The number of requests that may have been sent for each task, by the position of its first row.
     """
 
-    sent: Collection[int]
+    sent: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)

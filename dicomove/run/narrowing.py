@@ -75,8 +75,14 @@ def in_series(identifier: Identifier, series: str) -> Identifier:
 
 
 def combined(results: Sequence[MoveResult]) -> MoveResult:
-    """Return several C-MOVEs as one result: the counts are sums, status and error those of the first failure."""
-    *_, last = results
+    """Return several C-MOVEs as one result: the counts are sums, status and error those of the first failure.
+
+    If a stop came between two of them, the result is that of a cancelled C-MOVE.
+    """
+    *before, last = results
+    if before and last.outcome == "not_attempted":
+        whole = combined(before)
+        return replace(whole, outcome="cancelled", evidence=replace(whole.evidence, cancelled=True))
     if len(results) == 1:
         return last
     word = next((result for result in results if result.outcome != "complete"), last)

@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import replace
 from enum import Enum
@@ -106,8 +106,8 @@ class Threads:
         """Cancel what is in flight."""
         self._channel.stop.set()
 
-    def sent(self) -> Collection[int]:
-        """Return the tasks in flight whose request may have been sent, by the positions of their first rows."""
+    def sent(self) -> Mapping[int, int]:
+        """Return the requests that may have been sent for each task in flight, by the position of its first row."""
         return self._channel.sent.copy()
 
     def close(self, wanted: Callable[[], bool]) -> None:
@@ -203,8 +203,8 @@ class Executors:
         for channel in channels:
             channel.send(("stop",), _STOPPING_S)
 
-    def sent(self) -> Collection[int]:
-        """Return the tasks in flight whose request may have been sent, by the positions of their first rows."""
+    def sent(self) -> Mapping[int, int]:
+        """Return the requests that may have been sent for each task in flight, by the position of its first row."""
         return self._local.sent.copy()
 
     def close(self, wanted: Callable[[], bool]) -> None:  # noqa: ARG002 (there is nothing to wait for)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dicomove.cohort import Requested
@@ -157,7 +157,7 @@ class RowResults:
             self._shown[event.position] = event.outcome
         return events
 
-    def give_up(self, sent: Collection[int]) -> list[Task]:
+    def give_up(self, sent: Mapping[int, int]) -> list[Task]:
         """Give up the tasks in flight, because the run waits no longer; return those with a result.
 
         Tasks are in doubt if their request may have been sent. The others keep the result of their earlier attempts.
@@ -170,7 +170,7 @@ class RowResults:
         left = [task for task in self.in_flight if task.first in sent or task.first in self._so_far]
         for task in left:
             if task.first in sent:
-                self.set_row(task, after(self._so_far.get(task.first), without_answer()))
+                self.set_row(task, after(self._so_far.get(task.first), without_answer(sent[task.first])))
         self._given_up = {task.first for task in left}
         self._in_flight.clear()
         return left

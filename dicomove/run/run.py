@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -62,8 +62,8 @@ class Pool(Protocol):
     def stop(self) -> None:
         """Cancel what is in flight."""
 
-    def sent(self) -> Collection[int]:
-        """Return the tasks in flight whose request may have been sent, by the positions of their first rows."""
+    def sent(self) -> Mapping[int, int]:
+        """Return the requests that may have been sent for each task in flight, by the position of its first row."""
 
     def close(self, wanted: Callable[[], bool]) -> None:
         """Release everything; this waits a moment at the most, and only while `wanted` returns true."""
