@@ -129,29 +129,14 @@ def plan(
     identifiers = by_patient(table, move_identifiers(table, level, query_model))
     checked = Options(journal=journal, hours=hours, method=_method(destination, method))
     steps = steps_of(table, identifiers)
-    archive: ArchiveAtDestination | None = None
-    to_receiver = False
-    known = Known(Sizes(()), None, None)
-    if destination is not None:
-        settings = run_settings(pacs, destination, checked)
-        to_receiver = bool(settings.receivers)
-        path_cells(table, identifiers, settings.receivers)
-        _look_at_disk(settings, steps)
-        path = _journal_path(settings, journal)
-        if path:
-            _look_into_journal(settings, path, table, steps)
-        known = _known(settings, path)
-        there = settings.archive
-        archive = ArchiveAtDestination(there, threading.Event(), stores=False) if there else None
-    elif journal:
+    settings = None if destination is None else run_settings(pacs, destination, checked)
+    if journal and settings is None:
         message = f"journal={os.fspath(journal)!r}: say to which destination, as in move(table, pacs, destination)"
         raise ValueError(message)
+    known = _look_here(settings, journal, table, identifiers, steps) if settings else Known(Sizes(()), None, None)
     is_get = checked.method == "get"
     with display(progress) as show:
-        labels = list(table.index)
-        interrupted = _ask_all(
-            pacs, archive, labels, identifiers, steps, show, with_classes=is_get, to_receiver=to_receiver
-        )
+        interrupted = _ask_all(pacs, settings, list(table.index), identifiers, steps, show, with_classes=is_get)
     if interrupted:
         warn("interrupted: some rows were not looked up", InterruptedWarning)
     made = plan_table(table, identifiers, steps, known, with_classes=is_get)
@@ -167,9 +152,21 @@ def _method(destination: MoveDestination | None, method: Method) -> Method:
     return method if all(getattr(one, "listens", True) for one in given) else "get"
 
 
-def _known(settings: RunSettings, journal: Path | None) -> Known:
+def _look_here(
+    settings: RunSettings,
+    journal: str | os.PathLike[str] | Literal[False] | None,
+    table: pd.DataFrame,
+    identifiers: Sequence[Requested],
+    steps: Steps,
+) -> Known:
+    """Note what the folders of receivers and the journal say about the rows; return facts for the estimates."""
+    path_cells(table, identifiers, settings.receivers)
+    _look_at_disk(settings, steps)
+    path = _journal_path(settings, journal)
+    if path:
+        _look_into_journal(settings, path, table, steps)
     free = [shutil.disk_usage(receiver.folder).free for receiver in settings.receivers]
-    return Known(sizes_of(settings), _rate(journal) if journal else None, min(free, default=None))
+    return Known(sizes_of(settings), _rate(path) if path else None, min(free, default=None))
 
 
 def _rate(journal: Path) -> float | None:
@@ -223,16 +220,18 @@ def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step
 @short_switch_interval()
 def _ask_all(
     pacs: Pacs,
-    archive: ArchiveAtDestination | None,
+    settings: RunSettings | None,
     labels: Sequence[Hashable],
     identifiers: Sequence[Requested],
     steps: Steps,
     show: Display,
     *,
     with_classes: bool,
-    to_receiver: bool,
 ) -> bool:
     """Ask the PACS for the numbers of instances; return whether that was interrupted."""
+    there = settings.archive if settings else None
+    archive = ArchiveAtDestination(there, threading.Event(), stores=False) if there else None
+    to_receiver = bool(settings and settings.receivers)
     unknown = {identifier for identifier, step in steps.items() if step.action == "move" and step.expected is None}
     unseen = set(steps) if archive else set()
     interrupted = False
