@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from dicomove.errors import AddressError
 from dicomove.outcome.evidence import CountedBy, Refusal
@@ -83,19 +82,10 @@ class ReceivedRow:
         return sum(self.held.values()) if self.counted_by == "receiver" else None
 
 
-class Request(ABC, Generic[Answer]):
+class Request(Generic[Answer]):
     """A request to the receiver's process: a frozen dataclass that knows the type of its answer."""
 
     __slots__ = ()
-
-    @abstractmethod
-    def put_to(self, api: ReceiverApi) -> Answer:
-        """Answer it, in the receiver's process."""
-
-    def is_quick(self, api: ReceiverApi) -> bool:
-        """Return whether the answer needs no wait, and so no thread of its own."""
-        del api
-        return False
 
     @staticmethod
     def read(answer: Any) -> Any:
@@ -121,13 +111,6 @@ class Expect(Request[None]):
     cells: Mapping[str, str] = field(default_factory=dict, repr=False)
     patients: Sequence[str] = field(default=(), repr=False)
 
-    def put_to(self, api: ReceiverApi) -> None:
-        api.expect(self)
-
-    def is_quick(self, api: ReceiverApi) -> bool:
-        del api
-        return True
-
 
 @dataclass(frozen=True, slots=True)
 class AwaitArrivals(Request[ReceivedRow]):
@@ -152,12 +135,6 @@ class AwaitArrivals(Request[ReceivedRow]):
     quiet: float
     linger: float
 
-    def put_to(self, api: ReceiverApi) -> ReceivedRow:
-        return api.await_arrivals(self)
-
-    def is_quick(self, api: ReceiverApi) -> bool:
-        return api.has_enough(self)
-
     @staticmethod
     def read(answer: Any) -> ReceivedRow:
         return ReceivedRow(**{**answer, "others": tuple(OtherPatient(**one) for one in answer["others"])})
@@ -171,9 +148,6 @@ class Held(Request[dict[str, int]]):
     read_bytes: bool = False
     patients: Sequence[str] = field(default=(), repr=False)
 
-    def put_to(self, api: ReceiverApi) -> dict[str, int]:
-        return api.held(self.keys, self.patients, read=self.read_bytes)
-
 
 @dataclass(frozen=True, slots=True)
 class OtherPatients(Request[tuple[OtherPatient, ...]]):
@@ -181,9 +155,6 @@ class OtherPatients(Request[tuple[OtherPatient, ...]]):
 
     keys: Mapping[str, str]
     patients: Sequence[str] = field(repr=False)
-
-    def put_to(self, api: ReceiverApi) -> tuple[OtherPatient, ...]:
-        return api.other_patients(self.keys, self.patients)
 
     @staticmethod
     def read(answer: Any) -> tuple[OtherPatient, ...]:
@@ -196,18 +167,12 @@ class Flush(Request[str | None]):
 
     seconds: float
 
-    def put_to(self, api: ReceiverApi) -> str | None:
-        return api.flush(self.seconds)
-
 
 @dataclass(frozen=True, slots=True)
 class EndRun(Request[None]):
     """Forget the rows of a run."""
 
     run: int
-
-    def put_to(self, api: ReceiverApi) -> None:
-        api.end_run(self.run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,9 +265,6 @@ class Get(Request[GetEnd]):
         kind, first, second = self.identity
         return int(kind), b64decode(first), b64decode(second)
 
-    def put_to(self, api: ReceiverApi) -> GetEnd:
-        return api.get(self)
-
     @staticmethod
     def read(answer: Any) -> GetEnd:
         return GetEnd(**{**answer, "failed_sop_instance_uids": tuple(answer["failed_sop_instance_uids"])})
@@ -313,37 +275,3 @@ class CancelGet(Request[None]):
     """Cancel a C-GET."""
 
     number: int
-
-    def put_to(self, api: ReceiverApi) -> None:
-        api.cancel_get(self.number)
-
-
-class ReceiverApi(Protocol):
-    """The answers of the process."""
-
-    def get(self, request: Get) -> GetEnd:
-        """Retrieve with C-GET."""
-
-    def cancel_get(self, number: int) -> None:
-        """Cancel a C-GET."""
-
-    def expect(self, request: Expect) -> None:
-        """Open a row."""
-
-    def await_arrivals(self, request: AwaitArrivals) -> ReceivedRow:
-        """Wait for late instances, and return the instances of a row."""
-
-    def has_enough(self, request: AwaitArrivals) -> bool:
-        """Return whether a row has enough instances already."""
-
-    def held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
-        """Return the instances on disk with these keys, without other patients': SOP Instance UIDs and sizes."""
-
-    def other_patients(self, keys: Mapping[str, str], patients: Sequence[str]) -> tuple[OtherPatient, ...]:
-        """Return the instances on disk with these keys and another PatientID than these."""
-
-    def flush(self, seconds: float) -> str | None:
-        """Make all arrivals durable, or return the reason why that failed."""
-
-    def end_run(self, run: int) -> None:
-        """Forget the rows of a run."""

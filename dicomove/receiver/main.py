@@ -25,7 +25,20 @@ from dicomove.files import file_sha256
 from dicomove.outcome.patients import ALTOGETHER, difference
 from dicomove.processes import Process
 from dicomove.receiver.admission import Admission, network
-from dicomove.receiver.api import AwaitArrivals, Expect, Get, GetEnd, OtherPatient, ReceivedRow, Request, RowId
+from dicomove.receiver.api import (
+    AwaitArrivals,
+    CancelGet,
+    EndRun,
+    Expect,
+    Flush,
+    Get,
+    Held,
+    OtherPatient,
+    OtherPatients,
+    ReceivedRow,
+    Request,
+    RowId,
+)
 from dicomove.receiver.commit import Committer
 from dicomove.receiver.files import FileStore, recover
 from dicomove.receiver.getting import Getter
@@ -87,7 +100,7 @@ class _LogHandler(logging.Handler):
 
 @dataclass(frozen=True)
 class Api:
-    """The answers of the process: see `dicomove.receiver.api.ReceiverApi`."""
+    """Answers the requests of the caller's process."""
 
     getter: Getter
     storage: Storage
@@ -95,13 +108,41 @@ class Api:
     tallies: RowTallies
     admission: Admission
 
+    def answer(self, request: Request[Any]) -> object:
+        """Return the answer to a request."""
+        match request:
+            case Expect():
+                self.expect(request)
+            case EndRun(run):
+                self._end_run(run)
+            case CancelGet(number):
+                self.getter.cancel(number)
+            case AwaitArrivals():
+                return self._await_arrivals(request)
+            case Held(keys, read_bytes, patients):
+                return self._held(keys, patients, read=read_bytes)
+            case OtherPatients(keys, patients):
+                return tuple(_others(self.committer.records(keys), patients))
+            case Flush(seconds):
+                return self.committer.flush(seconds)
+            case Get():
+                return self.getter.get(request)
+        return None
+
+    def is_quick(self, request: Request[Any]) -> bool:
+        """Return whether the answer needs no wait, and so no thread of its own."""
+        if not isinstance(request, AwaitArrivals):
+            return isinstance(request, Expect)
+        has_enough = self.tallies.has(request.row, request.enough)
+        return has_enough and self.committer.has_read(request.row) and self.admission.is_decided
+
     def expect(self, request: Expect) -> None:
         """Open a row: its PACS may connect, and its arrivals are counted."""
         self.committer.watch(request.row, request.keys)
         self.tallies.open(request.row, request.keys, request.cells, request.patients)
         self.admission.open(request.row, request.addresses)
 
-    def await_arrivals(self, request: AwaitArrivals) -> ReceivedRow:
+    def _await_arrivals(self, request: AwaitArrivals) -> ReceivedRow:
         """Wait for late instances, and return the arrivals of a row and its instances on disk."""
         self.admission.open(request.row, request.addresses)  # also if it waits a second time
         tally = self.tallies.await_arrivals(request.row, request.enough, request.quiet, self.storage.is_coming)
@@ -116,40 +157,14 @@ class Api:
             others=(*tally.others, *_others(records, request.patients)),
         )
 
-    def has_enough(self, request: AwaitArrivals) -> bool:
-        """Return whether a row has enough instances already."""
-        return (
-            self.tallies.has(request.row, request.enough)
-            and self.committer.has_read(request.row)
-            and self.admission.is_decided
-        )
-
-    def held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
+    def _held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
         """Return the instances on disk with these keys: SOP Instance UIDs and sizes. `read` compares the bytes, too."""
         records = _of(self.committer.records(keys), patients)
         if read:
-            folder = self.storage.folder
-            records = [record for record in records if file_sha256(folder / record.path) == record.sha256]
+            records = [one for one in records if file_sha256(self.storage.folder / one.path) == one.sha256]
         return _sizes(records)
 
-    def other_patients(self, keys: Mapping[str, str], patients: Sequence[str]) -> tuple[OtherPatient, ...]:
-        """Return the instances on disk with these keys and another PatientID, with the difference."""
-        return tuple(_others(self.committer.records(keys), patients))
-
-    def get(self, request: Get) -> GetEnd:
-        """Retrieve with C-GET into the folder; return how it ended."""
-        return self.getter.get(request)
-
-    def cancel_get(self, number: int) -> None:
-        """Cancel a C-GET."""
-        self.getter.cancel(number)
-
-    def flush(self, seconds: float) -> str | None:
-        """Make all arrivals durable, or return the reason why that failed."""
-        return self.committer.flush(seconds)
-
-    def end_run(self, run: int) -> None:
-        """Forget the rows of a run."""
+    def _end_run(self, run: int) -> None:
         self.tallies.end(run)
         self.committer.forget(lambda row: isinstance(row, RowId) and row.run == run)
         self.admission.end(run)
@@ -272,7 +287,7 @@ def _answer_all(lines: JsonLines, api: Api, news: _News) -> None:
         request = read_request(line)
         if isinstance(request, Quit):  # a forked child of the parent may hold the other end of standard input open
             return
-        if request[1].is_quick(api):
+        if api.is_quick(request[1]):
             _answer(lines, api, news, *request)
         else:  # it waits for late instances, or for the disk
             threading.Thread(target=_answer, args=(lines, api, news, *request), daemon=True).start()
@@ -280,7 +295,7 @@ def _answer_all(lines: JsonLines, api: Api, news: _News) -> None:
 
 def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Request[Any]) -> None:
     try:
-        answer = request.put_to(api)
+        answer = api.answer(request)
         if isinstance(request, AwaitArrivals):  # the verdict on a row includes all refusals until now
             api.admission.wait_until_decided(_DECIDING_S)
             news.tell(Answered(number, answer))
