@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import keyring
 import pandas as pd
@@ -288,6 +289,25 @@ def test_files_that_cannot_be_used(authority: Authority, local: Identity, tmp_pa
     ):
         with pytest.raises(dm.errors.AddressError, match=words):
             TLS(**arguments)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_a_certificate_that_is_gone_during_a_run_ends_it_with_a_table(
+    method: Literal["move", "get"], authority: Authority, tmp_path: Path
+) -> None:
+    """Each worker reads the files when it begins. A worker that could not took its row with it, and the run waited."""
+    ours = authority.sign("research.example")
+    tls = TLS(ca=authority.file, certificate=ours.certificate, key=ours.key)
+    table = pd.DataFrame({"StudyInstanceUID": [f"1.2.{number}" for number in range(8)]})
+    with servers.counting() as pacs, dm.Receiver(tmp_path / "images", port=0, host="127.0.0.1") as receiver:
+        where = dm.Pacs(pacs.pacs.address, tls=tls)
+        Path(ours.certificate).unlink()
+        results = dm.move(table, where, receiver, method=method, outage_timeout=0.5, progress=False)
+    assert set(results["error"].dropna()) == {"tls_failed"}
+    assert results["outcome"].isin(["unreachable", "not_attempted"]).all()
+    assert "cannot be used: No such file" in results["advice"].iloc[0]
+    assert pacs.connections == 0
 
 
 def test_a_receiver_needs_a_certificate(authority: Authority) -> None:

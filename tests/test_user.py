@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import keyring
@@ -145,6 +146,21 @@ def test_nothing_is_sent_without_the_passcode(monkeypatch: pytest.MonkeyPatch) -
         ):
             with pytest.raises(dm.errors.AddressError, match="PACS_PASSCODE for the passcode is not set"):
                 call()
+    assert nobody.connections == 0
+
+
+def test_a_passcode_that_is_gone_during_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A keyring is locked at night, say. The row says so, and may be tried again."""
+    monkeypatch.setenv("PACS_PASSCODE", "pass")
+    study = {"StudyInstanceUID": "1.2.3"}
+    with servers.counting() as nobody, dm.Receiver(tmp_path, port=None) as receiver:
+        pacs = dm.Pacs(nobody.pacs.address, user=User("research", passcode={"env": "PACS_PASSCODE"}))
+        mover, getter = dm.MoveScu(pacs), dm.GetScu(pacs)
+        monkeypatch.delenv("PACS_PASSCODE")
+        results = [mover.move_study(study, "ANYWHERE"), getter.get_study(study, receiver)]
+    for result in results:
+        assert (result.outcome, result.error) == ("unreachable", "connection_failed")
+        assert "PACS_PASSCODE for the passcode is not set" in (result.advice or "")
     assert nobody.connections == 0
 
 

@@ -22,5 +22,6 @@ Why `pynetdicom`'s associations are not used: docs/decisions/0001.
 
 from dicomove.dimse.find import EchoResult, FindResult, FindScu, attribute
 from dicomove.dimse.move import MoveResult, MoveScu
+from dicomove.dimse.operation import ReusableAssociation
 
-__all__ = ["EchoResult", "FindResult", "FindScu", "MoveResult", "MoveScu", "attribute"]
+__all__ = ["EchoResult", "FindResult", "FindScu", "MoveResult", "MoveScu", "ReusableAssociation", "attribute"]

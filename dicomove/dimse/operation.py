@@ -19,20 +19,23 @@ from typing import Final, TypeVar
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.connection import Check, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message, is_response_to
-from dicomove.dimse.opening import open_association
+from dicomove.dimse.opening import Identity, open_association
 from dicomove.dimse.sop_classes import SERVICES
 from dicomove.dimse.state import Event, State, event_of
 from dicomove.errors import (
+    AddressError,
     AssociationAborted,
     AssociationError,
+    ConnectionFailed,
     ConnectionLost,
     IdleTimeout,
     InvalidResponse,
     NotSupported,
+    TlsFailed,
 )
 from dicomove.outcome import category
 from dicomove.pacs import Pacs, check_pacs
-from dicomove.tls import client_side
+from dicomove.tls import Wrap, client_side
 
 #: Shorter than the 30 s after which Orthanc closes an idle association.
 _LONGEST_IDLE_S: Final = 15.0
@@ -219,14 +222,23 @@ class ReusableAssociation:
         The PACS.
     services
         The abstract syntaxes to propose, with their names.
+    is_checked
+        Whether the certificates and the passcode have been found before. If they are gone now (a keyring was locked,
+        say), there is no association, and the run goes on.
+
+    Raises
+    ------
+    AddressError
+        They cannot be found now, and have not been before.
     """
 
-    def __init__(self, pacs: Pacs, services: Mapping[str, str] = SERVICES) -> None:
+    def __init__(self, pacs: Pacs, services: Mapping[str, str] = SERVICES, *, is_checked: bool = False) -> None:
         check_pacs(pacs)
-        pacs.identity()  # raises now if the passcode cannot be found
         self._services = services
-        self._tls = client_side(pacs.tls, pacs.host) if pacs.tls else None
+        self._tls: Wrap | None = None
         self.pacs = pacs
+        if not is_checked:
+            self._credentials()
         self._association: Association | None = None
         self._message_id = 0
         self._used_at = 0.0
@@ -341,10 +353,20 @@ class ReusableAssociation:
         self._association, self._used_at = self._open(check), time.monotonic()
         return self._association
 
+    def _credentials(self) -> tuple[Wrap | None, Identity | None]:
+        if self.pacs.tls and not self._tls:
+            self._tls = client_side(self.pacs.tls, self.pacs.host)
+        return self._tls, self.pacs.identity()
+
     def _open(self, check: Check | None) -> Association:
         started = time.monotonic()
         proposed = [(service, TRANSFER_SYNTAXES) for service in self._services]
-        association = open_association(self.pacs, proposed, self._tls, self.pacs.identity(), check)
+        try:
+            tls, user = self._credentials()
+        except AddressError as error:
+            kind = TlsFailed if self.pacs.tls and not self._tls else ConnectionFailed
+            raise kind(str(error)) from error
+        association = open_association(self.pacs, proposed, tls, user, check)
         services = ", ".join(self._services[context.abstract_syntax] for context in association.contexts.values())
         logger.info("association with %s after %.0f ms: %s", self.pacs, 1000 * (time.monotonic() - started), services)
         return association

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
-from dicomove.errors import AddressError
+from dicomove.errors import AddressError, ConnectionFailed, TlsFailed
 from dicomove.outcome.evidence import CountedBy, Refusal
 from dicomove.pacs import Pacs
 from dicomove.tls import TLS
@@ -201,6 +201,12 @@ class GetEnd:
     sent: bool
     cancelled: bool
     was_begun: bool
+
+
+def not_sent(error: AddressError) -> GetEnd:
+    """Return the end of a C-GET whose certificates or passcode are gone since the run began."""
+    problem = (TlsFailed if str(error).startswith("tls: ") else ConnectionFailed).error
+    return GetEnd(None, {}, (), None, problem, str(error), permanent=False, sent=False, cancelled=False, was_begun=True)
 
 
 @dataclass(frozen=True, slots=True)

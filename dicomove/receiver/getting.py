@@ -18,10 +18,10 @@ from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
 from dicomove.dimse.sop_classes import COMMON_CLASSES, GET, Contexts, Rounds
 from dicomove.dimse.state import State
-from dicomove.errors import AssociationError, NotSupported
+from dicomove.errors import AddressError, AssociationError, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category
 from dicomove.pacs import Pacs
-from dicomove.receiver.api import Get, GetEnd
+from dicomove.receiver.api import Get, GetEnd, not_sent
 from dicomove.receiver.scp import PduDeadlines, StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import SUCCESS, Storage
@@ -57,6 +57,8 @@ class Getter:
             self._going_on[request.number] = one
         try:
             return one.run()
+        except AddressError as error:
+            return not_sent(error)
         finally:
             with self._lock:
                 del self._going_on[request.number]

@@ -18,6 +18,7 @@ from typing import Final, Protocol, Self
 import pandas as pd
 
 from dicomove.cohort import Identifier
+from dicomove.errors import AddressError
 from dicomove.outcome import Counts, Refusal
 from dicomove.pacs import Pacs
 from dicomove.receiver.administration import addresses
@@ -33,6 +34,7 @@ from dicomove.receiver.api import (
     OtherPatients,
     ReceivedRow,
     RowId,
+    not_sent,
 )
 from dicomove.receiver.lines import Progress
 from dicomove.receiver.process import Asks
@@ -248,7 +250,10 @@ class LocalRow:
         """
         asked = {"query_model": identifier.query_model, "level": identifier.level, "keys": dict(identifier.keys)}
         with self._in_flight.get() as number:
-            request = Get.of(number, pacs, self._row, asked, sop_classes=sop_classes, total_timeout=total_timeout)
+            try:
+                request = Get.of(number, pacs, self._row, asked, sop_classes=sop_classes, total_timeout=total_timeout)
+            except AddressError as error:
+                return not_sent(error)
             return self._got(request, wants_end, on_counts)
 
     def _got(self, request: Get, wants_end: Callable[[], bool], on_counts: Callable[[Counts], object]) -> GetEnd:

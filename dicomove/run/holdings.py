@@ -12,7 +12,7 @@ from typing import Final
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, matches
 from dicomove.destination import Destination
-from dicomove.dimse import FindResult, FindScu, MoveResult
+from dicomove.dimse import FindResult, FindScu, MoveResult, ReusableAssociation
 from dicomove.errors import ReceiverError
 from dicomove.outcome import Evidence, Unverified, rivals, sentences
 from dicomove.receiver import ReceivedRow
@@ -139,7 +139,8 @@ class ArchiveAtDestination:
 
     def __init__(self, destination: Destination, stop: threading.Event, *, stores: bool = True) -> None:
         self.destination, self.stop, self._stores = destination, stop, stores
-        self._scu = FindScu(destination.ask)
+        association = ReusableAssociation(destination.ask, is_checked=True)
+        self._scu = FindScu(destination.ask, association=association)
         self._inventory = Inventory(self._scu, "instances", stop, peer="it", by_list=True)
         self._asking = Asking()
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from dicomove.dimse import MoveScu
 from dicomove.dimse.scu import CANCEL_GRACE_S
-from dicomove.errors import AssociationError, ReceiverError, StatusError
+from dicomove.errors import AddressError, AssociationError, ReceiverError, StatusError
 from dicomove.events import RunEnded, RunStarted
 from dicomove.notebook import Display
 from dicomove.receiver import Receiver
@@ -247,7 +247,7 @@ class Run:
         try:
             with MoveScu(self._settings.pacs) as scu:
                 scu.echo()
-        except (AssociationError, StatusError):
+        except (AddressError, AssociationError, StatusError):
             self._reports.put(Probed(worked=False))
         else:
             self._reports.put(Probed(worked=True))

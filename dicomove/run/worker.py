@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
-from dicomove.dimse import MoveResult, MoveScu
+from dicomove.dimse import MoveResult, MoveScu, ReusableAssociation
 from dicomove.errors import ReceiverError, log_exception
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
@@ -60,7 +60,7 @@ class MoveWorker:
 
     def _use(self, pacs: Pacs) -> None:
         """Make the SCUs for a PACS with these time limits."""
-        self._pacs, self._scu = pacs, MoveScu(pacs)
+        self._pacs, self._scu = pacs, MoveScu(pacs, association=ReusableAssociation(pacs, is_checked=True))
         self._get_scu = GetScu(pacs, association=self._scu.association)
         self._inventory = Inventory(
             self._scu.find_scu(), self._settings.verify, self._channel.stop, by_list=self._archive is not None
