@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
 import pandas as pd
 
@@ -24,15 +23,12 @@ from dicomove.cohort import (
     without_mark,
     without_query_mark,
 )
-from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning, warn
 from dicomove.interpreter import Interrupts, short_switch_interval
 from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
 from dicomove.search import Answer, Choice, Matches, Settings, ask_loosely, ask_rows, checked_loose, found_table
-
-_TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
 
 def echo(pacs: Pacs) -> EchoResult:

@@ -179,7 +179,7 @@ def _sentence(text: str) -> str:
     return whole if whole.endswith((".", "?")) else f"{whole}."
 
 
-_LOG: Final = "Ask the administrator for the log of the PACS at this time."
+ASK_FOR_LOG: Final = "Ask the administrator for the log of the PACS at this time."
 
 
 def find(seen: Evidence) -> Row:
@@ -189,7 +189,7 @@ def find(seen: Evidence) -> Row:
         return Row("C-FIND", "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
     error = search.control.error
     if error:
-        remedy = _LOG
+        remedy = ASK_FOR_LOG
         if error in ("not_authorized", "association_aborted", "connection_lost"):
             # Measured: Orthanc answers C-ECHO from an unknown AE title, but aborts at its C-FIND.
             remedy = (

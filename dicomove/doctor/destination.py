@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from dicomove.doctor.connection import NOT_IN_STUDY_ROOT, NOT_REACHED
+from dicomove.doctor.connection import ASK_FOR_LOG, NOT_IN_STUDY_ROOT, NOT_REACHED
 from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Evidence, Row
 from dicomove.words import ADVICE
 
 _NONE: Final = "No destination was given."
 #: A refused connection fails at once; a longer time means that the PACS waited for a connection that was dropped.
 _LONG_S: Final = 1.0
-_LOG: Final = "Ask the administrator for the log of the PACS at this time."
 _LEVEL: Final = "This PACS may not move single instances, as move does only for a retry: move one small study."
 #: Remedies for errors with another likely cause than the PACS's entry of the destination.
 _OTHER_REMEDIES: Final = {
-    **dict.fromkeys(("association_aborted", "connection_lost", "invalid_response"), _LOG),
+    **dict.fromkeys(("association_aborted", "connection_lost", "invalid_response"), ASK_FOR_LOG),
     **dict.fromkeys(("identifier_mismatch", "not_supported"), _LEVEL),
 }
 _WAITED: Final = "The PACS waited: a firewall between the PACS and the destination, or a wrong host, is likely."

@@ -207,7 +207,7 @@ class StateBuilder:
     """
 
     def __init__(self, state: PanelState) -> None:
-        self._state, self._rows = state, _Rows(state)
+        self._begin_with(state)
 
     @property
     def state(self) -> PanelState:

@@ -24,7 +24,7 @@ from dicomove.outcome.evidence import (
     adds_up,
     with_missing,
 )
-from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, category, failure_word, judge
+from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, category, failure_word, judge, reports_success
 from dicomove.outcome.patients import (
     ALTOGETHER,
     UNLIKE,
@@ -55,6 +55,7 @@ __all__ = [
     "judge",
     "of_other_person",
     "remarks",
+    "reports_success",
     "rivals",
     "sentences",
     "stripped",

@@ -152,7 +152,7 @@ def by_disk(evidence: Evidence) -> Verdict:
     word = by_word(evidence)
     if not evidence.sent:
         return word
-    if evidence.received and evidence.missing == 0 and (evidence.expected is not None or _is_success(evidence)):
+    if evidence.received and evidence.missing == 0 and (evidence.expected is not None or reports_success(evidence)):
         return Verdict("complete", None, sentences(*remarks(evidence)) or None)
     if evidence.refused:
         return verdict("partial" if evidence.received else "failed", "storage_failed", evidence)
@@ -162,7 +162,7 @@ def by_disk(evidence: Evidence) -> Verdict:
 def _something(evidence: Evidence, word: Verdict) -> Verdict:
     if word.outcome == "interrupted":
         return word
-    if evidence.missing is None and _is_success(evidence):
+    if evidence.missing is None and reports_success(evidence):
         return Verdict("unconfirmed", None, sentences(numbers_on_disk(evidence), _NOT_COUNTED))
     return verdict("partial", word.error or "missing_instances", evidence)
 
@@ -176,7 +176,8 @@ def _nothing(evidence: Evidence, word: Verdict) -> Verdict:
     return word
 
 
-def _is_success(evidence: Evidence) -> bool:
+def reports_success(evidence: Evidence) -> bool:
+    """Return whether the PACS reports success."""
     return evidence.status is not None and category(evidence.status) in ("success", "warning")
 
 

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import is_blank, keyword
+from dicomove.cohort import is_blank, keyword, plain_label
 from dicomove.columns import METHOD_COLUMN
 from dicomove.errors import CohortError
 from dicomove.results import RESULT_COLUMNS
@@ -47,7 +47,7 @@ def read(results: Results) -> pd.DataFrame:
 def _read(results: Results) -> tuple[pd.DataFrame, list[int | None] | None]:
     """Return the result table, and from a journal also a number for each row: rows that share a move share it."""
     table, moves = read_with_moves(results) if isinstance(results, str | os.PathLike) else (results, None)
-    if not isinstance(table, pd.DataFrame) or "outcome" not in map(_name, table.columns):
+    if not isinstance(table, pd.DataFrame) or "outcome" not in map(plain_label, table.columns):
         message = "a result table of move() has the column outcome, but this table does not; give a journal by its path"
         raise CohortError(message)
     return table, moves
@@ -69,7 +69,7 @@ def table_of(results: Results) -> pd.DataFrame:
         There is no journal, or it cannot be read.
     """
     table, moves = _read(results)
-    places = {_name(label): place for place, label in reversed(list(enumerate(table.columns)))}
+    places = {plain_label(label): place for place, label in reversed(list(enumerate(table.columns)))}
     spelled = {keyword(label): place for place, label in reversed(list(enumerate(table.columns)))}
     places |= {name: spelled[name] for name in KEYS if name in spelled and name not in places}
     nothing = pd.Series([None] * len(table), dtype=object)
@@ -94,7 +94,7 @@ def table_of(results: Results) -> pd.DataFrame:
 
 def own_columns(results: pd.DataFrame) -> list[int]:
     """Return the positions of the columns that the caller brought."""
-    return [place for place, label in enumerate(results.columns) if _name(label) not in RESULT_COLUMNS]
+    return [place for place, label in enumerate(results.columns) if plain_label(label) not in RESULT_COLUMNS]
 
 
 def instances(table: pd.DataFrame) -> pd.Series:
@@ -174,7 +174,3 @@ def _text(cell: object) -> str | None:
     if isinstance(cell, str):  # nearly all cells are text, and `is_blank` checks every letter
         return cell.strip() or None
     return None if is_blank(cell) else str(cell)
-
-
-def _name(label: object) -> object:
-    return label[0] if isinstance(label, tuple) and label and not any(label[1:]) else label

@@ -14,7 +14,7 @@ from dicomove.cohort import Identifier, Level, matches
 from dicomove.destination import Destination
 from dicomove.dimse import FindResult, FindScu, MoveResult, ReusableAssociation
 from dicomove.errors import ReceiverError
-from dicomove.outcome import Evidence, Unverified, rivals, sentences
+from dicomove.outcome import Evidence, Unverified, reports_success, rivals, sentences
 from dicomove.receiver import ReceivedRow
 from dicomove.results import at_destination_already, resumed
 from dicomove.run.attempt import Moved, OnDisk
@@ -25,7 +25,6 @@ from dicomove.run.reconciliation import (
     counted_anew,
     may_be_coming,
     read_again,
-    went_well,
     with_received,
     without_empty_count,
 )
@@ -267,7 +266,7 @@ def _awaited(
 
 def _may_grow(evidence: Evidence) -> bool:
     """Return whether the archive may not have indexed all of a row yet."""
-    if not went_well(evidence):
+    if not reports_success(evidence):
         return (evidence.counts.moved or 0) > (evidence.received or 0)
     return evidence.missing is None or may_be_coming(evidence) > 0
 

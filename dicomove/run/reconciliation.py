@@ -9,7 +9,16 @@ from dataclasses import replace
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.interpreter import changed
-from dicomove.outcome import ALTOGETHER, Evidence, category, judge, of_other_person, remarks, rivals, with_missing
+from dicomove.outcome import (
+    ALTOGETHER,
+    Evidence,
+    judge,
+    of_other_person,
+    remarks,
+    reports_success,
+    rivals,
+    with_missing,
+)
 from dicomove.receiver import OtherPatient, ReceivedRow, RowAtReceiver
 from dicomove.run.attempt import Moved
 from dicomove.run.inventory import Inventory
@@ -186,7 +195,7 @@ def of_other_patients(others: Iterable[OtherPatient]) -> Iterator[dict[str, str]
 
 def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int | None:
     """Return the number of arrivals that ends the wait; ``None`` if it is unknown."""
-    if not went_well(evidence):
+    if not reports_success(evidence):
         return evidence.counts.moved or 0
     known = [number for number in (expected_in_table, evidence.counts.moved) if number is not None]
     return max(known) if known else None
@@ -194,12 +203,7 @@ def _wanted_arrivals(evidence: Evidence, expected_in_table: int | None) -> int |
 
 def may_be_coming(evidence: Evidence) -> int:
     """Return the number of missing instances that the PACS did not report as failed."""
-    return (evidence.missing or 0) - (evidence.counts.failed or 0) if went_well(evidence) else 0
-
-
-def went_well(evidence: Evidence) -> bool:
-    """Return whether the PACS reports success."""
-    return evidence.status is not None and category(evidence.status) in ("success", "warning")
+    return (evidence.missing or 0) - (evidence.counts.failed or 0) if reports_success(evidence) else 0
 
 
 def with_received(evidence: Evidence, received: ReceivedRow) -> Evidence:
