@@ -146,3 +146,23 @@ def test_an_association_of_which_no_use_is_made_for_long_is_released(
         moving.wait(in_flight=2, associations=2)
         held.answer(0, 0)
         assert moving.job.wait()["outcome"].tolist() == ["complete"] * 3
+
+
+def test_a_system_without_further_threads_moves_with_those_that_there_are(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may limit them. It was a traceback in the middle of a run."""
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name in ("dicomove-3", "dicomove-4"):
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with servers.served(held) as pacs:
+        moving = Moving(pacs, held, 6, concurrency=4)
+        moving.wait(in_flight=2, associations=2)
+        held.answer(*[0] * 6)
+        assert moving.job.wait()["outcome"].tolist() == ["complete"] * 6

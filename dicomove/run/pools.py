@@ -86,13 +86,21 @@ class Threads:
         with self._lock:
             waiting = self._open or self._released
             inbox = waiting.pop() if waiting else None
-        if inbox is None:
-            inbox = queue.SimpleQueue()
-            name = f"dicomove-{len(self._all) + 1}"
-            thread = threading.Thread(target=self._work, args=(inbox,), name=name, daemon=True)
-            self._all.append((thread, inbox))
+        (inbox or self._new()).put(task)
+
+    def _new(self) -> _Inbox:
+        """Return the inbox of a new thread, or of one that is at work, if the system allows no more threads."""
+        inbox: _Inbox = queue.SimpleQueue()
+        name = f"dicomove-{len(self._all) + 1}"
+        thread = threading.Thread(target=self._work, args=(inbox,), name=name, daemon=True)
+        try:
             thread.start()
-        inbox.put(task)
+        except RuntimeError:
+            if not self._all:
+                raise
+            return min((inbox for _, inbox in self._all), key=queue.SimpleQueue.qsize)
+        self._all.append((thread, inbox))
+        return inbox
 
     def keep(self, number: int) -> None:
         """Release the associations above this number that are not in use."""

@@ -185,7 +185,10 @@ class Run:
             case Begin():
                 self._pool.submit(instruction.task)
             case Probe():
-                threading.Thread(target=self._probe, name="dicomove-probe", daemon=True).start()
+                try:
+                    threading.Thread(target=self._probe, name="dicomove-probe", daemon=True).start()
+                except RuntimeError:  # the system allows no more threads
+                    self._reports.put(Probed(worked=False))
             case Cancel():
                 self._pool.stop()
             case Write():
