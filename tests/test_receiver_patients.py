@@ -117,6 +117,26 @@ def test_images_of_another_patient_are_kept_and_named(
     assert set(found["SOPInstanceUID"]) == set(receiver.manifest()["SOPInstanceUID"])
 
 
+class SendsStranger(Fault):
+    """One instance of the study is left out, and one of another patient comes in its place, with the study's UID."""
+
+    commands = ("C-MOVE",)
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:  # noqa: ARG002
+        stranger = receiving.instance(instances[0].study_instance_uid, "1.2.3.99", PatientID="STRANGER")
+        return [*instances[1:], stranger]
+
+
+def test_an_instance_of_another_patient_does_not_stand_for_a_missing_one(receiver: dm.Receiver) -> None:
+    """The numbers are equal: only the list of the PACS shows what is missing."""
+    result, _ = moved(asking(HIS), receiver, SendsStranger())
+    assert words(result) == [["partial", "missing_instances"]]
+    assert result["missing"].tolist() == [1]
+    assert "1 carry another PatientID than the row" in advice(result)
+    found = receiver.discrepancies()
+    assert sorted(found["kind"]) == ["missing", "other_patient", "unexpected"]
+
+
 @pytest.mark.parametrize("level", ["STUDY", "SERIES", "IMAGE"])
 @pytest.mark.parametrize("way", ["untold", "arrivals", "executor", "get", "no answer"])
 def test_images_of_another_patient_do_not_count_where_the_pacs_does_not_tell_whose_they_are(

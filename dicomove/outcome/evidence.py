@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
+from dicomove.outcome.patients import UNLIKE
 from dicomove.words import Outcome
 
 #: Counts are of VR US (PS3.7 E.1).
@@ -198,9 +199,12 @@ def shortfall(evidence: Evidence) -> bool:
 
 
 def adds_up(evidence: Evidence) -> bool:
-    """Return whether the arrivals, or the PACS's counts, equal the expected number."""
+    """Return whether the arrivals, or the PACS's counts, equal the expected number.
+
+    An instance of another patient may stand where one of the row is missing: then the number says nothing.
+    """
     counts, expected = evidence.counts, evidence.expected
-    if expected is None:
+    if expected is None or any(words in UNLIKE for words, _ in evidence.others):
         return False
     if evidence.received is not None:
         return evidence.received == expected and (expected > 0 or not counts.moved)
