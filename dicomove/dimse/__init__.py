@@ -20,8 +20,9 @@
 Why `pynetdicom`'s associations are not used: docs/decisions/0001.
 """
 
-from dicomove.dimse.find import EchoResult, FindResult, FindScu, attribute
+from dicomove.dimse.find import FindResult, FindScu, attribute
 from dicomove.dimse.move import MoveResult, MoveScu
 from dicomove.dimse.operation import ReusableAssociation
+from dicomove.dimse.scu import EchoResult
 
 __all__ = ["EchoResult", "FindResult", "FindScu", "MoveResult", "MoveScu", "ReusableAssociation", "attribute"]

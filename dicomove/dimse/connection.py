@@ -26,7 +26,7 @@ from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, 
 from dicomove.tls import ENDED, Wrap, explained
 
 #: The length of one wait, in seconds, which is the precision of cancels and deadlines.
-POLL: Final = 0.05
+_POLL: Final = 0.05
 #: Seconds until the next address is tried, if the previous ones have not answered (RFC 8305, section 5).
 _APART_S: Final = 0.25
 
@@ -110,7 +110,7 @@ class Connection:
         self._socket = sock
         self._broke: OSError | None = None
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(POLL)
+        sock.settimeout(_POLL)
         self._acknowledge_at_once()
 
     @classmethod
@@ -141,7 +141,7 @@ class Connection:
         try:
             secured = wrap(self._socket)
             self._socket = secured
-            secured.settimeout(POLL)
+            secured.settimeout(_POLL)
             while True:
                 try:
                     secured.do_handshake()
@@ -199,7 +199,7 @@ class Connection:
             return 0
         finally:
             with contextlib.suppress(OSError):
-                self._socket.settimeout(POLL)
+                self._socket.settimeout(_POLL)
 
     def _has_nothing(self) -> bool:
         """Whether certainly no bytes have come: one system call instead of three."""
@@ -270,7 +270,7 @@ class Connection:
             self._broke = error
         finally:
             with contextlib.suppress(OSError):
-                secured.settimeout(POLL)
+                secured.settimeout(_POLL)
         return count
 
     def _why_sending_failed(self, error: OSError) -> ConnectionLost:
@@ -320,7 +320,7 @@ def first_connected(addresses: Iterable[AddressInfo], check: Callable[[], None])
                         trying.register(begun, selectors.EVENT_WRITE, begun)
                     except OSError as error:
                         problem = error
-                for key, _ in trying.select(POLL) if trying.get_map() else ():
+                for key, _ in trying.select(_POLL) if trying.get_map() else ():
                     sock: socket.socket = trying.unregister(key.fileobj).data
                     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if not code:

@@ -28,7 +28,7 @@ from dicomove.dimse.charset import decode, encodings
 from dicomove.dimse.data_sets import encode_identifier, raw_elements, split_charset
 from dicomove.dimse.messages import C_FIND_RQ, Message
 from dicomove.dimse.operation import DimseOperation
-from dicomove.dimse.scu import Canceller, EchoResult, Scu, hexadecimal
+from dicomove.dimse.scu import Canceller, Scu, hexadecimal
 from dicomove.dimse.sop_classes import FIND
 from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
@@ -138,7 +138,7 @@ class FindScu(Scu):
         IdentifierError
             The query cannot be sent.
         """
-        keys = find_keys(query, query_model)
+        keys = _find_keys(query, query_model)
         self._cancelled.clear()
         canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
         matches: list[Match] = []
@@ -200,7 +200,7 @@ class FindScu(Scu):
         return [match]
 
 
-def find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | list[str]]:
+def _find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | list[str]]:
     """Return the keys of a C-FIND by keyword, the level first.
 
     Raises
@@ -255,10 +255,10 @@ def decode_match(data: bytes, transfer_syntax: str) -> Match:
     """Return an answer of C-FIND as keyword -> text, decoded by its Specific Character Set."""
     charset, rest = split_charset(data, transfer_syntax)
     declared = encodings(charset)
-    return {name: element_text(element, declared) for name, element in raw_elements(rest, transfer_syntax).items()}
+    return {name: _element_text(element, declared) for name, element in raw_elements(rest, transfer_syntax).items()}
 
 
-def element_text(element: RawDataElement, declared: Sequence[str]) -> str:
+def _element_text(element: RawDataElement, declared: Sequence[str]) -> str:
     """Return the value of an element as text. Accept errors that are usual in the answers of a PACS."""
     value = element.value or b""
     vr = element.VR or dictionary_VR(element.tag)
@@ -316,6 +316,3 @@ def _numbers(value: bytes, form: str, order: str) -> tuple[float, ...]:
 
 def _asked(keys: Mapping[str, object]) -> str:
     return ", ".join(name for name, value in keys.items() if value and name != "QueryRetrieveLevel") or "no key"
-
-
-__all__ = ["EchoResult", "FindResult", "FindScu", "Match", "attribute", "decode_match", "find_keys"]

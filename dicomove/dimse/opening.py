@@ -143,7 +143,7 @@ def speaks_tls(pacs: Pacs, check: Check | None = None) -> bool:
         return False
 
 
-class PortsWithoutTls:
+class _PortsWithoutTls:
     """Remembers ports that do not use TLS, so that each is asked at most once a minute."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class PortsWithoutTls:
 
 
 #: One for the process, because its rows use the same PACS, each over a connection of its own.
-_PORTS_WITHOUT_TLS: Final = PortsWithoutTls()
+_PORTS_WITHOUT_TLS: Final = _PortsWithoutTls()
 
 
 def _answer_to_client_hello(pacs: Pacs, check: Check | None) -> bytes:

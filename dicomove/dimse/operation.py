@@ -118,7 +118,7 @@ class DimseOperation:
         last_activity
             Returns when there was activity elsewhere, on the monotonic clock.
         """
-        silence = silence_deadline(self._silence("first_response_timeout"), last_activity)
+        silence = self._silence("first_response_timeout", last_activity)
         while True:
             response = self._receive(Deadlines(silence, DataSetDeadline(self._announced), *deadlines, check=check))
             status = self.status_of(response)
@@ -127,7 +127,7 @@ class DimseOperation:
             yield response
             if category(status) != "pending":
                 return
-            silence = silence_deadline(self._silence("idle_timeout"), last_activity)
+            silence = self._silence("idle_timeout", last_activity)
 
     def status_of(self, response: Message) -> int | None:
         """Return the Status of a response to this request; ``None`` for a response to another request.
@@ -166,9 +166,8 @@ class DimseOperation:
         """Return the final response to this request whose data set is not complete."""
         return final_response(self._association.announced, self.message_id)
 
-    def _silence(self, name: str) -> float | None:
-        seconds: float | None = getattr(self._pacs, name)
-        return seconds
+    def _silence(self, name: str, last_activity: Callable[[], float] | None) -> Deadline:
+        return Deadline(getattr(self._pacs, name), IdleTimeout, "waiting for a response", last_activity)
 
     def _send(self, command: Command, data: bytes | None, *deadlines: Deadline) -> None:
         sending = Deadline(self._pacs.idle_timeout, IdleTimeout, "sending")
@@ -206,11 +205,6 @@ def final_response(announced: Message | None, message_id: int) -> Message | None
     """Return a message whose data set is not complete, if it is the final response to a request."""
     is_final = announced and event_of(announced, message_id) is Event.FINAL_RESPONSE
     return announced if is_final else None
-
-
-def silence_deadline(seconds: float | None, last_activity: Callable[[], float] | None = None) -> Deadline:
-    """Return the deadline of a response."""
-    return Deadline(seconds, IdleTimeout, "waiting for a response", last_activity)
 
 
 class ReusableAssociation:

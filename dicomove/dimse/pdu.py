@@ -21,7 +21,7 @@ _EVERY_PEER_RECEIVES: Final = 4096
 
 IMPLEMENTATION_CLASS_UID: Final = "2.25.170310236812409476309457911094093518265"
 IMPLEMENTATION_VERSION_NAME: Final = "DICOMOVE"
-APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
+_APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
 
 #: The results of a presentation context (PS3.8 Table 9-18).
 ACCEPTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 0, 4
@@ -228,7 +228,7 @@ def item(kind: int, content: bytes) -> bytes:
 
 def _associate(titles: bytes, contexts: Iterable[bytes], max_pdu_length: int | None, negotiated: bytes) -> bytes:
     head = _ASSOCIATE_HEAD.pack(1, 0, titles)
-    body = head + item(_APPLICATION, APPLICATION_CONTEXT_NAME.encode()) + b"".join(contexts)
+    body = head + item(_APPLICATION, _APPLICATION_CONTEXT_NAME.encode()) + b"".join(contexts)
     if max_pdu_length is None:
         return body
     return body + item(

@@ -120,7 +120,7 @@ class Scu:
         self._reusable = association or ReusableAssociation(pacs)
         self._cancelled = threading.Event()
         if verbose:
-            show_log()
+            _show_log()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pacs!r})"
@@ -164,14 +164,8 @@ class Scu:
 
     def _echo(self, operation: DimseOperation) -> Message:
         operation.send({"CommandField": C_ECHO_RQ}, None)
-        deadline = Deadline(self.pacs.association_timeout, IdleTimeout, "C-ECHO")
-        return final_response(operation, deadline)
-
-
-def final_response(operation: DimseOperation, *deadlines: Deadline) -> Message:
-    """Read an operation to its end and return the last response."""
-    *_, last = operation.responses(*deadlines)
-    return last
+        *_, last = operation.responses(Deadline(self.pacs.association_timeout, IdleTimeout, "C-ECHO"))
+        return last
 
 
 @cache
@@ -186,7 +180,7 @@ def hexadecimal(status: int) -> str:
     return f"0x{status:04X}"
 
 
-def show_log() -> None:
+def _show_log() -> None:
     """Let the log of dicomove reach standard error, unless logging is set up."""
     logger = logging.getLogger("dicomove")
     logger.setLevel(logging.INFO)

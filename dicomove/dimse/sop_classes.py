@@ -26,7 +26,7 @@ SERVICES: Final = {
 MOST_CONTEXTS: Final = 128 - 1
 
 #: The most common ones first: if there are too few contexts, those at the end share one.
-STORED_SYNTAXES: Final = (
+_STORED_SYNTAXES: Final = (
     uid.ExplicitVRLittleEndian,
     uid.ImplicitVRLittleEndian,
     uid.JPEGLosslessSV1,
@@ -126,8 +126,8 @@ def storage_contexts(sop_classes: Iterable[str]) -> list[tuple[str, Sequence[str
     """
     classes = list(dict.fromkeys(sop_classes))[:MOST_CONTEXTS]
     alone = max(1, MOST_CONTEXTS // max(1, len(classes))) - 1
-    single = [[syntax] for syntax in STORED_SYNTAXES[:alone]]
-    rest = [list(STORED_SYNTAXES[alone:])] if STORED_SYNTAXES[alone:] else []
+    single = [[syntax] for syntax in _STORED_SYNTAXES[:alone]]
+    rest = [list(_STORED_SYNTAXES[alone:])] if _STORED_SYNTAXES[alone:] else []
     return [(sop_class, syntaxes) for sop_class in classes for syntaxes in (*single, *rest)]
 
 
@@ -183,11 +183,11 @@ class Rounds:
         return storage_contexts(now)
 
     def _not_yet_alone(self) -> Contexts:
-        pairs = [(sop_class, syntax) for syntax in STORED_SYNTAXES for sop_class in self._classes]
+        pairs = [(sop_class, syntax) for syntax in _STORED_SYNTAXES for sop_class in self._classes]
         left = [pair for pair in pairs if pair[1] not in _UNCOMPRESSED and pair not in self._proposed]
         return [(sop_class, [syntax]) for sop_class, syntax in left[:MOST_CONTEXTS]]
 
     def _not_yet_first(self) -> Contexts:
         left = [pair for pair in self.accepted if pair not in self._were_first]
-        syntax = next((syntax for syntax in STORED_SYNTAXES if any(syntax == other for _, other in left)), None)
+        syntax = next((syntax for syntax in _STORED_SYNTAXES if any(syntax == other for _, other in left)), None)
         return [(sop_class, [syntax]) for sop_class, other in left if other == syntax]

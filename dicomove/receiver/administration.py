@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from dicomove.errors import ReceiverError
@@ -124,26 +123,15 @@ def _addresses(host: str) -> list[str]:
     return sorted({str(address[0]) for *_, address in found})
 
 
-def container_sign() -> str | None:
-    """Return the sign that this process runs in a container, if there is one."""
-    files = [name for name in CONTAINER_FILES if Path(name).exists()]
-    return next(iter([*files, *([_KUBERNETES] if _KUBERNETES in os.environ else [])]), None)
-
-
-def container_warning(own: str) -> str | None:
-    """Return why a PACS on another machine may not reach this address; ``None`` outside of a container.
-
-    Parameters
-    ----------
-    own
-        The address of the receiver.
-    """
-    sign = container_sign()
-    if sign is None:
+def _container_warning(own: str) -> str | None:
+    """Return why a PACS on another machine may not reach our address; ``None`` outside of a container."""
+    signs = [*filter(os.path.exists, CONTAINER_FILES), *([_KUBERNETES] if _KUBERNETES in os.environ else [])]
+    if not signs:
         return None
     return (
-        f"this process runs in a container ({sign}), and the PACS may not reach its address {own}: publish the port at "
-        "the machine that runs the container, and give Receiver(..., advertise='host:port') with the address there"
+        f"this process runs in a container ({signs[0]}), and the PACS may not reach its address {own}: "
+        "publish the port at the machine that runs the container, "
+        "and give Receiver(..., advertise='host:port') with the address there"
     )
 
 
@@ -205,7 +193,7 @@ class Entries(ABC):
         way = route(pacs_host)
         if not self.listens or self._advertise or (way and way.is_direct):
             return None
-        return container_warning(self.address_for(pacs_host)[0])
+        return _container_warning(self.address_for(pacs_host)[0])
 
     def as_destination(self) -> dict[str, tuple[str, int]]:
         """Return its AE title with host and port, for a rehearsal PACS on this machine; empty without a port."""

@@ -27,7 +27,7 @@ from dicomove.receiver.incoming import FollowingDigest, OpenFile
 from dicomove.store.instances import InstanceIndex, InstanceReader, InstanceRecord
 
 #: The most files that are placed and not durable yet; beyond it the senders wait. Each needs a file descriptor.
-MOST_WAITING: Final = 400
+_MOST_WAITING: Final = 400
 #: The most files, and the longest time, for one synchronisation: a disk synchronises hundreds as quickly as one.
 _BATCH: Final = 200
 _BATCH_S: Final = 0.5
@@ -90,7 +90,7 @@ class Committer:
 
     def __init__(self, folder: Path, index: InstanceIndex) -> None:
         self._folder, self._index = folder, index
-        self._places = threading.Semaphore(MOST_WAITING)
+        self._places = threading.Semaphore(_MOST_WAITING)
         self._to_hash: queue.SimpleQueue[PendingFile | tuple[FollowingDigest, int] | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
         #: By StudyInstanceUID: each row that begins looks for its own.

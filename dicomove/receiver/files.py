@@ -105,7 +105,7 @@ class FileStore:
         self._incoming = folder / SERVICE_FOLDER / "incoming"
         self._quarantine = folder / SERVICE_FOLDER / "quarantine"
         self._numbers = itertools.count()
-        self._own = OwnNames(folder)
+        self._own = _OwnNames(folder)
         self._lock = threading.Lock()
         new = [path for path in (folder, *folder.parents) if not path.exists()]
         self._incoming.mkdir(parents=True, exist_ok=True)
@@ -216,7 +216,7 @@ class FileStore:
         return there.is_file() and there.stat().st_size == written.size and file_sha256(there) == written.sha256
 
 
-class OwnNames:
+class _OwnNames:
     """The names that instances may take in a folder.
 
     Parameters

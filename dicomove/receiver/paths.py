@@ -21,7 +21,7 @@ from pydicom.datadict import dictionary_VR, keyword_dict
 DEFAULT_PATH: Final = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
 """The default path, without identifiers of a patient."""
 
-UNASKED: Final = "unasked"
+_UNASKED: Final = "unasked"
 """The folder of instances without a row, for a template with columns; below it, they have the default path."""
 
 _INSTANCE: Final = "SOPInstanceUID"
@@ -133,7 +133,7 @@ class PathTemplate:
             The columns of the row that asked for it; ``None`` if no row did.
         """
         if self.columns and cells is None:
-            return PurePosixPath(UNASKED) / _DEFAULT.relative(values)
+            return PurePosixPath(_UNASKED) / _DEFAULT.relative(values)
         known = {**values, **(cells or {})}
         return PurePosixPath(*(_join(component, known) for component in self._components))
 

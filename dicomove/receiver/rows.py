@@ -323,7 +323,7 @@ class LocalRow:
         return replace(received, refusals=dict(refused), restarted=self._process.pid != self._pid)
 
 
-REFUSED_COLUMNS: Final = ("address", "ae_title", "reason", "count")
+_REFUSED_COLUMNS: Final = ("address", "ae_title", "reason", "count")
 
 
 def refused_table(refusals: Mapping[Refusal, int]) -> pd.DataFrame:
@@ -335,4 +335,4 @@ def refused_table(refusals: Mapping[Refusal, int]) -> pd.DataFrame:
     [{'address': '10.0.0.7', 'ae_title': 'PACS', 'reason': 'it called OLD', 'count': 2}]
     """
     rows = [(one.address, one.ae_title or None, one.reason, count) for one, count in refusals.items()]
-    return pd.DataFrame(rows, columns=list(REFUSED_COLUMNS)).astype({"count": "int64"})
+    return pd.DataFrame(rows, columns=list(_REFUSED_COLUMNS)).astype({"count": "int64"})

@@ -63,7 +63,7 @@ _NO_KEYS = {"QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC
 _CUT_SHORT = (InvalidDicomError, EOFError, OSError, BytesLengthException, struct.error, zlib.error)
 _DAMAGED = (*_CUT_SHORT, NotImplementedError, ValueError)
 # For each level, the allowed values of its unique key.
-Scope = dict[str, list[str]]
+_Scope = dict[str, list[str]]
 
 
 # pydicom warns about wildcards, and about many values in old files. Its settings are common to all threads.
@@ -218,14 +218,14 @@ class Archive:
             uids = [_single(identifier, _UNIQUE[level])]
         return self._within(scope | {level: list(dict.fromkeys(uids))})
 
-    def _within(self, scope: Scope) -> list[Instance]:
+    def _within(self, scope: _Scope) -> list[Instance]:
         """Return the instances of a scope of studies or patients."""
         top, index = ("STUDY", self._studies) if "STUDY" in scope else ("PATIENT", self._patients)
         pool = [instance for uid in scope[top] for instance in index.get(uid, [])]
         rest = [(_UID_OF[level], set(uids)) for level, uids in scope.items() if level != top]
         return [instance for instance in pool if all(uid_of(instance) in uids for uid_of, uids in rest)]
 
-    def _candidates(self, level: str, scope: Scope, identifier: Dataset) -> Iterable[list[Instance]]:
+    def _candidates(self, level: str, scope: _Scope, identifier: Dataset) -> Iterable[list[Instance]]:
         """Narrow down the possible matches, by the best index."""
         if level in ("SERIES", "IMAGE"):
             return _grouped(self._within(scope), level).values()
@@ -260,7 +260,7 @@ class Archive:
 class _Entity:
     """A patient, study, series or instance, described by the first of its instances."""
 
-    def __init__(self, within: Callable[[Scope], list[Instance]], first: Instance) -> None:
+    def __init__(self, within: Callable[[_Scope], list[Instance]], first: Instance) -> None:
         self._within = within
         self._first = first
 

@@ -39,7 +39,7 @@ _SILENCE_S: Final = 60.0
 _BACKLOG: Final = 128
 _MOST_CONTEXTS: Final = 128
 SUCCESS: Final = 0x0000
-NO_CONTEXT: Final = 0x0122
+_NO_CONTEXT: Final = 0x0122
 
 #: Returns the bytes to send in place of an A-ASSOCIATE-AC to a request, or in place of an A-ASSOCIATE-RQ.
 Associate = Callable[[AssociateRequest | None, bytes], bytes]
@@ -280,7 +280,7 @@ def store(
     """
     context = association.context_for(instance.sop_class_uid, instance.transfer_syntax)
     if context is None:
-        return NO_CONTEXT
+        return _NO_CONTEXT
     command: dict[str, int | str] = {
         "AffectedSOPClassUID": instance.sop_class_uid,
         "CommandField": C_STORE_RQ,

@@ -37,7 +37,7 @@ _COUNTS: Final = ("remaining", "completed", "failed", "warning")
 _LONGEST_COUNT: Final = 0xFFFF
 
 SUCCESS, PENDING, CANCELLED, SOME_FAILED, OUT_OF_RESOURCES = 0x0000, 0xFF00, 0xFE00, 0xB000, 0xA702
-DESTINATION_UNKNOWN, MISMATCH, NOT_SUPPORTED = 0xA801, 0xA900, 0x0122
+_DESTINATION_UNKNOWN, _MISMATCH, NOT_SUPPORTED = 0xA801, 0xA900, 0x0122
 
 _MODELS: Final = {uid: model for services in (FIND, MOVE, GET) for model, uid in services.items()}
 _COMMANDS: Final = {
@@ -109,7 +109,7 @@ class QueryRetrieveScp:
         except Refuse as refusal:
             responder.respond(Response(status=refusal.status, comment=refusal.comment))
         except IdentifierMismatch as mismatch:
-            responder.respond(Response(status=MISMATCH, comment=str(mismatch)))
+            responder.respond(Response(status=_MISMATCH, comment=str(mismatch)))
 
     def _request(self, association: Association, message: Message, identifier: Dataset) -> Request:
         command = _COMMANDS.get(message.number("CommandField") or 0, "")
@@ -142,7 +142,7 @@ class QueryRetrieveScp:
     def _move(self, responder: Responder, chain: Chain, identifier: Dataset, title: str, by: Originator) -> None:
         selected = self.archive.select(identifier, chain.request.query_model)
         if title not in self.destinations:
-            responder.respond(Response(status=DESTINATION_UNKNOWN, comment=f"unknown: {title}"))
+            responder.respond(Response(status=_DESTINATION_UNKNOWN, comment=f"unknown: {title}"))
             return
         operations = SubOperations(responder, chain, chain.selection(selected))
         if chain.final_first:

@@ -268,5 +268,3 @@ _ENDLESS: Final = {
 
 #: Every script by its name.
 SCRIPTS: Final[dict[str, Script]] = {**_NO_DICOM, **_ASSOCIATION, **_LOST, **_WRONG, **_ANSWERED, **_ENDLESS}
-
-__all__ = ["SCRIPTS", "Script"]
