@@ -49,6 +49,12 @@ def test_a_compressed_data_set_is_explicit_little_endian(label: str) -> None:
     assert "Implicit VR" in (contradiction(label, Content(IMPLICIT)) or "")
 
 
+@pytest.mark.parametrize("head", [EXPLICIT, IMPLICIT])
+def test_a_data_set_in_the_syntax_of_a_manufacturer_may_have_any_form(head: bytes) -> None:
+    assert contradiction("1.2.840.113619.5.2", Content(head)) is None
+    assert contradiction("1.3.46.670589.33.1.4.1", Content(head, "native")) is None
+
+
 @pytest.mark.parametrize("label", [*HEADS, DeflatedExplicitVRLittleEndian])
 def test_compressed_pixel_data_in_a_native_syntax(label: str) -> None:
     head = HEADS.get(label, EXPLICIT)

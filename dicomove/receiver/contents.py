@@ -22,6 +22,8 @@ _VRS: Final = frozenset(
 )
 #: The group of the first element of nearly every data set, by the order of its bytes.
 _ORDERS: Final = {b"\x08\0": "Little", b"\0\x08": "Big"}
+#: Transfer syntaxes of PS3.5: apart from Implicit VR Little Endian, they are explicit.
+_STANDARD: Final = "1.2.840.10008.1.2"
 _META_INFORMATION: Final = (b"\x02\0", b"\0\x02")
 #: Transfer syntaxes that are not compressed: their pixel data are native (PS3.5 A.1 to A.3, A.5).
 _NATIVE: Final = frozenset(
@@ -90,7 +92,8 @@ def _meta_information(content: Content) -> str | None:
 
 def _encoding(transfer_syntax: str, content: Content) -> str | None:
     order, is_explicit = _ORDERS.get(content.head[:2]), content.head[4:6] in _VRS
-    if order is None or len(content.head) < 8 or (order == "Big" and not is_explicit):
+    is_unknown = not transfer_syntax.startswith(_STANDARD)  # one of a manufacturer may be implicit
+    if is_unknown or order is None or len(content.head) < 8 or (order == "Big" and not is_explicit):
         return None
     expected = (
         "Big" if transfer_syntax == ExplicitVRBigEndian else "Little",
