@@ -25,7 +25,7 @@ TOO_MANY: Final = frozenset({"out_of_resources", "unable_to_process", "cancelled
 #: Errors after which an answer may have some of too many matches.
 _BREAKS: Final = frozenset({"association_aborted", "connection_lost"})
 
-#: The number of _narrower searches for a broad one without matches.
+#: The number of narrower searches for a broad one without matches.
 MOST: Final = 8
 #: The number for any other search, and for all searches after `HONEST` broad ones were complete.
 MOST_LATER: Final = 3
@@ -33,7 +33,7 @@ MOST_LATER: Final = 3
 HONEST: Final = 4
 #: Most searches are for studies since this year.
 _USUAL_DAYS: Final = 3653
-#: The number of known matches that is enough to choose _narrower searches.
+#: The number of known matches that is enough to choose narrower searches.
 _ENOUGH: Final = 10
 _LOOKED_AT: Final = 200
 _ENDS: Final = (("PatientID", "0"), ("AccessionNumber", "00"), ("PatientID", "000"), ("AccessionNumber", "5"))
@@ -140,7 +140,7 @@ class Asked:
         return replace(result, error="out_of_resources") if self.denies(keys, result, most) else result
 
     def denies(self, keys: Keys, answer: FindResult, most: int) -> bool:
-        """Whether one of a few _narrower searches has a match that an answer lacks."""
+        """Whether one of a few narrower searches has a match that an answer lacks."""
         given, limits, asked = self.uids(answer), self.limits, {**self.keys, **keys}
         for part in _narrower(asked, self._axis, self.found.values(), self._today, limits.searchable)[:most]:
             narrow = self._find({**keys, **part})
@@ -205,7 +205,7 @@ def is_refused(answer: FindResult) -> bool:
 
 
 def has_failed(answer: FindResult) -> bool:
-    """Whether the C-FIND failed for a reason that _narrower searches do not avoid."""
+    """Whether the C-FIND failed for a reason that narrower searches do not avoid."""
     return answer.cancelled or bool(answer.error and not has_too_many(answer))
 
 

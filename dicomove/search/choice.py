@@ -189,8 +189,8 @@ def _with_time(date: dt.date | str, cell: object) -> dt.date | str:
     return dt.datetime.combine(date, dt.time()) + dt.timedelta(seconds=seconds)
 
 
-def _ambiguous(answer: Answer, studies: int, _alike: int, matches: str, *, by_time: bool) -> Answer:
-    why = {0: "one of them has no date", 1: ""}.get(_alike, f"{_alike} of them are equally {matches}")
+def _ambiguous(answer: Answer, studies: int, alike: int, matches: str, *, by_time: bool) -> Answer:
+    why = {0: "one of them has no date", 1: ""}.get(alike, f"{alike} of them are equally {matches}")
     said = f"{studies} studies match" + (f", and {why}" if matches != "one" else "")
     return replace(
         answer,
