@@ -442,9 +442,13 @@ def send_image(sock: socket.socket, image: Instance, pdu: bytes, count: Callable
 def test_an_instance_without_end_stops_at_min_free(tmp_path: Path) -> None:
     """The disk is not filled, and the association learns at its end that nothing was stored."""
     folder = tmp_path / "disk"
-    with receiving.disk(folder, 128 * MIB), running(folder, min_free=64 * MIB) as scp, ExitStack() as stack:
+    with (
+        receiving.disk(folder, 128 * MIB) as free,
+        running(folder, min_free=free - 64 * MIB) as scp,
+        ExitStack() as stack,
+    ):
         sock = associated(stack, scp.address)
-        send_image(sock, new_images()[0], data_pdu(bytes(MIB), last=False), iter([True] * 256 + [False]).__next__)
+        send_image(sock, new_images()[0], data_pdu(bytes(MIB), last=False), iter([True] * 128 + [False]).__next__)
         assert not scp.parts()
         sock.sendall(data_pdu(b"", last=True))
         answer = sock.recv(65536)
