@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
+from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context, DataSetDeadline, final_response
 from dicomove.dimse.connection import Check, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message, is_response_to
 from dicomove.dimse.opening import Identity, open_association
 from dicomove.dimse.sop_classes import SERVICES
-from dicomove.dimse.state import Event, State, event_of
+from dicomove.dimse.state import State
 from dicomove.errors import (
     AddressError,
     AssociationAborted,
@@ -40,8 +40,6 @@ from dicomove.tls import Wrap, client_side
 #: Shorter than the 30 s after which Orthanc closes an idle association.
 _LONGEST_IDLE_S: Final = 15.0
 _LONGEST_RELEASE_S: Final = 5.0
-#: The time in which the data set of a final response has to come, in seconds.
-_DATA_SET_S: Final = 5.0
 
 logger = logging.getLogger("dicomove.dimse")
 
@@ -172,39 +170,6 @@ class DimseOperation:
     def _send(self, command: Command, data: bytes | None, *deadlines: Deadline) -> None:
         sending = Deadline(self._pacs.idle_timeout, IdleTimeout, "sending")
         self._association.send(Message(self.context.context_id, command, data), Deadlines(sending, *deadlines))
-
-
-class DataSetDeadline(Deadline):
-    """Begins when the command set has come of a message whose data set may never come.
-
-    Parameters
-    ----------
-    announced
-        Returns that message, if there is one.
-    idle
-        Seconds after which the association ends: this deadline comes before.
-    """
-
-    def __init__(self, announced: Callable[[], Message | None], idle: float | None = None) -> None:
-        seconds = _DATA_SET_S if idle is None else min(_DATA_SET_S, idle / 2)
-        super().__init__(seconds, IdleTimeout, "waiting for the data set of a message")
-        self._announced = announced
-        self._seen: Message | None = None
-
-    def check(self) -> None:
-        """Raise when the data set did not come in time."""
-        announced = self._announced()
-        if announced is not self._seen:
-            self._seen = announced
-            self.restart()
-        if announced is not None:
-            super().check()
-
-
-def final_response(announced: Message | None, message_id: int) -> Message | None:
-    """Return a message whose data set is not complete, if it is the final response to a request."""
-    is_final = announced and event_of(announced, message_id) is Event.FINAL_RESPONSE
-    return announced if is_final else None
 
 
 class ReusableAssociation:

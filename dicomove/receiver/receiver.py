@@ -297,10 +297,9 @@ class Receiver(Entries):
     def end_run(self, run: int, found: Iterable[Mapping[str, object]] = ()) -> None:
         """Forget the rows of a run: instances that arrive for them now are unrequested. Keep the discrepancies."""
         self._discrepancies = list(found)
-        request = EndRun(run)
-        self._in_flight.end_run(request)
+        self._in_flight.end_run(run)
         with suppress(ReceiverError):  # the process is gone, and so are its rows
-            self._supervisor.ask(request)
+            self._supervisor.ask(EndRun(run))
 
     def row(
         self,

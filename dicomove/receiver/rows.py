@@ -25,7 +25,6 @@ from dicomove.receiver.administration import addresses
 from dicomove.receiver.api import (
     AwaitArrivals,
     CancelGet,
-    EndRun,
     Expect,
     Get,
     GetEnd,
@@ -90,10 +89,10 @@ class RowsInFlight:
             self._expected.pop(row, None)
             self._progress.pop(row, None)
 
-    def end_run(self, request: EndRun) -> None:
+    def end_run(self, run: int) -> None:
         """Remove all rows of a run."""
         with self._lock:
-            rows = [row for row in self._expected if row.run == request.run]
+            rows = [row for row in self._expected if row.run == run]
         for row in rows:
             self.end(row)
 

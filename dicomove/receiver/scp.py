@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
-from dicomove.dimse.association import Association
+from dicomove.dimse.association import Association, DataSetDeadline, final_response
 from dicomove.dimse.connection import Check, Deadline, Deadlines
 from dicomove.dimse.messages import (
     C_CANCEL_RQ,
@@ -21,7 +21,6 @@ from dicomove.dimse.messages import (
     respond,
 )
 from dicomove.dimse.opening import Peer
-from dicomove.dimse.operation import DataSetDeadline, final_response
 from dicomove.dimse.state import ENDED_BY_PDU
 from dicomove.errors import AssociationAborted, ConnectionLost, IdleTimeout, InvalidResponse
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
