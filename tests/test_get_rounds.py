@@ -13,11 +13,11 @@ from pydicom import Dataset, uid
 
 import dicomove as dm
 from dicomove.dimse.association import Association
-from dicomove.dimse.sop_classes import MOST_CONTEXTS, Contexts, Rounds
+from dicomove.dimse.sop_classes import COMMON_CLASSES, MOST_CONTEXTS, Contexts, Rounds
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.associations import store, storing
-from dicomove.testing.faults.base import Response
+from dicomove.testing.faults.base import Fault, Request, Response
 from dicomove.testing.faults.injector import Chain
 from dicomove.testing.server import QueryRetrieveScp, Responder, SubOperations
 from tests import receiving, servers
@@ -60,12 +60,19 @@ def test_every_syntax_is_proposed_alone_where_there_was_no_room() -> None:
 
 def test_each_accepted_syntax_comes_first_once() -> None:
     played = rounds_of(Rounds([CT]), [(CT, PLAIN), (CT, uid.ImplicitVRLittleEndian), (CT, JPEG), (CT, J2K)])
-    assert played[1:] == [[(CT, [J2K])], [(CT, [JPEG])]]
+    assert played[2:] == [[(CT, [J2K])], [(CT, [JPEG])]]
 
 
-def test_a_pacs_that_takes_no_compressed_instances_is_asked_once() -> None:
+def test_classes_that_the_pacs_has_not_named_are_proposed_once() -> None:
+    played = rounds_of(Rounds([CT]), [(CT, PLAIN)])
+    assert {one for one, _ in played[0]} == {CT}
+    assert {one for one, _ in played[1]} == set(COMMON_CLASSES) - {CT}
+    assert len(rounds_of(Rounds(COMMON_CLASSES), [])) > 1
+
+
+def test_a_pacs_that_takes_no_compressed_instances_is_not_asked_for_them_again() -> None:
     rounds = Rounds([CT])
-    assert len(rounds_of(rounds, [(CT, PLAIN), (CT, uid.ImplicitVRLittleEndian)])) == 1
+    assert len(rounds_of(rounds, [(CT, PLAIN), (CT, uid.ImplicitVRLittleEndian)])) == 2
     assert rounds.takes_uncompressed_only
 
 
@@ -155,7 +162,9 @@ class Scp(QueryRetrieveScp):
     def _sent(self, instance: Instance, association: Association) -> int:
         if instance.sop_instance_uid.endswith(".1"):
             return 0xC000
-        first = next(one for one in association.contexts.values() if one.abstract_syntax == instance.sop_class_uid)
+        first = association.context_for(instance.sop_class_uid)
+        if first is None:
+            return 0xC000
         return store(association, replace(instance, transfer_syntax=first.transfer_syntax))
 
 
@@ -169,7 +178,7 @@ class Boasting(Scp):
 
 @pytest.mark.parametrize(
     ("kind", "gets", "error"),
-    [(Scp, 2, "some_failed"), (Cancelling, 1, "cancelled_by_pacs"), (Boasting, 1, "missing_instances")],
+    [(Scp, 3, "some_failed"), (Cancelling, 1, "cancelled_by_pacs"), (Boasting, 1, "missing_instances")],
 )
 def test_a_pacs_is_not_asked_again_in_vain(kind: type[Scp], gets: int, error: str, tmp_path: Path) -> None:
     """An instance that cannot be read brought 23 further requests, each with the whole study."""
@@ -178,3 +187,22 @@ def test_a_pacs_is_not_asked_again_in_vain(kind: type[Scp], gets: int, error: st
         result = receiving.move(receiving.studies(), pacs, receiver, method="get")
     assert receiving.row(result, "outcome", "error", "received") == ("partial", error, 5)
     assert Scp.gets == gets
+
+
+@pytest.mark.parametrize("said", ["", "MR", "junk"])
+def test_a_pacs_that_names_its_classes_wrongly(said: str, tmp_path: Path) -> None:
+    """Another class than that of the instances, or text that is not a UID."""
+    named = {"": "", "MR": uid.MRImageStorage, "junk": "CT Image Storage\\" + "1" * 80}[said]
+
+    class Naming(Fault):
+        commands = ("C-FIND",)
+
+        def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:  # noqa: ARG002
+            for match in matches:
+                if "SOPClassesInStudy" in match:
+                    match["SOPClassesInStudy"]._value = named.split("\\")
+            return matches
+
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, Naming()) as pacs:
+        result = receiving.move(receiving.studies(), pacs, receiver, method="get")
+    assert receiving.row(result, "outcome", "status", "received") == ("complete", "0x0000", 6)

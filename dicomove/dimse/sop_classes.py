@@ -148,6 +148,7 @@ class Rounds:
     def __init__(self, classes: Iterable[str]) -> None:
         self._classes = list(dict.fromkeys(classes))
         self._waiting = list(self._classes)
+        self._were_others_proposed = False
         self.accepted: dict[tuple[str, str], None] = {}
         self._proposed: set[tuple[str, str]] = set()
         self._were_first: set[tuple[str, str]] = set()
@@ -164,7 +165,9 @@ class Rounds:
 
     def next(self) -> Contexts | None:
         """Return the next proposal, or ``None`` after all of them."""
-        contexts = self._of_further_classes() or self._not_yet_alone() or self._not_yet_first()
+        contexts = (
+            self._of_further_classes() or self._of_classes_not_named() or self._not_yet_alone() or self._not_yet_first()
+        )
         self._proposed |= {(sop_class, syntaxes[0]) for sop_class, syntaxes in contexts if len(syntaxes) == 1}
         return contexts or None
 
@@ -181,6 +184,13 @@ class Rounds:
     def _of_further_classes(self) -> Contexts:
         now, self._waiting = self._waiting[:MOST_CONTEXTS], self._waiting[MOST_CONTEXTS:]
         return storage_contexts(now)
+
+    def _of_classes_not_named(self) -> Contexts:
+        """Return common classes, once: a PACS may name the class of the first instance only, or not those to come."""
+        if self._were_others_proposed:
+            return []
+        self._were_others_proposed = True
+        return storage_contexts(one for one in COMMON_CLASSES if one not in self._classes)
 
     def _not_yet_alone(self) -> Contexts:
         pairs = [(sop_class, syntax) for syntax in _STORED_SYNTAXES for sop_class in self._classes]

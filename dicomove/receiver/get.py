@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse import FindScu, MoveResult
@@ -22,6 +24,7 @@ from dicomove.receiver.api import GetEnd
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import LocalRow
 
+_UID: Final = re.compile(r"[0-9.]{1,64}")
 _Keys = tuple[tuple[str, str], ...]
 _Find = Callable[[str, Mapping[str, str]], list[Match]]
 
@@ -201,16 +204,19 @@ def _with_what_came(result: MoveResult, received: int) -> MoveResult:
 def _of_study(find: _Find, above: Mapping[str, str]) -> tuple[str, ...]:
     """Return the values of SOP Classes in Study (0008,0062); empty if the PACS does not have it."""
     found = find("STUDY", {"StudyInstanceUID": "", **above, "SOPClassesInStudy": ""})
-    classes = [uid for match in found for uid in match.get("SOPClassesInStudy", "").split("\\") if uid]
-    return tuple(dict.fromkeys(classes))
+    return _uids(uid for match in found for uid in match.get("SOPClassesInStudy", "").split("\\"))
 
 
 def _listed(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> tuple[str, ...]:
     """Return the SOP classes of the instances that the PACS lists."""
     if "StudyInstanceUID" not in keys:
         return ()
-    listed = (match.get("SOPClassUID", "") for match in _instances(find, keys, above))
-    return tuple(dict.fromkeys(filter(None, listed)))
+    return _uids(match.get("SOPClassUID", "") for match in _instances(find, keys, above))
+
+
+def _uids(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return those that are UIDs: an association that proposes something else may be aborted (PS3.8 9.3.2.2)."""
+    return tuple(dict.fromkeys(text for text in texts if _UID.fullmatch(text)))
 
 
 def _instances(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> Iterator[Match]:
