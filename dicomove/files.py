@@ -17,6 +17,19 @@ SERVICE_FOLDER: Final = ".dicomove"
 _NUMBERS: Final = itertools.count()
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that the user gave, with the user's folder for ``~``, as in a shell.
+
+    Examples
+    --------
+    >>> user_path("~/images") == Path.home() / "images"
+    True
+    """
+    with contextlib.suppress(RuntimeError):  # this user has no such folder
+        return Path(path).expanduser()
+    return Path(path)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which gets its final name when it is complete and durable.

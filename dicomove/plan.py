@@ -18,6 +18,7 @@ from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, warn
 from dicomove.events import RowStarted, RunEnded, RunStarted
+from dicomove.files import user_path
 from dicomove.interpreter import short_switch_interval
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, of_other_person, sentences
@@ -187,7 +188,7 @@ def _look_at_disk(settings: RunSettings, steps: Steps) -> None:
 
 def _journal_path(settings: RunSettings, journal: str | os.PathLike[str] | Literal[False] | None) -> Path | None:
     path = settings.receivers[0].folder / JOURNAL_FILE if journal is None and settings.receivers else journal
-    return Path(path) if path and Path(path).exists() else None
+    return user_path(path) if path and user_path(path).exists() else None
 
 
 def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, steps: Steps) -> None:

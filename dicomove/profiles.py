@@ -190,8 +190,14 @@ def profile_files(folder: Path) -> list[Path]:
     """Return the files that may have a profile: that of the project, then that of the user."""
     project = (place / FILE_NAME for place in (folder, *folder.parents))
     of_project = next((path for path in project if path.is_file()), None)
-    of_user = platformdirs.user_config_path("dicomove", appauthor=False) / FILE_NAME
-    return [path for path in dict.fromkeys((of_project, of_user)) if path and path.is_file()]
+    return [path for path in dict.fromkeys((of_project, _of_user())) if path and path.is_file()]
+
+
+def _of_user() -> Path | None:
+    try:
+        return platformdirs.user_config_path("dicomove", appauthor=False) / FILE_NAME
+    except RuntimeError:  # a user without a folder, as in some containers
+        return None
 
 
 def read(path: Path) -> ProfileFile:
@@ -330,6 +336,6 @@ def _unknown(key: str, known: Iterable[str]) -> str:
 
 def _no_profile(name: str, files: Iterable[ProfileFile]) -> str:
     known = [f"{', '.join(map(repr, file.tables)) or 'none'} in {file.path}" for file in files]
-    place = platformdirs.user_config_path("dicomove", appauthor=False) / FILE_NAME
+    place = _of_user() or "the folder of the user, who has none"
     there = f"the profiles are {'; '.join(known)}" if known else f"there is no {FILE_NAME} here, above, or at {place}"
     return f"no profile {name!r}: {there}. An address is written AET@host:port"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from dicomove.errors import AddressError
+from dicomove.files import user_path
 from dicomove.user import Credential, check_secret, found_secret
 
 Verify = Literal["full", "chain", "none"]
@@ -80,7 +81,7 @@ class TLS:
             if path is not None and not isinstance(path, str | os.PathLike):
                 message = f"tls: {name} is the path of a PEM file, not {type(path).__name__}"
                 raise AddressError(message)
-            object.__setattr__(self, name, None if path is None else str(Path(path).expanduser().absolute()))
+            object.__setattr__(self, name, None if path is None else str(user_path(path).absolute()))
         client_context(self)
 
     def with_password(self) -> dict[str, str | None]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dicomove.files import file_sha256, replacing
+import dicomove as dm
+from dicomove.files import file_sha256, replacing, user_path
+from tests import receiving
 
 
 def test_a_file_replaces_another(tmp_path: Path) -> None:
@@ -66,3 +68,33 @@ def test_the_hash_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc")  # FIPS 180-2, B.1
     assert file_sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_the_folder_of_the_user_has_the_sign_of_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images in a folder with the name ~ are lost in a moment: by a command that is to remove that folder."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder in (home, here):
+        folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(here)
+    dm.export(receiving.studies(), "~/cohort.csv")
+    with receiving.receiver(Path("~/images")) as receiver, receiving.pacs(receiver) as pacs:
+        table = dm.read_cohort("~/cohort.csv")
+        results = dm.retrieve(
+            table, pacs, receiver, journal="~/pull.sqlite", find_journal="~/found.sqlite", progress=False
+        )
+    dm.export(results, "~/results.csv")
+    assert dm.read_results("~/results.csv")["outcome"].tolist() == ["complete"]
+    assert len(dm.read_journal("~/pull.sqlite")) == 1
+    assert set(dm.verify("~/images")["verified"]) == {"ok"}
+    assert len(dm.index("~/images", progress=False)) == 1
+    assert list(here.iterdir()) == []
+
+
+def test_a_user_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(path: Path) -> Path:
+        raise RuntimeError(path)
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    assert user_path("~/images") == Path("~/images")

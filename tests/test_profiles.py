@@ -262,3 +262,19 @@ def test_errors_of_tls_and_user_are_named(project: Path, table: str, line: int, 
     assert str(raised.value).startswith(f"{path}, line {line}: ")
     assert said in str(raised.value)
     assert "hush" not in str(raised.value)
+
+
+def test_a_user_without_a_folder_has_the_profiles_of_the_project(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In some containers, a user has a number only."""
+
+    def nobody(*_: object, **__: object) -> Path:
+        message = "could not determine the home directory"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(platformdirs, "user_config_path", nobody)
+    with pytest.raises(AddressError, match="no profile 'main'"):
+        Pacs.profile("main")
+    write(project)
+    assert Pacs.profile("main").host

@@ -34,6 +34,7 @@ from dicomove.cohort.stored_cells import NAMED, Grid, cell_problem, cell_text, p
 from dicomove.cohort.text_files import read_text
 from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError, CohortWarning, warn
+from dicomove.files import user_path
 
 _TEXT = (".csv", ".tsv", ".txt")
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
@@ -91,7 +92,7 @@ def read_cohort(
         Cells are damaged, merged cells were filled, or `read_cohort` had to guess.
     """
     wanted = wanted_headers(columns)
-    grid, notes = choose_sheet(_read(Path(path), encoding, wanted), sheet, wanted)
+    grid, notes = choose_sheet(_read(user_path(path), encoding, wanted), sheet, wanted)
     grid, said = _with_header(grid, columns, header, wanted)
     grid, other_lines = _without_other_lines(grid)
     table, reports = _table(grid, columns)

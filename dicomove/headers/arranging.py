@@ -12,7 +12,7 @@ from typing import Final, Literal
 import pandas as pd
 
 from dicomove import columns
-from dicomove.files import replacing
+from dicomove.files import replacing, user_path
 from dicomove.headers.names import (
     MOST_NAMED,
     Cells,
@@ -81,7 +81,7 @@ def arrange(
     if isinstance(folder, pd.DataFrame):
         message = "folder: give the folder with the images first; a table of move() is cohort="
         raise ValueError(message)  # noqa: TRY004 (as for the other arguments)
-    source, goal = Path(folder).resolve(), Path(target).resolve()
+    source, goal = user_path(folder).resolve(), user_path(target).resolve()
     if goal.is_relative_to(source):
         raise ValueError(_INSIDE)
     own = [] if cohort is None else own_columns(cohort)

@@ -12,7 +12,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort import keyword_columns
-from dicomove.files import SERVICE_FOLDER
+from dicomove.files import SERVICE_FOLDER, user_path
 from dicomove.store import is_indexed, read_instances, read_journal
 
 Found = Mapping[str, tuple[int, int]]
@@ -79,7 +79,7 @@ def wanted(source: Source, folder: str | os.PathLike[str] | None) -> Wanted:
         The folder of the files is unknown or does not exist; or a table is neither a manifest nor a result table.
     """
     if not isinstance(source, pd.DataFrame):
-        path = Path(source)
+        path = user_path(source)
         if path.is_file():
             return wanted(results_in(path), folder)
         return _of_folder(_existing(path))
@@ -187,7 +187,7 @@ def _folder_of(table: pd.DataFrame, folder: str | os.PathLike[str] | None) -> Pa
     if found is None:
         message = "the table does not tell where its files are: give folder=..."
         raise ValueError(message)
-    return Path(str(found) if not isinstance(found, os.PathLike) else found)
+    return user_path(str(found) if not isinstance(found, os.PathLike) else found)
 
 
 def _asked(results: pd.DataFrame) -> _Asked:

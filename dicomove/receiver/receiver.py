@@ -8,13 +8,13 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, Self
 
 import pandas as pd
 
 from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.events import StudyReceived
+from dicomove.files import user_path
 from dicomove.receiver.administration import Entries
 from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.files import Existing, room
@@ -126,7 +126,7 @@ class Receiver(Entries):
         advertise: str | None = None,
         on_study: Callable[[StudyReceived], object] | None = None,
     ) -> None:
-        self.folder = Path(folder).absolute()
+        self.folder = user_path(folder).absolute()
         self.quiet_period = checked_seconds(quiet_period, "quiet_period")
         settings = Settings(
             folder=str(self.folder),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from dicomove.cohort import keyword
-from dicomove.files import replacing
+from dicomove.files import replacing, user_path
 from dicomove.notebook import size
 from dicomove.report.flow import REASONS, flow, known_error, share
 from dicomove.report.plots import draw
@@ -117,7 +117,7 @@ def report(
         note=escape(_note(pseudonymize=pseudonymize)),
         sections="\n".join(f"<h2>{escape(name)}</h2>\n{content}" for name, content in sections),
     )
-    where = Path(path)
+    where = user_path(path)
     with replacing(where) as part:
         part.write_text(page, encoding="utf-8", errors="replace")  # a cell may have half a character
     return where

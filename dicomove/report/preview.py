@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from dicomove.errors import CohortError
+from dicomove.files import user_path
 from dicomove.report.plots import new_figure, show_in_notebooks
 from dicomove.report.table import Results, table_of
 from dicomove.store import read_journal, read_manifest
@@ -132,7 +133,7 @@ def _folder(given: str | os.PathLike[str] | None, known: object) -> Path:
     if folder is None:
         message = "give the folder of the receiver, folder=..., that has the files"
         raise ValueError(message)
-    return Path(folder)
+    return user_path(folder)
 
 
 def _accepted(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from dicomove.errors import JournalError, ReceiverError
-from dicomove.files import SERVICE_FOLDER
+from dicomove.files import SERVICE_FOLDER, user_path
 from dicomove.store.schema import insert_into
 from dicomove.store.sqlite import Database, transaction
 
@@ -89,7 +89,7 @@ class FindJournal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).resolve()
+        self.path = user_path(path).resolve()
         self.problem: str | None = None
         self._connection, self._owner = _FOUND.open_to_own(self.path)
         self._lock = threading.Lock()

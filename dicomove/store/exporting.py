@@ -18,7 +18,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove.errors import CohortError
-from dicomove.files import file_sha256, replacing
+from dicomove.files import file_sha256, replacing, user_path
 from dicomove.results import RESULT_COLUMNS
 from dicomove.store import cells
 from dicomove.store.cells import Pseudonyms
@@ -83,7 +83,7 @@ def export(
     >>> read_results(export(results, Path(mkdtemp(), "results.csv"))).equals(results)
     True
     """
-    where = Path(path)
+    where = user_path(path)
     if where.name == CHECKSUMS_FILE:
         return write_checksums(results if isinstance(results, pd.DataFrame) else read_manifest(results), where)
     if where.name == CRATE_FILE:
@@ -132,7 +132,7 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
     CohortWarning
         Another program saved the file: `read_results` read its dates, or it has damaged identifiers.
     """
-    where = Path(path)
+    where = user_path(path)
     suffix = _suffix(where)
     if where.is_dir():
         message = f"{where.name!r} is a folder: give a file that export wrote"

@@ -18,6 +18,7 @@ from typing import ClassVar, Final, Self, TypeVar
 
 import pandas as pd
 
+from dicomove.files import user_path
 from dicomove.store import cells
 from dicomove.store.instances import MANIFEST_COLUMNS
 from dicomove.store.schema import (
@@ -87,7 +88,7 @@ class Journal:
             The file has other content or a newer version, is damaged, or another process has it.
         """
         # A file has one lock, even if it has several names.
-        where = Path(path).resolve()
+        where = user_path(path).resolve()
         with cls._opening:
             journal = cls._open.get(where)
             if journal is None:

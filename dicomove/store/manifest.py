@@ -14,7 +14,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.errors import ReceiverError
-from dicomove.files import file_sha256, files_in, replacing, shown
+from dicomove.files import file_sha256, files_in, replacing, shown, user_path
 from dicomove.store import cells
 from dicomove.store.instances import MANIFEST_COLUMNS, is_indexed, read_instances
 from dicomove.store.schema import FIRST_ROW, JOURNAL, journal_at
@@ -55,7 +55,7 @@ def read_manifest(path: str | os.PathLike[str], *, run: int | None = None) -> pd
     JournalError
         There is no journal, or it cannot be read.
     """
-    where = Path(path)
+    where = user_path(path)
     return _manifest_of(where) if run is None and where.is_dir() else _journal_manifest(where, run)
 
 
@@ -124,7 +124,7 @@ def write_checksums(
         message = "give a manifest with the columns path and sha256, and the path of the file to write"
         raise ValueError(message)
     accepted = table[table["quarantine"].isna()] if "quarantine" in table.columns else table
-    where = Path(path) if path is not None else Path(str(table.attrs[_FOLDER]), CHECKSUMS_FILE)
+    where = user_path(path) if path is not None else Path(str(table.attrs[_FOLDER]), CHECKSUMS_FILE)
     rows = zip(map(str, accepted["path"]), map(str, accepted["sha256"]), strict=True)
     write_hashes(where, rows)
     return where
@@ -163,8 +163,8 @@ def verify(
         if root is None or not {"path", "bytes", "sha256"} <= set(table.columns):
             message = "give a manifest with the columns path, bytes and sha256, and the folder=... of its files"
             raise ValueError(message)
-    elif (given := Path(folder_or_manifest)).suffix == _LIST_SUFFIX and not given.is_dir():
-        root = Path(folder) if folder is not None else given.absolute().parent
+    elif (given := user_path(folder_or_manifest)).suffix == _LIST_SUFFIX and not given.is_dir():
+        root = user_path(folder) if folder is not None else given.absolute().parent
         table = _with_unrecorded(_listed(given), root)
     else:
         root = given

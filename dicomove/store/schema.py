@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from dicomove.errors import JournalError
-from dicomove.files import SERVICE_FOLDER
+from dicomove.files import SERVICE_FOLDER, user_path
 from dicomove.results import Row
 from dicomove.store.instances import MANIFEST_COLUMNS, InstanceRecord
 from dicomove.store.sqlite import Database
@@ -71,7 +71,7 @@ FIRST_ROW: Final = "(SELECT run, key, label, min(position) FROM rows WHERE key I
 
 def journal_at(path: str | os.PathLike[str]) -> Path:
     """Return the file of a journal; the path may be the folder of a receiver."""
-    where = Path(path)
+    where = user_path(path)
     return where / JOURNAL_FILE if where.is_dir() else where
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from pydicom.datadict import keyword_dict
 
 from dicomove import columns
-from dicomove.files import shown
+from dicomove.files import shown, user_path
 from dicomove.headers.names import (
     MOST_NAMED,
     Template,
@@ -116,8 +116,9 @@ def convert(
     """
     allowed = _allowed(despite)
     runs = Programs(program(), timeout)
-    jobs, table = _prepared(source, Path(out).resolve(), path, allowed, folder, processes=processes, progress=progress)
-    return _converted(table, jobs, Path(out).resolve(), runs, processes, progress=progress)
+    goal = user_path(out).resolve()
+    jobs, table = _prepared(source, goal, path, allowed, folder, processes=processes, progress=progress)
+    return _converted(table, jobs, goal, runs, processes, progress=progress)
 
 
 def _allowed(despite: Collection[Reason] | Reason | Literal["all"]) -> Collection[Reason]:
@@ -142,8 +143,8 @@ def _prepared(
     progress: bool,
 ) -> tuple[list[Job | Verdict], pd.DataFrame]:
     """Return for each row of the table of series its job, or the reason why there is none."""
-    if not isinstance(source, pd.DataFrame) and Path(source).is_file():
-        source = results_in(Path(source))
+    if not isinstance(source, pd.DataFrame) and user_path(source).is_file():
+        source = results_in(user_path(source))
     given = source if isinstance(source, pd.DataFrame) and not is_manifest(source) else None
     suffix: Suffix = ".nii" if path.endswith(".nii") else ".nii.gz"
     made = template(path.removesuffix(suffix), [] if given is None else own_columns(given))
