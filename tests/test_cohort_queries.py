@@ -572,6 +572,11 @@ def test_a_wildcard_in_all_that_identifies_is_said() -> None:
     assert find_query({"PatientName": "M*", "PatientID": "7"}).notes == ()
 
 
+def test_an_identifier_that_is_a_word_for_an_empty_cell_has_a_note() -> None:
+    (note,) = find_query({"AccessionNumber": "NULL", "PatientID": "7", "PatientName": "unknown"}).notes
+    assert note.startswith("AccessionNumber is a word that often stands for an empty cell")
+
+
 def test_invisible_characters_are_taken_off_and_named() -> None:
     query = find_query({"AccessionNumber": "\u202aA1\u202c"})
     assert steps(query) == [("STUDY", {"AccessionNumber": "A1"})]
