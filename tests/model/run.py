@@ -160,19 +160,53 @@ class Run:
         moves = [one for one in self.heard if one.command == C_MOVE_RQ]
         return moves if wanted is None else [one for one in moves if one.asked == wanted]
 
-    def names_another_patient(self, wanted: Asked) -> bool:
-        """Whether each row that asks for it, and names a patient, names another one than the archive."""
-        named = [
-            row["PatientID"].raw
-            for row, other in zip(self.rows, self.asked, strict=True)
+    def verdicts_of_one_patient(self) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
+        """Yield the same where the rows that ask the same do not name several patients: they share one request."""
+        yield from ((wanted, verdict) for wanted, verdict in self.verdicts() if not self.has_rivals(wanted))
+
+    def names_another_patient(self, wanted: Asked, position: int | None = None) -> bool:
+        """Whether a row, or else each one that asks for it and names a patient, names another one than the archive."""
+        named = self._patients(wanted)
+        single = [one for row, one in named.items() if position in (None, row)]
+        uid = dict(wanted.keys).get("StudyInstanceUID")
+        study = [one for one in self.world.archive.instances if one.study_instance_uid == uid]
+        return bool(single and study) and difference(study[0].patient_id, single) == ALTOGETHER
+
+    def has_rivals(self, wanted: Asked) -> bool:
+        """Whether the rows that ask for it name several patients."""
+        return self._requests_for(wanted) > 1
+
+    @property
+    def requests(self) -> int:
+        """How many different requests the table has."""
+        return sum(self._requests_for(wanted) for wanted in {one for one in self.asked if one is not None})
+
+    def _requests_for(self, wanted: Asked) -> int:
+        named = self._patients(wanted)
+        patients: list[list[str]] = []
+        for one in named.values():
+            known = next((known for known in patients if difference(one, known) != ALTOGETHER), [])
+            if not known:
+                patients.append(known)
+            known.append(one)
+        if len(patients) < 2:
+            return 1
+        return len(patients) + (len(named) < sum(other == wanted for other in self.asked))
+
+    def _patients(self, wanted: Asked) -> dict[int, str]:
+        """Return the PatientID that each row names beside what it asks for, if images can be compared with it."""
+        if "PatientID" in dict(wanted.keys):
+            return {}
+        named = {
+            position: row["PatientID"].raw
+            for position, (row, other) in enumerate(zip(self.rows, self.asked, strict=True))
             if other == wanted and "PatientID" in row and not row["PatientID"].blank
-        ]
-        single = [str(one) for one in named if isinstance(one, str | int | float) and not set(str(one)) & set("*?\\")]
-        keys = dict(wanted.keys)
-        study = [one for one in self.world.archive.instances if one.study_instance_uid == keys.get("StudyInstanceUID")]
-        if not single or not study or "PatientID" in keys:
-            return False
-        return difference(study[0].patient_id, single) == ALTOGETHER
+        }
+        return {
+            position: str(one)
+            for position, one in named.items()
+            if isinstance(one, str | int | float) and not set(str(one)) & set("*?\\")
+        }
 
     def may_meet(self, wanted: Asked) -> list[Fault]:
         """Return the faults that its C-MOVE can have met, beside those that reach everyone."""
