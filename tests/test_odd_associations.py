@@ -101,7 +101,7 @@ def is_ours_content(answer: bytes) -> bool:
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_an_answer_that_accepts_nothing_is_a_service_that_is_not_offered(name: str) -> None:
     """As where the context is rejected, whatever the answer leaves out."""
-    with ScriptedPeer([ReadPdu(), Send(accepts()[name]), AwaitRelease()]) as peer:
+    with ScriptedPeer([ReadPdu(), Send(accepts()[name]), AwaitRelease(), Send(pdus.RELEASE_ANSWER)]) as peer:
         pacs = dm.Pacs(peer.address, association_timeout=OURS_S)
         with pytest.raises(dm.errors.NotSupported, match="does not offer Verification"):
             dm.echo(pacs)
