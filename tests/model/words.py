@@ -65,6 +65,9 @@ SILENT: Final = {
     *("hangs", "hangs-at-find", "vanishes-at-response", "silent-association", "pending-forever", "dies"),
 }
 
+#: They announce a data set that never comes; the result of the row does not depend on it.
+ANNOUNCE_TOO_MUCH: Final = {"promises-data-set", "find-promises-data-set"}
+
 
 def reaches_everyone(fault: Fault) -> bool:
     """Whether a fault is one of the association, which knows of no row."""

@@ -32,7 +32,7 @@ from dicomove.testing.faults.base import Fault
 from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp, decode_identifier
 from tests.model.table import Asked
-from tests.model.words import FIELDS, KEYS, MODELS, RECEIVER, SILENT, STORE
+from tests.model.words import ANNOUNCE_TOO_MUCH, FIELDS, KEYS, MODELS, RECEIVER, SILENT, STORE
 
 
 @dataclass
@@ -248,8 +248,8 @@ class World:
 
     def pacs(self) -> dm.Pacs:
         """Return its address, with no more patience than the faults need."""
-        short = any(fault.name in SILENT for fault in self.faults)
-        patience = 0.4 if short else 10.0
+        names = {fault.name for fault in self.faults}
+        patience = 0.4 if names & SILENT else 2.0 if names & ANNOUNCE_TOO_MUCH else 10.0
         return dm.Pacs(
             f"PACS@127.0.0.1:{self._listener.port}",
             connect_timeout=2,
