@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from dicomove.errors import AddressError
+from dicomove.errors import AddressError, AssociationError, ConnectionFailed, TlsFailed
 from dicomove.files import user_path
 from dicomove.user import Credential, check_secret, found_secret
 
@@ -168,6 +168,18 @@ def explained(error: OSError) -> str:
     reason = error.reason or ""
     found = next((said for words, said in _REASONS if any(word in reason for word in words)), None)
     return found or f"TLS failed: {reason.replace('_', ' ').lower() or 'no reason was given'}."
+
+
+def gone(error: AddressError) -> AssociationError:
+    """Return the error of an association whose certificates, key or passcode are gone since the run began.
+
+    Examples
+    --------
+    >>> gone(AddressError("tls: there is no file key.pem")).error, gone(AddressError("user: TOKEN is not set")).error
+    ('tls_failed', 'connection_failed')
+    """
+    kind = TlsFailed if str(error).startswith("tls: ") else ConnectionFailed
+    return kind(str(error))
 
 
 def seen_from_receiver(said: str) -> str:

@@ -103,7 +103,7 @@ _seeds = itertools.count(1000)
 
 
 def new_images(count: int = 1, size: int = 512) -> list[Instance]:
-    """Return images that nobody has stored yet."""
+    """Return images that are not stored yet."""
     return list(Synthetic(studies=1, instances=count, size=size, seed=next(_seeds)).instances_of_all())
 
 

@@ -26,16 +26,14 @@ from dicomove.errors import (
     AddressError,
     AssociationAborted,
     AssociationError,
-    ConnectionFailed,
     ConnectionLost,
     IdleTimeout,
     InvalidResponse,
     NotSupported,
-    TlsFailed,
 )
 from dicomove.outcome import category
 from dicomove.pacs import Pacs, check_pacs
-from dicomove.tls import Wrap, client_side
+from dicomove.tls import Wrap, client_side, gone
 
 #: Shorter than the 30 s after which Orthanc closes an idle association.
 _LONGEST_IDLE_S: Final = 15.0
@@ -323,8 +321,7 @@ class ReusableAssociation:
         try:
             tls, user = self._credentials()
         except AddressError as error:
-            kind = TlsFailed if self.pacs.tls and not self._tls else ConnectionFailed
-            raise kind(str(error)) from error
+            raise gone(error) from error
         association = open_association(self.pacs, proposed, tls, user, check)
         services = ", ".join(self._services[context.abstract_syntax] for context in association.contexts.values())
         logger.info("association with %s after %.0f ms: %s", self.pacs, 1000 * (time.monotonic() - started), services)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
-from dicomove.errors import AddressError, ConnectionFailed, TlsFailed
+from dicomove.errors import AddressError
 from dicomove.outcome.evidence import CountedBy, Refusal
 from dicomove.pacs import Pacs
-from dicomove.tls import TLS
+from dicomove.tls import TLS, gone
 
 Answer = TypeVar("Answer")
 
@@ -205,7 +205,7 @@ class GetEnd:
 
 def not_sent(error: AddressError) -> GetEnd:
     """Return the end of a C-GET whose certificates or passcode are gone since the run began."""
-    problem = (TlsFailed if str(error).startswith("tls: ") else ConnectionFailed).error
+    problem = gone(error).error
     return GetEnd(None, {}, (), None, problem, str(error), permanent=False, sent=False, cancelled=False, was_begun=True)
 
 
