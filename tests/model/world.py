@@ -21,7 +21,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadlines
 from dicomove.dimse.data_sets import data_set_offset
 from dicomove.dimse.fragments import P_DATA, Fragment, read_events
-from dicomove.dimse.messages import C_CANCEL_RQ, Message, MessageAssembler
+from dicomove.dimse.messages import C_CANCEL_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, Message, MessageAssembler
 from dicomove.dimse.opening import Peer
 from dicomove.files import SERVICE_FOLDER
 from dicomove.outcome import category
@@ -94,6 +94,10 @@ class _Overheard(Association):
         return message
 
 
+#: A run that waits for its PACS asks nothing with its C-ECHO, and a C-CANCEL may come after the end.
+_REQUESTS: Final = frozenset({C_FIND_RQ, C_MOVE_RQ, C_GET_RQ})
+
+
 class _Overhearing:
     """A service whose requests are written down before it answers them."""
 
@@ -104,7 +108,7 @@ class _Overhearing:
 
     def handle(self, association: Association, peer: Peer, message: Message) -> None:
         heard = _heard(association, message)
-        if heard.command != C_CANCEL_RQ:  # one that came after the end
+        if heard.command in _REQUESTS:
             self._heard.append(heard)
         with self._lock:
             self.busy += 1

@@ -317,6 +317,7 @@ _RIVALS: Final = replace(
 @example(table=_RIVALS, way=Way(again="same"), met=_UNTOLD)
 @example(table=_RIVALS, way=Way(planned=True), met=())
 @example(table=_RIVALS, way=Way(verify="arrivals", method="get"), met=())
+@example(table=_RIGHT, way=Way(method="get", attempts=1, again="same"), met=(faults.Dies(back_after_s=1.0),))
 @given(table=tables(), way=ways, met=met_faults)
 def test_a_typed_table(
     tmp_path_factory: pytest.TempPathFactory, table: Table, way: Way, met: tuple[Fault, ...]
