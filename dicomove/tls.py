@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from dicomove.errors import AddressError, AssociationError, ConnectionFailed, TlsFailed
 from dicomove.files import user_path
@@ -153,21 +153,24 @@ def server_side(tls: TLS) -> Wrap:
     return lambda sock: context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
 
-def explained(error: OSError) -> str:
-    """Return the meaning of an error of TLS, and the remedy, as sentences.
+def explained(error: OSError, *, to_receiver: bool = False) -> str:
+    """Return the meaning of an error of TLS, and the remedy, for the user of a `Pacs` or of a `Receiver`.
 
     Examples
     --------
-    >>> explained(ssl.SSLEOFError(8, "EOF occurred in violation of protocol"))
+    >>> ended = ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
+    >>> explained(ended)
     'The peer ended the TLS handshake without a word: does this port speak TLS, and does the peer want a certificate?'
+    >>> explained(ended, to_receiver=True)
+    'the PACS ended the TLS handshake without a word: does it trust the certificate of the Receiver?'
     """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _CERTIFICATE.get(error.verify_code) or f"The peer's certificate is not valid: {error.verify_message}."
-    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return ENDED
-    reason = error.reason or ""
-    found = next((said for words, said in _REASONS if any(word in reason for word in words)), None)
-    return found or f"TLS failed: {reason.replace('_', ' ').lower() or 'no reason was given'}."
+    meaning = _meaning(error)
+    return (to_receiver and meaning.to_receiver) or meaning.to_client
+
+
+def ended_without_reason(error: OSError) -> bool:
+    """Whether the peer only closed the connection: that may pass, and what it gives a reason for does not."""
+    return _meaning(error) is _ENDED
 
 
 def gone(error: AddressError) -> AssociationError:
@@ -182,17 +185,15 @@ def gone(error: AddressError) -> AssociationError:
     return kind(str(error))
 
 
-def seen_from_receiver(said: str) -> str:
-    """Return what `explained` says, in words for the user of a receiver: there, the PACS is the one that connects.
-
-    Examples
-    --------
-    >>> seen_from_receiver("The peer's certificate has expired: its administrator renews it.")
-    "The peer's certificate has expired: its administrator renews it."
-    >>> seen_from_receiver(_NO_CERTIFICATE)
-    "the PACS showed no certificate, and ca= of the Receiver's TLS requires one"
-    """
-    return _SEEN_FROM_RECEIVER.get(said, said)
+def _meaning(error: OSError) -> _Meaning:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        found = _CERTIFICATE.get(error.verify_code)
+        return _Meaning(found or f"The peer's certificate is not valid: {error.verify_message}.")
+    if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _ENDED
+    reason = error.reason or ""
+    known = next((meaning for words, meaning in _REASONS if any(word in reason for word in words)), None)
+    return known or _Meaning(f"TLS failed: {reason.replace('_', ' ').lower() or 'no reason was given'}.")
 
 
 def _check_words(tls: TLS) -> None:
@@ -261,8 +262,16 @@ def _brief(error: OSError) -> str:
     return error.strerror or "it cannot be read"
 
 
-ENDED: Final = (
-    "The peer ended the TLS handshake without a word: does this port speak TLS, and does the peer want a certificate?"
+class _Meaning(NamedTuple):
+    """What an error means, for the user who calls a peer, and for the user of a receiver, whom the PACS calls."""
+
+    to_client: str
+    to_receiver: str = ""
+
+
+_ENDED: Final = _Meaning(
+    "The peer ended the TLS handshake without a word: does this port speak TLS, and does the peer want a certificate?",
+    "the PACS ended the TLS handshake without a word: does it trust the certificate of the Receiver?",
 )
 _UNKNOWN_AUTHORITY: Final = (
     "The peer's certificate is signed by an authority that is not trusted here: give that authority's certificate with "
@@ -284,46 +293,46 @@ _CERTIFICATE: Final = {
     62: _OTHER_NAME,
     64: _OTHER_NAME,
 }
-_NO_TLS: Final = "The peer does not speak TLS on this port: connect without tls=, or to the port for TLS."
-_NO_CERTIFICATE: Final = "A certificate is required, and none was shown: give TLS(certificate=..., key=...)."
-_NOT_ACCEPTED: Final = (
-    "The peer does not accept our certificate: its administrator has to trust the authority that signed it, and it "
-    "must not have expired."
-)
-_NO_SUITE: Final = (
-    "The two sides have no cipher suite in common, or the peer requires a certificate: give "
-    "TLS(certificate=..., key=...), or another profile."
-)
-_SEEN_FROM_RECEIVER: Final = {
-    ENDED: "the PACS ended the TLS handshake without a word: does it trust the certificate of the Receiver?",
-    _NO_TLS: "the PACS connected without TLS: its administrator adds TLS to its entry for the Receiver, or leave out "
-    "tls= here",
-    _NO_CERTIFICATE: "the PACS showed no certificate, and ca= of the Receiver's TLS requires one",
-    _NOT_ACCEPTED: "the PACS does not accept the certificate of the Receiver: its administrator has to trust the "
-    "authority that signed it, and it must not have expired",
-    _NO_SUITE: "the PACS and the Receiver have no cipher suite in common",
-}
 #: By parts of OpenSSL's names for errors; the first one that fits counts.
 _REASONS: Final = (
     (
         ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"),
-        _NO_TLS,
+        _Meaning(
+            "The peer does not speak TLS on this port: connect without tls=, or to the port for TLS.",
+            "the PACS connected without TLS: its administrator adds TLS to its entry for the Receiver, or leave out "
+            "tls= here",
+        ),
     ),
     (
         ("CERTIFICATE_REQUIRED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
-        _NO_CERTIFICATE,
+        _Meaning(
+            "A certificate is required, and none was shown: give TLS(certificate=..., key=...).",
+            "the PACS showed no certificate, and ca= of the Receiver's TLS requires one",
+        ),
     ),
     (
         ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE", "ALERT_UNSUPPORTED_CERTIFICATE"),
-        _NOT_ACCEPTED,
+        _Meaning(
+            "The peer does not accept our certificate: its administrator has to trust the authority that signed it, "
+            "and it must not have expired.",
+            "the PACS does not accept the certificate of the Receiver: its administrator has to trust the authority "
+            "that signed it, and it must not have expired",
+        ),
     ),
-    (("ALERT_ACCESS_DENIED",), "The peer accepts our certificate and denies access: ask its administrator."),
+    (
+        ("ALERT_ACCESS_DENIED",),
+        _Meaning("The peer accepts our certificate and denies access: ask its administrator."),
+    ),
     (
         ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW"),
-        "The two sides have no version of TLS in common: 1.2 and newer are spoken here.",
+        _Meaning("The two sides have no version of TLS in common: 1.2 and newer are spoken here."),
     ),
     (
         ("NO_SHARED_CIPHER", "HANDSHAKE_FAILURE", "INSUFFICIENT_SECURITY"),
-        _NO_SUITE,
+        _Meaning(
+            "The two sides have no cipher suite in common, or the peer requires a certificate: give "
+            "TLS(certificate=..., key=...), or another profile.",
+            "the PACS and the Receiver have no cipher suite in common",
+        ),
     ),
 )

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import is_blank, keyword_columns, plain_label, positions_in
+from dicomove.cohort import is_blank, keyword_columns, plain_label, positions_in, text_unless_blank
 from dicomove.columns import VERDICT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning, warn
 from dicomove.outcome import sentences
@@ -172,7 +172,7 @@ def _result(cells: Mapping[str, object]) -> _Result:
         cell = cells.get(name)
         return None if is_blank(cell) else columns.whole_number(cell)
 
-    outcome = _text(cells.get("outcome")) or ""
+    outcome = text_unless_blank(cells.get("outcome")) or ""
     is_found_only = outcome == "matched" or (outcome == "partial" and "completed" not in cells)
     matches, expected = number("matches"), number("expected")
     # Without `find`, a row that the PACS does not have, or that cannot be asked, counts as not matched.
@@ -183,10 +183,10 @@ def _result(cells: Mapping[str, object]) -> _Result:
     deepest = keys[-1][0] if keys else ""
     return _Result(
         keys=keys,
-        study=_text(cells.get("StudyInstanceUID")) if keys else None,
+        study=text_unless_blank(cells.get("StudyInstanceUID")) if keys else None,
         outcome="not_attempted" if is_found_only else "complete" if outcome == SKIPPED else outcome,
-        error=_text(cells.get("error")),
-        advice=_NOT_MOVED if is_found_only else _text(cells.get("advice")),
+        error=text_unless_blank(cells.get("error")),
+        advice=_NOT_MOVED if is_found_only else text_unless_blank(cells.get("advice")),
         expected=expected if expected is not None or not keys else number(_NUMBERS.get(deepest, "")),
         received=number("received"),
         missing=number("missing"),
@@ -265,7 +265,3 @@ def _sum(numbers: Iterable[int | None]) -> int | None:
 def _sum_of_all(matched: Sequence[_Result], number: Callable[[_Result], int | None]) -> int | None:
     numbers = [number(result) for result in matched]
     return None if None in numbers else sum(found or 0 for found in numbers)
-
-
-def _text(cell: object) -> str | None:
-    return None if is_blank(cell) else str(cell).strip()

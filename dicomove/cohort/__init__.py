@@ -78,7 +78,16 @@ from dicomove.cohort.tables import (
     without_mark,
 )
 from dicomove.cohort.text_files import decode
-from dicomove.cohort.values import has_control_characters, is_blank, is_uid, plain_text, text, unsafe, whole_number
+from dicomove.cohort.values import (
+    has_control_characters,
+    is_blank,
+    is_uid,
+    plain_text,
+    text,
+    text_unless_blank,
+    unsafe,
+    whole_number,
+)
 
 __all__ = [
     "AVAILABILITY_KEYS",
@@ -137,6 +146,7 @@ __all__ = [
     "read_cohort",
     "several_patients",
     "text",
+    "text_unless_blank",
     "unasked_columns",
     "unconfirmed",
     "unlikely_values",

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeGuard
 import pandas as pd
 
 from dicomove.cohort.keywords import Level, keyword_columns
-from dicomove.cohort.values import EDGES, is_blank
+from dicomove.cohort.values import EDGES, is_blank, text_unless_blank
 from dicomove.errors import CohortError
 from dicomove.words import UNMATCHED, Outcome
 
@@ -135,12 +135,12 @@ def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
     >>> unmatched({"outcome": "failed", "matches": 1}) is None  # it is the move that failed
     True
     """
-    outcome = _text(cells.get("outcome"))
-    if outcome == _AMBIGUOUS or _text(cells.get("error")) == _AMBIGUOUS:
-        return Unmatched("invalid", *(_text(cells.get(name)) for name in _REASON_COLUMNS))
+    outcome = text_unless_blank(cells.get("outcome"))
+    if outcome == _AMBIGUOUS or text_unless_blank(cells.get("error")) == _AMBIGUOUS:
+        return Unmatched("invalid", *(text_unless_blank(cells.get(name)) for name in _REASON_COLUMNS))
     if not _is_outcome(outcome) or not _is_zero(cells.get("matches")):
         return None
-    return Unmatched(outcome, *(_text(cells.get(name)) for name in _REASON_COLUMNS))
+    return Unmatched(outcome, *(text_unless_blank(cells.get(name)) for name in _REASON_COLUMNS))
 
 
 def unmatched_rows(table: pd.DataFrame) -> list[Unmatched | None]:
@@ -165,10 +165,6 @@ def _is_zero(cell: object) -> bool:
         return float(number) == 0
     except (TypeError, ValueError):
         return False
-
-
-def _text(cell: object) -> str | None:
-    return None if is_blank(cell) else str(cell).strip(EDGES)
 
 
 def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]:

@@ -55,6 +55,11 @@ def is_blank(value: object) -> bool:
     return value is None or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))
 
 
+def text_unless_blank(value: object) -> str | None:
+    """Return a cell as text without the padding around it; ``None`` if it is blank."""
+    return None if is_blank(value) else str(value).strip(EDGES)
+
+
 def is_number(value: object) -> bool:
     """Tell whether a cell holds a number, or a truth value, instead of text."""
     return isinstance(value, (numbers.Number, np.bool_))

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Self
 
 from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, ConnectTimeout, TlsFailed
-from dicomove.tls import ENDED, Wrap, explained
+from dicomove.tls import Wrap, ended_without_reason, explained
 
 #: The length of one wait, in seconds, which is the precision of cancels and deadlines.
 _POLL: Final = 0.05
@@ -150,7 +150,7 @@ class Connection:
                 else:
                     return
         except OSError as error:
-            raise _tls_failed(error) from error
+            raise self._tls_failed(error) from error
 
     def send(self, data: bytes, deadlines: Deadlines) -> None:
         """Send everything; raise `ConnectionLost`, or the error of a deadline."""
@@ -173,7 +173,7 @@ class Connection:
                 deadlines.check()
                 continue
             except ssl.SSLError as error:
-                raise _tls_failed(error) from error
+                raise self._tls_failed(error) from error
             except OSError as error:
                 message = f"the connection broke: {error.strerror}"
                 raise ConnectionLost(message) from error
@@ -279,10 +279,14 @@ class Connection:
             try:
                 self._socket.recv(1)
             except ssl.SSLError as alert:
-                return _tls_failed(alert)
+                return self._tls_failed(alert)
             except OSError:
                 pass
         return ConnectionLost(f"the connection broke while sending: {error.strerror}")
+
+    def _tls_failed(self, error: OSError) -> TlsFailed:
+        is_receiver = isinstance(self._socket, ssl.SSLSocket) and self._socket.server_side
+        return TlsFailed(explained(error, to_receiver=is_receiver), permanent=not ended_without_reason(error))
 
     def _acknowledge_at_once(self) -> None:
         # The kernel resets this setting at any time, so set it again after each read.
@@ -298,11 +302,6 @@ def reset(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     sock.close()
-
-
-def _tls_failed(error: OSError) -> TlsFailed:
-    said = explained(error)
-    return TlsFailed(said, permanent=said != ENDED)
 
 
 def first_connected(addresses: Iterable[AddressInfo], check: Callable[[], None]) -> socket.socket:

@@ -19,7 +19,7 @@ from dicomove.receiver.admission import Admission, EchoOnlyServer, plain
 from dicomove.receiver.scp import StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import Storage
-from dicomove.tls import Wrap, seen_from_receiver
+from dicomove.tls import Wrap
 
 #: The Maximum Length that we negotiate (PS3.8 D.1); slightly longer PDUs are accepted.
 MAX_PDU_LENGTH: Final = 1 << 17
@@ -191,7 +191,7 @@ class StorageServer:
                 raise
 
     def _refuse_tls(self, error: TlsFailed, peer: _Peer, address: str) -> None:
-        reason = f"this receiver speaks TLS: {seen_from_receiver(str(error))}" if self._wrap else str(error)
+        reason = f"this receiver speaks TLS: {error}" if self._wrap else str(error)
         self._admission.refuse(address, "tls", reason, peer.ae_title)
 
     def _end(self, peer: _Peer) -> None:

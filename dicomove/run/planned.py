@@ -12,7 +12,7 @@ import pandas as pd
 from pydicom.uid import UID
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns
+from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_columns, text_unless_blank
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.errors import CohortWarning, warn
 from dicomove.events import RowFinished
@@ -297,7 +297,9 @@ def plan_table(
             rows.append((action, identifier.level, *there, _advice(action, step), guess))
         else:
             advice = not_sent(identifier).advice
-            rows.append((_action_without(identifier), _text(had[position]), None, None, None, advice, Estimate()))
+            rows.append(
+                (_action_without(identifier), text_unless_blank(had[position]), None, None, None, advice, Estimate())
+            )
     actions, levels, expected, on_disk, available, advices, guesses = zip(*rows, strict=True) if rows else ((),) * 7
     made = {
         "action": columns.text(actions),
@@ -332,7 +334,3 @@ def _is_another(had: Sequence[object], levels: Sequence[str | None]) -> bool:
         not is_blank(cell) and str(cell).strip().upper() != (level or "").upper()
         for cell, level in zip(had, levels, strict=False)
     )
-
-
-def _text(cell: object) -> str | None:
-    return None if is_blank(cell) else str(cell)

@@ -16,7 +16,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Query, is_blank, is_found, plain_label
+from dicomove.cohort import Query, is_blank, is_found, plain_label, text_unless_blank
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import CohortWarning, IdentifierError, JournalWarning, warn
@@ -304,8 +304,10 @@ def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) 
             not is_blank(had) and columns.whole_number(had) != value for value, had in told
         )
     else:
-        merged = [value if value is not None else _text(had) for value, had in zip(values, asked, strict=True)]
-        differs = any(value != _text(had) for value, had in zip(merged, asked, strict=True))
+        merged = [
+            value if value is not None else text_unless_blank(had) for value, had in zip(values, asked, strict=True)
+        ]
+        differs = any(value != text_unless_blank(had) for value, had in zip(merged, asked, strict=True))
         made = columns.text(merged)
     before = f"{name}_asked"
     # The cells of the first cohort stay.
@@ -315,7 +317,3 @@ def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) 
 
 def _places(table: pd.DataFrame, name: str) -> list[int]:
     return [place for place, found in enumerate(table.columns) if plain_label(found) == name]
-
-
-def _text(cell: object) -> str | None:
-    return None if is_blank(cell) else str(cell).strip()
