@@ -138,6 +138,12 @@ def test_the_seed_decides_what_is_probable(rehearsal_pacs: Start) -> None:
     assert set(first) == {"complete", "failed"}
 
 
+def test_a_single_fault_needs_no_list() -> None:
+    with RehearsalPacs(SMALL, faults.AnswersFind(status=0xA700)) as pacs:
+        found = studies(pacs, 1)
+    assert found["status"].tolist() == ["0xA700"]
+
+
 def test_faults_are_combined(rehearsal_pacs: Start) -> None:
     pacs = rehearsal_pacs(SMALL, [faults.NoPendings(), faults.NoZeroCounts(), faults.StoredWithWarnings()])
     result = dm.move(studies(pacs, 1), pacs, pacs.destination, progress=False).iloc[0]

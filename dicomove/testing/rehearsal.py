@@ -77,7 +77,7 @@ class RehearsalPacs:
         The folder of DICOM files that it serves, or a `Synthetic` archive; by default real images that come with
         pydicom (datasets/README.md).
     faults
-        Its faults, from `dicomove.testing.faults`. Without faults, it follows the standard.
+        Its faults, from `dicomove.testing.faults`: one, or several. Without faults, it follows the standard.
     seed
         The seed of the faults' probabilities.
     ae_title
@@ -105,7 +105,7 @@ class RehearsalPacs:
     def __init__(
         self,
         source: str | os.PathLike[str] | Synthetic | None = None,
-        faults: Sequence[Fault] = (),
+        faults: Fault | Sequence[Fault] = (),
         *,
         seed: int = 0,
         ae_title: str = "REHEARSAL",
@@ -117,7 +117,7 @@ class RehearsalPacs:
     ) -> None:
         self._source = source
         self._order = {
-            "faults": tuple(faults),
+            "faults": (faults,) if isinstance(faults, Fault) else tuple(faults),
             "seed": seed,
             "ae_title": ae_title,
             "destination": destination,
@@ -183,7 +183,7 @@ _QUIET_S: Final = 0.5
 
 def demo_pacs(
     folder: str | os.PathLike[str] | None = None,
-    faults: Sequence[Fault] = (),
+    faults: Fault | Sequence[Fault] = (),
     *,
     destinations: Mapping[str, tuple[str, int]] | None = None,
     port: int = 0,
@@ -196,7 +196,7 @@ def demo_pacs(
         The folder of DICOM files that it serves; by default real images that come with pydicom (datasets/README.md).
         `dicomove.testing.phantoms` writes one with volumes.
     faults
-        Its faults, from `dicomove.testing.faults`.
+        Its faults, from `dicomove.testing.faults`: one, or several.
     destinations
         Further AE titles as destinations, with host and port.
     port
