@@ -41,6 +41,14 @@ def found(**more: list[object]) -> pd.DataFrame:
     return pd.DataFrame(columns | {"StudyInstanceUID": [None] * count, "matches": [0] * count} | more)
 
 
+@pytest.mark.parametrize("cell", [[FIRST], (FIRST,), {FIRST}, {"uid": FIRST}, FIRST.encode(), object(), "1.2.\uff13"])
+def test_a_cell_that_the_user_has_changed_into_something_else_is_not_sent(cell: object) -> None:
+    table = found(StudyInstanceUID=[cell], matches=[1], outcome=["matched"])
+    (requested,) = move_identifiers(table)
+    assert isinstance(requested, IdentifierError)
+    assert "StudyInstanceUID" in str(requested)
+
+
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [

@@ -200,14 +200,16 @@ def given_key(value: object, column: str) -> str:
     ------
     IdentifierError
         The value could mean several entities, or none: it is empty, or holds a wildcard, a list or a control character.
+        Or a UID is not ASCII, or the cell is not text: the user changed it.
 
     Examples
     --------
     >>> given_key("1.2.840.05453119.1", "StudyInstanceUID")
     '1.2.840.05453119.1'
     """
-    found = str(value).strip(EDGES)
-    problem = unsafe(found)
+    found = value.strip(EDGES) if isinstance(value, str) else text(value, column)
+    is_unsendable = VRS.get(column) == "UI" and not found.isascii()
+    problem = unsafe(found) or ("holds characters that a UID cannot have" if is_unsendable else None)
     if problem:
         msg = f"{column} {problem}, as the PACS gave it"
         raise IdentifierError(msg, column=column)
