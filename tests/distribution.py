@@ -42,7 +42,7 @@ LONGEST: Final = (
     "tests/test_benchmarks.py",
     "tests/test_destination.py",
     "tests/test_receiver_reconciliation.py",
-    "tests/test_receiver_files.py",
+    "tests/test_receiver_placing.py",
     "tests/strangers/test_any_cohort.py",
     "tests/strangers/test_typed_tables.py",
     "tests/test_cli.py",

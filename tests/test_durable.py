@@ -125,8 +125,8 @@ def test_the_names_of_new_folders_are_on_the_disk(root: Path, calls: list[Call])
 RECOVER = """
 import sys
 from pathlib import Path
-from dicomove.receiver.files import FileStore
-from dicomove.receiver.files import recover
+from dicomove.receiver.placing import FileStore
+from dicomove.receiver.placing import recover
 from dicomove.store.instances import InstanceIndex
 folder = Path(sys.argv[1])
 files = FileStore(folder)

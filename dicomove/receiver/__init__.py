@@ -27,7 +27,7 @@ In the receiver's process::
     contents         whether a data set contradicts its transfer syntax                (pure)
     storage          decides where an instance goes: folder or quarantine, and the Status
     tallies          counts the arrivals of each row
-    files            ``existing=``, ``min_free=``: final names, quarantine, recovery after a crash
+    placing          ``existing=``, ``min_free=``: final names, quarantine, recovery after a crash
     paths            ``path=``: the template, and safe names
     commit           makes files durable, and writes them to the folder's index; warns once a minute if it cannot
 """

@@ -18,7 +18,7 @@ from pydicom.datadict import keyword_for_tag
 
 from dicomove.dimse.data_sets import file_head
 from dicomove.receiver.contents import contradiction
-from dicomove.receiver.files import Written
+from dicomove.receiver.placing import Written
 from dicomove.receiver.scan import DataSetScanner, text
 
 _FOLLOWED_AFTER: Final = 1 << 23

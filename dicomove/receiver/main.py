@@ -40,7 +40,6 @@ from dicomove.receiver.api import (
     RowId,
 )
 from dicomove.receiver.commit import Committer
-from dicomove.receiver.files import FileStore, recover
 from dicomove.receiver.getting import Getter
 from dicomove.receiver.lines import (
     Answered,
@@ -54,6 +53,7 @@ from dicomove.receiver.lines import (
     read_request,
 )
 from dicomove.receiver.paths import PathTemplate
+from dicomove.receiver.placing import FileStore, recover
 from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.storage import Storage

@@ -17,8 +17,8 @@ from dicomove.events import StudyReceived
 from dicomove.files import user_path
 from dicomove.receiver.administration import Entries
 from dicomove.receiver.api import EndRun, Flush, RowId
-from dicomove.receiver.files import Existing, room
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
+from dicomove.receiver.placing import Existing, room
 from dicomove.receiver.rows import LocalRow, RowsInFlight, refused_table
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, Settings, checked_seconds
 from dicomove.receiver.studies import StudyWatch

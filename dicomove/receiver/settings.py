@@ -10,8 +10,8 @@ from dicomove.errors import AddressError
 from dicomove.pacs import ae_title as checked_ae_title
 from dicomove.receiver.administration import advertised
 from dicomove.receiver.admission import network
-from dicomove.receiver.files import Existing
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
+from dicomove.receiver.placing import Existing
 from dicomove.tls import TLS, server_context
 
 Accept = Literal["requested", "any"]

@@ -16,9 +16,9 @@ from pydicom.datadict import tag_for_keyword
 
 from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.commit import Committer, PendingFile, SparingLog
-from dicomove.receiver.files import Disposition, FileStore, Placed, Written
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.paths import PathTemplate
+from dicomove.receiver.placing import Disposition, FileStore, Placed, Written
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import KEYS, InstanceRecord
 

@@ -12,7 +12,7 @@ from typing import Final
 from dicomove.outcome.advice import OTHER_PATIENT, UNREQUESTED
 from dicomove.outcome.patients import ALTOGETHER, difference, is_alike, stripped
 from dicomove.receiver.api import OtherPatient, RowId
-from dicomove.receiver.files import Disposition
+from dicomove.receiver.placing import Disposition
 from dicomove.store.instances import KEYS
 
 _PATIENT: Final = "PatientID"
