@@ -204,6 +204,12 @@ def _called(named: str | None, called_ae_title: str, address: str) -> str:
     if named is None:
         return called_ae_title
     title = ae_title(named, "called_ae_title")
+    if ":" in title:
+        message = (
+            f"{_shown(address)!r} has a colon before the @: give a name and a password as user=, "
+            "and an AE title with a colon as called_ae_title="
+        )
+        raise AddressError(message)
     if called_ae_title not in (ANY_CALLED_AE_TITLE, title):
         message = f"{_shown(address)!r} and called_ae_title={called_ae_title!r} name two different AE titles: give one"
         raise AddressError(message)

@@ -32,7 +32,7 @@ from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import compared, contradicted, is_of_unknown_patient, other_person
 from dicomove.run.planned import Known, Sizes, Step, Steps, finished, plan_table, rate_of, steps_of, windows_needed
-from dicomove.run.prepared import sizes_of
+from dicomove.run.prepared import chosen_method, sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
 
@@ -111,7 +111,7 @@ def plan(
     ReceiverError
         The receiver is closed, or gone for good.
     ValueError
-        A journal without a destination.
+        A journal without a destination; or the method cannot reach this destination.
 
     Warns
     -----
@@ -128,14 +128,14 @@ def plan(
     ['move', 'repeated', 'invalid']
     """
     identifiers = by_patient(table, move_identifiers(table, level, query_model))
-    checked = Options(journal=journal, hours=hours, method=_method(destination, method))
+    checked = Options(journal=journal, hours=hours, method=method)
     steps = steps_of(table, identifiers)
     settings = None if destination is None else run_settings(pacs, destination, checked)
     if journal and settings is None:
         message = f"journal={os.fspath(journal)!r}: say to which destination, as in move(table, pacs, destination)"
         raise ValueError(message)
     known = _look_here(settings, journal, table, identifiers, steps) if settings else Known(Sizes(()), None, None)
-    is_get = checked.method == "get"
+    is_get = (chosen_method(settings, checked) if settings else checked.method) == "get"
     with display(progress) as show:
         interrupted = _ask_all(pacs, settings, list(table.index), identifiers, steps, show, with_classes=is_get)
     if interrupted:
@@ -145,12 +145,6 @@ def plan(
     windows = windows_needed(checked.read_hours(), seconds, datetime.now(UTC))
     made.attrs["plan"] = {"windows": windows, "free_bytes": known.free_bytes}
     return made
-
-
-def _method(destination: MoveDestination | None, method: Method) -> Method:
-    """Return the method for the destination: a receiver without a port can only be filled by C-GET."""
-    given = destination if isinstance(destination, list | tuple) else [destination]
-    return method if all(getattr(one, "listens", True) for one in given) else "get"
 
 
 def _look_here(

@@ -208,6 +208,7 @@ STUDIES = pd.DataFrame({"StudyInstanceUID": ["1.2.3"]})
         lambda: Pacs("PACS@127.0.0.1:104", tls={"key": "ours.pem", "password": SESAME}),  # type: ignore[arg-type]
         lambda: Pacs(f"research:{SESAME}@127.0.0.1:104"),
         lambda: Pacs(f"research:{SESAME}@127.0.0.1:99999"),
+        lambda: Pacs("me:sesame@127.0.0.1:104"),  # as short as an AE title may be
         lambda: Pacs(f"research:\n{SESAME}@127.0.0.1:104"),
         lambda: Pacs(f"dicom://research:{SESAME}@127.0.0.1/pacs"),
         lambda: check_pacs(f"research:{SESAME}@127.0.0.1:104"),

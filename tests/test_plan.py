@@ -13,6 +13,7 @@ import pytest
 import dicomove as dm
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.plan import PLAN_COLUMNS
+from dicomove.run.options import Method
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive
 from tests import receiving, servers
@@ -300,6 +301,20 @@ def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
     moved = dm.move(sorted_apart, here.pacs, "STORE", journal=False, progress=False)
     assert moved["error"].iloc[0] == "other_patient"
     assert moved["attempts"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("port", [0, None])
+@pytest.mark.parametrize("method", ["move", "get", "auto"])
+def test_it_refuses_a_method_as_move_does(here: Here, tmp_path: Path, port: int | None, method: Method) -> None:
+    rows = pd.DataFrame({"StudyInstanceUID": STUDIES[:1]})
+    with dm.Receiver(tmp_path, port=port) as receiver:
+        if method == "move" and port is None:
+            for use in (plan, dm.move):
+                with pytest.raises(ValueError, match="this receiver listens at no port"):
+                    use(rows, here.pacs, receiver, method=method, progress=False)
+        else:
+            planned = plan(rows, here.pacs, receiver, method=method)
+            assert ("SOPClassesInStudy" in planned) == (method == "get" or port is None)
 
 
 SAME_NAMES = ["Synthetic, SYN000001", "synthetic", "SYN000001 B.", "", "山田^太郎"]

@@ -65,7 +65,15 @@ from dicomove.cohort.keywords import (
     keyword_columns,
 )
 from dicomove.cohort.likeness import is_other_name
-from dicomove.cohort.matching import NOT_ASCII, criterion, has_other_letters, is_single, is_universal, matches
+from dicomove.cohort.matching import (
+    NOT_ASCII,
+    criterion,
+    has_other_letters,
+    is_single,
+    is_universal,
+    key_text,
+    matches,
+)
 from dicomove.cohort.queries import PartialKeys, find_queries, is_query, meant_as_query, without_query_mark
 from dicomove.cohort.query_steps import Broad, Query, Step
 from dicomove.cohort.reading import read_cohort
@@ -129,6 +137,7 @@ __all__ = [
     "is_single",
     "is_uid",
     "is_universal",
+    "key_text",
     "keyword",
     "keyword_columns",
     "left_out",

@@ -32,7 +32,7 @@ def stripped(patient_id: str) -> str:
 
 
 def difference(came: str, named: Collection[str]) -> str | None:
-    """Return how a PatientID differs from those of the rows; ``None`` if it is one of them.
+    r"""Return how a PatientID differs from those of the rows; ``None`` if it is one of them.
 
     Parameters
     ----------
@@ -49,6 +49,8 @@ def difference(came: str, named: Collection[str]) -> str | None:
     ('they have none', 'altogether')
     >>> difference("7^^^A", ["7"]), difference("S-1", ["S-2"])
     ('in what follows it (an issuer, say)', 'altogether')
+    >>> difference("S\u20111", ["S-1"])
+    'in invisible characters, or in the kind of a hyphen'
     """
     came = stripped(came)
     known = {stripped(one) for one in named}
@@ -99,8 +101,16 @@ def _may_be_one_day(first: re.Match[str], second: re.Match[str]) -> bool:
     return year == other_year and (["01", "01"] in (day, other_day) or sorted(day) == sorted(other_day))
 
 
+def _shown(value: str) -> str:
+    """Return it without what people cannot see: dicomove sends no such characters, and an archive may have them."""
+    if value.isascii():
+        return value
+    kept = [one for one in unicodedata.normalize("NFC", value) if unicodedata.category(one) != "Cf"]
+    return "".join("-" if unicodedata.category(one) == "Pd" else one for one in kept)
+
+
 def _case(value: str) -> str:
-    return unicodedata.normalize("NFKC", value).casefold()
+    return unicodedata.normalize("NFKC", _shown(value)).casefold()
 
 
 def _without_blanks(value: str) -> str:
@@ -123,6 +133,7 @@ def _same(change: Callable[[str], str]) -> Callable[[str, str], bool]:
 
 
 _ALIKE: Final = (
+    ("in invisible characters, or in the kind of a hyphen", _same(_shown)),
     ("in upper and lower case", _same(_case)),
     ("in blanks", _same(_without_blanks)),
     ("in leading zeros", _same(_without_zeros)),

@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, criterion, is_blank, is_other_name, text, unsent_cells, whole_number
+from dicomove.cohort import Identifier, criterion, is_blank, is_other_name, key_text, unsent_cells, whole_number
 from dicomove.errors import IdentifierError
 from dicomove.outcome import ALTOGETHER, difference, is_other_birth_date, is_other_number, stripped
 
@@ -204,7 +204,7 @@ def _values(table: pd.DataFrame, name: str) -> list[tuple[str, ...]]:
 
 def _single(cell: object, name: str) -> str | None:
     try:
-        found = stripped(whole_number(cell) or text(cell, name))
+        found = stripped(whole_number(cell) or key_text(cell, name))
     except IdentifierError:
         return None
     return None if not found or set(found) & set("*?\\") else found

@@ -104,7 +104,9 @@ class PreparedRun:
         self._done_before = [position for position in range(len(identifiers)) if position not in left]
         # Tasks are forgotten when their rows have results: there may be millions.
         self._requests = len(tasks)
-        self._state = RunState(results, Schedule(tasks, options), len(settings.receivers), _method(settings, options))
+        self._state = RunState(
+            results, Schedule(tasks, options), len(settings.receivers), chosen_method(settings, options)
+        )
         self._identifiers = identifiers if options.method != "move" else ()
 
     @property
@@ -242,7 +244,7 @@ def warn_of(run: PreparedRun) -> None:
         warn(message, JournalWarning)
 
 
-def _method(settings: RunSettings, options: Options) -> Method:
+def chosen_method(settings: RunSettings, options: Options) -> Method:
     """Return the method; a receiver without a port can only be filled by C-GET."""
     is_get = options.method == "auto" and not all(receiver.listens for receiver in settings.receivers)
     return "get" if is_get else options.method
