@@ -9,7 +9,7 @@ In the caller's process::
     administration   the entry for the PACS's administrator: Orthanc, DCMTK, dcm4chee
     studies          ``on_study=``: reports each study that has come
     rows             one row at its receiver; all rows in flight; refused peers
-    get              `GetScu`: asks the process for a C-GET
+    get_scu          `GetScu`: asks the process for a C-GET
     process          starts the receiver's process, asks it, ends it
     supervision      starts the process when folder and port are free, and again when it died
     api              the requests to the process, and its answers
@@ -21,7 +21,7 @@ In the receiver's process::
     server           the port: accepts connections, within the limits
     admission        ``allow=``: which peers may connect; the others get C-ECHO only
     scp              one association: C-STORE and C-ECHO
-    getting          C-GET: the PACS sends on the association of the request
+    get_in_receiver  C-GET: the PACS sends on the association of the request
     incoming         one instance while it comes: temporary file and hash
     scan             finds the UIDs in the bytes of a data set
     contents         whether a data set contradicts its transfer syntax                (pure)
@@ -33,7 +33,7 @@ In the receiver's process::
 """
 
 from dicomove.receiver.api import OtherPatient, ReceivedRow
-from dicomove.receiver.get import GetScu
+from dicomove.receiver.get_scu import GetScu
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import LocalRow, RowAtReceiver
 from dicomove.receiver.settings import Limits

@@ -40,7 +40,7 @@ from dicomove.receiver.api import (
     RowId,
 )
 from dicomove.receiver.commit import Committer
-from dicomove.receiver.getting import Getter
+from dicomove.receiver.get_in_receiver import Getter
 from dicomove.receiver.lines import (
     Answered,
     Failed,
