@@ -21,7 +21,7 @@ Rows to queries and identifiers::
     queries        the C-FINDs of a table, or of the criteria of `query`
     hints          columns that are not sent, and values that an archive may not have
     answers        compares an answer with the row that asked                       (pure)
-    found          tables of `find`: what it said, and the rows of the cohort       (pure)
+    find_tables    tables of `find`: what it said, and the rows of the cohort       (pure)
     identifiers    from a row to the identifier of its C-MOVE
 """
 
@@ -38,7 +38,7 @@ from dicomove.cohort.answers import (
     why_not,
 )
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.found import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in
+from dicomove.cohort.find_tables import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in
 from dicomove.cohort.hints import unasked_columns, unlikely_values
 from dicomove.cohort.identifiers import (
     Identifier,

@@ -14,7 +14,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort.damage import IDENTIFIERS, doubt, stands_for_empty
-from dicomove.cohort.found import is_found
+from dicomove.cohort.find_tables import is_found
 from dicomove.cohort.keywords import IDENTIFYING_KEYS, KEYWORDS, MATCHING_KEYS, VRS, candidates, keyword, label_text
 from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.matching import has_wildcard

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from dicomove.cohort.damage import damage
-from dicomove.cohort.found import Unmatched, found_rows, unmatched_rows
+from dicomove.cohort.find_tables import Unmatched, found_rows, unmatched_rows
 from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, Level, QueryModel, candidates, keyword_columns
 from dicomove.cohort.matching import is_universal, key_text
 from dicomove.cohort.tables import check_arguments, check_query, columns_of, index_hint, parse_level, parse_query_model

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
-from dicomove.cohort.found import found_rows, unmatched_rows
+from dicomove.cohort.find_tables import found_rows, unmatched_rows
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     MATCHING_KEYS,
