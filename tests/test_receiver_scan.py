@@ -19,7 +19,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import CTImageStorage, RLELossless
 from pydicom.valuerep import PersonName
 
-from dicomove.receiver.contents import contradiction
+from dicomove.receiver.transfer_syntax_check import contradiction
 from dicomove.receiver.scan import DataSetScanner, text
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

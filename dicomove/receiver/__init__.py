@@ -24,7 +24,7 @@ In the receiver's process::
     get_in_receiver  C-GET: the PACS sends on the association of the request
     incoming         one instance while it comes: temporary file and hash
     scan             finds the UIDs in the bytes of a data set
-    contents         whether a data set contradicts its transfer syntax                (pure)
+    transfer_syntax_check  whether a data set contradicts its transfer syntax                (pure)
     storage          decides where an instance goes: folder or quarantine, and the Status
     tallies          counts the arrivals of each row
     placing          ``existing=``, ``min_free=``: final names, quarantine, recovery after a crash

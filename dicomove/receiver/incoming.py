@@ -17,7 +17,7 @@ from typing import Final
 from pydicom.datadict import keyword_for_tag
 
 from dicomove.dimse.data_sets import file_head
-from dicomove.receiver.contents import contradiction
+from dicomove.receiver.transfer_syntax_check import contradiction
 from dicomove.receiver.placing import Written
 from dicomove.receiver.scan import DataSetScanner, text
 

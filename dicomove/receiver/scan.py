@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from dicomove.dimse.charset import decode, encodings
-from dicomove.receiver.contents import HEAD_BYTES, Content, PixelData
+from dicomove.receiver.transfer_syntax_check import HEAD_BYTES, Content, PixelData
 
 Buffer = bytes | memoryview
 # Tag, VR (empty if there is none), offset and length of the value. For a header that is cut, the offset is past the
