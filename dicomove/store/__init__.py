@@ -12,7 +12,7 @@
     reading     the journal as DataFrames, also during a run
     exporting   a result table as CSV, Parquet or JSON, and back
     crate       a run and its files as RO-Crate
-    edited      a CSV file that another program saved
+    spreadsheet_csv  a CSV file that another program saved
 """
 
 from dicomove.store.caches import FindJournal, HeaderStore, StoredHeader

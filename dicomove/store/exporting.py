@@ -23,7 +23,7 @@ from dicomove.results import RESULT_COLUMNS
 from dicomove.store import cells
 from dicomove.store.cells import Pseudonyms
 from dicomove.store.crate import CRATE_FILE, write_crate
-from dicomove.store.edited import read_cells, typed_table
+from dicomove.store.spreadsheet_csv import read_cells, typed_table
 from dicomove.store.manifest import CHECKSUMS_FILE, read_manifest, write_checksums
 from dicomove.store.reading import read_journal
 from dicomove.store.schema import journal_at
