@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
-from dicomove.dimse.fragments import ASSOCIATE_RQ, P_DATA
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, MEDIUM, RESPONSE
+from dicomove.dimse.pdu import ASSOCIATE_RQ, P_DATA
 from dicomove.testing.raw import pdus
 from dicomove.testing.raw.peer import RawConnection, Step, play
 from dicomove.testing.raw.steps import (

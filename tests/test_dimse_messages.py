@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomove.dimse.fragments import Fragment
 from dicomove.dimse.messages import (
     C_ECHO_RQ,
     C_FIND_RQ,
@@ -26,6 +25,7 @@ from dicomove.dimse.messages import (
     has_data_set,
     respond,
 )
+from dicomove.dimse.pdu import Fragment
 from dicomove.errors import InvalidResponse
 from dicomove.outcome import Counts
 

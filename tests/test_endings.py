@@ -22,8 +22,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 import dicomove as dm
 from dicomove.dimse import MoveResult
 from dicomove.dimse.data_sets import encode_identifier
-from dicomove.dimse.fragments import P_DATA, PDU_HEADER
 from dicomove.dimse.messages import C_STORE_RQ, respond
+from dicomove.dimse.pdu import P_DATA, PDU_HEADER
 from dicomove.testing.raw import (
     Accept,
     AwaitRelease,

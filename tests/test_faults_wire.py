@@ -9,8 +9,7 @@ import pytest
 from pydicom.uid import CTImageStorage
 
 import dicomove as dm
-from dicomove.dimse.fragments import PDU_HEADER
-from dicomove.dimse.pdu import (
+from dicomove.dimse.associate import (
     ContextResult,
     number_contexts,
     read_answer,
@@ -18,6 +17,7 @@ from dicomove.dimse.pdu import (
     write_answer,
     write_request,
 )
+from dicomove.dimse.pdu import PDU_HEADER
 from dicomove.dimse.sop_classes import GET, VERIFICATION
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults import Fault

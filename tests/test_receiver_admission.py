@@ -16,7 +16,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.pdu import A_ASSOCIATE_AC
 
 import dicomove as dm
-from dicomove.dimse.fragments import P_DATA
+from dicomove.dimse.pdu import P_DATA
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.receiver import Limits
 from dicomove.receiver.administration import addresses

@@ -39,8 +39,8 @@ from pydicom.uid import (
 )
 
 import dicomove as dm
-from dicomove.dimse.fragments import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ
 from dicomove.dimse.messages import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, decode_command, has_data_set
+from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ
 from dicomove.errors import InvalidResponse
 from dicomove.receiver import Limits
 from dicomove.receiver.storage import SUCCESS

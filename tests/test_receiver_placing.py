@@ -21,7 +21,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import JPEGBaseline8Bit
 
 import dicomove as dm
-from dicomove.dimse.pdu import IMPLEMENTATION_CLASS_UID
+from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID
 from dicomove.events import Arriving, Event
 from dicomove.receiver.commit import SparingLog
 from dicomove.testing import Synthetic

@@ -18,7 +18,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 import dicomove as dm
-from dicomove.dimse.fragments import ASSOCIATE_AC
+from dicomove.dimse.pdu import ASSOCIATE_AC
 from dicomove.receiver import Limits
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.server import StorageServer

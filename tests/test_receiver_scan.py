@@ -19,8 +19,8 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import CTImageStorage, RLELossless
 from pydicom.valuerep import PersonName
 
-from dicomove.receiver.transfer_syntax_check import contradiction
 from dicomove.receiver.scan import DataSetScanner, text
+from dicomove.receiver.transfer_syntax_check import contradiction
 
 IMPLICIT, EXPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED, RLE, PRIVATE = "1.2.840.10008.1.2.1.99", str(RLELossless), "1.2.3.4.5"

@@ -15,8 +15,8 @@ import pytest
 from pydicom import dcmread
 
 import dicomove as dm
+from dicomove.dimse.associate import number_contexts, write_request
 from dicomove.dimse.connection import reset
-from dicomove.dimse.pdu import number_contexts, write_request
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.processes import Process
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults

@@ -16,7 +16,7 @@ from keyring.backends import fail
 from keyring.errors import KeyringLocked
 
 import dicomove as dm
-from dicomove.dimse.fragments import reject_pdu
+from dicomove.dimse.pdu import reject_pdu
 from dicomove.user import User
 from tests import servers
 

@@ -12,7 +12,17 @@ from collections.abc import Iterator
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from dicomove.dimse.fragments import (
+from dicomove.dimse.associate import (
+    ACCEPTED,
+    ContextResult,
+    number_contexts,
+    read_answer,
+    read_request,
+    write_answer,
+    write_request,
+)
+from dicomove.dimse.messages import C_FIND_RQ, C_STORE_RQ, Message, MessageAssembler, encode_command, respond
+from dicomove.dimse.pdu import (
     ABORT,
     ASSOCIATE_AC,
     ASSOCIATE_RJ,
@@ -25,16 +35,6 @@ from dicomove.dimse.fragments import (
     reject_pdu,
     rejection,
     write_p_data,
-)
-from dicomove.dimse.messages import C_FIND_RQ, C_STORE_RQ, Message, MessageAssembler, encode_command, respond
-from dicomove.dimse.pdu import (
-    ACCEPTED,
-    ContextResult,
-    number_contexts,
-    read_answer,
-    read_request,
-    write_answer,
-    write_request,
 )
 from dicomove.errors import AssociationError, InvalidResponse
 

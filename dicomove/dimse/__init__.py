@@ -2,8 +2,8 @@
 
 ::
 
-    fragments         PS3.8: PDUs and fragments of P-DATA, from and to bytes                              (without I/O)
-    pdu               PS3.8: A-ASSOCIATE-RQ and A-ASSOCIATE-AC as bytes                                   (without I/O)
+    pdu               PS3.8: PDUs and fragments of P-DATA, from and to bytes                              (without I/O)
+    associate         PS3.8: A-ASSOCIATE-RQ and A-ASSOCIATE-AC as bytes                                   (without I/O)
     messages          PS3.7: command sets as bytes, messages from fragments                               (without I/O)
     data_sets         PS3.5: data sets and identifiers as bytes; the File Meta Information                (without I/O)
     state             the legal transitions of an association, as a table                                 (without I/O)

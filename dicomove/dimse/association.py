@@ -13,8 +13,17 @@ from typing import Final, Self
 
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from dicomove.dimse.associate import (
+    ACCEPTED,
+    ContextResult,
+    ProposedContext,
+    number_contexts,
+    read_answer,
+    write_request,
+)
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
-from dicomove.dimse.fragments import (
+from dicomove.dimse.messages import Message, MessageAssembler, encode_command
+from dicomove.dimse.pdu import (
     ABORT,
     ASSOCIATE_RJ,
     ASSOCIATE_RQ,
@@ -28,15 +37,6 @@ from dicomove.dimse.fragments import (
     refuse_pdu,
     rejection,
     write_p_data,
-)
-from dicomove.dimse.messages import Message, MessageAssembler, encode_command
-from dicomove.dimse.pdu import (
-    ACCEPTED,
-    ContextResult,
-    ProposedContext,
-    number_contexts,
-    read_answer,
-    write_request,
 )
 from dicomove.dimse.sop_classes import VERIFICATION
 from dicomove.dimse.state import OVER, PDU_EVENTS, Event, Role, State, StateMachine, event_of

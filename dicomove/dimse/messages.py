@@ -13,7 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from dicomove.dimse.fragments import Fragment
+from dicomove.dimse.pdu import Fragment
 from dicomove.errors import InvalidResponse
 from dicomove.outcome import Counts
 

@@ -22,10 +22,7 @@ from typing import Final
 
 from pydicom.uid import ImplicitVRLittleEndian
 
-from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
-from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
-from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RJ, TLS_SPOKEN, is_tls_record, reject_pdu
-from dicomove.dimse.pdu import (
+from dicomove.dimse.associate import (
     ACCEPTED,
     TRANSFER_SYNTAXES_NOT_SUPPORTED,
     AssociateRequest,
@@ -34,6 +31,9 @@ from dicomove.dimse.pdu import (
     read_request,
     write_answer,
 )
+from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
+from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
+from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, TLS_SPOKEN, is_tls_record, reject_pdu
 from dicomove.dimse.sop_classes import GET, SERVICES
 from dicomove.errors import AssociationError, AssociationRejected, AssociationTimeout, ConnectionLost, TlsFailed
 from dicomove.pacs import Pacs

@@ -1,332 +1,281 @@
-"""The PDUs of A-ASSOCIATE as bytes (PS3.8 9.3.2 to 9.3.4), read and written without I/O.
+"""Reads PDUs from a stream of bytes (PS3.8 9.3), writes P-DATA, and explains rejections and aborts, without I/O.
 
-dicomove reads the fields that it uses, and skips all others, whatever they contain: names and versions of
-implementations, reserved bytes, unknown items, application contexts. If it cannot read a field that it uses, it raises
-`InvalidResponse`, which names the field and shows its bytes.
+`PDataReader` owns a buffer. The caller receives bytes into `space()` and passes their number to `received`, and
+`next_event` returns fragments and PDUs. A fragment is a view into the buffer with the bytes that have arrived, so
+memory does not grow with the length that a peer sends or announces.
 """
 
 from __future__ import annotations
 
+import mmap
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, NoReturn
+from collections.abc import Iterator
+from typing import Final, NamedTuple, NoReturn
 
-from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RQ, SHORT_PDU_BYTES, SHORTEST_PDU, pdu
-from dicomove.errors import InvalidResponse
+from dicomove.errors import AssociationAborted, AssociationRejected, InvalidResponse, TlsFailed
 
-#: The maximum length if the peer's own cannot be read. Other programs accept such associations, too.
-_EVERY_PEER_RECEIVES: Final = 4096
+ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
 
-IMPLEMENTATION_CLASS_UID: Final = "2.25.170310236812409476309457911094093518265"
-IMPLEMENTATION_VERSION_NAME: Final = "DICOMOVE"
-_APPLICATION_CONTEXT_NAME: Final = "1.2.840.10008.3.1.1.1"
+PDU_HEADER: Final = struct.Struct(">BxI")
+PDV_HEADER: Final = struct.Struct(">IBB")
+#: The body of A-ASSOCIATE-RJ, A-RELEASE-RQ, A-RELEASE-RP and A-ABORT.
+SHORT_PDU_BYTES: Final = 4
+#: Some peers append bytes to such a body, which dicomove ignores.
+_LONGEST_SHORT_PDU: Final = 64
+#: A header of a presentation data value, and two bytes.
+SHORTEST_PDU: Final = 8
 
-#: The results of a presentation context (PS3.8 Table 9-18).
-ACCEPTED, TRANSFER_SYNTAXES_NOT_SUPPORTED = 0, 4
+#: The words of A-ASSOCIATE-RJ (PS3.8 Table 9-21).
+_RESULTS: Final = {1: "Rejected Permanent", 2: "Rejected Transient"}
+_SOURCES: Final = {1: "Service User", 2: "Service Provider (ACSE)", 3: "Service Provider (Presentation)"}
+_REASONS: Final = {
+    (1, 1): "No reason given",
+    (1, 2): "Application context name not supported",
+    (1, 3): "Calling AE title not recognised",
+    (1, 7): "Called AE title not recognised",
+    (2, 1): "No reason given",
+    (2, 2): "Protocol version not supported",
+    (3, 1): "Temporary congestion",
+    (3, 2): "Local limit exceeded",
+}
+_PERMANENT, _SERVICE_USER = 1, 1
+#: The peer does not know the application context name, or an AE title.
+_UNKNOWN_NAME_REASONS: Final = (2, 3, 7)
 
-# The types of items and sub-items (PS3.8 9.3.2, 9.3.3; PS3.7 D.3.3).
-_APPLICATION, _PROPOSED, _ANSWERED, _ABSTRACT, _TRANSFER, _USER = 0x10, 0x20, 0x21, 0x30, 0x40, 0x50
-_MAX_LENGTH, _CLASS_UID, _WINDOW, _ROLE, _VERSION, _IDENTITY = 0x51, 0x52, 0x53, 0x54, 0x55, 0x58
-_ITEM_HEADER: Final = struct.Struct(">BxH")
-_ASSOCIATE_HEAD: Final = struct.Struct(">HH32s32x")
-#: Both AE titles, in the body.
-_TITLES: Final = slice(4, 36)
-#: The length of an item has 16 bits.
-_LONGEST_NEGOTIATED: Final = 1 << 15
-_SHOWN_BYTES: Final = 32
-#: The number of different requests, up to this length, that dicomove decodes only once.
-_REMEMBERED: Final = 4
-_LONGEST_REMEMBERED: Final = 1 << 16
-#: The bytes of a sub-item for a role, without the UID: the length of the UID, and both roles.
-_ROLE_BYTES: Final = 4
-_SYNTAX_NAMES: Final = {_ABSTRACT: "abstract syntax", _TRANSFER: "transfer syntax"}
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedContext:
-    """A presentation context of an A-ASSOCIATE-RQ."""
-
-    context_id: int
-    abstract_syntax: str
-    transfer_syntaxes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ContextResult:
-    """The result of a presentation context in an A-ASSOCIATE-AC. Its transfer syntax may be empty."""
-
-    context_id: int
-    result: int
-    transfer_syntax: str
+_BUFFER_SIZE: Final = 1 << 18
+#: The longest P-DATA-TF that dicomove accepts, because some peers send more than was negotiated.
+_LONGEST_P_DATA: Final = 1 << 24
+_LONGEST_ASSOCIATE: Final = 1 << 20
+#: The bytes of a presentation data value before those of a fragment: the number of its context, and a control header.
+_VALUE_HEAD: Final = 2
+_COMMAND, _LAST = 1, 2
+#: In place of a PDU's type and reserved byte, TLS has the type of the record (an alert, a handshake) and the version.
+_TLS_RECORDS: Final = (0x15, 0x16)
+_TLS_MAJOR_VERSION: Final = 3
+_NO_VALUE: Final = -1
+TLS_SPOKEN: Final = "the peer speaks TLS on this port, and tls= was not given here"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AssociateRequest:
-    """An A-ASSOCIATE-RQ. Python compares it by identity, because comparing a hundred contexts takes time.
+def pdu(kind: int, body: bytes = bytes(SHORT_PDU_BYTES)) -> bytes:
+    """Return a PDU. The default body is four reserved bytes."""
+    return PDU_HEADER.pack(kind, len(body)) + body
+
+
+def reject_pdu(result: int, source: int, reason: int) -> bytes:
+    """Return A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+    return pdu(ASSOCIATE_RJ, bytes([0, result, source, reason]))
+
+
+def rejection(body: bytes) -> AssociationRejected:
+    """Return the error for the body of an A-ASSOCIATE-RJ (PS3.8 Table 9-21)."""
+    if len(body) < SHORT_PDU_BYTES:
+        message = "the PACS rejected the association, and gave no reason"
+        return AssociationRejected(message)
+    result, source, reason = body[1:SHORT_PDU_BYTES]
+    words = (_RESULTS.get(result), _SOURCES.get(source), _REASONS.get((source, reason)))
+    known = f"{words[0]}, {words[1]}: {words[2]}" if all(words) else None
+    message = f"the PACS rejected the association ({known or f'result {result}, source {source}, reason {reason}'})"
+    lasts = result == _PERMANENT and source == _SERVICE_USER and reason in _UNKNOWN_NAME_REASONS
+    return AssociationRejected(message, permanent=lasts)
+
+
+def refuse_pdu(kind: int, body: bytes) -> NoReturn:
+    """Raise the error for a PDU that is not the expected one."""
+    if kind == ABORT:
+        source = "the PACS" if len(body) >= SHORT_PDU_BYTES and body[2] == 0 else "the PACS's network layer"
+        message = f"{source} aborted the association"
+        raise AssociationAborted(message)
+    message = f"a PDU of type {kind} where none belongs"
+    raise InvalidResponse(message)
+
+
+class Fragment(NamedTuple):
+    """Some bytes of a message (PS3.8 9.3.5, Annex E), valid until the reader's buffer is written to.
 
     Attributes
     ----------
-    calling_ae_title, called_ae_title
-        The AE titles as printable text, without padding.
-    titles
-        The bytes of both titles, which the answer repeats.
-    contexts
-        The presentation contexts; of several with one number, the first.
-    max_pdu_length
-        The longest PDU that the peer receives; 0 is no limit.
-    negotiated
-        The sub-items for roles and for the window of asynchronous operations that dicomove grants unchanged.
+    context_id
+        The presentation context.
+    is_command
+        Whether the bytes belong to a command set.
+    is_last
+        Whether the command set, or the data set, ends with them.
+    data
+        The bytes.
     """
 
-    calling_ae_title: str
-    called_ae_title: str
-    titles: bytes
-    contexts: tuple[ProposedContext, ...]
-    max_pdu_length: int
-    negotiated: bytes
+    context_id: int
+    is_command: bool
+    is_last: bool
+    data: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class AssociateAnswer:
-    """An A-ASSOCIATE-AC.
+class Pdu(NamedTuple):
+    """A whole PDU that is not P-DATA-TF, or a P-DATA-TF without a presentation data value."""
 
-    Attributes
-    ----------
-    results
-        The results of the presentation contexts.
-    max_pdu_length
-        The longest PDU that the peer receives; 0 is no limit.
-    scp_of
-        The SOP classes of which the requestor may be the SCP.
-    """
-
-    results: tuple[ContextResult, ...]
-    max_pdu_length: int
-    scp_of: frozenset[str] = frozenset()
+    kind: int
+    body: bytes
 
 
-def number_contexts(proposed: Iterable[tuple[str, Sequence[str]]]) -> list[ProposedContext]:
-    """Return abstract syntaxes, each with its transfer syntaxes, as presentation contexts 1, 3, 5, ..."""
-    return [
-        ProposedContext(2 * index + 1, abstract, tuple(transfer)) for index, (abstract, transfer) in enumerate(proposed)
-    ]
-
-
-def write_request(
-    called_ae_title: str,
-    calling_ae_title: str,
-    contexts: Iterable[ProposedContext],
-    max_pdu_length: int,
-    user: tuple[int, bytes, bytes] | None = None,
-    scp_of: Iterable[str] = (),
-) -> bytes:
-    """Return A-ASSOCIATE-RQ (PS3.8 9.3.2).
+class PDataReader:
+    """Makes fragments and PDUs from bytes, however the network splits them.
 
     Parameters
     ----------
-    called_ae_title, calling_ae_title, contexts, max_pdu_length
-        The values to propose.
-    user
-        Type, primary and secondary field of the user identity.
-    scp_of
-        The SOP classes of which the requestor wants to be the SCP, as for C-GET (PS3.7 D.3.3.4).
+    size
+        The size of the buffer, in bytes.
+    longest_associate
+        The longest accepted A-ASSOCIATE PDU, in bytes.
+    buffer
+        The buffer; by default, the reader allocates one.
     """
-    titles = f"{called_ae_title:16.16}{calling_ae_title:16.16}".encode("latin-1")
-    items = (
-        item(
-            _PROPOSED,
-            bytes([context.context_id, 0, 0, 0])
-            + item(_ABSTRACT, context.abstract_syntax.encode())
-            + b"".join(item(_TRANSFER, syntax.encode()) for syntax in context.transfer_syntaxes),
-        )
-        for context in contexts
-    )
-    negotiated = b"".join(map(_scp_role, scp_of)) + (_user_identity(user) if user else b"")
-    return pdu(ASSOCIATE_RQ, _associate(titles, items, max_pdu_length, negotiated))
+
+    def __init__(
+        self,
+        size: int = _BUFFER_SIZE,
+        longest_associate: int = _LONGEST_ASSOCIATE,
+        buffer: bytearray | None = None,
+    ) -> None:
+        # Not from the heap: each association would leave half a KiB of it unusable until the process ends.
+        self._buffer = memoryview(mmap.mmap(-1, size) if buffer is None else buffer)
+        self._longest = {P_DATA: _LONGEST_P_DATA, ASSOCIATE_RQ: longest_associate, ASSOCIATE_AC: longest_associate}
+        self._start = self._end = 0
+        # The state of the current PDU and presentation data value.
+        self._kind = self._left = self._context_id = self._control = 0
+        self._value_left = _NO_VALUE
+        self._body = bytearray()
+        #: The number of PDUs that have begun.
+        self.pdus = 0
+
+    @property
+    def is_between_pdus(self) -> bool:
+        """Whether the received bytes are whole PDUs, and `next_event` has returned all of them."""
+        return not self._kind and self._start == self._end
+
+    def space(self) -> memoryview:
+        """Return the free part of the buffer, for the next bytes. Earlier fragments are not valid any more."""
+        rest = bytes(self._buffer[self._start : self._end])
+        self._buffer[: len(rest)] = rest
+        self._start, self._end = 0, len(rest)
+        return self._buffer[self._end :]
+
+    def received(self, count: int) -> None:
+        """Accept this number of bytes, which the caller has written into the space."""
+        self._end += count
+
+    def next_event(self) -> Fragment | Pdu | None:
+        """Return the next fragment or PDU; ``None`` if more bytes are needed.
+
+        Raises
+        ------
+        TlsFailed
+            The first bytes are TLS.
+        InvalidResponse
+            The bytes are not PDUs, or their lengths are impossible.
+        """
+        while True:
+            if self._value_left != _NO_VALUE:
+                return self._fragment()
+            if self._kind and self._kind != P_DATA:
+                return self._whole_pdu()
+            header = self._header()
+            if header is None:
+                return None
+            if self._kind:
+                self._begin_value(header)
+            else:
+                self._begin_pdu(header)
+                if self._kind == P_DATA and not self._left:
+                    self._kind = 0
+                    return Pdu(P_DATA, b"")
+
+    def _header(self) -> memoryview | None:
+        """Return the header of a PDU or of a presentation data value: both have six bytes."""
+        if self._kind and self._left < PDV_HEADER.size:
+            message = "a P-DATA-TF PDU that ends inside an item"
+            raise InvalidResponse(message)
+        end = self._start + PDU_HEADER.size
+        if end > self._end:
+            return None
+        header = self._buffer[self._start : end]
+        self._start = end
+        return header
+
+    def _begin_pdu(self, header: memoryview) -> None:
+        self._kind, self._left = PDU_HEADER.unpack(header)
+        self.pdus += 1
+        longest = self._longest.get(self._kind, _LONGEST_SHORT_PDU)
+        if self.pdus == 1 and is_tls_record(header):
+            raise TlsFailed(TLS_SPOKEN, permanent=True)
+        if not ASSOCIATE_RQ <= self._kind <= ABORT or self._left > longest:
+            message = f"not DICOM: a PDU of type {self._kind} and {self._left} bytes"
+            raise InvalidResponse(message)
+
+    def _begin_value(self, header: memoryview) -> None:
+        length, self._context_id, self._control = PDV_HEADER.unpack(header)
+        self._left -= length + PDV_HEADER.size - _VALUE_HEAD
+        self._value_left = length - _VALUE_HEAD
+        if self._value_left < 0 or self._left < 0:
+            message = "a presentation data value of an impossible length"
+            raise InvalidResponse(message)
+
+    def _fragment(self) -> Fragment | None:
+        end = min(self._end, self._start + self._value_left)
+        data = self._buffer[self._start : end]
+        self._value_left -= len(data)
+        if not data and self._value_left:
+            return None
+        self._start = end
+        control, is_last = self._control, False
+        if not self._value_left:
+            is_last = bool(control & _LAST)
+            self._value_left = _NO_VALUE
+            self._kind = P_DATA if self._left else 0
+        return Fragment(self._context_id, bool(control & _COMMAND), is_last, data)
+
+    def _whole_pdu(self) -> Pdu | None:
+        end = min(self._end, self._start + self._left)
+        self._left -= end - self._start
+        self._body += self._buffer[self._start : end]
+        self._start = end
+        if self._left:
+            return None
+        event = Pdu(self._kind, bytes(self._body))
+        self._kind, self._body = 0, bytearray()
+        return event
 
 
-def write_answer(request: AssociateRequest, results: Iterable[ContextResult], max_pdu_length: int | None) -> bytes:
-    """Return A-ASSOCIATE-AC to a request (PS3.8 9.3.3); without a maximum length, without user information."""
-    items = (
-        item(_ANSWERED, bytes([one.context_id, 0, one.result, 0]) + item(_TRANSFER, one.transfer_syntax.encode()))
-        for one in results
-    )
-    return pdu(ASSOCIATE_AC, _associate(request.titles, items, max_pdu_length, request.negotiated))
+def is_tls_record(begin: bytes | memoryview) -> bool:
+    """Whether the first bytes of a peer are those of a TLS record."""
+    return len(begin) > 1 and begin[0] in _TLS_RECORDS and begin[1] == _TLS_MAJOR_VERSION
 
 
-def read_request(body: bytes) -> AssociateRequest:
-    """Read the body of an A-ASSOCIATE-RQ.
+def read_events(data: bytes) -> Iterator[Fragment | Pdu]:
+    """Yield the fragments and PDUs in these bytes."""
+    reader = PDataReader(buffer=bytearray(data))  # without a system call for each PDU
+    reader.received(len(data))
+    while (event := reader.next_event()) is not None:
+        yield event
 
-    A PACS may send the same request before each study, as Orthanc does, with 126 presentation contexts. So `_read_once`
-    keeps the latest ones.
 
-    Raises
-    ------
-    InvalidResponse
-        A presentation context or the maximum length cannot be read.
+def write_p_data(context_id: int, data: bytes, *, is_command: bool, longest: int) -> Iterator[bytes]:
+    """Yield the parts of the P-DATA-TF PDUs of a command set or a data set.
+
+    Parameters
+    ----------
+    context_id
+        The presentation context.
+    data
+        The whole command set or data set. Empty data make one empty fragment.
+    is_command
+        Whether it is a command set.
+    longest
+        The greatest number of bytes in one PDU.
     """
-    return _read_once(body) if len(body) <= _LONGEST_REMEMBERED else _read_request(body)
-
-
-def _read_request(body: bytes) -> AssociateRequest:
-    items = _associate_items(body, _PROPOSED, "A-ASSOCIATE-RQ")
-    contexts: dict[int, ProposedContext] = {}
-    for context in (_proposed(content) for kind, content in items if kind == _PROPOSED):
-        contexts.setdefault(context.context_id, context)
-    user_items = [*_user_items(items)]
-    negotiated = b"".join(item(kind, content) for kind, content in user_items if _is_grantable(kind, content))
-    titles = body[_TITLES]
-    return AssociateRequest(
-        calling_ae_title=ae_title_text(titles[16:]),
-        called_ae_title=ae_title_text(titles[:16]),
-        titles=titles,
-        contexts=tuple(contexts.values()),
-        max_pdu_length=_max_pdu_length(user_items),
-        negotiated=negotiated if len(negotiated) < _LONGEST_NEGOTIATED else b"",
-    )
-
-
-_read_once: Final = lru_cache(_REMEMBERED)(_read_request)
-
-
-def read_answer(body: bytes) -> AssociateAnswer:
-    """Read the body of an A-ASSOCIATE-AC.
-
-    Raises
-    ------
-    InvalidResponse
-        A presentation context or the maximum length cannot be read.
-    """
-    items = _associate_items(body, _ANSWERED, "A-ASSOCIATE-AC")
-    results = tuple(_result(content) for kind, content in items if kind == _ANSWERED)
-    user_items = [*_user_items(items)]
-    roles = (content for kind, content in user_items if kind == _ROLE and len(content) > _ROLE_BYTES)
-    scp_of = frozenset(_uid(content[2:-2]) for content in roles if content[-1])
-    return AssociateAnswer(results, _max_pdu_length(user_items), scp_of)
-
-
-def ae_title_text(title: bytes) -> str:
-    r"""Return an AE title as text, without padding, and with escapes for unprintable characters.
-
-    The title ends at the first NUL, because programs that send a NUL end it there.
-
-    Examples
-    --------
-    >>> ae_title_text(b"CTSCANNER" + bytes(7)), ae_title_text(b"R\xd6NTGEN\x1b        ")
-    ('CTSCANNER', 'RÖNTGEN\\x1b')
-    """
-    text = title.split(b"\0")[0].decode("latin-1").strip(" ")
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)
-
-
-def item(kind: int, content: bytes) -> bytes:
-    """Return an item or a sub-item of an association PDU."""
-    return _ITEM_HEADER.pack(kind, len(content)) + content
-
-
-def _associate(titles: bytes, contexts: Iterable[bytes], max_pdu_length: int | None, negotiated: bytes) -> bytes:
-    head = _ASSOCIATE_HEAD.pack(1, 0, titles)
-    body = head + item(_APPLICATION, _APPLICATION_CONTEXT_NAME.encode()) + b"".join(contexts)
-    if max_pdu_length is None:
-        return body
-    return body + item(
-        _USER,
-        item(_MAX_LENGTH, struct.pack(">I", max_pdu_length))
-        + item(_CLASS_UID, IMPLEMENTATION_CLASS_UID.encode())
-        + negotiated
-        + item(_VERSION, IMPLEMENTATION_VERSION_NAME.encode()),
-    )
-
-
-def _user_identity(user: tuple[int, bytes, bytes]) -> bytes:
-    """Return the sub-item of the user identity, which does not request an answer (PS3.7 Table D.3-14)."""
-    kind, *fields = user
-    return item(_IDENTITY, bytes([kind, 0]) + b"".join(struct.pack(">H", len(field)) + field for field in fields))
-
-
-def _scp_role(sop_class: str) -> bytes:
-    """Return the sub-item by which the requestor wants to be SCP, and not SCU, of a SOP class (PS3.7 D.3.3.4)."""
-    return item(_ROLE, struct.pack(">H", len(sop_class)) + sop_class.encode() + bytes([0, 1]))
-
-
-def _associate_items(body: bytes, context: int, name: str) -> list[tuple[int, bytes]]:
-    items = [*_items(body[_ASSOCIATE_HEAD.size :], {context: "presentation context"})]
-    kinds = {kind for kind, _ in items}
-    # An answer without a context accepts none; a request without one asks for nothing.
-    is_answer = context == _ANSWERED and len(body) >= _ASSOCIATE_HEAD.size
-    is_readable = context in kinds or (is_answer and (not kinds or kinds & {_APPLICATION, _USER}))
-    if not is_readable:
-        message = f"an {name} of {len(body)} bytes, without presentation contexts"
-        raise InvalidResponse(message)
-    return items
-
-
-def _items(data: bytes, used: dict[int, str]) -> Iterator[tuple[int, bytes]]:
-    """Yield type and content of items. Refuse a used item that is longer than the data; cut another one there."""
-    start = 0
-    while start + _ITEM_HEADER.size <= len(data):
-        kind, length = _ITEM_HEADER.unpack_from(data, start)
-        end = start + _ITEM_HEADER.size + length
-        if end > len(data) and kind in used:
-            _refuse_field(f"{used[kind]} of {length} bytes, longer than what it belongs to", data[start:])
-        yield kind, data[start + _ITEM_HEADER.size : end]
-        start = end
-
-
-def _user_items(items: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    for kind, content in items:
-        if kind == _USER:
-            yield from _items(content, {})
-
-
-def _max_pdu_length(user_items: Iterable[tuple[int, bytes]]) -> int:
-    content = next((content for kind, content in user_items if kind == _MAX_LENGTH), None)
-    if content is None:
-        return 0
-    if len(content) < 4:
-        return _EVERY_PEER_RECEIVES
-    length = int.from_bytes(content[:4])
-    if 0 < length < SHORTEST_PDU:
-        _refuse_field("maximum PDU length in which no fragment has room", content)
-    return length
-
-
-def _is_grantable(kind: int, content: bytes) -> bool:
-    """Whether dicomove grants a sub-item unchanged.
-
-    Roles: for C-GET, the client is the SCP of storage (PS3.7 D.3.3.4). The window of asynchronous operations: dicomove
-    answers requests one after the other, so that any number of them may be outstanding (PS3.7 D.3.3.3).
-    """
-    if kind == _ROLE and len(content) > _ROLE_BYTES:
-        return int.from_bytes(content[:2]) == len(content) - _ROLE_BYTES and any(content[-2:])
-    return kind == _WINDOW and len(content) == 4
-
-
-def _proposed(content: bytes) -> ProposedContext:
-    syntaxes = _syntaxes(content)
-    abstract = next((uid for kind, uid in syntaxes if kind == _ABSTRACT), "")
-    return ProposedContext(content[0], abstract, tuple(uid for kind, uid in syntaxes if kind == _TRANSFER and uid))
-
-
-def _result(content: bytes) -> ContextResult:
-    transfer = next((uid for kind, uid in _syntaxes(content) if kind == _TRANSFER), "")
-    return ContextResult(content[0], content[2], transfer)
-
-
-def _syntaxes(context: bytes) -> list[tuple[int, str]]:
-    """Return the abstract and transfer syntaxes of a presentation context."""
-    if len(context) < SHORT_PDU_BYTES:
-        _refuse_field("presentation context without a number or a result", context)
-    return [(kind, _uid(content)) for kind, content in _items(context[SHORT_PDU_BYTES:], _SYNTAX_NAMES)]
-
-
-def _uid(content: bytes) -> str:
-    return content.split(b"\0")[0].decode("latin-1").strip()
-
-
-def _refuse_field(what: str, found: bytes) -> NoReturn:
-    shown = f"{found[:_SHOWN_BYTES]!r}{' ...' if len(found) > _SHOWN_BYTES else ''}"
-    message = f"a {what}: {shown}"
-    raise InvalidResponse(message)
+    size = longest - PDV_HEADER.size
+    for start in range(0, max(len(data), 1), size):
+        part = data[start : start + size]
+        control = (_COMMAND if is_command else 0) | (_LAST if start + size >= len(data) else 0)
+        yield PDU_HEADER.pack(P_DATA, len(part) + PDV_HEADER.size)
+        yield PDV_HEADER.pack(len(part) + _VALUE_HEAD, context_id, control)
+        yield part

@@ -12,7 +12,8 @@ from __future__ import annotations
 from enum import IntEnum, auto
 from typing import Final
 
-from dicomove.dimse.fragments import (
+from dicomove.dimse.messages import C_CANCEL_RQ, RESPONSE, Message, is_response_to
+from dicomove.dimse.pdu import (
     ABORT,
     ASSOCIATE_AC,
     ASSOCIATE_RJ,
@@ -21,7 +22,6 @@ from dicomove.dimse.fragments import (
     RELEASE_RP,
     RELEASE_RQ,
 )
-from dicomove.dimse.messages import C_CANCEL_RQ, RESPONSE, Message, is_response_to
 from dicomove.outcome import category
 
 

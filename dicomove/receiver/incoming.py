@@ -17,9 +17,9 @@ from typing import Final
 from pydicom.datadict import keyword_for_tag
 
 from dicomove.dimse.data_sets import file_head
-from dicomove.receiver.transfer_syntax_check import contradiction
 from dicomove.receiver.placing import Written
 from dicomove.receiver.scan import DataSetScanner, text
+from dicomove.receiver.transfer_syntax_check import contradiction
 
 _FOLLOWED_AFTER: Final = 1 << 23
 _CHECKED_AFTER: Final = 1 << 22

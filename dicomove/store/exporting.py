@@ -23,10 +23,10 @@ from dicomove.results import RESULT_COLUMNS
 from dicomove.store import cells
 from dicomove.store.cells import Pseudonyms
 from dicomove.store.crate import CRATE_FILE, write_crate
-from dicomove.store.spreadsheet_csv import read_cells, typed_table
 from dicomove.store.manifest import CHECKSUMS_FILE, read_manifest, write_checksums
 from dicomove.store.reading import read_journal
 from dicomove.store.schema import journal_at
+from dicomove.store.spreadsheet_csv import read_cells, typed_table
 
 _DTYPES: Final = "dicomove"
 # Exceptions of JSON and Parquet for other content.

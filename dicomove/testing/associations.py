@@ -18,13 +18,13 @@ from typing import Final, Protocol, Self
 
 from pydicom.uid import UID
 
+from dicomove.dimse.associate import AssociateRequest
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines, reset
 from dicomove.dimse.data_sets import file_head
-from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RQ, RELEASE_RQ, pdu
 from dicomove.dimse.messages import C_CANCEL_RQ, C_STORE_RQ, MEDIUM, Message, respond
 from dicomove.dimse.opening import Peer, read_proposal
-from dicomove.dimse.pdu import AssociateRequest
+from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, RELEASE_RQ, pdu
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse
 from dicomove.files import replacing

@@ -19,9 +19,9 @@ from dicomove.dimse import messages
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.data_sets import decode, encode, encode_identifier
-from dicomove.dimse.fragments import P_DATA, write_p_data
 from dicomove.dimse.messages import Message
 from dicomove.dimse.opening import Peer
+from dicomove.dimse.pdu import P_DATA, write_p_data
 from dicomove.dimse.sop_classes import FIND, GET, MOVE
 from dicomove.errors import AssociationError, IdleTimeout
 from dicomove.outcome import category

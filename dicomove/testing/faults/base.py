@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydicom import Dataset
 
-from dicomove.dimse.pdu import AssociateRequest
+from dicomove.dimse.associate import AssociateRequest
 from dicomove.outcome import category
 from dicomove.testing.archive import Archive, Instance
 

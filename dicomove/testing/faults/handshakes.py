@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RQ, PDU_HEADER, pdu
-from dicomove.dimse.pdu import AssociateRequest, item
+from dicomove.dimse.associate import AssociateRequest, item
+from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, PDU_HEADER, pdu
 from dicomove.dimse.sop_classes import GET, MOVE
 from dicomove.testing.faults.base import Fault, SendBytes
 

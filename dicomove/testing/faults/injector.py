@@ -13,7 +13,7 @@ from itertools import chain, islice
 
 from pydicom import Dataset
 
-from dicomove.dimse.pdu import AssociateRequest
+from dicomove.dimse.associate import AssociateRequest
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Request, Response
 

@@ -6,11 +6,11 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from dicomove.dimse.fragments import ABORT, P_DATA, PDU_HEADER, PDV_HEADER, RELEASE_RP, RELEASE_RQ
-from dicomove.dimse.fragments import pdu as pdu
-from dicomove.dimse.fragments import reject_pdu as reject_pdu
+from dicomove.dimse.associate import ACCEPTED, ContextResult, number_contexts, read_request, write_answer, write_request
 from dicomove.dimse.messages import Command, Message, encode_command
-from dicomove.dimse.pdu import ACCEPTED, ContextResult, number_contexts, read_request, write_answer, write_request
+from dicomove.dimse.pdu import ABORT, P_DATA, PDU_HEADER, PDV_HEADER, RELEASE_RP, RELEASE_RQ
+from dicomove.dimse.pdu import pdu as pdu
+from dicomove.dimse.pdu import reject_pdu as reject_pdu
 
 #: The largest length that a PDU can claim: 4 GiB.
 LONGEST: Final = 0xFFFFFFFF

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, Self
 
+from dicomove.dimse.associate import read_request
 from dicomove.dimse.connection import reset
-from dicomove.dimse.fragments import ABORT, ASSOCIATE_RQ, P_DATA, PDU_HEADER, RELEASE_RQ, Fragment, pdu, read_events
 from dicomove.dimse.messages import Message, MessageAssembler
-from dicomove.dimse.pdu import read_request
+from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, PDU_HEADER, RELEASE_RQ, Fragment, pdu, read_events
 from dicomove.testing.raw import pdus
 
 #: The most bytes to keep of each direction: an endless stream must not fill the memory.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from dicomove.dimse.fragments import ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA
 from dicomove.dimse.messages import C_STORE_RQ, RESPONSE
+from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA
 from dicomove.testing.raw import pdus
 from dicomove.testing.raw.peer import Step
 from dicomove.testing.raw.steps import (

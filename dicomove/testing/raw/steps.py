@@ -7,8 +7,8 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from dicomove.dimse.fragments import ASSOCIATE_RQ, RELEASE_RQ
 from dicomove.dimse.messages import C_MOVE_RQ, Message, respond
+from dicomove.dimse.pdu import ASSOCIATE_RQ, RELEASE_RQ
 from dicomove.testing.raw import pdus
 from dicomove.testing.raw.peer import RawConnection, Step
 
