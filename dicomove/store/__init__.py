@@ -2,22 +2,24 @@
 
 ::
 
-    sqlite      one kind of SQLite file: checked, owned, opened, and its error messages
-    instances   the folder's index: the files that a receiver has on disk
-    caches      the answers of `find`, and the headers of a folder's files
-    manifest    the index as a DataFrame, and as manifest-sha256.txt (BagIt); `verify`
-    cells       cells and labels of a table as JSON, and back; hashes, keyed ones as pseudonyms    (pure)
-    schema      the tables of the journal, their records, and the key that identifies a row from run to run
-    journal     `Journal`: writes, and returns the results of earlier runs
-    reading     the journal as DataFrames, also during a run
-    exporting   a result table as CSV, Parquet or JSON, and back
-    crate       a run and its files as RO-Crate
-    spreadsheet_csv  a CSV file that another program saved
+    sqlite            one kind of SQLite file: checked, owned, opened, and its error messages
+    instances         the folder's index: the files that a receiver has on disk
+    find_journal      the answers of `find`, for a later `find`
+    header_store      the headers of a folder's files, for a later `index`
+    manifest          the index as a DataFrame, and as manifest-sha256.txt (BagIt); `verify`
+    cells             cells and labels of a table as JSON, and back; hashes, keyed ones as pseudonyms            (pure)
+    schema            the tables of the journal, their records, and the key that identifies a row from run to run
+    journal           `Journal`: writes, and returns the results of earlier runs
+    reading           the journal as DataFrames, also during a run
+    exporting         a result table as CSV, Parquet or JSON, and back
+    crate             a run and its files as RO-Crate
+    spreadsheet_csv   a CSV file that another program saved
 """
 
-from dicomove.store.caches import FindJournal, HeaderStore, StoredHeader
 from dicomove.store.cells import Pseudonyms, cohort_sha256
 from dicomove.store.exporting import export, read_results
+from dicomove.store.find_journal import FindJournal
+from dicomove.store.header_store import HeaderStore, StoredHeader
 from dicomove.store.instances import (
     MANIFEST_COLUMNS,
     InstanceReader,
