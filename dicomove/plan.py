@@ -25,7 +25,8 @@ from dicomove.outcome import Unverified, of_other_person, sentences
 from dicomove.pacs import Pacs
 from dicomove.results import contradicted_by_pacs, resumed
 from dicomove.run import MoveDestination, Options, by_patient, path_cells, run_settings
-from dicomove.run.holdings import ArchiveAtDestination, Counted, Counting
+from dicomove.run.archive_at_destination import ArchiveAtDestination
+from dicomove.run.counting import Counted, Counting
 from dicomove.run.inventory import Inventory
 from dicomove.run.journal import completed, renamed, still_on_disk
 from dicomove.run.options import Method

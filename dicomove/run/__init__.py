@@ -4,41 +4,42 @@ The first three groups decide, without I/O, clocks or threads.
 
 From a table to tasks::
 
-    options         the keywords of `move`, the limits of a run among them
-    cells           further columns of a table: expected, patients, availability, SOP classes; those in paths
-    patients        compares the patient and accession number of a row with those of the PACS
-    tasks           from rows to tasks, which share a C-MOVE if their identifier is the same; limits of a run
-    planned         the table of `plan`: actions, estimates of bytes and seconds
+    options                  the keywords of `move`, the limits of a run among them
+    cells                    further columns of a table: expected, patients, availability, SOP classes; those in paths
+    patients                 compares the patient and accession number of a row with those of the PACS
+    tasks                    from rows to tasks, which share a C-MOVE if their identifier is the same; limits of a run
+    planned                  the table of `plan`: actions, estimates of bytes and seconds
 
 A run::
 
-    state           all decisions of a run: events in, instructions out
-    messages        the events and instructions of `state`
-    requests        one task, the settings for all tasks, and the journal's records of an attempt
-    schedule        which task begins next, whether it is tried again, nearline rows last
-    outages         pauses of the run: PACS down, receiver away, disk full
-    pacing/         hours, retry, associations, instances per second
-    rows            the results of the rows, and the events that displays get
+    state                    all decisions of a run: events in, instructions out
+    messages                 the events and instructions of `state`
+    requests                 one task, the settings for all tasks, and the journal's records of an attempt
+    schedule                 which task begins next, whether it is tried again, nearline rows last
+    outages                  pauses of the run: PACS down, receiver away, disk full
+    pacing/                  hours, retry, associations, instances per second
+    rows                     the results of the rows, and the events that displays get
 
 A row::
 
-    attempt         the ways in which an attempt ends, and the result of its row
-    questions       the C-FINDs of `inventory`, and pauses for a PACS that does not answer them
-    narrowing       the C-MOVEs for what is missing of a row; several C-MOVEs as one result; C-GET instead
-    split           a large study whose series are moved side by side
+    attempt                  the ways in which an attempt ends, and the result of its row
+    questions                the C-FINDs of `inventory`, and pauses for a PACS that does not answer them
+    narrowing                the C-MOVEs for what is missing of a row; several C-MOVEs as one result; C-GET instead
+    split                    a large study whose series are moved side by side
 
 Actions::
 
-    prepared        a run over a table, from the checks of its destination to its result
-    run             the loop, in the caller's thread: waits for events, executes the instructions
-    journal         rows that an earlier run completed; makes rows durable: first their files, then the journal
-    pools           the workers: threads of this process, or any `concurrent.futures.Executor`
-    channel         the connection between a worker, in this process or elsewhere, and the run
-    worker          one attempt: looks, moves, and reconciles
-    moves           the C-MOVEs or C-GETs of one attempt
-    inventory       how many instances are expected, and which: the policy of ``verify=``
-    reconciliation  compares what was expected with what came and what is on disk
-    holdings        what a PACS has of a row, for `plan` and for limits; what another archive at the destination has
+    prepared                 a run over a table, from the checks of its destination to its result
+    run                      the loop, in the caller's thread: waits for events, executes the instructions
+    journal                  rows that an earlier run completed; makes rows durable: first their files, then the journal
+    pools                    the workers: threads of this process, or any `concurrent.futures.Executor`
+    channel                  the connection between a worker, in this process or elsewhere, and the run
+    worker                   one attempt: looks, moves, and reconciles
+    moves                    the C-MOVEs or C-GETs of one attempt
+    inventory                how many instances are expected, and which: the policy of ``verify=``
+    reconciliation           compares what was expected with what came and what is on disk
+    counting                 how many instances a PACS has of a row, for `plan` and for limits
+    archive_at_destination   what another archive at the destination has of a row
 """
 
 from dicomove.run.cells import by_patient, check_path_columns, path_cells, path_columns

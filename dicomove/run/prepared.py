@@ -28,7 +28,7 @@ from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import Receiver
 from dicomove.results import result_table
 from dicomove.run.cells import path_cells
-from dicomove.run.holdings import Counting
+from dicomove.run.counting import Counting
 from dicomove.run.journal import JournalWriter, not_completed, open_journal, run_record
 from dicomove.run.messages import Report
 from dicomove.run.options import Method, Options

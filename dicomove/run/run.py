@@ -17,7 +17,7 @@ from dicomove.errors import AddressError, AssociationError, ReceiverError, Statu
 from dicomove.events import RunEnded, RunStarted
 from dicomove.notebook import Display
 from dicomove.receiver import Receiver
-from dicomove.run.holdings import held_at_end
+from dicomove.run.archive_at_destination import held_at_end
 from dicomove.run.journal import JournalWriter
 from dicomove.run.messages import (
     Arrived,

@@ -14,6 +14,7 @@ from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, ReceivedRow, RowAtReceiver
 from dicomove.results import Row, on_disk_already, resumed, still_there
+from dicomove.run.archive_at_destination import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
 from dicomove.run.attempt import (
     AttemptEnd,
     Contradicted,
@@ -24,7 +25,6 @@ from dicomove.run.attempt import (
     Parts,
     SeriesListed,
 )
-from dicomove.run.holdings import ArchiveAtDestination, already_there, as_believed, reconcile_at_archive
 from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
