@@ -2,22 +2,22 @@
 
 One `find`, from its table to its C-FINDs::
 
-    run        one `find`: its associations, its rows, earlier answers, and its table
-    rows       the rows in their order, on one association or several
-    lists      rows that are asked together, as a list of UIDs
-    row        the C-FINDs of one row, and its `Answer`
-    asker      sends one C-FIND: with the delay, and not after a stop
-    choice     ``matches=`` and ``loose=``: which studies a row means      (pure)
+    run              one `find`: its associations, its rows, earlier answers, and its table
+    rows             the rows in their order, on one association or several
+    lists            rows that are asked together, as a list of UIDs
+    row              the C-FINDs of one row, and its `Answer`
+    c_find           sends one C-FIND: with the delay, and not after a stop
+    choice           ``matches=`` and ``loose=``: which studies a row means    (pure)
 
 A complete answer from a PACS that limits its answers::
 
-    whole      tests whether an answer is complete, and otherwise splits the search
-    asked      the C-FINDs of one search; detects answers that hide too many matches
-    limits     the limits of a PACS, as far as a run has learnt them       (pure)
-    days       splits a search by date and time, as long as this helps
-    spans      the spans of days and minutes into which it is split        (pure)
-    texts      splits a search by the characters of PatientID and AccessionNumber
-    below      the series of a study, the instances of a series, by modality and number
+    whole            tests whether an answer is complete, and otherwise splits the search
+    hidden_matches   the C-FINDs of one search; detects answers that hide too many matches
+    limits           the limits of a PACS, as far as a run has learnt them     (pure)
+    days             splits a search by date and time, as long as this helps
+    spans            the spans of days and minutes into which it is split      (pure)
+    texts            splits a search by the characters of PatientID and AccessionNumber
+    below            the series of a study, the instances of a series, by modality and number
 """
 
 from __future__ import annotations

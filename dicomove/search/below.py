@@ -14,8 +14,8 @@ from typing import Final
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.asked import Asked, Axis, has_failed
 from dicomove.search.days import ByDate
+from dicomove.search.hidden_matches import Axis, OneSearch, has_failed
 from dicomove.search.limits import CAPPED, limit, may_be_cut
 from dicomove.search.spans import Span
 
@@ -30,7 +30,7 @@ _MODALITIES: Final = (
 )
 
 
-def ask_below(asked: Asked, axis: Axis, by_date: ByDate, whole: Span, first: FindResult) -> FindResult:
+def ask_below(asked: OneSearch, axis: Axis, by_date: ByDate, whole: Span, first: FindResult) -> FindResult:
     """Return all series of a study, or all instances of a series.
 
     Parameters
@@ -52,7 +52,7 @@ def ask_below(asked: Asked, axis: Axis, by_date: ByDate, whole: Span, first: Fin
 
 @dataclass
 class _Below:
-    asked: Asked
+    asked: OneSearch
     axis: Axis
     by_date: ByDate
     first: FindResult
@@ -159,7 +159,7 @@ class _ByNumber:
         Returns the number of missing matches, according to the count of the PACS.
     """
 
-    asked: Asked
+    asked: OneSearch
     name: str
     missing: Callable[[], int | None]
     #: The keys that the PACS respects.

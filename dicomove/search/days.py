@@ -13,8 +13,8 @@ from math import sqrt
 from typing import Final
 
 from dicomove.dimse import FindResult
-from dicomove.search.asked import TOO_MANY, Asked, has_failed, is_refused
-from dicomove.search.asker import Keys
+from dicomove.search.c_find import Keys
+from dicomove.search.hidden_matches import TOO_MANY, OneSearch, has_failed, is_refused
 from dicomove.search.limits import FEW, Match
 from dicomove.search.spans import Cutter, Moment, Span, in_order, moment
 
@@ -47,7 +47,7 @@ class ByDate:
         The date of today.
     """
 
-    asked: Asked
+    asked: OneSearch
     date: str
     time: str
     by_time: bool

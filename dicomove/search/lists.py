@@ -9,7 +9,7 @@ from typing import Final
 
 from dicomove.cohort import UNIQUE_KEYS, Query
 from dicomove.dimse import FindResult
-from dicomove.search.asker import Asker
+from dicomove.search.c_find import Asker
 from dicomove.search.limits import MOST_IN_LIST, KnownLimits
 from dicomove.search.row import Answer, Search
 

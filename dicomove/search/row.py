@@ -29,7 +29,7 @@ from dicomove.cohort import (
 )
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.asker import Asker
+from dicomove.search.c_find import Asker
 from dicomove.search.limits import KnownLimits
 from dicomove.search.whole import ask_whole
 

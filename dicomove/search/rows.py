@@ -19,7 +19,7 @@ from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
 from dicomove.interpreter import Interrupts
 from dicomove.notebook import Display
 from dicomove.outcome import NOT_ATTEMPTED, sentences
-from dicomove.search.asker import Stop, Stopped
+from dicomove.search.c_find import Stop, Stopped
 from dicomove.search.lists import Batch, batches
 from dicomove.search.row import Answer
 from dicomove.words import ADVICE

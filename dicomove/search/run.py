@@ -23,7 +23,7 @@ from dicomove.errors import CohortWarning, IdentifierError, JournalWarning, warn
 from dicomove.interpreter import Interrupts
 from dicomove.notebook import Display, display
 from dicomove.pacs import Pacs
-from dicomove.search.asker import Asker, Stop
+from dicomove.search.c_find import Asker, Stop
 from dicomove.search.limits import KnownLimits
 from dicomove.search.lists import Batch, ask_batch
 from dicomove.search.row import Answer, Search

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dicomove.dimse import FindResult
-from dicomove.search.asked import Asked, has_failed
+from dicomove.search.hidden_matches import OneSearch, has_failed
 from dicomove.search.limits import FEW, Match
 
 #: The characters of identifiers, without backslash, ``*`` and ``?``; a blank is never at an end.
@@ -78,7 +78,7 @@ class ByText:
         The attributes, in the order in which they are tried.
     """
 
-    asked: Asked
+    asked: OneSearch
     names: Sequence[str]
     failed: FindResult | None = None
     parts: int = 0

@@ -17,21 +17,21 @@ from typing import Final
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.asked import (
+from dicomove.search.below import ask_below
+from dicomove.search.c_find import Keys
+from dicomove.search.days import ByDate
+from dicomove.search.hidden_matches import (
     AXES,
     HONEST,
     MOST,
     MOST_LATER,
-    Asked,
     Axis,
+    OneSearch,
     has_failed,
     has_too_many,
     is_broad,
     is_refused,
 )
-from dicomove.search.asker import Keys
-from dicomove.search.below import ask_below
-from dicomove.search.days import ByDate
 from dicomove.search.limits import CAPPED, FEW, KnownLimits, Match, limit
 from dicomove.search.spans import Moment, Span, in_order, span_of
 from dicomove.search.texts import ByText
@@ -79,7 +79,7 @@ def ask_whole(
     whole = _span(keys, axis)
     if whole is None:
         return ask(keys)
-    asked = Asked(ask, renew, {**keys, **_further(keys, axis)}, limits.of(level), axis, today)
+    asked = OneSearch(ask, renew, {**keys, **_further(keys, axis)}, limits.of(level), axis, today)
     by_date = ByDate(asked, axis.date, axis.time, bool(axis.time) and not keys.get(axis.time), today)
     first = asked({})
     if has_failed(first):
@@ -95,7 +95,7 @@ def ask_whole(
 class _Search:
     """A search for studies or patients."""
 
-    asked: Asked
+    asked: OneSearch
     whole: Span
     axis: Axis
     by_date: ByDate

@@ -16,7 +16,7 @@ from typing import Final
 
 from dicomove.cohort import matches
 from dicomove.dimse import FindResult
-from dicomove.search.asker import Keys
+from dicomove.search.c_find import Keys
 from dicomove.search.limits import FEW, KnownLimits, Match
 from dicomove.search.spans import Span, span_of
 
@@ -97,7 +97,7 @@ AXES: Final = {
 }
 
 
-class Asked:
+class OneSearch:
     """Sends the C-FINDs of one search, and keeps each match once.
 
     Parameters
