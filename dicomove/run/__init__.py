@@ -7,7 +7,8 @@ From a table to tasks::
     options                  the keywords of `move`, the limits of a run among them
     cells                    further columns of a table: expected, patients, availability, SOP classes; those in paths
     patients                 compares the patient and accession number of a row with those of the PACS
-    tasks                    from rows to tasks, which share a C-MOVE if their identifier is the same; limits of a run
+    shared_rows              which rows share one C-MOVE: those with the same identifier
+    tasks                    from rows to tasks: one for each identifier, in their order, within the limits of a run
     planned                  the table of `plan`: actions, estimates of bytes and seconds
 
 A run::
@@ -42,11 +43,12 @@ Actions::
     archive_at_destination   what another archive at the destination has of a row
 """
 
-from dicomove.run.cells import by_patient, check_path_columns, path_cells, path_columns
+from dicomove.run.cells import check_path_columns, path_cells, path_columns
 from dicomove.run.options import Distributed, MoveOptions, Options, shows_options
 from dicomove.run.pacing import Hours
 from dicomove.run.prepared import MoveDestination, PreparedRun, run_settings, warn_of
 from dicomove.run.requests import RunSettings
+from dicomove.run.shared_rows import by_patient
 
 __all__ = [
     "Distributed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
 from typing import Final, NoReturn
@@ -27,7 +27,7 @@ from dicomove.cohort import (
 )
 from dicomove.errors import CohortError
 from dicomove.receiver import Receiver
-from dicomove.run.patients import Named, beside, further_keys_of, named_by, patient_keys_of, patients_of, told_apart
+from dicomove.run.patients import Named, beside, further_keys_of, named_by, patients_of
 from dicomove.run.questions import COUNT_KEYS
 
 AVAILABILITY: Final = "InstanceAvailability"
@@ -124,45 +124,6 @@ class RowCells:
 
     def _column(self, place: int | None) -> list[object]:
         return [None] * len(self.table) if place is None else self.table.iloc[:, place].tolist()
-
-
-def rows_of(identifiers: Sequence[Requested]) -> dict[Identifier, list[int]]:
-    """Return the rows that ask for each identifier."""
-    rows: dict[Identifier, list[int]] = {}
-    for position, identifier in enumerate(identifiers):
-        if isinstance(identifier, Identifier):
-            rows.setdefault(identifier, []).append(position)
-    return rows
-
-
-def by_patient(table: pd.DataFrame, identifiers: Sequence[Requested]) -> list[Requested]:
-    """Return the identifiers; rows with the same keys do not share one if they name different patients.
-
-    The study is of one of them at the most. Rows from `find` keep theirs: the PACS itself named their patients.
-
-    Parameters
-    ----------
-    table
-        The caller's table.
-    identifiers
-        The identifiers of its rows.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"StudyInstanceUID": ["1.2"] * 4, "PatientID": ["7", "8", "007", ""]})
-    >>> found = by_patient(table, [Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),))] * 4)
-    >>> [identifier.patient for identifier in found]
-    [(('PatientID', '7'),), (('PatientID', '8'),), (('PatientID', '7'),), ()]
-    """
-    shared = {one: rows for one, rows in rows_of(identifiers).items() if len(rows) > 1 and one.is_unsent("PatientID")}
-    asking = [row for rows in shared.values() for row in rows]
-    claims = dict(zip(asking, patient_keys_of(table.iloc[asking]), strict=True))
-    cells, found = RowCells(table), list(identifiers)
-    for identifier, rows in shared.items():
-        typed = [row for row in rows if claims[row] and not cells.is_answered(identifier.level, [row])]
-        for row, patient in told_apart({row: claims[row] for row in typed}).items():
-            found[row] = replace(identifier, patient=patient)
-    return found
 
 
 def uids_in(cell: object) -> tuple[str, ...]:

@@ -21,8 +21,6 @@ Named = tuple[tuple[str, str], ...]
 _PATIENT: Final = "PatientID"
 _ACCESSION: Final = "AccessionNumber"
 _NAME: Final = "PatientName"
-#: The most patients of one study that a further row is compared with; beyond them, each row is one of its own.
-_MOST_COMPARED: Final = 20
 
 
 def _is_other_patient(there: str, named: Collection[str]) -> bool:
@@ -72,37 +70,6 @@ def patient_keys_of(table: pd.DataFrame) -> list[dict[str, tuple[str, ...]]]:
     """Return the values of each row for the keys of a patient: PatientID, PatientName and PatientBirthDate."""
     values = {name: _values(table, name) for name in (_PATIENT, *_PERSON)}
     return [{name: cells[row] for name, cells in values.items() if cells[row]} for row in range(len(table))]
-
-
-def told_apart(claims: Mapping[int, Mapping[str, tuple[str, ...]]]) -> dict[int, Named]:
-    """Return for each row the keys that tell its patient from those of the other rows; nothing if all agree.
-
-    Parameters
-    ----------
-    claims
-        For each row that asks for the same study, its values from `patient_keys_of`.
-
-    Examples
-    --------
-    >>> told_apart({0: {"PatientID": ("7",)}, 1: {"PatientID": ("8",)}, 4: {"PatientID": ("007",)}})
-    {0: (('PatientID', '7'),), 4: (('PatientID', '7'),), 1: (('PatientID', '8'),)}
-    >>> told_apart({0: {"PatientID": ("7",)}, 1: {"PatientID": ("007",)}})
-    {}
-    """
-    groups: list[tuple[dict[str, tuple[str, ...]], list[int]]] = []
-    for row, claim in claims.items():
-        known, rows = next((group for group in groups[:_MOST_COMPARED] if not contradicted(claim, group[0])), ({}, []))
-        if not rows:
-            groups.append((known, rows))
-        for name, values in claim.items():
-            known[name] = different((*known.get(name, ()), *values))
-        rows.append(row)
-    if len(groups) < 2:
-        return {}
-    patients = [
-        (tuple((name, known[name][0]) for name in (_PATIENT, _NAME) if name in known), rows) for known, rows in groups
-    ]
-    return {row: patient for patient, rows in patients for row in rows}
 
 
 def beside(identifier: Identifier, patients: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

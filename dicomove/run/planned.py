@@ -17,9 +17,10 @@ from dicomove.columns import PLAN_COLUMNS
 from dicomove.errors import CohortWarning, warn
 from dicomove.events import RowFinished
 from dicomove.results import not_sent
-from dicomove.run.cells import SOP_CLASSES, RowCells, rows_of
+from dicomove.run.cells import SOP_CLASSES, RowCells
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import Named
+from dicomove.run.shared_rows import rows_of
 from dicomove.words import SLOW
 
 _STEP: Final = timedelta(minutes=15)

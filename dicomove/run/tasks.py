@@ -14,11 +14,12 @@ from dicomove.errors import LimitError
 from dicomove.interpreter import changed, in_bulk
 from dicomove.outcome import sentences
 from dicomove.results import Row, left_nearline
-from dicomove.run.cells import Cells, RowCells, rows_of
+from dicomove.run.cells import Cells, RowCells
 from dicomove.run.options import Nearline, Options
 from dicomove.run.planned import Sizes
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.rows import RowResults
+from dicomove.run.shared_rows import rows_of
 from dicomove.words import ADVICE, SLOW
 
 #: The actions of a plan that are moved.
