@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 from dicomove.outcome.advice import (
     BETTER_ADVICE,
@@ -18,11 +18,9 @@ from dicomove.outcome.advice import (
     strays,
 )
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
-from dicomove.words import ERROR_WORDS, Outcome
+from dicomove.outcome.status import category, failure_word
+from dicomove.words import Outcome
 
-Category = Literal["success", "warning", "pending", "cancel", "failure"]
-
-CANCELLED: Final = 0xFE00
 #: Outcomes that may change when the expected number is known.
 RESTS_ON_C_FIND: Final = frozenset({"complete", "partial", "empty", "unconfirmed"})
 _NO_ANSWER_TO_CANCEL: Final = (
@@ -33,7 +31,6 @@ _UNCONFIRMED: Final = (
     "The PACS says Success without counts: look into the destination, or move to a receiver that counts."
 )
 _NOT_COUNTED: Final = "The PACS answered Success, and did not say how many there are: look it up with find()."
-_FAILURES: Final = {status: name for name, word in ERROR_WORDS.items() for status in word.statuses}
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -179,21 +176,3 @@ def _nothing(evidence: Evidence, word: Verdict) -> Verdict:
 def reports_success(evidence: Evidence) -> bool:
     """Return whether the PACS reports success."""
     return evidence.status is not None and category(evidence.status) in ("success", "warning")
-
-
-def category(status: int) -> Category:
-    """Return the kind of a DIMSE Status (PS3.7 C); an undefined one is a failure."""
-    if status == 0x0000:
-        return "success"
-    if status in (0xFF00, 0xFF01):
-        return "pending"
-    if status == CANCELLED:
-        return "cancel"
-    if status in (0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
-        return "warning"
-    return "failure"
-
-
-def failure_word(status: int) -> str:
-    """Return the error word for a failure status."""
-    return _FAILURES.get(status, "unable_to_process")
