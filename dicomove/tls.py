@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from dicomove.credentials import Credential, check_secret, found_secret
 from dicomove.errors import AddressError, AssociationError, ConnectionFailed, TlsFailed
 from dicomove.files import user_path
-from dicomove.user import Credential, check_secret, found_secret
 
 Verify = Literal["full", "chain", "none"]
 Profile = Literal["bcp195", "non-downgrading"]

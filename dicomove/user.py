@@ -1,17 +1,12 @@
-"""The user identity of an association (PS3.7 D.3.3.7), and the places of its secret."""
+"""The user identity of an association (PS3.7 D.3.3.7)."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Final, TypeAlias
+from typing import Final
 
+from dicomove.credentials import Credential, check_secret, found_secret, shown_secret
 from dicomove.errors import AddressError
-
-#: A secret, or its place: ``{"env": "PACS_PASSCODE"}``, ``{"keyring": "main-pacs"}``.
-Credential: TypeAlias = "str | Mapping[str, str]"
 
 _USERNAME: Final = 1
 _USERNAME_AND_PASSCODE: Final = 2
@@ -62,7 +57,9 @@ class User:
 
     def __repr__(self) -> str:
         said = [repr(self.name)] if self.name else []
-        said += [f"{of}={_shown(secret)}" for of in ("passcode", "token") if (secret := getattr(self, of)) is not None]
+        said += [
+            f"{of}={shown_secret(secret)}" for of in ("passcode", "token") if (secret := getattr(self, of)) is not None
+        ]
         return f"User({', '.join(said)})"
 
     def item(self) -> tuple[int, bytes, bytes]:
@@ -81,70 +78,9 @@ class User:
         return _USERNAME_AND_PASSCODE, name, _found(self.passcode, "passcode", str(self.name))
 
 
-def check_secret(secret: object, said: str, of: str) -> None:
-    """Check that a secret is text or a place.
-
-    Raises
-    ------
-    AddressError
-        It is neither.
-    """
-    if secret is None or (isinstance(secret, str) and secret):
-        return
-    if not isinstance(secret, Mapping) or len(secret) != 1 or not set(secret) <= {"env", "keyring"}:
-        message = f"{of}: {said} is text, {{'env': 'VARIABLE'}} or {{'keyring': 'SERVICE'}}"
-        raise AddressError(message)
-
-
-def _shown(secret: Credential) -> str:
-    return "..." if isinstance(secret, str) else repr(dict(secret))
-
-
 def _found(secret: Credential, said: str, name: str) -> bytes:
     encoded = found_secret(secret, said, "user", name).encode()
     if len(encoded) > _LONGEST:
         message = f"user: the {said} has {len(encoded)} bytes, and {_LONGEST} can be sent"
         raise AddressError(message)
     return encoded
-
-
-def found_secret(secret: Credential, said: str, of: str, name: str) -> str:
-    """Return a secret, from its place.
-
-    Parameters
-    ----------
-    secret
-        The secret, or its place.
-    said, of
-        The name of the secret and of its owner, for the message.
-    name
-        The user name of its entry in the keyring.
-
-    Raises
-    ------
-    AddressError
-        The secret is not there.
-    """
-    if isinstance(secret, str):
-        return secret
-    ((kind, where),) = secret.items()
-    if kind == "env":
-        value = os.environ.get(where)
-        if not value:
-            message = f"{of}: the environment variable {where} for the {said} is not set"
-            raise AddressError(message)
-        return value
-    try:
-        keyring = import_module("keyring")
-    except ImportError as error:
-        message = f"{of}: the {said} is in the keyring, which needs: pip install dicomove[keyring]"
-        raise AddressError(message) from error
-    try:
-        value = keyring.get_password(where, name)
-    except Exception as error:  # each of its backends has errors of its own
-        message = f"{of}: the system's keyring cannot be read ({type(error).__name__}): {{'env': ...}} needs no keyring"
-        raise AddressError(message) from error
-    if not value:
-        message = f"{of}: the keyring has no entry of service {where!r} for user {name!r}"
-        raise AddressError(message)
-    return str(value)
