@@ -25,7 +25,8 @@ from dicomove.cohort import (
 )
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning, warn
-from dicomove.interpreter import Interrupts, short_switch_interval
+from dicomove.interpreter import short_switch_interval
+from dicomove.interrupts import Interrupts
 from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
 from dicomove.search import Answer, Choice, Matches, Settings, ask_loosely, ask_rows, checked_loose, found_table

@@ -9,7 +9,8 @@ import pandas as pd
 from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning, warn
-from dicomove.interpreter import Interrupts, in_bulk, short_switch_interval
+from dicomove.interpreter import in_bulk, short_switch_interval
+from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
 from dicomove.notebook import Progress, check_progress, display
 from dicomove.pacs import Pacs

@@ -12,7 +12,7 @@ import pandas as pd
 from dicomove.cohort import Broad, PartialKeys, check_table, with_own_columns
 from dicomove.columns import label
 from dicomove.find import find
-from dicomove.interpreter import Interrupts
+from dicomove.interrupts import Interrupts
 from dicomove.move import identifiers_of, warn_of_own
 from dicomove.notebook import Phases, Progress
 from dicomove.pacs import Pacs

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from dicomove.cohort import Query, unlikely_values
 from dicomove.errors import IdentifierError
 from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.interpreter import Interrupts
+from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display
 from dicomove.outcome import NOT_ATTEMPTED, sentences
 from dicomove.search.c_find import Stop, Stopped

@@ -20,7 +20,7 @@ from dicomove.cohort import Query, is_blank, is_found, plain_label, text_unless_
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import CohortWarning, IdentifierError, JournalWarning, warn
-from dicomove.interpreter import Interrupts
+from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display, display
 from dicomove.pacs import Pacs
 from dicomove.search.c_find import Asker, Stop
