@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicomove.cohort import read_cohort
-from dicomove.cohort.matching import criterion
+from dicomove.cohort.key_values import criterion
 from dicomove.errors import CohortError
 from tests.spreadsheets import ods, ods_cell, read
 

@@ -15,9 +15,9 @@ import pandas as pd
 
 from dicomove.cohort.damage import IDENTIFIERS, doubt, stands_for_empty
 from dicomove.cohort.find_tables import is_found
+from dicomove.cohort.key_values import has_wildcard
 from dicomove.cohort.keywords import IDENTIFYING_KEYS, KEYWORDS, MATCHING_KEYS, VRS, candidates, keyword, label_text
 from dicomove.cohort.likeness import odd_in
-from dicomove.cohort.matching import has_wildcard
 from dicomove.cohort.tables import (
     header_hint,
     index_hint,

@@ -18,8 +18,8 @@ import pandas as pd
 
 from dicomove.cohort.damage import damage
 from dicomove.cohort.find_tables import Unmatched, found_rows, unmatched_rows
+from dicomove.cohort.key_values import is_universal, key_text
 from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, Level, QueryModel, candidates, keyword_columns
-from dicomove.cohort.matching import is_universal, key_text
 from dicomove.cohort.tables import check_arguments, check_query, columns_of, index_hint, parse_level, parse_query_model
 from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_uid, unreadable
 from dicomove.errors import CohortError, IdentifierError

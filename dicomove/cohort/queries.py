@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 import pandas as pd
 
 from dicomove.cohort.find_tables import found_rows, unmatched_rows
+from dicomove.cohort.key_values import criterion
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     MATCHING_KEYS,
@@ -19,7 +20,6 @@ from dicomove.cohort.keywords import (
     levels_down_to,
     matching_keys,
 )
-from dicomove.cohort.matching import criterion
 from dicomove.cohort.query_steps import Broad, Query, Step, prepared_cells, row_query, with_blank_keys
 from dicomove.cohort.tables import (
     check_arguments,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dicomove.cohort.damage import IDENTIFIERS, stands_for_empty
+from dicomove.cohort.key_values import criterion, has_wildcard, is_single, is_universal
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     MATCHING_KEYS,
@@ -25,7 +26,6 @@ from dicomove.cohort.keywords import (
     levels_down_to,
 )
 from dicomove.cohort.likeness import invisible_in
-from dicomove.cohort.matching import criterion, has_wildcard, is_single, is_universal
 from dicomove.cohort.values import given_key, is_blank, unreadable, zone_of
 from dicomove.errors import IdentifierError
 
