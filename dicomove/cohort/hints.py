@@ -18,14 +18,8 @@ from dicomove.cohort.find_tables import is_found
 from dicomove.cohort.key_values import has_wildcard
 from dicomove.cohort.keywords import IDENTIFYING_KEYS, KEYWORDS, MATCHING_KEYS, VRS, candidates, keyword, label_text
 from dicomove.cohort.likeness import odd_in
-from dicomove.cohort.tables import (
-    header_hint,
-    index_hint,
-    may_number_participants,
-    overlooked_headers,
-    own_columns,
-    shown_header,
-)
+from dicomove.cohort.tables import index_hint, own_columns
+from dicomove.cohort.unknown_headers import header_hint, may_number_participants, overlooked_headers, shown_header
 from dicomove.cohort.values import is_blank
 
 #: Keys that a search for studies sends.

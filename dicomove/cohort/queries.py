@@ -21,14 +21,8 @@ from dicomove.cohort.keywords import (
     matching_keys,
 )
 from dicomove.cohort.query_steps import Broad, Query, Step, prepared_cells, row_query, with_blank_keys
-from dicomove.cohort.tables import (
-    check_arguments,
-    columns_of,
-    header_hint,
-    index_hint,
-    listed_headers,
-    overlooked_headers,
-)
+from dicomove.cohort.tables import check_arguments, columns_of, index_hint
+from dicomove.cohort.unknown_headers import header_hint, listed_headers, overlooked_headers
 from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError, IdentifierError
 
