@@ -103,11 +103,22 @@ class JournalError(DicomoveError):
 
 
 class AssociationError(DicomoveError):
-    """There is no answer, because the association was not established or did not last."""
+    """There is no answer, because the association was not established or did not last.
+
+    Parameters
+    ----------
+    *arguments
+        The text.
+    permanent
+        Whether another attempt would end in the same way: the PACS does not know one of the AE titles (PS3.8 9.3.4), or
+        a certificate is not accepted, say.
+    """
 
     error: ClassVar[str] = "association_failed"
-    #: Whether another attempt would end in the same way.
-    permanent: bool = False
+
+    def __init__(self, *arguments: object, permanent: bool = False) -> None:
+        super().__init__(*arguments)
+        self.permanent = permanent
 
 
 class ConnectionFailed(AssociationError):  # noqa: N818 (the condition is the name)
@@ -123,21 +134,9 @@ class ConnectTimeout(AssociationError):  # noqa: N818 (the condition is the name
 
 
 class AssociationRejected(AssociationError):  # noqa: N818 (the condition is the name)
-    """The PACS answered A-ASSOCIATE-RJ.
-
-    Parameters
-    ----------
-    *arguments
-        The text.
-    permanent
-        Whether it will answer so again: it does not know one of the AE titles, say (PS3.8 9.3.4).
-    """
+    """The PACS answered A-ASSOCIATE-RJ."""
 
     error = "association_rejected"
-
-    def __init__(self, *arguments: object, permanent: bool = False) -> None:
-        super().__init__(*arguments)
-        self.permanent = permanent
 
 
 class AssociationTimeout(AssociationError):  # noqa: N818 (the condition is the name)
@@ -165,21 +164,9 @@ class ConnectionLost(AssociationError):  # noqa: N818 (the condition is the name
 
 
 class TlsFailed(ConnectionLost):
-    """TLS could not be agreed upon, or failed later.
-
-    Parameters
-    ----------
-    *arguments
-        The text.
-    permanent
-        Whether it will fail again: a certificate is not accepted, say.
-    """
+    """TLS could not be agreed upon, or failed later."""
 
     error = "tls_failed"
-
-    def __init__(self, *arguments: object, permanent: bool = False) -> None:
-        super().__init__(*arguments)
-        self.permanent = permanent
 
 
 class IdleTimeout(AssociationError):  # noqa: N818 (the condition is the name)

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import is_blank, keyword_columns, plain_label, positions_in, text_unless_blank
+from dicomove.cohort import UNIQUE_KEYS, is_blank, keyword_columns, plain_label, positions_in, text_unless_blank
 from dicomove.columns import VERDICT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning, warn
 from dicomove.outcome import sentences
@@ -20,7 +20,7 @@ __all__ = ["VERDICT_COLUMNS", "verdicts"]
 
 _NOT_MOVED: Final = "Found, but not moved yet: move it."
 _NOT_THERE: Final = "The results have no row for it: find it and move it."
-_KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_KEYS: Final = UNIQUE_KEYS["PatientRoot"]["IMAGE"]
 _UIDS: Final = _KEYS[1:]
 _COUNTS: Final = ("expected", "received", "missing")
 _READ: Final = (*_COUNTS, "outcome", "error", "advice", "completed", "warning", "matches")

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeGuard
 
 import pandas as pd
 
-from dicomove.cohort.keywords import Level, keyword_columns
+from dicomove.cohort.keywords import UNIQUE_KEYS, Level, keyword_columns
 from dicomove.cohort.values import EDGES, is_blank, text_unless_blank
 from dicomove.errors import CohortError
 from dicomove.words import UNMATCHED, Outcome
@@ -44,7 +44,7 @@ _NO_COHORT_ROW: Final = (
     "the results have no column cohort_row, which find() adds, and their index is not the index of the cohort, so "
     "dicomove cannot assign the rows"
 )
-_KEYS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_KEYS: Final = UNIQUE_KEYS["PatientRoot"]["IMAGE"]
 #: NumPy's text for a number within a tuple.
 _NUMPY: Final = re.compile(r"np\.\w+\(([^()]*)\)")
 #: A missing label, or a missing part of a label with several levels.

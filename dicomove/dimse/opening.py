@@ -10,7 +10,6 @@ decode; anything else, including private SOP classes, as storage in the first tr
 
 from __future__ import annotations
 
-import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ from dicomove.dimse.associate import (
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, TLS_SPOKEN, is_tls_record, reject_pdu
-from dicomove.dimse.sop_classes import GET, SERVICES
+from dicomove.dimse.sop_classes import GET, LOOSE_UID, SERVICES
 from dicomove.errors import AssociationError, AssociationRejected, AssociationTimeout, ConnectionLost, TlsFailed
 from dicomove.pacs import Pacs
 from dicomove.tls import Wrap
@@ -194,8 +193,6 @@ def _client_hello() -> bytes:
 #: PS3.8 Table 9-18.
 _USER_REJECTION: Final = 1
 _SERVICES: Final = frozenset((*SERVICES, *GET.values()))
-#: Of a file that says so, readers understand the transfer syntax, or say that they do not.
-_UID: Final = re.compile(r"[0-9.]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +264,6 @@ def _result(proposed: ProposedContext, only: str | None = None) -> ContextResult
         return ContextResult(proposed.context_id, _USER_REJECTION, ImplicitVRLittleEndian)
     # A peer may omit the transfer syntaxes. Then the context is not accepted, but the answer has to contain a syntax.
     for syntax in proposed.transfer_syntaxes if proposed.abstract_syntax else ():
-        if syntax in TRANSFER_SYNTAXES if proposed.abstract_syntax in _SERVICES else _UID.fullmatch(syntax):
+        if syntax in TRANSFER_SYNTAXES if proposed.abstract_syntax in _SERVICES else LOOSE_UID.fullmatch(syntax):
             return ContextResult(proposed.context_id, ACCEPTED, syntax)
     return ContextResult(proposed.context_id, TRANSFER_SYNTAXES_NOT_SUPPORTED, ImplicitVRLittleEndian)

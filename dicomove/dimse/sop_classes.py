@@ -8,11 +8,14 @@ comes first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydicom import uid
 
+#: The characters of a UID: readers of such a text understand it, or say that they do not.
+LOOSE_UID: Final = re.compile(r"[0-9.]{1,64}")
 VERIFICATION: Final = "1.2.840.10008.1.1"
 FIND: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.1", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.1"}
 MOVE: Final = {"PatientRoot": "1.2.840.10008.5.1.4.1.2.1.2", "StudyRoot": "1.2.840.10008.5.1.4.1.2.2.2"}

@@ -16,7 +16,7 @@ from typing import Final
 import pandas as pd
 from pydicom.uid import UID, generate_uid
 
-from dicomove.cohort import unsafe
+from dicomove.cohort import UNIQUE_KEYS, unsafe
 from dicomove.dimse import FindScu, MoveScu
 from dicomove.dimse.find import Match
 from dicomove.dimse.opening import speaks_tls
@@ -35,7 +35,7 @@ _LONGEST_SEARCH_S: Final = 60.0
 _LONGEST_MOVE_S: Final = 120.0
 _LONGEST_GUESS_S: Final = 3.0
 _HTTP: Final = b"HEAD / HTTP/1.0\r\n\r\n"
-_UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_UIDS: Final = UNIQUE_KEYS["StudyRoot"]["IMAGE"]
 #: An AE title that no PACS knows.
 _NOWHERE: Final = "DICOMOVE-NOWHERE"
 

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 import pandas as pd
 
-from dicomove.cohort import plain_text
+from dicomove.cohort import UNIQUE_KEYS, plain_text
 from dicomove.headers.attributes import tags_of
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -25,7 +25,7 @@ MOST_NAMED: Final = 5
 """How many rows or files an error names."""
 
 #: A cohort may have these columns without values; the values of the files count.
-_UIDS: Final = frozenset({"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"})
+_UIDS: Final = UNIQUE_KEYS["StudyRoot"]["IMAGE"]
 
 
 @dataclass(frozen=True, slots=True)

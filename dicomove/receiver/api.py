@@ -203,7 +203,7 @@ class GetEnd:
     was_begun: bool
 
 
-def not_sent(error: AddressError) -> GetEnd:
+def gone_end(error: AddressError) -> GetEnd:
     """Return the end of a C-GET whose certificates or passcode are gone since the run began."""
     problem = gone(error).error
     return GetEnd(None, {}, (), None, problem, str(error), permanent=False, sent=False, cancelled=False, was_begun=True)

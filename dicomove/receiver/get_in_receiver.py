@@ -21,7 +21,7 @@ from dicomove.dimse.state import State
 from dicomove.errors import AddressError, AssociationError, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category
 from dicomove.pacs import Pacs
-from dicomove.receiver.api import Get, GetEnd, not_sent
+from dicomove.receiver.api import Get, GetEnd, gone_end
 from dicomove.receiver.scp import PduDeadlines, StorageScp
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.storage import SUCCESS, Storage
@@ -58,7 +58,7 @@ class Getter:
         try:
             return one.run()
         except AddressError as error:
-            return not_sent(error)
+            return gone_end(error)
         finally:
             with self._lock:
                 del self._going_on[request.number]
@@ -74,7 +74,7 @@ class Getter:
         """Return the latest counts of each running C-GET that has any."""
         with self._lock:
             found = {number: one.counts for number, one in self._going_on.items()}
-        return {number: _as_dict(counts) for number, counts in found.items() if counts != Counts()}
+        return {number: asdict(counts) for number, counts in found.items() if counts != Counts()}
 
 
 class _Retrieval:
@@ -144,7 +144,7 @@ class _Retrieval:
         return replace(
             last if last.problem or last.cancelled else first,
             status=first.status if lacking else SUCCESS,
-            counts=_as_dict(after),
+            counts=asdict(after),
             failed_sop_instance_uids=tuple(uid for uid in first.failed_sop_instance_uids if uid not in self._stored),
             sent=True,
         )
@@ -201,7 +201,7 @@ class _CGet:
         status = final.number("Status") if final else None
         return GetEnd(
             status=None if late and status == CANCELLED else status,
-            counts=_as_dict(self.counts),
+            counts=asdict(self.counts),
             failed_sop_instance_uids=self._failed_uids(),
             error_comment=final.text("ErrorComment") if final else None,
             problem=problem.error if problem else None,
@@ -277,10 +277,6 @@ class _CGet:
             self._final = response
             logger.info("C-GET-RSP %s %s", hexadecimal(status), self.counts)
         return final
-
-
-def _as_dict(counts: Counts) -> dict[str, int | None]:
-    return asdict(counts)
 
 
 def _nothing() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
 
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse import FindScu, MoveResult
@@ -17,6 +15,7 @@ from dicomove.dimse.find import Match
 from dicomove.dimse.move import completed_event, result_of, sub_operation_event
 from dicomove.dimse.operation import ReusableAssociation
 from dicomove.dimse.scu import Scu
+from dicomove.dimse.sop_classes import LOOSE_UID
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import Counts, Evidence
 from dicomove.pacs import Pacs
@@ -24,7 +23,6 @@ from dicomove.receiver.api import GetEnd
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import LocalRow
 
-_UID: Final = re.compile(r"[0-9.]{1,64}")
 _Keys = tuple[tuple[str, str], ...]
 _Find = Callable[[str, Mapping[str, str]], list[Match]]
 
@@ -216,7 +214,7 @@ def _listed(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> t
 
 def _uids(texts: Iterable[str]) -> tuple[str, ...]:
     """Return those that are UIDs: an association that proposes something else may be aborted (PS3.8 9.3.2.2)."""
-    return tuple(dict.fromkeys(text for text in texts if _UID.fullmatch(text)))
+    return tuple(dict.fromkeys(text for text in texts if LOOSE_UID.fullmatch(text)))
 
 
 def _instances(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> Iterator[Match]:

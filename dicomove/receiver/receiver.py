@@ -20,7 +20,7 @@ from dicomove.receiver.api import EndRun, Flush, RowId
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.placing import Existing, room
 from dicomove.receiver.rows import LocalRow, RowsInFlight, refused_table
-from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, Settings, checked_seconds
+from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, Settings, checked_quiet_period
 from dicomove.receiver.studies import StudyWatch
 from dicomove.receiver.supervision import Supervisor
 from dicomove.store import InstanceReader, InstanceRecord, read_manifest
@@ -127,7 +127,7 @@ class Receiver(Entries):
         on_study: Callable[[StudyReceived], object] | None = None,
     ) -> None:
         self.folder = user_path(folder).absolute()
-        self.quiet_period = checked_seconds(quiet_period, "quiet_period")
+        self.quiet_period = checked_quiet_period(quiet_period)
         settings = Settings(
             folder=str(self.folder),
             ae_title=ae_title,

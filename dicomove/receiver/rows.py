@@ -33,7 +33,7 @@ from dicomove.receiver.api import (
     OtherPatients,
     ReceivedRow,
     RowId,
-    not_sent,
+    gone_end,
 )
 from dicomove.receiver.lines import Progress
 from dicomove.receiver.process import Asks
@@ -252,7 +252,7 @@ class LocalRow:
             try:
                 request = Get.of(number, pacs, self._row, asked, sop_classes=sop_classes, total_timeout=total_timeout)
             except AddressError as error:
-                return not_sent(error)
+                return gone_end(error)
             return self._got(request, wants_end, on_counts)
 
     def _got(self, request: Get, wants_end: Callable[[], bool], on_counts: Callable[[Counts], object]) -> GetEnd:

@@ -94,8 +94,8 @@ class Settings:
         return cls(**{**values, "limits": Limits(**values["limits"]), "tls": tls})
 
 
-def checked_seconds(value: float, name: str) -> float:
-    """Return a number of seconds.
+def checked_quiet_period(value: float) -> float:
+    """Return a quiet period.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def checked_seconds(value: float, name: str) -> float:
         It is not a number of seconds.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        message = f"{name}={value!r}: a number of seconds, at least 0"
+        message = f"quiet_period={value!r}: a number of seconds, at least 0"
         raise ValueError(message)
     return value
 

@@ -26,7 +26,6 @@ SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
 
 _NEEDED: Final = ("SpecificCharacterSet", "SOPClassUID", *KEYS)
-_UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
 #: Reasons for the quarantine.
 _Problem = tuple[Disposition, str]
@@ -201,7 +200,7 @@ class Storage:
     ) -> _Problem | None:
         """Return the reason for the quarantine, if there is one."""
         damage = (None if self._keep_mislabelled else contradiction) or incoming.problem()
-        absent = [name for name in _UIDS if not values.get(name)]
+        absent = [name for name in KEYS[1:] if not values.get(name)]
         if not damage and absent:
             damage = f"no {', '.join(absent)}"
         if not damage and values["SOPInstanceUID"] != incoming.request.sop_instance_uid:

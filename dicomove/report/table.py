@@ -10,9 +10,8 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import is_blank, keyword, plain_label
-from dicomove.columns import METHOD_COLUMN
+from dicomove.columns import METHOD_COLUMN, RESULT_COLUMNS
 from dicomove.errors import CohortError
-from dicomove.results import RESULT_COLUMNS
 from dicomove.store import read_with_moves
 from dicomove.words import MOVE_OUTCOMES, SKIPPED
 

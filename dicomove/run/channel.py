@@ -165,7 +165,7 @@ class Channel:
             self._connection.close()
 
 
-def not_sent(task: Task, problem: str) -> AttemptEnded:
+def never_ran(task: Task, problem: str) -> AttemptEnded:
     """Return the end of an attempt that sent nothing."""
     return AttemptEnded(task, Lost(problem, "executor_failed", sent=False))
 
@@ -185,7 +185,7 @@ class Call:
         try:
             channel = RemoteChannel(self)
         except (OSError, EOFError, AuthenticationError) as error:
-            return not_sent(self.task, f"{_NO_CHANNEL} ({type(error).__name__})")
+            return never_ran(self.task, f"{_NO_CHANNEL} ({type(error).__name__})")
         with channel, MoveWorker(self.settings, channel) as worker:
             return worker.move(self.task)
 

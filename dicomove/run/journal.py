@@ -26,7 +26,7 @@ from dicomove.run.inventory import Verify
 from dicomove.run.messages import Write, Written
 from dicomove.run.options import Options
 from dicomove.run.patients import Named
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import RunSettings, Task, together
 from dicomove.run.rows import RowResults
 from dicomove.store import JOURNAL_FILE, AttemptRecord, Journal, Key, RunRecord, Stored, cohort_sha256
 
@@ -273,7 +273,7 @@ def run_record(table: pd.DataFrame, settings: RunSettings, options: Options) -> 
     """Return the entry of a run."""
     return RunRecord(
         pacs=settings.pacs.address,
-        destination="\\".join(sorted(settings.destinations)),
+        destination=together(settings.destinations),
         calling_ae_title=settings.pacs.calling_ae_title,
         options=options.written(),
         cohort_sha256=cohort_sha256(table),

@@ -25,7 +25,7 @@ from typing import Any, Final
 from dicomove.errors import ReceiverError
 from dicomove.receiver import RowAtReceiver
 from dicomove.run.attempt import Lost, Moved
-from dicomove.run.channel import Call, Channel, LocalChannel, Question, not_sent
+from dicomove.run.channel import Call, Channel, LocalChannel, Question, never_ran
 from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.options import Distributed
 from dicomove.run.requests import RunSettings, Task
@@ -196,7 +196,7 @@ class Executors:
         try:
             future: Future[AttemptEnded] = self._where.executor.submit(call)
         except RuntimeError as error:  # it was shut down
-            self._report(not_sent(task, f"{_NO_TASKS}: {error}"))
+            self._report(never_ran(task, f"{_NO_TASKS}: {error}"))
             return
         future.add_done_callback(lambda done: self._ended(name, done))
 
@@ -234,7 +234,7 @@ class Executors:
             if name in self._sending:
                 self._report(AttemptEnded(task, Lost(f"{_LOST} ({kind})", "executor_failed")))
             else:
-                self._report(not_sent(task, f"{_LOST_BEFORE} ({kind})"))
+                self._report(never_ran(task, f"{_LOST_BEFORE} ({kind})"))
         finally:
             self._sending.discard(name)
             self._local.ended(task)

@@ -168,7 +168,7 @@ class RunSettings:
         """Return the journal's key of an identifier: PACS, destination, level, unique keys, patient."""
         return Key(
             pacs=self.pacs.address,
-            destination=_together(self.destinations),
+            destination=together(self.destinations),
             level=identifier.level,
             query_model=identifier.query_model,
             keys=(*identifier.keys, *identifier.patient) if identifier.patient else identifier.keys,
@@ -180,7 +180,8 @@ class RunSettings:
 
 
 @lru_cache(maxsize=16)
-def _together(destinations: tuple[str, ...]) -> str:
+def together(destinations: tuple[str, ...]) -> str:
+    """Return the destinations of a run as one text of the journal."""
     return "\\".join(sorted(destinations))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from dicomove.cohort import UNIQUE_KEYS, Query
 from dicomove.dimse import FindResult
+from dicomove.dimse.sop_classes import LOOSE_UID
 from dicomove.search.c_find import Asker
 from dicomove.search.limits import MOST_IN_LIST, KnownLimits
 from dicomove.search.row import Answer, Search
@@ -18,7 +18,6 @@ _SUCCESS: Final = "0x0000"
 _MOST_FOREIGN: Final = 10
 #: The most rows that are asked alone to learn whether a PACS accepts lists; other threads wait meanwhile.
 _MOST_TRIALS: Final = 5
-_UID: Final = re.compile(r"[0-9.]{1,64}")
 
 Batch = tuple[Query, ...]
 
@@ -161,6 +160,6 @@ def _alike(query: Query) -> object:
     names = [name for name, _ in step.keys]
     # Before the UID, only the unique keys of the levels above, which have one value each.
     by_uid = len(query.steps) == 1 and step.level == query.level and names[-1:] == [unique[-1]]
-    if not by_uid or not set(names[:-1]) <= set(unique[:-1]) or not _UID.fullmatch(step.keys[-1][1]):
+    if not by_uid or not set(names[:-1]) <= set(unique[:-1]) or not LOOSE_UID.fullmatch(step.keys[-1][1]):
         return None
     return query.level, query.query_model, step.keys[:-1], tuple(name for name, _ in step.checks)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from dicomove.cohort import UNIQUE_KEYS
 from dicomove.files import replacing
 from dicomove.store.cells import Pseudonyms
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 CRATE_FILE: Final = "ro-crate-metadata.json"
 """The name that RO-Crate gives the file."""
 
-_UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_UIDS: Final = UNIQUE_KEYS["StudyRoot"]["IMAGE"]
 _RUN, _COHORT, _PACS = "#run", "#cohort", "#pacs"
 _COMPLETED, _FAILED = (f"http://schema.org/{word}ActionStatus" for word in ("Completed", "Failed"))
 

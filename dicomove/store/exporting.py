@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from dicomove.columns import RESULT_COLUMNS
 from dicomove.errors import CohortError
 from dicomove.files import file_sha256, replacing, user_path
-from dicomove.results import RESULT_COLUMNS
 from dicomove.store import cells
 from dicomove.store.cells import Pseudonyms
 from dicomove.store.crate import CRATE_FILE, write_crate

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove import columns
+from dicomove.cohort import UNIQUE_KEYS
 from dicomove.errors import JournalError
 from dicomove.interpreter import in_bulk
 from dicomove.results import Row, not_attempted, result_table
@@ -22,7 +23,7 @@ _RUN_COLUMNS: Final = (
     *("started_at", "ended_at", "interrupted", "host", "pid", "versions", "pacs", "destination"),
     *("calling_ae_title", "options", "cohort_sha256", "columns", "folder"),
 )
-_KEYWORDS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_KEYWORDS: Final = UNIQUE_KEYS["PatientRoot"]["IMAGE"]
 
 
 def read_journal(path: str | os.PathLike[str], *, run: int | None = None) -> pd.DataFrame:

@@ -20,8 +20,8 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import VRS, damage, decode, doubt
+from dicomove.columns import RESULT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning, warn
-from dicomove.results import RESULT_COLUMNS
 
 _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'\A"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)

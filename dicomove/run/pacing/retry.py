@@ -50,17 +50,9 @@ def pause_s(wait: Wait, attempt: int) -> float:
     return min(max(0.0, float(wait(state))), LONGEST_S)
 
 
-def check_wait(wait: Wait, name: str) -> None:
-    """Raise a `ValueError` for an invalid waiting time.
-
-    Parameters
-    ----------
-    wait
-        Seconds, or a strategy.
-    name
-        The name of the argument, for the message.
-    """
-    wanted = f"{name} is a number of seconds, or a strategy such as tenacity.wait_fixed(60)"
+def _check_wait(wait: Wait) -> None:
+    """Raise a `ValueError` for an invalid waiting time."""
+    wanted = "wait is a number of seconds, or a strategy such as tenacity.wait_fixed(60)"
     if not callable(wait):
         if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= LONGEST_S:
             message = f"{wanted}, from 0 to a day: not {wait!r}"
@@ -146,7 +138,7 @@ class Retry:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
             message = f"attempts is a whole number from 1, the first attempt included: not {self.attempts!r}"
             raise ValueError(message)
-        check_wait(self.wait, "wait")
+        _check_wait(self.wait)
         object.__setattr__(self, "on", _checked(self.on))
 
     def __repr__(self) -> str:
