@@ -5,8 +5,9 @@ process per program loads them once, and forks. A fork runs the program's own `m
 arguments, pipes, folder, environment and session that `subprocess.Popen` was called with. The test process becomes its
 parent: it waits for it, and kills it, as if it had started it.
 
-`test_forks.py` compares both ways. Programs that a test starts use none of this. Neither do the tests in `REAL`, and
-tests that change what Python reads at its start, or enter another network. ``DICOMOVE_REAL_STARTS=1`` leaves it out.
+`python` does the same for a program of a test that imports dicomove, which takes a second. Other programs that a test
+starts use none of this. Neither do the tests in `REAL`, and tests that change what Python reads at its start, or enter
+another network. `test_forks.py` compares both ways. ``DICOMOVE_REAL_STARTS=1`` leaves it out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import importlib.util
 import inspect
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -25,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 #: These are about the start and the end of processes.
@@ -34,6 +37,8 @@ _START: Final = str(Path(__file__).parents[1] / "dicomove" / "start.py")
 _PACS: Final = "dicomove.testing.process"
 _WITH_FAULTS_OF_A_TEST: Final = ("-c", f"import {_PACS} as process; process.main()")
 _OF_TESTS: Final = ("hypothesis", "pytest", "tests.servers", "dicomove.testing")
+#: An option of a Python program, which names what its fork has loaded. Python itself ignores it.
+_LOADED: Final = "loaded="
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _MOST: Final = 1 << 20
 _PARENT_S: Final = 0.0005
@@ -109,7 +114,7 @@ class ForkingPopen(subprocess.Popen[Any]):
             return
         environment = dict(os.environ if asked["env"] is None else asked["env"])
         wanted = {
-            "arguments": command[5:] if command[2] == _START else [],
+            "arguments": _arguments(command),
             "environment": environment,
             "folder": os.fspath(asked["cwd"] or Path.cwd()),
             "session": asked["start_new_session"],
@@ -122,8 +127,34 @@ class ForkingPopen(subprocess.Popen[Any]):
         self._close_pipe_fds(*ends)  # type: ignore[attr-defined]  # not in typeshed
 
 
+def python(*arguments: str, loaded: Sequence[str] = ("dicomove.testing",)) -> list[str]:
+    """Return the command of a Python program, so that it is a fork of a process that has loaded these modules.
+
+    Examples
+    --------
+    >>> python("-c", "import dicomove")[1:]
+    ['-X', 'loaded=dicomove.testing', '-c', 'import dicomove']
+    """
+    return [sys.executable, "-X", _LOADED + ",".join(loaded), *arguments]
+
+
 def _is_ours(command: Sequence[str]) -> bool:
-    return command[:3] == [sys.executable, "-P", _START] or command == [sys.executable, *_WITH_FAULTS_OF_A_TEST]
+    return (
+        command[:3] == [sys.executable, "-P", _START]
+        or command == [sys.executable, *_WITH_FAULTS_OF_A_TEST]
+        or _has_loaded(command[1:])
+    )
+
+
+def _has_loaded(program: Sequence[str]) -> bool:
+    return "".join(program[:2]).startswith("-X" + _LOADED)
+
+
+def _arguments(command: Sequence[str]) -> Sequence[str]:
+    """Return what `main` gets of a command."""
+    if _has_loaded(command[1:]):
+        return command[3:]
+    return command[5:] if command[2] == _START else []
 
 
 def _is_as_at_first() -> bool:
@@ -137,9 +168,10 @@ def _surroundings() -> tuple[str, dict[str, str | None]]:
 
 def _process(command: Sequence[str], environment: dict[str, str]) -> Loaded:
     with _loading:
-        key = tuple(command)
+        # All programs that have loaded the same are forks of one process.
+        key = tuple(command[:3] if _has_loaded(command[1:]) else command)
         if key not in _loaded:
-            _loaded[key] = Loaded(command, environment)
+            _loaded[key] = Loaded(key, environment)
         return _loaded[key]
 
 
@@ -159,23 +191,42 @@ def end() -> None:
 
 
 def _load(program: Sequence[str]) -> Any:
-    """Return the module of a program."""
+    """Return the `main` of a program."""
+    if _has_loaded(program):
+        for name in program[1].removeprefix(_LOADED).split(","):
+            importlib.import_module(name)
+        return _interpret
     if tuple(program) == _WITH_FAULTS_OF_A_TEST:
         sys.path.insert(0, "")
         for name in _OF_TESTS:
             importlib.import_module(name)
-        return importlib.import_module(_PACS)
+        return importlib.import_module(_PACS).main
     spec = importlib.util.spec_from_file_location("start", program[1])
     if spec is None or spec.loader is None:
         raise AssertionError
     start = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(start)
-    return start.load(*program[2:4])
+    return start.load(*program[2:4]).main
+
+
+def _interpret(*arguments: str) -> None:
+    """Do what Python does with these arguments."""
+    kind, *rest = arguments
+    if kind == "-m":
+        sys.argv = rest
+        sys.path.insert(0, str(Path.cwd()))
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        return
+    code = rest.pop(0) if kind == "-c" else Path(kind).read_text(encoding="utf-8")
+    sys.argv = [kind, *rest]
+    sys.path.insert(0, "" if kind == "-c" else str(Path(kind).parent))
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    exec(compile(code, "<string>" if kind == "-c" else kind, "exec"), main.__dict__)  # noqa: S102  # the program of a test
 
 
 def _serve(asking: socket.socket, program: Sequence[str]) -> Callable[[], object] | None:
     """Fork for each request; return what a fork has to do, and ``None`` at the end."""
-    loaded = _load(program)
+    main = _load(program)
     gc.collect()
     gc.freeze()
     while True:
@@ -193,7 +244,7 @@ def _serve(asking: socket.socket, program: Sequence[str]) -> Callable[[], object
                 os.close(file)
             wanted = json.loads(told)
             _become(wanted, files, between)
-            return lambda: loaded.main(*wanted["arguments"])
+            return lambda: main(*wanted["arguments"])
         # The test process has adopted the fork when the process between them has ended.
         os.waitpid(between, 0)
         asking.send(os.read(reading, _MOST))

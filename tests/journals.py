@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 import dicomove as dm
 from dicomove.results import Row
 from dicomove.store import AttemptRecord, InstanceRecord, Key, RowRecord, RunRecord
+from tests import forks
 
 FACTS = RunRecord(
     pacs="PACS@127.0.0.1:104",
@@ -82,7 +82,7 @@ def outcomes(path: Path, run: int | None = None) -> list[str]:
 
 @contextmanager
 def python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    command = forks.python("-c", textwrap.dedent(script), *map(str, arguments))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as process:
         try:
             yield process

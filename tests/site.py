@@ -10,6 +10,7 @@ runs the notebooks and builds the site. `test_notebooks.py` builds it from the n
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import socket
@@ -26,6 +27,8 @@ import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
+from tests import forks
+
 ROOT: Final = Path(__file__).parents[1]
 NOTEBOOKS: Final = sorted((ROOT / "notebooks").glob("*.ipynb"))
 #: What a notebook writes for a reader, and its page links.
@@ -34,6 +37,8 @@ _WRITTEN: Final = ("report.html",)
 PROBE: Final = "probe"
 #: What pandas says of the looks of a table: the site's own style is for tables without any.
 _LOOKS: Final = re.compile(r'<style scoped>.*?</style>\s*|(?<=<table) border="1" class="dataframe"', re.DOTALL)
+#: Not pyplot and ipywidgets, which ask for the kernel when they are imported.
+_LOADED: Final = ("ipykernel.kernelapp", "matplotlib.backends.backend_agg", "dicomove.testing")
 _OUR_ADDRESS: Final = "198.51.100.23"
 
 
@@ -57,7 +62,9 @@ def execute(path: Path, where: str, checkout: Path, probes: Iterable[str] = ()) 
         notebook.cells.append(cell)
     where_it_runs = {"metadata": {"path": str(folder)}}
     client = NotebookClient(notebook, timeout=90, resources=where_it_runs, kernel_manager_class=KernelWithoutPorts)
-    asyncio.run(client.async_execute())
+    # ipykernel would set it, but matplotlib reads it when it is imported, which is before the kernel is.
+    environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    asyncio.run(client.async_execute(env=environment))
     return Executed(path, notebook, folder)
 
 
@@ -70,6 +77,11 @@ class KernelWithoutPorts(AsyncKernelManager):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.transport, self.ip = "ipc", f"{tempfile.gettempdir()}/kernel-{uuid4().hex}"
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """Return the command of the kernel, which has loaded what does not depend on being in a kernel."""
+        _, *arguments = super().format_kernel_cmd(extra_arguments)
+        return forks.python(*arguments, loaded=_LOADED)
 
 
 def pages(executed: Iterable[Executed], staging: Path) -> None:

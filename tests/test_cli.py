@@ -13,7 +13,7 @@ from dicomove.cli import main
 from dicomove.cli.tables import advice as _advice
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import Request
-from tests import receiving, servers
+from tests import forks, receiving, servers
 
 Start = Callable[..., RunningPacs]
 SMALL = Synthetic(studies=3, instances=2, size=64)
@@ -242,7 +242,7 @@ def test_it_is_a_command() -> None:
 def test_a_warning_is_its_sentence_and_no_line_of_python(rehearsal_pacs: Start, tmp_path: Path) -> None:
     cohort = tmp_path / "cohort.csv"
     cohort.write_text("PatientID,accession\nSYN000001,000001\nSYN000002,\n")
-    command = [sys.executable, "-c", "import sys; from dicomove.cli import main; sys.exit(main())"]
+    command = forks.python("-c", "import sys; from dicomove.cli import main; sys.exit(main())")
     found = subprocess.run(
         [*command, "find", str(cohort), str(rehearsal_pacs(SMALL))], capture_output=True, text=True, check=True
     )

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,13 @@ from dicomove.events import StudyReceived
 from dicomove.receiver.studies import QuietStudies
 from dicomove.store import JOURNAL_FILE, StudySize
 from dicomove.testing import RunningPacs, Synthetic
-from tests import receiving
+from tests import forks, receiving
 from tests.images import slices
 from tests.servers import wait_until
 
 Start = Callable[..., RunningPacs]
 SMALL = Synthetic(studies=3, instances=2, size=64)
-SHELL = [sys.executable, "-c", "import sys; from dicomove.cli import main; sys.exit(main())"]
+SHELL = forks.python("-c", "import sys; from dicomove.cli import main; sys.exit(main())")
 COMMANDS = [
     "demo",
     "echo",
@@ -116,7 +115,7 @@ def test_the_only_profile_is_the_pacs(
     profiles = tmp_path / "dicomove.toml"
     with receiving.pacs({}, source=SMALL) as pacs:
         profiles.write_text(f'[pacs.main]\naddress = "{pacs.address}"\n')
-        command = [sys.executable, "-m", "dicomove", "find", str(cohort)]
+        command = forks.python("-m", "dicomove", "find", str(cohort))
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert pd.read_csv(io.StringIO(done.stdout))["outcome"].tolist() == ["matched"] * 2
         profiles.write_text(f'[pacs.main]\naddress = "{pacs.address}"\n[pacs.test]\naddress = "A@h:104"\n')

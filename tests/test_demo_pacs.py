@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from dicomove.testing.archive import Archive
 from dicomove.testing.images import instance_uid, series_uid, study_uid
 from dicomove.testing.server import QueryRetrieveScp
 from dicomove.testing.synthetic import synthetic_instances
-from tests import servers
+from tests import forks, servers
 from tests.conftest import LONG
 from tests.servers import CT_ONLY, DESTINATION, DOWN, Gate, Server, Store, program
 
@@ -301,7 +300,7 @@ with demo_pacs() as pacs:
 def test_it_ends_with_the_process_that_started_it(how: signal.Signals) -> None:
     """However that ends: standard error is at its end only when the last of the two processes is gone."""
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        forks.python("-c", SCRIPT), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
         assert parent.stderr is not None

@@ -174,9 +174,12 @@ def _listening() -> set[int]:
 def _knocking(saying: bytes) -> tuple[Callable[[Event], None], list[socket.socket]]:
     """Return a display that connects to what the run has opened, and what it connected."""
     before, strangers = _listening(), []
+    opened: set[int] = set()
 
     def knock(_: Event) -> None:
-        for port in _listening() - before:
+        if not opened:  # to look costs far more than to knock
+            opened.update(_listening() - before)
+        for port in opened:
             # By then the run may have ended, and its port be closed.
             with suppress(OSError):
                 strangers.append(socket.create_connection(("127.0.0.1", port), 5))

@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +21,7 @@ from dicomove.events import Event, RowFinished
 from dicomove.store import Journal
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Archive
-from tests import servers
+from tests import forks, servers
 from tests.servers import Here
 
 pytestmark = pytest.mark.timeout(90)
@@ -116,7 +115,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, concurrency: str) -> 
     script, journal = tmp_path / "script.py", tmp_path / "find.sqlite"
     script.write_text(SCRIPT)
     with RehearsalPacs(Synthetic(studies=40, instances=1, size=64)) as pacs:
-        command = [sys.executable, str(script), str(pacs.port), str(journal), concurrency]
+        command = forks.python(str(script), str(pacs.port), str(journal), concurrency)
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             shown = [process.stdout.readline() for _ in range(10)]

@@ -90,3 +90,40 @@ def test_a_file_that_it_writes_to_stays_open_here(tmp_path: Path) -> None:
 
 def test_other_programs_are_started_as_ever() -> None:
     assert subprocess.run([sys.executable, "-c", "print(5)"], capture_output=True, check=True).stdout == b"5\n"
+
+
+PROGRAM = """
+import sys, threading, time, warnings
+class Kept: pass
+print(__name__, sys.argv, sys.path[0], "Kept" in vars(sys.modules["__main__"]), flush=True)
+threading.Thread(target=lambda: (time.sleep(0.05), print("a thread", flush=True))).start()
+warnings.warn("warned")
+{0}
+"""
+ENDINGS = {
+    "end": "",
+    "exit": "sys.exit(3)",
+    "error": "raise OSError('not caught')",
+    "interrupt": "signal = __import__('signal'); signal.raise_signal(signal.SIGINT)",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("kind", ["-c", "a file", "-m"])
+def test_a_program_of_a_test_runs_as_if_it_had_been_started(kind: str, ending: str, tmp_path: Path) -> None:
+    program = PROGRAM.format(ENDINGS[ending])
+    (tmp_path / "program.py").write_text(program)
+    arguments = {"-c": ["-c", program], "a file": [str(tmp_path / "program.py")], "-m": ["-m", "program"]}[kind]
+    told = []
+    for command in (forks.python(*arguments, "one", "two"), [sys.executable, *arguments, "one", "two"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        told.append((done.stdout.splitlines(), done.stderr.splitlines()[-1], done.returncode))
+    forked, started = told
+    assert forked == started
+    assert started[0][-1] == "a thread"
+    assert started[0][0].startswith("__main__ ")
+
+
+def test_a_program_of_a_test_has_loaded_dicomove() -> None:
+    program = forks.python("-c", "import sys; print('dicomove.testing' in sys.modules)")
+    assert subprocess.run(program, capture_output=True, text=True, check=True).stdout == "True\n"

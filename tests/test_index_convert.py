@@ -27,7 +27,7 @@ from dicomove.headers.nifti import converting
 from dicomove.headers.nifti import jobs as dcm2niix
 from dicomove.headers.nifti.voxels import voxels_of
 from dicomove.testing import demo_pacs, phantoms
-from tests import receiving
+from tests import forks, receiving
 from tests.images import enhanced, mosaic, real, slices
 from tests.servers import wait_until
 
@@ -494,7 +494,7 @@ def test_a_call_that_is_killed_leaves_no_half_file(tmp_path: Path) -> None:
         convert({str(images)!r}, {str(out)!r}, progress=False)
     """
     scratch = out / ".dicomove" / "converting"
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as process:
+    with subprocess.Popen(forks.python("-c", textwrap.dedent(script))) as process:
         wait_until(lambda: bool(list(scratch.glob("*/out/*.nii.gz"))), 20)
         process.send_signal(signal.SIGKILL)
     assert files(out) == []
@@ -513,7 +513,7 @@ def test_a_call_that_is_stopped_ends_the_program(tmp_path: Path) -> None:
         converting.program = lambda: {str(program)!r}
         convert({str(images)!r}, {str(out)!r}, processes=1, progress=False)
     """
-    command = [sys.executable, "-c", textwrap.dedent(script)]
+    command = forks.python("-c", textwrap.dedent(script))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: started.is_file() and bool(started.read_text().strip()), 30)
         process.send_signal(signal.SIGINT)

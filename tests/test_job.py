@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 import dicomove as dm
 from dicomove.events import Event, RowFinished, RowStarted, Waiting
 from dicomove.testing import Synthetic, faults
-from tests import receiving, servers
+from tests import forks, receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -141,7 +140,7 @@ def test_the_end_of_the_interpreter_cancels_and_warns(tmp_path: Path) -> None:
             job = dm.start_move(table, dm.Pacs({pacs.address!r}), {store.ae_title!r}, progress=False,
                                 journal={str(tmp_path / "pull.sqlite")!r})
         """
-        command = [sys.executable, "-c", textwrap.dedent(script)]
+        command = forks.python("-c", textwrap.dedent(script))
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
         assert "call job.wait() before" in done.stderr
         table = dm.read_journal(tmp_path / "pull.sqlite")

@@ -6,7 +6,6 @@ import os
 import socket
 import sqlite3
 import subprocess
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ import dicomove as dm
 from dicomove.errors import JournalError
 from dicomove.results import invalid, resumed
 from dicomove.store import Journal, sqlite
+from tests import forks
 from tests.journals import AT, COMPLETE, FACTS, PARTIAL, entry, key, outcomes, python, reading, rows
 
 pytestmark = pytest.mark.timeout(60)
@@ -201,7 +201,7 @@ OPENS = """
 def elsewhere(path: Path) -> str:
     """What another process is told that opens a journal; nothing where it can."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(OPENS), str(path)], capture_output=True, text=True, check=True
+        forks.python("-c", textwrap.dedent(OPENS), str(path)), capture_output=True, text=True, check=True
     )
     return done.stdout
 

@@ -6,7 +6,6 @@ import _thread
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from dicomove.move import RESULT_COLUMNS
 from dicomove.testing import RunningPacs
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.images import instance_uid, series_uid, study_uid
-from tests import servers
+from tests import forks, servers
 from tests.conftest import LONG
 from tests.servers import GATE, SINK, Gate, Here
 
@@ -662,7 +661,7 @@ def test_ctrl_c_in_a_script(demo: RunningPacs, gate: Gate, tmp_path: Path) -> No
     script.write_text(SCRIPT)
     gate.let(1)
     with subprocess.Popen(
-        [sys.executable, str(script), str(demo.port), LONG, CR],
+        forks.python(str(script), str(demo.port), LONG, CR),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import tracemalloc
@@ -37,6 +36,7 @@ from dicomove.testing.raw import (
     pdus,
 )
 from dicomove.words import Outcome
+from tests import forks
 from tests.servers import wait_until
 
 #: How long we wait for what never comes, in seconds, and for what comes.
@@ -194,6 +194,12 @@ def _target(link: Path) -> str:
         return str(link.readlink())
     except FileNotFoundError:  # the directory that was read
         return ""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """The process that forks our programs, which stays, is there before a test counts processes."""
+    subprocess.run(forks.python("-c", ""), check=True)
 
 
 @pytest.fixture(autouse=True)
@@ -511,7 +517,7 @@ ENDINGS = {
 )
 def test_the_interpreter_exits_while_the_peer_stalls(name: str, stall: str) -> None:
     ending = ENDINGS[name]
-    command = [sys.executable, "-W", "ignore::ResourceWarning", "-c", BEGIN + ending.script]
+    command = forks.python("-c", BEGIN + ending.script)
     with ScriptedPeer(SCRIPTS[stall].steps) as peer:
         process = subprocess.Popen([*command, peer.address], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with process:

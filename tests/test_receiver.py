@@ -24,7 +24,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import Message
 from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError, ReceiverWarning
-from tests import receiving, servers
+from tests import forks, receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -214,7 +214,7 @@ def kernel(folder: Path, ending: str) -> Iterator[tuple[subprocess.Popen[str], i
     script = folder / "kernel.py"
     script.write_text(SCRIPT)
     with subprocess.Popen(
-        [sys.executable, str(script), str(folder / "images"), ending],
+        forks.python(str(script), str(folder / "images"), ending),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

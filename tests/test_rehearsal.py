@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from dicomove.processes import Process
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from dicomove.testing.associations import Listener
 from dicomove.testing.faults.base import Die
-from tests import fault_table, receiving, servers
+from tests import fault_table, forks, receiving, servers
 from tests.codes import STATUSES
 from tests.servers import program, wait_until
 
@@ -214,5 +213,5 @@ def test_the_process_ends_with_the_one_that_started_it() -> None:
         "pacs = RehearsalPacs(Synthetic(studies=1, instances=1, size=64)); running = pacs.__enter__()\n"
         "print(pacs._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    killed = subprocess.run(forks.python("-c", script), capture_output=True, text=True, check=False)
     wait_until(lambda: not Process.of(int(killed.stdout)).is_alive, 10)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import pytest
 import dicomove as dm
 from dicomove.events import Event, RowStarted, RunStarted
 from dicomove.testing import Synthetic, faults
-from tests import receiving, servers
+from tests import forks, receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -262,7 +261,7 @@ def another_process(journal: Path) -> Iterator[int]:
     """A process that has a journal."""
     opened = f"from dicomove.store import Journal; journal = Journal.open({str(journal)!r})"
     script = f"{opened}; print('has it', flush=True); input()"
-    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(forks.python("-c", script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
         assert process.stdout.readline() == "has it\n"

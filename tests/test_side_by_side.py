@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -26,7 +25,7 @@ from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.testing.server import QueryRetrieveScp
-from tests import receiving, servers
+from tests import forks, receiving, servers
 from tests.model.world import holds_soon
 
 pytestmark = pytest.mark.timeout(90)
@@ -408,7 +407,7 @@ def test_a_run_that_was_killed_in_the_middle_is_finished_by_the_next(tmp_path: P
     seen, port = Seen(), servers.free_port()
     destinations = {"DICOMOVE": ("127.0.0.1", port)}
     with receiving.pacs(destinations, faults.Latency(0.05), source=LARGE, kind=watched(seen)) as pacs:
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path), pacs.address, str(port), STUDY]
+        command = forks.python("-c", SCRIPT, str(tmp_path), pacs.address, str(port), STUDY)
         with subprocess.Popen(command) as run:
             assert holds_soon(lambda: len(receiving.files(tmp_path)) >= 12, 30)
             run.kill()
