@@ -126,7 +126,7 @@ RECOVER = """
 import sys
 from pathlib import Path
 from dicomove.receiver.placing import FileStore
-from dicomove.receiver.placing import recover
+from dicomove.receiver.recovery import recover
 from dicomove.store.instances import InstanceIndex
 folder = Path(sys.argv[1])
 files = FileStore(folder)

@@ -27,7 +27,9 @@ In the receiver's process::
     transfer_syntax_check  whether a data set contradicts its transfer syntax                (pure)
     storage          decides where an instance goes: folder or quarantine, and the Status
     tallies          counts the arrivals of each row
-    placing          ``existing=``, ``min_free=``: final names, quarantine, recovery after a crash
+    placing          ``existing=``: final names, duplicates, quarantine
+    disk_space       ``min_free=``: the free space of the disk
+    recovery         records complete files after a receiver's process died
     paths            ``path=``: the template, and safe names
     commit           makes files durable, and writes them to the folder's index; warns once a minute if it cannot
 """

@@ -53,7 +53,8 @@ from dicomove.receiver.lines import (
     read_request,
 )
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.placing import FileStore, recover
+from dicomove.receiver.placing import FileStore
+from dicomove.receiver.recovery import recover
 from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.storage import Storage

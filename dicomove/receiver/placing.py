@@ -1,33 +1,20 @@
-"""The folder: temporary files, final names, quarantine. A file gets its final name only when it is complete.
-
-After a receiver's process died, `recover` records the files that had their final names and were not yet in the index.
-"""
+"""The folder: temporary files, final names, quarantine. A file gets its final name only when it is complete."""
 
 from __future__ import annotations
 
-import errno
 import itertools
-import logging
 import os
-import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from pydicom import dcmread
-from pydicom.datadict import tag_for_keyword
-from pydicom.errors import InvalidDicomError
-
-from dicomove.files import SERVICE_FOLDER, file_sha256, files_in, synchronise_file, synchronise_folder
-from dicomove.outcome.advice import DAMAGED
+from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
+from dicomove.receiver.disk_space import check_free
 from dicomove.receiver.paths import beside
-from dicomove.receiver.scan import DataSetScanner, text
-from dicomove.store.instances import KEYS, InstanceIndex, InstanceRecord
 
 Existing = Literal["keep", "replace", "keep_both"]
 #: The possible ends of an instance. ``refused`` ones were not stored.
@@ -38,8 +25,6 @@ _DIFFERS: Final = "another instance of this UID is there, with other bytes"
 
 _TAKEN: Final = "a file that is not of this instance has its name"
 
-_MOST_RESERVED: Final = 1 << 30
-_RESERVED_SHARE: Final = 0.05
 _MOST_FOLDERS: Final = 1000
 _META: Final = 132
 _UID: Final = b"\x02\x00\x03\x00UI"
@@ -71,13 +56,6 @@ class Placed:
     def quarantine(self) -> str | None:
         """Why it is in quarantine; ``None`` if it is not."""
         return self.reason if self.disposition in _IN_QUARANTINE else None
-
-
-def room(folder: Path, min_free: int | None) -> tuple[int, int]:
-    """Return the free bytes on the disk of a folder, and the number of them that must stay free."""
-    usage = shutil.disk_usage(folder)
-    reserved = min(_MOST_RESERVED, int(usage.total * _RESERVED_SHARE)) if min_free is None else min_free
-    return usage.free, reserved
 
 
 class FileStore:
@@ -119,9 +97,7 @@ class FileStore:
 
     def check_free(self) -> None:
         """Raise OSError (ENOSPC) when less than ``min_free`` is free."""
-        free, reserved = room(self.folder, self._min_free)
-        if free < reserved:
-            raise OSError(errno.ENOSPC, f"{free} bytes are free, min_free is {reserved}")
+        check_free(self.folder, self._min_free)
 
     def temporary(self) -> Path:
         """Return a new temporary name."""
@@ -280,65 +256,3 @@ def _sop_instance_uid(path: Path) -> str:
     start = at + len(_UID) + 2
     length = int.from_bytes(meta[start - 2 : start], "little")
     return meta[start : start + length].decode("ascii", "replace").rstrip("\0 ")
-
-
-_PREFIX: Final = 128 + 4 + 12
-_BLOCK: Final = 1 << 20
-_WANTED: Final = [tag_for_keyword(name) or 0 for name in ("SpecificCharacterSet", *KEYS)]
-
-logger = logging.getLogger("dicomove.receiver")
-
-
-def recover(folder: Path, index: InstanceIndex, files: FileStore) -> None:
-    """Record every DICOM file of a folder that is not in its index; an incomplete one goes to quarantine."""
-    known = index.paths()
-    for path in files_in(folder):
-        relative = path.relative_to(folder).as_posix()
-        if relative not in known:
-            try:
-                record = _record(path, relative, files)
-                _synchronise(folder, Path(record.path))
-                index.add([record])
-            except (OSError, InvalidDicomError, AttributeError):
-                logger.info("a file in the folder does not belong to the receiver")
-
-
-def _record(path: Path, relative: str, files: FileStore) -> InstanceRecord:
-    meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
-    values, problem = _look_over(path, str(meta.TransferSyntaxUID), _PREFIX + meta.FileMetaInformationGroupLength)
-    written, stat = Written(path, path.stat().st_size), path.stat()
-    sha256 = written.sha256
-    reason = DAMAGED + problem if problem else None
-    return InstanceRecord(
-        path=files.quarantine(written, path.name, "damaged", reason).path if reason else relative,
-        bytes=written.size,
-        sha256=sha256,
-        SOPClassUID=str(meta.MediaStorageSOPClassUID),
-        TransferSyntaxUID=str(meta.TransferSyntaxUID),
-        PatientID=values["PatientID"],
-        StudyInstanceUID=values["StudyInstanceUID"],
-        SeriesInstanceUID=values["SeriesInstanceUID"],
-        SOPInstanceUID=values["SOPInstanceUID"] or str(meta.MediaStorageSOPInstanceUID),
-        calling_ae_title="",
-        address="",
-        move_originator_ae_title=None,
-        move_originator_message_id=None,
-        received_at=datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="milliseconds"),
-        quarantine=reason,
-    )
-
-
-def _synchronise(folder: Path, relative: Path) -> None:
-    """Synchronise a file and its folders, because the previous process may have been killed before it did so."""
-    synchronise_file(folder / relative)
-    for above in relative.parents:
-        synchronise_folder(folder / above)
-
-
-def _look_over(path: Path, transfer_syntax: str, start: int) -> tuple[dict[str, str], str | None]:
-    scanner = DataSetScanner(transfer_syntax, _WANTED)
-    with path.open("rb") as file:
-        file.seek(start)
-        while block := file.read(_BLOCK):
-            scanner.feed(block)
-    return {name: text(scanner.values, tag_for_keyword(name) or 0) for name in KEYS}, scanner.problem()

@@ -17,8 +17,9 @@ from dicomove.events import StudyReceived
 from dicomove.files import user_path
 from dicomove.receiver.administration import Entries
 from dicomove.receiver.api import EndRun, Flush, RowId
+from dicomove.receiver.disk_space import has_room
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
-from dicomove.receiver.placing import Existing, room
+from dicomove.receiver.placing import Existing
 from dicomove.receiver.rows import LocalRow, RowsInFlight, refused_table
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, Settings, checked_quiet_period
 from dicomove.receiver.studies import StudyWatch
@@ -271,14 +272,8 @@ class Receiver(Entries):
             raise ReceiverError(problem)
 
     def has_room(self) -> bool:
-        """Return whether the disk has more free than `min_free`. One that is gone has: no wait helps."""
-        try:
-            free, reserved = room(self.folder, self._supervisor.settings.min_free)
-        except FileNotFoundError:
-            return True
-        except OSError:  # a network drive that is away, say
-            return False
-        return free >= reserved
+        """Return whether the disk has more free than `min_free`. A folder that is gone has room: no wait helps."""
+        return has_room(self.folder, self._supervisor.settings.min_free)
 
     def begin_run(self, pacs_host: str = "") -> int:
         """Return the number of a new run, which its rows have.
