@@ -15,7 +15,8 @@ import pytest
 from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.api import RowId
 from dicomove.receiver.commit import Committer, PendingFile
-from dicomove.receiver.incoming import FollowingDigest, OpenFile
+from dicomove.receiver.digest import FollowingDigest
+from dicomove.receiver.open_file import OpenFile
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import InstanceIndex, InstanceRecord
 

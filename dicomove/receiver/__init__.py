@@ -4,34 +4,36 @@
 
 In the caller's process::
 
-    receiver         `Receiver`: its arguments, its tables
-    settings         checks the arguments; `Limits`
-    administration   the entry for the PACS's administrator: Orthanc, DCMTK, dcm4chee
-    studies          ``on_study=``: reports each study that has come
-    rows             one row at its receiver; all rows in flight; refused peers
-    get_scu          `GetScu`: asks the process for a C-GET
-    process          starts the receiver's process, asks it, ends it
-    supervision      starts the process when folder and port are free, and again when it died
-    api              the requests to the process, and its answers
-    lines            the lines of JSON between the two processes
+    receiver                `Receiver`: its arguments, its tables
+    settings                checks the arguments; `Limits`
+    administration          the entry for the PACS's administrator: Orthanc, DCMTK, dcm4chee
+    studies                 ``on_study=``: reports each study that has come
+    rows                    one row at its receiver; all rows in flight; refused peers
+    get_scu                 `GetScu`: asks the process for a C-GET
+    process                 starts the receiver's process, asks it, ends it
+    supervision             starts the process when folder and port are free, and again when it died
+    api                     the requests to the process, and its answers
+    lines                   the lines of JSON between the two processes
 
 In the receiver's process::
 
-    main             the main loop: answers requests, reports progress
-    server           the port: accepts connections, within the limits
-    admission        ``allow=``: which peers may connect; the others get C-ECHO only
-    scp              one association: C-STORE and C-ECHO
-    get_in_receiver  C-GET: the PACS sends on the association of the request
-    incoming         one instance while it comes: temporary file and hash
-    scan             finds the UIDs in the bytes of a data set
-    transfer_syntax_check  whether a data set contradicts its transfer syntax                (pure)
-    storage          decides where an instance goes: folder or quarantine, and the Status
-    tallies          counts the arrivals of each row
-    placing          ``existing=``: final names, duplicates, quarantine
-    disk_space       ``min_free=``: the free space of the disk
-    recovery         records complete files after a receiver's process died
-    paths            ``path=``: the template, and safe names
-    commit           makes files durable, and writes them to the folder's index; warns once a minute if it cannot
+    main                    the main loop: answers requests, reports progress
+    server                  the port: accepts connections, within the limits
+    admission               ``allow=``: which peers may connect; the others get C-ECHO only
+    scp                     one association: C-STORE and C-ECHO
+    get_in_receiver         C-GET: the PACS sends on the association of the request
+    incoming                one instance while it comes: temporary file, and values of its data set
+    open_file               a file that one thread writes while another one reads it
+    digest                  the hash of an instance, calculated while the instance comes
+    scan                    finds the UIDs in the bytes of a data set
+    transfer_syntax_check   whether a data set contradicts its transfer syntax    (pure)
+    storage                 decides where an instance goes: folder or quarantine, and the Status
+    tallies                 counts the arrivals of each row
+    placing                 ``existing=``: final names, duplicates, quarantine
+    disk_space              ``min_free=``: the free space of the disk
+    recovery                records complete files after a receiver's process died
+    paths                   ``path=``: the template, and safe names
+    commit                  makes files durable, and writes them to the folder's index; warns once a minute if it cannot
 """
 
 from dicomove.receiver.api import OtherPatient, ReceivedRow

@@ -23,7 +23,8 @@ from typing import Final
 
 from dicomove.files import synchronise_folder
 from dicomove.outcome import stripped
-from dicomove.receiver.incoming import FollowingDigest, OpenFile
+from dicomove.receiver.digest import FollowingDigest
+from dicomove.receiver.open_file import OpenFile
 from dicomove.store.instances import InstanceIndex, InstanceReader, InstanceRecord
 
 #: The most files that are placed and not durable yet; beyond it the senders wait. Each needs a file descriptor.
