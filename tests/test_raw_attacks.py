@@ -11,7 +11,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.testing import RehearsalPacs, Synthetic
-from dicomove.testing.associations import Listener, StorageScp, storing
+from dicomove.testing.associations import FolderScp, Listener, storing
 from tests import servers
 from tests.attacks import ATTACKS, AttackResult, attack
 from tests.servers import Store
@@ -67,7 +67,7 @@ class Scp:
 @pytest.fixture(scope="module")
 def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scp]:
     folder = tmp_path_factory.mktemp("listener")
-    with Listener(StorageScp(folder)) as listening:
+    with Listener(FolderScp(folder)) as listening:
         yield Scp(listening.port, OURS, folder)
 
 

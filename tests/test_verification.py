@@ -19,7 +19,7 @@ from dicomove.errors import VerificationWarning
 from dicomove.events import Event, RowFinished, RowStarted
 from dicomove.run.questions import Asked, Asking
 from dicomove.testing import Synthetic, faults
-from dicomove.testing.associations import Listener, StorageScp
+from dicomove.testing.associations import FolderScp, Listener
 from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.raw import (
     Accept,
@@ -110,7 +110,7 @@ def test_elsewhere_a_row_says_so_too(tmp_path: Path) -> None:
     refusal, _ = LOST["a refusal"]
     told = TABLE.assign(NumberOfStudyRelatedInstances=["9", "4", "4", "4", "4"])
     with (
-        Listener(StorageScp(tmp_path)) as store,
+        Listener(FolderScp(tmp_path)) as store,
         receiving.pacs({"SINK": ("127.0.0.1", store.port)}, refusal, source=SOURCE) as pacs,
     ):
         with pytest.warns(VerificationWarning, match="1 of 5"):

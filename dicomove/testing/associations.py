@@ -296,7 +296,7 @@ def store(
     return response.number("Status") or SUCCESS
 
 
-class StorageScp:
+class FolderScp:
     """Writes each instance that it receives into a folder, as a DICOM file (PS3.10 7).
 
     Parameters

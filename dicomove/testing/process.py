@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dicomove.testing.archive import Archive
-from dicomove.testing.associations import Listener, StorageScp
+from dicomove.testing.associations import FolderScp, Listener
 from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp
@@ -87,7 +87,7 @@ def serve(order: Order, ready: Callable[[int], None], wait_for_stop: Callable[[]
     source = order.source
     archive = Archive.from_folder(source) if isinstance(source, Path) else Archive(source.instances_of_all())
     injector = Injector(order.faults, order.seed)
-    with order.log.open("a") as log, Listener(StorageScp(order.received)) as storage:
+    with order.log.open("a") as log, Listener(FolderScp(order.received)) as storage:
         destinations = {order.destination: ("127.0.0.1", storage.port), **order.destinations}
         tls = {title: order.storing_tls for title in order.destinations if order.storing_tls}
         scp = QueryRetrieveScp(order.ae_title, archive, destinations, injector, _recorder(log), tls)

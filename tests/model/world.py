@@ -27,7 +27,7 @@ from dicomove.files import SERVICE_FOLDER
 from dicomove.outcome import category
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance, tolerant
-from dicomove.testing.associations import Listener, Service, StorageScp
+from dicomove.testing.associations import FolderScp, Listener, Service
 from dicomove.testing.faults.base import Fault
 from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp, decode_identifier
@@ -216,7 +216,7 @@ class World:
         self.faults: tuple[Fault, ...] = ()
         self._stack = ExitStack()
         self._folder = Path(self._stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
-        self._storage = self._stack.enter_context(Listener(StorageScp(self._folder)))
+        self._storage = self._stack.enter_context(Listener(FolderScp(self._folder)))
         self._pacs = ExitStack()
         self.meets(())
 
