@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import gc
 import re
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -178,6 +181,25 @@ def test_no_other_program_is_given_its_port_while_it_is_dead() -> None:
         wait_until(lambda: not servers.answers(listener.port))
         with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
             other.bind(address)
+
+
+def test_two_associations_end_it_at_once() -> None:
+    orders = threading.Barrier(2)
+
+    class Ends:
+        def handle(self, *_: object) -> None:
+            orders.wait(30)
+            raise Die(back_after_s=0.01)
+
+    def ask(pacs: dm.Pacs) -> None:
+        with pytest.raises(dm.DicomoveError):
+            dm.echo(pacs)
+
+    for _ in range(20):  # sockets that are not closed, and exceptions in threads, are errors
+        with Listener(Ends()) as listener, ThreadPoolExecutor(2) as clients:
+            list(clients.map(ask, [dm.Pacs(f"PACS@127.0.0.1:{listener.port}")] * 2))
+            wait_until(partial(servers.answers, listener.port))
+    gc.collect()
 
 
 def test_it_writes_down_what_it_was_asked(rehearsal_pacs: Start) -> None:

@@ -92,7 +92,8 @@ class Listener:
         self._socket = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
         self.port: int = self._socket.getsockname()[1]
         self._closed = threading.Event()
-        self._lock = threading.Lock()
+        self._lock, self._ending = threading.Lock(), threading.Lock()
+        self._dead = False
         self._clients: set[socket.socket] = set()
         self._associations = 0
 
@@ -102,7 +103,8 @@ class Listener:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self._stop()
+        with self._ending:
+            self._stop()
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._listen, name="dicomove-listener", daemon=True)
@@ -171,17 +173,24 @@ class Listener:
 
     def _die(self, order: Die) -> None:
         """End the listener and all connections at once, and listen again at the same port later."""
-        self._stop()
-        with self._lock:
-            for client in self._clients:
-                with contextlib.suppress(OSError):
-                    client.shutdown(socket.SHUT_RDWR)
-        if order.back_after_s is None:
-            return
-        self._socket = _bound(self.port)
-        if not self._closed.wait(order.back_after_s):
-            self._socket.listen(_BACKLOG)
-            self._start()
+        with self._ending:
+            if self._dead or self._closed.is_set():
+                return  # another association was first
+            self._dead = True
+            self._stop()
+            with self._lock:
+                for client in self._clients:
+                    with contextlib.suppress(OSError):
+                        client.shutdown(socket.SHUT_RDWR)
+            if order.back_after_s is None:
+                return
+            self._socket = _bound(self.port)
+        self._closed.wait(order.back_after_s)
+        with self._ending:
+            if not self._closed.is_set():
+                self._socket.listen(_BACKLOG)
+                self._dead = False
+                self._start()
 
 
 def _bound(port: int) -> socket.socket:
