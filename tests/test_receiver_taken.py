@@ -23,8 +23,8 @@ from dicomove.errors import ReceiverError
 from dicomove.processes import Process, first_port_of_connections, patience_s, port_owner
 from tests import receiving, servers
 
-#: Each look at a folder or port that may become free ends with a short sleep: 3.3 s are more than 60 of them.
-MOST_SLEEPS = 20
+#: Each look at a folder or port that may become free ends with a short sleep: in 3.3 s, dozens of them.
+MOST_SLEEPS = 8
 
 #: Makes a receiver, and a forked child that holds the receiver's standard input open when this process is killed.
 OWNER = """
