@@ -20,6 +20,7 @@ from dicomove.cohort import (
     find_queries,
     is_query,
     unasked_columns,
+    with_digests,
     without_mark,
     without_query_mark,
 )
@@ -199,7 +200,8 @@ def find(
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
             table, answers = _without_empty(table, answers)
-        return without_mark(without_query_mark(_found(table, answers, wanted, loose=bool(names))))
+        found = without_mark(without_query_mark(_found(table, answers, wanted, loose=bool(names))))
+        return with_digests(found, known)
 
 
 def _with_dates(

@@ -23,6 +23,7 @@ Rows to queries and identifiers::
     queries           the C-FINDs of a table, or of the criteria of `query`
     hints             columns that are not sent, and values that an archive may not have
     answers           compares an answer with the row that asked                         (pure)
+    changes           rows of `find` that the user has changed since                     (pure)
     find_tables       tables of `find`: what it said, and the rows of the cohort         (pure)
     identifiers       from a row to the identifier of its C-MOVE
 """
@@ -39,6 +40,7 @@ from dicomove.cohort.answers import (
     unrepeated,
     why_not,
 )
+from dicomove.cohort.changes import changed_rows, has_digests, with_digests
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in
 from dicomove.cohort.hints import unasked_columns, unlikely_values
@@ -120,6 +122,7 @@ __all__ = [
     "Requested",
     "Step",
     "Unmatched",
+    "changed_rows",
     "check_query",
     "check_table",
     "criterion",
@@ -130,6 +133,7 @@ __all__ = [
     "find_queries",
     "found_rows",
     "has_control_characters",
+    "has_digests",
     "has_other_letters",
     "is_answered",
     "is_blank",
@@ -167,6 +171,7 @@ __all__ = [
     "unsent_cells",
     "whole_number",
     "why_not",
+    "with_digests",
     "with_own_columns",
     "without_mark",
     "without_query_mark",

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
+from dicomove.cohort.changes import changed_rows
 from dicomove.cohort.find_tables import found_rows, unmatched_rows
 from dicomove.cohort.key_values import criterion
 from dicomove.cohort.keywords import (
@@ -80,8 +81,8 @@ def find_queries(
         return _criteria_queries(table, columns, known, model)
     _check_headers(table, columns, known, model, broad)
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    found = zip(found_rows(table), unmatched_rows(table), strict=True)
-    from_pacs = [is_found and said is None for is_found, said in found]
+    found = zip(found_rows(table), unmatched_rows(table), changed_rows(table), strict=True)
+    from_pacs = [is_found and said is None and not is_changed for is_found, said, is_changed in found]
     queries = [
         _query_or_error(cells, known, model, broad=broad, given=given)
         for cells, given in zip(rows, from_pacs, strict=True)

@@ -17,7 +17,9 @@ from dicomove.cohort import (
     Identifier,
     Level,
     Requested,
+    changed_rows,
     found_rows,
+    has_digests,
     is_answered,
     is_blank,
     is_uid,
@@ -54,8 +56,13 @@ class RowCells:
     table: pd.DataFrame
 
     def is_answered(self, level: Level, rows: Sequence[int]) -> bool:
-        """Tell whether the rows come from `find`: the PACS has answered with their identifiers."""
+        """Tell whether the rows are as `find` gave them: the PACS has answered with their identifiers."""
         return self._answered[level] and all(self._found[row] for row in rows)
+
+    @property
+    def shows_changes(self) -> bool:
+        """Whether `is_answered` notices that the user has changed a row since `find`."""
+        return has_digests(self.table)
 
     def expected(self, level: Level, rows: Sequence[int]) -> int | None:
         """Return the number of instances that `find` or `plan` got from the PACS."""
@@ -96,7 +103,8 @@ class RowCells:
 
     @cached_property
     def _found(self) -> list[bool]:
-        return found_rows(self.table)
+        found = zip(found_rows(self.table), changed_rows(self.table), strict=True)
+        return [is_found and not is_changed for is_found, is_changed in found]
 
     @cached_property
     def _counts(self) -> dict[str, list[object]]:

@@ -51,8 +51,9 @@ def by_patient(table: pd.DataFrame, identifiers: Sequence[Requested]) -> list[Re
     claims = dict(zip(asking, patient_keys_of(table.iloc[asking]), strict=True))
     cells, found = RowCells(table), list(identifiers)
     for identifier, rows in shared.items():
-        typed = [row for row in rows if claims[row] and not cells.is_answered(identifier.level, [row])]
-        for row, patient in _told_apart({row: claims[row] for row in typed}).items():
+        if cells.is_answered(identifier.level, rows):
+            continue
+        for row, patient in _told_apart({row: claims[row] for row in rows if claims[row]}).items():
             found[row] = replace(identifier, patient=patient)
     return found
 

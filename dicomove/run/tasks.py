@@ -51,7 +51,8 @@ def tasks_of(
             expected,
             patients=cells.patients(identifier, rows),
             named=cells.named(identifier, rows),
-            asks_patient=not cells.is_answered(level, rows),
+            # Without a receiver, nothing compares the images with the row later.
+            asks_patient=not (cells.is_answered(level, rows) and (settings.receivers or cells.shows_changes)),
             is_placed=is_planned and bool(expected),
             look_first=settings.archive is not None or is_begun,
             cells=path_cells[first] if path_cells else (),

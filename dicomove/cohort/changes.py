@@ -1,0 +1,72 @@
+"""Notices rows of `find` that the user has changed since, so that PatientID and UIDs may not belong together. Pure.
+
+A table of `find` has a digest of the unique keys of each row in ``attrs``. pandas copies it to tables that are made
+from this one. It drops it where tables are merged, or read from a file: then it is not known whether a row was changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Final
+
+import pandas as pd
+
+from dicomove.cohort.find_tables import found_rows
+from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, candidates
+from dicomove.cohort.values import EDGES, is_blank
+
+_MARK: Final = "dicomove.found_keys"
+_BYTES: Final = 6
+
+
+def with_digests(table: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Put the digests of its rows into a table of `find`, and return the table."""
+    rows = _keys(table, UNIQUE_KEYS["PatientRoot"][next(name for name in LEVELS if name == level)])
+    # A user may have good reasons to remove the PatientID.
+    digests = dict.fromkeys(_digest(one) for keys in rows for one in (keys, ("", *keys[1:])))
+    table.attrs[_MARK] = f"{level} {''.join(digests)}"
+    return table
+
+
+def has_digests(table: pd.DataFrame) -> bool:
+    """Tell whether a table has digests, so that `changed_rows` would notice a change."""
+    return _MARK in table.attrs
+
+
+def changed_rows(table: pd.DataFrame) -> list[bool]:
+    """Return, for each row of a table, whether it comes from `find` and has another UID or PatientID since.
+
+    Examples
+    --------
+    >>> columns = {"cohort_row": [0, 1], "outcome": "matched", "matches": 1, "filtered": 0}
+    >>> keys = {"PatientID": ["7", "8"], "StudyInstanceUID": ["1.2.7", "1.2.8"]}
+    >>> found = with_digests(pd.DataFrame(columns | keys), "STUDY")
+    >>> changed_rows(found[::-1]), changed_rows(found.assign(PatientID=["7", "7"]))
+    ([False, False], [False, True])
+    """
+    level, _, digests = str(table.attrs.get(_MARK, "")).partition(" ")
+    known = next((name for name in LEVELS if name == level), None)
+    if known is None:
+        return [False] * len(table)
+    there = {digests[at : at + 2 * _BYTES] for at in range(0, len(digests), 2 * _BYTES)}
+    rows = _keys(table, UNIQUE_KEYS["PatientRoot"][known])
+    return [found and _digest(keys) not in there for found, keys in zip(found_rows(table), rows, strict=True)]
+
+
+def _keys(table: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    """Return the unique keys of each row as text."""
+    places = candidates(table.columns, names)
+    texts = [_texts(table, places.get(name, ())) for name in names]
+    return zip(*texts, strict=True)
+
+
+def _texts(table: pd.DataFrame, places: Sequence[int]) -> list[str]:
+    """Return the cells of columns as text. Several columns for one key are another text than one of them."""
+    columns = [table.iloc[:, place].tolist() for place in places]
+    texts = [["" if is_blank(cell) else str(cell).strip(EDGES) for cell in cells] for cells in columns]
+    return ["\n".join(cells) for cells in zip(*texts, strict=True)] if texts else [""] * len(table)
+
+
+def _digest(keys: Iterable[str]) -> str:
+    return blake2b("\\".join(keys).encode("utf-8", "replace"), digest_size=_BYTES).hexdigest()

@@ -1,0 +1,93 @@
+"""Rows of a table of `find` that the user has changed since: PatientID and UIDs that do not belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+import pytest
+
+import dicomove as dm
+from dicomove.testing import RehearsalPacs, Synthetic
+from dicomove.testing.rehearsal import RunningPacs
+
+pytestmark = pytest.mark.timeout(60)
+
+SOURCE = Synthetic(studies=3, series=1, instances=2, size=64, patients=3)
+UIDS = list(dict.fromkeys(one.study_instance_uid for one in SOURCE.instances_of_all()))
+COHORT = pd.DataFrame({"PatientID": ["SYN000001", "SYN000002", "SYN000003"]})
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def pacs() -> Iterator[RunningPacs]:
+    with RehearsalPacs(SOURCE) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def found(pacs: RunningPacs) -> pd.DataFrame:
+    return dm.find(COHORT, pacs, progress=False)
+
+
+def move(table: pd.DataFrame, pacs: RunningPacs) -> tuple[pd.DataFrame, list[str]]:
+    """Return the results, and the commands that the PACS got."""
+    before = len(pacs.requests())
+    results = dm.move(table, pacs, pacs.destination, progress=False)
+    return results, pacs.requests()["command"].tolist()[before:]
+
+
+def with_patients_of(cohort: pd.DataFrame) -> Change:
+    """Return a change that a join by position makes: the patients of another table beside the UIDs."""
+    return lambda table: cohort.join(table.drop(columns="PatientID"))
+
+
+@pytest.mark.parametrize(
+    ("change", "others"),
+    [
+        (lambda table: table.assign(StudyInstanceUID=table["StudyInstanceUID"][::-1].tolist()), [0, 2]),
+        (lambda table: table.assign(PatientID=table["PatientID"][::-1].tolist()), [0, 2]),
+        (lambda table: table[::-1].reset_index(drop=True).assign(PatientID=COHORT["PatientID"]), [0, 2]),
+        (with_patients_of(COHORT[::-1].reset_index(drop=True)), [0, 2]),
+        (lambda table: pd.concat([table, table.assign(PatientID="SYN000002")]), [3, 5]),
+    ],
+)
+def test_a_patient_beside_the_uid_of_another_is_not_moved(
+    change: Change, others: list[int], pacs: RunningPacs, found: pd.DataFrame
+) -> None:
+    results, commands = move(change(found), pacs)
+    wrong = [place for place, error in enumerate(results["error"].tolist()) if error == "other_patient"]
+    assert wrong == others
+    assert results["outcome"].tolist().count("complete") == len(results) - len(others)
+    assert commands.count("C-MOVE") == (3 if len(results) > 3 else 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.sort_values("StudyInstanceUID", ascending=False),
+        lambda table: table.assign(PatientID=None),
+        lambda table: table.drop(columns="PatientID"),
+        lambda table: table.astype("category").rename(columns={"PatientID": "mrn"}),
+    ],
+)
+def test_nothing_is_asked_for_rows_that_are_as_they_were(
+    change: Change, pacs: RunningPacs, found: pd.DataFrame
+) -> None:
+    results, commands = move(change(found), pacs)
+    assert results["outcome"].tolist() == ["complete"] * 3
+    assert commands == ["C-MOVE"] * 3
+
+
+def test_a_search_below_a_changed_row_compares_the_patient(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    changed = found.assign(StudyInstanceUID=[UIDS[1], *found["StudyInstanceUID"][1:]])
+    with pytest.warns(dm.errors.FindWarning, match="left out"):
+        series = dm.find(changed, pacs, level="SERIES", progress=False)
+    assert series["outcome"].tolist() == ["empty", "matched", "matched"]
+
+
+def test_the_digests_name_no_patient_and_go_through_a_file(found: pd.DataFrame, tmp_path: object) -> None:
+    path = f"{tmp_path}/found.parquet"
+    found.to_parquet(path)
+    assert pd.read_parquet(path).attrs == found.attrs
+    assert "SYN" not in str(found.attrs)
