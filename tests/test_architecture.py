@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,33 @@ def test_names_on_the_page_exist(named: str) -> None:
 
 
 def test_every_folder_and_module_of_the_top_is_named() -> None:
-    small = {"__init__.py", "columns.py", "journal.py", "moved_names.py", "processes.py"}
     top = {
         path.name for path in (ROOT / "dicomove").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     named = {name.rstrip("/") for name in re.findall(r"`([\w./]+)`", PAGE)} | set(re.findall(r"(\w+\.py)", PAGE))
-    assert top - small - {"results.py"} - named == set()
+    assert top - {"__init__.py"} - named == set()
+
+
+def test_the_table_of_folders_has_the_order_of_the_layers() -> None:
+    table = PAGE.split("## The folders")[1].split("## A row")[0]
+    rows = [
+        re.findall(r"`(\w+)(?:\.py|/)`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")
+    ]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
+    assert [sorted(row, key=layers.index) for row in rows] == rows
+    assert [name for row in rows for name in row] == layers
+
+
+def test_the_page_names_the_packages_whose_modules_are_protected() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    protected = {one["protected_modules"][0].split(".")[1] for one in contracts if one["type"] == "protected"}
+    said = PAGE.split("import only the names that ")[1].split(" export")[0]
+    assert set(re.findall(r"`(\w+)`", said)) == protected
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,7 @@ from dicomove.errors import (
     ReceiverError,
     StatusError,
 )
-from dicomove.headers import How, Level
-from dicomove.headers.nifti import REASONS
+from dicomove.headers import REASONS, How, Level
 
 Command = Callable[[Namespace], int]
 _EXAMPLES: Final = {

@@ -16,7 +16,19 @@
 
 from dicomove.headers.arranging import How, arrange
 from dicomove.headers.geometry import FromHeaders, Geometry, geometry
-from dicomove.headers.nifti import Converted, Reason, convert
+from dicomove.headers.nifti import REASONS, Converted, Reason, convert
 from dicomove.headers.table import Level, index
 
-__all__ = ["Converted", "FromHeaders", "Geometry", "How", "Level", "Reason", "arrange", "convert", "geometry", "index"]
+__all__ = [
+    "REASONS",
+    "Converted",
+    "FromHeaders",
+    "Geometry",
+    "How",
+    "Level",
+    "Reason",
+    "arrange",
+    "convert",
+    "geometry",
+    "index",
+]
