@@ -1,13 +1,15 @@
-"""Processes: whether one is alive, and which one has a port, as far as the system tells it (Linux: /proc)."""
+"""Processes: how one of ours starts; whether one is alive, and which one has a port (Linux: /proc)."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+_ROOT: Final = Path(__file__).parents[1]
 _PROC: Final = Path("/proc")
 _LISTENING: Final = "0A"
 _ENDED: Final = ("Z", "X")
@@ -72,6 +74,11 @@ class Process:
     def __str__(self) -> str:
         command = " ".join(self.arguments).strip()
         return f"process {self.pid} ({command})" if command else f"process {self.pid}"
+
+
+def own_program(module: str) -> list[str]:
+    """Return the command for one of dicomove's own processes, without arguments; `module` has its `main`."""
+    return [sys.executable, "-P", str(_ROOT / "dicomove" / "start.py"), str(_ROOT), module]
 
 
 def patience_s(parent: Process | None, own: Process) -> float:

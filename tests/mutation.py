@@ -46,6 +46,7 @@ TESTS: Final = {
     "dicomove/cohort/header_rows": ("cohort_header_rows", "cohort_reading", "cohort_spreadsheets"),
     "dicomove/cohort/joining": ("verdicts",),
     "dicomove/cohort/stored_cells": ("cohort_stored_cells", "cohort_spreadsheets", "cohort_reading"),
+    "dicomove/search/answers": ("cohort_queries",),
     "dicomove/cohort/": ("cohort_[!hrs]*",),
     "dicomove/outcome/": ("outcome*", "words"),
     "dicomove/words": ("words", "outcome*"),

@@ -24,20 +24,18 @@ from dicomove.cohort import (
     Step,
     find_queries,
     keyword_columns,
-    left_out,
     matches,
     meant_as_query,
     parse_level,
     parse_query_model,
     unasked_columns,
-    unrepeated,
-    why_not,
     without_query_mark,
 )
 from dicomove.cohort.keywords import KEYWORDS, VRS, matching_keys
 from dicomove.cohort.matching import only_difference
 from dicomove.cohort.query_steps import row_query
 from dicomove.errors import CohortError, IdentifierError
+from dicomove.search.answers import left_out, unrepeated, why_not
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 UID, SERIES, SOP = "1.2.3", "1.2.3.4", "1.2.3.4.5"

@@ -22,7 +22,6 @@ Rows to queries and identifiers::
     query_steps       the C-FINDs of one row                                             (pure)
     queries           the C-FINDs of a table, or of the criteria of `query`
     hints             columns that are not sent, and values that an archive may not have
-    answers           compares an answer with the row that asked                         (pure)
     changes           rows of `find` that the user has changed since                     (pure)
     find_tables       tables of `find`: what it said, and the rows of the cohort         (pure)
     identifiers       from a row to the identifier of its C-MOVE
@@ -30,16 +29,6 @@ Rows to queries and identifiers::
 
 from __future__ import annotations
 
-from dicomove.cohort.answers import (
-    each_once,
-    left_out,
-    merged,
-    several_patients,
-    unconfirmed,
-    unproven,
-    unrepeated,
-    why_not,
-)
 from dicomove.cohort.changes import changed_rows, has_digests, with_digests
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in
@@ -63,6 +52,7 @@ from dicomove.cohort.key_values import (
 from dicomove.cohort.keywords import (
     AVAILABILITY_KEYS,
     IDENTIFYING_KEYS,
+    KEYWORDS,
     LEVELS,
     MATCHING_KEYS,
     OPTIONAL_KEYS,
@@ -77,7 +67,7 @@ from dicomove.cohort.keywords import (
     keyword_columns,
 )
 from dicomove.cohort.likeness import is_other_name
-from dicomove.cohort.matching import matches
+from dicomove.cohort.matching import contradictions, matches, only_difference
 from dicomove.cohort.queries import PartialKeys, find_queries, is_query, meant_as_query, without_query_mark
 from dicomove.cohort.query_steps import Broad, Query, Step
 from dicomove.cohort.reading import read_cohort
@@ -91,6 +81,7 @@ from dicomove.cohort.tables import (
 )
 from dicomove.cohort.text_files import decode
 from dicomove.cohort.values import (
+    EDGES,
     has_control_characters,
     is_blank,
     is_uid,
@@ -103,7 +94,9 @@ from dicomove.cohort.values import (
 
 __all__ = [
     "AVAILABILITY_KEYS",
+    "EDGES",
     "IDENTIFYING_KEYS",
+    "KEYWORDS",
     "LEVELS",
     "MATCHING_KEYS",
     "NOT_ASCII",
@@ -125,11 +118,11 @@ __all__ = [
     "changed_rows",
     "check_query",
     "check_table",
+    "contradictions",
     "criterion",
     "damage",
     "decode",
     "doubt",
-    "each_once",
     "find_queries",
     "found_rows",
     "has_control_characters",
@@ -146,31 +139,25 @@ __all__ = [
     "key_text",
     "keyword",
     "keyword_columns",
-    "left_out",
     "matches",
     "meant_as_query",
-    "merged",
     "move_identifier",
     "move_identifiers",
     "on_coarser_rows",
+    "only_difference",
     "parse_level",
     "parse_query_model",
     "plain_label",
     "plain_text",
     "positions_in",
     "read_cohort",
-    "several_patients",
     "text",
     "text_unless_blank",
     "unasked_columns",
-    "unconfirmed",
     "unlikely_values",
-    "unproven",
-    "unrepeated",
     "unsafe",
     "unsent_cells",
     "whole_number",
-    "why_not",
     "with_digests",
     "with_own_columns",
     "without_mark",

@@ -26,6 +26,7 @@ from dicomove.errors import DicomoveWarning, ReceiverError, warn
 from dicomove.files import shown
 from dicomove.headers.reading import MISSING, UNREADABLE, Header, Reader, header_of, read_all
 from dicomove.headers.sources import Found
+from dicomove.processes import own_program
 from dicomove.store import HeaderStore, StoredHeader
 
 #: Headers are stored after so many files, so that a stopped call has not read them in vain.
@@ -126,8 +127,6 @@ def _is_text(path: str) -> bool:
     return path == shown(path)
 
 
-_ROOT: Final = Path(__file__).parents[2]
-_PROGRAM: Final = (str(_ROOT / "dicomove" / "start.py"), str(_ROOT), "dicomove.headers.reading")
 _AT_ONCE: Final = 64
 #: Fewer files than this are read faster than a process starts.
 _FEW: Final = 300
@@ -197,7 +196,7 @@ class _Process:
 
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(  # noqa: S603 (our own module)
-            [sys.executable, "-P", *_PROGRAM],
+            own_program("dicomove.headers.reading"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # discarded, because a traceback may contain values of headers

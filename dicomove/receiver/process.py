@@ -9,14 +9,12 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import IO, Final, Protocol
 
 from dicomove.errors import ReceiverError
-from dicomove.processes import Process
+from dicomove.processes import Process, own_program
 from dicomove.receiver.api import Answer, Expect, Request
 from dicomove.receiver.lines import (
     Answered,
@@ -31,8 +29,6 @@ from dicomove.receiver.lines import (
 )
 from dicomove.receiver.settings import Settings
 
-_ROOT: Final = Path(__file__).parents[2]
-_PROGRAM: Final = (str(_ROOT / "dicomove" / "start.py"), str(_ROOT), "dicomove.receiver.main")
 _START_S: Final = 30.0
 _LONGEST_END_S: Final = 35.0
 
@@ -93,7 +89,7 @@ class ReceiverProcess:
         self._closing = False
         # Not multiprocessing: it imports the caller's script once more, which fails for many scripts and notebooks.
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
-            [sys.executable, "-P", *_PROGRAM, Process.of(os.getpid()).text],
+            [*own_program("dicomove.receiver.main"), Process.of(os.getpid()).text],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

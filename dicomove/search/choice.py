@@ -10,9 +10,10 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
-from dicomove.cohort import doubt, is_blank, keyword_columns, several_patients, text
+from dicomove.cohort import doubt, is_blank, keyword_columns, text
 from dicomove.errors import CohortError, IdentifierError
 from dicomove.outcome import sentences
+from dicomove.search.answers import several_patients
 from dicomove.search.row import Answer
 from dicomove.search.spans import moment
 from dicomove.words import ADVICE

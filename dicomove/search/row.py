@@ -16,19 +16,21 @@ from dicomove.cohort import (
     Query,
     QueryModel,
     Step,
+    matches,
+    unsafe,
+)
+from dicomove.dimse import FindResult
+from dicomove.outcome import sentences
+from dicomove.search.answers import (
     each_once,
     left_out,
-    matches,
     merged,
     several_patients,
     unconfirmed,
     unproven,
     unrepeated,
-    unsafe,
     why_not,
 )
-from dicomove.dimse import FindResult
-from dicomove.outcome import sentences
 from dicomove.search.c_find import Asker
 from dicomove.search.limits import KnownLimits
 from dicomove.search.whole import ask_whole

@@ -15,6 +15,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.pacs import Pacs
+from dicomove.processes import own_program
 from dicomove.receiver import Receiver
 from dicomove.testing.faults.base import Fault
 from dicomove.testing.images import real_images
@@ -22,7 +23,6 @@ from dicomove.testing.process import Order
 from dicomove.testing.synthetic import Synthetic
 from dicomove.tls import TLS
 
-_ROOT: Final = Path(__file__).parents[2]
 _MODULE: Final = "dicomove.testing.process"
 _STOP_S: Final = 10
 _COLUMNS: Final = ["command", "level", "query_model", "attempt", "keys"]
@@ -60,12 +60,10 @@ class RunningPacs(Pacs):
 
 
 def _program(order: Order) -> list[str]:
-    """Return the arguments of Python. The process loads all of dicomove only for a fault from another package."""
-    return (
-        ["-P", str(_ROOT / "dicomove" / "start.py"), str(_ROOT), _MODULE]
-        if order.is_ours()
-        else ["-c", f"import {_MODULE} as process; process.main()"]
-    )
+    """Return its command. The process loads all of dicomove only for a fault from another package."""
+    if order.is_ours():
+        return own_program(_MODULE)
+    return [sys.executable, "-c", f"import {_MODULE} as process; process.main()"]
 
 
 class RehearsalPacs:
@@ -133,7 +131,7 @@ class RehearsalPacs:
         order = Order(source=self._images(folder), scratch=folder, **self._order)  # type: ignore[arg-type]  # see above
         # Not multiprocessing: it imports the caller's script again, which fails for many scripts and for notebooks.
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
-            [sys.executable, *_program(order)],
+            _program(order),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from dicomove.cohort.keywords import IDENTIFYING_KEYS, KEYWORDS
-from dicomove.cohort.matching import contradictions, only_difference
-from dicomove.cohort.values import EDGES, is_blank, unsafe
+from dicomove.cohort import EDGES, IDENTIFYING_KEYS, KEYWORDS, contradictions, is_blank, only_difference, unsafe
 
 _ADVICE_ON_PATIENTS: Final = {
     "PatientID": "keep those of the patient that the row means, or name PatientID, too",
