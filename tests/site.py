@@ -62,9 +62,7 @@ def execute(path: Path, where: str, checkout: Path, probes: Iterable[str] = ()) 
         notebook.cells.append(cell)
     where_it_runs = {"metadata": {"path": str(folder)}}
     client = NotebookClient(notebook, timeout=90, resources=where_it_runs, kernel_manager_class=KernelWithoutPorts)
-    # ipykernel would set it, but matplotlib reads it when it is imported, which is before the kernel is.
-    environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    asyncio.run(client.async_execute(env=environment))
+    asyncio.run(client.async_execute())
     return Executed(path, notebook, folder)
 
 
@@ -77,6 +75,12 @@ class KernelWithoutPorts(AsyncKernelManager):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.transport, self.ip = "ipc", f"{tempfile.gettempdir()}/kernel-{uuid4().hex}"
+
+    async def start_kernel(self, **options: Any) -> Any:  # type: ignore[override]  # it is an attribute there
+        """Start a kernel."""
+        # ipykernel would set it, but matplotlib reads it when it is imported, which is before the kernel is.
+        environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        return await super().start_kernel(env=environment, **options)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         """Return the command of the kernel, which has loaded what does not depend on being in a kernel."""
