@@ -1,4 +1,4 @@
-"""dicomove: a table of what you want from a PACS in, a table of what happened out."""
+"""dicomove takes a table of what you want from a PACS, retrieves it, and returns a table of what happened."""
 
 import typing
 

@@ -8,22 +8,22 @@ Tables in::
     parquet_files     the rows of a Parquet file, or of a folder of them
     header_rows       the row with the headers, and what they mean
     stored_cells      the rows of a file as they are stored, and their cells as text
-    damage            cells that do not hold what a person saw or meant                  (pure)
+    damage            cells that do not hold what a person saw or meant                                   (pure)
 
 Rows to queries and identifiers::
 
-    values            one cell, as text                                                  (pure)
-    keywords          DICOM keywords: of headers, and the keys of each level             (pure)
-    tables            the columns of a table, its level, and its query model
-    unknown_headers   headers that look like identifiers and are not understood          (pure)
-    key_values        a cell as the value of a matching key: dates, times, UIDs, text    (pure)
-    matching          which answers match the keys                                       (pure)
-    likeness          text that looks alike and is not equal; names of one person        (pure)
-    query_steps       the C-FINDs of one row                                             (pure)
+    values            one cell, as text                                                                   (pure)
+    keywords          DICOM keywords: of headers, and the keys of each level                              (pure)
+    tables            checks the columns of a table, its level, and its query model
+    unknown_headers   headers that look like identifiers and are not understood                           (pure)
+    key_values        a cell as the value of a matching key: dates, times, UIDs, text                     (pure)
+    matching          which answers match the keys                                                        (pure)
+    likeness          text that looks alike and is not equal; names of one person                         (pure)
+    query_steps       the C-FINDs of one row                                                              (pure)
     queries           the C-FINDs of a table, or of the criteria of `query`
-    hints             columns that are not sent, and values that an archive may not have
-    changes           rows of `find` that the user has changed since                     (pure)
-    find_tables       tables of `find`: what it said, and the rows of the cohort         (pure)
+    hints             hints on columns that are not sent, and on values that an archive may not have
+    changes           rows of `find` that the user has changed since                                      (pure)
+    find_tables       reads tables of `find` again: its answer for each row, and the row of the cohort    (pure)
     identifiers       from a row to the identifier of its C-MOVE
 """
 

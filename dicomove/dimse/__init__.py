@@ -1,23 +1,23 @@
-"""The DICOM protocol: `MoveScu` and `FindScu`, over associations that never wait without a limit.
+"""Speaks the DICOM protocol: `MoveScu` and `FindScu` use associations that never wait without a time limit.
 
 ::
 
-    pdu               PS3.8: PDUs and fragments of P-DATA, from and to bytes                              (without I/O)
-    associate         PS3.8: A-ASSOCIATE-RQ and A-ASSOCIATE-AC as bytes                                   (without I/O)
-    messages          PS3.7: command sets as bytes, messages from fragments                               (without I/O)
-    data_sets         PS3.5: data sets and identifiers as bytes; the File Meta Information                (without I/O)
-    state             the legal transitions of an association, as a table                                 (without I/O)
-    connection        a TCP connection with deadlines: TCP_NODELAY, TCP_QUICKACK, TLS
-    association       drives the modules above, blocking, on both sides
-    opening           opens or accepts an association; explains why that failed
-    sop_classes       the presentation contexts to propose: services, and storage for C-GET
-    operation         one request and its responses; reuses an association while it is clean
-    scu               shared by `FindScu` and `MoveScu`: C-ECHO, C-CANCEL, logging
-    find              `FindScu`: C-FIND
-    move              `MoveScu`: C-MOVE
-    charset           decodes the text of a peer, whatever character set it declares
+    pdu           PS3.8: PDUs and fragments of P-DATA, from and to bytes                  (without I/O)
+    associate     PS3.8: A-ASSOCIATE-RQ and A-ASSOCIATE-AC, from and to bytes             (without I/O)
+    messages      PS3.7: command sets as bytes, messages from fragments                   (without I/O)
+    data_sets     PS3.5: data sets and identifiers as bytes; the File Meta Information    (without I/O)
+    state         the legal transitions of an association, as a table                     (without I/O)
+    connection    a TCP connection with deadlines: TCP_NODELAY, TCP_QUICKACK, TLS
+    association   sends and receives messages on an association, on both sides; blocks until they are there
+    opening       opens or accepts an association; explains why that failed
+    sop_classes   the presentation contexts to propose: services, and storage for C-GET
+    operation     one request and its responses; reuses an association while it is clean
+    scu           shared by `FindScu` and `MoveScu`: C-ECHO, C-CANCEL, logging
+    find          `FindScu`: C-FIND
+    move          `MoveScu`: C-MOVE
+    charset       decodes the text of a peer, whatever character set it declares
 
-Why `pynetdicom`'s associations are not used: docs/decisions/0001.
+docs/decisions/0001 says why dicomove does not use the associations of pynetdicom.
 """
 
 from dicomove.dimse.find import FindResult, FindScu, attribute

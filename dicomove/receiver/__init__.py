@@ -1,19 +1,17 @@
-"""The receiver: a Move Destination on this machine, in a process of its own, with an index of the files on disk.
-
-::
+"""Receives images: a Move Destination on this machine, in a process of its own, with an index of the files on disk.
 
 In the caller's process::
 
     receiver                `Receiver`: its arguments, its tables
     settings                checks the arguments; `Limits`
-    administration          the entry for the PACS's administrator: Orthanc, DCMTK, dcm4chee
+    administration          writes the PACS's entry for the receiver: Orthanc, DCMTK, dcm4chee
     studies                 ``on_study=``: reports each study that has come
-    rows                    one row at its receiver; all rows in flight; refused peers
+    rows                    opens a row at its receiver, and waits for its instances; all rows in flight; refused peers
     get_scu                 `GetScu`: asks the process for a C-GET
     process                 starts the receiver's process, asks it, ends it
     supervision             starts the process when folder and port are free, and again when it died
     api                     the requests to the process, and its answers
-    lines                   the lines of JSON between the two processes
+    lines                   sends and reads the lines of JSON between the two processes
 
 In the receiver's process::
 

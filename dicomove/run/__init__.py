@@ -1,11 +1,11 @@
-"""A run over the rows of a table: the order of the moves, the end of each attempt, and its record in the journal.
+"""Moves the rows of a table: decides on their order, ends each attempt with a result, and records it in the journal.
 
-The first three groups decide, without I/O, clocks or threads.
+The modules of the first three groups only decide: they use no network, disk, clock or thread.
 
 From a table to tasks::
 
     options                  the keywords of `move`, the limits of a run among them
-    cells                    further columns of a table: expected, patients, availability, SOP classes; those in paths
+    cells                    further columns of a table: expected, patients, availability, SOP classes; those of paths
     patients                 compares the patient and accession number of a row with those of the PACS
     shared_rows              which rows share one C-MOVE: those with the same identifier
     tasks                    from rows to tasks: one for each identifier, in their order, within the limits of a run
@@ -32,10 +32,10 @@ Actions::
 
     prepared                 a run over a table, from the checks of its destination to its result
     run                      the loop, in the caller's thread: waits for events, executes the instructions
-    journal                  rows that an earlier run completed; makes rows durable: first their files, then the journal
+    journal                  finds rows that an earlier run completed; makes a row durable: its files, then the journal
     pools                    the workers: threads of this process, or any `concurrent.futures.Executor`
     channel                  the connection between a worker, in this process or elsewhere, and the run
-    worker                   one attempt: looks, moves, and reconciles
+    worker                   one attempt: asks what is there, moves, and compares the result with C-FIND and the disk
     moves                    the C-MOVEs or C-GETs of one attempt
     inventory                how many instances are expected, and which: the policy of ``verify=``
     reconciliation           compares what was expected with what came and what is on disk

@@ -1,4 +1,4 @@
-"""C-FIND for the rows of a table, level by level: complete answers, also from a PACS that limits them.
+"""Sends the C-FINDs for the rows of a table, level by level; gets complete answers, also from a PACS that limits them.
 
 One `find`, from its table to its C-FINDs::
 
@@ -15,7 +15,7 @@ A complete answer from a PACS that limits its answers::
     whole            tests whether an answer is complete, and otherwise splits the search
     hidden_matches   the C-FINDs of one search; detects answers that hide too many matches
     limits           the limits of a PACS, as far as a run has learnt them     (pure)
-    days             splits a search by date and time, as long as this helps
+    days             splits a search by date and time, unless the PACS ignores dates
     spans            the spans of days and minutes into which it is split      (pure)
     texts            splits a search by the characters of PatientID and AccessionNumber
     below            the series of a study, the instances of a series, by modality and number

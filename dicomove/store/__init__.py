@@ -1,19 +1,19 @@
-"""The stored records: the index of a receiver's folder, and the journal of runs. They are read, exported and compared.
+"""Stores the index of a receiver's folder and the journal of runs; reads, exports and compares them.
 
 ::
 
-    sqlite            one kind of SQLite file: checked, owned, opened, and its error messages
+    sqlite            opens a SQLite file of one kind: checks it, lets one process own it, explains errors
     instances         the folder's index: the files that a receiver has on disk
     find_journal      the answers of `find`, for a later `find`
     header_store      the headers of a folder's files, for a later `index`
     manifest          the index as a DataFrame, and as manifest-sha256.txt (BagIt); `verify`
-    cells             cells and labels of a table as JSON, and back; hashes, keyed ones as pseudonyms            (pure)
+    cells             turns cells and labels of a table into JSON, and back; hashes, keyed ones as pseudonyms    (pure)
     schema            the tables of the journal, their records, and the key that identifies a row from run to run
     journal           `Journal`: writes, and returns the results of earlier runs
     reading           the journal as DataFrames, also during a run
     exporting         a result table as CSV, Parquet or JSON, and back
     crate             a run and its files as RO-Crate
-    spreadsheet_csv   a CSV file that another program saved
+    spreadsheet_csv   reads a result table that another program saved as CSV
 """
 
 from dicomove.store.cells import Pseudonyms, cohort_sha256

@@ -1,15 +1,15 @@
-"""Decisions over a clock: when the next row may begin, whether a row is tried again, and when a run ends. Pure.
+"""Decides when the next row may begin, whether dicomove tries a row again, and when a run ends. Pure.
 
 ::
 
-    hours         the hours in which moves may begin
-    retry         `Retry`: which failures are tried again, and after how long; the number of failures that ends a run
-    associations  the number of moves in flight: `growth`, and fewer of them for a busy PACS
-    growth        ``concurrency="auto"``: more or fewer associations
-    throughput    instances per second: their measurement, and the limit ``max_instances_per_second``
+    hours          the hours in which moves may begin
+    retry          `Retry`: which failures dicomove tries again, and when; how many failures end a run
+    associations   how many moves are in flight: by `growth`, and fewer for a busy PACS
+    growth         ``concurrency="auto"``: more or fewer associations
+    throughput     instances per second: their measurement, and the limit ``max_instances_per_second``
 
-The modules do not sleep, start threads or read clocks: `now` is an argument, in seconds of `time.monotonic`. The
-objects belong to one thread, the driver of the run.
+The modules do not sleep, start threads or read clocks: `now` is an argument, in seconds of `time.monotonic`. Only one
+thread may use the objects: the one that runs `dicomove.run.run`.
 """
 
 from __future__ import annotations
