@@ -30,7 +30,7 @@ from dicomove.interpreter import short_switch_interval
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
-from dicomove.search import Answer, Choice, Matches, Settings, ask_loosely, ask_rows, checked_loose, found_table
+from dicomove.search import Answer, Choice, Matches, SearchSettings, ask_loosely, ask_rows, checked_loose, found_table
 
 
 def echo(pacs: Pacs) -> EchoResult:
@@ -176,7 +176,7 @@ def find(
     >>> studies["outcome"].tolist()
     ['matched', 'empty']
     """
-    settings = Settings.of(concurrency, delay, journal, max_age)
+    settings = SearchSettings.of(concurrency, delay, journal, max_age)
     choice = Choice.of(matches, within)
     dates = choice.dates(table) if isinstance(table, pd.DataFrame) else []
     names = checked_loose(loose)

@@ -32,7 +32,17 @@ from dicomove.run.journal import completed, renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import compared, contradicted, is_of_unknown_patient, other_person
-from dicomove.run.planned import Known, Sizes, Step, Steps, finished, plan_table, rate_of, steps_of, windows_needed
+from dicomove.run.planned import (
+    Known,
+    PlannedRow,
+    Sizes,
+    Steps,
+    finished,
+    plan_table,
+    rate_of,
+    steps_of,
+    windows_needed,
+)
 from dicomove.run.prepared import chosen_method, sizes_of
 from dicomove.run.requests import RunSettings
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
@@ -202,7 +212,7 @@ def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, s
             step.action, step.expected, step.advice = "skip", done[key].expected, done[key].advice
 
 
-def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step: Step) -> None:
+def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step: PlannedRow) -> None:
     """Note the instances at the destination; those of an earlier run may be gone."""
     found = archive.look(identifier)
     if isinstance(found, Unverified):
@@ -255,7 +265,7 @@ def _ask_all(
     return interrupted
 
 
-def _ask_whose(inventory: Inventory, identifier: Identifier, step: Step, *, to_receiver: bool) -> None:
+def _ask_whose(inventory: Inventory, identifier: Identifier, step: PlannedRow, *, to_receiver: bool) -> None:
     """Leave out rows whose study is of another patient. After one C-FIND without an answer, stop asking.
 
     With a receiver, the images show whose they are, even if the PACS does not say it.
@@ -276,7 +286,7 @@ def _is_silent(inventory: Inventory) -> bool:
     return any(one.lost_s is not None for one in inventory.asked)
 
 
-def _take_in(answer: Counted, step: Step) -> None:
+def _take_in(answer: Counted, step: PlannedRow) -> None:
     step.expected, step.advice = answer.expected, answer.advice
     step.sop_classes, step.modalities = answer.sop_classes or step.sop_classes, answer.modalities
     step.availability = step.availability or answer.availability

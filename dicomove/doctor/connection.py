@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dicomove.dimse.sop_classes import FIND, GET, MOVE
-from dicomove.doctor.evidence import Evidence, Row, Search
+from dicomove.doctor.evidence import CheckRow, Evidence, Search
 from dicomove.pacs import ANY_CALLED_AE_TITLE
 from dicomove.words import ADVICE
 
@@ -17,61 +17,61 @@ _MODELS: Final = {"StudyRoot": "Study Root", "PatientRoot": "Patient Root"}
 _CALLED, _CALLING, _LIMITS = "Called AE title", "Calling AE title", ("limit exceeded", "congestion")
 
 
-def host_name(seen: Evidence) -> Row:
+def host_name(seen: Evidence) -> CheckRow:
     """Return whether the host has an address."""
     if seen.addresses:
-        return Row("host name", "ok", f"{seen.pacs.host} is {', '.join(seen.addresses)}.")
+        return CheckRow("host name", "ok", f"{seen.pacs.host} is {', '.join(seen.addresses)}.")
     remedy = (
         "Check the spelling of the host, or give its IP address. Some names exist only inside the hospital's network."
     )
-    return Row("host name", "failed", f"{seen.pacs.host} has no address here.", remedy)
+    return CheckRow("host name", "failed", f"{seen.pacs.host} has no address here.", remedy)
 
 
-def port(seen: Evidence) -> Row:
+def port(seen: Evidence) -> CheckRow:
     """Return whether the port accepts connections."""
     where = f"{seen.pacs.host}, port {seen.pacs.port}"
     if seen.port is None:
-        return Row("port", "skipped", NOT_REACHED)
+        return CheckRow("port", "skipped", NOT_REACHED)
     if seen.port == "open":
-        return Row("port", "ok", f"{where}, accepts connections from this machine ({seen.own_address}).")
+        return CheckRow("port", "ok", f"{where}, accepts connections from this machine ({seen.own_address}).")
     if seen.port == "refused":
         found = f"{where}, refuses connections: the machine is there, but nothing listens at this port."
-        return Row("port", "failed", found, "Ask for the port of the DICOM service, and check that the PACS runs.")
+        return CheckRow("port", "failed", found, "Ask for the port of the DICOM service, and check that the PACS runs.")
     if seen.port == "timeout":
         found = f"{where}, did not answer within {seen.pacs.connect_timeout:g} s."
         remedy = (
             f"A firewall drops the connection, or the machine is off. Ask the network's administrator to open TCP from "
             f"{seen.own_address or 'this machine'} to {where}. Check the host and the port, too."
         )
-        return Row("port", "failed", found, remedy)
+        return CheckRow("port", "failed", found, remedy)
     remedy = "Check the host, and whether this machine is in the network of the PACS (VPN, cable)."
-    return Row("port", "failed", f"There is no route to {where}.", remedy)
+    return CheckRow("port", "failed", f"There is no route to {where}.", remedy)
 
 
-def tls(seen: Evidence) -> Row:
+def tls(seen: Evidence) -> CheckRow:
     """Return whether both sides agree about TLS."""
     answer = seen.association
     if seen.pacs.tls is None:
         if seen.language == "TLS":
             remedy = "Give Pacs(..., tls=True), or Pacs(..., tls=TLS(ca=...)), or the port without TLS."
-            return Row("TLS", "failed", "The port speaks TLS, and this Pacs has no tls=.", remedy)
-        return Row("TLS", "skipped", "This Pacs has no tls=.")
+            return CheckRow("TLS", "failed", "The port speaks TLS, and this Pacs has no tls=.", remedy)
+        return CheckRow("TLS", "skipped", "This Pacs has no tls=.")
     if answer is None:
-        return Row("TLS", "skipped", NOT_REACHED)
+        return CheckRow("TLS", "skipped", NOT_REACHED)
     if answer.error == "tls_failed":
-        return Row("TLS", "failed", _sentence(answer.text), ADVICE["tls_failed"])
+        return CheckRow("TLS", "failed", _sentence(answer.text), ADVICE["tls_failed"])
     if answer.error in (None, "association_rejected"):
-        return Row("TLS", "ok", "The connection is encrypted.")
-    return Row("TLS", "skipped", "The answer does not show it.")
+        return CheckRow("TLS", "ok", "The connection is encrypted.")
+    return CheckRow("TLS", "skipped", "The answer does not show it.")
 
 
-def association(seen: Evidence) -> Row:
+def association(seen: Evidence) -> CheckRow:
     """Return whether the PACS accepts us, and otherwise which of the AE titles it rejects."""
     answer, pacs = seen.association, seen.pacs
     if answer is None:
-        return Row("association", "skipped", NOT_REACHED)
+        return CheckRow("association", "skipped", NOT_REACHED)
     if answer.error is None:
-        return Row("association", "ok", f"{pacs.called_ae_title} accepts {pacs.calling_ae_title}.")
+        return CheckRow("association", "ok", f"{pacs.called_ae_title} accepts {pacs.calling_ae_title}.")
     if answer.error == "association_rejected":
         return _rejected(seen, answer.text)
     if seen.language == "HTTP":
@@ -79,28 +79,28 @@ def association(seen: Evidence) -> Row:
             "This is the port of a web page. Give the port of the DICOM service: often 104, 4242 (Orthanc) or 11112 "
             "(dcm4chee)."
         )
-        return Row("association", "failed", f"Port {pacs.port} speaks HTTP, and not DICOM.", remedy)
+        return CheckRow("association", "failed", f"Port {pacs.port} speaks HTTP, and not DICOM.", remedy)
     if seen.language == "TLS" or answer.error == "tls_failed":
-        return Row("association", "skipped", "TLS has to work first.")
+        return CheckRow("association", "skipped", "TLS has to work first.")
     remedy = (
         f"Check that port {pacs.port} is that of the DICOM service. Some PACS end the connection of an AE title or an "
         f"address that they do not know: ask the administrator to register {pacs.calling_ae_title}, address "
         f"{seen.own_address}."
     )
-    return Row("association", "failed", _sentence(answer.text), remedy)
+    return CheckRow("association", "failed", _sentence(answer.text), remedy)
 
 
-def _rejected(seen: Evidence, text: str) -> Row:
+def _rejected(seen: Evidence, text: str) -> CheckRow:
     pacs = seen.pacs
     if any(limit in text for limit in _LIMITS):
         remedy = "The PACS has too many associations at the moment: try again later, with a smaller concurrency."
-        return Row("association", "failed", "The PACS rejected the association: its limit is reached.", remedy)
+        return CheckRow("association", "failed", "The PACS rejected the association: its limit is reached.", remedy)
     named = [title for title in (_CALLED, _CALLING) if title in text]
     which = {_CALLED: f"the called AE title {pacs.called_ae_title}", _CALLING: f"our AE title {pacs.calling_ae_title}"}
     found = f"The PACS rejected {which[named[0]]}." if named else "The PACS rejected the association without a reason."
     if pacs.user:
         found += " It may have rejected the user."
-    return Row("association", "failed", found, _titles_remedy(seen, named))
+    return CheckRow("association", "failed", found, _titles_remedy(seen, named))
 
 
 def _titles_remedy(seen: Evidence, named: list[str]) -> str:
@@ -130,12 +130,12 @@ def _titles(called: str, calling: str, seen: Evidence) -> tuple[tuple[str, str, 
     )
 
 
-def find_offered(seen: Evidence) -> Row:
+def find_offered(seen: Evidence) -> CheckRow:
     """Return whether the PACS offers C-FIND."""
     return _offered(seen, "C-FIND offered", FIND, "Without C-FIND, give StudyInstanceUIDs to move.")
 
 
-def move_offered(seen: Evidence) -> Row:
+def move_offered(seen: Evidence) -> CheckRow:
     """Return whether the PACS offers C-MOVE."""
     remedy = (
         "Ask the administrator to allow C-MOVE (Query/Retrieve) for our AE title, or for another node that offers it."
@@ -143,35 +143,35 @@ def move_offered(seen: Evidence) -> Row:
     return _offered(seen, "C-MOVE offered", MOVE, remedy)
 
 
-def get_offered(seen: Evidence) -> Row:
+def get_offered(seen: Evidence) -> CheckRow:
     """Return whether the PACS offers C-GET."""
     return _offered(seen, "C-GET offered", GET, "C-MOVE needs a destination that the PACS can reach.", needed=False)
 
 
-def _offered(seen: Evidence, check: str, classes: Mapping[str, str], remedy: str, *, needed: bool = True) -> Row:
+def _offered(seen: Evidence, check: str, classes: Mapping[str, str], remedy: str, *, needed: bool = True) -> CheckRow:
     if seen.offered is None:
-        return Row(check, "skipped", NOT_REACHED)
+        return CheckRow(check, "skipped", NOT_REACHED)
     models = [model for model in _MODELS if classes[model] in seen.offered]
     if not models:
-        return Row(check, "failed" if needed else "warning", "The PACS does not offer it.", remedy)
+        return CheckRow(check, "failed" if needed else "warning", "The PACS does not offer it.", remedy)
     found = f"In {' and '.join(_MODELS[model] for model in models)}."
     if "StudyRoot" in models:
-        return Row(check, "ok", found)
-    return Row(check, "warning", found, "Give query_model='PatientRoot', and a PatientID in every row.")
+        return CheckRow(check, "ok", found)
+    return CheckRow(check, "warning", found, "Give query_model='PatientRoot', and a PatientID in every row.")
 
 
-def echo(seen: Evidence) -> Row:
+def echo(seen: Evidence) -> CheckRow:
     """Return whether the PACS answers C-ECHO."""
     answer = seen.echo
     if answer is None:
-        return Row("C-ECHO", "skipped", NOT_REACHED)
+        return CheckRow("C-ECHO", "skipped", NOT_REACHED)
     if answer.error is None:
-        return Row("C-ECHO", "ok", f"The PACS answered after {1000 * answer.duration_s:.0f} ms.")
+        return CheckRow("C-ECHO", "ok", f"The PACS answered after {1000 * answer.duration_s:.0f} ms.")
     if answer.error == "not_supported":
-        return Row(
+        return CheckRow(
             "C-ECHO", "warning", "The PACS does not offer it.", "Nothing here needs it: look at the other checks."
         )
-    return Row("C-ECHO", "failed", _sentence(answer.text), ADVICE.get(answer.error))
+    return CheckRow("C-ECHO", "failed", _sentence(answer.text), ADVICE.get(answer.error))
 
 
 def _sentence(text: str) -> str:
@@ -182,11 +182,11 @@ def _sentence(text: str) -> str:
 ASK_FOR_LOG: Final = "Ask the administrator for the log of the PACS at this time."
 
 
-def find(seen: Evidence) -> Row:
+def find(seen: Evidence) -> CheckRow:
     """Return whether the PACS answers C-FIND, and whether its answers fit the keys."""
     search = seen.search
     if search is None:
-        return Row("C-FIND", "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
+        return CheckRow("C-FIND", "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
     error = search.control.error
     if error:
         remedy = ASK_FOR_LOG
@@ -196,44 +196,44 @@ def find(seen: Evidence) -> Row:
                 f"Ask the administrator to allow C-FIND and C-MOVE for our AE title {seen.pacs.calling_ae_title}, "
                 f"address {seen.own_address}. Many PACS answer only C-ECHO to AE titles that they do not know."
             )
-        return Row("C-FIND", "failed", f"The PACS answered {search.control.status or error}.", remedy)
+        return CheckRow("C-FIND", "failed", f"The PACS answered {search.control.status or error}.", remedy)
     if search.control_matches:
         found = f"The PACS gave {search.control_matches} answers to a search for a study that cannot exist."
         remedy = "It ignores keys. dicomove leaves out answers that do not match: look at the column filtered of find."
-        return Row("C-FIND", "warning", found, remedy)
+        return CheckRow("C-FIND", "warning", found, remedy)
     found = f"The PACS answered after {1000 * search.control.duration_s:.0f} ms, and its answer fits the keys."
-    return Row("C-FIND", "ok", found)
+    return CheckRow("C-FIND", "ok", found)
 
 
-def counts(seen: Evidence) -> Row:
+def counts(seen: Evidence) -> CheckRow:
     """Return whether the PACS gives numbers of instances."""
     check, search = "numbers of instances", seen.search
     if search is None or not search.studies:
         return _without_sample(check, search)
     if search.counts:
-        return Row(check, "ok", "C-FIND gives the number of instances of a study.")
+        return CheckRow(check, "ok", "C-FIND gives the number of instances of a study.")
     remedy = "Nothing to do: dicomove counts the instances by C-FIND at the level IMAGE, which takes longer."
-    return Row(check, "warning", "C-FIND does not give the number of instances of a study.", remedy)
+    return CheckRow(check, "warning", "C-FIND does not give the number of instances of a study.", remedy)
 
 
-def character_set(seen: Evidence) -> Row:
+def character_set(seen: Evidence) -> CheckRow:
     """Return the character sets of the answers."""
     check, search = "character set", seen.search
     if search is None or not search.studies:
         return _without_sample(check, search)
     named = ", ".join(search.character_sets)
-    return Row(
+    return CheckRow(
         check, "ok", f"The answers declare {named}." if named else "The answers declare no character set: ASCII."
     )
 
 
-def limit(seen: Evidence) -> Row:
+def limit(seen: Evidence) -> CheckRow:
     """Return whether the PACS leaves out answers to a search that matches many studies."""
     check, search = "limit of answers", seen.search
     if search is None or not search.studies:
         return _without_sample(check, search)
     if search.stopped:
-        return Row(check, "ok", f"{search.studies} answers came to one search, and then dicomove stopped it.")
+        return CheckRow(check, "ok", f"{search.studies} answers came to one search, and then dicomove stopped it.")
     sample = search.sample
     is_cut = search.halves is not None and search.halves > search.studies
     if is_cut or (sample and sample.status != "0x0000"):
@@ -241,17 +241,17 @@ def limit(seen: Evidence) -> Row:
             f"The PACS gives {search.studies} answers to a search that matches more, and ends with {_status(search)}."
         )
         remedy = "Search for less at a time: by accession numbers, PatientIDs or UIDs, or by short ranges of dates."
-        return Row(check, "warning", found, remedy)
-    return Row(check, "ok", f"All {search.studies} studies of the PACS came as answers to one search.")
+        return CheckRow(check, "warning", found, remedy)
+    return CheckRow(check, "ok", f"All {search.studies} studies of the PACS came as answers to one search.")
 
 
 def _status(search: Search) -> str:
     return (search.sample.status if search.sample else None) or "no status"
 
 
-def _without_sample(check: str, search: Search | None) -> Row:
+def _without_sample(check: str, search: Search | None) -> CheckRow:
     if search is None or search.sample is None:
-        return Row(check, "skipped", NOT_REACHED)
+        return CheckRow(check, "skipped", NOT_REACHED)
     if search.sample.error:
-        return Row(check, "skipped", "The PACS does not answer a search by a range of dates alone.")
-    return Row(check, "skipped", "The PACS has no study with a date that our AE title may see.")
+        return CheckRow(check, "skipped", "The PACS does not answer a search by a range of dates alone.")
+    return CheckRow(check, "skipped", "The PACS has no study with a date that our AE title may see.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dicomove.doctor.connection import ASK_FOR_LOG, NOT_IN_STUDY_ROOT, NOT_REACHED
-from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Evidence, Row
+from dicomove.doctor.evidence import KEYS_IGNORED, Answer, CheckRow, Evidence
 from dicomove.words import ADVICE
 
 _NONE: Final = "No destination was given."
@@ -24,100 +24,106 @@ _AT_ONCE: Final = (
 )
 
 
-def known(seen: Evidence) -> Row:
+def known(seen: Evidence) -> CheckRow:
     """Return whether the PACS knows the destination."""
     check, answer = "destination", seen.to_destination
     if seen.destination is None:
-        return Row(check, "skipped", _NONE)
+        return CheckRow(check, "skipped", _NONE)
     if seen.moved and seen.moved.error is None:
-        return Row(check, "ok", f"The PACS knows {seen.destination}: it sent an instance there.")
+        return CheckRow(check, "ok", f"The PACS knows {seen.destination}: it sent an instance there.")
     if answer is None or seen.to_nowhere is None:
         if seen.search and seen.search.control_matches:
-            return Row(check, "skipped", "The PACS ignores keys of C-FIND: a move could bring its whole archive.")
-        return Row(check, "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
+            return CheckRow(check, "skipped", "The PACS ignores keys of C-FIND: a move could bring its whole archive.")
+        return CheckRow(check, "skipped", NOT_REACHED if seen.offered is None else NOT_IN_STUDY_ROOT)
     if answer.error == KEYS_IGNORED:
         found = (
             "The PACS moved instances for a study that cannot exist: it ignores the key. dicomove cancelled the move."
         )
-        return Row(check, "failed", found, "Do not move from this PACS before its administrator has mended this.")
+        return CheckRow(check, "failed", found, "Do not move from this PACS before its administrator has mended this.")
     if "destination_unknown" in (answer.error, seen.moved.error if seen.moved else None):
-        return Row(check, "failed", f"The PACS does not know the AE title {seen.destination}.", _unknown_remedy(seen))
+        return CheckRow(
+            check, "failed", f"The PACS does not know the AE title {seen.destination}.", _unknown_remedy(seen)
+        )
     if answer.error and answer.status is None:
-        return Row(check, "failed", f"C-MOVE got no answer ({answer.error}).", _allow(seen))
+        return CheckRow(check, "failed", f"C-MOVE got no answer ({answer.error}).", _allow(seen))
     if answer.meaning == seen.to_nowhere.meaning:
         found = (
             f"A move that matches nothing does not show it: the PACS answers {answer.status or answer.error} for "
             f"{seen.destination}, and also for an AE title that cannot exist."
         )
         remedy = None if seen.asked_to_move else "Give move_one=True: it moves one instance."
-        return Row(check, "skipped", found, remedy)
+        return CheckRow(check, "skipped", found, remedy)
     if answer.error not in (None, "no_match"):
-        return Row(check, "failed", f"The PACS answered {answer.status or answer.error}.", ADVICE.get(answer.error))
-    return Row(check, "ok", f"The PACS knows the AE title {seen.destination}.")
+        return CheckRow(
+            check, "failed", f"The PACS answered {answer.status or answer.error}.", ADVICE.get(answer.error)
+        )
+    return CheckRow(check, "ok", f"The PACS knows the AE title {seen.destination}.")
 
 
-def one_instance(seen: Evidence) -> Row:
+def one_instance(seen: Evidence) -> CheckRow:
     """Return whether the PACS moved one instance."""
     check, moved = "one instance", seen.moved
     if seen.destination is None:
-        return Row(check, "skipped", _NONE)
+        return CheckRow(check, "skipped", _NONE)
     if not seen.asked_to_move:
-        return Row(
+        return CheckRow(
             check, "skipped", "Nothing was moved.", "Give move_one=True: it moves one instance to the destination."
         )
     if moved is None:
         found = (
             NOT_REACHED if seen.has_instance or seen.search is None else "No instance was found that could be moved."
         )
-        return Row(check, "skipped", found)
+        return CheckRow(check, "skipped", found)
     after = f"after {moved.duration_s:.1f} s"
     if moved.error is None:
         where = "It is on disk" if seen.receiver_port else "The PACS says that it was moved"
-        return Row(check, "ok", f"{where} {after}.")
+        return CheckRow(check, "ok", f"{where} {after}.")
     found = f"The move failed {after} ({', '.join(filter(None, (moved.status, moved.error)))}). {moved.text}".strip()
     if moved.error == "destination_unknown":
-        return Row(check, "failed", found, _unknown_remedy(seen))
+        return CheckRow(check, "failed", found, _unknown_remedy(seen))
     if moved.error == "unconfirmed":
-        return Row(check, "warning", found, "Look into the destination, or move to a Receiver, which counts.")
+        return CheckRow(check, "warning", found, "Look into the destination, or move to a Receiver, which counts.")
     remedy = _allow(seen) if moved.error == "not_authorized" else _OTHER_REMEDIES.get(moved.error)
-    return Row(check, "failed", found, remedy or _entry_remedy(seen, moved))
+    return CheckRow(check, "failed", found, remedy or _entry_remedy(seen, moved))
 
 
-def connection_back(seen: Evidence) -> Row:
+def connection_back(seen: Evidence) -> CheckRow:
     """Return whether the PACS connected to the receiver."""
     check, arrival = "connection back", seen.arrival
     if seen.receiver_port is None:
-        return Row(check, "skipped", "The destination is not a Receiver." if seen.destination else _NONE)
+        return CheckRow(check, "skipped", "The destination is not a Receiver." if seen.destination else _NONE)
     if arrival and arrival.was_there:
         found = (
             f"The PACS connected, and sent an instance that was there already. It first came from {arrival.address} as "
             f"{arrival.calling_ae_title}, in {arrival.transfer_syntax}."
         )
-        return Row(check, "ok", found)
+        return CheckRow(check, "ok", found)
     if arrival:
         found = (
             f"The PACS connected from {arrival.address} as {arrival.calling_ae_title}, and sent "
             f"{arrival.transfer_syntax}."
         )
-        return Row(check, "ok", found)
+        return CheckRow(check, "ok", found)
     if seen.moved is None and seen.reach_problem:
         problem = f"{seen.reach_problem[0].upper()}{seen.reach_problem[1:]}".partition(": ")
-        return Row(check, "warning", f"{problem[0]}.", f"{problem[2][0].upper()}{problem[2][1:]}.")
+        return CheckRow(check, "warning", f"{problem[0]}.", f"{problem[2][0].upper()}{problem[2][1:]}.")
     if seen.moved is None:
-        return Row(check, "skipped", "Nothing was moved.", "Give move_one=True." if not seen.asked_to_move else None)
+        return CheckRow(
+            check, "skipped", "Nothing was moved.", "Give move_one=True." if not seen.asked_to_move else None
+        )
     if seen.refused:
         addresses = ", ".join(seen.refused)
         found = f"The receiver refused connections from {addresses}, which is not the address of the PACS."
         remedy = f"If these are nodes of the PACS, give Receiver(..., allow={list(seen.refused)!r})."
-        return Row(check, "failed", found, remedy)
+        return CheckRow(check, "failed", found, remedy)
     found = f"No instance came to the receiver at port {seen.receiver_port}."
     if seen.moved.error == "destination_unknown":
-        return Row(check, "failed", found, _unknown_remedy(seen))
+        return CheckRow(check, "failed", found, _unknown_remedy(seen))
     remedy = (
         f"The PACS's entry has to be: {_entry(seen)}. A firewall has to let the PACS connect to this port. In a "
         "container, behind NAT or in a VPN, the PACS may need another address of this machine."
     )
-    return Row(check, "failed", found, remedy)
+    return CheckRow(check, "failed", found, remedy)
 
 
 def _allow(seen: Evidence) -> str:

@@ -18,7 +18,7 @@ KEYS_IGNORED: Final = "keys_ignored"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CheckRow:
     """One check."""
 
     check: str

@@ -12,12 +12,12 @@ import pandas as pd
 from dicomove.destination import Destination
 from dicomove.dimse.sop_classes import FIND, MOVE
 from dicomove.doctor import connection, destination, probes
-from dicomove.doctor.evidence import KEYS_IGNORED, Evidence, Row
+from dicomove.doctor.evidence import KEYS_IGNORED, CheckRow, Evidence
 from dicomove.pacs import Pacs, ae_title, check_pacs
 from dicomove.receiver import Receiver
 
 #: The checks of the table, in this order: each makes one row.
-_RULES: Final[tuple[Callable[[Evidence], Row], ...]] = (
+_RULES: Final[tuple[Callable[[Evidence], CheckRow], ...]] = (
     connection.host_name,
     connection.port,
     connection.tls,

@@ -13,7 +13,7 @@ from pydicom.datadict import keyword_for_tag
 from dicomove.dimse.data_sets import file_head
 from dicomove.receiver.digest import FollowingDigest
 from dicomove.receiver.open_file import OpenFile
-from dicomove.receiver.placing import Written
+from dicomove.receiver.placing import CompleteFile
 from dicomove.receiver.scan import DataSetScanner, text
 from dicomove.receiver.transfer_syntax_check import contradiction
 
@@ -122,9 +122,9 @@ class IncomingInstance:
         """Return how the data set contradicts its transfer syntax, if it clearly does."""
         return contradiction(self.request.transfer_syntax_uid, self._scanner.content())
 
-    def written(self) -> Written:
+    def written(self) -> CompleteFile:
         """Return the complete file."""
-        return Written(self._path, self.size)
+        return CompleteFile(self._path, self.size)
 
     def fail(self, error: OSError) -> None:
         """Note that it cannot be stored, and remove the file."""

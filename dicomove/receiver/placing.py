@@ -32,7 +32,7 @@ _LONGEST_META: Final = 1024
 
 
 @dataclass(frozen=True)
-class Written:
+class CompleteFile:
     """A complete instance under its temporary name."""
 
     path: Path
@@ -105,7 +105,7 @@ class FileStore:
 
     def place(
         self,
-        written: Written,
+        written: CompleteFile,
         relative: PurePosixPath,
         recorded: Callable[[str], str | None] = lambda _: None,
         may_clash_as: str | None = None,
@@ -137,7 +137,7 @@ class FileStore:
                 return self._beside(written, name, recorded)
         return self.quarantine(written, relative.name, "differs", _TAKEN)
 
-    def _beside(self, written: Written, relative: PurePosixPath, recorded: Callable[[str], str | None]) -> Placed:
+    def _beside(self, written: CompleteFile, relative: PurePosixPath, recorded: Callable[[str], str | None]) -> Placed:
         if self._is_same(written, relative):
             written.path.unlink()
             return Placed(str(relative), "duplicate")
@@ -159,7 +159,7 @@ class FileStore:
                 return Placed(str(beside), "duplicate")
         raise AssertionError  # the numbers do not end
 
-    def quarantine(self, written: Written, name: str, disposition: Disposition, reason: str) -> Placed:
+    def quarantine(self, written: CompleteFile, name: str, disposition: Disposition, reason: str) -> Placed:
         """Put an instance into quarantine; there, the same bytes have the same name."""
         self._quarantine.mkdir(exist_ok=True)
         # Not ".dcm", so that a search for images finds only those of the rows.
@@ -187,7 +187,7 @@ class FileStore:
                 temporary.rename(final)
         return True
 
-    def _is_same(self, written: Written, relative: PurePosixPath) -> bool:
+    def _is_same(self, written: CompleteFile, relative: PurePosixPath) -> bool:
         there = self.folder / relative
         return there.is_file() and there.stat().st_size == written.size and file_sha256(there) == written.sha256
 

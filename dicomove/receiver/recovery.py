@@ -16,7 +16,7 @@ from pydicom.errors import InvalidDicomError
 
 from dicomove.files import files_in, synchronise_file, synchronise_folder
 from dicomove.outcome.advice import DAMAGED
-from dicomove.receiver.placing import FileStore, Written
+from dicomove.receiver.placing import CompleteFile, FileStore
 from dicomove.receiver.scan import DataSetScanner, text
 from dicomove.store.instances import KEYS, InstanceIndex, InstanceRecord
 
@@ -44,7 +44,7 @@ def recover(folder: Path, index: InstanceIndex, files: FileStore) -> None:
 def _record(path: Path, relative: str, files: FileStore) -> InstanceRecord:
     meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
     values, problem = _look_over(path, str(meta.TransferSyntaxUID), _PREFIX + meta.FileMetaInformationGroupLength)
-    written, stat = Written(path, path.stat().st_size), path.stat()
+    written, stat = CompleteFile(path, path.stat().st_size), path.stat()
     sha256 = written.sha256
     reason = DAMAGED + problem if problem else None
     return InstanceRecord(

@@ -18,7 +18,7 @@ from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.commit import Committer, PendingFile, SparingLog
 from dicomove.receiver.incoming import CStoreRequest, IncomingInstance
 from dicomove.receiver.paths import PathTemplate
-from dicomove.receiver.placing import Disposition, FileStore, Placed, Written
+from dicomove.receiver.placing import CompleteFile, Disposition, FileStore, Placed
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import KEYS, InstanceRecord
 
@@ -39,7 +39,7 @@ class Finished:
 
     incoming: IncomingInstance
     values: Mapping[str, str]
-    written: Written
+    written: CompleteFile
     placed: Placed | None
     contradiction: str | None = None
 
@@ -165,7 +165,7 @@ class Storage:
             self._coming.discard(incoming)
 
     def _placed(
-        self, incoming: IncomingInstance, written: Written, values: Mapping[str, str], problem: _Problem | None
+        self, incoming: IncomingInstance, written: CompleteFile, values: Mapping[str, str], problem: _Problem | None
     ) -> Placed:
         if self._renames_open:
             try:
@@ -180,7 +180,7 @@ class Storage:
         self._renames_open = False
         return placed
 
-    def _place(self, written: Written, values: Mapping[str, str], problem: _Problem | None) -> Placed:
+    def _place(self, written: CompleteFile, values: Mapping[str, str], problem: _Problem | None) -> Placed:
         template = self._template
         relative = template.relative(values, self._tallies.cells(values) if template.columns else None)
         if problem:

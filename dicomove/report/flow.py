@@ -55,7 +55,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FlowStep:
     """One step of the flow.
 
     Attributes
@@ -80,7 +80,7 @@ class Step:
     lost: tuple[Loss, ...] = ()
 
 
-def flow(table: pd.DataFrame) -> list[Step]:
+def flow(table: pd.DataFrame) -> list[FlowStep]:
     """Return the steps with their rows and losses: rows of the table, found, moved, complete."""
     brought = instances(table).fillna(0)
     outcomes = _outcomes(table, brought)
@@ -143,14 +143,14 @@ def _step(
     here: pd.Series,
     outcomes: pd.Series,
     counts: pd.Series | None,
-) -> Step:
+) -> FlowStep:
     lost = before & ~here
     rows = table[here]
     once = counted_once(rows.assign(**{_COUNTED: counts[here]})) if counts is not None else None
     known = once[_COUNTED].dropna() if once is not None else ()
     why = zip(outcomes[lost].tolist(), table.loc[lost, "error"].tolist(), strict=True)
     losses = Counter((outcome, _error_to_name(error)) for outcome, error in why).most_common()
-    return Step(
+    return FlowStep(
         name=name,
         rows=len(rows),
         patients=_different(rows["PatientID"]),
@@ -188,7 +188,7 @@ _PALE: Final = "#E0E0E0"
 _PLAIN: Final = "#999999"
 
 
-def draw_flow(axes: Axes, steps: Sequence[Step], cohort_rows: int | None, ink: str) -> None:
+def draw_flow(axes: Axes, steps: Sequence[FlowStep], cohort_rows: int | None, ink: str) -> None:
     """Draw a flow on axes that are as large as a figure of this `SIZE`."""
     axes.set(xlim=(0, SIZE[0]), ylim=(SIZE[1], 0))
     axes.axis("off")
@@ -214,7 +214,7 @@ class _Chart:
         weight, side = "bold" if bold else "normal", "right" if right else "left"
         self._axes.text(x, y, line, size=size, weight=weight, color=self._ink, ha=side, va="center")
 
-    def step(self, step: Step, whole: int, top: float, *, last: bool) -> None:
+    def step(self, step: FlowStep, whole: int, top: float, *, last: bool) -> None:
         """Draw the numbers of a step, and a bar for its share of all rows."""
         left, width = _BOX
         self._frame(left, top, width, _HEIGHT)
@@ -234,7 +234,7 @@ class _Chart:
             COLOURS["complete"] if last else _BEFORE,
         )
 
-    def arrow(self, step: Step, top: float, height: float) -> None:
+    def arrow(self, step: FlowStep, top: float, height: float) -> None:
         """Draw the arrow to a step, and the losses before it."""
         middle = _BOX[0] + _BOX[1] / 2
         self._draw_arrow((middle, top), (middle, top + height))
@@ -268,7 +268,7 @@ class _Chart:
         self._axes.annotate("", xy=end, xytext=begin, arrowprops=arrow)
 
 
-def _most(step: Step) -> list[tuple[str, str]]:
+def _most(step: FlowStep) -> list[tuple[str, str]]:
     """Return outcome and text of the most frequent losses, and one line for the others."""
     lines = [
         ("empty" if loss.outcome == UNMATCHED else loss.outcome, f"{loss.rows:,}  {loss.brief}") for loss in step.lost

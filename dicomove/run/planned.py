@@ -209,7 +209,7 @@ class Known:
 
 
 @dataclass(slots=True)
-class Step:
+class PlannedRow:
     """The plan for the rows with one identifier."""
 
     first: int
@@ -225,18 +225,18 @@ class Step:
     modalities: str = ""
 
 
-Steps = Mapping[Identifier, Step]
+Steps = Mapping[Identifier, PlannedRow]
 
 
-def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identifier, Step]:
+def steps_of(table: pd.DataFrame, identifiers: Sequence[Requested]) -> dict[Identifier, PlannedRow]:
     """Return the steps of a table, by identifier: rows with the same identifier share a step."""
     cells = RowCells(table)
     return {identifier: _step(cells, identifier, rows) for identifier, rows in rows_of(identifiers).items()}
 
 
-def _step(cells: RowCells, identifier: Identifier, rows: Sequence[int]) -> Step:
+def _step(cells: RowCells, identifier: Identifier, rows: Sequence[int]) -> PlannedRow:
     is_typed = not cells.is_answered(identifier.level, rows)
-    return Step(
+    return PlannedRow(
         rows[0],
         expected=cells.expected(identifier.level, rows),
         availability=cells.availability(rows),
@@ -264,11 +264,11 @@ def _action_without(requested: Requested) -> Action:
     return "nothing" if isinstance(requested, Unmatched) and requested.outcome != "invalid" else "invalid"
 
 
-def _action(position: int, step: Step) -> Action:
+def _action(position: int, step: PlannedRow) -> Action:
     return step.action if position == step.first or step.action != "move" else "repeated"
 
 
-def _advice(action: Action, step: Step) -> str | None:
+def _advice(action: Action, step: PlannedRow) -> str | None:
     if action == "repeated":
         return _REPEATED
     if step.advice or action != "move":
@@ -325,7 +325,7 @@ def plan_table(
     return columns.with_columns(table, made, added)
 
 
-def _to_come(step: Step) -> int | None:
+def _to_come(step: PlannedRow) -> int | None:
     return None if step.expected is None else max(0, step.expected - (step.on_disk or 0))
 
 

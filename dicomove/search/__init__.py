@@ -26,13 +26,13 @@ from __future__ import annotations
 from dicomove.search.choice import Choice, Matches, ask_loosely, checked_loose
 from dicomove.search.limits import may_be_cut
 from dicomove.search.row import Answer
-from dicomove.search.run import Settings, ask_rows, found_table
+from dicomove.search.run import SearchSettings, ask_rows, found_table
 
 __all__ = [
     "Answer",
     "Choice",
     "Matches",
-    "Settings",
+    "SearchSettings",
     "ask_loosely",
     "ask_rows",
     "checked_loose",

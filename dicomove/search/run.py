@@ -43,7 +43,7 @@ _TEXT_COLUMNS: Final = FIND_COLUMNS[:5]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SearchSettings:
     """The keywords of `find` about its C-FINDs.
 
     Raises
@@ -60,7 +60,7 @@ class Settings:
     @classmethod
     def of(
         cls, concurrency: object, delay: object, journal: str | os.PathLike[str] | None, max_age: object
-    ) -> Settings:
+    ) -> SearchSettings:
         """Return the settings from the keywords of `find`.
 
         Raises
@@ -85,7 +85,7 @@ def ask_rows(
     queries: Sequence[Query | IdentifierError],
     wanted: Sequence[str],
     pacs: Pacs,
-    settings: Settings,
+    settings: SearchSettings,
     show: Display,
     interrupts: Interrupts,
 ) -> list[Answer]:
