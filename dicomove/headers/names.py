@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
-import string
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -14,10 +12,9 @@ import pandas as pd
 
 from dicomove.cohort import UNIQUE_KEYS, plain_text
 from dicomove.headers.attributes import tags_of
+from dicomove.receiver.paths import DEVICE, Component, check_component, checksum, components_of, refuse
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
-_LITERAL: Final = re.compile(r"[A-Za-z0-9._=+-]*")
-_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 _LONGEST: Final = 120
 _NOTHING: Final = "none"
 
@@ -34,21 +31,21 @@ class Template:
 
     Attributes
     ----------
-    parts
-        For each component: text and field in turn; a field is ``None`` after the last text.
+    components
+        The components of the path.
     columns
         The fields that are columns of the cohort.
     keys
         The fields that are DICOM attributes.
     """
 
-    parts: tuple[tuple[tuple[str, str | None], ...], ...]
+    components: tuple[Component, ...]
     columns: tuple[str, ...]
     keys: tuple[str, ...]
 
     def path(self, values: Mapping[str, str]) -> str:
         """Return the path of an instance."""
-        return "/".join(_component(part, values) for part in self.parts)
+        return "/".join(_name(one, values) for one in self.components)
 
 
 def template(path: str, columns: Collection[str]) -> Template:
@@ -67,28 +64,12 @@ def template(path: str, columns: Collection[str]) -> Template:
     >>> made.path({"subject": "01", "SeriesNumber": "3", "SeriesDescription": "T1 / axial", "InstanceNumber": "7"})
     'sub-01/3_T1_axial/7.dcm'
     """
-    components: list[list[tuple[str, str | None]]] = [[]]
-    try:
-        parsed = list(string.Formatter().parse(path))
-    except ValueError as error:
-        _refuse(path, f"its braces do not match ({error})")
-    for literal, name, form, conversion in parsed:
-        *before, last = literal.split("/")
-        for text in before:
-            components[-1].append((text, None))
-            components.append([])
-        components[-1].append((last, name or None))
-        if form or conversion or name == "":
-            _refuse(path, "a field is a name in braces, and nothing else")
+    components = components_of(path, lambda name: None if name in columns else _check_key(path, name, columns))
     for component in components:
-        _check(path, component)
-    names = list(dict.fromkeys(name for component in components for _, name in component if name))
-    keys = [name for name in names if name not in columns]
-    for key in keys:
-        _check_key(path, key, columns)
-    return Template(
-        tuple(tuple(component) for component in components), tuple(n for n in names if n in columns), tuple(keys)
-    )
+        check_component(path, component)
+    names = dict.fromkeys(part.keyword for component in components for part in component if part.keyword)
+    own, keys = [name for name in names if name in columns], [name for name in names if name not in columns]
+    return Template(tuple(components), tuple(own), tuple(keys))
 
 
 def _safe(value: str) -> str:
@@ -108,33 +89,18 @@ def _check_key(path: str, key: str, columns: Collection[str]) -> None:
     except ValueError:
         near = difflib.get_close_matches(key, columns, 1)
         if near:
-            _refuse(path, f"{key!r} is neither a keyword nor a column of the table; do you mean {{{near[0]}}}?")
+            refuse(path, f"{key!r} is neither a keyword nor a column of the table; do you mean {{{near[0]}}}?")
         if key.islower() and key.isidentifier():  # a column of the caller's, and not a keyword with a slip
             given = f"the table has {', '.join(columns)}" if columns else "no table with columns of your own was given"
-            _refuse(path, f"{key!r} is neither a keyword nor a column of the table: {given}")
+            refuse(path, f"{key!r} is neither a keyword nor a column of the table: {given}")
         raise
 
 
-def _component(part: tuple[tuple[str, str | None], ...], values: Mapping[str, str]) -> str:
-    name = "".join(text + (_safe(values.get(field, "")) if field else "") for text, field in part)
+def _name(component: Component, values: Mapping[str, str]) -> str:
+    name = "".join(_safe(values.get(part.keyword, "")) if part.keyword else part.literal for part in component)
     if len(name) > _LONGEST:
-        name = f"{name[:80]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}{name[-16:]}"
-    return f"_{name}" if _DEVICE.fullmatch(name) else name
-
-
-def _check(path: str, component: list[tuple[str, str | None]]) -> None:
-    literal = "".join(text for text, _ in component)
-    if not any(text or field for text, field in component):
-        _refuse(path, "it begins or ends with '/', or has a component without a name")
-    if not _LITERAL.fullmatch(literal):
-        _refuse(path, "beside fields it may have letters of A-Z, digits, and '.', '_', '-', '=', '+'")
-    if component[0][0].startswith(".") or (component[-1][1] is None and literal.endswith(".")):
-        _refuse(path, "a component cannot begin or end with a dot")
-
-
-def _refuse(path: str, reason: str) -> NoReturn:
-    message = f"the path {path!r} cannot be used: {reason}"
-    raise ValueError(message)
+        name = f"{name[:80]}~{checksum(name)}{name[-16:]}"
+    return f"_{name}" if DEVICE.fullmatch(name) else name
 
 
 def own_columns(table: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -36,7 +36,8 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?
 _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PLAIN_UID: Final = re.compile(r"[0-9](?:[0-9.]{0,62}[0-9])?")
 _NOT_UID: Final = re.compile(r"[^0-9.]+")
-_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+#: A name of a device on Windows.
+DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 _LITERAL: Final = re.compile(r"[A-Za-z0-9._=+-]*")
 # Names of instances never contain these characters, so they can separate the parts.
 _SEPARATOR: Final = re.compile(r"[_-]")
@@ -57,7 +58,7 @@ def safe(value: str) -> str:
     >>> safe("../etc"), safe("CON"), safe("")
     ('etc~f7f9121fdb53d8de', 'CON~a3dbc4b644a9a2c5', '~e3b0c44298fc1c14')
     """
-    if _PLAIN.fullmatch(value) and not _DEVICE.fullmatch(value):
+    if _PLAIN.fullmatch(value) and not DEVICE.fullmatch(value):
         return value
     return _checked(value, _NOT_PLAIN)
 
@@ -104,7 +105,12 @@ class PathTemplate:
 
     def __init__(self, template: str, *, takes_columns: bool = False) -> None:
         self.template = template
-        self._components = _components(template, takes_columns=takes_columns)
+
+        def check_field(name: str) -> None:
+            if not (takes_columns and _is_column(name)):
+                _check_keyword(template, name)
+
+        self._components = components_of(template, check_field)
         fields = dict.fromkeys(part.keyword for component in self._components for part in component if part.keyword)
         self.keywords: tuple[str, ...] = tuple(name for name in fields if _is_attribute(name))
         self.columns: tuple[str, ...] = tuple(name for name in fields if not _is_attribute(name))
@@ -112,11 +118,12 @@ class PathTemplate:
         if self.columns:
             _check_own(template, self._components)
         elif _INSTANCE not in fields:
-            _refuse(template, f"it has no {{{_INSTANCE}}}; without it two instances would share a name")
+            refuse(template, f"it has no {{{_INSTANCE}}}; without it two instances would share a name")
         for component in self._components:
-            _check(template, component)
+            check_component(template, component)
+            _check_length(template, component)
         if self.may_clash and not self.columns:
-            _refuse(
+            refuse(
                 template,
                 f"two instances could share a name; put {{{_INSTANCE}}} at the beginning or at the end of a component, "
                 "with '_' or '-' between it and another keyword",
@@ -143,43 +150,40 @@ class PathTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Plain text, or a keyword."""
+class Part:
+    """Plain text, or the name of a field."""
 
     literal: str = ""
     keyword: str = ""
 
-    def name(self, values: Mapping[str, str]) -> str:
-        if not self.keyword:
-            return self.literal
-        value = values.get(self.keyword, "")
-        if self.keyword != _INSTANCE:
-            return safe(value)
-        # Names of instances also differ on a file system that ignores case.
-        return value if _PLAIN_UID.fullmatch(value) else _checked(value, _NOT_UID)
+
+Component = tuple[Part, ...]
 
 
-_Component = tuple[_Part, ...]
+def components_of(template: str, check_field: Callable[[str], None]) -> list[Component]:
+    """Return the components of a template; `check_field` refuses names of fields.
 
-
-def _components(template: str, *, takes_columns: bool) -> list[_Component]:
-    components: list[list[_Part]] = [[]]
+    Raises
+    ------
+    ValueError
+        The template is invalid. `check_component` has further checks.
+    """
+    components: list[list[Part]] = [[]]
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
-        _refuse(template, f"its braces do not match ({error})", error)
+        refuse(template, f"its braces do not match ({error})", error)
     for literal, field, form, conversion in parsed:
         first, *others = literal.split("/")
-        components[-1].append(_Part(literal=first))
-        components.extend([_Part(literal=other)] for other in others)
+        components[-1].append(Part(literal=first))
+        components.extend([Part(literal=other)] for other in others)
         if field is not None:
             if form or conversion:
-                _refuse(template, f"write {{{field}}}, and nothing else in the braces")
-            if not (takes_columns and _is_column(field)):
-                _check_keyword(template, field)
-            components[-1].append(_Part(keyword=field))
+                refuse(template, f"write {{{field}}}, and nothing else in the braces")
+            check_field(field)
+            components[-1].append(Part(keyword=field))
     # A doubled brace is plain text, which the parser returns in two parts.
-    return [tuple(part for part in component if part != _Part()) for component in components]
+    return [tuple(part for part in component if part != Part()) for component in components]
 
 
 def _is_attribute(name: str) -> bool:
@@ -195,15 +199,15 @@ def _is_column(name: str) -> bool:
     return not difflib.get_close_matches(name.casefold(), [known.casefold() for known in keyword_dict], 1, _MISSPELT)
 
 
-def _check_own(template: str, components: Sequence[_Component]) -> None:
+def _check_own(template: str, components: Sequence[Component]) -> None:
     """Refuse a template with columns in which two values have no separator, or that does not distinguish instances."""
     for component in components:
         for before, after in pairwise(component):
             both = before.keyword, after.keyword
             if all(both) and not all(map(_is_attribute, both)):
-                _refuse(template, f"put '_' or '-' between {{{both[0]}}} and {{{both[1]}}}")
+                refuse(template, f"put '_' or '-' between {{{both[0]}}} and {{{both[1]}}}")
     if not {_INSTANCE, _NUMBER} & {part.keyword for component in components for part in component}:
-        _refuse(template, f"it has neither {{{_NUMBER}}} nor {{{_INSTANCE}}}, which tell the images of a series apart")
+        refuse(template, f"it has neither {{{_NUMBER}}} nor {{{_INSTANCE}}}, which tell the images of a series apart")
 
 
 def _check_keyword(template: str, keyword: str) -> None:
@@ -213,32 +217,41 @@ def _check_keyword(template: str, keyword: str) -> None:
             keyword, [known for known in keyword_dict if keyword_dict[known] >= _DATA_SET], 1
         )
         hint = f"; did you mean {{{near[0]}}}?" if near else ""
-        _refuse(template, f"{{{keyword}}} is not the keyword of an attribute of a data set{hint}")
+        refuse(template, f"{{{keyword}}} is not the keyword of an attribute of a data set{hint}")
     vr = dictionary_VR(tag)
     if vr in _NO_TEXT or vr.startswith("O") or " or " in vr:
-        _refuse(template, f"the value of {{{keyword}}} is not text")
+        refuse(template, f"the value of {{{keyword}}} is not text")
 
 
-def _check(template: str, component: _Component) -> None:
-    literal = "".join(part.literal for part in component)
+def check_component(template: str, component: Component) -> None:
+    """Refuse a component without a name, or with text that some file system refuses."""
+    literal = _literal(component)
     if "\\" in literal:
-        _refuse(template, "it has a backslash; components are separated by '/'")
+        refuse(template, "it has a backslash; components are separated by '/'")
     if not component:
         absolute = template.startswith("/")
-        _refuse(template, "it is an absolute path" if absolute else "it has a component without a name")
+        refuse(template, "it is an absolute path" if absolute else "it has a component without a name")
     if literal == ".." and not any(part.keyword for part in component):
-        _refuse(template, "'..' would leave the folder")
+        refuse(template, "'..' would leave the folder")
     if not _LITERAL.fullmatch(literal):
-        _refuse(template, "beside keywords it may have letters of A-Z, digits, and '.', '_', '-', '=', '+'")
+        refuse(template, "beside keywords and columns it may have letters of A-Z, digits, and '.', '_', '-', '=', '+'")
     if component[0].literal.startswith(".") or component[-1].literal.endswith("."):
-        _refuse(template, "a component cannot begin or end with a dot")
+        refuse(template, "a component cannot begin or end with a dot")
+
+
+def _check_length(template: str, component: Component) -> None:
+    literal = _literal(component)
     if len(literal) > _LONGEST // 2:
-        _refuse(template, "it has a component that is too long")
-    if not any(part.keyword for part in component) and _DEVICE.fullmatch(literal):
-        _refuse(template, f"{literal!r} is the name of a device on Windows")
+        refuse(template, "it has a component that is too long")
+    if not any(part.keyword for part in component) and DEVICE.fullmatch(literal):
+        refuse(template, f"{literal!r} is the name of a device on Windows")
 
 
-def _tells_instances_apart(component: _Component) -> bool:
+def _literal(component: Component) -> str:
+    return "".join(part.literal for part in component)
+
+
+def _tells_instances_apart(component: Component) -> bool:
     """Whether a component identifies the instance, because separators divide it from other keywords."""
     fields = [part.keyword for part in component]
     if _INSTANCE not in fields:
@@ -249,7 +262,7 @@ def _tells_instances_apart(component: _Component) -> bool:
     )
 
 
-def _runs_into(neighbours: Sequence[_Part]) -> bool:
+def _runs_into(neighbours: Sequence[Part]) -> bool:
     """Whether a keyword is among the neighbours, from the nearest on, before any separator."""
     for part in neighbours:
         if part.keyword:
@@ -259,13 +272,21 @@ def _runs_into(neighbours: Sequence[_Part]) -> bool:
     return False
 
 
-def _join(component: _Component, values: Mapping[str, str]) -> str:
-    name = "".join(part.name(values) for part in component)
-    if _DEVICE.fullmatch(name):
+def _name(part: Part, values: Mapping[str, str]) -> str:
+    value = values.get(part.keyword, "") if part.keyword else part.literal
+    if part.keyword != _INSTANCE:
+        return safe(value) if part.keyword else value
+    # Names of instances also differ on a file system that ignores case.
+    return value if _PLAIN_UID.fullmatch(value) else _checked(value, _NOT_UID)
+
+
+def _join(component: Component, values: Mapping[str, str]) -> str:
+    name = "".join(_name(part, values) for part in component)
+    if DEVICE.fullmatch(name):
         # Safe parts may join to an unsafe name: {Modality}{SeriesNumber} with COM and 1.
         return f"~{name}"
     if len(name) > _LONGEST:
-        return f"{name[:80]}~{_checksum(name)}~{name[-80:]}"
+        return f"{name[:80]}~{checksum(name)}~{name[-80:]}"
     return name
 
 
@@ -277,21 +298,23 @@ def beside(path: PurePosixPath, value: str) -> PurePosixPath:
     >>> beside(PurePosixPath("sub-01/3/7.dcm"), "1.2.3")
     PurePosixPath('sub-01/3/7~c47f5b18b8a430e6.dcm')
     """
-    return path.with_name(f"{path.stem}~{_checksum(value)}{path.suffix}")
+    return path.with_name(f"{path.stem}~{checksum(value)}{path.suffix}")
 
 
 def _checked(value: str, unsafe: re.Pattern[str]) -> str:
     rest = unsafe.sub("", value).lstrip(".")[:40]
-    if _DEVICE.fullmatch(f"{rest}~"):
+    if DEVICE.fullmatch(f"{rest}~"):
         rest = rest.replace(".", "")  # NUL.txt is a device, whatever follows
-    return f"{rest}~{_checksum(value)}"
+    return f"{rest}~{checksum(value)}"
 
 
-def _checksum(value: str) -> str:
+def checksum(value: str) -> str:
+    """Return the first 16 digits of the SHA-256 of a text."""
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _refuse(template: str, reason: str, cause: Exception | None = None) -> NoReturn:
+def refuse(template: str, reason: str, cause: Exception | None = None) -> NoReturn:
+    """Raise a ValueError about a template."""
     message = f"the path {template!r} cannot be used: {reason}"
     raise ValueError(message) from cause
 
