@@ -11,7 +11,7 @@ In the caller's process::
     process                 starts the receiver's process, asks it, ends it
     supervision             starts the process when folder and port are free, and again when it died
     api                     the requests to the process, and its answers
-    lines                   sends and reads the lines of JSON between the two processes
+    lines                   the lines of JSON between the two processes: reads and writes them
 
 In the receiver's process::
 

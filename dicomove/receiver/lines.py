@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -124,3 +127,20 @@ def read_message(line: str) -> ProcessMessage:
 def _fields(message: Any) -> dict[str, Any]:
     """Return the fields of a dataclass, for JSON."""
     return {field.name: getattr(message, field.name) for field in fields(message)}
+
+
+class JsonLines:
+    """Writes lines to standard output. If the reader is slow or gone, other threads wait only briefly."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # All other output goes to standard error.
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+
+    def tell(self, *messages: ProcessMessage) -> None:
+        """Write messages."""
+        text = "".join(message_line(one) + "\n" for one in messages)
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            self._out.write(text)
+            self._out.flush()

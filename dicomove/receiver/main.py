@@ -44,12 +44,11 @@ from dicomove.receiver.get_in_receiver import Getter
 from dicomove.receiver.lines import (
     Answered,
     Failed,
+    JsonLines,
     Logged,
-    ProcessMessage,
     Progress,
     Quit,
     Ready,
-    message_line,
     read_request,
 )
 from dicomove.receiver.paths import PathTemplate
@@ -69,23 +68,6 @@ _PARENT_S: Final = 1.0
 _MOST_FILES: Final = 4096
 
 logger = logging.getLogger("dicomove.receiver")
-
-
-class JsonLines:
-    """Writes lines to standard output. If the reader is slow or gone, other threads wait only briefly."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        # All other output goes to standard error.
-        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        os.dup2(2, 1)
-
-    def tell(self, *messages: ProcessMessage) -> None:
-        """Write messages."""
-        text = "".join(message_line(one) + "\n" for one in messages)
-        with self._lock, contextlib.suppress(OSError, ValueError):
-            self._out.write(text)
-            self._out.flush()
 
 
 class _LogHandler(logging.Handler):
