@@ -314,3 +314,21 @@ def test_retrieve_that_cannot_be(more: list[str], cohort: Path) -> None:
         assert ended.value.code == 2
     else:
         assert main(command) == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_locale_without_all_characters_changes_neither_the_end_nor_a_cell(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort, images = tmp_path / "cohort.csv", tmp_path / "images"
+    cohort.write_text("accession,place\n000001,Žižkov\n", encoding="utf-8")
+    with receiving.pacs({}, source=SMALL) as pacs:
+        for name, arguments in (
+            ("found", ["find", str(cohort), str(pacs)]),
+            ("moved", ["retrieve", str(cohort), str(pacs), "--receive", str(images), "--method", "get"]),
+        ):
+            with (tmp_path / name).open("w", encoding=encoding) as stream:
+                monkeypatch.setattr(sys, "stdout", stream)
+                assert main(arguments) == 0
+    assert "Žižkov" in (tmp_path / "found").read_text("utf-8")
+    assert "complete" in (tmp_path / "moved").read_text("utf-8")

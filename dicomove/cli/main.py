@@ -34,7 +34,7 @@ from dicomove.cli.arguments import (
     number_or_auto,
     take_words,
 )
-from dicomove.cli.tables import NOTHING, SOME_NOT, check_output, in_shell
+from dicomove.cli.tables import NOTHING, SOME_NOT, check_output, in_shell, lacks_characters
 from dicomove.errors import (
     AssociationError,
     DicomoveError,
@@ -110,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     2 if the command is wrong, and 3 if nothing could be done: the PACS or the receiver cannot be reached, or a folder
     has no images. It is also 1 if the next program of a pipe did not read the whole table.
     """
+    _print_any_character()
     known = parser()
     chosen, more = known.parse_known_args(arguments)
     if any(word.startswith("-") and word != "-" for word in more):
@@ -131,6 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("dicomove: stopped", file=sys.stderr)
         return SOME_NOT
+
+
+def _print_any_character() -> None:
+    """Escape characters that the locale does not have: a run must not end as an error because of its printed table."""
+    if lacks_characters(sys.stdout):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _message(error: Exception) -> str:

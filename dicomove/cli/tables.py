@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, TypeGuard
 
 import pandas as pd
 
@@ -186,12 +187,19 @@ def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> boo
         else:
             Path(chosen.output).write_text(written, encoding="utf-8")
     elif chosen.output == "-" or (feeds and not chosen.output and _is_redirected(sys.stdout)):
+        if lacks_characters(sys.stdout):
+            sys.stdout.reconfigure(encoding="utf-8")  # a cell must not change with the locale
         table.to_csv(sys.stdout, index=False)
     elif chosen.output:
         table.to_csv(chosen.output, index=False)
     else:
         return False
     return True
+
+
+def lacks_characters(stream: TextIO) -> TypeGuard[io.TextIOWrapper]:
+    """Tell whether this stream cannot print every character, because of the locale."""
+    return isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8"
 
 
 def _is_redirected(stream: TextIO) -> bool:
