@@ -31,7 +31,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.journal import completed, renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patients import compared, contradicted, is_of_unknown_patient, other_person
+from dicomove.run.patients import compared, contradicted, doubtful_keys, is_of_unknown_patient
 from dicomove.run.planned import (
     Known,
     PlannedRow,
@@ -278,7 +278,8 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: PlannedRow, *
     if contrary or (is_answered and is_of_unknown_patient(identifier, there, at_receiver=to_receiver)):
         step.action, step.advice = "invalid", contradicted_by_pacs(contrary).advice
     else:
-        step.advice = sentences(step.advice or "", *map(of_other_person, other_person(there, named))) or None
+        doubtful = doubtful_keys(there, named, at_receiver=to_receiver)
+        step.advice = sentences(step.advice or "", *map(of_other_person, doubtful)) or None
     step.patients = step.named = ()
 
 

@@ -91,3 +91,14 @@ def test_the_digests_name_no_patient_and_go_through_a_file(found: pd.DataFrame, 
     found.to_parquet(path)
     assert pd.read_parquet(path).attrs == found.attrs
     assert "SYN" not in str(found.attrs)
+
+
+@pytest.mark.parametrize("spelling", ["syn000001", "SYN000001^^^HOSP", "SYN 000001"])
+def test_another_spelling_of_a_patient_is_named_where_no_receiver_does_so(spelling: str, pacs: RunningPacs) -> None:
+    table = pd.DataFrame({"PatientID": [spelling], "StudyInstanceUID": [UIDS[0]]})
+    planned = dm.plan(table, pacs, progress=False)
+    results, _ = move(table, pacs)
+    assert results["outcome"].tolist() == ["complete"]
+    for advice in (planned["advice"][0], results["advice"][0]):
+        assert "under another PatientID than the row names" in advice
+        assert spelling not in advice

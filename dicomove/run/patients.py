@@ -13,7 +13,7 @@ import pandas as pd
 
 from dicomove.cohort import Identifier, criterion, is_blank, is_other_name, key_text, unsent_cells, whole_number
 from dicomove.errors import IdentifierError
-from dicomove.outcome import ALTOGETHER, difference, is_other_birth_date, is_other_number, stripped
+from dicomove.outcome import ALTOGETHER, difference, is_alike, is_other_birth_date, is_other_number, stripped
 
 #: Keys with their values, in pairs.
 Named = tuple[tuple[str, str], ...]
@@ -135,6 +135,26 @@ def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Colle
     if not found and len(other_person(there, named)) == len(_PERSON):
         return _NAME
     return next(iter(found), None)
+
+
+def doubtful_keys(
+    there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]], *, at_receiver: bool
+) -> tuple[str, ...]:
+    """Return the keys that may show another person at the PACS, although it does not contradict the rows.
+
+    A PatientID in another spelling is such a key, unless a receiver names it with the images.
+
+    Examples
+    --------
+    >>> doubtful_keys({"PatientID": ["007"]}, {"PatientID": ["7"]}, at_receiver=False)
+    ('PatientID',)
+    >>> doubtful_keys({"PatientID": ["007"]}, {"PatientID": ["7"]}, at_receiver=True)
+    ()
+    """
+    values, known = there.get(_PATIENT, ()), named.get(_PATIENT, ())
+    if values and not at_receiver and all(is_alike(value, known) for value in values):
+        return (_PATIENT,)
+    return other_person(there, named)
 
 
 def other_person(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> tuple[str, ...]:

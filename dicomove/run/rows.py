@@ -244,7 +244,7 @@ class RowResults:
 
 def _names_other_person(end: AttemptEnd) -> bool:
     evidence = end.result.evidence if isinstance(end, Moved) else end
-    return bool(getattr(evidence, "other_person", None))
+    return getattr(evidence, "other_person", None) not in (None, "PatientID")  # an ID in another spelling is usual
 
 
 def _finished(label: Hashable, position: int, row: Row, before: str | None) -> RowFinished:

@@ -29,7 +29,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined
-from dicomove.run.patients import compared, contradicted, is_of_unknown_patient, other_person
+from dicomove.run.patients import compared, contradicted, doubtful_keys, is_of_unknown_patient
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
@@ -122,7 +122,7 @@ class MoveWorker:
         is_patient_unknown = bool(task.patients) and not there.get("PatientID")
         if is_of_unknown_patient(task.identifier, there, at_receiver=task.receiver is not None):
             return Contradicted(None)
-        person = next(iter(other_person(there, named)), None)
+        person = next(iter(doubtful_keys(there, named, at_receiver=task.receiver is not None)), None)
         if not is_patient_unknown and person is None:
             return task
         return replace(task, is_patient_unknown=is_patient_unknown, other_person=person, may_split=False)
