@@ -23,6 +23,7 @@ from dicomove.interpreter import short_switch_interval
 from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, of_other_person, sentences
 from dicomove.pacs import Pacs
+from dicomove.receiver import AskedRow, RowId
 from dicomove.results import contradicted_by_pacs, resumed
 from dicomove.run import MoveDestination, Options, by_patient, path_cells, run_settings
 from dicomove.run.archive_at_destination import ArchiveAtDestination
@@ -185,7 +186,7 @@ def _rate(journal: Path) -> float | None:
 def _look_at_disk(settings: RunSettings, steps: Steps) -> None:
     for identifier, step in steps.items() if settings.receivers else ():
         rows = [
-            receiver.row(run, step.first, dict(identifier.keys))
+            receiver.row(AskedRow(RowId(run, step.first), dict(identifier.keys)))
             for receiver, run in zip(settings.receivers, settings.runs, strict=True)
         ]
         step.on_disk = len({uid for row in rows for uid in row.held()})

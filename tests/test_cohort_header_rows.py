@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from dicomove.cohort import find_queries, read_cohort
 from dicomove.cohort.header_rows import choose_sheet, header_text

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pydicom.datadict import tag_for_keyword
 
 from dicomove.cohort import keyword, keyword_columns

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dicomove.dimse.messages import C_CANCEL_RQ, C_MOVE_RQ, RESPONSE, Message
 from dicomove.dimse.state import OVER, TABLE, Event, Role, State, StateMachine, after, event_of

@@ -13,8 +13,7 @@ from typing import ClassVar
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pydicom import Dataset, dcmread
 
 import dicomove as dm

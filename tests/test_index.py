@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate
 
 import dicomove as dm
 from dicomove.errors import DicomoveWarning
-from dicomove.headers import arrange, convert, index
-from dicomove.headers import folder as headers_folder
+from dicomove.headers import arrange, convert, folder as headers_folder, index
 from dicomove.testing import demo_pacs
 from tests import receiving
 from tests.images import enhanced, mosaic, real, slices
@@ -217,7 +217,7 @@ reading.Reader.read = fatal
 reading.main()
 """
     )
-    monkeypatch.setattr(headers_folder, "_PROGRAM", (str(program),))
+    monkeypatch.setattr(headers_folder, "own_program", lambda _: [sys.executable, str(program)])
     monkeypatch.setattr(headers_folder, "_FEW", 0)
     found = index(images, processes=2, progress=False)
     assert found["instances"].tolist() == [70, 1]

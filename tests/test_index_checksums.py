@@ -12,8 +12,7 @@ import pytest
 import dicomove as dm
 from dicomove.errors import JournalError, ReceiverError
 from dicomove.store import JOURNAL_FILE, write_checksums
-from dicomove.store.manifest import read_hashes
-from dicomove.store.manifest import write_hashes as write
+from dicomove.store.manifest import read_hashes, write_hashes as write
 from dicomove.testing import demo_pacs
 from tests import receiving
 

@@ -23,8 +23,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, 
 
 import dicomove as dm
 from dicomove.headers import convert
-from dicomove.headers.nifti import converting
-from dicomove.headers.nifti import jobs as dcm2niix
+from dicomove.headers.nifti import converting, jobs as dcm2niix
 from dicomove.headers.nifti.voxels import voxels_of
 from dicomove.testing import demo_pacs, phantoms
 from tests import forks, receiving

@@ -3,8 +3,7 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dicomove.outcome import Counts, Evidence, category, failure_word, judge
 from dicomove.outcome.evidence import shortfall

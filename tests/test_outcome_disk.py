@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dicomove.outcome import Counts, Evidence, Refusal, Unverified, Verdict, judge
 from dicomove.outcome.advice import advice_on, remarks_on_refusals

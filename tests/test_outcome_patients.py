@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dicomove.outcome.patients import ALTOGETHER, NONE_AT_ALL, difference, is_alike, is_other_birth_date
 

@@ -14,6 +14,7 @@ import pytest
 import dicomove as dm
 from dicomove.cohort import move_identifiers
 from dicomove.columns import RESULT_COLUMNS
+from dicomove.receiver import AskedRow, RowId
 from dicomove.run import path_cells
 from tests import receiving, servers
 from tests.receiving import LAYERED, instance
@@ -87,7 +88,9 @@ def test_upper_and_lower_case_are_told_apart(tmp_path: Path) -> None:
         for n, text in enumerate(["T1", "t1", "T1", "t1"])
     ]
     with receiving.receiver(tmp_path, path="{subject}/{SeriesDescription}/{InstanceNumber}.dcm") as receiver:
-        row = receiver.row(receiver.begin_run(), 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"})
+        row = receiver.row(
+            AskedRow(RowId(receiver.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"})
+        )
         with row:
             assert receiving.send(receiver, *sent) == [0] * 4
             assert row.await_arrivals(4).arrivals == 4
@@ -217,7 +220,9 @@ def test_retrieve_names_what_it_finds(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:the receiver's process was killed")
 def test_a_receiver_that_is_started_anew_knows_the_names(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, path="{subject}/{InstanceNumber}.dcm") as receiver:
-        row = receiver.row(receiver.begin_run(), 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"})
+        row = receiver.row(
+            AskedRow(RowId(receiver.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1", cells={"subject": "x"})
+        )
         with row:
             before = receiver.pid
             os.kill(before, signal.SIGKILL)

@@ -8,8 +8,7 @@ from typing import get_args
 
 import pytest
 import tenacity
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dicomove.run.pacing import Retry
 from dicomove.run.pacing.retry import LONGEST_S, Wait

@@ -12,8 +12,7 @@ from typing import Any, get_args
 
 import nbformat
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from nbclient import NotebookClient
 
 from dicomove.events import (

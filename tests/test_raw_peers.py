@@ -14,8 +14,7 @@ from typing import get_args
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import dicomove as dm
 from dicomove.dimse import FindResult, scu

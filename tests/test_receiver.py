@@ -24,6 +24,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import Message
 from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError, ReceiverWarning
+from dicomove.receiver import AskedRow, RowId
 from tests import forks, receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
@@ -462,7 +463,7 @@ def test_the_pacs_is_let_in_while_its_row_is_in_flight_and_no_longer(tmp_path: P
 def test_a_row_that_was_never_sent_does_not_admit_peers_for_ever(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, quiet_period=0.2) as receiver:
         run = receiver.begin_run()
-        with receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1"):
+        with receiver.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")):
             assert echo(receiver.port) == "0x0000"
         receiver.end_run(run)
         servers.wait_until(lambda: is_refused(receiver), 3)
@@ -471,14 +472,14 @@ def test_a_row_that_was_never_sent_does_not_admit_peers_for_ever(tmp_path: Path)
 def test_a_row_that_settles_twice_does_not_lock_the_next_one_out(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, quiet_period=0) as receiver:
         run = receiver.begin_run()
-        first = receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
-        second = receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "127.0.0.1")
+        first = receiver.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1"))
+        second = receiver.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "127.0.0.1"))
         with first, second:
             first.await_arrivals(0)
             first.await_arrivals(0)
             assert echo(receiver.port) == "0x0000"
             second.await_arrivals(0)
-        with receiver.row(run, 2, {"StudyInstanceUID": "1.2.5"}, "127.0.0.1") as third:
+        with receiver.row(AskedRow(RowId(run, 2), {"StudyInstanceUID": "1.2.5"}, "127.0.0.1")) as third:
             assert echo(receiver.port) == "0x0000"
             third.await_arrivals(0)
         receiver.end_run(run)
@@ -488,11 +489,11 @@ def test_a_row_that_settles_twice_does_not_lock_the_next_one_out(tmp_path: Path)
 def test_a_pacs_that_sends_from_another_node_is_named(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver:
         run = receiver.begin_run()
-        with receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "192.0.2.99") as row:
+        with receiver.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "192.0.2.99")) as row:
             with pytest.raises(AssociationError):
                 associated(receiver.port)
             assert [one.address for one in row.await_arrivals(0).refusals] == ["127.0.0.1"]
-        with receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "192.0.2.99") as later:
+        with receiver.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "192.0.2.99")) as later:
             assert later.await_arrivals(0).refusals == {}
         receiver.end_run(run)
 

@@ -18,10 +18,9 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 import dicomove as dm
 from dicomove.dimse.pdu import P_DATA
 from dicomove.dimse.sop_classes import VERIFICATION
-from dicomove.receiver import Limits
+from dicomove.receiver import AskedRow, Limits, RowId
 from dicomove.receiver.administration import addresses
 from dicomove.receiver.admission import NOT_ADMITTED, Admission, network
-from dicomove.receiver.api import RowId
 from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 from tests import receiving
@@ -215,9 +214,11 @@ def stranger(port: int, saying: bytes) -> Iterator[socket.socket]:
 def test_a_pacs_of_which_only_the_name_is_known_is_let_in_by_every_address(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path, ae_title=AE_TITLE, limits=limits()) as receiver, ExitStack() as stack:
         run = receiver.begin_run()
-        row = stack.enter_context(receiver.row(run, 0, {"StudyInstanceUID": "1.2.3"}, "localhost"))
+        row = stack.enter_context(receiver.row(AskedRow(RowId(run, 0), {"StudyInstanceUID": "1.2.3"}, "localhost")))
         assert is_served(associated(stack, (HOST, receiver.port)))
-        unknown = stack.enter_context(receiver.row(run, 1, {"StudyInstanceUID": "1.2.4"}, "no-such-host.invalid"))
+        unknown = stack.enter_context(
+            receiver.row(AskedRow(RowId(run, 1), {"StudyInstanceUID": "1.2.4"}, "no-such-host.invalid"))
+        )
         assert addresses("no-such-host.invalid") == []
         for each in (row, unknown):
             each.await_arrivals(0)

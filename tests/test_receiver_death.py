@@ -15,6 +15,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.events import Event, RowStarted, SubOperationEvent
+from dicomove.receiver import AskedRow, RowId
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.associations import storing
 from dicomove.testing.faults.base import Refuse, Request
@@ -235,7 +236,7 @@ def test_a_start_that_fails_is_not_a_death(tmp_path: Path) -> None:
 def test_a_row_that_found_it_away_is_not_in_flight_when_it_is_back(tmp_path: Path) -> None:
     with receiver_of_ours(tmp_path) as receiver:
         unable = Unable(receiver)
-        row = receiver.row(receiver.begin_run(), 0, {"StudyInstanceUID": "1.2.3"}, "127.0.0.1")
+        row = receiver.row(AskedRow(RowId(receiver.begin_run(), 0), {"StudyInstanceUID": "1.2.3"}, "127.0.0.1"))
         with pytest.raises(dm.errors.ReceiverError, match="did not start"), row:
             pytest.fail("there is no receiver")
         unable.restore()

@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 from pydicom import dcmread
 from pydicom.uid import (
     CTImageStorage,
@@ -42,7 +41,7 @@ import dicomove as dm
 from dicomove.dimse.messages import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, decode_command, has_data_set
 from dicomove.dimse.pdu import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ
 from dicomove.errors import InvalidResponse
-from dicomove.receiver import Limits
+from dicomove.receiver import AskedRow, Limits, RowId
 from dicomove.receiver.storage import SUCCESS
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
@@ -376,7 +375,7 @@ def play(scp: Scp, sent: bytes) -> bytes:
 
 def assert_healthy(scp: Scp) -> None:
     """What happened until now is known, since what was logged comes before an answer."""
-    scp.receiver.row(0, 0, {"StudyInstanceUID": "none"}).held()
+    scp.receiver.row(AskedRow(RowId(0, 0), {"StudyInstanceUID": "none"})).held()
     assert not scp.defects.found, scp.defects.found[0]
     assert scp.receiver.pid == scp.pid
 
@@ -440,7 +439,7 @@ def culprit(scp: Scp, cases: Sequence[bytes], start: int) -> str:
     for number, sent in enumerate(cases):
         before = len(scp.defects.found)
         play(scp, sent)
-        scp.receiver.row(0, 0, {"StudyInstanceUID": "none"}).held()
+        scp.receiver.row(AskedRow(RowId(0, 0), {"StudyInstanceUID": "none"})).held()
         if len(scp.defects.found) > before:
             return f"seed {start + number}: {sent[:2000].hex()}"
     return f"one of the seeds from {start} on, and not alone"

@@ -6,8 +6,7 @@ from itertools import product
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate, beside, safe
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pydicom.data
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pydicom import DataElement, Dataset, Sequence, dcmread
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO

@@ -13,8 +13,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch, Rectangle, StepPatch
 from nbclient import NotebookClient
@@ -28,8 +27,7 @@ from dicomove.results import Row, result_table
 from dicomove.store import Journal, Pseudonyms
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
-from dicomove.words import ADVICE
-from dicomove.words import MOVE_OUTCOMES as OUTCOMES
+from dicomove.words import ADVICE, MOVE_OUTCOMES as OUTCOMES
 from tests import journals, receiving, site
 
 mpl.use("agg")

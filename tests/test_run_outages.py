@@ -4,8 +4,7 @@ import math
 from collections.abc import Hashable, Iterable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dicomove.run.outages import Breaker
 

@@ -27,8 +27,7 @@ from dicomove.cohort.header_rows import (
     wanted_headers,
 )
 from dicomove.cohort.keywords import VRS, keyword
-from dicomove.cohort.parquet_files import SUFFIXES as PARQUET
-from dicomove.cohort.parquet_files import read_parquet
+from dicomove.cohort.parquet_files import SUFFIXES as PARQUET, read_parquet
 from dicomove.cohort.spreadsheets import is_spreadsheet, read_spreadsheet
 from dicomove.cohort.stored_cells import NAMED, Grid, cell_problem, cell_text, places
 from dicomove.cohort.text_files import read_text

@@ -34,14 +34,15 @@ In the receiver's process::
     commit                  makes files durable, and writes them to the folder's index; warns once a minute if it cannot
 """
 
-from dicomove.receiver.api import OtherPatient, ReceivedRow
+from dicomove.receiver.api import OtherPatient, ReceivedRow, RowId
 from dicomove.receiver.get_scu import GetScu
 from dicomove.receiver.receiver import Receiver
-from dicomove.receiver.rows import LocalRow, RowAtReceiver
+from dicomove.receiver.rows import AskedRow, LocalRow, RowAtReceiver
 from dicomove.receiver.settings import Limits
 from dicomove.receiver.supervision import close_receivers
 
 __all__ = [
+    "AskedRow",
     "GetScu",
     "Limits",
     "LocalRow",
@@ -49,5 +50,6 @@ __all__ = [
     "ReceivedRow",
     "Receiver",
     "RowAtReceiver",
+    "RowId",
     "close_receivers",
 ]

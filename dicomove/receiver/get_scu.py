@@ -19,9 +19,9 @@ from dicomove.dimse.sop_classes import LOOSE_UID
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import Counts, Evidence
 from dicomove.pacs import Pacs
-from dicomove.receiver.api import GetEnd
+from dicomove.receiver.api import GetEnd, RowId
 from dicomove.receiver.receiver import Receiver
-from dicomove.receiver.rows import LocalRow
+from dicomove.receiver.rows import AskedRow, LocalRow
 
 _Keys = tuple[tuple[str, str], ...]
 _Find = Callable[[str, Mapping[str, str]], list[Match]]
@@ -99,7 +99,7 @@ class GetScu(Scu):
         self._cancelled.clear()
         run = receiver.begin_run()
         try:
-            with receiver.row(run, 0, dict(identifier.keys), self.pacs.host) as row:
+            with receiver.row(AskedRow(RowId(run, 0), dict(identifier.keys), self.pacs.host)) as row:
                 result = self.get(
                     identifier, row, on_sub_operation=on_sub_operation, total_timeout=total_timeout, stop=stop
                 )

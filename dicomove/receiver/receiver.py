@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, Self
 
@@ -16,11 +16,11 @@ from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.events import StudyReceived
 from dicomove.files import user_path
 from dicomove.receiver.administration import Entries
-from dicomove.receiver.api import EndRun, Flush, RowId
+from dicomove.receiver.api import EndRun, Flush
 from dicomove.receiver.disk_space import has_room
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.placing import Existing
-from dicomove.receiver.rows import LocalRow, RowsInFlight, refused_table
+from dicomove.receiver.rows import AskedRow, LocalRow, RowsInFlight, refused_table
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, Settings, checked_quiet_period
 from dicomove.receiver.studies import StudyWatch
 from dicomove.receiver.supervision import Supervisor
@@ -296,46 +296,9 @@ class Receiver(Entries):
         with suppress(ReceiverError):  # the process is gone, and so are its rows
             self._supervisor.ask(EndRun(run))
 
-    def row(
-        self,
-        run: int,
-        position: int,
-        keys: Mapping[str, str],
-        host: str = "",
-        patients: Collection[str] = (),
-        cells: Mapping[str, str] | None = None,
-        *,
-        admits_others: bool = True,
-    ) -> LocalRow:
-        """Return a row of a run at this receiver: enter it before its C-MOVE is sent.
-
-        Parameters
-        ----------
-        run, position
-            The run, and a number that no other row of it has.
-        keys
-            The unique keys of the row.
-        host
-            The host of the PACS.
-        patients
-            The PatientIDs of the row, if its unique keys have none: instances with another one are reported.
-        cells
-            The row's values of the columns in `path`.
-        admits_others
-            Whether instances with an altogether different PatientID may belong to the row.
-        """
-        return LocalRow(
-            self._supervisor,
-            self._in_flight,
-            self._records,
-            self.quiet_period,
-            row=RowId(run, position),
-            keys=keys,
-            host=host,
-            patients=patients,
-            cells=cells,
-            admits_others=admits_others,
-        )
+    def row(self, asked: AskedRow) -> LocalRow:
+        """Return a row of a run at this receiver: enter it before its C-MOVE is sent."""
+        return LocalRow(self._supervisor, self._in_flight, self._records, self.quiet_period, asked)
 
     def _records(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
         with self._reading:

@@ -9,10 +9,10 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, Self
 
 import pandas as pd
@@ -140,6 +140,34 @@ class RowsInFlight:
             self.unrequested += progress.unrequested
 
 
+@dataclass(frozen=True, slots=True)
+class AskedRow:
+    """A row of a run, as a receiver has to know it.
+
+    Attributes
+    ----------
+    row
+        The run, and a number that no other row of it has.
+    keys
+        The unique keys of the row.
+    host
+        The host of the PACS.
+    patients
+        The PatientIDs of the row, if its unique keys have none: instances with another one are reported.
+    cells
+        The row's values of the columns in `path`.
+    admits_others
+        Whether instances with an altogether different PatientID may belong to the row.
+    """
+
+    row: RowId
+    keys: Mapping[str, str]
+    host: str = ""
+    patients: Sequence[str] = ()
+    cells: Mapping[str, str] = field(default_factory=dict)
+    admits_others: bool = True
+
+
 class LocalRow:
     """A row at a receiver of this process; in flight while it is entered.
 
@@ -149,10 +177,8 @@ class LocalRow:
         The receiver's process, its rows in flight, and its quiet period.
     records
         Returns the folder's records with some keys.
-    row
+    asked
         The row.
-    keys, host, patients, cells, admits_others
-        As for `Receiver.row`.
     """
 
     def __init__(
@@ -161,20 +187,13 @@ class LocalRow:
         in_flight: RowsInFlight,
         records: Callable[[Mapping[str, str]], list[InstanceRecord]],
         quiet_period: float,
-        *,
-        row: RowId,
-        keys: Mapping[str, str],
-        host: str,
-        patients: Collection[str],
-        cells: Mapping[str, str] | None,
-        admits_others: bool,
+        asked: AskedRow,
     ) -> None:
         self._process, self._in_flight, self._records, self._quiet_period = process, in_flight, records, quiet_period
-        self._row, self._keys, self._host, self._patients = row, dict(keys), host, list(patients)
-        self._cells = dict(cells or {})
+        self._asked, self._row, self._keys, self._patients = asked, asked.row, asked.keys, asked.patients
         # The row's instances must have one of these PatientIDs, in any spelling. If there are none, any PatientID may
         # come.
-        self._none_but: Sequence[str] = () if admits_others else self._patients
+        self._none_but: Sequence[str] = () if asked.admits_others else self._patients
         self._refused: Mapping[Refusal, int] = {}
         self._seen = (0, 0)
         self._last_activity = time.monotonic()
@@ -198,7 +217,7 @@ class LocalRow:
     def open_again(self) -> None:
         """Let the PACS connect again, after `await_arrivals` has ended the row, because more of it is asked for."""
         self._last_activity = time.monotonic()
-        expect = Expect(self._row, self._keys, addresses(self._host), self._cells, self._none_but)
+        expect = Expect(self._row, self._keys, addresses(self._asked.host), self._asked.cells, self._none_but)
         self._in_flight.begin(expect)
         try:
             self._process.ask(expect)
@@ -310,7 +329,7 @@ class LocalRow:
         received = self._process.ask(
             AwaitArrivals(
                 self._row,
-                addresses(self._host),
+                addresses(self._asked.host),
                 self._patients,
                 enough,
                 quiet=period if quiet is None else quiet,

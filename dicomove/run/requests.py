@@ -12,7 +12,7 @@ from dicomove.cohort import Identifier
 from dicomove.destination import Destination
 from dicomove.dimse import MoveResult
 from dicomove.pacs import Pacs
-from dicomove.receiver import LocalRow, Receiver
+from dicomove.receiver import AskedRow, LocalRow, Receiver, RowId
 from dicomove.results import Row, row_of
 from dicomove.run.attempt import Depth, Moved, Part, Parts
 from dicomove.run.inventory import Verify
@@ -154,15 +154,15 @@ class RunSettings:
     def row(self, task: Task) -> LocalRow:
         """Open the row of a task at its receiver."""
         number = task.receiver or 0
-        return self.receivers[number].row(
-            self.runs[number],
-            task.positions[0],
+        asked = AskedRow(
+            RowId(self.runs[number], task.positions[0]),
             dict(task.identifier.keys),
             self.pacs.host,
             task.patients,
             dict(task.cells),
             admits_others=not task.is_patient_unknown,
         )
+        return self.receivers[number].row(asked)
 
     def key(self, identifier: Identifier) -> Key:
         """Return the journal's key of an identifier: PACS, destination, level, unique keys, patient."""

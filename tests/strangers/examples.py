@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, settings, strategies as st
 
 from dicomove.testing import faults
 from dicomove.testing.faults.base import Fault

@@ -18,8 +18,7 @@ from typing import Any, Final
 
 import pandas as pd
 import pytest
-from hypothesis import event, example, given
-from hypothesis import strategies as st
+from hypothesis import event, example, given, strategies as st
 from pydicom import dcmread
 
 import dicomove as dm

@@ -8,9 +8,16 @@ from typing import Final
 
 from dicomove.dimse.associate import ACCEPTED, ContextResult, number_contexts, read_request, write_answer, write_request
 from dicomove.dimse.messages import Command, Message, encode_command
-from dicomove.dimse.pdu import ABORT, P_DATA, PDU_HEADER, PDV_HEADER, RELEASE_RP, RELEASE_RQ
-from dicomove.dimse.pdu import pdu as pdu
-from dicomove.dimse.pdu import reject_pdu as reject_pdu
+from dicomove.dimse.pdu import (
+    ABORT,
+    P_DATA,
+    PDU_HEADER,
+    PDV_HEADER,
+    RELEASE_RP,
+    RELEASE_RQ,
+    pdu as pdu,
+    reject_pdu as reject_pdu,
+)
 
 #: The largest length that a PDU can claim: 4 GiB.
 LONGEST: Final = 0xFFFFFFFF
