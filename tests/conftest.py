@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import given, settings
 from hypothesis.strategies import none
 
@@ -57,6 +58,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> distrib
     # Else the files with the most tests would begin, and these are the quick ones.
     config.option.loadscopereorder = False
     return distribution.ByFileAndGroup(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for examples in modules of the tests that have some: each process would look at ten thousand functions."""
+    made = yield
+    if file_path.suffix != ".py" or ">>>" in file_path.read_text(encoding="utf-8"):
+        return made
+    return [one for one in made if not isinstance(one, DoctestModule)]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
