@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pytest
 
 from benchmarks.scale.report import markdown
 from benchmarks.scale.run import Measured, require
+from tests import forks
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +23,7 @@ def measured(rows: int, seconds: float, *, concurrency: int = 1, shown: bool = F
 @pytest.mark.timeout(120)
 def test_scale(tmp_path: Path) -> None:
     sizes = ["--rows", "20", "40", "--files", "3", "--repeats", "1"]
-    command = [sys.executable, "-m", "benchmarks.scale", *sizes, "--output", str(tmp_path)]
+    command = forks.python("-m", "benchmarks.scale", *sizes, "--output", str(tmp_path))
     subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     found = json.loads((tmp_path / "scale.json").read_text())
     assert [(one["rows"], one["concurrency"], one["shown"]) for one in found["rows"]] == [
@@ -41,14 +41,14 @@ def test_scale(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_gaps() -> None:
     sizes = ["--studies", "6", "--instances", "2", "--kib", "1", "--rounds", "1"]
-    command = [sys.executable, "-m", "benchmarks.gaps", *sizes]
+    command = forks.python("-m", "benchmarks.gaps", *sizes)
     done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert "| one association | 5 |" in done.stdout
 
 
 @pytest.mark.timeout(120)
 def test_the_panel() -> None:
-    command = [sys.executable, "-m", "benchmarks.panel", "--rows", "20", "--rounds", "2"]
+    command = forks.python("-m", "benchmarks.panel", "--rows", "20", "--rounds", "2")
     done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert "| the panel |" in done.stdout
     assert "With the panel, the kernel needs" in done.stdout
