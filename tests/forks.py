@@ -237,18 +237,22 @@ def _serve(asking: socket.socket, program: Sequence[str]) -> Callable[[], object
         between = os.fork()
         if not between:
             between = os.getpid()
-            if pid := os.fork():
-                os.write(writing, str(pid).encode())
+            if os.fork():
                 os._exit(0)
+            wanted = json.loads(told)
+            if wanted["session"]:
+                os.setsid()
+            # Only now: jupyter_client asks at once for the group of the process, and kills this group at the end.
+            os.write(writing, str(os.getpid()).encode())
             for file in (reading, writing, asking.detach()):
                 os.close(file)
-            wanted = json.loads(told)
             _become(wanted, files, between)
             return lambda: main(*wanted["arguments"])
         # The test process has adopted the fork when the process between them has ended.
         os.waitpid(between, 0)
+        os.close(writing)
         asking.send(os.read(reading, _MOST))
-        for file in (reading, writing, *files):
+        for file in (reading, *files):
             os.close(file)
 
 
@@ -259,8 +263,6 @@ def _become(wanted: dict[str, Any], files: Sequence[int], between: int) -> None:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
-    if wanted["session"]:
-        os.setsid()
     os.chdir(wanted["folder"])
     os.environ.clear()
     os.environ.update(wanted["environment"])

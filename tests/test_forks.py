@@ -53,6 +53,12 @@ def test_its_end_is_told_as_that_of_a_program() -> None:
         assert process.wait(30) == -signal.SIGKILL
 
 
+def test_it_has_its_session_as_soon_as_its_number_is_known() -> None:
+    for _ in range(100):
+        with subprocess.Popen(forks.python("-c", "pass"), start_new_session=True) as process:
+            assert os.getpgid(process.pid) == process.pid
+
+
 def test_its_folder_its_environment_and_its_errors_are_those_that_were_asked_for(tmp_path: Path) -> None:
     told = []
     for program in (RECEIVER, [RECEIVER[0], "-B", *RECEIVER[1:]]):
