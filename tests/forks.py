@@ -25,6 +25,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -234,7 +235,10 @@ def _serve(asking: socket.socket, program: Sequence[str]) -> Callable[[], object
         if not told:
             return None
         reading, writing = os.pipe()
-        between = os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 and later warn of threads. Here, only numpy's wait, for work that never comes.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            between = os.fork()
         if not between:
             between = os.getpid()
             if os.fork():

@@ -181,8 +181,8 @@ def test_a_table_says_how_many_were_sent(tmp_path: Path, retry: dm.Retry | None)
         assert peer.connections == 3
     assert result["outcome"].tolist() == ["complete"] * 3
     assert result["attempts"].tolist() == [1, 2, 2]
-    written = read_attempts(tmp_path / "j")
-    assert written[["row", "sent", "final", "outcome", "error"]].astype(object).fillna("").to_numpy().tolist() == [
+    written = read_attempts(tmp_path / "j")[["row", "sent", "final", "outcome", "error"]].astype(object)
+    assert written.where(written.notna(), "").to_numpy().tolist() == [
         [0, True, True, "complete", ""],
         [1, True, False, "interrupted", "connection_lost"],
         [1, True, True, "complete", ""],

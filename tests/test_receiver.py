@@ -187,6 +187,7 @@ SCRIPT = """
 import os, signal, sys, time, warnings
 import dicomove as dm
 warnings.simplefilter("error")
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # Python 3.12 and later
 folder, ending = sys.argv[1:]
 receiver = dm.Receiver(folder, port=0, host="127.0.0.1")
 child = os.fork() if ending.startswith("fork") else 0
