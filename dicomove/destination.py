@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.errors import AddressError
-from dicomove.pacs import Pacs, ae_title
+from dicomove.pacs import Pacs, ae_title, is_number
 
 _QUIET_PERIOD_S: Final = 5.0
 _DISCREPANCY_COLUMNS: Final = (
@@ -59,8 +59,7 @@ class Destination:
             message = f"ask={self.ask!r}: give the archive as a Pacs, by which it is asked with C-FIND"
             raise AddressError(message)
         seconds = self.quiet_period
-        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not is_number or not 0 <= seconds < float("inf"):
+        if not is_number(seconds) or not 0 <= seconds < float("inf"):
             message = f"quiet_period={seconds!r}: give a number of seconds, at least 0"
             raise AddressError(message)
 

@@ -41,6 +41,7 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -222,6 +223,20 @@ def log_exception(logger: logging.Logger, message: str, error: BaseException) ->
     """
     lines = "".join(traceback.format_tb(error.__traceback__))
     logger.error("%s\n%s%s (its text may name a patient, and is left out)", message, lines, type(error).__name__)
+
+
+def check_word(name: str, value: object, words: Sequence[str], error: type[ValueError] = ValueError) -> None:
+    """Raise an error if the value of an argument is not one of its words.
+
+    Examples
+    --------
+    >>> check_word("verify", "all", ("auto", "hash"))
+    Traceback (most recent call last):
+    ValueError: verify='all' is not one of auto, hash
+    """
+    if value not in words:
+        message = f"{name}={value!r} is not one of {', '.join(words)}"
+        raise error(message)
 
 
 def warn(message: str, kind: type[DicomoveWarning]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, TypeGuard
 
 from dicomove.errors import AddressError
 from dicomove.tls import TLS, ClientTLS
@@ -243,7 +243,7 @@ def _bracketed(host: str) -> str:
 def _check_limits(pacs: Pacs) -> None:
     for name in ("connect_timeout", "association_timeout", "idle_timeout", "first_response_timeout"):
         seconds = getattr(pacs, name)
-        if seconds is not None and not (_is_number(seconds) and 0 < seconds < float("inf")):
+        if seconds is not None and not (is_number(seconds) and 0 < seconds < float("inf")):
             message = f"{name}={seconds!r}: give a number of seconds above 0, or None for no limit"
             raise AddressError(message)
     length = pacs.max_pdu_length
@@ -252,5 +252,6 @@ def _check_limits(pacs: Pacs) -> None:
         raise AddressError(message)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a number: in Python, True is one, too."""
     return isinstance(value, int | float) and not isinstance(value, bool)

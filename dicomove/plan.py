@@ -24,12 +24,12 @@ from dicomove.notebook import Display, Progress, display
 from dicomove.outcome import Unverified, of_other_person, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import AskedRow, RowId
-from dicomove.results import contradicted_by_pacs, resumed
+from dicomove.results import contradicted_by_pacs
 from dicomove.run import MoveDestination, Options, by_patient, path_cells, run_settings
 from dicomove.run.archive_at_destination import ArchiveAtDestination
 from dicomove.run.counting import Counted, Counting
 from dicomove.run.inventory import Inventory
-from dicomove.run.journal import completed, renamed, still_on_disk
+from dicomove.run.journal import renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import compared, contradicted, doubtful_keys, is_of_unknown_patient
@@ -200,11 +200,7 @@ def _journal_path(settings: RunSettings, journal: str | os.PathLike[str] | Liter
 def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, steps: Steps) -> None:
     keys = {identifier: settings.key(identifier) for identifier in steps}
     with Journal.open(path) as opened:
-        done = (
-            {key: resumed(*found) for key, found in completed(opened, list(keys.values())).items()}
-            if settings.archive
-            else still_on_disk(opened, list(keys.values()), settings)
-        )
+        done = still_on_disk(opened, list(keys.values()), settings)
         names = {key: (one, steps[one].patients, steps[one].named) for one, key in keys.items() if key in done}
         anew = renamed(opened, table, names)
     for identifier, key in keys.items():

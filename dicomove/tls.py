@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from dicomove.credentials import Credential, check_secret, found_secret
-from dicomove.errors import AddressError, AssociationError, ConnectionFailed, TlsFailed
+from dicomove.errors import AddressError, AssociationError, ConnectionFailed, TlsFailed, check_word
 from dicomove.files import user_path
 
 Verify = Literal["full", "chain", "none"]
@@ -197,10 +197,8 @@ def _meaning(error: OSError) -> _Meaning:
 
 
 def _check_words(tls: TLS) -> None:
-    for name, words in (("verify", ("full", "chain", "none")), ("profile", ("bcp195", "non-downgrading"))):
-        if getattr(tls, name) not in words:
-            message = f"tls: {name}={getattr(tls, name)!r} is not one of {', '.join(map(repr, words))}"
-            raise AddressError(message)
+    check_word("tls: verify", tls.verify, ("full", "chain", "none"), AddressError)
+    check_word("tls: profile", tls.profile, ("bcp195", "non-downgrading"), AddressError)
     if tls.key is not None and tls.certificate is None:
         message = "tls: a key without its certificate: give certificate=, too"
         raise AddressError(message)

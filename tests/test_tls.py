@@ -284,7 +284,7 @@ def test_files_that_cannot_be_used(authority: Authority, local: Identity, tmp_pa
         ({"server_name": "x" * 300}, "is not the name of a host"),
         ({"server_name": "pacs\0"}, "is not the name of a host"),
         ({"server_name": 7}, "7 is not the name of a host"),
-        ({"verify": "sometimes"}, "'sometimes' is not one of 'full'"),
+        ({"verify": "sometimes"}, "'sometimes' is not one of full"),
         ({"profile": "bcp1"}, "'bcp1' is not one of"),
     ):
         with pytest.raises(dm.errors.AddressError, match=words):

@@ -25,7 +25,7 @@ from dicomove.cohort.query_steps import Broad, Query, Step, prepared_cells, row_
 from dicomove.cohort.tables import check_arguments, columns_of, index_hint
 from dicomove.cohort.unknown_headers import header_hint, listed_headers, overlooked_headers
 from dicomove.cohort.values import is_blank
-from dicomove.errors import CohortError, IdentifierError
+from dicomove.errors import CohortError, IdentifierError, check_word
 
 PartialKeys = Literal["ask", "refuse"]
 
@@ -69,7 +69,8 @@ def find_queries(
      IdentifierError('AccessionNumber was damaged by a spreadsheet: scientific notation')]
     """
     known, model = check_arguments(table, level, query_model)
-    _check_words(broad, partial_keys)
+    check_word("broad", broad, get_args(Broad), CohortError)
+    check_word("partial_keys", partial_keys, get_args(PartialKeys), CohortError)
     if known is None:
         msg = f"a level is needed: one of {', '.join(UNIQUE_KEYS[model])}"
         raise CohortError(msg)
@@ -89,16 +90,6 @@ def find_queries(
     ]
     filled = set().union(*(prepared_cells(cells, known) for cells in rows)) if not any(from_pacs) else set()
     return [with_blank_keys(query, filled, refuse=partial_keys == "refuse") for query in queries]
-
-
-def _check_words(broad: str, partial_keys: str) -> None:
-    for name, value, words in (
-        ("broad", broad, get_args(Broad)),
-        ("partial_keys", partial_keys, get_args(PartialKeys)),
-    ):
-        if value not in words:
-            msg = f"{name}={value!r} is not one of {', '.join(words)}"
-            raise CohortError(msg)
 
 
 def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, model: QueryModel, broad: Broad) -> None:

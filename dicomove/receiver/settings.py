@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
-from dicomove.errors import AddressError
-from dicomove.pacs import ae_title as checked_ae_title
+from dicomove.errors import AddressError, check_word
+from dicomove.pacs import ae_title as checked_ae_title, is_number
 from dicomove.receiver.administration import advertised
 from dicomove.receiver.admission import network
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
@@ -76,9 +76,9 @@ class Settings:
         ae_title = checked_ae_title(self.ae_title, "ae_title")
         _check_port(self.port)
         allow = tuple(str(network(value)) for value in self.allow)
-        _check_word(self.accept, Accept, "accept")
-        _check_word(self.existing, Existing, "existing")
-        _check_word(self.mislabelled, Mislabelled, "mislabelled")
+        check_word("accept", self.accept, get_args(Accept))
+        check_word("existing", self.existing, get_args(Existing))
+        check_word("mislabelled", self.mislabelled, get_args(Mislabelled))
         _check_tls(self.tls)
         return replace(self, ae_title=ae_title, allow=allow)
 
@@ -102,7 +102,7 @@ def checked_quiet_period(value: float) -> float:
     ValueError
         It is not a number of seconds.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if not is_number(value) or not 0 <= value < float("inf"):
         message = f"quiet_period={value!r}: a number of seconds, at least 0"
         raise ValueError(message)
     return value
@@ -131,10 +131,4 @@ def _check_tls(tls: object) -> None:
 def _check_port(port: object) -> None:
     if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535):
         message = f"port={port!r}: a number from 0 to 65535, or None to listen at none"
-        raise ValueError(message)
-
-
-def _check_word(value: str, words: Any, name: str) -> None:
-    if value not in get_args(words):
-        message = f"{name}={value!r} is not one of {', '.join(get_args(words))}"
         raise ValueError(message)

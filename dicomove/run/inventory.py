@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, Literal, TypeVar
 
 from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
@@ -330,13 +330,6 @@ def _was_stopped(found: FindResult) -> bool:
 def _names_nothing(found: FindResult) -> bool:
     """Whether the PACS answered, but without usable UIDs."""
     return found.status is not None and found.error == "invalid_response"
-
-
-def check_verify(verify: str) -> None:
-    """Raise ValueError for an unknown way to verify."""
-    if verify not in get_args(Verify):
-        message = f"verify={verify!r} is not one of {', '.join(get_args(Verify))}"
-        raise ValueError(message)
 
 
 def _matters(evidence: Evidence) -> bool:

@@ -12,7 +12,8 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Final, Literal, TypedDict, TypeVar, get_args
 
-from dicomove.run.inventory import Verify, check_verify
+from dicomove.errors import check_word
+from dicomove.run.inventory import Verify
 from dicomove.run.pacing import Hours, Retry
 from dicomove.run.pacing.retry import OnFailure
 
@@ -100,7 +101,7 @@ class Options:
     max_per_row: int | None = None
 
     def __post_init__(self) -> None:
-        check_verify(self.verify)
+        check_word("verify", self.verify, get_args(Verify))
         if self.concurrency != "auto":
             _check_whole("concurrency", self.concurrency, "of associations, at least 1, or 'auto'")
         _check_whole("max_concurrency", self.max_concurrency, "of associations, at least 1")
@@ -115,9 +116,9 @@ class Options:
                 _check_number(name, getattr(self, name), "above 0, or None for no limit")
         if self.outage_timeout not in ("auto", None):
             _check_number("outage_timeout", self.outage_timeout, "of seconds, 'auto', or None for no limit", least=0)
-        _check_word("on_failure", self.on_failure, get_args(OnFailure))
-        _check_word("method", self.method, get_args(Method))
-        _check_word("nearline", self.nearline, get_args(Nearline))
+        check_word("on_failure", self.on_failure, get_args(OnFailure))
+        check_word("method", self.method, get_args(Method))
+        check_word("nearline", self.nearline, get_args(Nearline))
         _check_kind("retry", self.retry, (Retry, Integral), "a number of attempts, a Retry, or None")
         _check_kind("hours", self.hours, (Hours, str), "a text such as '22:00-06:00', an Hours, or None for any time")
         _check_kind("journal", self.journal or None, (str, os.PathLike), "a path, False for no journal, or None")
@@ -184,12 +185,6 @@ def shows_options(function: F) -> F:
     named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in shown]
     function.__signature__ = signature.replace(parameters=[*own, *named, progress])  # type: ignore[attr-defined]  # PEP 362
     return function
-
-
-def _check_word(name: str, value: object, words: tuple[str, ...]) -> None:
-    if value not in words:
-        message = f"{name}={value!r} is not one of {', '.join(words)}"
-        raise ValueError(message)
 
 
 def _check_kind(name: str, value: object, kinds: tuple[type, ...], what: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 import pandas as pd
 
 from dicomove.cohort import doubt, is_blank, keyword_columns, text
-from dicomove.errors import CohortError, IdentifierError
+from dicomove.errors import CohortError, IdentifierError, check_word
 from dicomove.outcome import sentences
 from dicomove.search.answers import several_patients
 from dicomove.search.row import Answer
@@ -54,9 +54,7 @@ class Choice:
         CohortError
             One of them is wrong.
         """
-        if matches not in get_args(Matches):
-            msg = f"matches={matches!r} is not one of {', '.join(get_args(Matches))}"
-            raise CohortError(msg)
+        check_word("matches", matches, get_args(Matches), CohortError)
         if within is None:
             return cls(matches)
         if matches != "nearest":

@@ -22,7 +22,7 @@ from dicomove.dimse import FindScu
 from dicomove.errors import CohortWarning, IdentifierError, JournalWarning, warn
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Display, display
-from dicomove.pacs import Pacs
+from dicomove.pacs import Pacs, is_number
 from dicomove.search.c_find import Asker, Stop
 from dicomove.search.limits import KnownLimits
 from dicomove.search.lists import Batch, ask_batch
@@ -71,7 +71,7 @@ class SearchSettings:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             msg = f"concurrency={concurrency!r}: a whole number of associations, at least 1"
             raise ValueError(msg)
-        if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < math.inf:
+        if not is_number(delay) or not 0 <= delay < math.inf:
             msg = f"delay={delay!r}: a number of seconds, at least 0"
             raise ValueError(msg)
         if max_age is not None and journal is None:

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from tenacity import RetryCallState, Retrying, wait_exponential, wait_random_exponential
 
+from dicomove.pacs import is_number
 from dicomove.words import ENDED, FAILED, NEVER, OPTIONAL, RETRYABLE
 
 #: Seconds, or a strategy that returns them.
@@ -54,7 +55,7 @@ def _check_wait(wait: Wait) -> None:
     """Raise a `ValueError` for an invalid waiting time."""
     wanted = "wait is a number of seconds, or a strategy such as tenacity.wait_fixed(60)"
     if not callable(wait):
-        if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= LONGEST_S:
+        if not is_number(wait) or not 0 <= wait <= LONGEST_S:
             message = f"{wanted}, from 0 to a day: not {wait!r}"
             raise ValueError(message)
         return
