@@ -171,6 +171,8 @@ class AskedRow:
 class LocalRow:
     """A row at a receiver of this process; in flight while it is entered.
 
+    Methods raise `ReceiverError` if the receiver is gone for good.
+
     Parameters
     ----------
     process, in_flight, quiet_period
@@ -200,13 +202,7 @@ class LocalRow:
         self._pid = 0
 
     def __enter__(self) -> Self:
-        """Let the PACS connect, and count arrivals from now on.
-
-        Raises
-        ------
-        ReceiverError
-            The receiver is gone for good.
-        """
+        """Let the PACS connect, and count arrivals from now on."""
         self._refused, self._pid = self._in_flight.refusals(), self._process.pid
         self.open_again()
         return self
@@ -260,11 +256,6 @@ class LocalRow:
             Called at every turn of the wait; cancels if it returns true.
         on_counts
             Called when there are new counts.
-
-        Raises
-        ------
-        ReceiverError
-            The receiver is gone.
         """
         asked = {"query_model": identifier.query_model, "level": identifier.level, "keys": dict(identifier.keys)}
         with self._in_flight.get() as number:
@@ -294,23 +285,11 @@ class LocalRow:
             waiting.shutdown(wait=False)
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
-        """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the index, too.
-
-        Raises
-        ------
-        ReceiverError
-            The receiver is gone for good.
-        """
+        """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the index, too."""
         return self._process.ask(Held(self._keys, read, self._none_but))
 
     def other_patients(self) -> tuple[OtherPatient, ...]:
-        """Return its instances on disk with another PatientID than the row's.
-
-        Raises
-        ------
-        ReceiverError
-            The receiver is gone for good.
-        """
+        """Return its instances on disk with another PatientID than the row's."""
         return self._process.ask(OtherPatients(self._keys, self._patients)) if self._patients else ()
 
     def records(self) -> list[InstanceRecord]:
@@ -318,13 +297,7 @@ class LocalRow:
         return self._records(self._keys)
 
     def await_arrivals(self, enough: int | None, quiet: float | None = None) -> ReceivedRow:
-        """Wait until so many came, or for a quiet period, and return what there is.
-
-        Raises
-        ------
-        ReceiverError
-            The receiver is gone for good.
-        """
+        """Wait until so many came, or for a quiet period, and return what there is."""
         period = self._quiet_period
         received = self._process.ask(
             AwaitArrivals(

@@ -1,4 +1,4 @@
-"""The flow of a cohort, as in CONSORT 2010 and STARD 2015: the number of rows at each step, and the losses. Pure.
+"""The flow of a cohort, as in CONSORT 2010 and STARD 2015: the rows at each step, the losses, and their picture.
 
 A row stays in the flow until the result shows that it is lost. `draw_flow` makes a picture of it.
 """

@@ -123,7 +123,7 @@ class InstanceReader:
     Raises
     ------
     ReceiverError
-        The file has other content or a newer version, or is damaged.
+        The file has other content or a newer version, is damaged, or cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -149,18 +149,7 @@ class InstanceReader:
 
 
 class InstanceIndex(InstanceReader):
-    """The index of one folder, open to write.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-
-    Raises
-    ------
-    ReceiverError
-        The file has other content or a newer version, is damaged, or cannot be created.
-    """
+    """The same index, open to write; it is created if there is none."""
 
     _open = staticmethod(_DATABASE.open_to_write)
 
