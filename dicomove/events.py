@@ -135,8 +135,8 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowStarted:
-    """The request of a row is about to be sent.
+class RowEvent:
+    """An event of one row.
 
     Attributes
     ----------
@@ -149,13 +149,16 @@ class RowStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowFinished:
+class RowStarted(RowEvent):
+    """The request of a row is about to be sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFinished(RowEvent):
     """A row has its result.
 
     Attributes
     ----------
-    row, position
-        The row's label, and its position from 0.
     outcome, error
         As in the result table.
     instances
@@ -173,8 +176,6 @@ class RowFinished:
         The outcome that the row was shown with, if it is read again with what came after its end; else ``None``.
     """
 
-    row: Hashable
-    position: int
     outcome: str
     error: str | None
     instances: int | None
@@ -186,31 +187,25 @@ class RowFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arriving:
+class Arriving(RowEvent):
     """Instances of a row in flight have arrived at a receiver, or some bytes of one.
 
     Attributes
     ----------
-    row, position
-        The row's label, and its position from 0.
     instances, bytes
         Arrived for this row so far.
     """
 
-    row: Hashable
-    position: int
     instances: int
     bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowWillRetry:
+class RowWillRetry(RowEvent):
     """A row has failed for a reason that may pass, and will be tried again.
 
     Attributes
     ----------
-    row, position
-        The row's label, and its position from 0.
     outcome, error
         Of the failed attempt, as in the result table.
     attempt
@@ -219,8 +214,6 @@ class RowWillRetry:
         Seconds until the next attempt may begin.
     """
 
-    row: Hashable
-    position: int
     outcome: str
     error: str | None
     attempt: int
