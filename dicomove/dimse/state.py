@@ -191,13 +191,7 @@ def event_of(message: Message, message_id: int | None = None) -> Event:
 
 
 class StateMachine:
-    """The state of one association, from one of its sides.
-
-    Parameters
-    ----------
-    role
-        The side.
-    """
+    """The state of one association, from one of its sides."""
 
     def __init__(self, role: Role) -> None:
         self.role = role

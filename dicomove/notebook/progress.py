@@ -129,13 +129,7 @@ class Phases:
 
 
 class CallbackDisplay:
-    """Hands each event to a function.
-
-    Parameters
-    ----------
-    callback
-        The function.
-    """
+    """Hands each event to a function."""
 
     def __init__(self, callback: Callable[[Event], object]) -> None:
         self._callback = callback

@@ -34,13 +34,7 @@ _NOT_COUNTED: Final = "The PACS answered Success, and did not say how many there
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Return the outcome of one C-MOVE, with the error and an advice.
-
-    Parameters
-    ----------
-    evidence
-        The facts.
-    """
+    """Return the outcome of one C-MOVE, with the error and an advice."""
     verdict = by_word(evidence) if evidence.received is None else by_disk(evidence)
     if evidence.unanswered and verdict.outcome == "complete":  # only the PACS says so, and not the destination
         verdict = replace(verdict, outcome="unconfirmed")

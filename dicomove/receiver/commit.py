@@ -79,15 +79,7 @@ class _Watched:
 
 
 class Committer:
-    """Makes files durable that have their final names. Any thread may add files.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-    index
-        Its index.
-    """
+    """Makes files durable that have their final names. Any thread may add files."""
 
     def __init__(self, folder: Path, index: InstanceIndex) -> None:
         self._folder, self._index = folder, index

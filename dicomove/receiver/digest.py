@@ -12,13 +12,7 @@ _BLOCK: Final = 1 << 18
 
 
 class FollowingDigest:
-    """The digest of a file so far.
-
-    Parameters
-    ----------
-    file
-        The file.
-    """
+    """The digest of a file so far."""
 
     def __init__(self, file: OpenFile) -> None:
         self._file = file

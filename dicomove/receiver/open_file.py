@@ -21,11 +21,6 @@ _pread: Final[Callable[[int, int, int], bytes] | None] = getattr(os, "pread", No
 class OpenFile:
     """A new file. One thread writes it; another one may read the written part.
 
-    Parameters
-    ----------
-    path
-        Its name.
-
     Raises
     ------
     OSError

@@ -193,13 +193,7 @@ class FileStore:
 
 
 class _OwnNames:
-    """The names that instances may take in a folder.
-
-    Parameters
-    ----------
-    folder
-        The folder.
-    """
+    """The names that instances may take in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -46,11 +46,6 @@ class RowCells:
     """The further columns of a table. Each is read once, when it is needed.
 
     If several rows share an identifier, the first one with a value decides.
-
-    Parameters
-    ----------
-    table
-        The caller's table.
     """
 
     table: pd.DataFrame

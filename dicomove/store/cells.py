@@ -179,11 +179,6 @@ def cohort_sha256(table: pd.DataFrame) -> str:
     UTF-8, with ``"\n"`` between them. Every name and every cell is text there: a whole number has no decimal point, a
     time is in ISO 8601, a missing cell is ``null``.
 
-    Parameters
-    ----------
-    table
-        The cohort.
-
     Examples
     --------
     >>> as_text = pd.DataFrame({"StudyInstanceUID": ["1.2.3", "1.2.4"], "Images": ["7", None]})

@@ -75,11 +75,6 @@ class StoredHeader:
 class HeaderStore:
     """The headers of one folder.
 
-    Parameters
-    ----------
-    folder
-        The folder.
-
     Raises
     ------
     ReceiverError

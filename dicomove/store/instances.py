@@ -115,11 +115,6 @@ INSERT INTO instances VALUES ({_PLACES}) ON CONFLICT (path) DO UPDATE SET
 class InstanceReader:
     """The index of one folder, for reading while a receiver writes.
 
-    Parameters
-    ----------
-    folder
-        The folder.
-
     Raises
     ------
     ReceiverError

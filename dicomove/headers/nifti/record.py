@@ -73,13 +73,7 @@ class Done:
 
 
 class Record:
-    """The record of a folder: one line of JSON for each conversion. The last line of a name counts.
-
-    Parameters
-    ----------
-    out
-        The folder.
-    """
+    """The record of a folder: one line of JSON for each conversion. The last line of a name counts."""
 
     def __init__(self, out: Path) -> None:
         self._path = out / SERVICE_FOLDER / _FILE
