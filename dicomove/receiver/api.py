@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from dicomove.errors import AddressError
-from dicomove.outcome.evidence import CountedBy, Refusal
+from dicomove.outcome.evidence import CountedBy, Counts, Refusal
 from dicomove.pacs import Pacs
 from dicomove.tls import TLS, gone
 
@@ -182,7 +182,7 @@ class GetEnd:
     Attributes
     ----------
     status, counts, failed_sop_instance_uids, error_comment
-        From the final response; the counts are the latest ones, by the names of `Counts`.
+        From the final response; the counts are the latest ones.
     problem, detail, permanent
         The error that ended it.
     sent, cancelled
@@ -191,22 +191,21 @@ class GetEnd:
         Whether it began before it was cancelled.
     """
 
-    status: int | None
-    counts: Mapping[str, Any]
-    failed_sop_instance_uids: tuple[str, ...]
-    error_comment: str | None
-    problem: str | None
-    detail: str
-    permanent: bool
-    sent: bool
-    cancelled: bool
-    was_begun: bool
+    status: int | None = None
+    counts: Counts = field(default_factory=Counts)
+    failed_sop_instance_uids: tuple[str, ...] = ()
+    error_comment: str | None = None
+    problem: str | None = None
+    detail: str = ""
+    permanent: bool = False
+    sent: bool = False
+    cancelled: bool = False
+    was_begun: bool = True
 
 
 def gone_end(error: AddressError) -> GetEnd:
     """Return the end of a C-GET whose certificates or passcode are gone since the run began."""
-    problem = gone(error).error
-    return GetEnd(None, {}, (), None, problem, str(error), permanent=False, sent=False, cancelled=False, was_begun=True)
+    return GetEnd(problem=gone(error).error, detail=str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +272,8 @@ class Get(Request[GetEnd]):
 
     @staticmethod
     def read(answer: Any) -> GetEnd:
-        return GetEnd(**{**answer, "failed_sop_instance_uids": tuple(answer["failed_sop_instance_uids"])})
+        failed, counts = tuple(answer["failed_sop_instance_uids"]), Counts(**answer["counts"])
+        return GetEnd(**{**answer, "failed_sop_instance_uids": failed, "counts": counts})
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,11 +121,11 @@ class _Retrieval:
         Where a PACS sent what had come already, and nothing else, it converts: another context does not matter to it.
         """
         is_converting = self._now is not None and self._now.repeated and not self._now.stored
-        return first.counts.get("failed") != 0 and bool(self._lacking(first)) and not is_converting
+        return first.counts.failed != 0 and bool(self._lacking(first)) and not is_converting
 
     def _lacking(self, first: GetEnd) -> int:
         """Return the number of instances that the PACS counted but did not send."""
-        return max(0, (Counts(**first.counts).total or 0) - len(self._stored))
+        return max(0, (first.counts.total or 0) - len(self._stored))
 
     def _joined(self, ends: Sequence[GetEnd]) -> GetEnd:
         """Return the end of all rounds as one: the counts of the first round, corrected by later arrivals."""
@@ -135,7 +135,7 @@ class _Retrieval:
             first = replace(first, detail=_UNCOMPRESSED_ONLY)
         if len(ends) == 1:
             return first
-        counts = Counts(**first.counts)
+        counts = first.counts
         # Instances that the PACS counted but did not send stay counted; the disk shows that they are missing.
         failed = min(counts.failed or 0, lacking)
         there = max(len(self._stored), (counts.total or 0) - failed)
@@ -143,7 +143,7 @@ class _Retrieval:
         return replace(
             last if last.problem or last.cancelled else first,
             status=first.status if lacking else SUCCESS,
-            counts=asdict(after),
+            counts=after,
             failed_sop_instance_uids=tuple(uid for uid in first.failed_sop_instance_uids if uid not in self._stored),
             sent=True,
         )
@@ -200,7 +200,7 @@ class _CGet:
         status = final.number("Status") if final else None
         return GetEnd(
             status=None if late and status == CANCELLED else status,
-            counts=asdict(self.counts),
+            counts=self.counts,
             failed_sop_instance_uids=self._failed_uids(),
             error_comment=final.text("ErrorComment") if final else None,
             problem=problem.error if problem else None,

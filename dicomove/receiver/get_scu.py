@@ -169,7 +169,7 @@ class GetScu(Scu):
 def _evidence(end: GetEnd) -> Evidence:
     return Evidence(
         status=end.status,
-        counts=Counts(**end.counts),
+        counts=end.counts,
         failed_sop_instance_uids=end.failed_sop_instance_uids,
         problem=end.problem,
         detail=end.detail,
