@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import threading
@@ -313,14 +314,16 @@ def test_a_pacs_that_cannot_be_reached_by_any_association() -> None:
 
 
 def test_a_short_delay_is_no_longer_than_it_says() -> None:
-    """50 ms was the shortest one."""
+    """50 ms was the shortest one. A busy machine may hold up one of three searches."""
     table = pd.DataFrame({"PatientID": [f"SYN{number:06d}" for number in range(1, 101)]})
     with RehearsalPacs(Synthetic(studies=100, instances=1, size=64, patients=100)) as pacs:
         find(table.iloc[:5], pacs)
-        began = time.monotonic()
-        find(table, pacs, delay=0.002)
-        took = time.monotonic() - began
-    assert 100 * 0.002 < took < 100 * 0.045
+        taken: list[float] = []
+        while len(taken) < 3 and min(taken, default=math.inf) >= 100 * 0.045:
+            began = time.monotonic()
+            find(table, pacs, delay=0.002)
+            taken.append(time.monotonic() - began)
+    assert 100 * 0.002 < min(taken) < 100 * 0.045
 
 
 def test_a_delay_between_two_searches(here: Here) -> None:
