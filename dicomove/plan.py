@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -270,7 +270,10 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: PlannedRow, *
     named = compared(step.patients, step.named)
     if step.action != "move" or not named:
         return
-    there = {} if _is_silent(inventory) else inventory.values(identifier, named)
+    there: Mapping[str, Collection[str]] = {}
+    if not _is_silent(inventory):
+        inventory.begin()  # it keeps the questions since then, and each row looks through them
+        there = inventory.values(identifier, named)
     contrary, is_answered = contradicted(there, named), not _is_silent(inventory)
     if contrary or (is_answered and is_of_unknown_patient(identifier, there, at_receiver=to_receiver)):
         step.action, step.advice = "invalid", contradicted_by_pacs(contrary).advice

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
+from dicomove.cohort import move_identifiers
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.plan import PLAN_COLUMNS
+from dicomove.plan import PLAN_COLUMNS, _ask_whose
+from dicomove.run.inventory import Inventory
 from dicomove.run.options import Method
+from dicomove.run.planned import steps_of
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive
 from tests import receiving, servers
@@ -284,6 +288,17 @@ def test_an_interrupt_leaves_the_rest_unknown(here: Here) -> None:
     with pytest.warns(dm.InterruptedWarning, match="not looked up"):
         planned = plan(pd.DataFrame({"StudyInstanceUID": STUDIES}), here.pacs, progress=interrupt)
     assert values(planned, "action", "expected") == [["move", 6], ["move", 6], ["move", None], ["move", None]]
+
+
+def test_a_row_looks_through_its_own_questions_and_not_those_of_all_rows_before(here: Here) -> None:
+    """With the questions of all rows, a plan of 100,000 rows took minutes to look through them."""
+    table = pd.DataFrame({"StudyInstanceUID": STUDIES, "PatientID": [f"00{number}" for number in range(len(STUDIES))]})
+    with dm.FindScu(here.pacs) as scu:
+        inventory = Inventory(scu, "auto", threading.Event())
+        for identifier, step in steps_of(table, move_identifiers(table)).items():
+            _ask_whose(inventory, identifier, step, to_receiver=False)
+            assert len(inventory.asked) == 1
+    assert len(here.recorder.requests) == len(STUDIES)
 
 
 def test_a_study_of_another_patient_is_left_out(here: Here) -> None:
