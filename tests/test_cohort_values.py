@@ -25,7 +25,7 @@ relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]) 
         Decimal("nan"),
         pd.NA,
         pd.NaT,
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "ns"),
         "",
         " \t\x00\n",
         "\ufeff",

@@ -168,7 +168,11 @@ class PreparedRun:
             if number is None:
                 self._do(show, stops, None)
                 return
-            self._do(show, stops, partial(JournalWriter, journal, number, self._settings))
+            try:
+                self._do(show, stops, partial(JournalWriter, journal, number, self._settings))
+            except RuntimeError:  # Python 3.12 starts no thread when the interpreter ends
+                journal.end(number, interrupted=True)
+                raise
             try:
                 journal.end(number, interrupted=self.interrupted)
             except JournalError as error:  # the caller gets the table in any case
