@@ -505,3 +505,28 @@ def is_refused(receiver: dm.Receiver) -> bool:
     except AssociationError:
         return True
     return False
+
+
+#: A forked child uses the receiver of its parent, which then uses it, too.
+FORKED = """
+import os, sys
+import dicomove as dm
+with dm.Receiver(sys.argv[1], port=0, host="127.0.0.1") as receiver:
+    child = os.fork()
+    for use in (receiver.begin_run, receiver.manifest, receiver.flush) if child == 0 else ():
+        try:
+            use()
+        except dm.errors.ReceiverError as error:
+            print(error, flush=True)
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(len(receiver.manifest()))
+"""
+
+
+def test_a_forked_process_cannot_use_the_receiver_of_its_parent(tmp_path: Path) -> None:
+    program = [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path)]
+    told = subprocess.run(program, capture_output=True, text=True, check=True, timeout=30)
+    assert told.stdout.count("belongs to the process from which this one was forked") == 3
+    assert told.stdout.endswith("\n0\n")

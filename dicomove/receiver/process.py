@@ -107,6 +107,11 @@ class ReceiverProcess:
         self._thread = threading.Thread(target=self._read, name="dicomove-receiver", daemon=True)
         self._thread.start()
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the caller's process started it. A forked child has a copy of this; its parent reads the answers."""
+        return os.getpid() == self._owner
+
     def ask(self, request: Request[Answer]) -> Answer:
         """Send a request, and return the answer.
 
@@ -146,7 +151,7 @@ class ReceiverProcess:
 
     def close(self) -> None:
         """End the process, after all arrivals are durable."""
-        if os.getpid() != self._owner:
+        if not self.is_own:
             return  # a forked child has a copy of this, and no process to end
         self._closing = True
         with contextlib.suppress(OSError, ProcessDiedError):  # it is gone

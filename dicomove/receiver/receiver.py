@@ -283,6 +283,7 @@ class Receiver(Entries):
         pacs_host
             The PACS that is to move to the receiver: its entry is shown from now on.
         """
+        self._supervisor.check_own()
         if pacs_host and pacs_host != self._pacs_host:
             self._pacs_host = pacs_host
             if problem := self.reach_problem(pacs_host):

@@ -75,6 +75,15 @@ class Supervisor:
         """The settings, with the port that the system chose."""
         return self.settings if self.settings.port is None else replace(self.settings, port=self.port)
 
+    def check_own(self) -> None:
+        """Raise a ReceiverError in a forked process."""
+        if not self._process.is_own:
+            message = (
+                f"the receiver of {self.settings.folder} belongs to the process from which this one was forked: move "
+                "there (concurrency= moves several rows at a time)"
+            )
+            raise ReceiverError(message)
+
     def ask(self, request: Request[Answer]) -> Answer:
         """Send a request to the process. If it died, start it again, and repeat the request.
 
@@ -83,6 +92,7 @@ class Supervisor:
         ReceiverError
             The process cannot do it, the receiver is closed, or the process dies again and again.
         """
+        self.check_own()
         while True:
             process = self._process
             if self.closed:
@@ -101,6 +111,7 @@ class Supervisor:
         ReceiverError
             The process cannot do it, the receiver is closed, or the process died.
         """
+        self.check_own()
         process = self._process
         try:
             return process.ask(request)
