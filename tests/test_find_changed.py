@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -86,11 +87,18 @@ def test_a_search_below_a_changed_row_compares_the_patient(pacs: RunningPacs, fo
     assert series["outcome"].tolist() == ["empty", "matched", "matched"]
 
 
-def test_the_digests_name_no_patient_and_go_through_a_file(found: pd.DataFrame, tmp_path: object) -> None:
-    path = f"{tmp_path}/found.parquet"
-    found.to_parquet(path)
-    assert pd.read_parquet(path).attrs == found.attrs
+def test_the_digests_name_no_patient_and_can_be_written_to_a_file(
+    found: pd.DataFrame, tmp_path: Path, pacs: RunningPacs
+) -> None:
+    """Another process makes others of the same table, and asks for the patient."""
     assert "SYN" not in str(found.attrs)
+    found.to_parquet(tmp_path / "found.parquet")
+    again = pd.read_parquet(tmp_path / "found.parquet")
+    assert again.attrs == found.attrs
+    again.attrs = {name: f"0{value[1:]}" if value[0] != "0" else f"1{value[1:]}" for name, value in again.attrs.items()}
+    results, commands = move(again, pacs)
+    assert results["outcome"].tolist() == ["complete"] * 3
+    assert commands == ["C-FIND", "C-MOVE"] * 3
 
 
 @pytest.mark.parametrize("spelling", ["syn000001", "SYN000001^^^HOSP", "SYN 000001"])

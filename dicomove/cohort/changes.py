@@ -2,10 +2,12 @@
 
 A table of `find` has a digest of the unique keys of each row in ``attrs``. pandas copies it to tables that are made
 from this one. It drops it where tables are merged, or read from a file: then it is not known whether a row was changed.
+The digests have a key that only this process knows: otherwise they would tell a PatientID that the user has removed.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
@@ -17,6 +19,9 @@ from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, candidates
 from dicomove.cohort.values import EDGES, is_blank
 
 _MARK: Final = "dicomove.found_keys"
+_KEY: Final = secrets.token_bytes(16)
+#: Tells digests of this process from others.
+_PROCESS: Final = blake2b(_KEY, digest_size=8).hexdigest()
 _BYTES: Final = 6
 
 
@@ -25,13 +30,13 @@ def with_digests(table: pd.DataFrame, level: str) -> pd.DataFrame:
     rows = _keys(table, UNIQUE_KEYS["PatientRoot"][next(name for name in LEVELS if name == level)])
     # A user may have good reasons to remove the PatientID.
     digests = dict.fromkeys(_digest(one) for keys in rows for one in (keys, ("", *keys[1:])))
-    table.attrs[_MARK] = f"{level} {''.join(digests)}"
+    table.attrs[_MARK] = f"{_PROCESS} {level} {''.join(digests)}"
     return table
 
 
 def has_digests(table: pd.DataFrame) -> bool:
     """Tell whether a table has digests, so that `changed_rows` would notice a change."""
-    return _MARK in table.attrs
+    return str(table.attrs.get(_MARK, "")).startswith(_PROCESS)
 
 
 def changed_rows(table: pd.DataFrame) -> list[bool]:
@@ -45,10 +50,10 @@ def changed_rows(table: pd.DataFrame) -> list[bool]:
     >>> changed_rows(found[::-1]), changed_rows(found.assign(PatientID=["7", "7"]))
     ([False, False], [False, True])
     """
-    level, _, digests = str(table.attrs.get(_MARK, "")).partition(" ")
-    known = next((name for name in LEVELS if name == level), None)
-    if known is None:
+    if not has_digests(table):
         return [False] * len(table)
+    _, level, digests = str(table.attrs[_MARK]).split(" ")
+    known = next(name for name in LEVELS if name == level)
     there = {digests[at : at + 2 * _BYTES] for at in range(0, len(digests), 2 * _BYTES)}
     rows = _keys(table, UNIQUE_KEYS["PatientRoot"][known])
     return [found and _digest(keys) not in there for found, keys in zip(found_rows(table), rows, strict=True)]
@@ -69,4 +74,4 @@ def _texts(table: pd.DataFrame, places: Sequence[int]) -> list[str]:
 
 
 def _digest(keys: Iterable[str]) -> str:
-    return blake2b("\\".join(keys).encode("utf-8", "replace"), digest_size=_BYTES).hexdigest()
+    return blake2b("\\".join(keys).encode("utf-8", "replace"), digest_size=_BYTES, key=_KEY).hexdigest()
