@@ -11,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from dicomove.dimse.associate import item
 from dicomove.dimse.messages import C_ECHO_RQ, Message, encode_command
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, PDU_HEADER
-from dicomove.dimse.sop_classes import VERIFICATION
+from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.testing.raw import RawConnection, pdus
 
 HOST: Final = "127.0.0.1"

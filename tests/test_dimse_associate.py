@@ -30,7 +30,7 @@ from dicomove.dimse.associate import (
 from dicomove.dimse.association import Context, accepted_contexts
 from dicomove.dimse.opening import Peer, _result
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, pdu, rejection
-from dicomove.dimse.sop_classes import VERIFICATION
+from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.errors import AssociationError, InvalidResponse
 from dicomove.testing.raw import AwaitRelease, RawConnection, ReadRequest, Respond, ScriptedPeer, Send, Step
 from dicomove.testing.raw.pdus import RELEASE_ANSWER

@@ -20,7 +20,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import AddressInfo, Connection, Deadline, Deadlines, first_connected
 from dicomove.dimse.messages import C_ECHO_RQ, Command, Message, respond
 from dicomove.dimse.opening import read_proposal
-from dicomove.dimse.sop_classes import VERIFICATION
+from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.dimse.state import Role, State
 from dicomove.errors import ConnectionLost, IdleTimeout, TlsFailed
 from dicomove.testing.raw import Accept, ReadRequest, Respond, ScriptedPeer, Step

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dicomove import Pacs
-from dicomove.dimse.sop_classes import FIND, GET, MOVE
+from dicomove.dimse.presentation_contexts import FIND, GET, MOVE
 from dicomove.doctor import connection, destination
 from dicomove.doctor.evidence import Answer, Arrival, Evidence, Search
 

@@ -18,7 +18,7 @@ from dicomove.dimse.associate import (
     write_request,
 )
 from dicomove.dimse.pdu import PDU_HEADER
-from dicomove.dimse.sop_classes import GET, VERIFICATION
+from dicomove.dimse.presentation_contexts import GET, VERIFICATION
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults import Fault
 from tests.fault_runs import Stage, given, rehearsals, stage

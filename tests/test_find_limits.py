@@ -19,8 +19,8 @@ from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.dimse import FindResult
+from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
-from dicomove.search.whole import ask_whole
 from dicomove.testing import RunningPacs, Synthetic, faults
 from tests import capped, receiving
 from tests.capped import BROAD, KINDS, TODAY, Capped, Keys, Study, asked, studies, uids

@@ -18,7 +18,7 @@ from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt
 
 import dicomove as dm
-from dicomove.dimse.sop_classes import COMMON_CLASSES, GET, MOST_CONTEXTS, storage_contexts
+from dicomove.dimse.presentation_contexts import COMMON_CLASSES, GET, MOST_CONTEXTS, storage_contexts
 from dicomove.events import CompletedEvent, Event, SubOperationEvent
 from dicomove.receiver.api import Get, RowId
 from dicomove.receiver.lines import read_request, request_line

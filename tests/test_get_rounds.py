@@ -13,7 +13,7 @@ from pydicom import Dataset, uid
 
 import dicomove as dm
 from dicomove.dimse.association import Association
-from dicomove.dimse.sop_classes import COMMON_CLASSES, MOST_CONTEXTS, Contexts, Rounds
+from dicomove.dimse.presentation_contexts import COMMON_CLASSES, MOST_CONTEXTS, Contexts, Rounds
 from dicomove.testing import faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.associations import store, storing

@@ -17,7 +17,7 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 
 import dicomove as dm
 from dicomove.dimse.pdu import P_DATA
-from dicomove.dimse.sop_classes import VERIFICATION
+from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.receiver import AskedRow, Limits, RowId
 from dicomove.receiver.administration import addresses
 from dicomove.receiver.admission import NOT_ADMITTED, Admission, network

@@ -19,7 +19,7 @@ from pydicom import dcmread
 import dicomove as dm
 from dicomove.dimse.associate import number_contexts, write_request
 from dicomove.dimse.connection import reset
-from dicomove.dimse.sop_classes import VERIFICATION
+from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.processes import Process
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from dicomove.testing.associations import Listener
@@ -171,13 +171,14 @@ def test_no_other_program_is_given_its_port_while_it_is_dead() -> None:
         raise Die(back_after_s=600)
 
     with Listener(servers.Sink(), gate=die) as listener:
-        address = ("127.0.0.1", listener.port)
+        address, listening = ("127.0.0.1", listener.port), listener._socket
         client = socket.create_connection(address)
         client.sendall(write_request("PEER", "PACS", number_contexts([(VERIFICATION, ["1.2"])]), 16384, None, []))
         assert asked.wait(30)
         reset(client)  # a connection that is closed by its other end would keep the port for a minute
         gone.set()
-        wait_until(lambda: not servers.answers(listener.port))
+        wait_until(lambda: listener._socket is not listening)
+        assert not servers.answers(listener.port)
         with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
             other.bind(address)
 

@@ -47,8 +47,8 @@ def _conditions(results: Results, measured_on: str) -> str:
     return (
         f"Measured on {measured_on}: {machine().replace('loopback', 'a wire between two network namespaces')}. Median "
         f"(least to most) of {_range(rounds)}. Before the {len(rows)} turns, other programs used "
-        f"{others} cores, and the load average was {load}. The round trip differed by at most {off:.2f} ms from what "
-        f"it is said to be, by more than {1000 * TOLERANCE_S:g} ms before {late} of the turns."
+        f"{others} cores, and the load average was {load}. The measured round trip differed by at most "
+        f"{off:.2f} ms from the chosen one, and by more than {1000 * TOLERANCE_S:g} ms before {late} of the turns."
     )
 
 

@@ -20,7 +20,7 @@ from benchmarks.receiving.pacs import Orthanc
 from benchmarks.receiving.rounds import Run, one_turn
 from benchmarks.receiving.workloads import Held
 
-#: The self-check: what the wire may differ from what it is said to be.
+#: The self-check: how much the round trip may differ from the chosen one.
 TOLERANCE_S = 0.0003
 _ROUND_TRIPS, _TRIES = 50, 5
 _LOOK_S = 0.3
@@ -45,7 +45,7 @@ class Plan:
 
 
 def check(wire: Wire, delays_s: Sequence[float]) -> Iterator[str]:
-    """Measure that the wire is as long as it is said to be; end the benchmark where it is not."""
+    """Measure whether the wire has the chosen round trip, and end the benchmark if it has another."""
     for delay_s in delays_s:
         wire.set(Length(delay_s))
         for _ in range(_TRIES):

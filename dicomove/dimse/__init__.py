@@ -10,7 +10,7 @@
     connection    a TCP connection with deadlines: TCP_NODELAY, TCP_QUICKACK, TLS
     association   sends and receives messages on an association, on both sides; blocks until they are there
     opening       opens or accepts an association; explains why that failed
-    sop_classes   the presentation contexts to propose: services, and storage for C-GET
+    presentation_contexts   the contexts that dicomove proposes: services, and storage for C-GET      (without I/O)
     operation     one request and its responses; reuses an association while it is clean
     scu           shared by `FindScu` and `MoveScu`: C-ECHO, C-CANCEL, logging
     find          `FindScu`: C-FIND

@@ -1,6 +1,6 @@
 """An association, blocking, on either side (PS3.8): whole messages in and out, release and abort.
 
-`fragments` makes PDUs from bytes, `messages` makes messages from them, and `state` has the legal transitions. This
+`pdu` reads PDUs from bytes, `messages` makes messages from them, and `state` has the legal transitions. This
 module waits for them, with deadlines, because a peer may send anything, or nothing.
 """
 
@@ -38,7 +38,7 @@ from dicomove.dimse.pdu import (
     rejection,
     write_p_data,
 )
-from dicomove.dimse.sop_classes import VERIFICATION
+from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.dimse.state import OVER, PDU_EVENTS, Event, Role, State, StateMachine, event_of
 from dicomove.errors import ConnectionLost, IdleTimeout, InvalidResponse
 

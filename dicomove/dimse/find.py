@@ -28,8 +28,8 @@ from dicomove.dimse.charset import decode, encodings
 from dicomove.dimse.data_sets import encode_identifier, raw_elements, split_charset
 from dicomove.dimse.messages import C_FIND_RQ, Message
 from dicomove.dimse.operation import DimseOperation
+from dicomove.dimse.presentation_contexts import FIND
 from dicomove.dimse.scu import Canceller, Scu, hexadecimal
-from dicomove.dimse.sop_classes import FIND
 from dicomove.errors import AssociationError, IdentifierError, InvalidResponse
 from dicomove.events import notify
 from dicomove.outcome import CANCELLED, advice_on, category, failure_word, sentences

@@ -15,8 +15,8 @@ from dicomove.dimse.data_sets import encode_identifier, failed_uids
 from dicomove.dimse.find import FindScu
 from dicomove.dimse.messages import C_MOVE_RQ, Message, counts_of
 from dicomove.dimse.operation import DimseOperation
+from dicomove.dimse.presentation_contexts import MOVE
 from dicomove.dimse.scu import CancelledInTime, Canceller, Scu, hexadecimal
-from dicomove.dimse.sop_classes import MOVE
 from dicomove.errors import AssociationError
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import CANCELLED, Counts, Evidence, Verdict, category, judge

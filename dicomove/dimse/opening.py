@@ -1,7 +1,7 @@
 """Opens or accepts an association: connection, TLS and negotiation in one step, with explanations of failures.
 
 If a port expects TLS, the answer to an A-ASSOCIATE-RQ depends on the program. Java (dcm4chee) sends a TLS alert, which
-`fragments` recognises. Orthanc and DCMTK close or reset the connection, as PACS also do for unknown AE titles. The
+`pdu` recognises. Orthanc and DCMTK close or reset the connection, as PACS also do for unknown AE titles. The
 answer to a ClientHello distinguishes the two, also if the PACS would refuse our certificate.
 
 On the acceptor's side (PS3.8 7.1), every abstract syntax is accepted: a service in a transfer syntax that we can
@@ -33,7 +33,7 @@ from dicomove.dimse.associate import (
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
 from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, TLS_SPOKEN, is_tls_record, reject_pdu
-from dicomove.dimse.sop_classes import GET, LOOSE_UID, SERVICES
+from dicomove.dimse.presentation_contexts import GET, LOOSE_UID, SERVICES
 from dicomove.errors import AssociationError, AssociationRejected, AssociationTimeout, ConnectionLost, TlsFailed
 from dicomove.pacs import Pacs
 from dicomove.tls import Wrap

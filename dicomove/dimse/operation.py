@@ -20,7 +20,7 @@ from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context, 
 from dicomove.dimse.connection import Check, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message, is_response_to
 from dicomove.dimse.opening import Identity, open_association
-from dicomove.dimse.sop_classes import SERVICES
+from dicomove.dimse.presentation_contexts import SERVICES
 from dicomove.dimse.state import State
 from dicomove.errors import (
     AddressError,

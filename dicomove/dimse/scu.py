@@ -12,7 +12,7 @@ from typing import Final, Self
 from dicomove.dimse.connection import Deadline
 from dicomove.dimse.messages import C_ECHO_RQ, Message
 from dicomove.dimse.operation import DimseOperation, ReusableAssociation
-from dicomove.dimse.sop_classes import VERIFICATION
+from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.errors import AssociationError, IdleTimeout, StatusError, TotalTimeout
 from dicomove.outcome import failure_word
 from dicomove.pacs import Pacs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from dicomove.dimse.sop_classes import FIND, GET, MOVE
+from dicomove.dimse.presentation_contexts import FIND, GET, MOVE
 from dicomove.doctor.evidence import CheckRow, Evidence, Search
 from dicomove.pacs import ANY_CALLED_AE_TITLE
 from dicomove.words import ADVICE

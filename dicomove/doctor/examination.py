@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.destination import Destination
-from dicomove.dimse.sop_classes import FIND, MOVE
+from dicomove.dimse.presentation_contexts import FIND, MOVE
 from dicomove.doctor import connection, destination, probes
 from dicomove.doctor.evidence import KEYS_IGNORED, CheckRow, Evidence
 from dicomove.pacs import Pacs, ae_title, check_pacs

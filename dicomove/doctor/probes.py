@@ -21,7 +21,7 @@ from dicomove.dimse import FindScu, MoveScu
 from dicomove.dimse.find import Match
 from dicomove.dimse.opening import speaks_tls
 from dicomove.dimse.operation import ReusableAssociation
-from dicomove.dimse.sop_classes import GET, SERVICES
+from dicomove.dimse.presentation_contexts import GET, SERVICES
 from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Arrival, Language, Port, Search
 from dicomove.errors import AssociationError, DicomoveWarning, StatusError
 from dicomove.move import move

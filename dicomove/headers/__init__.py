@@ -8,7 +8,7 @@
     folder       reads files in processes, and stores their headers in their folder
     geometry     gaps, duplicates, orientations, spacing of a series                  (pure)
     sources      the files to index: of a folder, a manifest or results
-    table        `index`: its columns and rows
+    indexing     `index`: its columns and rows
     names        file names from a template of columns and keywords                   (pure)
     arranging    `arrange`: links or copies under names of the user's own
     nifti/       `convert`: NIfTI by dcm2niix
@@ -16,8 +16,8 @@
 
 from dicomove.headers.arranging import How, arrange
 from dicomove.headers.geometry import FromHeaders, Geometry, geometry
+from dicomove.headers.indexing import Level, index
 from dicomove.headers.nifti import REASONS, Converted, Reason, convert
-from dicomove.headers.table import Level, index
 
 __all__ = [
     "REASONS",

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.files import replacing, user_path
+from dicomove.headers.indexing import index
 from dicomove.headers.names import (
     MOST_NAMED,
     Cells,
@@ -23,7 +24,6 @@ from dicomove.headers.names import (
     refuse_cells,
     template,
 )
-from dicomove.headers.table import index
 
 How = Literal["link", "copy"]
 

@@ -22,7 +22,7 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, RESPONSE, MessageAssembler, Sink, respond
 from dicomove.dimse.opening import Proposal, read_proposal
-from dicomove.dimse.sop_classes import VERIFICATION
+from dicomove.dimse.presentation_contexts import VERIFICATION
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, log_exception
 from dicomove.outcome.evidence import Refusal, RefusalKind

@@ -1,4 +1,4 @@
-"""The free space of a receiver's disk: ``min_free=``, before an instance is stored and before a row begins."""
+"""The free space of a receiver's disk: ``min_free=``, before and while an instance is stored."""
 
 from __future__ import annotations
 

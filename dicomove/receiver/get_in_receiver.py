@@ -14,8 +14,8 @@ from dicomove.dimse.data_sets import encode_identifier, failed_uids
 from dicomove.dimse.messages import C_GET_RQ, Message, counts_of
 from dicomove.dimse.opening import Peer, open_association
 from dicomove.dimse.operation import DimseOperation
+from dicomove.dimse.presentation_contexts import COMMON_CLASSES, GET, Contexts, Rounds
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
-from dicomove.dimse.sop_classes import COMMON_CLASSES, GET, Contexts, Rounds
 from dicomove.dimse.state import State
 from dicomove.errors import AddressError, AssociationError, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category

@@ -14,8 +14,8 @@ from dicomove.dimse import FindScu, MoveResult
 from dicomove.dimse.find import Match
 from dicomove.dimse.move import completed_event, result_of, sub_operation_event
 from dicomove.dimse.operation import ReusableAssociation
+from dicomove.dimse.presentation_contexts import LOOSE_UID
 from dicomove.dimse.scu import Scu
-from dicomove.dimse.sop_classes import LOOSE_UID
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import Counts, Evidence
 from dicomove.pacs import Pacs

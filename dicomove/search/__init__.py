@@ -12,7 +12,7 @@ One `find`, from its table to its C-FINDs::
 
 A complete answer from a PACS that limits its answers::
 
-    whole            tests whether an answer is complete, and otherwise splits the search
+    capped           tests whether an answer is complete, and otherwise splits the search
     hidden_matches   the C-FINDs of one search; detects answers that hide too many matches
     limits           the limits of a PACS, as far as a run has learnt them     (pure)
     days             splits a search by date and time, unless the PACS ignores dates

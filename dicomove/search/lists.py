@@ -8,7 +8,7 @@ from typing import Final
 
 from dicomove.cohort import UNIQUE_KEYS, Query
 from dicomove.dimse import FindResult
-from dicomove.dimse.sop_classes import LOOSE_UID
+from dicomove.dimse.presentation_contexts import LOOSE_UID
 from dicomove.search.c_find import Asker
 from dicomove.search.limits import MOST_IN_LIST, KnownLimits
 from dicomove.search.row import Answer, Search

@@ -1,4 +1,4 @@
-"""Stores the index of a receiver's folder and the journal of runs; reads, exports and compares them.
+"""Stores the index of a receiver's folder and the journal of runs; reads, exports and verifies both.
 
 ::
 

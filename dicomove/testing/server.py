@@ -22,7 +22,7 @@ from dicomove.dimse.data_sets import decode, encode, encode_identifier
 from dicomove.dimse.messages import Message
 from dicomove.dimse.opening import Peer
 from dicomove.dimse.pdu import P_DATA, write_p_data
-from dicomove.dimse.sop_classes import FIND, GET, MOVE
+from dicomove.dimse.presentation_contexts import FIND, GET, MOVE
 from dicomove.errors import AssociationError, IdleTimeout
 from dicomove.outcome import category
 from dicomove.testing.archive import Archive, IdentifierMismatch, Instance, tolerant

@@ -13,6 +13,7 @@ from pydicom.datadict import keyword_dict
 
 from dicomove import columns
 from dicomove.files import shown, user_path
+from dicomove.headers.indexing import series_with_files
 from dicomove.headers.names import (
     MOST_NAMED,
     Template,
@@ -29,7 +30,6 @@ from dicomove.headers.nifti.voxels import Voxels, box_of_planes
 from dicomove.headers.planes import PLANE
 from dicomove.headers.reading import NOT_DICOM
 from dicomove.headers.sources import Source, is_manifest, results_in
-from dicomove.headers.table import series_with_files
 from dicomove.store import StoredHeader
 
 CONVERT_COLUMNS: Final = (

@@ -180,3 +180,6 @@ def named(name: str) -> Fault:
         message = f"there is no fault {name!r}; similar names: {alike}"
         raise LookupError(message)
     return BY_NAME[name]()
+
+
+__all__ = [name for name, value in globals().items() if isinstance(value, type) or name in ("BY_NAME", "named")]

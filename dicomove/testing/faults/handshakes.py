@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from dicomove.dimse.associate import AssociateRequest, item
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, PDU_HEADER, pdu
-from dicomove.dimse.sop_classes import GET, MOVE
+from dicomove.dimse.presentation_contexts import GET, MOVE
 from dicomove.testing.faults.base import Fault, SendBytes
 
 #: The types of items (PS3.8 9.3.3) and of sub-items of the user information (PS3.7 D.3.3).
