@@ -69,8 +69,16 @@ def _keys(table: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple[str, ...]
 def _texts(table: pd.DataFrame, places: Sequence[int]) -> list[str]:
     """Return the cells of columns as text. Several columns for one key are another text than one of them."""
     columns = [table.iloc[:, place].tolist() for place in places]
-    texts = [["" if is_blank(cell) else str(cell).strip(EDGES) for cell in cells] for cells in columns]
+    texts = [list(map(_text, cells)) for cells in columns]
+    if len(texts) == 1:
+        return texts[0]
     return ["\n".join(cells) for cells in zip(*texts, strict=True)] if texts else [""] * len(table)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, str):  # nearly all, and there may be a million
+        return cell.strip(EDGES)
+    return "" if is_blank(cell) else str(cell).strip(EDGES)
 
 
 def _digest(keys: Iterable[str]) -> str:
