@@ -6,7 +6,8 @@ from collections.abc import Hashable, Iterable
 import pytest
 from hypothesis import given, strategies as st
 
-from dicomove.run.outages import Breaker
+from dicomove.run.outages import Breaker, Outages
+from dicomove.run.pacing import Retry
 
 
 def opened(breaker: Breaker, now: float = 0.0) -> Breaker:
@@ -182,3 +183,9 @@ def test_how_it_shows_itself() -> None:
     for now in (1.0, 3.0):
         breaker.probed(False, now)
     assert repr(breaker) == "<Breaker: open, 2 probes have failed>"
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("attempts", [10**6, 10**9, 10**400], ids=["million", "billion", "more"])
+def test_a_run_that_retries_for_ever_begins_at_once(attempts: int) -> None:
+    assert not Outages("auto", Retry(attempts)).pacs_is_lost(0.0)

@@ -28,6 +28,9 @@ _FULL_IN_A_ROW: Final = 3
 #: attempts.
 _LEAST_OUTAGE_S: Final = 60.0
 _TIMES_OF_A_ROW: Final = 10
+#: Waits of one row that are added one by one, and the most that are counted: ``retry=10**9`` may mean "for ever".
+_WAITS_ADDED: Final = 100
+_MOST_WAITS: Final = 10**9
 #: How often the run looks for the answer to a probe, in seconds.
 _PROBING_S: Final = 0.2
 
@@ -314,7 +317,10 @@ def _waits_of_a_row_s(retry: Retry | None) -> float:
     """Return how long one row waits between its attempts, in all."""
     if retry is None:
         return 0.0
-    return sum(retry.pause_s(attempt) for attempt in range(1, retry.attempts))
+    waits = retry.attempts - 1
+    # The later waits are as long as each other, and there may be very many.
+    first = sum(retry.pause_s(attempt) for attempt in range(1, min(waits, _WAITS_ADDED) + 1))
+    return first + min(max(0, waits - _WAITS_ADDED), _MOST_WAITS) * retry.pause_s(_WAITS_ADDED + 1)
 
 
 def _give_up_after_s(outage_timeout: float | Literal["auto"] | None, retry: Retry | None) -> float | None:
