@@ -299,6 +299,7 @@ def test_a_table_that_cannot_be_right(table: Any, options: dict[str, str]) -> No
         ({"retry": True}, ValueError),
         ({"hours": 22}, ValueError),
         ({"journal": 3}, ValueError),
+        ({"journal": ""}, ValueError),
         ({"executor": 4}, ValueError),
     ],
 )

@@ -121,7 +121,7 @@ class Options:
         check_word("nearline", self.nearline, get_args(Nearline))
         _check_kind("retry", self.retry, (Retry, Integral), "a number of attempts, a Retry, or None")
         _check_kind("hours", self.hours, (Hours, str), "a text such as '22:00-06:00', an Hours, or None for any time")
-        _check_kind("journal", self.journal or None, (str, os.PathLike), "a path, False for no journal, or None")
+        _check_journal(self.journal)
         if not callable(getattr(getattr(self.executor, "executor", self.executor), "submit", None)):
             _check_kind("executor", self.executor, (), "a concurrent.futures.Executor, a Distributed, or None")
         self.read_hours()
@@ -185,6 +185,13 @@ def shows_options(function: F) -> F:
     named = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in shown]
     function.__signature__ = signature.replace(parameters=[*own, *named, progress])  # type: ignore[attr-defined]  # PEP 362
     return function
+
+
+def _check_journal(journal: object) -> None:
+    if journal is None or journal is False or (isinstance(journal, str | os.PathLike) and os.fspath(journal)):
+        return
+    message = f"journal={journal!r}: a path, False for no journal, or None"
+    raise ValueError(message)
 
 
 def _check_kind(name: str, value: object, kinds: tuple[type, ...], what: str) -> None:
