@@ -13,7 +13,7 @@ from typing import Literal
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, Requested, move_identifiers
+from dicomove.cohort import Identifier, Requested, move_identifiers, with_plan_digests
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, warn
@@ -156,7 +156,7 @@ def plan(
     seconds = made["duration_s"].sum() if made["duration_s"].notna().any() else None
     windows = windows_needed(checked.read_hours(), seconds, datetime.now(UTC))
     made.attrs["plan"] = {"windows": windows, "free_bytes": known.free_bytes}
-    return made
+    return with_plan_digests(made)
 
 
 def _look_here(

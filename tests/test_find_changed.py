@@ -110,3 +110,17 @@ def test_another_spelling_of_a_patient_is_named_where_no_receiver_does_so(spelli
     for advice in (planned["advice"][0], results["advice"][0]):
         assert "under another PatientID than the row names" in advice
         assert spelling not in advice
+
+
+def test_a_series_of_a_plan_that_was_exchanged_is_looked_up_again(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    """Some PACS, Orthanc for one, move a series by its UID alone."""
+    series = dm.find(found, pacs, level="SERIES", progress=False)
+    typed = series[["PatientID", "StudyInstanceUID", "SeriesInstanceUID"]]
+    planned = dm.plan(typed, pacs, progress=False)
+    results, commands = move(planned.head(1), pacs)
+    assert results["outcome"].tolist() == ["complete"]
+    assert commands == ["C-FIND", "C-MOVE"]
+    exchanged = planned.assign(SeriesInstanceUID=planned["SeriesInstanceUID"][::-1].tolist()).head(1)
+    results, commands = move(exchanged, pacs)
+    assert results["outcome"].tolist() == ["empty"]
+    assert "C-MOVE" not in commands

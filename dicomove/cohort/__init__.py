@@ -22,14 +22,14 @@ Rows to queries and identifiers::
     query_steps       the C-FINDs of one row                                                              (pure)
     queries           the C-FINDs of a table, or of the criteria of `query`
     hints             hints on columns that are not sent, and on values that an archive may not have
-    changes           rows of `find` that the user has changed since                                      (pure)
+    changes           rows of `find` and `plan` that the user has changed since                           (pure)
     find_tables       reads tables of `find` again: its answer for each row, and the row of the cohort    (pure)
     identifiers       from a row to the identifier of its C-MOVE
 """
 
 from __future__ import annotations
 
-from dicomove.cohort.changes import changed_rows, has_digests, with_digests
+from dicomove.cohort.changes import changed_rows, has_digests, replanned_rows, with_digests, with_plan_digests
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in
 from dicomove.cohort.hints import unasked_columns, unlikely_values
@@ -151,6 +151,7 @@ __all__ = [
     "plain_text",
     "positions_in",
     "read_cohort",
+    "replanned_rows",
     "text",
     "text_unless_blank",
     "unasked_columns",
@@ -160,6 +161,7 @@ __all__ = [
     "whole_number",
     "with_digests",
     "with_own_columns",
+    "with_plan_digests",
     "without_mark",
     "without_query_mark",
 ]

@@ -1,4 +1,4 @@
-"""Notices rows of `find` that the user has changed since, so that PatientID and UIDs may not belong together. Pure.
+"""Notices rows of `find` and `plan` that the user has changed since: their keys may not belong together. Pure.
 
 A table of `find` has a digest of the unique keys of each row in ``attrs``. pandas copies it to tables that are made
 from this one. It drops it where tables are merged, or read from a file: then it is not known whether a row was changed.
@@ -18,25 +18,43 @@ from dicomove.cohort.find_tables import found_rows
 from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, candidates
 from dicomove.cohort.values import EDGES, is_blank
 
-_MARK: Final = "dicomove.found_keys"
+_FOUND: Final = "dicomove.found_keys"
+_PLANNED: Final = "dicomove.planned_keys"
 _KEY: Final = secrets.token_bytes(16)
 #: Tells digests of this process from others.
 _PROCESS: Final = blake2b(_KEY, digest_size=8).hexdigest()
 _BYTES: Final = 6
 
 
-def with_digests(table: pd.DataFrame, level: str) -> pd.DataFrame:
+def with_digests(table: pd.DataFrame, level: str, mark: str = _FOUND) -> pd.DataFrame:
     """Put the digests of its rows into a table of `find`, and return the table."""
     rows = _keys(table, UNIQUE_KEYS["PatientRoot"][next(name for name in LEVELS if name == level)])
     # A user may have good reasons to remove the PatientID.
     digests = dict.fromkeys(_digest(one) for keys in rows for one in (keys, ("", *keys[1:])))
-    table.attrs[_MARK] = f"{_PROCESS} {level} {''.join(digests)}"
+    table.attrs[mark] = f"{_PROCESS} {level} {''.join(digests)}"
     return table
+
+
+def with_plan_digests(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the digests of its rows into a plan, and return the plan."""
+    return with_digests(table, "IMAGE", _PLANNED)
+
+
+def replanned_rows(table: pd.DataFrame) -> list[bool]:
+    """Return, for each row of a plan, whether it is known to have other keys since.
+
+    Examples
+    --------
+    >>> planned = with_plan_digests(pd.DataFrame({"StudyInstanceUID": ["1.2"], "SeriesInstanceUID": ["1.2.1"]}))
+    >>> replanned_rows(planned), replanned_rows(planned.assign(SeriesInstanceUID="1.3.1"))
+    ([False], [True])
+    """
+    return [not is_there for is_there in _are_there(table, _PLANNED)]
 
 
 def has_digests(table: pd.DataFrame) -> bool:
     """Tell whether a table has digests, so that `changed_rows` would notice a change."""
-    return str(table.attrs.get(_MARK, "")).startswith(_PROCESS)
+    return str(table.attrs.get(_FOUND, "")).startswith(_PROCESS)
 
 
 def changed_rows(table: pd.DataFrame) -> list[bool]:
@@ -50,13 +68,18 @@ def changed_rows(table: pd.DataFrame) -> list[bool]:
     >>> changed_rows(found[::-1]), changed_rows(found.assign(PatientID=["7", "7"]))
     ([False, False], [False, True])
     """
-    if not has_digests(table):
-        return [False] * len(table)
-    _, level, digests = str(table.attrs[_MARK]).split(" ")
+    rows = zip(found_rows(table), _are_there(table, _FOUND), strict=True)
+    return [is_found and not is_there for is_found, is_there in rows]
+
+
+def _are_there(table: pd.DataFrame, mark: str) -> list[bool]:
+    process, _, rest = str(table.attrs.get(mark, "")).partition(" ")
+    if process != _PROCESS:  # nothing is known
+        return [True] * len(table)
+    level, _, digests = rest.partition(" ")
     known = next(name for name in LEVELS if name == level)
     there = {digests[at : at + 2 * _BYTES] for at in range(0, len(digests), 2 * _BYTES)}
-    rows = _keys(table, UNIQUE_KEYS["PatientRoot"][known])
-    return [found and _digest(keys) not in there for found, keys in zip(found_rows(table), rows, strict=True)]
+    return [_digest(keys) in there for keys in _keys(table, UNIQUE_KEYS["PatientRoot"][known])]
 
 
 def _keys(table: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Requested
+from dicomove.cohort import Identifier, Requested, replanned_rows
 from dicomove.errors import LimitError
 from dicomove.interpreter import changed, in_bulk
 from dicomove.outcome import sentences
@@ -34,12 +34,14 @@ def tasks_of(
     """Return the tasks of a table: rows with the same identifier share a task.
 
     The PACS is not asked again for numbers of instances that a plan has. It is asked again for the patient: the plan
-    may have been edited since then, and a receiver has to know if the PACS does not give the patient.
+    may have been edited since then, and a receiver has to know if the PACS does not give the patient. Whether a series
+    is below its study, it is asked again only if the row has other keys than the plan gave it.
     """
     cells, tasks = RowCells(table), []
     is_planned = columns.is_plan(table.columns)
     expected_there = cells.planned("expected") if is_planned else []
     on_disk = cells.planned("on_disk") if is_planned else []
+    is_changed = replanned_rows(table) if is_planned else []
     for identifier, rows in rows_of(identifiers).items():
         level, first = identifier.level, rows[0]
         expected = columns.whole_number(expected_there[first]) if is_planned else cells.expected(level, rows)
@@ -53,7 +55,7 @@ def tasks_of(
             named=cells.named(identifier, rows),
             # Without a receiver, nothing compares the images with the row later.
             asks_patient=not (cells.is_answered(level, rows) and (settings.receivers or cells.shows_changes)),
-            is_placed=is_planned and bool(expected),
+            is_placed=is_planned and bool(expected) and not any(is_changed[row] for row in rows),
             look_first=settings.archive is not None or is_begun,
             cells=path_cells[first] if path_cells else (),
             sop_classes=cells.sop_classes(rows),
