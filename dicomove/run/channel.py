@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from dicomove.errors import ReceiverError
 from dicomove.events import SubOperationEvent
@@ -31,7 +32,8 @@ _GONE: Final = object()
 #: How long a worker waits for its own thread, in seconds.
 _LEAVING_S: Final = 5.0
 _Answer = TypeVar("_Answer")
-_Answer_co = TypeVar("_Answer_co", covariant=True)
+#: A question of a worker about its row. It is pickled, and the run answers it.
+Question = Callable[[RowAtReceiver], _Answer]
 
 
 class LocalChannel:
@@ -285,64 +287,33 @@ class _RemoteRow:
 
     def last_activity(self) -> float:
         """Return when an instance came last, in seconds of the monotonic clock of this machine."""
-        return time.monotonic() - self._channel.ask(_Silence())
+        return time.monotonic() - self._channel.ask(_silence)
 
     def open_again(self) -> None:
         """Let the PACS connect again."""
-        self._channel.ask(_OpenAgain())
+        self._channel.ask(_open_again)
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
         """Return what is on disk of it; `read` compares the bytes with the index, too."""
-        return self._channel.ask(_Held(read))
+        return self._channel.ask(partial(_held, read=read))
 
     def await_arrivals(self, enough: int | None, quiet: float | None = None) -> ReceivedRow:
         """Wait until so many came, or for a quiet period, and return what there is."""
-        return self._channel.ask(_AwaitArrivals(enough, quiet))
+        return self._channel.ask(partial(_await_arrivals, enough=enough, quiet=quiet))
 
 
-class Question(Protocol[_Answer_co]):
-    """A question of a worker about its row. It is pickled, and the run answers it."""
-
-    def __call__(self, row: RowAtReceiver) -> _Answer_co:
-        """Ask the row."""
+def _silence(row: RowAtReceiver) -> float:
+    """Return the seconds since the last arrival. A time would be useless: two machines do not share a clock."""
+    return time.monotonic() - row.last_activity()
 
 
-@dataclass(frozen=True, slots=True)
-class _Silence:
-    """The seconds since the last arrival. A time would be useless: two machines do not share a clock."""
-
-    def __call__(self, row: RowAtReceiver) -> float:
-        """Ask the row."""
-        return time.monotonic() - row.last_activity()
+def _open_again(row: RowAtReceiver) -> None:
+    row.open_again()
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenAgain:
-    """Let the PACS connect again."""
-
-    def __call__(self, row: RowAtReceiver) -> None:
-        """Ask the row."""
-        row.open_again()
+def _held(row: RowAtReceiver, *, read: bool) -> Mapping[str, int]:
+    return row.held(read=read)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """The instances on disk."""
-
-    read: bool
-
-    def __call__(self, row: RowAtReceiver) -> Mapping[str, int]:
-        """Ask the row."""
-        return row.held(read=self.read)
-
-
-@dataclass(frozen=True, slots=True)
-class _AwaitArrivals:
-    """The instances on disk when no more are expected."""
-
-    enough: int | None
-    quiet: float | None
-
-    def __call__(self, row: RowAtReceiver) -> ReceivedRow:
-        """Ask the row."""
-        return row.await_arrivals(self.enough, self.quiet)
+def _await_arrivals(row: RowAtReceiver, *, enough: int | None, quiet: float | None) -> ReceivedRow:
+    return row.await_arrivals(enough, quiet)
