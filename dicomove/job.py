@@ -13,7 +13,7 @@ import pandas as pd
 
 from dicomove.errors import DicomoveWarning
 from dicomove.notebook import Progress, job_display
-from dicomove.run import PreparedRun, warn_of
+from dicomove.run import PreparedRun
 
 _LOOK_UP_S: Final = 0.1
 _FAREWELL_S: Final = 15.0
@@ -122,7 +122,7 @@ class MoveJob:
             raise TimeoutError(message)
         if self._error:
             raise self._error
-        warn_of(self._run)
+        self._run.warn_of_problems()
         return self.results
 
     def _do(self) -> None:

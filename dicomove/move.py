@@ -23,7 +23,6 @@ from dicomove.run import (
     by_patient,
     run_settings,
     shows_options,
-    warn_of,
 )
 
 __all__ = ["RESULT_COLUMNS", "move", "start_move"]
@@ -168,7 +167,7 @@ def move(
         with Interrupts() as interrupts:
             with show:
                 run.do(show, lambda: interrupts.count)
-            warn_of(run)
+            run.warn_of_problems()
             return run.results
 
 

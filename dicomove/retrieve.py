@@ -26,7 +26,6 @@ from dicomove.run import (
     path_columns,
     run_settings,
     shows_options,
-    warn_of,
 )
 from dicomove.search import Matches
 
@@ -141,5 +140,5 @@ def retrieve(
             return result_table(studies, [not_sent(one) for one in requested])
         run = PreparedRun(studies, requested, settings, checked)
         run.do(phases, lambda: interrupts.count)
-        warn_of(run)
+        run.warn_of_problems()
         return run.results

@@ -46,7 +46,7 @@ Actions::
 from dicomove.run.cells import check_path_columns, path_cells, path_columns
 from dicomove.run.options import Distributed, MoveOptions, Options, shows_options
 from dicomove.run.pacing import Hours
-from dicomove.run.prepared import MoveDestination, PreparedRun, run_settings, warn_of
+from dicomove.run.prepared import MoveDestination, PreparedRun, run_settings
 from dicomove.run.requests import RunSettings
 from dicomove.run.shared_rows import by_patient
 
@@ -64,5 +64,4 @@ __all__ = [
     "path_columns",
     "run_settings",
     "shows_options",
-    "warn_of",
 ]

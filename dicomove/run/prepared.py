@@ -110,21 +110,6 @@ class PreparedRun:
         self._identifiers = identifiers if options.method != "move" else ()
 
     @property
-    def other_patients(self) -> int:
-        """The number of rows that brought images with another PatientID."""
-        return self._state.results.other_patients
-
-    @property
-    def other_persons(self) -> int:
-        """The number of rows that name another person than the PACS, in any spelling."""
-        return self._state.results.other_persons
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether the run ended because too many rows failed."""
-        return self._state.schedule.exhausted
-
-    @property
     @in_bulk()
     def results(self) -> pd.DataFrame:
         """The result table as it stands."""
@@ -140,16 +125,6 @@ class PreparedRun:
         """Return how each row was retrieved."""
         methods = self._state.methods
         return [methods.get(one) if isinstance(one, Identifier) else None for one in self._identifiers]
-
-    @property
-    def unverified(self) -> int:
-        """The number of rows whose result could change if the PACS gave the expected number."""
-        return self._state.results.unverified
-
-    @property
-    def unknown(self) -> str:
-        """What is unknown of these rows, as a clause."""
-        return f"how many instances there should be{', or what has come,' if self._settings.archive else ''}"
 
     @short_switch_interval()
     def do(self, show: Display, stops: Callable[[], int]) -> None:
@@ -177,6 +152,37 @@ class PreparedRun:
                 journal.end(number, interrupted=self.interrupted)
             except JournalError as error:  # the caller gets the table in any case
                 self.problem = self.problem or str(error)
+
+    def warn_of_problems(self) -> None:
+        """Warn of problems that the table alone does not show."""
+        found = self._state.results
+        if self.interrupted or self._state.schedule.exhausted:
+            outcomes = self.results["outcome"]
+            why = "interrupted" if self.interrupted else "stopped after too many failures"
+            message = f"{why}: {(outcomes == 'not_attempted').sum()} of {len(outcomes)} rows were not attempted"
+            warn(message, InterruptedWarning)
+        if found.other_patients:
+            message = (
+                f"{found.other_patients} rows brought images with another PatientID than they name: "
+                "see advice, and discrepancies() of the receiver"
+            )
+            warn(message, ReceiverWarning)
+        if found.other_persons:
+            message = (
+                f"the PACS has the studies of {found.other_persons} rows under another PatientName or "
+                "PatientBirthDate than they name: see advice"
+            )
+            warn(message, CohortWarning)
+        if found.unverified:
+            unknown = f"how many instances there should be{', or what has come,' if self._settings.archive else ''}"
+            message = (
+                f"{unknown} is not known for {found.unverified} of {len(self._table)} rows, since "
+                "C-FIND did not say it: their advice tells why. With retry, the PACS is asked again"
+            )
+            warn(message, VerificationWarning)
+        if self.problem:
+            message = f"{self.problem}: what is not in the journal is moved again by the next run"
+            warn(message, JournalWarning)
 
     def close(self) -> None:
         """Release a run that will not be done."""
@@ -216,36 +222,6 @@ class PreparedRun:
                 cells=cells,
                 row=self._state.results.rows[position] if position in done_before else None,
             )
-
-
-def warn_of(run: PreparedRun) -> None:
-    """Warn of problems that the table alone does not show."""
-    if run.interrupted or run.exhausted:
-        outcomes = run.results["outcome"]
-        why = "interrupted" if run.interrupted else "stopped after too many failures"
-        message = f"{why}: {(outcomes == 'not_attempted').sum()} of {len(outcomes)} rows were not attempted"
-        warn(message, InterruptedWarning)
-    if run.other_patients:
-        message = (
-            f"{run.other_patients} rows brought images with another PatientID than they name: "
-            "see advice, and discrepancies() of the receiver"
-        )
-        warn(message, ReceiverWarning)
-    if run.other_persons:
-        message = (
-            f"the PACS has the studies of {run.other_persons} rows under another PatientName or PatientBirthDate than "
-            "they name: see advice"
-        )
-        warn(message, CohortWarning)
-    if run.unverified:
-        message = (
-            f"{run.unknown} is not known for {run.unverified} of {len(run.results)} rows, since "
-            "C-FIND did not say it: their advice tells why. With retry, the PACS is asked again"
-        )
-        warn(message, VerificationWarning)
-    if run.problem:
-        message = f"{run.problem}: what is not in the journal is moved again by the next run"
-        warn(message, JournalWarning)
 
 
 def chosen_method(settings: RunSettings, options: Options) -> Method:
