@@ -84,44 +84,38 @@ def open_association(
         if wrap:
             handshake = Deadline(pacs.association_timeout, AssociationTimeout, _HANDSHAKE)
             connection.secure(wrap, Deadlines(handshake, check=check))
-        return _requested(connection, pacs, proposed, user, deadlines, scp_of, check)
+        try:
+            return Association.request(
+                connection,
+                called_ae_title=pacs.called_ae_title,
+                calling_ae_title=pacs.calling_ae_title,
+                max_pdu_length=pacs.max_pdu_length,
+                proposed=proposed,
+                deadlines=deadlines,
+                user=user,
+                scp_of=scp_of,
+            )
+        except TlsFailed:
+            raise
+        except (AssociationRejected, ConnectionLost) as failure:
+            raise _explained(failure, pacs, user, check) from failure
     except BaseException:
         connection.close()
         raise
 
 
-def _requested(
-    connection: Connection,
-    pacs: Pacs,
-    proposed: Proposed,
-    user: Identity | None,
-    deadlines: Deadlines,
-    scp_of: Sequence[str],
-    check: Check | None,
-) -> Association:
-    try:
-        return Association.request(
-            connection,
-            called_ae_title=pacs.called_ae_title,
-            calling_ae_title=pacs.calling_ae_title,
-            max_pdu_length=pacs.max_pdu_length,
-            proposed=proposed,
-            deadlines=deadlines,
-            user=user,
-            scp_of=scp_of,
-        )
-    except AssociationRejected as rejected:
-        message = f"{rejected}: we called {pacs.called_ae_title!r} as {pacs.calling_ae_title!r}"
+def _explained(
+    failure: AssociationRejected | ConnectionLost, pacs: Pacs, user: Identity | None, check: Check | None
+) -> AssociationError:
+    """Return the failure of an A-ASSOCIATE-RQ, with what may explain it."""
+    if isinstance(failure, AssociationRejected):
+        message = f"{failure}: we called {pacs.called_ae_title!r} as {pacs.calling_ae_title!r}"
         if user:
             message += ", and named a user, whom it may have refused"
-        raise AssociationRejected(message, permanent=rejected.permanent) from rejected
-    except TlsFailed:
-        raise
-    except ConnectionLost as lost:
-        if pacs.tls is None and _PORTS_WITHOUT_TLS.wants_tls(pacs, check):
-            raise TlsFailed(TLS_SPOKEN, permanent=True) from lost
-        message = f"{lost} instead of an answer to A-ASSOCIATE-RQ"
-        raise ConnectionLost(message if pacs.tls is None else str(lost)) from lost
+        return AssociationRejected(message, permanent=failure.permanent)
+    if pacs.tls is None and _PORTS_WITHOUT_TLS.wants_tls(pacs, check):
+        return TlsFailed(TLS_SPOKEN, permanent=True)
+    return ConnectionLost(f"{failure} instead of an answer to A-ASSOCIATE-RQ" if pacs.tls is None else str(failure))
 
 
 def speaks_tls(pacs: Pacs, check: Check | None = None) -> bool:
