@@ -113,7 +113,7 @@ def _explained(
         if user:
             message += ", and named a user, whom it may have refused"
         return AssociationRejected(message, permanent=failure.permanent)
-    if pacs.tls is None and _PORTS_WITHOUT_TLS.wants_tls(pacs, check):
+    if pacs.tls is None and _wants_tls(pacs, check):
         return TlsFailed(TLS_SPOKEN, permanent=True)
     return ConnectionLost(f"{failure} instead of an answer to A-ASSOCIATE-RQ" if pacs.tls is None else str(failure))
 
@@ -136,26 +136,21 @@ def speaks_tls(pacs: Pacs, check: Check | None = None) -> bool:
         return False
 
 
-class _PortsWithoutTls:
-    """Remembers ports that do not use TLS, so that each is asked at most once a minute."""
+#: When each port was last asked for TLS in vain, on the monotonic clock. One for the process, because its rows use the
+#: same PACS, each over a connection of its own.
+_WITHOUT_TLS: Final[dict[tuple[str, int], float]] = {}
 
-    def __init__(self) -> None:
-        #: The time of the last question to each port, on the monotonic clock.
-        self._asked: dict[tuple[str, int], float] = {}
 
-    def wants_tls(self, pacs: Pacs, check: Check | None = None) -> bool:
-        """Return whether a port that ended a plain connection uses TLS."""
-        place = (pacs.host, pacs.port)
-        if time.monotonic() < self._asked.get(place, -_ASKED_AGAIN_AFTER_S) + _ASKED_AGAIN_AFTER_S:
-            return False
-        if speaks_tls(pacs, check):
-            return True
-        self._asked[place] = time.monotonic()
+def _wants_tls(pacs: Pacs, check: Check | None) -> bool:
+    """Return whether a port that ended a plain connection uses TLS. Ask each port at most once a minute."""
+    port = (pacs.host, pacs.port)
+    asked = _WITHOUT_TLS.get(port)
+    if asked is not None and time.monotonic() < asked + _ASKED_AGAIN_AFTER_S:
         return False
-
-
-#: One for the process, because its rows use the same PACS, each over a connection of its own.
-_PORTS_WITHOUT_TLS: Final = _PortsWithoutTls()
+    if speaks_tls(pacs, check):
+        return True
+    _WITHOUT_TLS[port] = time.monotonic()
+    return False
 
 
 def _answer_to_client_hello(pacs: Pacs, check: Check | None) -> bytes:
