@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import pandas as pd
 
@@ -30,13 +30,13 @@ from dicomove.results import result_table
 from dicomove.run.cells import path_cells
 from dicomove.run.counting import Counting
 from dicomove.run.journal import JournalWriter, not_completed, open_journal, run_record
-from dicomove.run.messages import Report
+from dicomove.run.messages import Report, Written
 from dicomove.run.options import Method, Options
 from dicomove.run.planned import Sizes
 from dicomove.run.pools import Executors, Threads
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.rows import RowResults
-from dicomove.run.run import Pool, Run
+from dicomove.run.run import Run
 from dicomove.run.schedule import Schedule
 from dicomove.run.state import RunState
 from dicomove.run.tasks import as_planned, in_order, tasks_of, within_limits
@@ -136,15 +136,15 @@ class PreparedRun:
             The journal cannot be written. Nothing was sent.
         """
         if self._journal is None:
-            self._do(show, stops, None)
+            self._do(show, stops)
             return
         with self._journal as journal:
             number = self._begin(journal)
             if number is None:
-                self._do(show, stops, None)
+                self._do(show, stops)
                 return
             try:
-                self._do(show, stops, partial(JournalWriter, journal, number, self._settings))
+                self._do(show, stops, (journal, number))
             except RuntimeError:  # Python 3.12 starts no thread when the interpreter ends
                 journal.end(number, interrupted=True)
                 raise
@@ -202,15 +202,18 @@ class PreparedRun:
         finally:
             self._keys.clear()
 
-    def _do(self, show: Display, stops: Callable[[], int], make_writer: Callable[..., JournalWriter] | None) -> None:
-        run = Run(self._settings, self._state, self._pool, make_writer, show, stops, lambda: self.paused)
+    def _do(self, show: Display, stops: Callable[[], int], recorded: tuple[Journal, int] | None = None) -> None:
+        """Do the run; `recorded` has the journal, and the number of the run in it."""
+        reports: queue.SimpleQueue[Report | Written] = queue.SimpleQueue()
+        pool = (
+            Threads(self._settings, reports.put)
+            if self._options.executor is None
+            else Executors(self._settings, reports.put, self._options.executor)
+        )
+        writer = JournalWriter(*recorded, self._settings, reports.put) if recorded else None
+        run = Run(self._settings, self._state, reports, pool, writer, show, stops, lambda: self.paused)
         run.go(len(self._table), self._requests, self._done_before)
         self.interrupted, self.problem = run.interrupted, run.problem or self.problem
-
-    def _pool(self, report: Callable[[Report], None]) -> Pool:
-        if self._options.executor is None:
-            return Threads(self._settings, report)
-        return Executors(self._settings, report, self._options.executor)
 
     def _row_records(self) -> Iterator[RowRecord]:
         done_before = set(self._done_before)

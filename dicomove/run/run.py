@@ -51,7 +51,7 @@ _LONGEST_FLUSH_S: Final = 30.0
 
 
 class Pool(Protocol):
-    """The workers of a run. They report to the function that the pool was made with."""
+    """The workers of a run. They put their reports into the queue of the run."""
 
     def submit(self, task: Task) -> None:
         """Let a worker move a task. The run never submits more tasks than the limit of associations allows."""
@@ -76,10 +76,12 @@ class Run:
     ----------
     settings, state
         The settings for all rows; and the state, which decides.
-    make_pool
-        Makes the workers from the function that gets their reports.
-    make_writer
-        Makes the writer of the journal in the same way; ``None`` without a journal.
+    reports
+        Gets the reports of the pool and of the writer.
+    pool
+        The workers.
+    writer
+        The writer of the journal; ``None`` without a journal.
     show
         Gets the events.
     stops
@@ -100,18 +102,17 @@ class Run:
         self,
         settings: RunSettings,
         state: RunState,
-        make_pool: Callable[[Callable[[Report], None]], Pool],
-        make_writer: Callable[[Callable[[Written], None]], JournalWriter] | None,
+        reports: queue.SimpleQueue[Report | Written],
+        pool: Pool,
+        writer: JournalWriter | None,
         show: Display,
         stops: Callable[[], int],
         paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings, self._state, self._show, self._stops, self._paused = settings, state, show, stops, paused
-        self._reports: queue.SimpleQueue[Report | Written] = queue.SimpleQueue()
+        self._reports, self._pool, self._writer = reports, pool, writer
         #: The instructions that are left, so that an interrupt in a display loses none of them.
         self._to_do: deque[Instruction] = deque()
-        self._pool = make_pool(self._reports.put)
-        self._writer = make_writer(self._reports.put) if make_writer else None
         self._at_end = False
         self.interrupted = False
         self.problem: str | None = None
