@@ -233,7 +233,11 @@ def orthanc(folder: Path, images: Path, modalities: Mapping[str, int], **options
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,
         "DicomAlwaysAllowMove": True,
-        "DicomModalities": {aet: [aet, "127.0.0.1", port] for aet, port in modalities.items()},
+        # As `Receiver.orthanc_modality` says: Orthanc 1.12 converts images otherwise.
+        "DicomModalities": {
+            aet: {"AET": aet, "Host": "127.0.0.1", "Port": port, "AllowTranscoding": False}
+            for aet, port in modalities.items()
+        },
         **options,
     }
     path = folder / "orthanc.json"

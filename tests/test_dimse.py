@@ -42,7 +42,7 @@ CT, CR = study_uid("A0001"), study_uid("A0010")
 STUDY = {"StudyInstanceUID": CT, "QueryRetrieveLevel": "STUDY"}
 LIMIT_S = 0.4
 #: What a busy machine may add to a limit.
-PATIENCE_S = 2.0
+PATIENCE_S = 8.0
 
 ABORT = b"\x07\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 RELEASE_RQ = b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00"
@@ -50,9 +50,9 @@ REJECT = b"\x03\x00\x00\x00\x00\x04\x00"
 
 
 def impatient(port: int, **limits: Any) -> dm.Pacs:
-    """A PACS for which nobody waits long."""
-    names = ("connect_timeout", "association_timeout", "idle_timeout", "first_response_timeout")
-    return dm.Pacs(f"PEER@127.0.0.1:{port}", **{**dict.fromkeys(names, LIMIT_S), **limits})
+    """A PACS whose responses are not waited for long; only a busy machine is late with an association."""
+    short = dict.fromkeys(("idle_timeout", "first_response_timeout"), LIMIT_S)
+    return dm.Pacs(f"PEER@127.0.0.1:{port}", **{"connect_timeout": 10, "association_timeout": 10, **short, **limits})
 
 
 def move(pacs: dm.Pacs, destination: str = SINK, **options: Any) -> dm.dimse.MoveResult:
@@ -126,13 +126,14 @@ PEERS = {
 @pytest.mark.parametrize("name", PEERS)
 def test_a_peer_that_makes_no_association(name: str) -> None:
     talk, error = PEERS[name]
+    limits = {"association_timeout": LIMIT_S} if error == "association_timeout" else {}
     with servers.listening(talk) as port, within(LIMIT_S):
-        result = move(impatient(port))
+        result = move(impatient(port, **limits))
         assert (result.outcome, result.status, result.error) == ("unreachable", None, error)
         assert not result.evidence.sent
         assert (result.total, result.completed, result.failed_sop_instance_uids) == (None, None, ())
         assert result.advice
-        with dm.FindScu(impatient(port)) as finder:
+        with dm.FindScu(impatient(port, **limits)) as finder:
             found = finder.find_studies({"PatientID": "000123"})
             assert (found.error, found.status, found.sent, len(found)) == (error, None, False, 0)
             with pytest.raises(dm.errors.AssociationError) as raised:
@@ -174,7 +175,7 @@ def test_an_unknown_host() -> None:
 
 def test_a_host_that_does_not_answer_at_all() -> None:
     with servers.full_port() as port, within(LIMIT_S):
-        result = move(impatient(port))
+        result = move(impatient(port, connect_timeout=LIMIT_S))
     assert (result.outcome, result.error) == ("unreachable", "connect_timeout")
 
 

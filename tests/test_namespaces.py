@@ -42,13 +42,13 @@ class Hospital:
 
     def register(self, ae_title: str, host: str, port: int) -> None:
         """Enter a destination, as an administrator does."""
-        with self.machine.entered():
-            self.orthanc.request("PUT", f"/modalities/{ae_title}", json.dumps([ae_title, host, port]).encode())
+        self.enter(json.dumps({ae_title: [ae_title, host, port]}))
 
     def enter(self, modality: str) -> None:
         """Enter what `orthanc_modality` prints."""
         ((name, entry),) = json.loads(modality).items()
-        self.register(name, entry["Host"], entry["Port"])
+        with self.machine.entered():
+            self.orthanc.request("PUT", f"/modalities/{name}", json.dumps(entry).encode())
 
 
 @pytest.fixture(scope="module")

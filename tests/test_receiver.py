@@ -308,7 +308,12 @@ def test_the_entries_have_the_advertised_address(tmp_path: Path) -> None:
         assert "host node7.hospital.example, port 30104" in repr(receiver)
         assert receiver.as_destination() == {"DICOMOVE": ("node7.hospital.example", 30104)}
         assert json.loads(receiver.orthanc_modality()) == {
-            "DICOMOVE": {"AET": "DICOMOVE", "Host": "node7.hospital.example", "Port": 30104}
+            "DICOMOVE": {
+                "AET": "DICOMOVE",
+                "Host": "node7.hospital.example",
+                "Port": 30104,
+                "AllowTranscoding": False,
+            }
         }
         assert receiver.port != 30104
     with receiving.receiver(tmp_path, advertise="[2001:db8::7]") as receiver:

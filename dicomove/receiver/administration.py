@@ -203,9 +203,14 @@ class Entries(ABC):
         return {self.ae_title: self.address_for() if is_named else ("127.0.0.1", self.port)}
 
     def orthanc_modality(self, pacs: Pacs | None = None) -> str:
-        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; see `address_for`."""
+        """Return the entry of ``DicomModalities`` in Orthanc's configuration, as JSON; see `address_for`.
+
+        Orthanc 1.12 sends compressed images of a study uncompressed if others of it are uncompressed, unless its entry
+        has ``"AllowTranscoding": false``.
+        """
         host, port = self.address_for(pacs or self._pacs_host)
-        return json.dumps({self.ae_title: {"AET": self.ae_title, "Host": host, "Port": port}}, indent=2)
+        entry = {"AET": self.ae_title, "Host": host, "Port": port, "AllowTranscoding": False}
+        return json.dumps({self.ae_title: entry}, indent=2)
 
     def dcmtk_host(self, pacs: Pacs | None = None) -> str:
         """Return the entry of ``HostTable`` in dcmqrscp's configuration; see `address_for`."""
