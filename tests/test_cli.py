@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -332,3 +333,13 @@ def test_a_locale_without_all_characters_changes_neither_the_end_nor_a_cell(
                 assert main(arguments) == 0
     assert "Žižkov" in (tmp_path / "found").read_text("utf-8")
     assert "complete" in (tmp_path / "moved").read_text("utf-8")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_does_not_stop_a_command(closed: str, cohort: Path) -> None:
+    cohort.write_text("accession\n000001\n")
+    with receiving.pacs({}, source=SMALL) as pacs:
+        command = shlex.join([sys.executable, "-m", "dicomove", "find", str(cohort), str(pacs)])
+        done = subprocess.run(["/bin/sh", "-c", f"{command} {closed}"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
