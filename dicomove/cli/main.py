@@ -110,8 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     2 if the command is wrong, and 3 if nothing could be done: the PACS or the receiver cannot be reached, or a folder
     has no images. It is also 1 if the next program of a pipe did not read the whole table.
     """
-    _open_closed_streams()
-    _print_any_character()
+    _prepare_streams()
     known = parser()
     chosen, more = known.parse_known_args(arguments)
     if any(word.startswith("-") and word != "-" for word in more):
@@ -135,16 +134,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return SOME_NOT
 
 
-def _open_closed_streams() -> None:
-    """Open the streams that the caller closed (``>&-``): Python has no such stream then."""
+def _prepare_streams() -> None:
+    """Open the streams that the caller closed (``>&-``), and escape characters that the locale does not have."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (it stays open)
-
-
-def _print_any_character() -> None:
-    """Escape characters that the locale does not have: a run must not end as an error because of its printed table."""
-    if lacks_characters(sys.stdout):
+    if lacks_characters(sys.stdout):  # a run must not end as an error because of its printed table
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
