@@ -8,6 +8,7 @@ caller's own, and gets another name.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise, repeat
 from typing import Final
@@ -60,13 +61,11 @@ _TEXT_IS_A_DTYPE: Final = int(pd.__version__.split(".")[0]) >= 3
 
 def text(values: Iterable[str | None], index: pd.Index | None = None) -> pd.Series:
     """Return a column of text; ``None`` and ``""`` are null."""
-    column = pd.Series([value or None for value in values], index=index, dtype=object)
-    if not _TEXT_IS_A_DTYPE:  # pandas 2 would turn missing values into "None"
-        return column
-    try:
-        return column.astype("str")
-    except UnicodeEncodeError:  # half a character, in a cell of the caller's
-        return column
+    cells = [value or None for value in values]
+    if _TEXT_IS_A_DTYPE:  # pandas 2 would turn missing values into "None"
+        with suppress(UnicodeEncodeError):  # half a character, in a cell of the caller's
+            return pd.Series(cells, index=index, dtype="str")
+    return pd.Series(cells, index=index, dtype=object)
 
 
 def counts(values: Iterable[int | None], index: pd.Index | None = None) -> pd.Series:
