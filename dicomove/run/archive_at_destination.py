@@ -31,7 +31,6 @@ from dicomove.run.requests import Task
 #: The first and the longest wait before the archive is asked again.
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
-Look = Callable[[], ReceivedRow | Unverified]
 
 
 class ArchiveAtDestination:
@@ -111,7 +110,7 @@ def reconcile_at_archive(
         def counted(held: Mapping[str, int]) -> Evidence:
             return counted_anew(replace(evidence, received=len(held)), held, listed)
 
-        received = _awaited(received, lambda: archive.look(identifier), archive, counted)
+        received = _awaited(received, identifier, archive, counted)
         evidence = counted(received.held)
     return Moved(read_again(result, without_empty_count(evidence)), received, listed)
 
@@ -163,7 +162,10 @@ def as_believed(result: MoveResult) -> MoveResult:
 
 
 def _awaited(
-    received: ReceivedRow, look: Look, archive: ArchiveAtDestination, counted: Callable[[Mapping[str, int]], Evidence]
+    received: ReceivedRow,
+    identifier: Identifier,
+    archive: ArchiveAtDestination,
+    counted: Callable[[Mapping[str, int]], Evidence],
 ) -> ReceivedRow:
     """Wait until the archive has everything, or gets nothing new for a quiet period; return what it has then."""
     quiet, pause = archive.destination.quiet_period, _FIRST_PAUSE_S
@@ -172,7 +174,7 @@ def _awaited(
         if archive.stop.wait(min(pause, left)):
             break
         asked = time.monotonic()
-        now = look()
+        now = archive.look(identifier)
         if isinstance(now, ReceivedRow) and now.held != received.held:
             received, until = now, time.monotonic() + quiet
         # A study with many series needs many C-FINDs: a pause as long as they took leaves the archive idle meanwhile.
