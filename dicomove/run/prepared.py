@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -239,12 +240,18 @@ def _within_limits(
     """Return the tasks within the limits, with the PACS's numbers of instances; the others get their result."""
     if not options.has_limits:
         return tasks
+    if options.counts_instances:
+        with FindScu(settings.pacs) as scu:
+            tasks = list(_counted(tasks, Counting(scu)))
     sizes = sizes_of(settings) if options.max_bytes is not None else Sizes(())
-    with FindScu(settings.pacs) as scu:
-        counting = Counting(scu)
-        return within_limits(
-            tasks, table, options, lambda identifier: counting.expected(identifier).expected, sizes, results
-        )
+    return within_limits(tasks, table, options, sizes, results)
+
+
+def _counted(tasks: Iterable[Task], counting: Counting) -> Iterator[Task]:
+    """Yield the tasks, each with a number of instances: that of the table, or else that of the PACS."""
+    for task in tasks:
+        known = task.expected is not None
+        yield task if known else replace(task, expected=counting.expected(task.identifier).expected)
 
 
 def sizes_of(settings: RunSettings) -> Sizes:

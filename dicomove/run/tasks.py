@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Requested, replanned_rows
+from dicomove.cohort import Requested, replanned_rows
 from dicomove.errors import LimitError
 from dicomove.interpreter import changed, in_bulk
 from dicomove.outcome import sentences
@@ -97,7 +96,6 @@ def within_limits(
     tasks: Sequence[Task],
     table: pd.DataFrame,
     options: Options,
-    count: Callable[[Identifier], int | None],
     sizes: Sizes,
     results: RowResults,
 ) -> list[Task]:
@@ -107,8 +105,6 @@ def within_limits(
     ----------
     tasks, table, options
         The tasks of the run, the caller's table, and the limits.
-    count
-        Asks the PACS for the number of instances that the table lacks.
     sizes
         The sizes of instances, for ``max_bytes``.
     results
@@ -119,10 +115,6 @@ def within_limits(
     LimitError
         The sum is above a limit, or it cannot be known.
     """
-    if options.counts_instances:
-        tasks = [
-            task if task.expected is not None else replace(task, expected=count(task.identifier)) for task in tasks
-        ]
     going = []
     for task in tasks:
         if row := _too_large(task, options.max_per_row):
