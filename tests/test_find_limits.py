@@ -18,7 +18,8 @@ import pytest
 from pydicom import Dataset
 
 import dicomove as dm
-from dicomove.dimse import FindResult
+from dicomove.dimse import FindResult, FindScu
+from dicomove.search.c_find import Asker, Stop
 from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
 from dicomove.testing import RunningPacs, Synthetic, faults
@@ -272,3 +273,14 @@ def test_a_pacs_that_gives_nothing_for_a_while_is_asked_again_later(tmp_path: Pa
     assert set(found["error"].dropna()) == {"capped"}
     assert found["advice"].iloc[-1].startswith("The PACS gave nothing more")
     assert again["outcome"].eq("matched").all()
+
+
+def test_a_search_is_cancelled_at_the_match_that_is_enough_and_the_next_one_is_not() -> None:
+    keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": ""}
+    archive = Synthetic(studies=50, instances=1, size=64)
+    with receiving.pacs({}, source=archive) as pacs, FindScu(pacs) as scu:
+        asker = Asker(scu, Stop())
+        enough = asker.find(keys, query_model="StudyRoot", is_enough=lambda _: True)
+        whole = asker.find(keys, query_model="StudyRoot")
+    assert enough.cancelled
+    assert (whole.cancelled, len(whole)) == (False, 50)

@@ -88,16 +88,12 @@ class Asker:
         self._pause()
         if self.renews:
             self.renew()
-        if is_enough is None:
-            result = self._scu.find_studies(keys, query_model=query_model, stop=self._stop)
-        else:
-            cancel = _Either(self._stop)
 
-            def look(match: dict[str, str]) -> None:
-                if is_enough(match):
-                    cancel.set()
+        def look(match: dict[str, str]) -> None:
+            if is_enough and is_enough(match):
+                self._scu.cancel()
 
-            result = self._scu.find_studies(keys, query_model=query_model, stop=cancel, on_match=look)
+        result = self._scu.find_studies(keys, query_model=query_model, stop=self._stop, on_match=look)
         self._next = time.monotonic() + self._delay
         if (result.cancelled or result.error) and self._stop.is_set():
             raise Stopped
@@ -163,14 +159,3 @@ class Asker:
                 return
             time.sleep(_LOOK_AGAIN_S)
         raise Stopped
-
-
-class _Either(threading.Event):
-    """An event that is also set if another one is."""
-
-    def __init__(self, other: threading.Event) -> None:
-        super().__init__()
-        self._other = other
-
-    def is_set(self) -> bool:
-        return self._other.is_set() or super().is_set()
