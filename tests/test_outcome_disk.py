@@ -224,6 +224,23 @@ def test_a_word_that_dicomove_does_not_know_has_no_advice() -> None:
     assert advice_on("a_word_of_tomorrow") == ""
 
 
+@pytest.mark.parametrize(
+    ("evidence", "has_begun"),
+    [
+        (disk(4, 2, 6, status=FAILURE, arrivals=4), True),
+        (disk(0, 6, 6, status=FAILURE, arrivals=0), False),
+        (disk(4, 2, 6, status=FAILURE, arrivals=0), False),  # they were there before
+        (Evidence(status=FAILURE, counts=counts(4, 2, 0)), True),
+        (Evidence(status=FAILURE, counts=NOTHING_SAID), False),
+    ],
+)
+def test_a_pacs_that_stops_in_the_middle_knows_the_destination(evidence: Evidence, has_begun: bool) -> None:
+    advice = judge(evidence).advice or ""
+    told = ("stopped in the middle" in advice, "does not know the destination" in advice)
+    assert told == (has_begun, not has_begun)
+    assert "stopped in the middle" not in (judge(replace(evidence, method="get")).advice or "")
+
+
 def test_the_advice_names_what_is_known() -> None:
     unknown = judge(Evidence(status=0xA801, destination="RX"))
     assert "does not know the destination RX." in (unknown.advice or "")

@@ -81,7 +81,7 @@ def remedy(word: str, evidence: Evidence) -> str | None:
     if word in _REFUSED and (refused := _refusal_remedy(evidence)):
         return refused
     if evidence.received is None or word not in _EXPLAINED:
-        return None
+        return _of_a_stop(word, evidence)
     missing = evidence.missing or 1
     others = _total(_of_kind(evidence.aside, OTHER_PATIENT))
     damaged = _total(_of_kind(evidence.aside, DAMAGED))
@@ -91,7 +91,13 @@ def remedy(word: str, evidence: Evidence) -> str | None:
         return "damaged"
     if others + damaged:
         return "some_damaged"
-    return _of_what_never_came(evidence) if word == "missing_instances" else None
+    return _of_what_never_came(evidence) if word == "missing_instances" else _of_a_stop(word, evidence)
+
+
+def _of_a_stop(word: str, evidence: Evidence) -> str | None:
+    """Return the name of the advice where the PACS reaches the destination, and stops in the middle."""
+    has_begun = bool(evidence.arrivals or evidence.counts.moved) and evidence.method != "get"
+    return "stopped" if word == "unable_to_process" and has_begun else None
 
 
 def _of_what_never_came(evidence: Evidence) -> str | None:
@@ -177,6 +183,9 @@ BETTER_ADVICE: Final = {
     "have to use TLS, or neither.",
     "refused_request": "The receiver could not read it. Is this peer the PACS? Then please report it with the log.",
     "refused_busy": "Move the row again later, or raise associations of the receiver's limits.",
+    "stopped": "The PACS stopped in the middle, without a standardised reason: look into its log. Move the row again "
+    "for the rest. Orthanc 1.12 stops at an image that it cannot decompress, unless its entry of the destination has "
+    "AllowTranscoding: false.",
     "strays": "Do they belong to this row, with other identifiers? The manifest of the receiver names them.",
     "nothing_came": "The PACS reports moved instances, but none arrived: ask its administrator whether it has another "
     "host or port for this AE title.",
