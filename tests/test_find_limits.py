@@ -278,7 +278,9 @@ def test_a_pacs_that_gives_nothing_for_a_while_is_asked_again_later(tmp_path: Pa
 def test_a_search_is_cancelled_at_the_match_that_is_enough_and_the_next_one_is_not() -> None:
     keys = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": ""}
     archive = Synthetic(studies=50, instances=1, size=64)
-    with receiving.pacs({}, source=archive) as pacs, FindScu(pacs) as scu:
+    # On a busy machine, all 50 might come before the C-CANCEL.
+    slow = faults.Latency(seconds=0.1, attempts=1)
+    with receiving.pacs({}, slow, source=archive) as pacs, FindScu(pacs) as scu:
         asker = Asker(scu, Stop())
         enough = asker.find(keys, query_model="StudyRoot", is_enough=lambda _: True)
         whole = asker.find(keys, query_model="StudyRoot")

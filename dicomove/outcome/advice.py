@@ -183,7 +183,7 @@ BETTER_ADVICE: Final = {
     "have to use TLS, or neither.",
     "refused_request": "The receiver could not read it. Is this peer the PACS? Then please report it with the log.",
     "refused_busy": "Move the row again later, or raise associations of the receiver's limits.",
-    "stopped": "The PACS stopped in the middle, without a standardised reason: look into its log. Move the row again "
+    "stopped": "The PACS gave no standardised reason, and stopped in the middle: look into its log. Move the row again "
     "for the rest. Orthanc 1.12 stops at an image that it cannot decompress, unless its entry of the destination has "
     "AllowTranscoding: false.",
     "strays": "Do they belong to this row, with other identifiers? The manifest of the receiver names them.",
