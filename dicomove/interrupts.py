@@ -1,4 +1,4 @@
-"""Interrupts: Ctrl-C, the stop button of a notebook, and SIGTERM. A run ends in an orderly way, and keeps its results.
+"""Interrupts: Ctrl-C, the stop button of a notebook, SIGTERM, SIGHUP. A run ends in good order, and keeps its results.
 
 The buttons of the panel of a job, Cancel and Pause, are in `dicomove.notebook.drawing`.
 """
@@ -13,8 +13,13 @@ from types import FrameType
 from typing import Final, Self
 
 #: The signals that ask for an end, with Python's own handlers of them. Ctrl-C and the stop button send the first, the
-#: scheduler of a cluster sends the second, and kills a while later.
-_STOP_SIGNALS: Final = ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL))
+#: scheduler of a cluster sends the second, and kills a while later. A terminal that closes sends the third, which
+#: Windows does not have.
+_STOP_SIGNALS: Final = (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+    *((number, signal.SIG_DFL) for number in signal.Signals if number.name == "SIGHUP"),
+)
 
 
 class Interrupts:

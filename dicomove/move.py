@@ -42,8 +42,8 @@ def move(
     """Move each row of a table with one C-MOVE (PS3.4 C.4.2), and return a table with the result of each row.
 
     Only the level and its unique keys are sent. Rows with the same identifier are moved once, and all get the result.
-    An interrupt (Ctrl-C, the stop button, SIGTERM) sends C-CANCEL and returns the table so far; a second one does not
-    wait for the PACS. With a journal, the same call goes on where the last one ended.
+    An interrupt (Ctrl-C, the stop button, SIGTERM, SIGHUP) sends C-CANCEL and returns the table so far; a second one
+    does not wait for the PACS. With a journal, the same call goes on where the last one ended.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def move(
     verify
         The source of the expected numbers. ``"auto"`` takes the numbers of related instances from the table, or else
         from C-FIND, and lists the instances if the numbers do not agree. ``"counts"`` never lists them,
-        ``"instances"`` always does, ``"arrivals"`` asks nothing. ``"hash"`` is ``"auto"``, and also compares the files
-        of an earlier run with their hashes before it counts them as complete.
+        ``"instances"`` always does, ``"arrivals"`` asks for neither. ``"hash"`` is ``"auto"``, and also compares the
+        files of an earlier run with their hashes before it counts them as complete.
     retry
         Tries rows again whose failure may pass: a `Retry`, or the number of attempts. With a receiver, a retry asks
         only for missing instances.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import sys
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Final, Literal, Self, TypeGuard
 
@@ -253,5 +254,7 @@ def _check_limits(pacs: Pacs) -> None:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is a number: in Python, True is one, too."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a value is a number that fits into a float: in Python, True and 10**400 are numbers, too."""
+    if isinstance(value, float):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

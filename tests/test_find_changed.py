@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
+from dicomove.run.inventory import Verify
 from dicomove.testing import RehearsalPacs, Synthetic
 from dicomove.testing.rehearsal import RunningPacs
 
@@ -31,10 +32,10 @@ def found(pacs: RunningPacs) -> pd.DataFrame:
     return dm.find(COHORT, pacs, progress=False)
 
 
-def move(table: pd.DataFrame, pacs: RunningPacs) -> tuple[pd.DataFrame, list[str]]:
+def move(table: pd.DataFrame, pacs: RunningPacs, verify: Verify = "auto") -> tuple[pd.DataFrame, list[str]]:
     """Return the results, and the commands that the PACS got."""
     before = len(pacs.requests())
-    results = dm.move(table, pacs, pacs.destination, progress=False)
+    results = dm.move(table, pacs, pacs.destination, verify=verify, progress=False)
     return results, pacs.requests()["command"].tolist()[before:]
 
 
@@ -53,10 +54,11 @@ def with_patients_of(cohort: pd.DataFrame) -> Change:
         (lambda table: pd.concat([table, table.assign(PatientID="SYN000002")]), [3, 5]),
     ],
 )
+@pytest.mark.parametrize("verify", ["auto", "arrivals"])
 def test_a_patient_beside_the_uid_of_another_is_not_moved(
-    change: Change, others: list[int], pacs: RunningPacs, found: pd.DataFrame
+    change: Change, others: list[int], verify: Verify, pacs: RunningPacs, found: pd.DataFrame
 ) -> None:
-    results, commands = move(change(found), pacs)
+    results, commands = move(change(found), pacs, verify)
     wrong = [place for place, error in enumerate(results["error"].tolist()) if error == "other_patient"]
     assert wrong == others
     assert results["outcome"].tolist().count("complete") == len(results) - len(others)

@@ -217,22 +217,23 @@ def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
     assert results["outcome"].tolist() == ["complete"] * 10
 
 
-def test_a_schedulers_signal_is_a_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["a scheduler", "a terminal that closes"])
+def test_other_signals_are_a_stop_too(tmp_path: Path, number: signal.Signals) -> None:
     log = Log()
-    pending = iter([signal.SIGTERM])
+    pending = iter([number])
 
     def act(event: Event) -> None:
         if isinstance(event, SubOperationEvent):
-            for number in pending:
-                os.kill(os.getpid(), number)
+            for one in pending:
+                os.kill(os.getpid(), one)
 
     log.act = act
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     with pytest.warns(dm.InterruptedWarning):
         results, _ = run(faults.Latency(seconds=0.05), folder=tmp_path, log=log)
     assert results["outcome"][0] in ("cancelled", "complete")
     assert results["outcome"].tolist()[-1] == "not_attempted"
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 def test_many_rows_that_ask_for_the_same_are_one_move(tmp_path: Path) -> None:

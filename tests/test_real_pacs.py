@@ -108,23 +108,25 @@ def test_keys_by_tag_and_by_keyword(server: Server, store: Store, query: dict[st
 
 def test_only_the_unique_keys_are_sent(server: Server, store: Store) -> None:
     """Orthanc would move the study of the accession number, too."""
-    table = pd.DataFrame(
-        {"StudyInstanceUID": [CT], "AccessionNumber": ["A0300"], "PatientID": ["123"], "PatientName": ["X"]}
-    )
-    # Without a C-FIND before it, which would tell that the accession number is another study's.
-    assert row(move(table, server, verify="arrivals"), "outcome", "completed") == ("complete", 5)
+    query = {"StudyInstanceUID": CT, "AccessionNumber": "A0300", "PatientName": "X"}
+    # `move` would ask, and learn that the accession number is another study's.
+    with dm.MoveScu(server.pacs) as scu:
+        result = scu.move_study(query, DESTINATION)
+    assert (result.outcome, result.completed) == ("complete", 5)
     assert {one.study for one in store.held()} == {CT}
 
 
+@pytest.mark.parametrize("verify", ["auto", "arrivals"])
 @pytest.mark.parametrize("query_model", ["StudyRoot", "PatientRoot"])
 def test_nothing_is_moved_for_a_uid_beside_the_accession_number_of_another_study(
-    server: Server, store: Store, query_model: str
+    server: Server, store: Store, query_model: str, verify: str
 ) -> None:
     right = pd.DataFrame({"StudyInstanceUID": [CT], "AccessionNumber": ["A0001"], "PatientID": ["000123"]})
     wrong = right.assign(AccessionNumber="A0300")
-    assert row(move(wrong, server, query_model=query_model), "outcome", "error") == ("invalid", "invalid_row")
+    options = {"query_model": query_model, "verify": verify}
+    assert row(move(wrong, server, **options), "outcome", "error") == ("invalid", "invalid_row")
     assert not store.held()
-    assert row(move(right, server, query_model=query_model), "outcome", "completed") == ("complete", 5)
+    assert row(move(right, server, **options), "outcome", "completed") == ("complete", 5)
 
 
 def test_the_birth_date_and_the_name_beside_a_uid_are_compared(server: Server, store: Store) -> None:

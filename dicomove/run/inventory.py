@@ -55,8 +55,8 @@ class Inventory:
         Sends the C-FINDs.
     verify
         ``"counts"`` asks for the numbers of related instances, ``"instances"`` lists the instances. ``"auto"`` asks for
-        the numbers, and lists the instances if there are no numbers or they do not agree. ``"arrivals"`` asks nothing.
-        ``"hash"`` asks like ``"auto"``.
+        the numbers, and lists the instances if there are no numbers or they do not agree. ``"arrivals"`` asks for
+        neither. ``"hash"`` asks like ``"auto"``.
     stop
         Cancels the C-FINDs when it is set.
     peer
@@ -196,14 +196,15 @@ class Inventory:
         return None if self._verify == "arrivals" else self._ask("counts", related_instances, identifier)
 
     def values(self, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]]:
-        """Return the values of these keys of a study; none if the PACS does not answer, or may not be asked."""
-        if self._verify == "arrivals":
-            return {}
+        """Return the values of these keys of a study; none if the PACS does not answer.
+
+        They say whose study it is, so ``"arrivals"`` asks for them, too.
+        """
         return self._ask("counts", lambda ask, asked: values_of_study(ask, asked, names), identifier) or {}
 
     def is_elsewhere(self, identifier: Identifier) -> bool:
-        """Tell whether a series or an instance belongs to another study; false if the PACS may not be asked."""
-        return self._verify != "arrivals" and self._ask("counts", is_elsewhere, identifier) is True
+        """Tell whether a series or an instance belongs to another study; false if the PACS does not answer."""
+        return self._ask("counts", is_elsewhere, identifier) is True
 
     def series(self, study: Identifier) -> Mapping[str, int | None] | None:
         """Return the series of a study, each with the number of its instances if the PACS gives it.

@@ -61,11 +61,6 @@ class Way:
         """C-GET is done by the receiver's process."""
         return self.elsewhere and self.method == "move"
 
-    @property
-    def asks(self) -> bool:
-        """Whether the PACS is asked whose a study is."""
-        return self.planned or self.verify != "arrivals"
-
 
 ways = st.builds(
     Way,
@@ -189,26 +184,26 @@ def what_is_not_read_brings_nothing(run: Run) -> None:
             assert run.result(number, "outcome") != "complete", row
 
 
-def what_belongs_together_is_moved(run: Run, way: Way) -> None:
+def what_belongs_together_is_moved(run: Run) -> None:
     """Without a fault, a row is complete where all rows that ask for the same have what belongs to its UIDs."""
     for asked, numbers in run.table.groups().items():
         rows = [run.table.rows[number] for number in numbers]
-        if instances_of(asked) and all(_is_right(row, study_of(asked), way) for row in rows):
+        if instances_of(asked) and all(_is_right(row, study_of(asked)) for row in rows):
             for number in numbers:
                 told = [run.result(number, name) for name in ("outcome", "error", "advice")]
                 assert told[0] == "complete", (run.table.rows[number], told)
 
 
-def _is_right(row: Row, study: Study | None, way: Way) -> bool:
+def _is_right(row: Row, study: Study | None) -> bool:
     """Whether nothing in a row is damaged, and its PatientID and accession number are those of its study."""
     if any(cell.how == "damaged" for cell in row.values()) or names_another_patient(row, study):
         return False
-    if not way.asks or study is None:
+    if study is None:
         return True
     return not names_another_request(row, study) and _is_clear(row, study) and len(_other_person(row, study)) < 2
 
 
-def what_is_anothers_is_told(run: Run, way: Way, *, is_first: bool) -> None:
+def what_is_anothers_is_told(run: Run, *, is_first: bool) -> None:
     """Without a fault, what stands beside a UID and is another's keeps its row back, or is told."""
     for asked, numbers in run.table.groups().items():
         study = study_of(asked)
@@ -217,7 +212,7 @@ def what_is_anothers_is_told(run: Run, way: Way, *, is_first: bool) -> None:
         (number,), row = numbers, run.table.rows[numbers[0]]
         if any(cell.how == "damaged" for cell in row.values()):
             continue
-        expected = _expected(row, study, way)
+        expected = _expected(row, study)
         if expected is None:
             continue
         told = [run.result(number, name) for name in ("outcome", "error", "advice")]
@@ -228,17 +223,15 @@ def what_is_anothers_is_told(run: Run, way: Way, *, is_first: bool) -> None:
         assert tuple(told[:2]) == expected, (row, told)
         if expected[0] in ("invalid", "not_attempted"):
             assert run.result(number, "attempts") == 0
-        elif way.verify != "arrivals" and (names := _other_person(row, study)):
+        elif names := _other_person(row, study):
             assert names[0] in (told[2] or ""), (row, told)
             assert not is_first or any(names[0] in one for one in run.said), run.said
 
 
-def _expected(row: Row, study: Study, way: Way) -> tuple[str, str | None] | None:
+def _expected(row: Row, study: Study) -> tuple[str, str | None] | None:
     """Return what becomes of a row; ``None`` where a person could not say it either."""
     if names_another_patient(row, study):
-        return ("invalid" if way.asks else "failed"), "other_patient"
-    if not way.asks:
-        return "complete", None
+        return "invalid", "other_patient"
     if names_another_request(row, study):
         return "invalid", "invalid_row"
     if not _is_clear(row, study):
@@ -274,7 +267,7 @@ def _parts(name: str) -> set[str]:
 # ---------------------------------------------------------------------------------------------------------------- runs
 
 
-def holds(run: Run, tables: Sequence[Table], way: Way, met: Sequence[Fault], *, is_first: bool) -> None:
+def holds(run: Run, tables: Sequence[Table], met: Sequence[Fault], *, is_first: bool) -> None:
     """All of it."""
     every_file_is_asked_for(run, tables)
     if run.moved is None:
@@ -282,8 +275,8 @@ def holds(run: Run, tables: Sequence[Table], way: Way, met: Sequence[Fault], *, 
     no_row_of_another_patient_is_complete(run)
     what_is_not_read_brings_nothing(run)
     if not met:
-        what_belongs_together_is_moved(run, way)
-        what_is_anothers_is_told(run, way, is_first=is_first)
+        what_belongs_together_is_moved(run)
+        what_is_anothers_is_told(run, is_first=is_first)
 
 
 _UNTOLD: Final = (faults.FindWithoutPatientId(),)
@@ -326,11 +319,11 @@ def test_a_typed_table(
         world.forget_arrivals()
         world.meets(met)
         first = moves(world, table, table.frame(), way, journal)
-        holds(first, [table], way, met, is_first=True)
+        holds(first, [table], met, is_first=True)
         if way.again and first.moved is not None:
             other = table.shuffled(way.again) if way.again in table.headers else table
             frame = first.moved if way.again == "results" else other.frame()
-            holds(moves(world, other, frame, way, journal), [table, other], way, met, is_first=False)
+            holds(moves(world, other, frame, way, journal), [table, other], met, is_first=False)
         no_request_has_a_hole(Arrival(heard=world.heard))
     for fault in met:
         event(f"fault {fault.name}")
