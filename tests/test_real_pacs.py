@@ -361,6 +361,28 @@ def test_the_demo_cohort_from_end_to_end(server: Server, store: Store) -> None:
     assert again["outcome"].tolist() == ["complete"] * 10
 
 
+@pytest.mark.parametrize("way", ["as found", "mixed", "mixed, from a file"])
+def test_a_table_of_find_whose_patients_were_mixed_up_brings_what_a_row_names(
+    server: Server, store: Store, way: str, tmp_path: Path
+) -> None:
+    accessions = ["A0001", "A001", "A0100", "A0200"]
+    found = dm.find(pd.DataFrame({"AccessionNumber": accessions}), server.pacs, progress=False)
+    found = found.drop(columns="AccessionNumber")
+    patients = found["PatientID"].tolist()
+    if way != "as found":
+        found = found.assign(PatientID=[*patients[1:], patients[0]])
+    if way == "mixed, from a file":
+        found.to_csv(tmp_path / "found.csv", index=False)
+        found = dm.read_cohort(tmp_path / "found.csv")
+    result = move(found, server)
+    if way == "as found":
+        assert result["outcome"].tolist() == ["complete"] * 4
+        assert arrived(store) == set().union(*(server.instances(study=study_uid(one)) for one in accessions))
+    else:
+        assert result["error"].tolist() == ["other_patient"] * 4
+        assert not arrived(store)
+
+
 def test_three_at_a_time(server: Server, gate: Gate) -> None:
     """The gate lets nobody in before three moves wait at it (dcmqrscp locks its index, and may serve them in turn)."""
     started: list[int] = []
