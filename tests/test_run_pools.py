@@ -13,7 +13,6 @@ from dicomove.dimse.association import Association
 from dicomove.dimse.messages import Message
 from dicomove.dimse.opening import Peer
 from dicomove.run import pools
-from dicomove.run.inventory import Verify
 from tests import servers
 
 OUT_OF_RESOURCES = 0xA702
@@ -78,15 +77,17 @@ def test_at_the_end_of_a_run_only_the_associations_in_use_are_kept(held: Held) -
 
 
 @pytest.mark.parametrize(
-    ("verify", "given_up"),
-    [("arrivals", ("interrupted", "cancelled", 1)), ("counts", ("not_attempted", None, 0))],
+    ("patient", "given_up"),
+    [({}, ("interrupted", "cancelled", 1)), ({"PatientID": "7"}, ("not_attempted", None, 0))],
     ids=["C-MOVE", "C-FIND"],
 )
-def test_a_row_that_is_given_up_counts_what_was_sent(held: Held, verify: Verify, given_up: tuple[object, ...]) -> None:
-    """With `verify="counts"`, C-FIND asks first for the patient."""
-    table = pd.DataFrame({"StudyInstanceUID": ["1.2.3"], "PatientID": ["7"]})
+def test_a_row_that_is_given_up_counts_what_was_sent(
+    held: Held, patient: dict[str, str], given_up: tuple[object, ...]
+) -> None:
+    """If a row names a patient, C-FIND asks first."""
+    table = pd.DataFrame([{"StudyInstanceUID": "1.2.3"} | patient])
     with servers.served(held) as pacs:
-        job = dm.start_move(table, pacs, "SINK", verify=verify, progress=False)
+        job = dm.start_move(table, pacs, "SINK", verify="arrivals", progress=False)
         servers.wait_until(lambda: held.waiting == 1)
         job.cancel()
         job.cancel()

@@ -178,12 +178,26 @@ class Notebook:
 
     def press_stop(self) -> None:
         """Press the stop button; where JupyterLab finds no room for it, it is in a menu of its toolbar."""
+        toolbar = self.page.locator(".jp-NotebookPanel-toolbar").first
         button = self.page.locator("[data-jp-item-name='interrupt']:visible")
-        menu = self.page.locator(".jp-NotebookPanel-toolbar .jp-Toolbar-responsive-opener:visible")
-        button.or_(menu).first.wait_for(timeout=120_000)
+        menu = toolbar.locator(".jp-Toolbar-responsive-opener:visible")
+        until(
+            lambda: button.count() or menu.count() or self._narrower(),
+            "the stop button",
+            120,
+            lambda: str(toolbar.evaluate("toolbar => toolbar.outerHTML")),
+        )
         if not button.count():
             menu.click()
         button.click()
+
+    def _narrower(self) -> bool:
+        """Make the window a pixel narrower, and give JupyterLab time: it may have hidden the buttons and their menu."""
+        size = self.page.viewport_size
+        assert size
+        self.page.set_viewport_size({"width": size["width"] - 1, "height": size["height"]})
+        self.page.wait_for_timeout(2000)
+        return False
 
     def saved(self) -> list[Any]:
         """The cells, as they are saved."""
