@@ -114,7 +114,9 @@ def test_another_spelling_of_a_patient_is_named_where_no_receiver_does_so(spelli
         assert spelling not in advice
 
 
-def test_a_series_of_a_plan_that_was_exchanged_is_looked_up_again(pacs: RunningPacs, found: pd.DataFrame) -> None:
+def test_a_series_of_a_plan_that_was_exchanged_is_looked_up_again(
+    pacs: RunningPacs, found: pd.DataFrame, tmp_path: Path
+) -> None:
     """Some PACS, Orthanc for one, move a series by its UID alone."""
     series = dm.find(found, pacs, level="SERIES", progress=False)
     typed = series[["PatientID", "StudyInstanceUID", "SeriesInstanceUID"]]
@@ -123,6 +125,12 @@ def test_a_series_of_a_plan_that_was_exchanged_is_looked_up_again(pacs: RunningP
     assert results["outcome"].tolist() == ["complete"]
     assert commands == ["C-FIND", "C-MOVE"]
     exchanged = planned.assign(SeriesInstanceUID=planned["SeriesInstanceUID"][::-1].tolist()).head(1)
-    results, commands = move(exchanged, pacs)
-    assert results["outcome"].tolist() == ["empty"]
-    assert "C-MOVE" not in commands
+    exchanged.to_csv(tmp_path / "plan.csv", index=False)
+    for table in (exchanged, dm.read_cohort(tmp_path / "plan.csv")):
+        results, commands = move(table, pacs)
+        assert results["outcome"].tolist() == ["empty"]
+        assert "C-MOVE" not in commands
+    planned.head(1).to_csv(tmp_path / "plan.csv", index=False)
+    results, commands = move(dm.read_cohort(tmp_path / "plan.csv"), pacs)
+    assert results["outcome"].tolist() == ["complete"]
+    assert commands == ["C-FIND", "C-FIND", "C-MOVE"]

@@ -29,7 +29,14 @@ Rows to queries and identifiers::
 
 from __future__ import annotations
 
-from dicomove.cohort.changes import changed_rows, has_digests, replanned_rows, with_digests, with_plan_digests
+from dicomove.cohort.changes import (
+    changed_rows,
+    has_digests,
+    has_plan_digests,
+    replanned_rows,
+    with_digests,
+    with_plan_digests,
+)
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in
 from dicomove.cohort.hints import unasked_columns, unlikely_values
@@ -128,6 +135,7 @@ __all__ = [
     "has_control_characters",
     "has_digests",
     "has_other_letters",
+    "has_plan_digests",
     "is_answered",
     "is_blank",
     "is_found",

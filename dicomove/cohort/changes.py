@@ -54,7 +54,16 @@ def replanned_rows(table: pd.DataFrame) -> list[bool]:
 
 def has_digests(table: pd.DataFrame) -> bool:
     """Tell whether a table has digests, so that `changed_rows` would notice a change."""
-    return str(table.attrs.get(_FOUND, "")).startswith(_PROCESS)
+    return _has(table, _FOUND)
+
+
+def has_plan_digests(table: pd.DataFrame) -> bool:
+    """Tell whether a plan has digests, so that `replanned_rows` would notice a change."""
+    return _has(table, _PLANNED)
+
+
+def _has(table: pd.DataFrame, mark: str) -> bool:
+    return str(table.attrs.get(mark, "")).startswith(_PROCESS)
 
 
 def changed_rows(table: pd.DataFrame) -> list[bool]:

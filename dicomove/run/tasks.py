@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Requested, replanned_rows
+from dicomove.cohort import Requested, has_plan_digests, replanned_rows
 from dicomove.errors import LimitError
 from dicomove.interpreter import changed, in_bulk
 from dicomove.outcome import sentences
@@ -34,13 +34,16 @@ def tasks_of(
 
     The PACS is not asked again for numbers of instances that a plan has. It is asked again for the patient: the plan
     may have been edited since then, and a receiver has to know if the PACS does not give the patient. Whether a series
-    is below its study, it is asked again only if the row has other keys than the plan gave it.
+    is below its study, it is asked again if the row has other keys than the plan gave it, or may have, as after a
+    file, and no receiver would notice.
     """
     cells, tasks = RowCells(table), []
     is_planned = columns.is_plan(table.columns)
     expected_there = cells.planned("expected") if is_planned else []
     on_disk = cells.planned("on_disk") if is_planned else []
     is_changed = replanned_rows(table) if is_planned else []
+    # A file has no digests. A receiver compares the images with the UIDs of the row.
+    is_placed = is_planned and (bool(settings.receivers) or has_plan_digests(table))
     for identifier, rows in rows_of(identifiers).items():
         level, first = identifier.level, rows[0]
         expected = columns.whole_number(expected_there[first]) if is_planned else cells.expected(level, rows)
@@ -54,7 +57,7 @@ def tasks_of(
             named=cells.named(identifier, rows),
             # Without a receiver, nothing compares the images with the row later.
             asks_patient=not (cells.is_answered(level, rows) and (settings.receivers or cells.shows_changes)),
-            is_placed=is_planned and bool(expected) and not any(is_changed[row] for row in rows),
+            is_placed=is_placed and bool(expected) and not any(is_changed[row] for row in rows),
             look_first=settings.archive is not None or is_begun,
             cells=path_cells[first] if path_cells else (),
             sop_classes=cells.sop_classes(rows),
