@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from dicomove.testing.raw import (
     Step,
     pdus,
 )
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -189,3 +191,18 @@ def test_a_table_says_how_many_were_sent(tmp_path: Path, retry: dm.Retry | None)
         [2, True, False, "interrupted", "connection_lost"],
         [2, True, True, "complete", ""],
     ]
+
+
+def test_both_requests_of_a_row_that_is_given_up_are_counted() -> None:
+    """The run waits no longer: what it knows of the row is what was sent."""
+    crossing: list[Step] = [*FIRST, ReadRequest(), *ENDINGS["closes"]]
+    table = pd.DataFrame({"StudyInstanceUID": ["1.2.3", "1.2.4"]})
+    with ScriptedPeer(crossing, [Accept(), ReadRequest(), Silence()]) as peer:
+        patient = dataclasses.replace(pacs(peer), idle_timeout=30, first_response_timeout=30)
+        job = dm.start_move(table, patient, "SINK", verify="arrivals", progress=False)
+        wait_until(lambda: len(peer.received) == 2 and b"1.2.4" in peer.received[1])
+        job.cancel()
+        job.cancel()
+        with pytest.warns(dm.InterruptedWarning):
+            given_up = job.wait().iloc[1]
+    assert (given_up["outcome"], given_up["attempts"]) == ("interrupted", 2)
