@@ -137,7 +137,7 @@ class MoveScu(Scu):
         last_activity: Callable[[], float] | None = None,
         shares_activity: bool = False,
         expected: int | None = None,
-        on_request: Callable[[], object] | None = None,
+        on_repeat: Callable[[], object] | None = None,
     ) -> MoveResult:
         """Move the entity that a query names, at the level of the query, to an AE that the PACS knows.
 
@@ -168,8 +168,8 @@ class MoveScu(Scu):
             the PACS has received this one.
         expected
             The expected number of instances, if it is known. A move that brings fewer is not complete.
-        on_request
-            Called before each C-MOVE-RQ is sent: a second time, if the first crossed the end of its association.
+        on_repeat
+            Called before the C-MOVE may be sent once more, because it crossed the end of its association.
 
         Raises
         ------
@@ -181,10 +181,14 @@ class MoveScu(Scu):
         identifier = query if isinstance(query, Identifier) else move_identifier(query, query_model)
         self._cancelled.clear()
         canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
-        retrieval = _Move(identifier, ae_title(destination, "destination"), on_sub_operation, on_request)
+        retrieval = _Move(identifier, ae_title(destination, "destination"), on_sub_operation)
 
         def may_repeat(lost: AssociationError) -> bool:
-            if retrieval.has_arrivals(None if shares_activity else last_activity) or not canceller.may_repeat():
+            if retrieval.has_arrivals(None if shares_activity else last_activity):
+                return False
+            if on_repeat:
+                on_repeat()  # before the look at the canceller: a run that has given the row up has stopped before
+            if not canceller.may_repeat():
                 return False
             retrieval.crossed = retrieval.result(canceller, lost)
             return True
@@ -214,14 +218,9 @@ class _Move:
     """One C-MOVE while it lasts."""
 
     def __init__(
-        self,
-        identifier: Identifier,
-        destination: str,
-        on_sub_operation: Callable[[SubOperationEvent], object] | None,
-        on_request: Callable[[], object] | None,
+        self, identifier: Identifier, destination: str, on_sub_operation: Callable[[SubOperationEvent], object] | None
     ) -> None:
-        self.identifier, self.destination = identifier, destination
-        self._on_sub_operation, self._on_request = on_sub_operation, on_request
+        self.identifier, self.destination, self._on_sub_operation = identifier, destination, on_sub_operation
         #: The result of the first C-MOVE, if it is sent once more.
         self.crossed: MoveResult | None = None
         self._earlier: tuple[MoveResult, ...] = ()
@@ -240,8 +239,6 @@ class _Move:
         data = encode_identifier(keys, operation.context.transfer_syntax)
         logger.info("C-MOVE-RQ %d to %s: %r", operation.message_id, self.destination, identifier)
         self._earlier = (self.crossed,) if self.crossed else ()
-        if self._on_request:
-            self._on_request()
         self._sent = True
         self._sent_at = time.monotonic()
         operation.send({"CommandField": C_MOVE_RQ, "MoveDestination": self.destination}, data, canceller.total)

@@ -119,15 +119,13 @@ class AttemptMoves:
 
     def ask(self, identifier: Identifier) -> MoveResult:
         """Send one C-MOVE or C-GET."""
+        self._channel.sending(self._task)
+        self._sending = True
+        self._heard = time.monotonic()
         result = self._got(identifier) if self._task.method == "get" else self._moved(identifier)
         self.moves += [*result.earlier, result]
         self.answered.append(result)
         return result
-
-    def _begin_request(self) -> None:
-        self._channel.sending(self._task)
-        self._sending = True
-        self._heard = time.monotonic()
 
     def _moved(self, identifier: Identifier) -> MoveResult:
         return self._scu.move_study(
@@ -139,13 +137,12 @@ class AttemptMoves:
             last_activity=self._last_activity,
             shares_activity=self._task.part is not None,
             expected=self._expected if identifier is self._task.identifier else None,
-            on_request=self._begin_request,
+            on_repeat=lambda: self._channel.sending(self._task),
         )
 
     def _got(self, identifier: Identifier) -> MoveResult:
         if not isinstance(self._at_receiver, LocalRow):
             raise TypeError  # a run with C-GET has a receiver here
-        self._begin_request()
         return self._get_scu.get(
             identifier,
             self._at_receiver,
