@@ -154,7 +154,7 @@ class Cell:
         try:
             taken.append(self.panels.locator(".dicomove-bar").screenshot())
         except Error as error:
-            if "not attached" not in str(error):
+            if not any(gone in str(error) for gone in ("not attached", "not visible")):
                 raise
         return bool(taken)
 
