@@ -152,6 +152,11 @@ def test_faults_are_combined(rehearsal_pacs: Start) -> None:
     assert pd.isna(result["completed"])
 
 
+def test_a_data_set_that_another_fault_has_damaged_is_sent_all_the_same(rehearsal_pacs: Start) -> None:
+    pacs = rehearsal_pacs(SMALL, [faults.EncapsulatedInNative(), faults.BigEndianInLittle()])
+    assert outcomes(pacs, studies(pacs, 1)) == ["complete"]
+
+
 def test_it_comes_back_after_it_died(rehearsal_pacs: Start) -> None:
     pacs = rehearsal_pacs(SMALL, [faults.Dies(attempts=1, back_after_s=0.1)])
     table = pd.DataFrame({"StudyInstanceUID": [next(SMALL.instances_of_all()).study_instance_uid]})

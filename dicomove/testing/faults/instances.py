@@ -191,7 +191,13 @@ class Mislabels(Fault):
 
     def on_store(self, request: Request, instance: Instance) -> list[Instance]:
         label = self.label or instance.transfer_syntax
-        return [replace(instance, transfer_syntax=label, source=lambda: self._content(instance))]
+        return [replace(instance, transfer_syntax=label, source=lambda: self._mislabelled(instance))]
+
+    def _mislabelled(self, instance: Instance) -> bytes:
+        try:
+            return self._content(instance)
+        except Exception:  # noqa: BLE001 (another fault has damaged the data set before: pydicom then raises any error)
+            return instance.read()
 
     def _content(self, instance: Instance) -> bytes:
         return instance.read()
