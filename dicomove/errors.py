@@ -23,11 +23,11 @@
         ├── TotalTimeout           the exchange took too long
         └── InvalidResponse        bytes that are not DICOM, or do not answer the request
     DicomoveWarning            (a UserWarning)
-    ├── CohortWarning          damaged cells, or guesses while a table was read
-    ├── FindWarning            answers that were left out, or rows with fewer keys than others
+    ├── CohortWarning          damaged cells, guesses, renamed columns, or rows that bring more than others
+    ├── FindWarning            answers that were left out, rows with fewer keys, or matches of several patients
     ├── InterruptedWarning     the run was stopped: the table is partial
-    ├── JournalWarning         the end of a run is not in the journal
-    ├── ReceiverWarning        the receiver's process died and was started again
+    ├── JournalWarning         the end of a run, or answers of find, are not in the journal
+    ├── ReceiverWarning        the receiver was started again, has images of another PatientID, or may not be reached
     └── VerificationWarning    rows with an unknown number of expected instances
 
 The attribute `error` of every `AssociationError` is its word for the column ``error``. Texts of exceptions never
@@ -193,11 +193,15 @@ class DicomoveWarning(UserWarning):
 
 
 class CohortWarning(DicomoveWarning):
-    """The table has damaged cells, named by row and column, or dicomove had to guess while it read the table."""
+    """The table has damaged cells, named by row and column, or dicomove had to guess while it read the table.
+
+    Or a column got another name; or rows lack a UID that others have, and so bring more; or the PACS has a study under
+    another name or date of birth.
+    """
 
 
 class FindWarning(DicomoveWarning):
-    """Answers of C-FIND were left out, or some rows have fewer keys than their neighbours."""
+    """Answers of C-FIND were left out, some rows have fewer keys than others, or matches have several patients."""
 
 
 class InterruptedWarning(DicomoveWarning):
@@ -209,7 +213,7 @@ class JournalWarning(DicomoveWarning):
 
 
 class ReceiverWarning(DicomoveWarning):
-    """The receiver's process died and was started again, or images have another PatientID than their row."""
+    """The receiver was started again, has images with another PatientID than their row, or may not be reached."""
 
 
 class VerificationWarning(DicomoveWarning):

@@ -122,7 +122,7 @@ class RunStarted:
     Attributes
     ----------
     verb
-        ``"find"`` or ``"move"``.
+        ``"find"``, ``"plan"`` or ``"move"``.
     rows
         Rows of the table.
     requests
@@ -269,7 +269,7 @@ class RunEnded:
     Attributes
     ----------
     verb
-        ``"find"`` or ``"move"``.
+        ``"find"``, ``"plan"`` or ``"move"``.
     interrupted
         Whether it was stopped before its end.
     """

@@ -124,7 +124,7 @@ def find(
     max_age
         How old an answer in the journal may be, such as ``"1 day"``; older ones are asked for again. ``None``: any age.
     progress
-        ``"auto"``, ``"tqdm"``, ``False``, or a function that gets the events.
+        ``"auto"``, ``"panel"``, ``"tqdm"``, ``False``, or a function that gets the events.
 
     Returns
     -------

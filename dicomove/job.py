@@ -111,7 +111,7 @@ class MoveJob:
 
         Warns
         -----
-        InterruptedWarning, JournalWarning, VerificationWarning
+        CohortWarning, InterruptedWarning, JournalWarning, ReceiverWarning, VerificationWarning
             As `move` does.
         """
         end = None if timeout is None else time.monotonic() + timeout

@@ -89,10 +89,11 @@ def move(
     max_instances_per_second
         The limit over all associations. It delays the next rows.
     outage_timeout
-        How many seconds the run waits for a PACS that is down (no answer to five rows, one after the other), or for
-        room on a full disk; ``None`` is no limit. With ``"auto"``, it waits for room without a limit. It waits for a
-        PACS for a minute, or ten times as long as `retry` waits for one row if that is longer. For a PACS that has
-        never answered, it waits as long as `retry` waits for one row, and not at all without `retry`.
+        How many seconds the run waits for a PACS that is down (no answer to five rows one after the other; with
+        `retry`, to one row), or for room on a full disk; ``None`` is no limit. With ``"auto"``, it waits for room
+        without a limit. It waits for a PACS for a minute, or ten times as long as `retry` waits for one row if that is
+        longer. For a PACS that has never answered, it waits as long as `retry` waits for one row, and not at all
+        without `retry`.
     on_failure
         ``"continue"``, or ``"stop"`` after the first row that fails for good.
     max_failures
@@ -142,12 +143,15 @@ def move(
     Warns
     -----
     CohortWarning
-        Rows lack a UID that others have, and so bring more, for example a study and not one series; or a column of your
-        own got another name in the table.
+        Rows lack a UID that others have, and so bring more, for example a study and not one series; a column of your
+        own got another name in the table; or the PACS has studies under another PatientName or PatientBirthDate.
     InterruptedWarning
         The run was stopped: the table is partial.
     JournalWarning
         The end of the run could not be recorded.
+    ReceiverWarning
+        Images have another PatientID than their row; the receiver's process was started again; or the PACS may not
+        reach the receiver's address.
     VerificationWarning
         C-FIND did not give the expected number for some rows; their advice has the reason.
 

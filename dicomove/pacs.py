@@ -48,7 +48,7 @@ class Pacs:
     tls
         Encrypts the associations. ``True`` trusts the certificates that this system trusts. `TLS` names the
         certificates to trust and to show. An `ssl.SSLContext` is used as it is; it cannot be sent to the workers of an
-        ``executor=``.
+        ``executor=``, nor to the receiver's process for C-GET.
     user
         The user name, passcode or token for the PACS (PS3.7 D.3.3.7): a `User`, or the name alone.
 

@@ -105,8 +105,7 @@ def plan(
         - ``availability``: whether the PACS has it at hand (``ONLINE``), or has to fetch it from a slow medium
           (``NEARLINE``, ``OFFLINE``), or cannot (``UNAVAILABLE``); null if the PACS does not give it.
         - ``bytes``, ``bytes_low``, ``bytes_high``: an estimate of the bytes still to come, and a range that contains
-        half
-          of all instances: from the sizes of the modality's instances in the receiver's folder, or else from usual
+          half of all instances: from the sizes of the modality's instances in the receiver's folder, or else from usual
           sizes; null if the number of instances is unknown.
         - ``duration_s``: an estimate from the rate of the latest run in the journal; null without one.
         - ``advice``: one line for a person.

@@ -42,7 +42,7 @@ _ANOTHER_NUMBER: Final = (
 )
 _NOT_BELOW: Final = (
     "C-FIND finds no such {0} below the UIDs above it in the row, so nothing was sent: do the UIDs of the row belong "
-    "together? verify='arrivals' moves without asking."
+    "together?"
 )
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
 

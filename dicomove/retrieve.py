@@ -95,7 +95,7 @@ def retrieve(
 
     Warns
     -----
-    CohortWarning, FindWarning, JournalWarning, ReceiverWarning
+    CohortWarning, FindWarning, JournalWarning, ReceiverWarning, VerificationWarning
         As `find` and `move` do.
     InterruptedWarning
         The call was interrupted. The table has the matches and results so far.

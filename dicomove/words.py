@@ -258,8 +258,8 @@ ERROR_WORDS: Final = {
         advice="Nothing was sent for it. Move its series one by one, or raise max_per_row.", permanent=True
     ),
     "capped": ErrorWord(
-        advice="There are studies that the PACS does not tell, at one minute, without a time or without a date: ask by "
-        "patient or by accession number.",
+        advice="The PACS may have more studies than it lists (in one minute, without a time, or without a date): ask "
+        "by patient or by accession number.",
         adds="the reason",
     ),
     "cancelled_by_pacs": ErrorWord(

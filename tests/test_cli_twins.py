@@ -243,6 +243,30 @@ def test_a_run_is_resumed_from_its_folder(tmp_path: Path, capfd: pytest.CaptureF
     assert len(receiving.files(images)) == 6
 
 
+@pytest.mark.parametrize("asked", [{"level": "PATIENT", "query_model": "PatientRoot"}, {"level": "STUDY"}])
+def test_a_resumed_run_makes_the_same_requests(tmp_path: Path, asked: dict[str, Any]) -> None:
+    images, series = tmp_path / "images", list(SMALL.instances_of_all())[::2]
+    rows = pd.DataFrame(
+        {
+            "PatientID": [one.patient_id for one in series],
+            **({} if asked["level"] == "PATIENT" else {"StudyInstanceUID": [one.study_instance_uid for one in series]}),
+            **(
+                {}
+                if asked["level"] == "PATIENT"
+                else {"SeriesInstanceUID": [one.series_instance_uid for one in series]}
+            ),
+        }
+    )
+    with receiving.pacs({}, source=SMALL) as pacs:
+        with dm.Receiver(images, port=None) as receiver:
+            first = dm.move(rows, pacs, receiver, progress=False, method="get", **asked)
+        assert set(first["outcome"]) == {"complete"}
+        assert main(["resume", str(images), str(pacs)]) == 0
+    again = dm.read_journal(images / JOURNAL_FILE)
+    assert again["resumed"].all()
+    assert again["outcome"].tolist() == first["outcome"].tolist()
+
+
 def test_a_resumed_run_keeps_its_manners(tmp_path: Path) -> None:
     images, rows = tmp_path / "images", receiving.studies(SMALL, 3)
     manners: dict[str, Any] = {

@@ -25,7 +25,7 @@ from dicomove.receiver import Receiver
 from dicomove.report import summary
 from dicomove.retrieve import retrieve
 from dicomove.run import MoveOptions
-from dicomove.store import JOURNAL_FILE, read_journal
+from dicomove.store import JOURNAL_FILE, read_journal, read_request
 from dicomove.verdicts import verdicts
 
 _MANY_STUDIES: Final = 1000
@@ -158,7 +158,7 @@ def resume(chosen: Namespace) -> int:
     with ExitStack() as stack:
         destination: str | Receiver = str(facts["destination"])
         folder = path if path.is_dir() else facts.get("folder")
-        options = {**_resumed_options(facts["options"]), "retry": chosen.retry}
+        options = {**_resumed_options(facts["options"]), **read_request(journal, facts["run"]), "retry": chosen.retry}
         if chosen.concurrency is not None:
             options["concurrency"] = chosen.concurrency
         if folder:

@@ -65,8 +65,8 @@ def read_cohort(
     Parameters
     ----------
     path
-        A file of type .csv (``,`` ``;`` ``|`` or tab), .tsv, .txt, .parquet, .xlsx, .xls or .ods, or a folder of
-        Parquet files.
+        A file of type .csv (``,`` ``;`` ``|`` or tab), .tsv, .txt, .parquet, .xlsx, .xlsm, .xlsb, .xls or .ods, or a
+        folder of Parquet files.
     columns
         The keywords of unknown headers: ``{"Auftragsnummer": "AccessionNumber"}``. You can also name a header by its
         position, from 0. For a file without a header, a list of the names of all columns, in their order.

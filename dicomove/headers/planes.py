@@ -27,7 +27,8 @@ _FRAMES: Final = keyword_dict["NumberOfFrames"]
 _SHARED, _PER_FRAME = keyword_dict["SharedFunctionalGroupsSequence"], keyword_dict["PerFrameFunctionalGroupsSequence"]
 _POSITION, _ORIENTATION = keyword_dict["ImagePositionPatient"], keyword_dict["ImageOrientationPatient"]
 _ROWS, _COLUMNS, _SPACING = keyword_dict["Rows"], keyword_dict["Columns"], keyword_dict["PixelSpacing"]
-#: The functional group of each attribute. Ultrasound volumes are left out: their axes are not the patient's.
+#: The functional groups of each attribute. Ultrasound volumes have positions in the space of the volume, and not of the
+#: patient.
 _GROUPS: Final = {
     _POSITION: (
         (keyword_dict["PlanePositionSequence"], _POSITION),

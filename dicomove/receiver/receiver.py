@@ -36,7 +36,8 @@ class Receiver(Entries):
     """A storage SCP on this machine: give it to `move` as the destination, and every row is verified on disk.
 
     It runs in a process of its own. It listens as soon as it exists, until `close`, the end of its ``with``, or the end
-    of this process, however that ends. Only the PACS whose rows are in flight may connect.
+    of this process, however that ends. Only the PACS whose rows are in flight, or have just ended, and the addresses in
+    `allow` may store. Other addresses get C-ECHO only.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ class Receiver(Entries):
     path
         The path of an instance in the folder: keywords in braces, and columns of the table that `move` or `retrieve`
         gets: ``"sub-{subject}/{SeriesNumber}_{SeriesDescription}/{InstanceNumber}.dcm"``. The row that asked for an
-        instance decides. An instance without a row goes to the folder ``unasked``. Unusual values are made safe for
-        file systems.
+        instance decides. With ``accept="any"``, an instance without a row goes to the folder ``unasked`` if the path
+        has columns. Unusual values are made safe for file systems.
     allow
         More addresses and networks (``"10.1.0.0/16"``) that may connect: a PACS may send from another node.
     accept
@@ -70,8 +71,9 @@ class Receiver(Entries):
     min_free
         Bytes that stay free on the disk; ``None`` is 1 GiB, or 5 % of a small disk.
     quiet_period
-        Seconds without an arrival after which a row ends whose move has ended. If fewer instances arrived than the PACS
-        reported, the receiver waits for the whole period, because the rest may be on its way.
+        After the move of a row has ended, the receiver still waits for instances. The row ends when none has arrived
+        for so many seconds. If fewer instances arrived than the PACS reported, the receiver waits for the whole period,
+        because the rest may be on its way.
     limits
         Time and connections that a peer may use before it loses its connection.
     tls
@@ -235,7 +237,8 @@ class Receiver(Entries):
             One row per file: ``path`` (relative to the folder), ``bytes``, ``sha256``, ``SOPClassUID``,
             ``TransferSyntaxUID``, ``StudyInstanceUID``, ``SeriesInstanceUID``, ``SOPInstanceUID``,
             ``calling_ae_title``, ``address``, ``move_originator_ae_title``, ``move_originator_message_id``,
-            ``received_at`` (UTC), ``times_received``, and ``quarantine``: the reason, or null.
+            ``received_at`` (UTC), ``times_received``, ``quarantine``: the reason, or null; and ``remark``: why the
+            bytes contradict the transfer syntax, with ``mislabelled="keep"``.
 
         Raises
         ------

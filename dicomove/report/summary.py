@@ -51,7 +51,8 @@ def summary(results: Results, *, series: pd.DataFrame | None = None) -> pd.DataF
         ``first_rows``, the labels of the first few; ``advice``, once for each error. The last row is ``all``. Rows that
         an earlier run had completed do not count for the times. With `series`: ``series``, the number of series of
         these rows (the series that a row names, or those of its study), and ``volumes``, the number of volumes among
-        them; null if the rows name neither series nor studies. The last row counts all series that arrived.
+        them; null if the rows name neither series nor studies, unless `series` is ``index(results)``. The last row
+        counts all series that arrived.
 
         For a plan, by ``action``: ``rows``; ``studies``; ``instances`` and ``on_disk``; ``slow``, the rows that the
         PACS has to fetch from a slow medium; the estimates ``bytes``, ``bytes_low``, ``bytes_high`` and ``duration_s``;

@@ -32,7 +32,7 @@ from dicomove.store.instances import (
 )
 from dicomove.store.journal import Journal
 from dicomove.store.manifest import read_manifest, verify, write_checksums
-from dicomove.store.reading import read_attempts, read_journal, read_runs, read_with_moves
+from dicomove.store.reading import read_attempts, read_journal, read_request, read_runs, read_with_moves
 from dicomove.store.schema import JOURNAL_FILE, AttemptRecord, Key, PreviousResult, RowRecord, RunRecord, Stored
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "read_instances",
     "read_journal",
     "read_manifest",
+    "read_request",
     "read_results",
     "read_runs",
     "read_sizes",

@@ -151,6 +151,23 @@ def read_runs(path: str | os.PathLike[str]) -> pd.DataFrame:
     return table
 
 
+def read_request(path: str | os.PathLike[str], run: int) -> dict[str, str]:
+    """Return the arguments ``level`` and ``query_model`` with which `move` makes the requests of a run again.
+
+    If the rows of the run have different levels, each row says its own, and there is no ``level``.
+
+    Raises
+    ------
+    JournalError
+        There is no journal, or it cannot be read.
+    """
+    with JOURNAL.open_to_read(journal_at(path)) as connection:
+        query = "SELECT DISTINCT k.level, k.query_model FROM rows r JOIN keys k ON k.key = r.key WHERE r.run = ?"
+        found = connection.execute(query, (run,)).fetchall()
+    values = {"level": {row[0] for row in found}, "query_model": {row[1] for row in found}}
+    return {name: several.pop() for name, several in values.items() if len(several) == 1}
+
+
 def _facts(connection: sqlite3.Connection, run: int | None, path: str | os.PathLike[str]) -> tuple[int, dict[str, Any]]:
     number = connection.execute("SELECT max(run) FROM runs").fetchone()[0] if run is None else run
     connection.row_factory = sqlite3.Row

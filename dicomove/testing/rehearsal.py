@@ -80,6 +80,8 @@ class RehearsalPacs:
         The seed of the faults' probabilities.
     ae_title
         Its AE title.
+    destination
+        The AE title of its own Storage SCP, whose folder is ``received``.
     destinations
         Further AE titles as destinations, with host and port.
     port

@@ -54,7 +54,24 @@ _COMMON: dict[str, str | int] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Synthetic:
-    """An archive of synthetic CT studies, with the parameters of `synthetic_instances`."""
+    """An archive of synthetic CT studies, evenly spread over the year 2024, and assigned to the patients in turn.
+
+    Parameters
+    ----------
+    studies
+        The number of studies. Their accession numbers are ``"000001"``, ``"000002"``, ...
+    series
+        The number of series in each study.
+    instances
+        The number of instances in each series.
+    size
+        The largest size of the pixel data in bytes. Images are square and have 16 bits.
+    patients
+        The number of patients who share the studies: ``"SYN000001"``, ``"SYN000002"``, ... By default, each study has
+        its own patient.
+    seed
+        Another seed gives other UIDs and other noise.
+    """
 
     studies: int = 10
     series: int = 1
@@ -77,24 +94,7 @@ def synthetic_instances(
     patients: int | None = None,
     seed: int = 0,
 ) -> Iterator[Instance]:
-    """Describe an archive of CT studies, evenly spread over the year 2024, and assigned to the patients in turn.
-
-    Parameters
-    ----------
-    studies
-        The number of studies. Their accession numbers are ``"000001"``, ``"000002"``, ...
-    series
-        The number of series in each study.
-    instances
-        The number of instances in each series.
-    size
-        The largest size of the pixel data in bytes. Images are square and have 16 bits.
-    patients
-        The number of patients who share the studies: ``"SYN000001"``, ``"SYN000002"``, ... By default, each study has
-        its own patient.
-    seed
-        Another seed gives other UIDs and other noise.
-    """
+    """Describe the instances of an archive, with the parameters of `Synthetic`."""
     root = f"2.25.{uuid5(NAMESPACE_OID, f'dicomove synthetic {seed}').int}"
     side = max(1, isqrt(size // 2))
     for study in range(studies):

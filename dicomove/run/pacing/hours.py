@@ -89,9 +89,9 @@ class Hours:
         Parameters
         ----------
         text
-            Windows, separated by commas, and a time zone: ``"12:00-13:00, 19:00-06:00 Europe/Berlin"``. A window may
-            begin with the weekdays on which it begins; without them it begins on each day. Without a zone, or with the
-            word ``local``, the zone is that of the machine.
+            Windows, separated by commas, and a time zone: ``"12:00-13:00, 19:00-06:00 Europe/Berlin"``. Weekdays
+            before a window name the days on which it begins; without them, it begins on each day. Without a zone, or
+            with the word ``local``, the zone is that of the machine.
 
         Raises
         ------

@@ -107,7 +107,8 @@ class Retry:
     Parameters
     ----------
     attempts
-        The largest number of C-MOVEs for a row, the first one included. 1 means no retry.
+        The largest number of attempts for a row, the first one included. An attempt that asks for missing instances may
+        send several C-MOVEs. 1 means no retry.
     wait
         Seconds between two attempts of a row, or a strategy of `tenacity`: ``wait_fixed(60)``,
         ``wait_exponential(multiplier=10, max=600)``, ``wait_fixed(10) + wait_random(0, 5)``. By default the wait
