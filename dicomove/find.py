@@ -186,7 +186,7 @@ def find(
         warn(message, kind)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
     wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, [keys] if isinstance(keys, str) else keys)]))
-    with short_switch_interval(), Interrupts() as interrupts:
+    with Interrupts() as interrupts, short_switch_interval():
 
         def ask(rows: pd.DataFrame, queries: Sequence[Query | IdentifierError], progress: Progress) -> list[Answer]:
             with display(progress) as show:

@@ -167,12 +167,12 @@ def move(
     with short_switch_interval():
         show = display(progress)
         run = _prepared(table, pacs, destination, level, query_model, options)
-        # Everything is in the block, so that an interrupt after the end of the run does not lose the table.
-        with Interrupts() as interrupts:
-            with show:
-                run.do(show, lambda: interrupts.count)
-            run.warn_of_problems()
-            return run.results
+    # Everything is in the block, so that an interrupt after the end of the run does not lose the table.
+    with Interrupts() as interrupts, short_switch_interval():
+        with show:
+            run.do(show, lambda: interrupts.count)
+        run.warn_of_problems()
+        return run.results
 
 
 @shows_options

@@ -35,6 +35,10 @@ _WHOSE: Final = (
     "Rows of the table name this study and different patients, and the PACS does not say whose it is, so nothing was "
     "sent. Correct the PatientIDs, or blank them to rely on the UID alone."
 )
+_NOT_SAID: Final = (
+    "Rows of the table name this study and different patients, and the C-FIND that tells whose it is had no answer, so "
+    "nothing was sent."
+)
 _ANOTHER_NUMBER: Final = (
     "The PACS has this study under another AccessionNumber than the row names, so nothing was sent: do the UIDs and "
     "the numbers of the table belong together? find() with the StudyInstanceUID alone shows the PACS's number. If the "
@@ -131,6 +135,14 @@ def contradicted_by_pacs(key: str | None) -> Row:
     if key.endswith("UID"):
         return Row(outcome="empty", expected=0, advice=_NOT_BELOW.format(key))
     return Row(outcome="invalid", error="invalid_row", advice=_ANOTHER_NUMBER)
+
+
+def unidentified(error: str | None, status: str | None) -> Row:
+    """Return the row that was not sent because C-FIND did not say whose study it is; without an error: stopped."""
+    if error is None:
+        return not_attempted()
+    why = ADVICE.get(error, "")
+    return Row(outcome="failed" if status else "unreachable", error=error, advice=sentences(_NOT_SAID, why))
 
 
 def without_receiver(problem: str) -> Row:

@@ -10,7 +10,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.run.inventory import Verify
-from dicomove.testing import RehearsalPacs, Synthetic
+from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.rehearsal import RunningPacs
 
 pytestmark = pytest.mark.timeout(60)
@@ -112,6 +112,33 @@ def test_another_spelling_of_a_patient_is_named_where_no_receiver_does_so(spelli
     for advice in (planned["advice"][0], results["advice"][0]):
         assert "under another PatientID than the row names" in advice
         assert spelling not in advice
+
+
+RIVALS = pd.DataFrame({"PatientID": ["SYN000001", "SYN000002"], "StudyInstanceUID": UIDS[:1] * 2})
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "error"),
+    [
+        (faults.AnswersFind(0xA700), "failed", "out_of_resources"),
+        (faults.AbortsAssociation(), "unreachable", "association_aborted"),
+        (faults.FindWithoutPatientId(), "invalid", "invalid_row"),
+    ],
+)
+def test_where_no_c_find_says_whose_a_study_is_no_row_with_another_patient_gets_it(
+    fault: faults.Fault, outcome: str, error: str
+) -> None:
+    with RehearsalPacs(SOURCE, fault) as pacs:
+        results, commands = move(RIVALS, pacs)
+    assert results["outcome"].tolist() == [outcome] * 2
+    assert results["error"].tolist() == [error] * 2
+    assert "C-MOVE" not in commands
+
+
+def test_a_retry_asks_again_whose_a_study_is() -> None:
+    with RehearsalPacs(SOURCE, faults.AnswersFind(0xA700, attempts=1)) as pacs:
+        results = dm.move(RIVALS, pacs, pacs.destination, retry=dm.Retry(2, wait=0), progress=False)
+    assert results["outcome"].tolist() == ["complete", "invalid"]
 
 
 def test_a_series_of_a_plan_that_was_exchanged_is_looked_up_again(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dicomove.run.attempt import AttemptEnd, Contradicted, Lost, Moved, NoReceiver, Parts, row_after
+from dicomove.run.attempt import AttemptEnd, Contradicted, Lost, Moved, NoReceiver, Parts, Unidentified, row_after
 from dicomove.run.narrowing import combined
 from tests.run_events import BUSY, COMPLETE, UNABLE, moved, result
 
@@ -32,6 +32,18 @@ def said(end: AttemptEnd) -> dict[str, Any]:
 )
 def test_a_contradicted_row_was_not_sent(key: str, outcome: str, error: str | None) -> None:
     assert said(Contradicted(key)) == {"outcome": outcome, "error": error, "completed": None, "attempts": 0}
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        (Unidentified("association_aborted"), "unreachable"),
+        (Unidentified("out_of_resources", "0xA700"), "failed"),
+        (Unidentified(None), "not_attempted"),
+    ],
+)
+def test_a_row_whose_patient_is_not_known_was_not_sent(end: Unidentified, outcome: str) -> None:
+    assert said(end) == {"outcome": outcome, "error": end.error, "completed": None, "attempts": 0}
 
 
 @pytest.mark.parametrize(("held", "size"), [(3, 3 * 512), (None, None)], ids=["receiver", "another destination"])

@@ -3,7 +3,7 @@
 ::
 
     MoveResult      the result of one C-MOVE, with its evidence               (`dicomove.dimse`)
-    AttemptEnd      the end of an attempt: `Moved`, `OnDisk`, `Contradicted`, `NoReceiver` or `Lost`
+    AttemptEnd      the end of an attempt: `Moved`, `OnDisk`, `Contradicted`, `Unidentified`, `NoReceiver` or `Lost`
     SeriesListed    not an end: the series of a large study, which are moved side by side as `Parts`
     AttemptRecord   the attempt in the journal, with the row's result         (`dicomove.store`)
     RowFinished     the row's result for displays                             (`dicomove.events`)
@@ -19,7 +19,7 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.outcome import RESTS_ON_C_FIND, Unverified
 from dicomove.receiver import OtherPatient, ReceivedRow
-from dicomove.results import Row, contradicted_by_pacs, lost, row_of, without_receiver, without_worker
+from dicomove.results import Row, contradicted_by_pacs, lost, row_of, unidentified, without_receiver, without_worker
 from dicomove.run.questions import Listed
 
 #: The finest request that a PACS accepts: a list of instances, one instance, one series, or only the whole row.
@@ -151,7 +151,21 @@ class Contradicted:
     key: str | None = "PatientID"
 
 
-AttemptEnd = Moved | OnDisk | Contradicted | NoReceiver | Lost
+@dataclass(frozen=True, slots=True)
+class Unidentified:
+    """Rows of one study name several patients, and the C-FIND that tells whose it is had no answer: nothing was sent.
+
+    Attributes
+    ----------
+    error, status
+        The word and the Status of the C-FIND; no word if the run was stopped.
+    """
+
+    error: str | None
+    status: str | None = None
+
+
+AttemptEnd = Moved | OnDisk | Contradicted | Unidentified | NoReceiver | Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +249,8 @@ def row_after(end: AttemptEnd) -> Row:
             return end.row
         case Contradicted():
             return contradicted_by_pacs(end.key)
+        case Unidentified():
+            return unidentified(end.error, end.status)
         case NoReceiver():
             return without_receiver(end.problem)
         case Lost():

@@ -69,6 +69,8 @@ class Inventory:
     ----------
     asked
         The questions since `begin`.
+    unanswered
+        The latest C-FIND since `begin` without a usable answer.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Inventory:
         """Begin a row; only these questions may be asked for it."""
         self._allowed = allowed
         self.asked: list[Asked] = []
+        self.unanswered: FindResult | None = None
         self._why: Unverified | None = None
 
     def expected(
@@ -261,7 +264,7 @@ class Inventory:
             try:
                 answer = ask(self._find, identifier)
             except _NoAnswerError as no_answer:
-                found = no_answer.found
+                found = self.unanswered = no_answer.found
                 self._why = Unverified(
                     _why_not(found, self._peer),
                     may_pass=not _names_nothing(found) and found.error not in NEVER,

@@ -25,6 +25,7 @@ from dicomove.run.attempt import (
     NoReceiver,
     OnDisk,
     SeriesListed,
+    Unidentified,
     row_after,
 )
 from dicomove.run.messages import (
@@ -222,7 +223,7 @@ class RunState:
         if isinstance(end, SeriesListed):
             self.schedule.listed(task, end, now)
             return self._over(now)
-        if task.part and not isinstance(end, OnDisk | Contradicted):
+        if task.part and not isinstance(end, OnDisk | Contradicted | Unidentified):
             self.schedule.part_ended(task, end, now)
             return self._over(now)
         split = self.schedule.splits.of(task)

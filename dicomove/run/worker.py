@@ -24,6 +24,7 @@ from dicomove.run.attempt import (
     OnDisk,
     Parts,
     SeriesListed,
+    Unidentified,
 )
 from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
@@ -92,7 +93,7 @@ class MoveWorker:
         attempt: AttemptMoves | None = None
         try:
             whose = self._whose(task)
-            if isinstance(whose, Contradicted):
+            if not isinstance(whose, Task):
                 return whose
             task = whose
             if task.earlier and not self._archive:
@@ -111,8 +112,8 @@ class MoveWorker:
                 return Lost("", "internal_error", sent=False)
             return Lost("", "internal_error", sent=attempt.may_have_sent, moves=tuple(attempt.moves))
 
-    def _whose(self, task: Task) -> Task | Contradicted:
-        """Ask the PACS for the patient; return the updated task, or `Contradicted` if the PACS contradicts the rows."""
+    def _whose(self, task: Task) -> Task | Contradicted | Unidentified:
+        """Ask the PACS for the patient; return the updated task, or the end of an attempt that may not move it."""
         if not task.asks_patient or task.part or task.parts or task.unverified:
             return task
         named = compared(task.patients, task.named)
@@ -121,11 +122,19 @@ class MoveWorker:
             return Contradicted(contrary)
         is_patient_unknown = bool(task.patients) and not there.get("PatientID")
         if is_of_unknown_patient(task.identifier, there, at_receiver=task.receiver is not None):
-            return Contradicted(None)
+            return self._of_unknown_patient(task)
         person = next(iter(doubtful_keys(there, named, at_receiver=task.receiver is not None)), None)
         if not is_patient_unknown and person is None:
             return task
         return replace(task, is_patient_unknown=is_patient_unknown, other_person=person, may_split=False)
+
+    def _of_unknown_patient(self, task: Task) -> Contradicted | Unidentified:
+        found = self._inventory.unanswered
+        if self._channel.stop.is_set():
+            return Unidentified(None)
+        if "counts" not in task.allowed:
+            return Unidentified("idle_timeout")  # that of the rows before
+        return Contradicted(None) if found is None else Unidentified(found.error or "invalid_response", found.status)
 
     def _elsewhere(self, task: Task) -> str | None:
         """Return the key of a typed series or instance that the PACS does not have below the UIDs above it."""
