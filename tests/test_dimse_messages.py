@@ -22,6 +22,7 @@ from dicomove.dimse.messages import (
     decode_command,
     encode_command,
     has_data_set,
+    is_response_to,
     respond,
 )
 from dicomove.dimse.pdu import Fragment
@@ -164,6 +165,37 @@ def test_a_data_set_where_none_belongs_is_left_out() -> None:
     assert [message.data for message in found] == [None, None]
 
 
+def test_it_is_midway_until_a_data_set_where_none_belongs_has_ended() -> None:
+    assembler, (command, *_) = MessageAssembler({1, 3}), fragments(LAST_RESPONSE)
+    assert assembler.take(command)
+    for is_last in (False, True):
+        assert assembler.take(Fragment(command.context_id, False, is_last, memoryview(b"part"))) is None
+        assert assembler.is_midway != is_last
+
+
+def test_a_data_set_in_another_context_is_refused_where_none_belongs() -> None:
+    assembler, (command, *_) = MessageAssembler({1, 3}), fragments(LAST_RESPONSE)
+    assert assembler.take(command)
+    assert assembler.take(Fragment(command.context_id, False, False, memoryview(b"part"))) is None
+    with pytest.raises(InvalidResponse):
+        assembler.take(Fragment(4 - command.context_id, False, True, memoryview(b"part")))
+
+
+@pytest.mark.parametrize(("number", "belongs"), [(7, True), (None, True), (0, True), (1, False), (8, False)])
+def test_some_archives_leave_out_the_number_of_the_request(number: int | None, belongs: bool) -> None:
+    command: dict[str, int | str] = {} if number is None else {"MessageIDBeingRespondedTo": number}
+    assert is_response_to(Message(1, command), 7) == belongs
+
+
+def test_a_request_whose_data_set_has_begun_is_not_doubtful() -> None:
+    assembler = MessageAssembler({1, 3})
+    command, data = flagged(STORE, 0x0101)
+    assembler.take(command)
+    assert assembler.doubtful
+    assembler.take(data._replace(is_last=False))
+    assert assembler.doubtful is None
+
+
 def test_a_request_that_lacks_its_data_set_can_be_given_up() -> None:
     assembler = MessageAssembler({1, 3})
     assert assembler.take(flagged(STORE, 0x0101)[0]) is None
@@ -292,10 +324,15 @@ def in_explicit_vr(command: bytes) -> bytes:
         lambda command: command + b"\0",
         lambda command: command + bytes(4),
         lambda command: command + struct.pack("<HHI4s", 0x0009, 0x0010, 4, b"MINE"),
+        # The last element comes after one of another group.
+        lambda command: command[:-10] + struct.pack("<HHI4s", 0x0009, 0x0010, 4, b"MINE") + command[-10:],
         lambda command: command[12:],
         lambda command: struct.pack("<HHII", 0, 0, 4, 9999) + command[12:],
     ],
-    ids=["Explicit VR", "a NUL", "four zeros", "a private group", "no group length", "another group length"],
+    ids=[
+        *("Explicit VR", "a NUL", "four zeros", "a private group", "a private group within"),
+        *("no group length", "another group length"),
+    ],
 )
 def test_a_command_set_that_is_written_in_another_way(change: Callable[[bytes], bytes]) -> None:
     assert decode_command(change(encode_command(Message(1, FOUND, b"")))) == FOUND
