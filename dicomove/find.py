@@ -19,6 +19,7 @@ from dicomove.cohort import (
     Query,
     find_queries,
     is_query,
+    own_copy,
     unasked_columns,
     with_digests,
     without_mark,
@@ -178,8 +179,9 @@ def find(
     """
     settings = SearchSettings.of(concurrency, delay, journal, max_age)
     choice = Choice.of(matches, within)
-    dates = choice.dates(table) if isinstance(table, pd.DataFrame) else []
     names = checked_loose(loose)
+    table = own_copy(table)
+    dates = choice.dates(table)
     queries_of = partial(find_queries, level=level, query_model=query_model, broad=broad, partial_keys=partial_keys)
     queries = _with_dates(queries_of(choice.asked(table)), dates)
     for message, kind in _before_asking(table, queries):

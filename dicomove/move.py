@@ -6,7 +6,7 @@ from typing import Unpack
 
 import pandas as pd
 
-from dicomove.cohort import Requested, move_identifiers, on_coarser_rows
+from dicomove.cohort import Requested, move_identifiers, on_coarser_rows, own_copy
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning, warn
 from dicomove.interpreter import in_bulk, short_switch_interval
@@ -218,6 +218,7 @@ def _prepared(
     query_model: str,
     options: MoveOptions,
 ) -> PreparedRun:
+    table = own_copy(table)
     identifiers = identifiers_of(table, level, query_model)
     checked = Options.of(options)
     settings = run_settings(pacs, destination, checked)

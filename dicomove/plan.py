@@ -13,7 +13,7 @@ from typing import Literal
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, Requested, move_identifiers, with_plan_digests
+from dicomove.cohort import Identifier, Requested, move_identifiers, own_copy, with_plan_digests
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import InterruptedWarning, warn
@@ -138,6 +138,7 @@ def plan(
     >>> planned["action"].tolist()
     ['move', 'repeated', 'invalid']
     """
+    table = own_copy(table)
     identifiers = by_patient(table, move_identifiers(table, level, query_model))
     checked = Options(journal=journal, hours=hours, method=method)
     steps = steps_of(table, identifiers)

@@ -148,3 +148,48 @@ def test_the_end_of_the_interpreter_cancels_and_warns(tmp_path: Path) -> None:
         assert dm.store.read_runs(tmp_path / "pull.sqlite")["interrupted"].tolist() == [True]
         again = dm.move(TABLE, pacs, store.ae_title, progress=False, journal=tmp_path / "pull.sqlite")
         assert set(again["outcome"]) == {"complete"}
+
+
+def changes_in_place(table: pd.DataFrame) -> None:
+    """Change a table in every way that a cell of a notebook may."""
+    table.loc[0, "StudyInstanceUID"] = "1.2.3.9"
+    table["PatientID"] = ["SYN000009", "SYN000008", "SYN000007"]
+    table.loc[9] = table.loc[0]
+    table.index = table.index[::-1]
+    del table["StudyInstanceUID"]
+
+
+def test_the_caller_may_change_the_table_while_the_job_runs(tmp_path: Path) -> None:
+    uids = [*TABLE["StudyInstanceUID"][:2], "1.2.3.999"]
+    given = pd.DataFrame({"PatientID": ["SYN000001", "SYN000002", "nobody"], "StudyInstanceUID": uids})
+    given.attrs["source"] = "ward 3"
+    with dm.testing.RehearsalPacs(SOURCE, [faults.Latency(seconds=0.05)]) as pacs:
+        table = given.copy()
+        job = dm.start_move(table, pacs, pacs.destination, journal=tmp_path / "pull.sqlite", progress=False)
+        changes_in_place(table)
+        for results in (job.wait(), dm.read_journal(tmp_path / "pull.sqlite")):
+            assert results["StudyInstanceUID"].tolist() == uids
+            assert results["PatientID"].tolist() == given["PatientID"].tolist()
+            assert results["outcome"].tolist() == ["complete", "complete", "empty"]
+    assert job.results.attrs["source"] == "ward 3"
+
+
+@pytest.mark.parametrize("verb", ["find", "plan", "move", "retrieve"])
+def test_a_display_may_change_the_table(verb: str) -> None:
+    with dm.testing.RehearsalPacs(SOURCE) as pacs:
+        table = pd.DataFrame({"PatientID": ["SYN000001", "SYN000002", "SYN000003"]})
+        table["StudyInstanceUID"] = TABLE["StudyInstanceUID"][:3]
+        table["arm"] = ["a", "b", "c"]
+        expected = table.copy()
+        is_changed: list[Event] = []
+
+        def changes(event: Event) -> None:
+            if not is_changed:
+                changes_in_place(table)
+                is_changed.append(event)
+
+        destination = () if verb == "find" else (pacs.destination,)
+        results = getattr(dm, verb)(table, pacs, *destination, progress=changes)
+        assert is_changed
+        pd.testing.assert_frame_equal(results[[*expected.columns]], expected, check_dtype=False)
+        assert list(results.get("cohort_row", [0, 1, 2])) == [0, 1, 2]

@@ -81,6 +81,7 @@ from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import (
     check_query,
     check_table,
+    own_copy,
     parse_level,
     parse_query_model,
     with_own_columns,
@@ -153,6 +154,7 @@ __all__ = [
     "move_identifiers",
     "on_coarser_rows",
     "only_difference",
+    "own_copy",
     "parse_level",
     "parse_query_model",
     "plain_label",

@@ -22,6 +22,8 @@ from dicomove.cohort.values import EDGES, is_blank, is_number
 from dicomove.errors import CohortError, IdentifierError
 
 _OWN: Final = "dicomove_own_columns"
+#: With pandas 3, a copy shares the cells until one side changes them.
+_COPIES_ON_WRITE: Final = int(pd.__version__.split(".")[0]) >= 3
 
 
 def check_table(table: object) -> None:
@@ -35,6 +37,26 @@ def check_table(table: object) -> None:
     if not isinstance(table, pd.DataFrame):
         msg = f"give a pandas DataFrame, not a {type(table).__name__}: {_as_table(table)}"
         raise CohortError(msg)
+
+
+def own_copy(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy of a table, which stays as it is if the caller changes the table in place while rows are asked.
+
+    Raises
+    ------
+    CohortError
+        The argument is not a DataFrame.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"PatientID": ["a", "b"]})
+    >>> copy = own_copy(table)
+    >>> table.loc[0, "PatientID"] = "c"
+    >>> copy["PatientID"].tolist()
+    ['a', 'b']
+    """
+    check_table(table)
+    return table.copy(deep=not _COPIES_ON_WRITE)
 
 
 def check_query(query: object) -> None:
