@@ -399,3 +399,14 @@ def test_a_partial_row_is_tried_again_whatever_its_status(receiver: dm.Receiver)
 def test_instances_that_always_come_damaged_are_not_asked_for_without_end(receiver: dm.Receiver) -> None:
     result, _ = moved(asking(HIS), receiver, faults.TruncatesInstances(), retry=dm.Retry(attempts=3, wait=0))
     assert result[["outcome", "attempts", "missing"]].to_numpy().tolist() == [["failed", 3, 3]]
+
+
+@pytest.mark.parametrize("way", ["thread", "executor"])
+def test_the_look_at_the_end_knows_that_the_pacs_did_not_tell_whose_a_study_is(way: str, receiver: dm.Receiver) -> None:
+    """The first C-MOVE brings nothing, and the second one brings the study for the other row."""
+    met = UNTOLD, faults.SuccessWithAllFailed(attempts=1)
+    with ThreadPoolExecutor(2) as executor:
+        options: dict[str, object] = {"executor": executor} if way == "executor" else {}
+        result, _ = moved(asking("SOMEBODY", HIS), receiver, *met, **options)
+    assert result["outcome"].tolist() == ["failed", "complete"]
+    assert result["received"].tolist() == [0, 3]

@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection, Listener, answer_challenge, d
 from typing import Any, Final
 
 from dicomove.errors import ReceiverError
+from dicomove.interpreter import changed
 from dicomove.receiver import RowAtReceiver
 from dicomove.run.attempt import Lost, Moved
 from dicomove.run.channel import Call, Channel, LocalChannel, Question, never_ran
@@ -227,7 +228,11 @@ class Executors:
     def _ended(self, name: str, done: Future[AttemptEnded]) -> None:
         task = self._given.pop(name)
         try:
-            self._report(replace(done.result(), task=task))
+            ended = done.result()
+            asked = changed(
+                task, is_patient_unknown=ended.task.is_patient_unknown, other_person=ended.task.other_person
+            )
+            self._report(replace(ended, task=asked))
         except (Exception, CancelledError) as error:  # noqa: BLE001 (an executor may raise what it likes)
             logger.warning("a worker was lost: %s", type(error).__name__)
             kind = type(error).__name__

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from dicomove.dimse import MoveResult, MoveScu, ReusableAssociation
 from dicomove.errors import ReceiverError, log_exception
+from dicomove.interpreter import changed
 from dicomove.outcome import Unverified, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import GetScu, ReceivedRow, RowAtReceiver
@@ -86,16 +87,18 @@ class MoveWorker:
             self._scu.close()
             self._use(pacs)
         self._inventory.begin(task.allowed)
-        end = self._end(task)
+        whose: Task | AttemptEnd
+        try:
+            whose = self._whose(task)
+        except Exception as error:  # noqa: BLE001 (as in `_end`)
+            whose = _defect(error, None)
+        # The task of the next attempt, and the look at the end of the run, need what the PACS said of the patient.
+        task, end = (whose, self._end(whose)) if isinstance(whose, Task) else (task, whose)
         return AttemptEnded(task, end, tuple(self._inventory.asked))
 
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
         attempt: AttemptMoves | None = None
         try:
-            whose = self._whose(task)
-            if not isinstance(whose, Task):
-                return whose
-            task = whose
             if task.earlier and not self._archive:
                 return _resumed(*task.earlier, task)
             if not task.missing and not task.look_first and (listed := self._series(task)):
@@ -106,11 +109,7 @@ class MoveWorker:
         except ReceiverError as error:
             return attempt.without_receiver(str(error)) if attempt else NoReceiver(str(error))
         except Exception as error:  # noqa: BLE001 (it is logged)
-            # A defect of dicomove in one row must not end the run.
-            log_exception(logger, "a defect in dicomove; the run goes on", error)
-            if attempt is None:
-                return Lost("", "internal_error", sent=False)
-            return Lost("", "internal_error", sent=attempt.may_have_sent, moves=tuple(attempt.moves))
+            return _defect(error, attempt)
 
     def _whose(self, task: Task) -> Task | Contradicted | Unidentified:
         """Ask the PACS for the patient; return the updated task, or the end of an attempt that may not move it."""
@@ -125,7 +124,7 @@ class MoveWorker:
             return self._of_unknown_patient(task)
         person = next(iter(doubtful_keys(there, named, at_receiver=task.receiver is not None)), None)
         if not is_patient_unknown and person is None:
-            return task
+            return changed(task, is_patient_unknown=False, other_person=None)
         return replace(task, is_patient_unknown=is_patient_unknown, other_person=person, may_split=False)
 
     def _of_unknown_patient(self, task: Task) -> Contradicted | Unidentified:
@@ -260,6 +259,14 @@ class MoveWorker:
         row = on_disk_already(expected=len(listed), held=held, at=at)
         advice = sentences(row.advice or "", *remarks_on(received, len(task.patients), task.other_person))
         return OnDisk(row._replace(advice=advice), received, task.other_person)
+
+
+def _defect(error: Exception, attempt: AttemptMoves | None) -> Lost:
+    """Return the end of an attempt in which dicomove has a defect, which must not end the run."""
+    log_exception(logger, "a defect in dicomove; the run goes on", error)
+    if attempt is None:
+        return Lost("", "internal_error", sent=False)
+    return Lost("", "internal_error", sent=attempt.may_have_sent, moves=tuple(attempt.moves))
 
 
 def _resumed(row: Row, at: datetime, task: Task) -> OnDisk:
