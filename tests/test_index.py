@@ -119,6 +119,17 @@ def test_broken_files_are_rows(tmp_path: Path) -> None:
     }
 
 
+def test_a_value_whose_length_is_impossible_costs_its_own_file_only(tmp_path: Path) -> None:
+    whole = real("CT_small.dcm").read_bytes()
+    rows = b"\x28\x00\x10\x00US\x02\x00"
+    at = whole.index(rows)
+    (tmp_path / "rows.dcm").write_bytes(whole[:at] + rows[:-2] + b"\x03\x00\x80\x00\x00" + whole[at + len(rows) + 2 :])
+    (tmp_path / "meta.dcm").write_bytes(whole[:138] + b"\xf7" + whole[139:])
+    (tmp_path / "whole.dcm").write_bytes(whole)
+    found = index(tmp_path, progress=False).set_index("path")["error"]
+    assert found.fillna("").to_dict() == {"rows.dcm": "unreadable", "meta.dcm": "unreadable", "whole.dcm": ""}
+
+
 def test_a_file_of_which_only_zeros_are_left_is_soon_read(tmp_path: Path) -> None:
     whole = real("CT_small.dcm").read_bytes()
     for name, size in {"meta.dcm": 132, "some.dcm": 1200}.items():
@@ -221,6 +232,16 @@ reading.main()
     monkeypatch.setattr(headers_folder, "_FEW", 0)
     found = index(images, processes=2, progress=False)
     assert found["instances"].tolist() == [70, 1]
+    assert found["error"].fillna("").tolist() == ["", "unreadable"]
+
+
+def test_without_processes_the_files_are_read_nevertheless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slices(tmp_path, [float(place) for place in range(130)])
+    (tmp_path / "short.dcm").write_bytes(real("CT_small.dcm").read_bytes()[:400])
+    monkeypatch.setattr(headers_folder, "own_program", lambda _: [str(tmp_path / "no such program")])
+    monkeypatch.setattr(headers_folder, "_FEW", 0)
+    found = index(tmp_path, processes=2, progress=False)
+    assert found["instances"].tolist() == [130, 1]
     assert found["error"].fillna("").tolist() == ["", "unreadable"]
 
 

@@ -148,21 +148,28 @@ def read_headers(
     for one in readers:
         free.put(one)
 
-    def read(part: Sequence[str]) -> list[Header]:
+    def read(part: Sequence[str]) -> list[Header] | None:
         one = free.get()
         try:
             return one.read(part)
+        except _NotStartedError:
+            return None
         finally:
             free.put(one)
 
-    pool = ThreadPoolExecutor(count)
+    pool, own = ThreadPoolExecutor(count), Reader(keys)
     try:
-        yield from zip(parts, pool.map(read, parts), strict=True)
+        for part, found in zip(parts, pool.map(read, parts), strict=True):
+            yield part, read_all(own, part) if found is None else found
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for one in readers:
             one.close()
         pool.shutdown()
+
+
+class _NotStartedError(Exception):
+    """The system starts no more processes now."""
 
 
 class _Process:
@@ -174,11 +181,18 @@ class _Process:
         self._closed = False
 
     def read(self, paths: Sequence[str]) -> list[Header]:
-        """Return the headers of files. A file that kills the process counts as unreadable."""
+        """Return the headers of files. A file that kills the process counts as unreadable.
+
+        Raises
+        ------
+        _NotStartedError
+            The process cannot start.
+        """
         if self._closed:
             return []
+        process = self._process = self._process or self._start()
         try:
-            return [header_of(values) for values in json.loads(self._ask(json.dumps(paths)))]
+            return [header_of(values) for values in json.loads(_ask(process, json.dumps(paths)))]
         except (OSError, ValueError):
             self._end()
         if len(paths) == 1:
@@ -186,24 +200,19 @@ class _Process:
         half = len(paths) // 2
         return self.read(paths[:half]) + self.read(paths[half:])
 
-    def _ask(self, line: str) -> str:
-        process = self._process = self._process or self._start()
-        if process.stdin is None or process.stdout is None:
-            return ""
-        process.stdin.write(f"{line}\n")
-        process.stdin.flush()
-        return process.stdout.readline()
-
     def _start(self) -> subprocess.Popen[str]:
-        process = subprocess.Popen(  # noqa: S603 (our own module)
-            own_program("dicomove.headers.reading"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # discarded, because a traceback may contain values of headers
-            text=True,
-            encoding="ascii",
-            start_new_session=True,  # the stop button interrupts the caller only, which then ends this process
-        )
+        try:
+            process = subprocess.Popen(  # noqa: S603 (our own module)
+                own_program("dicomove.headers.reading"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # discarded, because a traceback may contain values of headers
+                text=True,
+                encoding="ascii",
+                start_new_session=True,  # the stop button interrupts the caller only, which then ends this process
+            )
+        except OSError as error:
+            raise _NotStartedError from error
         if process.stdin is not None:
             process.stdin.write(json.dumps(list(self._keys)) + "\n")
         return process
@@ -221,6 +230,14 @@ class _Process:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     _close(pipe)
+
+
+def _ask(process: subprocess.Popen[str], line: str) -> str:
+    if process.stdin is None or process.stdout is None:
+        return ""
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+    return process.stdout.readline()
 
 
 def _close(pipe: IO[str]) -> None:

@@ -21,7 +21,7 @@ from typing import Final
 from pydicom import dcmread
 from pydicom.datadict import keyword_dict
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from dicomove.headers.attributes import joined, tags_of, text_of, values_at, wanted_tags
@@ -31,8 +31,8 @@ NOT_DICOM, UNREADABLE, MISSING = "not_dicom", "unreadable", "missing"
 
 # Exceptions of pydicom for headers that are broken.
 _BROKEN: Final = (
-    *(ArithmeticError, AssertionError, AttributeError, EOFError, InvalidDicomError, LookupError, MemoryError),
-    *(NotImplementedError, RecursionError, TypeError, ValueError, struct.error, zlib.error),
+    *(ArithmeticError, AssertionError, AttributeError, BytesLengthException, EOFError, InvalidDicomError, LookupError),
+    *(MemoryError, NotImplementedError, RecursionError, TypeError, ValueError, struct.error, zlib.error),
 )
 _HEAD: Final = 32 * 1024
 # An element without tag and value, and the number of them after which a file counts as ended.
