@@ -28,6 +28,7 @@ from dicomove.cohort import (
     parse_level,
     parse_query_model,
     unasked_columns,
+    with_digests,
     without_query_mark,
 )
 from dicomove.cohort.keywords import KEYWORDS, VRS, matching_keys
@@ -599,10 +600,27 @@ def found(**columns: object) -> pd.DataFrame:
 )
 def test_rows_of_find_are_asked_again_by_their_uid_alone(columns: dict[str, str]) -> None:
     for uid in (UID, "1.2.03", "1.2.840.X-1", "1." + "2" * 90):
-        (query,) = find_queries(found(StudyInstanceUID=[uid], **columns), "SERIES")
+        (query,) = find_queries(with_digests(found(StudyInstanceUID=[uid], **columns), "STUDY"), "SERIES")
         assert isinstance(query, Query)
         assert steps(query) == [("SERIES", {"StudyInstanceUID": uid})]
         assert query.notes == ()
+
+
+def test_rows_of_find_that_may_have_changed_are_compared_by_their_numbers() -> None:
+    columns = {"PatientID": "00\t7", "AccessionNumber": "2024\\17", "StudyDate": "1.1.24"}
+    for uid in (UID, "1.2.03"):
+        (query,) = find_queries(found(StudyInstanceUID=[uid], **columns))
+        assert isinstance(query, Query)
+        assert steps(query) == [("STUDY", {"StudyInstanceUID": uid})]
+        assert dict(query.steps[0].checks) == {"PatientID": "00\t7", "AccessionNumber": "2024"}
+        assert query.notes == ()
+
+
+def test_a_uid_below_the_level_of_find_was_typed() -> None:
+    table = with_digests(found(PatientID=["7"], StudyInstanceUID=[UID]), "PATIENT")
+    (query,) = find_queries(table)
+    assert isinstance(query, Query)
+    assert query.steps[0].checks == (("PatientID", "7"),)
 
 
 @pytest.mark.parametrize("uid", ["1.2.*", "1.2?", "1.2\\1.3", "1.2\n3"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -161,3 +162,34 @@ def test_a_series_of_a_plan_that_was_exchanged_is_looked_up_again(
     results, commands = move(dm.read_cohort(tmp_path / "plan.csv"), pacs)
     assert results["outcome"].tolist() == ["complete"]
     assert commands == ["C-FIND", "C-FIND", "C-MOVE"]
+
+
+def from_file(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Return a table as it comes from a file: without digests."""
+    table.to_csv(folder / "found.csv", index=False)
+    return dm.read_cohort(folder / "found.csv")
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+def test_a_search_over_a_file_of_find_compares_the_patient(
+    level: str, pacs: RunningPacs, found: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = from_file(found.assign(PatientID=found["PatientID"][::-1].tolist()), tmp_path)
+    with pytest.warns(dm.errors.FindWarning, match="left out"):
+        again = dm.find(table, pacs, level=level, progress=False)
+    assert again["outcome"].tolist() == ["empty", "matched", "empty"]
+    with pytest.warns(dm.errors.FindWarning, match="left out"):
+        results = dm.retrieve(table, pacs, pacs.destination, progress=False)
+    assert results["outcome"].tolist() == ["empty", "complete", "empty"]
+    unchanged = dm.find(from_file(found, tmp_path), pacs, level=level, progress=False)
+    assert unchanged["outcome"].tolist() == ["matched"] * 3
+
+
+@pytest.mark.parametrize("query_model", ["StudyRoot", "PatientRoot"])
+def test_a_search_of_patients_does_not_answer_for_typed_studies(query_model: str, pacs: RunningPacs) -> None:
+    typed = COHORT.assign(StudyInstanceUID=[UIDS[1], UIDS[0], UIDS[2]])
+    patients = dm.find(typed, pacs, level="PATIENT", query_model="PatientRoot", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dm.errors.FindWarning)
+        studies = dm.find(patients, pacs, query_model=query_model, progress=False)
+    assert studies["outcome"].tolist() == ["empty", "empty", "matched"]

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dicomove.cohort.changes import (
     changed_rows,
-    has_digests,
+    digest_level,
     has_plan_digests,
     replanned_rows,
     with_digests,
@@ -130,11 +130,11 @@ __all__ = [
     "criterion",
     "damage",
     "decode",
+    "digest_level",
     "doubt",
     "find_queries",
     "found_rows",
     "has_control_characters",
-    "has_digests",
     "has_other_letters",
     "has_plan_digests",
     "is_answered",

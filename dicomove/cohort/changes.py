@@ -15,7 +15,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort.find_tables import found_rows
-from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, candidates
+from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, Level, candidates
 from dicomove.cohort.values import EDGES, is_blank
 
 _FOUND: Final = "dicomove.found_keys"
@@ -52,18 +52,23 @@ def replanned_rows(table: pd.DataFrame) -> list[bool]:
     return [not is_there for is_there in _are_there(table, _PLANNED)]
 
 
-def has_digests(table: pd.DataFrame) -> bool:
-    """Tell whether a table has digests, so that `changed_rows` would notice a change."""
-    return _has(table, _FOUND)
+def digest_level(table: pd.DataFrame) -> Level | None:
+    """Return the level down to which `changed_rows` notices a change; ``None`` if the table has no digests.
+
+    `find` has seen no UID below this level: the table has them as the user typed them.
+
+    Examples
+    --------
+    >>> digest_level(with_digests(pd.DataFrame({"StudyInstanceUID": ["1.2"]}), "STUDY"))
+    'STUDY'
+    """
+    process, _, rest = str(table.attrs.get(_FOUND, "")).partition(" ")
+    return next(name for name in LEVELS if name == rest.partition(" ")[0]) if process == _PROCESS else None
 
 
 def has_plan_digests(table: pd.DataFrame) -> bool:
     """Tell whether a plan has digests, so that `replanned_rows` would notice a change."""
-    return _has(table, _PLANNED)
-
-
-def _has(table: pd.DataFrame, mark: str) -> bool:
-    return str(table.attrs.get(mark, "")).startswith(_PROCESS)
+    return str(table.attrs.get(_PLANNED, "")).startswith(_PROCESS)
 
 
 def changed_rows(table: pd.DataFrame) -> list[bool]:

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
-from dicomove.cohort.changes import changed_rows
+from dicomove.cohort.changes import changed_rows, digest_level
 from dicomove.cohort.find_tables import found_rows, unmatched_rows
 from dicomove.cohort.key_values import criterion
 from dicomove.cohort.keywords import (
@@ -46,7 +46,8 @@ def find_queries(
     ----------
     table
         One row for each search. It is read by position, so any index and repeated labels work. The UIDs of a table from
-        `find` are sent exactly as the PACS gave them.
+        `find` are sent exactly as the PACS gave them. Unless its digests show that a row is unchanged, the answers are
+        compared with its PatientID and accession number.
     level
         The query level.
     query_model
@@ -84,8 +85,9 @@ def find_queries(
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     found = zip(found_rows(table), unmatched_rows(table), changed_rows(table), strict=True)
     from_pacs = [is_found and said is None and not is_changed for is_found, said, is_changed in found]
+    proven = digest_level(table)
     queries = [
-        _query_or_error(cells, known, model, broad=broad, given=given)
+        _query_or_error(cells, known, model, broad=broad, given=given, proven=proven)
         for cells, given in zip(rows, from_pacs, strict=True)
     ]
     filled = set().union(*(prepared_cells(cells, known) for cells in rows)) if not any(from_pacs) else set()
@@ -109,10 +111,10 @@ def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, mode
 
 
 def _query_or_error(
-    cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool
+    cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool, proven: Level | None
 ) -> Query | IdentifierError:
     try:
-        return row_query(cells, level, model, broad=broad, given=given)
+        return row_query(cells, level, model, broad=broad, given=given, proven=proven)
     except IdentifierError as error:
         return error.with_traceback(None)
 

@@ -17,6 +17,7 @@ from dicomove.cohort.damage import IDENTIFIERS, stands_for_empty
 from dicomove.cohort.key_values import criterion, has_wildcard, is_single, is_universal
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
+    LEVELS,
     MATCHING_KEYS,
     UNIQUE_KEYS,
     VRS,
@@ -26,10 +27,13 @@ from dicomove.cohort.keywords import (
     levels_down_to,
 )
 from dicomove.cohort.likeness import invisible_in
-from dicomove.cohort.values import given_key, is_blank, unreadable, zone_of
+from dicomove.cohort.values import EDGES, given_key, is_blank, unreadable, zone_of
 from dicomove.errors import IdentifierError
 
 Broad = Literal["refuse", "allow"]
+
+#: The numbers of a patient and a study: a row of `find` is compared by them if it may have changed since.
+_NUMBERS = frozenset({"PatientID", "AccessionNumber"})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -117,7 +121,15 @@ def prepared_cells(cells: Mapping[str, object], level: Level) -> dict[str, objec
     return prepared
 
 
-def row_query(cells: Mapping[str, object], level: Level, model: QueryModel, *, broad: Broad, given: bool) -> Query:
+def row_query(
+    cells: Mapping[str, object],
+    level: Level,
+    model: QueryModel,
+    *,
+    broad: Broad,
+    given: bool,
+    proven: Level | None = None,
+) -> Query:
     """Return the C-FINDs of one row.
 
     Parameters
@@ -130,6 +142,9 @@ def row_query(cells: Mapping[str, object], level: Level, model: QueryModel, *, b
         ``"allow"`` accepts a row without an identifying key, too.
     given
         Whether the UIDs come from `find`, and are sent exactly as the PACS gave them.
+    proven
+        The level down to which a row from `find` is known to be unchanged; its UIDs below were typed. ``None`` if that
+        is not known of any level: then the answers are compared with its PatientID and accession number.
 
     Raises
     ------
@@ -145,7 +160,10 @@ def row_query(cells: Mapping[str, object], level: Level, model: QueryModel, *, b
     notes: list[str] = []
     for at in levels_down_to(level, model):
         unique = UNIQUE_KEYS[model][at][-1]
-        keys, checks, said = _keys_and_checks(prepared, keys_at(at, model), unique, given=given)
+        is_seen = given and (proven is None or LEVELS.index(at) <= LEVELS.index(proven))
+        keys, checks, said = _keys_and_checks(
+            prepared, keys_at(at, model), unique, given=is_seen, proven=proven is not None
+        )
         notes += said
         if at != level and not checks and [name for name, _ in keys] == [unique] and is_single(keys[0][1]):
             known += keys
@@ -161,15 +179,32 @@ def row_query(cells: Mapping[str, object], level: Level, model: QueryModel, *, b
     return replace(query, notes=tuple(notes))
 
 
+def _given_checks(prepared: Mapping[str, object], names: Iterable[str], unique: str) -> tuple[tuple[str, str], ...]:
+    """Return the keys of a row from `find` that show whether its UID was put beside another patient since."""
+    numbers = [name for name in names if name in _NUMBERS and name != unique]
+    return tuple((name, _given_value(prepared[name], name, unique)) for name in numbers)
+
+
+def _given_value(cell: object, name: str, unique: str) -> str:
+    """Return a value as the PACS gave it, whatever its form."""
+    try:
+        return criterion(cell, name)
+    except IdentifierError as error:
+        if isinstance(cell, str):  # a study may belong to several requests: one of their numbers is enough
+            return next(filter(None, (part.strip(EDGES) for part in cell.split("\\"))), "")
+        raise unreadable(error, unique) from None
+
+
 def _keys_and_checks(
-    prepared: Mapping[str, object], names: Iterable[str], unique: str, *, given: bool
+    prepared: Mapping[str, object], names: Iterable[str], unique: str, *, given: bool, proven: bool
 ) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], list[str]]:
     """Return the keys to send at one level, the keys to compare with the answers, and notes about the rest."""
     filled = [name for name in names if name in prepared]
     if unique not in filled:
         return tuple((name, criterion(prepared[name], name)) for name in filled), (), []
     if given:
-        return ((unique, given_key(prepared[unique], unique)),), (), []
+        compared = () if proven else _given_checks(prepared, filled, unique)
+        return ((unique, given_key(prepared[unique], unique)),), compared, []
     checks, notes = [], []
     for name in filled:
         try:

@@ -18,8 +18,8 @@ from dicomove.cohort import (
     Level,
     Requested,
     changed_rows,
+    digest_level,
     found_rows,
-    has_digests,
     is_answered,
     is_blank,
     is_uid,
@@ -57,7 +57,7 @@ class RowCells:
     @property
     def shows_changes(self) -> bool:
         """Whether `is_answered` notices that the user has changed a row since `find`."""
-        return has_digests(self.table)
+        return digest_level(self.table) is not None
 
     def expected(self, level: Level, rows: Sequence[int]) -> int | None:
         """Return the number of instances that `find` or `plan` got from the PACS."""
