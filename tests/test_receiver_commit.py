@@ -49,6 +49,16 @@ def test_a_damaged_file_without_uids_is_of_no_row_where_several_are_in_flight() 
         assert tally.strays == Counter({DAMAGED + "no UIDs": 1})
 
 
+@pytest.mark.parametrize("values", [OTHER, OTHER | {"SOPInstanceUID": "1.3.1"}, {"StudyInstanceUID": "9.9"}])
+def test_a_damaged_instance_of_another_study_is_of_no_row_although_one_is_alone(values: dict[str, str]) -> None:
+    tallies = RowTallies()
+    tallies.open(FIRST, STUDY)
+    tallies.arrived(values, "damaged", 10, DAMAGED + "it is cut")
+    tally = settled(tallies, FIRST)
+    assert (tally.arrivals, tally.dispositions, tally.aside) == (0, {}, Counter())
+    assert tally.strays == Counter({DAMAGED + "it is cut": 1})
+
+
 def test_an_unrequested_instance_is_of_no_row_although_one_is_alone() -> None:
     tallies = RowTallies()
     tallies.open(FIRST, STUDY)

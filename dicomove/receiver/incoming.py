@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +54,13 @@ class IncomingInstance:
         Hashes a large instance while it comes.
     check_free
         Raises `OSError` if the disk has too little space: a data set may have no end.
+
+    Attributes
+    ----------
+    last
+        When its latest bytes came, or its request, in seconds of the monotonic clock.
+    is_whole
+        Whether all of it has come.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class IncomingInstance:
         self.file: OpenFile | None = None
         self.digest: FollowingDigest | None = None
         self.size = 0
+        self.last, self.is_whole = time.monotonic(), False
         self._path, self._follow, self._check_free = path, follow, check_free
         self._pending: list[bytes | memoryview] = []
         self._followed = self._checked = 0
@@ -87,6 +96,7 @@ class IncomingInstance:
 
     def feed(self, data: memoryview) -> None:
         """Take the next bytes of the data set. They must stay in the buffer until `flush`."""
+        self.last = time.monotonic()
         self._scanner.feed(data)
         self._pend(data)
         if len(self._pending) == _MOST_PENDING:

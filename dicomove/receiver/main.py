@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,7 +129,8 @@ class Api:
     def _await_arrivals(self, request: AwaitArrivals) -> ReceivedRow:
         """Wait for late instances, and return the arrivals of a row and its instances on disk."""
         self.admission.open(request.row, request.addresses)  # also if it waits a second time
-        tally = self.tallies.await_arrivals(request.row, request.enough, request.quiet, self.storage.is_coming)
+        is_coming = partial(self.storage.is_coming, quiet=request.quiet)
+        tally = self.tallies.await_arrivals(request.row, request.enough, request.quiet, is_coming)
         self.admission.close(request.row, request.linger)
         records = self.committer.watched(request.row, tally.keys)
         return ReceivedRow(

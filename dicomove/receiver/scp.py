@@ -168,7 +168,7 @@ class StorageScp:
         return self._incoming.feed
 
     def _answer(self, request: Message) -> None:
-        incoming, self._incoming = self._incoming, None
+        incoming = self._incoming
         if incoming and incoming.is_empty and request.number("CommandDataSetType") in (None, NO_DATA_SET):
             self._storage.abandon(incoming)
             incoming = None
@@ -181,6 +181,7 @@ class StorageScp:
             self._respond(request, SUCCESS if is_known else _status(field))
         else:
             self._idle()
+        self._incoming = None  # not before: after an exception, `serve` abandons it
 
     def _finish(self, request: Message, incoming: IncomingInstance) -> None:
         finished = self._storage.finish(incoming)

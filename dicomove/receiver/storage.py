@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ from dicomove.store.instances import KEYS, InstanceRecord
 
 SUCCESS: Final = 0x0000
 OUT_OF_RESOURCES: Final = 0xA700
+
+#: Why an instance is in quarantine if another file has its name, and the index does not say whose it is.
+_UNREADABLE: Final = "a file with its name is there, and the record could not be read to compare them"
 
 _NEEDED: Final = ("SpecificCharacterSet", "SOPClassUID", *KEYS)
 
@@ -114,6 +119,7 @@ class Storage:
         after a refusal.
         """
         incoming.flush()
+        incoming.is_whole = True
         found = incoming.values()
         values = {**found, "SOPInstanceUID": found.get("SOPInstanceUID") or incoming.request.sop_instance_uid}
         written = incoming.written()
@@ -150,10 +156,16 @@ class Storage:
         self._tallies.arrived(finished.values, disposition, incoming.size, reason)
         self._gone(incoming)
 
-    def is_coming(self, tally: RowTally) -> bool:
-        """Whether an instance that may belong to this row is on its way."""
+    def is_coming(self, tally: RowTally, quiet: float) -> bool:
+        """Whether an instance of this row is on its way.
+
+        One whose UIDs are still unknown counts for so many seconds after its latest bytes: it may be of any row, and a
+        peer that announces an instance and falls silent must not delay them all.
+        """
+        since = time.monotonic() - quiet
         with self._lock:
-            return any(tally.may_be_of(incoming.values()) for incoming in self._coming)
+            coming = [(one.values(), one.is_whole or one.last >= since) for one in self._coming]
+        return any(tally.is_of(values) or (is_live and tally.may_be_of(values)) for values, is_live in coming)
 
     def coming(self) -> list[tuple[dict[str, str], int]]:
         """Return the known values of the instances on their way, each with its number of bytes so far."""
@@ -186,7 +198,11 @@ class Storage:
         if problem:
             return self._files.quarantine(written, relative.name, *problem)
         clash = values["SOPInstanceUID"] if template.may_clash else None
-        return self._files.place(written, relative, self._committer.sha256, clash)
+        try:
+            return self._files.place(written, relative, self._committer.sha256, clash)
+        except sqlite3.Error as error:  # for example, a backup has it locked; nothing was renamed yet
+            self._log.warning(f"the record cannot be read: {error}")
+            return self._files.quarantine(written, relative.name, "differs", _UNREADABLE)
 
     def _commit(self, finished: Finished, placed: Placed) -> None:
         if placed.disposition == "duplicate":

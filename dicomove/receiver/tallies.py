@@ -164,7 +164,8 @@ class RowTallies:
         with self._changed:
             found: list[tuple[RowTally, str | None]] = [(tally, None) for tally in self._of(values)]
             if not found and disposition == "damaged" and len(self._in_flight) == 1:
-                found = [(tally, None) for tally in self._all_in_flight()]  # only this row can have asked for it
+                # Only this row can have asked for it, unless its UIDs are those of another one.
+                found = [(tally, None) for tally in self._all_in_flight() if tally.may_be_of(values)]
             if not found and disposition == "unrequested":
                 found.extend(self._of_other_patients(values))
             for tally, patient in found:
