@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.journal import renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
-from dicomove.run.patients import compared, contradicted, doubtful_keys, is_of_unknown_patient
+from dicomove.run.patients import compared
 from dicomove.run.planned import (
     Known,
     PlannedRow,
@@ -46,6 +46,7 @@ from dicomove.run.planned import (
 )
 from dicomove.run.prepared import chosen_method, sizes_of
 from dicomove.run.requests import RunSettings
+from dicomove.run.whose import whose
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
 
 __all__ = ["PLAN_COLUMNS", "plan"]
@@ -268,19 +269,17 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: PlannedRow, *
     With a receiver, the images show whose they are, even if the PACS does not say it.
     """
     named = compared(step.patients, step.named)
-    if step.action != "move" or not named:
+    if step.action != "move" or not step.is_typed or _is_silent(inventory):
         return
-    there: Mapping[str, Collection[str]] = {}
-    if not _is_silent(inventory):
-        inventory.begin()  # it keeps the questions since then, and each row looks through them
-        there = inventory.values(identifier, named)
-    contrary, is_answered = contradicted(there, named), not _is_silent(inventory)
-    if contrary or (is_answered and is_of_unknown_patient(identifier, there, at_receiver=to_receiver)):
-        step.action, step.advice = "invalid", contradicted_by_pacs(contrary).advice
+    inventory.begin()  # it keeps the questions since then, and each row looks through them
+    said = whose(inventory, identifier, named, is_there=step.is_there, at_receiver=to_receiver)
+    if said.contrary and said.contrary.endswith("UID"):
+        step.expected = 0
+    elif said.contrary or (said.is_of_unknown_patient and not _is_silent(inventory)):
+        step.action, step.advice = "invalid", contradicted_by_pacs(said.contrary).advice
     else:
-        doubtful = doubtful_keys(there, named, at_receiver=to_receiver)
-        step.advice = sentences(step.advice or "", *map(of_other_person, doubtful)) or None
-    step.patients = step.named = ()
+        step.advice = sentences(step.advice or "", *map(of_other_person, said.doubtful)) or None
+    step.is_typed, step.patients, step.named = False, (), ()
 
 
 def _is_silent(inventory: Inventory) -> bool:
@@ -289,5 +288,6 @@ def _is_silent(inventory: Inventory) -> bool:
 
 def _take_in(answer: Counted, step: PlannedRow) -> None:
     step.expected, step.advice = answer.expected, answer.advice
+    step.is_there = None if answer.expected is None else answer.expected > 0
     step.sop_classes, step.modalities = answer.sop_classes or step.sop_classes, answer.modalities
     step.availability = step.availability or answer.availability

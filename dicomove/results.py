@@ -48,6 +48,10 @@ _NOT_BELOW: Final = (
     "C-FIND finds no such {0} below the UIDs above it in the row, so nothing was sent: do the UIDs of the row belong "
     "together?"
 )
+_NOT_OF_PATIENT: Final = (
+    "C-FIND finds no such study of the PatientID in the row, so nothing was sent: do the two belong together? To move "
+    "by the StudyInstanceUID alone, use query_model='StudyRoot'."
+)
 _NOT_SENT: Final = "Nothing was sent: see that the executor and its workers are up, and move the row again."
 
 
@@ -133,7 +137,8 @@ def contradicted_by_pacs(key: str | None) -> Row:
         names = "PatientID" if key == "PatientID" else "PatientName and PatientBirthDate"
         return Row(outcome="invalid", error="other_patient", advice=_ANOTHER_PATIENT.format(names))
     if key.endswith("UID"):
-        return Row(outcome="empty", expected=0, advice=_NOT_BELOW.format(key))
+        said = _NOT_OF_PATIENT if key == "StudyInstanceUID" else _NOT_BELOW.format(key)
+        return Row(outcome="empty", expected=0, advice=said)
     return Row(outcome="invalid", error="invalid_row", advice=_ANOTHER_NUMBER)
 
 

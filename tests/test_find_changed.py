@@ -104,6 +104,29 @@ def test_the_digests_name_no_patient_and_can_be_written_to_a_file(
     assert commands == ["C-FIND", "C-MOVE"] * 3
 
 
+def test_patient_root_asks_for_the_study_below_its_patient(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    """Some PACS, Orthanc for one, move a study by its UID alone."""
+    changed = found.assign(PatientID=found["PatientID"][::-1].tolist())
+    planned = dm.plan(changed, pacs, query_model="PatientRoot", progress=False)
+    assert planned["action"].tolist() == ["invalid", "move", "invalid"]
+    before = len(pacs.requests())
+    for table, error in ((found, None), (changed, "other_patient")):
+        results = dm.move(table, pacs, pacs.destination, query_model="PatientRoot", progress=False)
+        assert results["error"].astype(object).where(results["error"].notna(), None).tolist() == [error, None, error]
+    commands = pacs.requests()["command"].tolist()[before:]
+    of_another = ["C-FIND"] * 3  # its other keys, the study below the patient, the patient of the study
+    assert commands == ["C-MOVE"] * 3 + of_another + ["C-MOVE"] + of_another
+
+
+def test_patient_root_moves_a_patient_in_another_spelling_with_a_remark(pacs: RunningPacs) -> None:
+    table = pd.DataFrame({"PatientID": ["syn000001"], "StudyInstanceUID": UIDS[:1]})
+    planned = dm.plan(table, pacs, query_model="PatientRoot", progress=False)
+    results = dm.move(table, pacs, pacs.destination, query_model="PatientRoot", progress=False)
+    assert results["attempts"].tolist() == [1]
+    for advice in (planned["advice"][0], results["advice"][0]):
+        assert "under another PatientID than the row names" in advice
+
+
 @pytest.mark.parametrize("spelling", ["syn000001", "SYN000001^^^HOSP", "SYN 000001"])
 def test_another_spelling_of_a_patient_is_named_where_no_receiver_does_so(spelling: str, pacs: RunningPacs) -> None:
     table = pd.DataFrame({"PatientID": [spelling], "StudyInstanceUID": [UIDS[0]]})

@@ -110,7 +110,8 @@ def test_each_level(here: Here, level: str, expected: int) -> None:
     table = pd.DataFrame([there[: depth + 1], nowhere], columns=KEYS[: depth + 1]).assign(QueryRetrieveLevel=level)
     planned = plan(table, pacs, query_model="PatientRoot")
     assert values(planned, "QueryRetrieveLevel", "expected") == [[level, expected], [level, 0]]
-    assert asked(here) == [("C-FIND", level)] * 2
+    # In Study Root, one more C-FIND tells whether the study is of another patient.
+    assert asked(here) == [("C-FIND", level)] * (3 if level == "STUDY" else 2)
 
 
 def test_a_row_that_is_invalid_keeps_its_level(here: Here) -> None:
@@ -118,7 +119,7 @@ def test_a_row_that_is_invalid_keeps_its_level(here: Here) -> None:
     table = pd.DataFrame(
         {
             "PatientID": ["SYN*", "SYN000001"],
-            "StudyInstanceUID": STUDIES[:2],
+            "StudyInstanceUID": [STUDIES[1], STUDIES[0]],
             "QueryRetrieveLevel": ["patient", " study "],
         }
     )

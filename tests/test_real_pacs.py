@@ -129,6 +129,23 @@ def test_nothing_is_moved_for_a_uid_beside_the_accession_number_of_another_study
     assert row(move(right, server, **options), "outcome", "completed") == ("complete", 5)
 
 
+@pytest.mark.parametrize("verify", ["auto", "arrivals"])
+def test_nothing_is_moved_in_patient_root_for_the_study_of_another_patient(
+    server: Server, store: Store, verify: str
+) -> None:
+    """Orthanc moves a study by its UID alone, whatever patient is named above it."""
+    wrong = pd.DataFrame({"PatientID": ["A300"], "StudyInstanceUID": [CT]})
+    result = move(wrong, server, query_model="PatientRoot", verify=verify)
+    assert row(result, "outcome", "error", "attempts") == ("invalid", "other_patient", 0)
+    planned = dm.plan(wrong, server.pacs, query_model="PatientRoot", progress=False)
+    assert row(planned, "action") == ("invalid",)
+    unknown = move(wrong.assign(StudyInstanceUID="1.2.3.4"), server, query_model="PatientRoot", verify=verify)
+    assert row(unknown, "outcome", "error", "attempts") == ("empty", None, 0)
+    assert not store.held()
+    right = move(wrong.assign(PatientID="000123"), server, query_model="PatientRoot", verify=verify)
+    assert row(right, "outcome", "completed", "advice") == ("complete", 5, None)
+
+
 def test_the_birth_date_and_the_name_beside_a_uid_are_compared(server: Server, store: Store) -> None:
     his = {"PatientName": "DEMO^BOB", "PatientBirthDate": "19990909"}
     hers = {"PatientName": "Demo, Ada", "PatientBirthDate": "1961-04-12"}

@@ -37,6 +37,7 @@ Actions::
     channel                  the connection between a worker, in this process or elsewhere, and the run
     worker                   one attempt: asks what is there, moves, and compares the result with C-FIND and the disk
     moves                    the C-MOVEs or C-GETs of one attempt
+    whose                    whose a study is: compares the answer of the PACS with the rows before they are moved
     inventory                how many instances are expected, and which: the policy of ``verify=``
     reconciliation           compares what was expected with what came and what is on disk
     counting                 how many instances a PACS has of a row, for `plan` and for limits

@@ -210,7 +210,11 @@ class Known:
 
 @dataclass(slots=True)
 class PlannedRow:
-    """The plan for the rows with one identifier."""
+    """The plan for the rows with one identifier.
+
+    `is_typed` tells whether they are the user's own, and not yet compared; `is_there`, whether the
+    PACS has it below the keys above it, if it was asked.
+    """
 
     first: int
     action: Action = "move"
@@ -219,6 +223,8 @@ class PlannedRow:
     availability: str | None = None
     advice: str | None = None
     where: Literal["on disk", "at the destination"] = "on disk"
+    is_typed: bool = False
+    is_there: bool | None = None
     patients: tuple[str, ...] = ()
     named: Named = ()
     sop_classes: tuple[str, ...] = ()
@@ -240,6 +246,7 @@ def _step(cells: RowCells, identifier: Identifier, rows: Sequence[int]) -> Plann
         rows[0],
         expected=cells.expected(identifier.level, rows),
         availability=cells.availability(rows),
+        is_typed=is_typed,
         patients=cells.patients(identifier, rows) if is_typed else (),
         named=cells.named(identifier, rows) if is_typed else (),
         sop_classes=cells.sop_classes(rows),

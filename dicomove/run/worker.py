@@ -31,11 +31,12 @@ from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
 from dicomove.run.narrowing import combined
-from dicomove.run.patients import compared, contradicted, doubtful_keys, is_of_unknown_patient
+from dicomove.run.patients import compared
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
+from dicomove.run.whose import whose
 
 #: A tape robot takes minutes where a disk takes seconds.
 _TIMES_AS_LONG: Final = 10
@@ -87,13 +88,13 @@ class MoveWorker:
             self._scu.close()
             self._use(pacs)
         self._inventory.begin(task.allowed)
-        whose: Task | AttemptEnd
+        asked: Task | AttemptEnd
         try:
-            whose = self._whose(task)
+            asked = self._whose(task)
         except Exception as error:  # noqa: BLE001 (as in `_end`)
-            whose = _defect(error, None)
+            asked = _defect(error, None)
         # The task of the next attempt, and the look at the end of the run, need what the PACS said of the patient.
-        task, end = (whose, self._end(whose)) if isinstance(whose, Task) else (task, whose)
+        task, end = (asked, self._end(asked)) if isinstance(asked, Task) else (task, asked)
         return AttemptEnded(task, end, tuple(self._inventory.asked))
 
     def _end(self, task: Task) -> AttemptEnd | SeriesListed:
@@ -115,17 +116,17 @@ class MoveWorker:
         """Ask the PACS for the patient; return the updated task, or the end of an attempt that may not move it."""
         if not task.asks_patient or task.part or task.parts or task.unverified:
             return task
-        named = compared(task.patients, task.named)
-        there = self._inventory.values(task.identifier, named) if named else {}
-        if contrary := contradicted(there, named) or self._elsewhere(task):
-            return Contradicted(contrary)
-        is_patient_unknown = bool(task.patients) and not there.get("PatientID")
-        if is_of_unknown_patient(task.identifier, there, at_receiver=task.receiver is not None):
+        named, at_receiver = compared(task.patients, task.named), task.receiver is not None
+        is_there = task.is_placed or None
+        said = whose(self._inventory, task.identifier, named, is_there=is_there, at_receiver=at_receiver)
+        if said.contrary:
+            return Contradicted(said.contrary)
+        if said.is_of_unknown_patient:
             return self._of_unknown_patient(task)
-        person = next(iter(doubtful_keys(there, named, at_receiver=task.receiver is not None)), None)
-        if not is_patient_unknown and person is None:
+        person = next(iter(said.doubtful), None)
+        if not said.is_patient_unknown and person is None:
             return changed(task, is_patient_unknown=False, other_person=None)
-        return replace(task, is_patient_unknown=is_patient_unknown, other_person=person, may_split=False)
+        return replace(task, is_patient_unknown=said.is_patient_unknown, other_person=person, may_split=False)
 
     def _of_unknown_patient(self, task: Task) -> Contradicted | Unidentified:
         found = self._inventory.unanswered
@@ -134,12 +135,6 @@ class MoveWorker:
         if "counts" not in task.allowed:
             return Unidentified("idle_timeout")  # that of the rows before
         return Contradicted(None) if found is None else Unidentified(found.error or "invalid_response", found.status)
-
-    def _elsewhere(self, task: Task) -> str | None:
-        """Return the key of a typed series or instance that the PACS does not have below the UIDs above it."""
-        # Some PACS, Orthanc for one, move a series by its UID alone and ignore the study and patient above it.
-        is_below = task.identifier.level in ("SERIES", "IMAGE") and not task.is_placed
-        return task.identifier.keys[-1][0] if is_below and self._inventory.is_elsewhere(task.identifier) else None
 
     def _series(self, task: Task) -> SeriesListed | None:
         """Return the series of a row that is moved side by side; ``None`` if one C-MOVE moves the row."""

@@ -1,0 +1,86 @@
+"""Asks the PACS whose a study is before it is moved, and compares the answer with the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from dicomove.cohort import Identifier
+from dicomove.run.inventory import Inventory
+from dicomove.run.patients import contradicted, doubtful_keys, is_of_unknown_patient
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """What the PACS says of the patient of a study.
+
+    Attributes
+    ----------
+    contrary
+        The key for which it has another value than the rows, or no match; ``None`` if it does not contradict them.
+    is_of_unknown_patient
+        Whether rows name several patients, and nothing says which of them it is of.
+    is_patient_unknown
+        Whether the rows name a PatientID, and the PACS does not give it.
+    doubtful
+        As in `doubtful_keys`.
+    """
+
+    contrary: str | None = None
+    is_of_unknown_patient: bool = False
+    is_patient_unknown: bool = False
+    doubtful: tuple[str, ...] = ()
+
+
+def whose(
+    inventory: Inventory,
+    identifier: Identifier,
+    named: Mapping[str, Collection[str]],
+    *,
+    is_there: bool | None,
+    at_receiver: bool,
+) -> Whose:
+    """Ask the PACS for the patient of a typed row.
+
+    Parameters
+    ----------
+    inventory
+        Asks the PACS.
+    identifier
+        The identifier of the row.
+    named
+        The values of its keys that are not sent, by keyword.
+    is_there
+        Whether the PACS has it below the keys above it; ``None`` if the PACS was not asked.
+    at_receiver
+        Whether a receiver compares the images with the row.
+    """
+    there = inventory.values(identifier, named) if named else {}
+    contrary = contradicted(there, named)
+    doubtful = doubtful_keys(there, named, at_receiver=at_receiver)
+    # Some PACS, Orthanc for one, move by the UID of the level alone, and ignore the study and patient above it.
+    if (
+        contrary is None
+        and len(identifier.keys) > 1
+        and (inventory.is_elsewhere(identifier) if is_there is None else not is_there)
+    ):
+        contrary, more = _elsewhere(inventory, identifier, at_receiver=at_receiver)
+        doubtful = (*doubtful, *more)
+    is_undecided = is_of_unknown_patient(identifier, there, at_receiver=at_receiver)
+    return Whose(contrary, is_undecided, "PatientID" in named and not there.get("PatientID"), doubtful)
+
+
+def _elsewhere(
+    inventory: Inventory, identifier: Identifier, *, at_receiver: bool
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the key by which the PACS has it elsewhere, and doubtful keys; for a study, look whose it is."""
+    key, patient = identifier.keys[-1][0], identifier.get("PatientID")
+    if identifier.level != "STUDY" or patient is None:
+        return key, ()
+    study = replace(identifier, query_model="StudyRoot", keys=identifier.keys[-1:])
+    named = {"PatientID": [patient]}
+    there = inventory.values(study, named)
+    if not there.get("PatientID"):
+        return key, ()
+    # In another spelling, it is the same patient. The PACS decides whether it moves the study.
+    return contradicted(there, named), doubtful_keys(there, named, at_receiver=at_receiver)
