@@ -144,6 +144,30 @@ def test_an_executor_that_was_shut_down(tmp_path: Path) -> None:
     assert results["outcome"].tolist() == ["unreachable"] * 2
 
 
+class Exhausted(ThreadPoolExecutor):
+    """Takes one task in two."""
+
+    calls = 0
+
+    def submit(self, *call: Any, **named: Any) -> Future[Any]:
+        self.calls += 1
+        if self.calls % 2 == 0:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return super().submit(*call, **named)
+
+
+def test_an_executor_that_does_not_take_a_task(tmp_path: Path) -> None:
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, source=SOURCE) as pacs,
+        Exhausted(2) as executor,
+    ):
+        results = dm.move(TABLE[:4], pacs, receiver, executor=executor, progress=False)
+        assert results["outcome"].tolist() == ["complete", "unreachable"] * 2
+        assert set(results["error"].dropna()) == {"executor_failed"}
+        assert not dm.store.read_runs(receiver.folder / dm.store.JOURNAL_FILE)["interrupted"].any()
+
+
 def test_receivers_share_the_rows(tmp_path: Path) -> None:
     with (
         receiving.receiver(tmp_path / "a", ae_title="A") as first,

@@ -28,6 +28,22 @@ def twice_the_attempt(retry_state: tenacity.RetryCallState) -> float:
     return 2.0 * retry_state.attempt_number
 
 
+@pytest.mark.parametrize("numbers", [[0.5, 2.0], [0.5, 2.0, "x", None]])
+def test_a_strategy_without_a_number_for_later_attempts_repeats_its_last_one(
+    numbers: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    retry = Retry(attempts=9, wait=lambda state: numbers[state.attempt_number - 1])
+    assert [retry.pause_s(attempt) for attempt in (1, 2, 3, 4, 9)] == [0.5, 2.0, 2.0, 2.0, 2.0]
+    assert len(caplog.records) == 1
+    assert "gave no number for attempt 3" in caplog.text
+
+
+def test_a_strategy_that_has_no_numbers_any_more_is_replaced_by_the_default() -> None:
+    numbers = iter([0.5])
+    retry = Retry(wait=lambda _: next(numbers))
+    assert 10 <= retry.pause_s(1) <= 12
+
+
 def test_each_word_of_the_error_column_may_pass_or_may_not() -> None:
     """A new word belongs into one of the sets, unless another attempt is out of the question, or none was made."""
     assert set(ADVICE) - {"cancelled", "internal_error", "capped", "nearline"} == RETRYABLE | OPTIONAL | NEVER

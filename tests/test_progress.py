@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from dataclasses import replace
 
 import pytest
 
-from dicomove.events import RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent
+from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent
 from dicomove.notebook import PanelDisplay
 from dicomove.notebook.progress import BarDisplay, CallbackDisplay, Display, Progress, display, job_display
 
@@ -42,6 +44,44 @@ def test_the_bar_shows_rows_outcomes_and_instances(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().err
     assert "2/2" in shown
     assert "1 complete, 1 failed" in shown
+
+
+class Terminal(io.StringIO):
+    """May be closed: then each write fails."""
+
+    is_gone = False
+
+    def write(self, text: str) -> int:
+        if self.is_gone:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_a_terminal_that_is_gone_ends_nothing(
+    at: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    events: list[Event] = [
+        RunStarted(verb="move", rows=2, requests=2),
+        RowFinished(row="a", position=0, outcome="complete", error=None, instances=9, duration_s=1.0),
+        RunEnded(verb="move", interrupted=False),
+        RunStarted(verb="move", rows=1, requests=1),
+    ]
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with display("tqdm") as show:
+        for number, event in enumerate(events):
+            terminal.is_gone = number >= at
+            show(event)
+        terminal.is_gone = True
+    assert len(caplog.records) == 1
+    assert "the work goes on without it" in caplog.text
+
+
+def test_without_stderr_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with display("tqdm") as show:
+        show(RunStarted(verb="move", rows=2, requests=2))
+        show(RunEnded(verb="move", interrupted=False))
 
 
 def test_a_row_that_is_read_again_counts_once_in_the_bar(capsys: pytest.CaptureFixture[str]) -> None:

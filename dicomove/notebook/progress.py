@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
 
+from dicomove.errors import log_exception
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted, SubOperationEvent, notify
 from dicomove.notebook.drawing import Job, JobPanel, PanelDisplay, in_notebook
 
@@ -15,6 +18,7 @@ Progress = Literal["auto", "tqdm", "panel"] | bool | Callable[[Event], object]
 
 #: At most five redrawings per second: a C-MOVE has an event per instance.
 _INTERVAL_S: Final = 0.2
+logger = logging.getLogger("dicomove")
 
 
 class Display(Protocol):
@@ -149,19 +153,29 @@ class CallbackDisplay:
 
 
 class BarDisplay:
-    """A `tqdm` bar for each run: rows done of all, the outcomes so far, and the instances of the rows in flight."""
+    """A `tqdm` bar for each run: rows done of all, the outcomes so far, and the instances of the rows in flight.
+
+    A terminal that is gone, or a full disk, must not end the run: the bar is then left out.
+    """
 
     def __init__(self) -> None:
         self._outcomes: Counter[str] = Counter()
         self._in_flight: dict[Hashable, SubOperationEvent | None] = {}
         self._has_begun = False
+        self._bar: Any = None
 
     def __enter__(self) -> Self:
-        self._bar = self._new_bar()
+        with self._drawing():
+            self._bar = self._new_bar()
         return self
 
     def __call__(self, event: Event) -> None:
         """Show an event; the bar redraws when its interval has passed."""
+        with self._drawing():
+            if self._bar is not None:
+                self._take(event)
+
+    def _take(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self._begin(event)
@@ -183,7 +197,20 @@ class BarDisplay:
         """Do nothing: regular lines would only fill the log of a batch job."""
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        with self._drawing():
+            if self._bar is not None:
+                self._bar.close()
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Go on without the bar if it raises an exception."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (it is logged)
+            log_exception(logger, "the bar cannot be drawn, and the work goes on without it", error)
+            bar, self._bar = self._bar, None
+            with suppress(Exception):  # it must not draw again when it is forgotten
+                bar.close()
 
     def _begin(self, event: RunStarted) -> None:
         """Begin a run; the bar of the run before stays on a line of its own."""

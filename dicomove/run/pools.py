@@ -196,7 +196,8 @@ class Executors:
         call = Call(self._address, self._authkey, name, self._settings.remote(), task)
         try:
             future: Future[AttemptEnded] = self._where.executor.submit(call)
-        except RuntimeError as error:  # it was shut down
+        except Exception as error:  # noqa: BLE001 (it was shut down, or raises what it likes)
+            del self._given[name]
             self._report(never_ran(task, f"{_NO_TASKS}: {error}"))
             return
         future.add_done_callback(lambda done: self._ended(name, done))

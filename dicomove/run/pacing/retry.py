@@ -8,12 +8,14 @@ time for the number of an attempt. These are ``tenacity.wait_*``, their sums, an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tenacity import RetryCallState, Retrying, wait_exponential, wait_random_exponential
 
+from dicomove.errors import log_exception
 from dicomove.pacs import is_number
 from dicomove.words import ENDED, FAILED, NEVER, OPTIONAL, RETRYABLE
 
@@ -26,6 +28,7 @@ _MISSING: Final = "missing_instances"
 # 10 to 12 s, 20 to 24 s, ... 10 min: the random part spreads the retries of rows that failed together.
 _DEFAULT_WAIT: Final = wait_exponential(multiplier=10, max=540) + wait_random_exponential(multiplier=2, max=60)
 OnFailure = Literal["continue", "stop"]
+logger = logging.getLogger("dicomove")
 
 
 def pause_s(wait: Wait, attempt: int) -> float:
@@ -135,6 +138,8 @@ class Retry:
     attempts: int = 3
     wait: Wait = _DEFAULT_WAIT
     on: Iterable[str] = RETRYABLE
+    #: The first attempt without a number from the strategy, so that the log says it once.
+    _failures: list[int] = field(default_factory=list, init=False, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
@@ -167,12 +172,22 @@ class Retry:
     def pause_s(self, attempt: int) -> float:
         """Return the seconds to wait before the next attempt.
 
+        A strategy that has no number for this attempt must not end the run: the wait before is repeated.
+
         Parameters
         ----------
         attempt
             The number of the attempt that has ended, from 1.
         """
-        return pause_s(self.wait, attempt)
+        for latest in range(attempt, 0, -1):
+            try:
+                return pause_s(self.wait, latest)
+            except Exception as error:  # noqa: BLE001 (it is logged)
+                if not self._failures:
+                    said = f"wait gave no number for attempt {latest}: the one before is repeated"
+                    log_exception(logger, said, error)
+                    self._failures.append(latest)
+        return pause_s(_DEFAULT_WAIT, attempt)
 
 
 def _checked(on: Iterable[str]) -> frozenset[str]:
