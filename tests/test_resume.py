@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ import pytest
 import dicomove as dm
 from dicomove.events import Event, RowStarted, RunStarted
 from dicomove.testing import Synthetic, faults
+from dicomove.testing.archive import Instance
+from dicomove.testing.faults.base import Fault, Request
 from tests import forks, receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
@@ -126,6 +128,42 @@ def test_all_that_came_before_the_end_needs_no_move(tmp_path: Path) -> None:
             dm.move(COHORT[:1], other, receiver, progress=False)
             assert dm.store.read_attempts(receiver.folder)["sent"].tolist() == [True, True]
         del uid
+
+
+@dataclass(frozen=True)
+class LacksOneAtFirst(Fault):
+    """The first C-MOVE of a row counts one instance that it does not send."""
+
+    uid: str
+
+    def on_store(self, request: Request, instance: Instance) -> Sequence[Instance]:
+        is_first = request.attempt == 1 and request.level in ("STUDY", "PATIENT")
+        return [] if is_first and instance.sop_instance_uid == self.uid else [instance]
+
+
+@pytest.mark.parametrize("level", ["STUDY", "PATIENT"])
+@pytest.mark.parametrize("other_has_some", [False, True])
+def test_a_row_goes_on_in_the_folder_where_it_was_begun(tmp_path: Path, level: str, other_has_some: bool) -> None:
+    one = next(iter(SOURCE.instances_of_all()))
+    row = {"PatientID": [one.patient_id], "StudyInstanceUID": [one.study_instance_uid]}
+    table = pd.DataFrame(row if level == "STUDY" else {"PatientID": row["PatientID"]})
+    lacks, model = LacksOneAtFirst(one.sop_instance_uid), f"{level.title()}Root"
+    journal = tmp_path / "journal.sqlite"
+    options: dict[str, Any] = {"level": level, "query_model": model, "journal": journal, "progress": False}
+    with (
+        receiving.receiver(tmp_path / "a", ae_title="A") as a,
+        receiving.receiver(tmp_path / "b", ae_title="B") as b,
+        receiving.pacs({**a.as_destination(), **b.as_destination()}, lacks, source=SOURCE) as pacs,
+    ):
+        if other_has_some:
+            series = pd.DataFrame(row | {"SeriesInstanceUID": [one.series_instance_uid]})
+            receiving.move(series, pacs, b, level="SERIES")
+        first = dm.move(table, pacs, [a, b], **options)
+        assert first["outcome"].tolist() == ["partial"]
+        second = dm.move(table, pacs, [b, a], **options)
+        assert (second["outcome"].tolist(), second["received"].tolist()) == (["complete"], first["expected"].tolist())
+        assert len(a.manifest()) == first["expected"][0]
+        assert len(b.manifest()) == (2 if other_has_some else 0)
 
 
 @pytest.mark.parametrize("difference", ["pacs", "level", "journal"])

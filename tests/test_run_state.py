@@ -133,6 +133,47 @@ def test_rows_go_where_fewest_are_in_flight() -> None:
     assert [one.receiver for one in run.begin()] == [0, 0, 1]
 
 
+#: Three of four instances came, and the list of the PACS names the fourth.
+LACKS_ONE = moved(completed=3, failed=1, held=3, expected=4, listed={f"1.{n}": "1" for n in range(1, 5)}, missing=1)
+
+
+def test_a_retry_goes_to_the_receiver_that_has_a_part_of_the_row() -> None:
+    run = RunDriver.of(2, receivers=2, concurrency=2, retry=Retry(attempts=3, wait=0))
+    first, second = run.begin()
+    run.end(first, COMPLETE)
+    run.end(second, LACKS_ONE)
+    (again,) = run.begin()
+    assert (again.receiver, again.missing) == (1, {"1.4": "1"})
+
+
+def test_a_row_whose_receiver_is_away_is_moved_as_a_whole_to_another() -> None:
+    run = RunDriver.of(1, receivers=2, retry=Retry(attempts=4, wait=0))
+    (first,) = run.begin()
+    run.end(first, LACKS_ONE)
+    (second,) = run.begin()
+    run.end(second, NoReceiver("it is gone"))
+    run.now += 5
+    (third,) = run.begin()
+    assert (second.receiver, second.missing, third.receiver, third.missing) == (0, {"1.4": "1"}, 1, None)
+
+
+def test_a_row_that_only_lacks_an_answer_to_c_find_stays_at_its_receiver() -> None:
+    run = RunDriver.of(2, receivers=2, concurrency=2, retry=Retry(attempts=3, wait=0))
+    first, second = run.begin()
+    run.end(first, COMPLETE)
+    unknown = Unverified("C-FIND had no answer", may_pass=True)
+    run.end(second, moved(completed=3, failed=0, warning=0, held=3, unverified=unknown))
+    (again,) = run.begin()
+    assert again.unverified
+    assert again.receiver == 1
+
+
+@pytest.mark.parametrize(("where", "receiver"), [(1, 1), (None, 0)])
+def test_a_row_of_an_earlier_run_goes_where_it_was_begun(where: int | None, receiver: int) -> None:
+    run = RunDriver.of([task(0, look_first=True, receiver=where)], receivers=2)
+    assert [one.receiver for one in run.begin()] == [receiver]
+
+
 def test_a_row_uses_what_the_previous_row_learnt_about_c_find() -> None:
     run = RunDriver.of(2)
     (first,) = run.begin()

@@ -18,6 +18,7 @@ A run::
     requests                 one task, the settings for all tasks, and the journal's records of an attempt
     schedule                 which task begins next, whether it is tried again, nearline rows last
     outages                  pauses of the run: PACS down, receiver away, disk full
+    receivers                which receiver gets a row, if there are several
     pacing/                  hours, retry, associations, instances per second
     rows                     the results of the rows, and the events that displays get
 

@@ -35,6 +35,7 @@ from dicomove.run.messages import Report, Written
 from dicomove.run.options import Method, Options
 from dicomove.run.planned import Sizes
 from dicomove.run.pools import Executors, Threads
+from dicomove.run.receivers import where_begun
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Run
@@ -95,7 +96,7 @@ class PreparedRun:
             if self._journal:
                 tasks = not_completed(self._journal, table, tasks, settings, results)
             tasks = as_planned(tasks, table, results)
-            tasks = _within_limits(tasks, table, settings, options, results)
+            tasks = where_begun(_within_limits(tasks, table, settings, options, results), settings)
         except BaseException:
             if self._journal:
                 self._journal.close()

@@ -54,6 +54,7 @@ from dicomove.run.narrowing import cannot_move
 from dicomove.run.options import Method
 from dicomove.run.outages import Ask, Hold
 from dicomove.run.questions import ALL, Asking
+from dicomove.run.receivers import Receivers
 from dicomove.run.requests import Task, records
 from dicomove.run.rows import RowResults
 from dicomove.run.schedule import Done, Schedule, Start
@@ -64,8 +65,6 @@ _GONE: Final = (
 _REJECTS: Final = (
     "The PACS had rejected our associations, and accepted none within outage_timeout: nothing was sent. Run it again."
 )
-#: How long a receiver that was away gets no rows if there is another one, in seconds.
-_AWAY_S: Final = 10.0
 
 
 class RunState:
@@ -101,8 +100,7 @@ class RunState:
         self._waiting: Hold | None = None
         self._depth: Depth = "instances"
         self._asking = Asking()
-        self._busy = [0] * receivers
-        self._away_until = [float("-inf")] * receivers
+        self._receivers = Receivers(receivers)
 
     def handle(self, event: RunEvent, now: float) -> list[Instruction]:
         """Take an event; return the instructions that follow from it.
@@ -177,12 +175,7 @@ class RunState:
     def _prepared(self, task: Task, now: float) -> Task:
         """Return a task that begins, updated with what the run has learnt."""
         begun = task.part or task.parts
-        if begun and task.receiver is not None:  # the row is open there
-            self._busy[task.receiver] += 1
-        elif self._busy:
-            number = min(range(len(self._busy)), key=lambda one: (self._away_until[one] > now, self._busy[one]))
-            self._busy[number] += 1
-            task = replace(task, receiver=number)
+        task = self._receivers.begin(task, now)
         if self._is_of_interest:
             self.methods[task.identifier] = self._method
         allowed = self._asking.allowed(now)
@@ -219,7 +212,9 @@ class RunState:
         self._asking.learn(ended.asked, now)
         if task.may_split and any(one.lost_s is not None for one in ended.asked):
             self._may_split = False  # C-FIND is unreliable, so no other row waits for it
-        self._leave(task, end, now)
+        self._receivers.ended(task, end, now)
+        if isinstance(end, Moved):
+            self._depth = end.depth or self._depth
         if isinstance(end, SeriesListed):
             self.schedule.listed(task, end, now)
             return self._over(now)
@@ -277,15 +272,6 @@ class RunState:
             self._may_change = not (is_vain or moved.result.evidence.arrivals)
             self._method = "get" if is_vain else "move"
         return self._method == "get" and cannot_move(moved.result)
-
-    def _leave(self, task: Task, end: AttemptEnd | SeriesListed, now: float) -> None:
-        if isinstance(end, Moved):
-            self._depth = end.depth or self._depth
-        if task.receiver is None:
-            return
-        self._busy[task.receiver] -= 1
-        is_away = isinstance(end, NoReceiver)
-        self._away_until[task.receiver] = now + _AWAY_S if is_away else float("-inf")
 
     def _written(self, written: Written) -> list[Instruction]:
         task, record = written.write.task, written.write.last
