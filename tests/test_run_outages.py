@@ -51,6 +51,18 @@ def test_a_row_is_anything_that_can_be_told_from_others(key: Hashable) -> None:
     assert breaker.is_open
 
 
+def test_time_that_is_left_out_does_not_count() -> None:
+    breaker = opened(Breaker(after=1, give_up_after_s=60), now=100.0)
+    breaker.probed(False, now=101.0)
+    assert breaker.given_up(160.0)
+    breaker.leave_out(30.0, now=160.0)
+    assert not breaker.given_up(189.0)
+    assert breaker.given_up(190.0)
+    late = opened(Breaker(after=1), now=150.0)  # within the time that is left out
+    late.leave_out(30.0, now=160.0)
+    assert late.opened_at == 160.0
+
+
 def test_probes_become_rarer() -> None:
     breaker = Breaker(after=1)
     now = 100.0

@@ -1111,3 +1111,26 @@ def test_without_auto_nothing_changes(method: str, end: Moved) -> None:
 )
 def test_the_answers_of_a_pacs_that_cannot_move(end: Moved, expected: bool) -> None:
     assert cannot_move(end.result) is expected
+
+
+@pytest.mark.parametrize("why", ["paused", "hours"])
+def test_a_pacs_that_is_down_does_not_end_a_run_that_would_begin_nothing_anyway(why: str) -> None:
+    run = RunDriver.of(5, hours="00:00-00:01, 10:00-24:00 UTC", retry=Retry(attempts=3, wait=60), outage_timeout=600)
+    run.end(run.begin()[0], UNREACHABLE)
+    if why == "paused":
+        run.paused = True
+    else:
+        run.now = 60.0
+    asked = 0
+    while run.now < 36_000:
+        waiting = run.look()
+        assert only(Wait, waiting)
+        asked += any(isinstance(one, Probe) for one in waiting)
+        run.now += 10
+    assert not asked
+    run.paused = False
+    assert only(Probe, run.look())
+    while not any(isinstance(one, End) for one in run.look()):
+        run.now += 1
+        run.tell(Probed(worked=False))
+    assert 36_000 + 500 < run.now < 36_000 + 610

@@ -147,6 +147,19 @@ class Breaker:
             return False  # not before a look at how things are
         return now - self.opened_at >= self._give_up_after_s
 
+    def leave_out(self, seconds: float, now: float) -> None:
+        """Do not count the time that has just passed: the run would have begun no row in it anyway.
+
+        Parameters
+        ----------
+        seconds
+            How much time.
+        now
+            The time, in seconds.
+        """
+        if self.opened_at is not None:
+            self.opened_at = min(now, self.opened_at + seconds)
+
     def _put_off_probe(self, now: float) -> None:
         self._pauses += 1
         self.probe_at = now + pause_s(_PAUSE, self._pauses)
@@ -204,7 +217,21 @@ class Outages:
         self._receiver = Breaker(after=1, give_up_after_s=give_up_after_s)
         self._pacs_worked = self._disk_worked = self._probing = False
         self._gave_up_disk = self._is_no_pacs = False
+        self._asleep_at: float | None = None
         self.down = "connection_failed"
+
+    def sleep(self, now: float) -> None:
+        """Take note that the run begins nothing now, because it is paused or outside its hours: no time counts."""
+        if self._asleep_at is not None:
+            for breaker in (self._unreachable, self._lost, self._disk, self._receiver):
+                breaker.leave_out(now - self._asleep_at, now)
+        self._asleep_at = now
+
+    def wake(self, now: float) -> None:
+        """Take note that the run may begin rows."""
+        if self._asleep_at is not None:
+            self.sleep(now)
+            self._asleep_at = None
 
     def pacs_is_lost(self, now: float) -> bool:
         """Whether the PACS has been down for so long that the run ends."""

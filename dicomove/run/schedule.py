@@ -176,12 +176,15 @@ class Schedule:
         return replace(hold, until=min(times, default=None))
 
     def _next_row(self, now: float, local_time: datetime, *, has_room: bool, paused: bool) -> Decision:
-        if not self.has_more or self.exhausted or self.outages.pacs_is_lost(now):
+        sleep = self._sleep(now, local_time, paused=paused)
+        (self.outages.sleep if sleep else self.outages.wake)(now)
+        # A PACS that is down during a pause need not be asked, and must not end the run.
+        if not self.has_more or self.exhausted or (not sleep and self.outages.pacs_is_lost(now)):
             return Hold() if self._in_flight else Done()
-        if paused:
+        if sleep:
             self._associations.forget(now)
-            return Hold("paused", "paused, until you resume it")
-        obstacle = self._obstacle(now, local_time, has_room=has_room)
+            return sleep
+        obstacle = self._obstacle(now, has_room=has_room)
         if obstacle is None:
             return self._start(now)
         if not isinstance(obstacle, Hold) or obstacle.reason != "rate":
@@ -213,14 +216,20 @@ class Schedule:
         self._associations.begun(_request(task), now, counts=is_first)
         return task
 
-    def _obstacle(self, now: float, local_time: datetime, *, has_room: bool) -> Hold | Ask | None:
-        if obstacle := self.outages.obstacle(now, has_room=has_room, is_alone=not self._in_flight):
-            return obstacle
+    def _sleep(self, now: float, local_time: datetime, *, paused: bool) -> Hold | None:
+        """Return the wait of a run that the user has paused, or that is outside its hours."""
+        if paused:
+            return Hold("paused", "paused, until you resume it")
         hours = self._hours
         if hours and not hours.is_open(local_time):
             opens = hours.opens_at(local_time)
             until = now + min(_LOOK_S, max(0.0, (opens - local_time) / timedelta(seconds=1)))
             return Hold("hours", f"outside the hours {hours}: goes on at {opens:%a %H:%M}", until)
+        return None
+
+    def _obstacle(self, now: float, *, has_room: bool) -> Hold | Ask | None:
+        if obstacle := self.outages.obstacle(now, has_room=has_room, is_alone=not self._in_flight):
+            return obstacle
         ready = self._rate.ready_at(now)
         if ready > now:
             return Hold("rate", f"{self._options.max_instances_per_second:g} instances per second at the most", ready)
