@@ -60,7 +60,8 @@ def verdicts(cohort: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     CohortError
-        The results are not from this cohort, or its rows cannot be assigned.
+        The results are not from this cohort, or it has got another index or other keys since `find`; or its rows cannot
+        be assigned.
 
     Warns
     -----

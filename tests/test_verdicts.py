@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,7 +214,7 @@ def as_text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def as_json(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    table.to_json(path, orient="records")
+    table.to_json(path, orient="records", date_format="iso")
     return pd.read_json(path)
 
 
@@ -256,6 +257,96 @@ def test_labels_of_a_file(tmp_path: Path, name: str, through: Callable[[pd.DataF
 def test_a_whole_number_that_pandas_has_made_a_float() -> None:
     found = pd.DataFrame({"cohort_row": ["2.0", "1.0"], "outcome": "matched", "matches": 1, "filtered": 0})
     assert positions_in(pd.DataFrame(index=[1, 2]), found) == [[1], [0]]
+
+
+def of_many_kinds() -> pd.DataFrame:
+    """A cohort whose cells change their types in a file, and that asks for other values than it gets."""
+    return pd.DataFrame(
+        {
+            "mrn": ["SYN000001", "SYN00000?", "000123", "0001E5", "NA", "SYN000001"],
+            "StudyDate": [dt.date(2024, 1, 1), "2024-01-01", "", None, "20240101-", pd.Timestamp("2024-01-02")],
+            "accession": [None, "", np.nan, "00000012", "7", ""],
+            "arm": list("abcdef"),
+        }
+    )
+
+
+def as_categories(table: pd.DataFrame, _: Path) -> pd.DataFrame:
+    return table.astype({"mrn": "category", "StudyDate": "category"})
+
+
+def without_asked(table: pd.DataFrame, _: Path) -> pd.DataFrame:
+    return table.drop(columns=[name for name in table.columns if str(name).endswith("_asked")])
+
+
+def without_patients(table: pd.DataFrame, _: Path) -> pd.DataFrame:
+    return table.drop(columns=["mrn", "PatientID"])
+
+
+def with_another_column(table: pd.DataFrame, _: Path) -> pd.DataFrame:
+    return table.assign(arm="edited", Modality="MR", site=7)
+
+
+@pytest.mark.parametrize(
+    "through",
+    [*THROUGH[:4], as_categories, without_asked, without_patients, with_another_column],
+    ids=lambda one: one.__name__,
+)
+@pytest.mark.parametrize("matches", ["all", "nearest"])
+@pytest.mark.filterwarnings("ignore::dicomove.errors.DicomoveWarning")
+def test_cells_that_a_file_or_the_user_has_changed_do_not_matter(
+    pacs: RunningPacs, tmp_path: Path, through: Callable[[pd.DataFrame, Path], pd.DataFrame], matches: Any
+) -> None:
+    cohort = of_many_kinds()
+    if matches == "nearest":
+        cohort["StudyDate"] = ["2024-01-03", dt.date(2024, 1, 2), "", None, "20240105", ""]
+    found = dm.find(cohort, pacs, matches=matches, progress=False)
+    assert set(found["outcome"]) >= {"matched", "empty"}
+    is_found = found["StudyInstanceUID"].notna()
+    table = result_table(found, [Row(outcome="complete" if one else "empty") for one in is_found])
+    expected = dm.verdicts(cohort, table)["outcome"].tolist()
+    assert dm.verdicts(cohort, through(table, tmp_path / "found"))["outcome"].tolist() == expected
+    later = cohort.drop(columns=["StudyDate"]).assign(PatientID=cohort["mrn"], StudyID="1", arm="x")
+    for other in (later, cohort.drop(columns="accession"), cohort.rename(columns={"mrn": "PatientID"})):
+        assert dm.verdicts(other, table)["outcome"].tolist() == expected
+
+
+@pytest.mark.filterwarnings("ignore::dicomove.errors.DicomoveWarning")
+def test_a_cohort_that_is_in_another_order_than_its_labels(pacs: RunningPacs) -> None:
+    cohort = pd.DataFrame({"PatientID": ["SYN000001", "NOBODY", "SYN000002"], "StudyDate": ""})
+    moved = dm.retrieve(cohort, pacs, pacs.destination, progress=False)
+    assert dm.verdicts(cohort.iloc[::-1], moved)["outcome"].tolist() == ["complete", "empty", "complete"]
+    anew = cohort.sort_values("PatientID").reset_index(drop=True)
+    with pytest.raises(dm.CohortError, match=r"row 0 of the results has another PatientID .*its label \(0\)"):
+        dm.verdicts(anew, moved)
+
+
+@pytest.mark.filterwarnings("ignore::dicomove.errors.DicomoveWarning")
+def test_results_of_two_cohorts_with_the_same_labels(pacs: RunningPacs) -> None:
+    first = pd.DataFrame({"PatientID": ["NOBODY"], "AccessionNumber": ["9"]})
+    others = ({"PatientID": ["SYN000001"]}, {"PatientID": ["SYN00000*"]}, {"PatientID": [""], "AccessionNumber": ["8"]})
+    for keys in others:
+        second = pd.DataFrame(keys)
+        results = [dm.retrieve(cohort, pacs, pacs.destination, progress=False) for cohort in (first, second)]
+        for cohort, row in ((first, 1), (second, 0)):
+            with pytest.raises(dm.CohortError, match=f"row {row} of the results"):
+                dm.verdicts(cohort, pd.concat(results))
+
+
+@pytest.mark.filterwarnings("ignore::dicomove.errors.DicomoveWarning")
+def test_a_row_that_names_another_key_than_its_neighbour(pacs: RunningPacs) -> None:
+    cohort = pd.DataFrame({"PatientID": ["SYN000009", ""], "AccessionNumber": ["", "9"]})
+    moved = dm.retrieve(cohort, pacs, pacs.destination, progress=False)
+    with pytest.raises(dm.CohortError, match="row 0 of the results"):
+        dm.verdicts(cohort.iloc[::-1].reset_index(drop=True), moved)
+
+
+def test_two_studies_of_one_patient_in_another_order(pacs: RunningPacs) -> None:
+    dates = ["20240101", "19990101"]
+    cohort = pd.DataFrame({"PatientID": "SYN000001", "StudyDate": dates})
+    moved = dm.retrieve(cohort, pacs, pacs.destination, progress=False)
+    with pytest.raises(dm.CohortError, match="another StudyDate"):
+        dm.verdicts(cohort.assign(StudyDate=dates[::-1]), moved)
 
 
 def test_repeated_labels_with_cells_that_a_match_has_changed() -> None:

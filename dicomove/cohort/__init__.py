@@ -23,6 +23,7 @@ Rows to queries and identifiers::
     queries           the C-FINDs of a table, or of the criteria of `query`
     hints             hints on columns that are not sent, and on values that an archive may not have
     changes           rows of `find` and `plan` that the user has changed since                           (pure)
+    asked_cells       whether a row of `find` asked for what a row of the cohort asks for                 (pure)
     find_tables       reads tables of `find` again: its answer for each row, and the row of the cohort    (pure)
     identifiers       from a row to the identifier of its C-MOVE
 """

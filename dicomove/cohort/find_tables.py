@@ -1,8 +1,9 @@
 """Reads tables of `find` again: what `find` said of each row, and to which rows of the cohort each row belongs.
 
 A user may have saved such a table to a file and read it with `read_cohort`: then every cell is text. The column
-``cohort_row`` holds labels of the cohort's index. If labels are repeated, or are equal as text, dicomove compares the
-cohort's own columns, which `find` keeps. Rows that are equal in all columns asked for the same.
+``cohort_row`` holds labels of the cohort's index, which may have been numbered anew since: dicomove compares the keys,
+too, which `find` keeps. If labels are repeated, or are equal as text, it compares all columns of the cohort. Rows that
+are equal in all columns asked for the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final, TypeGuard
 
 import pandas as pd
 
+from dicomove.cohort.asked_cells import asked_otherwise
 from dicomove.cohort.keywords import UNIQUE_KEYS, Level, keyword_columns
 from dicomove.cohort.values import EDGES, is_blank, text_unless_blank
 from dicomove.errors import CohortError
@@ -39,6 +41,11 @@ _NOT_UNIQUE: Final = (
 _OTHER: Final = (
     "row {row} of the results belongs to a row that the cohort does not have: the results are from another cohort, or "
     "its index has changed since find"
+)
+_ANOTHER_ROW: Final = (
+    "row {row} of the results has another {key} than the row of the cohort with its label ({label}): the row is from "
+    "another cohort, or the cohort has changed since find. Give each cohort its own results, and keep its index and "
+    "keys as they were"
 )
 _NO_COHORT_ROW: Final = (
     "the results have no column cohort_row, which find() adds, and their index is not the index of the cohort, so "
@@ -190,6 +197,10 @@ def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]
     candidates = [places.get(_written(label), []) for label in results.iloc[:, place].tolist()]
     if [] in candidates:
         raise CohortError(_OTHER.format(row=candidates.index([])))
+    alone = [found[0] if len(found) == 1 else -1 for found in candidates]
+    if other := asked_otherwise(cohort, results, alone):
+        row, key = other
+        raise CohortError(_ANOTHER_ROW.format(row=row, key=key, label=cohort.index[alone[row]]))
     return candidates if len(places) == len(cohort) else _by_cells(cohort, results, candidates)
 
 
