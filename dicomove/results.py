@@ -165,6 +165,17 @@ def not_durable(row: Row, problem: str) -> Row:
     return row._replace(outcome="partial", error="storage_failed", advice=sentences(problem, ADVICE["storage_failed"]))
 
 
+def without_lost_files(row: Row, problem: str, held: Mapping[str, int]) -> Row:
+    """Return the row some of whose files the disk lost after they had come; `held` are those that it still has."""
+    gone = max(0, (row.received or 0) - len(held))
+    return not_durable(row, problem)._replace(
+        outcome="partial" if held else "failed",
+        received=len(held),
+        bytes=sum(held.values()),
+        missing=None if row.missing is None else row.missing + gone,
+    )
+
+
 def on_disk_already(*, expected: int, held: Mapping[str, int], at: datetime) -> Row:
     """Return the row that needed no C-MOVE because an earlier run had brought all of it."""
     return Row(

@@ -23,7 +23,7 @@ from pydicom.uid import JPEGBaseline8Bit
 import dicomove as dm
 from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID
 from dicomove.events import Arriving, Event
-from dicomove.receiver.commit import SparingLog
+from dicomove.receiver.sparing_log import SparingLog
 from dicomove.testing import Synthetic
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import storing

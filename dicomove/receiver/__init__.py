@@ -31,10 +31,11 @@ In the receiver's process::
     disk_space              ``min_free=``: the free space of the disk
     recovery                records complete files after a receiver's process died
     paths                   ``path=``: the template, and safe names
-    commit                  makes files durable, and writes them to the folder's index; warns once a minute if it cannot
+    commit                  makes files durable, and writes them to the folder's index
+    sparing_log             writes the same warning once a minute
 """
 
-from dicomove.receiver.api import OtherPatient, ReceivedRow, RowId
+from dicomove.receiver.api import Durability, LostFile, OtherPatient, ReceivedRow, RowId
 from dicomove.receiver.get_scu import GetScu
 from dicomove.receiver.receiver import Receiver
 from dicomove.receiver.rows import AskedRow, LocalRow, RowAtReceiver
@@ -43,9 +44,11 @@ from dicomove.receiver.supervision import close_receivers
 
 __all__ = [
     "AskedRow",
+    "Durability",
     "GetScu",
     "Limits",
     "LocalRow",
+    "LostFile",
     "OtherPatient",
     "ReceivedRow",
     "Receiver",

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from dicomove.errors import AddressError
 from dicomove.outcome.evidence import CountedBy, Counts, Refusal
+from dicomove.outcome.patients import stripped
 from dicomove.pacs import Pacs
 from dicomove.tls import TLS, gone
 
@@ -162,10 +163,51 @@ class OtherPatients(Request[tuple[OtherPatient, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
-class Flush(Request[str | None]):
-    """Make all arrivals durable; the answer is the reason if that failed."""
+class LostFile:
+    """A file that came, and could not be made durable: it is gone.
+
+    Attributes
+    ----------
+    keys
+        The unique keys of its instance; none if it was in quarantine.
+    problem
+        The reason.
+    """
+
+    keys: Mapping[str, str] = field(repr=False)
+    problem: str
+
+    def is_of(self, keys: Mapping[str, str]) -> bool:
+        """Whether it belongs to the row with these unique keys."""
+        return all(self.keys.get(name) == stripped(value) for name, value in keys.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """Whether all arrivals are on the disk.
+
+    Attributes
+    ----------
+    problem
+        The reason why they are not, or may not be.
+    lost
+        The files that are gone.
+    """
+
+    problem: str | None = None
+    lost: tuple[LostFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flush(Request[Durability]):
+    """Make all arrivals durable. `forgets`: losses are not reported again, unless a run goes on."""
 
     seconds: float
+    forgets: bool = False
+
+    @staticmethod
+    def read(answer: Any) -> Durability:
+        return Durability(answer["problem"], tuple(LostFile(**one) for one in answer["lost"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import queue
 import sqlite3
@@ -23,9 +22,11 @@ from typing import Final
 
 from dicomove.files import synchronise_folder
 from dicomove.outcome import stripped
+from dicomove.receiver.api import Durability, LostFile
 from dicomove.receiver.digest import FollowingDigest
 from dicomove.receiver.open_file import OpenFile
-from dicomove.store.instances import InstanceIndex, InstanceReader, InstanceRecord
+from dicomove.receiver.sparing_log import SparingLog
+from dicomove.store.instances import KEYS, InstanceIndex, InstanceReader, InstanceRecord
 
 #: The most files that are placed and not durable yet; beyond it the senders wait. Each needs a file descriptor.
 _MOST_WAITING: Final = 400
@@ -37,8 +38,8 @@ _RETRY_S: Final = 0.5
 #: How long a row waits for the thread that reads the index, in seconds; after it, the row reads the index itself.
 _LONGEST_READ_S: Final = 30.0
 _MOST_KNOWN: Final = 10_000
-#: Seconds until the same warning is written again.
-_PAUSE_S: Final = 60
+#: The most lost files that are named one by one; beyond it, all rows count as not durable.
+_MOST_LOST: Final = 1000
 
 logger = logging.getLogger("dicomove.receiver")
 
@@ -94,7 +95,10 @@ class Committer:
         self._put = self._durable = self._wanted = 0
         self._problem: str | None = None
         self._log = SparingLog(logger)
-        self._lost: str | None = None
+        #: The lost files, by their names, until the same name has a durable file, or no run needs to know of them.
+        self._lost: dict[str, LostFile] = {}
+        #: Why more files than these are lost.
+        self._more_lost: str | None = None
         self._closing = False
         # A separate connection: the one that writes waits for the disk, and a verdict must not.
         self._reader = InstanceReader(folder)
@@ -167,15 +171,31 @@ class Committer:
         """Return the hash of the file with this name, if the index has it."""
         return self._index.sha256(path)
 
-    def flush(self, seconds: float) -> str | None:
-        """Wait until all added files are durable; return the reason if that failed."""
+    def flush(self, seconds: float, *, forgets: bool = False) -> Durability:
+        """Wait until all added files are durable.
+
+        Parameters
+        ----------
+        seconds
+            The longest wait.
+        forgets
+            Whether later calls do not report the losses again.
+        """
         with self._changed:
             target = self._wanted = self._put
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._durable >= target or self._problem, seconds)
-            if self._durable >= target:
-                return self._lost
-            return self._problem or f"it takes more than {seconds:g} s"
+            late = self._problem or f"it takes more than {seconds:g} s" if self._durable < target else None
+            durability = Durability(late or self._more_lost, tuple(self._lost.values()))
+            if forgets:
+                self.forget_losses()
+            return durability
+
+    def forget_losses(self) -> None:
+        """Report the losses so far no longer: no run goes on that has to know of them."""
+        with self._changed:
+            self._lost.clear()
+            self._more_lost = None
 
     def close(self) -> None:
         """Finish as far as the disk allows, and end the threads."""
@@ -244,6 +264,8 @@ class Committer:
                 del self._waiting[study][id(pending)]
                 if not self._waiting[study]:
                     del self._waiting[study]
+            for record in records if self._lost else ():  # they came again
+                self._lost.pop(record.path, None)
             self._durable += len(batch)
             self._problem = None
             self._changed.notify_all()
@@ -252,22 +274,37 @@ class Committer:
 
     def _synchronised(self, pending: PendingFile) -> InstanceRecord | None:
         """Synchronise a file; if that fails, remove it, because its content is unknown."""
-        if pending.file is None:
-            return pending.record
+        record, file = pending.record, pending.file
+        if file is None:
+            if self._is_there(record):
+                return record
+            self._lose(record, "the file with the same bytes is gone")
+            return None
         try:
             if pending.digest:
-                pending.digest.follow(pending.record.bytes)
-            pending.file.synchronise()
+                pending.digest.follow(record.bytes)
+            file.synchronise()
         except OSError as error:
-            self._lost = f"a file could not be made durable: {error.strerror or error}"
-            self._log.warning(self._lost)
-            pending.file.close()  # Windows cannot remove an open file
+            if not file.is_at(self._folder / record.path):  # another one has replaced it, and follows
+                return None
+            file.close()  # Windows cannot remove an open file
             with contextlib.suppress(OSError):
-                (self._folder / pending.record.path).unlink()
+                (self._folder / record.path).unlink()
+            self._lose(record, error.strerror or str(error))
             return None
         finally:
-            _close(pending)
-        return replace(pending.record, sha256=pending.digest.hexdigest()) if pending.digest else pending.record
+            file.close()
+        return replace(record, sha256=pending.digest.hexdigest()) if pending.digest else record
+
+    def _lose(self, record: InstanceRecord, why: str) -> None:
+        problem = f"a file could not be made durable: {why}"
+        self._log.warning(problem)
+        keys = {} if record.quarantine else {name: getattr(record, name) for name in KEYS}
+        with self._changed:
+            if len(self._lost) < _MOST_LOST:
+                self._lost[record.path] = LostFile(keys, problem)
+            else:
+                self._more_lost = problem
 
     def _synchronise_folders(self, folders: set[Path]) -> None:
         """Synchronise these folders, and the folders above that may be new."""
@@ -293,39 +330,3 @@ class Committer:
 def _close(pending: PendingFile) -> None:
     if pending.file:
         pending.file.close()
-
-
-class SparingLog:
-    """Writes a warning, and writes it again only after a pause, with the number of omitted ones.
-
-    Parameters
-    ----------
-    logger
-        The logger.
-    clock
-        Returns the time in seconds.
-
-    Examples
-    --------
-    >>> times = iter([0, 1, 2, 61])
-    >>> log = SparingLog(logging.getLogger("dicomove.example"), lambda: next(times))
-    >>> log.warning("the disk is full"), log.warning("the disk is full")
-    (True, False)
-    """
-
-    def __init__(self, logger: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
-        self._logger, self._clock = logger, clock
-        self._lock = threading.Lock()
-        self._written: dict[object, tuple[float, int]] = {}
-
-    def warning(self, text: str, kind: object = None) -> bool:
-        """Write a warning, unless the same one (or one of its kind) was written a moment ago; return whether it was."""
-        key = kind or text
-        now = self._clock()
-        with self._lock:
-            at, left_out = self._written.get(key, (-math.inf, 0))
-            is_due = now - at >= _PAUSE_S
-            self._written[key] = (now, 0) if is_due else (at, left_out + 1)
-        if is_due:
-            self._logger.warning("%s%s", text, f" ({left_out:,} more times since the last line)" if left_out else "")
-        return is_due

@@ -107,8 +107,8 @@ class Api:
                 return self._held(keys, patients, read=read_bytes)
             case OtherPatients(keys, patients):
                 return tuple(_others(self.committer.records(keys), patients))
-            case Flush(seconds):
-                return self.committer.flush(seconds)
+            case Flush(seconds, forgets):
+                return self.committer.flush(seconds, forgets=forgets and not self.tallies.are_open)
             case Get():
                 return self.getter.get(request)
         return None
@@ -151,6 +151,8 @@ class Api:
 
     def _end_run(self, run: int) -> None:
         self.tallies.end(run)
+        if not self.tallies.are_open:
+            self.committer.forget_losses()
         self.committer.forget(lambda row: isinstance(row, RowId) and row.run == run)
         self.admission.end(run)
 

@@ -79,6 +79,14 @@ class OpenFile:
             descriptor = self._opened()
         os.fsync(descriptor)
 
+    def is_at(self, path: Path) -> bool:
+        """Return whether a name is still of this file, and was not given to another one."""
+        with self._lock:
+            try:
+                return os.path.samestat(os.fstat(self._opened()), path.stat())
+            except OSError:
+                return False
+
     @contextmanager
     def released(self) -> Iterator[None]:
         """Close the file for a moment, so that it can be renamed or removed. It opens again under its new name."""

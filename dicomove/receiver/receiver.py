@@ -16,7 +16,7 @@ from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.events import StudyReceived
 from dicomove.files import user_path
 from dicomove.receiver.administration import Entries
-from dicomove.receiver.api import EndRun, Flush
+from dicomove.receiver.api import Durability, EndRun, Flush, Held
 from dicomove.receiver.disk_space import has_room
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.placing import Existing
@@ -245,8 +245,8 @@ class Receiver(Entries):
         ReceiverError
             The record cannot be read, or the latest files cannot be made durable.
         """
-        if not self._supervisor.closed:
-            self.flush()
+        if not self._supervisor.closed and (problem := self.durability().problem):
+            raise ReceiverError(problem)
         return read_manifest(self.folder)
 
     def discrepancies(self) -> pd.DataFrame:
@@ -268,11 +268,19 @@ class Receiver(Entries):
         Raises
         ------
         ReceiverError
-            The disk refuses it.
+            The disk refuses it, or it has lost a file since the last call.
         """
-        problem = self._supervisor.ask(Flush(_FLUSH_S))
-        if problem:
+        durable = self._supervisor.ask(Flush(_FLUSH_S, forgets=True))
+        if problem := durable.problem or next((one.problem for one in durable.lost), None):
             raise ReceiverError(problem)
+
+    def durability(self) -> Durability:
+        """Wait until everything that arrived is durable; return what is not, and which files are lost."""
+        return self._supervisor.ask(Flush(_FLUSH_S))
+
+    def held(self, keys: Mapping[str, str]) -> Mapping[str, int]:
+        """Return the instances on disk with these unique keys: SOP Instance UIDs and sizes."""
+        return self._supervisor.ask(Held(keys))
 
     def has_room(self) -> bool:
         """Return whether the disk has more free than `min_free`. A folder that is gone has room: no wait helps."""

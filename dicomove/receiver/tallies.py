@@ -133,6 +133,11 @@ class RowTallies:
                 if not rows:
                     del self._index[tally.index]
 
+    @property
+    def are_open(self) -> bool:
+        """Whether there are rows of a run."""
+        return bool(self._tallies)
+
     def cells(self, values: Mapping[str, str]) -> Mapping[str, str] | None:
         """Return the path columns of the row that asked for this instance; the first row if there are several."""
         with self._changed:

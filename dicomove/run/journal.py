@@ -20,7 +20,8 @@ from dicomove.cohort import Identifier
 from dicomove.errors import JournalError, ReceiverError
 from dicomove.files import file_sha256
 from dicomove.interpreter import changed, in_bulk
-from dicomove.results import Row, not_durable, resumed
+from dicomove.receiver import Durability, Receiver
+from dicomove.results import Row, not_durable, resumed, without_lost_files
 from dicomove.run.cells import RowCells
 from dicomove.run.inventory import Verify
 from dicomove.run.messages import Write, Written
@@ -213,8 +214,8 @@ class JournalWriter:
         return batch
 
     def _record(self, batch: Sequence[Write]) -> None:
-        problem = self._flush_receivers()
-        durable = [(write, _durable(write.last.row, problem)) for write in batch]
+        flushed = [_flushed(receiver) for receiver in self._settings.receivers]
+        durable = [(write, self._durable(write, flushed)) for write in batch]
         while not self._write(durable):
             if self._closed.wait(_TRY_AGAIN_S):
                 return
@@ -224,13 +225,22 @@ class JournalWriter:
             self._done += len(batch)
             self._changed.notify_all()
 
-    def _flush_receivers(self) -> str | None:
-        for receiver in self._settings.receivers:
-            try:
-                receiver.flush()
-            except ReceiverError as error:
-                return str(error)
-        return None
+    def _durable(self, write: Write, flushed: Sequence[Durability]) -> Row:
+        """Return the row, corrected by what did not reach the disk."""
+        row = write.last.row
+        if not row.received:
+            return row
+        if problem := next((one.problem for one in flushed if one.problem), None):
+            return not_durable(row, problem)
+        lost = [one for receiver in flushed for one in receiver.lost]
+        keys = dict(write.task.identifier.keys) if lost else {}
+        problem = next((one.problem for one in lost if one.is_of(keys)), None)
+        if problem is None:
+            return row
+        try:
+            return without_lost_files(row, problem, self._settings.row(write.task).held())
+        except ReceiverError:
+            return not_durable(row, problem)
 
     def _write(self, durable: Iterable[tuple[Write, Row]]) -> bool:
         told = self.problem
@@ -254,8 +264,11 @@ class JournalWriter:
         return *write.records[:-1], changed(write.last, row=row, instances=tuple(instances))
 
 
-def _durable(row: Row, problem: str | None) -> Row:
-    return not_durable(row, problem) if problem and row.received else row
+def _flushed(receiver: Receiver) -> Durability:
+    try:
+        return receiver.durability()
+    except ReceiverError as error:
+        return Durability(str(error))
 
 
 def open_journal(settings: RunSettings, options: Options) -> Journal | None:

@@ -104,10 +104,20 @@ class WaitedEnough:
 
 
 @dataclass(frozen=True, slots=True)
+class RowWithLosses:
+    """A row some of whose files the disk lost: its position, the reason, and the instances that are still on disk."""
+
+    position: int
+    problem: str
+    held: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Flushed:
-    """The run is over. All arrivals are durable, unless there is a `problem`."""
+    """The run is over. All arrivals are durable, unless there is a `problem`, or rows have `lost` files."""
 
     problem: str | None = None
+    lost: Sequence[RowWithLosses] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from dicomove.cohort import Requested
+from dicomove.cohort import Identifier, Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry, SubOperationEvent
 from dicomove.outcome import UNLIKE
-from dicomove.receiver import OtherPatient
-from dicomove.results import Row, after, not_durable, not_sent, without_answer
+from dicomove.receiver import LostFile, OtherPatient
+from dicomove.results import Row, after, not_durable, not_sent, without_answer, without_lost_files
 from dicomove.run.attempt import AttemptEnd, Moved, OnDisk, row_after
 from dicomove.run.reconciliation import discrepancies, look_again, of_other_patients, uncounted
 from dicomove.run.requests import Task
@@ -35,7 +35,7 @@ class RowResults:
     """
 
     def __init__(self, labels: Sequence[Hashable], identifiers: Sequence[Requested], *, asks_archive: bool) -> None:
-        self._labels, self._asks_archive = labels, asks_archive
+        self._labels, self._identifiers, self._asks_archive = labels, identifiers, asks_archive
         self.rows = [not_sent(requested) for requested in identifiers]
         # All of these are by the first position of a task, which is the same for all of its attempts.
         self._in_flight: dict[int, tuple[Task, tuple[int, int]]] = {}
@@ -185,6 +185,20 @@ class RowResults:
         for position, row in enumerate(self.rows):
             if row.received and not row.resumed:
                 self.rows[position] = not_durable(row, problem)
+
+    def with_lost(self, lost: Sequence[LostFile]) -> list[tuple[int, dict[str, str], str]]:
+        """Return position and unique keys of each row with one of these files, and the reason of the loss."""
+        sent = [
+            (position, dict(identifier.keys))
+            for position, identifier in enumerate(self._identifiers if lost else ())
+            if isinstance(identifier, Identifier) and self.rows[position].received and not self.rows[position].resumed
+        ]
+        found = [(position, keys, [one for one in lost if one.is_of(keys)]) for position, keys in sent]
+        return [(position, keys, of_row[0].problem) for position, keys, of_row in found if of_row]
+
+    def lose(self, position: int, problem: str, held: Mapping[str, int]) -> None:
+        """Correct a row some of whose files the disk lost; `held` are those that it still has."""
+        self.rows[position] = without_lost_files(self.rows[position], problem, held)
 
     def held_at_end(self, task: Task, held: Mapping[str, int], others: Sequence[OtherPatient]) -> Row | None:
         """Judge a row again with the instances that came after its end; return its result if that has changed."""

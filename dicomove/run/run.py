@@ -16,7 +16,6 @@ from dicomove.dimse.scu import CANCEL_GRACE_S
 from dicomove.errors import AddressError, AssociationError, ReceiverError, StatusError
 from dicomove.events import RunEnded, RunStarted
 from dicomove.notebook import Display
-from dicomove.receiver import Receiver
 from dicomove.run.archive_at_destination import held_at_end
 from dicomove.run.journal import JournalWriter
 from dicomove.run.messages import (
@@ -32,6 +31,7 @@ from dicomove.run.messages import (
     Probe,
     Probed,
     Report,
+    RowWithLosses,
     RunEvent,
     Show,
     StopWished,
@@ -155,9 +155,9 @@ class Run:
     def _finish(self) -> None:
         """Make everything durable, and look for instances that came late."""
         problem = self._flush()
-        lost = [found for found in map(_flushed, self._settings.receivers) if found]
+        flushed = self._flushed()
         with suppress(KeyboardInterrupt):
-            self._tell(Flushed(lost[0] if lost else None))
+            self._tell(flushed)
         self.problem = self._flush() or problem
         for number, receiver in enumerate(self._settings.receivers):
             receiver.end_run(self._settings.runs[number], self._state.results.discrepancies(number))
@@ -171,6 +171,20 @@ class Run:
         with suppress(KeyboardInterrupt):
             self._take_all()
         return problem
+
+    def _flushed(self) -> Flushed:
+        """Make all arrivals durable; return the rows with lost files."""
+        results, rows = self._state.results, []
+        for receiver in self._settings.receivers:
+            try:
+                durability = receiver.durability()
+                found = results.with_lost(durability.lost)
+                rows += [RowWithLosses(position, problem, receiver.held(keys)) for position, keys, problem in found]
+            except ReceiverError as error:
+                return Flushed(str(error))
+            if durability.problem:
+                return Flushed(durability.problem)
+        return Flushed(lost=rows)
 
     def _tell(self, event: RunEvent) -> None:
         """Hand an event to the state, and execute its instructions."""
@@ -258,12 +272,3 @@ class Run:
 
     def _has_room(self) -> bool:
         return all(receiver.has_room() for receiver in self._settings.receivers)
-
-
-def _flushed(receiver: Receiver) -> str | None:
-    """Return the reason why not everything is durable, if there is one."""
-    try:
-        receiver.flush()
-    except ReceiverError as error:
-        return str(error)
-    return None
