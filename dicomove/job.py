@@ -59,6 +59,9 @@ class MoveJob:
             run.close()
             raise
         _running.add(self)
+        # Again, because the last one registered is called first: the receivers of this job have to outlive it.
+        atexit.unregister(_cancel_all)
+        atexit.register(_cancel_all)
         self._thread.start()
 
     def __repr__(self) -> str:
@@ -136,7 +139,6 @@ class MoveJob:
             self._ended.set()
 
 
-@atexit.register
 def _cancel_all() -> None:
     """Cancel running jobs when the interpreter ends, so that no PACS goes on sending."""
     left = list(_running)

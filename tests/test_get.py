@@ -18,11 +18,17 @@ from pydicom.uid import CTImageStorage
 from pynetdicom import AE, evt
 
 import dicomove as dm
+from dicomove.cohort import Identifier
 from dicomove.dimse.presentation_contexts import COMMON_CLASSES, GET, MOST_CONTEXTS, storage_contexts
 from dicomove.events import CompletedEvent, Event, SubOperationEvent
 from dicomove.receiver.api import Get, RowId
 from dicomove.receiver.lines import read_request, request_line
+from dicomove.run.channel import LocalChannel
+from dicomove.run.moves import AttemptMoves
+from dicomove.run.narrowing import combined
+from dicomove.run.requests import RunSettings, Task
 from dicomove.testing import RehearsalPacs, Synthetic, faults
+from dicomove.testing.faults.base import Request
 from dicomove.testing.images import series_uid, study_uid
 from tests import receiving, servers
 from tests.conftest import LONG
@@ -117,6 +123,65 @@ def test_cancelling(tmp_path: Path) -> None:
         assert 0 < len(receiving.files(tmp_path)) < 12
         assert get(ROWS, pacs, receiver)["outcome"].tolist() == ["complete"] * 3
     receiving.assert_whole(tmp_path, SOURCE)
+
+
+@dataclasses.dataclass(frozen=True)
+class StopsAt(faults.Fault):
+    """The run is stopped while the n-th request is under way, and the PACS ignores C-CANCEL."""
+
+    number: int
+    stop: threading.Event
+    seen: list[str] = dataclasses.field(default_factory=list)
+
+    def on_request(self, request: Request) -> None:
+        if request.command == "C-GET":
+            self.seen.append(request.level)
+        if len(self.seen) == self.number:
+            self.stop.set()
+
+    def on_cancel(self, request: Request) -> bool:  # noqa: ARG002 (it ignores each)
+        return False
+
+
+@pytest.mark.parametrize("sent", [1, 2])
+def test_no_request_for_a_series_is_sent_after_a_stop(tmp_path: Path, sent: int) -> None:
+    source = Synthetic(studies=1, series=4, instances=1, size=512)
+    missing = {one.sop_instance_uid: one.series_instance_uid for one in source.instances_of_all()}
+    uid = receiving.studies(source)["StudyInstanceUID"][0]
+    study = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", uid),))
+    stops = StopsAt(sent, threading.Event())
+    with without_port(tmp_path) as receiver, receiving.pacs({}, stops, source=source) as pacs:
+        settings = RunSettings(pacs, (receiver.ae_title,), (receiver,), (receiver.begin_run(),))
+        task = Task(study, (0,), settings.key(study), receiver=0, method="get", depth="series")
+        channel = LocalChannel(settings, lambda _: None)
+        channel.stop = stops.stop
+        with channel.row(task) as row, dm.MoveScu(pacs) as scu, dm.GetScu(pacs) as get_scu:
+            attempt = AttemptMoves(scu, get_scu, settings, task, channel, row)
+            attempt.narrowed(missing)
+    assert stops.seen == ["SERIES"] * sent
+    assert combined(attempt.answered).outcome == "cancelled"
+
+
+def test_nothing_is_sent_if_it_is_stopped_before(tmp_path: Path) -> None:
+    stops = StopsAt(1, threading.Event())
+    stops.stop.set()
+    with without_port(tmp_path) as receiver, receiving.pacs({}, stops, source=SOURCE) as pacs, dm.GetScu(pacs) as scu:
+        result = scu.get_study({"StudyInstanceUID": ROWS["StudyInstanceUID"][0]}, receiver, stop=stops.stop)
+    assert (result.outcome, result.evidence.sent, stops.seen) == ("not_attempted", False, [])
+
+
+def test_a_system_without_further_threads_gets_nevertheless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "dicomove-get":
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with without_port(tmp_path) as receiver, receiving.pacs({}, source=SOURCE) as pacs:
+        assert get(ROWS, pacs, receiver)["outcome"].tolist() == ["complete"] * 3
 
 
 def test_another_attempt_gets_the_missing_instances(tmp_path: Path) -> None:

@@ -150,6 +150,29 @@ def test_the_end_of_the_interpreter_cancels_and_warns(tmp_path: Path) -> None:
         assert set(again["outcome"]) == {"complete"}
 
 
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_the_end_of_the_interpreter_cancels_before_it_ends_the_receiver(tmp_path: Path, method: str) -> None:
+    port, large = servers.free_port(), Synthetic(studies=1, instances=60, size=512)
+    slow = faults.Latency(seconds=0.1)
+    with receiving.pacs({"RECEIVER": ("127.0.0.1", port)}, slow, source=large) as pacs:
+        script = f"""
+            import threading
+            import dicomove as dm, pandas as pd
+            from dicomove.events import SubOperationEvent
+            store = dm.Receiver({str(tmp_path)!r}, ae_title="RECEIVER", port={port}, host="127.0.0.1", quiet_period=0.3)
+            moves = threading.Event()
+            table = pd.DataFrame({{"StudyInstanceUID": {receiving.studies(large)["StudyInstanceUID"].tolist()!r}}})
+            job = dm.start_move(table, dm.Pacs({pacs.address!r}), store, method={method!r},
+                                progress=lambda event: isinstance(event, SubOperationEvent) and moves.set())
+            assert moves.wait(20)
+        """
+        command = forks.python("-c", textwrap.dedent(script))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
+    assert "call job.wait() before" in done.stderr
+    assert "was started again" not in done.stderr
+    assert receiving.row(dm.read_journal(tmp_path), "outcome", "attempts") == ("cancelled", 1)
+
+
 def changes_in_place(table: pd.DataFrame) -> None:
     """Change a table in every way that a cell of a notebook may."""
     table.loc[0, "StudyInstanceUID"] = "1.2.3.9"

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, Self
@@ -253,10 +253,13 @@ class LocalRow:
         total_timeout
             Seconds for the whole exchange.
         wants_end
-            Called at every turn of the wait; cancels if it returns true.
+            Called before the request and at every turn of the wait; if it returns true, nothing is sent, or the C-GET
+            is cancelled.
         on_counts
             Called when there are new counts.
         """
+        if wants_end():
+            return GetEnd(was_begun=False)
         asked = {"query_model": identifier.query_model, "level": identifier.level, "keys": dict(identifier.keys)}
         with self._in_flight.get() as number:
             try:
@@ -266,9 +269,13 @@ class LocalRow:
             return self._got(request, wants_end, on_counts)
 
     def _got(self, request: Get, wants_end: Callable[[], bool], on_counts: Callable[[Counts], object]) -> GetEnd:
-        waiting = ThreadPoolExecutor(1, thread_name_prefix="dicomove-get")
+        end: Future[GetEnd] = Future()
+        asking = threading.Thread(target=self._ask, args=(request, end), name="dicomove-get", daemon=True)
         try:
-            end = waiting.submit(self._process.ask_once, request)
+            asking.start()
+        except RuntimeError:  # the system allows no more threads, or Python 3.12 ends
+            self._ask(request, end)
+        try:
             seen = None
             while not wait([end], _LOOK_UP_S).done:
                 if wants_end():  # again and again, because the process may not have begun the C-GET yet
@@ -281,8 +288,12 @@ class LocalRow:
         except KeyboardInterrupt:
             self._process.ask(CancelGet(request.number))
             raise
-        finally:
-            waiting.shutdown(wait=False)
+
+    def _ask(self, request: Get, end: Future[GetEnd]) -> None:
+        try:
+            end.set_result(self._process.ask_once(request))
+        except BaseException as error:  # noqa: BLE001 (it is raised again where the end is awaited)
+            end.set_exception(error)
 
     def held(self, *, read: bool = False) -> Mapping[str, int]:
         """Return what is on disk of it: SOP Instance UIDs and sizes; `read` compares the bytes with the index, too."""
