@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
-from dicomove.events import Event, RowFinished, RunStarted
+from dicomove.events import Event, RowFinished, RunStarted, SubOperationEvent
 from dicomove.results import RESULT_COLUMNS
-from dicomove.testing import RehearsalPacs, Synthetic
+from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.rehearsal import RunningPacs
 from tests import receiving
 
@@ -80,3 +80,40 @@ def test_the_column_comes_back_from_files(
     back = dm.read_results(path)
     assert back["resumed"].dtype == bool
     assert back["resumed"].tolist() == results["resumed"].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.filterwarnings("ignore::dicomove.InterruptedWarning")
+def test_the_counts_of_missing_instances_are_not_those_of_the_row(tmp_path: Path, concurrency: int) -> None:
+    """A continued run asks for the missing instances, series by series, and is stopped between two series."""
+    source = Synthetic(studies=1, series=4, instances=9 if concurrency == 1 else 30, size=64)
+    rows = receiving.studies(source, 1)
+
+    def served(*present: faults.Fault, port: int = 0) -> RehearsalPacs:
+        return RehearsalPacs(source, present, destinations=receiver.as_destination(), port=port)
+
+    def stopped(pacs: dm.Pacs, after: int) -> pd.Series:
+        seen: list[SubOperationEvent] = []
+
+        def act(event: Event) -> None:
+            if isinstance(event, SubOperationEvent):
+                seen.append(event)
+                if len(seen) == after:
+                    raise KeyboardInterrupt
+
+        return dm.move(rows, pacs, receiver, concurrency=concurrency, progress=act).iloc[0]
+
+    slow = faults.Latency(seconds=0.1)
+    with receiving.receiver(tmp_path) as receiver:
+        with served(slow) as pacs:
+            assert stopped(pacs, 3)["outcome"] == "cancelled"
+        with served(slow, faults.IgnoresCancel(), port=pacs.port) as pacs:
+            again = stopped(pacs, 2)
+        held = len(receiver.manifest())
+        assert held < 4 * (9 if concurrency == 1 else 30)
+        assert (again["outcome"], again["received"]) == ("cancelled", held)
+        assert again["received"] + again["missing"] == again["expected"]
+        with served(port=pacs.port) as pacs:
+            whole = dm.move(rows, pacs, receiver, progress=False).iloc[0]
+        assert (whole["outcome"], whole["resumed"]) == ("complete", False)
+        assert len(receiver.manifest()) == whole["received"] == whole["expected"]

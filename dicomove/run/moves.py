@@ -57,8 +57,8 @@ class AttemptMoves:
         The results so far.
     answered
         The results that concern the row; a refusal of a list of instances, say, does not.
-    is_narrowed
-        Whether only missing instances were asked for.
+    missing
+        The missing instances, if only these were asked for.
     learnt
         The finest request that the PACS accepts, if this attempt showed it.
     silence_s
@@ -83,14 +83,14 @@ class AttemptMoves:
         self._sending = False
         self.moves: list[MoveResult] = []
         self.answered: list[MoveResult] = []
-        self.is_narrowed = False
+        self.missing: Listed | None = None
         self.learnt: Depth | None = None
         self.silence_s: float | None = None
         self._heard = time.monotonic()
 
     def narrowed(self, missing: Listed, *, was_refused: bool = False) -> None:
         """Ask for missing instances with the finest requests that the PACS accepts; coarser ones follow a refusal."""
-        self.is_narrowed = True
+        self.missing = missing
         depth: Depth | None = self._task.depth
         refused: list[Identifier] = []
         if was_refused:

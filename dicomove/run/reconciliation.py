@@ -32,7 +32,7 @@ def reconcile(
     inventory: Inventory,
     at_receiver: RowAtReceiver | None,
     *,
-    narrowed: bool = False,
+    missing: Listed | None = None,
     several: bool = False,
     may_come_later: bool = True,
 ) -> Moved:
@@ -50,8 +50,9 @@ def reconcile(
         Asks the PACS.
     at_receiver
         The row at the receiver, if there is one.
-    narrowed
-        Whether only missing instances were asked for.
+    missing
+        The missing instances, if only these were asked for. The counts of the PACS are those of these instances, and
+        say nothing about the whole row.
     several
         Whether the result is of several C-MOVEs, whose outcome has to be judged anew.
     may_come_later
@@ -67,9 +68,10 @@ def reconcile(
         evidence, listed = inventory.expected(before, identifier, expected_in_table)
         is_news = several or evidence is not before
         return Moved(read_again(result, evidence) if is_news else result, None, listed)
-    wanted_arrivals = _wanted_arrivals(before, None if narrowed else expected_in_table)
+    wanted_arrivals = _wanted_arrivals(before, None if missing else expected_in_table)
     received = at_receiver.await_arrivals(wanted_arrivals, quiet=None if before.sent and may_come_later else 0)
-    evidence, listed = inventory.expected(with_received(before, received), identifier, expected_in_table, received.held)
+    known = max(expected_in_table or 0, len({*received.held, *missing})) if missing else expected_in_table
+    evidence, listed = inventory.expected(with_received(before, received), identifier, known, received.held)
     # The PACS said less than there is, or sends twice: what is missing may be on its way.
     while (
         may_come_later

@@ -184,13 +184,19 @@ class MoveWorker:
         if result.outcome == "not_attempted":
             return Moved(result)
         several = len(attempt.answered) > 1
-        moved = self._reconciled(result, task, at_receiver, narrowed=attempt.is_narrowed, several=several)
+        moved = self._reconciled(result, task, at_receiver, missing=attempt.missing, several=several)
         return Moved(
             moved.result, moved.received, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s
         )
 
     def _reconciled(
-        self, result: MoveResult, task: Task, at_receiver: RowAtReceiver | None, *, narrowed: bool, several: bool
+        self,
+        result: MoveResult,
+        task: Task,
+        at_receiver: RowAtReceiver | None,
+        *,
+        missing: Listed | None,
+        several: bool,
     ) -> Moved:
         patients = max(len(task.patients), 2 if task.identifier.patient else 0)
         named = as_named(result, patients, task.other_person)
@@ -202,7 +208,7 @@ class MoveWorker:
             task.expected,
             self._inventory,
             at_receiver,
-            narrowed=narrowed,
+            missing=missing,
             several=several,
             may_come_later=task.method == "move",
         )
@@ -210,7 +216,7 @@ class MoveWorker:
     def _verdict(self, task: Task, parts: Parts, attempt: AttemptMoves, at_receiver: RowAtReceiver | None) -> Moved:
         """Return the end of a row whose series were moved. If they were not all, one C-MOVE asks for the study."""
         if parts.result is not None:
-            moved = self._reconciled(parts.result, task, at_receiver, narrowed=bool(task.missing), several=True)
+            moved = self._reconciled(parts.result, task, at_receiver, missing=task.missing, several=True)
             if self._channel.stop.is_set() or task.missing or not falls_short(parts, moved):
                 return replace(moved, moves=parts.moves, silence_s=parts.silence_s)
             if at_receiver:
