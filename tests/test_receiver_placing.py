@@ -361,6 +361,18 @@ def test_a_disk_that_fills_up_in_the_middle_of_an_instance(tmp_path: Path) -> No
     receiving.assert_whole(tmp_path, BIG)
 
 
+def test_too_few_open_files_are_not_a_full_disk(tmp_path: Path) -> None:
+    with plain(tmp_path) as receiver:
+        receiver.flush()
+        open_now = len(list(Path(f"/proc/{receiver.pid}/fd").iterdir()))
+        _, hard = resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE, (open_now + 20, hard))
+        sent = [instance(uid=f"1.2.3.9.{number}") for number in range(1, 101)]
+        assert receiving.send(receiver, *sent) == [0] * 100
+        assert len(receiver.manifest()) == 100
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
 def test_a_disk_that_has_no_room_for_the_record(tmp_path: Path) -> None:
     rows = receiving.studies(count=2)
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver) as pacs:

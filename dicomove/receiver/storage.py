@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -32,6 +33,11 @@ OUT_OF_RESOURCES: Final = 0xA700
 _UNREADABLE: Final = "a file with its name is there, and the record could not be read to compare them"
 
 _NEEDED: Final = ("SpecificCharacterSet", "SOPClassUID", *KEYS)
+
+#: This process, or the system, has no more open files: not a reason to refuse an instance, because it passes.
+_TOO_MANY_FILES: Final = (errno.EMFILE, errno.ENFILE)
+#: How long an instance waits for open files to become durable, in seconds.
+_LONGEST_WAIT_S: Final = 10.0
 
 #: Reasons for the quarantine.
 _Problem = tuple[Disposition, str]
@@ -101,11 +107,18 @@ class Storage:
 
     def begin(self, request: CStoreRequest) -> IncomingInstance:
         """Return an instance that is about to come."""
+        incoming = self._opened(request)
+        if incoming.failure and incoming.failure.errno in _TOO_MANY_FILES:
+            self._committer.flush(_LONGEST_WAIT_S)  # each file that is not durable yet is open
+            incoming = self._opened(request)
+        with self._lock:
+            self._coming.add(incoming)
+        return incoming
+
+    def _opened(self, request: CStoreRequest) -> IncomingInstance:
         follow, check_free = self._committer.follow, self._files.check_free
         incoming = IncomingInstance(request, self._files.temporary(), self._wanted, follow, check_free)
         incoming.open()
-        with self._lock:
-            self._coming.add(incoming)
         return incoming
 
     def abandon(self, incoming: IncomingInstance) -> None:
