@@ -75,12 +75,13 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def files_in(folder: Path) -> Iterator[Path]:
-    """Return the files of a receiver's folder, without dicomove's own files."""
+def files_in(folder: Path) -> Iterator[str]:
+    """Return the files of a receiver's folder, relative to it, without dicomove's own files."""
     for parent, folders, names in os.walk(folder):
-        if Path(parent) == folder and SERVICE_FOLDER in folders:
+        place = Path(parent).relative_to(folder).as_posix()
+        if place == "." and SERVICE_FOLDER in folders:
             folders.remove(SERVICE_FOLDER)
-        yield from (Path(parent, name) for name in names)
+        yield from names if place == "." else (f"{place}/{name}" for name in names)
 
 
 def shown(path: str) -> str:

@@ -125,20 +125,23 @@ def test_the_names_of_new_folders_are_on_the_disk(root: Path, calls: list[Call])
 RECOVER = """
 import sys
 from pathlib import Path
+from dicomove.receiver.paths import DEFAULT
 from dicomove.receiver.placing import FileStore
 from dicomove.receiver.recovery import recover
 from dicomove.store.instances import InstanceIndex
 folder = Path(sys.argv[1])
 files = FileStore(folder)
-recover(folder, InstanceIndex(folder), files)
+assert recover(folder, InstanceIndex(folder), files, DEFAULT)
 """
 
 
 def test_files_of_a_killed_receiver_are_durable_before_they_are_recorded(tmp_path: Path) -> None:
     images = tmp_path / "images"
-    (path,) = servers.write(islice(SOURCE.instances_of_all(), 1), images / "1" / "2").rglob("*.dcm")
+    (one,) = islice(SOURCE.instances_of_all(), 1)
+    study = images / one.study_instance_uid
+    (path,) = servers.write([one], study / one.series_instance_uid).rglob("*.dcm")
     calls = traced(tmp_path / "trace", "-c", RECOVER, str(images))
-    durable = max(first(calls, SYNCHRONISED, each, 0) for each in (path, path.parent, images / "1", images))
+    durable = max(first(calls, SYNCHRONISED, each, 0) for each in (path, path.parent, study, images))
     first(calls, ("ftruncate",), images / ".dicomove" / "record.sqlite-journal", durable)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,10 +19,11 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
 
 import dicomove as dm
 from dicomove.dimse.associate import IMPLEMENTATION_CLASS_UID
+from dicomove.dimse.data_sets import file_head
 from dicomove.events import Arriving, Event
 from dicomove.receiver.sparing_log import SparingLog
 from dicomove.testing import Synthetic
@@ -196,14 +198,72 @@ def test_both_are_kept(tmp_path: Path) -> None:
     assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
 
 
-def test_a_file_that_was_there_before_is_not_overwritten(tmp_path: Path) -> None:
+def as_file(one: Instance) -> bytes:
+    return file_head(one.sop_class_uid, one.sop_instance_uid, one.transfer_syntax) + one.read()
+
+
+@pytest.mark.parametrize("mine", [OTHER, instance(uid="1.2.9")], ids=["other bytes", "another instance"])
+def test_an_image_that_was_there_before_is_not_overwritten(tmp_path: Path, mine: Instance) -> None:
     there = tmp_path / "1.2.3" / "1.2.3.1" / "1.2.3.4.5.dcm"
     there.parent.mkdir(parents=True)
-    there.write_bytes(b"mine")
+    there.write_bytes(as_file(mine))
     with plain(tmp_path) as receiver:
-        assert receiving.send(receiver, instance()) == [0]
+        assert receiving.send(receiver, FIRST) == [0]
         assert "with other bytes" in receiver.manifest()["quarantine"].iloc[0]
-    assert there.read_bytes() == b"mine"
+    assert there.read_bytes() == as_file(mine)
+
+
+FILE = as_file(FIRST)
+PACKED = zlib.compress(FIRST.read(), wbits=-15)
+DEFLATED = as_file(replace(FIRST, transfer_syntax=DeflatedExplicitVRLittleEndian, source=lambda: PACKED))
+
+#: What a power cut may leave of a file that was not synchronised, and another program's file.
+SPOILT = {
+    "empty": b"",
+    "zeros": bytes(len(FILE)),
+    "cut in the preamble": FILE[:100],
+    "cut in the meta group": FILE[:200],
+    "cut in the data set": FILE[:-3],
+    "cut deflated data": DEFLATED[:-20],
+    "zeros in the end": FILE[:-80] + bytes(80),
+    "text": b"mine",
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
+@pytest.mark.parametrize("path", [None, "sub-{subject}/{Modality}/{InstanceNumber}.dcm"], ids=["UIDs", "own names"])
+def test_a_file_that_a_power_cut_spoilt_makes_room(tmp_path: Path, spoilt: bytes, path: str | None) -> None:
+    rows, template = receiving.studies().assign(subject="01"), {"path": path} if path else {}
+    source = Synthetic(studies=1, instances=1)
+    with receiving.receiver(tmp_path / "first", **template) as receiver:
+        with receiving.pacs(receiver, source=source) as pacs:
+            receiving.move(rows, pacs, receiver)
+        (name,) = receiver.manifest()["path"]
+    there = tmp_path / "again" / name
+    there.parent.mkdir(parents=True)
+    there.write_bytes(spoilt)
+    with receiving.receiver(tmp_path / "again", **template) as receiver:
+        with receiving.pacs(receiver, source=source) as pacs:
+            assert receiving.move(rows, pacs, receiver)["outcome"].tolist() == ["complete"]
+        assert receiver.manifest()["path"].tolist() == [name]
+    assert there.read_bytes() == (tmp_path / "first" / name).read_bytes()
+    (aside,) = (tmp_path / "again" / ".dicomove" / "quarantine").iterdir()
+    assert aside.suffix == ".changed"
+    assert aside.read_bytes() == spoilt
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a file of Linux that cannot be read")
+def test_a_recorded_file_that_cannot_be_read_makes_room(tmp_path: Path) -> None:
+    with plain(tmp_path) as receiver:
+        receiving.send(receiver, FIRST)
+        receiver.flush()
+        there = receiving.files(tmp_path)["1.2.3.4.5"]
+        there.unlink()
+        there.symlink_to("/proc/self/mem")
+        assert receiving.send(receiver, FIRST) == [0]
+        assert receiver.manifest()["quarantine"].isna().tolist() == [True]
+    assert not there.is_symlink()
+    assert receiving.data_set(there) == FIRST.read()
 
 
 # Quarantine.

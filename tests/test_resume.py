@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,6 +106,37 @@ def test_a_size_that_changed_is_noticed_always_and_bytes_with_hash(scene: Scene)
     # What was changed is put aside: it is somebody's work.
     assert set(dm.verify(folder)["verified"]) == {"ok"}
     assert len(list((folder / ".dicomove" / "quarantine").glob("*.changed"))) == 2
+
+
+@contextmanager
+def bad_sector(pid: int, path: Path) -> Iterator[None]:
+    """Let the disk fail when a process reads a file, as ``strace`` can."""
+    inject = ["-e", "trace=read", "-e", "inject=read:error=EIO"]
+    command = [servers.program("strace"), "-f", "-qq", "-o", os.devnull, "-P", str(path), *inject, "-p", str(pid)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as tracer:
+        traced, status = f"TracerPid:\t{tracer.pid}", Path(f"/proc/{pid}/status")
+        try:
+            servers.wait_until(lambda: traced in status.read_text() or tracer.poll() is not None)
+            if tracer.poll() is not None:
+                pytest.skip("this system does not let one process trace another")
+            yield
+        finally:
+            tracer.terminate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux traces a process")
+def test_a_file_that_cannot_be_read_is_moved_again(scene: Scene) -> None:
+    scene.move()
+    folder = scene.receiver.folder
+    path, gone = (folder / name for name in scene.receiver.manifest()["path"].iloc[:2])
+    gone.unlink()  # so that the receiver looks at the files of this row, too
+    with bad_sector(scene.receiver.pid, path):
+        results, started = scene.move(verify="hash")
+    assert started == [0]
+    assert results["outcome"].tolist() == ["complete"] * 4
+    assert results["error"].isna().all()
+    assert set(dm.verify(folder)["verified"]) == {"ok"}
+    assert len(list((folder / ".dicomove" / "quarantine").glob("*~unreadable-*.changed"))) == 1
 
 
 def test_rows_in_doubt_are_finished(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ In the receiver's process::
     placing                 ``existing=``: final names, duplicates, quarantine
     disk_space              ``min_free=``: the free space of the disk
     recovery                records complete files after a receiver's process died
+    stored_file             reads a file of the folder again: its keys, its hash, and whether it is whole
     paths                   ``path=``: the template, and safe names
+    path_match              whether a path can come from the template            (pure)
     commit                  makes files durable, and writes them to the folder's index
     sparing_log             writes the same warning once a minute
 """

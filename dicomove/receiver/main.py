@@ -145,9 +145,13 @@ class Api:
     def _held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
         """Return the instances on disk with these keys: SOP Instance UIDs and sizes. `read` compares the bytes, too."""
         records = _of(self.committer.records(keys), patients)
-        if read:
-            records = [one for one in records if file_sha256(self.storage.folder / one.path) == one.sha256]
-        return _sizes(records)
+        return _sizes([one for one in records if not read or self._is_unchanged(one)])
+
+    def _is_unchanged(self, record: InstanceRecord) -> bool:
+        try:
+            return file_sha256(self.storage.folder / record.path) == record.sha256
+        except OSError:  # a bad sector, or no right to read
+            return False
 
     def _end_run(self, run: int) -> None:
         self.tallies.end(run)
@@ -231,12 +235,13 @@ def _api(
     """Return the API and the port. The rows in flight are open before a PACS can connect."""
     folder = Path(settings.folder)
     files = FileStore(folder, settings.existing, settings.min_free)
-    was_killed = stack.enter_context(owned(folder, parent))
+    ownership = stack.enter_context(owned(folder, parent))
     files.clean()
     index = InstanceIndex(folder)
     stack.callback(index.close)
-    if was_killed:
-        recover(folder, index, files)
+    template = PathTemplate(settings.path, takes_columns=True)
+    if ownership.needs_recovery:
+        ownership.needs_recovery = not recover(folder, index, files, template)
     committer = Committer(folder, index)
     stack.callback(committer.close)
     takes_all = settings.accept == "any"
@@ -245,7 +250,7 @@ def _api(
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
     storage = Storage(
         files,
-        PathTemplate(settings.path, takes_columns=True),
+        template,
         committer,
         tallies,
         accept_any=takes_all,

@@ -21,7 +21,7 @@ from pydicom.datadict import dictionary_VR, keyword_dict
 DEFAULT_PATH: Final = "{StudyInstanceUID}/{SeriesInstanceUID}/{SOPInstanceUID}.dcm"
 """The default path, without identifiers of a patient."""
 
-_UNASKED: Final = "unasked"
+UNASKED: Final = "unasked"
 """The folder of instances without a row, for a template with columns; below it, they have the default path."""
 
 _INSTANCE: Final = "SOPInstanceUID"
@@ -81,6 +81,8 @@ class PathTemplate:
         The keywords, each once, in their order.
     columns
         The columns, each once, in their order.
+    components
+        The parts of each component.
     may_clash
         Whether two instances may get the same path; this is possible only with columns.
 
@@ -110,16 +112,16 @@ class PathTemplate:
             if not (takes_columns and _is_column(name)):
                 _check_keyword(template, name)
 
-        self._components = components_of(template, check_field)
-        fields = dict.fromkeys(part.keyword for component in self._components for part in component if part.keyword)
+        self.components = components_of(template, check_field)
+        fields = dict.fromkeys(part.keyword for component in self.components for part in component if part.keyword)
         self.keywords: tuple[str, ...] = tuple(name for name in fields if _is_attribute(name))
         self.columns: tuple[str, ...] = tuple(name for name in fields if not _is_attribute(name))
-        self.may_clash = not any(_tells_instances_apart(component) for component in self._components)
+        self.may_clash = not any(_tells_instances_apart(component) for component in self.components)
         if self.columns:
-            _check_own(template, self._components)
+            _check_own(template, self.components)
         elif _INSTANCE not in fields:
             refuse(template, f"it has no {{{_INSTANCE}}}; without it two instances would share a name")
-        for component in self._components:
+        for component in self.components:
             check_component(template, component)
             _check_length(template, component)
         if self.may_clash and not self.columns:
@@ -140,13 +142,13 @@ class PathTemplate:
             The columns of the row that asked for it; ``None`` if no row did.
         """
         if self.columns and cells is None:
-            return PurePosixPath(_UNASKED) / _DEFAULT.relative(values)
+            return PurePosixPath(UNASKED) / DEFAULT.relative(values)
         known = {**values, **(cells or {})}
-        return PurePosixPath(*(_join(component, known) for component in self._components))
+        return PurePosixPath(*(component_name(component, known) for component in self.components))
 
     def own_part(self, cells: Mapping[str, str]) -> str:
         """Return the part of the path from the columns of a row, without case, as some file systems compare it."""
-        return str(PurePosixPath(*(_join(component, cells) for component in self._components))).casefold()
+        return str(PurePosixPath(*(component_name(component, cells) for component in self.components))).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,8 @@ def _runs_into(neighbours: Sequence[Part]) -> bool:
     return False
 
 
-def _name(part: Part, values: Mapping[str, str]) -> str:
+def part_name(part: Part, values: Mapping[str, str]) -> str:
+    """Return the name of a part of a component; a field without a value counts as empty."""
     value = values.get(part.keyword, "") if part.keyword else part.literal
     if part.keyword != _INSTANCE:
         return safe(value) if part.keyword else value
@@ -280,8 +283,9 @@ def _name(part: Part, values: Mapping[str, str]) -> str:
     return value if _PLAIN_UID.fullmatch(value) else _checked(value, _NOT_UID)
 
 
-def _join(component: Component, values: Mapping[str, str]) -> str:
-    name = "".join(_name(part, values) for part in component)
+def component_name(component: Component, values: Mapping[str, str]) -> str:
+    """Return the name of a component."""
+    name = "".join(part_name(part, values) for part in component)
     if DEVICE.fullmatch(name):
         # Safe parts may join to an unsafe name: {Modality}{SeriesNumber} with COM and 1.
         return f"~{name}"
@@ -319,4 +323,4 @@ def refuse(template: str, reason: str, cause: Exception | None = None) -> NoRetu
     raise ValueError(message) from cause
 
 
-_DEFAULT: Final = PathTemplate(DEFAULT_PATH)
+DEFAULT: Final = PathTemplate(DEFAULT_PATH)

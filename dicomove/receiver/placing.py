@@ -15,6 +15,7 @@ from typing import Final, Literal
 from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
 from dicomove.receiver.disk_space import check_free
 from dicomove.receiver.paths import beside
+from dicomove.receiver.stored_file import is_regular, is_whole
 
 Existing = Literal["keep", "replace", "keep_both"]
 #: The possible ends of an instance. ``refused`` ones were not stored.
@@ -120,7 +121,7 @@ class FileStore:
             Its name in the folder.
         recorded
             Returns the hash that the index has for a name. A file that was changed since goes to quarantine if the
-            original arrives again.
+            original arrives again. So does a file without a hash that is not a whole instance.
         may_clash_as
             The SOP Instance UID, if another instance may have this name; then this one gets another name.
 
@@ -133,18 +134,25 @@ class FileStore:
         for name in self._own.of(relative, uid) if may_clash_as else (relative,):
             if self._take(written.path, name):
                 return Placed(str(name), "stored")
-            if not may_clash_as or recorded(str(name)) == written.sha256 or not self._own.is_of_another(name, uid):
-                return self._beside(written, name, recorded)
+            if self._is_same(written, name):
+                written.path.unlink()
+                return Placed(str(name), "duplicate")
+            if self._may_take_over(written, name, recorded(str(name))):
+                self.put_aside(name)
+                written.path.replace(self.folder / name)
+                return Placed(str(name), "stored")
+            if not may_clash_as or not self._own.is_of_another(name, uid):
+                return self._beside(written, name)
         return self.quarantine(written, relative.name, "differs", _TAKEN)
 
-    def _beside(self, written: CompleteFile, relative: PurePosixPath, recorded: Callable[[str], str | None]) -> Placed:
-        if self._is_same(written, relative):
-            written.path.unlink()
-            return Placed(str(relative), "duplicate")
-        if recorded(str(relative)) == written.sha256:
-            self._put_aside(relative)
-            written.path.replace(self.folder / relative)
-            return Placed(str(relative), "stored")
+    def _may_take_over(self, written: CompleteFile, relative: PurePosixPath, recorded: str | None) -> bool:
+        """Whether an instance gets the name of a file that differs: the file was changed, or a power cut spoilt it."""
+        there = self.folder / relative
+        if recorded is None:
+            return is_regular(there) and not is_whole(there)
+        return recorded == written.sha256 and (there.is_file() or not there.exists())
+
+    def _beside(self, written: CompleteFile, relative: PurePosixPath) -> Placed:
         if self._existing == "replace":
             written.path.replace(self.folder / relative)
             return Placed(str(relative), "replaced")
@@ -167,12 +175,19 @@ class FileStore:
         written.path.replace(path)
         return Placed(path.relative_to(self.folder).as_posix(), disposition, reason)
 
-    def _put_aside(self, relative: PurePosixPath) -> None:
-        """Keep a file that was changed after it was received, under another name: the user has changed it."""
+    def quarantined(self) -> list[str]:
+        """Return the paths of the files in quarantine, relative to the folder."""
+        return [path.relative_to(self.folder).as_posix() for path in self._quarantine.glob("*.quarantined")]
+
+    def put_aside(self, relative: PurePosixPath) -> None:
+        """Keep a file that differs from what was received, under another name: the user may have changed it."""
         self._quarantine.mkdir(exist_ok=True)
         changed = self.folder / relative
-        name = f"{relative.name.removesuffix('.dcm')}~{file_sha256(changed)[:16]}.changed"
-        changed.replace(self._quarantine / name)
+        try:
+            mark = file_sha256(changed)[:16]
+        except OSError:  # a bad sector
+            mark = f"unreadable-{changed.lstat().st_mtime_ns}"
+        changed.replace(self._quarantine / f"{relative.name.removesuffix('.dcm')}~{mark}.changed")
 
     def _take(self, temporary: Path, relative: PurePosixPath) -> bool:
         """Rename a file, unless the name is taken. There is no race: one receiver at a time has the folder."""
@@ -189,7 +204,10 @@ class FileStore:
 
     def _is_same(self, written: CompleteFile, relative: PurePosixPath) -> bool:
         there = self.folder / relative
-        return there.is_file() and there.stat().st_size == written.size and file_sha256(there) == written.sha256
+        try:
+            return there.is_file() and there.stat().st_size == written.size and file_sha256(there) == written.sha256
+        except OSError:  # a bad sector, or no right to read
+            return False
 
 
 class _OwnNames:
@@ -213,6 +231,8 @@ class _OwnNames:
 
     def is_of_another(self, relative: PurePosixPath, sop_instance_uid: str) -> bool:
         """Whether another instance has this name."""
+        if not (self._folder / relative).is_file():  # reading a pipe would never end
+            return True
         try:
             return _sop_instance_uid(self._folder / relative) != sop_instance_uid
         except OSError:

@@ -29,6 +29,7 @@ from dicomove.receiver.lines import (
 )
 from dicomove.receiver.settings import Settings
 
+#: The longest silence of a process that starts. While it looks over the folder of a killed one, it writes to the log.
 _START_S: Final = 30.0
 _LONGEST_END_S: Final = 35.0
 
@@ -182,22 +183,25 @@ class ReceiverProcess:
         """Return its first message; ``None`` if it ended without one, or takes too long."""
         rows = [request_line(next(self._numbers), expect) for expect in expected]
         self._write("\n".join([settings.to_json(), *rows, ""]))
-        found: queue.SimpleQueue[Ready | Failed | None] = queue.SimpleQueue()
-        threading.Thread(target=lambda: found.put(self._outcome_of_start()), daemon=True).start()
+        found: queue.SimpleQueue[ProcessMessage | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read_start, args=(found,), daemon=True).start()
         try:
-            return found.get(timeout=_START_S)
+            while (message := found.get(timeout=_START_S)) is not None:
+                if isinstance(message, Ready | Failed):
+                    return message
+                self._take(message)
         except queue.Empty:
             self._process.kill()
-            return None
+        return None
 
-    def _outcome_of_start(self) -> Ready | Failed | None:
+    def _read_start(self, found: queue.SimpleQueue[ProcessMessage | None]) -> None:
         """Read until the message about its start; log records may come before."""
         while line := self._stdout.readline():
             message = read_message(line)
+            found.put(message)
             if isinstance(message, Ready | Failed):
-                return message
-            self._take(message)
-        return None
+                return
+        found.put(None)
 
     def _write(self, line: str) -> None:
         try:

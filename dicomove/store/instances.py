@@ -228,9 +228,23 @@ def is_indexed(folder: Path) -> bool:
     return (folder / _FILE).exists()
 
 
+@dataclass
+class Ownership:
+    """The ownership of a folder.
+
+    Attributes
+    ----------
+    needs_recovery
+        Whether the previous receiver was killed, so that the index may lack files. As long as this is so, or if the
+        block fails, the owner file stays, and the next receiver finds it.
+    """
+
+    needs_recovery: bool
+
+
 @contextmanager
-def owned(folder: Path, parent: Process) -> Iterator[bool]:
-    """Own a folder during a ``with`` block; tell whether the previous receiver was killed.
+def owned(folder: Path, parent: Process) -> Iterator[Ownership]:
+    """Own a folder during a ``with`` block.
 
     The owner file names the receiver's process and the process that started it. If another receiver is about to end,
     because the process that started it has ended, this waits for it.
@@ -250,10 +264,16 @@ def owned(folder: Path, parent: Process) -> Iterator[bool]:
         The folder cannot be written to.
     """
     lock = _lock(folder, parent)
+    ownership = Ownership(lock.owner_was_killed)
     try:
         lock.sign(f"{Process.of(os.getpid()).text} {parent.text}")
-        yield lock.owner_was_killed
-    finally:
+        yield ownership
+    except BaseException:
+        lock.unlock()
+        raise
+    if ownership.needs_recovery:
+        lock.unlock()
+    else:
         lock.release()
 
 

@@ -209,9 +209,8 @@ def _verdict(path: Path, size: Any, sha256: object) -> str:
 
 def _with_unrecorded(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     recorded = set(table["path"])
-    names: Iterable[str] = (path.relative_to(root).as_posix() for path in files_in(root))
     # The file of hashes cannot list itself.
-    found = sorted(name for name in names if name not in recorded and name != CHECKSUMS_FILE)
+    found = sorted(name for name in files_in(root) if name not in recorded and name != CHECKSUMS_FILE)
     more = pd.DataFrame({"path": pd.Series(found, dtype=object)})
     attributes = table.attrs
     table = pd.concat([table, more], ignore_index=True) if found else table
