@@ -38,7 +38,7 @@ from dicomove.run.pools import Executors, Threads
 from dicomove.run.receivers import where_begun
 from dicomove.run.requests import RunSettings, Task
 from dicomove.run.rows import RowResults
-from dicomove.run.run import Run
+from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
 from dicomove.run.state import RunState
 from dicomove.run.tasks import as_planned, in_order, tasks_of, within_limits
@@ -147,13 +147,8 @@ class PreparedRun:
                 return
             try:
                 self._do(show, stops, (journal, number))
-            except RuntimeError:  # Python 3.12 starts no thread when the interpreter ends
-                journal.end(number, interrupted=True)
-                raise
-            try:
-                journal.end(number, interrupted=self.interrupted)
-            except JournalError as error:  # the caller gets the table in any case
-                self.problem = self.problem or str(error)
+            finally:
+                self._end(journal, number)
 
     def warn_of_problems(self) -> None:
         """Warn of problems that the table alone does not show."""
@@ -204,18 +199,33 @@ class PreparedRun:
         finally:
             self._keys.clear()
 
+    def _end(self, journal: Journal, number: int) -> None:
+        try:
+            journal.end(number, interrupted=self.interrupted)
+        except JournalError as error:  # the caller gets the table in any case
+            self.problem = self.problem or str(error)
+
     def _do(self, show: Display, stops: Callable[[], int], recorded: tuple[Journal, int] | None = None) -> None:
         """Do the run; `recorded` has the journal, and the number of the run in it."""
+        self.interrupted = True  # if it cannot begin: Python 3.12 starts no thread when the interpreter ends
         reports: queue.SimpleQueue[Report | Written] = queue.SimpleQueue()
-        pool = (
-            Threads(self._settings, reports.put)
-            if self._options.executor is None
-            else Executors(self._settings, reports.put, self._options.executor)
-        )
         writer = JournalWriter(*recorded, self._settings, reports.put) if recorded else None
+        try:
+            pool = self._pool(reports.put)
+        except BaseException:
+            if writer:
+                writer.close()
+            raise
         run = Run(self._settings, self._state, reports, pool, writer, show, stops, lambda: self.paused)
-        run.go(len(self._table), self._requests, self._done_before)
-        self.interrupted, self.problem = run.interrupted, run.problem or self.problem
+        try:
+            run.go(len(self._table), self._requests, self._done_before)
+        finally:
+            self.interrupted, self.problem = run.interrupted, run.problem or self.problem
+
+    def _pool(self, report: Callable[[Report], None]) -> Pool:
+        if self._options.executor is None:
+            return Threads(self._settings, report)
+        return Executors(self._settings, report, self._options.executor)
 
     def _row_records(self) -> Iterator[RowRecord]:
         done_before = set(self._done_before)

@@ -6,8 +6,8 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -17,9 +17,11 @@ from dicomove.errors import AddressError, AssociationError, ReceiverError, Statu
 from dicomove.events import RunEnded, RunStarted
 from dicomove.notebook import Display
 from dicomove.run.archive_at_destination import held_at_end
+from dicomove.run.attempt import Unidentified
 from dicomove.run.journal import JournalWriter
 from dicomove.run.messages import (
     Arrived,
+    AttemptEnded,
     Begin,
     Cancel,
     End,
@@ -114,29 +116,48 @@ class Run:
         #: The instructions that are left, so that an interrupt in a display loses none of them.
         self._to_do: deque[Instruction] = deque()
         self._at_end = False
-        self.interrupted = False
+        #: How many attempts went to the journal.
+        self._writes = 0
+        self._error: BaseException | None = None
+        self.interrupted = True  # until the loop has come to its end
         self.problem: str | None = None
 
     def go(self, rows: int, requests: int, done_before: Sequence[int]) -> None:
-        """Do the tasks until their end or a stop. First show the rows `done_before`, which have a result already."""
-        try:
+        """Do the tasks until their end or a stop. First show the rows `done_before`, which have a result already.
+
+        Raises
+        ------
+        BaseException
+            A callback raised it (`SystemExit`), or it is a defect. The run was stopped, and everything is recorded.
+        """
+        with self._deferred():  # an interrupt comes from a display, or from a signal handler that is not ours
             self._show(RunStarted(verb="move", rows=rows, requests=requests))
             for event in self._state.results.finished(done_before):
                 self._show(event)
             self._loop(lambda: not self._stops())
             self.interrupted = not self._at_end
-        except KeyboardInterrupt:  # from a display, or from a signal handler that is not ours
-            self.interrupted = True
-        with suppress(KeyboardInterrupt):  # the second one: the run does not wait for the PACS
+        with self._deferred():  # the second one: the run does not wait for the PACS
             if self.interrupted:
                 self._stop()
-        with suppress(KeyboardInterrupt):
+        with self._deferred():
             self._tell(WaitedEnough(self._pool.sent()))
-        with suppress(KeyboardInterrupt):
+        with self._deferred():
             self._pool.close(lambda: self._stops() < 2)
         self._finish()
-        with suppress(KeyboardInterrupt):  # too late to stop anything
+        with self._deferred():  # too late to stop anything
             self._show(RunEnded(verb="move", interrupted=self.interrupted))
+        if self._error:
+            raise self._error
+
+    @contextmanager
+    def _deferred(self) -> Iterator[None]:
+        """Keep an exception until everything is recorded. An interrupt is none: the caller gets the table."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            pass
+        except BaseException as error:  # noqa: BLE001 (`go` raises it)
+            self._error = self._error or error
 
     def _loop(self, goes_on: Callable[[], bool]) -> None:
         self._at_end = False
@@ -154,23 +175,31 @@ class Run:
 
     def _finish(self) -> None:
         """Make everything durable, and look for instances that came late."""
-        problem = self._flush()
-        flushed = self._flushed()
-        with suppress(KeyboardInterrupt):
-            self._tell(flushed)
-        self.problem = self._flush() or problem
+        self._flush()
+        with self._deferred():
+            self._tell(self._flushed())
+        self._flush()
         for number, receiver in enumerate(self._settings.receivers):
-            receiver.end_run(self._settings.runs[number], self._state.results.discrepancies(number))
+            with self._deferred():
+                receiver.end_run(self._settings.runs[number], self._state.results.discrepancies(number))
         if self._settings.archive:
-            self._settings.archive.end_run(self._state.results.discrepancies_at_archive())
+            with self._deferred():
+                self._settings.archive.end_run(self._state.results.discrepancies_at_archive())
         if self._writer:
             self._writer.close()
 
-    def _flush(self) -> str | None:
-        problem = self._writer.flush(_LONGEST_FLUSH_S) if self._writer else None
-        with suppress(KeyboardInterrupt):
-            self._take_all()
-        return problem
+    def _flush(self) -> None:
+        """Make durable what has come, and what comes meanwhile: a worker that was given up may still end its row."""
+        problem, is_news = None, True
+        while is_news and not problem:
+            with self._deferred():
+                problem = self._writer.flush(_LONGEST_FLUSH_S) if self._writer else None
+            writes = self._writes
+            while self._to_do or not self._reports.empty():
+                with self._deferred():  # of each report: a display that raises loses no other
+                    self._take_all()
+            is_news = self._writes > writes
+        self.problem = problem or self.problem
 
     def _flushed(self) -> Flushed:
         """Make all arrivals durable; return the rows with lost files."""
@@ -198,7 +227,7 @@ class Run:
     def _do(self, instruction: Instruction) -> None:
         match instruction:
             case Begin():
-                self._pool.submit(instruction.task)
+                self._begin(instruction.task)
             case Probe():
                 try:
                     threading.Thread(target=self._probe, name="dicomove-probe", daemon=True).start()
@@ -218,7 +247,15 @@ class Run:
             case End():
                 self._at_end = True
 
+    def _begin(self, task: Task) -> None:
+        try:
+            self._pool.submit(task)
+        except Exception:
+            self._reports.put(AttemptEnded(task, Unidentified(None)))  # the run ends, and must not wait for it
+            raise
+
     def _write(self, write: Write) -> None:
+        self._writes += 1
         if self._writer:
             self._writer.put(write)
         else:
