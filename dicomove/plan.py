@@ -46,6 +46,7 @@ from dicomove.run.planned import (
 )
 from dicomove.run.prepared import chosen_method, sizes_of
 from dicomove.run.requests import RunSettings
+from dicomove.run.rows import Keys
 from dicomove.run.whose import whose
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
 
@@ -238,6 +239,7 @@ def _ask_all(
     to_receiver = bool(settings and settings.receivers)
     unknown = {identifier for identifier, step in steps.items() if step.action == "move" and step.expected is None}
     unseen = set(steps) if archive else set()
+    to_move: dict[Keys, Identifier] = {}
     interrupted = False
     try:
         show(RunStarted(verb="plan", rows=len(labels), requests=len(unknown)))
@@ -250,6 +252,7 @@ def _ask_all(
                     _take_in(counting.expected(identifier), steps[identifier])
                 if isinstance(identifier, Identifier):
                     _ask_whose(inventory, identifier, steps[identifier], to_receiver=to_receiver)
+                    _move_once(to_move, identifier, steps[identifier])
                 if archive and isinstance(identifier, Identifier) and identifier in unseen:
                     unseen.remove(identifier)
                     _look_at_archive(archive, identifier, steps[identifier])
@@ -280,6 +283,12 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: PlannedRow, *
     else:
         step.advice = sentences(step.advice or "", *map(of_other_person, said.doubtful)) or None
     step.is_typed, step.patients, step.named = False, (), ()
+
+
+def _move_once(to_move: dict[Keys, Identifier], identifier: Identifier, step: PlannedRow) -> None:
+    """Note that rows are repeated if others with the same keys are moved already, whatever else these name."""
+    if step.action == "move" and to_move.setdefault((identifier.level, identifier.keys), identifier) != identifier:
+        step.action = "repeated"
 
 
 def _is_silent(inventory: Inventory) -> bool:

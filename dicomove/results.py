@@ -24,7 +24,7 @@ _COUNTS: Final = ("total", "completed", "failed", "warning", "remaining", "expec
 
 #: The advice for a ``partial`` row of `find`, whose outcome the move replaces.
 FIND_BROKE_OFF: Final = "The answer of C-FIND broke off: the PACS may have more for this row. Find it again."
-_ALREADY: Final = "All of it was on disk from an earlier run: nothing had to be moved."
+_ALREADY: Final = "All of it was on disk already: nothing had to be moved."
 _COMPLETED: Final = "An earlier run completed it"
 _AT_DESTINATION: Final = "All of it was at the destination already: nothing had to be moved."
 _ANOTHER_PATIENT: Final = (

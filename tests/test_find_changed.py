@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from pydicom.dataset import Dataset
 
 import dicomove as dm
 from dicomove.run.inventory import Verify
 from dicomove.testing import RehearsalPacs, Synthetic, faults
+from dicomove.testing.faults.base import FindFault, Request
 from dicomove.testing.rehearsal import RunningPacs
 
 pytestmark = pytest.mark.timeout(60)
+
+
+@dataclass(frozen=True)
+class FindsPatient(FindFault):
+    """C-FIND says that all studies are of one patient."""
+
+    patient: str = ""
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:  # noqa: ARG002
+        for match in matches:
+            match.PatientID = self.patient
+        return matches
+
 
 SOURCE = Synthetic(studies=3, series=1, instances=2, size=64, patients=3)
 UIDS = list(dict.fromkeys(one.study_instance_uid for one in SOURCE.instances_of_all()))
@@ -102,6 +118,93 @@ def test_the_digests_name_no_patient_and_can_be_written_to_a_file(
     results, commands = move(again, pacs)
     assert results["outcome"].tolist() == ["complete"] * 3
     assert commands == ["C-FIND", "C-MOVE"] * 3
+
+
+@pytest.fixture(scope="module")
+def right(found: pd.DataFrame) -> dict[str, str]:
+    """The cells of a row that names the first study and its patient."""
+    names = ["StudyInstanceUID", "PatientID", "AccessionNumber"]
+    return {name: found[name].iloc[0] for name in names} | {"PatientName": "SYNTHETIC^SYN000001"}
+
+
+ANOTHER = {"PatientName": "Roe^Richard", "PatientBirthDate": "19830419"}
+
+
+@pytest.mark.parametrize(
+    ("named", "other", "error"),
+    [
+        (["PatientID"], ANOTHER, "other_patient"),
+        (["AccessionNumber"], ANOTHER, "other_patient"),
+        (["AccessionNumber"], ANOTHER | {"AccessionNumber": "A99"}, "invalid_row"),
+        (["PatientID", "AccessionNumber"], ANOTHER, "other_patient"),
+        ([], {"PatientID": "SYN000002"}, "other_patient"),
+        ([], {"AccessionNumber": "A99"}, "invalid_row"),
+        (["PatientID"], {"AccessionNumber": "A99"}, "invalid_row"),
+        (["PatientID"], {"PatientID": "SYN000001", "AccessionNumber": "A99"}, "invalid_row"),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_each_of_the_rows_of_one_study_is_compared_by_itself(
+    named: list[str], other: dict[str, str], error: str, is_first: bool, pacs: RunningPacs, right: dict[str, str]
+) -> None:
+    uid = {"StudyInstanceUID": right["StudyInstanceUID"]}
+    rows = [uid | {name: right[name] for name in named}, uid | other]
+    table = pd.DataFrame(rows if is_first else rows[::-1])
+    results, commands = move(table, pacs)
+    errors = results["error"].astype(object).where(results["error"].notna(), None).tolist()
+    assert errors == ([None, error] if is_first else [error, None])
+    assert commands.count("C-MOVE") == 1
+    assert dm.plan(table, pacs, progress=False)["action"].tolist().count("invalid") == 1
+
+
+def test_rows_of_one_study_that_are_right_share_one_move(pacs: RunningPacs, right: dict[str, str]) -> None:
+    uid = {"StudyInstanceUID": right["StudyInstanceUID"]}
+    names = ["PatientID", "AccessionNumber", "PatientName"]
+    table = pd.DataFrame([uid, *(uid | {name: right[name]} for name in names), right | {"AccessionNumber": "A99"}])
+    results, commands = move(table, pacs)
+    assert results["outcome"].tolist() == ["complete"] * 5
+    assert results["completed"].tolist() == [2] * 5
+    assert commands.count("C-MOVE") == 1
+    planned = dm.plan(table, pacs, progress=False)
+    assert planned["action"].tolist() == ["move", *["repeated"] * 4]
+    results, commands = move(planned, pacs)
+    assert results["outcome"].tolist() == ["complete"] * 5
+    assert commands.count("C-MOVE") == 1
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 2], [2, 1, 0], [1, 2]])
+def test_a_spelling_between_two_patients_does_not_make_them_one(order: list[int]) -> None:
+    patients = ["7-1", "7", "7-2"]
+    with RehearsalPacs(SOURCE, FindsPatient("7-1")) as pacs:
+        table = pd.DataFrame({"StudyInstanceUID": UIDS[0], "PatientID": [patients[one] for one in order]})
+        results, _ = move(table, pacs)
+    assert results["outcome"].tolist() == [["complete", "complete", "invalid"][one] for one in order]
+
+
+SERIES = [f"{UIDS[0]}.{number}" for number in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"SeriesInstanceUID": SERIES},
+        {"SeriesInstanceUID": [None, SERIES[1]]},
+        {"PatientName": ["SYNTHETIC^SYN000001", "Roe^Richard"]},
+        {"PatientName": ["SYNTHETIC^SYN000001"] * 2},
+    ],
+)
+@pytest.mark.filterwarnings("ignore:1 of 2 rows lack a UID")
+def test_nothing_of_a_study_is_moved_if_the_pacs_does_not_say_which_of_two_patients_it_is_of(
+    more: dict[str, list[str | None]],
+) -> None:
+    table = RIVALS.join(pd.DataFrame(more))
+    source = Synthetic(studies=1, series=2, instances=1, size=64)
+    with RehearsalPacs(source, faults.FindWithoutPatientId()) as pacs:
+        planned = dm.plan(table, pacs, pacs.destination, progress=False)
+        results, commands = move(table, pacs)
+    assert planned["action"].tolist() == results["outcome"].tolist() == ["invalid"] * 2
+    assert results["error"].tolist() == ["invalid_row"] * 2
+    assert "C-MOVE" not in commands
 
 
 def test_patient_root_asks_for_the_study_below_its_patient(pacs: RunningPacs, found: pd.DataFrame) -> None:

@@ -367,12 +367,12 @@ def test_another_name_or_another_birth_date_is_told(here: Here, key: str, cell: 
     rows = pd.DataFrame({"StudyInstanceUID": STUDIES[:2] * 2, key: [cell, "", "", ""]})
     planned = plan(rows, here.pacs)
     assert planned["action"].tolist() == ["move", "move", "repeated", "repeated"]
-    with pytest.warns(dm.errors.CohortWarning, match="the studies of 2 rows under another PatientName or PatientBirth"):
+    with pytest.warns(dm.errors.CohortWarning, match="the studies of 1 rows under another PatientName or PatientBirth"):
         moved = dm.move(rows, here.pacs, "STORE", journal=False, progress=False)
     assert moved["attempts"].tolist() == [1] * 4
-    told = [planned["advice"].iloc[0], *moved["advice"].iloc[[0, 2]]]
+    told = [planned["advice"].iloc[0], moved["advice"].iloc[0]]
     assert [one for one in told if f"under another {key} than the row names: is it the same patient?" not in one] == []
-    assert not moved["advice"].iloc[1::2].str.contains(key).any()
+    assert not moved["advice"].iloc[1:].str.contains(key).any()
 
 
 def test_a_study_of_another_request_is_left_out(here: Here) -> None:

@@ -272,7 +272,7 @@ def test_of_rows_with_one_study_and_two_patients_only_the_right_ones_get_it(
             assert words(result) == words(dm.read_journal(tmp_path / "journal")) == expected
             assert result["resumed"].tolist() == [is_again, False, is_again, is_again]
             assert result["attempts"].tolist()[1] == 0
-    assert planned["action"].tolist() == ["move", "invalid", "repeated", "move"]
+    assert planned["action"].tolist() == ["move", "invalid", "repeated", "repeated"]
 
 
 def test_the_images_say_which_of_two_patients_a_study_is_of(receiver: dm.Receiver) -> None:
@@ -310,7 +310,7 @@ def test_the_row_says_it_again_when_nothing_is_moved_any_more(receiver: dm.Recei
         for journal in (begun, complete, complete, begun):
             result = receiving.move(rows, pacs, receiver, journal=journal)
             assert "carry another PatientID than the row" in advice(result)
-        assert "on disk from an earlier run" in advice(result)
+        assert "on disk already" in advice(result)
     assert len(others(receiver)) == 3
 
 

@@ -54,8 +54,10 @@ class Identifier:
         The information model.
     keys
         The unique keys as pairs of keyword and value, from the top level.
-    patient
-        Keys of the patient that the rows name, if other rows name another patient for the same keys. They are not sent.
+    claims
+        Values that its rows name, if other rows with the same keys name others, or none. They are not sent.
+    is_disputed
+        Whether other rows name another patient for the same study.
 
     Examples
     --------
@@ -66,7 +68,8 @@ class Identifier:
     level: Level
     query_model: QueryModel
     keys: tuple[tuple[str, str], ...]
-    patient: tuple[tuple[str, str], ...] = ()
+    claims: tuple[tuple[str, str], ...] = ()
+    is_disputed: bool = False
 
     def __getitem__(self, keyword: str) -> str:
         """Return the value of a unique key."""

@@ -33,6 +33,7 @@ from dicomove.outcome.patients import (
     is_alike,
     is_other_birth_date,
     is_other_number,
+    spelling,
     stripped,
 )
 from dicomove.outcome.status import CANCELLED, category, failure_word
@@ -62,6 +63,7 @@ __all__ = [
     "reports_success",
     "rivals",
     "sentences",
+    "spelling",
     "stripped",
     "with_missing",
 ]

@@ -66,6 +66,17 @@ def is_alike(came: str, named: Collection[str]) -> bool:
     return difference(came, named) not in (None, *UNLIKE)
 
 
+def spelling(patient_id: str) -> tuple[str, str]:
+    """Return what is equal for PatientIDs that are alike to the same others: the whole, and what precedes its suffix.
+
+    Examples
+    --------
+    >>> spelling("A-007"), spelling("a 7") == spelling("A-7")
+    (('a-007', 'a'), False)
+    """
+    return _without_zeros(patient_id), _without_zeros(_SUFFIX.sub("", patient_id))
+
+
 def is_other_number(there: str, named: Collection[str]) -> bool:
     """Return whether an accession number differs from all of the rows', in more than spelling.
 
@@ -123,8 +134,7 @@ def _without_zeros(value: str) -> str:
 
 def _is_one_with_a_suffix(first: str, second: str) -> bool:
     """Whether one is the other with a suffix. Two different suffixes may be two patients of a study (S-001, S-002)."""
-    suffixes = [(_without_zeros(_SUFFIX.sub("", one)), _without_zeros(one)) for one in (first, second)]
-    (short, whole), (other_short, other_whole) = suffixes
+    (whole, short), (other_whole, other_short) = spelling(first), spelling(second)
     return short == other_whole or whole == other_short
 
 

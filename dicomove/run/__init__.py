@@ -7,7 +7,7 @@ From a table to tasks::
     options                  the keywords of `move`, the limits of a run among them
     cells                    further columns of a table: expected, patients, availability, SOP classes; those of paths
     patients                 compares the patient and accession number of a row with those of the PACS
-    shared_rows              which rows share one C-MOVE: those with the same identifier
+    shared_rows              which rows share one C-MOVE: those with the same identifier that name the same patient
     tasks                    from rows to tasks: one for each identifier, in their order, within the limits of a run
     planned                  the table of `plan`: actions, estimates of bytes and seconds
 

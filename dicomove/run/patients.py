@@ -32,6 +32,7 @@ _Tells = Mapping[str, Callable[[str, Collection[str]], bool]]
 _NUMBERS: Final[_Tells] = {_PATIENT: _is_other_patient, _ACCESSION: is_other_number}
 #: One of these alone may differ for the same person: names change, and tables for research shift dates.
 _PERSON: Final[_Tells] = {_NAME: is_other_name, "PatientBirthDate": is_other_birth_date}
+PERSON: Final = tuple(_PERSON)
 
 
 def patients_of(table: pd.DataFrame) -> list[tuple[str, ...]]:
@@ -66,9 +67,9 @@ def different(values: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 
-def patient_keys_of(table: pd.DataFrame) -> list[dict[str, tuple[str, ...]]]:
-    """Return the values of each row for the keys of a patient: PatientID, PatientName and PatientBirthDate."""
-    values = {name: _values(table, name) for name in (_PATIENT, *_PERSON)}
+def keys_of(table: pd.DataFrame) -> list[dict[str, tuple[str, ...]]]:
+    """Return the values of each row for the keys of a patient and a study that are compared with the PACS."""
+    values = {name: _values(table, name) for name in (*_NUMBERS, *_PERSON)}
     return [{name: cells[row] for name, cells in values.items() if cells[row]} for row in range(len(table))]
 
 
@@ -80,13 +81,17 @@ def beside(identifier: Identifier, patients: Iterable[tuple[str, ...]]) -> tuple
 
 
 def named_by(identifier: Identifier, rows: Sequence[int], further: Mapping[str, Sequence[tuple[str, ...]]]) -> Named:
-    """Return the values of `further_keys_of` for an identifier; with a PatientID, without name and birth date."""
+    """Return the values of `further_keys_of` for an identifier, and the accession numbers of rows beside it.
+
+    With a PatientID, name and birth date are not among them.
+    """
     is_known = identifier.get(_PATIENT) is not None
+    beside = tuple(value for name, value in identifier.claims if name == _ACCESSION)
     return tuple(
         (name, value)
         for name, values in further.items()
         if not (is_known and name in _PERSON)
-        for value in different(value for row in rows for value in values[row])
+        for value in different((*chain(*(values[row] for row in rows)), *(beside if name == _ACCESSION else ())))
     )
 
 
@@ -98,17 +103,30 @@ def compared(patients: Collection[str], further: Named) -> dict[str, Collection[
     return dict(named)
 
 
-def is_of_unknown_patient(identifier: Identifier, there: Mapping[str, Collection[str]], *, at_receiver: bool) -> bool:
+def is_of_unknown_patient(
+    identifier: Identifier,
+    there: Mapping[str, Collection[str]],
+    named: Mapping[str, Collection[str]],
+    *,
+    at_receiver: bool,
+) -> bool:
     """Return whether nothing says which of several patients a study is of: neither the PACS, nor images at a receiver.
 
     Examples
     --------
-    >>> study = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),), (("PatientID", "7"),))
-    >>> is_of_unknown_patient(study, {}, at_receiver=False), is_of_unknown_patient(study, {}, at_receiver=True)
-    (True, False)
+    >>> study = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", "1.2"),), is_disputed=True)
+    >>> named = {"PatientID": ["7"], "PatientName": ["DOE^JANE"]}
+    >>> is_of_unknown_patient(study, {"PatientName": ["DOE^JANE"]}, named, at_receiver=False)
+    True
+    >>> is_of_unknown_patient(study, {}, named, at_receiver=True)
+    False
     """
-    names = [name for name, _ in identifier.patient]
-    return bool(names) and not any(there.get(name) for name in names) and not (at_receiver and _PATIENT in names)
+    if not identifier.is_disputed:
+        return False
+    if named.get(_PATIENT):
+        return not there.get(_PATIENT) and not at_receiver
+    differing = _differing(_PERSON, there, named)
+    return not any(there.get(name) and named.get(name) and name not in differing for name in _PERSON)
 
 
 def contradicted(there: Mapping[str, Collection[str]], named: Mapping[str, Collection[str]]) -> str | None:

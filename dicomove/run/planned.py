@@ -16,6 +16,7 @@ from dicomove.cohort import Identifier, Requested, Unmatched, is_blank, keyword_
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.errors import CohortWarning, warn
 from dicomove.events import RowFinished
+from dicomove.outcome import sentences
 from dicomove.results import not_sent
 from dicomove.run.cells import SOP_CLASSES, RowCells
 from dicomove.run.pacing import Hours
@@ -277,7 +278,7 @@ def _action(position: int, step: PlannedRow) -> Action:
 
 def _advice(action: Action, step: PlannedRow) -> str | None:
     if action == "repeated":
-        return _REPEATED
+        return sentences(_REPEATED, step.advice or "") if step.action == "repeated" else _REPEATED
     if step.advice or action != "move":
         return step.advice
     if step.expected == 0:

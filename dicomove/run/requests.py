@@ -71,6 +71,10 @@ class Task:
     asks_patient
         Whether to ask the PACS first for the patient, because `patients` and `named` come from a table of the user's
         own.
+    has_siblings
+        Whether other rows with the same keys are compared with the PACS by themselves.
+    brought
+        The result of such rows, which are complete: nothing is sent if the PACS does not contradict these.
     is_placed
         Whether a plan has found the series or instance below the UIDs above it.
     is_patient_unknown
@@ -106,6 +110,8 @@ class Task:
     is_slow: bool = False
     earlier: tuple[Row, datetime] | None = field(default=None, compare=False, repr=False)
     asks_patient: bool = False
+    has_siblings: bool = False
+    brought: Row | None = field(default=None, compare=False, repr=False)
     is_placed: bool = False
     is_patient_unknown: bool = False
     other_person: str | None = None
@@ -117,6 +123,11 @@ class Task:
     def first(self) -> int:
         """The position of its first row, which identifies the task in the run."""
         return self.positions[0]
+
+    @property
+    def level_and_keys(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """What is sent of its identifier."""
+        return self.identifier.level, self.identifier.keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +176,13 @@ class RunSettings:
         return self.receivers[number].row(asked)
 
     def key(self, identifier: Identifier) -> Key:
-        """Return the journal's key of an identifier: PACS, destination, level, unique keys, patient."""
+        """Return the journal's key of an identifier: PACS, destination, level, unique keys, claims."""
         return Key(
             pacs=self.pacs.address,
             destination=together(self.destinations),
             level=identifier.level,
             query_model=identifier.query_model,
-            keys=(*identifier.keys, *identifier.patient) if identifier.patient else identifier.keys,
+            keys=(*identifier.keys, *identifier.claims) if identifier.claims else identifier.keys,
         )
 
     def remote(self) -> RunSettings:

@@ -14,6 +14,9 @@ from dicomove.run.attempt import AttemptEnd, Moved, OnDisk, row_after
 from dicomove.run.reconciliation import discrepancies, look_again, of_other_patients, uncounted
 from dicomove.run.requests import Task
 
+#: The level and the unique keys of rows.
+Keys = tuple[str, tuple[tuple[str, str], ...]]
+
 
 class RowResults:
     """The results of the rows of a run.
@@ -46,6 +49,8 @@ class RowResults:
         self._others: dict[int, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[int, int] = {}
         self._other_persons: dict[int, int] = {}
+        #: The results of complete rows, by keys that other rows have, too.
+        self._brought: dict[Keys, Row] = {}
         #: Why files on disk may not survive a crash.
         self._problem: str | None = None
         #: The outcome that was shown last of each row.
@@ -86,6 +91,13 @@ class RowResults:
         for position in task.positions:
             self.rows[position] = row
 
+    def beside(self, task: Task) -> Task:
+        """Return a task that begins with the result of other rows with the same keys, if these are complete."""
+        row = self._brought.get(task.level_and_keys) if task.has_siblings else None
+        if row is None:
+            return task
+        return replace(task, brought=row, look_first=task.look_first or task.receiver is not None)
+
     def begin(self, task: Task) -> list[Event]:
         """Note that a task begins; return the events."""
         self._in_flight[task.first] = task, (0, 0)
@@ -112,6 +124,10 @@ class RowResults:
         row = _verified(so_far, alone) if task.unverified and isinstance(end, Moved) else after(so_far, alone)
         self._so_far[task.first] = row
         self.set_row(task, row)
+        # Without a receiver, the others get the whole row, and advice on the patient is about these alone.
+        is_theirs = task.receiver is not None or not (task.other_person or task.identifier.is_disputed)
+        if task.has_siblings and row.outcome == "complete" and is_theirs:
+            self._brought.setdefault(task.level_and_keys, row)
         if isinstance(end, Moved | OnDisk):
             self._name_others(task, end.others)
         moved = end if isinstance(end, Moved) else None

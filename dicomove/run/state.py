@@ -176,6 +176,7 @@ class RunState:
         """Return a task that begins, updated with what the run has learnt."""
         begun = task.part or task.parts
         task = self._receivers.begin(task, now)
+        task = task if begun else self.results.beside(task)
         if self._is_of_interest:
             self.methods[task.identifier] = self._method
         allowed = self._asking.allowed(now)

@@ -44,7 +44,9 @@ def tasks_of(
     is_changed = replanned_rows(table) if is_planned else []
     # A file has no digests. A receiver compares the images with the UIDs of the row.
     is_placed = is_planned and (bool(settings.receivers) or has_plan_digests(table))
-    for identifier, rows in rows_of(identifiers).items():
+    asked = rows_of(identifiers)
+    apart = {(one.level, one.keys) for one in asked if one.claims}
+    for identifier, rows in asked.items():
         level, first = identifier.level, rows[0]
         expected = columns.whole_number(expected_there[first]) if is_planned else cells.expected(level, rows)
         is_begun = is_planned and bool(columns.whole_number(on_disk[first]))
@@ -57,6 +59,7 @@ def tasks_of(
             named=cells.named(identifier, rows),
             # Without a receiver, nothing compares the images with the row later.
             asks_patient=not (cells.is_answered(level, rows) and (settings.receivers or cells.shows_changes)),
+            has_siblings=(level, identifier.keys) in apart,
             is_placed=is_placed and bool(expected) and not any(is_changed[row] for row in rows),
             look_first=settings.archive is not None or is_begun,
             cells=path_cells[first] if path_cells else (),

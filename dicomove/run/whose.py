@@ -66,7 +66,7 @@ def whose(
     ):
         contrary, more = _elsewhere(inventory, identifier, at_receiver=at_receiver)
         doubtful = (*doubtful, *more)
-    is_undecided = is_of_unknown_patient(identifier, there, at_receiver=at_receiver)
+    is_undecided = is_of_unknown_patient(identifier, there, named, at_receiver=at_receiver)
     return Whose(contrary, is_undecided, "PatientID" in named and not there.get("PatientID"), doubtful)
 
 

@@ -101,7 +101,9 @@ class MoveWorker:
         attempt: AttemptMoves | None = None
         try:
             if task.earlier and not self._archive:
-                return _resumed(*task.earlier, task)
+                return _done(resumed(*task.earlier), task)
+            if task.brought and task.receiver is None and not self._archive:
+                return _done(task.brought, task)
             if not task.missing and not task.look_first and (listed := self._series(task)):
                 return listed
             with self._channel.row(task) as at_receiver:
@@ -198,7 +200,7 @@ class MoveWorker:
         missing: Listed | None,
         several: bool,
     ) -> Moved:
-        patients = max(len(task.patients), 2 if task.identifier.patient else 0)
+        patients = max(len(task.patients), 2 if task.identifier.is_disputed else 0)
         named = as_named(result, patients, task.other_person)
         if self._archive:
             return self._at_archive(named, task, self._archive)
@@ -270,11 +272,10 @@ def _defect(error: Exception, attempt: AttemptMoves | None) -> Lost:
     return Lost("", "internal_error", sent=attempt.may_have_sent, moves=tuple(attempt.moves))
 
 
-def _resumed(row: Row, at: datetime, task: Task) -> OnDisk:
-    """Return the end of a row that an earlier run completed, at a destination that does not answer C-FIND."""
-    done = resumed(row, at)
-    advice = sentences(done.advice or "", *remarks_on(ReceivedRow(), len(task.patients), task.other_person))
-    return OnDisk(done._replace(advice=advice), ReceivedRow(), task.other_person)
+def _done(row: Row, task: Task) -> OnDisk:
+    """Return the end of a row that was brought before to a destination that does not answer C-FIND."""
+    advice = sentences(row.advice or "", *remarks_on(ReceivedRow(), len(task.patients), task.other_person))
+    return OnDisk(row._replace(advice=advice or None), ReceivedRow(), task.other_person)
 
 
 def _with_longer_limit(pacs: Pacs) -> Pacs:
