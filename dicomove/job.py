@@ -52,17 +52,25 @@ class MoveJob:
         # Not `Thread.is_alive`: until Python 3.13, a `join` that is interrupted takes a thread that runs for ended.
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._do, name="dicomove-job", daemon=True)
-        # The caller's thread makes the display, so that it stays under the cell that began the job.
         try:
+            # The caller's thread makes the display, so that it stays under the cell that began the job.
             self._show = job_display(progress, self)
+            self._start()
         except BaseException:
             run.close()
             raise
+
+    def _start(self) -> None:
         _running.add(self)
         # Again, because the last one registered is called first: the receivers of this job have to outlive it.
         atexit.unregister(_cancel_all)
         atexit.register(_cancel_all)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException as error:  # the system allows no more threads
+            _running.discard(self)
+            self._show.__exit__(type(error), error, error.__traceback__)
+            raise
 
     def __repr__(self) -> str:
         outcomes = self.results["outcome"].value_counts()
@@ -135,6 +143,7 @@ class MoveJob:
         except BaseException as error:  # noqa: BLE001 (`wait` raises it again)
             self._error = error
         finally:
+            self._run.close()
             _running.discard(self)
             self._ended.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Unpack
 
 import pandas as pd
@@ -168,7 +169,7 @@ def move(
         show = display(progress)
         run = _prepared(table, pacs, destination, level, query_model, options)
     # Everything is in the block, so that an interrupt after the end of the run does not lose the table.
-    with Interrupts() as interrupts, short_switch_interval():
+    with closing(run), Interrupts() as interrupts, short_switch_interval():
         with show:
             run.do(show, lambda: interrupts.count)
         run.warn_of_problems()

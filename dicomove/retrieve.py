@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Unpack
 
 import pandas as pd
@@ -138,7 +139,7 @@ def retrieve(
         warn_of_own(studies, settings, checked)
         if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has already warned
             return result_table(studies, [not_sent(one) for one in requested])
-        run = PreparedRun(studies, requested, settings, checked)
-        run.do(phases, lambda: interrupts.count)
+        with closing(PreparedRun(studies, requested, settings, checked)) as run:
+            run.do(phases, lambda: interrupts.count)
         run.warn_of_problems()
         return run.results

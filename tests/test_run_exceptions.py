@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+import tenacity
 
 import dicomove as dm
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
+from dicomove.notebook.progress import CallbackDisplay
+from dicomove.run.pacing import Retry
 from dicomove.testing import Synthetic, faults
-from tests import receiving, servers
+from tests import forks, receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -91,3 +98,70 @@ def test_without_threads_the_run_ends_at_once(
         dm.move(TABLE, *here, progress=False, journal=journal)
     assert dm.store.read_runs(journal)["interrupted"].tolist() == [True]
     assert set(dm.read_journal(journal)["outcome"]) == {"not_attempted"}
+
+
+OPENS = """
+    import sys
+    from dicomove.errors import JournalError
+    from dicomove.store import Journal, sqlite
+    sqlite._PATIENCE_S = 0.1
+    try:
+        Journal.open(sys.argv[1])
+    except JournalError as error:
+        print(error)
+"""
+
+
+def elsewhere(path: Path) -> str:
+    """Return what another process is told that opens a journal; nothing if it can."""
+    command = forks.python("-c", textwrap.dedent(OPENS), str(path))
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def pressed(state: tenacity.RetryCallState) -> float:
+    """Press Ctrl-C while a run adds up its waits."""
+    if state.attempt_number > 1:
+        raise KeyboardInterrupt
+    return 1.0
+
+
+def nowhere(journal: Path) -> dict[str, Any]:
+    return {"pacs": dm.Pacs("127.0.0.1:1"), "destination": "SINK", "journal": journal}
+
+
+@pytest.mark.parametrize("verb", [dm.move, dm.start_move])
+def test_an_interrupt_before_the_run_leaves_its_journal_to_others(verb: Callable[..., object], tmp_path: Path) -> None:
+    journal = tmp_path / "pull.sqlite"
+    with pytest.raises(KeyboardInterrupt):
+        verb(TABLE, retry=Retry(wait=pressed), progress=False, **nowhere(journal))
+    assert elsewhere(journal) == ""
+
+
+def waited(*arguments: Any, **named: Any) -> pd.DataFrame:
+    return dm.start_move(*arguments, **named).wait(30)
+
+
+@pytest.mark.parametrize("verb", [dm.move, waited])
+def test_a_display_that_cannot_begin_leaves_the_journal_to_others(
+    verb: Callable[..., pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(CallbackDisplay, "__enter__", fails)
+    journal = tmp_path / "pull.sqlite"
+    with pytest.raises(RuntimeError):
+        verb(TABLE, progress=False, **nowhere(journal))
+    assert elsewhere(journal) == ""
+
+
+def test_a_job_without_a_thread_leaves_its_journal_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: threading.Thread) -> None:
+        raise RuntimeError
+
+    journal = tmp_path / "pull.sqlite"
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fails)
+        with pytest.raises(RuntimeError):
+            dm.start_move(TABLE, progress="tqdm", **nowhere(journal))
+    assert elsewhere(journal) == ""

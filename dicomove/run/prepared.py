@@ -82,6 +82,15 @@ class PreparedRun:
         options: Options,
     ) -> None:
         self._table, self._settings, self._options = table, settings, options
+        self._journal: Journal | None = None
+        try:
+            self._prepare(identifiers)
+        except BaseException:  # also Ctrl-C: a table may be large
+            self.close()
+            raise
+
+    def _prepare(self, identifiers: Sequence[Requested]) -> None:
+        table, settings, options = self._table, self._settings, self._options
         results = RowResults(list(table.index), identifiers, asks_archive=settings.archive is not None)
         tasks = tasks_of(table, identifiers, settings, path_cells(table, identifiers, settings.receivers))
         #: The keys of all rows, until the journal has them.
@@ -92,15 +101,10 @@ class PreparedRun:
         self.paused = self.interrupted = False
         self.problem: str | None = None
         self._journal = open_journal(settings, options)
-        try:
-            if self._journal:
-                tasks = not_completed(self._journal, table, tasks, settings, results)
-            tasks = as_planned(tasks, table, results)
-            tasks = where_begun(_within_limits(tasks, table, settings, options, results), settings)
-        except BaseException:
-            if self._journal:
-                self._journal.close()
-            raise
+        if self._journal:
+            tasks = not_completed(self._journal, table, tasks, settings, results)
+        tasks = as_planned(tasks, table, results)
+        tasks = where_begun(_within_limits(tasks, table, settings, options, results), settings)
         tasks = in_order(tasks, options.nearline, results)
         left = {position for task in tasks for position in task.positions}
         self._done_before = [position for position in range(len(identifiers)) if position not in left]
@@ -137,18 +141,18 @@ class PreparedRun:
         JournalError
             The journal cannot be written. Nothing was sent.
         """
-        if self._journal is None:
-            self._do(show, stops)
-            return
-        with self._journal as journal:
-            number = self._begin(journal)
-            if number is None:
+        try:
+            journal = self._journal
+            number = self._begin(journal) if journal else None
+            if journal is None or number is None:
                 self._do(show, stops)
                 return
             try:
                 self._do(show, stops, (journal, number))
             finally:
                 self._end(journal, number)
+        finally:
+            self.close()
 
     def warn_of_problems(self) -> None:
         """Warn of problems that the table alone does not show."""
@@ -182,9 +186,10 @@ class PreparedRun:
             warn(message, JournalWarning)
 
     def close(self) -> None:
-        """Release a run that will not be done."""
-        if self._journal:
-            self._journal.close()
+        """Release the journal, also of a run that will not be done."""
+        journal, self._journal = self._journal, None
+        if journal:
+            journal.close()
 
     @in_bulk()
     def _begin(self, journal: Journal) -> int | None:
