@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -227,3 +228,13 @@ def test_of_copies_the_first_is_arranged(tmp_path: Path) -> None:
     changed.save_as(images / "backup" / "1.dcm")
     with pytest.raises(ValueError, match=r"2 instances .*a/1.dcm, backup/1.dcm.* remove all but one of them"):
         arrange(images, tmp_path / "other", path, progress=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are text there")
+def test_names_that_are_not_text_are_told_before_anything_is_made(tmp_path: Path) -> None:
+    slices(tmp_path / "images", [0, 5])
+    first = min((tmp_path / "images").iterdir())
+    first.rename(first.with_name(os.fsdecode(b"M\xfcller.dcm")))
+    with pytest.raises(ValueError, match=r"1 names are not text, for example M\?ller.dcm: nothing was made"):
+        arrange(tmp_path / "images", tmp_path / "out", "{InstanceNumber}.dcm", progress=False)
+    assert not (tmp_path / "out").exists()

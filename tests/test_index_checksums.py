@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,19 @@ def test_verify_reads_it_where_there_is_no_record(received: Path, tmp_path: Path
         "hash_differs": 1,
         "missing": 1,
         "unrecorded": 1,
+    }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files of Linux that cannot be read")
+def test_a_file_that_cannot_be_read_is_not_missing(tmp_path: Path) -> None:
+    (tmp_path / "broken.dcm").symlink_to("/proc/self/mem")
+    os.mkfifo(tmp_path / "pipe.dcm")
+    hashes = [(name, "0" * 64) for name in ("broken.dcm", "gone.dcm", "pipe.dcm")]
+    write(tmp_path / "manifest-sha256.txt", hashes)
+    assert dm.verify(tmp_path).set_index("path")["verified"].to_dict() == {
+        "broken.dcm": "unreadable",
+        "gone.dcm": "missing",
+        "pipe.dcm": "missing",
     }
 
 

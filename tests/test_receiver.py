@@ -169,6 +169,14 @@ def test_an_argument_that_cannot_be_right(tmp_path: Path, options: dict[str, Any
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="names are text there")
+def test_a_folder_whose_name_is_not_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"M\xfcller")
+    with pytest.raises(ValueError, match=r"M\?ller.*is not text"):
+        receiving.receiver(folder)
+    assert not folder.exists()
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ReceiverError, match="did not start"):

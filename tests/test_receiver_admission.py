@@ -18,7 +18,7 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 import dicomove as dm
 from dicomove.dimse.pdu import P_DATA
 from dicomove.dimse.presentation_contexts import VERIFICATION
-from dicomove.receiver import AskedRow, Limits, RowId
+from dicomove.receiver import AskedRow, Limits, RowId, administration
 from dicomove.receiver.administration import addresses
 from dicomove.receiver.admission import NOT_ADMITTED, Admission, network
 from dicomove.receiver.server import MAX_PDU_LENGTH
@@ -201,6 +201,37 @@ def test_strangers_take_nothing_and_are_told_nothing(tmp_path: Path) -> None:
             wait_until(lambda: vitals(receiver.pid).descriptors <= before.descriptors, MARGIN_S)
             assert is_served(friend)
         assert receiver.manifest().empty
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.7", "::ffff:192.0.2.7"])
+@pytest.mark.parametrize("allowed", ["192.0.2.7", "::ffff:192.0.2.7", "::ffff:192.0.2.0/120"])
+def test_an_ipv4_address_may_be_named_in_its_ipv6_form(allowed: str, peer: str) -> None:
+    assert Admission([network(allowed)]).admits(peer, OWN)
+    assert not Admission([network(allowed)]).admits("192.0.3.7", OWN)
+
+
+def test_an_ipv6_network_stays_one() -> None:
+    assert str(network("2001:db8::/32")) == "2001:db8::/32"
+    assert str(network("::/0")) == "::/0"
+
+
+def test_a_pacs_that_moves_to_another_address_is_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the name service is not the real one."""
+    there = ["192.0.2.7"]
+
+    def resolved(*_: object, **__: object) -> list[tuple[object, ...]]:
+        if not there:
+            raise socket.gaierror
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in there]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    assert addresses("pacs.example") == ["192.0.2.7"]
+    there[:] = ["192.0.2.8"]
+    assert addresses("pacs.example") == ["192.0.2.7"]  # not for each row anew
+    monkeypatch.setattr(administration, "_LOOK_UP_AGAIN_S", 0)
+    assert addresses("pacs.example") == ["192.0.2.8"]
+    there.clear()
+    assert addresses("pacs.example") == ["192.0.2.8"]
 
 
 @contextmanager

@@ -522,3 +522,11 @@ def test_native_pixel_data_under_a_compressed_syntax(tmp_path: Path, mislabelled
     assert (tmp_path / "1.2.3" / "1.2.3.1" / "1.2.3.1.dcm").exists() == (mislabelled == "keep")
     assert dm.read_manifest(tmp_path).set_index("SOPInstanceUID")["remark"].equals(manifest["remark"])
     assert dm.verify(tmp_path)["verified"].tolist() == ["ok", "ok"]
+
+
+def test_a_remark_goes_with_the_file_that_it_is_about(tmp_path: Path) -> None:
+    wrong = replace(instance(), transfer_syntax=JPEGBaseline8Bit)
+    with plain(tmp_path, mislabelled="keep", existing="replace") as receiver:
+        for one, has_remark in ((wrong, True), (wrong, True), (instance(), False), (wrong, True)):
+            receiving.send(receiver, one)
+            assert receiver.manifest()["remark"].notna().tolist() == [has_remark]

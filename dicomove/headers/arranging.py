@@ -133,6 +133,11 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _readable(found: pd.DataFrame) -> pd.DataFrame:
     """Return the images, without files of other kinds."""
+    root = Path(found.attrs["folder"])
+    # `index` shows a name that is not text with "?".
+    if odd := [path for path in found["path"] if "?" in path and not os.path.lexists(root / path)]:
+        message = f"{len(odd)} names are not text, for example {odd[0]}: nothing was made; rename these files first"
+        raise ValueError(message)
     broken = found.loc[found["error"].notna() & (found["error"] != "not_dicom"), "path"].tolist()
     if broken:
         first = ", ".join(broken[:MOST_NAMED])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import socket
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomove.errors import ReceiverError
@@ -25,6 +26,9 @@ EVERY: Final = {
 CONTAINER_FILES: Final = ("/.dockerenv", "/run/.containerenv")
 #: A documentation address (RFC 5737): the way there is the default route.
 _FAR_AWAY: Final = "192.0.2.1"
+_LOOK_UP_AGAIN_S: Final = 60.0
+#: By host: when its addresses were looked up, and what they are.
+_known: Final[dict[str, tuple[float, list[str]]]] = {}
 _KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
 _ADVERTISED = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\[\]:@\s]+))(?::(?P<port>[0-9]+))?")
 
@@ -110,17 +114,21 @@ def _is_direct(address: str) -> bool:
 
 
 def addresses(host: str) -> list[str]:
-    """Return the IP addresses of a host; none if it is unknown: then no C-MOVE can be sent either."""
+    """Return the IP addresses of a host; none if it is unknown: then no C-MOVE can be sent either.
+
+    They are looked up again after a minute, because a PACS may move. If that fails, the earlier ones count.
+    """
+    since, known = _known.get(host, (-math.inf, []))
+    if time.monotonic() - since < _LOOK_UP_AGAIN_S:
+        return known
     try:
-        return _addresses(host)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return []
-
-
-@lru_cache(maxsize=64)
-def _addresses(host: str) -> list[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return sorted({str(address[0]) for *_, address in found})
+        found = []
+    known = sorted({str(address[0]) for *_, address in found}) or known
+    if known:
+        _known[host] = time.monotonic(), known
+    return known
 
 
 def _container_warning(own: str) -> str | None:

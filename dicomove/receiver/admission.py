@@ -43,16 +43,20 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 def network(value: str) -> Network:
     """Return the network of an entry of ``allow=``: an address, or a network (``"10.1.0.0/16"``).
 
+    An IPv4 address over IPv6 (``"::ffff:10.0.0.7"``) is the IPv4 address, as for the peers.
+
     Raises
     ------
     ValueError
         It is neither.
     """
     try:
-        return ipaddress.ip_network(value, strict=False)
+        found = ipaddress.ip_network(value, strict=False)
     except ValueError:
         message = f"allow: {value!r} is neither an IP address nor a network such as '10.1.0.0/16'"
         raise ValueError(message) from None
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    return ipaddress.ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
 
 
 class Admission:

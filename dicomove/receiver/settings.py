@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal, Self, get_args
 
 from dicomove.errors import AddressError, check_word
+from dicomove.files import shown
 from dicomove.pacs import ae_title as checked_ae_title, is_number
 from dicomove.receiver.administration import advertised
 from dicomove.receiver.admission import network
@@ -72,6 +73,7 @@ class Settings:
             Another argument is invalid.
         """
         PathTemplate(self.path, takes_columns=True)  # raises ValueError
+        _check_folder(self.folder)
         _check_advertise(self.advertise, self.port)
         ae_title = checked_ae_title(self.ae_title, "ae_title")
         _check_port(self.port)
@@ -106,6 +108,12 @@ def checked_quiet_period(value: float) -> float:
         message = f"quiet_period={value!r}: a number of seconds, at least 0"
         raise ValueError(message)
     return value
+
+
+def _check_folder(folder: str) -> None:
+    if folder != shown(folder):  # on some systems, names are bytes
+        message = f"folder={shown(folder)!r}: its name is not text, and no record or journal could hold it: rename it"
+        raise ValueError(message)
 
 
 def _check_advertise(advertise: str | None, port: int | None) -> None:

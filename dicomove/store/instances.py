@@ -160,6 +160,8 @@ class InstanceIndex(InstanceReader):
         remarks = [(record.path, record.remark) for record in found if record.remark is not None]
         with self._lock, transaction(self._connection):
             self._connection.executemany(_INSERT, [[getattr(record, name) for name in _COLUMNS] for record in found])
+            if _has_remarks(self._connection):  # of a file that was replaced
+                self._connection.executemany("DELETE FROM remarks WHERE path = ?", [(record.path,) for record in found])
             if remarks:
                 self._connection.execute(_REMARKS)
                 self._connection.executemany("INSERT OR REPLACE INTO remarks VALUES (?, ?)", remarks)
@@ -322,8 +324,12 @@ def _described(owner: str) -> str:
     return f"process {receiver.pid}, started by process {parent.pid}" if parent else f"process {receiver.pid}"
 
 
+def _has_remarks(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'remarks'").fetchone() is not None
+
+
 def _remarks(connection: sqlite3.Connection) -> dict[str, str]:
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'remarks'").fetchone():
+    if not _has_remarks(connection):
         return {}
     return dict(connection.execute("SELECT path, remark FROM remarks"))
 

@@ -147,8 +147,9 @@ def verify(
     Returns
     -------
     pandas.DataFrame
-        The manifest and the column ``verified``: ``"ok"``, ``"missing"``, ``"size_differs"``, ``"hash_differs"``; and
-        for a folder, files that are not in the record, with ``"unrecorded"``.
+        The manifest and the column ``verified``: ``"ok"``, ``"missing"``, ``"size_differs"``, ``"hash_differs"``,
+        ``"unreadable"`` (a bad sector, or no right to read); and for a folder, files that are not in the record, with
+        ``"unrecorded"``.
 
     Raises
     ------
@@ -200,11 +201,15 @@ def _verdict(path: Path, size: Any, sha256: object) -> str:
     if not isinstance(sha256, str):
         return "unrecorded"
     try:
+        if not path.is_file():  # reading a pipe would never end
+            return "missing"
         if not pd.isna(size) and path.stat().st_size != int(str(size)):
             return "size_differs"
         return "ok" if file_sha256(path) == sha256 else "hash_differs"
-    except OSError:
+    except FileNotFoundError:
         return "missing"
+    except OSError:
+        return "unreadable"
 
 
 def _with_unrecorded(table: pd.DataFrame, root: Path) -> pd.DataFrame:
