@@ -784,6 +784,24 @@ def test_rows_whose_turn_did_not_come_stay_not_attempted() -> None:
         assert run.state.results.rows[-1].outcome == "not_attempted"
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_rows_that_wait_for_another_attempt_at_the_end_of_the_run_are_finished_once(is_stopped: bool) -> None:
+    run = RunDriver.of(4, concurrency=2, retry=THRICE, max_failures=1)
+    waits, other = run.begin()
+    run.write(run.end(waits, moved(BUSY)))
+    if is_stopped:
+        run.tell(StopWished())
+        run.write(run.end(other, moved(BUSY)))
+    else:
+        run.write(run.end(other, moved(UNKNOWN_DESTINATION)))
+        assert run.look() == [End()]
+    write = only(Write, run.tell(WaitedEnough({})))
+    assert (write.task.first, write.last.final, write.last.row.error) == (0, True, "out_of_resources")
+    run.write([write])
+    finished = [one.event for one in run.log if isinstance(one, Show) and isinstance(one.event, events.RowFinished)]
+    assert sorted((event.position, event.outcome) for event in finished) == [(0, "failed"), (1, "failed")]
+
+
 @pytest.mark.parametrize(
     ("end", "error", "said"),
     [

@@ -43,6 +43,7 @@ class RowResults:
         # All of these are by the first position of a task, which is the same for all of its attempts.
         self._in_flight: dict[int, tuple[Task, tuple[int, int]]] = {}
         self._so_far: dict[int, Row] = {}
+        self._waiting: dict[int, Task] = {}
         self._given_up: set[int] = set()
         self._doubtful: dict[int, tuple[Task, Moved]] = {}
         self._uncounted: dict[int, Task] = {}
@@ -60,6 +61,11 @@ class RowResults:
     def in_flight(self) -> list[Task]:
         """The tasks that have begun and not ended."""
         return [task for task, _ in self._in_flight.values()]
+
+    @property
+    def waiting(self) -> list[Task]:
+        """The tasks that wait for another attempt."""
+        return list(self._waiting.values())
 
     @property
     def unverified(self) -> int:
@@ -100,6 +106,7 @@ class RowResults:
 
     def begin(self, task: Task) -> list[Event]:
         """Note that a task begins; return the events."""
+        self._waiting.pop(task.first, None)
         self._in_flight[task.first] = task, (0, 0)
         return [RowStarted(row=self._labels[position], position=position) for position in task.positions]
 
@@ -142,7 +149,8 @@ class RowResults:
         return row
 
     def will_retry(self, task: Task, row: Row, wait_s: float) -> list[Event]:
-        """Return the events of a task that will be tried again."""
+        """Note that a task will be tried again; return the events."""
+        self._waiting[task.first] = task
         return [
             RowWillRetry(
                 row=self._labels[position],

@@ -139,7 +139,7 @@ class RunState:
             case WaitedEnough():
                 self.schedule.splits.give_up()
                 given_up = self.results.give_up(event.sent)
-                return [*(_write(task, self.results.of(task)) for task in given_up), *self._never_reached(now)]
+                return [*(_write(task, self.results.of(task)) for task in given_up), *self._left(now)]
             case Flushed():
                 return self._flushed(event)
             case HeldAtEnd():
@@ -281,10 +281,10 @@ class RunState:
         row = self.results.of(task) if written.row is record.row else written.row
         return _shown(self.results.finish(task, row))
 
-    def _never_reached(self, now: float) -> list[Instruction]:
-        """Give rows their result if their turn did not come because the PACS was gone."""
+    def _left(self, now: float) -> list[Instruction]:
+        """Finish rows that wait for another attempt, and rows whose turn did not come because the PACS was gone."""
         if self.stopping or not self.schedule.outages.pacs_is_lost(now):
-            return []
+            return [_write(task, self.results.of(task)) for task in self.results.waiting]
         why = _REJECTS if self.schedule.outages.down == "association_rejected" else _GONE
         left = self.schedule.left()
         for task in left:
