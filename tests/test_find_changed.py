@@ -181,6 +181,30 @@ def test_a_spelling_between_two_patients_does_not_make_them_one(order: list[int]
     assert results["outcome"].tolist() == [["complete", "complete", "invalid"][one] for one in order]
 
 
+@pytest.mark.parametrize("patient", ["SYN000001", "SYN000002"])
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+def test_where_the_pacs_leaves_the_patient_blank_it_is_asked_by_both(patient: str, level: str) -> None:
+    """As in `find`, and with a receiver not at all: the images say it."""
+    table = pd.DataFrame({"PatientID": [patient], "StudyInstanceUID": UIDS[:1], "SeriesInstanceUID": f"{UIDS[0]}.1"})
+    is_right = patient == "SYN000001"
+    with RehearsalPacs(SOURCE, faults.FindWithoutPatientId()) as pacs:
+        planned = dm.plan(table, pacs, pacs.destination, level=level, progress=False)
+        results = dm.move(table, pacs, pacs.destination, level=level, progress=False)
+        unknown, commands = move(table.assign(StudyInstanceUID="1.2.3.4", SeriesInstanceUID=None), pacs)
+    assert planned["action"].tolist() == ["move" if is_right else "invalid"]
+    assert results["outcome"].tolist() == ["complete" if is_right else "invalid"]
+    assert (results["error"] == "other_patient").tolist() == [not is_right]
+    assert unknown["outcome"].tolist() == ["empty"]
+    assert commands.count("C-MOVE") == 1
+
+
+def test_one_right_column_of_several_is_enough_if_the_pacs_leaves_the_patient_blank() -> None:
+    table = pd.DataFrame({"mrn": ["SYN000002"], "Patient ID": ["SYN000001"], "StudyInstanceUID": UIDS[:1]})
+    with RehearsalPacs(SOURCE, faults.FindWithoutPatientId()) as pacs:
+        results, _ = move(table, pacs)
+    assert results["outcome"].tolist() == ["complete"]
+
+
 SERIES = [f"{UIDS[0]}.{number}" for number in (1, 2)]
 
 

@@ -42,10 +42,10 @@ def related_instances(ask: Ask, identifier: Identifier) -> int | None:
 
 
 def values_of_study(ask: Ask, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]]:
-    """Return the PACS's values of these keys of a study, without blank ones."""
+    """Return the PACS's values of these keys of a study, without blank ones; no keys if it does not know the study."""
     study = dict(identifier.study_keys)
     found = ask(identifier, "STUDY", dict.fromkeys(names, "") | study) if "StudyInstanceUID" in study else []
-    return {name: {match[name] for match in found if match.get(name)} for name in names}
+    return {name: {match[name] for match in found if match.get(name)} for name in names} if found else {}
 
 
 def is_elsewhere(ask: Ask, identifier: Identifier) -> bool:

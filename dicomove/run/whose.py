@@ -67,6 +67,9 @@ def whose(
         contrary, more = _elsewhere(inventory, identifier, at_receiver=at_receiver)
         doubtful = (*doubtful, *more)
     is_undecided = is_of_unknown_patient(identifier, there, named, at_receiver=at_receiver)
+    is_blank = "PatientID" in there and not there["PatientID"] and not at_receiver
+    if contrary is None and is_blank and not is_undecided and _is_of_none(inventory, identifier, named["PatientID"]):
+        contrary = "PatientID"
     return Whose(contrary, is_undecided, "PatientID" in named and not there.get("PatientID"), doubtful)
 
 
@@ -84,3 +87,11 @@ def _elsewhere(
         return key, ()
     # In another spelling, it is the same patient. The PACS decides whether it moves the study.
     return contradicted(there, named), doubtful_keys(there, named, at_receiver=at_receiver)
+
+
+def _is_of_none(inventory: Inventory, identifier: Identifier, patients: Collection[str]) -> bool:
+    """Return whether the PACS, which leaves the PatientID blank, finds the study with none of these."""
+    study = replace(identifier, level="STUDY", keys=identifier.study_keys)
+    return all(
+        inventory.is_elsewhere(replace(study, keys=(("PatientID", patient), *study.keys))) for patient in patients
+    )
