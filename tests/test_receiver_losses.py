@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import dicomove as dm
-from dicomove.errors import ReceiverError
+from dicomove.errors import ReceiverError, ReceiverWarning
 from dicomove.receiver import AskedRow, Durability, RowId, commit
 from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.digest import FollowingDigest
@@ -95,6 +95,15 @@ def test_a_loss_without_a_run_is_reported_once(disk: Disk) -> None:
         assert receiving.send(receiver, receiving.instance()) == [0]
         receiver.flush()
         assert len(receiver.manifest()) == 1
+
+
+def test_a_loss_that_is_not_reported_yet_is_reported_at_the_end(disk: Disk) -> None:
+    receiver = receiving.receiver(disk.folder, accept="any")
+    disk.loses_one()
+    assert receiving.send(receiver, receiving.instance()) == [0]
+    with pytest.warns(ReceiverWarning, match="could not be made durable"):
+        receiver.close()
+    assert not (disk.folder / ".dicomove" / "owner").exists()
 
 
 def test_every_run_is_told_until_the_last_one_ends(disk: Disk) -> None:

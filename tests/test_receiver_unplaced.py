@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 import dicomove as dm
-from dicomove.errors import AssociationError
+from dicomove.errors import AssociationError, ReceiverWarning
 from dicomove.receiver import AskedRow, LocalRow, RowId
 from dicomove.receiver.admission import Admission
 from dicomove.receiver.commit import Committer
@@ -118,3 +118,18 @@ def test_a_peer_that_falls_silent_delays_only_the_row_of_its_instance(tmp_path: 
             assert pool.submit(rows[1].await_arrivals, None).result(20).arrivals == 0
             assert not waiting.done()
         assert waiting.result(20).arrivals == 0
+
+
+def test_what_could_not_be_recorded_at_the_end_is_recorded_by_the_next_receiver(tmp_path: Path) -> None:
+    receiver = receiving.receiver(tmp_path, accept="any")
+    assert receiving.send(receiver, FIRST) == [0]
+    receiver.flush()
+    with unreadable(tmp_path):
+        assert receiving.send(receiver, instance(uid="1.2.3.4.6")) == [0]
+        with pytest.warns(ReceiverWarning, match="record cannot be written.* next receiver"):
+            receiver.close()
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok", "unrecorded"}
+    with receiving.receiver(tmp_path):
+        pass
+    assert dm.verify(tmp_path)["verified"].tolist() == ["ok", "ok"]
+    assert not (tmp_path / ".dicomove" / "owner").exists()

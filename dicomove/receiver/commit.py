@@ -197,9 +197,9 @@ class Committer:
             self._lost.clear()
             self._more_lost = None
 
-    def close(self) -> None:
-        """Finish as far as the disk allows, and end the threads."""
-        self.flush(_LONGEST_PUT_S)
+    def close(self) -> Durability:
+        """Finish as far as the disk allows, and end the threads; return what is not durable."""
+        durability = self.flush(_LONGEST_PUT_S)
         self._to_hash.put(None)
         self._to_read.put(None)
         with self._changed:
@@ -208,6 +208,7 @@ class Committer:
         for thread in self._threads:
             thread.join(_RETRY_S * 4)
         self._reader.close()
+        return durability
 
     def _waiting_of(self, keys: Mapping[str, str]) -> list[InstanceRecord]:
         """Return what has its final name, and is not durable yet."""

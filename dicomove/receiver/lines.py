@@ -78,16 +78,23 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """The process is about to end, and not everything that arrived is durable and recorded; `text` is the reason."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """The order to end, after all arrivals are durable."""
 
 
-ProcessMessage = Ready | Failed | Logged | Progress | Answered
+ProcessMessage = Ready | Failed | Logged | Progress | Answered | Ended
 
 _REQUESTS: Final = {
     kind.__name__: kind for kind in (Expect, AwaitArrivals, Held, OtherPatients, Flush, EndRun, Get, CancelGet)
 }
-_MESSAGES: Final = {kind.__name__: kind for kind in (Ready, Failed, Logged, Progress, Answered)}
+_MESSAGES: Final = {kind.__name__: kind for kind in (Ready, Failed, Logged, Progress, Answered, Ended)}
 
 
 def request_line(number: int, request: Request[Any] | Quit) -> str:

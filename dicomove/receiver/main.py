@@ -44,6 +44,7 @@ from dicomove.receiver.commit import Committer
 from dicomove.receiver.get_in_receiver import Getter
 from dicomove.receiver.lines import (
     Answered,
+    Ended,
     Failed,
     JsonLines,
     Logged,
@@ -59,7 +60,7 @@ from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.storage import Storage
 from dicomove.receiver.tallies import RowTallies
-from dicomove.store.instances import InstanceIndex, InstanceRecord, owned
+from dicomove.store.instances import InstanceIndex, InstanceRecord, Ownership, owned
 from dicomove.tls import server_side
 
 #: The longest delay of a verdict because of a handshake in progress, in seconds.
@@ -198,7 +199,7 @@ def main(started_by: str) -> None:
     logger.propagate = False
     try:
         with contextlib.ExitStack() as stack:
-            api, port = _api(settings, parent, stack, expected)
+            api, port = _api(settings, parent, stack, expected, lines)
             news = _News(lines, api)
             threading.Thread(target=news.tell_on_and_on, daemon=True).start()
             threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
@@ -230,7 +231,7 @@ def _rows_in_flight() -> Iterator[Expect]:
 
 
 def _api(
-    settings: Settings, parent: Process, stack: contextlib.ExitStack, expected: Iterable[Expect]
+    settings: Settings, parent: Process, stack: contextlib.ExitStack, expected: Iterable[Expect], lines: JsonLines
 ) -> tuple[Api, int]:
     """Return the API and the port. The rows in flight are open before a PACS can connect."""
     folder = Path(settings.folder)
@@ -243,7 +244,7 @@ def _api(
     if ownership.needs_recovery:
         ownership.needs_recovery = not recover(folder, index, files, template)
     committer = Committer(folder, index)
-    stack.callback(committer.close)
+    stack.callback(_finish, committer, ownership, lines)
     takes_all = settings.accept == "any"
     # If the user names addresses, no others may connect.
     anybody = takes_all and not settings.allow
@@ -261,6 +262,16 @@ def _api(
         api.expect(expect)
     port = 0 if settings.port is None else _listen(settings, settings.port, admission, storage, stack)
     return api, port
+
+
+def _finish(committer: Committer, ownership: Ownership, lines: JsonLines) -> None:
+    """Make everything durable, and report what is not: the next receiver then looks for files without a record."""
+    durability = committer.close()
+    if durability.problem:
+        ownership.needs_recovery = True
+        lines.tell(Ended(f"{durability.problem}. The next receiver of this folder records what is left"))
+    elif durability.lost:
+        lines.tell(Ended(durability.lost[0].problem))
 
 
 def _listen(settings: Settings, port: int, admission: Admission, storage: Storage, stack: contextlib.ExitStack) -> int:

@@ -18,6 +18,7 @@ from dicomove.processes import Process, own_program
 from dicomove.receiver.api import Answer, Expect, Request
 from dicomove.receiver.lines import (
     Answered,
+    Ended,
     Failed,
     Logged,
     ProcessMessage,
@@ -32,6 +33,8 @@ from dicomove.receiver.settings import Settings
 #: The longest silence of a process that starts. While it looks over the folder of a killed one, it writes to the log.
 _START_S: Final = 30.0
 _LONGEST_END_S: Final = 35.0
+#: How long to wait for the last messages of a process that has ended, in seconds.
+_LAST_WORDS_S: Final = 2.0
 
 logger = logging.getLogger("dicomove.receiver")
 
@@ -88,6 +91,9 @@ class ReceiverProcess:
         self._lock, self._writing = threading.RLock(), threading.RLock()
         self._owner = os.getpid()
         self._closing = False
+        self._thread: threading.Thread | None = None
+        #: What the process said at its end.
+        self._at_end: str | None = None
         # Not multiprocessing: it imports the caller's script once more, which fails for many scripts and notebooks.
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
             [*own_program("dicomove.receiver.main"), Process.of(os.getpid()).text],
@@ -150,10 +156,10 @@ class ReceiverProcess:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
 
-    def close(self) -> None:
-        """End the process, after all arrivals are durable."""
+    def close(self) -> str | None:
+        """End the process, after all arrivals are durable; return the reason if they are not."""
         if not self.is_own:
-            return  # a forked child has a copy of this, and no process to end
+            return None  # a forked child has a copy of this, and no process to end
         self._closing = True
         with contextlib.suppress(OSError, ProcessDiedError):  # it is gone
             # The end of its standard input is not enough: a forked child may keep it open.
@@ -165,7 +171,11 @@ class ReceiverProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            self._at_end = f"its process did not end within {_LONGEST_END_S:g} s, and was killed"
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join(_LAST_WORDS_S)
         self._stdout.close()
+        return self._at_end
 
     @property
     def _stdin(self) -> IO[str]:
@@ -241,6 +251,8 @@ class ReceiverProcess:
                 logger.log(level, "%s", text)
             case Progress():
                 self._on_progress(message)
+            case Ended(text):
+                self._at_end = text
 
 
 class StartError(ReceiverError):

@@ -219,14 +219,16 @@ class Receiver(Entries):
         self.close()
 
     def close(self) -> None:
-        """Stop listening. Everything that arrived is made durable first."""
-        self._supervisor.close()
+        """Stop listening. Everything that arrived is made durable first; a `ReceiverWarning` tells what is not."""
+        problem = self._supervisor.close()
         if self._watch:
             self._watch.close()
         with self._reading:
             reader, self._reader = self._reader, None
         if reader:
             reader.close()
+        if problem:
+            warn(problem, ReceiverWarning)
 
     def manifest(self) -> pd.DataFrame:
         """Return the record of the files in the folder.

@@ -119,12 +119,13 @@ class Supervisor:
             self._revive(process)
             raise
 
-    def close(self) -> None:
-        """End the process, after all arrivals are durable."""
+    def close(self) -> str | None:
+        """End the process, after all arrivals are durable; return the reason if they are not."""
         with self._lock:
             self.closed = True
-            self._finalizer()
+            problem: str | None = self._finalizer()
             _open.discard(self)
+        return problem and f"the receiver of {self.settings.folder} is closed, but {problem}"
 
     def _revive(self, dead: ReceiverProcess) -> None:
         """Start the process again, at the same port and with the rows in flight, unless this was done already."""
@@ -183,8 +184,9 @@ def close_receivers() -> None:
     --------
     >>> close_receivers()
     """
-    for supervisor in list(_open):
-        supervisor.close()
+    for problem in [supervisor.close() for supervisor in list(_open)]:
+        if problem:
+            warn(problem, ReceiverWarning)
 
 
 def check_free(settings: Settings, own: Process, open_here: Iterable[Settings] = ()) -> None:
