@@ -28,7 +28,7 @@
     ├── InterruptedWarning     the run was stopped: the table is partial
     ├── JournalWarning         the end of a run, or answers of find, are not in the journal
     ├── ReceiverWarning        the receiver was started again, has images of another PatientID, or may not be reached
-    └── VerificationWarning    rows with an unknown number of expected instances
+    └── VerificationWarning    rows with an unknown number of expected instances, or with more than that
 
 The attribute `error` of every `AssociationError` is its word for the column ``error``. Texts of exceptions never
 contain an identifier of a patient.
@@ -217,7 +217,7 @@ class ReceiverWarning(DicomoveWarning):
 
 
 class VerificationWarning(DicomoveWarning):
-    """C-FIND was not answered for some rows: their number of expected instances is unknown."""
+    """The expected number of some rows is unknown, since C-FIND was not answered; or the PACS moved more than that."""
 
 
 def log_exception(logger: logging.Logger, message: str, error: BaseException) -> None:

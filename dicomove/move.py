@@ -154,7 +154,8 @@ def move(
         Images have another PatientID than their row; the receiver's process was started again; or the PACS may not
         reach the receiver's address.
     VerificationWarning
-        C-FIND did not give the expected number for some rows; their advice has the reason.
+        C-FIND did not give the expected number for some rows; their advice has the reason. Or the PACS moved more
+        instances than that, to a destination that does not show which.
 
     Examples
     --------

@@ -18,7 +18,7 @@ import dicomove as dm
 from dicomove.errors import VerificationWarning
 from dicomove.events import Event, RowFinished, RowStarted
 from dicomove.run.questions import Asked, Asking
-from dicomove.testing import Synthetic, faults
+from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.associations import FolderScp, Listener
 from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.raw import (
@@ -168,9 +168,37 @@ def test_a_c_find_that_breaks_is_sent_again_on_a_fresh_association(breaks: Seque
     with ScriptedPeer([Accept(), *MOVED, ReadRequest(), *breaks], again) as peer:
         pacs = dm.Pacs(peer.address, idle_timeout=2, first_response_timeout=2)
         table = pd.DataFrame({"StudyInstanceUID": ["1.2.3", "1.2.4"]})
-        result = dm.move(table, pacs, "SINK", verify="counts", progress=False)
+        with pytest.warns(VerificationWarning, match="more instances than there should be for 2 of 2 rows"):
+            result = dm.move(table, pacs, "SINK", verify="counts", progress=False)
         assert peer.connections == 2
     assert numbers(result) == [0, 0]
+
+
+def test_a_pacs_that_moves_more_than_it_counts() -> None:
+    """To an AE title, nothing shows what came. The number of a table may be old, so the PACS is asked again."""
+    source = Synthetic(studies=3, series=1, instances=4, size=64)
+    table = receiving.studies(source, 2)
+    with RehearsalPacs(source, [faults.MoveIgnoresKeys()]) as pacs:
+        for asked in (table, dm.find(table, pacs, progress=False)):
+            with pytest.warns(VerificationWarning, match="more instances than there should be for 2 of 2 rows"):
+                result = dm.move(asked, pacs, pacs.destination, progress=False)
+            assert result["outcome"].tolist() == ["complete"] * 2
+            assert result["advice"].str.contains("moved 12 instances, and there should be 4: .* other patients").all()
+    with RehearsalPacs(source) as pacs:
+        old = dm.find(table, pacs, progress=False).assign(NumberOfStudyRelatedInstances=3)
+        result = dm.move(old, pacs, pacs.destination, progress=False)
+    assert result["expected"].tolist() == [4, 4]
+    assert result["advice"].isna().all()
+
+
+def test_a_receiver_shows_what_came(tmp_path: Path) -> None:
+    source = Synthetic(studies=3, series=1, instances=4, size=64)
+    more = faults.MoveIgnoresKeys()
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, more, source=source) as pacs:
+        result = receiving.move(receiving.studies(source, 1), pacs, receiver)
+    assert result["outcome"].tolist() == ["complete"]
+    assert result["received"].tolist() == [4]
+    assert result["advice"].isna().all()
 
 
 @pytest.mark.parametrize("breaks", ["releases", "aborts", "resets"])

@@ -23,6 +23,7 @@ from dicomove.outcome.evidence import (
     Unverified,
     Verdict,
     adds_up,
+    surplus,
     with_missing,
 )
 from dicomove.outcome.judgement import RESTS_ON_C_FIND, judge, reports_success
@@ -65,5 +66,6 @@ __all__ = [
     "sentences",
     "spelling",
     "stripped",
+    "surplus",
     "with_missing",
 ]

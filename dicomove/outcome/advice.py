@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from dicomove.outcome.evidence import Evidence, Refusal, Retrieval
+from dicomove.outcome.evidence import Evidence, Refusal, Retrieval, surplus
 from dicomove.outcome.patients import NONE_AT_ALL
 from dicomove.words import ADVICE
 
@@ -63,6 +63,16 @@ def of_other_person(key: str | None) -> str:
         f"StudyInstanceUID alone shows the PACS's {key}"
         if key
         else ""
+    )
+
+
+def of_surplus(evidence: Evidence) -> str:
+    """Return the remark on a PACS that moved more instances than there should be, to where nothing shows which."""
+    if not surplus(evidence):
+        return ""
+    return (
+        f"the PACS moved {evidence.counts.moved} instances, and there should be {evidence.expected}: it may have moved "
+        "more than the row names, also of other patients. Look into the destination"
     )
 
 

@@ -198,6 +198,16 @@ def shortfall(evidence: Evidence) -> bool:
     return moved < max(announced, expected)
 
 
+def surplus(evidence: Evidence) -> int:
+    """Return how many instances the PACS has moved beyond the expected number.
+
+    A receiver shows which instances have come. At another destination, they may belong to another patient.
+    """
+    moved, expected = evidence.counts.moved, evidence.expected
+    shows_all = evidence.received is not None and evidence.counted_by == "receiver"
+    return 0 if shows_all or moved is None or expected is None else max(0, moved - expected)
+
+
 def adds_up(evidence: Evidence) -> bool:
     """Return whether the arrivals, or the PACS's counts, equal the expected number.
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeVar
 from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.interpreter import changed
-from dicomove.outcome import Evidence, Unverified, adds_up, category, failure_word, with_missing
+from dicomove.outcome import Evidence, Unverified, adds_up, category, failure_word, surplus, with_missing
 from dicomove.run.questions import (
     ALL,
     Ask,
@@ -127,7 +127,7 @@ class Inventory:
                 return replace(evidence, expected=1), None
             expected_in_table = None  # that there is one was only assumed
         best = changed(evidence, expected=expected_in_table, unverified=None)
-        if expected_in_table is not None and not self._always_lists and adds_up(best):
+        if expected_in_table is not None and not self._always_lists and adds_up(best) and not surplus(best):
             return best, None
         if _matters(evidence):
             return self._verified(best, identifier)

@@ -174,6 +174,12 @@ class PreparedRun:
                 "PatientBirthDate than they name: see advice"
             )
             warn(message, CohortWarning)
+        if found.with_surplus:
+            message = (
+                f"the PACS moved more instances than there should be for {found.with_surplus} of {len(self._table)} "
+                "rows, perhaps of other patients: see advice, and look into the destination"
+            )
+            warn(message, VerificationWarning)
         if found.unverified:
             unknown = f"how many instances there should be{', or what has come,' if self._settings.archive else ''}"
             message = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dicomove.cohort import Identifier, Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry, SubOperationEvent
-from dicomove.outcome import UNLIKE
+from dicomove.outcome import UNLIKE, surplus
 from dicomove.receiver import LostFile, OtherPatient
 from dicomove.results import Row, after, not_durable, not_sent, without_answer, without_lost_files
 from dicomove.run.attempt import AttemptEnd, Moved, OnDisk, row_after
@@ -50,6 +50,7 @@ class RowResults:
         self._others: dict[int, tuple[Task, tuple[OtherPatient, ...]]] = {}
         self._unverified: dict[int, int] = {}
         self._other_persons: dict[int, int] = {}
+        self._surplus: dict[int, int] = {}
         #: The results of complete rows, by keys that other rows have, too.
         self._brought: dict[Keys, Row] = {}
         #: Why files on disk may not survive a crash.
@@ -77,6 +78,11 @@ class RowResults:
         """The number of rows that brought images with another PatientID; another spelling does not count."""
         found = ((task, {one.difference for one in others}) for task, others in self._others.values())
         return sum(len(task.positions) for task, differences in found if differences & UNLIKE)
+
+    @property
+    def with_surplus(self) -> int:
+        """The number of rows for which the PACS moved more instances than there should be."""
+        return sum(self._surplus.values())
 
     @property
     def other_persons(self) -> int:
@@ -140,6 +146,8 @@ class RowResults:
         moved = end if isinstance(end, Moved) else None
         self._count(task, moved)
         self._note_uncounted(task, end)
+        if moved and surplus(moved.result.evidence):
+            self._surplus[task.first] = len(task.positions)
         if _names_other_person(end):
             self._other_persons[task.first] = len(task.positions)
         if moved and moved.received and (moved.result.evidence.missing or moved.unexpected):
