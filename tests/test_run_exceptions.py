@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 import subprocess
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,17 @@ import tenacity
 
 import dicomove as dm
 from dicomove.events import Event, RowFinished, RowStarted, RunEnded, RunStarted
-from dicomove.notebook.progress import CallbackDisplay
+from dicomove.notebook.progress import CallbackDisplay, display
+from dicomove.run.journal import JournalWriter
+from dicomove.run.messages import AttemptEnded
 from dicomove.run.pacing import Retry
+from dicomove.run.requests import RunSettings, Task
+from dicomove.run.run import Run
+from dicomove.store import Journal
 from dicomove.testing import Synthetic, faults
-from tests import forks, receiving, servers
+from tests import forks, journals, receiving, servers
+from tests.journals import FACTS
+from tests.run_events import COMPLETE, RunDriver
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -165,3 +173,44 @@ def test_a_job_without_a_thread_leaves_its_journal_to_others(tmp_path: Path, mon
         with pytest.raises(RuntimeError):
             dm.start_move(TABLE, progress="tqdm", **nowhere(journal))
     assert elsewhere(journal) == ""
+
+
+class GivenUp:
+    """Workers whose C-MOVEs the run gives up; the test says when they end after all."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.submit = self.tasks.append
+
+    def keep(self, number: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def sent(self) -> Mapping[int, int]:
+        return {task.first: 1 for task in self.tasks}
+
+    def close(self, wanted: Callable[[], bool]) -> None: ...
+
+
+def test_rows_that_end_after_a_second_stop_are_shown_with_the_result_that_is_recorded(tmp_path: Path) -> None:
+    reports: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    pool = GivenUp()
+    shown: list[tuple[int, str]] = []
+
+    def callback(event: Event) -> None:
+        if isinstance(event, RowFinished):
+            shown.append((event.position, event.outcome))
+            if event.position < 2:  # the next one ends while this result is shown
+                number = event.position + (event.outcome == "complete")
+                reports.put(AttemptEnded(pool.tasks[number], COMPLETE))
+
+    settings = RunSettings(dm.Pacs("127.0.0.1:1"), ("HERE",))
+    with Journal.open(tmp_path / "pull.sqlite") as journal:
+        number = journal.begin(FACTS, journals.rows(0, 1, 2))
+        writer = JournalWriter(journal, number, settings, reports.put)
+        state = RunDriver.of(3, concurrency=3).state
+        run = Run(settings, state, reports, pool, writer, display(callback), lambda: 2 if len(pool.tasks) == 3 else 0)
+        run.go(3, 3, [])
+    recorded = dm.read_journal(tmp_path / "pull.sqlite")["outcome"].tolist()
+    assert recorded == ["complete"] * 3
+    assert dict(shown) == dict(enumerate(recorded))
