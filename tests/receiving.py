@@ -10,9 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from dicomove.dimse.data_sets import data_set_offset
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.associations import Listener, storing
-from dicomove.testing.faults.base import Fault, Request
+from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.testing.faults.injector import Injector
 from dicomove.testing.server import QueryRetrieveScp
 from tests import servers
@@ -40,6 +40,25 @@ LAYERED = Synthetic(studies=2, series=2, instances=3, size=512, patients=1)
 def receiver(folder: Path, **options: Any) -> dm.Receiver:
     """A receiver at a port that the system picks."""
     return dm.Receiver(folder, **{"port": 0, "host": "127.0.0.1", "quiet_period": QUIET_S, **options})
+
+
+@dataclass(frozen=True)
+class InPieces(Fault):
+    """A study comes incomplete, and is then asked for series by series; something happens at the n-th series."""
+
+    number: int
+    happens: Callable[[], object]
+    seen: list[str] = field(default_factory=list)
+
+    def on_request(self, request: Request) -> None:
+        self.seen.append(request.level)
+        if request.level == "IMAGE":
+            raise Refuse(0xA900, "no lists")
+        if self.seen.count("SERIES") == self.number and request.level == "SERIES":
+            self.happens()
+
+    def on_selection(self, request: Request, instances: list[Instance]) -> list[Instance]:
+        return instances[::2] if request.level == "STUDY" else instances
 
 
 @contextmanager

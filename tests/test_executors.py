@@ -289,6 +289,36 @@ def test_a_task_that_was_lost_after_it_was_sent_is_in_doubt(tmp_path: Path) -> N
     assert results["attempts"].tolist() == [1, 0]
 
 
+class LosesASecondTask(ThreadPoolExecutor):
+    """An executor that can lose its second task while a worker is at it."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.submitted = 0
+        self._second: Future[Any] = Future()
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        self.submitted += 1
+        future = super().submit(*arguments, **options)
+        return self._second if self.submitted == 2 else future
+
+    def lose(self) -> None:
+        self._second.set_exception(BrokenExecutor("a worker was killed"))
+
+
+def test_every_c_move_of_a_task_that_was_lost_counts(tmp_path: Path) -> None:
+    source = Synthetic(studies=1, series=4, instances=2, size=512)
+    with receiving.receiver(tmp_path) as receiver, LosesASecondTask() as executor:
+        pieces = receiving.InPieces(3, executor.lose)
+        with receiving.pacs(receiver, pieces, source=source) as pacs:
+            retry, table = dm.Retry(attempts=2, wait=0), receiving.studies(source)
+            results = dm.move(table, pacs, receiver, executor=executor, retry=retry, progress=False)
+    sent = ["STUDY", "IMAGE", "SERIES", "SERIES", "SERIES"]
+    assert pieces.seen[: len(sent)] == sent
+    assert results["attempts"][0] == len(sent)
+    assert dm.store.read_attempts(tmp_path)["sent"].sum() == results["attempts"][0]
+
+
 def test_a_worker_without_a_line_to_the_run_sends_nothing(tmp_path: Path) -> None:
     """The run is at an address that its workers cannot reach."""
 

@@ -220,6 +220,18 @@ def test_the_receiver_is_killed(tmp_path: Path) -> None:
     assert receiving.partial(tmp_path) == []
 
 
+def test_every_piece_counts_if_the_receiver_is_killed_during_one(tmp_path: Path) -> None:
+    source = Synthetic(studies=1, series=4, instances=2, size=512)
+    with without_port(tmp_path) as receiver:
+        pieces = receiving.InPieces(3, lambda: os.kill(receiver.pid, signal.SIGKILL))
+        options = {"journal": tmp_path / "journal.sqlite", "retry": dm.Retry(attempts=2, wait=0)}
+        with receiving.pacs({}, pieces, source=source) as pacs, pytest.warns(dm.errors.ReceiverWarning):
+            result = get(receiving.studies(source), pacs, receiver, **options)
+    assert pieces.seen == ["STUDY", "IMAGE", "SERIES", "SERIES", "SERIES"]
+    assert result["attempts"][0] == len(pieces.seen)
+    assert dm.store.read_attempts(tmp_path / "journal.sqlite")["sent"].sum() == len(pieces.seen)
+
+
 def test_auto_gets_where_the_destination_is_not_known(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs({}, source=SOURCE) as pacs:
         result = receiving.move(ROWS, pacs, receiver, method="auto")

@@ -71,11 +71,11 @@ def test_where_only_c_find_was_asked_again_the_c_move_before_it_counts() -> None
 def test_the_c_moves_before_a_defect_count() -> None:
     assert said(Lost("", "internal_error", moves=MOVES))["attempts"] == 2
     assert said(Lost("", "internal_error"))["attempts"] == 1
-    assert said(Lost("", "internal_error", sent=False)) == said(Lost("", "internal_error")) | {"attempts": 0}
+    assert said(Lost("", "internal_error", sent=0)) == said(Lost("", "internal_error")) | {"attempts": 0}
 
 
 def test_a_row_that_was_lost_before_it_was_sent_was_not_tried() -> None:
-    assert said(Lost(GONE, "executor_failed", sent=False)) == {
+    assert said(Lost(GONE, "executor_failed", sent=0)) == {
         "outcome": "unreachable", "error": "executor_failed", "completed": None, "attempts": 0,
     }  # fmt: skip
 
@@ -94,6 +94,19 @@ def test_a_request_that_may_have_been_sent_counts_as_sent() -> None:
     assert row_after(Lost(GONE, "executor_failed")).attempts == 1
 
 
+def test_every_request_without_a_result_counts_as_sent() -> None:
+    assert row_after(Lost(GONE, "receiver_failed", sent=4)).attempts == 4
+    assert row_after(Lost(GONE, "receiver_failed", sent=3, result=MOVES[0], moves=MOVES)).attempts == 3
+    assert row_after(PARTS.behind(Lost(GONE, "receiver_failed", sent=2))).attempts == 4
+
+
+def test_parts_that_were_not_sent_leave_a_row_that_was_not_sent() -> None:
+    rejected = result(None, sent=False, problem="association_rejected")
+    parts = Parts(1, rejected, moves=(rejected,))
+    assert parts.behind(NoReceiver(GONE)) == NoReceiver(GONE)
+    assert row_after(parts.behind(Lost(GONE, "executor_failed", sent=0))).outcome == "unreachable"
+
+
 # The verdict on a row whose series were moved side by side.
 
 
@@ -108,7 +121,7 @@ def test_a_receiver_that_was_away_before_any_part_was_sent_is_waited_for() -> No
 
 
 def test_a_worker_that_is_gone_when_all_parts_have_ended_leaves_the_row_in_doubt() -> None:
-    end = PARTS.behind(Lost(GONE, "executor_failed", sent=False))
+    end = PARTS.behind(Lost(GONE, "executor_failed", sent=0))
     assert said(end) == {"outcome": "interrupted", "error": "executor_failed", "completed": 4, "attempts": 2}
 
 
@@ -125,5 +138,5 @@ def test_a_verdict_is_the_end_of_its_row(end: AttemptEnd) -> None:
 
 
 def test_a_worker_that_is_gone_before_any_part_was_sent_has_sent_nothing() -> None:
-    end = Lost(GONE, "executor_failed", sent=False)
+    end = Lost(GONE, "executor_failed", sent=0)
     assert Parts(1, None).behind(end) == end

@@ -604,8 +604,33 @@ def test_a_worker_that_is_lost_leaves_the_row_in_doubt_with_what_was_sent() -> N
     run.end(one, Lost("it is gone", "executor_failed"))
     instructions = [instruction for other in others for instruction in run.end(other, WENT)]
     row = only(Write, instructions).last.row
-    assert (row.outcome, row.error, row.attempts) == ("interrupted", "executor_failed", 3)
+    assert (row.outcome, row.error, row.attempts) == ("interrupted", "executor_failed", 4)
     assert run.look()[-1] == End()
+
+
+def test_each_part_that_is_lost_counts_as_sent_and_has_its_record() -> None:
+    run = large(receivers=1)
+    listed(run)
+    one, other, *others = run.begin()
+    run.end(one, NoReceiver("it is gone"))
+    run.end(other, Lost("it is gone", "receiver_failed"))
+    instructions = [instruction for part in others for instruction in run.end(part, Lost("gone", "receiver_failed"))]
+    write = only(Write, instructions)
+    assert (write.last.row.outcome, write.last.row.attempts) == ("interrupted", 1 + len(others))
+    assert [one.sent for one in write.records] == [True] * (1 + len(others))
+
+
+def test_a_receiver_that_is_gone_before_any_part_was_sent_is_waited_for() -> None:
+    run = large(receivers=1, concurrency=2, retry=2)
+    listed(run)
+    one, other = run.begin()
+    run.end(one, UNREACHABLE)
+    write = only(Write, run.end(other, NoReceiver("it is gone")))
+    assert (write.last.row.outcome, write.last.row.error, write.last.row.attempts) == (
+        *("not_attempted", "receiver_failed"),
+        0,
+    )
+    assert not write.last.final
 
 
 # Stop.

@@ -330,6 +330,18 @@ def test_a_row_that_may_not_last_is_not_shown_as_complete() -> None:
     assert (finished.outcome, finished.error) == ("partial", "storage_failed")
 
 
+def test_each_c_move_has_its_record_also_without_a_result() -> None:
+    run = RunDriver.of(1)
+    (begun,) = run.begin()
+    done = result(completed=1, failed=0, warning=0)
+    write = only(Write, run.end(begun, Lost("it is gone", "executor_failed", 3, done, (done,))))
+    assert [(one.sent, one.final, one.row.outcome, one.row.attempts) for one in write.records] == [
+        (True, False, "complete", 1),
+        (True, False, "interrupted", 1),
+        (True, True, "interrupted", 3),
+    ]
+
+
 def test_a_complete_row_is_final_also_where_the_receiver_started_again_meanwhile() -> None:
     run = RunDriver.of(1, receivers=1, retry=THRICE)
     end = moved(completed=1, failed=0, warning=0, held=1, expected=1, missing=0, restarted=True)
@@ -348,8 +360,8 @@ def test_where_nothing_came_all_is_asked_for_again_and_not_each_instance() -> No
     assert [one.expected for one in run.begin()] == [2], "what C-FIND said once stays known"
 
 
-@pytest.mark.parametrize(("receivers", "sent", "looks"), [(1, True, True), (1, False, False), (0, True, False)])
-def test_the_disk_is_looked_at_first_where_something_may_have_come(receivers: int, sent: bool, looks: bool) -> None:
+@pytest.mark.parametrize(("receivers", "sent", "looks"), [(1, 1, True), (1, 0, False), (0, 1, False)])
+def test_the_disk_is_looked_at_first_where_something_may_have_come(receivers: int, sent: int, looks: bool) -> None:
     run = RunDriver.of(1, receivers=receivers, retry=THRICE)
     run.end(run.begin()[0], Lost("its worker is gone", "executor_failed", sent=sent))
     run.now += 2
@@ -733,6 +745,7 @@ def test_rows_that_the_run_gives_up_are_in_doubt() -> None:
     write = only(Write, run.tell(WaitedEnough({1: 1})))
     row = write.last.row
     assert (write.task.positions, row.outcome, row.error, row.attempts) == ((1,), "interrupted", "cancelled", 1)
+    assert [one.sent for one in write.records] == [True]
     assert only(Write, run.end(write.task, NEVER_BEGUN)).last.row.outcome == "not_attempted", "that is news"
 
 
@@ -766,8 +779,11 @@ def test_a_row_that_the_run_gives_up_after_a_first_attempt(
     row = only(Write, write).last.row
     assert (row.outcome, row.attempts) == given_up
     run.write(write)
-    row = only(Write, run.end(again, late)).last.row
-    assert (row.outcome, row.attempts) == last
+    late_write = only(Write, run.end(again, late))
+    assert (late_write.last.row.outcome, late_write.last.row.attempts) == last
+    known = [one.sent for one in only(Write, write).records]
+    assert known == ([True] * sent[0] if sent else [False])
+    assert [one.sent for one in late_write.records] == [False], "they are in the journal already"
 
 
 def test_rows_whose_turn_did_not_come_stay_not_attempted() -> None:

@@ -126,14 +126,14 @@ class Lost:
     problem, error
         A sentence, and the word of the column ``error``.
     sent
-        Whether a C-MOVE may have been sent.
+        The number of C-MOVEs that may have been sent, those of `moves` among them.
     result, moves
         As in `Moved`, if they are known.
     """
 
     problem: str
     error: str
-    sent: bool = True
+    sent: int = 1
     result: MoveResult | None = None
     moves: tuple[MoveResult, ...] = ()
 
@@ -232,10 +232,12 @@ class Parts:
 
     def behind(self, end: AttemptEnd) -> AttemptEnd:
         """Return the end of the attempt with the C-MOVEs before it. After a C-MOVE, `NoReceiver` becomes `Lost`."""
+        sent = number_sent(self.moves)
         if isinstance(end, NoReceiver):
-            return Lost(end.problem, "receiver_failed", result=self.result, moves=self.moves) if self.moves else end
+            return Lost(end.problem, "receiver_failed", sent, self.result, self.moves) if sent else end
         if isinstance(end, Lost) and self.moves:
-            return replace(end, sent=True, result=end.result or self.result, moves=(*self.moves, *end.moves))
+            sent += max(end.sent, number_sent(end.moves))
+            return replace(end, sent=sent, result=end.result or self.result, moves=(*self.moves, *end.moves))
         return end
 
 
@@ -244,7 +246,7 @@ def row_after(end: AttemptEnd) -> Row:
     match end:
         case Moved():
             size = end.received.bytes if end.received else None
-            return row_of(end.result, size, _sent(end.moves) if end.moves else None)
+            return row_of(end.result, size, number_sent(end.moves) if end.moves else None)
         case OnDisk():
             return end.row
         case Contradicted():
@@ -260,7 +262,7 @@ def row_after(end: AttemptEnd) -> Row:
 def _lost(end: Lost) -> Row:
     if not end.sent and end.error != "internal_error":
         return without_worker(end.problem, end.error)
-    row = lost(end.problem, end.error)._replace(attempts=max(int(end.sent), _sent(end.moves)))
+    row = lost(end.problem, end.error)._replace(attempts=number_sent_by(end))
     if end.result is None:
         return row
     return row_of(end.result)._replace(
@@ -271,5 +273,12 @@ def _lost(end: Lost) -> Row:
     )
 
 
-def _sent(moves: Sequence[MoveResult]) -> int:
+def number_sent_by(end: AttemptEnd | SeriesListed) -> int:
+    """Return the number of C-MOVEs that an attempt has sent, or may have sent."""
+    moves = end.moves if isinstance(end, Moved | Lost) else ()
+    return max(end.sent if isinstance(end, Lost) else 0, number_sent(moves))
+
+
+def number_sent(moves: Sequence[MoveResult]) -> int:
+    """Return how many of these C-MOVEs were sent."""
     return sum(move.evidence.sent for move in moves)

@@ -169,7 +169,7 @@ class Channel:
 
 def never_ran(task: Task, problem: str) -> AttemptEnded:
     """Return the end of an attempt that sent nothing."""
-    return AttemptEnded(task, Lost(problem, "executor_failed", sent=False))
+    return AttemptEnded(task, Lost(problem, "executor_failed", sent=0))
 
 
 @dataclass(frozen=True, slots=True)

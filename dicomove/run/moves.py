@@ -12,7 +12,7 @@ from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult, MoveScu
 from dicomove.events import SubOperationEvent
 from dicomove.receiver import GetScu, LocalRow, RowAtReceiver
-from dicomove.run.attempt import Depth, Lost, NoReceiver
+from dicomove.run.attempt import Depth, Lost, NoReceiver, number_sent
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
 from dicomove.run.questions import Listed
 from dicomove.run.requests import RunSettings, Task
@@ -80,7 +80,8 @@ class AttemptMoves:
         # Without a receiver or an archive, nothing is counted later: each result is compared with the table at once.
         is_counted = at_receiver is not None or settings.archive is not None or task.identifier.level == "IMAGE"
         self._expected = None if is_counted else task.expected
-        self._sending = False
+        #: The number of requests without a result so far.
+        self._without_result = 0
         self.moves: list[MoveResult] = []
         self.answered: list[MoveResult] = []
         self.missing: Listed | None = None
@@ -119,10 +120,10 @@ class AttemptMoves:
 
     def ask(self, identifier: Identifier) -> MoveResult:
         """Send one C-MOVE or C-GET."""
-        self._channel.sending(self._task)
-        self._sending = True
+        self._announce()
         self._heard = time.monotonic()
         result = self._got(identifier) if self._task.method == "get" else self._moved(identifier)
+        self._without_result = 0
         self.moves += [*result.earlier, result]
         self.answered.append(result)
         return result
@@ -137,8 +138,12 @@ class AttemptMoves:
             last_activity=self._last_activity,
             shares_activity=self._task.part is not None,
             expected=self._expected if identifier is self._task.identifier else None,
-            on_repeat=lambda: self._channel.sending(self._task),
+            on_repeat=self._announce,
         )
+
+    def _announce(self) -> None:
+        self._channel.sending(self._task)
+        self._without_result += 1
 
     def _got(self, identifier: Identifier) -> MoveResult:
         if not isinstance(self._at_receiver, LocalRow):
@@ -153,16 +158,16 @@ class AttemptMoves:
         )
 
     @property
-    def may_have_sent(self) -> bool:
-        """Whether a request was sent, or may have been."""
-        return self._sending and (not self.moves or any(move.evidence.sent for move in self.moves))
+    def sent(self) -> int:
+        """The number of requests that were sent, or may have been."""
+        return number_sent(self.moves) + self._without_result
 
     def without_receiver(self, problem: str) -> NoReceiver | Lost:
         """Return the end of this attempt if the receiver was gone before it."""
-        if not self.may_have_sent:
+        if not self.sent:
             return NoReceiver(problem)
         result = combined(self.answered) if self.answered else None
-        return Lost(problem, "receiver_failed", result=result, moves=tuple(self.moves))
+        return Lost(problem, "receiver_failed", self.sent, result, moves=tuple(self.moves))
 
     def _moving(self, event: SubOperationEvent) -> None:
         now = time.monotonic()

@@ -14,7 +14,7 @@ import queue
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import replace
@@ -183,8 +183,8 @@ class Executors:
         self._address: tuple[str, int] = self._listener.address
         self._lock = threading.Lock()
         self._given: dict[str, Task] = {}
-        #: The tasks whose C-MOVE may have been sent, by name.
-        self._sending: set[str] = set()
+        #: How many C-MOVEs may have been sent for each task, by name.
+        self._sending: Counter[str] = Counter()
         self._channels: set[Channel] = set()
         self._closed = False
         threading.Thread(target=self._accept_all, name="dicomove-channel", daemon=True).start()
@@ -238,11 +238,11 @@ class Executors:
             logger.warning("a worker was lost: %s", type(error).__name__)
             kind = type(error).__name__
             if name in self._sending:
-                self._report(AttemptEnded(task, Lost(f"{_LOST} ({kind})", "executor_failed")))
+                self._report(AttemptEnded(task, Lost(f"{_LOST} ({kind})", "executor_failed", self._sending[name])))
             else:
                 self._report(never_ran(task, f"{_LOST_BEFORE} ({kind})"))
         finally:
-            self._sending.discard(name)
+            self._sending.pop(name, None)
             self._local.ended(task)
 
     def _accept_all(self) -> None:
@@ -298,7 +298,7 @@ class Executors:
                 case "moving", event:
                     self._report(Moving(task, event))
                 case ("sending",):
-                    self._sending.add(name)  # before the worker goes on
+                    self._sending[name] += 1  # before the worker goes on
                     self._local.sending(task)
                     channel.send(("answer", None))
                 case "ask", question:

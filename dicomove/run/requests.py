@@ -14,7 +14,7 @@ from dicomove.dimse import MoveResult
 from dicomove.pacs import Pacs
 from dicomove.receiver import AskedRow, LocalRow, Receiver, RowId
 from dicomove.results import Row, row_of
-from dicomove.run.attempt import Depth, Moved, Part, Parts
+from dicomove.run.attempt import Depth, Moved, Part, Parts, number_sent
 from dicomove.run.inventory import Verify
 from dicomove.run.patients import Named
 from dicomove.run.questions import ALL, Listed, Question
@@ -197,9 +197,11 @@ def together(destinations: tuple[str, ...]) -> str:
 
 
 def records(
-    task: Task, row: Row, moves: Sequence[MoveResult] = (), *, is_final: bool = True
+    task: Task, row: Row, moves: Sequence[MoveResult] = (), *, sent: int = 0, is_final: bool = True
 ) -> tuple[AttemptRecord, ...]:
     """Return the journal's records of an attempt: one for each C-MOVE, the last one with the row's result.
+
+    C-MOVEs without a result are in doubt, and their identifier is that of the task.
 
     Parameters
     ----------
@@ -208,21 +210,30 @@ def records(
     row
         Its result after the attempt.
     moves
-        The C-MOVEs of the attempt.
+        The C-MOVEs of the attempt whose results are known.
+    sent
+        The number of C-MOVEs that may have been sent, if it is larger.
     is_final
         Whether no other attempt follows.
     """
-    before = [_record(task, row_of(move), move, is_final=False) for move in moves[:-1]]
-    return *before, _record(task, row, moves[-1] if moves else None, is_final=is_final)
+    in_doubt = max(0, sent - number_sent(moves))
+    known = moves if in_doubt else moves[:-1]
+    last = None if in_doubt or not moves else moves[-1]
+    doubtful = Row(outcome="interrupted", error=row.error, attempts=1)
+    return (
+        *(_record(task, row_of(move), move, is_final=False) for move in known),
+        *(_record(task, doubtful, None, was_sent=True, is_final=False) for _ in range(in_doubt - 1)),
+        _record(task, row, last, was_sent=in_doubt > 0, is_final=is_final),
+    )
 
 
-def _record(task: Task, row: Row, move: MoveResult | None, *, is_final: bool) -> AttemptRecord:
+def _record(task: Task, row: Row, move: MoveResult | None, *, was_sent: bool = False, is_final: bool) -> AttemptRecord:
     identifier = move.identifier if move else task.identifier
     return AttemptRecord(
         key=task.key,
         row=row,
         identifier=identifier.keys,
         level=identifier.level,
-        sent=move is not None and move.evidence.sent,
+        sent=move.evidence.sent if move else was_sent,
         final=is_final,
     )

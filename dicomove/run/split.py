@@ -21,7 +21,7 @@ from typing import Final
 from dicomove.cohort import Identifier
 from dicomove.dimse import MoveResult
 from dicomove.events import SubOperationEvent
-from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, Part, Parts, SeriesListed
+from dicomove.run.attempt import AttemptEnd, Depth, Lost, Moved, NoReceiver, Part, Parts, SeriesListed, number_sent_by
 from dicomove.run.narrowing import asks, in_series, is_refused, side_by_side
 from dicomove.run.questions import Listed
 from dicomove.run.requests import Task
@@ -200,8 +200,9 @@ class Split:
         whole = side_by_side(self.task.identifier, results, self._unasked()) if results else None
         gone = next((end for end in self._ends if not isinstance(end, Moved)), None)
         if gone is not None:
+            sent = sum(map(number_sent_by, self._ends))
             error = "receiver_failed" if isinstance(gone, NoReceiver) else gone.error
-            return gone if not moves else Lost(gone.problem, error, result=whole, moves=moves)
+            return Lost(gone.problem, error, sent, whole, moves) if sent else gone
         silences = [end.silence_s for end in self._ends if isinstance(end, Moved) and end.silence_s is not None]
         parts = Parts(
             self._number,

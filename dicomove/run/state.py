@@ -26,6 +26,7 @@ from dicomove.run.attempt import (
     OnDisk,
     SeriesListed,
     Unidentified,
+    number_sent_by,
     row_after,
 )
 from dicomove.run.messages import (
@@ -58,6 +59,7 @@ from dicomove.run.receivers import Receivers
 from dicomove.run.requests import Task, records
 from dicomove.run.rows import RowResults
 from dicomove.run.schedule import Done, Schedule, Start
+from dicomove.store import AttemptRecord
 
 _GONE: Final = (
     "The PACS had stopped answering, and did not answer again within outage_timeout: nothing was sent. Run it again."
@@ -139,7 +141,10 @@ class RunState:
             case WaitedEnough():
                 self.schedule.splits.give_up()
                 given_up = self.results.give_up(event.sent)
-                return [*(_write(task, self.results.of(task)) for task in given_up), *self._left(now)]
+                return [
+                    *(_write(task, self.results.of(task), event.sent.get(task.first, 0)) for task in given_up),
+                    *self._left(now),
+                ]
             case Flushed():
                 return self._flushed(event)
             case HeldAtEnd():
@@ -258,11 +263,16 @@ class RunState:
         if row.outcome == "not_attempted" and not row.error and not self.results.is_given_up(task):
             return []
         is_final = wait_s is None or self.stopping
-        moves = end.moves if isinstance(end, Moved | Lost) else ()
-        write = Write(task, records(task, row, moves, is_final=is_final))
+        write = Write(task, self._records(task, row, end, is_final=is_final))
         if is_final or wait_s is None:
             return [write]
         return [write, *_shown(self.results.will_retry(task, row, wait_s))]
+
+    def _records(self, task: Task, row: Row, end: AttemptEnd, *, is_final: bool) -> tuple[AttemptRecord, ...]:
+        if self.results.is_given_up(task):  # its C-MOVEs were recorded then
+            return records(task, row, is_final=is_final)
+        moves = end.moves if isinstance(end, Moved | Lost) else ()
+        return records(task, row, moves, sent=number_sent_by(end), is_final=is_final)
 
     def _changes_over(self, task: Task, moved: Moved) -> bool:
         """Return whether this row and all later ones use C-GET from now on. The run decides this once."""
@@ -303,8 +313,8 @@ def _shown(found: Iterable[events.Event]) -> list[Instruction]:
     return [Show(event) for event in found]
 
 
-def _write(task: Task, row: Row) -> Write:
-    return Write(task, records(task, row))
+def _write(task: Task, row: Row, sent: int = 0) -> Write:
+    return Write(task, records(task, row, sent=sent))
 
 
 def _as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
@@ -318,7 +328,7 @@ def _as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
 def _again(task: Task, end: AttemptEnd) -> Task:
     """Return the task of the next attempt, which asks only for missing instances if they are known."""
     if isinstance(end, Lost):
-        return replace(task, look_first=task.look_first or (end.sent and task.receiver is not None))
+        return replace(task, look_first=task.look_first or (end.sent > 0 and task.receiver is not None))
     if not isinstance(end, Moved):
         return task
     held = end.received.held if end.received else None

@@ -268,8 +268,8 @@ def _defect(error: Exception, attempt: AttemptMoves | None) -> Lost:
     """Return the end of an attempt in which dicomove has a defect, which must not end the run."""
     log_exception(logger, "a defect in dicomove; the run goes on", error)
     if attempt is None:
-        return Lost("", "internal_error", sent=False)
-    return Lost("", "internal_error", sent=attempt.may_have_sent, moves=tuple(attempt.moves))
+        return Lost("", "internal_error", sent=0)
+    return Lost("", "internal_error", sent=attempt.sent, moves=tuple(attempt.moves))
 
 
 def _done(row: Row, task: Task) -> OnDisk:

@@ -211,7 +211,7 @@ class AttemptRecord:
     level, identifier
         The request: a retry asks only for missing instances.
     sent
-        Whether a C-MOVE was sent.
+        Whether a C-MOVE was sent, or may have been.
     final
         Whether it is the last attempt in this run.
     instances
