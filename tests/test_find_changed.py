@@ -16,6 +16,7 @@ from dicomove.run.inventory import Verify
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.faults.base import FindFault, Request
 from dicomove.testing.rehearsal import RunningPacs
+from tests import receiving
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -343,3 +344,55 @@ def test_a_search_of_patients_does_not_answer_for_typed_studies(query_model: str
         warnings.simplefilter("ignore", dm.errors.FindWarning)
         studies = dm.find(patients, pacs, query_model=query_model, progress=False)
     assert studies["outcome"].tolist() == ["empty", "empty", "matched"]
+
+
+SERIES = [f"{uid}.1" for uid in UIDS]
+#: Numbers and classes that a table of the user's own may have, or that are left from another search.
+LEFT = {"NumberOfStudyRelatedInstances": "2", "NumberOfSeriesRelatedInstances": "2", "SOPClassUID": "1.2.840"}
+MIXED_UP = [
+    ("PATIENT", {"PatientID": "SYN000001", "StudyInstanceUID": UIDS[1]}),
+    ("STUDY", {"PatientID": "SYN000001", "StudyInstanceUID": UIDS[0], "SeriesInstanceUID": SERIES[1]}),
+    ("STUDY", {"StudyInstanceUID": UIDS[0], "SeriesInstanceUID": SERIES[1], "SOPInstanceUID": f"{SERIES[1]}.1"}),
+    ("SERIES", {"StudyInstanceUID": UIDS[0], "SeriesInstanceUID": SERIES[0], "SOPInstanceUID": f"{SERIES[1]}.1"}),
+]
+
+
+@pytest.mark.parametrize(("level", "keys"), MIXED_UP)
+def test_uids_below_the_level_of_find_are_compared_whatever_columns_the_table_has(
+    level: str, keys: dict[str, str], pacs: RunningPacs
+) -> None:
+    model = "PatientRoot" if level == "PATIENT" else "StudyRoot"
+    found = dm.find(pd.DataFrame([keys | LEFT]), pacs, level=level, query_model=model, progress=False)
+    assert found["outcome"].tolist() == ["matched"]
+    results, commands = move(found, pacs)
+    assert "C-MOVE" not in commands
+    assert results["outcome"].iloc[0] == ("invalid" if level == "PATIENT" else "empty")
+
+
+def test_a_search_above_does_not_answer_for_series_that_were_exchanged(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    series = dm.find(found, pacs, level="SERIES", progress=False)
+    exchanged = series.assign(SeriesInstanceUID=series["SeriesInstanceUID"][::-1].tolist())
+    results, commands = move(dm.find(exchanged, pacs, progress=False), pacs)
+    assert results["outcome"].tolist() == ["empty", "complete", "empty"]
+    assert commands.count("C-MOVE") == 1
+
+
+def test_the_patients_of_a_file_are_compared_before_a_receiver_gets_anything(tmp_path: Path) -> None:
+    with (
+        receiving.receiver(tmp_path / "images") as receiver,
+        RehearsalPacs(SOURCE, destinations={receiver.ae_title: ("127.0.0.1", receiver.port)}) as pacs,
+    ):
+        found = dm.find(COHORT, pacs, progress=False)
+        table = from_file(found.assign(PatientID=found["PatientID"][::-1].tolist()), tmp_path)
+        fresh = dm.move(table, pacs, receiver, progress=False)
+        dm.move(found, pacs, receiver, progress=False)
+        before = len(pacs.requests())
+        unchanged = dm.move(from_file(found, tmp_path), pacs, receiver, progress=False)
+        assert len(pacs.requests()) == before
+        planned = dm.plan(table, pacs, receiver, progress=False)
+        resumed = dm.move(table, pacs, receiver, progress=False)
+    assert planned["action"].tolist() == ["invalid", "skip", "invalid"]
+    for results in (fresh, resumed):
+        assert results["error"].tolist()[::2] == ["other_patient"] * 2
+        assert results["outcome"].tolist() == ["invalid", "complete", "invalid"]
+    assert unchanged["resumed"].tolist() == [True] * 3

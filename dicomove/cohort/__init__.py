@@ -39,7 +39,7 @@ from dicomove.cohort.changes import (
     with_plan_digests,
 )
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.find_tables import Unmatched, found_rows, is_answered, is_found, plain_label, positions_in
+from dicomove.cohort.find_tables import Unmatched, found_rows, is_found, plain_label, positions_in
 from dicomove.cohort.hints import unasked_columns, unlikely_values
 from dicomove.cohort.identifiers import (
     Identifier,
@@ -138,7 +138,6 @@ __all__ = [
     "has_control_characters",
     "has_other_letters",
     "has_plan_digests",
-    "is_answered",
     "is_blank",
     "is_found",
     "is_other_name",

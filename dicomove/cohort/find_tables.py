@@ -16,19 +16,13 @@ from typing import Any, Final, TypeGuard
 import pandas as pd
 
 from dicomove.cohort.asked_cells import asked_otherwise
-from dicomove.cohort.keywords import UNIQUE_KEYS, Level, keyword_columns
+from dicomove.cohort.keywords import UNIQUE_KEYS, keyword_columns
 from dicomove.cohort.values import EDGES, is_blank, text_unless_blank
 from dicomove.errors import CohortError
 from dicomove.words import UNMATCHED, Outcome
 
 #: Only a table of `find` has all of these columns. `move` replaces only the outcome.
 _COLUMNS_OF_FIND: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
-#: For each level, a column that `find` adds at this level and below, but not above.
-_COLUMN_OF_LEVEL: Final[dict[Level, str]] = {
-    "STUDY": "NumberOfStudyRelatedInstances",
-    "SERIES": "NumberOfSeriesRelatedInstances",
-    "IMAGE": "SOPClassUID",
-}
 #: The row matched several studies, and `find` chose none of them: the row has no UID, even if `matches` is not 0.
 _AMBIGUOUS: Final = "ambiguous"
 _REASON_COLUMNS: Final = ("status", "error", "advice", "error_comment")
@@ -95,21 +89,6 @@ def is_found(columns: Iterable[object]) -> bool:
     (True, False)
     """
     return {plain_label(label) for label in columns} >= _COLUMNS_OF_FIND
-
-
-def is_answered(columns: Iterable[object], level: Level) -> bool:
-    """Tell by its columns whether the UIDs of a level come from `find`, which compared them with the row.
-
-    A search at an upper level does not check the UIDs of lower levels: the table has them as the user typed them.
-
-    Examples
-    --------
-    >>> found = ["cohort_row", "StudyInstanceUID", "NumberOfStudyRelatedInstances", "outcome", "matches", "filtered"]
-    >>> is_answered(found, "STUDY"), is_answered([*found, "SeriesInstanceUID"], "SERIES")
-    (True, False)
-    """
-    labels = {plain_label(label) for label in columns}
-    return labels >= _COLUMNS_OF_FIND and (level not in _COLUMN_OF_LEVEL or _COLUMN_OF_LEVEL[level] in labels)
 
 
 def found_rows(table: pd.DataFrame) -> list[bool]:

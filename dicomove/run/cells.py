@@ -20,7 +20,6 @@ from dicomove.cohort import (
     changed_rows,
     digest_level,
     found_rows,
-    is_answered,
     is_blank,
     is_uid,
     keyword_columns,
@@ -51,13 +50,12 @@ class RowCells:
     table: pd.DataFrame
 
     def is_answered(self, level: Level, rows: Sequence[int]) -> bool:
-        """Tell whether the rows are as `find` gave them: the PACS has answered with their identifiers."""
-        return self._answered[level] and all(self._found[row] for row in rows)
+        """Tell whether the rows are known to be as `find` gave them: the PACS has answered with their identifiers.
 
-    @property
-    def shows_changes(self) -> bool:
-        """Whether `is_answered` notices that the user has changed a row since `find`."""
-        return digest_level(self.table) is not None
+        It is not known of tables without digests, nor of levels below that of `find`: their UIDs may be typed.
+        """
+        seen = self._seen
+        return seen is not None and LEVELS.index(level) <= LEVELS.index(seen) and all(self._found[row] for row in rows)
 
     def expected(self, level: Level, rows: Sequence[int]) -> int | None:
         """Return the number of instances that `find` or `plan` got from the PACS."""
@@ -93,8 +91,8 @@ class RowCells:
         return ["" if is_blank(cell) else str(cell) for cell in self._column(place)]
 
     @cached_property
-    def _answered(self) -> dict[Level, bool]:
-        return {level: is_answered(self.table.columns, level) for level in LEVELS}
+    def _seen(self) -> Level | None:
+        return digest_level(self.table)
 
     @cached_property
     def _found(self) -> list[bool]:
@@ -112,7 +110,8 @@ class RowCells:
 
     @cached_property
     def _further(self) -> Mapping[str, Sequence[tuple[str, ...]]]:
-        return {} if all(self._answered.values()) and all(self._found) else further_keys_of(self.table)
+        # `find` has compared them with its studies.
+        return {} if self._seen not in (None, "PATIENT") and all(self._found) else further_keys_of(self.table)
 
     @cached_property
     def _availabilities(self) -> list[str | None]:

@@ -70,7 +70,7 @@ class Task:
         or the PACS has to confirm the patient.
     asks_patient
         Whether to ask the PACS first for the patient, because `patients` and `named` come from a table of the user's
-        own.
+        own, or may have changed since `find`.
     has_siblings
         Whether other rows with the same keys are compared with the PACS by themselves.
     brought

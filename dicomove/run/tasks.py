@@ -57,8 +57,7 @@ def tasks_of(
             expected,
             patients=cells.patients(identifier, rows),
             named=cells.named(identifier, rows),
-            # Without a receiver, nothing compares the images with the row later.
-            asks_patient=not (cells.is_answered(level, rows) and (settings.receivers or cells.shows_changes)),
+            asks_patient=not cells.is_answered(level, rows),
             has_siblings=(level, identifier.keys) in apart,
             is_placed=is_placed and bool(expected) and not any(is_changed[row] for row in rows),
             look_first=settings.archive is not None or is_begun,
