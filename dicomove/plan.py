@@ -68,10 +68,11 @@ def plan(
     """Return a table with what `move` would do with each row. Nothing is moved.
 
     The plan sends one C-FIND for each row that would be moved, unless the table of `find` has its number of instances
-    already. If a table of your own names a PatientID or AccessionNumber beside the UID, another C-FIND asks for the
-    patient of the study. ``move(plan)`` follows the plan: it leaves out rows with another ``action`` than ``move`` or
-    ``repeated``, also with a word of your own. It does not ask for the numbers again, but it does ask again for the
-    patients, and a `Destination` for its instances. ``summary(plan)`` has the sums.
+    already; a typed series or instance is always looked up below its study. If a table of your own names a PatientID or
+    AccessionNumber beside the UID, another C-FIND asks for the patient of the study. ``move(plan)`` follows the plan:
+    it leaves out rows with another ``action`` than ``move`` or ``repeated``, also with a word of your own. It does not
+    ask for the numbers again, but it does ask again for the patients, and a `Destination` for its instances.
+    ``summary(plan)`` has the sums.
 
     Parameters
     ----------
@@ -98,8 +99,8 @@ def plan(
         The rows and columns of `table`, on its index and in its order, and
 
         - ``action``: ``move``; ``repeated`` (an earlier row is the same); ``skip`` (an earlier run completed it);
-          ``nothing`` (`find` has matched nothing for it, and ``advice`` has the reason); ``invalid`` (it cannot be
-          sent).
+          ``nothing`` (`find` has matched nothing for it, or the PACS has no such series below the UIDs of the row;
+          ``advice`` has the reason); ``invalid`` (it cannot be sent).
         - ``QueryRetrieveLevel``: the level at which it would be moved. An invalid row keeps its own value.
         - ``expected``: the number of its instances; null if it is unknown.
         - ``on_disk``: the number of them that a `Receiver` or a `Destination` has already; null for another
@@ -277,7 +278,7 @@ def _ask_whose(inventory: Inventory, identifier: Identifier, step: PlannedRow, *
     inventory.begin()  # it keeps the questions since then, and each row looks through them
     said = whose(inventory, identifier, named, is_there=step.is_there, at_receiver=to_receiver)
     if said.contrary and said.contrary.endswith("UID"):
-        step.expected = 0
+        step.action, step.expected, step.advice = "nothing", 0, contradicted_by_pacs(said.contrary).advice
     elif said.contrary or (said.is_of_unknown_patient and not _is_silent(inventory)):
         step.action, step.advice = "invalid", contradicted_by_pacs(said.contrary).advice
     else:

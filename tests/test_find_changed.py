@@ -364,9 +364,12 @@ def test_uids_below_the_level_of_find_are_compared_whatever_columns_the_table_ha
     model = "PatientRoot" if level == "PATIENT" else "StudyRoot"
     found = dm.find(pd.DataFrame([keys | LEFT]), pacs, level=level, query_model=model, progress=False)
     assert found["outcome"].tolist() == ["matched"]
-    results, commands = move(found, pacs)
-    assert "C-MOVE" not in commands
-    assert results["outcome"].iloc[0] == ("invalid" if level == "PATIENT" else "empty")
+    planned = dm.plan(found, pacs, progress=False)
+    assert planned["action"].tolist() == ["invalid" if level == "PATIENT" else "nothing"]
+    for table, outcome in ((found, "invalid" if level == "PATIENT" else "empty"), (planned, "not_attempted")):
+        results, commands = move(table, pacs)
+        assert "C-MOVE" not in commands
+        assert results["outcome"].tolist() == [outcome]
 
 
 def test_a_search_above_does_not_answer_for_series_that_were_exchanged(pacs: RunningPacs, found: pd.DataFrame) -> None:
@@ -396,3 +399,18 @@ def test_the_patients_of_a_file_are_compared_before_a_receiver_gets_anything(tmp
         assert results["error"].tolist()[::2] == ["other_patient"] * 2
         assert results["outcome"].tolist() == ["invalid", "complete", "invalid"]
     assert unchanged["resumed"].tolist() == [True] * 3
+
+
+def test_a_plan_looks_up_series_that_were_exchanged(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    """The numbers of instances in the table are those of other series."""
+    series = dm.find(found, pacs, level="SERIES", progress=False)
+    before = len(pacs.requests())
+    assert dm.plan(series, pacs, progress=False)["action"].tolist() == ["move"] * 3
+    assert len(pacs.requests()) == before
+    exchanged = series.assign(SeriesInstanceUID=series["SeriesInstanceUID"][::-1].tolist())
+    planned = dm.plan(exchanged.head(1), pacs, progress=False)
+    assert planned["action"].tolist() == ["nothing"]
+    assert "below" in planned["advice"][0]
+    results, commands = move(planned.assign(action="move"), pacs)
+    assert results["outcome"].tolist() == ["empty"]
+    assert "C-MOVE" not in commands

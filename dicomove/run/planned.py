@@ -245,7 +245,8 @@ def _step(cells: RowCells, identifier: Identifier, rows: Sequence[int]) -> Plann
     is_typed = not cells.is_answered(identifier.level, rows)
     return PlannedRow(
         rows[0],
-        expected=cells.expected(identifier.level, rows),
+        # The table's own number does not show whether it is below the keys above it: the PACS is asked.
+        expected=None if is_typed and len(identifier.keys) > 1 else cells.expected(identifier.level, rows),
         availability=cells.availability(rows),
         is_typed=is_typed,
         patients=cells.patients(identifier, rows) if is_typed else (),
