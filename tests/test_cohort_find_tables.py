@@ -76,13 +76,23 @@ def test_each_word_of_find_stays(outcome: str, none: object) -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "matches"),
-    [("matched", 1), ("partial", 2), ("complete", 1), ("failed", 1), ("empty", None), ("died", 0), (None, 0), ("", "")],
+    [("matched", 1), ("partial", 2), ("complete", 1), ("failed", 1), ("empty", None), ("", "")],
 )
 def test_a_row_that_matched_is_read_as_any_other(outcome: str | None, matches: object) -> None:
     (blank,) = move_identifiers(found(outcome=[outcome], matches=[matches]))
     assert isinstance(blank, IdentifierError)
     (filled,) = move_identifiers(found(outcome=[outcome], matches=[matches], StudyInstanceUID=["1.2.3"]))
     assert isinstance(filled, Identifier)
+
+
+@pytest.mark.parametrize("outcome", ["died", "", None, "EMPTY", "matched"])
+@pytest.mark.parametrize(("error", "expected"), [(None, "empty"), ("connection_failed", "failed")])
+def test_a_row_that_matched_nothing_stays_so_whatever_the_user_writes_beside_it(
+    outcome: str | None, error: str | None, expected: str
+) -> None:
+    (row,) = move_identifiers(found(outcome=[outcome], error=[error], StudyInstanceUID=["1.2.3"]))
+    assert isinstance(row, Unmatched)
+    assert (row.outcome, row.error) == (expected, error)
 
 
 def test_a_row_without_advice_gets_no_blank_before_the_reason() -> None:
@@ -122,6 +132,8 @@ def test_a_uid_that_the_cohort_brought_is_not_moved_where_find_left_it_out(here:
     results = dm.move(studies, here.pacs, servers.SINK, progress=False)
     assert results["outcome"].tolist() == ["empty", "complete"]
     assert "nothing was sent for its UID" in str(results["advice"][0])
+    overwritten = dm.move(studies.assign(outcome=["died", "alive"])[:1], here.pacs, servers.SINK, progress=False)
+    assert overwritten["outcome"].tolist() == ["empty"]
     other = cohort.assign(PatientID="SYN000001", Modality="XX")
     with pytest.warns(dm.errors.FindWarning, match="answers to 1 rows"):
         series = dm.find(other, here.pacs, level="SERIES", progress=False)

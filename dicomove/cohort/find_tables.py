@@ -109,6 +109,8 @@ def found_rows(table: pd.DataFrame) -> list[bool]:
 def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
     """Return the answer of `find` for a row that it could not match; ``None`` if it matched, or if that is unknown.
 
+    The number of matches decides, even if the user has put another word into the column ``outcome``.
+
     Parameters
     ----------
     cells
@@ -124,9 +126,12 @@ def unmatched(cells: Mapping[str, object]) -> Unmatched | None:
     outcome = text_unless_blank(cells.get("outcome"))
     if outcome == _AMBIGUOUS or text_unless_blank(cells.get("error")) == _AMBIGUOUS:
         return Unmatched("invalid", *(text_unless_blank(cells.get(name)) for name in _REASON_COLUMNS))
-    if not _is_outcome(outcome) or not _is_zero(cells.get("matches")):
+    if not _is_zero(cells.get("matches")):
         return None
-    return Unmatched(outcome, *(text_unless_blank(cells.get(name)) for name in _REASON_COLUMNS))
+    status, error, *words = (text_unless_blank(cells.get(name)) for name in _REASON_COLUMNS)
+    # The user may have put words of their own into the column since.
+    said: Outcome = outcome if _is_outcome(outcome) else "failed" if error else "empty"
+    return Unmatched(said, status, error, *words)
 
 
 def unmatched_rows(table: pd.DataFrame) -> list[Unmatched | None]:
