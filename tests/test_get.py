@@ -160,6 +160,7 @@ def test_no_request_for_a_series_is_sent_after_a_stop(tmp_path: Path, sent: int)
             attempt.narrowed(missing)
     assert stops.seen == ["SERIES"] * sent
     assert combined(attempt.answered).outcome == "cancelled"
+    assert channel.sent == {0: sent}, "what a row that is given up counts"
 
 
 def test_nothing_is_sent_if_it_is_stopped_before(tmp_path: Path) -> None:

@@ -120,7 +120,8 @@ class AttemptMoves:
 
     def ask(self, identifier: Identifier) -> MoveResult:
         """Send one C-MOVE or C-GET."""
-        self._announce()
+        if not self._channel.stop.is_set():  # after a stop, nothing is sent
+            self._announce()
         self._heard = time.monotonic()
         result = self._got(identifier) if self._task.method == "get" else self._moved(identifier)
         self._without_result = 0
