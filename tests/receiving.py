@@ -239,6 +239,28 @@ class HidesAnInstance(faults.AnswersFind):
         return matches[1:] if request.level == "IMAGE" else matches
 
 
+@dataclass(frozen=True)
+class MovesByTheDeepestKey(Fault):
+    """As Orthanc: the unique key of the level alone says what is moved."""
+
+    def on_selection(self, request: Request, _: list[Instance]) -> list[Instance]:
+        keyword, field_name = {
+            "STUDY": ("StudyInstanceUID", "study_instance_uid"),
+            "SERIES": ("SeriesInstanceUID", "series_instance_uid"),
+            "IMAGE": ("SOPInstanceUID", "sop_instance_uid"),
+        }[request.level]
+        wanted = request.keys[keyword].split("\\")
+        return [one for one in request.archive.instances if getattr(one, field_name) in wanted]
+
+
+#: The answers of C-FIND name what other patients have, and not whose it is.
+OF_ALL_PATIENTS: tuple[Fault, ...] = (
+    faults.FindIgnoresAllKeys(),
+    faults.FindWithoutUpperUids(),
+    MovesByTheDeepestKey(),
+)
+
+
 def outcomes(results: pd.DataFrame) -> list[str]:
     """The outcomes, with "resumed" for what an earlier run had completed."""
     resumed = results["resumed"]

@@ -20,7 +20,7 @@ import dicomove as dm
 from dicomove.cli import main
 from dicomove.errors import AddressError, CohortWarning, InterruptedWarning, VerificationWarning
 from dicomove.events import Event, RowFinished
-from dicomove.testing import Synthetic, faults
+from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Instance
 from dicomove.testing.faults.base import Fault, Request
 from tests import receiving, servers
@@ -568,3 +568,16 @@ def test_a_large_study_goes_there_series_by_series(second: Second, present: tupl
     *whole, _ = read()
     assert split == whole
     assert attempts >= 8
+
+
+def test_instances_of_unknown_studies_are_not_asked_for() -> None:
+    """A part of the study is there. The PACS lists the instances of all patients, and does not name their study."""
+    source = Synthetic(studies=3, series=2, instances=2, size=64, patients=3)
+    part = Synthetic(studies=1, series=1, instances=2, size=64, patients=1)
+    with RehearsalPacs(part) as second, RehearsalPacs(source, receiving.OF_ALL_PATIENTS) as pacs:
+        ask = dm.Pacs(f"REHEARSAL@127.0.0.1:{second.port}")
+        destination = dm.Destination(pacs.destination, ask=ask, quiet_period=QUIET_S)
+        result = dm.move(receiving.studies(source, 1), pacs, destination, progress=False)
+        asked = pacs.requests()
+    assert asked.loc[asked["command"] == "C-MOVE", "level"].tolist() == ["STUDY"]
+    assert receiving.row(result, "outcome", "completed", "received") == ("partial", 4, 2)

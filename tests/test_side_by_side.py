@@ -444,3 +444,28 @@ def test_at_orthanc_the_series_arrive_side_by_side(tmp_path: Path, method: Metho
     # Orthanc performs C-GETs one after the other: whether two overlap is left to chance.
     assert overlapping <= 4
     assert overlapping >= 3 or method == "get"
+
+
+def test_series_of_unknown_studies_are_not_asked_for() -> None:
+    """The PACS lists the series of all patients, and its answers do not name the study."""
+    source = Synthetic(studies=3, series=3, instances=12, size=64, patients=3)
+    with RehearsalPacs(source, receiving.OF_ALL_PATIENTS) as pacs:
+        result = dm.move(receiving.studies(source, 1), pacs, pacs.destination, concurrency=4, progress=False)
+        asked = pacs.requests()
+    assert asked.loc[asked["command"] == "C-MOVE", "level"].tolist() == ["STUDY"]
+    assert receiving.row(result, "outcome", "completed", "expected") == ("complete", 36, 36)
+
+
+def test_answers_that_lack_the_study_do_not_prevent_a_move(tmp_path: Path) -> None:
+    source = Synthetic(studies=2, series=3, instances=12, size=64, patients=2)
+    lost = faults.LosesInstances(keep=0.8)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.FindWithEmptyUpperUids(), source=source) as pacs,
+        receiving.pacs(receiver, faults.FindWithEmptyUpperUids(), lost, source=source) as loses,
+    ):
+        table = receiving.studies(source, 1)
+        partial = receiving.move(table, loses, receiver, concurrency=4)
+        result = receiving.move(table, pacs, receiver, concurrency=4)
+    assert receiving.row(partial, "outcome", "expected") == ("partial", 36)
+    assert receiving.row(result, "outcome", "expected", "received", "attempts") == ("complete", 36, 36, 1)

@@ -9,7 +9,9 @@ from typing import Final, Literal, get_args
 from dicomove.cohort import Identifier, Level, has_control_characters, is_single
 from dicomove.columns import whole_number
 
-#: SOP Instance UIDs, each with its Series Instance UID.
+#: SOP Instance UIDs, each with its Series Instance UID, which is empty if no answer says that it is of this study.
+#: A PACS that ignores keys lists the series and instances of other patients. If its answers lack the UIDs above them,
+#: nothing tells these from those of the study: dicomove counts them, and never asks for them by their UIDs.
 Listed = Mapping[str, str]
 Ask = Callable[[Identifier, Level, dict[str, str]], list[dict[str, str]]]
 #: The keys with the number of instances, by level (PS3.4 C.3.4).
@@ -54,9 +56,11 @@ def is_elsewhere(ask: Ask, identifier: Identifier) -> bool:
 
 
 def listed_series(ask: Ask, identifier: Identifier) -> Mapping[str, int | None]:
-    """Return the series of a study, each with the count of the PACS."""
+    """Return the series of a study, each with the count of the PACS; none if an answer does not name its study."""
     keyword = COUNT_KEYS["SERIES"]
     found = ask(identifier, "SERIES", dict(identifier.keys) | {"SeriesInstanceUID": "", keyword: ""})
+    if not all(_names(match, "StudyInstanceUID", identifier.keys) for match in found):
+        return {}
     return {match["SeriesInstanceUID"]: whole_number(match.get(keyword)) for match in found}
 
 
@@ -65,16 +69,25 @@ def listed_instances(ask: Ask, identifier: Identifier) -> Listed | None:
     if identifier.level == "PATIENT":
         return None
     keys = dict(identifier.keys)
-    series = [keys.get("SeriesInstanceUID")]
-    if series == [None]:
-        found = ask(identifier, "SERIES", keys | {"SeriesInstanceUID": ""})
-        series = [match.get("SeriesInstanceUID") for match in found]
+    own = keys.get("SeriesInstanceUID")
+    series = {own: True} if own else {}
+    if not own:
+        for match in ask(identifier, "SERIES", keys | {"SeriesInstanceUID": ""}):
+            series[match.get("SeriesInstanceUID", "")] = _names(match, "StudyInstanceUID", identifier.keys)
     listed: dict[str, str] = {}
-    for uid in filter(None, series):
+    for uid, is_own in series.items():
         query = {"SOPInstanceUID": ""} | keys | {"SeriesInstanceUID": uid}
-        listed |= {match.get("SOPInstanceUID", ""): uid for match in ask(identifier, "IMAGE", query)}
+        for match in ask(identifier, "IMAGE", query) if uid else ():
+            is_of_study = _names(match, "StudyInstanceUID", query.items())
+            is_of_series = is_own and _names(match, "SeriesInstanceUID", query.items())
+            listed[match.get("SOPInstanceUID", "")] = uid if is_of_study or is_of_series else ""
     listed.pop("", None)
     return listed
+
+
+def _names(match: Mapping[str, str], keyword: str, keys: Iterable[tuple[str, str]]) -> bool:
+    """Tell whether an answer has the UID that was sent."""
+    return match.get(keyword, "").strip() == dict(keys)[keyword]
 
 
 def listed_of_patient(ask: Ask, identifier: Identifier) -> Listed | None:
