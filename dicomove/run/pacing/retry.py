@@ -8,14 +8,12 @@ time for the number of an attempt. These are ``tenacity.wait_*``, their sums, an
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from tenacity import RetryCallState, Retrying, wait_exponential, wait_random_exponential
 
-from dicomove.errors import log_exception
 from dicomove.pacs import is_number
 from dicomove.words import ENDED, FAILED, NEVER, OPTIONAL, RETRYABLE
 
@@ -28,7 +26,6 @@ _MISSING: Final = "missing_instances"
 # 10 to 12 s, 20 to 24 s, ... 10 min: the random part spreads the retries of rows that failed together.
 _DEFAULT_WAIT: Final = wait_exponential(multiplier=10, max=540) + wait_random_exponential(multiplier=2, max=60)
 OnFailure = Literal["continue", "stop"]
-logger = logging.getLogger("dicomove")
 
 
 def pause_s(wait: Wait, attempt: int) -> float:
@@ -52,6 +49,13 @@ def pause_s(wait: Wait, attempt: int) -> float:
     state = RetryCallState(_RETRYING, None, (), {})
     state.attempt_number = attempt
     return min(max(0.0, float(wait(state))), LONGEST_S)
+
+
+def _pause_s_or_none(wait: Wait, attempt: int) -> float | None:
+    try:
+        return pause_s(wait, attempt)
+    except Exception:  # noqa: BLE001 (a function of the caller may raise what it likes)
+        return None
 
 
 def _check_wait(wait: Wait) -> None:
@@ -115,7 +119,8 @@ class Retry:
     wait
         Seconds between two attempts of a row, or a strategy of `tenacity`: ``wait_fixed(60)``,
         ``wait_exponential(multiplier=10, max=600)``, ``wait_fixed(10) + wait_random(0, 5)``. By default the wait
-        doubles from about 10 s to at most 10 min, with some chance in it.
+        doubles from about 10 s to at most 10 min, with some chance in it. If a strategy raises an exception after a
+        later attempt, the wait before is repeated.
     on
         The words of the ``error`` column that are tried again; by default, those that may pass (`RETRYABLE`).
 
@@ -138,8 +143,6 @@ class Retry:
     attempts: int = 3
     wait: Wait = _DEFAULT_WAIT
     on: Iterable[str] = RETRYABLE
-    #: The first attempt without a number from the strategy, so that the log says it once.
-    _failures: list[int] = field(default_factory=list, init=False, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
@@ -180,13 +183,9 @@ class Retry:
             The number of the attempt that has ended, from 1.
         """
         for latest in range(attempt, 0, -1):
-            try:
-                return pause_s(self.wait, latest)
-            except Exception as error:  # noqa: BLE001 (it is logged)
-                if not self._failures:
-                    said = f"wait gave no number for attempt {latest}: the one before is repeated"
-                    log_exception(logger, said, error)
-                    self._failures.append(latest)
+            found = _pause_s_or_none(self.wait, latest)
+            if found is not None:
+                return found
         return pause_s(_DEFAULT_WAIT, attempt)
 
 
