@@ -113,7 +113,7 @@ def a_row_is_invalid_if_it_cannot_be_asked_and_only_then(run: Run) -> None:
             assert run.options.verify == "arrivals" or run.blind(wanted) or run.interrupted
             continue
         if wanted and is_unsent(verdict):
-            assert wanted.level in ("SERIES", "IMAGE")
+            assert len(wanted.keys) > 1
             assert run.world.faults or not run.world.instances(wanted)
         assert (verdict["outcome"] == "invalid") == (wanted is None)
         assert (verdict["error"] == "invalid_row") == (wanted is None)
@@ -151,9 +151,10 @@ def no_c_find_asks_for_what_no_row_names(run: Run) -> None:
 
 
 def _asks_whose_it_is(run: Run, keys: Mapping[str, str]) -> bool:
-    """Whether it asks for the study of a row, whatever the level of the row."""
+    """Whether it asks for the study of a row, whatever the level of the row, and below any patient."""
     above = [{name: value for name, value in row.keys if name in _OF_STUDY} for row in run.asked if row]
-    return "StudyInstanceUID" in keys and keys in above
+    studies = [{name: value for name, value in one.items() if name != "PatientID"} for one in above]
+    return "StudyInstanceUID" in keys and keys in [*above, *studies]
 
 
 def what_is_asked_twice_is_moved_once(run: Run) -> None:
@@ -294,6 +295,7 @@ def what_is_not_known_is_said(run: Run) -> None:
             assert reasons, f"{wanted}: {verdict}"
         unsure += not _STOPPED.issuperset(reasons)
     told = [str(one) for one in run.warned if isinstance(one, dm.errors.VerificationWarning)]
+    told = [one for one in told if "moved more instances" not in one]
     assert len(told) == bool(unsure), f"{unsure} rows: {told}"
     assert all(f"for {unsure} of {len(run.rows)} rows" in one for one in told), f"{unsure} rows: {told}"
 
