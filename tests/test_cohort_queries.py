@@ -35,7 +35,7 @@ from dicomove.cohort.keywords import KEYWORDS, VRS, matching_keys
 from dicomove.cohort.matching import only_difference
 from dicomove.cohort.query_steps import row_query
 from dicomove.errors import CohortError, IdentifierError
-from dicomove.search.answers import left_out, unrepeated, why_not
+from dicomove.search.answers import left_out, unrepeated, unwritten, why_not
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 UID, SERIES, SOP = "1.2.3", "1.2.3.4", "1.2.3.4.5"
@@ -917,3 +917,18 @@ def test_a_code_in_full_width_letters_keeps_its_row_back(column: str) -> None:
     assert isinstance(bad, IdentifierError)
     assert "holds letters or digits that are not ASCII" in str(bad)
     assert not any(isinstance(one, IdentifierError) for one in good)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "said"),
+    [
+        ("Müller^Anna", "M?ller^Anna", True),
+        ("Müller^Anna", "Mller^Anna", True),
+        ("Mu\u0308ller^Anna", "MÜLLER^ANNA", False),
+        ("Miller^Anna", "Miller^Anna", False),
+        ("山田^太郎", "YAMADA^TARO=山田^太郎", False),
+        ("Müller^Anna", "", False),
+    ],
+)
+def test_letters_that_an_archive_replaces_are_told(asked: str, answered: str, said: bool) -> None:
+    assert bool(unwritten({"PatientName": answered}, [("PatientName", asked)])) is said

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from dicomove.cohort import EDGES, IDENTIFYING_KEYS, KEYWORDS, contradictions, is_blank, only_difference, unsafe
+from dicomove.cohort import (
+    EDGES,
+    IDENTIFYING_KEYS,
+    KEYWORDS,
+    contradictions,
+    is_blank,
+    only_difference,
+    plain_text,
+    unsafe,
+)
 
 _ADVICE_ON_PATIENTS: Final = {
     "PatientID": "keep those of the patient that the row means, or name PatientID, too",
@@ -74,6 +83,34 @@ def unrepeated(answer: Mapping[str, object], identifying: Sequence[str]) -> str 
         return None
     named = " and ".join(identifying)
     return f"The answer does not repeat {named}, so dicomove cannot check that it belongs to the row."
+
+
+def unwritten(answer: Mapping[str, object], keys: Iterable[tuple[str, str]]) -> str | None:
+    """Return a sentence about letters of an identifying key that the archive has dropped or replaced in its answer.
+
+    Examples
+    --------
+    >>> unwritten({"PatientName": "M?ller^Anna"}, [("PatientName", "Müller^Anna")])
+    'The PACS does not return all letters of PatientName, so dicomove cannot compare them: is it the same patient?'
+    >>> unwritten({"PatientName": "MÜLLER^ANNA"}, [("PatientName", "Müller^Anna")]) is None
+    True
+    """
+    lacking = [
+        name
+        for name, asked in keys
+        if name in IDENTIFYING_KEYS
+        and not asked.isascii()
+        and not is_blank(answer.get(name))
+        and _other_letters(asked) - _other_letters(str(answer[name]))
+    ]
+    if not lacking:
+        return None
+    named = " and ".join(lacking)
+    return f"The PACS does not return all letters of {named}, so dicomove cannot compare them: is it the same patient?"
+
+
+def _other_letters(value: str) -> set[str]:
+    return {letter for letter in plain_text(value).casefold() if not letter.isascii()}
 
 
 def unproven(answer: Mapping[str, object], checks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -29,6 +29,7 @@ from dicomove.search.answers import (
     unconfirmed,
     unproven,
     unrepeated,
+    unwritten,
     why_not,
 )
 from dicomove.search.c_find import Asker
@@ -137,7 +138,8 @@ class Search:
                     reason = self._why_not(match, step, above, keys, repeated, query.query_model)
                     if reason is None:
                         below.append(merged(above, match))
-                        notes += [unrepeated(match, identifying), unconfirmed(match, (name for name, _ in step.keys))]
+                        notes += [unrepeated(match, identifying), unwritten(match, (*step.keys, *step.checks))]
+                        notes.append(unconfirmed(match, (name for name, _ in step.keys)))
                     else:
                         reasons.append(reason)
                 notes += [last.advice] if last.advice and not last.error else []
