@@ -113,6 +113,7 @@ def a_row_is_invalid_if_it_cannot_be_asked_and_only_then(run: Run) -> None:
             assert run.options.verify == "arrivals" or run.blind(wanted) or run.interrupted
             continue
         if wanted and is_unsent(verdict):
+            # In Patient Root, a study is below its patient.
             assert len(wanted.keys) > 1
             assert run.world.faults or not run.world.instances(wanted)
         assert (verdict["outcome"] == "invalid") == (wanted is None)
@@ -151,15 +152,14 @@ def no_c_find_asks_for_what_no_row_names(run: Run) -> None:
 
 
 def _asks_whose_it_is(run: Run, keys: Mapping[str, str]) -> bool:
-    """Whether it asks for the study of a row, whatever the level of the row, and below any patient."""
-    above = [{name: value for name, value in row.keys if name in _OF_STUDY} for row in run.asked if row]
-    studies = [{name: value for name, value in one.items() if name != "PatientID"} for one in above]
-    return "StudyInstanceUID" in keys and keys in [*above, *studies]
+    """Whether it asks for the study of a row of any level: by its UID, with a PatientID or without."""
+    studies = {dict(row.keys).get("StudyInstanceUID") for row in run.asked if row}
+    return keys.keys() <= set(_OF_STUDY) and keys.get("StudyInstanceUID") in studies - {None}
 
 
 def what_is_asked_twice_is_moved_once(run: Run) -> None:
     """But for one that may have crossed the end of an association that was reused: that one is sent once more."""
-    for wanted in {move.asked for move in run.moves() if not run.has_rivals(move.asked)}:
+    for wanted in {move.asked for move in run.moves() if run.is_shared(move.asked)}:
         first, *more = run.moves(wanted)
         assert len(more) <= 1, f"{wanted} was sent {1 + len(more)} times"
         if more:

@@ -22,7 +22,7 @@ import dicomove as dm
 from dicomove.dimse.messages import C_FIND_RQ, C_MOVE_RQ
 from dicomove.events import Event
 from dicomove.move import RESULT_COLUMNS
-from dicomove.outcome import ALTOGETHER, difference
+from dicomove.outcome import ALTOGETHER, difference, spelling, stripped
 from dicomove.run import rows, run, state
 from dicomove.run.inventory import Verify
 from dicomove.testing.faults.base import Fault, Request
@@ -162,7 +162,7 @@ class Run:
 
     def verdicts_of_one_patient(self) -> Iterator[tuple[Asked, Mapping[str, Any]]]:
         """Yield the same where the rows that ask the same do not name several patients: they share one request."""
-        yield from ((wanted, verdict) for wanted, verdict in self.verdicts() if not self.has_rivals(wanted))
+        yield from ((wanted, verdict) for wanted, verdict in self.verdicts() if self.is_shared(wanted))
 
     def names_another_patient(self, wanted: Asked, position: int | None = None) -> bool:
         """Whether a row, or else each one that asks for it and names a patient, names another one than the archive."""
@@ -173,24 +173,24 @@ class Run:
         return bool(single and study) and difference(study[0].patient_id, single) == ALTOGETHER
 
     def has_rivals(self, wanted: Asked) -> bool:
-        """Whether the rows that ask for it name several patients."""
-        return self._requests_for(wanted) > 1
+        """Whether rows that ask for it, or for another part of its study, name several patients."""
+        uid = dict(wanted.keys).get("StudyInstanceUID")
+        parts = {one for one in self.asked if one is not None and dict(one.keys).get("StudyInstanceUID") == uid}
+        named = [one for part in parts for one in self._patients(part).values()] if uid else []
+        return any(difference(one, named[:1]) == ALTOGETHER for one in named)
 
     @property
     def requests(self) -> int:
         """How many different requests the table has."""
         return sum(self._requests_for(wanted) for wanted in {one for one in self.asked if one is not None})
 
+    def is_shared(self, wanted: Asked) -> bool:
+        """Whether all rows that ask for it name the same patient, or none: they share one request."""
+        return self._requests_for(wanted) == 1
+
     def _requests_for(self, wanted: Asked) -> int:
         named = self._patients(wanted)
-        patients: list[list[str]] = []
-        for one in named.values():
-            known = next((known for known in patients if difference(one, known) != ALTOGETHER), [])
-            if not known:
-                patients.append(known)
-            known.append(one)
-        if len(patients) < 2:
-            return 1
+        patients = {spelling(stripped(one)) for one in named.values()}
         return len(patients) + (len(named) < sum(other == wanted for other in self.asked))
 
     def _patients(self, wanted: Asked) -> dict[int, str]:
