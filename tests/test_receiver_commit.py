@@ -14,11 +14,11 @@ import pytest
 
 from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.api import RowId
-from dicomove.receiver.commit import Committer, PendingFile
+from dicomove.receiver.commit import Committer
 from dicomove.receiver.digest import FollowingDigest
-from dicomove.receiver.open_file import OpenFile
 from dicomove.receiver.tallies import RowTallies, RowTally
-from dicomove.store.instances import InstanceIndex, InstanceRecord
+from dicomove.store.instances import InstanceIndex
+from tests import placing
 
 FIRST, SECOND, OF_ANOTHER_RUN = RowId(1, 0), RowId(1, 1), RowId(11, 0)
 STUDY, OTHER = {"StudyInstanceUID": "1.2"}, {"StudyInstanceUID": "1.3"}
@@ -93,36 +93,10 @@ def index(tmp_path: Path) -> Iterator[InstanceIndex]:
     index.close()
 
 
-def placed(folder: Path, number: int, digest: type[FollowingDigest]) -> PendingFile:
-    path = folder / f"{number}.dcm"
-    file = OpenFile(path)
-    file.write([bytes([number])])
-    return PendingFile(file, record(path.name, 1, str(number)), digest(file))
-
-
-def record(path: str, size: int, uid: str) -> InstanceRecord:
-    return InstanceRecord(
-        path=path,
-        bytes=size,
-        sha256="",
-        SOPClassUID="1.2",
-        TransferSyntaxUID="1.2",
-        PatientID="",
-        StudyInstanceUID="1",
-        SeriesInstanceUID="1",
-        SOPInstanceUID=uid,
-        calling_ae_title="",
-        address="",
-        move_originator_ae_title=None,
-        move_originator_message_id=None,
-        received_at="",
-    )
-
-
 def test_files_are_made_durable_at_the_end(tmp_path: Path, index: InstanceIndex) -> None:
     committer = Committer(tmp_path, index)
     for number in range(3):
-        committer.put(placed(tmp_path, number, SlowDigest))
+        committer.put(placing.placed(tmp_path, number, SlowDigest))
     assert len(committer.records({"StudyInstanceUID": "1"})) == 3  # on disk, though not in the index
     assert index.paths() == set()
     committer.close()
@@ -133,7 +107,7 @@ def test_files_are_made_durable_at_the_end(tmp_path: Path, index: InstanceIndex)
 
 def test_a_file_that_cannot_be_made_durable_is_not_recorded(tmp_path: Path, index: InstanceIndex) -> None:
     committer = Committer(tmp_path, index)
-    good, bad = placed(tmp_path, 1, FollowingDigest), placed(tmp_path, 2, FollowingDigest)
+    good, bad = placing.placed(tmp_path, 1, FollowingDigest), placing.placed(tmp_path, 2, FollowingDigest)
     assert bad.file
     os.truncate(bad.file.path, 0)  # the disk has lost it
     committer.put(good)
@@ -146,12 +120,12 @@ def test_a_file_that_cannot_be_made_durable_is_not_recorded(tmp_path: Path, inde
 
 def test_a_row_has_its_verdict_while_the_files_of_others_are_made_durable(tmp_path: Path, index: InstanceIndex) -> None:
     (tmp_path / "before.dcm").write_bytes(b"before")
-    index.add([record("before.dcm", 6, "9")])
+    index.add([placing.record("before.dcm", 6, "9")])
     committer = Committer(tmp_path, index)
-    committer.put(placed(tmp_path, 1, FollowingDigest))
+    committer.put(placing.placed(tmp_path, 1, FollowingDigest))
     with index._lock:  # as long as a transaction is brought onto the disk
         committer.watch("row", {"StudyInstanceUID": "1"})
-        committer.put(placed(tmp_path, 2, FollowingDigest))
+        committer.put(placing.placed(tmp_path, 2, FollowingDigest))
         with ThreadPoolExecutor(1) as other:
             found = other.submit(committer.watched, "row", {"StudyInstanceUID": "1"}).result(10)
     assert sorted(one.path for one in found) == ["1.dcm", "2.dcm", "before.dcm"]
@@ -172,7 +146,7 @@ def test_a_row_that_begins_finds_what_came_before_it_and_is_not_durable_yet(
 ) -> None:
     committer = Committer(tmp_path, index)
     for number in range(2):
-        committer.put(placed(tmp_path, number, SlowDigest))
+        committer.put(placing.placed(tmp_path, number, SlowDigest))
     committer.watch(FIRST, keys)
     assert len(committer.watched(FIRST, keys)) == count
     assert len(committer.records(keys)) == count
@@ -182,13 +156,13 @@ def test_a_row_that_begins_finds_what_came_before_it_and_is_not_durable_yet(
 
 def test_removed_files_do_not_count_at_the_end_of_a_row(tmp_path: Path, index: InstanceIndex) -> None:
     (tmp_path / "before.dcm").write_bytes(b"before")
-    index.add([record("before.dcm", 6, "9")])
+    index.add([placing.record("before.dcm", 6, "9")])
     committer = Committer(tmp_path, index)
     committer.watch("row", {"StudyInstanceUID": "1"})
     (tmp_path / "before.dcm").unlink()
     assert committer.watched("row", {"StudyInstanceUID": "1"}) == []
     committer.watch("row", {"StudyInstanceUID": "1"})
     committer.forget(lambda row: row == "row")
-    committer.put(placed(tmp_path, 1, FollowingDigest))
+    committer.put(placing.placed(tmp_path, 1, FollowingDigest))
     assert [one.path for one in committer.watched("row", {"StudyInstanceUID": "1"})] == ["1.dcm"]
     committer.close()

@@ -17,7 +17,7 @@ from dicomove.receiver.digest import FollowingDigest
 from dicomove.store.instances import InstanceIndex
 from dicomove.testing import Synthetic
 from tests import receiving
-from tests.test_receiver_commit import placed
+from tests.placing import placed
 
 pytestmark = pytest.mark.timeout(120)
 
