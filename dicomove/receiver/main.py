@@ -249,14 +249,8 @@ def _api(
     # If the user names addresses, no others may connect.
     anybody = takes_all and not settings.allow
     tallies, admission = RowTallies(), Admission(map(network, settings.allow), anybody=anybody)
-    storage = Storage(
-        files,
-        template,
-        committer,
-        tallies,
-        accept_any=takes_all,
-        keep_mislabelled=settings.mislabelled == "keep",
-    )
+    keeps = settings.mislabelled == "keep"
+    storage = Storage(files, template, committer, tallies, accept_any=takes_all, keep_mislabelled=keeps)
     api = Api(Getter(storage, settings.limits), storage, committer, tallies, admission)
     for expect in expected:
         api.expect(expect)

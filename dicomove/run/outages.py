@@ -148,15 +148,7 @@ class Breaker:
         return now - self.opened_at >= self._give_up_after_s
 
     def leave_out(self, seconds: float, now: float) -> None:
-        """Do not count the time that has just passed: the run would have begun no row in it anyway.
-
-        Parameters
-        ----------
-        seconds
-            How much time.
-        now
-            The time, in seconds.
-        """
+        """Do not count the seconds that have just passed: the run would have begun no row in them anyway."""
         if self.opened_at is not None:
             self.opened_at = min(now, self.opened_at + seconds)
 

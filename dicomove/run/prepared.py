@@ -75,11 +75,7 @@ class PreparedRun:
     """
 
     def __init__(
-        self,
-        table: pd.DataFrame,
-        identifiers: Sequence[Requested],
-        settings: RunSettings,
-        options: Options,
+        self, table: pd.DataFrame, identifiers: Sequence[Requested], settings: RunSettings, options: Options
     ) -> None:
         self._table, self._settings, self._options = table, settings, options
         self._journal: Journal | None = None
@@ -110,9 +106,8 @@ class PreparedRun:
         self._done_before = [position for position in range(len(identifiers)) if position not in left]
         # Tasks are forgotten when their rows have results: there may be millions.
         self._requests = len(tasks)
-        self._state = RunState(
-            results, Schedule(tasks, options), len(settings.receivers), chosen_method(settings, options)
-        )
+        method = chosen_method(settings, options)
+        self._state = RunState(results, Schedule(tasks, options), len(settings.receivers), method)
         self._identifiers = identifiers if options.method != "move" else ()
 
     @property
@@ -272,8 +267,7 @@ def _within_limits(
 def _counted(tasks: Iterable[Task], counting: Counting) -> Iterator[Task]:
     """Yield the tasks, each with a number of instances: that of the table, or else that of the PACS."""
     for task in tasks:
-        known = task.expected is not None
-        yield task if known else replace(task, expected=counting.expected(task.identifier).expected)
+        yield task if task.expected is not None else replace(task, expected=counting.expected(task.identifier).expected)
 
 
 def sizes_of(settings: RunSettings) -> Sizes:
@@ -309,8 +303,7 @@ def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> 
         message = "destination: a list of receivers, each with an AE title of its own, by which the PACS knows it"
         raise ValueError(message)
     # C-GET connects to no receiver.
-    moves_from = "" if options.method == "get" else pacs.host
-    runs = tuple(receiver.begin_run(moves_from) for receiver in receivers)
+    runs = tuple(receiver.begin_run("" if options.method == "get" else pacs.host) for receiver in receivers)
     return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
 
 
@@ -332,8 +325,7 @@ def _check_method(pacs: Pacs, destination: MoveDestination, options: Options) ->
     without_port = [one for one in receivers if isinstance(one, Receiver) and not one.listens]
     if options.method == "move" and without_port:
         message = (
-            "destination: this receiver listens at no port, so that no PACS can move to it: "
-            "use method='get', or give it a port"
+            "this receiver listens at no port, so that no PACS can move to it: use method='get', or give it a port"
         )
         raise ValueError(message)
     if options.method == "move":

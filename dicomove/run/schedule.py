@@ -178,7 +178,6 @@ class Schedule:
     def _next_row(self, now: float, local_time: datetime, *, has_room: bool, paused: bool) -> Decision:
         sleep = self._sleep(now, local_time, paused=paused)
         (self.outages.sleep if sleep else self.outages.wake)(now)
-        # A PACS that is down during a pause need not be asked, and must not end the run.
         if not self.has_more or self.exhausted or (not sleep and self.outages.pacs_is_lost(now)):
             return Hold() if self._in_flight else Done()
         if sleep:
@@ -220,11 +219,10 @@ class Schedule:
         """Return the wait of a run that the user has paused, or that is outside its hours."""
         if paused:
             return Hold("paused", "paused, until you resume it")
-        hours = self._hours
-        if hours and not hours.is_open(local_time):
-            opens = hours.opens_at(local_time)
+        if self._hours and not self._hours.is_open(local_time):
+            opens = self._hours.opens_at(local_time)
             until = now + min(_LOOK_S, max(0.0, (opens - local_time) / timedelta(seconds=1)))
-            return Hold("hours", f"outside the hours {hours}: goes on at {opens:%a %H:%M}", until)
+            return Hold("hours", f"outside the hours {self._hours}: goes on at {opens:%a %H:%M}", until)
         return None
 
     def _obstacle(self, now: float, *, has_room: bool) -> Hold | Ask | None:
