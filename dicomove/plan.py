@@ -21,7 +21,7 @@ from dicomove.events import RowStarted, RunEnded, RunStarted
 from dicomove.files import user_path
 from dicomove.interpreter import short_switch_interval
 from dicomove.notebook import Display, Progress, display
-from dicomove.outcome import Unverified, of_other_person, sentences
+from dicomove.outcome import Unverified, of_other_person, sentences, was_compared
 from dicomove.pacs import Pacs
 from dicomove.receiver import AskedRow, RowId
 from dicomove.results import contradicted_by_pacs
@@ -207,8 +207,9 @@ def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, s
         names = {key: (one, steps[one].patients, steps[one].named) for one, key in keys.items() if key in done}
         anew = renamed(opened, table, names)
     for identifier, key in keys.items():
-        if key in done and key not in anew:
-            step = steps[identifier]
+        step = steps[identifier]
+        is_compared = not (step.patients or step.named) or (key in done and was_compared(done[key].advice))
+        if key in done and key not in anew and is_compared:
             step.action, step.expected, step.advice = "skip", done[key].expected, done[key].advice
 
 

@@ -182,6 +182,26 @@ def test_a_spelling_between_two_patients_does_not_make_them_one(order: list[int]
     assert results["outcome"].tolist() == [["complete", "complete", "invalid"][one] for one in order]
 
 
+@pytest.mark.parametrize("verify", ["auto", "arrivals"])
+@pytest.mark.filterwarnings("ignore::dicomove.errors.VerificationWarning")
+def test_without_an_answer_the_row_says_that_its_patient_was_not_compared(verify: Verify, tmp_path: Path) -> None:
+    """A later run with the same journal does not count such a row as compared."""
+    table = pd.DataFrame({"PatientID": ["SYN000002", ""], "StudyInstanceUID": UIDS[:2]})
+    runs: list[pd.DataFrame] = []
+    port = 0
+    for met in ([faults.AnswersFind(0xA900)], [faults.AnswersFind(0xA900)], []):
+        with RehearsalPacs(SOURCE, met, port=port) as pacs:
+            port = pacs.port  # the journal knows the PACS by its address
+            to = pacs.destination
+            runs.append(dm.move(table, pacs, to, verify=verify, journal=tmp_path / "journal", progress=False))
+    for results in runs[:2]:
+        assert results["outcome"].tolist() == ["complete"] * 2
+        said = results["advice"].str.contains("were not compared with those of the study", na=False)
+        assert said.tolist() == [True, False]
+    assert runs[1]["attempts"].tolist() == [0, 0]
+    assert runs[2]["error"].tolist()[0] == "other_patient"
+
+
 @pytest.mark.parametrize("patient", ["SYN000001", "SYN000002"])
 @pytest.mark.parametrize("level", ["STUDY", "SERIES"])
 def test_where_the_pacs_leaves_the_patient_blank_it_is_asked_by_both(patient: str, level: str) -> None:

@@ -15,7 +15,17 @@ decides.
 
 from __future__ import annotations
 
-from dicomove.outcome.advice import NOT_ATTEMPTED, advice_on, of_other_person, remarks, rivals, sentences
+from dicomove.outcome.advice import (
+    NOT_ATTEMPTED,
+    NOT_COMPARED,
+    advice_on,
+    as_compared,
+    of_other_person,
+    remarks,
+    rivals,
+    sentences,
+    was_compared,
+)
 from dicomove.outcome.evidence import (
     Counts,
     Evidence,
@@ -43,6 +53,7 @@ __all__ = [
     "ALTOGETHER",
     "CANCELLED",
     "NOT_ATTEMPTED",
+    "NOT_COMPARED",
     "RESTS_ON_C_FIND",
     "UNLIKE",
     "Counts",
@@ -52,6 +63,7 @@ __all__ = [
     "Verdict",
     "adds_up",
     "advice_on",
+    "as_compared",
     "category",
     "difference",
     "failure_word",
@@ -67,5 +79,6 @@ __all__ = [
     "spelling",
     "stripped",
     "surplus",
+    "was_compared",
     "with_missing",
 ]

@@ -37,6 +37,13 @@ _REMEDIES: Final = {
     "address": "refused",
 }
 
+#: Stands for a key of the patient if C-FIND had no answer.
+NOT_COMPARED: Final = "not compared"
+_UNCOMPARED: Final = (
+    "The patient and the accession number of the row were not compared with those of the study, because C-FIND had no "
+    "answer."
+)
+
 
 def remarks(evidence: Evidence) -> list[str]:
     """Return the remarks on a row with any outcome."""
@@ -57,13 +64,25 @@ def rivals(patients: int) -> str:
 
 
 def of_other_person(key: str | None) -> str:
-    """Return the remark on a patient's key for which the PACS has another value."""
+    """Return the remark on a patient's key for which the PACS has another value, or on `NOT_COMPARED`."""
+    if key == NOT_COMPARED:
+        return _UNCOMPARED
     return (
         f"the PACS has this study under another {key} than the row names: is it the same patient? find() with the "
         f"StudyInstanceUID alone shows the PACS's {key}"
         if key
         else ""
     )
+
+
+def was_compared(advice: str | None) -> bool:
+    """Return whether the advice on a row does not say that its patient was not compared."""
+    return _UNCOMPARED not in (advice or "")
+
+
+def as_compared(advice: str | None) -> str | None:
+    """Return the advice on a row without the remark that its patient was not compared."""
+    return (advice or "").replace(_UNCOMPARED, "").strip() or None
 
 
 def of_surplus(evidence: Evidence) -> str:

@@ -198,12 +198,12 @@ class Inventory:
         """Return the number of instances that the PACS counts; ``None`` if it does not answer, or may not be asked."""
         return None if self._verify == "arrivals" else self._ask("counts", related_instances, identifier)
 
-    def values(self, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]]:
-        """Return the values of these keys of a study; none if the PACS does not answer.
+    def values(self, identifier: Identifier, names: Collection[str]) -> Mapping[str, Collection[str]] | None:
+        """Return the values of these keys of a study; ``None`` if the PACS does not answer.
 
         They say whose study it is, so ``"arrivals"`` asks for them, too.
         """
-        return self._ask("counts", lambda ask, asked: values_of_study(ask, asked, names), identifier) or {}
+        return self._ask("counts", lambda ask, asked: values_of_study(ask, asked, names), identifier)
 
     def is_elsewhere(self, identifier: Identifier) -> bool:
         """Tell whether a series or an instance belongs to another study; false if the PACS does not answer."""

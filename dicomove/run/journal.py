@@ -20,6 +20,7 @@ from dicomove.cohort import Identifier
 from dicomove.errors import JournalError, ReceiverError
 from dicomove.files import file_sha256
 from dicomove.interpreter import changed, in_bulk
+from dicomove.outcome import as_compared, was_compared
 from dicomove.receiver import Durability, Receiver
 from dicomove.results import Row, not_durable, resumed, without_lost_files
 from dicomove.run.cells import RowCells
@@ -131,10 +132,11 @@ def not_completed(
     keys = [task.key for task in tasks]
     if settings.archive:  # the archive is asked about each row when its turn comes
         earlier = completed(journal, keys)
-        return [replace(task, earlier=earlier.get(task.key)) for task in tasks]
+        return [replace(task, earlier=_to_compare(earlier.get(task.key))) for task in tasks]
     done = still_on_disk(journal, keys, settings)
     asked_anew = [task for task in tasks if task.key in done and task.asks_patient]
     anew = renamed(journal, table, {task.key: (task.identifier, task.patients, task.named) for task in asked_anew})
+    anew |= {task.key for task in asked_anew if not was_compared(done[task.key].advice)}
     for task in tasks:
         if task.key in done and task.key not in anew:
             results.set_row(task, done[task.key])
@@ -142,8 +144,18 @@ def not_completed(
     begun = journal.known([task.key for task in left])
     earlier = {} if settings.receivers else completed(journal, anew)
     return [
-        changed(task, look_first=task.look_first or task.key in begun, earlier=earlier.get(task.key)) for task in left
+        changed(
+            task,
+            look_first=task.look_first or task.key in begun,
+            earlier=_to_compare(earlier.get(task.key)),
+        )
+        for task in left
     ]
+
+
+def _to_compare(earlier: tuple[Row, datetime] | None) -> tuple[Row, datetime] | None:
+    """Return the result of an earlier run for a row that is compared with the PACS now."""
+    return earlier and (earlier[0]._replace(advice=as_compared(earlier[0].advice)), earlier[1])
 
 
 class JournalWriter:

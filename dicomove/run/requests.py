@@ -81,7 +81,8 @@ class Task:
         Whether the PACS was asked for the patient and did not give it. Instances whose PatientID has nothing in common
         with `patients` then do not count for the row.
     other_person
-        The key of the patient (PatientName, say) for which the PACS has another value than the rows.
+        The key of the patient (PatientName, say) for which the PACS has another value than the rows; `NOT_COMPARED` if
+        C-FIND had no answer.
     may_split
         Whether the series of a large study may be moved side by side: a C-FIND asks for them first.
     part

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dicomove.cohort import Identifier, Requested
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, RowWillRetry, SubOperationEvent
-from dicomove.outcome import UNLIKE, surplus
+from dicomove.outcome import NOT_COMPARED, UNLIKE, surplus
 from dicomove.receiver import LostFile, OtherPatient
 from dicomove.results import Row, after, not_durable, not_sent, without_answer, without_lost_files
 from dicomove.run.attempt import AttemptEnd, Moved, OnDisk, row_after
@@ -290,7 +290,8 @@ class RowResults:
 
 def _names_other_person(end: AttemptEnd) -> bool:
     evidence = end.result.evidence if isinstance(end, Moved) else end
-    return getattr(evidence, "other_person", None) not in (None, "PatientID")  # an ID in another spelling is usual
+    # An ID in another spelling is usual.
+    return getattr(evidence, "other_person", None) not in (None, "PatientID", NOT_COMPARED)
 
 
 def _finished(label: Hashable, position: int, row: Row, before: str | None) -> RowFinished:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from dicomove.cohort import Identifier
+from dicomove.outcome import NOT_COMPARED
 from dicomove.run.inventory import Inventory
 from dicomove.run.patients import contradicted, doubtful_keys, is_of_unknown_patient
 
@@ -23,7 +24,7 @@ class Whose:
     is_patient_unknown
         Whether the rows name a PatientID, and the PACS does not give it.
     doubtful
-        As in `doubtful_keys`.
+        As in `doubtful_keys`; `NOT_COMPARED` if the PACS did not answer.
     """
 
     contrary: str | None = None
@@ -55,9 +56,12 @@ def whose(
     at_receiver
         Whether a receiver compares the images with the row.
     """
-    there = inventory.values(identifier, named) if named else {}
+    answer = inventory.values(identifier, named) if named else {}
+    there = answer or {}
     contrary = contradicted(there, named)
     doubtful = doubtful_keys(there, named, at_receiver=at_receiver)
+    if answer is None and not (at_receiver and "PatientID" in named):  # the images show the PatientID
+        doubtful = (NOT_COMPARED,)
     # Some PACS, Orthanc for one, move by the UID of the level alone, and ignore the study and patient above it.
     if (
         contrary is None
@@ -82,7 +86,7 @@ def _elsewhere(
         return key, ()
     study = replace(identifier, query_model="StudyRoot", keys=identifier.keys[-1:])
     named = {"PatientID": [patient]}
-    there = inventory.values(study, named)
+    there = inventory.values(study, named) or {}
     if not there.get("PatientID"):
         return key, ()
     # In another spelling, it is the same patient. The PACS decides whether it moves the study.
