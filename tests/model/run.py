@@ -166,9 +166,10 @@ class Run:
 
     def names_another_patient(self, wanted: Asked, position: int | None = None) -> bool:
         """Whether a row, or else each one that asks for it and names a patient, names another one than the archive."""
-        named = self._patients(wanted)
-        single = [one for row, one in named.items() if position in (None, row)]
-        uid = dict(wanted.keys).get("StudyInstanceUID")
+        keys = dict(wanted.keys)
+        beside = [one for row, one in self._patients(wanted).items() if position in (None, row)]
+        single = [keys["PatientID"]] if "PatientID" in keys else beside
+        uid = keys.get("StudyInstanceUID")
         study = [one for one in self.world.archive.instances if one.study_instance_uid == uid]
         return bool(single and study) and difference(study[0].patient_id, single) == ALTOGETHER
 
