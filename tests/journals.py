@@ -88,3 +88,21 @@ def python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+_OPENS = """
+    import sys
+    from dicomove.errors import JournalError
+    from dicomove.store import Journal, sqlite
+    sqlite._PATIENCE_S = 0.1
+    try:
+        Journal.open(sys.argv[1])
+    except JournalError as error:
+        print(error)
+"""
+
+
+def opened_elsewhere(path: Path) -> str:
+    """Return what another process is told that opens a journal; nothing if it can."""
+    command = forks.python("-c", textwrap.dedent(_OPENS), str(path))
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

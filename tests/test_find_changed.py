@@ -100,6 +100,22 @@ def test_nothing_is_asked_for_rows_that_are_as_they_were(
     assert commands == ["C-MOVE"] * 3
 
 
+@pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
+def test_answers_that_name_no_study_are_of_the_row_if_the_pacs_heeds_its_uid(level: str) -> None:
+    table = pd.DataFrame({"StudyInstanceUID": UIDS[:1]})
+    with RehearsalPacs(SOURCE, faults.FindWithoutUpperUids()) as pacs:
+        found = dm.find(table, pacs, level=level, progress=False)
+    assert len(found) == (1 if level == "SERIES" else 2)
+    assert set(found["outcome"]) == {"matched"}
+    with (
+        RehearsalPacs(SOURCE, receiving.OF_ALL_PATIENTS) as pacs,
+        pytest.warns(dm.errors.FindWarning, match="left out"),
+    ):
+        found = dm.find(table, pacs, level=level, progress=False)
+    assert (found["outcome"].tolist(), found["filtered"].tolist()) == (["empty"], [3])
+    assert "came without StudyInstanceUID, and the PACS ignores it in a search" in found["advice"][0]
+
+
 def test_a_search_below_a_changed_row_compares_the_patient(pacs: RunningPacs, found: pd.DataFrame) -> None:
     changed = found.assign(StudyInstanceUID=[UIDS[1], *found["StudyInstanceUID"][1:]])
     with pytest.warns(dm.errors.FindWarning, match="left out"):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-import subprocess
-import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,8 +17,7 @@ import dicomove as dm
 from dicomove.errors import JournalError
 from dicomove.results import invalid, resumed
 from dicomove.store import Journal, sqlite
-from tests import forks
-from tests.journals import AT, COMPLETE, FACTS, PARTIAL, entry, key, outcomes, python, reading, rows
+from tests.journals import AT, COMPLETE, FACTS, PARTIAL, entry, key, opened_elsewhere, outcomes, python, reading, rows
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -186,37 +183,17 @@ def test_patients_are_where_the_table_had_them_and_nowhere_else(journal: Journal
 # Who has it.
 
 
-OPENS = """
-    import sys
-    from dicomove.errors import JournalError
-    from dicomove.store import Journal, sqlite
-    sqlite._PATIENCE_S = 0.1
-    try:
-        Journal.open(sys.argv[1])
-    except JournalError as error:
-        print(error)
-"""
-
-
-def elsewhere(path: Path) -> str:
-    """What another process is told that opens a journal; nothing where it can."""
-    done = subprocess.run(
-        forks.python("-c", textwrap.dedent(OPENS), str(path)), capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
 def test_a_process_that_opens_it_twice_shares_it_and_other_processes_are_refused(path: Path) -> None:
     (path.parent / "link").symlink_to(path.parent, target_is_directory=True)
     first, second = Journal.open(path), Journal.open(path.parent / "link" / path.name)
     first.close()
     assert second.begin(FACTS, rows(1)) == 1
-    told = elsewhere(path)
+    told = opened_elsewhere(path)
     assert str(path) in told
     assert f"process {os.getpid()} on {socket.gethostname()}" in told
     second.close()
     second.close()
-    assert elsewhere(path) == ""
+    assert opened_elsewhere(path) == ""
     with Journal.open(path) as third:
         assert third.begin(FACTS, rows(1)) == 2
 

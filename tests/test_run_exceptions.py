@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import queue
-import subprocess
-import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,7 +22,7 @@ from dicomove.run.requests import RunSettings, Task
 from dicomove.run.run import Run
 from dicomove.store import Journal
 from dicomove.testing import Synthetic, faults
-from tests import forks, journals, receiving, servers
+from tests import journals, receiving, servers
 from tests.journals import FACTS
 from tests.run_events import COMPLETE, RunDriver
 
@@ -108,24 +106,6 @@ def test_without_threads_the_run_ends_at_once(
     assert set(dm.read_journal(journal)["outcome"]) == {"not_attempted"}
 
 
-OPENS = """
-    import sys
-    from dicomove.errors import JournalError
-    from dicomove.store import Journal, sqlite
-    sqlite._PATIENCE_S = 0.1
-    try:
-        Journal.open(sys.argv[1])
-    except JournalError as error:
-        print(error)
-"""
-
-
-def elsewhere(path: Path) -> str:
-    """Return what another process is told that opens a journal; nothing if it can."""
-    command = forks.python("-c", textwrap.dedent(OPENS), str(path))
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
 def pressed(state: tenacity.RetryCallState) -> float:
     """Press Ctrl-C while a run adds up its waits."""
     if state.attempt_number > 1:
@@ -142,7 +122,7 @@ def test_an_interrupt_before_the_run_leaves_its_journal_to_others(verb: Callable
     journal = tmp_path / "pull.sqlite"
     with pytest.raises(KeyboardInterrupt):
         verb(TABLE, retry=Retry(wait=pressed), progress=False, **nowhere(journal))
-    assert elsewhere(journal) == ""
+    assert journals.opened_elsewhere(journal) == ""
 
 
 def waited(*arguments: Any, **named: Any) -> pd.DataFrame:
@@ -160,7 +140,7 @@ def test_a_display_that_cannot_begin_leaves_the_journal_to_others(
     journal = tmp_path / "pull.sqlite"
     with pytest.raises(RuntimeError):
         verb(TABLE, progress=False, **nowhere(journal))
-    assert elsewhere(journal) == ""
+    assert journals.opened_elsewhere(journal) == ""
 
 
 def test_a_job_without_a_thread_leaves_its_journal_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +152,7 @@ def test_a_job_without_a_thread_leaves_its_journal_to_others(tmp_path: Path, mon
         patch.setattr(threading.Thread, "start", fails)
         with pytest.raises(RuntimeError):
             dm.start_move(TABLE, progress="tqdm", **nowhere(journal))
-    assert elsewhere(journal) == ""
+    assert journals.opened_elsewhere(journal) == ""
 
 
 class GivenUp:

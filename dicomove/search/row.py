@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
+from uuid import uuid4
 
 from dicomove.cohort import (
     OPTIONAL_KEYS,
     PATIENT_KEYS,
     RETURN_KEYS,
     UNIQUE_KEYS,
+    Level,
     Query,
     QueryModel,
     Step,
+    is_blank,
     matches,
     unsafe,
 )
@@ -210,11 +213,33 @@ class Search:
         if reason is None and _MODALITIES in asked and not match.get(_MODALITIES):
             match[_MODALITIES] = "\\".join(self._modalities(merged(above, match), query_model))
             reason = why_not(match, unique, keys, repeated)
+        lacking = [name for name, _ in upper if name.endswith("UID") and is_blank(match.get(name))]
+        if reason is None and lacking and not self._heeds_uids_above(match[unique], step.level, upper, query_model):
+            return f"came without {' and '.join(lacking)}, and the PACS ignores it in a search"
         blank = unproven(match, step.checks)
         if reason is None and blank:
             one = dict([*upper, (unique, match[unique])])
             reason = self._not_confirmed({"QueryRetrieveLevel": step.level, **one}, blank, query_model)
         return reason
+
+    def _heeds_uids_above(self, uid: str, level: Level, upper: Sequence[_Pair], query_model: QueryModel) -> bool:
+        """Return whether the PACS finds a match only below its own study and series, and not below any UID.
+
+        Answers need not repeat the UIDs above them. If the PACS ignores these, its answers may be of any patient.
+
+        Raises
+        ------
+        _UnconfirmedError
+            It had no answer.
+        """
+        if level not in (heeds := self._limits.heeds_uids_above):
+            nowhere = {**dict(upper), upper[-1][0]: f"2.25.{uuid4().int}"}
+            control = {"QueryRetrieveLevel": level, **nowhere, UNIQUE_KEYS[query_model][level][-1]: uid}
+            found = self._asker.find(control, query_model=query_model, is_enough=lambda _: True)
+            if found.error and found.status is None:
+                raise _UnconfirmedError(found)
+            heeds[level] = not found.matches
+        return heeds[level]
 
     def _not_confirmed(self, one: Match, checks: Sequence[_Pair], query_model: QueryModel) -> str | None:
         """Return why a match does not fit the row, if it leaves identifying keys of the row blank.
