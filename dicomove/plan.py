@@ -208,8 +208,7 @@ def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, s
         anew = renamed(opened, table, names)
     for identifier, key in keys.items():
         step = steps[identifier]
-        is_compared = not (step.patients or step.named) or (key in done and was_compared(done[key].advice))
-        if key in done and key not in anew and is_compared:
+        if key in done and key not in anew and was_compared(done[key].advice):
             step.action, step.expected, step.advice = "skip", done[key].expected, done[key].advice
 
 

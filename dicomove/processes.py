@@ -19,6 +19,8 @@ _FIRST_DYNAMIC_PORT: Final = 49152
 _ORPHAN_S: Final = 10.0
 #: The wait if the system does not tell whether a process is about to end.
 UNKNOWN_S: Final = 3.0
+#: The most open files that a receiver needs.
+_MOST_FILES: Final = 4096
 #: Fields of /proc/PID/stat (state and start), counted after the command, which may contain any character.
 _STATE, _STARTED = 0, 19
 
@@ -79,6 +81,18 @@ class Process:
 def own_program(module: str) -> list[str]:
     """Return the command for one of dicomove's own processes, without arguments; `module` has its `main`."""
     return [sys.executable, "-P", str(_ROOT / "dicomove" / "start.py"), str(_ROOT), module]
+
+
+def allow_many_files() -> None:
+    """Raise the limit of open files as far as the system allows: each connection and each waiting file needs one."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard > soft:
+        most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def patience_s(parent: Process | None, own: Process) -> float:

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 import dicomove as dm
 from dicomove.run.inventory import Verify
 from dicomove.testing import RehearsalPacs, Synthetic, faults
-from dicomove.testing.faults.base import FindFault, Request
+from dicomove.testing.faults.base import FindFault, Refuse, Request
 from dicomove.testing.rehearsal import RunningPacs
 from tests import receiving
 
@@ -212,10 +212,48 @@ def test_without_an_answer_the_row_says_that_its_patient_was_not_compared(verify
             runs.append(dm.move(table, pacs, to, verify=verify, journal=tmp_path / "journal", progress=False))
     for results in runs[:2]:
         assert results["outcome"].tolist() == ["complete"] * 2
-        said = results["advice"].str.contains("were not compared with those of the study", na=False)
+        said = results["advice"].str.contains("was not compared with the PACS", na=False)
         assert said.tolist() == [True, False]
     assert runs[1]["attempts"].tolist() == [0, 0]
     assert runs[2]["error"].tolist()[0] == "other_patient"
+
+
+@dataclass(frozen=True)
+class RefusesPatients(FindFault):
+    """C-FIND with a PatientID is refused."""
+
+    def on_query(self, request: Request, identifier: Dataset) -> None:  # noqa: ARG002 (as in `Fault`)
+        if identifier.get("PatientID"):
+            raise Refuse(0xA900, "")
+
+
+OF_A_SERIES = pd.DataFrame({"StudyInstanceUID": UIDS[:1], "SeriesInstanceUID": f"{UIDS[0]}.1"})
+OF_A_STUDY = pd.DataFrame({"StudyInstanceUID": UIDS[:1], "PatientID": "SYN000001"})
+
+
+@pytest.mark.parametrize(
+    ("table", "met"),
+    [
+        (OF_A_SERIES, [faults.AnswersFind(0xA900)]),
+        (OF_A_SERIES.assign(PatientID="SYN000001"), [faults.AnswersFind(0xA900)]),
+        (OF_A_STUDY, [faults.FindWithoutPatientId(), RefusesPatients()]),
+    ],
+    ids=["the study of a series", "both", "a blank patient"],
+)
+@pytest.mark.filterwarnings("ignore::dicomove.errors.VerificationWarning")
+def test_each_comparison_without_an_answer_is_told_once(
+    table: pd.DataFrame, met: list[faults.Fault], tmp_path: Path
+) -> None:
+    with RehearsalPacs(SOURCE, met) as pacs:
+        planned = dm.plan(table, pacs, pacs.destination, progress=False)
+        results = dm.move(table, pacs, pacs.destination, progress=False)
+    assert results["outcome"].tolist() == ["complete"]
+    for made in (planned, results):
+        assert made["advice"][0].count("was not compared with the PACS") == 1
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, *met, source=SOURCE) as other:
+        results = receiving.move(table, other, receiver)
+    assert results["outcome"].tolist() == ["complete"]
+    assert "was not compared" not in str(results["advice"][0])  # the images say it
 
 
 @pytest.mark.parametrize("patient", ["SYN000001", "SYN000002"])

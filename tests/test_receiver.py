@@ -7,13 +7,14 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dicomove.dimse.connection import Connection, Deadline, Deadlines
 from dicomove.dimse.messages import Message
 from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError, ReceiverWarning
 from dicomove.receiver import AskedRow, RowId
+from dicomove.testing.associations import storing
 from tests import forks, receiving, servers
 
 pytestmark = pytest.mark.timeout(60)
@@ -197,7 +199,7 @@ import dicomove as dm
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # Python 3.12 and later
 folder, ending = sys.argv[1:]
-receiver = dm.Receiver(folder, port=0, host="127.0.0.1")
+receiver = dm.Receiver(folder, port=0, host="127.0.0.1", accept="any")
 child = os.fork() if ending.startswith("fork") else 0
 if ending.startswith("fork") and not child:
     time.sleep(30)
@@ -259,6 +261,23 @@ def test_no_receiver_outlives_its_parent(tmp_path: Path, ending: str) -> None:
         servers.wait_until(lambda: receiving.is_free(port), 5)
         process.wait(5)
         assert time.monotonic() - began < 4
+
+
+def test_what_has_come_is_made_durable_after_the_end_of_its_parent(tmp_path: Path) -> None:
+    """Otherwise, the next receiver looks through the whole folder for it."""
+    service, one = tmp_path / "images" / ".dicomove", receiving.instance()
+    with kernel(tmp_path, "SIGKILL") as (process, port, pid):
+        with closing(sqlite3.connect(service / "record.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with storing(("127.0.0.1", port), "DICOMOVE", "PEER", [one], ("ORIGINATOR", 7)) as store:
+                assert store(one) == 0
+            process.kill()
+            process.wait(60)
+            time.sleep(3)  # longer than the pause between two looks at the parent
+            assert receiving.alive(pid)
+        servers.wait_until(lambda: not receiving.alive(pid), 60)
+    assert not (service / "owner").exists()
+    assert dm.verify(tmp_path / "images")["verified"].tolist() == ["ok"]
 
 
 def test_ctrl_c_does_not_end_it(tmp_path: Path) -> None:

@@ -18,9 +18,12 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 import dicomove as dm
 from dicomove.dimse.pdu import P_DATA
 from dicomove.dimse.presentation_contexts import VERIFICATION
+from dicomove.outcome.advice import remarks_on_refusals
 from dicomove.receiver import AskedRow, Limits, RowId, administration
 from dicomove.receiver.administration import addresses
 from dicomove.receiver.admission import NOT_ADMITTED, Admission, network
+from dicomove.receiver.lines import Progress
+from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 from tests import receiving
@@ -165,6 +168,17 @@ def test_a_peer_that_says_something_else_each_time_takes_no_memory() -> None:
     assert sum(count for _, count in refused) == 10_000
     assert len(refused) < 300
     assert max(len(one.reason) for one, _ in refused) <= 300
+
+
+def test_peers_from_ever_new_addresses_take_no_memory_in_the_notebook() -> None:
+    rows = RowsInFlight()
+    for number in range(100):
+        told = [((f"10.0.{number}.{last}", f"AE{number}", "address", NOT_ADMITTED), 1) for last in range(200)]
+        rows.take(Progress([], told, 0))
+    refused = rows.refusals()
+    assert sum(refused.values()) == 20_000
+    assert len(refused) < 3000
+    assert len(remarks_on_refusals(refused)[0]) < 500
 
 
 def test_a_run_that_ends_takes_its_rows_only() -> None:

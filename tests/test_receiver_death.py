@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,22 @@ def _send_big(port: int) -> None:
 
 
 BIG = receiving.instance(pixels=bytes(4_000_000))
+
+
+def test_a_system_without_a_further_thread_does_not_end_it(tmp_path: Path) -> None:
+    with receiver_of_ours(tmp_path) as receiver:
+        run, first = receiver.begin_run(), receiver.pid
+        asked = [AskedRow(RowId(run, number), {"StudyInstanceUID": f"1.{number}"}, "127.0.0.1") for number in range(20)]
+        rows = [receiver.row(one) for one in asked]
+        for row in rows:
+            row.open_again()
+        status = Path(f"/proc/{first}/status").read_text()
+        size = next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmSize:"))
+        resource.prlimit(first, resource.RLIMIT_AS, (size + (4 << 20),) * 2)  # less than the stack of a thread
+        with ThreadPoolExecutor(len(rows)) as asking:
+            received = list(asking.map(lambda row: row.await_arrivals(1, 0.1), rows))
+        assert [one.arrivals for one in received] == [0] * len(rows)
+        assert receiver.pid == first
 
 
 def test_one_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.errors import ReceiverError, ReceiverWarning
+from dicomove.files import file_sha256
 from dicomove.receiver import AskedRow, Durability, RowId, commit
 from dicomove.receiver.commit import Committer, PendingFile
 from dicomove.receiver.digest import FollowingDigest
@@ -153,6 +154,23 @@ def test_a_duplicate_of_a_lost_file_is_lost_too_until_the_file_comes_again(
     committer.put(placed(tmp_path, 1, FollowingDigest))
     assert committer.flush(10).lost == ()
     assert committer.sha256("1.dcm")
+
+
+def test_of_two_files_of_one_name_the_one_that_is_there_is_recorded(tmp_path: Path) -> None:
+    """Two associations replace each other's file, and record them in the other order."""
+    (tmp_path / ".dicomove").mkdir()
+    index = InstanceIndex(tmp_path)
+    committer = Committer(tmp_path, index, replaces=True)
+    first = placed(tmp_path, 1, FollowingDigest)
+    (tmp_path / "1.dcm").rename(tmp_path / "aside")
+    second = placed(tmp_path, 1, FollowingDigest)
+    (tmp_path / "1.dcm").write_bytes(b"2")
+    committer.put(second)
+    committer.put(first)
+    assert committer.flush(60) == Durability()
+    assert committer.sha256("1.dcm") == file_sha256(tmp_path / "1.dcm")
+    committer.close()
+    index.close()
 
 
 def test_the_file_that_replaced_a_lost_one_stays(tmp_path: Path, committer: Committer) -> None:

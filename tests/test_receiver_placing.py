@@ -8,10 +8,11 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -357,8 +358,10 @@ def test_a_folder_that_is_blocked(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver) as pacs:
         result = receiving.move(rows, pacs, receiver)
         assert result["outcome"].tolist() == ["failed", "complete"]
-        assert receiving.row(result[:1], "error", "received", "missing", "failed") == ("storage_failed", 0, 6, 6)
-        assert "disk full" in result["advice"].iloc[0]
+        assert receiving.row(result[:1], "error", "received", "missing", "failed") == ("missing_instances", 0, 6, 0)
+        assert (
+            "6 are in quarantine: its place in the folder cannot be used (Not a directory)" in result["advice"].iloc[0]
+        )
         assert receiving.partial(tmp_path) == []
         blocked.unlink()
         assert receiving.move(rows, pacs, receiver)["outcome"].tolist() == ["complete", "complete"]
@@ -370,9 +373,42 @@ def test_a_path_that_is_blocked_is_not_in_the_log(tmp_path: Path, caplog: pytest
     template = "{PatientID}/{SOPInstanceUID}.dcm"
     with receiving.receiver(tmp_path, path=template) as receiver, receiving.pacs(receiver) as pacs:
         result = receiving.move(rows, pacs, receiver)
-        assert receiving.row(result, "error", "failed") == ("storage_failed", 6)
-    warnings = [record.getMessage() for record in caplog.records if record.name == "dicomove.receiver"]
-    assert warnings == ["an instance cannot be stored: Not a directory"]  # and not one for each of the six
+        assert receiving.row(result, "error", "failed") == ("missing_instances", 0)
+    told = [record.getMessage() for record in caplog.records if record.name == "dicomove.receiver"]
+    assert [one.rpartition(": ")[2] for one in told] == ["Not a directory"]  # and not one for each of the six
+
+
+def _link_to_another_disk(path: Path) -> None:
+    other = Path("/dev", "shm")
+    if not other.is_dir() or other.stat().st_dev == path.parent.stat().st_dev:
+        pytest.skip("there is no other disk")
+    path.symlink_to(tempfile.mkdtemp(dir=other))
+
+
+@pytest.mark.parametrize(
+    ("path", "block", "options"),
+    [
+        ("1.2.3", lambda path: path.write_text("a file where a folder must go"), {}),
+        ("1.2.3", lambda path: path.symlink_to("nowhere"), {}),
+        ("1.2.3", _link_to_another_disk, {}),
+        ("1.2.3/1.2.3.1/1.2.3.4.5.dcm", lambda path: path.mkdir(parents=True), {"existing": "replace"}),
+    ],
+    ids=["a file", "a link to nothing", "a link to another disk", "a folder"],
+)
+def test_only_a_full_disk_is_refused(
+    path: str, block: Callable[[Path], object], options: dict[str, object], tmp_path: Path
+) -> None:
+    """A PACS may drop the rest of a study after a refusal."""
+    block(tmp_path / path)
+    with plain(tmp_path, **options) as receiver:
+        assert receiving.send(receiver, instance(), instance("1.2.4", "1.2.4.1")) == [0, 0]
+        manifest = receiver.manifest().set_index("SOPInstanceUID")
+        assert manifest["quarantine"].str.startswith("its place in the folder").tolist() == [True, False]
+    assert receiving.partial(tmp_path) == []
+    assert set(dm.verify(tmp_path)["verified"]) <= {"ok", "unrecorded"}
+    if (tmp_path / path).is_symlink():
+        assert receiving.files(tmp_path / path) == {}
+        shutil.rmtree((tmp_path / path).readlink(), ignore_errors=True)
 
 
 def test_a_warning_that_recurs_is_written_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
@@ -502,7 +538,7 @@ def test_some_of_a_row_cannot_be_stored(tmp_path: Path) -> None:
         (tmp_path / rows["StudyInstanceUID"][0]).mkdir()
         (tmp_path / rows["StudyInstanceUID"][0] / series).write_text("")
         result = receiving.move(rows, pacs, receiver)
-    assert receiving.row(result, "outcome", "error", "received", "missing") == ("partial", "storage_failed", 3, 3)
+    assert receiving.row(result, "outcome", "error", "received", "missing") == ("partial", "missing_instances", 3, 3)
 
 
 # What contradicts its transfer syntax.

@@ -20,6 +20,7 @@ UNREQUESTED: Final = "unrequested"
 
 #: The most reasons of one kind, or refusals, in an advice.
 _MOST_TOLD: Final = 3
+_MOST_ADDRESSES: Final = 10
 
 _COMPARE: Final = "is it the same patient? discrepancies() of the receiver names the instances"
 
@@ -40,8 +41,8 @@ _REMEDIES: Final = {
 #: Stands for a key of the patient if C-FIND had no answer.
 NOT_COMPARED: Final = "not compared"
 _UNCOMPARED: Final = (
-    "The patient and the accession number of the row were not compared with those of the study, because C-FIND had no "
-    "answer."
+    "The row was not compared with the PACS (its patient, its accession number, the UIDs above it), because C-FIND had "
+    "no answer."
 )
 
 
@@ -76,12 +77,12 @@ def of_other_person(key: str | None) -> str:
 
 
 def was_compared(advice: str | None) -> bool:
-    """Return whether the advice on a row does not say that its patient was not compared."""
+    """Return whether the advice on a row does not say that it was not compared."""
     return _UNCOMPARED not in (advice or "")
 
 
 def as_compared(advice: str | None) -> str | None:
-    """Return the advice on a row without the remark that its patient was not compared."""
+    """Return the advice on a row without the remark that it was not compared."""
     return (advice or "").replace(_UNCOMPARED, "").strip() or None
 
 
@@ -184,8 +185,10 @@ def remarks_on_refusals(refusals: Iterable[Refusal]) -> list[str]:
     told = [f"the receiver turned away {_peer(one)}: {one.reason}" for one in others[:_MOST_TOLD]]
     if len(others) > _MOST_TOLD:
         told.append(f"it turned away {len(others) - _MOST_TOLD} more: see refused of the receiver")
-    if named := ", ".join(dict.fromkeys(one.address for one in every if one.kind == "address")):
-        told.append(f"connections from {named} were refused: if the PACS sends from there, give allow to the receiver")
+    if named := list(dict.fromkeys(one.address for one in every if one.kind == "address")):
+        more = [f"{len(named) - _MOST_ADDRESSES} more addresses"] if named[_MOST_ADDRESSES:] else []
+        where = ", ".join([*named[:_MOST_ADDRESSES], *more])
+        told.append(f"connections from {where} were refused: if the PACS sends from there, give allow to the receiver")
     return told
 
 

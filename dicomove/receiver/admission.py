@@ -33,6 +33,7 @@ from dicomove.tls import Wrap
 _MOST_KINDS: Final = 200
 _LONGEST_REASON: Final = 300
 _MANY: Final = "it was refused for many reasons"
+_OTHERS: Final = "other addresses"
 #: The reason of a refusal because of the address.
 NOT_ADMITTED: Final = "its address is not that of a PACS with rows in flight, and allow= does not name it"
 
@@ -57,6 +58,33 @@ def network(value: str) -> Network:
         raise ValueError(message) from None
     mapped = getattr(found.network_address, "ipv4_mapped", None)
     return ipaddress.ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
+
+
+def count_refusal(refused: Counter[Refusal], refusal: Refusal, count: int = 1, most: int = _MOST_KINDS) -> None:
+    """Count a refused peer. Peers with ever new reasons, or from ever new addresses, must not fill the memory.
+
+    Parameters
+    ----------
+    refused
+        The refusals so far.
+    refusal, count
+        The refusal, and the number of connections.
+    most
+        The most different refusals. Beyond it, only addresses are told apart, as many again.
+
+    Examples
+    --------
+    >>> refused = Counter()
+    >>> for number in range(6):
+    ...     count_refusal(refused, Refusal(f"10.0.0.{number}", "A", "address", "not admitted"), most=2)
+    >>> [(one.address, one.ae_title, count) for one, count in refused.items()][1:]
+    [('10.0.0.1', 'A', 1), ('10.0.0.2', '', 1), ('10.0.0.3', '', 1), ('other addresses', '', 2)]
+    """
+    if refusal not in refused and len(refused) >= most:
+        refusal = refusal._replace(ae_title="", reason=_MANY)
+    if refusal not in refused and len(refused) >= 2 * most:
+        refusal = refusal._replace(address=_OTHERS)
+    refused[refusal] += count
 
 
 class Admission:
@@ -107,10 +135,7 @@ class Admission:
         """Count a refused peer. Call this before the refusal is sent, so that the verdict on its row includes it."""
         refusal = Refusal(str(plain(address)), ae_title, kind, reason[:_LONGEST_REASON])
         with self._lock:
-            if refusal not in self._refused and len(self._refused) >= _MOST_KINDS:
-                # A peer with ever new reasons must not fill the memory.
-                refusal = refusal._replace(ae_title="", reason=_MANY)
-            self._refused[refusal] += 1
+            count_refusal(self._refused, refusal)
 
     @contextmanager
     def deciding(self) -> Iterator[None]:

@@ -80,10 +80,18 @@ class _Watched:
 
 
 class Committer:
-    """Makes files durable that have their final names. Any thread may add files."""
+    """Makes files durable that have their final names. Any thread may add files.
 
-    def __init__(self, folder: Path, index: InstanceIndex) -> None:
-        self._folder, self._index = folder, index
+    Parameters
+    ----------
+    folder, index
+        The folder, and its index.
+    replaces
+        Whether a file may replace another one before that one is durable.
+    """
+
+    def __init__(self, folder: Path, index: InstanceIndex, *, replaces: bool = False) -> None:
+        self._folder, self._index, self._replaces = folder, index, replaces
         self._places = threading.Semaphore(_MOST_WAITING)
         self._to_hash: queue.SimpleQueue[PendingFile | tuple[FollowingDigest, int] | None] = queue.SimpleQueue()
         self._changed = threading.Condition()
@@ -285,6 +293,8 @@ class Committer:
             if pending.digest:
                 pending.digest.follow(record.bytes)
             file.synchronise()
+            if self._replaces and not file.is_at(self._folder / record.path):
+                return None  # another one has replaced it, whose record may already be there
         except OSError as error:
             if not file.is_at(self._folder / record.path):  # another one has replaced it, and follows
                 return None

@@ -24,7 +24,7 @@ from pydicom import config
 from dicomove.errors import ReceiverError, log_exception
 from dicomove.files import file_sha256
 from dicomove.outcome.patients import ALTOGETHER, difference
-from dicomove.processes import Process
+from dicomove.processes import Process, allow_many_files
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.api import (
     AwaitArrivals,
@@ -67,7 +67,8 @@ from dicomove.tls import server_side
 _DECIDING_S: Final = 1.0
 _TELL_S: Final = 0.1
 _PARENT_S: Final = 1.0
-_MOST_FILES: Final = 4096
+#: How long the process may take to make everything durable after its parent has ended, in seconds.
+_LONGEST_END_S: Final = 35.0
 
 logger = logging.getLogger("dicomove.receiver")
 
@@ -188,7 +189,7 @@ def main(started_by: str) -> None:
     parent = Process.read(started_by) or Process(os.getppid())
     for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)):
         signal.signal(number, signal.SIG_IGN)  # it ends with its parent, and not before
-    _allow_many_files()
+    allow_many_files()
     # Otherwise pydicom validates each UID of each presentation context twice: half the cost of a negotiation.
     config.settings.reading_validation_mode = config.IGNORE
     lines = JsonLines()
@@ -202,24 +203,14 @@ def main(started_by: str) -> None:
             api, port = _api(settings, parent, stack, expected, lines)
             news = _News(lines, api)
             threading.Thread(target=news.tell_on_and_on, daemon=True).start()
-            threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+            ending = threading.Event()
+            threading.Thread(target=_die_with, args=(parent, ending), daemon=True).start()
             # Last, so that all threads have started when the receiver is ready.
             lines.tell(Ready(port))
             _answer_all(lines, api, news)
+            ending.set()
     except (OSError, ReceiverError) as error:
         lines.tell(Failed(str(error)))
-
-
-def _allow_many_files() -> None:
-    """Raise the limit of open files as far as the system allows: each connection and each waiting file needs one."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY or hard > soft:
-        most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 def _rows_in_flight() -> Iterator[Expect]:
@@ -243,7 +234,7 @@ def _api(
     template = PathTemplate(settings.path, takes_columns=True)
     if ownership.needs_recovery:
         ownership.needs_recovery = not recover(folder, index, files, template)
-    committer = Committer(folder, index)
+    committer = Committer(folder, index, replaces=settings.existing == "replace")
     stack.callback(_finish, committer, ownership, lines)
     takes_all = settings.accept == "any"
     # If the user names addresses, no others may connect.
@@ -287,7 +278,10 @@ def _answer_all(lines: JsonLines, api: Api, news: _News) -> None:
         if api.is_quick(request[1]):
             _answer(lines, api, news, *request)
         else:  # it waits for late instances, or for the disk
-            threading.Thread(target=_answer, args=(lines, api, news, *request), daemon=True).start()
+            try:
+                threading.Thread(target=_answer, args=(lines, api, news, *request), daemon=True).start()
+            except RuntimeError:  # the system allows no more threads: later requests wait for this one
+                _answer(lines, api, news, *request)
 
 
 def _answer(lines: JsonLines, api: Api, news: _News, number: int, request: Request[Any]) -> None:
@@ -339,9 +333,11 @@ class _News:
             self.tell()
 
 
-def _die_with(parent: Process) -> None:
-    """End also if a forked child of the parent keeps standard input open."""
+def _die_with(parent: Process, ending: threading.Event) -> None:
+    """End also if a forked child of the parent keeps standard input open. If it has ended, files are made durable."""
     adopted_by = os.getppid()
     while parent.is_alive is not False and os.getppid() == adopted_by:
         time.sleep(_PARENT_S)
+    if ending.wait(_PARENT_S):
+        time.sleep(_LONGEST_END_S)
     os._exit(1)

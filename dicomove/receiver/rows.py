@@ -22,6 +22,7 @@ from dicomove.errors import AddressError
 from dicomove.outcome import Counts, Refusal
 from dicomove.pacs import Pacs
 from dicomove.receiver.administration import addresses
+from dicomove.receiver.admission import count_refusal
 from dicomove.receiver.api import (
     AwaitArrivals,
     CancelGet,
@@ -40,6 +41,8 @@ from dicomove.receiver.process import Asks
 from dicomove.store import InstanceRecord
 
 _LOOK_UP_S: Final = 0.05
+#: The most different refusals in the life of a receiver.
+_MOST_REFUSALS: Final = 1000
 
 
 class RowAtReceiver(Protocol):
@@ -133,7 +136,7 @@ class RowsInFlight:
                 if (row := RowId(run, position)) in self._expected:
                     self._progress[row] = arrivals, size
             for fields, count in progress.refused:
-                self.refused[Refusal._make(fields)] += count
+                count_refusal(self.refused, Refusal._make(fields), count, _MOST_REFUSALS)
             for number, counts in progress.counts:
                 if number in self._counts:
                     self._counts[number] = Counts(**counts)

@@ -31,11 +31,15 @@ OUT_OF_RESOURCES: Final = 0xA700
 
 #: Why an instance is in quarantine if another file has its name, and the index does not say whose it is.
 _UNREADABLE: Final = "a file with its name is there, and the record could not be read to compare them"
+#: Why an instance is in quarantine if the folder cannot take it: a file has the name of a folder, say.
+_NO_PLACE: Final = "its place in the folder cannot be used"
 
 _NEEDED: Final = ("SpecificCharacterSet", "SOPClassUID", *KEYS)
 
 #: This process, or the system, has no more open files: not a reason to refuse an instance, because it passes.
 _TOO_MANY_FILES: Final = (errno.EMFILE, errno.ENFILE)
+#: The disk, or the user's share of it, is full. Windows has no such shares.
+_FULL: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 #: How long an instance waits for open files to become durable, in seconds.
 _LONGEST_WAIT_S: Final = 10.0
 
@@ -140,7 +144,8 @@ class Storage:
         placed, contradiction = None, incoming.contradiction()
         if incoming.failure is None:
             try:
-                placed = self._placed(incoming, written, values, self._problem(incoming, found, contradiction))
+                problem = self._problem(incoming, found, contradiction)
+                placed = self._placed_or_aside(incoming, written, values, problem)
             except OSError as error:
                 incoming.fail(error)
         if placed is None:
@@ -189,6 +194,18 @@ class Storage:
     def _gone(self, incoming: IncomingInstance) -> None:
         with self._lock:
             self._coming.discard(incoming)
+
+    def _placed_or_aside(
+        self, incoming: IncomingInstance, written: CompleteFile, values: Mapping[str, str], problem: _Problem | None
+    ) -> Placed:
+        """Place an instance. If only its place cannot be used, it goes to quarantine; on a full disk, this raises."""
+        try:
+            return self._placed(incoming, written, values, problem)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
+            self._warn("an instance is in quarantine, because its place in the folder cannot be used", error)
+            return self._placed(incoming, written, values, ("differs", f"{_NO_PLACE} ({error.strerror})"))
 
     def _placed(
         self, incoming: IncomingInstance, written: CompleteFile, values: Mapping[str, str], problem: _Problem | None

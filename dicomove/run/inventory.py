@@ -205,9 +205,9 @@ class Inventory:
         """
         return self._ask("counts", lambda ask, asked: values_of_study(ask, asked, names), identifier)
 
-    def is_elsewhere(self, identifier: Identifier) -> bool:
-        """Tell whether a series or an instance belongs to another study; false if the PACS does not answer."""
-        return self._ask("counts", is_elsewhere, identifier) is True
+    def is_elsewhere(self, identifier: Identifier) -> bool | None:
+        """Tell whether a series or an instance belongs to another study; ``None`` if the PACS does not answer."""
+        return self._ask("counts", is_elsewhere, identifier)
 
     def series(self, study: Identifier) -> Mapping[str, int | None] | None:
         """Return the series of a study, each with the number of its instances if the PACS gives it.

@@ -63,18 +63,21 @@ def whose(
     if answer is None and not (at_receiver and "PatientID" in named):  # the images show the PatientID
         doubtful = (NOT_COMPARED,)
     # Some PACS, Orthanc for one, move by the UID of the level alone, and ignore the study and patient above it.
-    if (
-        contrary is None
-        and len(identifier.keys) > 1
-        and (inventory.is_elsewhere(identifier) if is_there is None else not is_there)
-    ):
-        contrary, more = _elsewhere(inventory, identifier, at_receiver=at_receiver)
-        doubtful = (*doubtful, *more)
+    if contrary is None and len(identifier.keys) > 1:
+        is_elsewhere = inventory.is_elsewhere(identifier) if is_there is None else not is_there
+        if is_elsewhere:
+            contrary, more = _elsewhere(inventory, identifier, at_receiver=at_receiver)
+            doubtful = (*doubtful, *more)
+        elif is_elsewhere is None and not at_receiver:  # the images show the UIDs above it
+            doubtful = (*doubtful, NOT_COMPARED)
     is_undecided = is_of_unknown_patient(identifier, there, named, at_receiver=at_receiver)
     is_blank = "PatientID" in there and not there["PatientID"] and not at_receiver
-    if contrary is None and is_blank and not is_undecided and _is_of_none(inventory, identifier, named["PatientID"]):
-        contrary = "PatientID"
-    return Whose(contrary, is_undecided, "PatientID" in named and not there.get("PatientID"), doubtful)
+    if contrary is None and is_blank and not is_undecided:
+        is_of_none = _is_of_none(inventory, identifier, named["PatientID"])
+        contrary = "PatientID" if is_of_none else None
+        doubtful = (*doubtful, NOT_COMPARED) if is_of_none is None else doubtful
+    is_unknown = "PatientID" in named and not there.get("PatientID")
+    return Whose(contrary, is_undecided, is_unknown, tuple(dict.fromkeys(doubtful)))
 
 
 def _elsewhere(
@@ -93,9 +96,13 @@ def _elsewhere(
     return contradicted(there, named), doubtful_keys(there, named, at_receiver=at_receiver)
 
 
-def _is_of_none(inventory: Inventory, identifier: Identifier, patients: Collection[str]) -> bool:
-    """Return whether the PACS, which leaves the PatientID blank, finds the study with none of these."""
+def _is_of_none(inventory: Inventory, identifier: Identifier, patients: Collection[str]) -> bool | None:
+    """Return whether the PACS, which leaves the PatientID blank, finds the study with none of these.
+
+    It is ``None`` if the PACS does not answer.
+    """
     study = replace(identifier, level="STUDY", keys=identifier.study_keys)
-    return all(
-        inventory.is_elsewhere(replace(study, keys=(("PatientID", patient), *study.keys))) for patient in patients
-    )
+    for patient in patients:
+        if not (is_elsewhere := inventory.is_elsewhere(replace(study, keys=(("PatientID", patient), *study.keys)))):
+            return is_elsewhere
+    return True
