@@ -866,6 +866,8 @@ def test_wildcards_are_those_of_a_plain_reference(asked: str, value: str) -> Non
         pytest.param("DEMO^ŁUCJA", "DEMO^UCJA", True, id="left out"),
         pytest.param("DEMO^ŁUCJA", "DEMO^?UCJA", True, id="replaced"),
         pytest.param("DEMO^ŁU*", "DEMO^UCJA", True, id="left out, with a wildcard"),
+        pytest.param("И*", "SMITH^JOHN", False, id="a wildcard beside no letter that is left"),
+        pytest.param("MÜ*", "MILLER^BOB", False, id="a wildcard beside one letter that is left"),
         pytest.param("JÖRG", "JÜRG", False, id="another letter"),
         pytest.param("JÖRG", "JAN", False, id="another name"),
         pytest.param("JORG", "JRG", False, id="a letter that every character set has"),

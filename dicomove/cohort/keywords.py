@@ -168,7 +168,8 @@ VRS: dict[str, str] = _Vrs({keyword: dictionary_VR(keyword) for keyword in KEYWO
 """The Value Representation of each of `KEYWORDS`; with ``[]``, but not with ``get``, also of every other attribute."""
 
 _BLANK_PART = re.compile(r"\s*|Unnamed: [0-9]+_level_[0-9]+")
-_NOT_ALPHANUMERIC = re.compile(r"[^0-9a-z]+")
+#: Letters of other scripts count: "母のMRN" is the number of the mother.
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 _ANY_CASE = {keyword.lower(): keyword for keyword in KEYWORDS if keyword not in EXACT}
 _SPELLINGS = (
     _ANY_CASE

@@ -124,12 +124,18 @@ def _plain_name(name: str) -> str:
 
 
 def _match_text(asked: str, value: str) -> bool:
-    return _match_exactly(asked, value) or (
-        # An archive with only one character set, such as Orthanc, drops or replaces all other characters.
-        not asked.isascii()
-        and set(re.sub(_REPLACED, "", value)) <= set(asked) | set(filter(str.isascii, value))
-        and _match_exactly(_NOT_ASCII.sub("", asked), _NOT_ASCII.sub("", re.sub(_REPLACED, "", value)))
-    )
+    return _match_exactly(asked, value) or (not asked.isascii() and _match_other_letters(asked, value))
+
+
+def _match_other_letters(asked: str, value: str) -> bool:
+    """Tell whether a value matches but for letters that an archive with one character set drops or replaces.
+
+    Orthanc is such an archive. A wildcard beside the few letters that remain would match other persons.
+    """
+    left, shown = _NOT_ASCII.sub("", asked), re.sub(_REPLACED, "", value)
+    is_narrow = not has_wildcard(left) or sum(map(str.isalnum, left)) >= _FEWEST_LETTERS
+    has_no_other = set(shown) <= set(asked) | set(filter(str.isascii, shown))
+    return is_narrow and has_no_other and _match_exactly(left, _NOT_ASCII.sub("", shown))
 
 
 def _match_exactly(asked: str, value: str) -> bool:
@@ -142,6 +148,8 @@ def _match_exactly(asked: str, value: str) -> bool:
 
 
 _REPLACED = r"[?\ufffd]"
+#: "Mü*" without its "ü" is "M*".
+_FEWEST_LETTERS = 3
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _MATCH = {
     "UI": _match_uid,
