@@ -21,6 +21,7 @@ from dicomove.cohort import (
     is_query,
     own_copy,
     unasked_columns,
+    uncompared_index,
     with_digests,
     without_mark,
     without_query_mark,
@@ -258,6 +259,8 @@ def _before_asking(
     found = unasked_columns(table, by_uid=any(by_uid)) if not is_query(table) and not all(by_uid) else []
     if found:
         yield f"rows are asked without a column that may be meant. {' '.join(found)}", CohortWarning
+    elif uncompared := uncompared_index(table):
+        yield uncompared, CohortWarning
     partial = sum(bool(query.blank) for query in asked)
     if partial:
         message = (

@@ -7,7 +7,7 @@ from typing import Unpack
 
 import pandas as pd
 
-from dicomove.cohort import Requested, move_identifiers, on_coarser_rows, own_copy
+from dicomove.cohort import Requested, move_identifiers, on_coarser_rows, own_copy, uncompared_index
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning, warn
 from dicomove.interpreter import in_bulk, short_switch_interval
@@ -232,8 +232,8 @@ def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> 
     """Return the identifier of each row, and warn if some rows ask for more than the others."""
     with in_bulk():
         identifiers = by_patient(table, move_identifiers(table, level, query_model))
-    message = None if level else on_coarser_rows(table, identifiers)
-    if message:
+    messages = None if level else on_coarser_rows(table, identifiers), uncompared_index(table)
+    for message in filter(None, messages):
         warn(message, CohortWarning)
     return identifiers
 

@@ -13,10 +13,10 @@ from typing import Literal
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, Requested, move_identifiers, own_copy, with_plan_digests
+from dicomove.cohort import Identifier, Requested, move_identifiers, own_copy, uncompared_index, with_plan_digests
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
-from dicomove.errors import InterruptedWarning, warn
+from dicomove.errors import CohortWarning, InterruptedWarning, warn
 from dicomove.events import RowStarted, RunEnded, RunStarted
 from dicomove.files import user_path
 from dicomove.interpreter import short_switch_interval
@@ -129,6 +129,8 @@ def plan(
 
     Warns
     -----
+    CohortWarning
+        A key of the patient is the index of the table, and is not compared.
     InterruptedWarning
         The plan was interrupted: the numbers of instances of the remaining rows are unknown.
 
@@ -143,6 +145,8 @@ def plan(
     """
     table = own_copy(table)
     identifiers = by_patient(table, move_identifiers(table, level, query_model))
+    if message := uncompared_index(table):
+        warn(message, CohortWarning)
     checked = Options(journal=journal, hours=hours, method=method)
     steps = steps_of(table, identifiers)
     settings = None if destination is None else run_settings(pacs, destination, checked)

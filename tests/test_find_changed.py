@@ -488,3 +488,18 @@ def test_a_plan_looks_up_series_that_were_exchanged(pacs: RunningPacs, found: pd
     results, commands = move(planned.assign(action="move"), pacs)
     assert results["outcome"].tolist() == ["empty"]
     assert "C-MOVE" not in commands
+
+
+def test_a_patient_that_is_the_index_is_not_compared_and_named(pacs: RunningPacs, found: pd.DataFrame) -> None:
+    typed = pd.DataFrame({"StudyInstanceUID": UIDS}, index=pd.Index(COHORT["PatientID"][::-1]))
+    to = pacs.destination
+    uses: list[Callable[[], pd.DataFrame]] = [
+        lambda: dm.find(typed, pacs, progress=False),
+        lambda: dm.plan(typed, pacs, to, progress=False),
+        lambda: dm.move(typed, pacs, to, progress=False),
+    ]
+    for use in uses:
+        with pytest.warns(dm.errors.CohortWarning, match="not compared by a key .* PatientID is the index") as told:
+            use()
+        assert len(told) == 1
+    dm.move(found.set_index("PatientID"), pacs, to, progress=False)  # the PACS has said it

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -254,6 +256,23 @@ def test_a_damaged_table_of_headers_is_not_believed(tmp_path: Path) -> None:
     with pytest.warns(DicomoveWarning, match="cannot be kept"):
         after = index(tmp_path, progress=False)
     pd.testing.assert_frame_equal(after, before)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE files SET shared = NULL",
+        "UPDATE key_sets SET keys = NULL",
+        "UPDATE key_sets SET keys = '[1'",
+        "UPDATE shared SET cells = '[]'",
+    ],
+)
+def test_a_table_of_headers_with_wrong_cells_is_not_believed(damage: str, tmp_path: Path) -> None:
+    slices(tmp_path, [0, 5])
+    before = index(tmp_path, progress=False)
+    with closing(sqlite3.connect(tmp_path / ".dicomove" / "headers.sqlite")) as kept, kept:
+        kept.execute(damage)
+    pd.testing.assert_frame_equal(index(tmp_path, progress=False), before)
 
 
 def test_a_table_of_headers_that_cannot_be_kept_is_a_warning(tmp_path: Path) -> None:

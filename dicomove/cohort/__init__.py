@@ -40,7 +40,7 @@ from dicomove.cohort.changes import (
 )
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, found_rows, is_found, plain_label, positions_in
-from dicomove.cohort.hints import unasked_columns, unlikely_values
+from dicomove.cohort.hints import unasked_columns, uncompared_index, unlikely_values
 from dicomove.cohort.identifiers import (
     Identifier,
     Requested,
@@ -165,6 +165,7 @@ __all__ = [
     "text",
     "text_unless_blank",
     "unasked_columns",
+    "uncompared_index",
     "unlikely_values",
     "unsafe",
     "unsent_cells",

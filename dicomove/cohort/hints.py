@@ -24,6 +24,8 @@ from dicomove.cohort.values import is_blank
 
 #: Keys that a search for studies sends.
 _OF_STUDIES: Final = (*MATCHING_KEYS["PATIENT"], *MATCHING_KEYS["STUDY"], "Modality")
+#: Keys by which a row with a UID is compared with the study of the PACS.
+_COMPARED: Final = ("PatientID", "AccessionNumber", "PatientName", "PatientBirthDate")
 #: Keys without which a row matches too much, each with the keys that make up for it.
 _NARROWING: Final[Mapping[str, tuple[str, ...]]] = {
     "PatientID": ("StudyInstanceUID",),
@@ -60,6 +62,19 @@ def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
     keys = [name for name in _OF_STUDIES if name not in there]
     found = (_overlooked(table, there, by_uid=by_uid), index_hint(table, keys), _numbered(table, there))
     return [sentence.strip() for sentence in (*found, _blank(table, there)) if sentence]
+
+
+def uncompared_index(table: pd.DataFrame) -> str | None:
+    """Return a sentence about keys that are the index of a typed table, so that its rows are not compared by them.
+
+    Examples
+    --------
+    >>> uncompared_index(pd.DataFrame({"StudyInstanceUID": ["1.2"]}, index=pd.Index(["7"], name="PatientID")))
+    'rows are not compared by a key that they have. PatientID is the index: table.reset_index() makes it a column.'
+    """
+    there = candidates(table.columns, _COMPARED)
+    hint = "" if is_found(table.columns) else index_hint(table, [name for name in _COMPARED if name not in there])
+    return f"rows are not compared by a key that they have.{hint}" if hint else None
 
 
 def _overlooked(table: pd.DataFrame, there: Collection[str], *, by_uid: bool) -> str:

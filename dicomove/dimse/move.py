@@ -147,7 +147,8 @@ class MoveScu(Scu):
         ----------
         query
             ``QueryRetrieveLevel`` and the unique keys, by keyword or by tag (``"00100020"``, ``"(0010,0020)"``).
-            Other keys are not sent. Without a level, the deepest UID decides.
+            Other keys are neither sent nor compared with the PACS: a PatientID in Study Root says nothing, and only
+            `move` asks whose the study is. Without a level, the deepest UID decides.
         destination
             The Move Destination's AE title.
         query_model

@@ -52,7 +52,7 @@ def headers_of(
         try:
             known = store.read(keys)
             wanted = store.all_keys(keys)
-        except sqlite3.Error:
+        except (sqlite3.Error, LookupError, TypeError, ValueError):  # it is damaged
             known, wanted = {}, list(keys)
         # A new permission to read does not change the time of a file, so failures are always tried again.
         readable = {path: one for path, one in known.items() if one.error != UNREADABLE}
