@@ -110,7 +110,7 @@ def find(
         Which studies a row may match. ``"all"``; ``"one"``: a row that matches several is ``ambiguous``, and brings
         none; ``"newest"``, ``"oldest"``; ``"nearest"``: the study nearest to the row's StudyDate, which is then not
         sent as a key, and among several on one day the nearest to its StudyTime, if it has one. At lower levels, all
-        matches of the chosen study remain.
+        matches of the chosen study remain. If the studies are of several patients, the row is ``ambiguous``.
     within
         For ``"nearest"``: the greatest distance, such as ``"3 days"``.
     loose
@@ -189,11 +189,13 @@ def find(
         warn(message, kind)
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
     wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, [keys] if isinstance(keys, str) else keys)]))
+    # Among studies of one day, the time decides.
+    asked = wanted if matches == "all" else tuple(dict.fromkeys([*wanted, "StudyTime"]))
     with Interrupts() as interrupts, short_switch_interval():
 
         def ask(rows: pd.DataFrame, queries: Sequence[Query | IdentifierError], progress: Progress) -> list[Answer]:
             with display(progress) as show:
-                return ask_rows(rows, queries, wanted, pacs, settings, show, interrupts)
+                return ask_rows(rows, queries, asked, pacs, settings, show, interrupts)
 
         answers = ask(table, queries, progress)
         if names:

@@ -883,7 +883,10 @@ def test_an_answer_that_repeats_no_key_of_its_row_is_not_a_match() -> None:
     answer = {"StudyInstanceUID": UID, "StudyDate": "20240105", "PatientID": "", "AccessionNumber": ""}
     said = why_not(answer, "StudyInstanceUID", step.keys, step.identifying)
     assert said == "came without PatientID and AccessionNumber, by which the row asked"
-    assert why_not(answer | {"PatientID": "7"}, "StudyInstanceUID", step.keys, step.identifying) is None
+    said = why_not(answer | {"PatientID": "7"}, "StudyInstanceUID", step.keys, step.identifying)
+    assert said == "came without AccessionNumber, by which the row asked"
+    names = ["PatientID", "PatientName"]
+    assert why_not(answer | {"PatientID": "7"}, "StudyInstanceUID", [("PatientID", "7")], names) is None
     assert find_query({"StudyInstanceUID": UID, "PatientID": "7"}).steps[0].identifying == ()
 
 
@@ -900,9 +903,11 @@ def test_all_that_an_answer_differs_in_is_named() -> None:
     assert only_difference(keys, answer | {"StudyID": "8"}) is None
 
 
-def test_an_answer_that_repeats_one_key_of_the_row_is_not_doubted() -> None:
+def test_an_answer_that_repeats_the_study_of_the_row_is_not_doubted() -> None:
     both = ["PatientID", "AccessionNumber"]
-    assert unrepeated({"PatientID": "7", "AccessionNumber": ""}, both) is None
+    assert unrepeated({"PatientID": "", "AccessionNumber": "A1"}, ["PatientName", "AccessionNumber"]) is None
+    assert unrepeated({"PatientID": "7", "PatientName": ""}, ["PatientID", "PatientName"]) is None
+    assert "does not repeat AccessionNumber," in (unrepeated({"PatientID": "7", "AccessionNumber": ""}, both) or "")
     assert "does not repeat PatientID and AccessionNumber" in (unrepeated({"PatientID": ""}, both) or "")
     assert unrepeated({}, []) is None  # asked by its UID
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
+import pydicom
 import pytest
+from pydicom import dcmread
+from pydicom.uid import UID
 
 import dicomove as dm
 from dicomove.testing import RunningPacs, Synthetic
@@ -88,6 +92,14 @@ def test_each_row_has_its_own_date(pacs: RunningPacs) -> None:
     assert studies["StudyDate"].tolist()[0] == "20240101"
     assert studies["StudyDate_asked"].tolist()[0] == "2024-01-03"
     assert studies["cohort_row"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("date", ["202411", "2024-1-15", "15.1.2024", "5.1.2024", "24-01-15", "20240101-", "-20240601"])
+def test_a_date_in_another_form_is_not_guessed(pacs: RunningPacs, date: str) -> None:
+    """Python reads 202411 as the first of January, and 2024-1-15 as the fifth of November."""
+    studies = found(cohort(StudyDate=date), pacs, matches="nearest")
+    assert studies["outcome"].tolist() == ["invalid"]
+    assert "StudyDate is not" in studies["advice"].iloc[0]
 
 
 def test_all_series_of_the_chosen_study(here: Here) -> None:
@@ -172,7 +184,52 @@ def test_the_nearest_of_two_on_one_day_without_a_time_is_ambiguous(two_a_day: Ru
         assert "2 of them are equally nearest. A StudyTime in the row would decide." in one["advice"].iloc[0]
 
 
-def test_a_time_that_is_not_one_is_invalid(two_a_day: RunningPacs) -> None:
-    one = day(two_a_day, matches="nearest", StudyDate="2024-01-02", StudyTime="0800-0900")
+@pytest.mark.parametrize("time", ["0800-0900", "10:75", "morning"])
+def test_a_time_that_is_not_one_is_invalid(two_a_day: RunningPacs, time: str) -> None:
+    one = day(two_a_day, matches="nearest", StudyDate="2024-01-02", StudyTime=time)
     assert one["outcome"].tolist() == ["invalid"]
-    assert "StudyTime is not one time" in one["advice"].iloc[0]
+    assert "StudyTime is not" in one["advice"].iloc[0]
+
+
+# ------------------------------------------------------------------------------ several studies of one accession number
+
+
+@pytest.fixture
+def of_one_number(rehearsal_pacs: Callable[..., RunningPacs], tmp_path: Path) -> Callable[..., RunningPacs]:
+    """Makes a PACS with two studies of one accession number on one day."""
+
+    def made(*patients: str) -> RunningPacs:
+        for number, patient in enumerate(patients):
+            image = dcmread(Path(pydicom.__file__).with_name("data") / "test_files" / "CT_small.dcm")
+            image.PatientID, image.AccessionNumber = patient, "A1"
+            image.StudyDate, image.StudyTime = "20240105", f"{8 + number:02}0000"
+            study = f"1.2.{number + 1}"
+            image.StudyInstanceUID, image.SeriesInstanceUID = UID(study), UID(f"{study}.1")
+            image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID(f"{study}.1.1")
+            image.save_as(tmp_path / f"{number}.dcm")
+        return rehearsal_pacs(tmp_path)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("options", "uid"),
+    [({"matches": "newest"}, "1.2.2"), ({"matches": "oldest"}, "1.2.1"), ({"time": "8:15"}, "1.2.1")],
+)
+def test_the_time_decides_also_for_an_accession_number(
+    of_one_number: Callable[..., RunningPacs], options: dict[str, str], uid: str
+) -> None:
+    table = pd.DataFrame({"AccessionNumber": ["A1"]})
+    if "time" in options:
+        table, options = table.assign(StudyDate="2024-01-05", StudyTime=options["time"]), {"matches": "nearest"}
+    studies = found(table, of_one_number("1", "1"), **options)
+    assert studies["StudyInstanceUID"].tolist() == [uid]
+
+
+@pytest.mark.parametrize("matches", ["newest", "oldest", "nearest", "one"])
+def test_no_date_decides_between_two_patients(of_one_number: Callable[..., RunningPacs], matches: str) -> None:
+    table = pd.DataFrame({"AccessionNumber": ["A1"], "StudyDate": "20240105", "StudyTime": "0810"})
+    table = table if matches == "nearest" else table[["AccessionNumber"]]
+    studies = found(table, of_one_number("1", "2"), matches=matches)
+    assert studies["outcome"].tolist() == ["ambiguous"]
+    assert matches == "one" or "2 studies match, and they are of more than one patient" in studies["advice"].iloc[0]

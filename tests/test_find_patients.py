@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 import dicomove as dm
-from dicomove.testing import RunningPacs
+from dicomove.testing import RunningPacs, faults
 from dicomove.testing.faults.base import Fault, Request, Response
 
 JOHN = {"PatientID": "123", "PatientName": "DOE^JOHN", "PatientBirthDate": "19500101", "AccessionNumber": "A1"}
@@ -112,3 +112,20 @@ def test_an_answer_that_broke_off_says_it_and_keeps_no_more(pacs: Archive) -> No
         found = dm.find(pd.DataFrame({"AccessionNumber": ["A1"]}), here, progress=False)
     assert found["outcome"].tolist() == ["partial", "partial"]
     assert found["advice"].str.contains("2 different PatientIDs").all()
+
+
+def test_a_study_without_an_accession_number_is_not_that_of_the_row(pacs: Archive) -> None:
+    """The PACS ignores accession numbers, and one study of the patient came from another hospital without one."""
+    here = pacs(JOHN, JOHN | {"AccessionNumber": ""}, faults=[faults.IgnoresKeys()])
+    cohort = pd.DataFrame({"PatientID": ["123"], "AccessionNumber": ["A1"]})
+    with pytest.warns(dm.errors.FindWarning, match="are not what the rows ask for"):
+        found = dm.find(cohort, here, progress=False)
+    assert found[["matches", "filtered"]].to_numpy().tolist() == [[1, 1]]
+    assert "1 came without AccessionNumber, by which the row asked" in found["advice"].iloc[0]
+
+
+def test_the_only_answer_without_an_accession_number_is_told(pacs: Archive) -> None:
+    here = pacs(JOHN | {"AccessionNumber": ""}, faults=[faults.IgnoresKeys()])
+    found = dm.find(pd.DataFrame({"PatientID": ["123"], "AccessionNumber": ["A1"]}), here, progress=False)
+    assert found["outcome"].tolist() == ["matched"]
+    assert "does not repeat AccessionNumber" in found["advice"].iloc[0]

@@ -25,6 +25,9 @@ _ADVICE_ON_PATIENTS: Final = {
     "PatientBirthDate": "the PatientID may be that of two patients; name PatientBirthDate or PatientName, too",
 }
 
+#: The numbers of a study in a row: a study without one may be another study of the patient.
+_OF_STUDY: Final = ("AccessionNumber", "StudyID")
+
 #: Matches with one UID stay apart if they differ in one of these keys.
 _DISTINGUISHING: Final = (
     *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "AccessionNumber"),
@@ -50,7 +53,8 @@ def why_not(
         All keys of the row, and the unique keys of the levels above, as pairs of keyword and value.
     identifying
         The keys of this level that name a patient or a study in the row, if the answer must repeat them. A repeated
-        PatientID is enough. If an answer does not repeat the keys, the PACS may have ignored them.
+        PatientID speaks for the patient's other keys. If an answer does not repeat the keys, the PACS may have ignored
+        them.
 
     Examples
     --------
@@ -64,25 +68,33 @@ def why_not(
         return f"came without {unique}" if is_blank(answer.get(unique)) else f"came with {unique} that {problem}"
     wrong = contradictions(keys, answer)
     if not wrong:
-        blank = [name for name in identifying if is_blank(answer.get(name))]
-        proven = not blank or ("PatientID" in identifying and "PatientID" not in blank)
-        return None if proven else f"came without {' and '.join(blank)}, by which the row asked"
+        blank = _unrepeated(answer, identifying)
+        return f"came without {' and '.join(blank)}, by which the row asked" if blank else None
     looks_alike = only_difference(keys, answer)
     return f"differed only in {looks_alike}" if looks_alike else f"had another {' and '.join(dict.fromkeys(wrong))}"
 
 
+def _unrepeated(answer: Mapping[str, object], identifying: Sequence[str]) -> list[str]:
+    """Return the keys that an answer leaves blank, and that no PatientID in it proves."""
+    blank = [name for name in identifying if is_blank(answer.get(name))]
+    has_patient = "PatientID" in identifying and "PatientID" not in blank
+    return [name for name in blank if name in _OF_STUDY or not has_patient]
+
+
 def unrepeated(answer: Mapping[str, object], identifying: Sequence[str]) -> str | None:
-    """Return a sentence about an answer that repeats none of the keys that name a patient or a study in the row.
+    """Return a sentence about an answer that does not repeat the keys that name a patient or a study in the row.
+
+    One repeated key speaks for the patient; only an accession number or a StudyID speaks for the study.
 
     Examples
     --------
     >>> unrepeated({"StudyInstanceUID": "1.2", "AccessionNumber": ""}, ["AccessionNumber"])
     'The answer does not repeat AccessionNumber, so dicomove cannot check that it belongs to the row.'
     """
-    if not identifying or not all(is_blank(answer.get(name)) for name in identifying):
+    blank = _unrepeated(answer, identifying)
+    if not blank or not ({*_OF_STUDY}.intersection(blank) or len(blank) == len(identifying)):
         return None
-    named = " and ".join(identifying)
-    return f"The answer does not repeat {named}, so dicomove cannot check that it belongs to the row."
+    return f"The answer does not repeat {' and '.join(blank)}, so dicomove cannot check that it belongs to the row."
 
 
 def unwritten(answer: Mapping[str, object], keys: Iterable[tuple[str, str]]) -> str | None:

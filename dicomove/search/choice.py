@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 
 import pandas as pd
 
-from dicomove.cohort import doubt, is_blank, keyword_columns, text
+from dicomove.cohort import criterion, doubt, is_blank, keyword_columns, text
 from dicomove.errors import CohortError, IdentifierError, check_word
 from dicomove.outcome import sentences
 from dicomove.search.answers import several_patients
@@ -93,16 +93,23 @@ class Choice:
         return asked
 
     def made(self, answer: Answer, date: dt.date | str | None) -> Answer:
-        """Return the answer with the study that the row means, or without one if nothing decides."""
+        """Return the answer with the study that the row means, or without one if nothing decides.
+
+        A date does not decide between studies of several patients.
+        """
         studies = _by_study(answer.matches)
         if self.matches == "all" or len(studies) < 2:
             return answer
+        if self.matches != "one" and answer.several_patients:
+            return _ambiguous(answer, len(studies), "they are of more than one patient")
         reference = date if isinstance(date, dt.date) else None
         chosen = _best(studies, self.matches, reference) if self.matches != "one" else []
         if len(chosen) != 1:
             may_help = self.matches == "nearest" and len(chosen) > 1 and not isinstance(reference, dt.datetime)
             times = [_seconds(studies[uid][0].get(_TIME, "")) for uid in chosen]
-            return _ambiguous(answer, len(studies), len(chosen), self.matches, by_time=may_help and None not in times)
+            equal = f"{len(chosen)} of them are equally {self.matches}" if chosen else "one of them has no date"
+            why = "" if self.matches == "one" else equal
+            return _ambiguous(answer, len(studies), why, by_time=may_help and None not in times)
         said = f"the {self.matches} of {len(studies)} studies that match"
         return replace(answer, matches=tuple(studies[chosen[0]]), advice=sentences(answer.advice or "", said))
 
@@ -180,17 +187,17 @@ def _with_time(date: dt.date | str, cell: object) -> dt.date | str:
     if isinstance(date, str) or is_blank(cell):
         return date
     try:
-        seconds = _seconds(text(cell, _TIME))
+        begin = criterion(cell, _TIME).partition("-")[0]
     except IdentifierError as error:
         return str(error)
-    if seconds is None or seconds >= _DAY_S:
+    seconds = _seconds(begin) if "-" not in text(cell, _TIME) else None
+    if seconds is None:
         return 'StudyTime is not one time, and matches="nearest" needs one, or none'
     return dt.datetime.combine(date, dt.time()) + dt.timedelta(seconds=seconds)
 
 
-def _ambiguous(answer: Answer, studies: int, alike: int, matches: str, *, by_time: bool) -> Answer:
-    why = {0: "one of them has no date", 1: ""}.get(alike, f"{alike} of them are equally {matches}")
-    said = f"{studies} studies match" + (f", and {why}" if matches != "one" else "")
+def _ambiguous(answer: Answer, studies: int, why: str, *, by_time: bool = False) -> Answer:
+    said = f"{studies} studies match" + (f", and {why}" if why else "")
     return replace(
         answer,
         outcome="ambiguous",
@@ -212,13 +219,13 @@ def _date(cell: object) -> dt.date | str:
     if is_blank(cell):
         return 'StudyDate is blank, and matches="nearest" needs it'
     try:
-        written = text(cell, _DATE)
-        found = moment(written, "")
+        written = criterion(cell, _DATE)
     except IdentifierError as error:
         return str(error)
     unlikely = doubt(written, _DATE)
     if unlikely:
         return f'StudyDate is {unlikely}, and matches="nearest" measures from it'
+    found = moment(written, "") if "-" not in written else None
     return dt.date.fromordinal(found[0]) if found else 'StudyDate is not one date, and matches="nearest" needs one'
 
 

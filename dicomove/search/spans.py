@@ -111,6 +111,8 @@ def moment(date: str, time: str) -> Moment | None:
     """
     # A PACS that repeats the keys returns a range.
     digits = date.replace("-", "").replace(".", "").strip()
+    if len(digits) != len("20240506"):  # strptime would read 202411 as the first of January
+        return None
     try:
         day = dt.datetime.strptime(digits, "%Y%m%d").toordinal()  # noqa: DTZ007 (a day has no zone)
     except ValueError:
