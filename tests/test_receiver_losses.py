@@ -69,6 +69,9 @@ def test_a_lost_file_is_missing_in_its_row_alone(disk: Disk, journal: bool | Non
         results = receiving.move(table[:4], pacs, receiver, journal=journal, concurrency=concurrency)
         assert sorted(results["outcome"]) == ["complete"] * 3 + ["partial"]
         (row,) = results[results["outcome"] == "partial"].to_dict("records")
+        (lost,) = receiver.discrepancies().to_dict("records")
+        assert (lost["kind"], lost["row"]) == ("missing", results.index[results["outcome"] == "partial"][0])
+        assert lost["SOPInstanceUID"] not in receiving.files(disk.folder)
         assert (row["error"], row["received"], row["missing"], row["expected"]) == ("storage_failed", 2, 1, 3)
         assert "a file could not be made durable" in row["advice"].lower()
         assert results["bytes"].nunique() == 2

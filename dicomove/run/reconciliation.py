@@ -173,9 +173,15 @@ def discrepancies(moved: Moved, identifier: Identifier) -> Iterator[dict[str, st
     keys = dict(identifier.keys)
     known = {"StudyInstanceUID": keys.get("StudyInstanceUID", "")}
     for uid, series in moved.missing.items():
-        yield {"kind": "missing", **known, "SeriesInstanceUID": series, "SOPInstanceUID": uid}
+        yield missing_file({**known, "SeriesInstanceUID": series, "SOPInstanceUID": uid})
     for uid in moved.unexpected:
         yield {"kind": "unexpected", **known, "SeriesInstanceUID": "", "SOPInstanceUID": uid}
+
+
+def missing_file(keys: Mapping[str, str]) -> dict[str, str]:
+    """Return the dict of a missing instance."""
+    names = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    return {"kind": "missing", **{name: keys.get(name, "") for name in names}}
 
 
 def uncounted(identifier: Identifier) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from dicomove.outcome import NOT_COMPARED, UNLIKE, surplus
 from dicomove.receiver import LostFile, OtherPatient
 from dicomove.results import Row, after, not_durable, not_sent, without_answer, without_lost_files
 from dicomove.run.attempt import AttemptEnd, Moved, OnDisk, row_after
-from dicomove.run.reconciliation import discrepancies, look_again, of_other_patients, uncounted
+from dicomove.run.reconciliation import discrepancies, look_again, missing_file, of_other_patients, uncounted
 from dicomove.run.requests import Task
 
 #: The level and the unique keys of rows.
@@ -51,6 +51,8 @@ class RowResults:
         self._unverified: dict[int, int] = {}
         self._other_persons: dict[int, int] = {}
         self._surplus: dict[int, int] = {}
+        #: By receiver: the position of the row, and the discrepancy, for each file that the disk lost.
+        self._lost: dict[int | None, list[tuple[int, dict[str, str]]]] = {}
         #: The results of complete rows, by keys that other rows have, too.
         self._brought: dict[Keys, Row] = {}
         #: Why files on disk may not survive a crash.
@@ -218,15 +220,23 @@ class RowResults:
             if row.received and not row.resumed:
                 self.rows[position] = not_durable(row, problem)
 
-    def with_lost(self, lost: Sequence[LostFile]) -> list[tuple[int, dict[str, str], str]]:
-        """Return position and unique keys of each row with one of these files, and the reason of the loss."""
+    def with_lost(self, lost: Sequence[LostFile], receiver: int) -> list[tuple[int, dict[str, str], str]]:
+        """Return position and unique keys of each row with one of these files, and the reason of the loss.
+
+        The files become discrepancies at this receiver.
+        """
         sent = [
             (position, dict(identifier.keys))
             for position, identifier in enumerate(self._identifiers if lost else ())
-            if isinstance(identifier, Identifier) and self.rows[position].received and not self.rows[position].resumed
+            if isinstance(identifier, Identifier) and not self.rows[position].resumed
         ]
         found = [(position, keys, [one for one in lost if one.is_of(keys)]) for position, keys in sent]
-        return [(position, keys, of_row[0].problem) for position, keys, of_row in found if of_row]
+        self._lost[receiver] = [(position, missing_file(one.keys)) for position, _, of_row in found for one in of_row]
+        return [
+            (position, keys, of_row[0].problem)
+            for position, keys, of_row in found
+            if of_row and self.rows[position].received
+        ]
 
     def lose(self, position: int, problem: str, held: Mapping[str, int]) -> None:
         """Correct a row some of whose files the disk lost; `held` are those that it still has."""
@@ -251,13 +261,17 @@ class RowResults:
         """Return the discrepancies at a receiver or at another destination: one dict for each row and instance."""
         doubtful = [(task, discrepancies(moved, task.identifier)) for task, moved in self._doubtful.values()]
         others = [(task, of_other_patients(others)) for task, others in self._others.values()]
-        return [
-            {"row": self._labels[position], **one}
+        named = [
+            (position, one)
             for task, found in (*doubtful, *others)
             if task.receiver == receiver
             for one in found
             for position in task.positions
         ]
+        missing = {(position, one["SOPInstanceUID"]) for position, one in named if one["kind"] == "missing"}
+        lost = self._lost.get(receiver, ())
+        named += [(position, one) for position, one in lost if (position, one["SOPInstanceUID"]) not in missing]
+        return [{"row": self._labels[position], **one} for position, one in named]
 
     def discrepancies_at_archive(self) -> list[dict[str, Hashable]]:
         """Return the discrepancies at an archive, and the rows that the archive did not answer about."""

@@ -204,10 +204,10 @@ class Run:
     def _flushed(self) -> Flushed:
         """Make all arrivals durable; return the rows with lost files."""
         results, rows = self._state.results, []
-        for receiver in self._settings.receivers:
+        for number, receiver in enumerate(self._settings.receivers):
             try:
                 durability = receiver.durability()
-                found = results.with_lost(durability.lost)
+                found = results.with_lost(durability.lost, number)
                 rows += [RowWithLosses(position, problem, receiver.held(keys)) for position, keys, problem in found]
             except ReceiverError as error:
                 return Flushed(str(error))
