@@ -44,9 +44,9 @@ from dicomove.run.planned import (
     steps_of,
     windows_needed,
 )
-from dicomove.run.prepared import chosen_method, sizes_of
-from dicomove.run.requests import RunSettings
+from dicomove.run.prepared import sizes_of
 from dicomove.run.rows import Keys
+from dicomove.run.settings import RunSettings, chosen_method
 from dicomove.run.whose import whose
 from dicomove.store import JOURNAL_FILE, Journal, read_journal
 

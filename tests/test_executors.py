@@ -23,7 +23,8 @@ from dicomove.cohort import Identifier
 from dicomove.events import Arriving, Event, RowFinished, RowStarted, SubOperationEvent
 from dicomove.run.channel import Call, Channel, RemoteChannel
 from dicomove.run.pools import Executors
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
+from dicomove.run.settings import RunSettings
 from dicomove.testing import Synthetic, faults
 from tests import receiving, servers
 

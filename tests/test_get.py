@@ -26,7 +26,8 @@ from dicomove.receiver.lines import read_request, request_line
 from dicomove.run.channel import LocalChannel
 from dicomove.run.moves import AttemptMoves
 from dicomove.run.narrowing import combined
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
+from dicomove.run.settings import RunSettings
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.faults.base import Request
 from dicomove.testing.images import series_uid, study_uid

@@ -20,7 +20,7 @@ import dicomove as dm
 from dicomove.errors import JournalError
 from dicomove.run.journal import JournalWriter
 from dicomove.run.messages import Write, Written
-from dicomove.run.requests import RunSettings
+from dicomove.run.settings import RunSettings
 from dicomove.store import JOURNAL_FILE, Journal
 from dicomove.store.schema import JOURNAL
 from tests.journals import COMPLETE, FACTS, entry, key, outcomes, python, reading, rows

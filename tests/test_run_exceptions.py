@@ -18,8 +18,9 @@ from dicomove.notebook.progress import CallbackDisplay, display
 from dicomove.run.journal import JournalWriter
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.pacing import Retry
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
 from dicomove.run.run import Run
+from dicomove.run.settings import RunSettings
 from dicomove.store import Journal
 from dicomove.testing import Synthetic, faults
 from tests import journals, receiving, servers

@@ -15,7 +15,7 @@ A run::
 
     state                    all decisions of a run: events in, instructions out
     messages                 the events and instructions of `state`
-    requests                 one task, the settings for all tasks, and the journal's records of an attempt
+    requests                 one task, and the journal's records of an attempt
     schedule                 which task begins next, whether it is tried again, nearline rows last
     outages                  pauses of the run: PACS down, receiver away, disk full
     receivers                which receiver gets a row, if there are several
@@ -31,7 +31,8 @@ A row::
 
 Actions::
 
-    prepared                 a run over a table, from the checks of its destination to its result
+    settings                 the settings for all tasks, from the checked destination
+    prepared                 a run over a table, from its tasks to its result
     run                      the loop, in the caller's thread: waits for events, executes the instructions
     journal                  finds rows that an earlier run completed; makes a row durable: its files, then the journal
     pools                    the workers: threads of this process, or any `concurrent.futures.Executor`
@@ -48,8 +49,8 @@ Actions::
 from dicomove.run.cells import check_path_columns, path_cells, path_columns
 from dicomove.run.options import Distributed, MoveOptions, Options, shows_options
 from dicomove.run.pacing import Hours
-from dicomove.run.prepared import MoveDestination, PreparedRun, run_settings
-from dicomove.run.requests import RunSettings
+from dicomove.run.prepared import PreparedRun
+from dicomove.run.settings import MoveDestination, RunSettings, run_settings
 from dicomove.run.shared_rows import by_patient
 
 __all__ = [

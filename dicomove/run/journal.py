@@ -28,8 +28,9 @@ from dicomove.run.inventory import Verify
 from dicomove.run.messages import Write, Written
 from dicomove.run.options import Options
 from dicomove.run.patients import Named
-from dicomove.run.requests import RunSettings, Task, together
+from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
+from dicomove.run.settings import RunSettings, together
 from dicomove.store import JOURNAL_FILE, AttemptRecord, Journal, Key, RunRecord, Stored, cohort_sha256
 
 #: Rows that end within so many seconds are made durable together.

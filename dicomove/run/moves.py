@@ -15,7 +15,8 @@ from dicomove.receiver import GetScu, LocalRow, RowAtReceiver
 from dicomove.run.attempt import Depth, Lost, NoReceiver, number_sent
 from dicomove.run.narrowing import asks, coarser, combined, is_refused
 from dicomove.run.questions import Listed
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
+from dicomove.run.settings import RunSettings
 
 
 class RunChannel(Protocol):

@@ -29,7 +29,8 @@ from dicomove.run.attempt import Lost, Moved
 from dicomove.run.channel import Call, Channel, LocalChannel, Question, never_ran
 from dicomove.run.messages import AttemptEnded, Moving, Report
 from dicomove.run.options import Distributed
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
+from dicomove.run.settings import RunSettings
 from dicomove.run.worker import MoveWorker
 
 #: How long an idle worker keeps its association, in seconds.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -11,10 +10,8 @@ import pandas as pd
 
 from dicomove import columns
 from dicomove.cohort import Identifier, Requested
-from dicomove.destination import Destination
 from dicomove.dimse import FindScu
 from dicomove.errors import (
-    AddressError,
     CohortWarning,
     InterruptedWarning,
     JournalError,
@@ -25,26 +22,23 @@ from dicomove.errors import (
 )
 from dicomove.interpreter import in_bulk, short_switch_interval
 from dicomove.notebook import Display
-from dicomove.pacs import Pacs, ae_title, check_pacs
-from dicomove.receiver import Receiver
 from dicomove.results import result_table
 from dicomove.run.cells import path_cells
 from dicomove.run.counting import Counting
 from dicomove.run.journal import JournalWriter, not_completed, open_journal, run_record
 from dicomove.run.messages import Report, Written
-from dicomove.run.options import Method, Options
+from dicomove.run.options import Options
 from dicomove.run.planned import Sizes
 from dicomove.run.pools import Executors, Threads
 from dicomove.run.receivers import where_begun
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
+from dicomove.run.settings import RunSettings, chosen_method
 from dicomove.run.state import RunState
 from dicomove.run.tasks import as_planned, in_order, tasks_of, within_limits
 from dicomove.store import Journal, Key, RowRecord, read_sizes
-
-MoveDestination = str | Receiver | Sequence[Receiver] | Destination
 
 
 class PreparedRun:
@@ -245,12 +239,6 @@ class PreparedRun:
             )
 
 
-def chosen_method(settings: RunSettings, options: Options) -> Method:
-    """Return the method; a receiver without a port can only be filled by C-GET."""
-    is_get = options.method == "auto" and not all(receiver.listens for receiver in settings.receivers)
-    return "get" if is_get else options.method
-
-
 def _within_limits(
     tasks: list[Task], table: pd.DataFrame, settings: RunSettings, options: Options, results: RowResults
 ) -> list[Task]:
@@ -273,78 +261,3 @@ def _counted(tasks: Iterable[Task], counting: Counting) -> Iterator[Task]:
 def sizes_of(settings: RunSettings) -> Sizes:
     """Return sizes of instances from the folders of the receivers."""
     return Sizes(pair for receiver in settings.receivers for pair in read_sizes(receiver.folder))
-
-
-def run_settings(pacs: Pacs, destination: MoveDestination, options: Options) -> RunSettings:
-    """Return the settings that hold for all rows of a run.
-
-    Raises
-    ------
-    AddressError
-        The destination is not an AE title, or the passcode of the user cannot be found.
-    ValueError
-        The list contains anything but receivers, or two of them have the same AE title; an executor would get an
-        `ssl.SSLContext`; or the method cannot reach this destination.
-    """
-    _check_pacs(pacs, options)
-    if isinstance(destination, Destination):
-        _check_pacs(destination.ask, options)
-    _check_method(pacs, destination, options)
-    seconds, verify = options.total_timeout, options.verify
-    if isinstance(destination, Destination):
-        return RunSettings(pacs, (destination.ae_title,), total_timeout=seconds, verify=verify, archive=destination)
-    if isinstance(destination, str) or not isinstance(destination, Receiver | Sequence):
-        title = ae_title(_named(destination), "destination")
-        return RunSettings(pacs, (title,), total_timeout=seconds, verify=verify)
-    given = (destination,) if isinstance(destination, Receiver) else destination
-    receivers = tuple(receiver for receiver in given if isinstance(receiver, Receiver))
-    titles = tuple(receiver.ae_title for receiver in receivers)
-    if not receivers or len(set(titles)) != len(given):
-        message = "destination: a list of receivers, each with an AE title of its own, by which the PACS knows it"
-        raise ValueError(message)
-    # C-GET connects to no receiver.
-    runs = tuple(receiver.begin_run("" if options.method == "get" else pacs.host) for receiver in receivers)
-    return RunSettings(pacs, titles, receivers, runs, total_timeout=seconds, verify=verify)
-
-
-def _named(destination: object) -> str:
-    """Return a destination that is an AE title, after a check that it is text."""
-    if isinstance(destination, str):
-        return destination
-    message = (
-        f"destination: give an AE title that the PACS knows, Receiver(folder) for this machine, "
-        f"or Destination(ae_title, ask=Pacs(...)) for another archive, not {type(destination).__name__}"
-    )
-    raise AddressError(message)
-
-
-def _check_method(pacs: Pacs, destination: MoveDestination, options: Options) -> None:
-    """Raise a ValueError if the method cannot reach the destination."""
-    given = [destination] if isinstance(destination, Receiver) else destination
-    receivers = [] if isinstance(given, str) or not isinstance(given, Sequence) else given
-    without_port = [one for one in receivers if isinstance(one, Receiver) and not one.listens]
-    if options.method == "move" and without_port:
-        message = (
-            "this receiver listens at no port, so that no PACS can move to it: use method='get', or give it a port"
-        )
-        raise ValueError(message)
-    if options.method == "move":
-        return
-    if not receivers:
-        message = f"method={options.method!r}: C-GET brings the images to this machine, and needs a Receiver for them"
-        raise ValueError(message)
-    if options.executor is not None:
-        message = f"method={options.method!r}: C-GET is done by the receiver's process, and not by an executor"
-        raise ValueError(message)
-    if isinstance(pacs.tls, ssl.SSLContext):
-        message = "tls: an ssl.SSLContext cannot be sent to the receiver's process: give Pacs(tls=TLS(...))"
-        raise ValueError(message)  # noqa: TRY004 (as for the other arguments)
-
-
-def _check_pacs(pacs: Pacs, options: Options) -> None:
-    """Raise now for settings that would fail in every worker."""
-    check_pacs(pacs)
-    pacs.identity()
-    if options.executor is not None and isinstance(pacs.tls, ssl.SSLContext):
-        message = "tls: an ssl.SSLContext cannot be sent to the workers of an executor: give Pacs(tls=TLS(...))"
-        raise ValueError(message)

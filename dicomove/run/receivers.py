@@ -11,7 +11,8 @@ from dicomove.errors import ReceiverError
 from dicomove.interpreter import changed
 from dicomove.receiver import AskedRow, Receiver, RowId
 from dicomove.run.attempt import AttemptEnd, NoReceiver, SeriesListed
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
+from dicomove.run.settings import RunSettings
 from dicomove.store import read_studies
 
 #: How long a receiver that was away gets no rows if there is another one, in seconds.

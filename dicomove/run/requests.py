@@ -1,21 +1,16 @@
-"""The tasks of a run, its settings, and the journal's records of an attempt. All of them can be pickled."""
+"""The tasks of a run, and the journal's records of an attempt. Both can be pickled."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Literal
 
 from dicomove.cohort import Identifier
-from dicomove.destination import Destination
 from dicomove.dimse import MoveResult
-from dicomove.pacs import Pacs
-from dicomove.receiver import AskedRow, LocalRow, Receiver, RowId
 from dicomove.results import Row, row_of
 from dicomove.run.attempt import Depth, Moved, Part, Parts, number_sent
-from dicomove.run.inventory import Verify
 from dicomove.run.patients import Named
 from dicomove.run.questions import ALL, Listed, Question
 from dicomove.store import AttemptRecord, Key
@@ -129,72 +124,6 @@ class Task:
     def level_and_keys(self) -> tuple[str, tuple[tuple[str, str], ...]]:
         """What is sent of its identifier."""
         return self.identifier.level, self.identifier.keys
-
-
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """The settings that hold for all rows of a run.
-
-    Attributes
-    ----------
-    pacs
-        The PACS.
-    destinations
-        AE titles: one, or that of each receiver.
-    receivers
-        The receivers, if the destinations are receivers.
-    runs
-        The number of this run at each receiver.
-    total_timeout, verify
-        As in `move`.
-    archive
-        The destination, if it is an archive that answers C-FIND.
-    """
-
-    pacs: Pacs
-    destinations: tuple[str, ...]
-    receivers: tuple[Receiver, ...] = ()
-    runs: tuple[int, ...] = ()
-    total_timeout: float | None = None
-    verify: Verify = "auto"
-    archive: Destination | None = None
-
-    def destination(self, task: Task) -> str:
-        """Return the Move Destination of a task."""
-        return self.destinations[task.receiver or 0]
-
-    def row(self, task: Task) -> LocalRow:
-        """Open the row of a task at its receiver."""
-        number = task.receiver or 0
-        asked = AskedRow(
-            RowId(self.runs[number], task.positions[0]),
-            dict(task.identifier.keys),
-            self.pacs.host,
-            task.patients,
-            dict(task.cells),
-            admits_others=not task.is_patient_unknown,
-        )
-        return self.receivers[number].row(asked)
-
-    def key(self, identifier: Identifier) -> Key:
-        """Return the journal's key of an identifier: PACS, destination, level, unique keys, claims."""
-        return Key(
-            pacs=self.pacs.address,
-            destination=together(self.destinations),
-            level=identifier.level,
-            query_model=identifier.query_model,
-            keys=(*identifier.keys, *identifier.claims) if identifier.claims else identifier.keys,
-        )
-
-    def remote(self) -> RunSettings:
-        """Return the settings for a worker elsewhere."""
-        return replace(self, receivers=(), runs=())
-
-
-@lru_cache(maxsize=16)
-def together(destinations: tuple[str, ...]) -> str:
-    """Return the destinations of a run as one text of the journal."""
-    return "\\".join(sorted(destinations))
 
 
 def records(

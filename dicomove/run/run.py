@@ -42,7 +42,8 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
+from dicomove.run.settings import RunSettings
 from dicomove.run.state import RunState
 
 #: The longest wait for a report, in seconds: on some systems an interrupt is noticed only after the wait.

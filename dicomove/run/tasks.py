@@ -16,8 +16,9 @@ from dicomove.results import Row, left_nearline
 from dicomove.run.cells import Cells, RowCells
 from dicomove.run.options import Nearline, Options
 from dicomove.run.planned import Sizes
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
+from dicomove.run.settings import RunSettings
 from dicomove.run.shared_rows import rows_of
 from dicomove.words import ADVICE, SLOW
 

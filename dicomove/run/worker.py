@@ -34,7 +34,8 @@ from dicomove.run.narrowing import combined
 from dicomove.run.patients import compared
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
-from dicomove.run.requests import RunSettings, Task
+from dicomove.run.requests import Task
+from dicomove.run.settings import RunSettings
 from dicomove.run.split import falls_short, is_large, is_worth_splitting, missing_parts
 from dicomove.run.whose import whose
 
