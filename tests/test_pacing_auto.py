@@ -186,9 +186,9 @@ def test_what_a_row_tells_that_does_not_count_for_itself_is_no_measure(counts: b
     """A row that is resumed tells of what came before, too."""
     associations = Associations(8, grows=True)
     for tick in range(60):
-        while associations._in_flight < associations.limit:
-            associations.begun(associations._in_flight, tick * 0.5, counts=counts)
-        for move in range(associations._in_flight):
+        while associations.in_flight < associations.limit:
+            associations.begun(associations.in_flight, tick * 0.5, counts=counts)
+        for move in range(associations.in_flight):
             associations.progressed(move, 20 * tick, tick * 0.5)
         associations.look(tick * 0.5, has_more=True)
     assert associations.limit == most

@@ -71,11 +71,10 @@ class Schedule:
         self._ready = deque(tasks)
         self._later: list[tuple[float, int, Task]] = []
         self._numbers = itertools.count()
-        #: The requests in flight, and whether another one was in flight at any moment of theirs.
-        self._in_flight: dict[Hashable, bool] = {}
         self.splits = Splits()
-        self._resting: deque[float] = deque()
-        self._associations = Associations(options.most_associations(), grows=options.concurrency == "auto")
+        self._associations = Associations(
+            options.most_associations(), grows=options.concurrency == "auto", rest_s=options.delay
+        )
         self.outages = Outages(options.outage_timeout, self._retry)
         self._rate = Rate(options.max_instances_per_second)
         self._failures = Failures(options.max_failures, options.on_failure)
@@ -83,7 +82,7 @@ class Schedule:
     @property
     def in_flight(self) -> int:
         """The number of requests that have begun and not ended, and of rows between two of their requests."""
-        return len(self._in_flight) + self.splits.idle
+        return self._associations.in_flight + self.splits.idle
 
     @property
     def exhausted(self) -> bool:
@@ -125,12 +124,12 @@ class Schedule:
 
     def is_full(self, now: float) -> bool:
         """Return whether a request has to end before another one may begin: no association is free, or about to be."""
-        return not self.splits and not self._has_slot(now) and not self._resting
+        return not self.splits and not self._has_slot(now) and self._associations.rest_ends is None
 
     def associations_of_use(self, reason: str) -> int:
         """Return how many associations to keep: those in use, or the whole limit if rows begin soon after this wait."""
         begins_soon = self._ready and reason in ("", "rate")
-        return self._associations.limit if begins_soon or self.splits else len(self._in_flight)
+        return self._associations.limit if begins_soon or self.splits else self._associations.in_flight
 
     def may_split(self, task: Task) -> bool:
         """Return whether associations would be idle beside a row that begins: then its series may use them."""
@@ -139,7 +138,7 @@ class Schedule:
 
     def listed(self, task: Task, listed: SeriesListed, now: float) -> None:
         """Take the list of series of a row, to move them side by side."""
-        self._end(task, None, now)
+        self._associations.ended(_request(task), None, now)
         self.splits.begin(task, listed)
 
     def part_ended(self, task: Task, end: Moved | Lost | NoReceiver, now: float) -> None:
@@ -147,7 +146,7 @@ class Schedule:
         split, part = self.splits.of(task), task.part
         result = end.result if isinstance(end, Moved) else None
         moved = result.evidence.counts.moved if result else None
-        has_company = self._end(task, moved, now)
+        has_company = self._associations.ended(_request(task), moved, now)
         if split is None or part is None:  # the run has given up the row
             return
         self._rate.spent(moved or 0, now, since=now - (result.duration_s if result else 0.0))
@@ -156,8 +155,8 @@ class Schedule:
             split.put_back(part, now + _REFUSED_S * (1 + self._chance()))
         else:
             split.ended(part, end)
-        if self._options.delay and not split.is_over:
-            self._resting.append(now + self._options.delay)
+        if not split.is_over:
+            self._associations.rest(now)
 
     def _next_part(self, now: float, *, further: bool) -> Task | None:
         """Return the next request of a row that has begun: its verdict, or a part if the rate allows it."""
@@ -170,16 +169,16 @@ class Schedule:
 
     def _held(self, decision: Hold | Done, now: float) -> Hold | Done:
         """Return a wait, corrected for rows between two of their parts."""
-        times = [decision.until] if isinstance(decision, Hold) and decision.until is not None else []
-        times += [at for at in (*self.splits.wakes_at(), *self._resting, self._rate.ready_at(now)) if at > now]
         hold = decision if isinstance(decision, Hold) else Hold()
-        return replace(hold, until=min(times, default=None))
+        later = (*self.splits.wakes_at(), self._rate.ready_at(now), self._associations.rest_ends or now)
+        times = [at for at in later if at > now]
+        return replace(hold, until=min(times if hold.until is None else [hold.until, *times], default=None))
 
     def _next_row(self, now: float, local_time: datetime, *, has_room: bool, paused: bool) -> Decision:
         sleep = self._sleep(now, local_time, paused=paused)
         (self.outages.sleep if sleep else self.outages.wake)(now)
         if not self.has_more or self.exhausted or (not sleep and self.outages.pacs_is_lost(now)):
-            return Hold() if self._in_flight else Done()
+            return Hold() if self._associations.in_flight else Done()
         if sleep:
             self._associations.forget(now)
             return sleep
@@ -192,25 +191,18 @@ class Schedule:
 
     def _start(self, now: float) -> Decision:
         if not self._has_slot(now):
-            return Hold(until=self._resting[0] if self._resting else None)
+            return Hold(until=self._associations.rest_ends)
         if self._ready:
             return Start(self._begin(self._ready.popleft(), now))
         at = self._later[0][0]
-        if self._in_flight:
+        if self._associations.in_flight:
             return Hold(until=at)
         return Hold("back_off", f"the rows that are left are tried again, the first in {at - now:.0f} s", at)
 
     def _has_slot(self, now: float) -> bool:
-        while self._resting and self._resting[0] <= now:
-            self._resting.popleft()
-        self._associations.look(now, has_more=bool(self._ready) or self.splits.has_part)
-        return len(self._in_flight) + len(self._resting) < self._associations.limit
+        return self._associations.has_free(now, has_more=bool(self._ready) or self.splits.has_part)
 
     def _begin(self, task: Task, now: float) -> Task:
-        has_company = bool(self._in_flight)
-        if has_company:
-            self._in_flight = dict.fromkeys(self._in_flight, True)
-        self._in_flight[_request(task)] = has_company
         is_first = task.attempt == 1 and not task.look_first and not task.missing and not task.parts
         self._associations.begun(_request(task), now, counts=is_first)
         return task
@@ -226,7 +218,7 @@ class Schedule:
         return None
 
     def _obstacle(self, now: float, *, has_room: bool) -> Hold | Ask | None:
-        if obstacle := self.outages.obstacle(now, has_room=has_room, is_alone=not self._in_flight):
+        if obstacle := self.outages.obstacle(now, has_room=has_room, is_alone=not self._associations.in_flight):
             return obstacle
         ready = self._rate.ready_at(now)
         if ready > now:
@@ -276,10 +268,10 @@ class Schedule:
         was_split
             Whether its instances were counted part by part.
         """
-        has_company = self._end(again, row.instances, now)
+        # A row whose last part has ended is no longer in flight.
+        has_company = self._associations.ended(_request(again), row.instances, now)
         one_too_many = row.error == "association_rejected" and has_company
-        if self._options.delay:
-            self._resting.append(now + self._options.delay)
+        self._associations.rest(now)
         if no_receiver:
             pause_s = self.outages.without_receiver(again, now)
         else:
@@ -299,13 +291,6 @@ class Schedule:
         if pause_s is None:
             self._failures.count(outcome or row.outcome)
         return pause_s
-
-    def _end(self, task: Task, instances: int | None, now: float) -> bool:
-        """Note the end of a request; return whether another one was in flight at the same time."""
-        has_company = self._in_flight.pop(_request(task), None)
-        if has_company is not None:  # a row whose last part has ended is no longer in flight
-            self._associations.ended(_request(task), instances, now)
-        return bool(has_company)
 
     def _try_again(self, again: Task, row: Row, now: float, *, unverified: bool) -> float | None:
         retry = self._retry

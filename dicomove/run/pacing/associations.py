@@ -1,4 +1,4 @@
-"""The number of moves in flight: fixed, or following the throughput of the PACS; fewer while the PACS is busy.
+"""The moves in flight, and how many there may be: a fixed number, or one that follows the throughput of the PACS.
 
 A PACS does not say how busy it is. As TCP does with a network, the number of moves in flight is halved at each sign of
 congestion, and raised by one for each round that went well (V. Jacobson, Congestion Avoidance and Control, SIGCOMM
@@ -114,7 +114,7 @@ class Congestion:
 
 
 class Associations:
-    """The number of moves that may be in flight.
+    """The moves in flight, and the number that may be; each association may rest after a move.
 
     Parameters
     ----------
@@ -122,6 +122,8 @@ class Associations:
         The limit of the user.
     grows
         Whether the number begins with one, and grows with the throughput; otherwise it begins with the limit.
+    rest_s
+        The rest, in seconds.
 
     Examples
     --------
@@ -129,11 +131,14 @@ class Associations:
     (8, 1)
     """
 
-    def __init__(self, most: int, *, grows: bool) -> None:
+    def __init__(self, most: int, *, grows: bool, rest_s: float = 0.0) -> None:
         self._growth = Growth(most) if grows else None
         self._congestion = Congestion(1 if grows else most)
         self._throughput = Throughput()
-        self._in_flight = 0
+        #: The moves in flight, and whether another one was in flight at any moment of theirs.
+        self._in_flight: dict[Hashable, bool] = {}
+        self._rest_s = rest_s
+        self._resting: deque[float] = deque()
 
     def __repr__(self) -> str:
         return f"<Associations: {self._growth or 'fixed'}, {self._congestion}>"
@@ -142,6 +147,23 @@ class Associations:
     def limit(self) -> int:
         """The number of moves that may be in flight now: at least one."""
         return self._congestion.limit
+
+    @property
+    def in_flight(self) -> int:
+        """The number of moves in flight."""
+        return len(self._in_flight)
+
+    @property
+    def rest_ends(self) -> float | None:
+        """When the next one has rested; ``None`` if none of them rests."""
+        return self._resting[0] if self._resting else None
+
+    def has_free(self, now: float, *, has_more: bool) -> bool:
+        """Return whether another move may begin now, after `look`."""
+        while self._resting and self._resting[0] <= now:
+            self._resting.popleft()
+        self.look(now, has_more=has_more)
+        return len(self._in_flight) + len(self._resting) < self.limit
 
     def look(self, now: float, *, has_more: bool) -> None:
         """Decide on the number again.
@@ -156,7 +178,7 @@ class Associations:
         if self._growth is None:
             return
         # Measure only while exactly this number of associations is in use.
-        if not has_more or self._in_flight > self.limit or self.limit < self._growth.number:
+        if not has_more or len(self._in_flight) > self.limit or self.limit < self._growth.number:
             self.forget(now)
         elif self._growth.look(self._throughput.measured(now), now):
             self._follow(self._growth, now)
@@ -167,7 +189,10 @@ class Associations:
 
     def begun(self, move: Hashable, now: float, *, counts: bool) -> None:
         """Take note that a move begins, and whether its counts are its own alone."""
-        self._in_flight += 1
+        has_company = bool(self._in_flight)
+        if has_company:
+            self._in_flight = dict.fromkeys(self._in_flight, True)
+        self._in_flight[move] = has_company
         if self._growth:
             self._throughput.begun(move, now, counts=counts)
 
@@ -176,11 +201,27 @@ class Associations:
         if self._growth:
             self._throughput.progressed(move, instances, now)
 
-    def ended(self, move: Hashable, instances: int | None, now: float) -> None:
-        """Take note that a move has ended, and of its number of instances if it is known."""
-        self._in_flight -= 1
-        if self._growth:
+    def ended(self, move: Hashable, instances: int | None, now: float) -> bool:
+        """Take note that a move has ended; return whether another one was in flight at the same time.
+
+        Parameters
+        ----------
+        move
+            The move. If it is not in flight, nothing changes.
+        instances
+            The number of its instances, if it is known.
+        now
+            The time, in seconds.
+        """
+        has_company = self._in_flight.pop(move, None)
+        if has_company is not None and self._growth:
             self._throughput.ended(move, instances, now)
+        return bool(has_company)
+
+    def rest(self, now: float) -> None:
+        """Let an association rest."""
+        if self._rest_s:
+            self._resting.append(now + self._rest_s)
 
     def congested(self, now: float) -> None:
         """Take note that the PACS refused an association, or is out of resources."""
