@@ -7,7 +7,7 @@ import re
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -141,63 +141,76 @@ class FindScu(Scu):
         keys = _find_keys(query, query_model)
         self._cancelled.clear()
         canceller = Canceller(self._cancelled, stop, total_timeout=total_timeout)
-        matches: list[Match] = []
-        character_sets: set[str] = set()
-        sent = False
-
-        def run(operation: DimseOperation) -> Message | None:
-            nonlocal sent
-            canceller.operation, sent, final = operation, True, None
-            # Some archives name the character set of their answers only if the request asks for it.
-            data = encode_identifier({"SpecificCharacterSet": "", **keys}, operation.context.transfer_syntax)
-            logger.info("C-FIND-RQ %d %s by %s", operation.message_id, keys["QueryRetrieveLevel"], _asked(keys))
-            operation.send({"CommandField": C_FIND_RQ}, data, canceller.total)
-            for final in operation.responses(check=canceller.check):
-                found = self._matches(operation, final, keys, on_match)
-                matches.extend(found)
-                if found:
-                    character_sets.add(_declared(final, operation))
-            if any(category(status) == "pending" for status in operation.ignored):
-                message = f"answers that name another request were left out: {len(operation.ignored)} of them"
-                raise InvalidResponse(message)
-            return final
-
-        final: Message | None = None
+        search = _Find(keys, on_match)
         problem: AssociationError | None = None
         try:
             canceller.check()
-            final = self._reusable.perform(FIND[query_model], run, canceller.check, lambda _: canceller.may_repeat())
+            self._reusable.perform(
+                FIND[query_model],
+                lambda operation: search.run(operation, canceller),
+                canceller.check,
+                lambda _: canceller.may_repeat(),
+            )
         except AssociationError as error:
             problem = error
-        result = _result(matches, final, canceller.late or problem, was_cancelled=canceller.sent)
-        return replace(
-            result,
-            cancelled=canceller.sent and not canceller.late,
-            sent=sent,
-            character_sets=tuple(sorted(character_sets - {""})),
-        )
+        return search.result(canceller, problem)
 
-    def _matches(
-        self,
-        operation: DimseOperation,
-        response: Message,
-        keys: Mapping[str, object],
-        on_match: Callable[[Match], object] | None,
-    ) -> list[Match]:
+
+class _Find:
+    """One C-FIND while it lasts."""
+
+    def __init__(self, keys: Mapping[str, str | list[str]], on_match: Callable[[Match], object] | None) -> None:
+        self._keys, self._on_match = keys, on_match
+        self._sent = False
+        self._matches: list[Match] = []
+        self._character_sets: set[str] = set()
+        self._final: Message | None = None
+
+    def run(self, operation: DimseOperation, canceller: Canceller) -> None:
+        canceller.operation, self._sent = operation, True
+        # Some archives name the character set of their answers only if the request asks for it.
+        data = encode_identifier({"SpecificCharacterSet": "", **self._keys}, operation.context.transfer_syntax)
+        logger.info("C-FIND-RQ %d %s by %s", operation.message_id, self._keys["QueryRetrieveLevel"], _asked(self._keys))
+        operation.send({"CommandField": C_FIND_RQ}, data, canceller.total)
+        for response in operation.responses(check=canceller.check):
+            self._final = response
+            self._read(operation, response)
+        if any(category(status) == "pending" for status in operation.ignored):
+            message = f"answers that name another request were left out: {len(operation.ignored)} of them"
+            raise InvalidResponse(message)
+
+    def _read(self, operation: DimseOperation, response: Message) -> None:
+        """Keep the match of a response, if it has one."""
         kind = category(response.number("Status") or 0)
         if kind not in ("pending", "success", "warning") or not response.data:
-            return []
+            return
         try:
             match = decode_match(response.data, operation.context.transfer_syntax)
         except InvalidResponse:
             if kind == "pending":
                 raise
-            match = {}
-        if kind != "pending" and not _is_answer(match, keys):
-            return []
-        if on_match:
-            notify(on_match, match)
-        return [match]
+            return
+        if kind != "pending" and not _is_answer(match, self._keys):
+            return
+        if self._on_match:
+            notify(self._on_match, match)
+        self._matches.append(match)
+        self._character_sets.add(_declared(response.data, operation))
+
+    def result(self, canceller: Canceller, problem: AssociationError | None) -> FindResult:
+        found, charsets = tuple(self._matches), tuple(sorted(self._character_sets - {""}))
+        was_cancelled = canceller.sent and not canceller.late
+        if problem := canceller.late or problem:
+            said = sentences(str(problem), advice_on(problem.error, str(problem)))
+            return FindResult(found, None, problem.error, said, None, was_cancelled, self._sent, charsets)
+        status = (self._final.number("Status") if self._final else 0) or 0
+        comment = self._final.text("ErrorComment") if self._final else None
+        logger.info("C-FIND-RSP %s, %d matches", hexadecimal(status), len(found))
+        word = failure_word(status) if category(status) == "failure" else None
+        if status == CANCELLED and not canceller.sent:
+            word = "cancelled_by_pacs"
+        advice = ADVICE[word] if word else None
+        return FindResult(found, hexadecimal(status), word, advice, comment, was_cancelled, self._sent, charsets)
 
 
 def _find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | list[str]]:
@@ -268,8 +281,8 @@ def _element_text(element: RawDataElement, declared: Sequence[str]) -> str:
     return "\\".join(part.strip(" \0") for part in text.split("\\"))
 
 
-def _declared(response: Message, operation: DimseOperation) -> str:
-    charset, _ = split_charset(response.data or b"", operation.context.transfer_syntax)
+def _declared(data: bytes, operation: DimseOperation) -> str:
+    charset, _ = split_charset(data, operation.context.transfer_syntax)
     return decode(charset).strip(" \0")
 
 
@@ -280,22 +293,6 @@ def _is_answer(match: Match, keys: Mapping[str, object]) -> bool:
     without a value for the requested attributes.
     """
     return any(match.get(name) for name, value in keys.items() if not value and name not in _NOT_ASKED_FOR)
-
-
-def _result(
-    matches: list[Match], final: Message | None, problem: AssociationError | None, *, was_cancelled: bool
-) -> FindResult:
-    found = tuple(matches)
-    if problem:
-        advice = sentences(str(problem), advice_on(problem.error, str(problem)))
-        return FindResult(found, None, problem.error, advice)
-    status = (final.number("Status") if final else 0) or 0
-    comment = final.text("ErrorComment") if final else None
-    logger.info("C-FIND-RSP %s, %d matches", hexadecimal(status), len(found))
-    word = failure_word(status) if category(status) == "failure" else None
-    if status == CANCELLED and not was_cancelled:
-        word = "cancelled_by_pacs"
-    return FindResult(found, hexadecimal(status), word, ADVICE[word] if word else None, comment)
 
 
 def _key_text(known: str, value: object) -> str | list[str]:
