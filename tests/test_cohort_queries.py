@@ -672,7 +672,9 @@ def test_queries_are_values_and_show_no_patient() -> None:
     assert len({one, two}) == 1
     assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301 (our own)
     assert "AccessionNumber" in repr(one)
-    assert "SECRET" not in repr(one) + str(one) + repr(one.steps) + str(Step("STUDY", (("PatientID", "SECRET"),)))
+    assert "SECRET" not in repr(one) + str(one) + repr(one.steps) + str(
+        Step("STUDY", "StudyRoot", (("PatientID", "SECRET"),))
+    )
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def _criteria_query(
     prepared = prepared_cells(row, level)
     try:
         steps = tuple(
-            Step(at, tuple((name, criterion(prepared[name], name)) for name in names if name in prepared))
+            Step(at, model, tuple((name, criterion(prepared[name], name)) for name in names if name in prepared))
             for at in levels_down_to(level, model)
             for names in [(*keys_at(at, model), *(further if at == level else ()))]
         )
@@ -174,4 +174,4 @@ def _criteria_query(
         # Studies without such series need no second step.
         narrower = ("ModalitiesInStudy", criterion(prepared["Modality"], "Modality"))
         steps = tuple(replace(step, keys=(*step.keys, narrower)) if step.level == "STUDY" else step for step in steps)
-    return Query(level, model, steps)
+    return Query(steps)

@@ -18,7 +18,6 @@ from dicomove.cohort.key_values import criterion, has_wildcard, is_single, is_un
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     LEVELS,
-    MATCHING_KEYS,
     UNIQUE_KEYS,
     VRS,
     Level,
@@ -42,8 +41,8 @@ class Step:
 
     Parameters
     ----------
-    level
-        Its query level.
+    level, query_model
+        Its query level and information model.
     keys
         Its matching keys as pairs of keyword and value, from the top level. The unique keys from an answer of the
         previous step are added to them.
@@ -52,15 +51,28 @@ class Step:
     """
 
     level: Level
+    query_model: QueryModel
     keys: tuple[tuple[str, str], ...]
     checks: tuple[tuple[str, str], ...] = ()
 
     @property
+    def unique(self) -> str:
+        """The unique key of its level."""
+        return UNIQUE_KEYS[self.query_model][self.level][-1]
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """The unique keys of the levels above."""
+        return UNIQUE_KEYS[self.query_model][self.level][:-1]
+
+    @property
     def identifying(self) -> tuple[str, ...]:
-        """The keys of this level that name a patient or a study, without its unique key."""
-        own = (
-            (*MATCHING_KEYS["PATIENT"], *MATCHING_KEYS["STUDY"]) if self.level == "STUDY" else MATCHING_KEYS[self.level]
-        )
+        """The keys of this level that name a patient or a study, without UIDs.
+
+        A PACS that ignores a key leaves it out of its answers, or leaves it empty, and its answers may be of any
+        patient.
+        """
+        own = keys_at(self.level, self.query_model)
         return tuple(
             name for name, _ in self.keys if name in IDENTIFYING_KEYS and name in own and not name.endswith("UID")
         )
@@ -75,10 +87,6 @@ class Query:
 
     Parameters
     ----------
-    level
-        The query level of the last step.
-    query_model
-        The information model.
     steps
         The steps, from the top level.
     notes
@@ -92,11 +100,19 @@ class Query:
     Query(SERIES, StudyRoot, Step(STUDY, AccessionNumber), Step(SERIES, Modality))
     """
 
-    level: Level
-    query_model: QueryModel
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = field(default=(), compare=False)
     blank: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def level(self) -> Level:
+        """The query level: that of the last step."""
+        return self.steps[-1].level
+
+    @property
+    def query_model(self) -> QueryModel:
+        """The information model."""
+        return self.steps[-1].query_model
 
     @property
     def asked_by(self) -> tuple[str, ...]:
@@ -107,6 +123,12 @@ class Query:
     def is_by_uid(self) -> bool:
         """Whether the first step asks by UIDs, so that studies of other patients cannot match."""
         return any(name.endswith("UID") for name, _ in self.steps[0].keys)
+
+    @property
+    def names_one_patient(self) -> bool:
+        """Whether it means one patient, but has no UID, so that its matches may be of several patients."""
+        named = [value for name, value in self.steps[0].keys if name in IDENTIFYING_KEYS]
+        return bool(named) and not self.is_by_uid and all({"*", "?", "\\"}.isdisjoint(value) for value in named)
 
     def __repr__(self) -> str:
         return f"Query({', '.join([self.level, self.query_model, *map(repr, self.steps)])})"
@@ -170,9 +192,9 @@ def row_query(
             continue
         if not (steps or known or keys):
             raise _without_key(unique, at, model)
-        steps.append(Step(at, (*known, *keys), checks))
+        steps.append(Step(at, model, (*known, *keys), checks))
         known = ()
-    query = Query(level, model, tuple(steps))
+    query = Query(tuple(steps))
     _check_identifying(query, broad)
     notes += (*_wildcard_notes(query), *_empty_word_notes(query))
     notes += (*_invisible_notes(prepared, query.asked_by), *_zone_notes(prepared))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from dicomove.cohort import UNIQUE_KEYS, Query
+from dicomove.cohort import Query
 from dicomove.dimse import FindResult
 from dicomove.dimse.presentation_contexts import LOOSE_UID
 from dicomove.search.c_find import Asker
@@ -130,7 +130,7 @@ def _confirmed(part: Batch, result: FindResult, search: Search) -> Iterator[tupl
 
 
 def _unique(part: Sequence[Query]) -> str:
-    return UNIQUE_KEYS[part[0].query_model][part[0].level][-1]
+    return part[0].steps[-1].unique
 
 
 def batches(queries: Iterable[Query]) -> list[Batch]:
@@ -156,10 +156,9 @@ def uid_of(query: Query) -> str:
 def _alike(query: Query) -> object:
     """Return the common part of the queries of one list, or None for a query that cannot be in a list."""
     step = query.steps[-1]
-    unique = UNIQUE_KEYS[query.query_model][step.level]
     names = [name for name, _ in step.keys]
     # Before the UID, only the unique keys of the levels above, which have one value each.
-    by_uid = len(query.steps) == 1 and step.level == query.level and names[-1:] == [unique[-1]]
-    if not by_uid or not set(names[:-1]) <= set(unique[:-1]) or not LOOSE_UID.fullmatch(step.keys[-1][1]):
+    by_uid = len(query.steps) == 1 and step.level == query.level and names[-1:] == [step.unique]
+    if not by_uid or not set(names[:-1]) <= set(step.above) or not LOOSE_UID.fullmatch(step.keys[-1][1]):
         return None
     return query.level, query.query_model, step.keys[:-1], tuple(name for name, _ in step.checks)
