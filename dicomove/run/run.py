@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 
 from dicomove.dimse import MoveScu
@@ -131,22 +132,22 @@ class Run:
         BaseException
             A callback raised it (`SystemExit`), or it is a defect. The run was stopped, and everything is recorded.
         """
-        with self._deferred():  # an interrupt comes from a display, or from a signal handler that is not ours
-            self._show(RunStarted(verb="move", rows=rows, requests=requests))
-            for event in self._state.results.finished(done_before):
-                self._show(event)
-            self._loop(lambda: not self._stops())
-            self.interrupted = not self._at_end
-        with self._deferred():  # the second one: the run does not wait for the PACS
-            if self.interrupted:
-                self._stop()
-        with self._deferred():
-            self._tell(WaitedEnough(self._pool.sent()))
-        with self._deferred():
-            self._pool.close(lambda: self._stops() < 2)
-        self._finish()
-        with self._deferred():  # too late to stop anything
-            self._show(RunEnded(verb="move", interrupted=self.interrupted))
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: self._move(RunStarted(verb="move", rows=rows, requests=requests), done_before),
+            self._stop,
+            lambda: self._tell(WaitedEnough(self._pool.sent())),
+            lambda: self._pool.close(lambda: self._stops() < 2),
+            self._flush,
+            lambda: self._tell(self._flushed()),
+            self._flush,
+            *(partial(self._end_at, number) for number in range(len(self._settings.receivers))),
+            self._end_at_archive,
+            self._close_writer,
+            lambda: self._show(RunEnded(verb="move", interrupted=self.interrupted)),
+        )
+        for step in steps:  # an interrupt comes from a display, or from a signal handler that is not ours
+            with self._deferred():
+                step()
         if self._error:
             raise self._error
 
@@ -160,6 +161,13 @@ class Run:
         except BaseException as error:  # noqa: BLE001 (`go` raises it)
             self._error = self._error or error
 
+    def _move(self, started: RunStarted, done_before: Sequence[int]) -> None:
+        self._show(started)
+        for event in self._state.results.finished(done_before):
+            self._show(event)
+        self._loop(lambda: not self._stops())
+        self.interrupted = not self._at_end
+
     def _loop(self, goes_on: Callable[[], bool]) -> None:
         self._at_end = False
         while not self._at_end and goes_on():
@@ -167,25 +175,24 @@ class Run:
             self._tell(Look(datetime.now(UTC), has_room=has_room, paused=self._paused()))
 
     def _stop(self) -> None:
-        """Cancel the tasks in flight, begin no more, and handle reports for a few seconds at the most."""
+        """After an interrupt: cancel the tasks in flight, and handle reports for a few seconds at the most."""
+        if not self.interrupted:
+            return
         self._tell(StopWished())
         end = time.monotonic() + LONGEST_STOP_S
         self._loop(lambda: self._stops() < 2 and time.monotonic() < end)
         # First handle all reports that have come: a task that has begun must never count as not begun.
         self._take_all()
 
-    def _finish(self) -> None:
-        """Make everything durable, and look for instances that came late."""
-        self._flush()
-        with self._deferred():
-            self._tell(self._flushed())
-        self._flush()
-        for number, receiver in enumerate(self._settings.receivers):
-            with self._deferred():
-                receiver.end_run(self._settings.runs[number], self._state.results.discrepancies(number))
+    def _end_at(self, number: int) -> None:
+        receiver, run = self._settings.receivers[number], self._settings.runs[number]
+        receiver.end_run(run, self._state.results.discrepancies(number))
+
+    def _end_at_archive(self) -> None:
         if self._settings.archive:
-            with self._deferred():
-                self._settings.archive.end_run(self._state.results.discrepancies_at_archive())
+            self._settings.archive.end_run(self._state.results.discrepancies_at_archive())
+
+    def _close_writer(self) -> None:
         if self._writer:
             self._writer.close()
 
