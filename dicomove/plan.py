@@ -28,22 +28,13 @@ from dicomove.results import contradicted_by_pacs
 from dicomove.run import MoveDestination, Options, by_patient, path_cells, run_settings
 from dicomove.run.archive_at_destination import ArchiveAtDestination
 from dicomove.run.counting import Counted, Counting
+from dicomove.run.estimates import Known, Sizes, rate_of, windows_needed
 from dicomove.run.inventory import Inventory
 from dicomove.run.journal import renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import compared
-from dicomove.run.planned import (
-    Known,
-    PlannedRow,
-    Sizes,
-    Steps,
-    finished,
-    plan_table,
-    rate_of,
-    steps_of,
-    windows_needed,
-)
+from dicomove.run.planned import PlannedRow, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
 from dicomove.run.rows import Keys
 from dicomove.run.settings import RunSettings, chosen_method

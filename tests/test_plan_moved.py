@@ -17,8 +17,8 @@ from dicomove.cohort import move_identifiers
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.events import Event, RowFinished
 from dicomove.run import Options, PreparedRun, RunSettings
+from dicomove.run.estimates import rate_of, windows_needed
 from dicomove.run.pacing import Hours
-from dicomove.run.planned import rate_of, windows_needed
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from tests import receiving
 

@@ -9,7 +9,8 @@ From a table to tasks::
     patients                 compares the patient and accession number of a row with those of the PACS
     shared_rows              which rows share one C-MOVE: those with the same identifier that name the same patient
     tasks                    from rows to tasks: one for each identifier, in their order, within the limits of a run
-    planned                  the table of `plan`: actions, estimates of bytes and seconds
+    planned                  the table of `plan`: actions, numbers of instances, advice
+    estimates                the bytes and seconds of a plan, and the nights that it needs
 
 A run::
 

@@ -25,10 +25,10 @@ from dicomove.notebook import Display
 from dicomove.results import result_table
 from dicomove.run.cells import path_cells
 from dicomove.run.counting import Counting
+from dicomove.run.estimates import Sizes
 from dicomove.run.journal import JournalWriter, not_completed, open_journal, run_record
 from dicomove.run.messages import Report, Written
 from dicomove.run.options import Options
-from dicomove.run.planned import Sizes
 from dicomove.run.pools import Executors, Threads
 from dicomove.run.receivers import where_begun
 from dicomove.run.requests import Task

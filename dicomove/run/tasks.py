@@ -14,8 +14,8 @@ from dicomove.interpreter import changed, in_bulk
 from dicomove.outcome import sentences
 from dicomove.results import Row, left_nearline
 from dicomove.run.cells import Cells, RowCells
+from dicomove.run.estimates import Sizes
 from dicomove.run.options import Nearline, Options
-from dicomove.run.planned import Sizes
 from dicomove.run.requests import Task
 from dicomove.run.rows import RowResults
 from dicomove.run.settings import RunSettings
