@@ -6,8 +6,9 @@ from collections.abc import Hashable, Iterable
 import pytest
 from hypothesis import given, strategies as st
 
-from dicomove.run.outages import Breaker, Outages
+from dicomove.run.outages import Outages
 from dicomove.run.pacing import Retry
+from dicomove.run.pacing.breaker import Breaker
 
 
 def opened(breaker: Breaker, now: float = 0.0) -> Breaker:

@@ -4,6 +4,7 @@
 
     hours          the hours in which moves may begin
     retry          `Retry`: which failures dicomove tries again, and when; how many failures end a run
+    breaker        a circuit breaker: after some failures in a row, only probes are sent
     associations   how many moves are in flight: by `growth`, and fewer for a busy PACS
     growth         ``concurrency="auto"``: more or fewer associations
     throughput     instances per second: their measurement, and the limit ``max_instances_per_second``
