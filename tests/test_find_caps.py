@@ -19,8 +19,9 @@ from pydicom import Dataset, dcmread
 import dicomove as dm
 from dicomove.dimse import FindResult
 from dicomove.search.capped import ask_whole
+from dicomove.search.cutter import Cutter
 from dicomove.search.limits import KnownLimits
-from dicomove.search.spans import Cutter, Moment, Span, moment, span_of
+from dicomove.search.spans import Moment, Span, moment, span_of
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.testing.synthetic import synthetic_instances

@@ -14,9 +14,10 @@ from typing import Final
 
 from dicomove.dimse import FindResult
 from dicomove.search.c_find import Keys
+from dicomove.search.cutter import Cutter
 from dicomove.search.hidden_matches import TOO_MANY, OneSearch, has_failed, is_refused
 from dicomove.search.limits import FEW, Match
-from dicomove.search.spans import Cutter, Moment, Span, in_order, moment
+from dicomove.search.spans import Moment, Span, in_order, moment
 
 #: The wanted number of matches in a part, as long as the PACS has shown no limit.
 _UNKNOWN_CAP: Final = 500
