@@ -15,7 +15,8 @@ from dicomove.errors import ReceiverError
 from dicomove.files import SERVICE_FOLDER
 from dicomove.outcome import stripped
 from dicomove.processes import Process, patience_s
-from dicomove.store.sqlite import Database, OwnerLock, connect, transaction
+from dicomove.store.owner_lock import OwnerLock
+from dicomove.store.sqlite import Database, connect, transaction
 
 _FILE: Final = f"{SERVICE_FOLDER}/record.sqlite"
 
