@@ -26,7 +26,7 @@ import pandas as pd
 import dicomove as dm
 from benchmarks.paired import require, table
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Deadlines
+from dicomove.dimse.deadlines import Deadlines
 from dicomove.dimse.messages import C_MOVE_RQ, Message
 from dicomove.dimse.opening import Peer
 from dicomove.testing import Synthetic

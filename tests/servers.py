@@ -32,8 +32,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEnd
 
 from dicomove import Pacs
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.data_sets import data_set_offset, decode, file_head
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.messages import RESPONSE, Message
 from dicomove.dimse.opening import Peer
 from dicomove.errors import IdleTimeout

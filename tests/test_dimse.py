@@ -22,8 +22,8 @@ from pynetdicom.dsutils import encode
 import dicomove as dm
 from dicomove.dimse import association
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Deadline, Deadlines
 from dicomove.dimse.data_sets import encode_identifier
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.find import decode_match
 from dicomove.dimse.messages import Message, decode_command
 from dicomove.dimse.opening import Peer

@@ -17,7 +17,8 @@ import pytest
 import dicomove as dm
 from dicomove.dimse import operation
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import AddressInfo, Connection, Deadline, Deadlines, first_connected
+from dicomove.dimse.connection import AddressInfo, Connection, first_connected
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.messages import C_ECHO_RQ, Command, Message, respond
 from dicomove.dimse.opening import read_proposal
 from dicomove.dimse.presentation_contexts import VERIFICATION

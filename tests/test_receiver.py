@@ -22,7 +22,8 @@ import pytest
 
 import dicomove as dm
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.connection import Connection
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.messages import Message
 from dicomove.errors import AssociationError, AssociationRejected, IdleTimeout, ReceiverError, ReceiverWarning
 from dicomove.receiver import AskedRow, RowId

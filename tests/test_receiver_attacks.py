@@ -24,8 +24,9 @@ from pynetdicom.pdu import A_ASSOCIATE_AC
 
 import dicomove as dm
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.connection import Connection
 from dicomove.dimse.data_sets import data_set_offset
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, RESPONSE, Command, Message
 from dicomove.dimse.pdu import P_DATA
 from dicomove.errors import IdleTimeout

@@ -21,7 +21,8 @@ from dicomove.dimse.associate import (
     read_answer,
     write_request,
 )
-from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.connection import Connection
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.messages import Message, MessageAssembler, encode_command
 from dicomove.dimse.pdu import (
     ABORT,

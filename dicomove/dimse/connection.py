@@ -22,7 +22,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Self
 
-from dicomove.errors import AssociationError, ConnectionFailed, ConnectionLost, ConnectTimeout, TlsFailed
+from dicomove.dimse.deadlines import Check, Deadline, Deadlines
+from dicomove.errors import ConnectionFailed, ConnectionLost, ConnectTimeout, TlsFailed
 from dicomove.tls import Wrap, ended_without_reason, explained
 
 #: The length of one wait, in seconds, which is the precision of cancels and deadlines.
@@ -36,65 +37,8 @@ _USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
 #: SO_LINGER with no time.
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
-Check = Callable[[], None]
 #: Family, kind, protocol, canonical name and address, as `socket.getaddrinfo` has them.
 AddressInfo = tuple[Any, Any, int, str, Any]
-
-
-class Deadline:
-    """A point in time after which waiting ends with an error.
-
-    Parameters
-    ----------
-    seconds
-        From now on; ``None`` is no limit.
-    error
-        The error to raise.
-    doing
-        The name of the wait, for the error.
-    last_activity
-        Returns the time of the last activity, on the monotonic clock. Each activity restarts the time.
-    """
-
-    def __init__(
-        self,
-        seconds: float | None,
-        error: type[AssociationError],
-        doing: str,
-        last_activity: Callable[[], float] | None = None,
-    ) -> None:
-        self._start = time.monotonic()
-        self._seconds, self._error, self._doing = seconds, error, doing
-        self._last_activity = last_activity
-
-    def restart(self) -> None:
-        """Restart the time."""
-        self._start = time.monotonic()
-
-    def check(self) -> None:
-        """Raise the error if the time has come."""
-        if self._seconds is None or time.monotonic() < self._start + self._seconds:
-            return
-        if self._last_activity:
-            self._start = max(self._start, self._last_activity())
-        if time.monotonic() >= self._start + self._seconds:
-            message = f"{self._doing}: nothing within {self._seconds:g} s"
-            raise self._error(message)
-
-
-class Deadlines:
-    """Deadlines of a wait, and a check at every turn, for a cancel, for example."""
-
-    def __init__(self, *deadlines: Deadline, check: Check | None = None) -> None:
-        self._deadlines = deadlines
-        self._check = check
-
-    def check(self) -> None:
-        """Call the check, and raise the error of a deadline that is over."""
-        if self._check:
-            self._check()
-        for deadline in self._deadlines:
-            deadline.check()
 
 
 class Connection:

@@ -31,7 +31,8 @@ from dicomove.dimse.associate import (
     write_answer,
 )
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context
-from dicomove.dimse.connection import Check, Connection, Deadline, Deadlines
+from dicomove.dimse.connection import Connection
+from dicomove.dimse.deadlines import Check, Deadline, Deadlines
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RJ, TLS_SPOKEN, is_tls_record, reject_pdu
 from dicomove.dimse.presentation_contexts import GET, LOOSE_UID, SERVICES
 from dicomove.errors import AssociationError, AssociationRejected, AssociationTimeout, ConnectionLost, TlsFailed

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Final, TypeVar
 
 from dicomove.dimse.association import TRANSFER_SYNTAXES, Association, Context, DataSetDeadline, final_response
-from dicomove.dimse.connection import Check, Deadline, Deadlines
+from dicomove.dimse.deadlines import Check, Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, MEDIUM, RESPONSE, Command, Message, is_response_to
 from dicomove.dimse.opening import Identity, open_association
 from dicomove.dimse.presentation_contexts import SERVICES

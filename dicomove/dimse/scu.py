@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Self
 
-from dicomove.dimse.connection import Deadline
+from dicomove.dimse.deadlines import Deadline
 from dicomove.dimse.messages import C_ECHO_RQ, Message
 from dicomove.dimse.operation import DimseOperation, ReusableAssociation
 from dicomove.dimse.presentation_contexts import VERIFICATION

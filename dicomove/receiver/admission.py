@@ -19,7 +19,8 @@ from functools import lru_cache
 from typing import Final
 
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.connection import Connection
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, C_ECHO_RQ, RESPONSE, MessageAssembler, Sink, respond
 from dicomove.dimse.opening import Proposal, read_proposal
 from dicomove.dimse.presentation_contexts import VERIFICATION

@@ -12,7 +12,7 @@ from functools import partial
 from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse import FindScu, MoveResult
 from dicomove.dimse.find import Match
-from dicomove.dimse.move import completed_event, result_of, sub_operation_event
+from dicomove.dimse.move_result import completed_event, result_of, sub_operation_event
 from dicomove.dimse.operation import ReusableAssociation
 from dicomove.dimse.presentation_contexts import LOOSE_UID
 from dicomove.dimse.scu import Scu

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from dicomove.dimse.association import Association, DataSetDeadline, final_response
-from dicomove.dimse.connection import Check, Deadline, Deadlines
+from dicomove.dimse.deadlines import Check, Deadline, Deadlines
 from dicomove.dimse.messages import (
     C_CANCEL_RQ,
     C_ECHO_RQ,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Connection, Deadline, Deadlines
+from dicomove.dimse.connection import Connection
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.state import Role
 from dicomove.errors import AssociationError, AssociationTimeout, IdleTimeout, InvalidResponse, TlsFailed, log_exception

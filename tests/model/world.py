@@ -18,8 +18,9 @@ from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Connection, Deadlines
+from dicomove.dimse.connection import Connection
 from dicomove.dimse.data_sets import data_set_offset
+from dicomove.dimse.deadlines import Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ, Message, MessageAssembler
 from dicomove.dimse.opening import Peer
 from dicomove.dimse.pdu import P_DATA, Fragment, read_events
