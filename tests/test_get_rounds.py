@@ -19,7 +19,8 @@ from dicomove.testing.archive import Instance
 from dicomove.testing.associations import store, storing
 from dicomove.testing.faults.base import Fault, Request, Response
 from dicomove.testing.faults.injector import Chain
-from dicomove.testing.server import QueryRetrieveScp, Responder, SubOperations
+from dicomove.testing.responder import Responder, SubOperations
+from dicomove.testing.server import QueryRetrieveScp
 from tests import receiving, servers
 from tests.images import pixels
 from tests.servers import Held

@@ -23,7 +23,8 @@ from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from dicomove.testing.associations import Listener, Originator
 from dicomove.testing.faults.base import Fault, Request
 from dicomove.testing.faults.injector import Chain
-from dicomove.testing.server import QueryRetrieveScp, SubOperations
+from dicomove.testing.responder import SubOperations
+from dicomove.testing.server import QueryRetrieveScp
 from tests import receiving, servers
 
 pytestmark = pytest.mark.timeout(60)

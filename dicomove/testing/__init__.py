@@ -13,6 +13,7 @@
     matching     attribute matching (PS3.4 C.2.2.2), and an index of studies by date
     associations accepts and opens associations; C-STORE on both sides
     server       answers C-ECHO, C-FIND, C-MOVE and C-GET
+    responder    sends the responses to one request, and counts its C-STOREs
     images       a small archive of real images
     phantoms     a small archive of volumes
     synthetic    generates instances at the moment of reading

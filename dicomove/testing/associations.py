@@ -20,8 +20,9 @@ from pydicom.uid import UID
 
 from dicomove.dimse.associate import AssociateRequest
 from dicomove.dimse.association import Association
-from dicomove.dimse.connection import Connection, Deadline, Deadlines, reset
+from dicomove.dimse.connection import Connection, reset
 from dicomove.dimse.data_sets import file_head
+from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.messages import C_CANCEL_RQ, C_STORE_RQ, MEDIUM, Message, respond
 from dicomove.dimse.opening import Peer, read_proposal
 from dicomove.dimse.pdu import ASSOCIATE_AC, ASSOCIATE_RQ, RELEASE_RQ, pdu
