@@ -6,7 +6,8 @@ In the caller's process::
     settings                checks the arguments; `Limits`
     administration          writes the PACS's entry for the receiver: Orthanc, DCMTK, dcm4chee
     studies                 ``on_study=``: reports each study that has come
-    rows                    opens a row at its receiver, and waits for its instances; all rows in flight; refused peers
+    rows                    opens a row at its receiver, and waits for its instances
+    rows_in_flight          all of these rows, with the latest reports of the process; refused peers
     get_scu                 `GetScu`: asks the process for a C-GET
     process                 starts the receiver's process, asks it, ends it
     supervision             starts the process when folder and port are free, and again when it died
@@ -15,7 +16,8 @@ In the caller's process::
 
 In the receiver's process::
 
-    main                    the main loop: answers requests, reports progress
+    main                    the main loop: reads requests, reports progress
+    api_in_receiver         answers the requests of `api`
     server                  the port: accepts connections, within the limits
     admission               ``allow=``: which peers may connect; the others get C-ECHO only
     scp                     one association: C-STORE and C-ECHO

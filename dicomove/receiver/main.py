@@ -13,33 +13,22 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from pydicom import config
 
 from dicomove.errors import ReceiverError, log_exception
-from dicomove.files import file_sha256
-from dicomove.outcome.patients import ALTOGETHER, difference
 from dicomove.processes import Process, allow_many_files
 from dicomove.receiver.admission import Admission, network
 from dicomove.receiver.api import (
     AwaitArrivals,
-    CancelGet,
-    EndRun,
     Expect,
-    Flush,
-    Get,
-    Held,
-    OtherPatient,
-    OtherPatients,
-    ReceivedRow,
     Request,
     RowId,
 )
+from dicomove.receiver.api_in_receiver import Api
 from dicomove.receiver.commit import Committer
 from dicomove.receiver.get_in_receiver import Getter
 from dicomove.receiver.lines import (
@@ -60,7 +49,7 @@ from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.storage import Storage
 from dicomove.receiver.tallies import RowTallies
-from dicomove.store.instances import InstanceIndex, InstanceRecord, Ownership, owned
+from dicomove.store.instances import InstanceIndex, Ownership, owned
 from dicomove.tls import server_side
 
 #: The longest delay of a verdict because of a handshake in progress, in seconds.
@@ -82,100 +71,6 @@ class _LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.tell(Logged(record.levelno, self.format(record)))
-
-
-@dataclass(frozen=True)
-class Api:
-    """Answers the requests of the caller's process."""
-
-    getter: Getter
-    storage: Storage
-    committer: Committer
-    tallies: RowTallies
-    admission: Admission
-
-    def answer(self, request: Request[Any]) -> object:
-        """Return the answer to a request."""
-        match request:
-            case Expect():
-                self.expect(request)
-            case EndRun(run):
-                self._end_run(run)
-            case CancelGet(number):
-                self.getter.cancel(number)
-            case AwaitArrivals():
-                return self._await_arrivals(request)
-            case Held(keys, read_bytes, patients):
-                return self._held(keys, patients, read=read_bytes)
-            case OtherPatients(keys, patients):
-                return tuple(_others(self.committer.records(keys), patients))
-            case Flush(seconds, forgets):
-                return self.committer.flush(seconds, forgets=forgets and not self.tallies.are_open)
-            case Get():
-                return self.getter.get(request)
-        return None
-
-    def is_quick(self, request: Request[Any]) -> bool:
-        """Return whether the answer needs no wait, and so no thread of its own."""
-        if not isinstance(request, AwaitArrivals):
-            return isinstance(request, Expect)
-        has_enough = self.tallies.has(request.row, request.enough)
-        return has_enough and self.committer.has_read(request.row) and self.admission.is_decided
-
-    def expect(self, request: Expect) -> None:
-        """Open a row: its PACS may connect, and its arrivals are counted."""
-        self.committer.watch(request.row, request.keys)
-        self.tallies.open(request.row, request.keys, request.cells, request.patients)
-        self.admission.open(request.row, request.addresses)
-
-    def _await_arrivals(self, request: AwaitArrivals) -> ReceivedRow:
-        """Wait for late instances, and return the arrivals of a row and its instances on disk."""
-        self.admission.open(request.row, request.addresses)  # also if it waits a second time
-        is_coming = partial(self.storage.is_coming, quiet=request.quiet)
-        tally = self.tallies.await_arrivals(request.row, request.enough, request.quiet, is_coming)
-        self.admission.close(request.row, request.linger)
-        records = self.committer.watched(request.row, tally.keys)
-        return ReceivedRow(
-            arrivals=tally.arrivals,
-            dispositions=tally.dispositions,
-            aside=tally.aside,
-            strays=tally.strays,
-            held=_sizes(_of(records, tally.patients)),
-            others=(*tally.others, *_others(records, request.patients)),
-        )
-
-    def _held(self, keys: Mapping[str, str], patients: Sequence[str], *, read: bool) -> dict[str, int]:
-        """Return the instances on disk with these keys: SOP Instance UIDs and sizes. `read` compares the bytes, too."""
-        records = _of(self.committer.records(keys), patients)
-        return _sizes([one for one in records if not read or self._is_unchanged(one)])
-
-    def _is_unchanged(self, record: InstanceRecord) -> bool:
-        try:
-            return file_sha256(self.storage.folder / record.path) == record.sha256
-        except OSError:  # a bad sector, or no right to read
-            return False
-
-    def _end_run(self, run: int) -> None:
-        self.tallies.end(run)
-        if not self.tallies.are_open:
-            self.committer.forget_losses()
-        self.committer.forget(lambda row: isinstance(row, RowId) and row.run == run)
-        self.admission.end(run)
-
-
-def _sizes(records: Iterable[InstanceRecord]) -> dict[str, int]:
-    return {record.SOPInstanceUID: record.bytes for record in records}
-
-
-def _of(records: Iterable[InstanceRecord], patients: Collection[str]) -> list[InstanceRecord]:
-    """Return the records without those of other patients."""
-    return [one for one in records if not patients or difference(one.PatientID, patients) != ALTOGETHER]
-
-
-def _others(records: Iterable[InstanceRecord], patients: Collection[str]) -> Iterator[OtherPatient]:
-    for record in records if patients else ():
-        if words := difference(record.PatientID, patients):
-            yield OtherPatient(record.StudyInstanceUID, record.SeriesInstanceUID, record.SOPInstanceUID, words)
 
 
 def main(started_by: str) -> None:
