@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Error, Locator, Page
+from playwright.sync_api import Error, Locator, Page, TimeoutError as WaitedInVain
 
 #: Without news and their pop-ups; with all cells in the page, also those that are not on the screen.
 SETTINGS = {
     "config/labconfig/page_config.json": {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}},
     "settings/@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
 }
+
+IS_OPEN = "window.jupyterapp?.shell?.currentWidget?.sessionContext != null"
+SHOWN = "() => [...(window.jupyterapp?.shell?.widgets('main') ?? [])].map(widget => widget.title.label)"
 
 # "Idle" in the status bar comes too early: a cell that is run before all of these is lost.
 READY = """async () => {
@@ -86,7 +89,7 @@ def running_lab(folder: Path, kernels: Mapping[str, Mapping[str, str]]) -> Itera
             yield address
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(120)
 
 
 def answers(url: str) -> bool:
@@ -168,9 +171,23 @@ class Notebook:
         empty = {"cells": [], "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
         self.path.write_text(json.dumps(empty))
         self.page = page
-        page.goto(f"{address}/lab/workspaces/{kernel}/tree/{self.path.name}?reset")
-        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext != null", timeout=120_000)
+        self._open(f"{address}/lab/workspaces/{kernel}/tree/{self.path.name}?reset")
         page.evaluate(READY)
+
+    def _open(self, url: str) -> None:
+        """Open the notebook; load the page again if it shows no notebook, as a person would."""
+        said: list[str] = []
+        self.page.on("console", lambda message: said.append(message.text))
+        self.page.on("requestfailed", lambda request: said.append(f"{request.failure}: {request.url}"))
+        for _ in range(2):
+            self.page.goto(url)
+            try:
+                self.page.wait_for_function(IS_OPEN, timeout=90_000)
+            except WaitedInVain:
+                said.append(f"JupyterLab shows {self.page.evaluate(SHOWN)}")
+            else:
+                return
+        raise AssertionError("\n".join(said))
 
     def run(self, source: str) -> Cell:
         """Add a cell and run it."""
