@@ -274,7 +274,7 @@ def test_what_has_come_is_made_durable_after_the_end_of_its_parent(tmp_path: Pat
                 assert store(one) == 0
             process.kill()
             process.wait(60)
-            time.sleep(3)  # longer than the pause between two looks at the parent
+            time.sleep(2)  # longer than the pause between two looks at the parent
             assert receiving.alive(pid)
         servers.wait_until(lambda: not receiving.alive(pid), 60)
     assert not (service / "owner").exists()

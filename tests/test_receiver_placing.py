@@ -385,6 +385,30 @@ def _link_to_another_disk(path: Path) -> None:
     path.symlink_to(tempfile.mkdtemp(dir=other))
 
 
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nobody may write into a folder, also not the administrator."""
+    folder.mkdir()
+    folder.chmod(0o500)
+    changed = os.geteuid() == 0 and subprocess.run(["chattr", "+i", str(folder)], check=False, stderr=subprocess.PIPE)
+    if changed and changed.returncode:
+        pytest.skip("this file system has no such folders")
+    try:
+        yield
+    finally:
+        if changed:
+            subprocess.run(["chattr", "-i", str(folder)], check=True)
+        folder.chmod(0o700)
+
+
+def test_what_cannot_go_into_a_folder_without_permission_is_recorded_in_quarantine(tmp_path: Path) -> None:
+    with read_only(tmp_path / "1.2.3"), plain(tmp_path) as receiver:
+        assert receiving.send(receiver, instance(), instance("1.2.4", "1.2.4.1")) == [0, 0]
+        manifest = receiver.manifest().set_index("SOPInstanceUID")
+    assert manifest["quarantine"].isna().tolist() == [False, True]
+    assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
 @pytest.mark.parametrize(
     ("path", "block", "options"),
     [

@@ -56,8 +56,9 @@ from dicomove.tls import server_side
 _DECIDING_S: Final = 1.0
 _TELL_S: Final = 0.1
 _PARENT_S: Final = 1.0
-#: How long the process may take to make everything durable after its parent has ended, in seconds.
-_LONGEST_END_S: Final = 35.0
+#: How long the process may take to make everything durable after its parent has ended, in seconds: the receiver of the
+#: next kernel waits a little longer for the folder.
+_LONGEST_END_S: Final = 7.0
 
 logger = logging.getLogger("dicomove.receiver")
 

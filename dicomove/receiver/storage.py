@@ -205,7 +205,10 @@ class Storage:
             if error.errno in _FULL:
                 raise
             self._warn("an instance is in quarantine, because its place in the folder cannot be used", error)
-            return self._placed(incoming, written, values, ("differs", f"{_NO_PLACE} ({error.strerror})"))
+            placed = self._placed(incoming, written, values, ("differs", f"{_NO_PLACE} ({error.strerror})"))
+            if incoming.file:  # the attempt may have closed it: it opens again under this name
+                incoming.file.path = self.folder / placed.path
+            return placed
 
     def _placed(
         self, incoming: IncomingInstance, written: CompleteFile, values: Mapping[str, str], problem: _Problem | None
