@@ -56,6 +56,8 @@ _SETS: Final = {
 _NEIGHBOURS: Final = {pair for added in (FIND_COLUMNS, *_SETS) for pair in pairwise(added)}
 
 _ROWS_AT_ONCE: Final = 10_000
+#: A larger count is an error of the PACS, and has no place in a column of whole numbers.
+_LARGEST: Final = 2**53
 _TEXT_IS_A_DTYPE: Final = int(pd.__version__.split(".")[0]) >= 3
 
 
@@ -94,14 +96,14 @@ def whole_number(value: object) -> int | None:
 
     Examples
     --------
-    >>> whole_number("12 "), whole_number(3.0), whole_number("many"), whole_number(None)
-    (12, 3, None, None)
+    >>> whole_number("12 "), whole_number(3.0), whole_number("many"), whole_number(None), whole_number("9" * 20)
+    (12, 3, None, None, None)
     """
     try:
         number = float(str(value))
     except ValueError:
         return None
-    return int(number) if number >= 0 and number.is_integer() else None
+    return int(number) if 0 <= number <= _LARGEST and number.is_integer() else None
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[tuple[Hashable, tuple[object, ...]]]:

@@ -30,7 +30,7 @@ from dicomove.run.archive_at_destination import ArchiveAtDestination
 from dicomove.run.counting import Counted, Counting
 from dicomove.run.estimates import Known, Sizes, rate_of, windows_needed
 from dicomove.run.inventory import Inventory
-from dicomove.run.journal import renamed, still_on_disk
+from dicomove.run.journal import grown, renamed, still_on_disk
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import compared
@@ -201,6 +201,7 @@ def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, s
         done = still_on_disk(opened, list(keys.values()), settings)
         names = {key: (one, steps[one].patients, steps[one].named) for one, key in keys.items() if key in done}
         anew = renamed(opened, table, names)
+        anew |= grown(opened, done, {key: (one.level, steps[one].expected) for one, key in keys.items() if key in done})
     for identifier, key in keys.items():
         step = steps[identifier]
         if key in done and key not in anew and was_compared(done[key].advice):

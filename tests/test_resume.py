@@ -17,7 +17,7 @@ import pytest
 import dicomove as dm
 from dicomove.events import Event, RowStarted, RunStarted
 from dicomove.testing import Synthetic, faults
-from dicomove.testing.archive import Instance
+from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.base import Fault, Request
 from tests import forks, receiving, servers
 
@@ -68,6 +68,38 @@ def test_a_cohort_that_grew_shrank_and_was_reordered(scene: Scene) -> None:
     assert started == ["x", "y"]
     assert results.index.tolist() == ["x", "y", "y"]
     assert receiving.outcomes(results) == ["complete", "resumed", "complete"]
+
+
+@pytest.mark.parametrize("to_receiver", [True, False])
+def test_a_study_that_grew_is_moved_again(tmp_path: Path, to_receiver: bool) -> None:
+    """`find` counts more instances than the run that completed the row."""
+    whole = list(Synthetic(studies=1, instances=6, size=512).instances_of_all())
+    with receiving.receiver(tmp_path / "images", accept="any") as receiver:
+        where: Any = receiver if to_receiver else receiver.ae_title
+        options: Any = {"journal": tmp_path / "journal.sqlite", "progress": False}
+        archive = Archive(whole[:4])
+        with receiving.pacs(receiver, source=archive) as pacs:
+            cohort = pd.DataFrame({"StudyInstanceUID": [whole[0].study_instance_uid]})
+            studies = dm.find(cohort, pacs, progress=False)
+            first = dm.move(studies, pacs, where, **options)
+            assert receiving.outcomes(dm.move(studies, pacs, where, **options)) == ["resumed"]
+            vars(archive).update(vars(Archive(whole)))  # as a modality adds to it
+            more = dm.find(cohort, pacs, progress=False)
+            planned = dm.plan(more, pacs, where, journal=options["journal"], progress=False)
+            second = dm.move(more, pacs, where, **options)
+            third = dm.move(more, pacs, where, **options)
+    assert first["expected"].tolist() == [4]
+    assert (planned["action"][0], planned["expected"][0]) == ("move", 6)
+    assert receiving.row(second, "outcome", "expected", "resumed") == ("complete", 6, False)
+    assert second["completed"].tolist() == ([2] if to_receiver else [6])
+    assert receiving.outcomes(third) == ["resumed"]
+
+
+def test_a_pacs_that_counts_too_many_moves_nothing_again(scene: Scene) -> None:
+    wrong = COHORT.assign(NumberOfStudyRelatedInstances=5)
+    first, _ = scene.move(wrong)
+    assert first[["outcome", "expected"]].to_numpy().tolist() == [["complete", 4]] * 4
+    assert scene.move(wrong.iloc[::-1])[1] == []
 
 
 def test_a_row_that_comes_twice_is_resumed_twice(scene: Scene) -> None:

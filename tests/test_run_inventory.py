@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.errors import VerificationWarning
 from dicomove.outcome import Counts, Evidence
 from dicomove.run.inventory import Inventory
 from dicomove.testing import Synthetic, faults
+from dicomove.testing.archive import Archive, Instance
+from dicomove.testing.faults.base import Fault, FindFault, Request
 from tests import receiving
 from tests.run_events import BUSY, SUCCESS, UNABLE, identifier
 
@@ -91,3 +96,127 @@ def test_a_cut_list_of_instances_is_not_the_whole(tmp_path: Path, keep: float) -
         assert (outcome, expected, missing) == ("partial", 12, 6)
     else:
         assert (outcome, missing) == ("complete", 0)
+
+
+@dataclass(frozen=True)
+class ListsNoInstances(FindFault):
+    """C-FIND below the level SERIES matches nothing, and is not refused."""
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        return [] if request.level == "IMAGE" else matches
+
+
+@dataclass(frozen=True)
+class MovesFirst(Fault):
+    """Only the first instances are moved, and the PACS knows of no others."""
+
+    most: int = 0
+
+    def on_selection(self, _: Request, instances: list[Instance]) -> list[Instance]:
+        return instances[: self.most]
+
+
+@pytest.mark.parametrize("verify", ["auto", "instances", "counts"])
+@pytest.mark.parametrize("to_receiver", [True, False])
+def test_an_empty_list_does_not_make_a_study_empty(tmp_path: Path, verify: str, to_receiver: bool) -> None:
+    """The PACS counts 5 instances, lists none of them, and says Success without a sub-operation."""
+    source = Synthetic(studies=1, instances=5, size=64)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, ListsNoInstances(), MovesFirst(), source=source) as pacs,
+    ):
+        where: Any = receiver if to_receiver else receiver.ae_title
+        result = receiving.move(receiving.studies(source), pacs, where, verify=verify)
+    assert receiving.row(result, "outcome", "error", "expected") == ("failed", "missing_instances", 5)
+
+
+def test_a_cut_list_of_instances_does_not_complete_a_row_of_an_earlier_run(tmp_path: Path) -> None:
+    """An earlier run brought 50 of 60 instances; the PACS lists just these."""
+    source, capped = Synthetic(studies=1, instances=60, size=64), faults.CapsFind(most=50)
+    first = MovesFirst(attempts=1, most=50)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, capped, first, source=source) as pacs,
+    ):
+        table = receiving.studies(source)
+        outcomes = [dm.move(table, pacs, receiver, progress=False)["outcome"][0] for _ in range(2)]
+        assert len(receiving.files(tmp_path)) == 60
+    assert outcomes == ["partial", "complete"]
+
+
+@pytest.mark.parametrize("has_number", [True, False])
+def test_the_list_of_each_series_may_be_cut(tmp_path: Path, has_number: bool) -> None:
+    """The PACS lists 50 instances of each series, and there are 55 and 7; a retry asks for what is missing."""
+    two = Synthetic(studies=1, series=2, instances=55, size=64)
+    archive = Archive(list(two.instances_of_all())[:62])
+    capped, first = faults.CapsFind(most=50), MovesFirst(attempts=1, most=20)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, capped, first, source=archive) as pacs:
+        table = receiving.studies(two)
+        table = dm.find(table, pacs, progress=False) if has_number else table
+        result = receiving.move(table, pacs, receiver, retry=dm.Retry(attempts=3, wait=0))
+    assert receiving.row(result, "outcome", "expected", "received") == ("complete", 62, 62)
+
+
+@dataclass(frozen=True)
+class LosesOne(Fault):
+    """An instance never comes."""
+
+    uid: str = ""
+    status: int = 0x0000
+
+    def on_store(self, _: Request, instance: Instance) -> Sequence[Instance]:
+        return [] if instance.sop_instance_uid == self.uid else [instance]
+
+    def on_stored(self, _: Request, instance: Instance, status: int) -> int:
+        return self.status if instance.sop_instance_uid == self.uid else status
+
+
+@pytest.mark.parametrize("status", [0x0000, 0xA700])
+def test_an_instance_that_the_pacs_has_no_longer_stands_for_no_other(tmp_path: Path, status: int) -> None:
+    """The PACS has replaced an instance of a study. The old one is in the folder, and the new one does not come."""
+    *stay, new = Synthetic(studies=1, instances=6, size=64).instances_of_all()
+    table = receiving.studies(Synthetic(studies=1, instances=6, size=64))
+    with receiving.receiver(tmp_path) as receiver:
+        with receiving.pacs(receiver, source=Archive(stay)) as pacs:
+            assert receiving.move(table, pacs, receiver)["outcome"].tolist() == ["complete"]
+        lost = LosesOne(uid=new.sop_instance_uid, status=status)
+        with receiving.pacs(receiver, lost, source=Archive([*stay[1:], new])) as pacs:
+            result = receiving.move(table, pacs, receiver)
+    assert receiving.row(result, "outcome", "expected", "received", "missing") == ("partial", 5, 5, 1)
+
+
+def test_an_old_number_in_the_table_does_not_hide_what_the_pacs_lost(tmp_path: Path) -> None:
+    """The table says 5. The PACS has 6 now, says that it moved all, and one of them does not come."""
+    source = Synthetic(studies=1, instances=6, size=64)
+    *_, new = source.instances_of_all()
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, LosesOne(uid=new.sop_instance_uid), source=source) as pacs,
+    ):
+        table = receiving.studies(source).assign(NumberOfStudyRelatedInstances=5)
+        result = receiving.move(table, pacs, receiver)
+    assert receiving.row(result, "outcome", "expected", "received", "missing") == ("partial", 6, 5, 1)
+
+
+@dataclass(frozen=True)
+class CountsBeyondBelief(FindFault):
+    """The number of instances has 20 digits."""
+
+    def on_matches(self, _: Request, matches: list[Dataset]) -> list[Dataset]:
+        for match in matches:
+            match.add_new(0x00201208, "LO", "9" * 20)
+        return matches
+
+
+@pytest.mark.parametrize("finds", [True, False])
+def test_a_count_beyond_belief_is_no_count(tmp_path: Path, finds: bool) -> None:
+    source = Synthetic(studies=2, instances=3, size=64)
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, CountsBeyondBelief(), source=source) as pacs,
+    ):
+        table = receiving.studies(source, 2)
+        table = dm.find(table, pacs, progress=False) if finds else table
+        assert dm.plan(table, pacs, receiver, progress=False)["expected"].isna().all()
+        result = receiving.move(table, pacs, receiver)
+    assert result[["outcome", "expected"]].to_numpy().tolist() == [["complete", 3]] * 2

@@ -211,13 +211,15 @@ def surplus(evidence: Evidence) -> int:
 def adds_up(evidence: Evidence) -> bool:
     """Return whether the arrivals, or the PACS's counts, equal the expected number.
 
-    An instance of another patient may stand where one of the row is missing: then the number says nothing.
+    An instance of another patient, or one that the PACS has no longer, may stand where one of the row is missing: then
+    the number says nothing.
     """
     counts, expected = evidence.counts, evidence.expected
     if expected is None or any(words in UNLIKE for words, _ in evidence.others):
         return False
     if evidence.received is not None:
-        return evidence.received == expected and (expected > 0 or not counts.moved)
+        is_short = evidence.arrivals is not None and evidence.arrivals < (evidence.reported or 0)
+        return evidence.received == expected and not is_short and (expected > 0 or not counts.moved)
     if counts.moved is None or counts.failed:
         return True
     return not shortfall(evidence) and (counts.moved == 0) == (expected == 0)

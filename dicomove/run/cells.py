@@ -63,6 +63,12 @@ class RowCells:
         numbers = [columns.whole_number(cells[row]) for row in rows] if cells else []
         return next((number for number in numbers if number is not None), None)
 
+    def planned_or_expected(self, level: Level, rows: Sequence[int]) -> int | None:
+        """Return the number of instances of a plan, or else that of `find`."""
+        if columns.is_plan(self.table.columns):
+            return columns.whole_number(self._planned_expected[rows[0]])
+        return self.expected(level, rows)
+
     def patients(self, identifier: Identifier, rows: Sequence[int]) -> tuple[str, ...]:
         """Return the PatientIDs of rows whose identifier has none."""
         return beside(identifier, [self._patients[row] for row in rows])
@@ -103,6 +109,10 @@ class RowCells:
     def _counts(self) -> dict[str, list[object]]:
         where = keyword_columns(self.table.columns, COUNT_KEYS.values())
         return {name: self._column(place) for name, place in where.items()}
+
+    @cached_property
+    def _planned_expected(self) -> list[str]:
+        return self.planned("expected")
 
     @cached_property
     def _patients(self) -> list[tuple[str, ...]]:

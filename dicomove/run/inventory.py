@@ -19,6 +19,7 @@ from dicomove.run.questions import (
     Listed,
     Question,
     is_elsewhere,
+    list_may_be_cut,
     listed_instances,
     listed_of_patient,
     listed_series,
@@ -26,7 +27,6 @@ from dicomove.run.questions import (
     related_instances,
     values_of_study,
 )
-from dicomove.search import may_be_cut
 from dicomove.words import NEVER
 
 Verify = Literal["auto", "instances", "counts", "arrivals", "hash"]
@@ -159,12 +159,12 @@ class Inventory:
     def _more_than_listed(self, listed: Listed, counted: Evidence, identifier: Identifier) -> int | None:
         """Return the count of the PACS, if its list was cut off and the count is right; else ``None``.
 
-        A list was cut off if it ends at a length at which PACS stop, or if it has fewer instances than have come. In
-        all other cases the list is right and the count is wrong.
+        A list was cut off if it may be by its length, or if it has fewer instances than have come. In all other cases
+        the list is right and the count is wrong.
         """
         come = counted.received or counted.counts.moved or 0
-        is_round = may_be_cut(len(listed))
-        if not listed or not (is_round or come > len(listed)):
+        is_round = list_may_be_cut(listed)
+        if not (is_round or come > len(listed)):
             return None
         counts = self._verify != "instances"
         number = counted.expected if counts else self._ask("counts", related_instances, identifier)

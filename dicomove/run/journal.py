@@ -16,7 +16,7 @@ from typing import Final
 
 import pandas as pd
 
-from dicomove.cohort import Identifier
+from dicomove.cohort import Identifier, Level
 from dicomove.errors import JournalError, ReceiverError
 from dicomove.files import file_sha256
 from dicomove.interpreter import changed, in_bulk
@@ -100,6 +100,33 @@ def renamed(
     return others
 
 
+def grown(journal: Journal, done: Mapping[Key, Row], numbers: Mapping[Key, tuple[Level, int | None]]) -> set[Key]:
+    """Return the keys for which the table has more instances than the run that completed them, and than its table had.
+
+    Parameters
+    ----------
+    journal
+        The journal.
+    done
+        The rows that an earlier run completed.
+    numbers
+        For each of these keys its level, and the number of instances in the caller's table.
+    """
+    found = {key for key, (_, number) in numbers.items() if (number or 0) > _instances(done[key])}
+    for before, keys in journal.tables(found) if found else ():
+        cells = RowCells(before)
+        for key, positions in _positions(keys).items():
+            level, number = numbers[key]
+            # The PACS counted wrong then, and does so now.
+            if (cells.planned_or_expected(level, positions) or 0) >= (number or 0):
+                found.discard(key)
+    return found
+
+
+def _instances(row: Row) -> int:
+    return max(row.expected or 0, row.instances or 0)
+
+
 def _positions(keys: Sequence[Key]) -> dict[Key, list[int]]:
     positions: dict[Key, list[int]] = {}
     for position, key in enumerate(keys):
@@ -138,12 +165,16 @@ def not_completed(
     asked_anew = [task for task in tasks if task.key in done and task.asks_patient]
     anew = renamed(journal, table, {task.key: (task.identifier, task.patients, task.named) for task in asked_anew})
     anew |= {task.key for task in asked_anew if not was_compared(done[task.key].advice)}
+    more = grown(
+        journal, done, {task.key: (task.identifier.level, task.expected) for task in tasks if task.key in done}
+    )
+    anew |= more
     for task in tasks:
         if task.key in done and task.key not in anew:
             results.set_row(task, done[task.key])
     left = [task for task in tasks if task.key not in done or task.key in anew]
     begun = journal.known([task.key for task in left])
-    earlier = {} if settings.receivers else completed(journal, anew)
+    earlier = {} if settings.receivers else completed(journal, anew - more)
     return [
         changed(
             task,

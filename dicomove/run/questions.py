@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from dicomove.cohort import Identifier, Level, has_control_characters, is_single
 from dicomove.columns import whole_number
+from dicomove.search import may_be_cut
 
 #: SOP Instance UIDs, each with its Series Instance UID, which is empty if no answer says that it is of this study.
 #: A PACS that ignores keys lists the series and instances of other patients. If its answers lack the UIDs above them,
@@ -99,6 +101,12 @@ def listed_of_patient(ask: Ask, identifier: Identifier) -> Listed | None:
         study = Identifier("STUDY", identifier.query_model, (*above, ("StudyInstanceUID", uid)))
         listed |= listed_instances(ask, study) or {}
     return listed
+
+
+def list_may_be_cut(listed: Listed) -> bool:
+    """Tell whether the PACS may have stopped at this number of series or instances; also if it lists none at all."""
+    by_series = Counter(listed.values())
+    return any(map(may_be_cut, (len(listed), len(by_series), *by_series.values())))
 
 
 def names_one(value: str) -> bool:

@@ -40,7 +40,6 @@ def tasks_of(
     """
     cells, tasks = RowCells(table), []
     is_planned = columns.is_plan(table.columns)
-    expected_there = cells.planned("expected") if is_planned else []
     on_disk = cells.planned("on_disk") if is_planned else []
     is_changed = replanned_rows(table) if is_planned else []
     # A file has no digests. A receiver compares the images with the UIDs of the row.
@@ -49,7 +48,7 @@ def tasks_of(
     apart = {(one.level, one.keys) for one in asked if one.claims}
     for identifier, rows in asked.items():
         level, first = identifier.level, rows[0]
-        expected = columns.whole_number(expected_there[first]) if is_planned else cells.expected(level, rows)
+        expected = cells.planned_or_expected(level, rows)
         is_begun = is_planned and bool(columns.whole_number(on_disk[first]))
         task = Task(
             identifier,

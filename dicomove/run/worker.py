@@ -253,8 +253,8 @@ class MoveWorker:
         if not held:
             return None
         at = datetime.now(UTC)
-        listed = self._inventory.listed(task.identifier)
-        if not listed or len(listed) < (task.expected or 0):  # a PACS may list fewer than it has
+        listed = self._inventory.whole_list(task.identifier, task.expected)
+        if not listed or len(listed) < (task.expected or 0):
             return None
         missing = {uid: series for uid, series in listed.items() if uid not in held}
         if missing:
