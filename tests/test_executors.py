@@ -320,6 +320,36 @@ def test_every_c_move_of_a_task_that_was_lost_counts(tmp_path: Path) -> None:
     assert dm.store.read_attempts(tmp_path)["sent"].sum() == results["attempts"][0]
 
 
+def test_a_worker_that_was_reported_lost_sends_no_more(tmp_path: Path) -> None:
+    """It is alive, and its C-MOVE in flight is cancelled, before the row is tried again."""
+    source = Synthetic(studies=1, series=6, instances=2, size=512)
+    with receiving.receiver(tmp_path) as receiver, LosesASecondTask() as executor:
+        pieces = receiving.InPieces(2, executor.lose)
+        slow = faults.Latency(seconds=0.2)
+        with receiving.pacs(receiver, pieces, slow, source=source) as pacs:
+            retry, table = dm.Retry(attempts=2, wait=0), receiving.studies(source)
+            results = dm.move(table, pacs, receiver, executor=executor, retry=retry, progress=False)
+    assert pieces.seen == ["STUDY", "IMAGE", "SERIES", "SERIES"]
+    assert results["attempts"].tolist() == [4]
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_a_worker_that_ends_its_program_does_not_hang_the_run(tmp_path: Path, error: BaseException) -> None:
+    class Ends(ThreadPoolExecutor):
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            threading.Timer(0.01, future.set_exception, [error]).start()
+            return future
+
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, source=SOURCE) as pacs,
+        Ends(1) as executor,
+    ):
+        results = dm.move(TABLE[:2], pacs, receiver, executor=executor, progress=False)
+    assert results["error"].tolist() == ["executor_failed"] * 2
+
+
 def test_a_worker_without_a_line_to_the_run_sends_nothing(tmp_path: Path) -> None:
     """The run is at an address that its workers cannot reach."""
 

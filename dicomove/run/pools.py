@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from enum import Enum
 from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
@@ -186,7 +186,8 @@ class Executors:
         self._given: dict[str, Task] = {}
         #: How many C-MOVEs may have been sent for each task, by name.
         self._sending: Counter[str] = Counter()
-        self._channels: set[Channel] = set()
+        #: The channel of the latest worker of each task, by name.
+        self._channels: dict[str, Channel] = {}
         self._closed = False
         threading.Thread(target=self._accept_all, name="dicomove-channel", daemon=True).start()
 
@@ -210,7 +211,7 @@ class Executors:
         """Cancel what is in flight."""
         self._local.stop.set()
         with self._lock:
-            channels = list(self._channels)
+            channels = list(self._channels.values())
         for channel in channels:
             channel.send(("stop",), _STOPPING_S)
 
@@ -228,22 +229,24 @@ class Executors:
         self._listener.close()
 
     def _ended(self, name: str, done: Future[AttemptEnded]) -> None:
-        task = self._given.pop(name)
+        with self._lock:
+            task, sent, channel = self._given.pop(name), self._sending.pop(name, 0), self._channels.pop(name, None)
         try:
             ended = done.result()
             asked = changed(
                 task, is_patient_unknown=ended.task.is_patient_unknown, other_person=ended.task.other_person
             )
             self._report(replace(ended, task=asked))
-        except (Exception, CancelledError) as error:  # noqa: BLE001 (an executor may raise what it likes)
-            logger.warning("a worker was lost: %s", type(error).__name__)
+        except BaseException as error:  # noqa: BLE001 (an executor may raise what it likes, and so may its worker)
+            if channel:  # the worker may be alive: it must send no more, and gets a stop
+                channel.hang_up()
             kind = type(error).__name__
-            if name in self._sending:
-                self._report(AttemptEnded(task, Lost(f"{_LOST} ({kind})", "executor_failed", self._sending[name])))
+            logger.warning("a worker was lost: %s", kind)
+            if sent:
+                self._report(AttemptEnded(task, Lost(f"{_LOST} ({kind})", "executor_failed", sent)))
             else:
                 self._report(never_ran(task, f"{_LOST_BEFORE} ({kind})"))
         finally:
-            self._sending.pop(name, None)
             self._local.ended(task)
 
     def _accept_all(self) -> None:
@@ -272,11 +275,11 @@ class Executors:
     def _serve(self, channel: Channel) -> None:
         messages = channel.messages()
         name = str(next(messages, ""))
-        task = self._given.get(name)
-        if task is None:
-            return
         with self._lock:
-            self._channels.add(channel)
+            task = self._given.get(name)
+            if task is None:
+                return
+            self._channels[name] = channel
         if self._local.stop.is_set():
             channel.send(("stop",))
         try:
@@ -288,7 +291,8 @@ class Executors:
             channel.send(("row", error))
         finally:
             with self._lock:
-                self._channels.discard(channel)
+                if self._channels.get(name) is channel:
+                    del self._channels[name]
 
     def _answer_all(
         self, channel: Channel, messages: Iterator[Any], name: str, task: Task, at_receiver: RowAtReceiver | None
@@ -299,8 +303,11 @@ class Executors:
                 case "moving", event:
                     self._report(Moving(task, event))
                 case ("sending",):
-                    self._sending[name] += 1  # before the worker goes on
-                    self._local.sending(task)
+                    with self._lock:
+                        if name not in self._given:  # it was reported lost
+                            return
+                        self._sending[name] += 1  # before the worker goes on
+                        self._local.sending(task)
                     channel.send(("answer", None))
                 case "ask", question:
                     channel.send(("answer", _answer(question, at_receiver)))
