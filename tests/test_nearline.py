@@ -109,6 +109,12 @@ def test_complete_rows_are_not_left_out(tmp_path: Path) -> None:
     assert columns(again, "outcome", "resumed") == [("complete", True)] * 4
 
 
+def test_rows_that_are_left_out_do_not_count_for_a_limit(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver, rehearsal(receiver) as running:
+        result = dm.move(found(running), running, receiver, nearline="skip", max_studies=2, progress=False)
+    assert result["outcome"].tolist() == ["not_attempted", "complete"] * 2
+
+
 def test_a_pacs_that_says_nothing_is_moved_from_as_ever(tmp_path: Path) -> None:
     with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
         result = receiving.move(found(pacs), pacs, receiver, nearline="skip")

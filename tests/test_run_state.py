@@ -219,6 +219,29 @@ def test_an_association_rests_as_long_as_the_delay() -> None:
     assert len(run.begin()) == 1
 
 
+def test_a_row_that_was_there_needs_no_rest_and_nothing_of_the_rate() -> None:
+    run = RunDriver.of(2, receivers=1, delay=5, max_instances_per_second=1)
+    row = Row(outcome="complete", expected=10, received=10)
+    run.end(run.begin()[0], OnDisk(row, ReceivedRow(held={f"1.{n}": 512 for n in range(10)})))
+    assert len(run.begin()) == 1
+
+
+def test_a_retry_costs_only_what_it_brings_of_the_rate() -> None:
+    run = RunDriver.of(2, receivers=1, retry=Retry(attempts=2, wait=0), max_instances_per_second=1)
+    (first,) = run.begin()
+    run.end(first, moved(0xB000, completed=9, failed=1, warning=0, held=9, expected=10, missing=1))
+    assert run.wait()
+    assert run.now == 9
+    (second,) = run.begin()
+    run.end(second, moved(BUSY, held=0), after_s=0)
+    (first,) = run.begin()
+    assert first.attempt == 2
+    more = {"held": 10, "arrivals": 1, "expected": 10, "missing": 0}
+    run.end(first, moved(completed=1, failed=0, warning=0, seconds=0, **more), after_s=0)
+    assert run.wait()
+    assert run.now == 10
+
+
 def test_an_association_that_rests_beside_one_in_flight_is_waited_for() -> None:
     run = RunDriver.of(6, concurrency=3, delay=5)
     first, second, _ = run.begin()

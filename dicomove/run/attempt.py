@@ -279,6 +279,14 @@ def number_sent_by(end: AttemptEnd | SeriesListed) -> int:
     return max(end.sent if isinstance(end, Lost) else 0, number_sent(moves))
 
 
+def number_brought(end: AttemptEnd) -> int:
+    """Return how many instances an attempt brought, as far as it is known; none if it sent nothing."""
+    if not isinstance(end, Moved) or not end.moves:
+        return 0
+    evidence = end.result.evidence
+    return (evidence.counts.moved if evidence.arrivals is None else evidence.arrivals) or 0
+
+
 def number_sent(moves: Sequence[MoveResult]) -> int:
     """Return how many of these C-MOVEs were sent."""
     return sum(move.evidence.sent for move in moves)

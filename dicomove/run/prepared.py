@@ -94,8 +94,8 @@ class PreparedRun:
         if self._journal:
             tasks = not_completed(self._journal, table, tasks, settings, results)
         tasks = as_planned(tasks, table, results)
-        tasks = where_begun(_within_limits(tasks, table, settings, options, results), settings)
         tasks = in_order(tasks, options.nearline, results)
+        tasks = where_begun(_within_limits(tasks, table, settings, options, results), settings)
         left = {position for task in tasks for position in task.positions}
         self._done_before = [position for position in range(len(identifiers)) if position not in left]
         # Tasks are forgotten when their rows have results: there may be millions.

@@ -241,7 +241,8 @@ class Schedule:
         unverified: bool = False,
         no_receiver: bool = False,
         at_once: bool = False,
-        was_split: bool = False,
+        brought: int = 0,
+        was_there: bool = False,
     ) -> float | None:
         """Take note of the end of an attempt; return the seconds until the next one, or ``None`` if there is none.
 
@@ -265,19 +266,21 @@ class Schedule:
             Whether nothing was sent, because the receiver was away.
         at_once
             Whether the task is tried again at once, in another way; this does not count as an attempt.
-        was_split
-            Whether its instances were counted part by part.
+        brought
+            The number of its instances that the rate has not counted yet.
+        was_there
+            Whether nothing was sent, because all of the row was there already.
         """
         # A row whose last part has ended is no longer in flight.
         has_company = self._associations.ended(_request(again), row.instances, now)
         one_too_many = row.error == "association_rejected" and has_company
-        self._associations.rest(now)
+        if not was_there:
+            self._associations.rest(now)
         if no_receiver:
             pause_s = self.outages.without_receiver(again, now)
         else:
             self._learn(again, row, now, silence_s, one_too_many=one_too_many)
-            if not was_split:
-                self._rate.spent(row.instances or 0, now, since=now - (row.duration_s or 0.0))
+            self._rate.spent(brought, now, since=now - (row.duration_s or 0.0))
             is_outage = self._retry is not None and is_unreachable(row) and (row.error or "") in self._retry.on
             is_spared = (one_too_many or is_outage) and not permanent and again.refusals < _MOST_REFUSALS
             pause_s = _REFUSED_S * (1 + self._chance()) if is_spared else None
@@ -305,10 +308,8 @@ class Schedule:
 
     def left(self) -> list[Task]:
         """Return the tasks that have not begun, or were waiting for another attempt."""
-        return [
-            *self._ready,
-            *(task for _, _, task in sorted(self._later)),
-        ]  # the numbers differ: no tasks are compared
+        # The numbers differ: no tasks are compared.
+        return [*self._ready, *(task for _, _, task in sorted(self._later))]
 
     def _learn(self, task: Task, row: Row, now: float, silence_s: float | None, *, one_too_many: bool) -> None:
         self.outages.learn(task, row, now, one_too_many=one_too_many)

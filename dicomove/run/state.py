@@ -26,6 +26,7 @@ from dicomove.run.attempt import (
     OnDisk,
     SeriesListed,
     Unidentified,
+    number_brought,
     number_sent_by,
     row_after,
 )
@@ -257,7 +258,8 @@ class RunState:
             unverified=moved is not None and moved.may_be_verified,
             no_receiver=isinstance(end, NoReceiver),
             at_once=changes and not self.stopping,
-            was_split=was_split,
+            brought=0 if was_split else number_brought(end),
+            was_there=isinstance(end, OnDisk),
         )
         # If the run had given up the task, this is news: it was in doubt.
         if row.outcome == "not_attempted" and not row.error and not self.results.is_given_up(task):
