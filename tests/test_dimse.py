@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pydicom import Dataset, config
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -27,6 +29,7 @@ from dicomove.dimse.deadlines import Deadline, Deadlines
 from dicomove.dimse.find import decode_match
 from dicomove.dimse.messages import Message, decode_command
 from dicomove.dimse.opening import Peer
+from dicomove.dimse.state import State
 from dicomove.errors import IdleTimeout
 from dicomove.testing import RunningPacs
 from dicomove.testing.archive import Archive
@@ -705,6 +708,47 @@ def test_the_character_set_is_always_asked_for(here: Here, query: dict[str, str]
     (asked,) = here.recorder.asked("C-FIND")
     assert asked["SpecificCharacterSet"] == charset
     assert asked.get("PatientName", "") == query.get("PatientName", "")
+
+
+def test_the_unique_key_of_the_level_is_always_asked_for(here: Here) -> None:
+    """Without it, a PACS need not return it, and the match could not be moved."""
+    with dm.FindScu(here.pacs) as finder:
+        finder.find_studies({"StudyDate": "20240229"})
+        finder.find_studies({"PatientName": "A*", "QueryRetrieveLevel": "PATIENT"}, query_model="PatientRoot")
+    study, patient = here.recorder.asked("C-FIND")
+    assert (study["StudyInstanceUID"], patient["PatientID"]) == ("", "")
+    assert "StudyInstanceUID" not in patient
+
+
+def test_a_match_that_the_pacs_does_not_tell_is_a_match() -> None:
+    """It was as if there were none."""
+
+    def play(association: Association, message: Message) -> None:
+        respond(association, message, 0xFF00, None, None)
+        respond(association, message, 0xFF00, None, b"")
+        respond(association, message, 0)
+
+    with playing(play) as pacs, dm.FindScu(pacs) as finder:
+        assert finder.find_studies({"PatientID": "x"}).matches == ({}, {})
+    with playing(play) as pacs, pytest.warns(dm.errors.FindWarning, match="left out"):
+        (row,) = dm.find(pd.DataFrame({"PatientID": ["x"]}), pacs, progress=False).itertuples()
+    assert "came without StudyInstanceUID" in str(row.advice)
+
+
+def test_threads_may_share_an_scu() -> None:
+    """Each has an association of its own meanwhile. One is kept; the other was never released."""
+    both, there = threading.Barrier(2), []
+
+    def play(association: Association, message: Message) -> None:
+        there.append(association)
+        both.wait(60)
+        respond(association, message, 0, counts(None, 1))
+
+    with playing(play, first_response_timeout=60) as pacs, ThreadPoolExecutor(2) as pool:
+        with dm.MoveScu(pacs) as scu:
+            found = list(pool.map(lambda _: scu.move_study(STUDY, SINK), range(4)))
+        servers.wait_until(lambda: all(one.state is State.RELEASED for one in there))
+    assert {(one.outcome, one.completed) for one in found} == {("complete", 1)}
 
 
 def test_a_move_has_no_character_set(here: Here) -> None:

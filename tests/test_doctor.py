@@ -10,6 +10,8 @@ import pytest
 
 import dicomove as dm
 from dicomove.cli import main
+from dicomove.doctor import connection
+from dicomove.doctor.evidence import Evidence
 from dicomove.testing import RunningPacs, Synthetic
 from dicomove.testing.faults import named
 from dicomove.testing.synthetic import synthetic_instances
@@ -30,7 +32,8 @@ CHECKS = [
         "C-ECHO",
         "C-FIND",
     ),
-    *("numbers of instances", "character set", "limit of answers", "destination", "one instance", "connection back"),
+    *("numbers of instances", "character set", "limit of answers", "destination"),
+    *("C-FIND at destination", "one instance", "connection back"),
 ]
 OURS = "MY_SCU"
 #: It answers no SYN.
@@ -342,6 +345,21 @@ def test_a_move_that_should_match_nothing_is_stopped(rehearsal_pacs: Callable[..
     assert failed(table) == ["destination"]
     assert "cannot exist: it ignores the key" in cell(table, "destination", "found")
     assert cell(table, "one instance", "verdict") == "skipped"
+
+
+def test_an_archive_as_destination_is_asked(strict: Strict) -> None:
+    """It was not looked at."""
+    table = examined(strict.pacs, dm.Destination(servers.DESTINATION, ask=strict.pacs))
+    assert cell(table, "C-FIND at destination", "verdict") == "ok"
+    with servers.dead_port() as port:
+        table = examined(strict.pacs, dm.Destination(servers.DESTINATION, ask=dm.Pacs(f"127.0.0.1:{port}")))
+    assert failed(table) == ["C-FIND at destination"]
+    assert "Check host, port and firewall" in cell(table, "C-FIND at destination", "found")
+
+
+def test_a_firewall_where_there_is_no_time_limit() -> None:
+    seen = Evidence(dm.Pacs("127.0.0.1:104", connect_timeout=None), port="timeout")
+    assert connection.port(seen).found == "127.0.0.1, port 104, did not answer."
 
 
 def test_no_value_of_a_patient_is_in_the_table(demo: RunningPacs) -> None:

@@ -6,11 +6,15 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import pandas as pd
 import pytest
+from pydicom import Dataset
 
+import dicomove as dm
 from dicomove.dimse import FindResult
 from dicomove.search.limits import KnownLimits
-from tests import capped
+from dicomove.testing.faults.base import FindFault, Request
+from tests import capped, receiving
 from tests.capped import Capped, Keys, Study, asked, studies, uids
 
 KINDS = ["plain", "one minute", "without dates", "one day"]
@@ -134,3 +138,19 @@ def test_studies_at_the_ends_of_a_day(times: list[str], most: int) -> None:
     ]
     result = asked(Capped(made, capped.first(most)))
     assert (result.error, len(set(uids(result)))) == (None, 200)
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+def test_a_uid_that_cannot_be_sent_ends_no_search(level: str) -> None:
+    """One such study ended the search of the whole table with an exception."""
+
+    class NotAscii(FindFault):
+        def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:  # noqa: ARG002
+            for match in matches:
+                match["StudyInstanceUID"]._value = "1.2.\u00e4"
+            return matches
+
+    table = pd.DataFrame({"PatientID": [next(receiving.SMALL.instances_of_all()).patient_id]})
+    with receiving.pacs({}, NotAscii()) as pacs, pytest.warns(dm.errors.FindWarning, match="left out"):
+        result = dm.find(table, pacs, level=level, progress=False)
+    assert "came with StudyInstanceUID that holds characters that a UID cannot have" in result["advice"][0]

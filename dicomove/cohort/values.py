@@ -208,20 +208,19 @@ def given_key(value: object, column: str) -> str:
     '1.2.840.05453119.1'
     """
     found = value.strip(EDGES) if isinstance(value, str) else text(value, column)
-    is_unsendable = VRS.get(column) == "UI" and not found.isascii()
-    problem = unsafe(found) or ("holds characters that a UID cannot have" if is_unsendable else None)
+    problem = unsafe(found, column)
     if problem:
         msg = f"{column} {problem}, as the PACS gave it"
         raise IdentifierError(msg, column=column)
     return found
 
 
-def unsafe(value: str) -> str | None:
-    """Say why a value must not be sent as a unique key, or return None.
+def unsafe(value: str, column: str) -> str | None:
+    """Say why a value must not be sent as this unique key, or return None.
 
     Examples
     --------
-    >>> unsafe("1.2.*"), unsafe(""), unsafe("1.2.3")
+    >>> unsafe("1.2.*", "StudyInstanceUID"), unsafe("", "PatientID"), unsafe("Ä1", "PatientID")
     ('holds a wildcard', 'is empty', None)
     """
     if not value:
@@ -230,6 +229,8 @@ def unsafe(value: str) -> str | None:
         return "holds a wildcard"
     if "\\" in value:
         return "holds a backslash, which separates values"
+    if VRS.get(column) == "UI" and not value.isascii():
+        return "holds characters that a UID cannot have"
     return "holds control characters" if has_control_characters(value) else None
 
 

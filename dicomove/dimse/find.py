@@ -122,8 +122,8 @@ class FindScu(Scu):
         Parameters
         ----------
         query
-            Keys by keyword or by tag (``"00100020"``, ``"(0010,0020)"``); ``""`` asks for a value. Without
-            ``QueryRetrieveLevel`` the level is ``STUDY``.
+            Keys by keyword or by tag (``"00100020"``, ``"(0010,0020)"``); ``""`` asks for a value. The unique key of
+            the level is always asked for. Without ``QueryRetrieveLevel`` the level is ``STUDY``.
         query_model
             ``"StudyRoot"`` or ``"PatientRoot"``.
         on_match
@@ -181,11 +181,11 @@ class _Find:
 
     def _read(self, operation: DimseOperation, response: Message) -> None:
         """Keep the match of a response, if it has one."""
-        kind = category(response.number("Status") or 0)
-        if kind not in ("pending", "success", "warning") or not response.data:
+        kind, data = category(response.number("Status") or 0), response.data or b""
+        if kind not in ("pending", "success", "warning") or not (data or kind == "pending"):
             return
-        try:
-            match = decode_match(response.data, operation.context.transfer_syntax)
+        try:  # a pending response without an identifier announces a match, and does not tell it
+            match = decode_match(data, operation.context.transfer_syntax)
         except InvalidResponse:
             if kind == "pending":
                 raise
@@ -195,7 +195,7 @@ class _Find:
         if self._on_match:
             notify(self._on_match, match)
         self._matches.append(match)
-        self._character_sets.add(_declared(response.data, operation))
+        self._character_sets.add(_declared(data, operation))
 
     def result(self, canceller: Canceller, problem: AssociationError | None) -> FindResult:
         found, charsets = tuple(self._matches), tuple(sorted(self._character_sets - {""}))
@@ -214,7 +214,7 @@ class _Find:
 
 
 def _find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | list[str]]:
-    """Return the keys of a C-FIND by keyword, the level first.
+    """Return the keys of a C-FIND by keyword, with the unique key of its level.
 
     Raises
     ------
@@ -232,13 +232,15 @@ def _find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str |
             raise IdentifierError(message, column=known)
     model = parse_query_model(query_model)
     level = parse_level(keys["QueryRetrieveLevel"], model)
-    for name in UNIQUE_KEYS[model][level][:-1]:
+    *above, own = UNIQUE_KEYS[model][level]
+    for name in above:
         value = keys.get(name, "")
-        problem = "is a list" if isinstance(value, list) and len(value) != 1 else unsafe("".join(value))
+        problem = "is a list" if isinstance(value, list) and len(value) != 1 else unsafe("".join(value), name)
         if problem:
             message = f"{name} {problem}: a C-FIND at the level {level} in {model} needs one value of it"
             raise IdentifierError(message, column=name)
-    return keys | {"QueryRetrieveLevel": level}
+    # PS3.4 C.4.1.2.1 asks for the unique key of the level, too: without it, a match could not be moved.
+    return {own: ""} | keys | {"QueryRetrieveLevel": level}
 
 
 @lru_cache(maxsize=1024)

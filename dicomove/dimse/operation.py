@@ -11,6 +11,7 @@ then sends the request once more, on a fresh association.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -196,7 +197,9 @@ class ReusableAssociation:
         self.pacs = pacs
         if not is_checked:
             self._credentials()
+        #: The association that is kept between two operations. Threads that share it open further ones meanwhile.
         self._association: Association | None = None
+        self._lock = threading.Lock()
         self._message_id = 0
         self._used_at = 0.0
 
@@ -252,14 +255,20 @@ class ReusableAssociation:
         AssociationError
             There is no association.
         """
-        return frozenset(context.abstract_syntax for context in self._clean_association(None).contexts.values())
+        association = self._taken() or self._open(None)
+        self._keep(association)
+        return frozenset(context.abstract_syntax for context in association.contexts.values())
 
     def close(self) -> None:
         """Release the association, if there is one."""
-        if self._association:
-            self._association.release(min(self.pacs.association_timeout or _LONGEST_RELEASE_S, _LONGEST_RELEASE_S))
-            logger.info("association with %s released", self.pacs)
-        self._association = None
+        with self._lock:
+            kept, self._association = self._association, None
+        if kept:
+            self._release(kept)
+
+    def _release(self, association: Association) -> None:
+        association.release(min(self.pacs.association_timeout or _LONGEST_RELEASE_S, _LONGEST_RELEASE_S))
+        logger.info("association with %s released", self.pacs)
 
     def _once(
         self,
@@ -272,15 +281,16 @@ class ReusableAssociation:
 
         If a response named no request, it is not kept: a late one would be taken for that to the next request.
         """
-        before = self._association
-        association = self._clean_association(check)
+        kept = self._taken()
+        association = kept or self._open(check)
         context = association.context_for(abstract_syntax)
         if context is None:
+            self._keep(association)
             message = f"{self.pacs} does not offer {self._services[abstract_syntax]}"
             raise NotSupported(message)
-        self._association = None
-        self._message_id = self._message_id % 0xFFFF + 1
-        operation = DimseOperation(association, context, self._message_id, self.pacs, reused=association is before)
+        with self._lock:
+            message_id = self._message_id = self._message_id % 0xFFFF + 1
+        operation = DimseOperation(association, context, message_id, self.pacs, reused=kept is not None)
         tried.append(operation)
         try:
             done = run(operation)
@@ -291,24 +301,32 @@ class ReusableAssociation:
             logger.info("association with %s aborted", self.pacs)
             association.abort()
             raise
-        if association.state is State.IDLE:
-            self._association, self._used_at = association, time.monotonic()
-            if not operation.is_named:
-                self.close()
-        else:
+        if association.state is not State.IDLE:
             association.abort()
+        elif operation.is_named:
+            self._keep(association)
+        else:
+            self._release(association)
         return done
 
-    def _clean_association(self, check: Check | None) -> Association:
-        kept = self._association
+    def _taken(self) -> Association | None:
+        """Take the association that is kept, if it is clean; no other thread gets it then."""
+        with self._lock:
+            kept, self._association = self._association, None
         if kept and not kept.is_quiet():
             kept.abort()
-            self._association = None
-        if self._association and time.monotonic() < self._used_at + _LONGEST_IDLE_S:
-            return self._association
-        self.close()
-        self._association, self._used_at = self._open(check), time.monotonic()
-        return self._association
+        elif kept and time.monotonic() < self._used_at + _LONGEST_IDLE_S:
+            return kept
+        elif kept:
+            self._release(kept)
+        return None
+
+    def _keep(self, association: Association) -> None:
+        """Keep an association for the next operation, instead of the one that another thread has kept meanwhile."""
+        with self._lock:
+            other, self._association, self._used_at = self._association, association, time.monotonic()
+        if other:
+            self._release(other)
 
     def _credentials(self) -> tuple[Wrap | None, Identity | None]:
         if self.pacs.tls and not self._tls:

@@ -38,7 +38,8 @@ def port(seen: Evidence) -> CheckRow:
         found = f"{where}, refuses connections: the machine is there, but nothing listens at this port."
         return CheckRow("port", "failed", found, "Ask for the port of the DICOM service, and check that the PACS runs.")
     if seen.port == "timeout":
-        found = f"{where}, did not answer within {seen.pacs.connect_timeout:g} s."
+        limit = seen.pacs.connect_timeout
+        found = f"{where}, did not answer{'' if limit is None else f' within {limit:g} s'}."
         remedy = (
             f"A firewall drops the connection, or the machine is off. Ask the network's administrator to open TCP from "
             f"{seen.own_address or 'this machine'} to {where}. Check the host and the port, too."

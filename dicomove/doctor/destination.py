@@ -60,6 +60,21 @@ def known(seen: Evidence) -> CheckRow:
     return CheckRow(check, "ok", f"The PACS knows the AE title {seen.destination}.")
 
 
+def asked(seen: Evidence) -> CheckRow:
+    """Return whether the archive at the destination answers C-FIND, by which `move` looks for what has arrived."""
+    check, answer = "C-FIND at destination", seen.at_archive
+    if answer is None:
+        return CheckRow(check, "skipped", f"{seen.destination} is not a Destination." if seen.destination else _NONE)
+    if answer.error:
+        remedy = "Check ask= of the Destination: doctor(ask) examines it in the same way."
+        return CheckRow(check, "failed", f"{seen.archive}: {answer.text or answer.status or answer.error}", remedy)
+    if seen.archive_matches:
+        found = f"{seen.archive} gave {seen.archive_matches} answers to a search for a study that cannot exist."
+        remedy = "It ignores keys: its answers do not show what has arrived. Give the AE title alone as destination."
+        return CheckRow(check, "failed", found, remedy)
+    return CheckRow(check, "ok", f"{seen.archive} answered after {1000 * answer.duration_s:.0f} ms.")
+
+
 def one_instance(seen: Evidence) -> CheckRow:
     """Return whether the PACS moved one instance."""
     check, moved = "one instance", seen.moved

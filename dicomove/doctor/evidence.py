@@ -107,6 +107,9 @@ class Evidence:
     receiver_port, receiver_host, reach_problem
         If the destination is a receiver: the port and the host for the PACS's entry, and the reason why the PACS may
         not reach them.
+    archive, at_archive, archive_matches
+        The address at which the destination answers C-FIND; its answer to a search for a study that cannot exist, and
+        the number of its matches.
     addresses
         The addresses of the host.
     port, own_address
@@ -134,6 +137,9 @@ class Evidence:
     receiver_port: int | None = None
     receiver_host: str | None = None
     reach_problem: str | None = None
+    archive: Pacs | None = None
+    at_archive: Answer | None = None
+    archive_matches: int = 0
     addresses: tuple[str, ...] | None = None
     port: Port | None = None
     own_address: str | None = None

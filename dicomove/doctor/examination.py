@@ -31,6 +31,7 @@ _RULES: Final[tuple[Callable[[Evidence], CheckRow], ...]] = (
     connection.character_set,
     connection.limit,
     destination.known,
+    destination.asked,
     destination.one_instance,
     destination.connection_back,
 )
@@ -74,8 +75,12 @@ def doctor(
     ('failed', 'The PACS does not know the AE title UNKNOWN_AE.')
     """
     check_pacs(pacs)
-    given = destination.ae_title if isinstance(destination, Destination) else destination
-    seen = _examine(pacs, given, move_one=move_one)
+    if isinstance(destination, Destination):
+        seen = _examine(pacs, destination.ae_title, move_one=move_one)
+        answer, matches = probes.asked_in_vain(destination.ask)
+        seen = replace(seen, archive=destination.ask, at_archive=answer, archive_matches=matches)
+    else:
+        seen = _examine(pacs, destination, move_one=move_one)
     rows = [rule(seen) for rule in _RULES]
     return pd.DataFrame({name: pd.Series([getattr(row, name) for row in rows], dtype="str") for name in _COLUMNS})
 

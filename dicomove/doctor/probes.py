@@ -108,6 +108,13 @@ def echo(pacs: Pacs) -> Answer:
     return Answer(status=answer.status, duration_s=answer.duration_s)
 
 
+def asked_in_vain(pacs: Pacs) -> tuple[Answer, int]:
+    """Return the answer to a search for a study that cannot exist, and the number of its matches."""
+    with FindScu(pacs) as scu:
+        answer, matches, _, _ = _found(scu, {"StudyInstanceUID": generate_uid()})
+    return answer, len(matches)
+
+
 def search(pacs: Pacs) -> tuple[Search, tuple[Match, ...]]:
     """Return the results of C-FIND, and the studies of its answers."""
     with FindScu(pacs) as scu:
@@ -254,7 +261,7 @@ def _in_halves(scu: FindScu, studies: Iterable[Match]) -> int | None:
 
 def _smallest(matches: Iterable[Match], names: Sequence[str]) -> Match | None:
     """Return the match with the fewest instances among those whose UIDs can be keys."""
-    usable = [match for match in matches if not any(unsafe(match.get(name, "")) for name in names)]
+    usable = [match for match in matches if not any(unsafe(match.get(name, ""), name) for name in names)]
     return min(usable, key=lambda match: _count(match) or ENOUGH, default=None)
 
 

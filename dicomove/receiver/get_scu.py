@@ -220,7 +220,7 @@ def _uids(texts: Iterable[str]) -> tuple[str, ...]:
 def _instances(find: _Find, keys: Mapping[str, str], above: Mapping[str, str]) -> Iterator[Match]:
     series = keys.get("SeriesInstanceUID")
     matches = [] if series else find("SERIES", {**above, "SeriesInstanceUID": ""})
-    for uid in filter(None, [series, *(one.get("SeriesInstanceUID") for one in matches)]):
+    for uid in [series] if series else _uids(one.get("SeriesInstanceUID", "") for one in matches):
         yield from find("IMAGE", {**above, "SeriesInstanceUID": uid, "SOPInstanceUID": "", "SOPClassUID": ""})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, Literal, TypeVar
 
-from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches
+from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches, unsafe
 from dicomove.dimse import FindResult, FindScu
 from dicomove.interpreter import changed
 from dicomove.outcome import Evidence, Unverified, adds_up, category, failure_word, surplus, with_missing
@@ -23,7 +23,6 @@ from dicomove.run.questions import (
     listed_instances,
     listed_of_patient,
     listed_series,
-    names_one,
     related_instances,
     values_of_study,
 )
@@ -300,7 +299,7 @@ class Inventory:
         if found.error or found.cancelled:
             raise _NoAnswerError(found)
         key = UNIQUE_KEYS[identifier.query_model][level][-1]
-        if not all(names_one(match.get(key, "")) for match in found):
+        if any(unsafe(match.get(key, "").strip(), key) for match in found):
             raise _NoAnswerError(replace(found, error="invalid_response"))
         answers = [match for match in found if matches(identifier.keys, match)]
         # An archive that joins two databases may return the same match twice.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from dicomove.cohort import Identifier, Level, has_control_characters, is_single
+from dicomove.cohort import Identifier, Level
 from dicomove.columns import whole_number
 from dicomove.search import may_be_cut
 
@@ -107,11 +107,6 @@ def list_may_be_cut(listed: Listed) -> bool:
     """Tell whether the PACS may have stopped at this number of series or instances; also if it lists none at all."""
     by_series = Counter(listed.values())
     return any(map(may_be_cut, (len(listed), len(by_series), *by_series.values())))
-
-
-def names_one(value: str) -> bool:
-    """Tell whether the value of a unique key is one value: no wildcard, no list, not blank."""
-    return bool(value.strip()) and is_single(value) and not has_control_characters(value)
 
 
 @dataclass(frozen=True, slots=True)

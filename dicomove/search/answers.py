@@ -63,7 +63,7 @@ def why_not(
     >>> why_not({"StudyInstanceUID": "1.2", "AccessionNumber": "a1"}, "StudyInstanceUID", [("AccessionNumber", "A1")])
     'differed only in upper and lower case (AccessionNumber)'
     """
-    problem = unsafe(str(answer.get(unique) or "").strip(EDGES))
+    problem = unsafe(str(answer.get(unique) or "").strip(EDGES), unique)
     if problem:
         return f"came without {unique}" if is_blank(answer.get(unique)) else f"came with {unique} that {problem}"
     wrong = contradictions(keys, answer)

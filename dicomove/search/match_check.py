@@ -107,7 +107,7 @@ class MatchCheck:
 
     def _modalities(self, study: Mapping[str, str], step: Step) -> Iterable[str]:
         keys = {name: study.get(name, "") for name in UNIQUE_KEYS[step.query_model]["STUDY"]}
-        if any(map(unsafe, keys.values())):
+        if any(unsafe(uid, name) for name, uid in keys.items()):
             return []
         asked = {"QueryRetrieveLevel": "SERIES", "Modality": "", "SeriesInstanceUID": "", **keys}
         series = self._asker.find(asked, query_model=step.query_model)
