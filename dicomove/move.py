@@ -106,8 +106,8 @@ def move(
         ``"move"`` sends C-MOVE. ``"get"`` sends C-GET (PS3.4 C.4.3): the PACS sends the images on the association of
         the request, and does not need to know or reach a port of this machine. ``"auto"`` sends C-MOVE until a row
         cannot be moved (the PACS does not know the receiver, or cannot reach it). If no instance came before, this row
-        and all later ones use C-GET. C-GET needs a `Receiver`, whose process sends it. The column ``method`` of the
-        result has the method of each row.
+        and all later ones use C-GET, if the PACS offers it. C-GET needs a `Receiver`, whose process sends it. The
+        column ``method`` of the result has the method of each row.
     nearline
         For rows with images on a slow medium, by the column ``InstanceAvailability`` of `find` (``NEARLINE``,
         ``OFFLINE``, ``UNAVAILABLE``). ``"last"`` moves them after the others, and gives the PACS ten times as long for

@@ -257,6 +257,12 @@ def test_all_counts_of_a_response() -> None:
     assert counts_of(respond(ECHO, 0)) == Counts()
 
 
+def test_a_count_of_minus_one_is_unknown() -> None:
+    """It was taken for 65,535 failed or remaining instances."""
+    response = respond(ECHO, 0, counts={"completed": 3, "failed": 0xFFFF, "warning": 0xFFFF, "remaining": 0xFFFF})
+    assert counts_of(response) == Counts(completed=3)
+
+
 def test_command_sets_as_the_standard_has_them() -> None:
     """PS3.7 6.3.1, 9.3.1.1, 9.3.5.1 and E.1: in order, each value even, and a data set is anything but 0101."""
     number = struct.Struct("<HHIH").pack
@@ -321,6 +327,7 @@ def in_explicit_vr(command: bytes) -> bytes:
     "change",
     [
         in_explicit_vr,
+        lambda command: in_explicit_vr(command + struct.pack("<HHI", 0, 0x1031, 0)),
         lambda command: command + b"\0",
         lambda command: command + bytes(4),
         lambda command: command + struct.pack("<HHI4s", 0x0009, 0x0010, 4, b"MINE"),
@@ -330,7 +337,14 @@ def in_explicit_vr(command: bytes) -> bytes:
         lambda command: struct.pack("<HHII", 0, 0, 4, 9999) + command[12:],
     ],
     ids=[
-        *("Explicit VR", "a NUL", "four zeros", "a private group", "a private group within"),
+        *(
+            "Explicit VR",
+            "Explicit VR without a value",
+            "a NUL",
+            "four zeros",
+            "a private group",
+            "a private group within",
+        ),
         *("no group length", "another group length"),
     ],
 )

@@ -129,6 +129,18 @@ def test_p_data_without_a_value_is_a_pdu() -> None:
     assert list(read_events(pdu(P_DATA, b""))) == [Pdu(P_DATA, b"")]
 
 
+def test_p_data_may_hold_a_whole_image_if_there_is_no_limit() -> None:
+    """pynetdicom sends a whole data set in one PDU then."""
+    length = (1 << 32) - 1
+    begun = PDU_HEADER.pack(P_DATA, length) + PDV_HEADER.pack(length - 4, 1, 0) + b"ab"
+    reader = PDataReader(64, max_pdu_length=0)
+    reader.space()[: len(begun)] = begun
+    reader.received(len(begun))
+    fragment = reader.next_event()
+    assert isinstance(fragment, Fragment)
+    assert (bytes(fragment.data), fragment.is_last) == (b"ab", False)
+
+
 @pytest.mark.parametrize(
     ("stream", "text"),
     [

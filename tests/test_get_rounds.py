@@ -190,6 +190,24 @@ def test_a_pacs_is_not_asked_again_in_vain(kind: type[Scp], gets: int, error: st
     assert Scp.gets == gets
 
 
+class Hasty(QueryRetrieveScp):
+    """A PACS that answers before it sends the last instances."""
+
+    def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:
+        *most, late, last = self.archive.select(identifier, chain.request.query_model)
+        operations = SubOperations(responder, chain, [*most, late, last])
+        operations.run(lambda one: 0 if one in (late, last) else store(association, one))
+        operations.finish()
+        assert [store(association, one) for one in (late, last)] == [0, 0]
+
+
+def test_instances_that_come_after_the_final_response(tmp_path: Path) -> None:
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=Hasty) as pacs:
+        result = receiving.move(receiving.studies(count=2), pacs, receiver, method="get")
+    assert result["outcome"].tolist() == ["complete"] * 2, result[["error", "advice"]].to_dict()
+    assert result["attempts"].tolist() == [1, 1]
+
+
 @pytest.mark.parametrize("said", ["", "MR", "junk"])
 def test_a_pacs_that_names_its_classes_wrongly(said: str, tmp_path: Path) -> None:
     """Another class than that of the instances, or text that is not a UID."""

@@ -1115,6 +1115,19 @@ def test_auto_gets_from_the_first_row_on_that_cannot_be_moved() -> None:
     assert set(run.state.methods.values()) == {"get"}
 
 
+def test_auto_moves_again_where_the_pacs_offers_no_c_get() -> None:
+    """The rows said that there is no C-GET, and not what to mend."""
+    run = RunDriver.of(3, receivers=1, method="auto")
+    run.end(begun(run), moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
+    in_vain = begun(run)
+    assert in_vain.method == "get"
+    assert not only(Write, run.end(in_vain, moved(None, sent=False, problem="not_supported"))).last.final
+    for _ in range(3):
+        one = begun(run)
+        assert one.method == "move"
+        assert only(Write, run.end(one, moved(UNKNOWN_DESTINATION, held=0, arrivals=0))).last.final
+
+
 def test_auto_stays_with_moving_once_something_came() -> None:
     run = RunDriver.of(2, receivers=1, method="auto")
     run.end(begun(run), moved(completed=10, held=10, arrivals=10))

@@ -76,6 +76,8 @@ class Association:
     is_strict
         Whether to refuse to send messages that the state does not allow. The rehearsal PACS sends such messages on
         purpose.
+    max_pdu_length
+        The longest PDU that we receive, as we tell the peer; 0 is no limit.
 
     Attributes
     ----------
@@ -85,11 +87,11 @@ class Association:
         The abstract syntaxes for which we may be the SCP, although we are the requestor.
     """
 
-    def __init__(self, connection: Connection, role: Role, *, is_strict: bool = True) -> None:
+    def __init__(self, connection: Connection, role: Role, *, is_strict: bool = True, max_pdu_length: int = 1) -> None:
         self._connection = connection
         self._machine = StateMachine(role)
         self._is_strict = is_strict
-        self._reader = PDataReader(longest_associate=_LONGEST_ASSOCIATE[role])
+        self._reader = PDataReader(longest_associate=_LONGEST_ASSOCIATE[role], max_pdu_length=max_pdu_length)
         self._message_id: int | None = None
         self.scp_of: frozenset[str] = frozenset()
         self.establish({}, 0)
@@ -116,7 +118,7 @@ class Association:
         AssociationRejected, AssociationAborted, ConnectionLost, InvalidResponse
             The peer did not accept.
         """
-        association = cls(connection, Role.REQUESTOR)
+        association = cls(connection, Role.REQUESTOR, max_pdu_length=max_pdu_length)
         contexts = number_contexts(proposed)
         request = write_request(called_ae_title, calling_ae_title, contexts, max_pdu_length, user, scp_of)
         association.send_pdu(ASSOCIATE_RQ, request, deadlines)

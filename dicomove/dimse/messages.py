@@ -22,6 +22,8 @@ RESPONSE: Final = 0x8000
 NO_DATA_SET: Final = 0x0101
 MEDIUM: Final = 0
 _PENDING: Final = (0xFF00, 0xFF01)
+#: As a count, -1 means that a PACS does not know it.
+_MINUS_ONE: Final = 0xFFFF
 
 # PS3.7 E.1: the elements that dicomove reads or writes; an encoded command set is in this order.
 _ELEMENTS: Final = {
@@ -285,7 +287,7 @@ def decode_command(data: bytes | bytearray) -> dict[str, int | str]:
     while start < size:
         begin, end = start, start + _ELEMENT_HEADER.size
         group, number, length = _ELEMENT_HEADER.unpack_from(content, start) if end <= size else _CUT_OFF
-        if length > _LONGEST_COMMAND and content[end - 4 : end - 2].isupper():
+        if end + length > size and content[end - 4 : end - 2].isupper():
             length >>= 16  # Explicit VR: the VR stands before a length of 16 bits
         start = end + length
         if start > size or (group != 0 and "CommandField" not in command):
@@ -323,10 +325,15 @@ def _text(vr: str, content: bytes) -> str:
 
 
 def counts_of(response: Message) -> Counts:
-    """Return the counts of a response; ``None`` for each that is absent."""
+    """Return the counts of a response; ``None`` for each that is absent, or -1."""
     return Counts(
-        completed=response.number("NumberOfCompletedSuboperations"),
-        failed=response.number("NumberOfFailedSuboperations"),
-        warning=response.number("NumberOfWarningSuboperations"),
-        remaining=response.number("NumberOfRemainingSuboperations"),
+        completed=_count(response, "NumberOfCompletedSuboperations"),
+        failed=_count(response, "NumberOfFailedSuboperations"),
+        warning=_count(response, "NumberOfWarningSuboperations"),
+        remaining=_count(response, "NumberOfRemainingSuboperations"),
     )
+
+
+def _count(response: Message, keyword: str) -> int | None:
+    number = response.number(keyword)
+    return None if number == _MINUS_ONE else number

@@ -43,8 +43,10 @@ _PERMANENT, _SERVICE_USER = 1, 1
 _UNKNOWN_NAME_REASONS: Final = (2, 3, 7)
 
 _BUFFER_SIZE: Final = 1 << 18
-#: The longest P-DATA-TF that dicomove accepts, because some peers send more than was negotiated.
+#: The longest P-DATA-TF that dicomove accepts in any case, because some peers send more than was negotiated.
 _LONGEST_P_DATA: Final = 1 << 24
+#: The length of a PDU has 32 bits.
+_LONGEST_OF_ALL: Final = (1 << 32) - 1
 _LONGEST_ASSOCIATE: Final = 1 << 20
 #: The bytes of a presentation data value before those of a fragment: the number of its context, and a control header.
 _VALUE_HEAD: Final = 2
@@ -126,6 +128,8 @@ class PDataReader:
         The size of the buffer, in bytes.
     longest_associate
         The longest accepted A-ASSOCIATE PDU, in bytes.
+    max_pdu_length
+        The longest P-DATA-TF that was negotiated; 0 is no limit. Those up to 16 MiB are always accepted.
     buffer
         The buffer; by default, the reader allocates one.
     """
@@ -134,11 +138,13 @@ class PDataReader:
         self,
         size: int = _BUFFER_SIZE,
         longest_associate: int = _LONGEST_ASSOCIATE,
+        max_pdu_length: int = _LONGEST_P_DATA,
         buffer: bytearray | None = None,
     ) -> None:
         # Not from the heap: each association would leave half a KiB of it unusable until the process ends.
         self._buffer = memoryview(mmap.mmap(-1, size) if buffer is None else buffer)
-        self._longest = {P_DATA: _LONGEST_P_DATA, ASSOCIATE_RQ: longest_associate, ASSOCIATE_AC: longest_associate}
+        longest = max(_LONGEST_P_DATA, max_pdu_length or _LONGEST_OF_ALL)
+        self._longest = {P_DATA: longest, ASSOCIATE_RQ: longest_associate, ASSOCIATE_AC: longest_associate}
         self._start = self._end = 0
         # The state of the current PDU and presentation data value.
         self._kind = self._left = self._context_id = self._control = 0

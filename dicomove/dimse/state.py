@@ -106,7 +106,12 @@ _REQUESTOR: Final[Transitions] = {
 
 _ACCEPTOR: Final[Transitions] = {
     State.NEGOTIATING: {Event.ASSOCIATE_AC: State.IDLE, Event.ASSOCIATE_RJ: State.REJECTED},
-    State.IDLE: {Event.RELEASE_RQ: State.RELEASING},
+    State.IDLE: {
+        Event.RELEASE_RQ: State.RELEASING,
+        # Some PACS send the last C-STORE of a C-GET after the final response.
+        Event.DATA: State.ANSWERING,
+        Event.REQUEST: State.STORING,
+    },
     State.REQUESTED: {
         Event.DATA: State.ANSWERING,
         Event.REQUEST: State.STORING,

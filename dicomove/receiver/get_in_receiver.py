@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence, Set as AbstractSet
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Final
 
@@ -17,7 +18,7 @@ from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.presentation_contexts import COMMON_CLASSES, GET, Contexts, Rounds
 from dicomove.dimse.scu import CancelledInTime, Canceller, hexadecimal
 from dicomove.dimse.state import State
-from dicomove.errors import AddressError, AssociationError, NotSupported
+from dicomove.errors import AddressError, AssociationError, IdleTimeout, NotSupported
 from dicomove.outcome import CANCELLED, Counts, category
 from dicomove.pacs import Pacs
 from dicomove.receiver.api import Get, GetEnd, gone_end
@@ -28,6 +29,8 @@ from dicomove.tls import client_side
 
 _MESSAGE_ID: Final = 1
 _LONGEST_RELEASE_S: Final = 5.0
+#: How long to wait for the next instance after the final response, in seconds.
+_LATE_S: Final = 2.0
 _UNCOMPRESSED_ONLY: Final = "the PACS accepts no compressed transfer syntax for C-GET: try method='move'"
 
 logger = logging.getLogger("dicomove.receiver")
@@ -258,7 +261,22 @@ class _CGet:
         within = min(self._limits.pdu, pacs.idle_timeout or self._limits.pdu)
         deadlines = PduDeadlines(association, self._silence, within, canceller.check)
         scp.serve(deadlines, self._is_last, _MESSAGE_ID)
+        self._take_late(association, scp, within)
         self.repeated = scp.repeated
+
+    def _take_late(self, association: Association, scp: StorageScp, within: float) -> None:
+        """Take the instances that a PACS sends after its final response, although it counts them there."""
+        if not self._final or category(self._final.number("Status") or 0) not in ("success", "warning"):
+            return
+
+        def check() -> None:
+            self._canceller.check()
+            if scp.successes >= (self.counts.moved or 0):
+                message = "nothing else is to come"
+                raise IdleTimeout(message)
+
+        with suppress(AssociationError):
+            scp.serve(PduDeadlines(association, lambda: min(_LATE_S, within), within, check), lambda _: False)
 
     def _silence(self) -> float | None:
         """Return how long the PACS may be silent now."""

@@ -53,6 +53,8 @@ class StorageScp:
     ----------
     stored
         The SOP Instance UIDs of stored instances, if `serve` ends with a response.
+    successes
+        The number of C-STOREs that were answered with Success in that case.
     known
         SOP Instance UIDs that have come before; such instances are not stored again.
     repeated
@@ -75,6 +77,7 @@ class StorageScp:
         self._gathers = False
         self._gathered = bytearray()
         self.stored: set[str] = set()
+        self.successes = 0
         self.known: AbstractSet[str] = frozenset()
         self.repeated = 0
 
@@ -178,6 +181,7 @@ class StorageScp:
         elif field != C_CANCEL_RQ and not field & RESPONSE:
             is_known = field == C_STORE_RQ and request.text("AffectedSOPInstanceUID") in self.known
             self.repeated += is_known
+            self.successes += is_known
             self._respond(request, SUCCESS if is_known else _status(field))
         else:
             self._idle()
@@ -187,6 +191,7 @@ class StorageScp:
         finished = self._storage.finish(incoming)
         if self._gathers and finished.status == SUCCESS:
             self.stored.add(request.text("AffectedSOPInstanceUID") or "")
+            self.successes += 1
         try:
             self._respond(request, finished.status)
         finally:

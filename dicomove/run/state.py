@@ -82,7 +82,8 @@ class RunState:
     receivers
         The number of receivers; 0 for another destination.
     method
-        C-MOVE, C-GET, or ``"auto"``: C-MOVE until a row shows that it cannot work, and C-GET from then on.
+        C-MOVE, C-GET, or ``"auto"``: C-MOVE until a row shows that it cannot work, and C-GET from then on if the PACS
+        offers it.
 
     Attributes
     ----------
@@ -97,8 +98,8 @@ class RunState:
         #: Whether the PACS lists the series of a study, and accepts C-MOVEs for series.
         self._may_split = True
         self._method: Literal["move", "get"] = "get" if method == "get" else "move"
-        #: Whether the method can still change.
-        self._may_change = method == "auto"
+        #: Whether the method can still change, and then become C-MOVE again, because the PACS offers no C-GET.
+        self._may_change = self._may_return = method == "auto"
         self._is_of_interest = method != "move"
         self._waiting: Hold | None = None
         self._depth: Depth = "instances"
@@ -277,12 +278,16 @@ class RunState:
         return records(task, row, moves, sent=number_sent_by(end), is_final=is_final)
 
     def _changes_over(self, task: Task, moved: Moved) -> bool:
-        """Return whether this row and all later ones use C-GET from now on. The run decides this once."""
+        """Return whether this row and all later ones use C-GET from now on, or C-MOVE again if there is no C-GET."""
+        evidence = moved.result.evidence
         if task.method == "get":
-            return False
+            is_vain = self._may_return and moved.result.error == "not_supported"
+            self._method = "move" if is_vain else self._method
+            self._may_return &= not evidence.arrivals
+            return is_vain
         if self._may_change:
             is_vain = cannot_move(moved.result)
-            self._may_change = not (is_vain or moved.result.evidence.arrivals)
+            self._may_change = not (is_vain or evidence.arrivals)
             self._method = "get" if is_vain else "move"
         return self._method == "get" and cannot_move(moved.result)
 
