@@ -56,7 +56,8 @@ class Destination:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ae_title", ae_title(self.ae_title, "destination"))
         if not isinstance(self.ask, Pacs):
-            message = f"ask={self.ask!r}: give the archive as a Pacs, by which it is asked with C-FIND"
+            found = type(self.ask).__name__  # not its text, which may hold a secret
+            message = f"ask: give the archive as a Pacs, by which it is asked with C-FIND, not {found}"
             raise AddressError(message)
         seconds = self.quiet_period
         if not is_number(seconds) or not 0 <= seconds < float("inf"):

@@ -338,4 +338,5 @@ def _no_profile(name: str, files: Iterable[ProfileFile]) -> str:
     known = [f"{', '.join(map(repr, file.tables)) or 'none'} in {file.path}" for file in files]
     place = _of_user() or "the folder of the user, who has none"
     there = f"the profiles are {'; '.join(known)}" if known else f"there is no {FILE_NAME} here, above, or at {place}"
-    return f"no profile {name!r}: {there}. An address is written AET@host:port"
+    named = "of this name" if "@" in name else repr(name)  # an address may have a password
+    return f"no profile {named}: {there}. An address is written AET@host:port"

@@ -11,8 +11,8 @@ from dicomove.errors import AddressError
 _USERNAME: Final = 1
 _USERNAME_AND_PASSCODE: Final = 2
 _JSON_WEB_TOKEN: Final = 5
-#: The lengths of both fields have 16 bits.
-_LONGEST: Final = 0xFFFF
+#: The most bytes of both fields together: they share an item of 64 KiB with the roles of C-GET.
+_LONGEST: Final = 0xC000
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -70,17 +70,17 @@ class User:
         AddressError
             The secret cannot be found, or is too long to be sent.
         """
+        item = self._item()
+        length = sum(map(len, item[1:]))
+        if length > _LONGEST:
+            message = f"user: name and secret have {length} bytes, and {_LONGEST} can be sent"
+            raise AddressError(message)
+        return item
+
+    def _item(self) -> tuple[int, bytes, bytes]:
         if self.token is not None:
-            return _JSON_WEB_TOKEN, _found(self.token, "token", ""), b""
-        name = str(self.name).encode()
+            return _JSON_WEB_TOKEN, found_secret(self.token, "token", "user", "").encode(), b""
+        name = str(self.name)
         if self.passcode is None:
-            return _USERNAME, name, b""
-        return _USERNAME_AND_PASSCODE, name, _found(self.passcode, "passcode", str(self.name))
-
-
-def _found(secret: Credential, said: str, name: str) -> bytes:
-    encoded = found_secret(secret, said, "user", name).encode()
-    if len(encoded) > _LONGEST:
-        message = f"user: the {said} has {len(encoded)} bytes, and {_LONGEST} can be sent"
-        raise AddressError(message)
-    return encoded
+            return _USERNAME, name.encode(), b""
+        return _USERNAME_AND_PASSCODE, name.encode(), found_secret(self.passcode, "passcode", "user", name).encode()

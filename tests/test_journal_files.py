@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import dicomove as dm
@@ -22,6 +23,7 @@ from dicomove.run.journal import JournalWriter
 from dicomove.run.messages import Write, Written
 from dicomove.run.settings import RunSettings
 from dicomove.store import JOURNAL_FILE, Journal
+from dicomove.store.journal import _version
 from dicomove.store.schema import JOURNAL
 from tests.journals import COMPLETE, FACTS, entry, key, outcomes, python, reading, rows
 from tests.run_events import task
@@ -335,3 +337,8 @@ def test_another_program_that_does_not_let_go(path: Path, finished: Path, monkey
         assert outcomes(path) == ["complete"] * STUDIES
         other.execute("ROLLBACK")
         assert journal.begin(FACTS, rows(1)) == 2
+
+
+def test_a_package_without_metadata_has_no_version() -> None:
+    """With dicomove in PYTHONPATH, and not installed, a run failed where its journal began."""
+    assert (_version("pandas"), _version("dicomove-as-a-folder")) == (pd.__version__, "unknown")

@@ -16,7 +16,9 @@ from keyring.backends import fail
 from keyring.errors import KeyringLocked
 
 import dicomove as dm
+from dicomove.dimse.associate import write_request
 from dicomove.dimse.pdu import reject_pdu
+from dicomove.dimse.presentation_contexts import MOST_CONTEXTS
 from dicomove.user import User
 from tests import servers
 
@@ -98,9 +100,16 @@ def test_a_passcode_that_is_not_where_it_should_be(monkeypatch: pytest.MonkeyPat
     user = User("research", passcode={"env": "PACS_PASSCODE"})
     with pytest.raises(dm.errors.AddressError, match="variable PACS_PASSCODE for the passcode is not set"):
         user.item()
-    with pytest.raises(dm.errors.AddressError, match="65535 can be sent") as raised:
-        User(token="secret" * 20_000).item()
-    assert "secretsecret" not in str(raised.value)
+    for long in (User(token="secret" * 10_900), User("secret" * 10_900), User("research", "secret" * 10_900)):
+        with pytest.raises(dm.errors.AddressError, match="49152 can be sent") as raised:
+            long.item()
+        assert "secretsecret" not in str(raised.value)
+
+
+def test_the_longest_user_is_named_beside_the_roles_of_c_get() -> None:
+    user = User(token="x" * 0xC000).item()
+    roles = [f"1.2.840.10008.{number}".ljust(64, "9") for number in range(MOST_CONTEXTS)]
+    assert user[1] in write_request("PACS", "DICOMOVE", [], 16384, user, roles)
 
 
 def test_the_secret_is_never_shown() -> None:

@@ -10,12 +10,12 @@ import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, get_args
 
 import shtab
 
+from dicomove import __version__
 from dicomove.cli import commands, tools
 from dicomove.cli.arguments import (
     add_asking,
@@ -201,7 +201,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
         formatter_class=_Formatter,
     )
-    made.add_argument("--version", action="version", version=f"dicomove {version('dicomove')}")
+    made.add_argument("--version", action="version", version=f"dicomove {__version__}")
     shtab.add_argument_to(made, "--print-completion", help="print the completion for this shell")
     found = made.add_subparsers(required=True, metavar="COMMAND")
 

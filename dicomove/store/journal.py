@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import count, islice
 from pathlib import Path
 from types import TracebackType
@@ -308,7 +308,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _run_values(facts: RunRecord) -> Mapping[str, object]:
-    versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
     return {
         "started_at": _now(),
         "host": socket.gethostname(),
@@ -325,6 +325,13 @@ def _run_values(facts: RunRecord) -> Mapping[str, object]:
         "index_dtypes": json.dumps(list(facts.index_dtypes)),
         "folder": facts.folder,
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a folder in PYTHONPATH has no metadata
+        return "unknown"
 
 
 def _key_values(key: Key) -> tuple[object, ...]:
