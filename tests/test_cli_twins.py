@@ -185,6 +185,54 @@ def test_json_feeds_a_command_as_csv_does(
     assert tables[0]["AccessionNumber"].tolist() == ["000001", "000003"]
 
 
+def test_json_with_a_byte_order_mark(
+    rehearsal_pacs: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = io.BytesIO('\ufeff{"accession": "000002"}\n'.encode())  # as PowerShell pipes it
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(given))
+    assert main(["find", "-", str(rehearsal_pacs(SMALL))]) == 0
+    assert "Rows: 1 matched." in capsys.readouterr().out
+
+
+def test_a_column_that_is_there_twice_is_in_json_too(
+    rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "twice.csv").write_text("accession,note,note\n000001,a,b\n")
+    pacs = rehearsal_pacs(SMALL)
+    assert main(["retrieve", str(tmp_path / "twice.csv"), str(pacs), pacs.destination, "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert (found["note"], found["note_2"], found["outcome"]) == ("a", "b", "complete")
+
+
+def test_a_carriage_return_in_a_cell_does_not_end_its_row(
+    rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "old.csv").write_text('accession,note\n000001,"a\rb"\n', newline="")
+    pacs, results = rehearsal_pacs(SMALL), tmp_path / "results.csv"
+    assert main(["find", str(tmp_path / "old.csv"), str(pacs), "-o", str(tmp_path / "found.csv")]) == 0
+    assert main(["move", str(tmp_path / "found.csv"), str(pacs), pacs.destination, "-o", str(results)]) == 0
+    assert "Rows: 1 complete." in capfd.readouterr().out
+    assert dm.read_results(results)["note"].tolist() == ["a\rb"]
+    assert main(["find", str(tmp_path / "old.csv"), str(pacs), "-o", "-"]) == 0
+    assert '"a\rb"' in capfd.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+@pytest.mark.parametrize("verb", ["find", "move", "retrieve"])
+def test_a_full_disk_does_not_lose_the_table(
+    verb: str, more: list[str], rehearsal_pacs: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs, path = rehearsal_pacs(SMALL), tmp_path / "studies.csv"
+    receiving.studies(SMALL, 1).to_csv(path, index=False)
+    destination = [] if verb == "find" else [pacs.destination]
+    assert main([verb, str(path), str(pacs), *destination, *more, "-o", "/dev/full"]) == 1
+    shown = capfd.readouterr()
+    assert "--output /dev/full: No space left on device; the table follows on standard output" in shown.err
+    assert receiving.studies(SMALL, 1)["StudyInstanceUID"][0] in shown.out
+    assert ("matched" if verb == "find" else "complete") in shown.out
+
+
 def test_query_by_criteria(rehearsal_pacs: Start, capsys: pytest.CaptureFixture[str]) -> None:
     pacs = rehearsal_pacs(SMALL)
     assert main(["query", str(pacs), "study_date=2024-01-01..2024-06-30", "modality=CT", "modality=MR"]) == 0
@@ -322,6 +370,22 @@ def test_more_than_a_thousand_studies_need_consent(
     assert "Give --yes if that is meant" in capfd.readouterr().err
     assert main([*command, "--max-studies", "3"]) == 0
     assert main([*command, "--yes"]) == 0
+
+
+def test_no_answer_is_no_consent(
+    rehearsal_pacs: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs, path = rehearsal_pacs(SMALL), tmp_path / "studies.csv"
+    monkeypatch.setattr(commands, "_MANY_STUDIES", 2)
+    receiving.studies(SMALL, 3).to_csv(path, index=False)
+    for answer, code in (("", 2), ("n\n", 2), ("y\n", 0)):
+        terminal = io.StringIO(answer)
+        terminal.isatty = lambda: True  # type: ignore[method-assign]
+        monkeypatch.setattr("sys.stdin", terminal)
+        assert main(["move", str(path), str(pacs), pacs.destination, "-o", "-"]) == code
+        shown = capfd.readouterr()
+        assert "Go on? [y/N]" in shown.err
+        assert shown.out.startswith("StudyInstanceUID" if code == 0 else "")
 
 
 def test_receive_prints_a_line_for_each_study(tmp_path: Path) -> None:

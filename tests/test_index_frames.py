@@ -168,6 +168,7 @@ NO_PLACE: dict[str, Made] = {
     "fluoroscopy": lambda: image("XRayRadiofluoroscopicImageStorage", "RF"),
     "slide": lambda: image("VLWholeSlideMicroscopyImageStorage", "SM", ImageOrientationSlide=[0, -1, 0, -1, 0, 0]),
     "fewer groups than frames": lambda: cut(enhanced("EnhancedCTImageStorage", "CT"), 3),
+    "more frames than memory": lambda: image("EnhancedCTImageStorage", "CT", NumberOfFrames=99_999_999),
     "more frames than can be": lambda: image("EnhancedCTImageStorage", "CT", NumberOfFrames=2**31 - 1),
 }
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove.cli.arguments import receiver_options
-from dicomove.cli.tables import report, show, table_of, write
+from dicomove.cli.tables import report, show, table_of, write, write_file
 from dicomove.destination import Destination
 from dicomove.doctor import doctor
 from dicomove.errors import AddressError, CohortError, LimitError
@@ -143,7 +143,7 @@ def retrieve_cohort(chosen: Namespace) -> int:
         )
     table = verdicts(cohort, results)
     if chosen.output and chosen.output != "-":
-        results.to_csv(chosen.output, index=False)
+        write_file(results, chosen)
         chosen.output = None
     return report(table, chosen)
 
@@ -254,7 +254,8 @@ def _with_consent(chosen: Namespace, run: Callable[[MoveOptions], pd.DataFrame])
             message = f"{error}. Give --yes if that is meant, or --max-studies"
             raise LimitError(message) from None
         print(str(error).partition(", and")[0], file=sys.stderr)
-        if input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):  # an empty line also at Ctrl-D
             raise
         return run(options)
 

@@ -34,7 +34,7 @@ from dicomove.cli.arguments import (
     number_or_auto,
     take_words,
 )
-from dicomove.cli.tables import NOTHING, SOME_NOT, check_output, in_shell, lacks_characters
+from dicomove.cli.tables import COMPLETE, NOTHING, SOME_NOT, check_output, in_shell, lacks_characters
 from dicomove.errors import (
     AssociationError,
     DicomoveError,
@@ -161,7 +161,7 @@ def _suggestion(chosen: Namespace, words: Sequence[str]) -> str:
 def _run(chosen: Namespace) -> int:
     code = int(chosen.run(chosen))
     sys.stdout.flush()
-    return code
+    return code or (SOME_NOT if getattr(chosen, "unwritten", False) else COMPLETE)
 
 
 @contextmanager

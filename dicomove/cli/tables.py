@@ -21,6 +21,7 @@ from typing import Any, Final, TextIO, TypeGuard
 import pandas as pd
 
 from dicomove.cohort import read_cohort
+from dicomove.columns import free_name
 from dicomove.errors import CohortError
 from dicomove.words import GOOD
 
@@ -48,8 +49,8 @@ def table_of(chosen: Namespace) -> pd.DataFrame:
     if chosen.table != "-":
         return _read(chosen.table, chosen.table)
     given = sys.stdin.buffer.read() if isinstance(sys.stdin, io.TextIOWrapper) else sys.stdin.read().encode()
-    if given.lstrip()[:1] in (b"{", b"["):
-        given = as_csv(given.decode("utf-8", "replace")).encode()
+    if given.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"["):
+        given = as_csv(given.decode("utf-8-sig", "replace")).encode()
     with TemporaryDirectory(prefix="dicomove-") as folder:
         path = Path(folder, "standard_input.csv")
         path.write_bytes(given)
@@ -180,21 +181,48 @@ def in_shell(message: str, chosen: Namespace) -> str:
 
 def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> bool:
     """Write a table to the output that the arguments name; return false if they name none."""
-    if chosen.json:
-        written = table.to_json(orient="records", lines=True, date_format="iso")
-        if chosen.output in (None, "-"):
-            print(written, end="")
-        else:
-            Path(chosen.output).write_text(written, encoding="utf-8")
-    elif chosen.output == "-" or (feeds and not chosen.output and _is_redirected(sys.stdout)):
-        if lacks_characters(sys.stdout):
-            sys.stdout.reconfigure(encoding="utf-8")  # a cell must not change with the locale
-        table.to_csv(sys.stdout, index=False)
-    elif chosen.output:
-        table.to_csv(chosen.output, index=False)
+    if chosen.output not in (None, "-"):
+        write_file(table, chosen, is_json=chosen.json)
+    elif chosen.json or chosen.output == "-" or (feeds and _is_redirected(sys.stdout)):
+        _write_stdout(table, is_json=chosen.json)
     else:
         return False
     return True
+
+
+def write_file(table: pd.DataFrame, chosen: Namespace, *, is_json: bool = False) -> None:
+    """Write a table to the output file; if that fails, write it to standard output, because a run may take a night."""
+    try:
+        _put(table, chosen.output, is_json=is_json)
+    except OSError as error:
+        why = error.strerror or str(error)
+        print(f"dicomove: --output {chosen.output}: {why}; the table follows on standard output", file=sys.stderr)
+        chosen.output, chosen.unwritten = "-", True
+        _write_stdout(table, is_json=is_json)
+
+
+def _write_stdout(table: pd.DataFrame, *, is_json: bool) -> None:
+    if lacks_characters(sys.stdout):
+        sys.stdout.reconfigure(encoding="utf-8")  # a cell must not change with the locale
+    _put(table, sys.stdout, is_json=is_json)
+
+
+def _put(table: pd.DataFrame, target: str | TextIO, *, is_json: bool) -> None:
+    if is_json:
+        names: list[str] = []
+        for name in table.columns:
+            names.append(free_name(str(name), names))
+        # An object of JSON has each name once, but a table may have a column twice.
+        table.set_axis(names, axis=1).to_json(target, orient="records", lines=True, date_format="iso")
+        return
+    # Python's csv module puts no quotes around a carriage return, and a reader would begin a row there.
+    table.to_csv(target, index=False, quoting=csv.QUOTE_ALL if _has_returns(table) else csv.QUOTE_MINIMAL)
+
+
+def _has_returns(table: pd.DataFrame) -> bool:
+    texts = (table.iloc[:, place] for place, dtype in enumerate(table.dtypes) if dtype.kind == "O")
+    headers = any("\r" in str(name) for name in table.columns)
+    return headers or any(text.astype(str).str.contains("\r", regex=False).any() for text in texts)
 
 
 def lacks_characters(stream: TextIO) -> TypeGuard[io.TextIOWrapper]:

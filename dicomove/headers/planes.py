@@ -83,7 +83,9 @@ def planes_of(found: Dataset) -> array[float]:
     plane = _plane(found, shared, size, alone=count == 1)
     if count == 1 and _is_known(plane):
         return _of_mosaic(found, plane)
-    if count <= _MOST_FRAMES and _is_known(plane):
+    if count > _MOST_FRAMES:  # a damaged number; the places of so many frames would fill the memory
+        return _joined([], size)
+    if _is_known(plane):
         return _joined([plane] * count, size)
     places = _of_dose(found, count) or _of_slices(found, count)
     return _joined([array("d", [*place, *plane[9:]]) for place in places], size)
