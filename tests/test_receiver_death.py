@@ -7,6 +7,7 @@ import resource
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +96,17 @@ def test_the_run_goes_on(tmp_path: Path, present: list[faults.Fault], kind: type
         assert len(receiving.files(tmp_path)) == 48
         assert receiving.partial(tmp_path) == []
         assert set(dm.verify(tmp_path)["verified"]) == {"ok"}
+
+
+def test_a_warning_that_is_an_exception_ends_no_row(tmp_path: Path) -> None:
+    """As with ``python -W error``."""
+    with receiver_of_ours(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            result = receiving.move(ROWS, pacs, receiver, progress=killing(receiver, RowStarted, 2))
+        assert "internal_error" not in set(result["error"])
+        again = receiving.move(result, pacs, receiver)
+    assert again["outcome"].tolist() == ["complete"] * 4
 
 
 def test_several_rows_in_flight_survive_it(tmp_path: Path) -> None:

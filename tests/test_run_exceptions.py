@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -31,6 +32,13 @@ pytestmark = pytest.mark.timeout(60)
 
 SOURCE = Synthetic(studies=6, instances=3, size=512)
 TABLE = receiving.studies(SOURCE, 6)
+
+
+@dataclass(frozen=True)
+class HangsAtEcho(faults.Hangs):
+    """The PACS never answers a C-ECHO."""
+
+    commands: ClassVar[tuple[str, ...]] = ("C-ECHO",)
 
 
 @pytest.fixture
@@ -195,3 +203,15 @@ def test_rows_that_end_after_a_second_stop_are_shown_with_the_result_that_is_rec
     recorded = dm.read_journal(tmp_path / "pull.sqlite")["outcome"].tolist()
     assert recorded == ["complete"] * 3
     assert dict(shown) == dict(enumerate(recorded))
+
+
+def test_a_probe_without_an_answer_does_not_keep_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller has no limit for the PACS, which breaks off each row, and then never answers C-ECHO."""
+    monkeypatch.setattr("dicomove.run.run._PROBE_S", 0.2)
+    no_limit: Any = {"association_timeout": None, "idle_timeout": None, "first_response_timeout": None}
+    with (
+        receiving.receiver(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.ClosesAtResponse(), HangsAtEcho(), source=SOURCE, **no_limit) as pacs,
+    ):
+        result = receiving.move(TABLE, pacs, receiver, outage_timeout=0)
+    assert result["outcome"].tolist() == ["interrupted"] * 5 + ["unreachable"]

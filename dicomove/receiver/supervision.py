@@ -144,8 +144,10 @@ class Supervisor:
             if self.settings.port is not None:
                 self.settings = replace(self.settings, port=dead.port)
             self._process = self._start()
-        # Last, because the warning may be an exception.
-        warn(f"{message} and was started again", ReceiverWarning)
+        try:
+            warn(f"{message} and was started again", ReceiverWarning)
+        except ReceiverWarning as warning:  # it may be an exception (`-W error`), and must not end a row
+            logger.warning("%s", warning)
 
     def _start(self) -> ReceiverProcess:
         me = weakref.ref(self)  # a weak reference, so that a forgotten receiver frees its port

@@ -7,7 +7,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Protocol
@@ -17,6 +18,7 @@ from dicomove.dimse.scu import CANCEL_GRACE_S
 from dicomove.errors import AddressError, AssociationError, ReceiverError, StatusError
 from dicomove.events import RunEnded, RunStarted
 from dicomove.notebook import Display
+from dicomove.pacs import Pacs
 from dicomove.run.archive_at_destination import held_at_end
 from dicomove.run.attempt import Unidentified
 from dicomove.run.journal import JournalWriter
@@ -52,6 +54,8 @@ _LOOK_UP_S: Final = 0.2
 #: After a stop: the time that a PACS has to answer C-CANCEL, and the time to release the associations.
 LONGEST_STOP_S: Final = CANCEL_GRACE_S + 7
 _LONGEST_FLUSH_S: Final = 30.0
+#: The longest wait for the answer to a probe, if the PACS has no limit of its own, in seconds.
+_PROBE_S: Final = 60.0
 
 
 class Pool(Protocol):
@@ -307,13 +311,24 @@ class Run:
             self._tell(Arrived(task, *self._settings.row(task).progress()))
 
     def _probe(self) -> None:
+        worked = False
         try:
-            with MoveScu(self._settings.pacs) as scu:
+            pacs = _with_limits(self._settings.pacs)
+            with suppress(AddressError, AssociationError, StatusError), MoveScu(pacs) as scu:
                 scu.echo()
-        except (AddressError, AssociationError, StatusError):
-            self._reports.put(Probed(worked=False))
-        else:
-            self._reports.put(Probed(worked=True))
+                worked = True
+        finally:  # the run waits for this
+            self._reports.put(Probed(worked=worked))
 
     def _has_room(self) -> bool:
         return all(receiver.has_room() for receiver in self._settings.receivers)
+
+
+def _with_limits(pacs: Pacs) -> Pacs:
+    """Return the PACS with limits for a probe: without an answer, the run could never give up."""
+    return replace(
+        pacs,
+        connect_timeout=_PROBE_S if pacs.connect_timeout is None else pacs.connect_timeout,
+        association_timeout=_PROBE_S if pacs.association_timeout is None else pacs.association_timeout,
+        idle_timeout=_PROBE_S if pacs.idle_timeout is None else pacs.idle_timeout,
+    )
