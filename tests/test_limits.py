@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -68,6 +69,28 @@ def test_rows_without_a_number_cannot_keep_a_limit(tmp_path: Path) -> None:
         result = receiving.move(receiving.studies(ARCHIVE, 1), pacs, receiver, max_per_row=100)
     assert receiving.row(result, "outcome", "error") == ("invalid", "too_large")
     assert "limit cannot be kept" in result["advice"].iloc[0]
+
+
+PATIENTS = Synthetic(studies=5, instances=1, size=64, patients=2)
+WHOLE = pd.DataFrame({"PatientID": list(dict.fromkeys(one.patient_id for one in PATIENTS.instances_of_all()))})
+OF_PATIENTS: Any = {"level": "PATIENT", "query_model": "PatientRoot"}
+
+
+def test_each_study_of_a_whole_patient_counts(tmp_path: Path) -> None:
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=PATIENTS) as pacs:
+        with pytest.raises(dm.CohortError, match="would bring 5 studies, and max_studies is 4"):
+            receiving.move(WHOLE, pacs, receiver, max_studies=4, **OF_PATIENTS)
+        assert receiving.files(tmp_path) == {}
+        result = receiving.move(WHOLE, pacs, receiver, max_studies=5, **OF_PATIENTS)
+    assert set(result["outcome"]) == {"complete"}
+
+
+def test_a_patient_whose_studies_are_unknown_cannot_keep_a_limit(tmp_path: Path) -> None:
+    refuses = faults.AnswersFind(status=0xA700)
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, refuses, source=PATIENTS) as pacs:
+        with pytest.raises(dm.CohortError, match="how many studies 2 of 2 patients have"):
+            receiving.move(WHOLE, pacs, receiver, max_studies=5, **OF_PATIENTS)
+        assert receiving.files(tmp_path) == {}
 
 
 def test_instances_of_an_earlier_run_do_not_count(tmp_path: Path) -> None:

@@ -70,6 +70,15 @@ class Counting:
             return Counted(None, _NO_NUMBER, where, classes, modalities)
         return Counted(sum(number or 0 for number in numbers), None, where, classes, modalities)
 
+    def studies(self, patient: Identifier) -> int | None:
+        """Return the number of studies of a patient; ``None`` without an answer."""
+        found = self._scu.find_studies(
+            {"QueryRetrieveLevel": "STUDY", **dict(patient.keys), "StudyInstanceUID": ""},
+            query_model=patient.query_model,
+        )
+        there = {match.get("StudyInstanceUID") for match in found if matches(patient.keys, match)}
+        return None if found.error else len(there)
+
     def _ask(self, identifier: Identifier) -> FindResult:
         keyword = COUNT_KEYS.get(identifier.level)
         asked = {keyword: ""} if keyword else {}

@@ -245,11 +245,14 @@ def _within_limits(
     """Return the tasks within the limits, with the PACS's numbers of instances; the others get their result."""
     if not options.has_limits:
         return tasks
-    if options.counts_instances:
-        with FindScu(settings.pacs) as scu:
-            tasks = list(_counted(tasks, Counting(scu)))
+    with FindScu(settings.pacs) as scu:
+        counting = Counting(scu)
+        if options.counts_instances:
+            tasks = list(_counted(tasks, counting))
+        patients = [task for task in tasks if task.identifier.level == "PATIENT" and options.max_studies is not None]
+        studies = {task.first: counting.studies(task.identifier) for task in patients}
     sizes = sizes_of(settings) if options.max_bytes is not None else Sizes(())
-    return within_limits(tasks, table, options, sizes, results)
+    return within_limits(tasks, table, options, sizes, results, studies)
 
 
 def _counted(tasks: Iterable[Task], counting: Counting) -> Iterator[Task]:

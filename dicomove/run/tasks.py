@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pandas as pd
@@ -103,6 +103,7 @@ def within_limits(
     options: Options,
     sizes: Sizes,
     results: RowResults,
+    studies: Mapping[int, int | None],
 ) -> list[Task]:
     """Return the tasks within the limits of the options; those that are too large get their result.
 
@@ -114,6 +115,8 @@ def within_limits(
         The sizes of instances, for ``max_bytes``.
     results
         The results of the rows.
+    studies
+        For ``max_studies``: the number of studies of each whole patient, by the position of its first row.
 
     Raises
     ------
@@ -126,7 +129,10 @@ def within_limits(
             results.set_row(task, row)
         else:
             going.append(task)
-    _check("max_studies", len({_study(task) for task in going}), options.max_studies, "studies")
+    _check_patients([studies[task.first] for task in going if task.first in studies])
+    alone = {task.identifier.get("StudyInstanceUID") for task in going if task.first not in studies}
+    number = len(alone) + sum(studies.get(task.first) or 0 for task in going)
+    _check("max_studies", number, options.max_studies, "studies")
     _check_known(going, options)
     _check("max_instances", sum(task.expected or 0 for task in going), options.max_instances, "instances")
     size = _bytes(going, table, sizes) if options.max_bytes is not None else 0
@@ -141,11 +147,6 @@ def _too_large(task: Task, most: int | None) -> Row | None:
     return Row(
         outcome="invalid", error="too_large", expected=task.expected, advice=sentences(said, ADVICE["too_large"])
     )
-
-
-def _study(task: Task) -> str:
-    keys = dict(task.identifier.keys)
-    return keys.get("StudyInstanceUID") or f"patient {keys.get('PatientID', '')}"
 
 
 def _bytes(tasks: Sequence[Task], table: pd.DataFrame, sizes: Sizes) -> int:
@@ -168,6 +169,15 @@ def _check_known(tasks: Sequence[Task], options: Options) -> None:
         msg = (
             f"{name}: the PACS does not say how many instances {unknown} of {len(tasks)} rows hold. "
             "Nothing was sent. Leave these rows out (plan() names them), or the limit"
+        )
+        raise LimitError(msg)
+
+
+def _check_patients(studies: Sequence[int | None]) -> None:
+    if None in studies:
+        msg = (
+            f"max_studies: the PACS does not say how many studies {studies.count(None)} of {len(studies)} patients "
+            "have. Nothing was sent. Leave these rows out, or the limit"
         )
         raise LimitError(msg)
 
