@@ -100,7 +100,9 @@ class _Result:
     Attributes
     ----------
     keys
-        Its unique keys; empty if `find` matched nothing.
+        Its unique keys; empty if `find` matched nothing, or did not decide between several studies.
+    row
+        All that tells it from other matches of its cohort row.
     study
         Its StudyInstanceUID.
     matches
@@ -108,6 +110,7 @@ class _Result:
     """
 
     keys: tuple[tuple[str, str], ...] = ()
+    row: tuple[tuple[str, str], ...] = ()
     study: str | None = None
     outcome: str
     error: str | None = None
@@ -165,10 +168,10 @@ def _results(table: pd.DataFrame) -> list[_Result]:
         places = {name: place for name, place in places.items() if name not in _COUNTS}
     places |= keyword_columns(table.columns, (*_KEYS, *_NUMBERS.values()))
     cells = {name: table.iloc[:, place].tolist() for name, place in places.items()}
-    return [_result({name: found[row] for name, found in cells.items()}) for row in range(len(table))]
+    return [_result({name: found[row] for name, found in cells.items()}, row) for row in range(len(table))]
 
 
-def _result(cells: Mapping[str, object]) -> _Result:
+def _result(cells: Mapping[str, object], row: int) -> _Result:
     def number(name: str) -> int | None:
         cell = cells.get(name)
         return None if is_blank(cell) else columns.whole_number(cell)
@@ -178,12 +181,16 @@ def _result(cells: Mapping[str, object]) -> _Result:
     matches, expected = number("matches"), number("expected")
     # Without `find`, a row that the PACS does not have, or that cannot be asked, counts as not matched.
     is_matched = outcome not in ("empty", "invalid") if matches is None else matches > 0
-    filled = [(name, str(cells[name])) for name in _KEYS if not is_blank(cells.get(name))]
-    uids = [(name, value.strip()) for name, value in filled if name in _UIDS]
+    is_matched &= "ambiguous" not in (outcome, text_unless_blank(cells.get("error")))
+    filled = [(name, str(cells[name]).strip()) for name in _KEYS if not is_blank(cells.get(name))]
+    uids = [(name, value) for name, value in filled if name in _UIDS]
+    deepest = filled[-1][0] if filled else ""
+    if not uids and (matches or 0) > 1:  # the user has removed the UIDs, which tell the matches apart
+        filled.append(("", str(row)))
     keys = tuple(uids or filled or [("", "")]) if is_matched else ()
-    deepest = keys[-1][0] if keys else ""
     return _Result(
         keys=keys,
+        row=tuple(filled),
         study=text_unless_blank(cells.get("StudyInstanceUID")) if keys else None,
         outcome="not_attempted" if is_found_only else "complete" if outcome == SKIPPED else outcome,
         error=text_unless_blank(cells.get("error")),
@@ -208,8 +215,8 @@ def _verdict(found: Sequence[_Result]) -> _Verdict:
     if not matched:
         said = found[-1]
         return _Verdict(outcome=said.outcome, error=said.error, advice=said.advice)
-    announced = max(result.matches or 0 for result in found)
-    return _of_matched(matched, left_out=max(0, announced - len([result for result in found if result.keys])))
+    announced = max(result.matches or 0 for result in matched)
+    return _of_matched(matched, left_out=max(0, announced - len({result.row for result in found if result.keys})))
 
 
 def _of_matched(matched: Sequence[_Result], left_out: int) -> _Verdict:

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 import dicomove as dm
 from dicomove import find, read_cohort
-from dicomove.cohort import unasked_columns, unlikely_values
+from dicomove.cohort import Level, unasked_columns, unlikely_values
 from dicomove.cohort.hints import unlikely
 from dicomove.errors import CohortWarning
 from dicomove.testing import demo_pacs
@@ -241,3 +241,22 @@ def test_a_word_for_an_empty_cell_is_said_whatever_it_matches(tmp_path: Path) ->
         found = find(cohort, pacs, progress=False)
     assert "blank the cell" in found["advice"][0]
     assert found["advice"][0].count("empty cell") == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        (
+            "PATIENT",
+            "AccessionNumber and SeriesDescription are not asked for at the level PATIENT, but at the level SERIES",
+        ),
+        ("STUDY", "SeriesDescription is not asked for at the level STUDY, but at the level SERIES: level='SERIES'."),
+        ("SERIES", ""),
+    ],
+)
+def test_keys_of_a_lower_level_are_named(level: Level, said: str) -> None:
+    cells = {"PatientID": "7", "accession": "A1", "Modality": "CT", "SeriesDescription": "T1*", "SeriesNumber": ""}
+    columns = list(cells)[:2] + list(cells)[3:] if level == "PATIENT" else list(cells)
+    table = pd.DataFrame({name: [cells[name]] for name in columns})
+    assert " ".join(unasked_columns(table, by_uid=False, level=level)).startswith(said)
+    assert bool(said) or not unasked_columns(table, by_uid=False, level=level)

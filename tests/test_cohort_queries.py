@@ -371,6 +371,23 @@ def test_a_table_of_find_has_no_rows_with_fewer_keys_than_others() -> None:
     assert [query.notes for query in queries if isinstance(query, Query)] == [(), ()]
 
 
+def test_a_row_that_was_added_to_a_table_of_find_is_compared_with_the_keys_of_the_others() -> None:
+    first = found(PatientID=["7"], StudyInstanceUID=[UID]).assign(asked_by="PatientID, AccessionNumber")
+    added = pd.DataFrame({"PatientID": ["8", "9", "9"], "AccessionNumber": ["A1", "", "A2"]})
+    table = pd.concat([first.assign(StudyDate="20240105", AccessionNumber="A0"), added])
+    kept, whole, fewer, _ = find_queries(table)
+    assert [query.blank for query in (kept, whole, fewer) if isinstance(query, Query)] == [(), (), ("AccessionNumber",)]
+    refused = [isinstance(query, IdentifierError) for query in find_queries(table, partial_keys="refuse")]
+    assert refused == [False, False, True, False]
+
+
+def test_an_unmatched_row_of_find_lacks_no_uid_that_its_neighbours_got() -> None:
+    matched = found(PatientID=["7"], StudyInstanceUID=[UID]).assign(asked_by="PatientID")
+    unmatched = found(PatientID=["8"], StudyInstanceUID=[None]).assign(outcome="empty", matches=0, asked_by="PatientID")
+    table = pd.concat([matched, unmatched])
+    assert not any(isinstance(query, IdentifierError) for query in find_queries(table, partial_keys="refuse"))
+
+
 @pytest.mark.parametrize(
     ("columns", "named"),
     [

@@ -128,6 +128,20 @@ def test_typed_cells_stay_beside_the_matches(here: Here) -> None:
     assert "PatientID_asked" not in found
 
 
+@pytest.mark.parametrize("header", ["AccessionNumber", "accession", "accessionnumber"])
+def test_a_row_without_an_answer_is_asked_again_by_all_its_keys(here: Here, header: str) -> None:
+    """`find` adds columns that a later `find` reads first: they were blank in rows without a match."""
+    table = pd.DataFrame({"PatientID": ["000123", "000123", "000123"], header: ["A0001", 1, ""]})
+    with servers.dead_port() as dead, pytest.warns(dm.errors.FindWarning, match="1 of 3 rows are asked by fewer keys"):
+        lost = dm.find(table, dm.Pacs(f"127.0.0.1:{dead}"), progress=False)
+    assert lost["outcome"].tolist() == ["unreachable", "invalid", "unreachable"]
+    again = dm.find(lost, here.pacs, partial_keys="refuse", progress=False)
+    assert again["outcome"].tolist() == ["matched", "invalid", "invalid"]
+    assert again["asked_by"].fillna("").tolist() == ["PatientID, AccessionNumber", "", ""]
+    assert "AccessionNumber is a number" in again["advice"].iloc[1]
+    assert "AccessionNumber is blank" in again["advice"].iloc[2]
+
+
 def test_the_callers_table_stays_as_it_is(here: Here) -> None:
     table = accessions("A0001", "A001*", "", index=["a", "b", "c"]).assign(outcome="older")
     before = table.copy(deep=True)

@@ -32,7 +32,7 @@ def pacs() -> Iterator[RunningPacs]:
 def results(*rows: tuple[Any, str | None, str, dict[str, Any]], **more: list[object]) -> pd.DataFrame:
     """A result table: cohort_row, StudyInstanceUID, outcome, and what else is known of each row."""
     labels = [row[0] for row in rows]
-    counts = {label: sum(row[0] == label and row[1] is not None for row in rows) for label in labels}
+    counts = {label: len({row[1] for row in rows if row[0] == label} - {None}) for label in labels}
     found = pd.DataFrame(
         {
             "cohort_row": labels,
@@ -97,6 +97,13 @@ def verdict(*rows: tuple[str | None, str, dict[str, Any]]) -> list[object]:
         # Of two matches, the results have one row.
         ([("1.1", "complete", whole(3) | {"matches": 2})], [1, 1, None, 3, None, "partial"]),
         ([("1.1", "failed", {"matches": 2})], [1, 0, None, None, None, "failed"]),
+        # ... and twice the same row.
+        ([("1.1", "complete", whole(3) | {"matches": 2})] * 2, [1, 1, None, 3, None, "partial"]),
+        # The user has removed the UIDs.
+        (
+            [(None, "complete", whole(3) | {"matches": 2}), (None, "failed", {"expected": 2, "matches": 2})],
+            [None, None, 5, 3, 2, "partial"],
+        ),
         ([("1.1", "skipped", whole(3))], [1, 1, 3, 3, 0, "complete"]),
     ],
 )
@@ -124,6 +131,18 @@ def test_it_says_what_is_wrong_and_what_to_do() -> None:
         ],
         ["not_attempted", None, "The results have no row for it: find it and move it."],
     ]
+
+
+def test_a_row_that_matched_several_studies_of_which_none_was_chosen(pacs: RunningPacs) -> None:
+    cohort = pd.DataFrame({"PatientID": ["SYN000001"]})
+    found = dm.find(cohort, pacs, matches="one", progress=False)
+    moved = dm.move(found, pacs, pacs.destination, progress=False)
+    said = found["advice"].iloc[0]
+    assert values(dm.verdicts(cohort, found), "studies", "outcome", "advice") == [[0, "ambiguous", said]]
+    assert values(dm.verdicts(cohort, moved), "studies", "outcome", "advice") == [[0, "invalid", said]]
+    # A later search has chosen.
+    newest = dm.retrieve(cohort, pacs, pacs.destination, matches="newest", progress=False)
+    assert values(dm.verdicts(cohort, pd.concat([moved, newest])), "studies", "outcome") == [[1, "complete"]]
 
 
 def test_series_and_instances_are_those_of_their_study() -> None:

@@ -39,7 +39,7 @@ from dicomove.cohort.changes import (
     with_plan_digests,
 )
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.find_tables import Unmatched, found_rows, is_found, plain_label, positions_in
+from dicomove.cohort.find_tables import Unmatched, found_rows, positions_in
 from dicomove.cohort.hints import unasked_columns, uncompared_index, unlikely_values
 from dicomove.cohort.identifiers import (
     Identifier,
@@ -71,8 +71,10 @@ from dicomove.cohort.keywords import (
     VRS,
     Level,
     QueryModel,
+    is_found,
     keyword,
     keyword_columns,
+    plain_label,
 )
 from dicomove.cohort.likeness import is_other_name
 from dicomove.cohort.matching import contradictions, matches, only_difference

@@ -9,20 +9,18 @@ are equal in all columns asked for the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 import pandas as pd
 
 from dicomove.cohort.asked_cells import asked_otherwise
-from dicomove.cohort.keywords import UNIQUE_KEYS, keyword_columns
+from dicomove.cohort.keywords import UNIQUE_KEYS, VRS, is_found, keyword_columns, plain_label
 from dicomove.cohort.values import EDGES, is_blank, text_unless_blank
 from dicomove.errors import CohortError
 from dicomove.words import UNMATCHED, Outcome
 
-#: Only a table of `find` has all of these columns. `move` replaces only the outcome.
-_COLUMNS_OF_FIND: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
 #: The row matched several studies, and `find` chose none of them: the row has no UID, even if `matches` is not 0.
 _AMBIGUOUS: Final = "ambiguous"
 _REASON_COLUMNS: Final = ("status", "error", "advice", "error_comment")
@@ -69,28 +67,6 @@ class Unmatched:
     error_comment: str | None = None
 
 
-def plain_label(label: object) -> object:
-    """Return the label of a column, without the empty labels that pandas adds to it beside labels of several levels.
-
-    Examples
-    --------
-    >>> plain_label(("outcome", "")), plain_label("outcome"), plain_label(("outcome", "first"))
-    ('outcome', 'outcome', ('outcome', 'first'))
-    """
-    return label[0] if isinstance(label, tuple) and label and not any(label[1:]) else label
-
-
-def is_found(columns: Iterable[object]) -> bool:
-    """Tell by its columns whether a table comes from `find`, or from a `move` of such a table.
-
-    Examples
-    --------
-    >>> is_found(["cohort_row", "mrn", "outcome", "matches", "filtered"]), is_found(["mrn", "outcome"])
-    (True, False)
-    """
-    return {plain_label(label) for label in columns} >= _COLUMNS_OF_FIND
-
-
 def found_rows(table: pd.DataFrame) -> list[bool]:
     """Return, for each row of a table, whether it comes from `find`: the user may have added other rows.
 
@@ -104,6 +80,20 @@ def found_rows(table: pd.DataFrame) -> list[bool]:
         return [False] * len(table)
     places = {plain_label(label): place for place, label in enumerate(table.columns)}
     return [not is_blank(cell) for cell in table.iloc[:, places["matches"]].tolist()]
+
+
+def asked_before(table: pd.DataFrame, rows: Sequence[bool]) -> set[str]:
+    """Return the keys by which `find` has asked for some rows of a table.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"asked_by": ["PatientID, AccessionNumber", "StudyDate"]})
+    >>> sorted(asked_before(found, [True, False]))
+    ['AccessionNumber', 'PatientID']
+    """
+    cells = [table.iloc[:, place].tolist() for place in _places(table, "asked_by")[:1]]
+    asked = (str(cell) for column in cells for cell, is_wanted in zip(column, rows, strict=True) if is_wanted)
+    return {name for text in asked for name in text.split(", ") if name in VRS}
 
 
 def unmatched(cells: Mapping[str, object]) -> Unmatched | None:

@@ -14,9 +14,19 @@ from typing import Final
 import pandas as pd
 
 from dicomove.cohort.damage import IDENTIFIERS, doubt, stands_for_empty
-from dicomove.cohort.find_tables import is_found
 from dicomove.cohort.key_values import has_wildcard
-from dicomove.cohort.keywords import IDENTIFYING_KEYS, KEYWORDS, MATCHING_KEYS, VRS, candidates, keyword, label_text
+from dicomove.cohort.keywords import (
+    IDENTIFYING_KEYS,
+    KEYWORDS,
+    LEVELS,
+    MATCHING_KEYS,
+    VRS,
+    Level,
+    candidates,
+    is_found,
+    keyword,
+    label_text,
+)
 from dicomove.cohort.likeness import odd_in
 from dicomove.cohort.tables import index_hint, own_columns
 from dicomove.cohort.unknown_headers import header_hint, may_number_participants, overlooked_headers, shown_header
@@ -41,7 +51,7 @@ _NAMED: Final = re.compile(r"(?i)(?:#|(?:nr|no|num|id|pid|mrn|acc|accession)[.:#
 _BRACKETS: Final = re.compile(r".*\(.*\)")
 
 
-def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
+def unasked_columns(table: pd.DataFrame, *, by_uid: bool, level: Level = "STUDY") -> list[str]:
     """Return a sentence for each kind of column that is not sent, although the user may mean it as a key.
 
     Parameters
@@ -50,6 +60,8 @@ def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
         The table.
     by_uid
         Whether a UID is the key of the rows. A ``subject`` is then a number of the caller's study.
+    level
+        The level of the search.
 
     Examples
     --------
@@ -61,7 +73,7 @@ def unasked_columns(table: pd.DataFrame, *, by_uid: bool) -> list[str]:
     there = {name: places[0] for name, places in candidates(table.columns, KEYWORDS).items()}
     keys = [name for name in _OF_STUDIES if name not in there]
     found = (_overlooked(table, there, by_uid=by_uid), index_hint(table, keys), _numbered(table, there))
-    return [sentence.strip() for sentence in (*found, _blank(table, there)) if sentence]
+    return [sentence.strip() for sentence in (*found, _blank(table, there), _below(table, there, level)) if sentence]
 
 
 def uncompared_index(table: pd.DataFrame) -> str | None:
@@ -108,6 +120,27 @@ def _blank(table: pd.DataFrame, there: Mapping[str, int]) -> str:
         return ""
     are, them = ("is", "it") if len(names) == 1 else ("are", "them")
     return f"{_listed(names)} {are} blank in every row, so the rows are asked without {them}."
+
+
+def _below(table: pd.DataFrame, there: Mapping[str, int], level: Level) -> str:
+    """Return a sentence about keys of lower levels: the rows match more than they name."""
+    lower = {at: _narrowing_at(at, level) for at in LEVELS[LEVELS.index(level) + 1 :]}
+    found = {
+        at: [name for name in keys if name in there and not _is_blank(table, there[name])] for at, keys in lower.items()
+    }
+    names = [name for keys in found.values() for name in keys]
+    if not names:
+        return ""
+    are = "is" if len(names) == 1 else "are"
+    deepest = next(at for at in reversed(found) if found[at])
+    return f"{_listed(names)} {are} not asked for at the level {level}, but at the level {deepest}: level='{deepest}'."
+
+
+def _narrowing_at(lower: Level, level: Level) -> list[str]:
+    """Return the keys of a lower level that narrow only a search there. UIDs go to `move`, Modality to studies."""
+    return [
+        name for name in MATCHING_KEYS[lower] if not name.endswith("UID") and (level, name) != ("STUDY", "Modality")
+    ]
 
 
 def _is_blank(table: pd.DataFrame, place: int) -> bool:

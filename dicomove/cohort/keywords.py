@@ -159,6 +159,10 @@ RETURN_KEYS: dict[Level, tuple[str, ...]] = {
 and dates of birth only if the user lists them."""
 
 
+#: Only a table of `find` has all of these columns. `move` replaces only the outcome.
+_COLUMNS_OF_FIND: Final = frozenset({"cohort_row", "outcome", "matches", "filtered"})
+
+
 class _Vrs(dict[str, str]):
     def __missing__(self, name: str) -> str:
         return dictionary_VR(name)
@@ -261,6 +265,28 @@ def keys_at(level: Level, model: QueryModel) -> tuple[str, ...]:
     return (*patient, *MATCHING_KEYS[level])
 
 
+def plain_label(label: object) -> object:
+    """Return the label of a column, without the empty labels that pandas adds to it beside labels of several levels.
+
+    Examples
+    --------
+    >>> plain_label(("outcome", "")), plain_label("outcome"), plain_label(("outcome", "first"))
+    ('outcome', 'outcome', ('outcome', 'first'))
+    """
+    return label[0] if isinstance(label, tuple) and label and not any(label[1:]) else label
+
+
+def is_found(columns: Iterable[object]) -> bool:
+    """Tell by its columns whether a table comes from `find`, or from a `move` of such a table.
+
+    Examples
+    --------
+    >>> is_found(["cohort_row", "mrn", "outcome", "matches", "filtered"]), is_found(["mrn", "outcome"])
+    (True, False)
+    """
+    return {plain_label(label) for label in columns} >= _COLUMNS_OF_FIND
+
+
 def label_text(header: object) -> str | None:
     """Return the text of a column's label, or None if it is not text."""
     if isinstance(header, tuple):
@@ -278,7 +304,10 @@ def _is_blank(part: object) -> bool:
 
 
 def _exact(name: str, positions: list[int], labels: list[object]) -> list[int]:
-    return [position for position in positions if (label_text(labels[position]) or "").strip().lower() == name.lower()]
+    """Return the positions of the keyword itself; in a table of `find`, of the column that `find` has added."""
+    added = [position for position in positions if plain_label(labels[position]) == name] if is_found(labels) else []
+    texts = [(position, (label_text(labels[position]) or "").strip().lower()) for position in positions]
+    return added or [position for position, text in texts if text == name.lower()]
 
 
 def _one(name: str, positions: list[int], labels: list[object]) -> int:

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 import pandas as pd
 
 from dicomove.cohort.changes import changed_rows, digest_level
-from dicomove.cohort.find_tables import found_rows, unmatched_rows
+from dicomove.cohort.find_tables import asked_before, found_rows, unmatched_rows
 from dicomove.cohort.key_values import criterion
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
@@ -90,8 +90,14 @@ def find_queries(
         _query_or_error(cells, known, model, broad=broad, given=given, proven=proven)
         for cells, given in zip(rows, from_pacs, strict=True)
     ]
-    filled = set().union(*(prepared_cells(cells, known) for cells in rows)) if not any(from_pacs) else set()
-    return [with_blank_keys(query, filled, refuse=partial_keys == "refuse") for query in queries]
+    # A row of `find` has many cells, and was asked by few of them.
+    filled = asked_before(table, from_pacs).union(
+        *(prepared_cells(cells, known) for cells, given in zip(rows, from_pacs, strict=True) if not given)
+    )
+    return [
+        query if given else with_blank_keys(query, filled, refuse=partial_keys == "refuse")
+        for query, given in zip(queries, from_pacs, strict=True)
+    ]
 
 
 def _check_headers(table: pd.DataFrame, taken: Iterable[str], level: Level, model: QueryModel, broad: Broad) -> None:

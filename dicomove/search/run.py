@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import math
+import numbers
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Query, is_blank, is_found, plain_label, text_unless_blank
+from dicomove.cohort import VRS, Query, is_blank, is_found, keyword, plain_label, text_unless_blank
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import CohortWarning, IdentifierError, JournalWarning, warn
@@ -260,7 +261,12 @@ def found_table(
     base = table.iloc[positions].reset_index(drop=True)
     found: dict[str, pd.Series] = {}
     for name in wanted:
-        found |= _attribute_columns(base, name, [match.get(name) or None for _, _, match in rows])
+        values: list[object] = [match.get(name) or None for _, _, match in rows]
+        if not _places(base, name):
+            # A later search has to ask for an unmatched row by all its keys again, and reads the keyword itself first.
+            typed = zip(values, _typed(base, name), rows, strict=True)
+            values = [value if match else cell for value, cell, (_, _, match) in typed]
+        found |= _attribute_columns(base, name, values)
     answered = [answer for _, answer, _ in rows]
     found |= {name: columns.text(getattr(answer, name) for answer in answered) for name in _TEXT_COLUMNS}
     found["matches"] = columns.counts(len(answer.matches) + answer.repeated + answer.ambiguous for answer in answered)
@@ -289,12 +295,12 @@ def _added(base: pd.DataFrame, found: Iterable[str]) -> list[str]:
     return ["cohort_row", *FIND_COLUMNS, *attributes]
 
 
-def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) -> dict[str, pd.Series]:
+def _attribute_columns(base: pd.DataFrame, name: str, values: list[object]) -> dict[str, pd.Series]:
     """Return the column of one attribute, and a column with the cohort's cells if these differ."""
     places = _places(base, name)
     is_count = name.startswith("NumberOf")
     numbers = list(map(columns.whole_number, values)) if is_count else []
-    made = columns.counts(numbers) if is_count else columns.text(values)
+    made = columns.counts(numbers) if is_count else _texts(values)
     if len(places) != 1:
         return {name: made}
     asked = base.iloc[:, places[0]]
@@ -304,15 +310,30 @@ def _attribute_columns(base: pd.DataFrame, name: str, values: list[str | None]) 
             not is_blank(had) and columns.whole_number(had) != value for value, had in told
         )
     else:
-        merged = [
-            value if value is not None else text_unless_blank(had) for value, had in zip(values, asked, strict=True)
-        ]
-        differs = any(value != text_unless_blank(had) for value, had in zip(merged, asked, strict=True))
-        made = columns.text(merged)
+        merged = [value if value is not None else _text(had, name) for value, had in zip(values, asked, strict=True)]
+        differs = any(value != _text(had, name) for value, had in zip(merged, asked, strict=True))
+        made = _texts(merged)
     before = f"{name}_asked"
     # The cells of the first cohort stay.
     is_kept = is_found(base.columns) and bool(_places(base, before))
     return {name: made} | ({before: asked} if differs and not is_kept else {})
+
+
+def _typed(base: pd.DataFrame, name: str) -> list[object]:
+    """Return the cells of an attribute whose header is another spelling of its keyword."""
+    places = [place for place, found in enumerate(base.columns) if keyword(found) == name]
+    return [_text(cell, name) for cell in base.iloc[:, places[0]]] if len(places) == 1 else [None] * len(base)
+
+
+def _text(cell: object, name: str) -> object:
+    """Return a cell as text. A number stays one: as text, a later search would ask for it without its lost zeros."""
+    is_number = isinstance(cell, numbers.Number) and not is_blank(cell)
+    return cell if is_number and VRS[name] != "IS" else text_unless_blank(cell)
+
+
+def _texts(values: list[object]) -> pd.Series:
+    is_text = all(value is None or isinstance(value, str) for value in values)
+    return columns.text(map(text_unless_blank, values)) if is_text else pd.Series(values, dtype=object)
 
 
 def _places(table: pd.DataFrame, name: str) -> list[int]:
