@@ -193,16 +193,26 @@ def test_a_pacs_is_not_asked_again_in_vain(kind: type[Scp], gets: int, error: st
 class Hasty(QueryRetrieveScp):
     """A PACS that answers before it sends the last instances."""
 
+    counts = True
+
     def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:
         *most, late, last = self.archive.select(identifier, chain.request.query_model)
         operations = SubOperations(responder, chain, [*most, late, last])
         operations.run(lambda one: 0 if one in (late, last) else store(association, one))
-        operations.finish()
+        if self.counts:
+            operations.finish()
+        else:
+            responder.respond(Response(status=0x0000))
         assert [store(association, one) for one in (late, last)] == [0, 0]
 
 
-def test_instances_that_come_after_the_final_response(tmp_path: Path) -> None:
-    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=Hasty) as pacs:
+class WithoutCounts(Hasty):
+    counts = False
+
+
+@pytest.mark.parametrize("kind", [Hasty, WithoutCounts])
+def test_instances_that_come_after_the_final_response(kind: type[Hasty], tmp_path: Path) -> None:
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=kind) as pacs:
         result = receiving.move(receiving.studies(count=2), pacs, receiver, method="get")
     assert result["outcome"].tolist() == ["complete"] * 2, result[["error", "advice"]].to_dict()
     assert result["attempts"].tolist() == [1, 1]

@@ -29,8 +29,9 @@ from dicomove.tls import client_side
 
 _MESSAGE_ID: Final = 1
 _LONGEST_RELEASE_S: Final = 5.0
-#: How long to wait for the next instance after the final response, in seconds.
-_LATE_S: Final = 2.0
+#: How long to wait for the next instance after the final response, in seconds: if its counts name more than have come,
+#: and if it has no counts.
+_LATE_S, _UNCOUNTED_S = 2.0, 1.0
 _UNCOMPRESSED_ONLY: Final = "the PACS accepts no compressed transfer syntax for C-GET: try method='move'"
 
 logger = logging.getLogger("dicomove.receiver")
@@ -265,18 +266,20 @@ class _CGet:
         self.repeated = scp.repeated
 
     def _take_late(self, association: Association, scp: StorageScp, within: float) -> None:
-        """Take the instances that a PACS sends after its final response, although it counts them there."""
+        """Take the instances that a PACS sends after its final response, until as many have come as it counts."""
         if not self._final or category(self._final.number("Status") or 0) not in ("success", "warning"):
             return
+        total, failed = self.counts.total, self.counts.failed or 0
+        quiet = min(_UNCOUNTED_S if total is None else _LATE_S, within)
 
         def check() -> None:
             self._canceller.check()
-            if scp.successes >= (self.counts.moved or 0):
+            if total is not None and scp.successes >= total - failed:
                 message = "nothing else is to come"
                 raise IdleTimeout(message)
 
         with suppress(AssociationError):
-            scp.serve(PduDeadlines(association, lambda: min(_LATE_S, within), within, check), lambda _: False)
+            scp.serve(PduDeadlines(association, lambda: quiet, within, check), lambda _: False)
 
     def _silence(self) -> float | None:
         """Return how long the PACS may be silent now."""
