@@ -7,6 +7,7 @@ import datetime as dt
 import itertools
 import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from pydicom import Dataset
 
 import dicomove as dm
 from dicomove.dimse import FindResult, FindScu
+from dicomove.events import Event, RowFinished
 from dicomove.search.c_find import Asker, Stop
 from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
@@ -272,6 +274,21 @@ def test_a_pacs_that_gives_nothing_for_a_while_is_asked_again_later(tmp_path: Pa
     assert found["outcome"].value_counts().to_dict() == {"matched": 30, "failed": 20}
     assert set(found["error"].dropna()) == {"capped"}
     assert found["advice"].iloc[-1].startswith("The PACS gave nothing more")
+    assert again["outcome"].eq("matched").all()
+
+
+def test_an_interrupted_search_does_not_keep_what_a_pacs_may_have_withheld(tmp_path: Path) -> None:
+    def press(event: Event) -> None:
+        if isinstance(event, RowFinished) and event.position == 35:
+            signal.raise_signal(signal.SIGINT)
+
+    later, journal = tmp_path / "later", tmp_path / "find.sqlite"
+    with receiving.pacs({}, StopsToGive(until=str(later)), source=Synthetic(studies=50, instances=1, size=64)) as pacs:
+        with pytest.warns(dm.InterruptedWarning):
+            found = dm.find(PATIENTS, pacs, journal=journal, progress=press)
+        later.touch()
+        again = dm.find(PATIENTS, pacs, journal=journal, progress=False)
+    assert found["outcome"].value_counts()[["matched", "empty"]].tolist() == [30, 6]
     assert again["outcome"].eq("matched").all()
 
 

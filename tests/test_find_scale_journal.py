@@ -79,9 +79,12 @@ def test_another_question_is_asked(here: Here, tmp_path: Path, other: dict[str, 
     assert number(here) > asked
 
 
-def test_another_calling_ae_title_may_see_something_else(here: Here, tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [{"calling_ae_title": "ANOTHER"}, {"user": "anna"}], ids=str)
+def test_another_calling_ae_title_or_user_may_see_something_else(
+    here: Here, tmp_path: Path, other: dict[str, Any]
+) -> None:
     find(COHORT[:1], here.pacs, tmp_path / "find.sqlite")
-    pacs = dm.Pacs(here.pacs.address, calling_ae_title="ANOTHER")
+    pacs = dm.Pacs(here.pacs.address, **other)
     find(COHORT[:1], pacs, tmp_path / "find.sqlite")
     assert number(here) == 2
 

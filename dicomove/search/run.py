@@ -30,6 +30,7 @@ from dicomove.search.lists import Batch, ask_batch
 from dicomove.search.row import Answer, Search
 from dicomove.search.rows import Rows
 from dicomove.store import FindJournal
+from dicomove.user import User
 
 _STOPPED: Final = Answer(
     "failed",
@@ -114,7 +115,9 @@ def ask_rows(
             rows = Rows(list(table.index), queries, known, kept.keep, display(progress=False))
             answers = rows.ask(asking, stop, interrupts)
         doubted = {query for one in asking for query in one.doubted()}
-        for query in doubted:
+        # Nor does an interrupted run know whether the PACS still answered.
+        unproved = set() if is_complete else {query for one in asking for query in one.empty}
+        for query in doubted | unproved:
             kept.forget(query)
         answers = [_STOPPED if query in doubted else answer for query, answer in zip(queries, answers, strict=True)]
     if journal and journal.problem:
@@ -128,17 +131,18 @@ class _Asking:
     def __init__(self, asker: Asker, wanted: Sequence[str], limits: KnownLimits) -> None:
         self.asker, self._limits = asker, limits
         self._search = Search(asker, wanted, limits)
-        self._empty: list[Query] = []
+        #: The queries without a match since the last match.
+        self.empty: list[Query] = []
         self._doubted: list[Query] = []
 
     def __call__(self, batch: Batch) -> Iterator[tuple[Query, Answer]]:
         """Yield the answer to each query of a batch."""
         for query, answer in ask_batch(batch, self._search, self.asker, self._limits):
             if answer.matches:
-                self._doubted += self._empty if self.asker.has_stopped else []
-                self.asker.has_stopped, self._empty = False, []
+                self._doubted += self.empty if self.asker.has_stopped else []
+                self.asker.has_stopped, self.empty = False, []
             elif answer.outcome == "empty":
-                self._empty.append(query)
+                self.empty.append(query)
             yield query, answer
 
     def end(self) -> None:
@@ -151,7 +155,7 @@ class _Asking:
 
     def doubted(self) -> list[Query]:
         """Return the queries without a match since the PACS stopped answering."""
-        return self._doubted + (self._empty if self.asker.has_stopped else [])
+        return self._doubted + (self.empty if self.asker.has_stopped else [])
 
 
 def _is_by_association(asking: Sequence[_Asking], limits: KnownLimits) -> bool:
@@ -170,14 +174,15 @@ class _KeptAnswers:
     journal
         The journal; ``None`` keeps no answers.
     pacs
-        The PACS. It is part of the question, because another PACS or calling AE title may get other answers.
+        The PACS. It is part of the question: another PACS, calling AE title or user may get other answers.
     wanted
         The requested attributes.
     """
 
     def __init__(self, journal: FindJournal | None, pacs: Pacs, wanted: Sequence[str]) -> None:
         self._journal = journal
-        self._about = [pacs.called_ae_title, pacs.host, pacs.port, pacs.calling_ae_title, list(wanted)]
+        users = [pacs.user.name] if isinstance(pacs.user, User) else []
+        self._about = [pacs.called_ae_title, pacs.host, pacs.port, pacs.calling_ae_title, list(wanted), *users]
 
     def known(self, queries: Iterable[object], max_age: dt.timedelta | None) -> dict[Query, Answer]:
         """Return the answers to these queries that are not older than an age.
