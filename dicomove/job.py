@@ -75,7 +75,10 @@ class MoveJob:
     def __repr__(self) -> str:
         outcomes = self.results["outcome"].value_counts()
         counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-        state = "done" if self.done else "cancelling" if self._stops else "paused" if self.paused else "running"
+        if self.done:
+            state = "broke off" if self._error else "done"
+        else:
+            state = "cancelling" if self._stops else "paused" if self.paused else "running"
         return f"MoveJob({state}: {counts or 'no rows'})"
 
     @property

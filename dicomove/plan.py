@@ -39,7 +39,7 @@ from dicomove.run.prepared import sizes_of
 from dicomove.run.rows import Keys
 from dicomove.run.settings import RunSettings, chosen_method
 from dicomove.run.whose import whose
-from dicomove.store import JOURNAL_FILE, Journal, read_journal
+from dicomove.store import JOURNAL_FILE, Journal, read_journal, read_runs
 
 __all__ = ["PLAN_COLUMNS", "plan"]
 
@@ -175,6 +175,8 @@ def _look_here(
 
 
 def _rate(journal: Path) -> float | None:
+    if read_runs(journal).empty:  # the first run was refused, for example by `max_studies`
+        return None
     results = read_journal(journal)
     options = results.attrs["run"].get("options") or {}
     concurrency = options.get("concurrency", 1) if isinstance(options, Mapping) else 1

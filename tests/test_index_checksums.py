@@ -115,6 +115,13 @@ def test_a_line_that_leads_out_of_the_folder_is_an_error(tmp_path: Path, name: s
         dm.verify(tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("nothing", "file"):
+        with pytest.raises(dm.errors.ReceiverError, match="there is no folder"):
+            dm.verify(tmp_path / name)
+
+
 def test_a_line_of_another_form_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "manifest-sha256.txt").write_text("abc  image.dcm\n")
     with pytest.raises(ReceiverError, match="line 1 of"):

@@ -72,6 +72,18 @@ def test_an_interrupt_ends_the_wait_and_not_the_run(slow: tuple[dm.Pacs, dm.Rece
     assert job.wait(30)["outcome"].tolist() == ["complete"] * 8
 
 
+def test_a_job_that_broke_off_says_so(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
+    def ends(event: Event) -> None:
+        if isinstance(event, RowFinished):
+            raise SystemExit
+
+    job = dm.start_move(TABLE, *slow, progress=ends)
+    servers.wait_until(lambda: job.done)
+    assert repr(job).startswith("MoveJob(broke off: ")
+    with pytest.raises(SystemExit):
+        job.wait()
+
+
 def test_cancel_is_an_end_with_the_rest_not_attempted(slow: tuple[dm.Pacs, dm.Receiver]) -> None:
     seen: list[Event] = []
     job = dm.start_move(TABLE, *slow, progress=seen.append)

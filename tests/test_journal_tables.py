@@ -175,6 +175,18 @@ def test_labels_dates_and_numbers_of_numpy_come_back_as_they_were(tmp_path: Path
         assert found.index.tolist() == list("abcaabcd")
 
 
+def test_intervals_come_back_as_text(tmp_path: Path) -> None:
+    table = pd.DataFrame({"age": pd.interval_range(0, 2), "mrn": ["007", "008"]})
+    for name in ("results.csv", "results.json"):
+        found = dm.read_results(dm.export(table, tmp_path / name))
+        assert found.to_numpy().tolist() == [["(0, 1]", "007"], ["(1, 2]", "008"]]
+
+
+def test_parquet_has_no_whole_number_of_any_size(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="one type for each column"):
+        dm.export(pd.DataFrame({"a": [10**30, 1]}, dtype=object), tmp_path / "results.parquet")
+
+
 def test_columns_on_two_levels_and_half_a_character(tmp_path: Path) -> None:
     pairs = pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")], names=["upper", None])
     table = pd.DataFrame([["\udce9", "1"]], columns=pairs, dtype=object)

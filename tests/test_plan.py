@@ -200,6 +200,14 @@ def test_rows_on_disk_and_rows_that_are_left_out(tmp_path: Path) -> None:
         plan(table, pacs, receiver)
 
 
+def test_a_plan_after_a_move_that_was_refused(tmp_path: Path) -> None:
+    table = pd.DataFrame({"StudyInstanceUID": STUDIES[:3]})
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, source=SOURCE) as pacs:
+        with pytest.raises(dm.errors.LimitError, match="max_studies"):
+            dm.move(table, pacs, receiver, max_studies=2, progress=False)
+        assert values(plan(table, pacs, receiver), "action", "expected") == [["move", 6]] * 3
+
+
 def test_the_journal_of_another_destination(here: Here, tmp_path: Path) -> None:
     pacs, journal = here.pacs, tmp_path / "pull.sqlite"
     table = pd.DataFrame({"StudyInstanceUID": STUDIES[:2]})

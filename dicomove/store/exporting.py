@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,9 @@ from dicomove.store.spreadsheet_csv import read_cells, typed_table
 _DTYPES: Final = "dicomove"
 # Exceptions of JSON and Parquet for other content.
 _UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError, NotImplementedError)
+# Dtypes whose values CSV keeps; `interval` also begins with "int".
+_WHOLE: Final = re.compile("u?int[0-9]")
+_SIMPLE: Final = re.compile("u?int[0-9]|float|bool|datetime64")
 # Python can write every text with these.
 _ENCODING: Final[dict[str, Any]] = {"encoding": "utf-8", "errors": "surrogatepass"}
 
@@ -176,7 +180,7 @@ def _write_parquet(table: pd.DataFrame, path: Path) -> None:
     bare.attrs = {_DTYPES: _schema(table)}
     try:
         bare.to_parquet(path, engine="pyarrow")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         # The error's own text contains values of cells.
         message = "Parquet needs one type for each column: export to .json or .csv, or give each column a single type"
         raise ValueError(message) from None
@@ -209,7 +213,7 @@ def _lost_in_csv(table: pd.DataFrame) -> dict[int, dict[int, Any]]:
 
 
 def _is_simple(dtype: str) -> bool:
-    return dtype.lower().startswith(("int", "uint", "float", "bool", "datetime64"))
+    return _SIMPLE.match(dtype.lower()) is not None
 
 
 def _as_text(cell: object) -> object:
@@ -305,7 +309,7 @@ def _typed(values: list[Any], dtype: str) -> pd.Series:
     kind = dtype.lower()
     if kind.startswith("bool"):
         values = [value == "True" if isinstance(value, str) else value for value in values]
-    elif kind.startswith(("int", "uint")):
+    elif _WHOLE.match(kind):
         values = [int(value) if isinstance(value, str) else value for value in values]
     elif kind.startswith("float"):
         values = [float(value) if isinstance(value, str) else value for value in values]

@@ -154,7 +154,7 @@ def verify(
     Raises
     ------
     ReceiverError
-        The record cannot be read.
+        There is no such folder, or its record cannot be read.
     ValueError
         A manifest without a folder, or without its columns.
     """
@@ -167,6 +167,9 @@ def verify(
     elif (given := user_path(folder_or_manifest)).suffix == _LIST_SUFFIX and not given.is_dir():
         root = user_path(folder) if folder is not None else given.absolute().parent
         table = _with_unrecorded(_listed(given), root)
+    elif not given.is_dir():
+        message = f"there is no folder {given}: give the folder of a receiver"
+        raise ReceiverError(message)
     else:
         root = given
         recorded = _manifest_of(root) if is_indexed(root) else _listed(root / CHECKSUMS_FILE, may_lack=True)
