@@ -123,6 +123,7 @@ def test_windows_are_counted() -> None:
     night = Hours.parse("20:00-06:00 UTC")
     assert windows_needed(night, 3600, noon) == 1
     assert windows_needed(night, 10 * 3600 + 1, noon) == 2
+    assert windows_needed(Hours.parse("12:05-12:10 UTC"), 600, noon) == 2, "shorter than a quarter of an hour"
     assert windows_needed(None, 3600, noon) is None
     assert windows_needed(night, None, noon) is None
 

@@ -13,7 +13,7 @@ from pydicom.uid import UID
 
 from dicomove.run.pacing import Hours
 
-_STEP: Final = timedelta(minutes=15)
+_STEP: Final = timedelta(minutes=1)
 _LONGEST: Final = timedelta(days=400)
 #: Median sizes of one instance, for a first guess. They are uncompressed, unless compression is usual.
 USUAL: Final[Mapping[str, int]] = {
@@ -108,12 +108,11 @@ def windows_needed(hours: Hours | None, seconds: float | None, now: datetime) ->
     """
     if hours is None or seconds is None:
         return None
-    windows, left, at, was_open = 0, seconds, now, False
+    windows, left, at = 0, seconds, now
     while left > 0 and at - now < _LONGEST:
-        is_open = hours.is_open(at)
-        windows += is_open and not was_open
-        left -= _STEP.total_seconds() if is_open else 0
-        was_open, at = is_open, at + _STEP
+        windows, at = windows + 1, hours.opens_at(at)
+        while left > 0 and at - now < _LONGEST and hours.is_open(at):
+            left, at = left - _STEP.total_seconds(), at + _STEP
     return windows
 
 

@@ -307,7 +307,7 @@ class Executors:
                         if name not in self._given:  # it was reported lost
                             return
                         self._sending[name] += 1  # before the worker goes on
-                        self._local.sending(task)
+                    self._local.sending(task)
                     channel.send(("answer", None))
                 case "ask", question:
                     channel.send(("answer", _answer(question, at_receiver)))
