@@ -278,6 +278,14 @@ def test_a_column_that_was_added_and_is_right_moves_nothing_again(scene: Scene) 
     assert "under another PatientName than the row names" in named["advice"].iloc[0]
 
 
+@pytest.mark.filterwarnings("ignore::dicomove.errors.ReceiverWarning")
+def test_a_row_beside_a_new_one_that_names_another_patient_is_not_moved_again(scene: Scene) -> None:
+    row = {"StudyInstanceUID": OWNER.study_instance_uid}
+    scene.move(pd.DataFrame([row | RIGHT]))
+    both, _ = scene.move(pd.DataFrame([row | RIGHT, row | WRONG]))
+    assert both[["outcome", "attempts"]].to_numpy().tolist() == [["complete", 0], ["invalid", 0]]
+
+
 @pytest.mark.parametrize("beside", [WRONG, RIGHT], ids=["another", "the same"])
 def test_so_it_is_at_another_destination(tmp_path: Path, beside: dict[str, str]) -> None:
     row = {"StudyInstanceUID": OWNER.study_instance_uid}

@@ -178,7 +178,8 @@ def not_completed(
     return [
         changed(
             task,
-            look_first=task.look_first or task.key in begun,
+            # An earlier table may have named one patient only: then its key had no claims.
+            look_first=task.look_first or task.key in begun or bool(task.identifier.claims),
             earlier=_to_compare(earlier.get(task.key)),
         )
         for task in left
