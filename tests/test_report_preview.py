@@ -168,7 +168,10 @@ def test_monochrome1_is_white_where_it_is_0(write: Write) -> None:
     assert (shown[0], shown[255]) == (1, 0)
 
 
-@pytest.mark.parametrize("window", [{}, {"WindowCenter": 9000, "WindowWidth": 2}])
+WINDOWS = [{}, {"WindowCenter": 9000, "WindowWidth": 2}, {"WindowCenter": 128, "WindowWidth": 0}]
+
+
+@pytest.mark.parametrize("window", WINDOWS)
 def test_without_a_window_that_shows_anything_nearly_all_is_told_apart(write: Write, window: dict[str, int]) -> None:
     shown = picture(write(**window)).pixels.ravel()
     assert len(np.unique(shown)) > 250

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -279,10 +280,11 @@ def _windowed(values: np.ndarray, header: Dataset) -> np.ndarray:
         looked_up: np.ndarray = apply_voi_lut(values, header) / (2.0**bits - 1)
         return looked_up.clip(0, 1)
     if header.get("WindowCenter") is not None and header.get("WindowWidth") is not None:
-        low, high = apply_windowing(np.array(_BOTH_ENDS), header)
-        shown: np.ndarray = (apply_windowing(values, header) - low) / ((high - low) or 1)
-        if shown.min() < shown.max():  # a window outside all values shows nothing
-            return shown.clip(0, 1)
+        with suppress(ValueError):  # a width below 1 is invalid
+            low, high = apply_windowing(np.array(_BOTH_ENDS), header)
+            shown: np.ndarray = (apply_windowing(values, header) - low) / ((high - low) or 1)
+            if shown.min() < shown.max():  # a window outside all values shows nothing
+                return shown.clip(0, 1)
     low, high = np.percentile(values, (0.5, 99.5))
     low, high = (low, high) if low < high else (values.min(), values.max())
     spread: np.ndarray = (values - low) / (float(high - low) or 1.0)
