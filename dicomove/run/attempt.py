@@ -259,6 +259,14 @@ def row_after(end: AttemptEnd) -> Row:
             return _lost(end)
 
 
+def as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
+    """Return the row for the schedule: a failure while the receiver was away is not a fault of the PACS."""
+    received = end.received if isinstance(end, Moved) else None
+    if received and received.restarted and row.outcome != "complete":
+        return row._replace(error="receiver_failed")
+    return row
+
+
 def _lost(end: Lost) -> Row:
     if not end.sent and end.error != "internal_error":
         return without_worker(end.problem, end.error)

@@ -26,6 +26,7 @@ from dicomove.run.attempt import (
     OnDisk,
     SeriesListed,
     Unidentified,
+    as_it_may_pass,
     number_brought,
     number_sent_by,
     row_after,
@@ -251,7 +252,7 @@ class RunState:
         wait_s = self.schedule.ended(
             _again(task, end),
             # An attempt that sent nothing is judged alone: it says nothing about what an earlier one brought.
-            _as_it_may_pass(end, row if alone.attempts else alone),
+            as_it_may_pass(end, row if alone.attempts else alone),
             now,
             outcome=row.outcome,
             permanent=moved is not None and moved.result.evidence.permanent,
@@ -322,14 +323,6 @@ def _shown(found: Iterable[events.Event]) -> list[Instruction]:
 
 def _write(task: Task, row: Row, sent: int = 0) -> Write:
     return Write(task, records(task, row, sent=sent))
-
-
-def _as_it_may_pass(end: AttemptEnd, row: Row) -> Row:
-    """Return the row for the schedule: a failure while the receiver was away is not a fault of the PACS."""
-    received = end.received if isinstance(end, Moved) else None
-    if received and received.restarted and row.outcome != "complete":
-        return row._replace(error="receiver_failed")
-    return row
 
 
 def _again(task: Task, end: AttemptEnd) -> Task:
