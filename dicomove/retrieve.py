@@ -23,6 +23,7 @@ from dicomove.run import (
     MoveOptions,
     Options,
     PreparedRun,
+    RunSettings,
     check_path_columns,
     path_columns,
     run_settings,
@@ -134,12 +135,25 @@ def retrieve(
             max_age=max_age,
             progress=phases,
         )
-        # `move` moves whole patients only if the level is given.
-        requested = identifiers_of(studies, "PATIENT" if level.strip().upper() == "PATIENT" else None, query_model)
-        warn_of_own(studies, settings, checked)
-        if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has already warned
-            return result_table(studies, [not_sent(one) for one in requested])
-        with closing(PreparedRun(studies, requested, settings, checked)) as run:
-            run.do(phases, lambda: interrupts.count)
-        run.warn_of_problems()
-        return run.results
+        return _moved(studies, level, query_model, settings, checked, phases, interrupts)
+
+
+def _moved(
+    studies: pd.DataFrame,
+    level: str,
+    query_model: str,
+    settings: RunSettings,
+    options: Options,
+    phases: Phases,
+    interrupts: Interrupts,
+) -> pd.DataFrame:
+    """Return the result table of the studies that `find` has found."""
+    # `move` moves whole patients only if the level is given.
+    requested = identifiers_of(studies, "PATIENT" if level.strip().upper() == "PATIENT" else None, query_model)
+    warn_of_own(studies, settings, options)
+    if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has already warned
+        return result_table(studies, [not_sent(one) for one in requested])
+    with closing(PreparedRun(studies, requested, settings, options)) as run:
+        run.do(phases, lambda: interrupts.count)
+    run.warn_of_problems()
+    return run.results
