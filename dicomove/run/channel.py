@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from dicomove.errors import ReceiverError
@@ -216,9 +215,7 @@ class RemoteChannel:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._channel.hang_up()
         self._thread.join(_LEAVING_S)
 

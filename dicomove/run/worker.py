@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Final, Self
 
 from dicomove.dimse import MoveResult, MoveScu, ReusableAssociation
@@ -73,9 +72,7 @@ class MoveWorker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.rest()
 
     def rest(self) -> None:

@@ -11,7 +11,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Final, Self
 
 from dicomove.errors import JournalError
@@ -70,9 +69,7 @@ class FindJournal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def answers(self, questions: Iterable[bytes], since: float | None) -> dict[bytes, str]:
