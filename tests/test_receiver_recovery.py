@@ -22,7 +22,8 @@ from dicomove.receiver import process, recovery
 from dicomove.receiver.path_match import fits
 from dicomove.receiver.paths import DEFAULT, PathTemplate
 from dicomove.receiver.placing import FileStore
-from dicomove.store.instances import InstanceIndex, owned
+from dicomove.store.folder_owner import owned
+from dicomove.store.instances import InstanceIndex
 from dicomove.testing.archive import Instance
 from tests import receiving, servers
 from tests.receiving import instance

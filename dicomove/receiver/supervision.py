@@ -21,7 +21,7 @@ from dicomove.receiver.api import Answer, Request
 from dicomove.receiver.process import ProcessDiedError, ReceiverProcess, StartError, logger
 from dicomove.receiver.rows_in_flight import RowsInFlight
 from dicomove.receiver.settings import Settings
-from dicomove.store.instances import check_folder
+from dicomove.store.folder_owner import check_folder
 
 _MOST_DEATHS: Final = 5
 _DEATHS_WITHIN_S: Final = 60.0
