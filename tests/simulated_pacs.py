@@ -191,7 +191,7 @@ class Simulation:
             attempts=1,
             duration_s=self.now - move.began,
         )
-        self.schedule.ended(move.task, row, self.now, silence_s=0.1)
+        self.schedule.ended(move.task, row, self.now, silence_s=0.1, brought=move.instances)
 
 
 def studies(count: int, seed: int = 5, around: int = 150) -> list[int]:
