@@ -441,9 +441,9 @@ def test_at_orthanc_the_series_arrive_side_by_side(tmp_path: Path, method: Metho
     assert receiving.row(results, *columns) == receiving.row(whole, *columns)
     assert results["attempts"][0] == 8
     overlapping = max(((times["min"] <= at) & (at <= times["max"])).sum() for at in times["min"])
-    # Orthanc performs C-GETs one after the other: whether two overlap is left to chance.
+    # One after the other, none would overlap. Orthanc performs C-GETs so: whether two overlap is left to chance.
     assert overlapping <= 4
-    assert overlapping >= 3 or method == "get"
+    assert overlapping >= 2 or method == "get"
 
 
 def test_series_of_unknown_studies_are_not_asked_for() -> None:

@@ -254,7 +254,7 @@ class World:
     def pacs(self) -> dm.Pacs:
         """Return its address, with no more patience than the faults need."""
         names = {fault.name for fault in self.faults}
-        patience = 0.4 if names & SILENT else 2.0 if names & ANNOUNCE_TOO_MUCH else 10.0
+        patience = 0.8 if names & SILENT else 2.0 if names & ANNOUNCE_TOO_MUCH else 10.0
         return dm.Pacs(
             f"PACS@127.0.0.1:{self._listener.port}",
             connect_timeout=2,
