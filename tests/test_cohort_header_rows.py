@@ -276,6 +276,28 @@ def test_short_lines_are_named_and_never_padded(
     assert "12345" not in said
 
 
+@pytest.mark.parametrize("end", ["", ";"])
+def test_a_delimiter_at_the_end_of_the_header_alone_is_no_column(tmp_path: Path, end: str) -> None:
+    table, said = read(tmp_path, f"mrn;accession;{end}\n000123;A1\n000124;A2\n")
+    assert rows(table) == [ROW, {"PatientID": "000124", "AccessionNumber": "A2"}]
+    assert not said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "mrn;accession;\n000123;A1\n000124\n",
+        "mrn;accession;remark\n000123;A1\n",
+        "arm;accession;\nx;A1\n23;\n",  # "A1" and "23" may be one cell
+        "mrn;accession;;remark\n000123;A1\n",
+    ],
+)
+def test_a_line_that_may_be_a_part_of_one_stays_unknown(tmp_path: Path, content: str) -> None:
+    table, said = read(tmp_path, content)
+    assert all(isinstance(query, IdentifierError) for query in find_queries(table))
+    assert "does only the header end with a delimiter?" in said
+
+
 def test_a_quotation_mark_that_is_not_closed_is_said(tmp_path: Path) -> None:
     table, said = read(tmp_path, 'accession;arm\nA1;"x\nA2;y\nA3;z"\nA4;w\n')
     assert [row["AccessionNumber"] for row in rows(table)] == ["A1", "A4"]
@@ -304,15 +326,16 @@ numbers = st.from_regex(r"[0-9]{1,6}", fullmatch=True)
     st.lists(st.tuples(numbers, numbers, st.text("ab 1", max_size=4)), min_size=1, max_size=6),
     st.permutations(["PatientID", "AccessionNumber", "remark"]),
     st.lists(st.integers(0, 200), max_size=3),
+    st.sampled_from(["", ";", ";;"]),
 )
 def test_no_line_break_makes_a_number_of_two(
-    tmp_path: Path, cells: list[tuple[str, str, str]], names: list[str], breaks: list[int]
+    tmp_path: Path, cells: list[tuple[str, str, str]], names: list[str], breaks: list[int], end: str
 ) -> None:
     table = [dict(zip(["PatientID", "AccessionNumber", "remark"], row, strict=True)) for row in cells]
-    content = "".join(f"{';'.join(row[name] for name in names)}\n" for row in table)
+    content = "".join(f"{';'.join(row[name] for name in names)}{end}\n" for row in table)
     for place in breaks:
         content = f"{content[: place % len(content)]}\n{content[place % len(content) :]}"
-    found, _ = read(tmp_path, f"{';'.join(names)}\n{content}")
+    found, _ = read(tmp_path, f"{';'.join(names)}{end}\n{content}")
     whole = {(row["PatientID"], row["AccessionNumber"]) for row in table}
     for query in find_queries(found):
         if not isinstance(query, IdentifierError):

@@ -39,7 +39,10 @@ _TEXT = (".csv", ".tsv", ".txt")
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
 _DAMAGED: Final = "some cells were already damaged in the file, or may be, and stay unchanged"
-_SHORT: Final = "lines have too few fields, and their keys are unknown (is a cell with a line break not quoted?)"
+_SHORT: Final = (
+    "lines have too few fields, and their keys are unknown (is a cell with a line break not quoted, or does only the "
+    "header end with a delimiter?)"
+)
 _MERGED: Final = "merged cells were filled from their first cell"
 
 #: Databases and Markdown draw a line below the header.
@@ -217,6 +220,7 @@ def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]
     """Return the table, and notes about its cells."""
     names, notes = labels(grid.rows[0], columns)
     _check_lengths(grid, len(names))
+    names = _that_rows_have(names, grid.rows[1:])
     rows = [[*row, *[""] * (len(names) - len(row))] for row in grid.rows[1:]]
     cells = [[cell_text(row[place], name) for row in rows] for place, name in enumerate(names)]
     short = _mark_short_lines(grid, names, cells)
@@ -237,6 +241,18 @@ def _check_lengths(grid: Grid, width: int) -> None:
         if len(row) > width:
             msg = f"line {line} has {len(row)} fields, but the header has {width}: quote cells that contain a delimiter"
             raise CohortError(msg)
+
+
+def _that_rows_have(names: list[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Return the names without blank ones at the end that no row has a cell for.
+
+    This holds only if no row can be a part of a line: every row has a cell for each name, and none ends after its first
+    cell, as the rest of a line does if its last cell has a line break.
+    """
+    width = max(map(len, rows), default=len(names))
+    is_same = all(len(row) == width for row in rows)
+    may_be_rest = width > 1 and any(all(map(is_blank, row[1:])) for row in rows)
+    return names if any(names[width:]) or not is_same or may_be_rest else names[:width]
 
 
 def _mark_short_lines(grid: Grid, names: Sequence[str], cells: Sequence[list[str]]) -> list[tuple[int, str]]:
