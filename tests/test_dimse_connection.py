@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import dicomove as dm
-from dicomove.dimse import operation
+from dicomove.dimse import reusable_association
 from dicomove.dimse.association import Association
 from dicomove.dimse.connection import AddressInfo, Connection, first_connected
 from dicomove.dimse.deadlines import Deadline, Deadlines
@@ -110,8 +110,8 @@ def test_output_that_the_peer_does_not_read_is_seen() -> None:
 
 def test_an_association_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A firewall forgets it without a word, and a request over it would go nowhere."""
-    assert operation._LONGEST_IDLE_S < 30, "after 30 s Orthanc closes an idle association"
-    monkeypatch.setattr(operation, "_LONGEST_IDLE_S", 0.2)
+    assert reusable_association._LONGEST_IDLE_S < 30, "after 30 s Orthanc closes an idle association"
+    monkeypatch.setattr(reusable_association, "_LONGEST_IDLE_S", 0.2)
     answer: list[Step] = [ReadRequest(), Respond(completed=1)]
     answers: list[Step] = [Accept(), *answer, *answer, *answer]
     with ScriptedPeer(answers) as peer, dm.MoveScu(dm.Pacs(peer.address, association_timeout=1)) as scu:

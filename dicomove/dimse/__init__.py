@@ -12,7 +12,8 @@
     association   sends and receives messages on an association, on both sides; blocks until they are there
     opening       opens or accepts an association; explains why that failed
     presentation_contexts   the contexts that dicomove proposes: services, and storage for C-GET      (without I/O)
-    operation     one request and its responses; reuses an association while it is clean
+    operation     one request and its responses
+    reusable_association    the association of an SCU: kept for the next request while it is clean
     scu           shared by `FindScu` and `MoveScu`: C-ECHO, C-CANCEL, logging
     find          `FindScu`: C-FIND
     move          `MoveScu`: C-MOVE
@@ -25,7 +26,7 @@ docs/decisions/0001 says why dicomove does not use the associations of pynetdico
 from dicomove.dimse.find import FindResult, FindScu, attribute
 from dicomove.dimse.move import MoveScu
 from dicomove.dimse.move_result import MoveResult
-from dicomove.dimse.operation import ReusableAssociation
+from dicomove.dimse.reusable_association import ReusableAssociation
 from dicomove.dimse.scu import EchoResult
 
 __all__ = ["EchoResult", "FindResult", "FindScu", "MoveResult", "MoveScu", "ReusableAssociation", "attribute"]

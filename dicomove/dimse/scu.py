@@ -11,8 +11,9 @@ from typing import Final, Self
 
 from dicomove.dimse.deadlines import Deadline
 from dicomove.dimse.messages import C_ECHO_RQ, Message
-from dicomove.dimse.operation import DimseOperation, ReusableAssociation
+from dicomove.dimse.operation import DimseOperation
 from dicomove.dimse.presentation_contexts import VERIFICATION
+from dicomove.dimse.reusable_association import ReusableAssociation
 from dicomove.errors import AssociationError, IdleTimeout, StatusError, TotalTimeout
 from dicomove.outcome import failure_word
 from dicomove.pacs import Pacs

@@ -20,8 +20,8 @@ from dicomove.cohort import UNIQUE_KEYS, unsafe
 from dicomove.dimse import FindScu, MoveScu
 from dicomove.dimse.find import Match
 from dicomove.dimse.opening import speaks_tls
-from dicomove.dimse.operation import ReusableAssociation
 from dicomove.dimse.presentation_contexts import GET, SERVICES
+from dicomove.dimse.reusable_association import ReusableAssociation
 from dicomove.doctor.evidence import KEYS_IGNORED, Answer, Arrival, Language, Port, Search
 from dicomove.errors import AssociationError, DicomoveWarning, StatusError
 from dicomove.move import move

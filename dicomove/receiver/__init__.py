@@ -31,7 +31,7 @@ In the receiver's process::
     tallies                 counts the arrivals of each row
     placing                 ``existing=``: final names, duplicates, quarantine
     disk_space              ``min_free=``: the free space of the disk
-    recovery                records complete files after a receiver's process died
+    recovery                after a kill or a power cut: records complete files, and puts spoilt ones aside
     stored_file             reads a file of the folder again: its keys, its hash, and whether it is whole
     paths                   ``path=``: the template, and safe names
     path_match              whether a path can come from the template            (pure)

@@ -13,8 +13,8 @@ from dicomove.cohort import Identifier, move_identifier
 from dicomove.dimse import FindScu, MoveResult
 from dicomove.dimse.find import Match
 from dicomove.dimse.move_result import completed_event, result_of, sub_operation_event
-from dicomove.dimse.operation import ReusableAssociation
 from dicomove.dimse.presentation_contexts import LOOSE_UID
+from dicomove.dimse.reusable_association import ReusableAssociation
 from dicomove.dimse.scu import Scu
 from dicomove.events import CompletedEvent, SubOperationEvent, notify
 from dicomove.outcome import Counts, Evidence

@@ -1,14 +1,16 @@
 """Moves the rows of a table: decides on their order, ends each attempt with a result, and records it in the journal.
 
-The modules of the first three groups only decide: they use no network, disk, clock or thread.
+The modules of the first three groups only decide: they use no network, disk, clock or thread. `receivers` is an
+exception: it looks which receiver has a part of a row.
 
 From a table to tasks::
 
-    options                  the keywords of `move`, the limits of a run among them
+    options                  the keywords of `move`, each checked alone
     cells                    further columns of a table: expected, patients, availability, SOP classes; those of paths
     patients                 compares the patient and accession number of a row with those of the PACS
     shared_rows              which rows share one C-MOVE: those with the same identifier that name the same patient
-    tasks                    from rows to tasks: one for each identifier, in their order, within the limits of a run
+    tasks                    from rows to tasks: one for each identifier; what a plan leaves out, nearline rows last
+    limits                   how many studies, instances and bytes a run may bring, and how large a row may be
     planned                  the table of `plan`: actions, numbers of instances, advice
     estimates                the bytes and seconds of a plan, and the nights that it needs
 
@@ -17,7 +19,7 @@ A run::
     state                    all decisions of a run: events in, instructions out
     messages                 the events and instructions of `state`
     requests                 one task, and the journal's records of an attempt
-    schedule                 which task begins next, whether it is tried again, nearline rows last
+    schedule                 which task begins next, whether it is tried again
     outages                  pauses of the run: PACS down, receiver away, disk full
     receivers                which receiver gets a row, if there are several
     pacing/                  hours, retry, associations, instances per second
@@ -32,7 +34,7 @@ A row::
 
 Actions::
 
-    settings                 the settings for all tasks, from the checked destination
+    settings                 what a run and its workers need: the PACS, the checked destination, the method
     prepared                 a run over a table, from its tasks to its result
     run                      the loop, in the caller's thread: waits for events, executes the instructions
     journal                  finds rows that an earlier run completed; makes a row durable: its files, then the journal

@@ -1,4 +1,4 @@
-"""The settings that hold for all rows of a run: the PACS, the destination, the method; and their checks."""
+"""What a run and its workers need: the PACS, the destination, the method; checked together, before the run."""
 
 from __future__ import annotations
 

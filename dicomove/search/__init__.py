@@ -16,10 +16,10 @@ A complete answer from a PACS that limits its answers::
     capped           tests whether an answer is complete, and otherwise splits the search
     hidden_matches   the C-FINDs of one search; detects answers that hide too many matches
     limits           the limits of a PACS, as far as a run has learnt them     (pure)
-    days             splits a search by date and time, unless the PACS ignores dates
+    by_date          splits a search by date and time, unless the PACS ignores dates
     cutter           chooses spans that fit into one answer each               (pure)
     spans            the spans of days and minutes into which it is split      (pure)
-    texts            splits a search by the characters of PatientID and AccessionNumber
+    by_text          splits a search by the characters of PatientID and AccessionNumber
     below            the series of a study, the instances of a series, by modality and number
 """
 

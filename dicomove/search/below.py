@@ -14,7 +14,7 @@ from typing import Final
 from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
-from dicomove.search.days import ByDate
+from dicomove.search.by_date import ByDate
 from dicomove.search.hidden_matches import Axis, OneSearch, has_failed
 from dicomove.search.limits import CAPPED, limit, may_be_cut
 from dicomove.search.spans import Span

@@ -18,8 +18,9 @@ from dicomove.columns import whole_number
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
 from dicomove.search.below import ask_below
+from dicomove.search.by_date import ByDate
+from dicomove.search.by_text import ByText
 from dicomove.search.c_find import Keys
-from dicomove.search.days import ByDate
 from dicomove.search.hidden_matches import (
     AXES,
     HONEST,
@@ -34,7 +35,6 @@ from dicomove.search.hidden_matches import (
 )
 from dicomove.search.limits import CAPPED, FEW, KnownLimits, Match, limit
 from dicomove.search.spans import Moment, Span, in_order, span_of
-from dicomove.search.texts import ByText
 
 #: From so many matches on, only some parts are asked again.
 _MANY: Final = 2_000
