@@ -58,6 +58,9 @@ def replacing(path: Path) -> Iterator[Path]:
     if not path.parent.is_dir():
         message = "there is no such folder: create it, or correct the name"
         raise FileNotFoundError(errno.ENOENT, message, str(path.parent))
+    if path.is_dir():
+        message = "this is a folder: give the name of a file"
+        raise IsADirectoryError(errno.EISDIR, message, str(path))
     # Two threads or processes may write the same file at the same time.
     part = path.with_name(f".{path.name}.{os.getpid()}-{next(_NUMBERS)}.part")
     try:

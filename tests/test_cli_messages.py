@@ -84,6 +84,16 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_sent(
     assert "unreachable" not in shown.out + shown.err
 
 
+def test_no_control_character_reaches_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "odd.csv").write_text("PatientID,AccessionNumber\n7,A\x1b[2J\x9b1\n", encoding="utf-8")
+    assert main(["find", "odd.csv", NOWHERE]) == 1
+    shown = capsys.readouterr()
+    assert "A?[2J?1" in shown.out
+    assert not {"\x1b", "\x9b"}.intersection(shown.out + shown.err)
+    assert main(["find", "odd.csv", NOWHERE, "-o", "found.csv"]) == 1
+    assert "A\x1b[2J\x9b1" in (folder / "found.csv").read_text(encoding="utf-8")
+
+
 def test_json_goes_to_the_file_of_the_option(folder: Path, rehearsal_pacs: Callable[..., RunningPacs]) -> None:
     assert main(["find", "cohort.csv", str(rehearsal_pacs(SMALL)), "--json", "-o", "found.json"]) == 0
     assert json.loads((folder / "found.json").read_text())["AccessionNumber"] == "000001"
@@ -98,3 +108,12 @@ def test_an_advice_names_the_options_of_the_shell(
     shown = capfd.readouterr()
     assert "--max-per-row" in shown.out + shown.err
     assert "max_per_row" not in shown.out + shown.err
+
+
+def test_a_report_on_standard_output(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "results.csv").write_text("PatientID,outcome\nÄ7,complete\n", encoding="utf-8")
+    assert main(["report", "results.csv", "-o", "-", "--identify"]) == 0
+    page = capfd.readouterr().out
+    assert page.startswith("<!doctype html>")
+    assert page.endswith("</html>\n")
+    assert not (folder / "-").exists()

@@ -524,3 +524,15 @@ def test_a_saved_notebook_keeps_the_end_state(tmp_path: Path) -> None:
     assert "3 complete" in output["data"]["text/html"]
     assert "12 instances" in output["data"]["text/plain"]
     assert "stop button" not in output["data"]["text/html"]
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows has no tzset")
+def test_the_hour_of_the_clocks_change_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        now = datetime(2026, 10, 24, 22, tzinfo=UTC).astimezone()  # as the panel asks for it: only the offset
+        shown = rendering.clock(datetime(2026, 10, 25, 5, tzinfo=UTC), now)
+        before = rendering.clock(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), now)
+    time.tzset()
+    assert (shown, before) == ("06:00", "02:30")

@@ -158,6 +158,15 @@ def test_a_window_is_one_of_rescaled_values(write: Write) -> None:
     assert (rescaled[0], rescaled[200]) == (0, 1)
 
 
+@pytest.mark.parametrize("blank", [{"RescaleSlope": None}, {"RescaleIntercept": None}, {"RescaleSlope": ""}])
+def test_a_blank_rescaling_changes_nothing(write: Write, blank: dict[str, Any]) -> None:
+    plain = {"WindowCenter": 100.5, "WindowWidth": 101}
+    as_usual = picture(write(**plain)).pixels
+    found = picture(write(**plain, **{"RescaleSlope": 1, "RescaleIntercept": 0} | blank))
+    assert not found.problem
+    assert np.array_equal(found.pixels, as_usual)
+
+
 def test_of_several_windows_the_first_is_taken(write: Write) -> None:
     shown = picture(write(WindowCenter=[100.5, 1000], WindowWidth=[101, 10])).pixels.ravel()
     assert shown[100] == pytest.approx(0.5, abs=0.01)

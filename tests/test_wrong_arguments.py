@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import dicomove as dm
+from dicomove import headers
 from dicomove.errors import IdentifierError
 
 NOWHERE = dm.Pacs("PACS@127.0.0.1:9")
@@ -71,6 +72,35 @@ def test_a_keyword_that_does_not_exist(use: Callable[..., object]) -> None:
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no such folder: create it.*missing'$"):
         dm.export(STUDIES, tmp_path / "missing" / "results.csv")
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "k.csv").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"this is a folder: give the name of a file: '.*[/\\]k.csv'$"):
+        dm.export(STUDIES, tmp_path / "k.csv")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda folder, number: headers.index(folder, processes=number),
+        lambda folder, number: headers.arrange(folder, folder.parent / "out", "{SeriesNumber}", processes=number),
+        lambda folder, number: headers.convert(folder, folder.parent / "out", processes=number),
+    ],
+)
+@pytest.mark.parametrize("number", [-1, 0, 1.5, True])
+def test_a_number_of_processes_that_cannot_be(use: Callable[..., object], number: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"^processes={number}: give a whole number from 1, or None$"):
+        use(tmp_path, number)
+
+
+def test_a_report_without_a_headline_or_with_another_key(tmp_path: Path) -> None:
+    results = STUDIES.assign(outcome="complete")
+    with pytest.raises(ValueError, match=r"^title=None: the headline is text$"):
+        dm.report(results, tmp_path / "page.html", title=None)  # type: ignore[arg-type]
+    for key in (3, True):
+        with pytest.raises(ValueError, match=r"^the key is of type (int|bool): give text, or bytes$"):
+            dm.report(results, tmp_path / "page.html", key=key)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

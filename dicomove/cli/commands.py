@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from dicomove.cli.arguments import receiver_options
-from dicomove.cli.tables import report, show, table_of, write, write_file
+from dicomove.cli.tables import printable, report, show, table_of, write, write_file
 from dicomove.destination import Destination
 from dicomove.doctor import doctor
 from dicomove.errors import AddressError, CohortError, LimitError
@@ -53,9 +53,9 @@ def examine(chosen: Namespace) -> int:
         table = doctor(pacs, destination, move_one=chosen.move_one)
     stream = sys.stderr if write(table, chosen) and chosen.output in (None, "-") else sys.stdout
     for check, verdict, found, remedy in table.astype(object).where(table.notna(), None).itertuples(index=False):
-        print(f"{verdict:<8} {check}: {found}", file=stream)
+        print(printable(f"{verdict:<8} {check}: {found}"), file=stream)
         if remedy:
-            print(f"{'':<8} -> {remedy}", file=stream)
+            print(printable(f"{'':<8} -> {remedy}"), file=stream)
     return int((table["verdict"] == "failed").any())
 
 
@@ -103,7 +103,7 @@ def plan_move(chosen: Namespace) -> int:
     if stream is sys.stdout and not chosen.output:
         show(planned)
     lines = summary(planned).astype(object)
-    print(lines.where(lines.notna(), "").to_string(), file=stream)
+    print(printable(lines.where(lines.notna(), "").to_string()), file=stream)
     return int(not planned["action"].isin(["move", "repeated", "skip"]).all())
 
 

@@ -298,7 +298,7 @@ def _add_afterwards(add: Add) -> None:
     add_output(verify)
     report = add("report", tools.write_report)
     report.add_argument("results", type=Path, help="a journal, the folder of a receiver, or a table of results")
-    report.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the HTML file")
+    report.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the HTML file, or -")
     report.add_argument("--identify", action="store_true", help="show patients and UIDs instead of pseudonyms")
     receive = add("receive", tools.receive)
     receive.add_argument("folder", type=Path, help="the folder of the images")

@@ -40,6 +40,8 @@ _MOST_ADVICES: Final = 10
 _KEYWORD: Final = re.compile(
     r"""\b(?P<name>[a-z_]+)\b(?P<equals>=)?(?(equals)(?P<value>"[^"]*"|'[^']*'|-?[0-9.]*[0-9]|\.{3})?)"""
 )
+#: Control characters can change what a terminal shows. Lines of a message stay lines.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: The outcomes of rows for which dicomove could do nothing.
 _NOTHING_DONE: Final = {"unreachable", "not_attempted"}
 
@@ -156,8 +158,19 @@ def check_output(chosen: Namespace) -> None:
         raise PermissionError(message)
 
 
+def printable(text: str) -> str:
+    r"""Return text of a PACS, of a file or of its name without control characters, for a terminal.
+
+    Examples
+    --------
+    >>> printable("\x1b[2Jall complete\n")
+    '?[2Jall complete\n'
+    """
+    return _CONTROL.sub("?", text)
+
+
 def in_shell(message: str, chosen: Namespace) -> str:
-    """Return a message with keywords of Python replaced by the options of a command.
+    """Return a message for a terminal, with keywords of Python replaced by the options of a command.
 
     Examples
     --------
@@ -176,7 +189,7 @@ def in_shell(message: str, chosen: Namespace) -> str:
             words.append(shlex.quote(value.strip("'\"")))
         return " ".join(words)
 
-    return _KEYWORD.sub(option, message).replace("dicomove.find", "dicomove find")
+    return printable(_KEYWORD.sub(option, message).replace("dicomove.find", "dicomove find"))
 
 
 def write(table: pd.DataFrame, chosen: Namespace, *, feeds: bool = False) -> bool:
@@ -202,9 +215,19 @@ def write_file(table: pd.DataFrame, chosen: Namespace, *, is_json: bool = False)
 
 
 def _write_stdout(table: pd.DataFrame, *, is_json: bool) -> None:
+    _keep_characters()
+    _put(table, sys.stdout, is_json=is_json)
+
+
+def print_whole(text: str) -> None:
+    """Print the content of a file, for a pipe or a file."""
+    _keep_characters()
+    print(text, end="")
+
+
+def _keep_characters() -> None:
     if lacks_characters(sys.stdout):
         sys.stdout.reconfigure(encoding="utf-8")  # a cell must not change with the locale
-    _put(table, sys.stdout, is_json=is_json)
 
 
 def _put(table: pd.DataFrame, target: str | TextIO, *, is_json: bool) -> None:
@@ -259,7 +282,7 @@ def brief(table: pd.DataFrame, names: Sequence[str]) -> None:
     if "duration_s" in shown:
         shown["duration_s"] = shown["duration_s"].round(3)
     shown = shown.astype(object).where(shown.notna(), "")
-    print(shown.to_string(formatters={"StudyInstanceUID": _shortened}))
+    print(printable(shown.to_string(formatters={"StudyInstanceUID": _shortened})))
 
 
 def summary(table: pd.DataFrame) -> str:

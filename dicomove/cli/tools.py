@@ -17,7 +17,19 @@ from typing import Final, TextIO
 import pandas as pd
 
 from dicomove.cli.arguments import receiver_options
-from dicomove.cli.tables import COMPLETE, NOTHING, SOME_NOT, advice, brief, show, summary, table_of, write
+from dicomove.cli.tables import (
+    COMPLETE,
+    NOTHING,
+    SOME_NOT,
+    advice,
+    brief,
+    print_whole,
+    printable,
+    show,
+    summary,
+    table_of,
+    write,
+)
 from dicomove.cohort import read_cohort
 from dicomove.events import StudyReceived
 from dicomove.headers import arrange, convert, index
@@ -57,7 +69,12 @@ def write_report(chosen: Namespace) -> int:
     """Write the page about a run."""
     is_table = chosen.results.suffix.lower() in (".csv", ".parquet", ".json")
     results = read_results(chosen.results) if is_table else chosen.results
-    print(report(results, chosen.output, pseudonymize=not chosen.identify))
+    if str(chosen.output) == "-":
+        with TemporaryDirectory(prefix="dicomove-") as folder:
+            page = report(results, Path(folder, "report.html"), pseudonymize=not chosen.identify)
+            print_whole(page.read_text(encoding="utf-8"))
+    else:
+        print(report(results, chosen.output, pseudonymize=not chosen.identify))
     return 0
 
 
@@ -107,7 +124,7 @@ def demo(chosen: Namespace) -> int:
 def _main_job(path: Path, pacs: Pacs, receiver: Receiver) -> pd.DataFrame:
     print(f"1. cohort = read_cohort({path.name!r})")
     cohort = read_cohort(path)
-    print(cohort.to_string(), "\n\n2. results = retrieve(cohort, pacs, receiver)")
+    print(printable(cohort.to_string()), "\n\n2. results = retrieve(cohort, pacs, receiver)")
     results = retrieve(cohort, pacs, receiver)
     show(results)
     print("\n3. verdicts(cohort, results)")
@@ -124,7 +141,8 @@ def _verified(table: pd.DataFrame) -> str:
     lines = ["Files: " + (", ".join(f"{count} {word}" for word, count in counted) or "none") + "."]
     reasons = table["quarantine"].dropna().value_counts()
     lines += [f"  {count} in quarantine: {reason}" for reason, count in reasons.items()]
-    return "\n".join([*lines, *(f"  {word}: {path}" for path, word in wrong.itertuples(index=False, name=None))])
+    lines += [f"  {word}: {path}" for path, word in wrong.itertuples(index=False, name=None)]
+    return printable("\n".join(lines))
 
 
 _NEXT: Final = """
@@ -182,7 +200,7 @@ def make_nifti(chosen: Namespace) -> int:
     others = made[made["outcome"] != "converted"]
     counted = Counter(zip(others["outcome"], others["message"], strict=True)).most_common()
     for (outcome, message), count in counted[:_MOST]:
-        print(f"  {count} {outcome}: {message}", file=stream)
+        print(printable(f"  {count} {outcome}: {message}"), file=stream)
     if len(counted) > _MOST:
         print("  and others: see the column message", file=stream)
     return _code(int(made["outcome"].isin(_MADE).sum()), len(made))

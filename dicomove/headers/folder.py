@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import IO, Final
 
@@ -132,11 +133,27 @@ _AT_ONCE: Final = 64
 _FEW: Final = 300
 
 
+def process_count(processes: int | None) -> int:
+    """Return the number of processes: by default the number of processors, at most 8.
+
+    Raises
+    ------
+    ValueError
+        It is not a whole number from 1.
+    """
+    if processes is None:
+        return min(8, os.cpu_count() or 1)
+    if isinstance(processes, bool) or not isinstance(processes, Integral) or processes < 1:
+        message = f"processes={processes!r}: give a whole number from 1, or None"
+        raise ValueError(message)
+    return int(processes)
+
+
 def read_headers(
     paths: Sequence[str], keys: Sequence[str], processes: int | None
 ) -> Iterator[tuple[Sequence[str], Sequence[Header]]]:
     """Yield the headers of files in batches, in their order."""
-    count = processes or min(8, os.cpu_count() or 1)
+    count = process_count(processes)
     parts = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
     if len(paths) < _FEW or count == 1:
         reader = Reader(keys)

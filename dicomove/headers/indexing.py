@@ -14,7 +14,7 @@ import pandas as pd
 from dicomove import columns
 from dicomove.files import shown
 from dicomove.headers.attributes import tags_of
-from dicomove.headers.folder import headers_of
+from dicomove.headers.folder import headers_of, process_count
 from dicomove.headers.geometry import FromHeaders, Geometry, geometry
 from dicomove.headers.planes import PLANE
 from dicomove.headers.sources import Source, Wanted, recorded_uids, wanted
@@ -97,7 +97,7 @@ def index(
     Raises
     ------
     ValueError
-        A key that does not exist, an unknown level, or no folder.
+        A key that does not exist, an unknown level, no folder, or a number of processes below 1.
 
     Warns
     -----
@@ -124,6 +124,7 @@ def index(
         if isinstance(given, str):
             message = f"{name}={given!r}: give a list of keys, [{given!r}]"
             raise ValueError(message)  # noqa: TRY004 - every argument that cannot be right is a ValueError
+    process_count(processes)  # before anything is read
     chosen = [key for key in dict.fromkeys([*(SERIES_KEYS if keys is None else keys), *more_keys]) if key not in _UIDS]
     for key in chosen:
         tags_of(key)

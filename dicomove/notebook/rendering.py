@@ -6,7 +6,7 @@ The HTML has only inline styles, because a notebook that is opened again loses s
 from __future__ import annotations
 
 from collections.abc import Hashable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from html import escape
 from typing import Final
 
@@ -170,6 +170,8 @@ def duration(seconds: float) -> str:
 def clock(moment: datetime, now: datetime) -> str:
     """Return a time of day in the zone of `now`, with the date unless it is today.
 
+    If `now` has only the present offset of this machine's zone, the zone counts: the offset may change until then.
+
     Examples
     --------
     >>> from datetime import UTC
@@ -177,7 +179,8 @@ def clock(moment: datetime, now: datetime) -> str:
     >>> clock(now + timedelta(hours=2), now), clock(now + timedelta(hours=10), now)
     ('22:00', '1 Feb 06:00')
     """
-    there = moment.astimezone(now.tzinfo)
+    is_local = isinstance(now.tzinfo, timezone) and now.utcoffset() == now.astimezone().utcoffset()
+    there = moment.astimezone(None if is_local else now.tzinfo)
     time = f"{there:%H:%M:%S}" if abs(moment - now) < _SOON else f"{there:%H:%M}"
     return time if there.date() == now.date() else f"{there.day} {there:%b} {time}"
 

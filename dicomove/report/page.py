@@ -99,8 +99,11 @@ def report(
     JournalError
         There is no journal, or it cannot be read.
     ValueError
-        The key is empty, or `series` is not a table of series.
+        The key is empty or not text, the title is not text, or `series` is not a table of series.
     """
+    if not isinstance(title, str):
+        message = f"title={title!r}: the headline is text"
+        raise ValueError(message)  # noqa: TRY004 - every invalid argument is a ValueError
     given = read(results)
     table = table_of(given)
     names = Pseudonyms(key) if pseudonymize else None

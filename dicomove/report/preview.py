@@ -178,6 +178,8 @@ _MODALITY: Final = re.compile("[A-Z0-9_]{1,16}")
 _STRANGEST: Final = 20.0
 #: Values beyond every possible pixel value, which show both ends of a window.
 _BOTH_ENDS: Final = (-1e12, 1e12)
+#: The values of no rescaling, for blank ones.
+_RESCALED: Final = (("RescaleSlope", 1), ("RescaleIntercept", 0))
 _OF_A_FRAME: Final = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
 
 
@@ -265,6 +267,9 @@ def _seen(image: np.ndarray, header: Dataset) -> np.ndarray:
         image = apply_color_lut(image, header)
     if image.ndim == 3:
         return image / np.iinfo(image.dtype).max if image.dtype != np.uint8 else image
+    for name, usual in _RESCALED:
+        if name in header and header[name].is_empty:
+            setattr(header, name, usual)
     values = apply_modality_lut(image, header)
     shown = _windowed(values, header)
     return 1 - shown if kind == "MONOCHROME1" else shown

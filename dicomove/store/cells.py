@@ -233,7 +233,7 @@ class Pseudonyms:
     Raises
     ------
     ValueError
-        The key is empty.
+        The key is empty, or neither text nor bytes.
 
     Examples
     --------
@@ -246,6 +246,9 @@ class Pseudonyms:
 
     def __init__(self, key: str | bytes | None = None) -> None:
         given = secrets.token_bytes(_KEY_BYTES) if key is None else key
+        if not isinstance(given, str | bytes):
+            message = f"the key is of type {type(given).__name__}: give text, or bytes"
+            raise ValueError(message)  # noqa: TRY004 - every invalid argument is a ValueError
         if not given:
             message = "the key is empty: give a secret key, so that readers cannot recognise the pseudonyms"
             raise ValueError(message)

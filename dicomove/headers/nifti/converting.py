@@ -13,6 +13,7 @@ from pydicom.datadict import keyword_dict
 
 from dicomove import columns
 from dicomove.files import shown, user_path
+from dicomove.headers.folder import process_count
 from dicomove.headers.indexing import series_with_files
 from dicomove.headers.names import (
     MOST_NAMED,
@@ -96,8 +97,8 @@ def convert(
     Raises
     ------
     ValueError
-        The path is invalid; a cell is blank, or becomes the same name as another cell; two series would share a name,
-        or other files have it. Nothing was converted.
+        The path or `processes` is invalid; a cell is blank, or becomes the same name as another cell; two series would
+        share a name, or other files have it. Nothing was converted.
     ImportError
         dcm2niix is not installed.
     OSError
@@ -115,6 +116,7 @@ def convert(
     ['converted', 'CT-1.json\\CT-1.nii.gz']
     """
     allowed = _allowed(despite)
+    process_count(processes)  # before anything is read
     runs = Programs(program(), timeout)
     goal = user_path(out).resolve()
     jobs, table = _prepared(source, goal, path, allowed, folder, processes=processes, progress=progress)
@@ -243,8 +245,7 @@ def _converted(
     wanted = {job.name: job for job in jobs if isinstance(job, Job)}
     found: dict[str, tuple[Done, bool]] = {}
     if wanted:
-        count = processes or min(8, os.cpu_count() or 1)
-        found = converted(list(wanted.values()), out, runs, count, progress=progress)
+        found = converted(list(wanted.values()), out, runs, process_count(processes), progress=progress)
     return _table(table, jobs, found)
 
 
