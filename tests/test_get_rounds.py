@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 import pytest
@@ -216,6 +218,33 @@ def test_instances_that_come_after_the_final_response(kind: type[Hasty], tmp_pat
         result = receiving.move(receiving.studies(count=2), pacs, receiver, method="get")
     assert result["outcome"].tolist() == ["complete"] * 2, result[["error", "advice"]].to_dict()
     assert result["attempts"].tolist() == [1, 1]
+
+
+class Sparing(QueryRetrieveScp):
+    """A PACS without counts that sends one instance after its final response, and keeps the last one back."""
+
+    sent: ClassVar[threading.Event]
+
+    def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:
+        *most, late, _ = self.archive.select(identifier, chain.request.query_model)
+        assert {store(association, one) for one in most} == {0}
+        responder.respond(Response(status=0x0000))
+        assert store(association, late) == 0
+        self.sent.set()
+
+
+@pytest.mark.filterwarnings("ignore::dicomove.errors.InterruptedWarning")
+def test_a_stop_after_the_final_response_cancels_nothing(tmp_path: Path) -> None:
+    """The C-GET had ended with Success, but the row was `cancelled`, and the PACS got a C-CANCEL."""
+    Sparing.sent = threading.Event()
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=Sparing) as pacs:
+        studies = receiving.studies()
+        job = dm.start_move(studies, pacs, receiver, method="get", journal=False, retry=None, progress=False)
+        assert Sparing.sent.wait(60)
+        job.cancel()
+        result = job.wait()
+    assert receiving.row(result, "status", "received") == ("0x0000", 5)
+    assert result["outcome"].item() in ("unconfirmed", "partial"), result["advice"].item()
 
 
 @pytest.mark.parametrize("said", ["", "MR", "junk"])

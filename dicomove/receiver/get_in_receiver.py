@@ -113,7 +113,7 @@ class _Retrieval:
     def _once(self, contexts: Contexts) -> GetEnd:
         left = None if self._until is None else max(0.0, self._until - time.monotonic())
         canceller = Canceller(self.stop, total_timeout=left)
-        self._now = _CGet(self._request, contexts, self._storage, self._limits, canceller, self._stored)
+        self._now = _CGet(self._request, contexts, self._storage, self._limits, self.stop, canceller, self._stored)
         end = self._now.end(self._now.run())
         self._rounds.negotiated(self._now.accepted)
         self._stored |= self._now.stored
@@ -162,6 +162,7 @@ class _CGet:
         contexts: Contexts,
         storage: Storage,
         limits: Limits,
+        stop: threading.Event,
         canceller: Canceller,
         known: AbstractSet[str],
     ) -> None:
@@ -172,7 +173,7 @@ class _CGet:
         self._association: Association | None = None
         self._operation: DimseOperation | None = None
         self._sent = False
-        self._canceller, self._known = canceller, known
+        self._stop, self._canceller, self._known = stop, canceller, known
         self.stored: set[str] = set()
         self.repeated = 0
         self.accepted: list[tuple[str, str]] = []
@@ -266,15 +267,18 @@ class _CGet:
         self.repeated = scp.repeated
 
     def _take_late(self, association: Association, scp: StorageScp, within: float) -> None:
-        """Take the instances that a PACS sends after its final response, until as many have come as it counts."""
+        """Take the instances that a PACS sends after its final response, until as many have come as it counts.
+
+        The C-GET has ended: a stop, and the end of the time for the whole exchange, end only this wait.
+        """
         if not self._final or category(self._final.number("Status") or 0) not in ("success", "warning"):
             return
         total, failed = self.counts.total, self.counts.failed or 0
         quiet = min(_UNCOUNTED_S if total is None else _LATE_S, within)
 
         def check() -> None:
-            self._canceller.check()
-            if total is not None and scp.successes >= total - failed:
+            self._canceller.total.check()
+            if self._stop.is_set() or (total is not None and scp.successes >= total - failed):
                 message = "nothing else is to come"
                 raise IdleTimeout(message)
 
