@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import none
 
 from dicomove import Pacs
+from dicomove.dimse import opening
 from dicomove.testing import RunningPacs, demo_pacs
 from dicomove.testing.archive import Archive
 from dicomove.testing.associations import Listener
@@ -72,6 +73,11 @@ def pytest_collect_file(file_path: Path) -> Generator[None, list[pytest.Collecto
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: distribution.rank(item.nodeid))
+
+
+def pytest_runtest_setup() -> None:
+    # The system may give a test the port that another server had a minute ago.
+    opening._WITHOUT_TLS.clear()
 
 
 def pytest_collection_finish() -> None:
