@@ -22,6 +22,8 @@ _NOT_MOVED: Final = "Found, but not moved yet: move it."
 _NOT_THERE: Final = "The results have no row for it: find it and move it."
 _KEYS: Final = UNIQUE_KEYS["PatientRoot"]["IMAGE"]
 _UIDS: Final = _KEYS[1:]
+#: Matches with one UID stay apart in the table of `find` if they differ in one of these columns.
+_APART: Final = ("IssuerOfPatientID", "PatientName", "PatientBirthDate", "AccessionNumber")
 _COUNTS: Final = ("expected", "received", "missing")
 _READ: Final = (*_COUNTS, "outcome", "error", "advice", "completed", "warning", "matches")
 #: The number of related instances by C-FIND, by the deepest key of a row.
@@ -167,6 +169,7 @@ def _results(table: pd.DataFrame) -> list[_Result]:
     if "completed" not in places:  # not moved yet: columns with these names are the caller's
         places = {name: place for name, place in places.items() if name not in _COUNTS}
     places |= keyword_columns(table.columns, (*_KEYS, *_NUMBERS.values()))
+    places |= {str(name): place for place, name in enumerate(map(plain_label, table.columns)) if name in _APART}
     cells = {name: table.iloc[:, place].tolist() for name, place in places.items()}
     return [_result({name: found[row] for name, found in cells.items()}, row) for row in range(len(table))]
 
@@ -190,7 +193,7 @@ def _result(cells: Mapping[str, object], row: int) -> _Result:
     keys = tuple(uids or filled or [("", "")]) if is_matched else ()
     return _Result(
         keys=keys,
-        row=tuple(filled),
+        row=(*filled, *((name, str(cells[name])) for name in _APART if not is_blank(cells.get(name)))),
         study=text_unless_blank(cells.get("StudyInstanceUID")) if keys else None,
         outcome="not_attempted" if is_found_only else "complete" if outcome == SKIPPED else outcome,
         error=text_unless_blank(cells.get("error")),

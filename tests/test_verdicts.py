@@ -157,6 +157,16 @@ def test_series_and_instances_are_those_of_their_study() -> None:
     assert values(made, *VERDICT_COLUMNS[:6]) == [[2, 1, 6, 5, 1, "partial"]]
 
 
+def test_matches_with_one_uid() -> None:
+    """An archive that joins two databases gave a study twice, with two accession numbers: none of them is left out."""
+    cohort, study = pd.DataFrame(index=["a"]), ("a", "1.1", "complete", whole(3) | {"matches": 2})
+    made = dm.verdicts(cohort, results(study, study, AccessionNumber=["A1", "A2"]))
+    assert values(made, *VERDICT_COLUMNS[:6], "advice") == [[1, 1, 3, 3, 0, "complete", None]]
+    # The second match is not there, and the first one came from two tables.
+    made = dm.verdicts(cohort, results(study, study, AccessionNumber=["A1", "A1"]))
+    assert values(made, "studies", "outcome") == [[1, "partial"]]
+
+
 def test_a_table_of_find_that_was_not_moved() -> None:
     found = pd.DataFrame(
         {
