@@ -190,7 +190,8 @@ def find(
     known: Level = next(name for name in RETURN_KEYS if name == level.strip().upper())
     wanted = tuple(dict.fromkeys([*RETURN_KEYS[known], *map(attribute, [keys] if isinstance(keys, str) else keys)]))
     # Among studies of one day, the time decides.
-    asked = wanted if matches == "all" else tuple(dict.fromkeys([*wanted, "StudyTime"]))
+    is_timeless = matches == "all" or known == "PATIENT"  # PATIENT: a PACS may refuse keys of studies
+    asked = wanted if is_timeless else tuple(dict.fromkeys([*wanted, "StudyTime"]))
     with Interrupts() as interrupts, short_switch_interval():
 
         def ask(rows: pd.DataFrame, queries: Sequence[Query | IdentifierError], progress: Progress) -> list[Answer]:

@@ -13,7 +13,8 @@ from pydicom import dcmread
 from pydicom.uid import UID
 
 import dicomove as dm
-from dicomove.testing import RunningPacs, Synthetic
+from dicomove.testing import RunningPacs, Synthetic, faults
+from tests import receiving
 from tests.servers import Here, Server
 
 #: Each of the two patients has ten studies, 36.6 days apart from the next: SYN000001 from 2024-01-01.
@@ -224,6 +225,22 @@ def test_the_time_decides_also_for_an_accession_number(
         table, options = table.assign(StudyDate="2024-01-05", StudyTime=options["time"]), {"matches": "nearest"}
     studies = found(table, of_one_number("1", "1"), **options)
     assert studies["StudyInstanceUID"].tolist() == [uid]
+
+
+def test_no_key_of_studies_is_asked_of_patients() -> None:
+    seen: list[tuple[str, ...]] = []
+
+    class Noting(faults.Fault):
+        commands = ("C-FIND",)
+
+        def on_request(self, request: faults.Request) -> None:
+            seen.append(request.keywords)
+
+    with receiving.pacs({}, Noting(), source=ARCHIVE) as pacs:
+        patients = found(cohort(), pacs, level="PATIENT", query_model="PatientRoot", matches="newest")
+    assert patients["outcome"].tolist() == ["matched"]
+    assert seen
+    assert not any("StudyTime" in keywords for keywords in seen)
 
 
 @pytest.mark.parametrize("matches", ["newest", "oldest", "nearest", "one"])
