@@ -6,12 +6,13 @@ import datetime as dt
 import os
 from collections.abc import Iterable
 from contextlib import closing
-from typing import Unpack
+from typing import Final, Unpack
 
 import pandas as pd
 
-from dicomove.cohort import Broad, PartialKeys, check_table, with_own_columns
+from dicomove.cohort import Broad, PartialKeys, at_level_of_find, check_table, with_own_columns
 from dicomove.columns import label
+from dicomove.errors import CohortWarning, warn
 from dicomove.find import find
 from dicomove.interrupts import Interrupts
 from dicomove.move import identifiers_of, warn_of_own
@@ -32,6 +33,11 @@ from dicomove.run import (
 from dicomove.search import Matches
 
 __all__ = ["retrieve"]
+
+_ABOVE: Final = (
+    "the column QueryRetrieveLevel of {changed} of {count} rows has a level above {level}, at which find searched: "
+    "these rows bring what find matched, and no more. To move all of a patient or study, give retrieve that level="
+)
 
 
 @shows_options
@@ -71,7 +77,8 @@ def retrieve(
         As for `move`: an AE title that the PACS knows, a `Receiver` on this machine, a list of receivers, or another
         archive as a `Destination`.
     level, keys, query_model, broad, partial_keys, matches, within, loose
-        As for `find`. The level ``"PATIENT"`` moves whole patients.
+        As for `find`. The level ``"PATIENT"`` moves whole patients. A row never brings more than `find` matched: in its
+        column QueryRetrieveLevel, a level above this one does not count, and a warning says so.
     find_concurrency, find_delay, find_journal, max_age
         `concurrency`, `delay`, `journal` and `max_age` of `find`; the names without ``find_`` are those of `move`.
     progress
@@ -149,7 +156,11 @@ def _moved(
 ) -> pd.DataFrame:
     """Return the result table of the studies that `find` has found."""
     # `move` moves whole patients only if the level is given.
-    requested = identifiers_of(studies, "PATIENT" if level.strip().upper() == "PATIENT" else None, query_model)
+    whole = "PATIENT" if level.strip().upper() == "PATIENT" else None
+    leveled, changed = (studies, 0) if whole else at_level_of_find(studies, level, query_model)
+    if changed:
+        warn(_ABOVE.format(changed=changed, count=len(studies), level=level.strip().upper()), CohortWarning)
+    requested = identifiers_of(leveled, whole, query_model)
     warn_of_own(studies, settings, options)
     if (studies[label(studies, "outcome")] == "not_attempted").any():  # `find` has already warned
         return result_table(studies, [not_sent(one) for one in requested])

@@ -80,6 +80,22 @@ def test_whole_patients_only_where_the_level_says_so(pacs: RunningPacs) -> None:
     assert studies["completed"].tolist()[:2] == [2, 2]
 
 
+@pytest.mark.parametrize("header", ["QueryRetrieveLevel", "query level"])
+def test_a_level_of_a_row_brings_no_more_than_was_matched(pacs: RunningPacs, header: str) -> None:
+    options: dict[str, Any] = {"query_model": "PatientRoot", "progress": False}
+    levels = ["patient", "STUDY", "patient"]
+    table = pd.DataFrame({"PatientID": "SYN000001", "AccessionNumber": ["000001", "000001", "X"], header: levels})
+    with pytest.warns(dm.errors.CohortWarning, match=r"of 1 of 3 rows has a level above STUDY.*what find matched"):
+        results = dm.retrieve(table, pacs, pacs.destination, **options)
+    assert results["completed"].fillna(-1).tolist() == [2, 2, -1]
+    assert results[header].tolist() == levels
+    studies = dm.find(table, pacs, **options)
+    with pytest.warns(dm.errors.CohortWarning, match="1 of 3 rows bring all studies of their patient"):
+        whole = dm.move(studies, pacs, pacs.destination, **options)
+    assert whole["completed"].fillna(-1).tolist() == [4, 2, -1]
+    assert dm.retrieve(table[1:2], pacs, pacs.destination, **options)["completed"].tolist() == [2]
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -26,6 +26,7 @@ Rows to queries and identifiers::
     asked_cells       whether a row of `find` asked for what a row of the cohort asks for                 (pure)
     find_tables       reads tables of `find` again: its answer for each row, and the row of the cohort    (pure)
     identifiers       from a row to the identifier of its C-MOVE
+    coarser_rows      rows that bring more than the other rows do, or than `find` matched                 (pure)
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from dicomove.cohort.changes import (
     with_digests,
     with_plan_digests,
 )
+from dicomove.cohort.coarser_rows import at_level_of_find, on_coarser_rows
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, found_rows, positions_in
 from dicomove.cohort.hints import unasked_columns, uncompared_index, unlikely_values
@@ -46,7 +48,6 @@ from dicomove.cohort.identifiers import (
     Requested,
     move_identifier,
     move_identifiers,
-    on_coarser_rows,
     unsent_cells,
 )
 from dicomove.cohort.key_values import (
@@ -126,6 +127,7 @@ __all__ = [
     "Requested",
     "Step",
     "Unmatched",
+    "at_level_of_find",
     "changed_rows",
     "check_query",
     "check_table",

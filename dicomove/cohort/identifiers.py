@@ -7,7 +7,6 @@ key can make a PACS move its whole archive. dicomove sends nothing else from a r
 from __future__ import annotations
 
 import numbers
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -19,7 +18,7 @@ import pandas as pd
 from dicomove.cohort.damage import damage
 from dicomove.cohort.find_tables import Unmatched, found_rows, unmatched_rows
 from dicomove.cohort.key_values import is_universal, key_text
-from dicomove.cohort.keywords import LEVELS, UNIQUE_KEYS, Level, QueryModel, candidates, keyword_columns
+from dicomove.cohort.keywords import UNIQUE_KEYS, Level, QueryModel, candidates, keyword_columns
 from dicomove.cohort.tables import check_arguments, check_query, columns_of, index_hint, parse_level, parse_query_model
 from dicomove.cohort.values import given_key, has_control_characters, is_blank, is_uid, unreadable
 from dicomove.errors import CohortError, IdentifierError
@@ -183,23 +182,6 @@ def move_identifiers(table: pd.DataFrame, level: str | None = None, query_model:
 def unsent_cells(table: pd.DataFrame, name: str) -> list[list[object]]:
     """Return the columns of a key that `move` does not send: several, if several headers may mean the key."""
     return [table.iloc[:, place].tolist() for place in candidates(table.columns, [name]).get(name, ())]
-
-
-def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
-    """Return a sentence about rows that bring more than the others because they lack the deepest UID, or None.
-
-    If a column gives the level of each row, there is no sentence.
-    """
-    if _LEVEL in keyword_columns(table.columns, (_LEVEL,)):
-        return None
-    levels = Counter(LEVELS.index(entry.level) for entry in requested if isinstance(entry, Identifier))
-    if len(levels) < 2:
-        return None
-    deepest, coarser = LEVELS[max(levels)], levels.total() - levels[max(levels)]
-    return (
-        f"{coarser} of {len(requested)} rows lack a UID that the others have. They bring all of the level above, "
-        f"not one {deepest.lower()} each: fill the UID, or give the level of each row in a column {_LEVEL}"
-    )
 
 
 def _refuse_unreadable(
