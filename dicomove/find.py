@@ -142,8 +142,9 @@ def find(
         - ``asked_by``: the keys that were sent, joined by a comma; null if nothing was sent.
 
         If a match differs from the cohort's cell in a column of the same name (a wildcard, a range), the column has the
-        match, and ``<column>_asked`` has the cohort's cell. If a column of your own has one of these names
-        (``outcome``: died or alive), it becomes ``<name>_cohort``, with a warning.
+        match, and ``<column>_asked`` has the cohort's cell. If the PACS returns a blank for a column whose header is
+        the keyword itself, the cohort's cell stays. If a column of your own has one of these names (``outcome``: died
+        or alive), it becomes ``<name>_cohort``, with a warning.
 
     Raises
     ------

@@ -124,6 +124,17 @@ def test_a_study_without_an_accession_number_is_not_that_of_the_row(pacs: Archiv
     assert "1 came without AccessionNumber, by which the row asked" in found["advice"].iloc[0]
 
 
+@pytest.mark.parametrize(("header", "there"), [("AccessionNumber", "A1"), ("accession", None)])
+def test_a_typed_cell_stays_where_the_pacs_returns_a_blank(pacs: Archive, header: str, there: str | None) -> None:
+    here = pacs(JOHN | {"AccessionNumber": ""}, faults=[faults.IgnoresKeys()])
+    cohort = pd.DataFrame({"PatientID": ["123", "999"], header: ["A1", "A9"]})
+    found = dm.find(cohort, here, progress=False)
+    assert found["outcome"].tolist() == ["matched", "empty"]
+    assert [None if pd.isna(cell) else cell for cell in found["AccessionNumber"]] == [there, "A9"]
+    assert found[header].iloc[0] == "A1"
+    assert "AccessionNumber_asked" not in found.columns
+
+
 def test_the_only_answer_without_an_accession_number_is_told(pacs: Archive) -> None:
     here = pacs(JOHN | {"AccessionNumber": ""}, faults=[faults.IgnoresKeys()])
     found = dm.find(pd.DataFrame({"PatientID": ["123"], "AccessionNumber": ["A1"]}), here, progress=False)
