@@ -14,6 +14,7 @@ from dicomove.columns import VERDICT_COLUMNS
 from dicomove.errors import CohortError, CohortWarning, warn
 from dicomove.outcome import sentences
 from dicomove.results import FIND_BROKE_OFF
+from dicomove.search import DISTINGUISHING
 from dicomove.words import GRAVEST_FIRST, SKIPPED
 
 __all__ = ["VERDICT_COLUMNS", "verdicts"]
@@ -22,8 +23,8 @@ _NOT_MOVED: Final = "Found, but not moved yet: move it."
 _NOT_THERE: Final = "The results have no row for it: find it and move it."
 _KEYS: Final = UNIQUE_KEYS["PatientRoot"]["IMAGE"]
 _UIDS: Final = _KEYS[1:]
-#: Matches with one UID stay apart in the table of `find` if they differ in one of these columns.
-_APART: Final = ("IssuerOfPatientID", "PatientName", "PatientBirthDate", "AccessionNumber")
+#: The other columns by which the table of `find` keeps matches with one UID apart.
+_APART: Final = tuple(name for name in DISTINGUISHING if name not in _KEYS)
 _COUNTS: Final = ("expected", "received", "missing")
 _READ: Final = (*_COUNTS, "outcome", "error", "advice", "completed", "warning", "matches")
 #: The number of related instances by C-FIND, by the deepest key of a row.

@@ -56,7 +56,7 @@ def reconcile(
     several
         Whether the result is of several C-MOVEs, whose outcome has to be judged anew.
     may_come_later
-        Whether instances may come after the final response. With C-GET they cannot: it has one association for all.
+        Whether instances may still come. With C-GET they cannot: its one association has ended.
 
     Raises
     ------

@@ -25,12 +25,14 @@ A complete answer from a PACS that limits its answers::
 
 from __future__ import annotations
 
+from dicomove.search.answers import DISTINGUISHING
 from dicomove.search.choice import Choice, Matches, ask_loosely, checked_loose
 from dicomove.search.limits import may_be_cut
 from dicomove.search.row import Answer
 from dicomove.search.run import SearchSettings, ask_rows, found_table
 
 __all__ = [
+    "DISTINGUISHING",
     "Answer",
     "Choice",
     "Matches",

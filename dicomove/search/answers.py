@@ -29,7 +29,7 @@ _ADVICE_ON_PATIENTS: Final = {
 _OF_STUDY: Final = ("AccessionNumber", "StudyID")
 
 #: Matches with one UID stay apart if they differ in one of these keys.
-_DISTINGUISHING: Final = (
+DISTINGUISHING: Final = (
     *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "AccessionNumber"),
     *("StudyInstanceUID", "SeriesInstanceUID"),
 )
@@ -221,7 +221,7 @@ def _largest(match: Mapping[str, str], other: Mapping[str, str]) -> dict[str, st
 
 
 def _is_one(match: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    values = ({match.get(name, ""), other.get(name, "")} - {""} for name in _DISTINGUISHING)
+    values = ({match.get(name, ""), other.get(name, "")} - {""} for name in DISTINGUISHING)
     return all(len(different) < 2 for different in values)
 
 
