@@ -1121,11 +1121,20 @@ def test_auto_moves_again_where_the_pacs_offers_no_c_get() -> None:
     run.end(begun(run), moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
     in_vain = begun(run)
     assert in_vain.method == "get"
-    assert not only(Write, run.end(in_vain, moved(None, sent=False, problem="not_supported"))).last.final
+    no_get = moved(None, sent=False, problem="not_supported", permanent=True)
+    assert not only(Write, run.end(in_vain, no_get)).last.final
     for _ in range(3):
         one = begun(run)
         assert one.method == "move"
         assert only(Write, run.end(one, moved(UNKNOWN_DESTINATION, held=0, arrivals=0))).last.final
+
+
+def test_auto_stays_with_c_get_where_only_one_row_has_classes_that_cannot_be_sent_back() -> None:
+    """All rows after it were moved, to a destination that the PACS does not know."""
+    run = RunDriver.of(3, receivers=1, method="auto")
+    run.end(begun(run), moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
+    assert only(Write, run.end(begun(run), moved(None, sent=False, problem="not_supported"))).last.final
+    assert begun(run).method == "get"
 
 
 def test_auto_stays_with_moving_once_something_came() -> None:

@@ -236,7 +236,7 @@ class _CGet:
         context = association.context_for(GET[model])
         if context is None:
             message = f"{self._pacs} does not offer {model} GET"
-            raise NotSupported(message)
+            raise NotSupported(message, permanent=True)  # for no row, whatever its SOP classes
         usable = [one for one in association.contexts.values() if one.abstract_syntax in association.scp_of]
         self.accepted = [(one.abstract_syntax, one.transfer_syntax) for one in usable]
         if not usable:

@@ -282,7 +282,9 @@ class RunState:
         """Return whether this row and all later ones use C-GET from now on, or C-MOVE again if there is no C-GET."""
         evidence = moved.result.evidence
         if task.method == "get":
-            is_vain = self._may_return and moved.result.error == "not_supported"
+            # Without either, only the SOP classes of this row cannot be sent back.
+            is_of_pacs = evidence.permanent or evidence.sent
+            is_vain = self._may_return and is_of_pacs and moved.result.error == "not_supported"
             self._method = "move" if is_vain else self._method
             self._may_return &= not evidence.arrivals
             return is_vain
