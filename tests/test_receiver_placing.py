@@ -387,7 +387,7 @@ def _link_to_another_disk(path: Path) -> None:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Nobody may write into a folder, also not the administrator."""
+    """Make a folder into which no user may write; the administrator cannot either."""
     folder.mkdir()
     folder.chmod(0o500)
     changed = os.geteuid() == 0 and subprocess.run(["chattr", "+i", str(folder)], check=False, stderr=subprocess.PIPE)

@@ -1116,7 +1116,7 @@ def test_auto_gets_from_the_first_row_on_that_cannot_be_moved() -> None:
 
 
 def test_auto_moves_again_where_the_pacs_offers_no_c_get() -> None:
-    """The rows said that there is no C-GET, and not what to mend."""
+    """Else `advice` would say only that the PACS offers no C-GET, and not why C-MOVE cannot work."""
     run = RunDriver.of(3, receivers=1, method="auto")
     run.end(begun(run), moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
     in_vain = begun(run)

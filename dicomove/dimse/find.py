@@ -53,7 +53,8 @@ class FindResult:
     Attributes
     ----------
     matches
-        The matches, as dicts of DICOM keyword -> text. A backslash joins several values; an empty value is ``""``.
+        The matches, as dicts of DICOM keyword -> text. A backslash joins several values; an empty value is ``""``. A
+        match that the PACS announces without its identifier is an empty dict.
     status
         The final DIMSE Status; ``None`` if none came.
     error

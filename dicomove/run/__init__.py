@@ -30,6 +30,7 @@ A row::
     attempt                  the ways in which an attempt ends, and the result of its row
     questions                the C-FINDs of `inventory`, and pauses for a PACS that does not answer them
     narrowing                the C-MOVEs for what is missing of a row; several C-MOVEs as one result; C-GET instead
+    method                   ``method="auto"``: C-MOVE or C-GET for the next row
     split                    a large study whose series are moved side by side
 
 Actions::

@@ -53,7 +53,7 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
-from dicomove.run.narrowing import cannot_move
+from dicomove.run.method import MethodChoice
 from dicomove.run.options import Method
 from dicomove.run.outages import Ask, Hold
 from dicomove.run.questions import ALL, Asking
@@ -83,8 +83,7 @@ class RunState:
     receivers
         The number of receivers; 0 for another destination.
     method
-        C-MOVE, C-GET, or ``"auto"``: C-MOVE until a row shows that it cannot work, and C-GET from then on if the PACS
-        offers it.
+        The method of its rows, or ``"auto"``.
 
     Attributes
     ----------
@@ -98,9 +97,7 @@ class RunState:
         self.methods: dict[Identifier, Literal["move", "get"]] = {}
         #: Whether the PACS lists the series of a study, and accepts C-MOVEs for series.
         self._may_split = True
-        self._method: Literal["move", "get"] = "get" if method == "get" else "move"
-        #: Whether the method can still change, and then become C-MOVE again, because the PACS offers no C-GET.
-        self._may_change = self._may_return = method == "auto"
+        self._method = MethodChoice(method)
         self._is_of_interest = method != "move"
         self._waiting: Hold | None = None
         self._depth: Depth = "instances"
@@ -186,14 +183,14 @@ class RunState:
         task = self._receivers.begin(task, now)
         task = task if begun else self.results.beside(task)
         if self._is_of_interest:
-            self.methods[task.identifier] = self._method
+            self.methods[task.identifier] = self._method.now
         allowed = self._asking.allowed(now)
         may_split = self._may_split and allowed == ALL and not begun
         return changed(
             task,
             depth=self._depth,
             allowed=allowed,
-            method=self._method,
+            method=self._method.now,
             may_split=may_split and self.schedule.may_split(task),
         )
 
@@ -248,7 +245,7 @@ class RunState:
         alone = row_after(end)
         row = self.results.end_attempt(task, end, alone)
         moved = end if isinstance(end, Moved) else None
-        changes = moved is not None and self._changes_over(task, moved)
+        changes = moved is not None and self._method.repeats(task.method, moved)
         wait_s = self.schedule.ended(
             _again(task, end),
             # An attempt that sent nothing is judged alone: it says nothing about what an earlier one brought.
@@ -277,22 +274,6 @@ class RunState:
             return records(task, row, is_final=is_final)
         moves = end.moves if isinstance(end, Moved | Lost) else ()
         return records(task, row, moves, sent=number_sent_by(end), is_final=is_final)
-
-    def _changes_over(self, task: Task, moved: Moved) -> bool:
-        """Return whether this row and all later ones use C-GET from now on, or C-MOVE again if there is no C-GET."""
-        evidence = moved.result.evidence
-        if task.method == "get":
-            # Without either, only the SOP classes of this row cannot be sent back.
-            is_of_pacs = evidence.permanent or evidence.sent
-            is_vain = self._may_return and is_of_pacs and moved.result.error == "not_supported"
-            self._method = "move" if is_vain else self._method
-            self._may_return &= not evidence.arrivals
-            return is_vain
-        if self._may_change:
-            is_vain = cannot_move(moved.result)
-            self._may_change = not (is_vain or evidence.arrivals)
-            self._method = "get" if is_vain else "move"
-        return self._method == "get" and cannot_move(moved.result)
 
     def _written(self, written: Written) -> list[Instruction]:
         task, record = written.write.task, written.write.last
