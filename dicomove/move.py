@@ -7,10 +7,10 @@ from typing import Unpack
 
 import pandas as pd
 
-from dicomove.cohort import Requested, move_identifiers, on_coarser_rows, own_copy, uncompared_index
+from dicomove.cohort import own_copy
 from dicomove.columns import COUNTED_BY_COLUMN, METHOD_COLUMN, RESULT_COLUMNS, kept_message
 from dicomove.errors import CohortWarning, warn
-from dicomove.interpreter import in_bulk, short_switch_interval
+from dicomove.interpreter import short_switch_interval
 from dicomove.interrupts import Interrupts
 from dicomove.job import MoveJob
 from dicomove.notebook import Progress, check_progress, display
@@ -21,7 +21,7 @@ from dicomove.run import (
     Options,
     PreparedRun,
     RunSettings,
-    by_patient,
+    identifiers_of,
     run_settings,
     shows_options,
 )
@@ -227,16 +227,6 @@ def _prepared(
     settings = run_settings(pacs, destination, checked)
     warn_of_own(table, settings, checked)
     return PreparedRun(table, identifiers, settings, checked)
-
-
-def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> list[Requested]:
-    """Return the identifier of each row, and warn if some rows ask for more than the others."""
-    with in_bulk():
-        identifiers = by_patient(table, move_identifiers(table, level, query_model))
-    messages = None if level else on_coarser_rows(table, identifiers), uncompared_index(table)
-    for message in filter(None, messages):
-        warn(message, CohortWarning)
-    return identifiers
 
 
 def warn_of_own(table: pd.DataFrame, settings: RunSettings, options: Options) -> None:

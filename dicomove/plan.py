@@ -13,10 +13,10 @@ from typing import Literal
 
 import pandas as pd
 
-from dicomove.cohort import Identifier, Requested, move_identifiers, own_copy, uncompared_index, with_plan_digests
+from dicomove.cohort import Identifier, Requested, own_copy, with_plan_digests
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.dimse import FindScu
-from dicomove.errors import CohortWarning, InterruptedWarning, warn
+from dicomove.errors import InterruptedWarning, warn
 from dicomove.events import RowStarted, RunEnded, RunStarted
 from dicomove.files import user_path
 from dicomove.interpreter import short_switch_interval
@@ -25,7 +25,7 @@ from dicomove.outcome import Unverified, of_other_person, sentences, was_compare
 from dicomove.pacs import Pacs
 from dicomove.receiver import AskedRow, RowId
 from dicomove.results import contradicted_by_pacs
-from dicomove.run import MoveDestination, Options, by_patient, path_cells, run_settings
+from dicomove.run import MoveDestination, Options, identifiers_of, path_cells, run_settings
 from dicomove.run.archive_at_destination import ArchiveAtDestination
 from dicomove.run.counting import Counted, Counting
 from dicomove.run.estimates import Known, Sizes, rate_of, windows_needed
@@ -121,7 +121,8 @@ def plan(
     Warns
     -----
     CohortWarning
-        A key of the patient is the index of the table, and is not compared.
+        Rows bring more than the others, or a whole patient, as in `move`; a column of your own got another name in the
+        table; or a key of the patient is the index of the table, and is not compared.
     InterruptedWarning
         The plan was interrupted: the numbers of instances of the remaining rows are unknown.
 
@@ -135,9 +136,7 @@ def plan(
     ['move', 'repeated', 'invalid']
     """
     table = own_copy(table)
-    identifiers = by_patient(table, move_identifiers(table, level, query_model))
-    if message := uncompared_index(table):
-        warn(message, CohortWarning)
+    identifiers = identifiers_of(table, level, query_model)
     checked = Options(journal=journal, hours=hours, method=method)
     steps = steps_of(table, identifiers)
     settings = None if destination is None else run_settings(pacs, destination, checked)

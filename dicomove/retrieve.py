@@ -15,7 +15,7 @@ from dicomove.columns import label
 from dicomove.errors import CohortWarning, warn
 from dicomove.find import find
 from dicomove.interrupts import Interrupts
-from dicomove.move import identifiers_of, warn_of_own
+from dicomove.move import warn_of_own
 from dicomove.notebook import Phases, Progress
 from dicomove.pacs import Pacs
 from dicomove.results import not_sent, result_table
@@ -26,6 +26,7 @@ from dicomove.run import (
     PreparedRun,
     RunSettings,
     check_path_columns,
+    identifiers_of,
     path_columns,
     run_settings,
     shows_options,

@@ -95,9 +95,22 @@ def test_the_deepest_uid_decides_as_in_move(here: Here) -> None:
     one = ALL[0]
     keys = [one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid]
     table = pd.DataFrame([[*keys[:depth], *[""] * (3 - depth)] for depth in (1, 2, 3)], columns=KEYS[1:])
-    planned = plan(table, pacs)
+    with pytest.warns(dm.errors.CohortWarning, match="2 of 3 rows lack a UID that the others have"):
+        planned = plan(table, pacs)
     assert values(planned, "QueryRetrieveLevel", "expected") == [["STUDY", 6], ["SERIES", 3], ["IMAGE", 1]]
     assert plan(table, pacs, level="STUDY")["action"].tolist() == ["move", "repeated", "repeated"]
+
+
+def test_a_plan_warns_of_whole_patients_as_the_move_does(here: Here) -> None:
+    levels = ["PATIENT", "STUDY"]
+    cohort = pd.DataFrame({"PatientID": "SYN000001", "StudyInstanceUID": STUDIES[:2], "QueryRetrieveLevel": levels})
+    found = dm.find(cohort, here.pacs, query_model="PatientRoot", progress=False)
+    with pytest.warns(dm.errors.CohortWarning, match="of 2 rows bring all studies of their patient") as moved:
+        dm.move(found, here.pacs, servers.SINK, query_model="PatientRoot", progress=False)
+    with pytest.warns(dm.errors.CohortWarning) as planned:
+        rows = plan(found, here.pacs, query_model="PatientRoot")
+    assert [str(one.message) for one in planned] == [str(one.message) for one in moved]
+    assert "PATIENT" in rows["QueryRetrieveLevel"].tolist()
 
 
 @pytest.mark.parametrize(("level", "expected"), [("PATIENT", 12), ("STUDY", 6), ("SERIES", 3), ("IMAGE", 1)])

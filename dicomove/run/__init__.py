@@ -53,9 +53,8 @@ Actions::
 from dicomove.run.cells import check_path_columns, path_cells, path_columns
 from dicomove.run.options import Distributed, MoveOptions, Options, shows_options
 from dicomove.run.pacing import Hours
-from dicomove.run.prepared import PreparedRun
+from dicomove.run.prepared import PreparedRun, identifiers_of
 from dicomove.run.settings import MoveDestination, RunSettings, run_settings
-from dicomove.run.shared_rows import by_patient
 
 __all__ = [
     "Distributed",
@@ -65,8 +64,8 @@ __all__ = [
     "Options",
     "PreparedRun",
     "RunSettings",
-    "by_patient",
     "check_path_columns",
+    "identifiers_of",
     "path_cells",
     "path_columns",
     "run_settings",

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Requested
+from dicomove.cohort import Identifier, Requested, move_identifiers, on_coarser_rows, uncompared_index
 from dicomove.dimse import FindScu
 from dicomove.errors import (
     CohortWarning,
@@ -37,9 +37,20 @@ from dicomove.run.rows import RowResults
 from dicomove.run.run import Pool, Run
 from dicomove.run.schedule import Schedule
 from dicomove.run.settings import RunSettings, chosen_method
+from dicomove.run.shared_rows import by_patient
 from dicomove.run.state import RunState
 from dicomove.run.tasks import as_planned, in_order, tasks_of
 from dicomove.store import Journal, Key, RowRecord, read_sizes
+
+
+def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> list[Requested]:
+    """Return the identifier of each row, and warn if some rows ask for more than the others."""
+    with in_bulk():
+        identifiers = by_patient(table, move_identifiers(table, level, query_model))
+    messages = None if level else on_coarser_rows(table, identifiers), uncompared_index(table)
+    for message in filter(None, messages):
+        warn(message, CohortWarning)
+    return identifiers
 
 
 class PreparedRun:
