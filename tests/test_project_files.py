@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -225,3 +228,17 @@ def names(path: Path, variable: str) -> bool:
     """Say whether a test, or one in a folder, reads a variable."""
     files = sorted(path.glob("test_*.py")) if path.is_dir() else [path]
     return any(variable in file.read_text() for file in files)
+
+
+def test_tests_in_an_activated_environment_find_dcmtk_before_pynetdicom() -> None:
+    """Both bring a command `storescp`."""
+    own = Path(sys.executable).parent
+    assert (own / "storescp").exists(), "pynetdicom brings this command no longer: tests/__init__.py can go"
+    activated = os.pathsep.join([str(own), os.environ["PATH"]])
+    command = [sys.executable, "-c", "import os, tests; print(os.environ['PATH'])"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=ROOT, env={**os.environ, "PATH": activated}
+    )
+    *others, last = done.stdout.strip().split(os.pathsep)
+    assert last == str(own)
+    assert str(own) not in others
