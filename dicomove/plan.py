@@ -21,23 +21,24 @@ from dicomove.events import RowStarted, RunEnded, RunStarted
 from dicomove.files import user_path
 from dicomove.interpreter import short_switch_interval
 from dicomove.notebook import Display, Progress, display
-from dicomove.outcome import Unverified, of_other_person, sentences, was_compared
+from dicomove.outcome import Unverified, of_other_person, sentences
 from dicomove.pacs import Pacs
 from dicomove.receiver import AskedRow, RowId
-from dicomove.results import contradicted_by_pacs
+from dicomove.results import contradicted_by_pacs, resumed
 from dicomove.run import MoveDestination, Options, identifiers_of, path_cells, run_settings
 from dicomove.run.archive_at_destination import ArchiveAtDestination
 from dicomove.run.counting import Counted, Counting
 from dicomove.run.estimates import Known, Sizes, rate_of, windows_needed
 from dicomove.run.inventory import Inventory
-from dicomove.run.journal import grown, renamed, still_on_disk
+from dicomove.run.journal import not_completed
 from dicomove.run.options import Method
 from dicomove.run.pacing import Hours
 from dicomove.run.patients import compared
 from dicomove.run.planned import PlannedRow, Steps, finished, plan_table, steps_of
 from dicomove.run.prepared import sizes_of
-from dicomove.run.rows import Keys
+from dicomove.run.rows import Keys, RowResults
 from dicomove.run.settings import RunSettings, chosen_method
+from dicomove.run.tasks import tasks_of
 from dicomove.run.whose import whose
 from dicomove.store import JOURNAL_FILE, Journal, read_journal, read_runs
 
@@ -168,7 +169,7 @@ def _look_here(
     _look_at_disk(settings, steps)
     path = _journal_path(settings, journal)
     if path:
-        _look_into_journal(settings, path, table, steps)
+        _look_into_journal(settings, path, table, identifiers, steps)
     free = [shutil.disk_usage(receiver.folder).free for receiver in settings.receivers]
     return Known(sizes_of(settings), _rate(path) if path else None, min(free, default=None))
 
@@ -196,17 +197,27 @@ def _journal_path(settings: RunSettings, journal: str | os.PathLike[str] | Liter
     return user_path(path) if path and user_path(path).exists() else None
 
 
-def _look_into_journal(settings: RunSettings, path: Path, table: pd.DataFrame, steps: Steps) -> None:
-    keys = {identifier: settings.key(identifier) for identifier in steps}
+def _look_into_journal(
+    settings: RunSettings, path: Path, table: pd.DataFrame, identifiers: Sequence[Requested], steps: Steps
+) -> None:
+    """Note what an earlier run completed. `move` compares some of it with the PACS before it counts."""
+    results = RowResults(list(table.index), identifiers, asks_archive=settings.archive is not None)
+    tasks = tasks_of(table, identifiers, settings)
     with Journal.open(path) as opened:
-        done = still_on_disk(opened, list(keys.values()), settings)
-        names = {key: (one, steps[one].patients, steps[one].named) for one, key in keys.items() if key in done}
-        anew = renamed(opened, table, names)
-        anew |= grown(opened, done, {key: (one.level, steps[one].expected) for one, key in keys.items() if key in done})
-    for identifier, key in keys.items():
-        step = steps[identifier]
-        if key in done and key not in anew and was_compared(done[key].advice):
-            step.action, step.expected, step.advice = "skip", done[key].expected, done[key].advice
+        left = {task.first: task for task in not_completed(opened, table, tasks, settings, results)}
+    for step in steps.values():
+        task = left.get(step.first)
+        row = results.rows[step.first] if task is None else task.earlier and resumed(*task.earlier)
+        if row:
+            step.earlier, step.expected = row, row.expected
+            if task is None or not task.asks_patient:
+                _skip(step)
+
+
+def _skip(step: PlannedRow) -> None:
+    """Leave out a row that an earlier run completed."""
+    if step.earlier:
+        step.action, step.advice = "skip", sentences(step.earlier.advice or "", step.advice or "")
 
 
 def _look_at_archive(archive: ArchiveAtDestination, identifier: Identifier, step: PlannedRow) -> None:
@@ -265,13 +276,19 @@ def _ask_all(
 
 
 def _ask_whose(inventory: Inventory, identifier: Identifier, step: PlannedRow, *, to_receiver: bool) -> None:
-    """Leave out rows whose study is of another patient. After one C-FIND without an answer, stop asking.
+    """Leave out rows whose study is of another patient, and those that an earlier run completed.
 
-    With a receiver, the images show whose they are, even if the PACS does not say it.
+    After one C-FIND without an answer, stop asking.
     """
+    if step.action == "move" and step.is_typed and not _is_silent(inventory):
+        _compare(inventory, identifier, step, to_receiver=to_receiver)
+    if step.action == "move" and not (identifier.is_disputed and _is_silent(inventory)):
+        _skip(step)
+
+
+def _compare(inventory: Inventory, identifier: Identifier, step: PlannedRow, *, to_receiver: bool) -> None:
+    """Compare a row with the PACS. At a receiver, images show whose they are, even if the PACS does not say it."""
     named = compared(step.patients, step.named)
-    if step.action != "move" or not step.is_typed or _is_silent(inventory):
-        return
     inventory.begin()  # it keeps the questions since then, and each row looks through them
     said = whose(inventory, identifier, named, is_there=step.is_there, at_receiver=to_receiver)
     if said.contrary and said.contrary.endswith("UID"):

@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -20,6 +22,8 @@ from dicomove.run.options import Method
 from dicomove.run.planned import steps_of
 from dicomove.testing import Synthetic, faults
 from dicomove.testing.archive import Archive
+from dicomove.testing.associations import Listener
+from dicomove.testing.faults.base import FindFault, Refuse, Request
 from tests import receiving, servers
 from tests.servers import Here
 
@@ -230,6 +234,42 @@ def test_the_journal_of_another_destination(here: Here, tmp_path: Path) -> None:
     planned = plan(table, pacs, servers.SINK, journal=journal)
     assert values(planned, "action", "expected", "on_disk") == [["skip", 6, None], ["move", 6, None]]
     assert plan(table, pacs, servers.SINK)["action"].tolist() == ["move", "move"]
+
+
+def test_rows_that_a_move_resumes_after_a_comparison(tmp_path: Path) -> None:
+    """Their C-FINDs had no answer in the run that completed them, or they name a patient only now."""
+    one, refusals = ALL[0], [0xA700]
+    table = pd.DataFrame({"StudyInstanceUID": [one.study_instance_uid], "SeriesInstanceUID": [one.series_instance_uid]})
+    options: dict[str, Any] = {"journal": tmp_path / "pull.sqlite", "progress": False}
+    with (
+        Listener(servers.Sink()) as storage,
+        receiving.pacs({servers.SINK: ("127.0.0.1", storage.port)}, Refuses(refusals), source=SOURCE) as pacs,
+    ):
+        with pytest.warns(dm.errors.VerificationWarning):
+            first = dm.move(table, pacs, servers.SINK, **options)
+        for status, patient, said in [
+            (0xA700, None, ("skip", True)),
+            (None, None, ("skip", True)),
+            (None, one.patient_id, ("skip", True)),
+            (None, "SOMEBODY", ("invalid", False)),
+        ]:
+            refusals[:] = [status] if status else []
+            rows = table.assign(PatientID=patient)
+            planned = dm.plan(rows, pacs, servers.SINK, **options)
+            moved = dm.move(rows, pacs, servers.SINK, **options)
+            assert (planned["action"].iloc[0], moved["resumed"].iloc[0]) == said
+    assert "not compared" in first["advice"].iloc[0]
+
+
+@dataclass(frozen=True)
+class Refuses(FindFault):
+    """C-FIND is refused while there is a status in the list."""
+
+    statuses: list[int] = field(default_factory=list)
+
+    def on_query(self, request: Request, identifier: object) -> None:  # noqa: ARG002 (as in `Fault`)
+        if self.statuses:
+            raise Refuse(self.statuses[0], "")
 
 
 # What cannot be right.

@@ -14,7 +14,7 @@ from dicomove.columns import PLAN_COLUMNS
 from dicomove.errors import CohortWarning, warn
 from dicomove.events import RowFinished
 from dicomove.outcome import sentences
-from dicomove.results import not_sent
+from dicomove.results import Row, not_sent
 from dicomove.run.cells import SOP_CLASSES, RowCells
 from dicomove.run.estimates import Estimate, Known, estimate
 from dicomove.run.patients import Named
@@ -35,7 +35,7 @@ class PlannedRow:
     """The plan for the rows with one identifier.
 
     `is_typed` tells whether they are the user's own, and not yet compared; `is_there`, whether the
-    PACS has it below the keys above it, if it was asked.
+    PACS has it below the keys above it, if it was asked; `earlier` is the result of an earlier run.
     """
 
     first: int
@@ -45,6 +45,7 @@ class PlannedRow:
     availability: str | None = None
     advice: str | None = None
     where: Literal["on disk", "at the destination"] = "on disk"
+    earlier: Row | None = None
     is_typed: bool = False
     is_there: bool | None = None
     patients: tuple[str, ...] = ()
