@@ -206,6 +206,7 @@ def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) 
         ("StudyDate", "20240105", "20240105"),
         ("StudyDate", "20240229", "20240229"),
         ("StudyDate", "2024-01-05 00:00:00", "20240105"),
+        ("StudyDate", "2024-01-05 10:30:00", "20240105"),
         ("StudyDate", "20240110", "20240110"),
         ("StudyDate", "2024-01-05", "20240105"),
         ("StudyDate", "20240101-20240131", "20240101-20240131"),

@@ -32,9 +32,12 @@ INVISIBLE = re.compile(
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 # RFC 3061: a UID as a URN. Some databases write UIDs in this form, or in a part of it.
 _URN = re.compile(r"\A(?:urn:)?oid:\s*", re.IGNORECASE)
-# Programs that store a date as a point in time write it with a time.
-_MIDNIGHT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})[T ]00:00(?::00(?:[.,]0+)?)?(?: ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
+# Programs that store a date as a point in time write it with a time. With a time zone, only midnight is clear: the day
+# of another time may differ elsewhere.
+_MOMENT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})[T ]"
+    r"(?:(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
+    r"|00:00(?::00(?:[.,]0+)?)? ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))"
 )
 # Half of a character cannot be sent: pydicom puts "?" in its place, which matches any character.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -72,7 +75,7 @@ def text(value: object, column: str) -> str:
     ----------
     value
         Text. For a date attribute also a date, or a period, which means all its days; for a time attribute also a time;
-        for a number attribute also a whole number. A date as text loses a time of midnight.
+        for a number attribute also a whole number. A date as text loses its time of day.
     column
         The keyword of the attribute.
 
@@ -89,8 +92,8 @@ def text(value: object, column: str) -> str:
     vr = VRS.get(column)
     if isinstance(value, (str, PersonName)):
         found = str(value).strip(EDGES)
-        midnight = _MIDNIGHT.fullmatch(found) if vr == "DA" else None
-        return midnight[1] if midnight else _URN.sub("", found) if vr == "UI" else found
+        moment = _MOMENT.fullmatch(found) if vr == "DA" else None
+        return moment[1] if moment else _URN.sub("", found) if vr == "UI" else found
     written = _date_text(value) if vr == "DA" else _time_text(value) if vr == "TM" else None
     if written is None and vr == "IS":
         written = whole_number(value)
