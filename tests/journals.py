@@ -93,8 +93,8 @@ def python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
 _OPENS = """
     import sys
     from dicomove.errors import JournalError
-    from dicomove.store import Journal, owner_lock
-    owner_lock._PATIENCE_S = 0.1
+    from dicomove.store import Journal, ownership
+    ownership._PATIENCE_S = 0.1
     try:
         Journal.open(sys.argv[1])
     except JournalError as error:

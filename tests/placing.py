@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dicomove.receiver.commit import PendingFile
-from dicomove.receiver.digest import FollowingDigest
-from dicomove.receiver.open_file import OpenFile
+from dicomove.receiver.open_file import FollowingDigest, OpenFile
 from dicomove.store.instances import InstanceRecord
 
 

@@ -201,8 +201,8 @@ def test_a_process_that_opens_it_twice_shares_it_and_other_processes_are_refused
 HOLDS = """
     import os, sys
     from dicomove.errors import JournalError
-    from dicomove.store import Journal, owner_lock
-    owner_lock._PATIENCE_S = 0.1
+    from dicomove.store import Journal, ownership
+    ownership._PATIENCE_S = 0.1
     journal = Journal.open(sys.argv[1])
     if os.fork():
         sys.stdin.readline()

@@ -23,7 +23,7 @@ from dicomove.receiver import AskedRow, Limits, RowId, administration
 from dicomove.receiver.administration import addresses
 from dicomove.receiver.admission import NOT_ADMITTED, Admission, network
 from dicomove.receiver.lines import Progress
-from dicomove.receiver.rows_in_flight import RowsInFlight
+from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.server import MAX_PDU_LENGTH
 from dicomove.testing.raw import pdus
 from tests import receiving

@@ -15,7 +15,7 @@ import pytest
 from dicomove.outcome.advice import DAMAGED
 from dicomove.receiver.api import RowId
 from dicomove.receiver.commit import Committer
-from dicomove.receiver.digest import FollowingDigest
+from dicomove.receiver.open_file import FollowingDigest
 from dicomove.receiver.tallies import RowTallies, RowTally
 from dicomove.store.instances import InstanceIndex
 from tests import placing

@@ -14,7 +14,7 @@ from dicomove.errors import ReceiverError, ReceiverWarning
 from dicomove.files import file_sha256
 from dicomove.receiver import AskedRow, Durability, RowId, commit
 from dicomove.receiver.commit import Committer, PendingFile
-from dicomove.receiver.digest import FollowingDigest
+from dicomove.receiver.open_file import FollowingDigest
 from dicomove.store.instances import InstanceIndex
 from dicomove.testing import Synthetic
 from tests import receiving

@@ -19,11 +19,11 @@ import dicomove as dm
 from dicomove.dimse.data_sets import file_head
 from dicomove.processes import Process
 from dicomove.receiver import process, recovery
-from dicomove.receiver.path_match import fits
 from dicomove.receiver.paths import DEFAULT, PathTemplate
 from dicomove.receiver.placing import FileStore
-from dicomove.store.folder_owner import owned
+from dicomove.receiver.recovery import fits
 from dicomove.store.instances import InstanceIndex
+from dicomove.store.ownership import owned
 from dicomove.testing.archive import Instance
 from tests import receiving, servers
 from tests.receiving import instance

@@ -3,8 +3,7 @@
 ::
 
     evidence     the facts about one C-MOVE: status, counts, expected, on disk
-    status       the meaning of a DIMSE Status: its kind, and its error word
-    judgement    the outcome and error: by the PACS's status and counts, or by the files on disk if they are known
+    judgement    the meaning of a DIMSE Status; the outcome and error, by status and counts, or by the files on disk
     patients     whether two PatientIDs, accession numbers or birth dates are the same
     advice       the column ``advice``: remarks on instances in quarantine, other patients, refused peers; the remedies
 
@@ -36,7 +35,7 @@ from dicomove.outcome.evidence import (
     surplus,
     with_missing,
 )
-from dicomove.outcome.judgement import RESTS_ON_C_FIND, judge, reports_success
+from dicomove.outcome.judgement import CANCELLED, RESTS_ON_C_FIND, category, failure_word, judge, reports_success
 from dicomove.outcome.patients import (
     ALTOGETHER,
     UNLIKE,
@@ -47,7 +46,6 @@ from dicomove.outcome.patients import (
     spelling,
     stripped,
 )
-from dicomove.outcome.status import CANCELLED, category, failure_word
 
 __all__ = [
     "ALTOGETHER",

@@ -1,9 +1,12 @@
-"""The outcome and the error of a C-MOVE: by the word of the PACS, or by the files on disk if they are known."""
+"""The outcome and the error of a C-MOVE: by the word of the PACS, or by the files on disk if they are known.
+
+The meaning of a DIMSE Status (PS3.7 C) is here, too: success, warning, pending, cancel or failure; and its error word.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from dicomove.outcome.advice import (
     BETTER_ADVICE,
@@ -19,9 +22,12 @@ from dicomove.outcome.advice import (
     strays,
 )
 from dicomove.outcome.evidence import Evidence, Verdict, shortfall
-from dicomove.outcome.status import category, failure_word
-from dicomove.words import Outcome
+from dicomove.words import ERROR_WORDS, Outcome
 
+Category = Literal["success", "warning", "pending", "cancel", "failure"]
+
+CANCELLED: Final = 0xFE00
+_FAILURES: Final = {status: name for name, word in ERROR_WORDS.items() for status in word.statuses}
 #: Outcomes that may change when the expected number is known.
 RESTS_ON_C_FIND: Final = frozenset({"complete", "partial", "empty", "unconfirmed"})
 _NO_ANSWER_TO_CANCEL: Final = (
@@ -32,6 +38,24 @@ _UNCONFIRMED: Final = (
     "The PACS says Success without counts: look into the destination, or move to a receiver that counts."
 )
 _NOT_COUNTED: Final = "The PACS answered Success, and did not say how many there are: look it up with find()."
+
+
+def category(status: int) -> Category:
+    """Return the kind of a Status; an undefined one is a failure."""
+    if status == 0x0000:
+        return "success"
+    if status in (0xFF00, 0xFF01):
+        return "pending"
+    if status == CANCELLED:
+        return "cancel"
+    if status in (0x0001, 0x0107, 0x0116) or 0xB000 <= status <= 0xBFFF:
+        return "warning"
+    return "failure"
+
+
+def failure_word(status: int) -> str:
+    """Return the error word for a failure status."""
+    return _FAILURES.get(status, "unable_to_process")
 
 
 def judge(evidence: Evidence) -> Verdict:

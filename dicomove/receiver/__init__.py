@@ -6,8 +6,7 @@ In the caller's process::
     settings                checks the arguments; `Limits`
     administration          writes the PACS's entry for the receiver: Orthanc, DCMTK, dcm4chee
     studies                 ``on_study=``: reports each study that has come
-    rows                    opens a row at its receiver, and waits for its instances
-    rows_in_flight          all of these rows, with the latest reports of the process; refused peers
+    rows                    opens a row at its receiver, and waits for its instances; all rows in flight; refused peers
     get_scu                 `GetScu`: asks the process for a C-GET
     process                 starts the receiver's process, asks it, ends it
     supervision             starts the process when folder and port are free, and again when it died
@@ -23,18 +22,15 @@ In the receiver's process::
     scp                     one association: C-STORE and C-ECHO
     get_in_receiver         C-GET: the PACS sends on the association of the request
     incoming                one instance while it comes: temporary file, and values of its data set
-    open_file               a file that one thread writes while another one reads it
-    digest                  the hash of an instance, calculated while the instance comes
+    open_file               a file that one thread writes while another one reads and hashes it
     scan                    finds the UIDs in the bytes of a data set
     transfer_syntax_check   whether a data set contradicts its transfer syntax    (pure)
     storage                 decides where an instance goes: folder or quarantine, and the Status
     tallies                 counts the arrivals of each row
-    placing                 ``existing=``: final names, duplicates, quarantine
-    disk_space              ``min_free=``: the free space of the disk
+    placing                 ``existing=``: final names, duplicates, quarantine; ``min_free=``: the free space
     recovery                after a kill or a power cut: records complete files, and puts spoilt ones aside
     stored_file             reads a file of the folder again: its keys, its hash, and whether it is whole
     paths                   ``path=``: the template, and safe names
-    path_match              whether a path can come from the template            (pure)
     commit                  makes files durable, and writes them to the folder's index
     sparing_log             writes the same warning once a minute
 """

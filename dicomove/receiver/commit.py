@@ -23,8 +23,7 @@ from typing import Final
 from dicomove.files import synchronise_folder
 from dicomove.outcome import stripped
 from dicomove.receiver.api import Durability, LostFile
-from dicomove.receiver.digest import FollowingDigest
-from dicomove.receiver.open_file import OpenFile
+from dicomove.receiver.open_file import FollowingDigest, OpenFile
 from dicomove.receiver.sparing_log import SparingLog
 from dicomove.store.instances import KEYS, InstanceIndex, InstanceReader, InstanceRecord
 

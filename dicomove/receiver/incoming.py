@@ -12,8 +12,7 @@ from typing import Final
 from pydicom.datadict import keyword_for_tag
 
 from dicomove.dimse.data_sets import file_head
-from dicomove.receiver.digest import FollowingDigest
-from dicomove.receiver.open_file import OpenFile
+from dicomove.receiver.open_file import FollowingDigest, OpenFile
 from dicomove.receiver.placing import CompleteFile
 from dicomove.receiver.scan import DataSetScanner, text
 from dicomove.receiver.transfer_syntax_check import contradiction

@@ -49,8 +49,8 @@ from dicomove.receiver.server import StorageServer
 from dicomove.receiver.settings import Settings
 from dicomove.receiver.storage import Storage
 from dicomove.receiver.tallies import RowTallies
-from dicomove.store.folder_owner import Ownership, owned
 from dicomove.store.instances import InstanceIndex
+from dicomove.store.ownership import Ownership, owned
 from dicomove.tls import server_side
 
 #: The longest delay of a verdict because of a handshake in progress, in seconds.

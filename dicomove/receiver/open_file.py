@@ -1,10 +1,11 @@
-"""A file that one thread writes while another one reads it.
+"""A file that one thread writes while another one reads and hashes it.
 
 It works on every system: Windows lacks ``os.writev`` and ``os.pread``, and cannot rename or remove an open file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ _FLAGS: Final = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC"
 
 _writev: Final[Callable[[int, Sequence[bytes | memoryview]], int] | None] = getattr(os, "writev", None)
 _pread: Final[Callable[[int, int, int], bytes] | None] = getattr(os, "pread", None)
+#: The bytes of one read.
+_BLOCK: Final = 1 << 18
 
 
 class OpenFile:
@@ -112,3 +115,32 @@ class OpenFile:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+class FollowingDigest:
+    """The digest of a file so far."""
+
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._done = 0
+
+    def follow(self, size: int) -> None:
+        """Hash the file further, up to this size.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read, or is shorter.
+        """
+        while self._done < size:
+            block = self._file.read(min(_BLOCK, size - self._done), self._done)
+            if not block:
+                message = "the file is shorter than what was written"
+                raise OSError(message)
+            self._digest.update(block)
+            self._done += len(block)
+
+    def hexdigest(self) -> str:
+        """Return the digest so far."""
+        return self._digest.hexdigest()

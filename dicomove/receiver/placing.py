@@ -1,9 +1,14 @@
-"""The folder: temporary files, final names, quarantine. A file gets its final name only when it is complete."""
+"""The folder: temporary files, final names, quarantine, free space.
+
+A file gets its final name only when it is complete.
+"""
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -13,7 +18,6 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from dicomove.files import SERVICE_FOLDER, file_sha256, synchronise_folder
-from dicomove.receiver.disk_space import check_free
 from dicomove.receiver.paths import beside
 from dicomove.receiver.stored_file import is_regular, is_whole
 
@@ -30,6 +34,8 @@ _MOST_FOLDERS: Final = 1000
 _META: Final = 132
 _UID: Final = b"\x02\x00\x03\x00UI"
 _LONGEST_META: Final = 1024
+_MOST_RESERVED: Final = 1 << 30
+_RESERVED_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -270,3 +276,47 @@ def _sop_instance_uid(path: Path) -> str:
     start = at + len(_UID) + 2
     length = int.from_bytes(meta[start - 2 : start], "little")
     return meta[start : start + length].decode("ascii", "replace").rstrip("\0 ")
+
+
+def free_and_reserved(folder: Path, min_free: int | None) -> tuple[int, int]:
+    """Return the free bytes on the disk of a folder, and the number of them that must stay free.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    min_free
+        The number of bytes that the user wants to stay free; ``None`` is 1 GiB, or 5 % of a small file system.
+
+    Raises
+    ------
+    OSError
+        The folder is not there, or its file system does not answer.
+    """
+    usage = shutil.disk_usage(folder)
+    reserved = min(_MOST_RESERVED, int(usage.total * _RESERVED_SHARE)) if min_free is None else min_free
+    return usage.free, reserved
+
+
+def check_free(folder: Path, min_free: int | None) -> None:
+    """Check that enough is free to store an instance.
+
+    Raises
+    ------
+    OSError
+        Less than ``min_free`` is free (ENOSPC).
+    """
+    free, reserved = free_and_reserved(folder, min_free)
+    if free < reserved:
+        raise OSError(errno.ENOSPC, f"{free} bytes are free, min_free is {reserved}")
+
+
+def has_room(folder: Path, min_free: int | None) -> bool:
+    """Return whether enough is free to begin a row. A folder that is gone has room: no wait helps."""
+    try:
+        free, reserved = free_and_reserved(folder, min_free)
+    except FileNotFoundError:
+        return True
+    except OSError:  # a network drive that is away, say
+        return False
+    return free >= reserved

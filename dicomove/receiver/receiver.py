@@ -17,11 +17,9 @@ from dicomove.events import StudyReceived
 from dicomove.files import user_path
 from dicomove.receiver.administration import Entries
 from dicomove.receiver.api import Durability, EndRun, Flush, Held
-from dicomove.receiver.disk_space import has_room
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
-from dicomove.receiver.placing import Existing
-from dicomove.receiver.rows import AskedRow, LocalRow
-from dicomove.receiver.rows_in_flight import RowsInFlight, refused_table
+from dicomove.receiver.placing import Existing, has_room
+from dicomove.receiver.rows import AskedRow, LocalRow, RowsInFlight, refused_table
 from dicomove.receiver.settings import DEFAULT_LIMITS, Accept, Limits, Mislabelled, Settings, checked_quiet_period
 from dicomove.receiver.studies import StudyWatch
 from dicomove.receiver.supervision import Supervisor

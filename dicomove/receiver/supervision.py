@@ -19,9 +19,9 @@ from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.processes import UNKNOWN_S, Process, first_port_of_connections, patience_s, port_owner
 from dicomove.receiver.api import Answer, Request
 from dicomove.receiver.process import ProcessDiedError, ReceiverProcess, StartError, logger
-from dicomove.receiver.rows_in_flight import RowsInFlight
+from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.settings import Settings
-from dicomove.store.folder_owner import check_folder
+from dicomove.store.ownership import check_folder
 
 _MOST_DEATHS: Final = 5
 _DEATHS_WITHIN_S: Final = 60.0

@@ -7,10 +7,9 @@ From a table to tasks::
 
     options                  the keywords of `move`, each checked alone
     cells                    further columns of a table: expected, patients, availability, SOP classes; those of paths
-    patients                 compares the patient and accession number of a row with those of the PACS
+    patients                 whose a study is: compares patient and accession number of a row with those of the PACS
     shared_rows              which rows share one C-MOVE: those with the same identifier that name the same patient
-    tasks                    from rows to tasks: one for each identifier; what a plan leaves out, nearline rows last
-    limits                   how many studies, instances and bytes a run may bring, and how large a row may be
+    tasks                    from rows to tasks: one for each identifier; what a plan and limits leave out, their order
     planned                  the table of `plan`: actions, numbers of instances, advice
     estimates                the bytes and seconds of a plan, and the nights that it needs
 
@@ -30,7 +29,6 @@ A row::
     attempt                  the ways in which an attempt ends, and the result of its row
     questions                the C-FINDs of `inventory`, and pauses for a PACS that does not answer them
     narrowing                the C-MOVEs for what is missing of a row; several C-MOVEs as one result; C-GET instead
-    method                   ``method="auto"``: C-MOVE or C-GET for the next row
     split                    a large study whose series are moved side by side
 
 Actions::
@@ -43,7 +41,6 @@ Actions::
     channel                  the connection between a worker, in this process or elsewhere, and the run
     worker                   one attempt: asks what is there, moves, and compares the result with C-FIND and the disk
     moves                    the C-MOVEs or C-GETs of one attempt
-    whose                    whose a study is: compares the answer of the PACS with the rows before they are moved
     inventory                how many instances are expected, and which: the policy of ``verify=``
     reconciliation           compares what was expected with what came and what is on disk
     counting                 how many instances a PACS has of a row, for `plan` and for limits

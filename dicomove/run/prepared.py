@@ -27,7 +27,6 @@ from dicomove.run.cells import path_cells
 from dicomove.run.counting import Counting
 from dicomove.run.estimates import Sizes
 from dicomove.run.journal import JournalWriter, not_completed, open_journal, run_record
-from dicomove.run.limits import within_limits
 from dicomove.run.messages import Report, Written
 from dicomove.run.options import Options
 from dicomove.run.pools import Executors, Threads
@@ -39,7 +38,7 @@ from dicomove.run.schedule import Schedule
 from dicomove.run.settings import RunSettings, chosen_method
 from dicomove.run.shared_rows import by_patient
 from dicomove.run.state import RunState
-from dicomove.run.tasks import as_planned, in_order, tasks_of
+from dicomove.run.tasks import as_planned, in_order, tasks_of, within_limits
 from dicomove.store import Journal, Key, RowRecord, read_sizes
 
 

@@ -53,7 +53,7 @@ from dicomove.run.messages import (
     Write,
     Written,
 )
-from dicomove.run.method import MethodChoice
+from dicomove.run.narrowing import MethodChoice
 from dicomove.run.options import Method
 from dicomove.run.outages import Ask, Hold
 from dicomove.run.questions import ALL, Asking

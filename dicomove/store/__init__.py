@@ -3,8 +3,7 @@
 ::
 
     sqlite            opens a SQLite file of one kind: checks it, explains errors
-    owner_lock        a lock that one process holds, with a file that names it
-    folder_owner      lets one receiver at a time own a folder
+    ownership         a lock that one process holds, with a file that names it; lets one receiver at a time own a folder
     instances         the folder's index: the files that a receiver has on disk
     find_journal      the answers of `find`, for a later `find`
     header_store      the headers of a folder's files, for a later `index`

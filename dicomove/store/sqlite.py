@@ -19,7 +19,7 @@ from typing import Final
 
 from dicomove.errors import DicomoveError, JournalError
 from dicomove.files import SERVICE_FOLDER
-from dicomove.store.owner_lock import OwnerLock
+from dicomove.store.ownership import OwnerLock
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WHY: Final = {
