@@ -23,8 +23,7 @@ from dicomove.cohort import (
     unasked_columns,
     uncompared_index,
     with_digests,
-    without_mark,
-    without_query_mark,
+    without_marks,
 )
 from dicomove.dimse import EchoResult, FindScu, attribute
 from dicomove.errors import CohortWarning, DicomoveWarning, FindWarning, IdentifierError, InterruptedWarning, warn
@@ -207,7 +206,7 @@ def find(
         if is_query(table):
             answers = _once(answers, UNIQUE_KEYS["PatientRoot"][known][-1])
             table, answers = _without_empty(table, answers)
-        found = without_mark(without_query_mark(_found(table, answers, wanted, loose=bool(names))))
+        found = without_marks(_found(table, answers, wanted, loose=bool(names)))
         return with_digests(found, known)
 
 

@@ -29,7 +29,7 @@ from dicomove.cohort import (
     parse_query_model,
     unasked_columns,
     with_digests,
-    without_query_mark,
+    without_marks,
 )
 from dicomove.cohort.keywords import KEYWORDS, VRS, matching_keys
 from dicomove.cohort.matching import only_difference
@@ -569,7 +569,7 @@ def test_a_table_of_criteria_may_be_broad_and_the_same_table_typed_may_not() -> 
     assert steps(of_studies) == [("STUDY", {**expected[0][1], **expected[1][1]})]
     assert steps(of_series) == [("PATIENT", {}), *expected]
     with pytest.raises(CohortError, match="identifies patients or studies"):
-        find_queries(without_query_mark(criteria))
+        find_queries(without_marks(criteria))
 
 
 def test_series_of_a_modality_are_asked_for_only_in_studies_that_have_it() -> None:

@@ -14,19 +14,18 @@ Rows to queries and identifiers::
 
     values            one cell, as text                                                                   (pure)
     keywords          DICOM keywords: of headers, and the keys of each level                              (pure)
-    tables            checks the columns of a table, its level, and its query model
+    tables            checks the columns of a table, its level, and its query model; marks of a table
     unknown_headers   headers that look like identifiers and are not understood                           (pure)
     key_values        a cell as the value of a matching key: dates, times, UIDs, text                     (pure)
     matching          which answers match the keys                                                        (pure)
     likeness          text that looks alike and is not equal; names of one person                         (pure)
     query_steps       the C-FINDs of one row                                                              (pure)
     queries           the C-FINDs of a table, or of the criteria of `query`
-    hints             hints on columns that are not sent, and on values that an archive may not have
+    hints             hints on columns that are not sent, rows that bring more than others, and unlikely values
     changes           rows of `find` and `plan` that the user has changed since                           (pure)
     asked_cells       whether a row of `find` asked for what a row of the cohort asks for                 (pure)
-    find_tables       reads tables of `find` again: its answer for each row, and the row of the cohort    (pure)
+    find_tables       reads tables of `find` again: answer and level of each row, and the row of the cohort (pure)
     identifiers       from a row to the identifier of its C-MOVE
-    coarser_rows      rows that bring more than the other rows do, or than `find` matched                 (pure)
 """
 
 from __future__ import annotations
@@ -39,10 +38,9 @@ from dicomove.cohort.changes import (
     with_digests,
     with_plan_digests,
 )
-from dicomove.cohort.coarser_rows import at_level_of_find, on_coarser_rows
 from dicomove.cohort.damage import damage, doubt
-from dicomove.cohort.find_tables import Unmatched, found_rows, positions_in
-from dicomove.cohort.hints import unasked_columns, uncompared_index, unlikely_values
+from dicomove.cohort.find_tables import Unmatched, at_level_of_find, found_rows, positions_in
+from dicomove.cohort.hints import on_coarser_rows, unasked_columns, uncompared_index, unlikely_values
 from dicomove.cohort.identifiers import (
     Identifier,
     Requested,
@@ -79,17 +77,19 @@ from dicomove.cohort.keywords import (
 )
 from dicomove.cohort.likeness import is_other_name
 from dicomove.cohort.matching import contradictions, matches, only_difference
-from dicomove.cohort.queries import PartialKeys, find_queries, is_query, meant_as_query, without_query_mark
+from dicomove.cohort.queries import PartialKeys, find_queries
 from dicomove.cohort.query_steps import Broad, Query, Step
 from dicomove.cohort.reading import read_cohort
 from dicomove.cohort.tables import (
     check_query,
     check_table,
+    is_query,
+    meant_as_query,
     own_copy,
     parse_level,
     parse_query_model,
     with_own_columns,
-    without_mark,
+    without_marks,
 )
 from dicomove.cohort.text_files import decode
 from dicomove.cohort.values import (
@@ -177,6 +177,5 @@ __all__ = [
     "with_digests",
     "with_own_columns",
     "with_plan_digests",
-    "without_mark",
-    "without_query_mark",
+    "without_marks",
 ]

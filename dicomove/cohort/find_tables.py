@@ -10,15 +10,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 import pandas as pd
 
 from dicomove.cohort.asked_cells import asked_otherwise
-from dicomove.cohort.keywords import UNIQUE_KEYS, VRS, is_found, keyword_columns, plain_label
+from dicomove.cohort.keywords import (
+    LEVELS,
+    UNIQUE_KEYS,
+    VRS,
+    Level,
+    QueryModel,
+    is_found,
+    keyword_columns,
+    plain_label,
+)
+from dicomove.cohort.tables import parse_level, parse_query_model
 from dicomove.cohort.values import EDGES, is_blank, text_unless_blank
-from dicomove.errors import CohortError
+from dicomove.errors import CohortError, IdentifierError
 from dicomove.words import UNMATCHED, Outcome
 
 #: The row matched several studies, and `find` chose none of them: the row has no UID, even if `matches` is not 0.
@@ -247,3 +258,38 @@ def _written(label: object) -> str:
         found = tuple(found)
     text = _ABSENT.sub("", _NUMPY.sub(r"\1", str(found))).strip(EDGES)
     return text.removesuffix(" 00:00:00").removesuffix(".0")
+
+
+def at_level_of_find(table: pd.DataFrame, level: str, query_model: str) -> tuple[pd.DataFrame, int]:
+    """Return a table of `find` whose rows have no level above the one of that search, and how many rows had one.
+
+    Parameters
+    ----------
+    table
+        The table.
+    level, query_model
+        The level and the model of the search.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"PatientID": "7", "StudyInstanceUID": "1.2", "query level": ["patient", "STUDY"]})
+    >>> table, changed = at_level_of_find(found, "STUDY", "PatientRoot")
+    >>> table["query level"].tolist(), changed
+    (['STUDY', 'STUDY'], 1)
+    """
+    place = keyword_columns(table.columns, ("QueryRetrieveLevel",)).get("QueryRetrieveLevel")
+    if place is None:
+        return table, 0
+    model = parse_query_model(query_model)
+    wanted = parse_level(level, model)
+    cells, said = table.iloc[:, place].tolist(), unmatched_rows(table)
+    above = [one is None and _is_above(cell, wanted, model) for cell, one in zip(cells, said, strict=True)]
+    made = table.copy()
+    made.isetitem(place, [wanted if is_above else cell for cell, is_above in zip(cells, above, strict=True)])
+    return made, sum(above)
+
+
+def _is_above(cell: object, level: Level, model: QueryModel) -> bool:
+    with suppress(IdentifierError):  # it is blank, or the row is invalid
+        return LEVELS.index(parse_level(cell, model)) < LEVELS.index(level)
+    return False

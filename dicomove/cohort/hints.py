@@ -1,4 +1,4 @@
-"""Hints to the user: columns that a search does not send, and values that an archive may not have in this form.
+"""Hints to the user: columns that a search does not send, rows that bring more than others, and unlikely values.
 
 A search without the accession number of a row matches more studies than the user means. So a warning before the search
 names the columns that dicomove does not understand, the keys that are the index of the table, and blank columns.
@@ -8,12 +8,15 @@ An unlikely value is sent unchanged, because an archive may have it. If the sear
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import pandas as pd
 
 from dicomove.cohort.damage import IDENTIFIERS, doubt, stands_for_empty
+from dicomove.cohort.find_tables import found_rows
+from dicomove.cohort.identifiers import Identifier, Requested
 from dicomove.cohort.key_values import has_wildcard
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
@@ -25,6 +28,7 @@ from dicomove.cohort.keywords import (
     candidates,
     is_found,
     keyword,
+    keyword_columns,
     label_text,
 )
 from dicomove.cohort.likeness import odd_in
@@ -32,6 +36,7 @@ from dicomove.cohort.tables import index_hint, own_columns
 from dicomove.cohort.unknown_headers import header_hint, may_number_participants, overlooked_headers, shown_header
 from dicomove.cohort.values import is_blank
 
+_LEVEL: Final = "QueryRetrieveLevel"
 #: Keys that a search for studies sends.
 _OF_STUDIES: Final = (*MATCHING_KEYS["PATIENT"], *MATCHING_KEYS["STUDY"], "Modality")
 #: Keys by which a row with a UID is compared with the study of the PACS.
@@ -154,6 +159,41 @@ def _others(table: pd.DataFrame) -> Iterable[object]:
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
+    """Return a sentence about rows that bring more than the others because they lack the deepest UID, or None.
+
+    If a column gives the level of each row, the sentence is about rows of `find` that matched a study and bring its
+    patient.
+    """
+    if _LEVEL in keyword_columns(table.columns, (_LEVEL,)):
+        return _on_patients(table, requested)
+    levels = Counter(LEVELS.index(entry.level) for entry in requested if isinstance(entry, Identifier))
+    if len(levels) < 2:
+        return None
+    deepest, coarser = LEVELS[max(levels)], levels.total() - levels[max(levels)]
+    return (
+        f"{coarser} of {len(requested)} rows lack a UID that the others have. They bring all of the level above, "
+        f"not one {deepest.lower()} each: fill the UID, or give the level of each row in a column {_LEVEL}"
+    )
+
+
+def _on_patients(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
+    place = keyword_columns(table.columns, ("StudyInstanceUID",)).get("StudyInstanceUID")
+    if place is None:
+        return None
+    matched = zip(found_rows(table), table.iloc[:, place].tolist(), requested, strict=True)
+    whole = sum(
+        is_found and not is_blank(study) and isinstance(entry, Identifier) and entry.level == "PATIENT"
+        for is_found, study, entry in matched
+    )
+    return (
+        f"{whole} of {len(requested)} rows bring all studies of their patient, and not only the study that find "
+        f"matched, because their column {_LEVEL} says PATIENT"
+        if whole
+        else None
+    )
 
 
 def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:

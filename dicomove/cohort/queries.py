@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 import pandas as pd
 
@@ -22,14 +22,11 @@ from dicomove.cohort.keywords import (
     matching_keys,
 )
 from dicomove.cohort.query_steps import Broad, Query, Step, prepared_cells, row_query, with_blank_keys
-from dicomove.cohort.tables import check_arguments, columns_of, index_hint
+from dicomove.cohort.tables import check_arguments, columns_of, index_hint, is_query
 from dicomove.cohort.unknown_headers import header_hint, listed_headers, overlooked_headers
-from dicomove.cohort.values import is_blank
 from dicomove.errors import CohortError, IdentifierError, check_word
 
 PartialKeys = Literal["ask", "refuse"]
-
-_MARK: Final = "dicomove_query"
 
 
 def find_queries(
@@ -123,30 +120,6 @@ def _query_or_error(
         return row_query(cells, level, model, broad=broad, given=given, proven=proven)
     except IdentifierError as error:
         return error.with_traceback(None)
-
-
-def meant_as_query(table: pd.DataFrame) -> pd.DataFrame:
-    """Mark a table as criteria of a broad search, and return it. All its columns are keys."""
-    table.attrs[_MARK] = list(table.columns)
-    return table
-
-
-def is_query(table: pd.DataFrame) -> bool:
-    """Tell whether `meant_as_query` marked a table that still has the same columns, without a blank cell.
-
-    pandas copies the mark to tables that are made from a marked one. Such a table is not a query if it has a blank cell
-    or other columns.
-    """
-    columns = list(table.columns)
-    if table.attrs.get(_MARK) != columns or not columns:
-        return False
-    return not any(is_blank(cell) for place in range(len(columns)) for cell in table.iloc[:, place].tolist())
-
-
-def without_query_mark(table: pd.DataFrame) -> pd.DataFrame:
-    """Remove the mark of `meant_as_query`, and return the table."""
-    table.attrs.pop(_MARK, None)
-    return table
 
 
 def _criteria_queries(

@@ -1,4 +1,4 @@
-"""The columns of a table, its level and its query model: the checks that need no row."""
+"""The columns of a table, its level and its query model: the checks that need no row; and marks in its ``attrs``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from dicomove.cohort.values import EDGES, is_blank, is_number
 from dicomove.errors import CohortError, IdentifierError
 
 _OWN: Final = "dicomove_own_columns"
+_QUERY: Final = "dicomove_query"
 #: With pandas 3, a copy shares the cells until one side changes them.
 _COPIES_ON_WRITE: Final = int(pd.__version__.split(".")[0]) >= 3
 
@@ -186,12 +187,31 @@ def with_own_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     return marked
 
 
-def without_mark(table: pd.DataFrame) -> pd.DataFrame:
-    """Remove the mark of `with_own_columns`, and return the table."""
-    table.attrs.pop(_OWN, None)
-    return table
-
-
 def own_columns(table: pd.DataFrame) -> list[str]:
     """Return the columns that `with_own_columns` marked."""
     return list(table.attrs.get(_OWN, ()))
+
+
+def meant_as_query(table: pd.DataFrame) -> pd.DataFrame:
+    """Mark a table as criteria of a broad search, and return it. All its columns are keys."""
+    table.attrs[_QUERY] = list(table.columns)
+    return table
+
+
+def is_query(table: pd.DataFrame) -> bool:
+    """Tell whether `meant_as_query` marked a table that still has the same columns, without a blank cell.
+
+    pandas copies the mark to tables that are made from a marked one. Such a table is not a query if it has a blank cell
+    or other columns.
+    """
+    columns = list(table.columns)
+    if table.attrs.get(_QUERY) != columns or not columns:
+        return False
+    return not any(is_blank(cell) for place in range(len(columns)) for cell in table.iloc[:, place].tolist())
+
+
+def without_marks(table: pd.DataFrame) -> pd.DataFrame:
+    """Remove the marks of `with_own_columns` and `meant_as_query`, and return the table."""
+    for mark in (_OWN, _QUERY):
+        table.attrs.pop(mark, None)
+    return table
