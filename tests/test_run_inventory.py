@@ -6,8 +6,9 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydicom import Dataset
@@ -155,6 +156,42 @@ def test_the_list_of_each_series_may_be_cut(tmp_path: Path, has_number: bool) ->
         table = dm.find(table, pacs, progress=False) if has_number else table
         result = receiving.move(table, pacs, receiver, retry=dm.Retry(attempts=3, wait=0))
     assert receiving.row(result, "outcome", "expected", "received") == ("complete", 62, 62)
+
+
+@dataclass(frozen=True)
+class CountsTooMany(FindFault):
+    """The PACS counts three instances of each study that it does not have."""
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:
+        for match in matches if request.level == "STUDY" else []:
+            match.NumberOfStudyRelatedInstances = int(match.NumberOfStudyRelatedInstances) + 3
+        return matches
+
+
+@pytest.mark.parametrize("verify", ["auto", "instances"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_counts_of_the_series_show_whether_a_round_list_is_whole(
+    tmp_path: Path, cut: bool, verify: Literal["auto", "instances"]
+) -> None:
+    """The PACS lists 50 and 7 instances. It has as many, or 5 more, which it does not move."""
+    two = Synthetic(studies=1, series=2, instances=55 if cut else 50, size=64)
+    archive = Archive(list(two.instances_of_all())[: 62 if cut else 57])
+    present = [CountsTooMany(), *([faults.CapsFind(most=50), LosesAfter(50)] if cut else [])]
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, *present, source=archive) as pacs:
+        result = receiving.move(receiving.studies(two), pacs, receiver, verify=verify)
+    said = ("partial", 65, 57) if cut else ("complete", 57, 57)
+    assert receiving.row(result, "outcome", "expected", "received") == said
+
+
+@dataclass(frozen=True)
+class LosesAfter(Fault):
+    """Only the first instances of each series are moved."""
+
+    most: int = 0
+
+    def on_selection(self, _: Request, instances: list[Instance]) -> list[Instance]:
+        series = groupby(instances, key=lambda one: one.series_instance_uid)
+        return [one for _, of_series in series for one in list(of_series)[: self.most]]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dicomove.run.questions import (
     Listed,
     Question,
     is_elsewhere,
+    is_whole,
     list_may_be_cut,
     listed_instances,
     listed_of_patient,
@@ -158,8 +159,8 @@ class Inventory:
     def _more_than_listed(self, listed: Listed, counted: Evidence, identifier: Identifier) -> int | None:
         """Return the count of the PACS, if its list was cut off and the count is right; else ``None``.
 
-        A list was cut off if it may be by its length, or if it has fewer instances than have come. In all other cases
-        the list is right and the count is wrong.
+        A list was cut off if it has fewer instances than have come, or if it may be by its length and the counts of the
+        single series do not show that it is whole. In all other cases the list is right and the count is wrong.
         """
         come = counted.received or counted.counts.moved or 0
         is_round = list_may_be_cut(listed)
@@ -167,7 +168,10 @@ class Inventory:
             return None
         counts = self._verify != "instances"
         number = counted.expected if counts else self._ask("counts", related_instances, identifier)
-        return number if number is not None and number > (len(listed) if is_round else come) else None
+        if number is None or number <= (len(listed) if is_round else come):
+            return None
+        by_series = self._ask("instances", listed_series, identifier) if identifier.level == "STUDY" else None
+        return None if come <= len(listed) and is_whole(listed, by_series) else number
 
     def _unverified(self, expected_in_table: int | None) -> Unverified | None:
         if self._verify == "arrivals":

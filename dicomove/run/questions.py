@@ -109,6 +109,17 @@ def list_may_be_cut(listed: Listed) -> bool:
     return any(map(may_be_cut, (len(listed), len(by_series), *by_series.values())))
 
 
+def is_whole(listed: Listed, counts: Mapping[str, int | None] | None) -> bool:
+    """Tell whether the PACS lists as many instances of each series as it counts for this series.
+
+    Examples
+    --------
+    >>> is_whole({"1": "1.2", "2": "1.2"}, {"1.2": 2}), is_whole({"1": "1.2"}, {"1.2": 2}), is_whole({}, None)
+    (True, False, False)
+    """
+    return bool(counts) and not may_be_cut(len(counts or ())) and counts == Counter(listed.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One question that was sent to the PACS.
