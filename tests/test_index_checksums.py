@@ -122,6 +122,14 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
             dm.verify(tmp_path / name)
 
 
+def test_an_empty_folder_is_an_error_unless_a_receiver_has_a_record_there(tmp_path: Path) -> None:
+    with pytest.raises(dm.errors.ReceiverError, match="neither files nor the record of a receiver"):
+        dm.verify(tmp_path)
+    with dm.Receiver(tmp_path, port=0):
+        pass
+    assert dm.verify(tmp_path)["verified"].tolist() == []
+
+
 def test_a_line_of_another_form_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "manifest-sha256.txt").write_text("abc  image.dcm\n")
     with pytest.raises(ReceiverError, match="line 1 of"):

@@ -154,7 +154,7 @@ def verify(
     Raises
     ------
     ReceiverError
-        There is no such folder, or its record cannot be read.
+        There is no such folder, it has neither a record nor files, or its record cannot be read.
     ValueError
         A manifest without a folder, or without its columns.
     """
@@ -174,6 +174,9 @@ def verify(
         root = given
         recorded = _manifest_of(root) if is_indexed(root) else _listed(root / CHECKSUMS_FILE, may_lack=True)
         table = _with_unrecorded(recorded, root)
+        if table.empty and not is_indexed(root):
+            message = f"the folder {given} has neither files nor the record of a receiver: is it the right one?"
+            raise ReceiverError(message)
     verdicts = _verdicts(table, Path(root).absolute())
     return table.assign(path=columns.text(map(shown, table["path"]), index=table.index), verified=verdicts)
 
