@@ -128,6 +128,14 @@ def test_windows_are_counted() -> None:
     assert windows_needed(night, None, noon) is None
 
 
+def test_windows_of_a_year_are_counted_at_once() -> None:
+    noon = datetime(2026, 6, 15, 12, 0, 30, tzinfo=UTC)
+    hours = Hours.parse("Mon-Fri 19:07-06:13, Sat-Sun 00:00-23:59 Europe/Berlin")
+    before = time.process_time()
+    assert windows_needed(hours, 10**9, noon) == 344
+    assert time.process_time() - before < 0.5  # minute by minute, it takes seconds
+
+
 def test_a_run_that_moved_nothing_has_no_rate() -> None:
     told = {"attempts": [0], "completed": [None], "received": [None], "duration_s": [None]}
     assert rate_of(pd.DataFrame(told, dtype="Float64"), 1) is None

@@ -13,7 +13,6 @@ from pydicom.uid import UID
 
 from dicomove.run.pacing import Hours
 
-_STEP: Final = timedelta(minutes=1)
 _LONGEST: Final = timedelta(days=400)
 #: Median sizes of one instance, for a first guess. They are uncompressed, unless compression is usual.
 USUAL: Final[Mapping[str, int]] = {
@@ -112,7 +111,8 @@ def windows_needed(hours: Hours | None, seconds: float | None, now: datetime) ->
     while left > 0 and at - now < _LONGEST:
         windows, at = windows + 1, hours.opens_at(at)
         while left > 0 and at - now < _LONGEST and hours.is_open(at):
-            left, at = left - _STEP.total_seconds(), at + _STEP
+            change = hours.next_change(at)
+            left, at = left - (change - at).total_seconds(), change
     return windows
 
 

@@ -19,8 +19,6 @@ _DAY_NAMES: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Sa
 _EVERY_DAY: Final = frozenset(range(7))
 _DAY_MINUTES: Final = 24 * 60
 _MINUTE: Final = timedelta(minutes=1)
-# The longest wait is a week, and a week more where the clocks went over the window.
-_MOST_MINUTES: Final = 30 * _DAY_MINUTES
 _FORM: Final = "write them as '19:00-06:00 Europe/Berlin' or 'Mon-Fri 19:00-06:00, Sat-Sun 00:00-24:00 Europe/Berlin'"
 _TIME: Final = "[0-9]{1,2}:[0-9]{2}"
 _WINDOW: Final = re.compile(
@@ -154,6 +152,22 @@ class Hours:
         # A fixed offset, not the zone: Python ignores clock changes in differences within a zone.
         return at.astimezone(timezone(self._local_time(at) - at.replace(tzinfo=None)))
 
+    def next_change(self, moment: datetime) -> datetime:
+        """Return a full minute after `moment` up to which `is_open` does not change.
+
+        Parameters
+        ----------
+        moment
+            A time that knows its zone.
+        """
+        minute = moment.replace(second=0, microsecond=0)
+        before = self._local_time(minute)
+        ends = (end for window in self.windows for end in (window.start, window.end, _DAY_MINUTES))
+        today = before.hour * 60 + before.minute
+        change = minute + min(end - today for end in ends if end > today) * _MINUTE
+        # Where clocks change before, it goes on by single minutes.
+        return change if self._local_time(change) - before == change - minute else minute + _MINUTE
+
     def _local_time(self, moment: datetime) -> datetime:
         if moment.tzinfo is None:
             message = "a moment knows its zone: datetime.now(UTC), not datetime.now()"
@@ -164,7 +178,10 @@ class Hours:
 @lru_cache(maxsize=64)
 def _opening(hours: Hours, minute: datetime) -> datetime:
     """Return the first minute after this one at which a move may begin: windows begin at full minutes."""
-    return next(at for step in range(1, _MOST_MINUTES) if hours.is_open(at := minute + step * _MINUTE))
+    at = hours.next_change(minute)
+    while not hours.is_open(at):
+        at = hours.next_change(at)
+    return at
 
 
 def _window(days: str | None, start: str, end: str) -> Window:
