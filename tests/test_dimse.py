@@ -31,11 +31,11 @@ from dicomove.dimse.messages import Message, decode_command
 from dicomove.dimse.opening import Peer
 from dicomove.dimse.state import State
 from dicomove.errors import IdleTimeout
-from dicomove.testing import RunningPacs
+from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.archive import Archive
 from dicomove.testing.images import DEMO_PATIENTS, series_uid, study_uid
 from dicomove.testing.raw import Accept, Close, ReadRequest, Respond, ScriptedPeer, Send, Silence, Step, pdus
-from tests import servers
+from tests import receiving, servers
 from tests.conftest import LONG
 from tests.servers import GATE, SINK, Gate, Here, Store, counts, respond
 
@@ -788,6 +788,28 @@ def test_a_find_has_a_total_timeout_too() -> None:
     with playing(silent, first_response_timeout=20) as pacs, dm.FindScu(pacs) as finder, within(2 * LIMIT_S):
         result = finder.find_studies({"PatientID": "x"}, total_timeout=LIMIT_S)
     assert (result.error, result.status, result.cancelled, result.sent) == ("total_timeout", None, False, True)
+
+
+class AnswersForever(faults.PendingForever):
+    """So it is with C-FIND."""
+
+    commands = ("C-FIND",)
+
+
+def test_a_find_that_repeats_its_answers_without_an_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers that come twice, as of an archive that joins two databases, are read to their end."""
+    monkeypatch.setattr("dicomove.dimse.find._MOST_REPEATED", 10)
+    query = {"StudyInstanceUID": "", "PatientID": "SYN*"}
+    source = Synthetic(studies=20, series=1, instances=1, size=64)
+    with receiving.pacs({}, AnswersForever(interval_s=0), source=source) as pacs, dm.FindScu(pacs) as finder:
+        endless = finder.find_studies(query)
+    assert (endless.status, endless.error) == (None, "invalid_response")
+    assert "repeats its answers without an end" in (endless.advice or "")
+    assert {match["StudyInstanceUID"] for match in endless if match} == {
+        one.study_instance_uid for one in source.instances_of_all()
+    }
+    with receiving.pacs({}, faults.FindRepeatsAnswers(), source=source) as pacs, dm.FindScu(pacs) as finder:
+        assert (finder.find_studies(query).error, len(finder.find_studies(query))) == (None, 40)
 
 
 def test_matches_before_the_end_of_the_association_are_kept() -> None:

@@ -41,6 +41,10 @@ _BINARY_VRS: Final = {"US": "H", "SS": "h", "UL": "L", "SL": "l", "FL": "f", "FD
 #: Archives fill these in, even in an answer that only repeats the query.
 _NOT_ASKED_FOR: Final = {"SpecificCharacterSet", "RetrieveAETitle", "InstanceAvailability"}
 
+#: So many answers, and so many for each different one, may repeat earlier ones: some archives join several databases.
+_MOST_REPEATED: Final = 50_000
+_MOST_COPIES: Final = 10
+
 logger = logging.getLogger("dicomove.dimse")
 
 Match = dict[str, str]
@@ -165,6 +169,7 @@ class _Find:
         self._sent = False
         self._matches: list[Match] = []
         self._character_sets: set[str] = set()
+        self._different: set[int] = set()
         self._final: Message | None = None
 
     def run(self, operation: DimseOperation, canceller: Canceller) -> None:
@@ -197,6 +202,10 @@ class _Find:
             notify(self._on_match, match)
         self._matches.append(match)
         self._character_sets.add(_declared(data, operation))
+        self._different.add(hash(data))
+        if len(self._matches) > _MOST_REPEATED + _MOST_COPIES * len(self._different):
+            message = f"the PACS repeats its answers without an end: {len(self._matches)} of them came"
+            raise InvalidResponse(message)
 
     def result(self, canceller: Canceller, problem: AssociationError | None) -> FindResult:
         found, charsets = tuple(self._matches), tuple(sorted(self._character_sets - {""}))
