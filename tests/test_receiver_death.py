@@ -18,7 +18,7 @@ import pytest
 
 import dicomove as dm
 from dicomove.events import Event, RowStarted, SubOperationEvent
-from dicomove.receiver import AskedRow, RowId
+from dicomove.receiver import AskedRow, RowId, process
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.associations import storing
 from dicomove.testing.faults.base import Refuse, Request
@@ -180,6 +180,66 @@ def test_a_system_without_a_further_thread_does_not_end_it(tmp_path: Path) -> No
         with ThreadPoolExecutor(len(rows)) as asking:
             received = list(asking.map(lambda row: row.await_arrivals(1, 0.1), rows))
         assert [one.arrivals for one in received] == [0] * len(rows)
+        assert receiver.pid == first
+
+
+def stopping(receiver: dm.Receiver, then: Callable[[], object] = lambda: None) -> Callable[[Event], None]:
+    """A callback that suspends the receiver's process in the middle of the first row."""
+    left = iter([True])
+
+    def callback(event: Event) -> None:
+        if isinstance(event, SubOperationEvent) and next(left, False):
+            os.kill(receiver.pid, signal.SIGSTOP)
+            then()
+
+    return callback
+
+
+def test_a_suspended_process_does_not_keep_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_SILENT_S", 2.0)
+    latency = faults.Latency(seconds=0.02)
+    with (
+        receiver_of_ours(tmp_path) as receiver,
+        receiving.pacs(receiver, latency, source=SOURCE, idle_timeout=1) as pacs,
+    ):
+        with pytest.warns(dm.errors.ReceiverWarning, match="no sign of life and was started again"):
+            result = receiving.move(ROWS, pacs, receiver, progress=stopping(receiver))
+        assert result["outcome"].iloc[0] in ("partial", "interrupted", "failed")
+        assert_right(result, receiver)
+        again = receiving.move(result, pacs, receiver)
+        assert again["outcome"].tolist() == ["complete"] * 4
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.filterwarnings("ignore:interrupted:dicomove.InterruptedWarning")
+def test_a_stop_gets_past_a_suspended_process(tmp_path: Path, presses: int) -> None:
+    with (
+        receiver_of_ours(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
+    ):
+        timers = [threading.Timer(0.5 * one, os.kill, (os.getpid(), signal.SIGINT)) for one in range(1, presses + 1)]
+        began = time.monotonic()
+
+        def press() -> None:
+            for timer in timers:
+                timer.start()
+
+        with pytest.warns(dm.errors.ReceiverWarning, match="no sign of life"):
+            result = receiving.move(ROWS, pacs, receiver, progress=stopping(receiver, press))
+        assert time.monotonic() - began < 25
+        assert result["outcome"].iloc[0] in ("partial", "interrupted", "failed", "cancelled")
+        assert result["outcome"].iloc[1:].tolist() == ["not_attempted"] * 3
+
+
+def test_a_process_that_goes_on_in_time_is_not_lost(tmp_path: Path) -> None:
+    with (
+        receiver_of_ours(tmp_path) as receiver,
+        receiving.pacs(receiver, faults.Latency(seconds=0.02), source=SOURCE) as pacs,
+    ):
+        first = receiver.pid
+        timer = threading.Timer(4, os.kill, (first, signal.SIGCONT))  # longer than a stopped run would wait
+        result = receiving.move(ROWS, pacs, receiver, progress=stopping(receiver, timer.start))
+        assert result["outcome"].tolist() == ["complete"] * 4
         assert receiver.pid == first
 
 

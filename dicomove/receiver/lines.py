@@ -78,6 +78,11 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Alive:
+    """A sign of life, several times a second, however long the answers take."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The process is about to end, and not everything that arrived is durable and recorded; `text` is the reason."""
 
@@ -89,12 +94,12 @@ class Quit:
     """The order to end, after all arrivals are durable."""
 
 
-ProcessMessage = Ready | Failed | Logged | Progress | Answered | Ended
+ProcessMessage = Ready | Failed | Logged | Progress | Answered | Alive | Ended
 
 _REQUESTS: Final = {
     kind.__name__: kind for kind in (Expect, AwaitArrivals, Held, OtherPatients, Flush, EndRun, Get, CancelGet)
 }
-_MESSAGES: Final = {kind.__name__: kind for kind in (Ready, Failed, Logged, Progress, Answered, Ended)}
+_MESSAGES: Final = {kind.__name__: kind for kind in (Ready, Failed, Logged, Progress, Answered, Alive, Ended)}
 
 
 def request_line(number: int, request: Request[Any] | Quit) -> str:

@@ -32,6 +32,7 @@ from dicomove.receiver.api_in_receiver import Api
 from dicomove.receiver.commit import Committer
 from dicomove.receiver.get_in_receiver import Getter
 from dicomove.receiver.lines import (
+    Alive,
     Answered,
     Ended,
     Failed,
@@ -56,6 +57,7 @@ from dicomove.tls import server_side
 #: The longest delay of a verdict because of a handshake in progress, in seconds.
 _DECIDING_S: Final = 1.0
 _TELL_S: Final = 0.1
+_SIGN_S: Final = 0.5
 _PARENT_S: Final = 1.0
 #: How long the process may take to make everything durable after its parent has ended, in seconds: the receiver of the
 #: next kernel waits a little longer for the folder.
@@ -101,6 +103,7 @@ def main(started_by: str) -> None:
             news = _News(lines, api)
             threading.Thread(target=news.tell_on_and_on, daemon=True).start()
             ending = threading.Event()
+            threading.Thread(target=_live, args=(lines,), daemon=True).start()
             threading.Thread(target=_die_with, args=(parent, ending), daemon=True).start()
             # Last, so that all threads have started when the receiver is ready.
             lines.tell(Ready(port))
@@ -228,6 +231,13 @@ class _News:
         while True:
             time.sleep(_TELL_S)
             self.tell()
+
+
+def _live(lines: JsonLines) -> None:
+    """Give signs of life, in a thread that waits for no disk and for no lock of another one."""
+    while True:
+        time.sleep(_SIGN_S)
+        lines.tell(Alive())
 
 
 def _die_with(parent: Process, ending: threading.Event) -> None:

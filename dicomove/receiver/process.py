@@ -35,6 +35,10 @@ _START_S: Final = 30.0
 _LONGEST_END_S: Final = 35.0
 #: How long to wait for the last messages of a process that has ended, in seconds.
 _LAST_WORDS_S: Final = 2.0
+#: A process that gives no sign of life for so many seconds is killed: it was stopped (SIGSTOP), or lost its memory to
+#: the swap for good. The second limit holds after the user has stopped a run.
+_SILENT_S, _STOPPED_S = 120.0, 3.0
+_LOOK_UP_S: Final = 0.5
 
 logger = logging.getLogger("dicomove.receiver")
 
@@ -90,7 +94,9 @@ class ReceiverProcess:
         # Reentrant: `close` may come from a garbage collection at any point.
         self._lock, self._writing = threading.RLock(), threading.RLock()
         self._owner = os.getpid()
-        self._closing = False
+        self._closing = self._was_silent = False
+        #: The number of lines from the process.
+        self._heard = 0
         self._thread: threading.Thread | None = None
         #: What the process said at its end.
         self._at_end: str | None = None
@@ -119,8 +125,15 @@ class ReceiverProcess:
         """Whether the caller's process started it. A forked child has a copy of this; its parent reads the answers."""
         return os.getpid() == self._owner
 
-    def ask(self, request: Request[Answer]) -> Answer:
-        """Send a request, and return the answer.
+    def ask(self, request: Request[Answer], is_stopped: Callable[[], bool] = lambda: False) -> Answer:
+        """Send a request, and return the answer. Kill a process that gives no sign of life for too long.
+
+        Parameters
+        ----------
+        request
+            The request.
+        is_stopped
+            Whether the user waits for the end of a run: then a short silence is too long.
 
         Raises
         ------
@@ -135,7 +148,7 @@ class ReceiverProcess:
             self._answers[number] = waiting
         try:
             self._write(request_line(number, request))
-            answered = waiting.get()
+            answered = self._answer(waiting, is_stopped)
         finally:
             with self._lock:
                 self._answers.pop(number, None)
@@ -147,8 +160,23 @@ class ReceiverProcess:
         answer: Answer = request.read(answered.answer)
         return answer
 
+    def _answer(self, waiting: queue.SimpleQueue[Answered | None], is_stopped: Callable[[], bool]) -> Answered | None:
+        """Return the answer; ``None`` if the process is gone."""
+        silent_s = 0.0
+        while silent_s < (_STOPPED_S if is_stopped() else _SILENT_S):
+            heard = self._heard
+            with contextlib.suppress(queue.Empty):
+                return waiting.get(timeout=_LOOK_UP_S)
+            # The waits are added up. The clock also goes on while this process itself is suspended.
+            silent_s = silent_s + _LOOK_UP_S if self._heard == heard else 0.0
+        self._was_silent = True
+        self._process.kill()
+        return None
+
     def ending(self) -> str:
         """Return how the process ended."""
+        if self._was_silent:
+            return "was killed because it gave no sign of life"
         code = self._process.poll()
         if code is None:
             return "does not answer"
@@ -228,6 +256,7 @@ class ReceiverProcess:
     def _read(self) -> None:
         try:
             for line in self._stdout:
+                self._heard += 1
                 self._take(read_message(line))
         except ValueError:
             logger.debug("the receiver's process ended in the middle of a line")

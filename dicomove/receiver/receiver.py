@@ -16,7 +16,7 @@ from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.events import StudyReceived
 from dicomove.files import user_path
 from dicomove.receiver.administration import Entries
-from dicomove.receiver.api import Durability, EndRun, Flush, Held
+from dicomove.receiver.api import Durability, Flush, Held
 from dicomove.receiver.paths import DEFAULT_PATH, PathTemplate
 from dicomove.receiver.placing import Existing, has_room
 from dicomove.receiver.rows import AskedRow, LocalRow, RowsInFlight, refused_table
@@ -302,12 +302,16 @@ class Receiver(Entries):
                 warn(problem, ReceiverWarning)
         return next(self._numbers)
 
+    def heed(self, run: int, stops: Callable[[], int]) -> None:
+        """Wait only briefly for a process without a sign of life, once the user has asked to stop this run."""
+        self._supervisor.heed(run, stops)
+
     def end_run(self, run: int, found: Iterable[Mapping[str, object]] = ()) -> None:
         """Forget the rows of a run: instances that arrive for them now are unrequested. Keep the discrepancies."""
         self._discrepancies = list(found)
         self._in_flight.end_run(run)
         with suppress(ReceiverError):  # the process is gone, and so are its rows
-            self._supervisor.ask(EndRun(run))
+            self._supervisor.end_run(run)
 
     def row(self, asked: AskedRow) -> LocalRow:
         """Return a row of a run at this receiver: enter it before its C-MOVE is sent."""

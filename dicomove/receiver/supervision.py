@@ -10,14 +10,14 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from dicomove.errors import ReceiverError, ReceiverWarning, warn
 from dicomove.processes import UNKNOWN_S, Process, first_port_of_connections, patience_s, port_owner
-from dicomove.receiver.api import Answer, Request
+from dicomove.receiver.api import Answer, EndRun, Request
 from dicomove.receiver.process import ProcessDiedError, ReceiverProcess, StartError, logger
 from dicomove.receiver.rows import RowsInFlight
 from dicomove.receiver.settings import Settings
@@ -55,6 +55,8 @@ class Supervisor:
         self.closed = False
         self._in_flight = in_flight
         self._lock = threading.RLock()
+        #: By run: how often its user has asked to stop it.
+        self._stops: dict[int, Callable[[], int]] = {}
         self._deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
         self._dead: ReceiverProcess | None = None
         self._process = self._start()
@@ -99,7 +101,7 @@ class Supervisor:
                 message = f"the receiver of {self.settings.folder} is closed: make a new one"
                 raise ReceiverError(message)
             try:
-                return process.ask(request)
+                return process.ask(request, self._is_stopped)
             except ProcessDiedError:
                 self._revive(process)
 
@@ -114,10 +116,24 @@ class Supervisor:
         self.check_own()
         process = self._process
         try:
-            return process.ask(request)
+            return process.ask(request, self._is_stopped)
         except ProcessDiedError:
             self._revive(process)
             raise
+
+    def heed(self, run: int, stops: Callable[[], int]) -> None:
+        """Wait only briefly for a silent process, once the user has asked to stop this run."""
+        self._stops[run] = stops
+
+    def end_run(self, run: int) -> None:
+        """Let the process forget the rows of a run."""
+        try:
+            self.ask(EndRun(run))
+        finally:
+            self._stops.pop(run, None)
+
+    def _is_stopped(self) -> bool:
+        return any(stops() for stops in list(self._stops.values()))
 
     def close(self) -> str | None:
         """End the process, after all arrivals are durable; return the reason if they are not."""

@@ -166,6 +166,8 @@ class Run:
             self._error = self._error or error
 
     def _move(self, started: RunStarted, done_before: Sequence[int]) -> None:
+        for receiver, run in zip(self._settings.receivers, self._settings.runs, strict=True):
+            receiver.heed(run, self._stops)
         self._show(started)
         for event in self._state.results.finished(done_before):
             self._show(event)
