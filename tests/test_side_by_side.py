@@ -19,8 +19,15 @@ import pytest
 from pydicom import Dataset
 
 import dicomove as dm
+from dicomove.cohort import Identifier
 from dicomove.events import Event, RowFinished, RowStarted, SubOperationEvent
+from dicomove.run.attempt import Moved, Parts, row_after
+from dicomove.run.channel import LocalChannel
+from dicomove.run.narrowing import in_series
 from dicomove.run.options import Method
+from dicomove.run.requests import Task
+from dicomove.run.settings import RunSettings
+from dicomove.run.worker import MoveWorker
 from dicomove.testing import RehearsalPacs, Synthetic, faults
 from dicomove.testing.archive import Archive, Instance
 from dicomove.testing.faults.base import Fault, Refuse, Request
@@ -250,6 +257,24 @@ def test_a_pacs_that_refuses_series_is_asked_for_the_study(tmp_path: Path) -> No
     assert receiving.row(results, "outcome", "received") == ("complete", 80)
     assert seen.asked == ["study"]
     assert results["attempts"][0] == 1 + 4  # all that were sent before the first was refused
+
+
+@pytest.mark.parametrize("is_here", [True, False], ids=["to a receiver", "to another AE"])
+def test_parts_that_were_refused_before_a_stop_count(tmp_path: Path, *, is_here: bool) -> None:
+    study = Identifier("STUDY", "StudyRoot", (("StudyInstanceUID", TABLE["StudyInstanceUID"][0]),))
+    with receiving.receiver(tmp_path) as receiver, receiving.pacs(receiver, RefusesSeries(), source=LARGE) as pacs:
+        here = ((receiver,), (receiver.begin_run(),)) if is_here else ()
+        settings = RunSettings(pacs, (receiver.ae_title,), *here)
+        channel = LocalChannel(settings, lambda _: None)
+        channel.stop.set()
+        with dm.MoveScu(pacs) as scu, MoveWorker(settings, channel) as worker:
+            refused = tuple(scu.move_study(in_series(study, uid), receiver.ae_title) for uid in SERIES[:2])
+            parts = Parts(0, None, refused)
+            task = Task(study, (0,), settings.key(study), receiver=0 if is_here else None, parts=parts)
+            end = worker.move(task).end
+    assert isinstance(end, Moved)
+    row = row_after(end)
+    assert (row.outcome, row.status, row.attempts) == ("cancelled", "0xA900", 2)
 
 
 def test_a_list_that_lacks_a_series_is_noticed_before_or_after(tmp_path: Path) -> None:

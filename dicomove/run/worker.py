@@ -29,7 +29,7 @@ from dicomove.run.attempt import (
 from dicomove.run.inventory import Inventory
 from dicomove.run.messages import AttemptEnded
 from dicomove.run.moves import AttemptMoves, RunChannel
-from dicomove.run.narrowing import combined
+from dicomove.run.narrowing import combined, side_by_side
 from dicomove.run.patients import compared, whose
 from dicomove.run.questions import Listed
 from dicomove.run.reconciliation import as_named, reconcile, remarks_on, verify_again
@@ -179,10 +179,13 @@ class MoveWorker:
         return self._moved(task, attempt, at_receiver)
 
     def _moved(self, task: Task, attempt: AttemptMoves, at_receiver: RowAtReceiver | None) -> Moved:
-        result = combined(attempt.answered)
+        result, several = combined(attempt.answered), len(attempt.answered) > 1
         if result.outcome == "not_attempted":
-            return Moved(result)
-        several = len(attempt.answered) > 1
+            before = [*(task.parts.moves if task.parts else ()), *attempt.moves]
+            if not (sent := [one for one in before if one.evidence.sent]):
+                return Moved(result)
+            # The PACS refused all of these, and a stop came before the coarser request.
+            result, several = combined((side_by_side(task.identifier, sent), result)), True
         moved = self._reconciled(result, task, at_receiver, missing=attempt.missing, several=several)
         return Moved(
             moved.result, moved.received, moved.listed, tuple(attempt.moves), attempt.learnt, attempt.silence_s
