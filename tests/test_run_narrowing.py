@@ -142,7 +142,7 @@ def test_side_by_side_lasts_from_the_first_begin_to_the_last_end() -> None:
         TWO_O_CLOCK + timedelta(seconds=1),
         TWO_O_CLOCK + timedelta(seconds=9),
     )
-    assert (both.duration_s, both.completed, both.outcome, both.identifier) == (8, 3, "complete", STUDY)
+    assert (both.duration_s, both.completed, both.outcome, both.identifier) == (6, 3, "complete", STUDY)
     assert both.evidence.sent
 
 

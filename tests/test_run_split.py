@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -776,3 +777,16 @@ def test_times_are_from_the_first_to_the_last() -> None:
     assert verdict.parts is not None
     assert verdict.parts.result is not None
     assert (verdict.parts.result.started_at, verdict.parts.result.duration_s) == (MIDNIGHT, 3.0)
+
+
+def test_a_clock_that_is_set_back_makes_no_row_shorter() -> None:
+    run = large(concurrency=2)
+    listed(run, {"1.1": 40, "1.2": 40})
+    first, second = run.begin()
+    set_back = MIDNIGHT - timedelta(hours=1)
+    run.end(first, replace(WENT, result=replace(WENT.result, duration_s=2.0, finished_at=set_back)), after_s=2)
+    run.end(second, replace(WENT, result=replace(WENT.result, duration_s=5.0, finished_at=set_back)), after_s=3)
+    verdict = summed(run)
+    assert verdict.parts is not None
+    assert verdict.parts.result is not None
+    assert verdict.parts.result.duration_s == 5.0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from itertools import islice
 from typing import Final, Literal, get_args
 
@@ -102,7 +101,7 @@ def combined(results: Sequence[MoveResult]) -> MoveResult:
 
 
 def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked: int = 0) -> MoveResult:
-    """Return simultaneous C-MOVEs as one result, which lasts from the beginning of the first to the end of the last.
+    """Return simultaneous C-MOVEs as one result. Its duration is that of the longest of them.
 
     Parameters
     ----------
@@ -130,7 +129,7 @@ def side_by_side(identifier: Identifier, results: Sequence[MoveResult], unasked:
         identifier=identifier,
         started_at=started,
         finished_at=finished,
-        duration_s=(finished - started) / timedelta(seconds=1),
+        duration_s=max(one.duration_s for one in results),
         evidence=replace(evidence, counts=counts, sent=any(one.evidence.sent for one in results)),
     )
 

@@ -154,7 +154,7 @@ class Schedule:
             self._associations.congested(now)
             split.put_back(part, now + _REFUSED_S * (1 + self._chance()))
         else:
-            split.ended(part, end)
+            split.ended(part, end, now)
         if not split.is_over:
             self._associations.rest(now)
 

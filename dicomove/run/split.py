@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -129,6 +129,8 @@ class Split:
         # The largest first: at the end, associations then wait only for a small one.
         self._waiting = deque(sorted(self._numbers, key=lambda one: -(self._numbers[one] or 0)))
         self._ends: list[Moved | Lost | NoReceiver] = []
+        #: When the parts began and ended, on the monotonic clock of the run: the clock of the system may be set back.
+        self._spans: list[tuple[float, float]] = []
         self._responses: dict[Identifier, SubOperationEvent] = {}
         self._stopped = False
         self._refusals = 0
@@ -164,13 +166,15 @@ class Split:
         self.not_before = at
         self._waiting.appendleft(part.identifier)
 
-    def ended(self, part: Part, end: Moved | Lost | NoReceiver) -> None:
+    def ended(self, part: Part, end: Moved | Lost | NoReceiver, now: float) -> None:
         """Take note of the end of a part."""
         self.in_flight -= 1
         if isinstance(end, Moved) and end.result.outcome == "not_attempted":
             self._waiting.appendleft(part.identifier)
         else:
             self._ends.append(end)
+            if isinstance(end, Moved):
+                self._spans.append((now - end.result.duration_s, now))
 
     def moving(self, part: Part, event: SubOperationEvent) -> SubOperationEvent:
         """Return the event of the whole row for a pending response of one part: the counts are sums."""
@@ -197,7 +201,7 @@ class Split:
         moves = tuple(move for end in self._ends if not isinstance(end, NoReceiver) for move in end.moves)
         results = [end.result for end in self._ends if isinstance(end, Moved)]
         is_vain = not results or (self._is_refused and not self._stopped)
-        whole = side_by_side(self.task.identifier, results, self._unasked()) if results else None
+        whole = self._whole(results) if results else None
         gone = next((end for end in self._ends if not isinstance(end, Moved)), None)
         if gone is not None:
             sent = sum(map(number_sent_by, self._ends))
@@ -223,6 +227,11 @@ class Split:
     def _is_broken(self) -> bool:
         """Whether a part had no answer, or the row was stopped."""
         return self._stopped or any(not isinstance(end, Moved) or end.result.status is None for end in self._ends)
+
+    def _whole(self, results: Sequence[MoveResult]) -> MoveResult:
+        whole = side_by_side(self.task.identifier, results, self._unasked())
+        begun, ended = zip(*self._spans, strict=True)
+        return replace(whole, duration_s=max(ended) - min(begun))
 
     def _unasked(self) -> int:
         return sum(self._numbers[one] or 1 for one in self._waiting)
