@@ -88,6 +88,7 @@ from dicomove.cohort.tables import (
     own_copy,
     parse_level,
     parse_query_model,
+    places_of,
     with_own_columns,
     without_marks,
 )
@@ -161,6 +162,7 @@ __all__ = [
     "own_copy",
     "parse_level",
     "parse_query_model",
+    "places_of",
     "plain_label",
     "plain_text",
     "positions_in",

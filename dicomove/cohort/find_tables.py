@@ -27,7 +27,7 @@ from dicomove.cohort.keywords import (
     keyword_columns,
     plain_label,
 )
-from dicomove.cohort.tables import parse_level, parse_query_model
+from dicomove.cohort.tables import parse_level, parse_query_model, places_of
 from dicomove.cohort.values import EDGES, is_blank, text_unless_blank
 from dicomove.errors import CohortError, IdentifierError
 from dicomove.words import UNMATCHED, Outcome
@@ -102,7 +102,7 @@ def asked_before(table: pd.DataFrame, rows: Sequence[bool]) -> set[str]:
     >>> sorted(asked_before(found, [True, False]))
     ['AccessionNumber', 'PatientID']
     """
-    cells = [table.iloc[:, place].tolist() for place in _places(table, "asked_by")[:1]]
+    cells = [table.iloc[:, place].tolist() for place in places_of(table, "asked_by")[:1]]
     asked = (str(cell) for column in cells for cell, is_wanted in zip(column, rows, strict=True) if is_wanted)
     return {name for text in asked for name in text.split(", ") if name in VRS}
 
@@ -175,7 +175,7 @@ def positions_in(cohort: pd.DataFrame, results: pd.DataFrame) -> list[list[int]]
     """
     if not is_found(results.columns):
         return [[position] for position in _of_plain_results(cohort, results)]
-    place = _places(results, "cohort_row")[0]
+    place = places_of(results, "cohort_row")[0]
     places: dict[str, list[int]] = {}
     for position, label in enumerate(cohort.index):
         places.setdefault(_written(label), []).append(position)
@@ -232,15 +232,11 @@ def _columns_in(cohort: pd.DataFrame, results: pd.DataFrame) -> dict[int, int]:
     for position, name in enumerate(own):
         # `find` renames a column of the cohort if the match has another value, or if a column of ours has the name.
         names = (f"{name}_asked", f"{name}_cohort", name)
-        there = [_places(results, other) for other in names if other == name or other not in own]
+        there = [places_of(results, other) for other in names if other == name or other not in own]
         found = next((places for places in there if places), [])
         if len(found) == 1 and own.count(name) == 1:
             made[position] = found[0]
     return made
-
-
-def _places(table: pd.DataFrame, name: object) -> list[int]:
-    return [place for place, label in enumerate(table.columns) if plain_label(label) == name]
 
 
 def _cells(table: pd.DataFrame, places: Sequence[int]) -> list[tuple[str, ...]]:

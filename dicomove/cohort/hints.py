@@ -31,7 +31,7 @@ from dicomove.cohort.keywords import (
     keyword_columns,
     label_text,
 )
-from dicomove.cohort.likeness import odd_in
+from dicomove.cohort.likeness import listed, odd_in
 from dicomove.cohort.tables import index_hint, own_columns
 from dicomove.cohort.unknown_headers import header_hint, may_number_participants, overlooked_headers, shown_header
 from dicomove.cohort.values import is_blank
@@ -124,7 +124,7 @@ def _blank(table: pd.DataFrame, there: Mapping[str, int]) -> str:
     if not names:
         return ""
     are, them = ("is", "it") if len(names) == 1 else ("are", "them")
-    return f"{_listed(names)} {are} blank in every row, so the rows are asked without {them}."
+    return f"{listed(names)} {are} blank in every row, so the rows are asked without {them}."
 
 
 def _below(table: pd.DataFrame, there: Mapping[str, int], level: Level) -> str:
@@ -138,7 +138,7 @@ def _below(table: pd.DataFrame, there: Mapping[str, int], level: Level) -> str:
         return ""
     are = "is" if len(names) == 1 else "are"
     deepest = next(at for at in reversed(found) if found[at])
-    return f"{_listed(names)} {are} not asked for at the level {level}, but at the level {deepest}: level='{deepest}'."
+    return f"{listed(names)} {are} not asked for at the level {level}, but at the level {deepest}: level='{deepest}'."
 
 
 def _narrowing_at(lower: Level, level: Level) -> list[str]:
@@ -155,10 +155,6 @@ def _is_blank(table: pd.DataFrame, place: int) -> bool:
 def _others(table: pd.DataFrame) -> Iterable[object]:
     own = set(own_columns(table))
     return (header for header in table.columns if label_text(header) not in own)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def on_coarser_rows(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:

@@ -157,7 +157,10 @@ def difference(asked: str, answered: str) -> str | None:
     has_wildcard = not set("*?").isdisjoint(first + second)
     if first == second or not (first and second) or has_wildcard or _coarse(first) != _coarse(second):
         return None
-    return next((_listed(folds) for folds in _SETS if _folded(first, folds) == _folded(second, folds)), None)
+    return next(
+        (listed([name for name, _ in folds]) for folds in _SETS if _folded(first, folds) == _folded(second, folds)),
+        None,
+    )
 
 
 def _kept_if_needed(match: re.Match[str]) -> str:
@@ -274,8 +277,8 @@ def _folded(text: str, folds: Sequence[tuple[str, Callable[[str], str]]]) -> str
     return text
 
 
-def _listed(folds: Sequence[tuple[str, Callable[[str], str]]]) -> str:
-    names = [name for name, _ in folds]
+def listed(names: Sequence[str]) -> str:
+    """Return names as a part of a sentence."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 

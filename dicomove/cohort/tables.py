@@ -17,6 +17,7 @@ from dicomove.cohort.keywords import (
     QueryModel,
     keyword,
     keyword_columns,
+    plain_label,
 )
 from dicomove.cohort.values import EDGES, is_blank, is_number
 from dicomove.errors import CohortError, IdentifierError
@@ -157,6 +158,11 @@ def columns_of(table: pd.DataFrame, wanted: Collection[str]) -> dict[str, list[o
     columns = {name: table.iloc[:, position].tolist() for name, position in positions.items()}
     _refuse_numbers(columns)
     return columns
+
+
+def places_of(table: pd.DataFrame, name: object) -> list[int]:
+    """Return the positions of the columns with a plain label."""
+    return [place for place, label in enumerate(table.columns) if plain_label(label) == name]
 
 
 def index_hint(table: pd.DataFrame, wanted: Collection[str]) -> str:

@@ -219,13 +219,11 @@ class JobPanel(PanelDisplay):
     ----------
     job
         The job of the buttons.
-    clock
-        Seconds that do not jump.
     """
 
-    def __init__(self, job: Job, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, job: Job) -> None:
         widgets = _ipywidgets()
-        super().__init__("" if widgets else _WITHOUT_BUTTONS, clock)
+        super().__init__("" if widgets else _WITHOUT_BUTTONS)
         self._draw()
         self._buttons = _Buttons(job, widgets) if widgets else None
 

@@ -23,6 +23,7 @@ from dicomove.cohort import (
     is_blank,
     is_uid,
     keyword_columns,
+    places_of,
     plain_label,
     plain_text,
 )
@@ -87,7 +88,7 @@ class RowCells:
 
     def planned(self, name: str) -> list[str]:
         """Return a column of a plan as text."""
-        place = next(place for place, label in enumerate(self.table.columns) if plain_label(label) == name)
+        place = places_of(self.table, name)[0]
         return ["" if is_blank(cell) else str(cell).strip() for cell in self.table.iloc[:, place].tolist()]
 
     def modalities(self) -> list[str]:

@@ -5,8 +5,7 @@ One `find`, from its table to its C-FINDs::
     run              one `find`: its associations, its rows, earlier answers, and its table
     rows             the rows in their order, on one association or several
     lists            rows that are asked together, as a list of UIDs
-    row              the C-FINDs of one row, and its `Answer`
-    match_check      whether a match is of the row that asked; asks the PACS about what it leaves blank
+    row              the C-FINDs of one row, and its `Answer`; asks the PACS about what a match leaves blank
     answers          compares an answer with the row that asked                (pure)
     c_find           sends one C-FIND: with the delay, and not after a stop
     choice           ``matches=`` and ``loose=``: which studies a row means    (pure)

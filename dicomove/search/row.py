@@ -1,20 +1,28 @@
-"""The C-FINDs of one row, level by level; answers that do not fit the row are left out."""
+"""The C-FINDs of one row, level by level; answers that do not fit the row are left out.
+
+Whether a match is of the row is compared, and the PACS is asked about what the match leaves blank.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
+from uuid import uuid4
 
 from dicomove.cohort import (
     OPTIONAL_KEYS,
     PATIENT_KEYS,
     RETURN_KEYS,
+    UNIQUE_KEYS,
     Query,
     QueryModel,
     Step,
+    is_blank,
+    matches,
+    unsafe,
 )
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
@@ -24,19 +32,22 @@ from dicomove.search.answers import (
     merged,
     several_patients,
     unconfirmed,
+    unproven,
     unrepeated,
     unwritten,
+    why_not,
 )
 from dicomove.search.c_find import Asker
 from dicomove.search.capped import ask_whole
 from dicomove.search.limits import KnownLimits
-from dicomove.search.match_check import MatchCheck, UnconfirmedError
 
 Match = dict[str, str]
 _Pair = tuple[str, str]
+_Pairs = Sequence[_Pair]
 
 #: Errors of an archive for a search with an unknown key.
 _MAY_BE_THE_KEYS: Final = frozenset({"identifier_mismatch", "unable_to_process"})
+_MODALITIES: Final = "ModalitiesInStudy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,7 @@ class Search:
 
     def __init__(self, asker: Asker, wanted: Sequence[str], limits: KnownLimits) -> None:
         self._asker, self._wanted, self._limits = asker, wanted, limits
-        self._check = MatchCheck(asker, limits)
+        self._check = _MatchCheck(asker, limits)
 
     def ask(self, query: Query, listed: FindResult | None = None) -> Answer:
         """Return the answer to a row.
@@ -109,7 +120,7 @@ class Search:
         """
         try:
             return self._ask_steps(query, listed)
-        except UnconfirmedError as unconfirmed:
+        except _UnconfirmedError as unconfirmed:
             return _answer([], unconfirmed.found, (), ())
 
     def _ask_steps(self, query: Query, listed: FindResult | None) -> Answer:
@@ -164,7 +175,8 @@ class Search:
         keys = dict.fromkeys(self._returned(step, query), "")
         keys |= {name: above[name] for name in step.above if name in above}
         sent = {"QueryRetrieveLevel": step.level, **keys, **_values(step)}
-        return ask_whole(partial(self._ask, step.query_model), sent, self._limits, _today(), self._asker.renew)
+        today = dt.datetime.now(dt.UTC).date()
+        return ask_whole(partial(self._ask, step.query_model), sent, self._limits, today, self._asker.renew)
 
     def _ask(
         self,
@@ -219,9 +231,95 @@ def _once(result: FindResult) -> list[Match]:
     return list({tuple(match.items()): match for match in result}.values())
 
 
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
-
-
 def _values(step: Step) -> dict[str, str | list[str]]:
     return {name: value.split("\\") if "\\" in value else value for name, value in step.keys}
+
+
+class _UnconfirmedError(Exception):
+    """A C-FIND about a match had no answer, so that it is not known whether the match is of its row."""
+
+    def __init__(self, found: FindResult) -> None:
+        super().__init__("whose a match is could not be asked")
+        self.found = found
+
+
+class _MatchCheck:
+    """Tells whether the matches of one PACS are of the rows that asked."""
+
+    def __init__(self, asker: Asker, limits: KnownLimits) -> None:
+        self._asker, self._limits = asker, limits
+
+    def why_not(
+        self, match: dict[str, str], step: Step, above: Mapping[str, str], keys: _Pairs, repeated: Sequence[str]
+    ) -> str | None:
+        """Return why a match does not fit the row, or None if it does.
+
+        If the PACS does not give the modalities of a study, its series are asked, and the match gets them.
+
+        Parameters
+        ----------
+        match
+            The match.
+        step
+            The C-FIND that brought it.
+        above
+            The match at the level above.
+        keys
+            All keys of the row down to this level.
+        repeated
+            The keys that an answer has to repeat.
+
+        Raises
+        ------
+        _UnconfirmedError
+            A C-FIND about the match had no answer.
+        """
+        upper = [(name, above[name]) for name in step.above if above.get(name)]
+        expected = [*keys, *upper]
+        reason = why_not(match, step.unique, expected, repeated)
+        if reason is None and _MODALITIES in dict((*step.keys, *step.checks)) and not match.get(_MODALITIES):
+            match[_MODALITIES] = "\\".join(self._modalities(merged(above, match), step))
+            reason = why_not(match, step.unique, expected, repeated)
+        if reason is not None:
+            return reason
+        one = {"QueryRetrieveLevel": step.level, **dict(upper), step.unique: match[step.unique]}
+        lacking = [name for name, _ in upper if name.endswith("UID") and is_blank(match.get(name))]
+        if lacking and not self._heeds_uids_above(one, step):
+            return f"came without {' and '.join(lacking)}, and the PACS ignores it in a search"
+        blank = unproven(match, step.checks)
+        return self._not_confirmed(one, blank, step) if blank else None
+
+    def _heeds_uids_above(self, one: Mapping[str, str], step: Step) -> bool:
+        """Return whether the PACS finds a match only below its own study and series, and not below any UID.
+
+        Answers need not repeat the UIDs above them. If the PACS ignores these, its answers may be of any patient.
+        """
+        if step.level not in (heeds := self._limits.heeds_uids_above):
+            nowhere = {**one, step.above[-1]: f"2.25.{uuid4().int}"}
+            found = self._asker.find(nowhere, query_model=step.query_model, is_enough=lambda _: True)
+            if found.error and found.status is None:
+                raise _UnconfirmedError(found)
+            heeds[step.level] = not found.matches
+        return heeds[step.level]
+
+    def _not_confirmed(self, one: Mapping[str, str], checks: _Pairs, step: Step) -> str | None:
+        """Return why a match does not fit the row, if it leaves identifying keys of the row blank.
+
+        The PACS may not return these keys, or the study may lack them. A search by the keys distinguishes the two: it
+        returns the match again, or nothing.
+        """
+        again = self._asker.find({**one, **dict(checks)}, query_model=step.query_model)
+        if again.error:
+            raise _UnconfirmedError(again)
+        if any(matches([*one.items(), *checks], found) for found in again):
+            return None
+        names = " and ".join(name for name, _ in checks)
+        return f"came without {names}, and the PACS does not find it by the {names} of the row"
+
+    def _modalities(self, study: Mapping[str, str], step: Step) -> Iterable[str]:
+        keys = {name: study.get(name, "") for name in UNIQUE_KEYS[step.query_model]["STUDY"]}
+        if any(unsafe(uid, name) for name, uid in keys.items()):
+            return []
+        asked = {"QueryRetrieveLevel": "SERIES", "Modality": "", "SeriesInstanceUID": "", **keys}
+        series = self._asker.find(asked, query_model=step.query_model)
+        return sorted({match["Modality"] for match in series if match.get("Modality")})

@@ -17,7 +17,7 @@ from typing import Final
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import VRS, Query, is_blank, is_found, keyword, plain_label, text_unless_blank
+from dicomove.cohort import VRS, Query, is_blank, is_found, keyword, places_of, text_unless_blank
 from dicomove.columns import FIND_COLUMNS
 from dicomove.dimse import FindScu
 from dicomove.errors import CohortWarning, IdentifierError, JournalWarning, warn
@@ -267,7 +267,7 @@ def found_table(
     found: dict[str, pd.Series] = {}
     for name in wanted:
         values: list[object] = [match.get(name) or None for _, _, match in rows]
-        if not _places(base, name):
+        if not places_of(base, name):
             # A later search has to ask for an unmatched row by all its keys again, and reads the keyword itself first.
             typed = zip(values, _typed(base, name), rows, strict=True)
             values = [value if match else cell for value, cell, (_, _, match) in typed]
@@ -296,13 +296,13 @@ def _rows(answer: Answer) -> Sequence[Mapping[str, str]]:
 
 def _added(base: pd.DataFrame, found: Iterable[str]) -> list[str]:
     """Return the names of the added columns; the other attributes replace the cohort's column."""
-    attributes = [name for name in found if name.endswith("_asked") or len(_places(base, name)) > 1]
+    attributes = [name for name in found if name.endswith("_asked") or len(places_of(base, name)) > 1]
     return ["cohort_row", *FIND_COLUMNS, *attributes]
 
 
 def _attribute_columns(base: pd.DataFrame, name: str, values: list[object]) -> dict[str, pd.Series]:
     """Return the column of one attribute, and a column with the cohort's cells if these differ."""
-    places = _places(base, name)
+    places = places_of(base, name)
     is_count = name.startswith("NumberOf")
     numbers = list(map(columns.whole_number, values)) if is_count else []
     made = columns.counts(numbers) if is_count else _texts(values)
@@ -320,7 +320,7 @@ def _attribute_columns(base: pd.DataFrame, name: str, values: list[object]) -> d
         made = _texts(merged)
     before = f"{name}_asked"
     # The cells of the first cohort stay.
-    is_kept = is_found(base.columns) and bool(_places(base, before))
+    is_kept = is_found(base.columns) and bool(places_of(base, before))
     return {name: made} | ({before: asked} if differs and not is_kept else {})
 
 
@@ -339,7 +339,3 @@ def _text(cell: object, name: str) -> object:
 def _texts(values: list[object]) -> pd.Series:
     is_text = all(value is None or isinstance(value, str) for value in values)
     return columns.text(map(text_unless_blank, values)) if is_text else pd.Series(values, dtype=object)
-
-
-def _places(table: pd.DataFrame, name: str) -> list[int]:
-    return [place for place, found in enumerate(table.columns) if plain_label(found) == name]
