@@ -160,7 +160,7 @@ def check_pacs(pacs: object) -> None:
 def ae_title(value: object, name: str) -> str:
     """Return an AE title without the spaces around it, which do not count (PS3.5 6.2)."""
     if not isinstance(value, str):
-        message = f"{name}: an AE title is text, not {type(value).__name__}"
+        message = f"{name}: give an AE title as text, not {type(value).__name__}"
         raise AddressError(message)
     title = value.strip(" ")
     problem = (

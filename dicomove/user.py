@@ -50,7 +50,7 @@ class User:
 
     def __post_init__(self) -> None:
         if bool(self.name) == (self.token is not None):
-            message = "user: give a name, with a passcode or not, or a token; not both, and not neither"
+            message = "user: give either a name, with or without a passcode, or a token"
             raise AddressError(message)
         for said in ("passcode", "token"):
             check_secret(getattr(self, said), said, "user")

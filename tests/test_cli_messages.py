@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from dicomove.cli import main
+from dicomove.cli.tables import brief
 from dicomove.testing import RunningPacs, Synthetic
 
 NOWHERE = "X@127.0.0.1:1"
@@ -40,7 +42,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("query X@h:1 modality=CT level=SERIES", "level is an option, and not a criterion: write --level SERIES"),
         ("query X@h:1 study_date=..", "study_date has no value"),
         ("query X@h:1 modality=", "modality has no value"),
+        ("query X@h:1 CT", "X@h:1 CT: these are more words than the command takes: write a criterion as NAME=VALUE"),
         ("index cohort.csv", "give --folder"),
+        ("find cohort.csv X@h:1 -o found.xlsx", "--output found.xlsx: the table is written as CSV: give it another"),
+        ("find cohort.csv X@h:1 -o found.json", "--output found.json: the table is written as CSV"),
     ],
 )
 def test_a_mistake_is_told_in_the_words_of_the_shell(words: str, said: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -117,3 +122,15 @@ def test_a_report_on_standard_output(folder: Path, capfd: pytest.CaptureFixture[
     assert page.startswith("<!doctype html>")
     assert page.endswith("</html>\n")
     assert not (folder / "-").exists()
+
+
+def test_a_table_of_paths_fits_on_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    path = f"1.2.840.{'9' * 40}/1.3.12.{'8' * 40}/1.2.3.4.dcm"
+    brief(pd.DataFrame({"path": [path, "sub-01/anat.nii.gz"]}), ["path"])
+    shown = capsys.readouterr().out.split()
+    assert shown == ["path", "0", "…999999999999/…888888888888/1.2.3.4.dcm", "1", "sub-01/anat.nii.gz"]
+
+
+def test_a_table_without_rows_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    brief(pd.DataFrame({"path": []}), ["path"])
+    assert capsys.readouterr().out == ""

@@ -337,7 +337,7 @@ def test_a_destination_that_cannot_be_asked(second: Second) -> None:
     with (
         rehearsal(second) as pacs,
         unasked(second) as destination,
-        pytest.warns(VerificationWarning, match="what has come, is not known for 3 of 3 rows"),
+        pytest.warns(VerificationWarning, match="expected number or the arrived number of instances for 3 of 3 rows"),
     ):
         result = move(TABLE, pacs, destination)
     said = columns(result, "outcome", "error", "expected", "completed", "received", "missing", "counted_by")

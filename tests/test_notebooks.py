@@ -32,7 +32,7 @@ from tests.site import NOTEBOOKS, ROOT, Executed
 
 QUICKSTART = ROOT / "notebooks" / "01_quickstart.ipynb"
 #: What a last cell prints of the quickstart.
-QUICKSTART_TELLS = "import json; print(json.dumps([results.outcome.tolist(), summary.outcome.tolist()]))"
+QUICKSTART_TELLS = "import json; print(json.dumps([results.outcome.tolist(), verdicts.outcome.tolist()]))"
 TABLES = ROOT / "docs" / "tables.md"
 #: The first test that needs the site waits for the runs of all notebooks.
 WAITS_FOR_ALL = pytest.mark.timeout(400)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,33 @@ def test_a_keyword_that_does_not_exist(use: Callable[..., object]) -> None:
         use(STUDIES, NOWHERE, "STORE", concurency=2)
     with pytest.raises(TypeError, match=r"^there is no parameter 'verbose'; move has concurrency, "):
         use(STUDIES, NOWHERE, "STORE", verbose=True)
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (lambda: dm.find(STUDIES, NOWHERE, loose=True), "loose=True: only AccessionNumber may match"),  # type: ignore[arg-type]
+        (
+            lambda: dm.move(STUDIES, NOWHERE, "STORE", executor=ThreadPoolExecutor),  # type: ignore[arg-type]
+            "executor=<class .*: a concurrent.futures.Executor",
+        ),
+        (lambda: dm.read_results("results.xlsx"), r"\.parquet; read_cohort reads other tables$"),
+        (lambda: dm.Receiver(__file__, port=0), r"test_wrong_arguments\.py': this is a file$"),
+        (
+            lambda: dm.GetScu(NOWHERE).get_study({"StudyInstanceUID": "1.2.3"}, "images"),  # type: ignore[arg-type]
+            r"receiver: give a Receiver\(folder, port=None\), not str",
+        ),
+    ],
+)
+def test_another_kind_of_argument(use: Callable[[], object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        use()
+
+
+@pytest.mark.parametrize("use", [dm.verify, dm.read_manifest, partial(dm.index, progress=False)])
+def test_a_receiver_stands_for_its_folder(use: Callable[[object], pd.DataFrame], tmp_path: Path) -> None:
+    with dm.Receiver(tmp_path, port=None) as receiver:
+        assert list(use(receiver).columns) == list(use(tmp_path).columns)
 
 
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:

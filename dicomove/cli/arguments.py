@@ -30,7 +30,8 @@ def take_words(chosen: argparse.Namespace, more: Sequence[str]) -> None:
             chosen.named_pacs = _only_profile()
             words.append(chosen.named_pacs)
     if len(words) > len(taken):
-        message = f"{' '.join(words)}: these are more words than the command takes"
+        hint = ": write a criterion as NAME=VALUE" if chosen.command == "query" else ""
+        message = f"{' '.join(words)}: these are more words than the command takes{hint}"
         raise AddressError(message)
     for name, word in zip_longest(taken, words):
         setattr(chosen, name, word)

@@ -34,12 +34,14 @@ _BRIEF: Final = [
     *("outcome", "action", "status", "error", "total", "completed", "failed", "expected", "received", "on_disk"),
     *("missing", "bytes", "duration_s"),
 ]
+_OTHER_FORMATS: Final = {".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".parquet", ".json"}
 _ONLY_OF_A_RECEIVER: Final = ("received", "missing", "on_disk")
 _MOST_ADVICES: Final = 10
 #: A keyword of a function, with its value if it has one.
 _KEYWORD: Final = re.compile(
     r"""\b(?P<name>[a-z_]+)\b(?P<equals>=)?(?(equals)(?P<value>"[^"]*"|'[^']*'|-?[0-9.]*[0-9]|\.{3})?)"""
 )
+_LONG_UID: Final = re.compile(r"(?<![0-9.])[0-9.]{2,}([0-9.]{12})(?![0-9])")
 #: Control characters can change what a terminal shows. Lines of a message stay lines.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 #: The outcomes of rows for which dicomove could do nothing.
@@ -142,6 +144,8 @@ def check_output(chosen: Namespace) -> None:
     ------
     OSError
         The output is a folder, or its folder does not exist or cannot be written.
+    ValueError
+        The suffix is that of another format.
     """
     output = getattr(chosen, "output", None)
     if output is None or str(output) == "-":
@@ -153,6 +157,9 @@ def check_output(chosen: Namespace) -> None:
     if not path.parent.is_dir():
         message = f"--output {path}: there is no folder {path.parent}"
         raise FileNotFoundError(message)
+    if hasattr(chosen, "json") and path.suffix.lower() in _OTHER_FORMATS - ({".json"} if chosen.json else set()):
+        message = f"--output {path}: the table is written as {'JSON' if chosen.json else 'CSV'}: give it another suffix"
+        raise ValueError(message)
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         message = f"--output {path}: it cannot be written"
         raise PermissionError(message)
@@ -282,7 +289,9 @@ def brief(table: pd.DataFrame, names: Sequence[str]) -> None:
     if "duration_s" in shown:
         shown["duration_s"] = shown["duration_s"].round(3)
     shown = shown.astype(object).where(shown.notna(), "")
-    print(printable(shown.to_string(formatters={"StudyInstanceUID": _shortened})))
+    short = dict.fromkeys(("StudyInstanceUID", "path", "name", "arranged"), _shortened)
+    if not table.empty:
+        print(printable(shown.to_string(formatters=short)))
 
 
 def summary(table: pd.DataFrame) -> str:
@@ -303,5 +312,6 @@ def advice(table: pd.DataFrame) -> str:
     return "\n".join([*lines, f"  {left} more: see the column advice"] if left else lines)
 
 
-def _shortened(uid: object) -> str:
-    return str(uid) if len(str(uid)) < 14 else f"…{str(uid)[-12:]}"
+def _shortened(text: object) -> str:
+    """Return a UID, or a path with UIDs, of which only the ends are left."""
+    return _LONG_UID.sub(r"…\1", str(text))

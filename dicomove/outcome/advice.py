@@ -51,7 +51,7 @@ def remarks(evidence: Evidence) -> list[str]:
     return [
         *_of_other_patients(evidence.others, "carry", "are on disk all the same, since the row names them by UID"),
         *([_COMPARE] if evidence.others else []),
-        *_of_other_patients(_of_kind(evidence.aside, OTHER_PATIENT), "came with", "are in quarantine"),
+        *_of_other_patients(_of_kind(evidence.aside, OTHER_PATIENT), "came with", "went to quarantine"),
         *_damaged(evidence.aside),
         *_differing(evidence.aside),
     ]
@@ -103,7 +103,7 @@ def strays(evidence: Evidence) -> str:
         return ""
     problems = _of_kind(evidence.strays, DAMAGED)
     reasons = f" ({_told(problems)})" if problems else ""
-    return f"{count} came meanwhile that no row had asked for, and are in quarantine{reasons}"
+    return f"{count} came meanwhile that no row had asked for, and {_are(count)} in quarantine{reasons}"
 
 
 def remedy(word: str, evidence: Evidence) -> str | None:
@@ -147,12 +147,17 @@ def _of_other_patients(found: Iterable[tuple[str, int]], verb: str, where: str) 
 
 def _damaged(aside: Iterable[tuple[str, int]]) -> list[str]:
     found = _of_kind(aside, DAMAGED)
-    return [f"{_total(found)} came damaged and are in quarantine: {_told(found)}"] if found else []
+    count = _total(found)
+    return [f"{count} came damaged and {_are(count)} in quarantine: {_told(found)}"] if found else []
 
 
 def _differing(aside: Iterable[tuple[str, int]]) -> list[str]:
     found = [(reason, count) for reason, count in aside if not reason.startswith((DAMAGED, OTHER_PATIENT))]
-    return [f"{count} are in quarantine: {reason}" for reason, count in found]
+    return [f"{count} {_are(count)} in quarantine: {reason}" for reason, count in found]
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _of_kind(aside: Iterable[tuple[str, int]], kind: str) -> list[tuple[str, int]]:

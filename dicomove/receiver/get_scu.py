@@ -94,8 +94,13 @@ class GetScu(Scu):
             The query cannot be a C-GET; nothing was sent.
         ReceiverError
             The receiver is gone.
+        ValueError
+            `receiver` is not a `Receiver`.
         """
         identifier = query if isinstance(query, Identifier) else move_identifier(query, query_model)
+        if not isinstance(receiver, Receiver):
+            message = f"receiver: give a Receiver(folder, port=None), not {type(receiver).__name__}"
+            raise ValueError(message)  # noqa: TRY004 - every invalid argument is a ValueError
         self._cancelled.clear()
         run = receiver.begin_run()
         try:

@@ -36,7 +36,7 @@ class Receiver(Entries):
 
     It runs in a process of its own. It listens as soon as it exists, until `close`, the end of its ``with``, or the end
     of this process, however that ends. Only the PACS whose rows are in flight, or have just ended, and the addresses in
-    `allow` may store. Other addresses get C-ECHO only.
+    `allow` may store. Other addresses get C-ECHO only. Functions that take its folder also take the receiver.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ class Receiver(Entries):
     >>> import tempfile
     >>> import dicomove as dm
     >>> from dicomove.testing import demo_pacs
-    >>> folder = tempfile.mkdtemp()
     >>> cohort = pd.DataFrame({"AccessionNumber": ["A0010"]})
-    >>> with Receiver(folder, port=0) as receiver, demo_pacs(destinations=receiver.as_destination()) as pacs:
+    >>> receiver = Receiver(tempfile.mkdtemp(), port=0)
+    >>> with receiver, demo_pacs(destinations=receiver.as_destination()) as pacs:
     ...     results = dm.move(dm.find(cohort, pacs, progress=False), pacs, receiver, progress=False)
     >>> results[["outcome", "expected", "received", "missing"]].astype(str).iloc[0].tolist()
     ['complete', '3', '3', '0']
-    >>> dm.verify(folder)["verified"].tolist()
+    >>> dm.verify(receiver)["verified"].tolist()
     ['ok', 'ok', 'ok']
     """
 
@@ -152,6 +152,9 @@ class Receiver(Entries):
         self._reader: InstanceReader | None = None
         self._supervisor = Supervisor(settings.checked(), self._in_flight)
         self._watch = StudyWatch(self.folder, self.quiet_period, on_study) if on_study else None
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
 
     @property
     def ae_title(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Final, Literal, Self, get_args
 
 from dicomove.errors import AddressError, check_word
@@ -111,6 +112,9 @@ def checked_quiet_period(value: float) -> float:
 
 
 def _check_folder(folder: str) -> None:
+    if Path(folder).is_file():
+        message = f"folder={shown(folder)!r}: this is a file"
+        raise ValueError(message)
     if folder != shown(folder):  # on some systems, names are bytes
         message = f"folder={shown(folder)!r}: its name is not text, and no record or journal could hold it: rename it"
         raise ValueError(message)

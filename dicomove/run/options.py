@@ -122,7 +122,8 @@ class Options:
         _check_kind("retry", self.retry, (Retry, Integral), "a number of attempts, a Retry, or None")
         _check_kind("hours", self.hours, (Hours, str), "a text such as '22:00-06:00', an Hours, or None for any time")
         _check_journal(self.journal)
-        if not callable(getattr(getattr(self.executor, "executor", self.executor), "submit", None)):
+        executor = getattr(self.executor, "executor", self.executor)
+        if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
             _check_kind("executor", self.executor, (), "a concurrent.futures.Executor, a Distributed, or None")
         self.read_hours()
         self.read_retry()

@@ -181,10 +181,10 @@ class PreparedRun:
             )
             warn(message, VerificationWarning)
         if found.unverified:
-            unknown = f"how many instances there should be{', or what has come,' if self._settings.archive else ''}"
+            numbers = f"expected number{' or the arrived number' if self._settings.archive else ''} of instances"
             message = (
-                f"{unknown} is not known for {found.unverified} of {len(self._table)} rows, since "
-                "C-FIND did not say it: their advice tells why. With retry, the PACS is asked again"
+                f"C-FIND did not give the {numbers} for {found.unverified} of {len(self._table)} rows: their advice "
+                "tells why. With retry=, dicomove asks again"
             )
             warn(message, VerificationWarning)
         if self.problem:

@@ -237,7 +237,7 @@ def checked_loose(loose: Iterable[str]) -> tuple[str, ...]:
     CohortError
         One of them may not match loosely.
     """
-    names = tuple([loose] if isinstance(loose, str) else loose)
+    names = (loose,) if isinstance(loose, str) or not isinstance(loose, Iterable) else tuple(loose)
     wrong = [name for name in names if name not in _LOOSE_KEYS]
     if wrong:
         msg = f"loose={wrong[0]!r}: only {', '.join(_LOOSE_KEYS)} may match with other zeros or blanks"

@@ -92,7 +92,7 @@ def export(
         return write_checksums(results if isinstance(results, pd.DataFrame) else read_manifest(results), where)
     if where.name == CRATE_FILE:
         return _write_crate(results, where, Pseudonyms(key) if pseudonymize else None)
-    suffix = _suffix(where)
+    suffix = _suffix(where, f"or the name {CHECKSUMS_FILE} or {CRATE_FILE}")
     table = results if isinstance(results, pd.DataFrame) else read_journal(results)
     with replacing(where) as part:
         _WRITERS[suffix](table, part)
@@ -137,7 +137,7 @@ def read_results(path: str | os.PathLike[str]) -> pd.DataFrame:
         Another program saved the file: `read_results` read its dates, or it has damaged identifiers.
     """
     where = user_path(path)
-    suffix = _suffix(where)
+    suffix = _suffix(where, "read_cohort reads other tables")
     if where.is_dir():
         message = f"{where.name!r} is a folder: give a file that export wrote"
         raise CohortError(message)
@@ -324,13 +324,10 @@ def _schema_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.schema.json")
 
 
-def _suffix(path: Path) -> str:
+def _suffix(path: Path, others: str) -> str:
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
-        message = (
-            f"{path.name!r}: give the file one of the suffixes {', '.join(_WRITERS)}, or the name {CHECKSUMS_FILE} or "
-            f"{CRATE_FILE}"
-        )
+        message = f"{path.name!r}: give the file one of the suffixes {', '.join(_WRITERS)}; {others}"
         raise ValueError(message)
     return suffix
 
