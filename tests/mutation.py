@@ -47,6 +47,7 @@ TESTS: Final = {
     "dicomove/cohort/joining": ("verdicts",),
     "dicomove/cohort/stored_cells": ("cohort_stored_cells", "cohort_spreadsheets", "cohort_reading"),
     "dicomove/search/answers": ("cohort_queries",),
+    "dicomove/search/": ("find_spans",),
     "dicomove/cohort/": ("cohort_[!hrs]*",),
     "dicomove/outcome/": ("outcome*", "words"),
     "dicomove/words": ("words", "outcome*"),

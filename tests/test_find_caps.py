@@ -21,7 +21,7 @@ from dicomove.dimse import FindResult
 from dicomove.search.capped import ask_whole
 from dicomove.search.cutter import Cutter
 from dicomove.search.limits import KnownLimits
-from dicomove.search.spans import Moment, Span, moment, span_of
+from dicomove.search.spans import Moment, Span
 from dicomove.testing import RunningPacs, Synthetic, faults
 from dicomove.testing.faults.base import Fault, Refuse, Request
 from dicomove.testing.synthetic import synthetic_instances
@@ -71,33 +71,6 @@ def test_busy_hours_and_weekends_are_learnt() -> None:
     number, found = questions(studies, 500)
     assert found == 200_000
     assert number <= 2 * 200_000 / 500
-
-
-def test_a_piece_says_what_it_asks_for() -> None:
-    day = dt.date(2024, 5, 6).toordinal()
-    assert Span(day, day, 22 * 60, 23 * 60 + 59).keys == {"StudyDate": "20240506", "StudyTime": "22-235959.999999"}
-    assert Span(day, day + 1).keys == {"StudyDate": "20240506-20240507"}
-    assert Span(last=day).keys == {"StudyDate": "-20240506"}
-    assert Span().keys == {}
-
-
-@pytest.mark.parametrize(
-    ("date", "time", "expected"),
-    [
-        ("20240506", "0930", (739_012, 570)),
-        ("2024.05.06", "", (739_012, None)),
-        ("20240506", "99", (739_012, None)),
-        ("", "0930", None),
-        ("20240506-20240507", "", None),
-    ],
-)
-def test_the_moment_of_an_answer(date: str, time: str, expected: Moment | None) -> None:
-    assert moment(date, time) == expected
-
-
-def test_a_row_that_asks_for_no_date_that_can_be_read_is_not_cut() -> None:
-    assert span_of("2024") is None
-    assert span_of("") == Span()
 
 
 # ------------------------------------------------------------------------------------ any archive, with any limit

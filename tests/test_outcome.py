@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dicomove.outcome import Counts, Evidence, category, failure_word, judge
-from dicomove.outcome.evidence import shortfall
+from dicomove.outcome.evidence import CountedBy, shortfall, surplus
 from dicomove.words import ADVICE, NEVER, OPTIONAL, RETRYABLE, Outcome
 from tests.codes import STATUSES
 
@@ -190,6 +190,30 @@ def test_a_final_response(status: int, counts: Counts, expected: int | None, out
 )
 def test_a_shortfall(counts: Counts, expected: int | None, fewer: bool) -> None:
     assert shortfall(Evidence(counts=counts, expected=expected)) is fewer
+
+
+@pytest.mark.parametrize(
+    ("expected", "received", "counted_by", "more"),
+    [
+        (4, None, "receiver", 2),
+        (4, 4, "destination", 2),
+        (4, None, "destination", 2),
+        pytest.param(4, 4, "receiver", 0, id="a receiver shows what came"),
+        (6, None, "receiver", 0),
+        (7, None, "receiver", 0),
+        (None, None, "receiver", 0),
+    ],
+)
+def test_more_than_there_should_be_is_told(
+    expected: int | None, received: int | None, counted_by: CountedBy, more: int
+) -> None:
+    evidence = Evidence(
+        status=SUCCESS, counts=final(5, 0, 1), expected=expected, received=received, counted_by=counted_by, missing=0
+    )
+    assert surplus(evidence) == more
+    said = "The PACS moved 6 instances, and there should be 4: it may have moved more than the row names"
+    assert (judge(evidence).advice or "").startswith(said) is (more > 0)
+    assert surplus(Evidence(counts=Counts(), expected=expected)) == 0, "nothing is known"
 
 
 @pytest.mark.parametrize(

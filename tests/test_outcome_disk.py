@@ -212,8 +212,16 @@ def test_a_refusal_does_not_explain_a_row_that_came_another_way(evidence: Eviden
             [turned_away("a", "tls")] * 5,
             [*["the receiver turned away a: it was refused"] * 3, "it turned away 2 more: see refused of the receiver"],
         ),
+        (
+            [turned_away(address) for address in "abcdefghij"],
+            ["connections from a, b, c, d, e, f, g, h, i, j were refused"],
+        ),
+        (
+            [turned_away(address) for address in "abcdefghijkl"],
+            ["connections from a, b, c, d, e, f, g, h, i, j, 2 more addresses were refused"],
+        ),
     ],
-    ids=["each address once", "three", "three, and how many more"],
+    ids=["each address once", "three", "three, and how many more", "ten addresses", "ten, and how many more"],
 )
 def test_refusals_are_told_in_a_few_sentences(refusals: list[Refusal], told: list[str]) -> None:
     assert [sentence.partition(": if")[0] for sentence in remarks_on_refusals(refusals)] == told

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +16,6 @@ from dicomove.cohort import move_identifiers
 from dicomove.columns import PLAN_COLUMNS
 from dicomove.events import Event, RowFinished
 from dicomove.run import Options, PreparedRun, RunSettings
-from dicomove.run.estimates import rate_of, windows_needed
-from dicomove.run.pacing import Hours
 from dicomove.testing import RehearsalPacs, RunningPacs, Synthetic, faults
 from tests import receiving
 
@@ -116,29 +113,6 @@ def test_the_summary_of_a_plan_without_a_destination(rehearsal_pacs: Callable[..
     assert list(planned.columns[1:]) == list(PLAN_COLUMNS)
     said = dm.summary(planned)
     assert said["rows"].to_dict() == {"move": 1, "invalid": 1, "all": 2}
-
-
-def test_windows_are_counted() -> None:
-    noon = datetime(2026, 6, 15, 12, tzinfo=UTC)
-    night = Hours.parse("20:00-06:00 UTC")
-    assert windows_needed(night, 3600, noon) == 1
-    assert windows_needed(night, 10 * 3600 + 1, noon) == 2
-    assert windows_needed(Hours.parse("12:05-12:10 UTC"), 600, noon) == 2, "shorter than a quarter of an hour"
-    assert windows_needed(None, 3600, noon) is None
-    assert windows_needed(night, None, noon) is None
-
-
-def test_windows_of_a_year_are_counted_at_once() -> None:
-    noon = datetime(2026, 6, 15, 12, 0, 30, tzinfo=UTC)
-    hours = Hours.parse("Mon-Fri 19:07-06:13, Sat-Sun 00:00-23:59 Europe/Berlin")
-    before = time.process_time()
-    assert windows_needed(hours, 10**9, noon) == 344
-    assert time.process_time() - before < 0.5  # minute by minute, it takes seconds
-
-
-def test_a_run_that_moved_nothing_has_no_rate() -> None:
-    told = {"attempts": [0], "completed": [None], "received": [None], "duration_s": [None]}
-    assert rate_of(pd.DataFrame(told, dtype="Float64"), 1) is None
 
 
 @pytest.mark.parametrize("method", ["move", "get"])

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from dicomove.run.attempt import AttemptEnd, Contradicted, Lost, Moved, NoReceiver, Parts, Unidentified, row_after
+from dicomove.run.attempt import (
+    AttemptEnd,
+    Contradicted,
+    Lost,
+    Moved,
+    NoReceiver,
+    Parts,
+    Unidentified,
+    number_brought,
+    row_after,
+)
 from dicomove.run.narrowing import combined
 from tests.run_events import BUSY, COMPLETE, UNABLE, moved, result
 
@@ -65,6 +75,21 @@ def test_where_only_c_find_was_asked_again_the_c_move_before_it_counts() -> None
     assert row_after(Moved(COMPLETE.result)).attempts == 1
 
 
+@pytest.mark.parametrize(
+    ("end", "brought"),
+    [
+        (moved(completed=9, failed=0, warning=1), 10),
+        (moved(completed=10, failed=0, warning=0, held=10, arrivals=3), 3),
+        (moved(completed=10, failed=0, warning=0, held=10, arrivals=0), 0),
+        (moved(), 0),
+        (Moved(COMPLETE.result), 0),
+        (Contradicted(), 0),
+    ],
+)
+def test_an_attempt_has_brought_what_came_or_else_what_the_pacs_counts(end: AttemptEnd, brought: int) -> None:
+    assert number_brought(end) == brought
+
+
 # A worker, or a receiver, that is gone.
 
 
@@ -114,6 +139,8 @@ def test_a_receiver_that_is_gone_when_all_parts_have_ended_leaves_the_row_in_dou
     end = PARTS.behind(NoReceiver(GONE))
     assert said(end) == {"outcome": "interrupted", "error": "receiver_failed", "completed": 4, "attempts": 2}
     assert GONE in (row_after(end).advice or "")
+    assert isinstance(end, Lost)
+    assert end.moves == MOVES
 
 
 def test_a_receiver_that_was_away_before_any_part_was_sent_is_waited_for() -> None:
@@ -130,6 +157,8 @@ def test_what_was_sent_at_the_verdict_counts_beside_the_parts() -> None:
     whole = result(completed=9, failed=0, warning=0)
     end = PARTS.behind(Lost(GONE, "receiver_failed", result=whole, moves=(whole,)))
     assert said(end) == {"outcome": "interrupted", "error": "receiver_failed", "completed": 9, "attempts": 3}
+    assert isinstance(end, Lost)
+    assert end.moves == (*MOVES, whole)
 
 
 @pytest.mark.parametrize("end", [COMPLETE, Contradicted()])

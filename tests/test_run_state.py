@@ -1145,6 +1145,16 @@ def test_auto_stays_with_moving_once_something_came() -> None:
     assert set(run.state.methods.values()) == {"move"}
 
 
+def test_auto_stays_with_c_get_once_something_came_by_it() -> None:
+    run = RunDriver.of(4, receivers=1, method="auto")
+    run.end(begun(run), moved(UNKNOWN_DESTINATION, held=0, arrivals=0))
+    run.end(begun(run), moved(completed=10, held=10, arrivals=10))
+    for _ in range(3):
+        one = begun(run)
+        assert one.method == "get"
+        assert only(Write, run.end(one, moved(None, sent=False, problem="not_supported", permanent=True))).last.final
+
+
 def test_rows_in_flight_change_over_to_c_get_too() -> None:
     run = RunDriver.of(2, receivers=1, method="auto", concurrency=2)
     both = run.begin()

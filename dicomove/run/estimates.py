@@ -34,8 +34,9 @@ USUAL: Final[Mapping[str, int]] = {
 }
 _OTHER: Final = 1_000_000
 _FEW: Final = 20
-#: Words in the names of SOP classes, and the modality that they mean.
+#: Words in the names of SOP classes, and the modality that they mean; the first ones that fit count.
 _CLASSES: Final = (
+    (" SR ", "SR"),  # also of a Mammography CAD SR
     ("CT Image", "CT"),
     ("MR Image", "MR"),
     ("Positron Emission", "PT"),
@@ -49,7 +50,6 @@ _CLASSES: Final = (
     ("Radiofluoroscopic", "RF"),
     ("Ultrasound", "US"),
     ("Secondary Capture", "SC"),
-    (" SR ", "SR"),
     ("Presentation State", "PR"),
     ("Key Object", "KO"),
 )
@@ -92,7 +92,7 @@ def rate_of(results: pd.DataFrame, concurrency: int) -> float | None:
     moved = results[(results["attempts"] > 0) & (results["duration_s"] > 0)]
     instances = moved["received"].fillna(moved["completed"]).fillna(0).sum()
     seconds = float(moved["duration_s"].sum()) / max(1, concurrency)
-    return float(instances) / seconds if instances and seconds else None
+    return float(instances) / seconds if instances else None
 
 
 def windows_needed(hours: Hours | None, seconds: float | None, now: datetime) -> int | None:
@@ -168,7 +168,7 @@ def modality_of(sop_class: str) -> str:
     ('CT', 'OT')
     """
     name = UID(sop_class).name
-    return next((modality for words, modality in _CLASSES if words in f" {name} "), "OT")
+    return next((modality for words, modality in _CLASSES if words in name), "OT")
 
 
 def _main(modalities: str) -> str:

@@ -149,7 +149,8 @@ class Schedule:
         has_company = self._associations.ended(_request(task), moved, now)
         if split is None or part is None:  # the run has given up the row
             return
-        self._rate.spent(moved or 0, now, since=now - (result.duration_s if result else 0.0))
+        if result:
+            self._rate.spent(moved or 0, now, since=now - result.duration_s)
         if result and has_company and _is_one_too_many(result) and task.refusals < _MOST_REFUSALS:
             self._associations.congested(now)
             split.put_back(part, now + _REFUSED_S * (1 + self._chance()))
