@@ -161,6 +161,12 @@ def test_a_pacs_that_answers_more_than_was_asked() -> None:
         assert plan(pd.DataFrame({"StudyInstanceUID": STUDIES[:1]}), pacs)["expected"].tolist() == [6]
 
 
+def test_a_match_that_comes_twice_is_counted_once() -> None:
+    table = pd.DataFrame({"StudyInstanceUID": STUDIES[:2]})
+    with receiving.pacs({}, faults.FindRepeatsAnswers(), source=SOURCE) as pacs:
+        assert plan(table, pacs)["expected"].tolist() == [6, 6]
+
+
 class IgnoresUids(faults.IgnoresKeys):
     """Every study comes back."""
 

@@ -76,7 +76,7 @@ from dicomove.cohort.keywords import (
     plain_label,
 )
 from dicomove.cohort.likeness import is_other_name
-from dicomove.cohort.matching import contradictions, matches, only_difference
+from dicomove.cohort.matching import contradictions, different, matches, only_difference
 from dicomove.cohort.queries import PartialKeys, find_queries
 from dicomove.cohort.query_steps import Broad, Query, Step
 from dicomove.cohort.reading import read_cohort
@@ -136,6 +136,7 @@ __all__ = [
     "criterion",
     "damage",
     "decode",
+    "different",
     "digest_level",
     "doubt",
     "find_queries",

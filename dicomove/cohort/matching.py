@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dicomove.cohort.key_values import DATE, WHOLE, has_wildcard
 from dicomove.cohort.keywords import VRS
@@ -31,6 +31,17 @@ def matches(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> bo
     False
     """
     return not contradictions(keys, answer)
+
+
+def different(answers: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """Return each answer once, because an archive that joins two databases may return it twice.
+
+    Examples
+    --------
+    >>> different([{"Modality": "CT"}, {"Modality": "MR"}, {"Modality": "CT"}])
+    [{'Modality': 'CT'}, {'Modality': 'MR'}]
+    """
+    return list({tuple(answer.items()): answer for answer in answers}.values())
 
 
 def contradictions(keys: Sequence[tuple[str, str]], answer: Mapping[str, object]) -> list[str]:

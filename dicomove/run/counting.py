@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Level, matches
+from dicomove.cohort import Identifier, Level, different, matches
 from dicomove.dimse import FindResult, FindScu
 from dicomove.run.cells import AVAILABILITY, SOP_CLASSES, slowest, uids_in
 from dicomove.run.inventory import BROKEN
@@ -61,7 +61,7 @@ class Counting:
             found = self._ask(identifier)
         if found.error:
             return Counted(None, found.advice)
-        there = [match for match in found if matches(identifier.keys, match)]
+        there = different(match for match in found if matches(identifier.keys, match))
         where = slowest([word for match in there for word in match.get(AVAILABILITY, "").split("\\") if word])
         classes = tuple(dict.fromkeys(uid for match in there for uid in uids_in(match.get(SOP_CLASSES))))
         modalities = "\\".join(filter(None, (match.get(_MODALITIES.get(identifier.level, "")) for match in there)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, Literal, TypeVar
 
-from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, matches, unsafe
+from dicomove.cohort import UNIQUE_KEYS, Identifier, Level, different, matches, unsafe
 from dicomove.dimse import FindResult, FindScu
 from dicomove.interpreter import changed
 from dicomove.outcome import Evidence, Unverified, adds_up, category, failure_word, surplus, with_missing
@@ -305,9 +305,7 @@ class Inventory:
         key = UNIQUE_KEYS[identifier.query_model][level][-1]
         if any(unsafe(match.get(key, "").strip(), key) for match in found):
             raise _NoAnswerError(replace(found, error="invalid_response"))
-        answers = [match for match in found if matches(identifier.keys, match)]
-        # An archive that joins two databases may return the same match twice.
-        return list({tuple(answer.items()): answer for answer in answers}.values())
+        return different(match for match in found if matches(identifier.keys, match))
 
 
 class _NoAnswerError(Exception):

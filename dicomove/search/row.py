@@ -20,6 +20,7 @@ from dicomove.cohort import (
     Query,
     QueryModel,
     Step,
+    different,
     is_blank,
     matches,
     unsafe,
@@ -137,7 +138,7 @@ class Search:
             below: list[Match] = []
             for above in (upper | typed for upper in found):
                 last = self._find(step, above, query) if listed is None else listed
-                answers = _once(last)
+                answers = different(last)
                 # An archive may leave a key empty in its only answer. If there are several, each has to repeat it.
                 repeated = identifying if len({answer.get(unique) for answer in answers}) > 1 else ()
                 for match in answers:
@@ -224,11 +225,6 @@ def _answer(found: list[Match], last: FindResult, reasons: Sequence[str], notes:
         last.error_comment,
         len(reasons),
     )
-
-
-def _once(result: FindResult) -> list[Match]:
-    """Return each answer once, because an archive that joins two databases may return it twice."""
-    return list({tuple(match.items()): match for match in result}.values())
 
 
 def _values(step: Step) -> dict[str, str | list[str]]:
