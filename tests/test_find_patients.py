@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pydicom
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
 import dicomove as dm
 from dicomove.testing import RunningPacs, faults
-from dicomove.testing.faults.base import Fault, Request, Response
+from dicomove.testing.faults.base import Fault, FindFault, Request, Response
 
 JOHN = {"PatientID": "123", "PatientName": "DOE^JOHN", "PatientBirthDate": "19500101", "AccessionNumber": "A1"}
 ANNA = {"PatientID": "456", "PatientName": "ROE^ANNA", "PatientBirthDate": "19801231", "AccessionNumber": "A2"}
@@ -96,6 +96,29 @@ def test_matches_of_one_patient_and_of_wildcards_are_not(
     assert set(found["outcome"]) == {"matched"}
     assert not found["advice"].str.contains("different", na=False).any()
     assert "PatientBirthDate" not in found
+
+
+@dataclass(frozen=True)
+class KnowsNoIssuer(FindFault):
+    """C-FIND ignores the issuer of the PatientID, and returns none."""
+
+    def on_query(self, request: Request, identifier: Dataset) -> None:  # noqa: ARG002 (as in `Fault`)
+        identifier.IssuerOfPatientID = ""
+
+    def on_matches(self, request: Request, matches: list[Dataset]) -> list[Dataset]:  # noqa: ARG002
+        for match in matches:
+            match.IssuerOfPatientID = ""
+        return matches
+
+
+def test_an_issuer_that_the_pacs_does_not_return_is_told(pacs: Archive) -> None:
+    """Two sites have given the same PatientID, and nothing else tells the patients apart."""
+    two = [JOHN | {"IssuerOfPatientID": site, "PatientBirthDate": ""} for site in "AB"]
+    here, cohort = pacs(*two, faults=[KnowsNoIssuer()]), pd.DataFrame({"PatientID": ["123"], "IssuerOfPatientID": "A"})
+    with pytest.warns(dm.errors.FindWarning, match="does not return IssuerOfPatientID for 1 rows"):
+        found = dm.find(cohort, here, progress=False)
+    assert found["advice"].str.contains("does not return IssuerOfPatientID").tolist() == [True, True]
+    assert dm.find(cohort[["PatientID"]], here, progress=False)["advice"].isna().all()
 
 
 def test_an_answer_that_was_kept_says_it_again(pacs: Archive, tmp_path: Path) -> None:

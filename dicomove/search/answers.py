@@ -232,8 +232,11 @@ def unconfirmed(match: Mapping[str, object], names: Iterable[str]) -> str | None
     --------
     >>> unconfirmed({"Modality": "CT"}, ["Modality", "InstitutionName"])
     'the PACS does not return InstitutionName: it may have ignored this criterion'
+    >>> unconfirmed({"PatientID": "7"}, ["PatientID", "IssuerOfPatientID"])
+    'the PACS does not return IssuerOfPatientID: it may have ignored this criterion'
     >>> unconfirmed({"InstitutionName": "Mercy"}, ["Modality", "InstitutionName"]) is None
     True
     """
-    lacking = [name for name in names if name not in KEYWORDS and is_blank(match.get(name))]
+    ignored = (name for name in names if name == "IssuerOfPatientID" or name not in KEYWORDS)
+    lacking = [name for name in ignored if is_blank(match.get(name))]
     return f"the PACS does not return {' and '.join(lacking)}: it may have ignored this criterion" if lacking else None
