@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -218,6 +220,36 @@ def test_instances_that_come_after_the_final_response(kind: type[Hasty], tmp_pat
         result = receiving.move(receiving.studies(count=2), pacs, receiver, method="get")
     assert result["outcome"].tolist() == ["complete"] * 2, result[["error", "advice"]].to_dict()
     assert result["attempts"].tolist() == [1, 1]
+
+
+class Repeating(QueryRetrieveScp):
+    """A PACS without counts that repeats its last instance until the association ends."""
+
+    repeated = 0
+
+    def _get(self, responder: Responder, chain: Chain, identifier: Dataset, association: Association) -> None:
+        instances = self.archive.select(identifier, chain.request.query_model)
+        assert {store(association, one) for one in instances} == {0}
+        responder.respond(Response(status=0x0000))
+        with suppress(dm.errors.AssociationError):
+            for _ in range(20):
+                store(association, instances[-1])
+                type(self).repeated += 1
+                time.sleep(0.2)
+
+
+@pytest.mark.parametrize("level", ["STUDY", "IMAGE"])
+def test_nothing_is_waited_for_once_the_expected_number_has_come(level: str, tmp_path: Path) -> None:
+    studies = receiving.studies()
+    studies["NumberOfStudyRelatedInstances"] = 6
+    if level == "IMAGE":
+        one = next(iter(receiving.SMALL.instances_of_all()))
+        studies["SeriesInstanceUID"], studies["SOPInstanceUID"] = one.series_instance_uid, one.sop_instance_uid
+    Repeating.repeated = 0
+    with dm.Receiver(tmp_path, port=None) as receiver, receiving.pacs({}, kind=Repeating) as pacs:
+        result = receiving.move(studies, pacs, receiver, method="get")
+    assert result["outcome"].tolist() == ["complete"]
+    assert Repeating.repeated < 20, "it waited until the PACS had sent all of its repetitions"
 
 
 class Sparing(QueryRetrieveScp):

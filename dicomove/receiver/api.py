@@ -270,6 +270,9 @@ class Get(Request[GetEnd]):
         The SOP classes to propose; empty if they are unknown.
     total_timeout
         Seconds for the whole exchange.
+    expected
+        The number of instances; ``None`` if it is unknown. If the final response has no counts, later instances are
+        awaited until so many have come.
     """
 
     number: int
@@ -281,6 +284,7 @@ class Get(Request[GetEnd]):
     keys: Mapping[str, str] = field(repr=False)
     sop_classes: Sequence[str]
     total_timeout: float | None
+    expected: int | None = None
 
     @classmethod
     def of(cls, number: int, pacs: Pacs, row: RowId, identifier: Mapping[str, Any], **more: Any) -> Self:

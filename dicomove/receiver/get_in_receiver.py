@@ -269,16 +269,19 @@ class _CGet:
     def _take_late(self, association: Association, scp: StorageScp, within: float) -> None:
         """Take the instances that a PACS sends after its final response, until as many have come as it counts.
 
+        Without counts, the row says how many it expects.
+
         The C-GET has ended: a stop, and the end of the time for the whole exchange, end only this wait.
         """
         if not self._final or category(self._final.number("Status") or 0) not in ("success", "warning"):
             return
-        total, failed = self.counts.total, self.counts.failed or 0
+        total = self.counts.total
+        enough = self._request.expected if total is None else total - (self.counts.failed or 0)
         quiet = min(_UNCOUNTED_S if total is None else _LATE_S, within)
 
         def check() -> None:
             self._canceller.total.check()
-            if self._stop.is_set() or (total is not None and scp.successes >= total - failed):
+            if self._stop.is_set() or (enough is not None and scp.successes >= enough):
                 message = "nothing else is to come"
                 raise IdleTimeout(message)
 

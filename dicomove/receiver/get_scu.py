@@ -124,11 +124,13 @@ class GetScu(Scu):
         sop_classes: Sequence[str] = (),
         on_sub_operation: Callable[[SubOperationEvent], object] | None = None,
         total_timeout: float | None = None,
+        expected: int | None = None,
         stop: threading.Event | None = None,
     ) -> MoveResult:
         """Retrieve an identifier for an open row. The result is the word of the PACS alone.
 
-        If the SOP classes are unknown, the PACS is asked for them.
+        If the SOP classes are unknown, the PACS is asked for them. If the number of instances is known, `expected`
+        ends the wait for late ones.
         """
         started_at, started = datetime.now(UTC), time.monotonic()
 
@@ -146,6 +148,7 @@ class GetScu(Scu):
             identifier,
             known,
             total_timeout=total_timeout,
+            expected=expected,
             wants_end=wants_end,
             on_counts=on_counts,
         )

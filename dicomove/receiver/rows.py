@@ -252,6 +252,7 @@ class LocalRow:
         sop_classes: Sequence[str],
         *,
         total_timeout: float | None = None,
+        expected: int | None = None,
         wants_end: Callable[[], bool] = lambda: False,
         on_counts: Callable[[Counts], object] = lambda _: None,
     ) -> GetEnd:
@@ -265,6 +266,8 @@ class LocalRow:
             The SOP classes to propose; empty if they are unknown.
         total_timeout
             Seconds for the whole exchange.
+        expected
+            The number of instances; ``None`` if it is unknown.
         wants_end
             Called before the request and at every turn of the wait; if it returns true, nothing is sent, or the C-GET
             is cancelled.
@@ -274,9 +277,10 @@ class LocalRow:
         if wants_end():
             return GetEnd(was_begun=False)
         asked = {"query_model": identifier.query_model, "level": identifier.level, "keys": dict(identifier.keys)}
+        more = {"sop_classes": sop_classes, "total_timeout": total_timeout, "expected": expected}
         with self._in_flight.get() as number:
             try:
-                request = Get.of(number, pacs, self._row, asked, sop_classes=sop_classes, total_timeout=total_timeout)
+                request = Get.of(number, pacs, self._row, asked, **more)
             except AddressError as error:
                 return gone_end(error)
             return self._got(request, wants_end, on_counts)

@@ -197,10 +197,13 @@ class Part:
         The number of the row; all parts of the row share it.
     identifier
         The identifier of the request.
+    instances
+        The number of its instances; ``None`` if it is unknown.
     """
 
     split: int
     identifier: Identifier
+    instances: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

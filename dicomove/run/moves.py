@@ -156,8 +156,17 @@ class AttemptMoves:
             sop_classes=self._task.sop_classes,
             on_sub_operation=self._moving,
             total_timeout=self._settings.total_timeout,
+            expected=self._number(identifier),
             stop=self._channel.stop,
         )
+
+    def _number(self, identifier: Identifier) -> int | None:
+        """Return the number of instances of a request; ``None`` if it is unknown."""
+        if listed := identifier.get("SOPInstanceUID"):
+            return listed.count("\\") + 1
+        if self._task.part:
+            return self._task.part.instances
+        return self._task.expected if identifier is self._task.identifier else None
 
     @property
     def sent(self) -> int:

@@ -152,7 +152,8 @@ class Split:
     def next(self) -> Task:
         """Return the next part."""
         self.in_flight += 1
-        part = Part(self._number, self._waiting.popleft())
+        identifier = self._waiting.popleft()
+        part = Part(self._number, identifier, self._numbers[identifier])
         return replace(self.task, part=part, refusals=self._refusals)
 
     def stop(self) -> None:
