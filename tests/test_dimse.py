@@ -720,7 +720,7 @@ def test_the_unique_key_of_the_level_is_always_asked_for(here: Here) -> None:
     assert "StudyInstanceUID" not in patient
 
 
-def test_a_match_that_the_pacs_does_not_tell_is_a_match() -> None:
+def test_a_match_that_the_pacs_does_not_tell_is_counted() -> None:
     """It was as if there were none."""
 
     def play(association: Association, message: Message) -> None:
@@ -729,7 +729,9 @@ def test_a_match_that_the_pacs_does_not_tell_is_a_match() -> None:
         respond(association, message, 0)
 
     with playing(play) as pacs, dm.FindScu(pacs) as finder:
-        assert finder.find_studies({"PatientID": "x"}).matches == ({}, {})
+        told: list[dict[str, str]] = []
+        found = finder.find_studies({"PatientID": "x"}, on_match=told.append)
+    assert (found.matches, told, found.without_identifier) == ((), [], 2)
     with playing(play) as pacs, pytest.warns(dm.errors.FindWarning, match="left out"):
         (row,) = dm.find(pd.DataFrame({"PatientID": ["x"]}), pacs, progress=False).itertuples()
     assert "came without StudyInstanceUID" in str(row.advice)
@@ -805,7 +807,7 @@ def test_a_find_that_repeats_its_answers_without_an_end_is_ended(monkeypatch: py
         endless = finder.find_studies(query)
     assert (endless.status, endless.error) == (None, "invalid_response")
     assert "repeats its answers without an end" in (endless.advice or "")
-    assert {match["StudyInstanceUID"] for match in endless if match} == {
+    assert {match["StudyInstanceUID"] for match in endless} == {
         one.study_instance_uid for one in source.instances_of_all()
     }
     with receiving.pacs({}, faults.FindRepeatsAnswers(), source=source) as pacs, dm.FindScu(pacs) as finder:

@@ -7,7 +7,7 @@ import re
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
@@ -57,8 +57,7 @@ class FindResult:
     Attributes
     ----------
     matches
-        The matches, as dicts of DICOM keyword -> text. A backslash joins several values; an empty value is ``""``. A
-        match that the PACS announces without its identifier is an empty dict.
+        The matches, as dicts of DICOM keyword -> text. A backslash joins several values; an empty value is ``""``.
     status
         The final DIMSE Status; ``None`` if none came.
     error
@@ -73,6 +72,8 @@ class FindResult:
         Whether the C-FIND was sent.
     character_sets
         The different Specific Character Sets that the matches declare, as the PACS spells them.
+    without_identifier
+        The number of pending responses without an identifier. Each announces a match, and does not tell it.
     """
 
     matches: tuple[Match, ...] = field(repr=False)
@@ -83,12 +84,21 @@ class FindResult:
     cancelled: bool = False
     sent: bool = True
     character_sets: tuple[str, ...] = ()
+    without_identifier: int = 0
 
     def __iter__(self) -> Iterator[Match]:
         return iter(self.matches)
 
     def __len__(self) -> int:
         return len(self.matches)
+
+
+def with_announced(found: FindResult) -> FindResult:
+    """Return a result with an empty match for each match that the PACS announced and did not tell.
+
+    For callers that have to know that there is more than they can read.
+    """
+    return replace(found, matches=(*found.matches, *({} for _ in range(found.without_identifier))))
 
 
 class FindScu(Scu):
@@ -168,6 +178,7 @@ class _Find:
         self._keys, self._on_match = keys, on_match
         self._sent = False
         self._matches: list[Match] = []
+        self._without_identifier = 0
         self._character_sets: set[str] = set()
         self._different: set[int] = set()
         self._final: Message | None = None
@@ -190,7 +201,7 @@ class _Find:
         kind, data = category(response.number("Status") or 0), response.data or b""
         if kind not in ("pending", "success", "warning") or not (data or kind == "pending"):
             return
-        try:  # a pending response without an identifier announces a match, and does not tell it
+        try:
             match = decode_match(data, operation.context.transfer_syntax)
         except InvalidResponse:
             if kind == "pending":
@@ -198,21 +209,30 @@ class _Find:
             return
         if kind != "pending" and not _is_answer(match, self._keys):
             return
-        if self._on_match:
-            notify(self._on_match, match)
-        self._matches.append(match)
-        self._character_sets.add(_declared(data, operation))
+        if match:
+            if self._on_match:
+                notify(self._on_match, match)
+            self._matches.append(match)
+            self._character_sets.add(_declared(data, operation))
+        else:
+            self._without_identifier += 1
         self._different.add(hash(data))
-        if len(self._matches) > _MOST_REPEATED + _MOST_COPIES * len(self._different):
-            message = f"the PACS repeats its answers without an end: {len(self._matches)} of them came"
+        came = len(self._matches) + self._without_identifier
+        if came > _MOST_REPEATED + _MOST_COPIES * len(self._different):
+            message = f"the PACS repeats its answers without an end: {came} of them came"
             raise InvalidResponse(message)
 
     def result(self, canceller: Canceller, problem: AssociationError | None) -> FindResult:
-        found, charsets = tuple(self._matches), tuple(sorted(self._character_sets - {""}))
+        result = self._result(canceller, problem)
+        charsets = tuple(sorted(self._character_sets - {""}))
+        return replace(result, character_sets=charsets, without_identifier=self._without_identifier)
+
+    def _result(self, canceller: Canceller, problem: AssociationError | None) -> FindResult:
+        found = tuple(self._matches)
         was_cancelled = canceller.sent and not canceller.late
         if problem := canceller.late or problem:
             said = sentences(str(problem), advice_on(problem.error, str(problem)))
-            return FindResult(found, None, problem.error, said, None, was_cancelled, self._sent, charsets)
+            return FindResult(found, None, problem.error, said, None, was_cancelled, self._sent)
         status = (self._final.number("Status") if self._final else 0) or 0
         comment = self._final.text("ErrorComment") if self._final else None
         logger.info("C-FIND-RSP %s, %d matches", hexadecimal(status), len(found))
@@ -220,7 +240,7 @@ class _Find:
         if status == CANCELLED and not canceller.sent:
             word = "cancelled_by_pacs"
         advice = ADVICE[word] if word else None
-        return FindResult(found, hexadecimal(status), word, advice, comment, was_cancelled, self._sent, charsets)
+        return FindResult(found, hexadecimal(status), word, advice, comment, was_cancelled, self._sent)
 
 
 def _find_keys(query: Mapping[str, object], query_model: str) -> dict[str, str | list[str]]:

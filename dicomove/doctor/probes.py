@@ -18,7 +18,7 @@ from pydicom.uid import UID, generate_uid
 
 from dicomove.cohort import UNIQUE_KEYS, unsafe
 from dicomove.dimse import FindScu, MoveScu
-from dicomove.dimse.find import Match
+from dicomove.dimse.find import Match, with_announced
 from dicomove.dimse.opening import speaks_tls
 from dicomove.dimse.presentation_contexts import GET, SERVICES
 from dicomove.dimse.reusable_association import ReusableAssociation
@@ -229,7 +229,7 @@ def _found(
     scu: FindScu, query: dict[str, str], on_match: Callable[[Match], object] | None = None
 ) -> tuple[Answer, tuple[Match, ...], bool, tuple[str, ...]]:
     started = time.monotonic()
-    result = scu.find_studies(query, on_match=on_match, total_timeout=_LONGEST_SEARCH_S)
+    result = with_announced(scu.find_studies(query, on_match=on_match, total_timeout=_LONGEST_SEARCH_S))
     answer = Answer(result.error, result.advice or "", result.status, time.monotonic() - started)
     return answer, result.matches, result.cancelled, result.character_sets
 

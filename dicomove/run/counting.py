@@ -10,6 +10,7 @@ from typing import Final
 from dicomove import columns
 from dicomove.cohort import Identifier, Level, different, matches
 from dicomove.dimse import FindResult, FindScu
+from dicomove.dimse.find import with_announced
 from dicomove.run.cells import AVAILABILITY, SOP_CLASSES, slowest, uids_in
 from dicomove.run.inventory import BROKEN
 from dicomove.run.questions import COUNT_KEYS, Asked, Asking
@@ -72,9 +73,11 @@ class Counting:
 
     def studies(self, patient: Identifier) -> int | None:
         """Return the number of studies of a patient; ``None`` without an answer."""
-        found = self._scu.find_studies(
-            {"QueryRetrieveLevel": "STUDY", **dict(patient.keys), "StudyInstanceUID": ""},
-            query_model=patient.query_model,
+        found = with_announced(
+            self._scu.find_studies(
+                {"QueryRetrieveLevel": "STUDY", **dict(patient.keys), "StudyInstanceUID": ""},
+                query_model=patient.query_model,
+            )
         )
         there = {match.get("StudyInstanceUID") for match in found if matches(patient.keys, match)}
         return None if found.error else len(there)
@@ -89,9 +92,11 @@ class Counting:
         if self._asks_optional and self._with_classes and identifier.level == "STUDY":
             asked[SOP_CLASSES] = ""
         started = time.monotonic()
-        found = self._scu.find_studies(
-            {"QueryRetrieveLevel": identifier.level, **dict(identifier.keys), **asked},
-            query_model=identifier.query_model,
+        found = with_announced(
+            self._scu.find_studies(
+                {"QueryRetrieveLevel": identifier.level, **dict(identifier.keys), **asked},
+                query_model=identifier.query_model,
+            )
         )
         now = time.monotonic()
         self._failed = found if found.status is None else None

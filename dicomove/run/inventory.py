@@ -303,7 +303,7 @@ class Inventory:
         if found.error or found.cancelled:
             raise _NoAnswerError(found)
         key = UNIQUE_KEYS[identifier.query_model][level][-1]
-        if any(unsafe(match.get(key, "").strip(), key) for match in found):
+        if found.without_identifier or any(unsafe(match.get(key, "").strip(), key) for match in found):
             raise _NoAnswerError(replace(found, error="invalid_response"))
         return different(match for match in found if matches(identifier.keys, match))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from dicomove.dimse import FindResult, FindScu
+from dicomove.dimse.find import with_announced
 
 _LOOK_AGAIN_S: Final = 0.05
 #: After so many C-FINDs in a row without a match, the asker repeats an earlier C-FIND: does the PACS still answer?
@@ -93,7 +95,9 @@ class Asker:
             if is_enough and is_enough(match):
                 self._scu.cancel()
 
-        result = self._scu.find_studies(keys, query_model=query_model, stop=self._stop, on_match=look)
+        result = with_announced(self._scu.find_studies(keys, query_model=query_model, stop=self._stop, on_match=look))
+        if is_enough and any(is_enough({}) for _ in range(result.without_identifier)):
+            result = replace(result, cancelled=True)  # too late for C-CANCEL, and its matches are no answer either
         self._next = time.monotonic() + self._delay
         if (result.cancelled or result.error) and self._stop.is_set():
             raise Stopped
@@ -114,7 +118,7 @@ class Asker:
 
     def _again(self, known: tuple[Keys, str, int]) -> FindResult:
         keys, query_model, _ = known
-        return self._scu.find_studies(keys, query_model=query_model, stop=self._stop)
+        return with_announced(self._scu.find_studies(keys, query_model=query_model, stop=self._stop))
 
     def _note(self, keys: Keys, query_model: str, result: FindResult) -> None:
         """Remember the C-FIND with the shortest answer, and check now and then that the PACS still answers it."""
