@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,17 @@ def test_a_resumed_run_makes_the_same_requests(tmp_path: Path, asked: dict[str, 
     again = dm.read_journal(images / JOURNAL_FILE)
     assert again["resumed"].all()
     assert again["outcome"].tolist() == first["outcome"].tolist()
+
+
+def test_a_run_with_several_receivers_is_not_resumed_with_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ExitStack() as stack:
+        both = [stack.enter_context(dm.Receiver(tmp_path / name, ae_title=name, port=0)) for name in ("R1", "R2")]
+        studies = pd.DataFrame({"StudyInstanceUID": ["1.2.3"]})
+        dm.move(studies, dm.Pacs("X@127.0.0.1:1"), both, verify="arrivals", progress=False)
+    assert main(["resume", str(tmp_path / "R1")]) == 2
+    assert "the run had several receivers (R1, R2)" in capfd.readouterr().err
 
 
 def test_a_resumed_run_keeps_its_manners(tmp_path: Path) -> None:

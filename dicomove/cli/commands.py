@@ -154,6 +154,10 @@ def resume(chosen: Namespace) -> int:
     journal = path / JOURNAL_FILE if path.is_dir() else path
     before = read_journal(journal)
     facts = before.attrs["run"]
+    receivers = str(facts["destination"]).split("\\")
+    if len(receivers) > 1:
+        message = f"the run had several receivers ({', '.join(receivers)}), and this command has one: call move() again"
+        raise ValueError(message)
     pacs = pacs_of(chosen) if chosen.pacs else _called(Pacs(facts["pacs"]), facts["calling_ae_title"])
     with ExitStack() as stack:
         destination: str | Receiver = str(facts["destination"])

@@ -137,8 +137,9 @@ class FindScu(Scu):
         Parameters
         ----------
         query
-            Keys by keyword or by tag (``"00100020"``, ``"(0010,0020)"``); ``""`` asks for a value. The unique key of
-            the level is always asked for. Without ``QueryRetrieveLevel`` the level is ``STUDY``.
+            Keys by keyword or by tag (``"00100020"``, ``"(0010,0020)"``); ``""`` asks for a value. Other values are
+            sent as they are: a date is ``"20240131"``. The unique key of the level is always asked for. Without
+            ``QueryRetrieveLevel`` the level is ``STUDY``.
         query_model
             ``"StudyRoot"`` or ``"PatientRoot"``.
         on_match
