@@ -161,6 +161,11 @@ def test_what_is_no_damage(value: str, column: str) -> None:
         ("1/5/2024", "AccessionNumber"),
         ("05.01.24", "PatientID"),
         ("1-Mar-24", "PatientID"),
+        ("12FEB2024:00:00:00", "AccessionNumber"),
+        ("12.02.2024 00:00", "AccessionNumber"),
+        ("2024-01-05T00:00:00Z", "AccessionNumber"),
+        ("н/д", "AccessionNumber"),
+        ("keine Angabe", "PatientID"),
         ("1899-12-30", "PatientID"),
         *((word, "PatientID") for word in STAND_INS),
         *(

@@ -44,6 +44,7 @@ def test_a_key_that_is_the_index_is_named(table: pd.DataFrame, named: str | None
         ({"PatientID": "", "StudyInstanceUID": "1.2.3"}, None),
         ({"PatientID": "7", "PatientSex": "", "StudyDescription": ""}, None),
         ({"PatientID": "7", "StudyDate": "*"}, None),  # any day
+        ({"PatientID": "7", "AccessionNumber": "????"}, "AccessionNumber is blank, or only question marks, in every row"),
     ],
 )
 def test_a_key_that_no_row_fills_is_named(cells: dict[str, object], named: str | None) -> None:
@@ -172,6 +173,8 @@ def test_find_warns_of_them_before_it_asks() -> None:
         ("MRN: 000123", "PatientID", "a word before the number"),
         ("#000123", "PatientID", "a word before the number"),
         ("000123 (old: 77)", "PatientID", "brackets"),
+        ("Hospital number", "PatientID", "no digit"),  # a second header, for people
+        ("AccessionNumber", "PatientID", "header"),  # a table with its rows as columns
         ("Doe, Jane", "PatientName", r"no ^"),
         ("山田太郎", "PatientName", r"no ^"),
         ("MÃ¼ller^Ã„nne", "PatientName", "UTF-8"),

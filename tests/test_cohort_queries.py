@@ -208,6 +208,10 @@ def test_steps(row: dict[str, object], level: str, model: str, expected: Steps) 
         ("StudyDate", "2024-01-05 00:00:00", "20240105"),
         ("StudyDate", "2024-01-05 10:30:00", "20240105"),
         ("StudyDate", "20240110", "20240110"),
+        ("StudyDate", "2024-01-05 23:30:15.123", "20240105"),
+        ("StudyDate", "20240105 9:30", "20240105"),
+        ("StudyDate", 20240105, "20240105"),
+        ("StudyDate", 20240105.0, "20240105"),
         ("StudyDate", "2024-01-05", "20240105"),
         ("StudyDate", "20240101-20240131", "20240101-20240131"),
         ("StudyDate", "20240101 - 20240131", "20240101-20240131"),
@@ -304,7 +308,8 @@ def test_values_that_cannot_be_asked_for(column: str, value: object, message: st
     [
         ("AccessionNumber", 123),
         ("PatientID", 1.5),
-        ("StudyDate", 20240105),
+        ("StudyDate", 45296),
+        ("StudyDate", 20240105.5),
         ("AccessionNumber", dt.time(9, 30)),
         ("PatientID", dt.date(2024, 1, 5)),
     ],
@@ -315,6 +320,12 @@ def test_a_number_is_the_error_of_its_row(column: str, value: object) -> None:
     assert isinstance(bad, IdentifierError)
     assert bad.column == column
     assert isinstance(good, Query)
+
+
+def test_leading_zeros_of_a_series_number_are_not_sent() -> None:
+    """Archives store 1, and compare it as text."""
+    sent = find_query({"StudyInstanceUID": UID, "SeriesNumber": "001"}, "SERIES").steps[-1].keys
+    assert dict(sent)["SeriesNumber"] == "1"
 
 
 @pytest.mark.parametrize("value", ["7.5", "a", "1\\2", 7.5, True])

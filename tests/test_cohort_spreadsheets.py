@@ -274,7 +274,7 @@ def fill_xls(book: Any, sheet: Any) -> None:
 def test_xls_tells_the_same(tmp_path: Path) -> None:
     path = xls(tmp_path, fill_xls)
     rows, said = read(path)
-    assert [row["PatientID"] for row in rows] == ["000123", "1,234,567", "#N/A", "=?", "000777", "000777", ""]
+    assert [row["PatientID"] for row in rows] == ["000123", "1,234,567", "#N/A", "=FORMULA()", "000777", "000777", ""]
     assert rows[0] == {"PatientID": "000123", "AccessionNumber": "0001E5", "StudyDate": "20240105", "arm": ""}
     assert refused(path)[1:4] == [True, True, True]
     for sentence in (
@@ -287,6 +287,17 @@ def test_xls_tells_the_same(tmp_path: Path) -> None:
     ):
         assert sentence in said
     assert "row 0" not in said
+
+
+def test_a_formula_without_its_result_in_xls_is_unknown_and_not_blank(tmp_path: Path) -> None:
+    """Asked without it, the row would match all studies of the patient."""
+
+    def fill(_: Any, sheet: Any) -> None:
+        for column, (name, cell) in enumerate({"PatientID": "000777", "accession": xlwt.Formula('"A"&"1"')}.items()):
+            sheet.write(0, column, name)
+            sheet.write(1, column, cell)
+
+    assert refused(xls(tmp_path, fill)) == [True]
 
 
 def test_ods_tells_the_same(tmp_path: Path) -> None:

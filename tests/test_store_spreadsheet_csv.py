@@ -84,6 +84,8 @@ def test_dates_that_one_cell_of_the_column_explains(tmp_path: Path, cells: list[
         ("started_at", "########"),
         ("bytes", "1,04858E+12"),
         ("bytes", "1.048.576"),
+        ("completed", "1.000"),
+        ("completed", "1,000"),
         ("completed", "#WERT!"),
         ("completed", "05. Jan"),
         ("duration_s", "01. Jan 35"),

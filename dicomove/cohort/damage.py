@@ -157,10 +157,13 @@ _DATE = (("a date as the number of its day", re.compile(r"[0-9]{5}(?:[.,][0-9]+)
 # The words of databases, statistics programs and pandas, and of people in several languages.
 _EMPTY_WORD = re.compile(
     r"(?i:[(\[<]?(?:null|none|nan|na|n/a|nat|nil|void|blank|empty|leer|vide|vuoto|vacío)[)\]>]?|-nan|n\.\s?a\.|n/d|n/v|k\.\s?a\."
-    r"|[-+]?inf(?:inity)?|-?1\.\#(?:inf|ind|qnan|snan)\w*|-9{1,4}|[-\u2013\u2014_.]{1,3}"
+    r"|[-+]?inf(?:inity)?|-?1\.\#(?:inf|ind|qnan|snan)\w*|-1|-9{1,4}|[-\u2013\u2014_.]{1,3}"
     r"|unknown|unk|missing|not (?:available|known|applicable|found|done)|unbekannt|fehlt|fehlend|keine?|nicht bekannt"
     r"|inconnue?|desconocid[oa]|sconosciut[oa]|desconhecid[oa]|onbekend|okänd|ukjent|ukendt|nieznan[ya]|neznámý|bilinmiyor"
-    r"|неизвестно|不明|未知|なし|無し|无|없음|미상)"
+    r"|неизвестно|не указано|нет(?: данных)?|н/д|不明|不详|未知|未入力|なし|無し|該当なし|無|无|없음|미상|해당 ?없음"
+    r"|undefined|pending|tb[acd]|n\.\s?d\.|n\.\s?v\.(?:\s?t\.)?|nvt|s/[dn]|keine angabe|entfällt|nicht vorhanden"
+    r"|non (?:disponible|renseignée?|disponibile)|sin datos?|no (?:aplica|consta|disponible)|não (?:informado|consta)"
+    r"|geen|saknas|puuttuu|brak(?: danych)?|není|nincs|yok|ikke (?:oppgitt|oplyst))"
 )
 # Words in the last line of a table.
 _BELOW = re.compile(
@@ -196,9 +199,11 @@ _DOUBTFUL_IDENTIFIER = (
     (
         "possibly changed into a date by a spreadsheet",
         re.compile(
-            rf"[0-9]{{1,2}}[-. ]+{_MONTH}\.?(?:[-. ]+[0-9]{{2,4}})?|{_MONTH}[-. ]+[0-9]{{2,4}}"
+            rf"(?:[0-9]{{1,2}}[-. ]+{_MONTH}\.?(?:[-. ]+[0-9]{{2,4}})?|{_MONTH}[-. ]+[0-9]{{2,4}}"
+            r"|[0-9]{1,2}[A-Za-z]{3}(?:19|20)[0-9]{2}"  # SAS
             r"|(?:0?[1-9]|[12][0-9]|3[01])([./])(?:0?[1-9]|[12][0-9]|3[01])\1(?:[0-9]{2}|(?:19|20)[0-9]{2})"
-            r"|1(?:899|900)-[0-9]{2}-[0-9]{2}"
+            r"|1(?:899|900)-[0-9]{2}-[0-9]{2}|(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}(?=[T ]))"
+            r"(?:[T: ]+[0-9]{1,2}:[0-9]{2}.*)?"
         ),
     ),
 )

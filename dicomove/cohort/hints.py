@@ -17,7 +17,7 @@ import pandas as pd
 from dicomove.cohort.damage import IDENTIFIERS, doubt, stands_for_empty
 from dicomove.cohort.find_tables import found_rows
 from dicomove.cohort.identifiers import Identifier, Requested
-from dicomove.cohort.key_values import has_wildcard
+from dicomove.cohort.key_values import has_wildcard, is_universal
 from dicomove.cohort.keywords import (
     IDENTIFYING_KEYS,
     KEYWORDS,
@@ -118,13 +118,14 @@ def _blank(table: pd.DataFrame, there: Mapping[str, int]) -> str:
     """Return a sentence about keys that are blank in every row. If only some rows lack a key, their advice names it."""
     if not len(table):
         return ""
-    filled = {name for name in _NARROWING if name in there and not _is_blank(table, there[name])}
+    filled = {name for name in _NARROWING if name in there and not _is_unsent(table, there[name], name)}
     blank = [name for name in _NARROWING if name in there and name not in filled]
     names = [name for name in blank if filled.isdisjoint(_NARROWING[name])]
     if not names:
         return ""
     are, them = ("is", "it") if len(names) == 1 else ("are", "them")
-    return f"{listed(names)} {are} blank in every row, so the rows are asked without {them}."
+    marks = "" if all(_is_blank(table, there[name]) for name in names) else ", or only question marks,"
+    return f"{listed(names)} {are} blank{marks} in every row, so the rows are asked without {them}."
 
 
 def _below(table: pd.DataFrame, there: Mapping[str, int], level: Level) -> str:
@@ -150,6 +151,11 @@ def _narrowing_at(lower: Level, level: Level) -> list[str]:
 
 def _is_blank(table: pd.DataFrame, place: int) -> bool:
     return all(map(is_blank, table.iloc[:, place]))
+
+
+def _is_unsent(table: pd.DataFrame, place: int, name: str) -> bool:
+    """Tell whether no cell of a column is sent. People mean "*", but programs write "?" for other characters."""
+    return all(is_blank(cell) or (is_universal(cell, name) and "*" not in cell) for cell in table.iloc[:, place])
 
 
 def _others(table: pd.DataFrame) -> Iterable[object]:
@@ -257,6 +263,10 @@ def _unlikely_number(value: str) -> str | None:
         return "the wildcards of C-FIND are * and ?"
     if value.strip("0") == "":
         return "it holds only zeros"
+    if keyword(value):
+        return "it is the header of a column"
+    if not any(map(str.isdigit, value)):
+        return "it has no digit: is it a word, and not a number?"
     if _NAMED.fullmatch(value):
         return "there is a word before the number"
     return "there is a remark in brackets" if _BRACKETS.fullmatch(value) else None

@@ -13,7 +13,8 @@ from dicomove.cohort.values import EDGES, has_control_characters, is_uid, text
 from dicomove.errors import IdentifierError
 
 _WILDCARDS = frozenset("*?")
-_UNIVERSAL = frozenset("*?^= ")
+_UNIVERSAL = frozenset("*? ")
+_UNIVERSAL_NAME = frozenset("*?^= ")
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 DATE: Final = re.compile(r"[0-9]{8}")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9]([0-5][0-9](\.[0-9]{1,6})?)?)?")
@@ -54,7 +55,9 @@ def is_universal(value: object, column: str) -> bool:
 
     A UID never has a wildcard, so a wildcard in a column of UIDs is an error instead.
     """
-    return isinstance(value, str) and VRS[column] != "UI" and set(plain(value)) <= _UNIVERSAL
+    if not isinstance(value, str) or VRS[column] == "UI":
+        return False
+    return set(plain(value)) <= (_UNIVERSAL_NAME if VRS[column] == "PN" else _UNIVERSAL)
 
 
 def key_text(value: object, column: str) -> str:
@@ -181,7 +184,7 @@ def _whole(value: str) -> str:
     if not WHOLE.fullmatch(whole):
         msg = "is not a whole number"
         raise ValueError(msg)
-    return whole
+    return str(int(whole))  # archives write 1, and not 001
 
 
 _NORMALISE = {"UI": _uids, "DA": _dates, "TM": _times, "IS": _whole}

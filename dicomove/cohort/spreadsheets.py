@@ -22,6 +22,8 @@ from dicomove.cohort.stored_cells import Cells, Grid, Range, Shown, shown
 from dicomove.errors import CohortError
 
 _NO_RESULT: Final = "a formula without its result: open the file in a spreadsheet program and save it there"
+#: The text for a formula that the file does not show.
+_HIDDEN_FORMULA: Final = "=FORMULA()"
 
 _OLE: Final = b"\xd0\xcf\x11\xe0"
 _ZIP: Final = b"PK"
@@ -133,7 +135,7 @@ def _xlsx_cells(sheet: Any, results: Mapping[tuple[int, int], Any]) -> Cells:
 
 
 def _formula(value: Any) -> str:
-    return str(value if isinstance(value, str) else getattr(value, "text", None) or "=?")
+    return str(value if isinstance(value, str) else getattr(value, "text", None) or _HIDDEN_FORMULA)
 
 
 def _xlsx_value(cell: Any) -> object:
@@ -170,7 +172,7 @@ def _xls_cells(book: Any, sheet: Any) -> Cells:
         for column, cell in enumerate(sheet.row(row)):
             place = (row + 1, column + 1)
             found.values[place] = _xls_value(book, cell)
-            if found.values[place] == "=?":
+            if found.values[place] == _HIDDEN_FORMULA:
                 found.problems[place] = _NO_RESULT
     return found
 
@@ -180,7 +182,7 @@ def _xls_value(book: Any, cell: Any) -> object:
 
     if cell.ctype == xlrd.XL_CELL_TEXT:
         # .xls stores an empty text only as the result of a formula, or instead of one.
-        return cell.value or "=?"
+        return cell.value or _HIDDEN_FORMULA
     if cell.ctype == xlrd.XL_CELL_DATE:
         return xlrd.xldate_as_datetime(cell.value, book.datemode)
     if cell.ctype == xlrd.XL_CELL_BOOLEAN:

@@ -173,7 +173,7 @@ def index_hint(table: pd.DataFrame, wanted: Collection[str]) -> str:
 
 def _refuse_numbers(columns: Mapping[str, list[object]]) -> None:
     for name, cells in columns.items():
-        if name != "QueryRetrieveLevel" and VRS[name] != "IS" and _all_numbers(cells):
+        if name != "QueryRetrieveLevel" and VRS[name] not in ("IS", "DA") and _all_numbers(cells):
             msg = (
                 f"the column {name} holds numbers, but identifiers are text, and a number has lost its leading zeros: "
                 "read the table with dtype=str, or with dicomove.read_cohort"

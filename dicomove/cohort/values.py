@@ -36,8 +36,8 @@ _URN = re.compile(r"\A(?:urn:)?oid:\s*", re.IGNORECASE)
 # of another time may differ elsewhere.
 _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})[T ]"
-    r"(?:(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
-    r"|00:00(?::00(?:[.,]0+)?)? ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))"
+    r"(?:(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?"
+    r"|0?0:00(?::00(?:[.,]0+)?)? ?(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2}))"
 )
 # Half of a character cannot be sent: pydicom puts "?" in its place, which matches any character.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -74,8 +74,9 @@ def text(value: object, column: str) -> str:
     Parameters
     ----------
     value
-        Text. For a date attribute also a date, or a period, which means all its days; for a time attribute also a time;
-        for a number attribute also a whole number. A date as text loses its time of day.
+        Text. For a date attribute also a date, the number 20240105, or a period, which means all its days; for a time
+        attribute also a time; for a number attribute also a whole number. A date as text loses its time, unless that
+        has a time zone and is not midnight.
     column
         The keyword of the attribute.
 
@@ -95,7 +96,7 @@ def text(value: object, column: str) -> str:
         moment = _MOMENT.fullmatch(found) if vr == "DA" else None
         return moment[1] if moment else _URN.sub("", found) if vr == "UI" else found
     written = _date_text(value) if vr == "DA" else _time_text(value) if vr == "TM" else None
-    if written is None and vr == "IS":
+    if written is None and vr in ("IS", "DA"):  # the digits of a day have no zero that could be lost
         written = whole_number(value)
     if written is not None:
         return written

@@ -25,7 +25,8 @@ from dicomove.errors import CohortError, CohortWarning, warn
 
 _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'\A"?sep=(.)"?[,;\t|]*(?:\r\n|\r|\n)', re.IGNORECASE)
-_WHOLE: Final = re.compile(r"[+-]?[0-9]+(?:[.,]0+)?")
+#: Not 1.000 and 1,000, which may be a thousand.
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+(?:[.,](?!000\Z)0+)?")
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 _ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ].*)?")
 _DAY: Final = re.compile(
