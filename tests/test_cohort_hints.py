@@ -44,7 +44,10 @@ def test_a_key_that_is_the_index_is_named(table: pd.DataFrame, named: str | None
         ({"PatientID": "", "StudyInstanceUID": "1.2.3"}, None),
         ({"PatientID": "7", "PatientSex": "", "StudyDescription": ""}, None),
         ({"PatientID": "7", "StudyDate": "*"}, None),  # any day
-        ({"PatientID": "7", "AccessionNumber": "????"}, "AccessionNumber is blank, or only question marks, in every row"),
+        (
+            {"PatientID": "7", "AccessionNumber": "????"},
+            "AccessionNumber is blank, or only question marks, in every row",
+        ),
     ],
 )
 def test_a_key_that_no_row_fills_is_named(cells: dict[str, object], named: str | None) -> None:
@@ -103,7 +106,9 @@ def test_a_second_column_of_a_key_is_named(columns: list[str], named: str | None
             "מספר בדיקה",
             "رقم الوصول",
         ),
-        *("شماره پذیرش", "Anforderungs-Nr.", "N° d'examen"),
+        *("شماره پذیرش", "Anforderungs-Nr.", "N° d'examen", "Unters.-Nr.", "Vorgangsnummer", "ORDER_PROC_ID"),
+        *("Nº do exame", "Numero accettazione", "Accessnummer", "Zugriffsnummer", "PACS ID"),
+        *("MainDicomTags.AccessionNumber", "RIS/AccessionNumber [text]"),
     ],
 )
 def test_an_accession_number_in_another_language_is_named(header: str) -> None:
@@ -125,7 +130,19 @@ def test_an_accession_number_in_another_language_is_named(header: str) -> None:
             "PESEL",
             "Rodné číslo",
         ),
-        *("Hasta No", "Codice fiscale", "MR No.", "Unit Number", "UHID"),
+        *(
+            "Hasta No",
+            "Codice fiscale",
+            "MR No.",
+            "Unit Number",
+            "UHID",
+            "Pt ID",
+            "PTID",
+            "BSN",
+            "nº prontuário",
+            "등록번호",
+        ),
+        *("Aufnahmenummer", "SAP-Nr", "TC Kimlik No", "№ истории болезни", "USUBJID"),
     ],
 )
 def test_a_patient_in_another_language_is_named(header: str) -> None:
@@ -136,13 +153,58 @@ def test_a_patient_in_another_language_is_named(header: str) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        *("remission", "MR", "unit", "chart", "journal", "person_years", "検査日", "性別", "年齢", "检查日期", "备注"),
+        *("remission", "MR", "unit", "chart", "journal", "person_years", "性別", "年齢", "备注"),
+        *(
+            "procedure code",
+            "accession_date",
+            "order_status",
+            "birth_date_mother",
+            "consent_date",
+            "date_of_inclusion",
+            "data",
+        ),
         *("возраст", "tetkik sonucu", "Änderung", "Straße", "Código", "hetu_score", "badanie", "زمان"),
     ],
 )
 def test_other_words_are_left_alone(header: str) -> None:
     assert unasked_columns(pd.DataFrame([["A1", "1"]], columns=["AccessionNumber", header]), by_uid=False) == []
     assert unasked_columns(pd.DataFrame([["7", "1"]], columns=["PatientID", header]), by_uid=False) == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("scan_date", "Untersuchungsdatum", "Study Date/Time", "StudyDateTime", "Datum", "date", "fecha de estudio"),
+        *("date de l'examen", "Data esame", "Onderzoeksdatum", "検査日", "检查日期", "дата исследования"),
+    ],
+)
+def test_a_date_that_is_not_understood_is_named_if_rows_bring_all_studies_of_a_patient(header: str) -> None:
+    row = {"PatientID": "7", header: "05.01.2024"}
+    assert f"{header!r} (StudyDate?)" in " ".join(unasked_columns(pd.DataFrame([row]), by_uid=False))
+    for narrower in ({"AccessionNumber": "A1"}, {"StudyDate": "20240105"}):
+        assert unasked_columns(pd.DataFrame([row | narrower]), by_uid=False) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("StudyInstanceUID.Value", "StudyInstanceUID"),
+        ("Study Instance UID (0020,000D)", "StudyInstanceUID"),
+        ("tags SeriesInstanceUID", "SeriesInstanceUID"),
+        (("AccessionNumber", "first"), "AccessionNumber"),
+        ("00080050.Value", "AccessionNumber"),
+        ("0x00080050", "AccessionNumber"),
+        ("(0008,0050) Accession Number", "AccessionNumber"),
+    ],
+)
+def test_what_a_program_adds_to_a_keyword_does_not_hide_it(header: object, named: str) -> None:
+    columns = (
+        pd.Index(["PatientID", header])
+        if isinstance(header, str)
+        else pd.MultiIndex.from_tuples([("PatientID", ""), header])
+    )
+    said = " ".join(unasked_columns(pd.DataFrame([["7", "1"]], columns=columns), by_uid=False))
+    assert f"({named}?)" in said
 
 
 def test_an_empty_table_and_a_table_of_find_have_no_blank_keys() -> None:

@@ -97,6 +97,8 @@ def uncompared_index(table: pd.DataFrame) -> str | None:
 def _overlooked(table: pd.DataFrame, there: Collection[str], *, by_uid: bool) -> str:
     # Names and StudyIDs add little to the others, and research tables have many columns that look like them.
     wanted = [name for name in IDENTIFYING_KEYS if name not in (*there, "PatientName", "StudyID")]
+    if {"StudyDate", "AccessionNumber"}.isdisjoint(there):  # the rows ask for all studies of their patients
+        wanted.append("StudyDate")
     headers = [header for header in _others(table) if not (by_uid and may_number_participants(header))]
     return header_hint(overlooked_headers(headers, wanted))
 

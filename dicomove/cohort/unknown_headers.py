@@ -1,4 +1,4 @@
-"""Headers that look like identifiers but are not understood, in about twenty languages.
+"""Headers that look like keys but are not understood, in about twenty languages.
 
 dicomove never guesses the meaning of such a header: the user states it (``read_cohort(path, columns=...)``). The error
 lists the headers, each with the keyword that it resembles.
@@ -17,17 +17,23 @@ from dicomove.cohort.likeness import without_accents, without_invisible
 #: Words for numbers and identifiers that follow a noun, as in "patient number".
 _NUMBER: Final = r"(id|ident\w*|no|nr|num|nums|number|nummer|numero|kennung|kennziffer|code|codigo)"
 #: The same before a noun, in French, Spanish, Italian and Portuguese, as in "numero de patient".
-_NUMBER_OF: Final = r"(id|no|nr|n|num|numero|ident\w*)(de?)?(l|la)?"
+_NUMBER_OF: Final = r"(id|no|nr|n|num|numero|ident\w*)(de?|do|da)?(l|la)?"
 _STUDY: Final = r"(stud|etude|estudio|exam|untersuchung)"
-_ORDER: Final = r"(auftrag|anforderung|untersuchung|leistung|order|request|requisition|exam\w*|procedure|befund)"
-_ORDER_OF: Final = r"(examen|demande|etude|estudio|peticion|solicitud|orden|esame|richiesta)"
-_PATIENT: Final = r"(patient(en|s|e)?|pat|paciente?|paziente|subject|person|case|fall|hospital|hosp|klinik|nhs|cpr)"
+_ORDER: Final = (
+    r"(auftrag|anforderung|unters(uchung)?|leistung|vorgang|order(proc)?|request|requisition|exam\w*|procedure|befund"
+    r"|pacs)"
+)
+_ORDER_OF: Final = r"(examen?|demande|etude|estudio|peticion|solicitud|orden|esame|richiesta)"
+_PATIENT: Final = (
+    r"(patient(en|s|e)?|pat|^pt|paciente?|aufnahme|registration"
+    r"|paziente|subject|person|case|fall|hospital|hosp|klinik|nhs|cpr)"
+)
 #: Without accents, blanks and punctuation; first English, German, French, Spanish, Italian and Portuguese.
 _WORDS: Final[tuple[tuple[str, str], ...]] = (
-    ("SOPInstanceUID", r"(sop|image|bild|imagen|instance|instanz)\w*(uid|oid)"),
     ("SeriesInstanceUID", r"seri\w*(uid|oid)"),
     ("StudyInstanceUID", rf"{_STUDY}\w*(uid|oid)|(uid|oid)(de)?(l|la)?{_STUDY}|dicom(uid|oid|id)"),
-    ("AccessionNumber", r"ac+es+ion|akzession|accesion|ac+es+o\b|numerod?e?acces"),
+    ("SOPInstanceUID", r"(sop|image|bild|imagen|instance|instanz)\w*(uid|oid)"),
+    ("AccessionNumber", r"ac+es+ion|akzession|accesion|ac+es+o\b|numerod?e?acces|acces+nummer|accettazione|zugriffsn"),
     ("AccessionNumber", rf"{_ORDER}s?{_NUMBER}|{_NUMBER_OF}{_ORDER_OF}"),
     ("AccessionNumber", r"auftrag|anforderungsn|peticion|requisition|risid|risn(r|o|um)"),
     ("PatientID", rf"{_PATIENT}{_NUMBER}|{_NUMBER_OF}(patient|pat|paciente|paziente|dossier|sujet|historia)"),
@@ -36,21 +42,28 @@ _WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("PatientName", r"prenom|apellidos?|cognome"),
     ("StudyID", rf"(study|studien|studie|etude|estudio){_NUMBER}"),
     # Dutch, the Nordic languages, Polish, Czech, Turkish.
-    ("AccessionNumber", r"accessie|begleitn|zugangsn|(onderzoeks|aanvraag|remiss|lahete|pyynto)(nummer|numero|nr|id)"),
+    (
+        "AccessionNumber",
+        r"accessie|begleitn|zugangsn|(onderzoeks?|verrichting|aanvraag|remiss|lahete|pyynto)(nummer|numero|nr|id)",
+    ),
     ("AccessionNumber", r"(rekvisi[ts]i?j?on|henvisning|under(sog|sok)(else|nings?))s?(nummer|nr|id)|tutkimusnumero"),
     ("AccessionNumber", r"(numer|nr|cislo)(zlecenia|badania|skierowania|zadanky|vysetreni)"),
     ("AccessionNumber", r"(erisim|istem|tetkik)(no|numarasi)"),
     ("PatientID", r"(pasient|potilas|henkilo|person|fodsels|journal)(nummer|numero|tunnus|nr|id)|rodnecislo|pesel"),
-    ("PatientID", r"(numer|id|cislo)(pacjenta|pacienta)|(hasta|dosya)(no|numarasi|id)|codicefiscale|uhid"),
-    ("PatientID", r"^(mr|chart|unit|ur|medrec)(no|nr|num|number)$"),
+    (
+        "PatientID",
+        r"(numer|id|cislo)(pacjenta|pacienta)|(hasta|dosya|kimlik|protokol)(no|numarasi|id)|codicefiscale|uhid",
+    ),
+    ("PatientID", r"^(mr|chart|unit|ur|medrec|chi|hc|reg|ip|op|ic|sap)(no|nr|num|nbr|number)$|prontuario"),
+    ("PatientID", r"^(ptid|empi|urn|hn|nipp|iep|bsn|cpr|cpf|dni|rut|hetu|αμκα|u?subjid|participant)$"),
     # Japanese, Chinese, Korean, Russian, Greek, Hebrew, Arabic, Persian.
     ("AccessionNumber", r"(受付|オーダー?|依頼|検査|アクセッション)(番号|no|id)|(접수|검사|오더|처방)번호"),
     ("AccessionNumber", r"(登录|登記|登记|检查|檢查|影像|申请单?|申請單?)[编編]?[号號]"),
     ("AccessionNumber", r"номер(исследования|направления|заказа|заявки)|αριθμοσ(εξετασησ|παραγγελιασ)"),
     ("AccessionNumber", r"מספר(בדיקה|הזמנה|הפניה)|رقم(الوصول|الدخول|الطلب|الفحص)|شماره(پذیرش|درخواست)|کدپذیرش"),
     ("PatientID", r"(患者|カルテ|診察券)(番号|no|id)|(病历|病歷|病案|患者|病人|住院|门诊|門診)([编編]?[号號]|id)"),
-    ("PatientID", r"(환자|병록|차트)(번호|id)|(номер|код|id)(пациента|карты|историиболезни)"),
-    ("PatientID", r"(αριθμοσ|κωδικοσ|id)ασθεν|מספר(מטופל|זהות)|תעודתזהות|رقم(المريض|الملف)"),
+    ("PatientID", r"(환자|병록|차트|등록)(번호|id)|(номер|код|id|no)(пациента|карты|историиболезни)"),
+    ("PatientID", r"(αριθμοσ|κωδικοσ|id)ασθεν|αρμητρωου|מספר(מטופל|זהות)|תעודתזהות|رقم(المريض|الملف)"),
     ("PatientID", r"شماره(پرونده|بیمار)|کد(ملی|بیمار)"),
     ("PatientName", r"氏名|患者名|姓名|환자명|성명|^фио$|фамилия|اسمالمريض|نامبیمار|שםמטופל"),
 )
@@ -63,16 +76,31 @@ _ALONE: Final = {
     **dict.fromkeys(("name", "nom", "nombre", "nome"), "PatientName"),
     **dict.fromkeys(("uid", "oid"), "StudyInstanceUID"),
 }
-#: A pseudonym names a patient in the study, not in the PACS.
-_PSEUDONYM: Final = re.compile(r"anon|pseudo|hash|encrypt")
+#: The days of studies, before and behind a noun. Without a noun, only the whole header counts.
+_DAY: Final = r"(date|datum|dato|dag|pvm|fecha|data|tarihi|日期?|날짜|일자?|дата)"
+_ALONE_DAY: Final = r"(date|datum|dato|fecha|日期|날짜|дата)"
+_SCAN: Final = (
+    r"(study|studi[ei]n?|scan|imag(e|ing)|acquisition|procedure|exam\w*|untersuchungs?|unters|aufnahme|bildgebungs?|etude"
+    r"|estudio|exploracion|prueba|esame|exame|onderzoeks?|undersoknings?|undersogelses?|tutkimus|badania|vysetreni"
+    r"|tetkik|cekim|検査|撮影|检查|檢查|검사|촬영|исследования)"
+)
+_DATE: Final = re.compile(
+    rf"^{_SCAN}(time)?{_DAY}(time)?$|^{_DAY}(de|do|da|di|del|of)?(l|la|the)?{_SCAN}$|^{_ALONE_DAY}$"
+)
+#: A pseudonym names a patient in the study, not in the PACS. The date and the kind of an order name no study.
+_NO_IDENTIFIER: Final = re.compile(
+    r"anon|pseudo|hash|encrypt|^(procedure|exam\w*|order|request)s?codes?$|(date|datum|time|year|status)$"
+)
 #: Words that number the participants of a study about as often as the patients of a PACS.
-_PARTICIPANT: Final = re.compile(r"subject|person|case|fall")
+_PARTICIPANT: Final = re.compile(r"subj|usubj|participant|person|case|fall")
+#: Between a keyword and what a program adds to it: "00080050.Value", "Accession Number (RIS)".
+_SEPARATORS: Final = re.compile(r"[.:/|()\[\]]|^0?x(?=[0-9a-fA-F]{8}$)")
 #: A label that looks like a value: in a file without a header, the first row may name a patient.
 _VALUE: Final = re.compile(r"\d{4}|\^|^[\d.\-/ ]+$")
 
 
 def _resembles(header: object) -> str | None:
-    """Return the keyword of the identifier that a header looks like, or None.
+    """Return the keyword of the key that a header looks like, or None.
 
     Parameters
     ----------
@@ -83,15 +111,21 @@ def _resembles(header: object) -> str | None:
     --------
     >>> _resembles("Auftragsnummer"), _resembles("N° d'examen"), _resembles("Accession Number (RIS)"), _resembles("arm")
     ('AccessionNumber', 'AccessionNumber', 'AccessionNumber', None)
+    >>> _resembles(("AccessionNumber", "first")), _resembles("00080050.Value"), _resembles("scan_date")
+    ('AccessionNumber', 'AccessionNumber', 'StudyDate')
     """
-    label = label_text(header)
+    parts = [part for part in header if isinstance(part, str)] if isinstance(header, tuple) else [header]
+    label = " ".join(map(str, parts)) if isinstance(header, tuple) else label_text(header)
     if label is None or keyword(header) is not None:
         return None
     words = _words(label)
     compact = "".join(words)
-    if _PSEUDONYM.search(compact):
+    if _DATE.search(compact):
+        return "StudyDate"
+    if _NO_IDENTIFIER.search(compact):
         return None
-    found = next((name for name, pattern in _PATTERNS if pattern.search(compact)), None)
+    inner = (keyword(part) for part in (*parts, *_SEPARATORS.split(label)))
+    found = next(filter(None, inner), None) or next((name for name, one in _PATTERNS if one.search(compact)), None)
     return found or next((_ALONE[word] for word in words if word in _ALONE and len(words) <= 2), None)
 
 
@@ -130,7 +164,7 @@ def header_hint(found: Sequence[tuple[object, str]]) -> str:
     named = ", ".join(f"{shown_header(header)} ({name}?)" for header, name in found)
     header, name = found[0]
     return (
-        f" These headers look like identifiers, but were not understood: {named}. Rename them, or say what they are: "
+        f" These headers look like keys, but were not understood: {named}. Rename them, or say what they are: "
         f"read_cohort(path, columns={{{shown_header(header)}: '{name}'}})."
     )
 
