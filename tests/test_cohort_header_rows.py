@@ -283,6 +283,42 @@ def test_a_delimiter_at_the_end_of_the_header_alone_is_no_column(tmp_path: Path,
     assert not said
 
 
+def test_a_delimiter_at_the_end_of_all_lines_but_the_header_is_no_cell(tmp_path: Path) -> None:
+    table, said = read(tmp_path, "mrn;accession\n000123;A1;\n000124;A2;\n")
+    assert rows(table) == [ROW, {"PatientID": "000124", "AccessionNumber": "A2"}]
+    assert "end with a delimiter more than the header" in said
+    # This may also be a cell with a delimiter: "knee; left".
+    for content in ("mrn;accession\n000123;A1;\n", "mrn;accession\n000123;A1;\n000124;A2\n"):
+        with pytest.raises(CohortError, match="line 2 has 3 fields"):
+            read(tmp_path, content)
+
+
+def test_row_numbers_without_a_header_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="begin with row numbers, give that column a header"):
+        read(tmp_path, "mrn;accession\n1;000123;A1\n2;000124;A2\n")
+
+
+@pytest.mark.parametrize("mark", ["^", ":", "~", " ", "¦"])
+def test_another_delimiter_is_named(tmp_path: Path, mark: str) -> None:
+    content = f"mrn{mark}accession{mark}arm\n000123{mark}A1{mark}x\n"
+    with pytest.raises(CohortError, match=r"line 1 has several headers, with .* between them: .*sep="):
+        read(tmp_path, content)
+    table, _ = read(tmp_path, f"sep={mark}\n{content}")
+    assert rows(table) == [{**ROW, "arm": "x"}]
+
+
+def test_a_header_that_the_user_names_may_contain_several(tmp_path: Path) -> None:
+    table, _ = read(tmp_path, "accession / mrn\nA1\n", columns={"accession / mrn": "AccessionNumber"})
+    assert rows(table) == [{"AccessionNumber": "A1"}]
+
+
+@pytest.mark.parametrize("name", ["cohort.tsv", "cohort.csv"])
+def test_a_delimiter_that_the_file_does_not_have_does_not_count(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(("" if name.endswith("tsv") else "sep=,\n") + "mrn;accession\n000123;A1\n")
+    assert read_cohort(path).to_dict("records") == [ROW]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -295,7 +331,7 @@ def test_a_delimiter_at_the_end_of_the_header_alone_is_no_column(tmp_path: Path,
 def test_a_line_that_may_be_a_part_of_one_stays_unknown(tmp_path: Path, content: str) -> None:
     table, said = read(tmp_path, content)
     assert all(isinstance(query, IdentifierError) for query in find_queries(table))
-    assert "does only the header end with a delimiter?" in said
+    assert "does only the header end with a delimiter" in said
 
 
 def test_a_quotation_mark_that_is_not_closed_is_said(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ _SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
 _DAMAGED: Final = "some cells were already damaged in the file, or may be, and stay unchanged"
 _SHORT: Final = (
-    "lines have too few fields, and their keys are unknown (is a cell with a line break not quoted, or does only the "
-    "header end with a delimiter?)"
+    "lines have too few fields, and their keys are unknown (is a cell with a line break not quoted, does only the "
+    "header end with a delimiter, or is it a remark below the table?)"
 )
 _MERGED: Final = "merged cells were filled from their first cell"
 
@@ -219,6 +219,9 @@ def _places(grid: Grid, rows: Sequence[int]) -> str:
 def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]]:
     """Return the table, and notes about its cells."""
     names, notes = labels(grid.rows[0], columns)
+    if _all_end_with_delimiter(grid, len(names)):
+        grid = replace(grid, rows=[row[: len(names)] for row in grid.rows])
+        notes = [*notes, "the lines below the header end with a delimiter more than the header, which was left out"]
     _check_lengths(grid, len(names))
     names = _that_rows_have(names, grid.rows[1:])
     rows = [[*row, *[""] * (len(names) - len(row))] for row in grid.rows[1:]]
@@ -236,7 +239,20 @@ def _table(grid: Grid, columns: Columns | None) -> tuple[pd.DataFrame, list[str]
     return table, [*notes, *_hidden(grid), *(said for what, where in found for said in _report(grid, what, where))]
 
 
+def _all_end_with_delimiter(grid: Grid, width: int) -> bool:
+    """Tell whether all lines below the header, and not only one, have one more cell than it, which is blank."""
+    below = grid.rows[1:]
+    return bool(grid.lines) and len(below) > 1 and all(len(row) == width + 1 and is_blank(row[-1]) for row in below)
+
+
 def _check_lengths(grid: Grid, width: int) -> None:
+    more = {len(row) - width for row in grid.rows[1:]} if grid.lines else set()
+    if more == {1} and len(grid.rows) > 2:
+        msg = (
+            "every line has one field more than the header: if the lines begin with row numbers, give that column a "
+            "header, too; if they end with a delimiter, remove it"
+        )
+        raise CohortError(msg)
     for line, row in zip(grid.lines, grid.rows, strict=False):
         if len(row) > width:
             msg = f"line {line} has {len(row)} fields, but the header has {width}: quote cells that contain a delimiter"

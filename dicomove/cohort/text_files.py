@@ -54,7 +54,8 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
         msg = "the file does not hold rows of text: open it in a spreadsheet program and save it as .xlsx"
         raise CohortError(msg)
     begin, separator = _first_row(decoded)
-    delimiter = separator or ("\t" if suffix == ".tsv" else _delimiter(decoded[begin:], frozenset(wanted)))
+    named = separator or ("\t" if suffix == ".tsv" else None)
+    delimiter = _delimiter(decoded[begin:], frozenset(wanted), named)
     first = decoded.count("\n", 0, begin) or decoded.count("\r", 0, begin)
     numbered = list(_parsed(decoded[begin:], delimiter, first))
     if any(line.startswith("#") for line in decoded[:begin].splitlines()):
@@ -62,6 +63,7 @@ def read_text(raw: bytes, suffix: str, encoding: str, wanted: Iterable[str] = ()
         numbered = [(line, row) for line, row in numbered if line not in set(comments)]
         notes += [f"comments (#) were left out, also below the header: {places(comments)}"] if comments else []
     kept = _without_empty_lines(numbered)
+    _check_separated(kept, frozenset(wanted))
     with_rows = [line for line, row in kept if _contains_rows(row, delimiter)]
     if with_rows:
         notes += [f"a cell contains text that looks like rows (quotation mark not closed?): {places(with_rows)}"]
@@ -136,12 +138,37 @@ def _is_comment(line: str, separator: str | None) -> bool:
     return line.startswith("#") and not any(map(keyword, parts)) and (parts[0] != "#" or len(parts) == 1)
 
 
-def _delimiter(decoded: str, wanted: frozenset[str]) -> str:
-    """Return the delimiter that gives the most known headers in one of the first rows."""
+def _delimiter(decoded: str, wanted: frozenset[str], named: str | None) -> str:
+    """Return the delimiter that gives the most known headers in one of the first rows.
+
+    The one that the file names counts, unless the header does not contain it and another one separates known headers.
+    """
     head = "".join(match.group() for match, _ in zip(_LINE.finditer(decoded), range(_HEAD), strict=False))
     first = next((line for line in re.split(r"[\r\n]+", head) if line.strip()), "")
     plain = _QUOTED.sub("", first)
-    return max(_DELIMITERS, key=lambda delimiter: (_headers(head, delimiter, wanted), plain.count(delimiter)))
+    found = max(_DELIMITERS, key=lambda delimiter: (_headers(head, delimiter, wanted), plain.count(delimiter)))
+    return named if named and (named in plain or _headers(head, found, wanted) < 2) else found
+
+
+def _check_separated(numbered: Sequence[tuple[int, list[str]]], wanted: frozenset[str]) -> None:
+    """Refuse a file whose columns are separated by another character, or by blanks.
+
+    Raises
+    ------
+    CohortError
+        A line holds several known headers in one cell.
+    """
+    head = [(line, row[0].strip()) for line, row in numbered[:_HEAD] if row]
+    if any(len(row) > 1 for _, row in numbered) or any(keyword(cell) or cell in wanted for _, cell in head):
+        return
+    for line, cell in head:
+        for mark in sorted(set(re.findall(r"[\W_]", cell))):
+            if sum(bool(keyword(part)) for part in cell.split(mark)) > 1:
+                msg = (
+                    f"line {line} has several headers, with {mark!r} between them: separate the columns with commas, "
+                    f"semicolons, tabs or |. If cells have one {mark!r} between them, write a line sep={mark} above"
+                )
+                raise CohortError(msg)
 
 
 def _headers(head: str, delimiter: str, wanted: frozenset[str]) -> int:
