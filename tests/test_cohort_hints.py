@@ -197,7 +197,7 @@ def test_a_date_that_is_not_understood_is_named_if_rows_bring_all_studies_of_a_p
         ("(0008,0050) Accession Number", "AccessionNumber"),
     ],
 )
-def test_what_a_program_adds_to_a_keyword_does_not_hide_it(header: object, named: str) -> None:
+def test_what_a_program_adds_to_a_keyword_does_not_hide_it(header: str | tuple[str, str], named: str) -> None:
     columns = (
         pd.Index(["PatientID", header])
         if isinstance(header, str)
@@ -244,6 +244,7 @@ def test_find_warns_of_them_before_it_asks() -> None:
         ("Computed Tomography", "ModalitiesInStudy", "capital"),
         ("CT/MR", "ModalitiesInStudy", "single code"),
         ("CT, MR", "Modality", "single code"),
+        ("MRI", "Modality", "is MR"),
         ("W", "PatientSex", "M, F and O"),
         ("female", "PatientSex", "capital"),
         ("2567-01-05", "StudyDate", "calendar"),

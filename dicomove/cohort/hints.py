@@ -52,6 +52,13 @@ _NARROWING: Final[Mapping[str, tuple[str, ...]]] = {
 _NUMBERED: Final = re.compile(r"(.*[A-Za-z])[ ._-]?(?:[0-9]{1,2}|_[xy])")
 
 _MODALITY: Final = re.compile(r"[A-Z0-9]{2,8}")
+#: What people write for the code of a modality.
+_MODALITY_OF: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("MRI", "MRT", "IRM", "RM", "RMN"), "MR"),
+    **dict.fromkeys(("CAT", "TC", "TDM"), "CT"),
+    **dict.fromkeys(("PET", "TEP"), "PT"),
+    **dict.fromkeys(("XR", "XRAY", "RX"), "CR or DX"),
+}
 _NAMED: Final = re.compile(r"(?i)(?:#|(?:nr|no|num|id|pid|mrn|acc|accession)[.:# ]+)\s*\S*[0-9].*")
 _BRACKETS: Final = re.compile(r".*\(.*\)")
 
@@ -255,9 +262,11 @@ def _unlikely_code(value: str, column: str) -> str | None:
         return "codes have capital letters"
     if column == "PatientSex":
         return None if value in {"M", "F", "O"} else "the codes are M, F and O"
-    if column in {"Modality", "ModalitiesInStudy"} and not _MODALITY.fullmatch(value):
-        return "a modality is a single code, such as CT"
-    return None
+    if column not in {"Modality", "ModalitiesInStudy"}:
+        return None
+    if value in _MODALITY_OF:
+        return f"the code of this modality is {_MODALITY_OF[value]}"
+    return None if _MODALITY.fullmatch(value) else "a modality is a single code, such as CT"
 
 
 def _unlikely_number(value: str) -> str | None:

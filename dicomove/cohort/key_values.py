@@ -13,7 +13,7 @@ from dicomove.cohort.values import EDGES, has_control_characters, is_uid, text
 from dicomove.errors import IdentifierError
 
 _WILDCARDS = frozenset("*?")
-_UNIVERSAL = frozenset("*? ")
+_UNIVERSAL = frozenset("*?^ ")
 _UNIVERSAL_NAME = frozenset("*?^= ")
 _ISO_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 DATE: Final = re.compile(r"[0-9]{8}")
