@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
 import pandas as pd
 
@@ -19,7 +18,6 @@ from dicomove.cohort import (
     PartialKeys,
     Query,
     find_queries,
-    is_blank,
     is_query,
     own_copy,
     unasked_columns,
@@ -33,9 +31,17 @@ from dicomove.interpreter import short_switch_interval
 from dicomove.interrupts import Interrupts
 from dicomove.notebook import Progress, display
 from dicomove.pacs import Pacs
-from dicomove.search import Answer, Choice, Matches, SearchSettings, ask_loosely, ask_rows, checked_loose, found_table
-
-_ISSUER: Final = "IssuerOfPatientID"
+from dicomove.search import (
+    Answer,
+    Choice,
+    Matches,
+    SearchSettings,
+    ask_loosely,
+    ask_rows,
+    checked_loose,
+    found_table,
+    is_of_any_site,
+)
 
 
 def echo(pacs: Pacs) -> EchoResult:
@@ -252,21 +258,15 @@ def _found(table: pd.DataFrame, answers: Sequence[Answer], wanted: Sequence[str]
     if several:
         message = f"{several} rows match studies of more than one patient: see advice, and keep what each row means"
         warn(message, FindWarning)
-    if of_any_site := sum(map(_is_of_any_site, answers)):
+    if of_any_site := sum(is_of_any_site(answer.advice) for answer in answers):
         message = (
-            f"the PACS does not return IssuerOfPatientID for {of_any_site} rows that name it: it may have ignored it, "
-            "and another patient may have the same PatientID at another site"
+            f"the PACS does not return IssuerOfPatientID for {of_any_site} rows that name it: matches may be of "
+            "another patient, who has the same PatientID at another site"
         )
         warn(message, FindWarning)
     if any(answer.outcome == "not_attempted" for answer in answers):
         warn("interrupted: the table holds what was found so far", InterruptedWarning)
     return found_table(table, answers, wanted, loose=loose)
-
-
-def _is_of_any_site(answer: Answer) -> bool:
-    """Whether a match may be of a patient with another issuer of the PatientID than the row names."""
-    was_asked = _ISSUER in (answer.asked_by or "").split(", ")
-    return was_asked and any(is_blank(match.get(_ISSUER)) for match in answer.matches)
 
 
 def _before_asking(

@@ -111,14 +111,30 @@ class KnowsNoIssuer(FindFault):
         return matches
 
 
-def test_an_issuer_that_the_pacs_does_not_return_is_told(pacs: Archive) -> None:
+@pytest.mark.parametrize("model", ["StudyRoot", "PatientRoot"])
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+def test_an_issuer_that_the_pacs_does_not_return_is_told(pacs: Archive, level: str, model: str) -> None:
     """Two sites have given the same PatientID, and nothing else tells the patients apart."""
     two = [JOHN | {"IssuerOfPatientID": site, "PatientBirthDate": ""} for site in "AB"]
     here, cohort = pacs(*two, faults=[KnowsNoIssuer()]), pd.DataFrame({"PatientID": ["123"], "IssuerOfPatientID": "A"})
     with pytest.warns(dm.errors.FindWarning, match="does not return IssuerOfPatientID for 1 rows"):
-        found = dm.find(cohort, here, progress=False)
+        found = dm.find(cohort, here, level=level, query_model=model, progress=False)
     assert found["advice"].str.contains("does not return IssuerOfPatientID").tolist() == [True, True]
-    assert dm.find(cohort[["PatientID"]], here, progress=False)["advice"].isna().all()
+    by_uid = found.iloc[:1][["PatientID", "IssuerOfPatientID", "StudyInstanceUID"]]
+    for quiet in (cohort[["PatientID"]], by_uid):
+        again = dm.find(quiet, here, level=level, query_model=model, progress=False)
+        assert not again["advice"].str.contains("Issuer", na=False).any()
+
+
+@pytest.mark.parametrize("level", ["STUDY", "SERIES"])
+def test_a_study_of_another_issuer_is_left_out_in_patient_root(pacs: Archive, level: str) -> None:
+    """Only the level PATIENT is asked with the issuer: the PACS returns it with the studies, if it is asked for."""
+    here = pacs(*(JOHN | {"IssuerOfPatientID": site, "PatientBirthDate": ""} for site in "AB"))
+    cohort = pd.DataFrame({"PatientID": ["123"], "IssuerOfPatientID": ["A"]})
+    with pytest.warns(dm.errors.FindWarning, match="are not what the rows ask for"):
+        found = dm.find(cohort, here, level=level, query_model="PatientRoot", progress=False)
+    assert found[["matches", "filtered"]].to_numpy().tolist() == [[1, 1]]
+    assert "1 had another IssuerOfPatientID" in found["advice"].iloc[0]
 
 
 def test_an_answer_that_was_kept_says_it_again(pacs: Archive, tmp_path: Path) -> None:

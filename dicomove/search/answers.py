@@ -25,6 +25,11 @@ _ADVICE_ON_PATIENTS: Final = {
     "PatientBirthDate": "the PatientID may be that of two patients; name PatientBirthDate or PatientName, too",
 }
 
+ISSUER: Final = "IssuerOfPatientID"
+_OF_ANY_SITE: Final = (
+    f"The PACS does not return {ISSUER}, so dicomove cannot check it: another patient may have this PatientID."
+)
+
 #: The numbers of a study in a row: a study without one may be another study of the patient.
 _OF_STUDY: Final = ("AccessionNumber", "StudyID")
 
@@ -232,11 +237,30 @@ def unconfirmed(match: Mapping[str, object], names: Iterable[str]) -> str | None
     --------
     >>> unconfirmed({"Modality": "CT"}, ["Modality", "InstitutionName"])
     'the PACS does not return InstitutionName: it may have ignored this criterion'
-    >>> unconfirmed({"PatientID": "7"}, ["PatientID", "IssuerOfPatientID"])
-    'the PACS does not return IssuerOfPatientID: it may have ignored this criterion'
     >>> unconfirmed({"InstitutionName": "Mercy"}, ["Modality", "InstitutionName"]) is None
     True
     """
-    ignored = (name for name in names if name == "IssuerOfPatientID" or name not in KEYWORDS)
-    lacking = [name for name in ignored if is_blank(match.get(name))]
+    lacking = [name for name in names if name not in KEYWORDS and is_blank(match.get(name))]
     return f"the PACS does not return {' and '.join(lacking)}: it may have ignored this criterion" if lacking else None
+
+
+def of_any_site(match: Mapping[str, object], names: Iterable[str]) -> str | None:
+    """Return a sentence about a study whose answer does not repeat the issuer of the PatientID, if the row names one.
+
+    Many archives ignore it, and in Patient Root, studies are asked for by the PatientID alone. A row with the UID of a
+    study means this study.
+
+    Examples
+    --------
+    >>> of_any_site({"PatientID": "7", "IssuerOfPatientID": "A"}, ["PatientID", "IssuerOfPatientID"])
+    >>> of_any_site({"PatientID": "7"}, ["PatientID", "IssuerOfPatientID"])
+    'The PACS does not return IssuerOfPatientID, so dicomove cannot check it: another patient may have this PatientID.'
+    """
+    asked = [*names]
+    is_untold = ISSUER in asked and "StudyInstanceUID" not in asked and is_blank(match.get(ISSUER))
+    return _OF_ANY_SITE if is_untold else None
+
+
+def is_of_any_site(advice: str | None) -> bool:
+    """Return whether the advice on a row has the sentence of `of_any_site`."""
+    return _OF_ANY_SITE in (advice or "")

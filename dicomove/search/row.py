@@ -28,9 +28,11 @@ from dicomove.cohort import (
 from dicomove.dimse import FindResult
 from dicomove.outcome import sentences
 from dicomove.search.answers import (
+    ISSUER,
     each_once,
     left_out,
     merged,
+    of_any_site,
     several_patients,
     unconfirmed,
     unproven,
@@ -147,6 +149,7 @@ class Search:
                         below.append(merged(above, match))
                         notes += [unrepeated(match, identifying), unwritten(match, (*step.keys, *step.checks))]
                         notes.append(unconfirmed(match, (name for name, _ in step.keys)))
+                        notes += [of_any_site(match, (name for name, _ in keys))] if step.level == "STUDY" else []
                     else:
                         reasons.append(reason)
                 notes += [last.advice] if last.advice and not last.error else []
@@ -198,6 +201,8 @@ class Search:
     def _returned(self, step: Step, query: Query) -> Sequence[str]:
         returned = self._wanted if step.level == query.level else RETURN_KEYS[step.level]
         apart = PATIENT_KEYS if step is query.steps[0] and query.names_one_patient else ()
+        if step.level == "STUDY" and any(name == ISSUER for one in query.steps for name, _ in (*one.keys, *one.checks)):
+            apart = (*apart, ISSUER)  # in Patient Root, only patients were asked for it
         return (*returned, *apart, *(name for name, _ in step.checks))
 
 
