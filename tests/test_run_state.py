@@ -36,6 +36,7 @@ from dicomove.run.messages import (
 from dicomove.run.narrowing import cannot_move
 from dicomove.run.pacing import Retry
 from dicomove.run.questions import Asked
+from dicomove.run.requests import Task
 from dicomove.words import ADVICE
 from tests.run_events import (
     BUSY,
@@ -1087,6 +1088,39 @@ def test_so_many_failures_end_the_run() -> None:
         run.end(run.begin()[0], moved(UNABLE))
     assert run.look() == [End()]
     assert run.state.schedule.exhausted
+
+
+# Rows of one study that name different patients.
+
+
+def rivals(number: int) -> list[Task]:
+    """Return tasks of one study, each for another patient."""
+    study = task(0).identifier
+    return [
+        replace(task(one), identifier=replace(study, claims=(("PatientID", str(one)),)), has_siblings=True)
+        for one in range(number)
+    ]
+
+
+def test_rows_of_one_study_that_name_different_patients_are_moved_one_after_the_other() -> None:
+    run = RunDriver.of([*rivals(3), task(3)], concurrency=4)
+    first, other = run.begin()
+    assert (first.first, other.first) == (0, 3)
+    assert run.begin() == []
+    run.end(first, COMPLETE)
+    (second,) = run.begin()
+    assert (second.first, second.brought) == (1, run.state.results.rows[0])
+    run.end(other, COMPLETE)
+    assert run.begin() == []
+    run.end(second, moved(UNABLE))
+    assert [one.first for one in run.begin()] == [2]
+
+
+def test_a_row_that_waits_for_another_attempt_does_not_keep_the_others_of_its_study() -> None:
+    run = RunDriver.of(rivals(2), concurrency=2, retry=Retry(2, wait=60))
+    (first,) = run.begin()
+    run.end(first, moved(BUSY))
+    assert [one.first for one in run.begin()] == [1]
 
 
 # C-MOVE or C-GET.

@@ -70,6 +70,8 @@ class Schedule:
         self._hours, self._retry = options.read_hours(), options.read_retry()
         self._ready = deque(tasks)
         self._later: list[tuple[float, int, Task]] = []
+        #: Keys in flight that other tasks have, too. Those wait: what the first one brings may be all that they need.
+        self._shared: set[Hashable] = set()
         self._numbers = itertools.count()
         self.splits = Splits()
         self._associations = Associations(
@@ -193,12 +195,20 @@ class Schedule:
     def _start(self, now: float) -> Decision:
         if not self._has_slot(now):
             return Hold(until=self._associations.rest_ends)
-        if self._ready:
-            return Start(self._begin(self._ready.popleft(), now))
-        at = self._later[0][0]
-        if self._associations.in_flight:
+        if (task := self._take_ready()) is not None:
+            return Start(self._begin(task, now))
+        at = self._later[0][0] if self._later else None
+        if at is None or self._associations.in_flight:
             return Hold(until=at)
         return Hold("back_off", f"the rows that are left are tried again, the first in {at - now:.0f} s", at)
+
+    def _take_ready(self) -> Task | None:
+        """Return the first task that does not wait for another one with the same keys."""
+        for place, task in enumerate(self._ready):
+            if not task.has_siblings or task.level_and_keys not in self._shared:
+                del self._ready[place]
+                return task
+        return None
 
     def _has_slot(self, now: float) -> bool:
         return self._associations.has_free(now, has_more=bool(self._ready) or self.splits.has_part)
@@ -206,6 +216,8 @@ class Schedule:
     def _begin(self, task: Task, now: float) -> Task:
         is_first = task.attempt == 1 and not task.look_first and not task.missing and not task.parts
         self._associations.begun(_request(task), now, counts=is_first)
+        if task.has_siblings:
+            self._shared.add(task.level_and_keys)
         return task
 
     def _sleep(self, now: float, local_time: datetime, *, paused: bool) -> Hold | None:
@@ -274,6 +286,7 @@ class Schedule:
         """
         # A row whose last part has ended is no longer in flight.
         has_company = self._associations.ended(_request(again), row.instances, now)
+        self._shared.discard(again.level_and_keys)
         one_too_many = row.error == "association_rejected" and has_company
         if not was_there:
             self._associations.rest(now)
