@@ -1090,6 +1090,12 @@ def test_so_many_failures_end_the_run() -> None:
     assert run.state.schedule.exhausted
 
 
+def test_rows_that_share_a_request_count_each_as_a_failure() -> None:
+    run = RunDriver.of([replace(task(0), positions=(0, 3)), task(1), task(2), task(3)], max_failures=2)
+    run.end(run.begin()[0], moved(UNABLE))
+    assert run.look() == [End()]
+
+
 # Rows of one study that name different patients.
 
 

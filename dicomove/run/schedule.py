@@ -306,7 +306,7 @@ class Schedule:
         elif not permanent and not no_receiver:
             pause_s = self._try_again(again, row, now, unverified=unverified)
         if pause_s is None:
-            self._failures.count(outcome or row.outcome)
+            self._failures.count(outcome or row.outcome, len(again.positions))
         return pause_s
 
     def _try_again(self, again: Task, row: Row, now: float, *, unverified: bool) -> float | None:

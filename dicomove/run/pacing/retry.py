@@ -241,12 +241,14 @@ class Failures:
         """Whether the run has to end."""
         return self._most is not None and self._counted >= self._most
 
-    def count(self, outcome: str) -> None:
-        """Take note of a row that will not be tried again.
+    def count(self, outcome: str, rows: int = 1) -> None:
+        """Take note of rows that will not be tried again.
 
         Parameters
         ----------
         outcome
             As in the result table.
+        rows
+            The number of rows with one request.
         """
-        self._counted += outcome in FAILED
+        self._counted += rows * (outcome in FAILED)
