@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pydicom
@@ -179,3 +180,14 @@ def test_the_only_answer_without_an_accession_number_is_told(pacs: Archive) -> N
     found = dm.find(pd.DataFrame({"PatientID": ["123"], "AccessionNumber": ["A1"]}), here, progress=False)
     assert found["outcome"].tolist() == ["matched"]
     assert "does not repeat AccessionNumber" in found["advice"].iloc[0]
+
+
+@pytest.mark.parametrize("verb", [dm.plan, dm.move, dm.retrieve])
+def test_a_whole_patient_of_one_issuer_is_warned_of(pacs: Archive, verb: Callable[..., pd.DataFrame]) -> None:
+    """A C-MOVE of a patient names the PatientID alone."""
+    here = pacs(*(JOHN | {"IssuerOfPatientID": site} for site in "AB"))
+    cohort = pd.DataFrame({"PatientID": ["123", "456"], "IssuerOfPatientID": ["A", None]})
+    options: dict[str, Any] = {"level": "PATIENT", "query_model": "PatientRoot", "progress": False}
+    with pytest.warns(dm.errors.CohortWarning, match="1 of 2 rows bring a whole patient and name an IssuerOfPatientID"):
+        verb(cohort, here, here.destination, **options)
+    verb(cohort[["PatientID"]], here, here.destination, **options)

@@ -40,7 +40,13 @@ from dicomove.cohort.changes import (
 )
 from dicomove.cohort.damage import damage, doubt
 from dicomove.cohort.find_tables import Unmatched, at_level_of_find, found_rows, positions_in
-from dicomove.cohort.hints import on_coarser_rows, unasked_columns, uncompared_index, unlikely_values
+from dicomove.cohort.hints import (
+    on_coarser_rows,
+    on_patients_of_any_site,
+    unasked_columns,
+    uncompared_index,
+    unlikely_values,
+)
 from dicomove.cohort.identifiers import (
     Identifier,
     Requested,
@@ -159,6 +165,7 @@ __all__ = [
     "move_identifier",
     "move_identifiers",
     "on_coarser_rows",
+    "on_patients_of_any_site",
     "only_difference",
     "own_copy",
     "parse_level",

@@ -207,6 +207,30 @@ def _on_patients(table: pd.DataFrame, requested: Sequence[Requested]) -> str | N
     )
 
 
+def on_patients_of_any_site(table: pd.DataFrame, requested: Sequence[Requested]) -> str | None:
+    """Return a sentence about rows that bring a whole patient and name the issuer of its PatientID, or None.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"PatientID": ["7"], "IssuerOfPatientID": ["A"]})
+    >>> on_patients_of_any_site(table, [Identifier("PATIENT", "PatientRoot", (("PatientID", "7"),))])[:48]
+    '1 of 1 rows bring a whole patient and name an Is'
+    """
+    place = keyword_columns(table.columns, ("IssuerOfPatientID",)).get("IssuerOfPatientID")
+    cells = [] if place is None else table.iloc[:, place].tolist()
+    whole = sum(
+        isinstance(entry, Identifier) and entry.level == "PATIENT" and not is_blank(cell)
+        for entry, cell in zip(requested, cells, strict=False)
+    )
+    return (
+        f"{whole} of {len(requested)} rows bring a whole patient and name an IssuerOfPatientID, which a C-MOVE does "
+        "not have: they bring the studies of each patient with this PatientID, also at another site. To bring those of "
+        'one issuer, find the studies with query_model="StudyRoot", and move these'
+        if whole
+        else None
+    )
+
+
 def unlikely_values(keys: Iterable[tuple[str, str]]) -> list[str]:
     r"""Return a sentence for each key that may be wrong, after a search that matched nothing.
 

@@ -9,7 +9,14 @@ from dataclasses import replace
 import pandas as pd
 
 from dicomove import columns
-from dicomove.cohort import Identifier, Requested, move_identifiers, on_coarser_rows, uncompared_index
+from dicomove.cohort import (
+    Identifier,
+    Requested,
+    move_identifiers,
+    on_coarser_rows,
+    on_patients_of_any_site,
+    uncompared_index,
+)
 from dicomove.dimse import FindScu
 from dicomove.errors import (
     CohortWarning,
@@ -46,7 +53,11 @@ def identifiers_of(table: pd.DataFrame, level: str | None, query_model: str) -> 
     """Return the identifier of each row, and warn if some rows ask for more than the others."""
     with in_bulk():
         identifiers = by_patient(table, move_identifiers(table, level, query_model))
-    messages = None if level else on_coarser_rows(table, identifiers), uncompared_index(table)
+    messages = [
+        None if level else on_coarser_rows(table, identifiers),
+        on_patients_of_any_site(table, identifiers),
+        uncompared_index(table),
+    ]
     for message in filter(None, messages):
         warn(message, CohortWarning)
     return identifiers
