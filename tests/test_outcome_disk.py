@@ -30,6 +30,7 @@ def turned_away(address: str, kind: RefusalKind = "address", reason: str = "it w
 
 
 CUT, CASE = "damaged: it is cut", "of another PatientID: in upper and lower case"
+OTHER_BYTES = ("another instance of this UID is there, with other bytes", 2)
 UNANSWERED = ("cancelled", None)
 ALL, NONE, SOME, NOTHING_SAID = counts(6, 0, 0), counts(0, 0, 0), counts(4, 2, 0), Counts()
 
@@ -289,6 +290,8 @@ MOVE_AGAIN = ("Move the row again", ": move the row again")
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 3),)), "other_patient", "query_model='StudyRoot'"),
         (disk(3, 3, 6, status=SUCCESS, counts=ALL, aside=((CASE, 1), (CUT, 2))), "missing_instances", "show the"),
         (disk(0, 6, 6, status=SUCCESS, counts=ALL, arrivals=0), "missing_instances", "another host or port"),
+        (disk(4, 2, 6, status=SUCCESS, arrivals=6, aside=(OTHER_BYTES,)), "missing_instances", "one SOP Instance UID"),
+        (disk(4, 2, 6, status=SUCCESS, arrivals=4, aside=(OTHER_BYTES,)), "missing_instances", ": move the row again."),
         (
             disk(0, 6, 6, status=SUCCESS, counts=ALL, arrivals=0, method="get"),
             "missing_instances",

@@ -131,6 +131,8 @@ def _of_a_stop(word: str, evidence: Evidence) -> str | None:
 
 
 def _of_what_never_came(evidence: Evidence) -> str | None:
+    if _differing(evidence.aside) and (evidence.arrivals or 0) >= (evidence.expected or 1):
+        return "same_uid"
     if _total(evidence.strays) and not evidence.arrivals:
         return "strays"
     return "nothing_came" if evidence.arrivals == 0 and evidence.counts.moved else None
@@ -213,6 +215,8 @@ def _peer(refusal: Refusal) -> str:
 BETTER_ADVICE: Final = {
     "damaged": "The PACS would send the same bytes another time: show the reason to its administrator.",
     "some_damaged": "Move the row again for the missing instances. Those in quarantine would arrive in the same way.",
+    "same_uid": "Several images of the PACS have one SOP Instance UID, and would arrive so another time: show this to "
+    "its administrator. existing='keep_both' of the Receiver keeps all of them.",
     "refused": "Move the row again once the receiver accepts these addresses.",
     "refused_ae_title": "Ask the PACS's administrator to correct the AE title of the receiver (upper and lower case "
     "count), or give this ae_title to the Receiver.",
